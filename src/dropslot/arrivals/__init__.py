@@ -1,0 +1,1 @@
+"""The models, the pipeline, claim and recovery, workers (a Django app)."""

@@ -1,0 +1,111 @@
+"""Arrivals, their deliveries, and what is called after them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from dropslot.core.states import UNFINISHED, Outcome, State
+
+
+def _choices(kind: type[State] | type[Outcome]) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in kind]
+
+
+class Arrival(models.Model):
+    """One complete thing taken from an inbox. Every write of a worker says `WHERE epoch = …`."""
+
+    id = models.CharField(primary_key=True, max_length=26)  # ULID
+    route = models.CharField(max_length=100)
+    inbox = models.TextField()  # absolute path; with `route` it finds the folder set again
+    name = models.TextField()  # escaped for people
+    name_bytes = models.BinaryField()
+    is_folder = models.BooleanField()
+    in_place = models.BooleanField(default=False)  # leave_source: read where it lies
+    sender = models.CharField(max_length=150, blank=True)
+    location = models.CharField(max_length=150, blank=True)
+    fields = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=_choices(State))
+    reason = models.JSONField(default=list)
+    items = models.BigIntegerField(null=True)
+    size_bytes = models.BigIntegerField(null=True)
+    attempts = models.IntegerField(default=0)
+    epoch = models.IntegerField(default=0)
+    worker = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)  # not to be tried before
+    intent = models.JSONField(null=True)  # what is about to be published: manifest digest a destination
+    evidence = models.JSONField(default=dict)  # of an arrival in place: what it was when it was read last
+    received_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    archived_as = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "dropslot_arrival"
+        ordering = ("id",)
+        indexes = (
+            models.Index(fields=["due_at"], name="dropslot_arrival_due", condition=Q(state__in=UNFINISHED)),
+            models.Index(fields=["inbox", "name"], name="dropslot_arrival_name"),
+        )
+
+
+class Place(models.Model):
+    """A resolved target; within it stored names are unique."""
+
+    url = models.TextField(unique=True)
+
+    class Meta:
+        db_table = "dropslot_place"
+
+
+class Delivery(models.Model):
+    """One item at one destination. Rows are the reservation of names: they are made before anything is published,
+    and count as delivered once their arrival is done."""
+
+    arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="deliveries")
+    place = models.ForeignKey(Place, models.PROTECT, related_name="+", db_index=False)
+    item = models.TextField()  # path inside the arrival, as published
+    stored_as = models.TextField()  # path inside the place
+    version = models.IntegerField()
+    outcome = models.CharField(max_length=10, choices=_choices(Outcome))
+    superseded = models.BooleanField(default=False)  # unchanged, and not the newest version
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    mtime_ns = models.BigIntegerField()
+    mime = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        db_table = "dropslot_delivery"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["place", "stored_as"], condition=Q(outcome=Outcome.DELIVERED), name="dropslot_delivery_once"
+            ),
+        )
+        indexes = (models.Index(fields=["place", "item"], name="dropslot_delivery_item"),)
+
+
+class Adoption(models.Model):
+    """A file that was at a target before dropslot came: hashed, and kept as version 1."""
+
+    place = models.ForeignKey(Place, models.PROTECT, related_name="+", db_index=False)
+    stored_as = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "dropslot_adoption"
+        constraints = (models.UniqueConstraint(fields=["place", "stored_as"], name="dropslot_adoption_once"),)
+
+
+class AfterCall(models.Model):
+    """The `after` hook of one finished arrival; retried apart from the delivery."""
+
+    arrival = models.OneToOneField(Arrival, models.PROTECT, primary_key=True)
+    attempts = models.IntegerField(default=0)
+    due_at = models.DateTimeField(null=True)  # null: called, nothing left to do
+    error = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "dropslot_after_call"
+        indexes = (models.Index(fields=["due_at"], name="dropslot_after_due", condition=Q(due_at__isnull=False)),)

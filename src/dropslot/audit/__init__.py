@@ -1,0 +1,1 @@
+"""The chain of events, receipts and their verification (a Django app)."""

@@ -1,0 +1,1 @@
+"""Names, versions, states, manifests and templates: no Django, no I/O."""

@@ -1,0 +1,94 @@
+"""What can go wrong, typed. Each error says what happened, where the data is, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class DropslotError(Exception):
+    """Root of all errors of dropslot.
+
+    `code` is stable and may be scripted against. `retryable` says whether time alone may heal it.
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        sentences = (self.what, self.where, self.next_step)
+        return " ".join(s if s.endswith((".", "!", "?")) else f"{s}." for s in sentences if s)
+
+
+class Refused(DropslotError):
+    """The arrival can never be delivered as it is; `reasons` has one sentence for each fault."""
+
+    code = "refused"
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = list(reasons)
+
+
+class SourceChanged(DropslotError):
+    """The source was seen to change while it was read; the attempt is void."""
+
+    code = "source-changed"
+    retryable = True
+
+
+class SourceUnready(DropslotError):
+    """The service may not take or read the source as it is now (modes, owner, lock)."""
+
+    code = "source-unready"
+    retryable = True
+
+
+class DestinationUnready(DropslotError):
+    """The destination cannot be written now: missing, unmounted, read-only, no permission, no answer."""
+
+    code = "destination-unready"
+    retryable = True
+
+
+class DiskFull(DestinationUnready):
+    """ENOSPC or EDQUOT at the destination."""
+
+    code = "disk-full"
+
+
+class StorageFault(DestinationUnready):
+    """EIO and its like while reading or writing; the staging is thrown away and made again."""
+
+    code = "storage-fault"
+
+
+class NameInFlight(DropslotError):
+    """Another unfinished arrival has reserved the same name; this one waits for it."""
+
+    code = "name-in-flight"
+    retryable = True
+
+
+class TargetExists(DropslotError):
+    """The final name is taken; the next version takes the next number."""
+
+    code = "target-exists"
+
+
+class TakenOver(DropslotError):
+    """Another worker holds this arrival now; whatever this one still wanted must not happen."""
+
+    code = "taken-over"
+
+
+class Unsupported(DropslotError):
+    """The file system lacks what a promise needs; refused at start."""
+
+    code = "unsupported"

@@ -1,0 +1,1 @@
+"""Where items are delivered; one file a kind. `base` is the contract that every kind keeps."""

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ def postgres_settings(url: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.path.lstrip("/"),
         "USER": parts.username,
-        "PASSWORD": parts.password,
+        "PASSWORD": os.environ["DROPSLOT_DATABASE_PASSWORD"],
         "HOST": parts.hostname,
         "PORT": parts.port,
     }
@@ -82,7 +83,10 @@ def postgres_server() -> Iterator[PostgresServer]:
     except NoPostgres as error:
         pytest.skip(str(error))
     server.start()
-    yield server
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.passwords.items():
+            patch.setenv(name, value)
+        yield server
     server.stop()
 
 

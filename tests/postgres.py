@@ -49,8 +49,13 @@ class PostgresServer:
         self._port = 0
 
     def url(self, database: str) -> str:
-        """What config.yaml's `database:` takes."""
-        return f"postgresql://dropslot:{self._password}@127.0.0.1:{self._port}/{database}"
+        """What config.yaml's `database:` takes. The password comes from the environment: `passwords`."""
+        return f"postgresql://dropslot@127.0.0.1:{self._port}/{database}"
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Environment variables with the password: dropslot's, and the one of PostgreSQL's own programs."""
+        return {"DROPSLOT_DATABASE_PASSWORD": self._password, "PGPASSWORD": self._password}
 
     def start(self) -> None:
         self._make_cluster()
@@ -72,7 +77,7 @@ class PostgresServer:
 
     def execute(self, statement: str) -> None:
         """Run one statement outside of a transaction, as the owner of the server."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), password=self._password, autocommit=True) as connection:
             connection.execute(statement.encode())
 
     def _make_cluster(self) -> None:
@@ -121,7 +126,7 @@ class PostgresServer:
         if self._process is None or self._process.poll() is not None:
             return "ended"
         try:
-            psycopg.connect(self.url("postgres"), connect_timeout=5).close()
+            psycopg.connect(self.url("postgres"), password=self._password, connect_timeout=5).close()
         except psycopg.OperationalError:
             return ""
         return "answers"

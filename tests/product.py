@@ -21,6 +21,8 @@ from waiting import wait_until
 
 Tree = Mapping[str, bytes]
 _numbers = itertools.count(1)
+_OWN = ("DROPSLOT_", "DJANGO_", "PG")
+_KEPT = ("DROPSLOT_DATABASE_PASSWORD",)
 
 STUDY: dict[str, Any] = {
     "folders": "./study",
@@ -88,8 +90,8 @@ class Product:
 
     @property
     def environment(self) -> dict[str, str]:
-        # Nothing of the tests' own configuration reaches the product.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DROPSLOT_", "DJANGO_"))}
+        # Of the tests' own configuration only the database's password reaches the product.
+        inherited = {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith(_OWN)}
         return inherited | dict(self._how.environment)
 
     def run(

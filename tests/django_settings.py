@@ -1,4 +1,4 @@
-"""Django as the tests of the apps need it: SQLite, or what DROPSLOT_TEST_DATABASE_URL names."""
+"""Django's settings for tests in this process; the product's own are `dropslot.settings`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import tempfile
 from pathlib import Path
 
-SECRET_KEY = "of the tests only"
+SECRET_KEY = "only for tests"
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["dropslot.audit", "dropslot.arrivals"]
+# The fixtures `database`, `sqlite_database` and `postgres_database` put another one in its place.
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(Path(tempfile.gettempdir()) / f"dropslot-tests-{os.getuid()}.sqlite3"),
+        "NAME": str(Path(tempfile.gettempdir()) / f"dropslot-no-database-{os.getpid()}.sqlite3"),
         "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 10},
     }
 }

@@ -101,24 +101,25 @@ class Inbox:
         for listener in self._listeners:
             name = dotted(listener.processor)
             line = f"Adding watch on {self.shown}, processed by {name}"
-            log.info("watch-added", line=line, route=self.route.key, inbox=self.shown, processor=name)
+            log.info(
+                line, action="watch_added", plain=True, route=self.route.key, inbox=self.shown, processor=name
+            )
 
     def say_once(self, action: str, line: str) -> None:
         """A warning about the inbox, until something else is the matter with it."""
         if line != self._said:
             self._said = line
-            log.warning(action, line=line, route=self.route.key, inbox=self.shown)
+            log.warning(line, action=action, plain=True, route=self.route.key, inbox=self.shown)
 
     def say_lost(self, line: str) -> None:
         """It cannot be watched or polled now."""
         self._announced = False
-        self.say_once("inbox-lost", line)
+        self.say_once("inbox_lost", line)
 
     def well_again(self) -> None:
         if self._said:
-            log.info(
-                "inbox-well", line=f"{self.shown} is watched as it should be again.", route=self.route.key
-            )
+            line = f"{self.shown} is watched as it should be again."
+            log.info(line, action="inbox_well", plain=True, route=self.route.key, inbox=self.shown)
         self._said = ""
 
     @property
@@ -132,6 +133,6 @@ class Inbox:
         except Exception:
             name = dotted(listener.processor)
             line = f"{name} failed on {self.shown}. The watcher goes on; the next rescan tells it again."
-            log.exception("processor-failed", line=line, route=self.route.key, processor=name)
+            log.exception(line, action="processor_failed", plain=True, route=self.route.key, processor=name)
             return False
         return True

@@ -77,7 +77,7 @@ class LogEvents(EventProcessor):
 
     def on_any(self, event: Event) -> None:
         path = escape(event.pathname)
-        log.info("file-event", line=f"{event.maskname}: {path}", mask=event.maskname, path=path)
+        log.info(f"{event.maskname}: {path}", action="file_event", plain=True, mask=event.maskname, path=path)
 
 
 class SendSignals(EventProcessor):
@@ -91,7 +91,7 @@ class SendSignals(EventProcessor):
                     f"{receiver.__module__}.{getattr(receiver, '__qualname__', type(receiver).__qualname__)}"
                 )
                 line = f"Receiver {name} of {event.signal} failed: {answer!r}. The watcher goes on."
-                log.error("receiver-failed", line=line, receiver=name, exc_info=answer)
+                log.error(line, action="receiver_failed", plain=True, receiver=name, exc_info=answer)
 
 
 Pair = tuple["FolderSet", Sequence[EventProcessor]]

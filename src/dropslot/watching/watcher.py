@@ -133,7 +133,7 @@ class Watcher:
 
     def _overflow(self) -> None:
         line = f"Events were lost: {remedies.of_overflow()} All inboxes are scanned now."
-        log.warning("events-lost", line=line)
+        log.warning(line, action="events_lost", plain=True)
         for inbox in self._inboxes.values():
             if inbox.watch is not None:
                 self._tell(inbox, IN_Q_OVERFLOW, "")
@@ -175,7 +175,7 @@ class Watcher:
             self._take_up(self._refresh())
         except Exception:
             line = "New inboxes could not be looked for; the known ones are watched on. Tried again soon."
-            log.exception("refresh-failed", line=line)
+            log.exception(line, action="refresh_failed", plain=True)
 
     def _take_up(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
@@ -206,7 +206,7 @@ class Watcher:
         kind = self._must_poll(inbox)
         if kind is not None:
             inbox.listings = Listings()
-            inbox.say_once("inbox-polled", remedies.of_shared(inbox.path, kind))
+            inbox.say_once("inbox_polled", remedies.of_shared(inbox.path, kind))
             return
         try:
             inbox.watch = self._open_inotify().watch(inbox.path, inbox.mask, inbox)
@@ -214,7 +214,7 @@ class Watcher:
             if error.errno not in remedies.LIMITS:
                 raise
             inbox.listings = Listings()
-            inbox.say_once("watch-limit", remedies.of_limit(inbox.path, error))
+            inbox.say_once("watch_limit", remedies.of_limit(inbox.path, error))
 
     def _must_poll(self, inbox: Inbox) -> str | None:
         """Why an inbox is to be polled: `poll: true`, or the kind of its file system; None when it is not."""

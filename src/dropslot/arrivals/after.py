@@ -22,13 +22,15 @@ CALLING = timedelta(minutes=10)
 def call_due(config: Config) -> bool:
     """Call what is due, one after another. False: there was nothing."""
     due = list(AfterCall.objects.filter(due_at__isnull=False, due_at__lte=Now()).order_by("due_at")[:16])
-    return any([_call(config, call) for call in due])
+    for call in due:
+        _call(config, call)
+    return bool(due)
 
 
-def _call(config: Config, call: AfterCall) -> bool:
+def _call(config: Config, call: AfterCall) -> None:
     mine = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts, due_at__lte=Now())
     if mine.update(attempts=F("attempts") + 1, due_at=Now() + CALLING) != 1:
-        return False
+        return  # another worker calls it
     this = AfterCall.objects.filter(arrival_id=call.arrival_id)
     try:
         run(config, call.arrival)
@@ -38,7 +40,6 @@ def _call(config: Config, call: AfterCall) -> bool:
         log.warning("after-failed", arrival=call.arrival_id, error=type(error).__name__, in_seconds=wait)
     else:
         this.update(due_at=None, error="")
-    return True
 
 
 def run(config: Config, arrival: Arrival) -> None:

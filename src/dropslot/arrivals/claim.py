@@ -12,10 +12,10 @@ from pathlib import Path
 from ulid import ULID
 
 from dropslot.arrivals import places, seal
+from dropslot.arrivals.moves import move
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import SourceUnready, StorageFault
 from dropslot.core.names import escape
-from dropslot.arrivals.moves import move
 from dropslot.storage.walk import list_arrival
 from dropslot.watching.completion import Judged
 
@@ -91,7 +91,9 @@ def _move(source: Path, taken: Path, judged: Judged) -> None:
         move(source, taken)
     except PermissionError:
         # Moving a folder to another parent needs write permission on the folder itself.
-        if not (judged.is_folder and seal.may_chown() and seal.take_over(source, judged.device, judged.inode)):
+        if not (
+            judged.is_folder and seal.may_chown() and seal.take_over(source, judged.device, judged.inode)
+        ):
             raise _unready(judged) from None
         move(source, taken)
     except OSError as error:

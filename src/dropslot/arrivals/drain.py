@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from dropslot.arrivals import holder, recovery
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.queries import unfinished
-from dropslot.arrivals.watch import recording
 from dropslot.arrivals.record import Recorder
+from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
 from dropslot.config import Config
 from dropslot.core.errors import SourceUnready
@@ -81,7 +81,9 @@ def _scan(pairs: Sequence[Pair]) -> None:
             processor.on_scan(entries)
 
 
-def _take_and_work(config: Config, worker: str, recorder: Recorder, processors: Sequence[EventProcessor]) -> None:
+def _take_and_work(
+    config: Config, worker: str, recorder: Recorder, processors: Sequence[EventProcessor]
+) -> None:
     """Until nothing is left to look at before the horizon, to record or to deliver."""
     settle = max(route.settle.total_seconds() for route in config.routes.values())
     horizon = time.monotonic() + settle + 1.0

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,17 @@ from django.utils import timezone
 
 from dropslot.arrivals import ledger, places
 from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.moves import move
 from dropslot.arrivals.signals import arrival_done
 from dropslot.arrivals.work import Work
 from dropslot.audit import receipts
-from dropslot.audit.chain import Entry, append
+from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.models import Receipt
 from dropslot.config.folders import FolderSet
 from dropslot.core import manifests
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.arrivals.moves import move
 
 
 def record(works: Sequence[Work]) -> list[Work]:
@@ -39,7 +38,13 @@ def record(works: Sequence[Work]) -> list[Work]:
             archive = "" if work.arrival.in_place else str(_archive_name(work))
             try:
                 ledger.update_held(
-                    work.hold, state=State.DONE, finished_at=finished, reason=[], archived_as=archive, worker="", lease_until=None
+                    work.hold,
+                    state=State.DONE,
+                    finished_at=finished,
+                    reason=[],
+                    archived_as=archive,
+                    worker="",
+                    lease_until=None,
                 )
             except TakenOver as error:
                 work.failure = error
@@ -48,7 +53,9 @@ def record(works: Sequence[Work]) -> list[Work]:
             done.append(work)
         head = append([_delivered(work) for work in done])
         Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
-        AfterCall.objects.bulk_create([AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)])
+        AfterCall.objects.bulk_create(
+            [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
+        )
     return done
 
 
@@ -62,7 +69,11 @@ def _archive_name(work: Work) -> Path:
 
 
 def _delivered(work: Work) -> Entry:
-    return Entry("delivered", work.id, {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": _manifests(work)})
+    return Entry(
+        "delivered",
+        work.id,
+        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": _manifests(work)},
+    )
 
 
 def _manifests(work: Work) -> dict[str, str]:
@@ -73,30 +84,21 @@ def _outcomes(work: Work) -> dict[str, int]:
     return dict(Counter(str(row.outcome) for leg in work.legs for row in leg.rows))
 
 
-def _receipt(work: Work, head: Any) -> dict[str, Any]:
+def _receipt(work: Work, head: Head) -> dict[str, Any]:
     arrival = work.arrival
-    return {
-        "arrival": work.id,
-        "route": arrival.route,
-        "name": arrival.name,
-        "sender": arrival.sender,
-        "received_at": _iso(arrival.received_at),
-        "finished_at": _iso(arrival.finished_at),
-        "outcomes": _outcomes(work),
-        "manifests": _manifests(work),
-        "guarantees": guarantees(work),
-        "head": {"seq": head.seq, "hash": head.hash},
-    }
-
-
-def _iso(moment: Any) -> str:
-    return str(moment.astimezone(UTC).isoformat()).replace("+00:00", "Z")
-
-
-def guarantees(work: Work) -> list[str]:
-    """What this delivery rests on, in words that an auditor can quote."""
-    had = ["SHA-256 taken over the bytes that were written", "source compared before and after all items were staged"]
-    return [*had, "the sender's own manifest (a BagIt bag) was met"] if work.bag else had
+    assert arrival.finished_at is not None
+    return receipts.Summary(
+        arrival=work.id,
+        route=arrival.route,
+        name=arrival.name,
+        sender=arrival.sender,
+        received_at=arrival.received_at,
+        finished_at=arrival.finished_at,
+        outcomes=_outcomes(work),
+        manifests=_manifests(work),
+        guarantees=[receipts.SOURCE_COMPARED, *([receipts.BAG_VALIDATED] if work.bag else [])],
+        head=head,
+    ).body()
 
 
 def archive(work: Work) -> None:
@@ -156,7 +158,7 @@ def reason_text(arrival: Arrival) -> str:
         "",
         *(f"- {reason}" for reason in arrival.reason),
         "",
-        f"Sender: {arrival.sender or 'unknown'}. Received: {_iso(arrival.received_at)}.",
+        f"Sender: {arrival.sender or 'unknown'}. Received: {timestamp(arrival.received_at)}.",
         f"When the cause is mended:  dropslot retry {arrival.id}",
         "",
     ]
@@ -167,4 +169,8 @@ def describe(error: DropslotError | OSError) -> list[str]:
     """An error as reasons for people."""
     if isinstance(error, Refused):
         return error.reasons
-    return [str(error) if isinstance(error, DropslotError) else f"{error.strerror or error}: {escape(str(error.filename or ''))}"]
+    return [
+        str(error)
+        if isinstance(error, DropslotError)
+        else f"{error.strerror or error}: {escape(str(error.filename or ''))}"
+    ]

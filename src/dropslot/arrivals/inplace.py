@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-
 from datetime import UTC, datetime
 
 from dropslot.arrivals.claim import Claim, new_id

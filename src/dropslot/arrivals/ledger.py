@@ -73,7 +73,11 @@ def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
     failed before alone too, so that it cannot hold up others again and again."""
     batch: list[Arrival] = []
     for arrival in candidates:
-        alone = (arrival.size_bytes or 0) > ALONE_BYTES or (arrival.items or 0) > ALONE_ITEMS or arrival.attempts > 2
+        alone = (
+            (arrival.size_bytes or 0) > ALONE_BYTES
+            or (arrival.items or 0) > ALONE_ITEMS
+            or arrival.attempts > 2
+        )
         if alone and batch:
             break
         batch.append(arrival)
@@ -96,7 +100,9 @@ def update_held(hold: Hold, **values: Any) -> None:
     """Write columns of a held arrival; raises TakenOver when another epoch has begun."""
     held = Arrival.objects.filter(id=hold.id, epoch=hold.epoch, state=State.PROCESSING)
     if held.update(**values) != 1:
-        raise TakenOver(f"Arrival {hold.id} is held by another worker now", next_step="Nothing is left to do here")
+        raise TakenOver(
+            f"Arrival {hold.id} is held by another worker now", next_step="Nothing is left to do here"
+        )
 
 
 def give_back(works: Sequence[Work]) -> None:
@@ -127,7 +133,15 @@ def postpone(hold: Hold, reasons: Sequence[str], seconds: float, *, counts: bool
             worker="",
             lease_until=None,
         )
-        append([Entry("retrying", hold.id, {"epoch": hold.epoch, "in_seconds": round(seconds, 1), "reason": [*reasons]})])
+        append(
+            [
+                Entry(
+                    "retrying",
+                    hold.id,
+                    {"epoch": hold.epoch, "in_seconds": round(seconds, 1), "reason": [*reasons]},
+                )
+            ]
+        )
 
 
 def backoff(attempts: int) -> float:

@@ -41,7 +41,9 @@ def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
         try:
             works.append(prepare.begin(config, arrival))
         except DropslotError as error:
-            ledger.postpone(Hold(arrival.id, arrival.epoch), finish.describe(error), ledger.backoff(arrival.attempts))
+            ledger.postpone(
+                Hold(arrival.id, arrival.epoch), finish.describe(error), ledger.backoff(arrival.attempts)
+            )
     return works
 
 
@@ -133,7 +135,9 @@ def _stage(work: Work) -> None:
     first = work.legs[0].staged
     for leg in work.legs[1:]:
         if [item.digests for item in leg.staged] != [item.digests for item in first]:
-            raise SourceChanged("The source gave different bytes for different destinations", where="It is read again")
+            raise SourceChanged(
+                "The source gave different bytes for different destinations", where="It is read again"
+            )
 
 
 def _refuse_twins(work: Work, leg: Leg) -> None:
@@ -152,10 +156,13 @@ def _check(work: Work) -> None:
     if differences:
         raise SourceChanged(
             f"The source changed while it was read: {differences[0]}",
-            where=f"Nothing of arrival {work.id} was delivered; it waits in {'the inbox' if work.arrival.in_place else 'processing'}",
-            next_step="It is tried again. If this repeats, let the sender write under a temporary name and rename when done",
+            where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
+            next_step="It is tried again. If this repeats, let the sender write under a temporary name and "
+            "rename when done",
         )
-    reasons = _bag_faults(work) or [reason for check in for_route(work.route) for reason in check.check(_staged(work))]
+    reasons = _bag_faults(work) or [
+        reason for check in for_route(work.route) for reason in check.check(_staged(work))
+    ]
     if reasons:
         raise Refused(reasons)
 
@@ -221,4 +228,8 @@ def _sync_names(works: Sequence[Work]) -> list[Work]:
 
 
 def _sync_fault(error: DropslotError | OSError) -> DropslotError:
-    return error if isinstance(error, DropslotError) else StorageFault(f"The destination could not be synced: {error}")
+    return (
+        error
+        if isinstance(error, DropslotError)
+        else StorageFault(f"The destination could not be synced: {error}")
+    )

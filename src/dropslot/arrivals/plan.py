@@ -58,7 +58,9 @@ def plan(work: Work, leg: Leg) -> None:
     leg.adopted, leg.altered = [], []
     payload = payload_of(work, leg.staged)
     earlier = published_before(work, leg)
-    rows = _fresh(payload) if leg.drop.is_new() and not _has_rows(leg) else _beside(work, leg, payload, earlier)
+    rows = (
+        _fresh(payload) if leg.drop.is_new() and not _has_rows(leg) else _beside(work, leg, payload, earlier)
+    )
     leg.rows = rows
     staged_as = {path: item.path for path, item in payload} if work.bag else None
     leg.publish = [
@@ -95,7 +97,9 @@ def published_before(work: Work, leg: Leg) -> dict[str, Known]:
 
 
 def _has_rows(leg: Leg) -> bool:
-    return Delivery.objects.filter(place=leg.place).exists() or Adoption.objects.filter(place=leg.place).exists()
+    return (
+        Delivery.objects.filter(place=leg.place).exists() or Adoption.objects.filter(place=leg.place).exists()
+    )
 
 
 def _fresh(payload: Sequence[tuple[str, Staged]]) -> list[Row]:
@@ -106,7 +110,9 @@ def _fresh(payload: Sequence[tuple[str, Staged]]) -> list[Row]:
     ]
 
 
-def _beside(work: Work, leg: Leg, payload: Sequence[tuple[str, Staged]], earlier: dict[str, Known]) -> list[Row]:
+def _beside(
+    work: Work, leg: Leg, payload: Sequence[tuple[str, Staged]], earlier: dict[str, Known]
+) -> list[Row]:
     """Rows for a target that holds something already."""
     names = _Names(frozenset(path for path, _ in payload), set(), set())
     rows: list[Row] = []
@@ -115,7 +121,11 @@ def _beside(work: Work, leg: Leg, payload: Sequence[tuple[str, Staged]], earlier
         known = _known(work, leg, paths)
         names.reserved = _reserved(work, leg, paths)
         for path, item in chunk:
-            row = _kept(path, item, earlier[path]) if path in earlier else _row(leg, path, item, known.get(path, []), names)
+            row = (
+                _kept(path, item, earlier[path])
+                if path in earlier
+                else _row(leg, path, item, known.get(path, []), names)
+            )
             names.given.add(row.stored_as)
             rows.append(row)
     return rows
@@ -123,7 +133,9 @@ def _beside(work: Work, leg: Leg, payload: Sequence[tuple[str, Staged]], earlier
 
 def _kept(path: str, item: Staged, had: Known) -> Row:
     # What is recorded is what was delivered, even if the source were different by now.
-    return Row(path, had.stored_as, had.version, Outcome.DELIVERED, False, had.sha256, had.size_bytes, item.mtime_ns)
+    return Row(
+        path, had.stored_as, had.version, Outcome.DELIVERED, False, had.sha256, had.size_bytes, item.mtime_ns
+    )
 
 
 def _known(work: Work, leg: Leg, paths: Sequence[str]) -> dict[str, list[Known]]:
@@ -131,7 +143,9 @@ def _known(work: Work, leg: Leg, paths: Sequence[str]) -> dict[str, list[Known]]
     known: dict[str, list[Known]] = defaultdict(list)
     for row in Adoption.objects.filter(place=leg.place, stored_as__in=paths):
         known[row.stored_as].append(Known(1, row.stored_as, row.sha256, row.size_bytes, None))
-    rows = Delivery.objects.filter(place=leg.place, item__in=paths, outcome=Outcome.DELIVERED).exclude(arrival_id=work.id)
+    rows = Delivery.objects.filter(place=leg.place, item__in=paths, outcome=Outcome.DELIVERED).exclude(
+        arrival_id=work.id
+    )
     for item, *version, arrival, state in rows.values_list(
         "item", "version", "stored_as", "sha256", "size_bytes", "mtime_ns", "arrival_id", "arrival__state"
     ):
@@ -144,7 +158,8 @@ def _known(work: Work, leg: Leg, paths: Sequence[str]) -> dict[str, list[Known]]
 def in_flight(item: str, arrival: str) -> NameInFlight:
     """Two arrivals want one name at once."""
     return NameInFlight(
-        f"{escape(item)} is just being delivered by arrival {arrival}", next_step="This one follows when that is done"
+        f"{escape(item)} is just being delivered by arrival {arrival}",
+        next_step="This one follows when that is done",
     )
 
 
@@ -192,7 +207,9 @@ def _is_intact(leg: Leg, version: Known, *, read: bool) -> bool:
     found = leg.drop.digest(version.stored_as) if stored and stored.regular else None
     if found == version.sha256:
         return True
-    leg.altered.append({"stored_as": version.stored_as, "expected": version.sha256, "found": found or "missing"})
+    leg.altered.append(
+        {"stored_as": version.stored_as, "expected": version.sha256, "found": found or "missing"}
+    )
     return False
 
 
@@ -207,7 +224,10 @@ def _next_free(leg: Leg, row: Row, names: _Names) -> Row:
 def _is_free(leg: Leg, name: str, item: str, names: _Names) -> bool:
     if name in names.given or name in names.reserved or (name != item and name in names.items):
         return False
-    if name != item and Delivery.objects.filter(place=leg.place, stored_as=name, outcome=Outcome.DELIVERED).exists():
+    if (
+        name != item
+        and Delivery.objects.filter(place=leg.place, stored_as=name, outcome=Outcome.DELIVERED).exists()
+    ):
         return False
     return leg.drop.stored(name) is None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dropslot.arrivals import places, seal
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.moves import move
 from dropslot.arrivals.work import Leg, Work
 from dropslot.checks import bag
 from dropslot.config import Config, Deliver, Route
@@ -18,7 +19,6 @@ from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Source, Target
 from dropslot.fields.name import NamePattern
-from dropslot.arrivals.moves import move
 from dropslot.storage.walk import list_arrival
 
 
@@ -65,7 +65,9 @@ def fields(work: Work, faults: list[str]) -> dict[str, str]:
     if work.route.name is not None:
         matched = NamePattern(work.route.name).values(name)
         if matched is None:
-            faults.append(f"The name {escape(name)} does not match the pattern {work.route.name.pattern} of the route")
+            faults.append(
+                f"The name {escape(name)} does not match the pattern {work.route.name.pattern} of the route"
+            )
         values |= matched or {}
     return values
 
@@ -91,7 +93,10 @@ def _target(rule: Deliver, values: dict[str, str]) -> Target:
         fixed=to.fixed,
         must_exist=Template(rule.must_exist).fill(values) if rule.must_exist else None,
         rules=Rules(
-            Template(rule.group).fill(values) if rule.group else None, rule.file_mode, rule.folder_mode, rule.manifest
+            Template(rule.group).fill(values) if rule.group else None,
+            rule.file_mode,
+            rule.folder_mode,
+            rule.manifest,
         ),
     )
 
@@ -108,7 +113,11 @@ def _locate(work: Work) -> Path:
 
 
 def _bring(work: Work, own: Path) -> None:
-    older = [folder for arrival, epoch, folder in places.holdings(work.folders) if arrival == work.id and epoch < work.epoch]
+    older = [
+        folder
+        for arrival, epoch, folder in places.holdings(work.folders)
+        if arrival == work.id and epoch < work.epoch
+    ]
     for folder in [*older, places.refused(work.folders, work.id)]:
         try:
             move(folder, own)

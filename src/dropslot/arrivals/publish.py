@@ -18,7 +18,7 @@ from dropslot.core.errors import DropslotError
 _COLUMNS = (
     "arrival_id, place_id, item, stored_as, version, outcome, superseded, sha256, size_bytes, mtime_ns, mime"
 )
-_INSERT = f"INSERT INTO dropslot_delivery ({_COLUMNS}) VALUES ({', '.join(['%s'] * 11)})"  # noqa: S608 - constants only
+_INSERT = f"INSERT INTO dropslot_delivery ({_COLUMNS}) VALUES ({', '.join(['%s'] * 11)})"
 
 
 def intend(works: Sequence[Work]) -> None:
@@ -42,7 +42,9 @@ def _intend(work: Work) -> None:
     evidence = work.arrival.evidence | ({"prefix": work.bag.prefix} if work.bag else {})
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
-    ledger.update_held(work.hold, intent=intent, items=_items(work), size_bytes=_bytes(work), evidence=evidence)
+    ledger.update_held(
+        work.hold, intent=intent, items=_items(work), size_bytes=_bytes(work), evidence=evidence
+    )
     if work.committed:
         Delivery.objects.filter(arrival_id=work.id).delete()
     for leg in work.legs:

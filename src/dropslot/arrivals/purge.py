@@ -13,12 +13,15 @@ from django.db import transaction
 
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.chain import Entry, append
-from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.destinations import for_url
+from dropslot.config.folders import FolderSet
+from dropslot.destinations import read
 from dropslot.storage.walk import list_arrival
+
+
+DOOMED = ".purge-"
 
 
 class NotProved(DropslotError):
@@ -29,24 +32,29 @@ class NotProved(DropslotError):
 
 def purgeable(before: datetime) -> Iterator[Arrival]:
     """Finished arrivals that still lie in done, the oldest first."""
-    rows = Arrival.objects.filter(state=State.DONE, in_place=False, finished_at__lt=before).exclude(archived_as="")
+    rows = Arrival.objects.filter(state=State.DONE, in_place=False, finished_at__lt=before).exclude(
+        archived_as=""
+    )
     return rows.order_by("id").iterator()
 
 
-def purge(config: Config, arrival: Arrival) -> int:
-    """Remove one arrival from done; returns the bytes that became free.
+def purge(arrival: Arrival, *, dry_run: bool = False) -> int:
+    """Remove one arrival from done; returns the bytes that became free (with `dry_run`, that would).
 
     Every file that is removed was read, and its SHA-256 is that of a delivery which was read too, at every
     destination. Raises NotProved, naming the first file for which that does not hold; then nothing is removed.
     """
     archived = Path(arrival.archived_as)
     if not os.path.lexists(archived):
-        _forget(arrival, 0)
+        if not dry_run:
+            _forget(arrival, 0)  # taken out by hand, or by a purge that was interrupted
         return 0
     proved = _proved(arrival)
     listing = list_arrival(archived)
     if listing.faults or listing.unreadable:
-        raise NotProved(f"{escape(str(archived))} is not what was archived: {[*listing.faults, *listing.unreadable][0]}")
+        raise NotProved(
+            f"{escape(str(archived))} is not what was archived: {[*listing.faults, *listing.unreadable][0]}"
+        )
     prefix = arrival.evidence.get("prefix", "")
     for item in listing.items:
         path = archived / item.path if arrival.is_folder else archived
@@ -56,7 +64,9 @@ def purge(config: Config, arrival: Arrival) -> int:
                 where="It stays in done",
                 next_step="Look whether it was changed in done; move it into the inbox to deliver it",
             )
-    return _remove(arrival, archived, listing.size_bytes)
+    if not dry_run:
+        _remove(arrival, archived, listing.size_bytes)
+    return listing.size_bytes
 
 
 def _proved(arrival: Arrival) -> set[str]:
@@ -79,7 +89,7 @@ def _proved(arrival: Arrival) -> set[str]:
 def _stored_digest(url: str, name: str) -> str | None:
     digest = hashlib.sha256()
     try:
-        for block in for_url(url).read(url, name):
+        for block in read(url, name):
             digest.update(block)
     except FileNotFoundError:
         return None
@@ -91,16 +101,28 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> int:
+def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> None:
     # Renamed first: what is half removed does not stand under its name in done.
-    doomed = archived.parent / f".purge-{arrival.id}"
+    doomed = archived.parent / f"{DOOMED}{arrival.id}"
     archived.rename(doomed)
     _forget(arrival, size_bytes)
+    _delete(doomed)
+
+
+def sweep(folders: FolderSet) -> None:
+    """Finish what a purge that was interrupted had begun to remove."""
+    for parent in (folders.done, *(folders.done / ".again").glob("*")):
+        for doomed in parent.glob(f"{DOOMED}*"):
+            _delete(doomed)
+
+
+def _delete(doomed: Path) -> None:
     if doomed.is_dir() and not doomed.is_symlink():
         shutil.rmtree(doomed)
     else:
-        doomed.unlink()
-    return size_bytes
+        doomed.unlink(missing_ok=True)
+    if doomed.parent.parent.name == ".again" and not any(doomed.parent.iterdir()):
+        doomed.parent.rmdir()
 
 
 def _forget(arrival: Arrival, size_bytes: int) -> None:

@@ -90,7 +90,9 @@ def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
 
 def history(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Deliveries of finished arrivals, the oldest first."""
-    rows = Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
+    rows = (
+        Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
+    )
     if wanted.route:
         rows = rows.filter(arrival__route=wanted.route)
     if wanted.since:
@@ -155,7 +157,9 @@ def latest(route: str) -> Iterator[dict[str, Any]]:
     """The newest version of each file that a route delivered."""
     rows = Delivery.objects.filter(arrival__route=route, arrival__state=State.DONE, outcome=Outcome.DELIVERED)
     newest: Delivery | None = None
-    for row in rows.select_related("place", "arrival").order_by("place_id", "item", "version").iterator(CHUNK):
+    for row in (
+        rows.select_related("place", "arrival").order_by("place_id", "item", "version").iterator(CHUNK)
+    ):
         if newest is not None and (newest.place_id, newest.item) != (row.place_id, row.item):
             yield _newest(newest)
         newest = row
@@ -171,5 +175,7 @@ def _newest(row: Delivery) -> dict[str, Any]:
 
 def unfinished(routes: Iterable[str] = ()) -> QuerySet[Arrival]:
     """Arrivals that are neither done nor failed, the oldest first."""
-    rows = Arrival.objects.filter(state__in=[State.WAITING, State.READY, State.PROCESSING, State.RETRYING]).order_by("id")
+    rows = Arrival.objects.filter(
+        state__in=[State.WAITING, State.READY, State.PROCESSING, State.RETRYING]
+    ).order_by("id")
     return rows.filter(route__in=list(routes)) if routes else rows

@@ -36,7 +36,9 @@ def user_name(uid: int) -> str:
 def describe(config: Config, claim: Claim) -> dict[str, Any]:
     """The columns of a claim's row, state left out."""
     route = claim.folders.route
-    fields = dict(claim.folders.fields) | (NamePattern(route.name).values(claim.name) or {} if route.name else {})
+    fields = dict(claim.folders.fields) | (
+        NamePattern(route.name).values(claim.name) or {} if route.name else {}
+    )
     location = fields.get("location") or ""
     return {
         "route": route.key,
@@ -69,7 +71,10 @@ def record(config: Config, claims: Sequence[Claim]) -> None:
         fresh = [claim for claim in claims if known.get(claim.id, State.WAITING) == State.WAITING]
         rows = [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in fresh]
         Arrival.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["id"], update_fields=["state", "received_at", "reason"]
+            rows,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["state", "received_at", "reason"],
         )
         append([_claimed(row) for row in rows])
 
@@ -78,7 +83,13 @@ def _claimed(row: Arrival) -> Entry:
     return Entry(
         "claimed",
         row.id,
-        {"route": row.route, "inbox": row.inbox, "name": row.name, "sender": row.sender, "in_place": row.in_place},
+        {
+            "route": row.route,
+            "inbox": row.inbox,
+            "name": row.name,
+            "sender": row.sender,
+            "in_place": row.in_place,
+        },
     )
 
 

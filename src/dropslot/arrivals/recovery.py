@@ -38,7 +38,7 @@ def _recover(config: Config, folders: FolderSet) -> int:
     holdings = list(places.holdings(folders))
     rows = Arrival.objects.in_bulk([arrival for arrival, _, _ in holdings])
     claims = []
-    for arrival, epoch, folder in holdings:
+    for arrival, _, folder in holdings:
         row = rows.get(arrival)
         if row is None or row.state == State.WAITING:
             claims.extend(_claim_of(folders, arrival, folder))

@@ -70,7 +70,8 @@ def serve(
     gc.freeze()  # pages that no collection touches stay shared
     children = [Child("watcher", lambda told: _watch(config, hint, told, up_writer))]
     children += [
-        Child(f"worker-{number}", lambda told: local.run(config, hint, told)) for number in range(1, config.worker_count + 1)
+        Child(f"worker-{number}", lambda told: local.run(config, hint, told))
+        for number in range(1, config.worker_count + 1)
     ]
     try:
         for child in children:
@@ -137,7 +138,9 @@ def _live(child: Child) -> None:
         os._exit(status)
 
 
-def _supervise(children: list[Child], stop: Stop, up: int, ready: Callable[[], None], beat: Callable[[], None]) -> None:
+def _supervise(
+    children: list[Child], stop: Stop, up: int, ready: Callable[[], None], beat: Callable[[], None]
+) -> None:
     poll = select.poll()
     for descriptor in (stop.fileno(), up, *(child.pidfd for child in children)):
         poll.register(descriptor, select.POLLIN)
@@ -157,7 +160,9 @@ def _supervise(children: list[Child], stop: Stop, up: int, ready: Callable[[], N
 
 def _restart(child: Child, stop: Stop) -> None:
     status = _reap(child)
-    log.error("process-ended", process=child.name, status=status, next="started again; its work is taken over")
+    log.error(
+        "process-ended", process=child.name, status=status, next="started again; its work is taken over"
+    )
     if time.monotonic() - child.begun < RESTART_SECONDS:
         # One that fails at once must not be forked in a tight loop.
         select.select([stop.fileno()], [], [], RESTART_SECONDS)
@@ -179,6 +184,8 @@ def _stop_all(children: list[Child]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for child in running:
         if not select.select([child.pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            log.warning("process-killed", process=child.name, next="what it had in hand is finished at the next start")
+            log.warning(
+                "process-killed", process=child.name, next="what it had in hand is finished at the next start"
+            )
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         _reap(child)

@@ -21,7 +21,7 @@ IDLE_SECONDS = 1.0
 
 
 class Hint:
-    """Says from one process to another that there may be work. Losing one loses nothing: workers also look by themselves."""
+    """Says from one process to another that there may be work. Workers also look by themselves."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,5 @@
-"""config.yaml: its models, how it is loaded and judged, and the folders that it names. No Django is needed."""
+"""config.yaml: its models, how it is loaded and judged, and the folders that it names. No Django is
+needed."""
 
 from __future__ import annotations
 

@@ -31,14 +31,16 @@ _WORDS = {
     "model_type": "expected a mapping of keys to values",
     "model_attributes_type": "expected a mapping of keys to values",
     "path_type": "expected a path",
-    "string_pattern_mismatch": "expected letters, digits, _ or -, beginning with a letter or digit, 100 at most",
+    "string_pattern_mismatch": "expected letters, digits, _ or -, beginning with a letter or digit, 100 at"
+    " most",
 }
 
 
 def explain(
     error: ValidationError, model: type[BaseModel], prefix: Location
 ) -> Iterator[tuple[Location, Problem]]:
-    """The mistakes in what was to become `model` at `prefix`, each with its place; lines are left to the caller."""
+    """The mistakes in what was to become `model` at `prefix`, each with its place; lines are left to the
+    caller."""
     for details in error.errors(include_url=False):
         if details["type"] != "default_factory_not_called":  # follows from another mistake
             location = tuple(step for step in details["loc"] if step != "[key]")

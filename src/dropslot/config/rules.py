@@ -1,9 +1,10 @@
-"""Rules between keys. Each names the keys that it reads, and is left out where one of them is faulty already."""
+"""Rules between keys. Each names the keys that it reads, and is left out where one of them is faulty
+already."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from dropslot.config import overlaps
 from dropslot.config.models import DELIVER_PROCESSOR, Config, Deliver, Route
@@ -27,7 +28,8 @@ def _rule(*keys: str) -> Callable[[RouteRule], RouteRule]:
 
 
 def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
-    """Every broken rule with its place. `faulty`: keys to leave out, by route; those of the whole file under ""."""
+    """Every broken rule with its place. `faulty`: keys to leave out, by route; those of the whole file
+    under ""."""
     for key, route in config.routes.items():
         for needs, rule in _RULES:
             if not needs & faulty.get(key, set()):
@@ -85,7 +87,7 @@ def _folders_share_fields(route: Route) -> Found:
 @_rule("folders", "inbox")
 def _fields_apart(route: Route) -> Found:
     pieces = Template(route.inbox).pieces
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         if before.field and after.field and not after.literal:
             expected = f"expected some text between the fields {before.field} and {after.field}"
             key = _written_as(route, "inbox")

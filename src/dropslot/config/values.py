@@ -88,8 +88,8 @@ def _mode(value: Any) -> int:
     # This also catches 0o640 given as a number in Python: it arrives here as 416.
     if group & ~owner or others & ~group or not owner & 4:
         raise ValueError(
-            "expected a mode in which the owner may read and no one may more than the one before (owner, group, others);"
-            " in Python write '640', not 0o640"
+            "expected a mode in which the owner may read and no one may more than the one before (owner,"
+            " group, others); in Python write '640', not 0o640"
         )
     return mode
 

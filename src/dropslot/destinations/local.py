@@ -41,8 +41,9 @@ class Local(Destination):
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=place.home.fd, effective_ids=True):
             error = OSError(errno.EACCES, os.strerror(errno.EACCES))
             raise faults.at_destination(error, f"asking to write into {shown}")
-        with staging.trial(place.home) as stage:
-            filesystems.naming_of(stage.fd)
+        if not filesystems.is_known(place.home.fd):
+            with staging.trial(place.home) as private:
+                filesystems.naming_of(private.fd)
 
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> LocalDrop:
         return LocalDrop(self, target, arrival, epoch, name)

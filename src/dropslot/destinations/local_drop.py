@@ -134,7 +134,7 @@ class LocalDrop(Drop):
             if place.missing:
                 place.home.close()
                 return None
-            self._seen = place.home, Descent(place.home.fd)
+            self._seen = place.home, Descent(place.home.fd)  # one lasting look: the target stays once it is there
         return self._seen[1]
 
     # Publishing

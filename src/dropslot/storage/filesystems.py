@@ -66,6 +66,11 @@ def is_network(kind: str) -> bool:
 _naming: dict[int, Naming] = {}
 
 
+def is_known(folder: int) -> bool:
+    """Whether the no-replace operation of this file system was tried out by this process before."""
+    return os.fstat(folder).st_dev in _naming
+
+
 def naming_of(folder: int) -> Naming:
     """The no-replace operation of the file system on which `folder`, a private folder of ours, lies.
 

@@ -96,6 +96,9 @@ class Descent:
         """Close every descriptor but the root's."""
         self._climb([])
 
+    def __del__(self) -> None:
+        self.close()
+
 
 def _inner(name: str) -> str:
     """The last line of defence: names are checked long before."""

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropslot.core.errors import DropslotError, Unsupported
+from dropslot.core.errors import Unsupported
 from dropslot.storage import faults, filesystems, folders, syscalls
 from dropslot.storage.folders import Folder
 
@@ -27,7 +27,7 @@ class FileSystem:
 
 
 def inspect(folder: Path) -> FileSystem:
-    """Look at the file system of a folder; leaves nothing behind. Raises DestinationUnready when it cannot be opened."""
+    """Look at the file system of a folder; leaves nothing behind. Raises DestinationUnready when it is not there."""
     try:
         with Folder.trusted(os.fspath(folder)) as opened:
             disk = os.fstatvfs(opened.fd)
@@ -50,7 +50,7 @@ def _no_replace(folder: Folder) -> str | None:
     try:
         os.mkdir(name, 0o700, dir_fd=folder.fd)
     except OSError:
-        return None  # no right to write here: check_write says it
+        return None  # no right to write here: `Destination.check` says it
     try:
         with folder.beneath(name) as ours:
             return str(filesystems.naming_of(ours.fd))
@@ -60,8 +60,11 @@ def _no_replace(folder: Folder) -> str | None:
         folders.remove_folder(folder.fd, name)
 
 
-def trial_rename(inbox: Path, processing: Path) -> DropslotError | None:
-    """Rename a folder of our own from one to the other and remove it: None, or why a claim would fail."""
+def rename_trial(inbox: Path, processing: Path) -> str | None:
+    """Rename a folder of our own from one to the other and remove it: None, or the reason why a claim would fail.
+
+    Device numbers do not tell: two bind mounts of one file system refuse a rename.
+    """
     name = f".dropslot-probe-{secrets.token_hex(4)}"
     try:
         with Folder.trusted(os.fspath(inbox)) as first, Folder.trusted(os.fspath(processing)) as second:
@@ -73,12 +76,8 @@ def trial_rename(inbox: Path, processing: Path) -> DropslotError | None:
                 folders.remove_folder(second.fd, name)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            return Unsupported(
-                f"{inbox} and {processing} are on different file systems or mounts",
-                where="Nothing can be claimed",
-                next_step="Put both on one file system, and in a systemd unit under one ReadWritePaths",
-            )
-        return faults.at_destination(error, f"a trial rename from {inbox} to {processing}")
+            return "they are on different file systems or mounts (in a systemd unit: different ReadWritePaths)"
+        return f"{os.strerror(error.errno or 0)} ({errno.errorcode.get(error.errno or 0, error.errno)})"
     return None
 
 

@@ -84,6 +84,9 @@ class Stage:
         finally:
             self.close()
 
+    def __del__(self) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close every descriptor; the folder stays."""
         while self.kept:
@@ -163,7 +166,7 @@ def _private(epochs: Folder) -> Folder:
         raise DestinationUnready(
             f"{RESERVED}/{STAGE} belongs to user {seen.st_uid} with mode {stat.S_IMODE(seen.st_mode):o}",
             where="Nothing of the arrival was delivered",
-            next_step=f"It must be the service's own and writable for it alone: look what is in it, then remove {RESERVED}/{STAGE}",
+            next_step="It must be writable for the service alone: look what is in it, then remove it",
         )
     return epochs
 

@@ -134,7 +134,10 @@ class LocalDrop(Drop):
             if place.missing:
                 place.home.close()
                 return None
-            self._seen = place.home, Descent(place.home.fd)  # one lasting look: the target stays once it is there
+            self._seen = (
+                place.home,
+                Descent(place.home.fd),
+            )  # one lasting look: the target stays once it is there
         return self._seen[1]
 
     # Publishing
@@ -203,7 +206,7 @@ class LocalDrop(Drop):
             raise DestinationUnready(
                 f"A folder on the way to {escape(self.target.url)} was renamed or replaced during the delivery",
                 where="The staged data, and names given so far, went with it",
-                next_step="Move it back, or leave it: at the next try the arrival is staged in the folder that is there",
+                next_step="Move it back, or leave it: the next try stages in the folder that is there",
             )
 
     def touched_folders(self) -> list[Folder]:

@@ -96,6 +96,6 @@ def _missing(path: str) -> DestinationUnready:
     return DestinationUnready(
         f"{escape(path)} does not exist",
         where="Nothing of the arrival was delivered there",
-        next_step="Mount its disk, or make the folder: dropslot never makes it, so that an unmounted disk is not filled. "
-        "It is tried again",
+        next_step="Mount its disk, or make the folder: dropslot never makes it, so that an unmounted disk is not "
+        "filled. It is tried again",
     )

@@ -76,7 +76,9 @@ def rename_trial(inbox: Path, processing: Path) -> str | None:
                 folders.remove_folder(second.fd, name)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            return "they are on different file systems or mounts (in a systemd unit: different ReadWritePaths)"
+            return (
+                "they are on different file systems or mounts (in a systemd unit: different ReadWritePaths)"
+            )
         return f"{os.strerror(error.errno or 0)} ({errno.errorcode.get(error.errno or 0, error.errno)})"
     return None
 

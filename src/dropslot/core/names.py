@@ -9,7 +9,7 @@ _ESCAPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def escape(name: str) -> str:
-    """`name` for people, logs and terminals: printable text stays, all else is `\\xNN`, `\\uNNNN` or `\\UNNNNNNNN`.
+    """`name` for people: what is printable stays, all else is `\\xNN`, `\\uNNNN` or `\\UNNNNNNNN`.
 
     Takes what os.fsdecode gives: a byte that is no UTF-8 comes out as `\\xNN`. Never raises.
     """

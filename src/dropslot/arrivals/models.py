@@ -78,7 +78,9 @@ class Delivery(models.Model):
         db_table = "dropslot_delivery"
         constraints = (
             models.UniqueConstraint(
-                fields=["place", "stored_as"], condition=Q(outcome=Outcome.DELIVERED), name="dropslot_delivery_once"
+                fields=["place", "stored_as"],
+                condition=Q(outcome=Outcome.DELIVERED),
+                name="dropslot_delivery_once",
             ),
         )
         indexes = (models.Index(fields=["place", "item"], name="dropslot_delivery_item"),)
@@ -108,4 +110,6 @@ class AfterCall(models.Model):
 
     class Meta:
         db_table = "dropslot_after_call"
-        indexes = (models.Index(fields=["due_at"], name="dropslot_after_due", condition=Q(due_at__isnull=False)),)
+        indexes = (
+            models.Index(fields=["due_at"], name="dropslot_after_due", condition=Q(due_at__isnull=False)),
+        )

@@ -87,7 +87,7 @@ class Drop(ABC):
 
     @abstractmethod
     def discard_older(self) -> None:
-        """Remove every staging folder of this arrival with a smaller epoch; after it their workers can publish nothing."""
+        """Remove this arrival's staging folders of smaller epochs; after it their workers can publish nothing."""
 
     @abstractmethod
     def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:

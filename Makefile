@@ -1,0 +1,48 @@
+# `make run` and `make test` do all their set-up themselves; the second time they start at once.
+# Options go to the command: `make test ARGS='-k versions -x'`, `make bench ONLY=trees`.
+
+PYTHON := .venv/bin/python
+JOBS ?= 2
+ARGS ?=
+ONLY ?=
+DEMO ?= ./demo
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench docs docs-serve setup clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+run: setup ## start dropslot with a demonstration in ./demo; Ctrl-C ends it
+	@exec $(PYTHON) scripts/demo.py $(DEMO) $(ARGS)
+
+test: setup ## every test, on SQLite and PostgreSQL
+	@setup/packages test
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+lint: setup ## style, types, layers
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+format: setup ## mend what ruff can mend
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench: setup ## the table of docs/performance.md: peers in the same run, minutes to an hour
+	@setup/packages bench
+	@$(PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+docs: setup ## the documentation as pages in ./site
+	@$(PYTHON) -m mkdocs build --strict --quiet
+	@echo 'The pages are in site/; open site/index.html.'
+
+docs-serve: setup ## the documentation on a local port, renewed while it is written
+	@$(PYTHON) -m mkdocs serve
+
+setup:
+	@setup/venv
+
+clean: ## remove the environment, caches, pages and the demonstration
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache site demo build

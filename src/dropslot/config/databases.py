@@ -1,0 +1,89 @@
+"""The database of config.yaml, checked, and as Django wants to have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from dropslot.config.secrets import secret
+
+SQLITE_NAME = "dropslot.sqlite3"
+PASSWORD_VARIABLE = "DROPSLOT_DATABASE_PASSWORD"
+BUSY_TIMEOUT_SECONDS = 20
+_SCHEMES = frozenset({"postgresql", "postgres"})
+_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
+
+# WAL lets readers read while one writes; FULL makes a commit durable, which WAL alone does not.
+_SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"
+
+
+def database_url(value: Any) -> str:
+    """`sqlite`, or the URL of a PostgreSQL database without its password. Raises ValueError."""
+    if value == "sqlite":
+        return "sqlite"
+    if not isinstance(value, str) or "://" not in value:
+        raise ValueError("expected sqlite, or postgresql://USER@HOST/NAME")
+    parts = _split(value)
+    if parts.scheme not in _SCHEMES:
+        raise ValueError("expected sqlite, or postgresql://USER@HOST/NAME; no other database is known")
+    if parts.password is not None or _SECRET_PARAMETERS & _parameters(parts).keys():
+        raise ValueError(
+            f"expected no password here: set {PASSWORD_VARIABLE} in the environment, or"
+            f" {PASSWORD_VARIABLE}_FILE to the"
+            " name of a file that holds it"
+        )
+    if not unquote(parts.path.lstrip("/")) or "/" in parts.path.lstrip("/"):
+        raise ValueError("expected the name of the database at the end: postgresql://USER@HOST/NAME")
+    return value
+
+
+def django_database(database: str, data: Path) -> dict[str, Any]:
+    """One entry of Django's DATABASES for `config.database`. Raises ConfigError for an unreadable password
+    file."""
+    if database == "sqlite":
+        return _sqlite(data / SQLITE_NAME)
+    return _postgresql(_split(database))
+
+
+def _sqlite(path: Path) -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "OPTIONS": {
+            # A transaction that reads first and writes later would fail at once instead of waiting for its
+            # turn.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": BUSY_TIMEOUT_SECONDS,
+            "init_command": _SQLITE_PRAGMAS,
+        },
+    }
+
+
+def _postgresql(parts: SplitResult) -> dict[str, Any]:
+    options: dict[str, Any] = dict(_parameters(parts))
+    host = options.pop("host", None) or unquote(parts.hostname or "")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": secret(PASSWORD_VARIABLE) or "",
+        "HOST": host,
+        "PORT": str(options.pop("port", None) or parts.port or ""),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"expected postgresql://USER@HOST/NAME, but {error}") from None
+    return parts
+
+
+def _parameters(parts: SplitResult) -> Mapping[str, str]:
+    return dict(parse_qsl(parts.query))

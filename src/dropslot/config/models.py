@@ -1,0 +1,319 @@
+"""config.yaml as typed objects. The descriptions here are the configuration reference
+(`dropslot.config.reference`)."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from dropslot.config.databases import database_url
+from dropslot.config.values import (
+    DottedPath,
+    Duration,
+    FileMode,
+    FileName,
+    FolderMode,
+    Glob,
+    MimeType,
+    PathTemplate,
+    Pattern,
+    Percent,
+    Size,
+    TextTemplate,
+    TimeZone,
+)
+
+RouteKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+Takes = Literal["directories", "files", "any"]
+Complete = Literal["renamed", "named", "settled", "marker"]
+ManifestPlace = Literal["hidden", "beside", "none"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+EventName = Literal[
+    "in_access",
+    "in_attrib",
+    "in_close_nowrite",
+    "in_close_write",
+    "in_create",
+    "in_delete",
+    "in_delete_self",
+    "in_modify",
+    "in_move_self",
+    "in_moved_from",
+    "in_moved_to",
+    "in_open",
+    "in_q_overflow",
+    "in_unmount",
+]
+EVENT_NAMES: tuple[str, ...] = get_args(EventName)
+DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"
+
+
+def _check_entry(value: Any) -> Any:
+    """A check without an option may be written as its name alone."""
+    return {value: None} if isinstance(value, str) else value
+
+
+def _poll(value: Any) -> Any:
+    if value == "auto" or isinstance(value, bool):
+        return value
+    raise ValueError("expected one of auto, true, false")
+
+
+CheckEntry = Annotated[dict[str, Any], BeforeValidator(_check_entry), Field(min_length=1, max_length=1)]
+Poll = Annotated[
+    Literal["auto"] | bool, BeforeValidator(_poll), WithJsonSchema({"enum": ["auto", True, False]})
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Select(_Model):
+    """What every item of an arrival must be; anything else refuses the arrival, whole."""
+
+    patterns: list[Glob] = Field(
+        default_factory=list,
+        description="Patterns of names, any letter case; an item must match one of them.",
+        examples=[["*.pdf"]],
+    )
+    mime: list[MimeType] = Field(
+        default_factory=list,
+        description="MIME types, found out from the content; an item must have one of them. `image/*` is"
+        " every image.",
+        examples=[["application/pdf"]],
+    )
+    max_item_size: Size | None = Field(
+        None, description="Size that no single item may exceed.", examples=["20MB"]
+    )
+    max_size: Size | None = Field(
+        None, description="Size that an arrival as a whole may not exceed.", examples=["50GiB"]
+    )
+    max_items: int | None = Field(
+        None, ge=1, description="How many items an arrival may hold.", examples=[100000]
+    )
+
+
+class Deliver(_Model):
+    """One destination of a route."""
+
+    to: PathTemplate = Field(
+        description="The folder that gets the contents of an arrival. `{field}` stands for a field's"
+        " value, which must be a single safe path part. The part before the first field must exist: it is"
+        " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
+        " exist.",
+        examples=["./studies/{study}/raw-data"],
+    )
+    must_exist: PathTemplate | None = Field(
+        None,
+        description="A folder that must exist, or the arrival is refused: a mistyped study is not created.",
+        examples=["./studies/{study}"],
+    )
+    group: TextTemplate | None = Field(
+        None, description="The group that delivered files and folders get.", examples=["{study}-dittohead"]
+    )
+    file_mode: FileMode | None = Field(
+        None,
+        description="Mode of delivered files, in the octal digits of chmod. Default: the umask decides.",
+        examples=[640],
+    )
+    folder_mode: FolderMode | None = Field(
+        None,
+        description="Mode of delivered folders, in the octal digits of chmod. Default: the umask and the"
+        " folder above decide.",
+        examples=[2750],
+    )
+    manifest: ManifestPlace = Field(
+        "hidden",
+        description="Where the arrival's manifest goes, in the format of sha256sum and as the last file:"
+        " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
+        " writes none.",
+    )
+
+
+class Space(_Model):
+    """When to warn about a full disk."""
+
+    warn: Percent | None = Field(
+        None, description="Warn when a destination's file system is this full.", examples=["90%"]
+    )
+
+
+class Route(_Model):
+    """One configured way from an inbox to its destinations.
+
+    Relative paths stand for what is beneath the folder of config.yaml; in a loaded configuration all are
+    absolute.
+    """
+
+    key: RouteKey = Field(exclude=True, description="The route's name.")
+    folders: PathTemplate = Field(
+        "",
+        description="The folder that holds `inbox`, `processing`, `done` and `failed`. A field, as in"
+        " `./drop/{study}`, makes one such set of each folder there is; new ones are noticed. Needed"
+        " unless all four are set.",
+        examples=["./study"],
+    )
+    inbox: PathTemplate = Field(
+        default_factory=lambda values: f"{values.get('folders', '')}/inbox",
+        description="Where senders drop files. Default: `FOLDERS/inbox`.",
+        examples=["/data"],
+    )
+    processing: PathTemplate = Field(
+        default_factory=lambda values: f"{values.get('folders', '')}/processing",
+        description="Where an arrival is while it is worked on; on the inbox's file system. Default:"
+        " `FOLDERS/processing`.",
+    )
+    done: PathTemplate = Field(
+        default_factory=lambda values: f"{values.get('folders', '')}/done",
+        description="The archive of what was delivered; on the inbox's file system. Default: `FOLDERS/done`.",
+    )
+    failed: PathTemplate = Field(
+        default_factory=lambda values: f"{values.get('folders', '')}/failed",
+        description="What was refused, whole, each beside its REASON.txt; on the inbox's file system."
+        " Default: `FOLDERS/failed`.",
+    )
+    takes: Takes = Field("any", description="What an arrival is: a directory, a single file, or either.")
+    complete: Complete = Field(
+        "renamed",
+        description="When an arrival is complete. `renamed`: once it has got its final name by a rename,"
+        " or, when it was created under it, once it has been quiet for `settle`. `named`: as soon as it"
+        " has a final name. `settled`: once it has been quiet, whatever its name. `marker`: when the file"
+        " named by `marker` appears inside.",
+    )
+    marker: FileName | None = Field(
+        None,
+        description="The file that says an arrival is complete; with `complete: marker` only.",
+        examples=["READY"],
+    )
+    settle: Duration = Field(
+        timedelta(seconds=5),
+        description="How long an arrival must not have changed to be quiet.",
+        examples=["5s"],
+    )
+    temporary: list[Glob] = Field(
+        default_factory=list,
+        description="Patterns of names that are temporary, besides the usual ones: hidden names, a last"
+        " extension that begins with `.tmp` or is `.part`, `.filepart` or `.crdownload`, and a trailing"
+        " `~`.",
+        examples=[["*.partial"]],
+    )
+    test_names: Glob | None = Field(
+        None,
+        description="Pattern of names, any letter case, that are noticed and logged and never delivered.",
+        examples=["test*"],
+    )
+    name: Pattern | None = Field(
+        None,
+        description="Regular expression that an arrival's whole name must match; its named groups become"
+        " fields.",
+        examples=[r"(?P<study>\w+)-(?P<sent>.+)"],
+    )
+    select: Select = Field(Select.model_validate({}), description="What every item must be.")
+    checks: list[CheckEntry] = Field(
+        default_factory=list,
+        description="Checks that an arrival must pass, each with its option: a short name or a dotted path.",
+        examples=[[{"mylab.checks.Named": "scan*"}]],
+    )
+    deliver: list[Deliver] = Field(
+        min_length=1, description="The destinations; all of them get every arrival."
+    )
+    after: DottedPath | None = Field(
+        None,
+        description="Dotted path of a function that is called once with each finished arrival, and retried"
+        " by itself.",
+        examples=["mylab.tasks.convert"],
+    )
+    leave_source: bool = Field(
+        False,
+        description="Move nothing: arrivals are read where they lie, and a later change of one is a"
+        " revision.",
+    )
+    rescan: Duration = Field(
+        timedelta(seconds=30),
+        description="How often the inbox is looked through, besides events.",
+        examples=["30s"],
+    )
+    events: list[EventName] = Field(
+        default_factory=list,
+        description="Kinds of file events to listen to. Default: those that `complete` needs.",
+        examples=[["in_create", "in_moved_to"]],
+    )
+    processors: list[DottedPath] = Field(
+        default_factory=lambda: [DELIVER_PROCESSOR],
+        min_length=1,
+        description=f"Dotted paths of the event processors. Default: `{DELIVER_PROCESSOR}`.",
+        examples=[[DELIVER_PROCESSOR, "dropslot.watching.processors.LogEvents"]],
+    )
+    poll: Poll = Field(
+        "auto",
+        description="Whether the inbox is polled instead of watched; `auto` polls on network and FUSE file"
+        " systems.",
+    )
+    space: Space = Field(Space.model_validate({}), description="Warnings about full disks.")
+
+
+class Config(_Model):
+    """A whole config.yaml. `base` is its folder; relative paths start there."""
+
+    base: Path = Field(exclude=True, description="The folder of config.yaml.")
+    data: Path = Field(Path("var"), description="Folder of the database, logs, pid file and keys; mode 700.")
+    database: Annotated[str, BeforeValidator(database_url)] = Field(
+        "sqlite",
+        description="`sqlite` is a file in the data folder. The password of a PostgreSQL database comes"
+        " from the environment: `DROPSLOT_DATABASE_PASSWORD`, or a file named by"
+        " `DROPSLOT_DATABASE_PASSWORD_FILE`.",
+        examples=["postgresql://dropslot@localhost/dropslot"],
+    )
+    workers: Literal["local"] = Field(
+        "local", description="Where the work is done: in processes on this machine."
+    )
+    worker_count: int = Field(2, ge=1, le=64, description="How many worker processes there are.")
+    time_zone: TimeZone = Field(
+        "UTC",
+        description="Time zone of dates in paths and pages; stored times are UTC.",
+        examples=["America/Chicago"],
+    )
+    locations: dict[str, str] = Field(
+        default_factory=dict,
+        description="Readable names of the machines that send.",
+        examples=[{"pc-17": "Brogden A"}],
+    )
+    logs: Path = Field(
+        default_factory=lambda values: _beneath(values, "logs"),
+        description="Folder of the log files. Default: `DATA/logs`.",
+    )
+    pid: Path = Field(
+        default_factory=lambda values: _beneath(values, "watcher.pid"),
+        description="Pid file of the watcher. Default: `DATA/watcher.pid`.",
+    )
+    log_level: LogLevel = Field("info", description="The least important entries that are logged.")
+    log_names: bool = Field(
+        False, description="Show file names in the JSON log at level info; they may be patients' names."
+    )
+    lease: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        description="How long a silent worker on another machine keeps an arrival before it is taken over.",
+        examples=["60s"],
+    )
+    routes: dict[RouteKey, Route] = Field(min_length=1, description="The routes, each under its key.")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of dates in paths and pages."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the service's keys, mode 700."""
+        return self.data / "keys"
+
+
+def _beneath(values: dict[str, Any], name: str) -> Path:
+    return Path(os.fspath(values.get("data", "var"))) / name

@@ -1,0 +1,59 @@
+"""Relative paths of a configuration, made absolute; texts with fields stay such texts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dropslot.config.models import Config, Deliver, Route
+from dropslot.core.templates import literal
+
+
+def absolute(config: Config) -> Config:
+    """The configuration with every path absolute: relative ones are beneath `config.base`."""
+    base = config.base
+    return config.model_copy(
+        update={
+            "data": absolute_path(config.data, base),
+            "logs": absolute_path(config.logs, base),
+            "pid": absolute_path(config.pid, base),
+            "routes": {key: absolute_route(route, base) for key, route in config.routes.items()},
+        }
+    )
+
+
+def absolute_route(route: Route, base: Path) -> Route:
+    """The route with every path absolute."""
+    texts: dict[str, Any] = {
+        name: absolute_text(getattr(route, name), base) for name in ("inbox", "processing", "done", "failed")
+    }
+    if route.folders:
+        texts["folders"] = absolute_text(route.folders, base)
+    texts["deliver"] = [_absolute_deliver(entry, base) for entry in route.deliver]
+    # model_copy would forget which of the folders were set by themselves and which follow from `folders`.
+    return Route.model_construct(route.model_fields_set, **{**dict(route), **texts})
+
+
+def absolute_path(path: Path, base: Path) -> Path:
+    """`path` beneath `base` unless it is absolute; `~` is the service's home."""
+    return Path(os.path.normpath(base / _home(str(path))))
+
+
+def absolute_text(text: str, base: Path) -> str:
+    """The same for a text with fields, in which the braces of `base` are doubled."""
+    whole = os.path.join(literal(str(base)), _home(text))
+    normal = os.path.normpath(whole)
+    # POSIX gives two leading slashes a meaning of their own, and normpath keeps them.
+    return normal[1:] if normal.startswith("//") else normal
+
+
+def _home(text: str) -> str:
+    if text != "~" and not text.startswith("~/"):
+        return text
+    return literal(os.path.expanduser("~")) + text[1:] if "{" in text else os.path.expanduser("~") + text[1:]
+
+
+def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
+    must_exist = absolute_text(deliver.must_exist, base) if deliver.must_exist else None
+    return deliver.model_copy(update={"to": absolute_text(deliver.to, base), "must_exist": must_exist})

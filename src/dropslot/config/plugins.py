@@ -1,0 +1,137 @@
+"""Dotted paths: found without running anything, imported when they are used."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+FOLDER = "plugins"
+
+
+class _PluginsFinder:
+    """Finds the package `plugins` beside config.yaml, where no other package has that name."""
+
+    def __init__(self) -> None:
+        self.bases: list[str] = []
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, self.bases) if name == FOLDER else None
+
+
+_FINDER = _PluginsFinder()
+
+
+def make_importable(base: Path) -> None:
+    """Let what is in `base`/plugins be imported, as `mylab.tasks` and as `plugins.mylab.tasks`.
+
+    It comes after everything that is installed, so that it replaces nothing. `base` itself is not importable:
+    folders beside config.yaml are where senders put files.
+    """
+    folder = base / FOLDER
+    if not folder.is_dir():
+        return
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    if str(base) not in _FINDER.bases:
+        _FINDER.bases.append(str(base))
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.append(_FINDER)
+
+
+def load_dotted(dotted: str) -> Any:
+    """What the dotted path names, imported. Raises ImportError in words."""
+    module_name, _, name = dotted.rpartition(".")
+    module = import_module(module_name)
+    try:
+        return getattr(module, name)
+    except AttributeError as error:
+        raise ImportError(f"module {module_name} has no {name}", name=module_name) from error
+
+
+def fault_of_dotted(dotted: str) -> str | None:
+    """Why a dotted path cannot be imported; None when it can, as far as can be seen without running it.
+
+    Nothing is imported: configuration is read while Django's settings are, when models cannot be imported
+    yet.
+    """
+    module_name, _, name = dotted.rpartition(".")
+    spec = _find(module_name)
+    if spec is None:
+        return f"expected something that can be imported, and there is no module {module_name}"
+    if not spec.origin or not spec.origin.endswith(".py"):
+        return None  # built in, compiled or a namespace: it shows when it is used
+    return _fault_of_name(Path(spec.origin), module_name, name)
+
+
+def _find(module_name: str) -> ModuleSpec | None:
+    path: Sequence[str] | None = None
+    spec: ModuleSpec | None = None
+    parts = module_name.split(".")
+    for depth in range(len(parts)):
+        spec = _find_part(".".join(parts[: depth + 1]), path)
+        if spec is None or (depth + 1 < len(parts) and spec.submodule_search_locations is None):
+            return None
+        path = list(spec.submodule_search_locations or ())
+    return spec
+
+
+def _find_part(full_name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    loaded = sys.modules.get(full_name)
+    if loaded is not None and loaded.__spec__ is not None:
+        return loaded.__spec__
+    if path is not None:
+        return PathFinder.find_spec(full_name, path)
+    finders = (finder.find_spec(full_name, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    return next((spec for spec in finders if spec is not None), None)
+
+
+def _fault_of_name(source: Path, module_name: str, name: str) -> str | None:
+    try:
+        names = _names_in(source)
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"expected something that can be imported, and {module_name} cannot be read: {error}"
+    if name in names or "*" in names or "__getattr__" in names:
+        return None
+    return f"expected something that can be imported, and module {module_name} has no {name}"
+
+
+def _names_in(source: Path) -> frozenset[str]:
+    return frozenset(_defined(ast.parse(source.read_bytes()).body))
+
+
+def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """The names that a module's statements give; `*` stands for unknown ones."""
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield statement.name
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name).split(".")[0] for alias in statement.names)
+        else:
+            yield from _assigned(statement)
+            for inner in _blocks(statement):
+                yield from _defined(inner)
+
+
+def _assigned(statement: ast.stmt) -> Iterator[str]:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The statements within one, as those of `try` or `if`."""
+    for part in ("body", "orelse", "finalbody"):
+        yield getattr(statement, part, [])
+    for handler in getattr(statement, "handlers", []):
+        yield handler.body

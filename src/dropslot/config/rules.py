@@ -1,0 +1,195 @@
+"""Rules between keys. Each names the keys that it reads, and is left out where one of them is faulty
+already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations, pairwise
+
+from dropslot.config import overlaps
+from dropslot.config.models import DELIVER_PROCESSOR, Config, Deliver, Route
+from dropslot.config.plugins import fault_of_dotted
+from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
+from dropslot.core.templates import Template, literal
+
+FOLDERS = ("inbox", "processing", "done", "failed")
+Found = Iterator[tuple[Location, Problem]]
+RouteRule = Callable[[Route], Found]
+
+_RULES: list[tuple[frozenset[str], RouteRule]] = []
+
+
+def _rule(*keys: str) -> Callable[[RouteRule], RouteRule]:
+    def register(rule: RouteRule) -> RouteRule:
+        _RULES.append((frozenset(keys), rule))
+        return rule
+
+    return register
+
+
+def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
+    """Every broken rule with its place. `faulty`: keys to leave out, by route; those of the whole file
+    under ""."""
+    for key, route in config.routes.items():
+        for needs, rule in _RULES:
+            if not needs & faulty.get(key, set()):
+                yield from rule(route)
+    sound = [
+        route for key, route in config.routes.items() if not {"folders", *FOLDERS} & faulty.get(key, set())
+    ]
+    yield from _shared_folders(sound)
+    if "data" not in faulty.get("", set()):
+        yield from _data_in_folders(config, sound)
+
+
+def _written_as(route: Route, name: str) -> str:
+    """The key that is in the file: a folder that was not set by itself follows from `folders`."""
+    return name if name in route.model_fields_set else "folders"
+
+
+def _broken(
+    route: Route, steps: Location, value: object, expected: str, example: str = ""
+) -> tuple[Location, Problem]:
+    location = ("routes", route.key, *steps)
+    return location, Problem(key_of(location), value, expected, example=example)
+
+
+@_rule("folders")
+def _folders_given(route: Route) -> Found:
+    if not route.folders and not set(FOLDERS) <= route.model_fields_set:
+        expected = "expected the folder of inbox, processing, done and failed (or each of the four by itself)"
+        yield _broken(route, ("folders",), NO_VALUE, expected, f"folders: ./{route.key}")
+
+
+@_rule("folders", *FOLDERS)
+def _folders_apart(route: Route) -> Found:
+    if not route.folders and not set(FOLDERS) <= route.model_fields_set:
+        return
+    for one, other in combinations(FOLDERS, 2):
+        if overlaps.overlap(getattr(route, one), getattr(route, other)):
+            expected = f"expected a folder outside of {one} ({getattr(route, one)})"
+            example = f"{other}: ./{route.key}/{other}"
+            yield _broken(route, (_written_as(route, other),), getattr(route, other), expected, example)
+
+
+@_rule("folders", *FOLDERS)
+def _folders_share_fields(route: Route) -> Found:
+    fields = Template(route.inbox).fields
+    for name in FOLDERS[1:]:
+        if Template(getattr(route, name)).fields != fields:
+            wanted = ", ".join(sorted(fields)) or "none"
+            expected = (
+                f"expected the same fields as in inbox ({wanted}): each set of folders stands by itself"
+            )
+            yield _broken(route, (_written_as(route, name),), getattr(route, name), expected)
+
+
+@_rule("folders", "inbox")
+def _fields_apart(route: Route) -> Found:
+    pieces = Template(route.inbox).pieces
+    for before, after in pairwise(pieces):
+        if before.field and after.field and not after.literal:
+            expected = f"expected some text between the fields {before.field} and {after.field}"
+            key = _written_as(route, "inbox")
+            yield _broken(route, (key,), getattr(route, key), expected)
+
+
+@_rule("name", "folders", "inbox")
+def _fields_given_once(route: Route) -> Found:
+    twice = Template(route.inbox).fields & set(route.name.groupindex if route.name else ())
+    for field in sorted(twice):
+        expected = f"expected each field once; {field} comes from the folder already"
+        yield _broken(route, ("name",), route.name.pattern if route.name else NO_VALUE, expected)
+
+
+@_rule("name", "folders", "inbox", "deliver")
+def _fields_known(route: Route) -> Found:
+    known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ())
+    for index, deliver in enumerate(route.deliver):
+        for key in ("to", "must_exist", "group"):
+            text = getattr(deliver, key)
+            for field in sorted(Template(text or "").fields - known):
+                has = f"has {', '.join(sorted(known))}" if known else "has none"
+                expected = (
+                    f"expected only fields that folders or name give (this route {has}), and {field} is none"
+                )
+                example = f"name: '(?P<{field}>[^-]+)-.*'"
+                yield _broken(route, ("deliver", index, key), text, expected, example)
+
+
+@_rule("complete", "marker", "takes")
+def _marker_goes_with_complete(route: Route) -> Found:
+    if route.complete == "marker" and route.marker is None:
+        yield _broken(
+            route,
+            ("marker",),
+            NO_VALUE,
+            "expected the name of a file, since complete is marker",
+            "marker: READY",
+        )
+    if route.complete != "marker" and route.marker is not None:
+        expected = f"expected no marker, since complete is {route.complete}"
+        yield _broken(route, ("marker",), route.marker, expected, "complete: marker")
+    if route.complete == "marker" and route.takes == "files":
+        expected = "expected directories, since complete is marker: a marker is a file inside"
+        yield _broken(route, ("takes",), route.takes, expected, "takes: directories")
+
+
+@_rule("folders", *FOLDERS, "deliver")
+def _destinations_outside(route: Route) -> Found:
+    for index, deliver in enumerate(route.deliver):
+        for name in FOLDERS:
+            if expected := _fault_of_destination(deliver, name, getattr(route, name)):
+                yield _broken(route, ("deliver", index, "to"), deliver.to, expected, "to: ./delivered")
+
+
+def _fault_of_destination(deliver: Deliver, name: str, folder: str) -> str | None:
+    if overlaps.is_within(deliver.to, folder):
+        return f"expected a folder outside of the route's own {name} ({folder})"
+    if overlaps.may_be_within(deliver.to, folder):
+        return (
+            f"expected a folder that is outside of the route's own {name} ({folder}) whatever its fields are"
+        )
+    if overlaps.is_within(folder, deliver.to):
+        return f"expected a folder that does not hold the route's own {name} ({folder})"
+    return None
+
+
+@_rule("deliver")
+def _destinations_differ(route: Route) -> Found:
+    seen: set[str] = set()
+    for index, deliver in enumerate(route.deliver):
+        if deliver.to in seen:
+            yield _broken(route, ("deliver", index, "to"), deliver.to, "expected each destination once")
+        seen.add(deliver.to)
+
+
+@_rule("processors", "checks", "after")
+def _dotted_paths_importable(route: Route) -> Found:
+    named: list[tuple[Location, str]] = [(("processors", i), path) for i, path in enumerate(route.processors)]
+    named += [(("checks", i), name) for i, entry in enumerate(route.checks) for name in entry if "." in name]
+    named += [(("after",), route.after)] if route.after else []
+    for steps, dotted in named:
+        # Ours is known to be there; a route that says nothing about processors has made no mistake.
+        if dotted != DELIVER_PROCESSOR and (expected := fault_of_dotted(dotted)):
+            yield _broken(route, steps, dotted, expected)
+
+
+def _shared_folders(routes: list[Route]) -> Found:
+    for one, other in combinations(routes, 2):
+        for mine in FOLDERS:
+            for theirs in FOLDERS:
+                # Archives may be shared; nothing else may, since each folder's entries belong to one route.
+                if mine == theirs and mine in {"done", "failed"}:
+                    continue
+                if overlaps.overlap(getattr(one, theirs), getattr(other, mine)):
+                    expected = f"expected a folder of its own; route {one.key} has its {theirs} there"
+                    yield _broken(other, (_written_as(other, mine),), getattr(other, mine), expected)
+
+
+def _data_in_folders(config: Config, routes: list[Route]) -> Found:
+    for route in routes:
+        for name in FOLDERS:
+            if overlaps.may_be_within(literal(str(config.data)), getattr(route, name)):
+                expected = f"expected a folder outside of the {name} of route {route.key}"
+                yield ("data",), Problem("data", str(config.data), expected, example="data: ./var")

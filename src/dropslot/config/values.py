@@ -1,0 +1,209 @@
+"""The kinds of values that config.yaml has: durations, sizes, modes, patterns, paths with fields."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+
+from dropslot.core.templates import Template
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)\s*)+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
+_LONGEST_SECONDS = 10 * 366 * 86400
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]i?)?B?", re.ASCII)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_LARGEST_SIZE = 2**63 - 1
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%?", re.ASCII)
+_MODE = re.compile(r"(?:0o|0)?([0-7]{3,4})", re.ASCII)
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+_MIME = re.compile(r"[\w.+-]+/(?:[\w.+-]+|\*)", re.ASCII)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def duration(value: Any) -> timedelta:
+    """Seconds as a number, or a text such as `500ms`, `5s`, `2m`, `1h30m`, `30d`; never negative."""
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and _DURATION.fullmatch(value.strip()):
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
+    else:
+        raise ValueError("expected a duration: seconds, or a number with ms, s, m, h or d")
+    if not math.isfinite(seconds) or not 0 <= seconds <= _LONGEST_SECONDS:
+        raise ValueError("expected a duration between 0 and ten years")
+    return timedelta(seconds=seconds)
+
+
+def size(value: Any) -> int:
+    """Bytes as a number, or a text such as `20MB` (decimal) or `1GiB` (binary)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        size_bytes = value
+    elif isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())):
+        prefix = found[2] or ""
+        base = 1024 if prefix.endswith("i") else 1000
+        size_bytes = _whole(float(found[1]) * base ** _POWERS[prefix[:1].upper()])
+    else:
+        raise ValueError("expected a size: bytes, or a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB")
+    if not 0 <= size_bytes <= _LARGEST_SIZE:
+        raise ValueError("expected a size between 0 and 8 EiB")
+    return size_bytes
+
+
+def _whole(number: float) -> int:
+    return int(number) if math.isfinite(number) else -1
+
+
+def percent(value: Any) -> float:
+    """`90%`, `90` or `'90'` as 90.0."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(value)
+    elif isinstance(value, str) and (found := _PERCENT.fullmatch(value.strip())):
+        number = float(found[1])
+    else:
+        raise ValueError("expected a percentage")
+    if not 0 < number <= 100:
+        raise ValueError("expected a percentage above 0 and up to 100")
+    return number
+
+
+def _mode(value: Any) -> int:
+    """The octal digits as people write them for chmod: 640, '640', '0640' and '0o640' all mean 0o640.
+
+    A number is read by its digits in Python too, so that the same mapping means the same everywhere.
+    """
+    found = None
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        found = _MODE.fullmatch(str(value).strip())
+    if not found:
+        raise ValueError("expected a mode of three or four octal digits, as chmod takes it")
+    mode = int(found[1], 8)
+    owner, group, others = mode >> 6 & 7, mode >> 3 & 7, mode & 7
+    # This also catches 0o640 given as a number in Python: it arrives here as 416.
+    if group & ~owner or others & ~group or not owner & 4:
+        raise ValueError(
+            "expected a mode in which the owner may read and no one may more than the one before (owner,"
+            " group, others); in Python write '640', not 0o640"
+        )
+    return mode
+
+
+def file_mode(value: Any) -> int:
+    """A mode of delivered files: no set-id or sticky bit."""
+    mode = _mode(value)
+    if mode > 0o777:
+        raise ValueError("expected a mode without set-user, set-group or sticky bit for files")
+    return mode
+
+
+def folder_mode(value: Any) -> int:
+    """A mode of delivered folders: the service must be able to write there again."""
+    mode = _mode(value)
+    if mode & 0o700 != 0o700 or mode & 0o4000:
+        raise ValueError(
+            "expected a mode that begins with 7 (or 27, 17, 37): the service writes there itself"
+        )
+    return mode
+
+
+def pattern(value: Any) -> re.Pattern[str]:
+    """A regular expression; the error names the position of the fault."""
+    if isinstance(value, re.Pattern):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected a regular expression as a text")  # noqa: TRY004 - pydantic collects ValueError
+    try:
+        return re.compile(value)
+    except re.error as error:
+        place = f" at position {error.pos + 1}" if error.pos is not None else ""
+        raise ValueError(f"expected a regular expression, but {error.msg}{place}") from None
+    except (OverflowError, RecursionError):
+        raise ValueError("expected a regular expression, but this one is too large") from None
+
+
+def template(value: str) -> str:
+    """A text with fields, well formed."""
+    if "\0" in value:
+        raise ValueError("expected a text without NUL")
+    Template(value)
+    return value
+
+
+def path_template(value: str) -> str:
+    """A path, perhaps with fields; nothing climbs with `..` after a field."""
+    if not value.strip():
+        raise ValueError("expected a path")
+    if _SCHEME.match(value):
+        raise ValueError("expected a local path; this version delivers to local folders only")
+    template(value)
+    climbing = value.split("{", 1)[1:]
+    if climbing and ".." in climbing[0].split("/"):
+        raise ValueError("expected a path that does not climb with '..' after a field")
+    return value
+
+
+def dotted(value: str) -> str:
+    """The dotted path of something in Python, such as `mylab.tasks.convert`."""
+    if not _DOTTED.fullmatch(value):
+        raise ValueError("expected a dotted path, module and name")
+    return value
+
+
+def mime(value: str) -> str:
+    """A MIME type, or all of one kind as in `image/*`."""
+    if not _MIME.fullmatch(value):
+        raise ValueError("expected a MIME type")
+    return value.lower()
+
+
+def file_name(value: str) -> str:
+    """One name, no path."""
+    if value in {"", ".", ".."} or "/" in value or "\0" in value:
+        raise ValueError("expected the name of a file, without a folder")
+    return value
+
+
+def glob(value: str) -> str:
+    """A pattern of names as a shell has it."""
+    if not value or "\0" in value:
+        raise ValueError("expected a pattern such as *.pdf")
+    return value
+
+
+def time_zone(value: str) -> str:
+    """A time zone of the IANA database."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("expected a time zone of the IANA database") from None
+    return value
+
+
+def _text_or_number(examples: list[Any], kind: str = "integer") -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string"}, {"type": kind}], "examples": examples})
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration), _text_or_number(["5s", "2m", "1h"], "number")]
+Size = Annotated[int, BeforeValidator(size), _text_or_number(["20MB", "1GiB"])]
+Percent = Annotated[float, BeforeValidator(percent), _text_or_number(["90%"], "number")]
+FileMode = Annotated[int, BeforeValidator(file_mode), _text_or_number([640])]
+FolderMode = Annotated[int, BeforeValidator(folder_mode), _text_or_number([2750])]
+Pattern = Annotated[
+    re.Pattern[str],
+    BeforeValidator(pattern),
+    PlainSerializer(lambda compiled: compiled.pattern),
+    WithJsonSchema({"type": "string", "format": "regex"}),
+]
+TextTemplate = Annotated[str, AfterValidator(template)]
+PathTemplate = Annotated[str, AfterValidator(path_template)]
+DottedPath = Annotated[str, AfterValidator(dotted)]
+MimeType = Annotated[str, AfterValidator(mime)]
+FileName = Annotated[str, AfterValidator(file_name)]
+Glob = Annotated[str, AfterValidator(glob)]
+TimeZone = Annotated[str, AfterValidator(time_zone)]

@@ -1,0 +1,54 @@
+"""Django's settings of the standalone product, made from config.yaml ($DROPSLOT_CONFIG, then ./config.yaml).
+
+A project that has dropslot's apps among others has its own settings, and DROPSLOT in them; see docs. Without
+a config.yaml these settings can be imported all the same (`schema` and type checkers want that), and name no
+database.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dropslot.config.databases import django_database
+from dropslot.config.keys import django_secret_key
+from dropslot.config.loading import load
+from dropslot.config.models import Config
+
+_path = Path(os.path.abspath(os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))
+
+# A path of no file is kept: who asks for the configuration then hears what to do.
+DROPSLOT: Config | str = load(_path) if _path.exists() else str(_path)
+
+BASE_DIR = _path.parent
+DEBUG = False
+ALLOWED_HOSTS: list[str] = []
+SECRET_KEY = (
+    django_secret_key(DROPSLOT.keys) if isinstance(DROPSLOT, Config) else "no configuration, no sessions"
+)
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "dropslot.audit",
+    "dropslot.arrivals",
+]
+DROPSLOT_MIGRATES = True  # this database is dropslot's alone: commands bring it up to date by themselves
+MIDDLEWARE: list[str] = []
+ROOT_URLCONF = "dropslot.urls"
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": django_database(DROPSLOT.database, DROPSLOT.data)
+    if isinstance(DROPSLOT, Config)
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+USE_TZ = True
+TIME_ZONE = "UTC"  # what is stored; config.time_zone is what people see
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+# structlog writes the logs; Django's own handlers would mail and print besides.
+LOGGING_CONFIG = None

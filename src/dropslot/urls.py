@@ -1,0 +1,7 @@
+"""The pages of the standalone product: this version has none."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

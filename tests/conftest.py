@@ -1,0 +1,50 @@
+"""Fixtures that every test may use, and the rule that CI skips nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["databases", "mounts", "people", "product", "tracing"]
+
+SOURCE = Path(__file__).parent.parent / "src"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A checkout that is not installed is tested all the same, in child processes too.
+    if str(SOURCE) not in sys.path:
+        sys.path.insert(0, str(SOURCE))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(item, report)
+    return report
+
+
+def _refuse_skip(item: pytest.Item, report: pytest.TestReport) -> None:
+    """In CI a test that cannot run has failed, unless it is marked `may_skip` with the reason."""
+    expected_failure = hasattr(report, "wasxfail")
+    if (
+        report.skipped
+        and os.environ.get("CI")
+        and not expected_failure
+        and not item.get_closest_marker("may_skip")
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use up a machine-wide resource take turns on one worker."""
+    for item in items:
+        if item.get_closest_marker("exclusive"):
+            item.add_marker(pytest.mark.xdist_group("exclusive"))

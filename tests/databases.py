@@ -1,0 +1,165 @@
+"""The databases that tests run on: SQLite and a private PostgreSQL, fresh for every test.
+
+`database_url`  what config.yaml's `database:` takes, once for each kind: for tests of the product as a whole.
+`database`      Django's default database in this process, migrated, once for each kind. Commits are real: events
+                cannot be deleted, so a test's database is thrown away as a whole and no `django_db` mark is needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from postgres import NoPostgres, PostgresServer
+
+VENDORS = ("sqlite", "postgresql")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """`url` is what config.yaml takes; `settings` is what Django takes."""
+
+    vendor: str
+    url: str
+    settings: dict[str, Any]
+
+
+@contextmanager
+def connected_to(settings: dict[str, Any]) -> Iterator[None]:
+    """Django's default database is this one, in every thread that connects from now on."""
+    before = connections.settings["default"]
+    _use(settings)
+    try:
+        yield
+    finally:
+        _use(before)
+
+
+def _use(settings: dict[str, Any]) -> None:
+    connections["default"].close()
+    del connections["default"]
+    connections.settings["default"] = connections.configure_settings({"default": settings})["default"]
+
+
+def sqlite_settings(file: Path) -> dict[str, Any]:
+    """As dropslot opens it: write-ahead log, every commit synced, the write lock taken first."""
+    options = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file), "OPTIONS": options}
+
+
+def postgres_settings(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": parts.username,
+        "PASSWORD": os.environ["DROPSLOT_DATABASE_PASSWORD"],
+        "HOST": parts.hostname,
+        "PORT": parts.port,
+    }
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One private server for each test process, started when the first test needs it."""
+    try:
+        server = PostgresServer()
+    except NoPostgres as error:
+        pytest.skip(str(error))
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.passwords.items():
+            patch.setenv(name, value)
+        yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Path:
+    file = tmp_path_factory.mktemp("sqlite") / "template.sqlite3"
+    _migrate(sqlite_settings(file), django_db_blocker)
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer, django_db_blocker: Any) -> str:
+    postgres_server.execute("CREATE DATABASE migrated")
+    _migrate(postgres_settings(postgres_server.url("migrated")), django_db_blocker)
+    return "migrated"
+
+
+def _migrate(settings: dict[str, Any], blocker: Any) -> None:
+    with blocker.unblock(), connected_to(settings):
+        call_command("migrate", verbosity=0)
+
+
+@contextmanager
+def fresh_postgres(server: PostgresServer, template: str = "template1") -> Iterator[str]:
+    """The name of a new database, which is dropped afterwards, whoever is still connected."""
+    name = f"test{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield name
+    finally:
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path, django_db_blocker: Any) -> Iterator[Database]:
+    file = tmp_path / "database" / "dropslot.sqlite3"
+    file.parent.mkdir()
+    shutil.copyfile(sqlite_template, file)
+    settings = sqlite_settings(file)
+    with django_db_blocker.unblock(), connected_to(settings):
+        yield Database("sqlite", "sqlite", settings)
+
+
+@pytest.fixture
+def postgres_database(
+    postgres_server: PostgresServer, postgres_template: str, django_db_blocker: Any
+) -> Iterator[Database]:
+    with fresh_postgres(postgres_server, postgres_template) as name:
+        url = postgres_server.url(name)
+        settings = postgres_settings(url)
+        with django_db_blocker.unblock(), connected_to(settings):
+            yield Database("postgresql", url, settings)
+
+
+@pytest.fixture(params=VENDORS)
+def database(request: pytest.FixtureRequest) -> Database:
+    """Django's default database, migrated and empty: first SQLite, then PostgreSQL."""
+    name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
+    found: Database = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """An empty PostgreSQL database, for config.yaml."""
+    with fresh_postgres(postgres_server) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture(params=VENDORS)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """What config.yaml's `database:` takes: first SQLite, then an empty PostgreSQL database."""
+    if request.param == "sqlite":
+        return "sqlite"
+    url: str = request.getfixturevalue("postgres_url")
+    return url

@@ -1,0 +1,71 @@
+"""Real file systems for a test: small, full, read-only, of a kind; unmounted afterwards. Needs root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+class Mounts:
+    """File systems under one folder that every account may enter."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mounted: list[Path] = []
+
+    def tmpfs(self, size: str = "1m", *options: str) -> Path:
+        """A file system in memory; `nr_inodes=…` and the like go into `options`."""
+        return self._mount("tmpfs", "-t", "tmpfs", "-o", ",".join((f"size={size}", *options)))
+
+    def ext4(self, size: str = "64M", *mkfs_options: str) -> Path:
+        """A fresh ext4 in a sparse image file."""
+        image = self._folder / f"image{len(self._mounted)}"
+        _run("truncate", "-s", size, str(image))
+        _run("mkfs.ext4", "-q", "-F", *mkfs_options, str(image))
+        return self._mount(str(image), "-o", "loop")
+
+    def bind(self, source: Path) -> Path:
+        """The same files at a second place: a rename between the two is refused as between file systems."""
+        return self._mount(str(source), "--bind")
+
+    def remount(self, mounted: Path, *options: str) -> None:
+        """`remount(path, "ro")` makes it read-only at once; fails while a file is open for writing."""
+        _run("mount", "-o", ",".join(("remount", *options)), str(mounted))
+
+    def unmount(self, mounted: Path) -> None:
+        self._mounted.remove(mounted)
+        # Lazily: a process under test may still stand in it.
+        _run("umount", "--lazy", str(mounted))
+
+    def close(self) -> None:
+        for mounted in reversed(self._mounted[:]):
+            self.unmount(mounted)
+
+    def _mount(self, what: str, *options: str) -> Path:
+        point = self._folder / f"mount{len(list(self._folder.iterdir()))}"
+        point.mkdir()
+        _run("mount", *options, what, str(point))
+        self._mounted.append(point)
+        return point
+
+
+def _run(*command: str) -> None:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def mounts(open_folder: Path) -> Iterator[Mounts]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount file systems")
+    made = Mounts(open_folder)
+    try:
+        yield made
+    finally:
+        made.close()

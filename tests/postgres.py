@@ -1,0 +1,149 @@
+"""A private PostgreSQL server: its own folder, its own free port, an account that is not root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg
+
+from waiting import wait_until
+
+# A server that dies with the test run needs no durability; crash tests kill dropslot, not PostgreSQL.
+_OPTIONS = ("fsync=off", "full_page_writes=off", "max_connections=100", "shared_buffers=64MB")
+_TRIES_FOR_A_PORT = 5
+
+
+class NoPostgres(Exception):
+    """PostgreSQL's server programs are not installed."""
+
+
+def programs() -> Path:
+    """The folder with initdb and postgres; Debian keeps it off PATH. Raises NoPostgres."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / "initdb").exists():
+            return folder
+    raise NoPostgres("PostgreSQL is not installed; `setup/packages test` installs it as root.")
+
+
+class PostgresServer:
+    """Started by `start`, ended by `stop`, and by the kernel when the test process dies."""
+
+    def __init__(self) -> None:
+        self._programs = programs()
+        # Not pytest's folder: that is closed to the account that the server runs as.
+        self._folder = Path(tempfile.mkdtemp(prefix="dropslot-postgresql-"))
+        self._account = _unprivileged_account()
+        self._password = secrets.token_hex(8)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    def url(self, database: str) -> str:
+        """What config.yaml's `database:` takes. The password comes from the environment: `passwords`."""
+        return f"postgresql://dropslot@127.0.0.1:{self._port}/{database}"
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Environment variables with the password: dropslot's, and the one of PostgreSQL's own programs."""
+        return {"DROPSLOT_DATABASE_PASSWORD": self._password, "PGPASSWORD": self._password}
+
+    def start(self) -> None:
+        self._make_cluster()
+        for _ in range(_TRIES_FOR_A_PORT):
+            self._port = _free_port()
+            self._process = self._launch()
+            if (
+                wait_until(self._answers_or_ended, deadline_seconds=60, what="PostgreSQL's start")
+                == "answers"
+            ):
+                return
+        raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.send_signal(signal.SIGINT)  # "fast": open connections are closed
+            self._process.wait(30)
+        shutil.rmtree(self._folder)
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside of a transaction, as the owner of the server."""
+        with psycopg.connect(self.url("postgres"), password=self._password, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _make_cluster(self) -> None:
+        password = self._folder / "password"
+        password.write_text(self._password)
+        if self._account:
+            for path in (self._folder, password):
+                os.chown(path, self._account.pw_uid, self._account.pw_gid)
+        initdb = [self._programs / "initdb", "-D", "data", "-U", "dropslot", "-A", "scram-sha-256"]
+        options = ["--pwfile", "password", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
+        subprocess.run(
+            [*self._as_account(), *initdb, *options], cwd=self._folder, check=True, capture_output=True
+        )
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        settings = [
+            f"port={self._port}",
+            "listen_addresses=127.0.0.1",
+            f"unix_socket_directories={self._folder}",
+        ]
+        flags = [part for setting in (*settings, *_OPTIONS) for part in ("-c", setting)]
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                # The death signal ends the server with a test process that was killed.
+                [
+                    *self._as_account(),
+                    "--pdeathsig",
+                    "QUIT",
+                    self._programs / "postgres",
+                    "-D",
+                    "data",
+                    *flags,
+                ],
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _as_account(self) -> list[str]:
+        if not self._account:
+            return ["setpriv"]
+        uid, gid = self._account.pw_uid, self._account.pw_gid
+        return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+
+    def _answers_or_ended(self) -> str:
+        if self._process is None or self._process.poll() is not None:
+            return "ended"
+        try:
+            psycopg.connect(self.url("postgres"), password=self._password, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return ""
+        return "answers"
+
+
+def _unprivileged_account() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root; anybody else runs it as themselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

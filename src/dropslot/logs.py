@@ -108,14 +108,18 @@ class Logs:
             file.reopen()
 
 
-def configure(config: Config, *, out: LogFile | None = None, err: LogFile | None = None) -> Logs:
+def configure(
+    config: Config, *, out: LogFile | None = None, err: LogFile | None = None, terminal: str = "stdout"
+) -> Logs:
     """Set structlog and logging up: on the terminal, or into `out` and `err`; and into LOGS/dropslot.jsonl.
+
+    A command whose output others read logs on `terminal="stderr"`.
 
     A JSON file that cannot be written is said, and done without.
     """
     machines = _open_json(config)
     sinks = Sinks(
-        out=out.write if out else _printer("stdout"),
+        out=out.write if out else _printer(terminal),
         err=err.write if err else _printer("stderr"),
         json=machines.write if machines else None,
         both=out is not None,

@@ -95,7 +95,7 @@ class Select(_Model):
         None, description="Size that an arrival as a whole may not exceed.", examples=["50GiB"]
     )
     max_items: int | None = Field(
-        None, ge=1, description="How many items an arrival may hold.", examples=[100000]
+        None, ge=1, strict=True, description="How many items an arrival may hold.", examples=[100000]
     )
 
 
@@ -273,7 +273,7 @@ class Config(_Model):
     workers: Literal["local"] = Field(
         "local", description="Where the work is done: in processes on this machine."
     )
-    worker_count: int = Field(2, ge=1, le=64, description="How many worker processes there are.")
+    worker_count: int = Field(2, ge=1, le=64, strict=True, description="How many worker processes there are.")
     time_zone: TimeZone = Field(
         "UTC",
         description="Time zone of dates in paths and pages; stored times are UTC.",

@@ -32,8 +32,8 @@ def _leave_out(model: dict[str, Any], name: str) -> None:
 
 
 def _default_of(model: str, name: str) -> Any:
-    owner: type[BaseModel] | None = {"Config": Config, "Route": Route}.get(model)
-    return owner.model_fields[name].default if owner else None
+    owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route}
+    return owners[model].model_fields[name].default if model in owners else None
 
 
 def _write_default(entry: dict[str, Any], default: Any) -> None:

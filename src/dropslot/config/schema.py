@@ -40,7 +40,7 @@ def _write_default(entry: dict[str, Any], default: Any) -> None:
     """Defaults as people write them, not as pydantic does: 5s rather than PT5S."""
     if isinstance(default, timedelta):
         entry["default"] = duration_in_words(default)
-    elif entry.get("default") in (None, ""):
+    elif entry.get("default") in (None, "") or "$ref" in entry:
         entry.pop("default", None)
 
 

@@ -39,7 +39,9 @@ def run(config: ConfigPath = None) -> None:
 @commands.command()
 def drain(
     config: ConfigPath = None,
-    now: Annotated[bool, typer.Option("--now", help="Trust final names: do not wait for entries to be quiet.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Trust final names: do not wait for entries to be quiet.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
@@ -81,11 +83,15 @@ def _print_json(result: Drained, startup: float) -> None:
 
 
 def _print(result: Drained) -> None:
-    sys.stdout.write(f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n")
+    sys.stdout.write(
+        f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"
+    )
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
         why = "; ".join(row.reason) or "another process works on it"
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
     if result.unrecorded:
-        sys.stdout.write(f"{result.unrecorded} taken entries wait in processing until the database answers.\n")
+        sys.stdout.write(
+            f"{result.unrecorded} taken entries wait in processing until the database answers.\n"
+        )

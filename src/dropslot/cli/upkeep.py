@@ -45,9 +45,12 @@ def retry(
 @commands.command()
 def verify(
     config: ConfigPath = None,
-    fixity: Annotated[bool, typer.Option("--fixity", help="Also read every stored file and compare its SHA-256.")] = False,
+    fixity: Annotated[
+        bool, typer.Option("--fixity", help="Also read every stored file and compare its SHA-256.")
+    ] = False,
     head: Annotated[
-        list[str] | None, typer.Option("--head", metavar="SEQ:HASH", help="A head of the chain that was kept elsewhere.")
+        list[str] | None,
+        typer.Option("--head", metavar="SEQ:HASH", help="A head of the chain that was kept elsewhere."),
     ] = None,
 ) -> None:
     """Verify the audit chain, and with --fixity every stored file."""
@@ -81,7 +84,9 @@ def _head(text: str) -> tuple[int, str]:
 
     seq, _, digest = text.partition(":")
     if not seq.isdigit() or len(digest) != 64:
-        raise UsageError(f"--head {text!r} is no head", next_step="Write it as `verify` prints it: 12:9f86d0…")
+        raise UsageError(
+            f"--head {text!r} is no head", next_step="Write it as `verify` prints it: 12:9f86d0…"
+        )
     return Head(int(seq), digest)
 
 
@@ -95,9 +100,13 @@ def _say_faults(faults: object, found: int) -> None:
 
 @commands.command()
 def purge(
-    older_than: Annotated[str, typer.Option("--older-than", metavar="AGE", help="Finished longer ago than this, such as 30d.")],
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Finished longer ago than this, such as 30d.")
+    ],
     config: ConfigPath = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")
+    ] = False,
 ) -> None:
     """Empty done, only of what is proved to be at its destination."""
     settings = started(config)

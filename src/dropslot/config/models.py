@@ -28,7 +28,9 @@ from dropslot.config.values import (
     TimeZone,
 )
 
-RouteKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit, 100 at most"
+RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
 ManifestPlace = Literal["hidden", "beside", "none"]
@@ -50,6 +52,8 @@ EventName = Literal[
     "in_unmount",
 ]
 EVENT_NAMES: tuple[str, ...] = get_args(EventName)
+# The checks that dropslot brings; every other one is named by its dotted path.
+CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime", "patterns"})
 DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"
 
 

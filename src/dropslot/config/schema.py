@@ -49,5 +49,5 @@ def duration_in_words(duration: timedelta) -> str:
     seconds = duration.total_seconds()
     for unit, length in (("h", 3600), ("m", 60)):
         if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

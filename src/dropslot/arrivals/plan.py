@@ -15,6 +15,7 @@ from typing import Any
 
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
+from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
@@ -80,8 +81,7 @@ def payload_of(work: Work, staged: Sequence[Staged]) -> list[tuple[str, Staged]]
     """(path under which it is published, item): all of it, or the payload of a bag."""
     if work.bag is None:
         return [(item.path, item) for item in staged]
-    prefix = work.bag.prefix
-    return [(item.path.removeprefix(prefix), item) for item in staged if item.path.startswith(prefix)]
+    return [(item.path.removeprefix(PAYLOAD), item) for item in staged if item.path.startswith(PAYLOAD)]
 
 
 def published_before(work: Work, leg: Leg) -> dict[str, Known]:
@@ -105,7 +105,7 @@ def _has_rows(leg: Leg) -> bool:
 def _fresh(payload: Sequence[tuple[str, Staged]]) -> list[Row]:
     """A target that is new holds nothing: every item is version 1 under its own name."""
     return [
-        Row(path, path, 1, Outcome.DELIVERED, False, item.digests["sha256"], item.size_bytes, item.mtime_ns)
+        Row(path, path, 1, Outcome.DELIVERED, False, item.sha256, item.size_bytes, item.mtime_ns)
         for path, item in payload
     ]
 
@@ -169,7 +169,7 @@ def _reserved(work: Work, leg: Leg, paths: Sequence[str]) -> set[str]:
 
 
 def _row(leg: Leg, path: str, item: Staged, known: list[Known], names: _Names) -> Row:
-    sha256 = item.digests["sha256"]
+    sha256 = item.sha256
     if not known and (adopted := _adopt(leg, path)) is not None:
         known = [adopted]
     newest = max((version.version for version in known), default=0)

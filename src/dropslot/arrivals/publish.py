@@ -12,6 +12,7 @@ from dropslot.arrivals.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
+from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
 from dropslot.core.errors import DropslotError
 
@@ -39,7 +40,7 @@ def intend(works: Sequence[Work]) -> None:
 
 def _intend(work: Work) -> None:
     intent = {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
-    evidence = work.arrival.evidence | ({"prefix": work.bag.prefix} if work.bag else {})
+    evidence = work.arrival.evidence | ({"prefix": PAYLOAD} if work.bag else {})
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
     ledger.update_held(
@@ -111,9 +112,3 @@ def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
             stored_as=row.stored_as, version=row.version
         )
     work.arrival.intent = intent
-
-
-def publish_manifests(work: Work) -> None:
-    """The manifest comes last: where it is, all of the arrival is."""
-    for leg in work.legs:
-        leg.drop.publish_manifest(leg.manifest)

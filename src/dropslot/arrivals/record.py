@@ -168,7 +168,12 @@ class Recorder:
             try:
                 record(self._config, claims)
             except (DatabaseError, OSError) as error:
-                log.warning("claims-not-recorded", count=len(claims), error=str(error), next="tried again")
+                log.warning(
+                    "Claims could not be recorded; they wait in processing, and it is tried again",
+                    action="claims_unrecorded",
+                    count=len(claims),
+                    error=str(error),
+                )
                 close_old_connections()
                 if self._stopping.wait(wait):
                     return

@@ -12,7 +12,13 @@ from typer.main import get_command
 from dropslot.cli.faults import explain
 
 # One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own.
-GROUPS = ("dropslot.cli.setup", "dropslot.cli.delivering", "dropslot.cli.reports", "dropslot.cli.upkeep")
+GROUPS = (
+    "dropslot.cli.setup",
+    "dropslot.cli.delivering",
+    "dropslot.cli.reports",
+    "dropslot.cli.upkeep",
+    "dropslot.cli.watcher",
+)
 
 app = typer.Typer(
     name="dropslot",

@@ -12,7 +12,7 @@ from typer.main import get_command
 from dropslot.cli.faults import explain
 
 # One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own.
-GROUPS = ("dropslot.cli.setup",)
+GROUPS = ("dropslot.cli.setup", "dropslot.cli.watcher")
 
 app = typer.Typer(
     name="dropslot",

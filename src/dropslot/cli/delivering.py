@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -25,15 +24,10 @@ def run(config: ConfigPath = None) -> None:
     """Watch the inboxes and deliver, in the foreground, until Ctrl-C or SIGTERM."""
     settings = started(config)
     from dropslot.arrivals import service
-    from dropslot.watching import banner, logs, notify
-    from dropslot.watching.stopping import Signal
+    from dropslot.watching import banner, daemon
 
-    logs.configure(settings, foreground=True)
-    stop = Signal()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     banner.show(settings)
-    service.serve(settings, stop, ready=notify.ready, beat=notify.watchdog)
+    daemon.foreground(settings, lambda life: service.serve(settings, life, ready=life.ready, beat=life.beat))
 
 
 @commands.command()

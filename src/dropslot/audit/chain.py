@@ -84,7 +84,7 @@ def head(*, using: str = "default") -> Head:
 
 def timestamp(moment: datetime) -> str:
     """A moment as events hold it: UTC, microseconds, `Z`; 27 characters, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def hash_of(previous: str, seq: int, at: str, kind: str, arrival: str, data: str) -> str:

@@ -12,7 +12,13 @@ from typer.main import get_command
 from dropslot.cli.faults import explain
 
 # One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own.
-GROUPS = ("dropslot.cli.setup", "dropslot.cli.watcher")
+GROUPS = (
+    "dropslot.cli.setup",
+    "dropslot.cli.delivering",
+    "dropslot.cli.watcher",
+    "dropslot.cli.reports",
+    "dropslot.cli.upkeep",
+)
 
 app = typer.Typer(
     name="dropslot",

@@ -24,8 +24,9 @@ def run(config: ConfigPath = None) -> None:
     """Watch the inboxes and deliver, in the foreground, until Ctrl-C or SIGTERM."""
     settings = started(config)
     from dropslot.arrivals import service
-    from dropslot.watching import daemon
+    from dropslot.watching import banner, daemon
 
+    banner.show(settings)
     daemon.foreground(settings, lambda life: service.serve(settings, life))
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 
-_MARKED = re.compile(
-    r"<!-- (?P<mark>test|prints|config|file: [\w./]+) -->\n```\w+\n(?P<text>.*?)^```$", re.DOTALL | re.M
-)
+_MARK = r"<!-- (?P<mark>test|prints|config|file: [\w./]+) -->"
+_MARKED = re.compile(_MARK + r"\n```\w+\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,11 @@ import pytest
 from documents import PAGES, REPOSITORY, Block, blocks, pages_with
 from people import program
 
+_ELSEWHERE = '"(?:https?:)?//'
+_LOADS = re.compile(
+    rf'<(?:script|img|iframe)[^>]+src={_ELSEWHERE}|<link[^>]+rel="stylesheet"[^>]+href={_ELSEWHERE}'
+)
+
 
 @pytest.fixture
 def commands(tmp_path: Path) -> dict[str, str]:
@@ -94,10 +99,7 @@ def test_pages_build_without_a_warning(tmp_path: Path) -> None:
 def test_pages_load_nothing_from_elsewhere(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path / "site")]
     subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
-    loads = re.compile(
-        r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+rel="stylesheet"[^>]+href="(?:https?:)?//'
-    )
-    assert not [page for page in (tmp_path / "site").rglob("*.html") if loads.search(page.read_text())]
+    assert not [page for page in (tmp_path / "site").rglob("*.html") if _LOADS.search(page.read_text())]
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

@@ -11,6 +11,7 @@ that long. On SQLite the transaction holds the database's only write lock anyway
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,8 +40,12 @@ class Head(NamedTuple):
     seq: int
     hash: str
 
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
 
 GENESIS = Head(0, "0" * 64)
+_HEAD = re.compile(r"([0-9]{1,18}):([0-9a-fA-F]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,14 @@ def head(*, using: str = "default") -> Head:
     """The last event that this connection can see, or GENESIS."""
     with connections[using].cursor() as cursor:
         return _read_head(cursor)
+
+
+def head_from(text: str) -> Head:
+    """A head as people keep it, `SEQ:HASH`. Raises ValueError."""
+    match = _HEAD.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected SEQ:HASH, a number and 64 hex digits, not {text!r}")
+    return Head(int(match[1]), match[2].lower())
 
 
 def timestamp(moment: datetime) -> str:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 SECRET_KEY = "only for tests"
 USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["dropslot.audit", "dropslot.arrivals"]
 # The fixtures `database`, `sqlite_database` and `postgres_database` put another one in its place.
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(Path(tempfile.gettempdir()) / f"dropslot-no-database-{os.getpid()}.sqlite3"),
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 10},
     }
 }

@@ -10,8 +10,10 @@ arrivals costs one sync. The order of calls is
     destination.sync_staged(drops)  data is on the disk
     drop.publish(plan)              names appear; none is ever replaced
     destination.sync_names(drops)   names are on the disk
-    drop.publish_manifest(text)     `.dropslot/manifests/ID.sha256`, synced
+    destination.publish_manifests([(drop, text), …])     `.dropslot/manifests/ID.sha256`, synced
     drop.clean()                    the staging folder is removed
+
+A drop holds descriptors or a connection: use it as a context manager, or call `close`, whatever happened.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import BinaryIO, NamedTuple, Self
 
 from dropslot.storage.listing import Listing
 
@@ -48,20 +51,29 @@ class Target:
     rules: Rules = field(default_factory=Rules)
 
 
+NO_OTHERS: Mapping[str, str] = MappingProxyType({})
+
+
 class Staged(NamedTuple):
-    """One staged item. `digests` maps algorithm ("sha256", "md5", …) to hex; sha256 is always there."""
+    """One staged item; `path` as it was listed. `others` maps further algorithms ("md5", "sha512", …) to hex."""
 
     path: str
     size_bytes: int
     mtime_ns: int
-    digests: Mapping[str, str]
+    sha256: str
+    others: Mapping[str, str] = NO_OTHERS
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """All digests by algorithm; sha256 is always there."""
+        return {"sha256": self.sha256, **self.others}
 
 
 class Planned(NamedTuple):
-    """One item and the name it is to get, both relative to the target."""
+    """One item and the name it is to get."""
 
-    path: str  # as staged
-    stored_as: str
+    path: str  # as listed and staged: with the leading folder that `strip` takes off
+    stored_as: str  # relative to the target
     sha256: str
 
 
@@ -84,6 +96,7 @@ class Drop(ABC):
     """One arrival at one destination, for one epoch. Used by one process."""
 
     target: Target
+    destination: Destination
 
     @abstractmethod
     def discard_older(self) -> None:
@@ -94,8 +107,10 @@ class Drop(ABC):
         """Copy every item and folder of the source, in listing order, hashing the bytes that are written.
 
         `strip` is a leading folder ("data/" of a bag) taken off the paths under which items are published; items
-        outside of it are staged (and hashed) but cannot be published. Raises SourceChanged when an item is not what
-        was listed, DiskFull, StorageFault, DestinationUnready. After a crash nothing has a final name.
+        outside of it are staged (and hashed) but cannot be published. The listing must be without faults. Stages anew
+        when called again. Raises SourceChanged when an item is not what was listed, SourceUnready, DiskFull,
+        StorageFault, DestinationUnready, TakenOver, and Refused when it can never fit. After a crash nothing has a
+        final name.
         """
 
     @abstractmethod
@@ -118,18 +133,34 @@ class Drop(ABC):
     def publish(self, plan: Sequence[Planned]) -> list[Planned]:
         """Give staged items their names; returns those whose name was taken by something else (nothing is replaced).
 
-        Also publishes empty folders. A target or folder that is wholly new is published by one rename. Items whose
-        name is our own staged inode already, and items that are no longer staged while the name holds their SHA-256,
-        count as published. Raises TakenOver when the staging folder is gone.
+        Also publishes empty folders. A target or folder that is wholly new, and all of whose items keep their names,
+        is published by one rename. Items whose name is our own staged inode already, and items that are no longer
+        staged while the name holds their SHA-256, count as published: after an error the same plan may be published
+        again, also with other names for those that were returned. Raises TakenOver when the staging folder is gone,
+        DestinationUnready when a folder of the target is a link, no folder, or was moved away.
         """
 
     @abstractmethod
-    def publish_manifest(self, text: str) -> None:
-        """Stage, sync and name the manifest of the whole arrival; the same manifest there already is fine."""
+    def stage_manifest(self, text: str) -> None:
+        """Write the manifest into the stage, to be synced by `sync_staged` with the data (optional: spares a sync)."""
+
+    def publish_manifest(self, text: str) -> str | None:
+        """`Destination.publish_manifests` for this drop alone."""
+        return self.destination.publish_manifests([(self, text)])[0]
 
     @abstractmethod
     def clean(self) -> None:
-        """Remove this epoch's staging folder (and the hidden folders that are empty then)."""
+        """Remove this epoch's staging folder (and the hidden folders that are empty then), and close."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up descriptors and connections; what is staged stays. Again is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Destination(ABC):
@@ -150,6 +181,14 @@ class Destination(ABC):
     @abstractmethod
     def sync_names(self, drops: Sequence[Drop]) -> None:
         """Published names of all these drops are durable on return."""
+
+    @abstractmethod
+    def publish_manifests(self, manifests: Sequence[tuple[Drop, str]]) -> list[str | None]:
+        """Stage, sync, name and sync the manifests of whole arrivals; returns their names relative to the target.
+
+        None: the rules want no manifest. The same manifest there already is fine; a name that something else has is
+        never replaced, and the next version of it is taken. To be called when all names are durable (`sync_names`).
+        """
 
     @abstractmethod
     def read(self, target: Target, name: str) -> Iterator[bytes]:

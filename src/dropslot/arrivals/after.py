@@ -1,0 +1,57 @@
+"""What is called after a delivery: the route's `after` hook and the `arrival_done` signal, retried apart from it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from dropslot.arrivals import ledger
+from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.signals import arrival_done
+from dropslot.config import Config
+
+log = structlog.get_logger()
+# A call that is under way is not due for anybody else; a worker that dies in it leaves it due again after this.
+CALLING = timedelta(minutes=10)
+
+
+def call_due(config: Config) -> bool:
+    """Call what is due, one after another. False: there was nothing."""
+    due = list(AfterCall.objects.filter(due_at__isnull=False, due_at__lte=Now()).order_by("due_at")[:16])
+    for call in due:
+        _call(config, call)
+    return bool(due)
+
+
+def _call(config: Config, call: AfterCall) -> None:
+    mine = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts, due_at__lte=Now())
+    if mine.update(attempts=F("attempts") + 1, due_at=Now() + CALLING) != 1:
+        return  # another worker calls it
+    this = AfterCall.objects.filter(arrival_id=call.arrival_id)
+    try:
+        run(config, call.arrival)
+    except Exception as error:  # noqa: BLE001 - whatever an operator's own code raises is written down and tried again
+        wait = ledger.backoff(call.attempts + 1)
+        this.update(due_at=Now() + timedelta(seconds=wait), error=f"{type(error).__name__}: {error}")
+        log.warning(
+            f"What follows a delivery failed; it is called again in {wait:.0f} s",
+            action="after_failed",
+            arrival=call.arrival_id,
+            error=type(error).__name__,
+        )
+    else:
+        this.update(due_at=None, error="")
+
+
+def run(config: Config, arrival: Arrival) -> None:
+    """Call the hook with the finished arrival, then send the signal; raises what they raise."""
+    route = config.routes.get(arrival.route)
+    if route is not None and route.after:
+        import_string(route.after)(arrival)
+    for _, answer in arrival_done.send_robust(sender=Arrival, arrival=arrival):
+        if isinstance(answer, Exception):
+            raise answer

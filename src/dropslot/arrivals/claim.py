@@ -1,0 +1,126 @@
+"""The claim: a rename from inbox into processing that cannot replace. Its row follows."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ulid import ULID
+
+from dropslot.arrivals import places, seal
+from dropslot.arrivals.moves import move
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import SourceUnready, StorageFault
+from dropslot.core.names import escape
+from dropslot.storage.walk import list_arrival
+from dropslot.watching.completion import Judged
+
+REMEDY = (
+    "Give the service CAP_CHOWN (the systemd unit does), or let the sender's files be group-writable (umask 002); "
+    "`dropslot doctor` tells more"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was taken from an inbox and lies in processing now. `size_bytes` is None for a folder."""
+
+    id: str
+    folders: FolderSet
+    name: str
+    is_folder: bool
+    uid: int
+    size_bytes: int | None
+    received_at: datetime
+    evidence: dict[str, str] = field(default_factory=dict)
+
+
+def new_id() -> str:
+    """A fresh arrival id: a ULID, so that ids sort by time."""
+    return str(ULID())
+
+
+def claim(folders: FolderSet, judged: Judged, arrival: str) -> Claim | None:
+    """Take an entry that was judged complete. None: it vanished, another claimed it, or it is not the judged one
+    any more (then it lies in the inbox as before).
+
+    Raises SourceUnready when the service may not take it yet. After a crash the entry is in the inbox or in
+    processing/ID-1/, where recovery finds it.
+    """
+    holding = places.held(folders, arrival, 1)
+    source, taken = folders.inbox / judged.name, holding / judged.name
+    _look_before(source, judged)
+    holding.mkdir(mode=0o700)
+    try:
+        _move(source, taken, judged)
+        if _is_judged(taken, judged):
+            return _claimed(arrival, folders, judged)
+        _put_back(taken, source)
+    except (FileNotFoundError, FileExistsError):
+        return None
+    finally:
+        with suppress(OSError):  # not empty: it holds the claim
+            holding.rmdir()
+    return None
+
+
+def _claimed(arrival: str, folders: FolderSet, judged: Judged) -> Claim:
+    size = None if judged.is_folder else judged.size_bytes
+    return Claim(arrival, folders, judged.name, judged.is_folder, judged.uid, size, datetime.now(UTC))
+
+
+def _look_before(source: Path, judged: Judged) -> None:
+    """Without privilege, what cannot be read whole must stay where its sender can mend it."""
+    if judged.uid == os.geteuid() or seal.may_chown():
+        return
+    unreadable = list_arrival(source).unreadable
+    if unreadable:
+        raise SourceUnready(
+            f"{escape(judged.name)} cannot be read by the service: {unreadable[0]}",
+            where="It stays in the inbox, untouched",
+            next_step=REMEDY,
+        )
+
+
+def _move(source: Path, taken: Path, judged: Judged) -> None:
+    try:
+        move(source, taken)
+    except PermissionError:
+        # Moving a folder to another parent needs write permission on the folder itself.
+        if not (
+            judged.is_folder and seal.may_chown() and seal.take_over(source, judged.device, judged.inode)
+        ):
+            raise _unready(judged) from None
+        move(source, taken)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EEXIST):
+            raise
+        raise StorageFault(
+            f"{escape(judged.name)} could not be moved into processing: {error.strerror}",
+            where="It stays in the inbox",
+            next_step="inbox and processing must be on one file system; it is tried again",
+        ) from error
+
+
+def _unready(judged: Judged) -> SourceUnready:
+    return SourceUnready(
+        f"{escape(judged.name)} may not be moved by the service (its owner is user {judged.uid})",
+        where="It stays in the inbox, untouched",
+        next_step=REMEDY,
+    )
+
+
+def _is_judged(taken: Path, judged: Judged) -> bool:
+    seen = os.lstat(taken)
+    return (seen.st_dev, seen.st_ino) == (judged.device, judged.inode)
+
+
+def _put_back(taken: Path, source: Path) -> None:
+    """Another thing took the name between the look and the rename. If that name is in use again by now, the thing
+    stays in processing: recovery adopts it, nothing is lost."""
+    with suppress(FileExistsError):
+        move(taken, source)

@@ -1,0 +1,113 @@
+"""The default event processor: claims what is complete."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import ClassVar
+
+import structlog
+from django.db import DatabaseError
+
+from dropslot.arrivals import claim, inplace, waiting
+from dropslot.arrivals.record import Recorder
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import DropslotError, SourceUnready
+from dropslot.core.names import escape
+from dropslot.watching import completion
+from dropslot.watching.events import Event
+from dropslot.watching.processors import EventProcessor
+
+log = structlog.get_logger()
+
+
+class Deliver(EventProcessor):
+    """Feeds the completion rules of its inbox and claims what they call complete.
+
+    `recorder` and `trust_names` are set by the process that watches, before any is made.
+    """
+
+    recorder: ClassVar[Recorder]
+    trust_names: ClassVar[bool] = False
+
+    def __init__(self, folders: FolderSet) -> None:
+        super().__init__(folders)
+        self.completion = completion.Completion(folders.route, folders.inbox, trust_names=self.trust_names)
+        self._waiting = waiting.known(folders)
+        self._in_place: dict[str, str] = {}  # name: what it was when it was claimed last
+        self._take = self._take_in_place if folders.route.leave_source else self._take_from_inbox
+
+    def on_created(self, event: Event) -> None:
+        self.completion.noticed(event.name, "created", time.monotonic())
+
+    def on_moved(self, event: Event) -> None:
+        self.completion.noticed(event.name, "moved", time.monotonic())
+
+    def on_deleted(self, event: Event) -> None:
+        self.completion.gone(event.name)
+
+    def on_scan(self, entries: list[os.DirEntry[str]]) -> None:
+        names = {entry.name for entry in entries}
+        self.completion.scanned(names, time.monotonic())
+        if self._waiting.keys() - names:
+            waiting.forget(self.folders, names)
+            self._waiting = {name: arrival for name, arrival in self._waiting.items() if name in names}
+
+    def wake(self) -> float | None:
+        return self.completion.next_look()
+
+    def on_wake(self) -> None:
+        for judged in self.completion.complete(time.monotonic()):
+            self._claim(judged)
+
+    def close(self) -> None:
+        self.completion.close()
+
+    def _claim(self, judged: completion.Judged) -> None:
+        try:
+            taken = self._take(judged)
+        except SourceUnready as error:
+            self._wait(judged, error)
+        except (DropslotError, OSError, DatabaseError) as error:
+            self._say(
+                "not_claimed",
+                judged,
+                f"{self._shown(judged)} could not be taken: {error}. It is tried again.",
+            )
+            self.completion.noticed(judged.name, "scanned", time.monotonic())
+        else:
+            if taken is not None:
+                self.recorder.put(taken)
+
+    def _take_from_inbox(self, judged: completion.Judged) -> claim.Claim | None:
+        arrival = self._waiting.get(judged.name) or claim.new_id()
+        taken = claim.claim(self.folders, judged, arrival)
+        if taken is None:
+            self.completion.noticed(judged.name, "scanned", time.monotonic())
+        else:
+            self._waiting.pop(judged.name, None)
+        return taken
+
+    def _take_in_place(self, judged: completion.Judged) -> claim.Claim | None:
+        taken = inplace.claim_in_place(self.folders, judged)
+        if taken is None or self._in_place.get(judged.name) == taken.evidence["seen"]:
+            return None
+        self._in_place[judged.name] = taken.evidence["seen"]
+        return taken
+
+    def _wait(self, judged: completion.Judged, error: SourceUnready) -> None:
+        if judged.name in self._waiting:
+            return  # said; the next rescan tries again
+        self._say("waiting", judged, str(error))
+        try:
+            self._waiting[judged.name] = waiting.note(self.folders, judged, error)
+        except DatabaseError as trouble:
+            log.warning(
+                "That an entry waits could not be noted; tried again", action="not_noted", error=str(trouble)
+            )
+
+    def _shown(self, judged: completion.Judged) -> str:
+        return escape(str(self.folders.inbox / judged.name))
+
+    def _say(self, action: str, judged: completion.Judged, line: str) -> None:
+        log.warning(line, action=action, plain=True, route=self.folders.route.key, path=self._shown(judged))

@@ -1,0 +1,199 @@
+"""What is wrong with an installation, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from django.db import DatabaseError, connection
+
+from dropslot.arrivals import seal
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.record import user_name
+from dropslot.config import Config, Deliver, Route
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.core.templates import Template
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Target
+from dropslot.storage import probe
+from dropslot.watching import filesystem
+
+Level = Literal["ok", "warning", "error"]
+WRITABLE_BY_SENDERS = 0o003
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `remedy` says what to do, ready to be pasted where it is a command."""
+
+    level: Level
+    about: str
+    what: str
+    remedy: str = ""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Look at everything that a delivery needs; changes nothing but for trial files that are removed again."""
+    yield from _data(config)
+    yield from _database()
+    for route in config.routes.values():
+        sets = folder_sets(route)
+        if not sets:
+            yield Finding(
+                "warning", f"route {route.key}", f"no inbox matches {route.inbox}", "make the folder of a set"
+            )
+        for folders in sets:
+            yield from _folders(folders)
+        for rule in route.deliver:
+            yield from _destination(route, rule)
+    yield from _watching(config)
+
+
+def _data(config: Config) -> Iterator[Finding]:
+    seen = os.stat(config.data)
+    if stat.S_IMODE(seen.st_mode) & 0o077:
+        remedy = f"chmod 700 {config.data}"
+        yield Finding("error", "data", f"{config.data} holds keys and can be read by others", remedy)
+    else:
+        yield Finding("ok", "data", f"{config.data} is the service's own")
+    for key in sorted(config.keys.glob("*")) if config.keys.is_dir() else []:
+        if (
+            key.suffix != ".pub"
+            and key.name != "allowed_signers"
+            and stat.S_IMODE(key.stat().st_mode) & 0o077
+        ):
+            yield Finding("error", "keys", f"{key} can be read by others", f"chmod 600 {key}")
+
+
+def _database() -> Iterator[Finding]:
+    try:
+        Arrival.objects.exists()
+        drift = _drift_seconds()
+    except DatabaseError as error:
+        yield Finding(
+            "error",
+            "database",
+            f"it does not answer: {error}",
+            "start the server, or mend `database` in config.yaml",
+        )
+        return
+    yield Finding("ok", "database", f"{connection.vendor} answers")
+    if drift > 5:
+        remedy = "set both clocks by NTP; leases follow the database's"
+        yield Finding("warning", "clock", f"this machine and the database are {drift:.0f} s apart", remedy)
+
+
+def _drift_seconds() -> float:
+    if connection.vendor != "postgresql":
+        return 0.0  # its clock is this machine's
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        return abs(float(cursor.fetchone()[0]) - time.time())
+
+
+def _folders(folders: FolderSet) -> Iterator[Finding]:
+    about = f"route {folders.route.key}"
+    missing = [
+        path
+        for path in (folders.inbox, folders.processing, folders.done, folders.failed)
+        if not path.is_dir()
+    ]
+    for path in missing:
+        mode = "3773" if path == folders.inbox else "700"
+        yield Finding("error", about, f"{escape(str(path))} is missing", f"install -d -m {mode} {path}")
+    if missing:
+        return
+    yield from _inbox(folders, about)
+    for path in (folders.processing, folders.done, folders.failed):
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield Finding("error", about, f"{escape(str(path))} is open to others", f"chmod 700 {path}")
+    yield from _trial_rename(folders, about)
+
+
+def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
+    inbox = folders.inbox
+    mode = stat.S_IMODE(inbox.stat().st_mode)
+    if not os.access(inbox, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding(
+            "error",
+            about,
+            f"{escape(str(inbox))} cannot be read and written by {user_name(os.geteuid())}",
+            f"chown {user_name(os.geteuid())} {inbox}",
+        )
+    if mode & WRITABLE_BY_SENDERS and not mode & stat.S_ISVTX:
+        yield Finding(
+            "error",
+            about,
+            f"in {escape(str(inbox))} senders can delete each other's files",
+            f"chmod +t {inbox}",
+        )
+    if mode & stat.S_IROTH:
+        yield Finding("warning", about, f"everybody can list {escape(str(inbox))}", f"chmod o-r {inbox}")
+    if mode & 0o033 and not folders.route.leave_source and not seal.may_chown():
+        yield Finding(
+            "warning",
+            about,
+            "folders that were sent with umask 022 or 077 cannot be taken: the service lacks CAP_CHOWN",
+            "AmbientCapabilities=CAP_CHOWN in the systemd unit, or umask 002 for senders",
+        )
+
+
+def _trial_rename(folders: FolderSet, about: str) -> Iterator[Finding]:
+    """processing, done and failed must be on the inbox's file system: a trial tells, device numbers do not."""
+    if folders.route.leave_source:
+        return
+    for path in (folders.processing, folders.done, folders.failed):
+        reason = probe.rename_trial(folders.inbox, path)
+        if reason:
+            where = f"from {escape(str(folders.inbox))} to {escape(str(path))}"
+            yield Finding(
+                "error",
+                about,
+                f"nothing can be moved {where}: {reason}",
+                "put both on one file system, as one mount",
+            )
+            return
+    yield Finding("ok", about, f"{escape(str(folders.inbox))}, processing, done and failed work together")
+
+
+def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
+    about = f"route {route.key}, {rule.to}"
+    template = Template(rule.to)
+    fixed = template.fixed
+    if not Path(fixed).is_dir():
+        yield Finding(
+            "error",
+            about,
+            f"{fixed} is missing; it is never created, since it may be an unmounted disk",
+            f"mkdir {fixed}",
+        )
+        return
+    try:
+        for_rule(rule).check(Target(url=rule.to if not template.fields else fixed, fixed=fixed))
+    except DropslotError as error:
+        yield Finding("error", about, str(error), error.next_step)
+        return
+    usage = shutil.disk_usage(fixed)
+    full = 100 * (1 - usage.free / usage.total)
+    if full >= (route.space.warn or 95):
+        yield Finding(
+            "warning", about, f"the file system of {fixed} is {full:.0f} % full", "free space, or enlarge it"
+        )
+    else:
+        yield Finding("ok", about, f"{fixed} can be written ({filesystem.kind_of(fixed)}, {full:.0f} % full)")
+
+
+def _watching(config: Config) -> Iterator[Finding]:
+    needed = 8 + sum(len(folder_sets(route)) for route in config.routes.values())
+    path = Path("/proc/sys/fs/inotify/max_user_watches")
+    if path.exists() and (have := int(path.read_text())) < needed:
+        what = f"only {have} folders can be watched; those beyond are polled"
+        yield Finding("warning", "inotify", what, f"sysctl fs.inotify.max_user_watches={max(524288, needed)}")

@@ -1,0 +1,176 @@
+"""Record and archive: the receipt in one transaction, then the arrival moves to done, or to failed with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from dropslot.arrivals import ledger, places
+from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.moves import move
+from dropslot.arrivals.signals import arrival_done
+from dropslot.arrivals.work import Work
+from dropslot.audit import receipts
+from dropslot.audit.chain import Entry, Head, append, timestamp
+from dropslot.audit.models import Receipt
+from dropslot.config.folders import FolderSet
+from dropslot.core import manifests
+from dropslot.core.errors import DropslotError, Refused, TakenOver
+from dropslot.core.names import escape
+from dropslot.core.states import State
+
+
+def record(works: Sequence[Work]) -> list[Work]:
+    """One transaction for all: state, events, signed receipts. Returns the works that were still ours."""
+    done: list[Work] = []
+    if not works:
+        return done
+    finished = timezone.now()
+    with transaction.atomic():
+        for work in works:
+            archive = "" if work.arrival.in_place else str(_archive_name(work))
+            try:
+                ledger.update_held(
+                    work.hold,
+                    state=State.DONE,
+                    finished_at=finished,
+                    reason=[],
+                    archived_as=archive,
+                    worker="",
+                    lease_until=None,
+                )
+            except TakenOver as error:
+                work.failure = error
+                continue
+            work.arrival.archived_as, work.arrival.finished_at = archive, finished
+            done.append(work)
+        head = append([_delivered(work) for work in done])
+        Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
+        AfterCall.objects.bulk_create(
+            [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
+        )
+    return done
+
+
+def _has_after(work: Work) -> bool:
+    return work.route.after is not None or arrival_done.has_listeners()
+
+
+def _archive_name(work: Work) -> Path:
+    first, again = places.archived(work.folders, work.id, work.name)
+    return again if os.path.lexists(first) else first
+
+
+def _delivered(work: Work) -> Entry:
+    return Entry(
+        "delivered",
+        work.id,
+        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": _manifests(work)},
+    )
+
+
+def _manifests(work: Work) -> dict[str, str]:
+    return {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
+
+
+def _outcomes(work: Work) -> dict[str, int]:
+    return dict(Counter(str(row.outcome) for leg in work.legs for row in leg.rows))
+
+
+def _receipt(work: Work, head: Head) -> dict[str, Any]:
+    arrival = work.arrival
+    assert arrival.finished_at is not None
+    return receipts.Summary(
+        arrival=work.id,
+        route=arrival.route,
+        name=arrival.name,
+        sender=arrival.sender,
+        received_at=arrival.received_at,
+        finished_at=arrival.finished_at,
+        outcomes=_outcomes(work),
+        manifests=_manifests(work),
+        guarantees=[receipts.SOURCE_COMPARED, *([receipts.BAG_VALIDATED] if work.bag else [])],
+        head=head,
+    ).body()
+
+
+def archive(work: Work) -> None:
+    """Move a recorded arrival to done. After a crash recovery does it."""
+    for leg in work.legs:
+        leg.drop.clean()
+    if not work.arrival.in_place:
+        archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
+
+
+def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
+    """From processing/ID-EPOCH/NAME to done/NAME, or to done/.again/ID/NAME when that is taken."""
+    name = os.fsdecode(bytes(arrival.name_bytes))
+    first, again = places.archived(folders, arrival.id, name)
+    with suppress(FileNotFoundError):  # moved already
+        if arrival.archived_as == str(first):
+            try:
+                move(holding / name, first)
+            except FileExistsError:
+                # Written down before it happens, so that a crash in between is finished by the same steps.
+                arrival.archived_as = str(again)
+                Arrival.objects.filter(id=arrival.id).update(archived_as=arrival.archived_as)
+        if arrival.archived_as == str(again):
+            again.parent.parent.mkdir(mode=0o700, exist_ok=True)
+            move(holding, again.parent)
+    with suppress(OSError):  # gone already
+        holding.rmdir()
+
+
+def fail(work: Work, error: Refused) -> None:
+    """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
+    reasons = error.reasons
+    ledger.refuse(work, reasons)
+    for leg in work.legs:
+        leg.drop.clean()
+    work.arrival.reason = reasons
+    file_refused(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
+
+
+def file_refused(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
+    """Move a refused arrival and its reason to failed as one folder, by one rename. May be repeated."""
+    name = os.fsdecode(bytes(arrival.name_bytes))
+    target = places.refused(folders, arrival.id)
+    with suppress(FileNotFoundError):
+        if arrival.in_place:
+            target.mkdir(mode=0o700, exist_ok=True)
+            places.reason_file(target, name).write_text(reason_text(arrival))
+            return
+        places.reason_file(holding, name).write_text(reason_text(arrival))
+        move(holding, target)
+
+
+def reason_text(arrival: Arrival) -> str:
+    """What an operator reads beside a refused arrival."""
+    lines = [
+        f"Arrival {arrival.id} ({arrival.name}) of route {arrival.route} was refused. Nothing of it was delivered.",
+        "",
+        *(f"- {reason}" for reason in arrival.reason),
+        "",
+        f"Sender: {arrival.sender or 'unknown'}. Received: {timestamp(arrival.received_at)}.",
+        f"When the cause is mended:  dropslot retry {arrival.id}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def describe(error: DropslotError | OSError) -> list[str]:
+    """An error as reasons for people."""
+    if isinstance(error, Refused):
+        return error.reasons
+    return [
+        str(error)
+        if isinstance(error, DropslotError)
+        else f"{error.strerror or error}: {escape(str(error.filename or ''))}"
+    ]

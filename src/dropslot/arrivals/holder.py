@@ -1,0 +1,66 @@
+"""Who works here: a name and a lock for each worker process.
+
+A holder on this host lives as long as its lock, not its process id: ids are used again, and a lock dies with
+the last process that shares it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HOST = socket.gethostname()
+
+
+def _folder(data: Path) -> Path:
+    return data / "workers"
+
+
+@contextmanager
+def holding(data: Path) -> Iterator[str]:
+    """A worker's name, locked for the time of the block."""
+    folder = _folder(data)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = f"{HOST}:{os.getpid()}:{secrets.token_hex(4)}"
+    path, unlocked = folder / name, folder / f".{name}"
+    descriptor = os.open(unlocked, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Locked first, named then: a lock file that anybody can see without a lock is a dead worker's.
+        unlocked.rename(path)
+        yield name
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def is_dead(data: Path, name: str) -> bool:
+    """Whether that worker surely ended: it ran on this host and nobody holds its lock."""
+    if name.rpartition(":")[0].rpartition(":")[0] != HOST:
+        return False
+    try:
+        descriptor = os.open(_folder(data) / name, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def sweep(data: Path) -> None:
+    """Remove the lock files of workers that ended without doing it themselves."""
+    folder = _folder(data)
+    if folder.is_dir():
+        for name in os.listdir(folder):
+            if not name.startswith(".") and is_dead(data, name):
+                (folder / name).unlink(missing_ok=True)

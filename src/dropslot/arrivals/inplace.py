@@ -1,0 +1,41 @@
+"""`leave_source`: arrivals that are read where they lie. A later change of one is a revision."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from dropslot.arrivals.claim import Claim, new_id
+from dropslot.arrivals.models import Arrival
+from dropslot.config.folders import FolderSet
+from dropslot.core.names import escape
+from dropslot.core.states import UNFINISHED
+from dropslot.storage.listing import Listing
+from dropslot.storage.walk import list_arrival
+from dropslot.watching.completion import Judged
+
+
+def fingerprint(listing: Listing) -> str:
+    """SHA-256 over names, sizes, times and inodes: other whenever anything was changed since."""
+    digest = hashlib.sha256()
+    for item in listing.items:
+        digest.update(repr(tuple(item)).encode("utf-8", "surrogateescape") + b"\n")
+    for path, _ in listing.folders:
+        digest.update(repr(path).encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
+    """A claim on what lies in the inbox, unless it is at work already or was delivered (or refused) as it is now."""
+    seen = fingerprint(list_arrival(folders.inbox / judged.name))
+    last = _last(folders, judged.name)
+    if last is not None and (last.state in UNFINISHED or last.evidence.get("seen") == seen):
+        return None
+    size = None if judged.is_folder else judged.size_bytes
+    now = datetime.now(UTC)
+    return Claim(new_id(), folders, judged.name, judged.is_folder, judged.uid, size, now, {"seen": seen})
+
+
+def _last(folders: FolderSet, name: str) -> Arrival | None:
+    rows = Arrival.objects.filter(route=folders.route.key, inbox=str(folders.inbox), name=escape(name))
+    return rows.order_by("-id").first()

@@ -1,0 +1,166 @@
+"""What workers write about arrivals. Every write is guarded by the epoch: a worker that was taken over changes no row.
+
+The database's clock decides on leases; conditional updates and their row counts decide who holds what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.work import Hold, Work
+from dropslot.audit.chain import Entry, append
+from dropslot.core.errors import TakenOver
+from dropslot.core.states import UNFINISHED, State
+
+BATCH = 64
+# Above this an arrival is taken alone, so that one worker does not sit on what another could do.
+ALONE_BYTES = 32 << 20
+ALONE_ITEMS = 500
+LONGEST_WAIT = 300.0
+
+
+def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
+    """Arrivals that `worker` may take now: due ones, its own left-overs, and those whose holder is dead or late."""
+    holders = Arrival.objects.filter(state=State.PROCESSING).exclude(worker=worker)
+    dead = [name for name in holders.values_list("worker", flat=True).distinct() if is_dead(name)]
+    due = Q(due_at__isnull=True) | Q(due_at__lte=Now())
+    waiting = Q(state__in=(State.READY, State.RETRYING)) & due
+    orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | Q(worker__in=[worker, *dead]))
+    # The state is said twice so that the planner can use the partial index.
+    return Arrival.objects.filter(Q(state__in=UNFINISHED) & (waiting | orphaned)).order_by("id")
+
+
+def take(worker: str, lease: timedelta, is_dead: Callable[[str], bool], limit: int = BATCH) -> list[Arrival]:
+    """Claim a batch for `worker`: one commit. Each gets the next epoch; the caller then removes what older epochs
+    staged. Empty when there is nothing to do, without having taken the write lock."""
+    candidates = takeable(worker, is_dead)
+    if not candidates.exists():
+        return []
+    with transaction.atomic():
+        chosen = _batch(_locked(candidates)[:limit])
+        ids = [arrival.id for arrival in chosen]
+        if not ids:
+            return []
+        Arrival.objects.filter(id__in=ids).update(
+            state=State.PROCESSING,
+            worker=worker,
+            epoch=F("epoch") + 1,
+            attempts=F("attempts") + 1,
+            lease_until=Now() + lease,
+        )
+        for arrival in chosen:
+            arrival.epoch += 1
+            arrival.attempts += 1
+        append([_started(arrival, worker) for arrival in chosen])
+    return chosen
+
+
+def _locked(candidates: QuerySet[Arrival]) -> QuerySet[Arrival]:
+    if connection.features.has_select_for_update_skip_locked:
+        return candidates.select_for_update(skip_locked=True)
+    return candidates
+
+
+def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
+    """The longest start of the queue that is worth one batch: small ones together, a large one alone, and one that
+    failed before alone too, so that it cannot hold up others again and again."""
+    batch: list[Arrival] = []
+    for arrival in candidates:
+        alone = (
+            (arrival.size_bytes or 0) > ALONE_BYTES
+            or (arrival.items or 0) > ALONE_ITEMS
+            or arrival.attempts > 2
+        )
+        if alone and batch:
+            break
+        batch.append(arrival)
+        if alone:
+            break
+    return batch
+
+
+def _started(arrival: Arrival, worker: str) -> Entry:
+    kind = "started" if arrival.state != State.PROCESSING else "taken-over"
+    return Entry(kind, arrival.id, {"attempt": arrival.attempts, "epoch": arrival.epoch, "worker": worker})
+
+
+def renew(worker: str, lease: timedelta) -> None:
+    """Lengthen the leases of all that `worker` holds."""
+    Arrival.objects.filter(state=State.PROCESSING, worker=worker).update(lease_until=Now() + lease)
+
+
+def update_held(hold: Hold, **values: Any) -> None:
+    """Write columns of a held arrival; raises TakenOver when another epoch has begun."""
+    held = Arrival.objects.filter(id=hold.id, epoch=hold.epoch, state=State.PROCESSING)
+    if held.update(**values) != 1:
+        raise TakenOver(
+            f"Arrival {hold.id} is held by another worker now", next_step="Nothing is left to do here"
+        )
+
+
+def give_back(works: Sequence[Work]) -> None:
+    """Large arrivals of a batch go back to the queue, with what is known of their size."""
+    for work in works:
+        with transaction.atomic():
+            update_held(
+                work.hold,
+                state=State.READY,
+                items=len(work.listing.items),
+                size_bytes=work.listing.size_bytes,
+                attempts=F("attempts") - 1,
+                worker="",
+                lease_until=None,
+            )
+            append([Entry("given-back", work.id, {"epoch": work.epoch})])
+
+
+def postpone(hold: Hold, reasons: Sequence[str], seconds: float, *, counts: bool = True) -> None:
+    """Try again after `seconds`: what failed can heal. An attempt that only waited its turn does not count."""
+    with transaction.atomic():
+        update_held(
+            hold,
+            state=State.RETRYING,
+            reason=list(reasons),
+            due_at=Now() + timedelta(seconds=seconds),
+            attempts=F("attempts") - (0 if counts else 1),
+            worker="",
+            lease_until=None,
+        )
+        append(
+            [
+                Entry(
+                    "retrying",
+                    hold.id,
+                    {"epoch": hold.epoch, "in_seconds": round(seconds, 1), "reason": [*reasons]},
+                )
+            ]
+        )
+
+
+def backoff(attempts: int) -> float:
+    """Seconds until the next attempt: 1, 2, 4, … up to five minutes."""
+    return min(2.0 ** max(attempts - 1, 0), LONGEST_WAIT)
+
+
+def refuse(work: Work, reasons: Sequence[str]) -> None:
+    """The arrival failed, whole; the caller then moves it beside its reason."""
+    with transaction.atomic():
+        update_held(
+            work.hold,
+            state=State.FAILED,
+            reason=list(reasons),
+            items=len(work.listing.items),
+            size_bytes=work.listing.size_bytes,
+            finished_at=Now(),
+            archived_as="",
+            worker="",
+            lease_until=None,
+        )
+        append([Entry("refused", work.id, {"epoch": work.epoch, "reason": [*reasons]})])

@@ -1,0 +1,77 @@
+"""`latest --link-into`: a tree of links to the newest version of each file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dropslot.core.errors import DropslotError
+
+
+class NotALinkTree(DropslotError):
+    """The folder holds something that is no link; it is left alone."""
+
+    code = "not-a-link-tree"
+
+
+def link_latest(rows: Iterable[Mapping[str, Any]], folder: Path) -> int:
+    """Make `folder` show the newest files, by item; returns how many links there are.
+
+    A file of several destinations of a route is found under the last part of each destination that tells them apart.
+    Each link is put in place by one rename; links to what is newest no more go. Raises NotALinkTree before anything
+    is changed when the folder holds other things.
+    """
+    found = list(rows)
+    wanted = _wanted(found)
+    present = _links(folder)
+    for path, target in wanted.items():
+        _link(folder / path, target)
+    for path in present - wanted.keys():
+        (folder / path).unlink()
+        _remove_empty(folder, (folder / path).parent)
+    return len(wanted)
+
+
+def _wanted(rows: list[Mapping[str, Any]]) -> dict[str, str]:
+    places = sorted({str(row["destination"]) for row in rows})
+    common = os.path.commonpath(places) if places else ""
+    prefix = {place: os.path.relpath(place, common) if place != common else "" for place in places}
+    return {
+        os.path.join(prefix[row["destination"]], row["item"]): os.path.join(
+            row["destination"], row["stored_as"]
+        )
+        for row in rows
+    }
+
+
+def _links(folder: Path) -> set[str]:
+    present = set()
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                raise NotALinkTree(
+                    f"{path} is no link",
+                    where="Nothing was changed",
+                    next_step="Give a folder that is new or made by `latest`",
+                )
+            present.add(os.path.relpath(path, folder))
+    return present
+
+
+def _link(path: Path, target: str) -> None:
+    if path.is_symlink() and os.readlink(path) == target:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.parent / f".{os.getpid()}.link"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    beside.rename(path)
+
+
+def _remove_empty(top: Path, folder: Path) -> None:
+    while folder != top and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

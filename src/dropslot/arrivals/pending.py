@@ -1,0 +1,86 @@
+"""What waits: in the inboxes, and in processing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.queries import iso, unfinished
+from dropslot.arrivals.watch import all_folders
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet
+from dropslot.core.names import escape
+from dropslot.core.states import State
+from dropslot.watching.temporary import TemporaryNames
+
+
+def pending(config: Config, search: str = "", route: str = "") -> Iterator[dict[str, Any]]:
+    """Entries of the inboxes, then unfinished arrivals, each with the reason why it waits and since when."""
+    for row in (*_inboxes(config), *map(_arrival, unfinished().exclude(state=State.WAITING))):
+        if (not route or row["route"] == route) and search.lower() in row["name"].lower():
+            yield row
+
+
+def _arrival(row: Arrival) -> dict[str, Any]:
+    reason = row.reason or ["waits for a worker" if row.state == State.READY else "is being delivered"]
+    where = "inbox" if row.in_place else "processing"
+    return _row(where, row.route, row.name, row.id, row.state, iso(row.received_at), reason, iso(row.due_at))
+
+
+def _row(*values: Any) -> dict[str, Any]:
+    return dict(
+        zip(
+            ("where", "route", "name", "id", "state", "since", "reason", "next_attempt_at"),
+            values,
+            strict=True,
+        )
+    )
+
+
+def _inboxes(config: Config) -> Iterator[dict[str, Any]]:
+    for folders in all_folders(config):
+        if folders.route.leave_source:
+            continue  # what lies there stays there; what is at work is listed as an arrival
+        waiting = {
+            row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)
+        }
+        temporary = TemporaryNames(folders.route.temporary)
+        yield from (_entry(folders, entry, temporary, waiting) for entry in _entries(folders))
+
+
+def _entries(folders: FolderSet) -> list[os.DirEntry[str]]:
+    with os.scandir(folders.inbox) as found:
+        return sorted(found, key=lambda entry: entry.name)
+
+
+def _entry(
+    folders: FolderSet, entry: os.DirEntry[str], temporary: TemporaryNames, waiting: dict[str, Arrival]
+) -> dict[str, Any]:
+    shown = escape(entry.name)
+    known = waiting.get(shown)
+    if known is not None:
+        return _row(
+            "inbox",
+            folders.route.key,
+            shown,
+            known.id,
+            known.state,
+            iso(known.received_at),
+            known.reason,
+            None,
+        )
+    if temporary.match(entry.name):
+        reason = "waits to be renamed: its name is a temporary one"
+    else:
+        reason = f"waits until it is complete ({folders.route.complete}) and the service takes it"
+    return _row("inbox", folders.route.key, shown, None, None, _since(entry), [reason], None)
+
+
+def _since(entry: os.DirEntry[str]) -> str | None:
+    try:
+        return iso(datetime.fromtimestamp(entry.stat(follow_symlinks=False).st_ctime, UTC))
+    except FileNotFoundError:
+        return None  # taken just now

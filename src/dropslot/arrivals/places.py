@@ -1,0 +1,43 @@
+"""Where an arrival lies on its way: inbox, processing/ID-EPOCH/NAME, done/NAME, failed/ID/NAME."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dropslot.config.folders import FolderSet
+
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_HELD = re.compile(rf"({_ULID.pattern})-(\d+)")
+
+
+def held(folders: FolderSet, arrival: str, epoch: int) -> Path:
+    """The folder in processing that holds an arrival for one epoch. It carries the epoch, so that the path of
+    a worker that was taken over leads nowhere. A claim is made for the first worker: epochs count from 1."""
+    return folders.processing / f"{arrival}-{max(epoch, 1)}"
+
+
+def holdings(folders: FolderSet) -> Iterator[tuple[str, int, Path]]:
+    """(arrival, epoch, folder) of all that lies in processing; nothing else is ours."""
+    with os.scandir(folders.processing) as entries:
+        for entry in entries:
+            match = _HELD.fullmatch(entry.name)
+            if match and entry.is_dir(follow_symlinks=False):
+                yield match[1], int(match[2]), Path(entry.path)
+
+
+def refused(folders: FolderSet, arrival: str) -> Path:
+    """failed/ID: the arrival beside its reason."""
+    return folders.failed / arrival
+
+
+def reason_file(folder: Path, name: str) -> Path:
+    """The readable reason beside a refused arrival; an arrival of that very name keeps it."""
+    return folder / ("REASON.txt" if name != "REASON.txt" else "REASON.dropslot.txt")
+
+
+def archived(folders: FolderSet, arrival: str, name: str) -> tuple[Path, Path]:
+    """done/NAME, and where the arrival goes when that is taken: done/.again/ID/NAME."""
+    return folders.done / name, folders.done / ".again" / arrival / name

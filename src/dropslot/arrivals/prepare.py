@@ -1,0 +1,155 @@
+"""Before staging: where the arrival lies, what it holds, where it is to go."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from dropslot.arrivals import places, seal
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.moves import move
+from dropslot.arrivals.work import Leg, Work
+from dropslot.checks import bag
+from dropslot.config import Config, Deliver, Route
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.errors import Refused, SourceUnready
+from dropslot.core.names import escape
+from dropslot.core.templates import Template
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Rules, Target
+from dropslot.fields.name import NamePattern
+from dropslot.storage.walk import list_arrival
+
+
+def begin(config: Config, arrival: Arrival) -> Work:
+    """The work of a taken arrival. Raises SourceUnready when its route or inbox is configured no more."""
+    route = config.routes.get(arrival.route)
+    folders = _folders(route, arrival.inbox) if route else None
+    if route is None or folders is None:
+        raise SourceUnready(
+            f"Arrival {arrival.id} came through route {arrival.route!r}, inbox {arrival.inbox}, which config.yaml "
+            "does not have any more",
+            where="It waits in processing",
+            next_step="Put the route back, or move the arrival by hand into another route's inbox",
+        )
+    return Work(arrival, config, route, folders)
+
+
+def _folders(route: Route, inbox: str) -> FolderSet | None:
+    return next((found for found in folder_sets(route) if str(found.inbox) == inbox), None)
+
+
+def prepare(work: Work) -> None:
+    """Fence off older epochs, then look: after this the arrival's staging is ours alone.
+
+    Raises Refused with every fault of name and content at once; SourceUnready for what may heal.
+    """
+    faults: list[str] = []
+    work.values = fields(work, faults)
+    _open_legs(work, faults)
+    # First the older epochs' staging goes, then the folder moves on to this epoch: a worker that was taken over
+    # can neither publish nor archive from here on.
+    for leg in work.legs:
+        leg.drop.discard_older()
+    work.source = _locate(work)
+    _look(work, faults)
+    if faults:
+        raise Refused(faults)
+
+
+def fields(work: Work, faults: list[str]) -> dict[str, str]:
+    """The arrival's fields; a name that does not match the route's pattern is a fault."""
+    name = work.name
+    values = dict(work.folders.fields)
+    if work.route.name is not None:
+        matched = NamePattern(work.route.name).values(name)
+        if matched is None:
+            faults.append(
+                f"The name {escape(name)} does not match the pattern {work.route.name.pattern} of the route"
+            )
+        values |= matched or {}
+    return values
+
+
+def _open_legs(work: Work, faults: list[str]) -> None:
+    for rule in work.route.deliver:
+        try:
+            target = _target(rule, work.values)
+        except Refused as refusal:
+            # A name that did not match has no fields: one reason is enough.
+            faults.extend([] if faults else refusal.reasons)
+            continue
+        destination = for_rule(rule)
+        destination.check(target)
+        drop = destination.open(target, work.id, work.epoch, work.name)
+        work.legs.append(Leg(destination, target, drop))
+
+
+def _target(rule: Deliver, values: dict[str, str]) -> Target:
+    to = Template(rule.to)
+    return Target(
+        url=to.fill(values),
+        fixed=to.fixed,
+        must_exist=Template(rule.must_exist).fill(values) if rule.must_exist else None,
+        rules=Rules(
+            Template(rule.group).fill(values) if rule.group else None,
+            rule.file_mode,
+            rule.folder_mode,
+            rule.manifest,
+        ),
+    )
+
+
+def _locate(work: Work) -> Path:
+    """The arrival's present path, moved under this epoch. Raises Refused when it is nowhere."""
+    name = work.name
+    if work.arrival.in_place:
+        return work.folders.inbox / name
+    own = places.held(work.folders, work.id, work.epoch)
+    if not own.exists():
+        _bring(work, own)
+    return own / name
+
+
+def _bring(work: Work, own: Path) -> None:
+    older = [
+        folder
+        for arrival, epoch, folder in places.holdings(work.folders)
+        if arrival == work.id and epoch < work.epoch
+    ]
+    for folder in [*older, places.refused(work.folders, work.id)]:
+        try:
+            move(folder, own)
+        except (FileNotFoundError, FileExistsError):
+            continue
+        places.reason_file(own, work.name).unlink(missing_ok=True)
+        return
+
+
+def _look(work: Work, faults: list[str]) -> None:
+    if not os.path.lexists(work.source):
+        faults.append(f"Its files are no longer at {escape(str(work.source))}: somebody else moved them")
+        return
+    if not work.arrival.in_place:
+        uid = sender_uid(work.source)
+        faults.extend(seal.seal(work.source, uid))
+    work.listing = list_arrival(work.source)
+    faults.extend(work.listing.faults)
+    if work.listing.unreadable and not faults:
+        raise SourceUnready(
+            f"{len(work.listing.unreadable)} entries cannot be read, first {work.listing.unreadable[0]}",
+            where=f"The arrival waits at {escape(str(work.source))}; nothing of it was delivered",
+            next_step="Give the service read permission; it is tried again by itself",
+        )
+    work.bag = bag.find(work.listing) if not faults else None
+
+
+def sender_uid(source: Path) -> int:
+    """Who owns it still: a folder that had to be chowned before it could be moved tells by what is in it."""
+    seen = os.lstat(source)
+    if seen.st_uid != os.geteuid() or not stat.S_ISDIR(seen.st_mode):
+        return seen.st_uid
+    with os.scandir(source) as entries:
+        owners = (entry.stat(follow_symlinks=False).st_uid for entry in entries)
+        return next((uid for uid in owners if uid != os.geteuid()), seen.st_uid)

@@ -1,0 +1,181 @@
+"""What the listings show: plain dictionaries with the keys that others script against."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.core.errors import DropslotError
+from dropslot.core.states import Outcome, State
+
+# Dictionaries are made a few at a time: a listing may have millions of rows.
+CHUNK = 2000
+
+
+class NoSuchArrival(DropslotError):
+    """An id, or the start of one, that names no arrival or several."""
+
+    code = "no-such-arrival"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a listing is narrowed to. `since` compares with the time of receipt."""
+
+    search: str = ""
+    state: str = ""
+    route: str = ""
+    since: datetime | None = None
+
+
+def iso(moment: datetime | None) -> str | None:
+    """UTC, ISO 8601 with Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
+
+
+def iso_ns(ns: int) -> str:
+    """A file's time (ns since the epoch) with microseconds, as `iso`."""
+    moment = datetime.fromtimestamp(ns // 1_000_000_000, UTC).replace(microsecond=ns % 1_000_000_000 // 1000)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def find(prefix: str) -> Arrival:
+    """The arrival with this id; a unique start of the id will do, in any case. Raises NoSuchArrival."""
+    found = list(Arrival.objects.filter(id__startswith=prefix.upper())[:2])
+    if len(found) == 1 and prefix:
+        return found[0]
+    many = "several arrivals' ids start" if found else "no arrival's id starts"
+    raise NoSuchArrival(f"{many.capitalize()} with {prefix!r}", next_step="`dropslot arrivals` lists them")
+
+
+def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
+    """Arrivals that a filter leaves."""
+    if wanted.state:
+        rows = rows.filter(state=wanted.state)
+    if wanted.route:
+        rows = rows.filter(route=wanted.route)
+    if wanted.since:
+        rows = rows.filter(received_at__gte=wanted.since)
+    if wanted.search:
+        text = wanted.search
+        rows = rows.filter(Q(name__icontains=text) | Q(sender__icontains=text) | Q(id__istartswith=text))
+    return rows
+
+
+def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
+    """Arrivals, the oldest first."""
+    for row in narrowed(Arrival.objects.order_by("id"), wanted).iterator(CHUNK):
+        yield {
+            "id": row.id,
+            "route": row.route,
+            "name": row.name,
+            "sender": row.sender,
+            "state": row.state,
+            "items": row.items,
+            "size_bytes": row.size_bytes,
+            "attempts": row.attempts,
+            "reason": row.reason,
+            "received_at": iso(row.received_at),
+            "finished_at": iso(row.finished_at),
+        }
+
+
+def history(wanted: Filter) -> Iterator[dict[str, Any]]:
+    """Deliveries of finished arrivals, the oldest first."""
+    rows = (
+        Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
+    )
+    if wanted.route:
+        rows = rows.filter(arrival__route=wanted.route)
+    if wanted.since:
+        rows = rows.filter(arrival__received_at__gte=wanted.since)
+    if wanted.search:
+        rows = rows.filter(_searched(wanted.search))
+    return map(_delivery, rows.iterator(CHUNK))
+
+
+def _searched(text: str) -> Q:
+    return (
+        Q(item__icontains=text)
+        | Q(stored_as__icontains=text)
+        | Q(sha256__istartswith=text)
+        | Q(arrival__name__icontains=text)
+        | Q(arrival__sender__icontains=text)
+        | Q(arrival_id__istartswith=text)
+    )
+
+
+def _delivery(row: Delivery) -> dict[str, Any]:
+    arrival = row.arrival
+    return {
+        "arrival": arrival.id,
+        "route": arrival.route,
+        "name": arrival.name,
+        "item": row.item,
+        "sender": arrival.sender,
+        "location": arrival.location,
+        "fields": arrival.fields,
+        "mime": row.mime or _mime(os.path.splitext(row.item)[1]),
+        "size_bytes": row.size_bytes,
+        "modified_at": iso_ns(row.mtime_ns),
+        "destination": row.place.url,
+        "stored_as": row.stored_as,
+        "version": row.version,
+        "outcome": row.outcome,
+        "superseded": row.superseded,
+        "sha256": row.sha256,
+        "delivered_at": iso(arrival.finished_at),
+        "archived_as": archived_item(arrival, row.item),
+        "acknowledged_at": None,
+        "acknowledged_by": None,
+    }
+
+
+@cache
+def _mime(suffix: str) -> str | None:
+    return mimetypes.types_map.get(suffix.lower())
+
+
+def archived_item(arrival: Arrival, item: str) -> str | None:
+    """Where one item lies in done; None for an arrival that was read in place or purged."""
+    if not arrival.archived_as:
+        return None
+    if not arrival.is_folder:
+        return arrival.archived_as
+    return os.path.join(arrival.archived_as, arrival.evidence.get("prefix", ""), item)
+
+
+def latest(route: str) -> Iterator[dict[str, Any]]:
+    """The newest version of each file that a route delivered."""
+    rows = Delivery.objects.filter(arrival__route=route, arrival__state=State.DONE, outcome=Outcome.DELIVERED)
+    newest: Delivery | None = None
+    for row in (
+        rows.select_related("place", "arrival").order_by("place_id", "item", "version").iterator(CHUNK)
+    ):
+        if newest is not None and (newest.place_id, newest.item) != (row.place_id, row.item):
+            yield _newest(newest)
+        newest = row
+    if newest is not None:
+        yield _newest(newest)
+
+
+def _newest(row: Delivery) -> dict[str, Any]:
+    keys = ("item", "destination", "stored_as", "version", "sha256", "size_bytes", "delivered_at", "arrival")
+    whole = _delivery(row)
+    return {key: whole[key] for key in keys}
+
+
+def unfinished(routes: Iterable[str] = ()) -> QuerySet[Arrival]:
+    """Arrivals that are neither done nor failed, the oldest first."""
+    rows = Arrival.objects.filter(
+        state__in=[State.WAITING, State.READY, State.PROCESSING, State.RETRYING]
+    ).order_by("id")
+    return rows.filter(route__in=list(routes)) if routes else rows

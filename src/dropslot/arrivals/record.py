@@ -1,0 +1,186 @@
+"""The rows of claims: written in batches by one thread, so that a slow commit never delays a claim."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, close_old_connections, transaction
+
+from dropslot.arrivals.claim import Claim
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.chain import Entry, append
+from dropslot.config import Config
+from dropslot.core.names import escape
+from dropslot.core.states import State
+from dropslot.fields.name import NamePattern
+
+log = structlog.get_logger()
+
+
+@lru_cache(maxsize=256)
+def user_name(uid: int) -> str:
+    """The account's name; its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def describe(config: Config, claim: Claim) -> dict[str, Any]:
+    """The columns of a claim's row, state left out."""
+    route = claim.folders.route
+    fields = dict(claim.folders.fields) | (
+        NamePattern(route.name).values(claim.name) or {} if route.name else {}
+    )
+    location = fields.get("location") or ""
+    return {
+        "route": route.key,
+        "inbox": str(claim.folders.inbox),
+        "name": escape(claim.name),
+        "name_bytes": os.fsencode(claim.name),
+        "is_folder": claim.is_folder,
+        "in_place": route.leave_source,
+        "sender": user_name(claim.uid),
+        "location": config.locations.get(location, location),
+        "fields": fields,
+        "evidence": claim.evidence,
+        "size_bytes": claim.size_bytes,
+        "received_at": claim.received_at,
+    }
+
+
+def record(config: Config, claims: Sequence[Claim]) -> None:
+    """Make the claims durable and give them rows in state ready: one sync a folder set and one commit for all.
+
+    May be repeated: a row that is there already is left as it is.
+    """
+    for processing in {claim.folders.processing for claim in claims if not claim.folders.route.leave_source}:
+        _sync_folder(str(processing))
+    with transaction.atomic():
+        known = {
+            arrival.id: arrival.state
+            for arrival in Arrival.objects.filter(id__in=[claim.id for claim in claims]).only("id", "state")
+        }
+        fresh = [claim for claim in claims if known.get(claim.id, State.WAITING) == State.WAITING]
+        rows = [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in fresh]
+        Arrival.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["state", "received_at", "reason"],
+        )
+        append([_claimed(row) for row in rows])
+
+
+def _claimed(row: Arrival) -> Entry:
+    return Entry(
+        "claimed",
+        row.id,
+        {
+            "route": row.route,
+            "inbox": row.inbox,
+            "name": row.name,
+            "sender": row.sender,
+            "in_place": row.in_place,
+        },
+    )
+
+
+def _sync_folder(path: str) -> None:
+    # The row must not outlive the rename: a power cut could put the entry back into the inbox.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Recorder:
+    """Takes claims from the watcher's thread and records them in its own. `recorded` is called after each commit.
+
+    Claims that cannot be recorded (database locked, server away) are kept and tried again; they also lie in
+    processing, where the next start adopts them.
+    """
+
+    def __init__(self, config: Config, recorded: Callable[[int], None]) -> None:
+        self._config = config
+        self._recorded = recorded
+        self._queue: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._pending = 0
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._thread.start()
+
+    def put(self, claim: Claim) -> None:
+        """Hand over one claim; never waits for the database."""
+        with self._changed:
+            self._pending += 1
+        self._queue.put(claim)
+
+    @property
+    def pending(self) -> int:
+        """Claims that have no row yet."""
+        return self._pending
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until every claim has its row, at most `seconds`; whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._pending == 0, seconds)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Record what was handed over, then end; what cannot be recorded in time is adopted at the next start."""
+        self._stopping.set()
+        self._queue.put(None)
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (claims := self._next()) is not None:
+            self._persist(claims)
+        close_old_connections()
+
+    def _next(self) -> list[Claim] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        claims = [first]
+        while len(claims) < 500 and not self._queue.empty():
+            claim = self._queue.get()
+            if claim is None:
+                self._queue.put(None)
+                break
+            claims.append(claim)
+        return claims
+
+    def _persist(self, claims: list[Claim]) -> None:
+        wait = 0.5
+        while True:
+            try:
+                record(self._config, claims)
+            except (DatabaseError, OSError) as error:
+                log.warning(
+                    "Claims could not be recorded; they wait in processing, and it is tried again",
+                    action="claims_unrecorded",
+                    count=len(claims),
+                    error=str(error),
+                )
+                close_old_connections()
+                if self._stopping.wait(wait):
+                    return
+                wait = min(wait * 2, 30.0)
+            else:
+                with self._changed:
+                    self._pending -= len(claims)
+                    self._changed.notify_all()
+                self._recorded(len(claims))
+                return

@@ -1,0 +1,72 @@
+"""At start and from time to time: the folders and the database are the truth, and are made to agree.
+
+What lies in processing without a row is adopted; what is recorded but was not moved yet is moved.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from ulid import ULID
+
+from dropslot.arrivals import finish, holder, places, record
+from dropslot.arrivals.claim import Claim
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.prepare import sender_uid
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.states import State
+
+log = structlog.get_logger()
+
+
+def recover(config: Config) -> int:
+    """Bring folders and rows together; returns how many arrivals were adopted. May run beside working processes."""
+    holder.sweep(config.data)
+    adopted = 0
+    for route in config.routes.values():
+        for folders in folder_sets(route):
+            adopted += _recover(config, folders)
+    return adopted
+
+
+def _recover(config: Config, folders: FolderSet) -> int:
+    holdings = list(places.holdings(folders))
+    rows = Arrival.objects.in_bulk([arrival for arrival, _, _ in holdings])
+    claims = []
+    for arrival, _, folder in holdings:
+        row = rows.get(arrival)
+        if row is None or row.state == State.WAITING:
+            claims.extend(_claim_of(folders, arrival, folder))
+        elif row.state == State.DONE:
+            finish.archive_folder(folders, row, folder)
+        elif row.state == State.FAILED:
+            finish.file_refused(folders, row, folder)
+    if claims:
+        record.record(config, claims)
+        log.warning(
+            "Claims without a record were found in processing, and go on",
+            action="adopted",
+            route=folders.route.key,
+            count=len(claims),
+        )
+    return len(claims)
+
+
+def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
+    """The claim that made this folder; an empty one is a claim that never came to its rename, and goes."""
+    with suppress(FileNotFoundError):  # somebody else is at it
+        names = os.listdir(folder)
+        if not names:
+            folder.rmdir()
+            return []
+        entry = folder / names[0]
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        size = None if is_folder else os.lstat(entry).st_size
+        received = datetime.fromtimestamp(ULID.from_str(arrival).timestamp, UTC)
+        return [Claim(arrival, folders, names[0], is_folder, sender_uid(entry), size, received)]
+    return []

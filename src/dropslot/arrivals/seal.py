@@ -1,0 +1,104 @@
+"""Sealing: owner and modes of a claimed arrival are taken over, so that its sender's hands are off.
+
+Only by descriptors that were opened without following links: a plain recursive chown would follow a sender's
+link to someone else's file. See docs/design.md, "Sealing".
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from dropslot.core.names import escape
+
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_CAP_CHOWN = 1 << 0
+
+
+@cache
+def may_chown() -> bool:
+    """Whether this process has CAP_CHOWN (capabilities(7)): root does, and the systemd unit gives it."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return os.geteuid() == 0
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) & _CAP_CHOWN)
+
+
+def take_over(path: Path, device: int, inode: int) -> bool:
+    """Make the service the owner of one folder in the inbox, so that it can be moved. False: it is another one now."""
+    descriptor = os.open(path, _LOOK)
+    try:
+        seen = os.fstat(descriptor)
+        if (seen.st_dev, seen.st_ino) != (device, inode) or not stat.S_ISDIR(seen.st_mode):
+            return False
+        _own(descriptor, 0o700)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def seal(path: Path, uid: int) -> list[str]:
+    """Seal a claimed arrival whose sender is `uid`, top down. Returns faults, one sentence each: what belongs to
+    neither sender nor service is left alone and named. May be repeated; does nothing for the service's own files."""
+    if uid == os.geteuid() or not may_chown():
+        return []
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return list(_seal(parent, path.name, (uid, os.geteuid()), ""))
+    finally:
+        os.close(parent)
+
+
+def _seal(parent: int, name: str, owners: tuple[int, int], prefix: str) -> Iterator[str]:
+    try:
+        descriptor = os.open(name, _LOOK, dir_fd=parent)
+    except FileNotFoundError:
+        return  # the listing that follows tells what is there
+    try:
+        seen = os.fstat(descriptor)
+        shown = escape(prefix + name)
+        if not (stat.S_ISDIR(seen.st_mode) or (stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1)):
+            return  # the listing names it as a fault
+        if seen.st_uid not in owners:
+            yield f"{shown} belongs to user {seen.st_uid}, not to the sender"
+            return
+        if stat.S_ISREG(seen.st_mode):
+            yield from _seal_file(descriptor, seen, shown)
+        else:
+            _own(descriptor, 0o700)
+            yield from _seal_inside(descriptor, owners, prefix + name + "/")
+    finally:
+        os.close(descriptor)
+
+
+def _seal_file(descriptor: int, seen: os.stat_result, shown: str) -> Iterator[str]:
+    if seen.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        # The bits are gone after the change of owner, so this is the last chance to see them.
+        yield f"{shown} has a setuid or setgid bit"
+    _own(descriptor, 0o600)
+
+
+def _seal_inside(folder: int, owners: tuple[int, int], prefix: str) -> Iterator[str]:
+    if prefix.count("/") > 128:
+        return  # the listing refuses such depth
+    readable = os.open(f"/proc/self/fd/{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in sorted(os.listdir(readable)):
+            yield from _seal(readable, name, owners, prefix)
+    finally:
+        os.close(readable)
+
+
+def _own(descriptor: int, mode: int) -> None:
+    # By way of /proc, since fchown and fchmod do not take a descriptor that was opened with O_PATH.
+    path = f"/proc/self/fd/{descriptor}"
+    seen = os.fstat(descriptor)
+    if seen.st_uid != os.geteuid():
+        os.chown(path, os.geteuid(), -1)
+    if stat.S_IMODE(seen.st_mode) != mode:
+        os.chmod(path, mode)

@@ -1,0 +1,94 @@
+"""One arrival in the hands of one worker, for one epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from dropslot.arrivals.models import Arrival, Place
+from dropslot.checks.bag import Bag
+from dropslot.config import Config, Route
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import DropslotError
+from dropslot.destinations.base import Destination, Drop, Planned, Staged, Target
+from dropslot.storage.listing import Listing
+
+
+class Row(NamedTuple):
+    """One delivery as it will be recorded."""
+
+    item: str
+    stored_as: str
+    version: int
+    outcome: str
+    superseded: bool
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+
+
+class Hold(NamedTuple):
+    """The right of one worker to one arrival: it ends when another epoch begins."""
+
+    id: str
+    epoch: int
+
+
+@dataclass(slots=True)
+class Leg:
+    """The way of one arrival to one of its destinations."""
+
+    destination: Destination
+    target: Target
+    drop: Drop
+    place: Place | None = None
+    staged: list[Staged] = field(default_factory=list)
+    rows: Sequence[Row] = ()
+    publish: list[Planned] = field(default_factory=list)
+    manifest: str = ""
+    adopted: list[tuple[str, str, int]] = field(default_factory=list)  # stored_as, sha256, size
+    altered: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Work:
+    """An arrival that is being delivered. `source` is where it lies now."""
+
+    arrival: Arrival
+    config: Config
+    route: Route
+    folders: FolderSet
+    source: Path = Path()
+    values: dict[str, str] = field(default_factory=dict)
+    listing: Listing = field(default_factory=lambda: Listing(is_folder=False))
+    bag: Bag | None = None
+    legs: list[Leg] = field(default_factory=list)
+    failure: DropslotError | None = None
+
+    @property
+    def id(self) -> str:
+        """The arrival's ULID."""
+        return self.arrival.id
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of this attempt."""
+        return self.arrival.epoch
+
+    @property
+    def hold(self) -> Hold:
+        """What guards every write."""
+        return Hold(self.arrival.id, self.arrival.epoch)
+
+    @property
+    def name(self) -> str:
+        """The arrival's own name, as the file system has it."""
+        return os.fsdecode(bytes(self.arrival.name_bytes))
+
+    @property
+    def committed(self) -> bool:
+        """Whether something may have been published already, so that nothing may be refused any more."""
+        return self.arrival.intent is not None

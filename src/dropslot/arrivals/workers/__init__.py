@@ -1,0 +1,1 @@
+"""Who takes arrivals: processes on this machine."""

@@ -1,0 +1,92 @@
+"""A worker process: takes batches, delivers them, renews its leases meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import structlog
+from django.db import DatabaseError, close_old_connections, connections
+
+from dropslot.arrivals import after, holder, ledger, pipeline
+from dropslot.config import Config
+from dropslot.watching.stopping import Signal
+
+log = structlog.get_logger()
+IDLE_SECONDS = 1.0
+
+
+class Hint:
+    """Says from one process to another that there may be work. Workers also look by themselves."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def give(self, count: int = 1) -> None:
+        """Wake workers; never waits."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer, b"." * min(count, 64))
+
+    def wait(self, stop: Signal, seconds: float) -> None:
+        """Until a hint or a stop comes, at most `seconds`."""
+        if self._reader in select.select([self._reader, stop], [], [], seconds)[0]:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._reader, 1)
+
+
+@contextlib.contextmanager
+def renewing(config: Config, worker: str) -> Iterator[None]:
+    """Keep the worker's leases alive for the time of the block."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_renew, args=(config, worker, stop), name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _renew(config: Config, worker: str, stop: threading.Event) -> None:
+    while not stop.wait(config.lease.total_seconds() / 3):
+        try:
+            ledger.renew(worker, config.lease)
+        except DatabaseError as error:
+            # The lease may run out then, and another worker take over: safe, since this one's epoch is over with it.
+            log.warning(
+                "A lease could not be renewed", action="lease_not_renewed", worker=worker, error=str(error)
+            )
+            close_old_connections()
+    connections.close_all()
+
+
+def work_once(config: Config, worker: str) -> bool:
+    """Take and deliver one batch and call what is due after deliveries. False: there was nothing to do."""
+    batch = ledger.take(worker, config.lease, partial(holder.is_dead, config.data))
+    if batch:
+        pipeline.deliver(config, batch)
+    return after.call_due(config) or bool(batch)
+
+
+def run(config: Config, hint: Hint, stop: Signal) -> None:
+    """Work until `stop`. The batch in hand is finished; a killed worker's batch is taken over."""
+    with holder.holding(config.data) as worker, renewing(config, worker):
+        log.info("Worker started", action="worker_started", worker=worker)
+        while not stop.is_set():
+            try:
+                busy = work_once(config, worker)
+            except DatabaseError as error:
+                log.warning(
+                    "The database does not answer; tried again in a second",
+                    action="database_unavailable",
+                    error=str(error),
+                )
+                connections.close_all()
+                busy = False
+            if not busy:
+                hint.wait(stop, IDLE_SECONDS)
+        log.info("Worker stopped", action="worker_stopped", worker=worker)

@@ -1,0 +1,109 @@
+"""Names: how they are shown, which are safe, and how a version gets its own."""
+
+from __future__ import annotations
+
+import re
+
+LIMIT_BYTES = 255
+RESERVED = ".dropslot"
+
+# Bidi marks, embeddings, overrides and isolates turn text around on a terminal or page (Trojan Source, CVE-2021-42574).
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNSAFE = re.compile(
+    f"(?P<control>[\x00-\x1f\x7f-\x9f])|(?P<line>[\u2028\u2029])|(?P<bidi>[{_BIDI}])|(?P<byte>[\ud800-\udfff])"
+)
+_WHY = {
+    "control": "the name contains a control character",
+    "line": "the name contains a line or paragraph separator",
+    "bidi": "the name contains a character that turns text around",
+    "byte": "the name is not valid UTF-8",
+}
+_COMPOUND = re.compile(r"(?i)(?:\.nii\.gz|\.tar\.[^.]+)\Z")
+_EXTENSION = re.compile(r"\.[^\W\d_][^.]*\Z")
+
+
+def escape(name: str) -> str:
+    """The name as people, logs and terminals may see it; never raises.
+
+    Printable text stays. Bytes that are no UTF-8 and ASCII controls become `\\xNN`, other unprintable characters
+    `\\uNNNN` or `\\UNNNNNNNN`, and a backslash `\\x5c`, so that two different names never look the same.
+    """
+    if name.isprintable() and "\\" not in name:
+        return name
+    return "".join(c if c.isprintable() and c != "\\" else _escaped(ord(c)) for c in name)
+
+
+def _escaped(point: int) -> str:
+    if 0xDC80 <= point <= 0xDCFF:  # os.fsdecode's surrogate for one raw byte
+        return f"\\x{point - 0xDC00:02x}"
+    if point < 0x80:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
+
+
+def fault_of_name(name: str) -> str | None:
+    """Why this one part of a path may not be delivered, as a sentence without its full stop; None: it may."""
+    if name.isascii() and name.isprintable() and 2 < len(name) <= LIMIT_BYTES and "/" not in name:
+        return _reserved(name) if name[0] == "." else None
+    if name in ("", ".", ".."):
+        return "the name is empty" if not name else f"the name is '{name}', which is no name of its own"
+    if "/" in name:
+        return "the name contains a slash"
+    if found := _UNSAFE.search(name):
+        return f"{_WHY[str(found.lastgroup)]} ({_escaped(ord(found[0]))})"
+    if (size := size_bytes(name)) > LIMIT_BYTES:
+        return f"the name has {size} bytes; {LIMIT_BYTES} is the limit"
+    return _reserved(name)
+
+
+def _reserved(name: str) -> str | None:
+    # Any case: a destination that folds case would open our own folder under it.
+    return f"the name {RESERVED} is reserved for dropslot itself" if name.casefold() == RESERVED else None
+
+
+def size_bytes(name: str) -> int:
+    """Length of the name on disk."""
+    return len(name) if name.isascii() else len(name.encode("utf-8", "surrogatepass"))
+
+
+def versioned(name: str, version: int, limit: int = LIMIT_BYTES) -> str:
+    """The name that version `version` of a file gets; version 1 is the name itself.
+
+    `scan.nii.gz` becomes `scan.v2.nii.gz`: the suffix stands before `.nii.gz` or `.tar.*`, else before a last dot part
+    that starts with a letter, else at the end. The stem is cut on a character border so that the whole has at most
+    `limit` bytes. For one name, no two versions get the same result.
+    """
+    if version == 1:
+        return name
+    return inserted(name, f".v{version}", limit)
+
+
+def inserted(name: str, mark: str, limit: int = LIMIT_BYTES) -> str:
+    """`name` with `mark` before its extension, in at most `limit` bytes, and never equal to `name`."""
+    stem, extension = _split(name)
+    if size_bytes(mark + extension) >= limit:  # an extension that leaves no room is no extension
+        stem, extension = name, ""
+    stem = cut(stem, limit - size_bytes(mark + extension))
+    while (result := stem + mark + extension) == name:
+        stem = stem[:-1]
+    return result
+
+
+def appended(name: str, suffix: str, limit: int = LIMIT_BYTES) -> str:
+    """`name` with `suffix` at its end; the name is cut so that the whole has at most `limit` bytes."""
+    return cut(name, limit - size_bytes(suffix)) + suffix
+
+
+def cut(name: str, limit: int) -> str:
+    """The longest beginning of `name` with at most `limit` bytes that ends on a character border."""
+    while size_bytes(name) > limit:
+        name = name[: -max(1, (size_bytes(name) - limit) // 4)]
+    return name
+
+
+def _split(name: str) -> tuple[str, str]:
+    for pattern in (_COMPOUND, _EXTENSION):
+        found = pattern.search(name)
+        if found and found.start() > 0:
+            return name[: found.start()], found[0]
+    return name, ""

@@ -1,0 +1,168 @@
+"""Folders by descriptor: opened one component after the other, so that no link is ever followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from types import TracebackType
+
+NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+TRUSTED_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # the operator's own path: may be or hold links
+
+
+class Folder:
+    """An open folder that closes itself; `fd` is its descriptor."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @classmethod
+    def trusted(cls, path: str) -> Folder:
+        """The folder at a path that the operator wrote; links in it are followed."""
+        return cls(os.open(path, TRUSTED_FOLDER))
+
+    def beneath(self, path: str) -> Folder:
+        """The folder at `path` ("" or "a/b"), no component of which may be a link (ELOOP or ENOTDIR)."""
+        fd = os.dup(self.fd)
+        for name in path.split("/") if path else ():
+            try:
+                below = os.open(_inner(name), FOLDER, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = below
+        return Folder(fd)
+
+    def close(self) -> None:
+        """Close the descriptor; again is fine."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Descent:
+    """Opens many folders beneath a root, keeping those open that lead to the last one asked for.
+
+    At most one descriptor a level. `root` stays the caller's.
+    """
+
+    __slots__ = ("_fds", "_parts", "_path", "_root")
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._path = ""
+        self._parts: list[str] = []
+        self._fds: list[int] = []
+
+    def fd(self, path: str) -> int:
+        """Descriptor of the folder `path` ("" is the root), valid until the next call. Never follows a link."""
+        if path == self._path:
+            return self._fds[-1] if self._fds else self._root
+        parts = path.split("/") if path else []
+        self._climb(parts)
+        for name in parts[len(self._parts) :]:
+            self._fds.append(os.open(_inner(name), FOLDER, dir_fd=self._fds[-1] if self._fds else self._root))
+            self._parts.append(name)
+            self._path = "/".join(self._parts)
+        return self._fds[-1] if self._fds else self._root
+
+    def _climb(self, parts: list[str]) -> None:
+        common = 0
+        for ours, theirs in zip(self._parts, parts, strict=False):
+            if ours != theirs:
+                break
+            common += 1
+        while len(self._fds) > common:
+            os.close(self._fds.pop())
+            self._parts.pop()
+        self._path = "/".join(self._parts)
+
+    def close(self) -> None:
+        """Close every descriptor but the root's."""
+        self._climb([])
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _inner(name: str) -> str:
+    """The last line of defence: names are checked long before."""
+    if name in ("", ".", ".."):
+        raise ValueError(f"'{name}' does not lead into a folder")
+    return name
+
+
+def exists(folder: int, name: str) -> bool:
+    """Whether anything, a dangling link too, has this name."""
+    return look(folder, name) is not None
+
+
+def look(folder: int, name: str) -> os.stat_result | None:
+    """lstat of `name`; None when there is nothing."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def make(folder: int, name: str, mode: int = 0o777) -> bool:
+    """Make a folder; False when the name was taken."""
+    try:
+        os.mkdir(name, mode, dir_fd=folder)
+    except FileExistsError:
+        return False
+    return True
+
+
+def remove_tree(folder: int, name: str) -> None:
+    """Remove what is at `name`, whatever another process does meanwhile; fine when it is gone.
+
+    Each folder first gets a random name: a worker that still wants to publish it finds nothing, so that it can never
+    publish a folder from which something was already removed.
+    """
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):  # POSIX allows EPERM for a folder
+        seen = look(folder, name)
+        if seen and not stat.S_ISDIR(seen.st_mode):
+            raise
+        aside = f"gone-{secrets.token_hex(8)}"
+        try:
+            os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+        except FileNotFoundError:
+            return
+        remove_folder(folder, aside)
+
+
+def remove_folder(folder: int, name: str) -> None:
+    """Remove the folder at `name` under its own name; fine when it is gone. Wins against a process that fills it."""
+    while True:
+        try:
+            with Folder(os.open(name, FOLDER, dir_fd=folder)) as inner:
+                for entry in os.listdir(inner.fd):
+                    remove_tree(inner.fd, entry)
+            os.rmdir(name, dir_fd=folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in NOT_EMPTY:
+                raise
+            continue  # something came in meanwhile
+        return

@@ -1,0 +1,96 @@
+"""Group and modes of what is delivered."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+from dataclasses import dataclass
+
+from dropslot.core.errors import DestinationUnready, DropslotError
+from dropslot.core.names import escape
+from dropslot.storage import faults
+
+_KEPT = "Nothing of the arrival was delivered there"
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """`None`: the folder above (setgid bit, default ACL) and the umask decide, as for any new file."""
+
+    gid: int | None = None
+    group: str = ""
+    file_mode: int | None = None
+    folder_mode: int | None = None
+
+    @classmethod
+    def resolve(cls, group: str | None, file_mode: int | None, folder_mode: int | None) -> Modes:
+        """Raises DestinationUnready when there is no such group on this machine."""
+        if group is None:
+            return cls(None, "", file_mode, folder_mode)
+        try:
+            gid = grp.getgrnam(group).gr_gid
+        except (KeyError, ValueError) as error:
+            raise DestinationUnready(
+                f"There is no group '{escape(group)}' on this machine",
+                where=_KEPT,
+                next_step=f"Make it (groupadd {escape(group)}) or correct `group`; it is tried again",
+            ) from error
+        return cls(gid, group, file_mode, folder_mode)
+
+    def of_folder(self, parent: int, name: str) -> None:
+        """Give a folder that we just made its group and mode; an inherited setgid bit stays, as chmod(1) keeps it."""
+        if self.gid is None and self.folder_mode is None:
+            return
+        with_doing = f"setting group and mode of folder {escape(name)}"
+        try:
+            seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            inherited = seen.st_mode & stat.S_ISGID
+            if self.gid is not None and seen.st_gid != self.gid:
+                os.chown(name, -1, self.gid, dir_fd=parent, follow_symlinks=False)
+            wanted = stat.S_IMODE(seen.st_mode) if self.folder_mode is None else self.folder_mode | inherited
+            os.chmod(name, wanted, dir_fd=parent)
+            self._prove(os.stat(name, dir_fd=parent, follow_symlinks=False), wanted, f"folder {escape(name)}")
+        except OSError as error:
+            raise self.denied(error, with_doing) from error
+
+    def of_file(self, fd: int) -> None:
+        """Give an open file that we just made its group and mode. Raises OSError (see `denied`)."""
+        if self.gid is not None:
+            os.fchown(fd, -1, self.gid)  # before the mode: it clears bits
+        if self.file_mode is not None:
+            os.fchmod(fd, self.file_mode)
+
+    def left_to_do(self, seen: os.stat_result) -> Modes:
+        """What still has to be set on files that come out like `seen` when they are made."""
+        gid = None if self.gid == seen.st_gid else self.gid
+        mode = None if self.file_mode == stat.S_IMODE(seen.st_mode) and gid is None else self.file_mode
+        return Modes(gid, self.group, mode, self.folder_mode)
+
+    def denied(self, error: OSError, doing: str) -> DropslotError:
+        """EPERM here nearly always means: no member of the group."""
+        if isinstance(error, PermissionError) and self.group:
+            return self._no_member(f"{doing} failed: {os.strerror(error.errno or 0)}")
+        return faults.at_destination(error, doing)
+
+    def _prove(self, seen: os.stat_result, wanted: int, what: str) -> None:
+        mode = stat.S_IMODE(seen.st_mode)
+        if mode == wanted:
+            return
+        if (
+            mode == wanted & ~stat.S_ISGID
+        ):  # chmod drops the bit, without an error, for those not in the group
+            raise self._no_member(f"The setgid bit of {what} did not stay")
+        raise DestinationUnready(
+            f"The mode of {what} is {mode:o} after it was set to {wanted:o}: this file system keeps no such modes",
+            where=_KEPT,
+            next_step="Leave out file_mode and folder_mode, or set them when it is mounted",
+        )
+
+    def _no_member(self, what: str) -> DestinationUnready:
+        group = escape(self.group) or "the folder's group"
+        return DestinationUnready(
+            f"{what}: the service's account is no member of {group}",
+            where=_KEPT,
+            next_step=f"Add the account to it (usermod -aG {group} ACCOUNT) and restart the service; it is tried again",
+        )

@@ -26,7 +26,7 @@ PRINCIPAL = "dropslot"
 FORMAT = 1
 LISTED = 1000
 GENESIS = "0" * 64
-LONGEST_LINE = 64 * 1024 * 1024
+LONGEST_LINE = 1024 * 1024 * 1024
 EVENT_TYPES = {"arrival": str, "at": str, "data": dict, "kind": str, "seq": int}
 RECEIPT_TYPES = {"arrival": str, "body": str, "signature": str}
 

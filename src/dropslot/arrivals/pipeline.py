@@ -19,8 +19,8 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Leg, Work
 from dropslot.checks import for_route, run
 from dropslot.checks.bag import PAYLOAD
-from dropslot.checks.base import StagedArrival, StagedItem
-from dropslot.config import Config
+from dropslot.checks.base import Check, StagedArrival, StagedItem
+from dropslot.config import Config, Route
 from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, StorageFault, TakenOver
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Source
@@ -172,14 +172,31 @@ def _check(work: Work) -> None:
             next_step="It is tried again. If this repeats, let the sender write under a temporary name and "
             "rename when done",
         )
-    reasons = _bag_faults(work) or _faults(work)
+    reasons = _bag_faults(work) + _faults(work)
     if reasons:
         raise Refused(reasons)
 
 
 def _faults(work: Work) -> list[str]:
-    checks = for_route(work.route)
+    checks = checks_of(work.route)
     return run(checks, _staged(work)) if checks else []
+
+
+_made: dict[int, tuple[Route, list[Check]]] = {}
+
+
+def make_checks(config: Config) -> None:
+    """Make the checks of all routes at start: one that cannot be made is a mistake in config.yaml (BadOption)."""
+    for route in config.routes.values():
+        checks_of(route)
+
+
+def checks_of(route: Route) -> list[Check]:
+    """The route's checks, made once in a process."""
+    made = _made.get(id(route))
+    if made is None:
+        made = _made[id(route)] = (route, for_route(route))  # the route is kept, so that its id stays its own
+    return made[1]
 
 
 def _bag_faults(work: Work) -> list[str]:

@@ -16,6 +16,7 @@ from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
 from dropslot.core.errors import DropslotError
 
+LISTED = 100
 _COLUMNS = (
     "arrival_id, place_id, item, stored_as, version, outcome, superseded, sha256, size_bytes, mtime_ns, mime"
 )
@@ -27,15 +28,19 @@ def intend(works: Sequence[Work]) -> None:
     `failure`. After the commit nothing of these arrivals is refused any more."""
     if not works:
         return
+    entries: list[Entry] = []
     with transaction.atomic():
         for work in works:
             try:
                 with transaction.atomic():
                     _intend(work)
+                entries += _notable(work)
             except IntegrityError:
                 work.failure = plan.in_flight("A name that it wants", "that came at the same time")
             except DropslotError as error:
                 work.failure = error
+        # Last: the chain has one writer at a time, and rows are locked before it.
+        append(entries)
 
 
 def _intend(work: Work) -> None:
@@ -52,7 +57,6 @@ def _intend(work: Work) -> None:
         leg.place = leg.place or Place.objects.get_or_create(url=leg.target.url)[0]
         _adopt(leg)
         insert(work, leg, leg.rows)
-    append(_notable(work))
     work.arrival.intent = intent
 
 
@@ -93,10 +97,16 @@ def _notable(work: Work) -> list[Entry]:
     for leg in work.legs:
         if leg.adopted:
             adopted = [{"stored_as": name, "sha256": sha256} for name, sha256, _ in leg.adopted]
-            entries.append(Entry("adopted", work.id, {"destination": leg.target.url, "files": adopted}))
+            entries.append(_files_entry("adopted", work, leg, adopted))
         if leg.altered:
-            entries.append(Entry("altered", work.id, {"destination": leg.target.url, "files": leg.altered}))
+            entries.append(_files_entry("altered", work, leg, leg.altered))
     return entries
+
+
+def _files_entry(kind: str, work: Work, leg: Leg, files: list[dict[str, str]]) -> Entry:
+    # An event of a folder with a hundred thousand files must stay readable; the ledger has them all.
+    data = {"destination": leg.target.url, "count": len(files), "files": files[:LISTED]}
+    return Entry(kind, work.id, data)
 
 
 def publish(work: Work) -> None:

@@ -36,6 +36,8 @@ def judged(error: BaseException) -> tuple[str, int]:
     """An error in words, and the exit status for it."""
     if isinstance(error, (ConfigError, UsageError)):
         return str(error), WRONG_USAGE
+    if isinstance(error, DropslotError) and error.code == "bad-option":
+        return str(error), WRONG_USAGE  # a mistake in config.yaml that only making the check shows
     if isinstance(error, DropslotError):
         return str(error), FAILED
     if words := _words_of_django(error):

@@ -85,14 +85,14 @@ def verify(
 
 
 def _head(text: str) -> Head:
-    from dropslot.audit.chain import Head as Found
+    from dropslot.audit.chain import head_from
 
-    seq, _, digest = text.partition(":")
-    if not seq.isdigit() or len(digest) != 64:
+    try:
+        return head_from(text)
+    except ValueError as error:
         raise UsageError(
-            f"--head {text!r} is no head", next_step="Write it as `verify` prints it: 12:9f86d0…"
-        )
-    return Found(int(seq), digest)
+            f"--head: {error}", next_step="Write it as `verify` prints it: 12:9f86d0…"
+        ) from error
 
 
 def _say_faults(faults: object, found: int) -> None:

@@ -28,6 +28,13 @@ class Mounts:
         _run("mkfs.ext4", "-q", "-F", *mkfs_options, str(image))
         return self._mount(str(image), "-o", "loop")
 
+    def ext4_folding(self) -> Path:
+        """A folder of an ext4 that takes names which differ only in case or normal form for one."""
+        folder = self.ext4("64M", "-O", "casefold") / "folded"
+        folder.mkdir()
+        _run("chattr", "+F", str(folder))
+        return folder
+
     def bind(self, source: Path) -> Path:
         """The same files at a second place: a rename between the two is refused as between file systems."""
         return self._mount(str(source), "--bind")

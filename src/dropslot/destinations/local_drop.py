@@ -148,9 +148,11 @@ class LocalDrop(Drop):
         if stage.unsynced:
             raise RuntimeError("the staged data is not durable yet: sync_staged comes first")
         self._require_home()
-        entries = [self._entry(planned) for planned in plan]
         publication = Publication(stage, self._naming(stage), self._modes, self._digest_below_home)
         try:
+            if self._is_whole(plan) and publication.publish_new(self._prefix):
+                return []
+            entries = [self._entry(planned) for planned in plan]
             taken = publication.publish(self._folders(), self._count(), entries)
         finally:
             self._touched |= publication.touched
@@ -161,6 +163,14 @@ class LocalDrop(Drop):
             if left
             else []
         )
+
+    def _is_whole(self, plan: Sequence[Planned]) -> bool:
+        """Whether the target was new when we staged, and the plan has every item under its own name."""
+        if not self._prefix or len(plan) != self._count():
+            return False
+        if not self._layout.strip:
+            return all(planned.path == planned.stored_as for planned in plan)
+        return all(self._layout.published(planned.path) == planned.stored_as for planned in plan)
 
     def _entry(self, planned: Planned) -> Entry:
         path = self._layout.published(planned.path)

@@ -20,8 +20,11 @@ from dropslot.core import errors
 from dropslot.core.errors import DropslotError, Refused, StorageFault
 from dropslot.storage import syscalls
 from dropslot.storage.copying import Job, copy_items
+from dropslot.storage.earlysync import EarlySync
 from dropslot.storage.listing import Item
 from dropslot.storage.ring import BIG_BYTES
+
+ITEM_COST_BYTCHUNK_COST_BYTFORK_COST_BYTMAX_CHUNKS = 60_000  # a pipe holds 65,536 bytes, one a chunk
 
 ITEM_COST_BYTES = 32 * 1024  # opening, making and closing cost about as much as this many bytes
 CHUNK_COST_BYTES = 8 * 1024 * 1024
@@ -102,12 +105,15 @@ def _work(
     child: _Child | None = None,
 ) -> dict[int, bytes]:
     done: dict[int, bytes] = {}
-    for number, (start, stop) in chunks:
-        if not os.read(tokens, 1):
-            break
-        done[number] = copy_items(job, items[start:stop])
-        if child and child.has_failed():
-            break
+    with EarlySync(job.stage) if child and job.early_sync else contextlib.nullcontext() as early:
+        for number, (start, stop) in chunks:
+            if not os.read(tokens, 1):
+                break
+            done[number] = copy_items(job, items[start:stop])
+            if early:
+                early.staged(sum(i.size_bytes + ITEM_COST_BYTES for i in items[start:stop]))
+            if child and child.has_failed():
+                break
     return done
 
 

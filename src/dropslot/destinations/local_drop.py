@@ -13,7 +13,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
 from dropslot.destinations.base import NO_OTHERS, Drop, Planned, Source, Staged, Stored, Target
 from dropslot.destinations.places import homes, open_place
-from dropslot.storage import faults, filesystems, folders, publishing, staging
+from dropslot.storage import collection, faults, filesystems, folders, publishing, staging
 from dropslot.storage.copying import CREATE
 from dropslot.storage.folders import Descent, Folder
 from dropslot.storage.listing import Listing
@@ -70,7 +70,8 @@ class LocalDrop(Drop):
         self._listing, self._layout = source.listing, Layout(self._prefix, strip)
         with _opened(source) as folder:
             digests = staging.fill(stage, folder, source.listing, self._layout, self._modes, every)
-        return _staged(source.listing, every, digests)
+        with collection.later():
+            return _staged(source.listing, every, digests)
 
     def _make_stage(self, *, anew: bool = False) -> Stage:
         if self.staging and anew:
@@ -176,6 +177,8 @@ class LocalDrop(Drop):
         path = self._layout.published(planned.path)
         if path is None:
             raise ValueError(f"{escape(planned.path)} lies outside of what is published")
+        if planned.stored_as != path and not {"", ".", ".."}.isdisjoint(planned.stored_as.split("/")):
+            raise ValueError(f"{escape(planned.stored_as)} is no path inside the target")
         return Entry(self._below_home(path), self._below_home(planned.stored_as), planned.sha256)
 
     def _below_home(self, path: str) -> str:

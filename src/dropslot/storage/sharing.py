@@ -24,8 +24,6 @@ from dropslot.storage.earlysync import EarlySync
 from dropslot.storage.listing import Item
 from dropslot.storage.ring import BIG_BYTES
 
-ITEM_COST_BYTCHUNK_COST_BYTFORK_COST_BYTMAX_CHUNKS = 60_000  # a pipe holds 65,536 bytes, one a chunk
-
 ITEM_COST_BYTES = 32 * 1024  # opening, making and closing cost about as much as this many bytes
 CHUNK_COST_BYTES = 8 * 1024 * 1024
 FORK_COST_BYTES = 32 * 1024 * 1024  # less work than this is done before a child would be of use

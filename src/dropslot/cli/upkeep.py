@@ -60,7 +60,9 @@ def verify(
     from dropslot.audit import verify as audit
 
     heads = [_head(text) for text in head or []]
-    chain = audit.chain(heads=heads, signers=keys.allowed_signers(receipts.keys_folder() / keys.ALLOWED_SIGNERS))
+    chain = audit.chain(
+        heads=heads, signers=keys.allowed_signers(receipts.keys_folder() / keys.ALLOWED_SIGNERS)
+    )
     _say_faults(chain.faults, chain.found)
     sys.stdout.write(
         f"Chain: {chain.checked} events, {chain.receipts} receipts, {chain.signatures} signatures: "

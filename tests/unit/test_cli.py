@@ -47,10 +47,9 @@ def test_a_traceback_is_shown_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
-    try:
-        raise RuntimeError("bug")
-    except RuntimeError as error:
-        explain(error)
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        int("bug")
+    explain(caught.value)
     assert "test_cli.py" in capsys.readouterr().err
 
 

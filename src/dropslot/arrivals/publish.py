@@ -68,17 +68,21 @@ def insert(work: Work, leg: Leg, rows: Iterable[Row]) -> None:
     assert leg.place is not None
     place = leg.place.pk
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT, ((work.id, place, *row, "") for row in rows))
+        cursor.executemany(_INSERT, [(work.id, place, *row, "") for row in rows])
 
 
 def _adopt(leg: Leg) -> None:
+    """Keep what was found as version 1, unless another arrival of this batch did already."""
     assert leg.place is not None
+    names = [name for name, _, _ in leg.adopted]
+    known = set(
+        Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
+    )
+    leg.adopted = [found for found in leg.adopted if found[0] not in known]
+    now = timezone.now()
     Adoption.objects.bulk_create(
-        [
-            Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=timezone.now())
-            for name, sha256, size in leg.adopted
-        ],
-        ignore_conflicts=True,
+        Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=now)
+        for name, sha256, size in leg.adopted
     )
 
 

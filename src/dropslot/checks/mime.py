@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
+from importlib import import_module
 from typing import Protocol, cast
 
 from dropslot.checks.base import Check, StagedItem
@@ -113,9 +114,12 @@ class _Magic(Protocol):
 
 @cache
 def _libmagic() -> _Magic:
-    # Here, not above: loading the library and its 9 MB of rules is for routes that ask for types. pylibmagic first:
-    # it brings the library to hosts without one, and the same rules to every host.
-    import magic
-    import pylibmagic  # noqa: F401
-
+    # Here, not above: loading the library and its rules takes 9 MB, and only routes that ask for types need it.
+    try:
+        import magic
+    except ImportError:
+        # This host has no libmagic. Only then: pylibmagic's is older, and importing it changes ctypes and the
+        # search path of libraries for every child process.
+        import_module("pylibmagic")
+        import magic
     return cast(_Magic, magic.Magic(mime=True))

@@ -24,8 +24,9 @@ def run(config: ConfigPath = None) -> None:
     """Watch the inboxes and deliver, in the foreground, until Ctrl-C or SIGTERM."""
     settings = started(config)
     from dropslot.arrivals import service
-    from dropslot.watching import daemon
+    from dropslot.watching import banner, daemon
 
+    banner.show(settings)
     daemon.foreground(settings, lambda life: service.serve(settings, life))
 
 
@@ -42,10 +43,10 @@ def drain(
     Exit status 1 when something failed or could not be finished; it is named.
     """
     settings = started(config)
-    from dropslot import logs
+    from dropslot.watching import logs
     from dropslot.arrivals.drain import drain as run_drain
 
-    logs.configure(settings, terminal="stderr")
+    logs.configure(settings, foreground=True, terminal="stderr")
     startup = _seconds_since_start()
     result = run_drain(settings, now=now)
     if as_json:

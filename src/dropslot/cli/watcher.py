@@ -3,112 +3,88 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dropslot.cli.faults import FAILED
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import configured, started
+from dropslot.cli.starting import configured
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dropslot.config import Config
     from dropslot.watching.daemon import Status
     from dropslot.watching.life import Life
 
 TEST_NAMES = "test*"
 
-RestartOption = Annotated[bool, typer.Option("--restart", help="Stop the running watcher first.")]
-TestOption = Annotated[
-    bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged only, on every route.")
-]
+Restart = Annotated[bool, typer.Option("--restart", help="Stop the running watcher first.")]
+Test = Annotated[bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged only.")]
 
 commands = typer.Typer()
 
 
+@commands.command("start_watcher")
 @commands.command("watcher_start", hidden=True)
-@commands.command()
-def start_watcher(
-    config: ConfigPath = None, restart: RestartOption = False, test: TestOption = False
-) -> None:
+def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Test = False) -> None:
     """Start the watcher and its workers in the background."""
-    settings = _started(config, test=test)
+    settings = _configured(config, test=test)
     from dropslot.watching import daemon
 
     if restart:
         _stop_if_running(settings)
     status = daemon.start(settings, _service(settings))
     if status.places.warning:
-        typer.echo(status.places.warning, err=True)
-    typer.echo(f"The watcher runs: pid {status.pid}. Its log: {escape(str(status.places.out))}")
+        sys.stderr.write(f"dropslot: {status.places.warning}\n")
+    sys.stdout.write(f"The watcher runs: pid {status.pid}. Its log: {escape(str(status.places.out))}\n")
 
 
+@commands.command("stop_watcher")
 @commands.command("watcher_stop", hidden=True)
-@commands.command()
 def stop_watcher(config: ConfigPath = None) -> None:
-    """Stop the watcher that runs in the background."""
+    """Stop the watcher that runs in the background. Exit status 1: there is none."""
     settings = configured(config)
     from dropslot.watching import daemon
 
     try:
         pid = daemon.stop(settings)
     except daemon.NotRunning as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    typer.echo(f"The watcher has stopped: pid {pid}.")
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(FAILED) from error
+    sys.stdout.write(f"The watcher has stopped: pid {pid}.\n")
 
 
-@commands.command()
+@commands.command("watcher_status")
 def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Say whether the watcher runs. Exit status 1: it does not."""
     settings = configured(config)
     from dropslot.watching import daemon
 
     status = daemon.status(settings)
-    if as_json:
-        typer.echo(json.dumps(_as_json(settings, status)))
-    else:
-        typer.echo(_in_words(settings, status))
+    words = json.dumps(_as_json(settings, status)) if as_json else _in_words(settings, status)
+    sys.stdout.write(f"{words}\n")
     if not status.running:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-@commands.command()
-def start_observer(config: ConfigPath = None, test: TestOption = False) -> None:
-    """Run the watcher and its workers in the foreground."""
-    settings = _started(config, test=test)
-    from dropslot.watching import daemon
+@commands.command("start_observer")
+def start_observer(config: ConfigPath = None, test: Test = False) -> None:
+    """Run the watcher and its workers in the foreground, until Ctrl-C or SIGTERM."""
+    settings = _configured(config, test=test)
+    from dropslot.watching import banner, daemon
 
-    typer.echo(banner(settings, datetime.now(UTC)))
+    banner.show(settings)
     daemon.foreground(settings, _service(settings))
 
 
-def banner(config: Config, now: datetime) -> str:
-    """What start_observer connects to and watches."""
-    lines = [f"dropslot observer, started {now.astimezone(config.zone):%Y-%m-%d %H:%M:%S %Z}"]
-    for route in config.routes.values():
-        lines += [
-            f"Route {route.key}: takes {route.takes}, complete when {route.complete}",
-            f"  inbox         {escape(route.inbox)}",
-            *(f"  destination   {escape(one.to)}" for one in route.deliver),
-            *(f"  processed by  {dotted}" for dotted in route.processors),
-        ]
-    return "\n".join([*lines, "Press CTRL-C to stop."])
-
-
-def _started(path: Path | None, *, test: bool) -> Config:
-    config = started(path)
-    from django.db import connections
-
-    # Descriptors do not cross the forks that follow.
-    connections.close_all()
-    return _with_test_names(config) if test else config
-
-
-def _with_test_names(config: Config) -> Config:
+def _configured(path: ConfigPath, *, test: bool) -> Config:
+    config = configured(path)
+    if not test:
+        return config
     routes = {
         key: route if route.test_names else route.model_copy(update={"test_names": TEST_NAMES})
         for key, route in config.routes.items()
@@ -118,8 +94,11 @@ def _with_test_names(config: Config) -> Config:
 
 def _service(config: Config) -> Callable[[Life], None]:
     def serve(life: Life) -> None:
+        # Here, not before: a database connection must not be shared with the process that was forked.
         from dropslot.arrivals import service
+        from dropslot.arrivals.database import prepare
 
+        prepare()
         service.serve(config, life)
 
     return serve
@@ -135,12 +114,11 @@ def _stop_if_running(config: Config) -> None:
 
 
 def _as_json(config: Config, status: Status) -> dict[str, object]:
-    since = status.since.strftime("%Y-%m-%dT%H:%M:%SZ") if status.since else None
     routes = [{"route": route.key, "inbox": escape(route.inbox)} for route in config.routes.values()]
     return {
         "running": status.running,
         "pid": status.pid,
-        "since": since,
+        "since": status.since.strftime("%Y-%m-%dT%H:%M:%SZ") if status.since else None,
         "pid_file": escape(str(status.places.pid)),
         "routes": routes,
     }

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from dropslot import logs
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.logfile import LogFile
-from dropslot.watching import pidfile, places
+from dropslot.watching import logs, pidfile, places
 from dropslot.watching.life import Life, signals_lead_to
+from dropslot.watching.logfile import LogFile
 from dropslot.watching.pidfile import PidFile
 from dropslot.watching.places import Places
 
@@ -150,7 +149,7 @@ def _as_daemon(config: Config, serve: Serve, where: Places, pid_file: PidFile, s
         faulthandler.enable()
         pid_file.keep_from_children()
         os.register_at_fork(after_in_child=starter.leave)
-        _serve(serve, Life(starter.up), logs.configure(config, out=out, err=err), where)
+        _serve(serve, Life(starter.up), logs.configure(config, foreground=False, out=out, err=err), where)
     finally:
         pid_file.remove()
 
@@ -183,7 +182,7 @@ def foreground(config: Config, serve: Serve) -> None:
     pid_file.keep_from_children()
     life = Life()
     try:
-        _serve(serve, life, logs.configure(config), where)
+        _serve(serve, life, logs.configure(config, foreground=True), where)
     finally:
         pid_file.remove()
         life.close()

@@ -2,9 +2,9 @@
 
     log.warning("What happened, in words.", action="stable_name", route=…, path=…)
 
-Entries with `plain=True` say all in their sentence; of the others people see the other keys too. In the JSON
-file an entry up to level info has no names of files (they may be patients'), unless `log_names` is set: the keys
-in NAMES are left out, and so is a plain sentence that goes with one.
+Without `action` the sentence is one word and the action. Entries with `plain=True` say all in their sentence; of
+the others people see the other keys too. In the JSON file an entry up to level info has no names of files (they
+may be patients'), unless `log_names` is set: the keys in NAMES are left out, and so is a plain sentence beside them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import structlog
 
 from dropslot.core.names import escape
-from dropslot.logfile import LogFile
+from dropslot.watching.logfile import LogFile
 
 if TYPE_CHECKING:
     from dropslot.config import Config
@@ -67,7 +67,7 @@ def for_people(entry: Entry) -> str:
 
 def for_machines(entry: Entry, *, names: bool) -> str:
     """One JSON object; without names of files up to level info."""
-    shown = {"time": entry["timestamp"], "level": entry["level"], "action": entry.get("action", ""), **entry}
+    shown = {"time": entry["timestamp"], "level": entry["level"], "action": entry["event"], **entry}
     shown = {key: value for key, value in shown.items() if key not in ("timestamp", "plain")}
     if not names and _LEVELS.get(entry["level"], 0) < _WARNING and NAMES & shown.keys():
         shown = {key: value for key, value in shown.items() if key not in NAMES}
@@ -109,20 +109,24 @@ class Logs:
 
 
 def configure(
-    config: Config, *, out: LogFile | None = None, err: LogFile | None = None, terminal: str = "stdout"
+    config: Config,
+    *,
+    foreground: bool,
+    out: LogFile | None = None,
+    err: LogFile | None = None,
+    terminal: str = "stdout",
 ) -> Logs:
     """Set structlog and logging up: on the terminal, or into `out` and `err`; and into LOGS/dropslot.jsonl.
 
-    A command whose output others read logs on `terminal="stderr"`.
-
-    A JSON file that cannot be written is said, and done without.
+    In the foreground a line goes to one of stdout and stderr (`terminal="stderr"` for commands whose output others
+    read); in the background `out` has all of them. A JSON file that cannot be written is said, and done without.
     """
     machines = _open_json(config)
     sinks = Sinks(
         out=out.write if out else _printer(terminal),
         err=err.write if err else _printer("stderr"),
         json=machines.write if machines else None,
-        both=out is not None,
+        both=not foreground,
         names=config.log_names,
     )
     _set_up(sinks, config.log_level)

@@ -1,7 +1,8 @@
 """Django's settings of the standalone product, made from config.yaml ($DROPSLOT_CONFIG, then ./config.yaml).
 
-A project that has dropslot's apps among others has its own settings, and DROPSLOT in them; see docs. Without a
-config.yaml these settings can be imported all the same (`schema` and type checkers want that), and name no database.
+A project that has dropslot's apps among others has its own settings, and DROPSLOT in them; see docs. Without
+a config.yaml these settings can be imported all the same (`schema` and type checkers want that), and name no
+database.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ INSTALLED_APPS = [
     "dropslot.audit",
     "dropslot.arrivals",
 ]
+DROPSLOT_MIGRATES = True  # this database is dropslot's alone: commands bring it up to date by themselves
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "dropslot.urls"
 

@@ -9,12 +9,14 @@ from django.utils import timezone
 
 from dropslot.arrivals import ledger, plan
 from dropslot.arrivals.inplace import fingerprint
-from dropslot.arrivals.models import Adoption, Delivery
+from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
+from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
 from dropslot.core.errors import DropslotError
 
+LISTED = 100
 _COLUMNS = (
     "arrival_id, place_id, item, stored_as, version, outcome, superseded, sha256, size_bytes, mtime_ns, mime"
 )
@@ -26,20 +28,24 @@ def intend(works: Sequence[Work]) -> None:
     `failure`. After the commit nothing of these arrivals is refused any more."""
     if not works:
         return
+    entries: list[Entry] = []
     with transaction.atomic():
         for work in works:
             try:
                 with transaction.atomic():
                     _intend(work)
+                entries += _notable(work)
             except IntegrityError:
                 work.failure = plan.in_flight("A name that it wants", "that came at the same time")
             except DropslotError as error:
                 work.failure = error
+        # Last: the chain has one writer at a time, and rows are locked before it.
+        append(entries)
 
 
 def _intend(work: Work) -> None:
     intent = {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
-    evidence = work.arrival.evidence | ({"prefix": work.bag.prefix} if work.bag else {})
+    evidence = work.arrival.evidence | ({"prefix": PAYLOAD} if work.bag else {})
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
     ledger.update_held(
@@ -48,9 +54,9 @@ def _intend(work: Work) -> None:
     if work.committed:
         Delivery.objects.filter(arrival_id=work.id).delete()
     for leg in work.legs:
+        leg.place = leg.place or Place.objects.get_or_create(url=leg.target.url)[0]
         _adopt(leg)
         insert(work, leg, leg.rows)
-    append(_notable(work))
     work.arrival.intent = intent
 
 
@@ -67,17 +73,21 @@ def insert(work: Work, leg: Leg, rows: Iterable[Row]) -> None:
     assert leg.place is not None
     place = leg.place.pk
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT, ((work.id, place, *row, "") for row in rows))
+        cursor.executemany(_INSERT, [(work.id, place, *row, "") for row in rows])
 
 
 def _adopt(leg: Leg) -> None:
+    """Keep what was found as version 1, unless another arrival of this batch did already."""
     assert leg.place is not None
+    names = [name for name, _, _ in leg.adopted]
+    known = set(
+        Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
+    )
+    leg.adopted = [found for found in leg.adopted if found[0] not in known]
+    now = timezone.now()
     Adoption.objects.bulk_create(
-        [
-            Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=timezone.now())
-            for name, sha256, size in leg.adopted
-        ],
-        ignore_conflicts=True,
+        Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=now)
+        for name, sha256, size in leg.adopted
     )
 
 
@@ -87,10 +97,16 @@ def _notable(work: Work) -> list[Entry]:
     for leg in work.legs:
         if leg.adopted:
             adopted = [{"stored_as": name, "sha256": sha256} for name, sha256, _ in leg.adopted]
-            entries.append(Entry("adopted", work.id, {"destination": leg.target.url, "files": adopted}))
+            entries.append(_files_entry("adopted", work, leg, adopted))
         if leg.altered:
-            entries.append(Entry("altered", work.id, {"destination": leg.target.url, "files": leg.altered}))
+            entries.append(_files_entry("altered", work, leg, leg.altered))
     return entries
+
+
+def _files_entry(kind: str, work: Work, leg: Leg, files: list[dict[str, str]]) -> Entry:
+    # An event of a folder with a hundred thousand files must stay readable; the ledger has them all.
+    data = {"destination": leg.target.url, "count": len(files), "files": files[:LISTED]}
+    return Entry(kind, work.id, data)
 
 
 def publish(work: Work) -> None:
@@ -111,9 +127,3 @@ def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
             stored_as=row.stored_as, version=row.version
         )
     work.arrival.intent = intent
-
-
-def publish_manifests(work: Work) -> None:
-    """The manifest comes last: where it is, all of the arrival is."""
-    for leg in work.legs:
-        leg.drop.publish_manifest(leg.manifest)

@@ -8,6 +8,7 @@ tables ends with `create`.
 from __future__ import annotations
 
 from django.apps.registry import Apps
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from dropslot.core.errors import Unsupported
@@ -67,3 +68,28 @@ def _run(schema_editor: BaseDatabaseSchemaEditor, which: int) -> None:
     for table, key in GUARDED:
         for statement in _STATEMENTS[vendor][which]:
             schema_editor.execute(statement.format(table=table, key=key), params=None)
+
+
+def missing(connection: BaseDatabaseWrapper) -> list[str]:
+    """Names of guards that are not there, or are switched off."""
+    if connection.vendor not in _NAMES:
+        raise Unsupported(f"The audit trail needs SQLite or PostgreSQL, not {connection.vendor}")
+    ask, endings = _NAMES[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(ask)
+        there = {name for (name,) in cursor.fetchall()}
+    wanted = [f"{table}_{ending}" for table, _ in GUARDED for ending in endings]
+    return [f"trigger {name}" for name in wanted if name not in there]
+
+
+_NAMES = {
+    "sqlite": (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        ("no_update", "no_delete", "no_replace"),
+    ),
+    "postgresql": (
+        "SELECT tgname FROM pg_trigger WHERE tgenabled = 'A' AND tgrelid IN"
+        " (to_regclass('dropslot_event'), to_regclass('dropslot_receipt'))",
+        ("append_only", "no_truncate"),
+    ),
+}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -25,21 +24,18 @@ def run(config: ConfigPath = None) -> None:
     """Watch the inboxes and deliver, in the foreground, until Ctrl-C or SIGTERM."""
     settings = started(config)
     from dropslot.arrivals import service
-    from dropslot.watching import banner, logs, notify
-    from dropslot.watching.stopping import Signal
+    from dropslot.watching import banner, daemon
 
-    logs.configure(settings, foreground=True)
-    stop = Signal()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     banner.show(settings)
-    service.serve(settings, stop, ready=notify.ready, beat=notify.watchdog)
+    daemon.foreground(settings, lambda life: service.serve(settings, life))
 
 
 @commands.command()
 def drain(
     config: ConfigPath = None,
-    now: Annotated[bool, typer.Option("--now", help="Trust final names: do not wait for entries to be quiet.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Trust final names: do not wait for entries to be quiet.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
@@ -50,7 +46,7 @@ def drain(
     from dropslot.arrivals.drain import drain as run_drain
     from dropslot.watching import logs
 
-    logs.configure(settings, foreground=True)
+    logs.configure(settings, foreground=True, terminal="stderr")
     startup = _seconds_since_start()
     result = run_drain(settings, now=now)
     if as_json:
@@ -81,11 +77,15 @@ def _print_json(result: Drained, startup: float) -> None:
 
 
 def _print(result: Drained) -> None:
-    sys.stdout.write(f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n")
+    sys.stdout.write(
+        f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"
+    )
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
         why = "; ".join(row.reason) or "another process works on it"
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
     if result.unrecorded:
-        sys.stdout.write(f"{result.unrecorded} taken entries wait in processing until the database answers.\n")
+        sys.stdout.write(
+            f"{result.unrecorded} taken entries wait in processing until the database answers.\n"
+        )

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from dropslot.config.secrets import secret
 
 SQLITE_NAME = "dropslot.sqlite3"
-PASSWORD_VARIABLE = "DROPSLOT_DATABASE_PASSWORD"  # noqa: S105 - the variable's name
+PASSWORD_VARIABLE = "DROPSLOT_DATABASE_PASSWORD"
 BUSY_TIMEOUT_SECONDS = 20
 _SCHEMES = frozenset({"postgresql", "postgres"})
 _SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
@@ -30,7 +30,8 @@ def database_url(value: Any) -> str:
         raise ValueError("expected sqlite, or postgresql://USER@HOST/NAME; no other database is known")
     if parts.password is not None or _SECRET_PARAMETERS & _parameters(parts).keys():
         raise ValueError(
-            f"expected no password here: set {PASSWORD_VARIABLE} in the environment, or {PASSWORD_VARIABLE}_FILE to the"
+            f"expected no password here: set {PASSWORD_VARIABLE} in the environment, or"
+            f" {PASSWORD_VARIABLE}_FILE to the"
             " name of a file that holds it"
         )
     if not unquote(parts.path.lstrip("/")) or "/" in parts.path.lstrip("/"):
@@ -39,7 +40,8 @@ def database_url(value: Any) -> str:
 
 
 def django_database(database: str, data: Path) -> dict[str, Any]:
-    """One entry of Django's DATABASES for `config.database`. Raises ConfigError for an unreadable password file."""
+    """One entry of Django's DATABASES for `config.database`. Raises ConfigError for an unreadable password
+    file."""
     if database == "sqlite":
         return _sqlite(data / SQLITE_NAME)
     return _postgresql(_split(database))
@@ -50,7 +52,8 @@ def _sqlite(path: Path) -> dict[str, Any]:
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(path),
         "OPTIONS": {
-            # A transaction that reads first and writes later would fail at once instead of waiting for its turn.
+            # A transaction that reads first and writes later would fail at once instead of waiting for its
+            # turn.
             "transaction_mode": "IMMEDIATE",
             "timeout": BUSY_TIMEOUT_SECONDS,
             "init_command": _SQLITE_PRAGMAS,

@@ -28,7 +28,8 @@ _DEEPEST = 50
 
 @dataclass(slots=True)
 class Document:
-    """`data` as read (None when it could not be read at all), the lines of its values, and what is wrong with it."""
+    """`data` as read (None when it could not be read at all), the lines of its values, and what is wrong
+    with it."""
 
     data: Any = None
     lines: dict[Location, int] = field(default_factory=dict)

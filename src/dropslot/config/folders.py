@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 import structlog
@@ -21,7 +22,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class FolderSet:
-    """One set of inbox, processing, done and failed (absolute); `fields` come from the names of its folders."""
+    """One set of inbox, processing, done and failed (absolute); `fields` come from the names of its
+    folders."""
 
     route: Route = field(hash=False)
     fields: Mapping[str, str] = field(hash=False)
@@ -34,20 +36,18 @@ class FolderSet:
 def folder_sets(route: Route, *, make: bool = True) -> list[FolderSet]:
     """The route's sets, by inbox. Look again to notice new ones.
 
-    A route whose folders have no field has exactly one set, whether or not it can be read now. Otherwise there is one
-    for each inbox that matches; a symbolic link is not followed from the first field on, and a folder whose name would
-    be no safe value of a field is left out.
+    A route whose folders have no field has exactly one set, whether or not it can be read now. Otherwise
+    there is one for each inbox that matches; a symbolic link is not followed from the first field on, and a
+    folder whose name would be no safe value of a field is left out.
 
-    With `make` (what the service does) a missing processing, done or failed is made with mode 0700, and the inbox of a
-    route without fields with 3773, when the folder above the route's own exists: where that is missing too, a disk may
-    not be mounted. An inbox beneath a field is made by who makes the set. What cannot be made is logged.
+    With `make` (what the service does) a missing processing, done or failed is made with mode 0700, and the
+    inbox of a route without fields with 3773, when the folder above the route's own exists: where that is
+    missing too, a disk may not be mounted. An inbox beneath a field is made by who makes the set. What cannot
+    be made is logged.
     """
     template = Template(route.inbox)
-    if template.fields:
-        found = sorted(_matches(template), key=lambda match: match[0])
-    else:
-        found = [(template.fixed, {})]
-    sets = [_folder_set(route, inbox, fields) for inbox, fields in found]
+    matches = _matches(template) if template.fields else [(template.fixed, {})]
+    sets = [_folder_set(route, inbox, fields) for inbox, fields in sorted(matches, key=itemgetter(0))]
     if make:
         for folders in sets:
             _make_missing(folders)

@@ -14,8 +14,8 @@ _DJANGO_KEY = "django-secret"
 def django_secret_key(folder: Path) -> str:
     """Django's SECRET_KEY: 64 hexadecimal digits, made at first use in `folder`, mode 0600.
 
-    Two processes that start at once get the same one, and after a crash the file is absent or complete. Raises
-    DropslotError when it can neither be read nor made.
+    Two processes that start at once get the same one, and after a crash the file is absent or complete.
+    Raises DropslotError when it can neither be read nor made.
     """
     path = folder / _DJANGO_KEY
     try:

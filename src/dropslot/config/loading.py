@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from dropslot.config import documents
 from dropslot.config.documents import Document
 from dropslot.config.explain import explain, faulty_keys, unknown
-from dropslot.config.models import Config, Route
+from dropslot.config.models import ROUTE_KEY, ROUTE_KEY_IN_WORDS, Config, Route
 from dropslot.config.paths import absolute
 from dropslot.config.plugins import make_importable
 from dropslot.config.problems import NO_VALUE, ConfigError, Location, Problem, key_of
 from dropslot.config.rules import broken_rules
+
+_Model = TypeVar("_Model", Config, Route)
 
 # Stands in for a part that is faulty, so that the other parts can be judged in the same go.
 _PLACEHOLDER = Route.model_validate({"key": "placeholder", "folders": ".", "deliver": [{"to": "."}]})
@@ -32,10 +35,16 @@ def load(path: Path) -> Config:
         text = path.read_bytes()
     except OSError as error:
         raise ConfigError([_unreadable(error)], str(path)) from error
+    return parse(text, path.parent, str(path))
+
+
+def parse(text: str | bytes, base: Path, source: str = "") -> Config:
+    """The configuration in a text of YAML; `source` names it in errors. Raises ConfigError with every
+    mistake."""
     document = documents.read(text)
     if document.data is None and document.problems:
-        raise ConfigError(document.problems, str(path))
-    return _Builder(document, path.parent, str(path)).build()
+        raise ConfigError(document.problems, source)
+    return _Builder(document, Path(os.path.abspath(base)), source).build()
 
 
 def from_mapping(mapping: Mapping[str, Any], base: Path) -> Config:
@@ -59,7 +68,7 @@ class _Builder:
             self.add(Problem("", NO_VALUE, "expected a mapping that has at least the key routes"), ())
             raise self.error()
         top = {key: value for key, value in raw.items() if key != "routes"}
-        config = self.header(top).model_copy(update={"routes": self.routes(raw.get("routes"))})
+        config: Config = self.header(top).model_copy(update={"routes": self.routes(raw.get("routes"))})
         config = absolute(config)
         for location, problem in broken_rules(config, self.faulty):
             self.add(problem, location)
@@ -86,20 +95,25 @@ class _Builder:
     def route(self, key: str, raw: Any) -> Route:
         if isinstance(raw, Route):
             return raw
+        location = ("routes", key)
+        sound_key = re.fullmatch(ROUTE_KEY, key) is not None
+        if not sound_key:
+            self.add(Problem(key_of(location), NO_VALUE, f"expected {ROUTE_KEY_IN_WORDS}"), location)
         if not isinstance(raw, Mapping):
-            location = ("routes", key)
             self.add(
-                Problem(key_of(location), raw, "expected a mapping with at least folders and deliver"),
+                Problem(key_of(location), raw, "expected a mapping, with at least folders and deliver"),
                 location,
             )
             self.faulty[key] = set(Route.model_fields)
             return _PLACEHOLDER
-        route, self.faulty[key] = self.validated(Route, raw, ("routes", key), {"key": key})
+        given = {"key": key if sound_key else _PLACEHOLDER.key}
+        route, faulty = self.validated(Route, raw, location, given)
+        self.faulty[key] = faulty if sound_key else set(Route.model_fields)
         return route
 
     def validated(
-        self, model: type[Any], raw: Mapping[Any, Any], prefix: Location, given: Mapping[str, Any]
-    ) -> tuple[Any, set[str]]:
+        self, model: type[_Model], raw: Mapping[Any, Any], prefix: Location, given: Mapping[str, Any]
+    ) -> tuple[_Model, set[str]]:
         """The model, without those of its keys that are faulty, and the names of these."""
         values = {str(key): value for key, value in raw.items()}
         # `key` and `base` are no keys of config.yaml, though the models have them.
@@ -113,7 +127,7 @@ class _Builder:
                 self.add(problem, location)
             faulty = faulty_keys(error)
         sound = {key: value for key, value in values.items() if key not in faulty}
-        spare = {"deliver": _PLACEHOLDER.deliver, "folders": "."} if model is Route else {}
+        spare: dict[str, Any] = {"deliver": _PLACEHOLDER.deliver, "folders": "."} if model is Route else {}
         return model.model_validate({**spare, **sound, **given}), faulty
 
     def add(self, problem: Problem, location: Location) -> None:

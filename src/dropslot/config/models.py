@@ -1,4 +1,5 @@
-"""config.yaml as typed objects. The descriptions here are the configuration reference (`dropslot.config.reference`)."""
+"""config.yaml as typed objects. The descriptions here are the configuration reference
+(`dropslot.config.reference`)."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ from dropslot.config.values import (
     TimeZone,
 )
 
-RouteKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit, 100 at most"
+RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
 ManifestPlace = Literal["hidden", "beside", "none"]
@@ -49,6 +52,8 @@ EventName = Literal[
     "in_unmount",
 ]
 EVENT_NAMES: tuple[str, ...] = get_args(EventName)
+# The checks that dropslot brings; every other one is named by its dotted path.
+CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime", "patterns"})
 DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"
 
 
@@ -70,7 +75,7 @@ Poll = Annotated[
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Select(_Model):
@@ -83,7 +88,8 @@ class Select(_Model):
     )
     mime: list[MimeType] = Field(
         default_factory=list,
-        description="MIME types, found out from the content; an item must have one of them. `image/*` is every image.",
+        description="MIME types, found out from the content; an item must have one of them. `image/*` is"
+        " every image.",
         examples=[["application/pdf"]],
     )
     max_item_size: Size | None = Field(
@@ -93,7 +99,7 @@ class Select(_Model):
         None, description="Size that an arrival as a whole may not exceed.", examples=["50GiB"]
     )
     max_items: int | None = Field(
-        None, ge=1, description="How many items an arrival may hold.", examples=[100000]
+        None, ge=1, strict=True, description="How many items an arrival may hold.", examples=[100000]
     )
 
 
@@ -101,9 +107,10 @@ class Deliver(_Model):
     """One destination of a route."""
 
     to: PathTemplate = Field(
-        description="The folder that gets the contents of an arrival. `{field}` stands for a field's value, which must be a"
-        " single safe path part. The part before the first field must exist: it is never created, so that an unmounted"
-        " disk is not filled. Without a field the folder itself must exist.",
+        description="The folder that gets the contents of an arrival. `{field}` stands for a field's"
+        " value, which must be a single safe path part. The part before the first field must exist: it is"
+        " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
+        " exist.",
         examples=["./studies/{study}/raw-data"],
     )
     must_exist: PathTemplate | None = Field(
@@ -121,13 +128,15 @@ class Deliver(_Model):
     )
     folder_mode: FolderMode | None = Field(
         None,
-        description="Mode of delivered folders, in the octal digits of chmod. Default: the umask and the folder above decide.",
+        description="Mode of delivered folders, in the octal digits of chmod. Default: the umask and the"
+        " folder above decide.",
         examples=[2750],
     )
     manifest: ManifestPlace = Field(
         "hidden",
-        description="Where the arrival's manifest goes, in the format of sha256sum and as the last file: `hidden` is"
-        " `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none` writes none.",
+        description="Where the arrival's manifest goes, in the format of sha256sum and as the last file:"
+        " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
+        " writes none.",
     )
 
 
@@ -142,14 +151,16 @@ class Space(_Model):
 class Route(_Model):
     """One configured way from an inbox to its destinations.
 
-    Relative paths stand for what is beneath the folder of config.yaml; in a loaded configuration all are absolute.
+    Relative paths stand for what is beneath the folder of config.yaml; in a loaded configuration all are
+    absolute.
     """
 
     key: RouteKey = Field(exclude=True, description="The route's name.")
     folders: PathTemplate = Field(
         "",
-        description="The folder that holds `inbox`, `processing`, `done` and `failed`. A field, as in `./drop/{study}`,"
-        " makes one such set of each folder there is; new ones are noticed. Needed unless all four are set.",
+        description="The folder that holds `inbox`, `processing`, `done` and `failed`. A field, as in"
+        " `./drop/{study}`, makes one such set of each folder there is; new ones are noticed. Needed"
+        " unless all four are set.",
         examples=["./study"],
     )
     inbox: PathTemplate = Field(
@@ -159,7 +170,8 @@ class Route(_Model):
     )
     processing: PathTemplate = Field(
         default_factory=lambda values: f"{values.get('folders', '')}/processing",
-        description="Where an arrival is while it is worked on; on the inbox's file system. Default: `FOLDERS/processing`.",
+        description="Where an arrival is while it is worked on; on the inbox's file system. Default:"
+        " `FOLDERS/processing`.",
     )
     done: PathTemplate = Field(
         default_factory=lambda values: f"{values.get('folders', '')}/done",
@@ -173,9 +185,10 @@ class Route(_Model):
     takes: Takes = Field("any", description="What an arrival is: a directory, a single file, or either.")
     complete: Complete = Field(
         "renamed",
-        description="When an arrival is complete. `renamed`: once it has got its final name by a rename, or, when it was"
-        " created under it, once it has been quiet for `settle`. `named`: as soon as it has a final name. `settled`: once it"
-        " has been quiet, whatever its name. `marker`: when the file named by `marker` appears inside.",
+        description="When an arrival is complete. `renamed`: once it has got its final name by a rename,"
+        " or, when it was created under it, once it has been quiet for `settle`. `named`: as soon as it"
+        " has a final name. `settled`: once it has been quiet, whatever its name. `marker`: when the file"
+        " named by `marker` appears inside.",
     )
     marker: FileName | None = Field(
         None,
@@ -189,8 +202,9 @@ class Route(_Model):
     )
     temporary: list[Glob] = Field(
         default_factory=list,
-        description="Patterns of names that are temporary, besides the usual ones: hidden names, a last extension that"
-        " begins with `.tmp` or is `.part`, `.filepart` or `.crdownload`, and a trailing `~`.",
+        description="Patterns of names that are temporary, besides the usual ones: hidden names, a last"
+        " extension that begins with `.tmp` or is `.part`, `.filepart` or `.crdownload`, and a trailing"
+        " `~`.",
         examples=[["*.partial"]],
     )
     test_names: Glob | None = Field(
@@ -200,10 +214,11 @@ class Route(_Model):
     )
     name: Pattern | None = Field(
         None,
-        description="Regular expression that an arrival's whole name must match; its named groups become fields.",
+        description="Regular expression that an arrival's whole name must match; its named groups become"
+        " fields.",
         examples=[r"(?P<study>\w+)-(?P<sent>.+)"],
     )
-    select: Select = Field(default_factory=lambda: Select(), description="What every item must be.")
+    select: Select = Field(Select.model_validate({}), description="What every item must be.")
     checks: list[CheckEntry] = Field(
         default_factory=list,
         description="Checks that an arrival must pass, each with its option: a short name or a dotted path.",
@@ -214,12 +229,14 @@ class Route(_Model):
     )
     after: DottedPath | None = Field(
         None,
-        description="Dotted path of a function that is called once with each finished arrival, and retried by itself.",
+        description="Dotted path of a function that is called once with each finished arrival, and retried"
+        " by itself.",
         examples=["mylab.tasks.convert"],
     )
     leave_source: bool = Field(
         False,
-        description="Move nothing: arrivals are read where they lie, and a later change of one is a revision.",
+        description="Move nothing: arrivals are read where they lie, and a later change of one is a"
+        " revision.",
     )
     rescan: Duration = Field(
         timedelta(seconds=30),
@@ -239,9 +256,10 @@ class Route(_Model):
     )
     poll: Poll = Field(
         "auto",
-        description="Whether the inbox is polled instead of watched; `auto` polls on network and FUSE file systems.",
+        description="Whether the inbox is polled instead of watched; `auto` polls on network and FUSE file"
+        " systems.",
     )
-    space: Space = Field(default_factory=lambda: Space(), description="Warnings about full disks.")
+    space: Space = Field(Space.model_validate({}), description="Warnings about full disks.")
 
 
 class Config(_Model):
@@ -251,14 +269,15 @@ class Config(_Model):
     data: Path = Field(Path("var"), description="Folder of the database, logs, pid file and keys; mode 700.")
     database: Annotated[str, BeforeValidator(database_url)] = Field(
         "sqlite",
-        description="`sqlite` is a file in the data folder. The password of a PostgreSQL database comes from the environment:"
-        " `DROPSLOT_DATABASE_PASSWORD`, or a file named by `DROPSLOT_DATABASE_PASSWORD_FILE`.",
+        description="`sqlite` is a file in the data folder. The password of a PostgreSQL database comes"
+        " from the environment: `DROPSLOT_DATABASE_PASSWORD`, or a file named by"
+        " `DROPSLOT_DATABASE_PASSWORD_FILE`.",
         examples=["postgresql://dropslot@localhost/dropslot"],
     )
     workers: Literal["local"] = Field(
         "local", description="Where the work is done: in processes on this machine."
     )
-    worker_count: int = Field(2, ge=1, le=64, description="How many worker processes there are.")
+    worker_count: int = Field(2, ge=1, le=64, strict=True, description="How many worker processes there are.")
     time_zone: TimeZone = Field(
         "UTC",
         description="Time zone of dates in paths and pages; stored times are UTC.",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator, Sequence
-
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -16,18 +16,23 @@ FOLDER = "plugins"
 
 
 class _PluginsFinder:
-    """Finds the package `plugins` beside config.yaml, where no other package has that name."""
+    """Makes a package of the folders `plugins` beside config.yaml, where no other package has that name."""
 
     def __init__(self) -> None:
-        self.bases: list[str] = []
+        self.folders: list[str] = []
 
     def find_spec(
         self,
         name: str,
-        path: Sequence[str] | None = None,
+        path: Sequence[str] | None = None,  # noqa: ARG002
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, self.bases) if name == FOLDER else None
+        if name != FOLDER:
+            return None
+        spec = ModuleSpec(name, None, is_package=True)
+        # The list itself: a folder that is added later belongs to the package too.
+        spec.submodule_search_locations = self.folders
+        return spec
 
 
 _FINDER = _PluginsFinder()
@@ -39,13 +44,13 @@ def make_importable(base: Path) -> None:
     It comes after everything that is installed, so that it replaces nothing. `base` itself is not importable:
     folders beside config.yaml are where senders put files.
     """
-    folder = base / FOLDER
-    if not folder.is_dir():
+    folder = str(base / FOLDER)
+    if not os.path.isdir(folder):
         return
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-    if str(base) not in _FINDER.bases:
-        _FINDER.bases.append(str(base))
+    if folder not in sys.path:
+        sys.path.append(folder)
+    if folder not in _FINDER.folders:
+        _FINDER.folders.append(folder)
     if _FINDER not in sys.meta_path:
         sys.meta_path.append(_FINDER)
 
@@ -63,7 +68,8 @@ def load_dotted(dotted: str) -> Any:
 def fault_of_dotted(dotted: str) -> str | None:
     """Why a dotted path cannot be imported; None when it can, as far as can be seen without running it.
 
-    Nothing is imported: configuration is read while Django's settings are, when models cannot be imported yet.
+    Nothing is imported: configuration is read while Django's settings are, when models cannot be imported
+    yet.
     """
     module_name, _, name = dotted.rpartition(".")
     spec = _find(module_name)
@@ -75,6 +81,9 @@ def fault_of_dotted(dotted: str) -> str | None:
 
 
 def _find(module_name: str) -> ModuleSpec | None:
+    loaded = sys.modules.get(module_name)
+    if loaded is not None and loaded.__spec__ is not None:
+        return loaded.__spec__
     path: Sequence[str] | None = None
     spec: ModuleSpec | None = None
     parts = module_name.split(".")
@@ -118,17 +127,20 @@ def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
         elif isinstance(statement, (ast.Import, ast.ImportFrom)):
             yield from ((alias.asname or alias.name).split(".")[0] for alias in statement.names)
         else:
-            nodes = ast.walk(statement)
-            yield from (
-                node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-            )
-            for inner in (
-                getattr(statement, part, []) for part in ("body", "orelse", "finalbody", "handlers")
-            ):
-                yield from _defined([entry for entry in inner if isinstance(entry, ast.stmt)])
-                yield from (
-                    name
-                    for entry in inner
-                    if isinstance(entry, ast.excepthandler)
-                    for name in _defined(entry.body)
-                )
+            yield from _assigned(statement)
+            for inner in _blocks(statement):
+                yield from _defined(inner)
+
+
+def _assigned(statement: ast.stmt) -> Iterator[str]:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The statements within one, as those of `try` or `if`."""
+    for part in ("body", "orelse", "finalbody"):
+        yield getattr(statement, part, [])
+    for handler in getattr(statement, "handlers", []):
+        yield handler.body

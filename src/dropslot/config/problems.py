@@ -28,8 +28,8 @@ NO_VALUE = _NoValue()
 class Problem:
     """One mistake: the key as people write it (`routes.study.deliver[0].to`), its value, what was expected.
 
-    `line` counts from 1 in config.yaml; None where the configuration is no file. `value` is NO_VALUE where there
-    is none, or where it must not be shown.
+    `line` counts from 1 in config.yaml; None where the configuration is no file. `value` is NO_VALUE where
+    there is none, or where it must not be shown.
     """
 
     key: str

@@ -1,12 +1,14 @@
-"""Rules between keys. Each names the keys that it reads, and is left out where one of them is faulty already."""
+"""Rules between keys. Each names the keys that it reads, and is left out where one of them is faulty
+already."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
+from difflib import get_close_matches
+from itertools import combinations, pairwise
 
 from dropslot.config import overlaps
-from dropslot.config.models import DELIVER_PROCESSOR, Config, Deliver, Route
+from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Deliver, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core.templates import Template, literal
@@ -27,7 +29,8 @@ def _rule(*keys: str) -> Callable[[RouteRule], RouteRule]:
 
 
 def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
-    """Every broken rule with its place. `faulty`: keys to leave out, by route; those of the whole file under ""."""
+    """Every broken rule with its place. `faulty`: keys to leave out, by route; those of the whole file
+    under ""."""
     for key, route in config.routes.items():
         for needs, rule in _RULES:
             if not needs & faulty.get(key, set()):
@@ -85,7 +88,7 @@ def _folders_share_fields(route: Route) -> Found:
 @_rule("folders", "inbox")
 def _fields_apart(route: Route) -> Found:
     pieces = Template(route.inbox).pieces
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         if before.field and after.field and not after.literal:
             expected = f"expected some text between the fields {before.field} and {after.field}"
             key = _written_as(route, "inbox")
@@ -171,6 +174,17 @@ def _dotted_paths_importable(route: Route) -> Found:
         # Ours is known to be there; a route that says nothing about processors has made no mistake.
         if dotted != DELIVER_PROCESSOR and (expected := fault_of_dotted(dotted)):
             yield _broken(route, steps, dotted, expected)
+
+
+@_rule("checks")
+def _checks_known(route: Route) -> Found:
+    for index, entry in enumerate(route.checks):
+        for name in entry:
+            if "." not in name and name not in CHECK_NAMES:
+                near = get_close_matches(name, CHECK_NAMES, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                expected = f"expected a dotted path, or one of {', '.join(sorted(CHECK_NAMES))}{hint}"
+                yield _broken(route, ("checks", index), name, expected)
 
 
 def _shared_folders(routes: list[Route]) -> Found:

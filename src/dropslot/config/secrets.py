@@ -9,9 +9,11 @@ from dropslot.config.problems import NO_VALUE, ConfigError, Problem
 
 
 def secret(name: str) -> str | None:
-    """The value of the environment variable `name`, or the text of the file that `NAME_FILE` names; else None.
+    """The value of the environment variable `name`, or the text of the file that `NAME_FILE` names; else
+    None.
 
-    Raises ConfigError when both are set or the file cannot be read. The value itself is never part of an error.
+    Raises ConfigError when both are set or the file cannot be read. The value itself is never part of an
+    error.
     """
     value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
     if value is not None and path is not None:

@@ -1,4 +1,5 @@
-"""Texts with fields, such as `/srv/studies/{study}/raw-data`: what a destination, a folder or a group is called."""
+"""Texts with fields, such as `/srv/studies/{study}/raw-data`: what a destination, a folder or a group is
+called."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Piece(NamedTuple):
-    """A literal text and the field after it; `field` is empty at the end, `spec` is a format as in `{date:%Y}`."""
+    """A literal text and the field after it; `field` is empty at the end, `spec` is a format as in
+    `{date:%Y}`."""
 
     literal: str
     field: str
@@ -28,7 +30,8 @@ def literal(text: str) -> str:
 
 
 def fault_of_value(field: str, value: str) -> str | None:
-    """Why `value` may not stand for a field in a path; None when it may. It must be one safe, visible path part."""
+    """Why `value` may not stand for a field in a path; None when it may. It must be one safe, visible path
+    part."""
     if value.startswith(".") and value not in {".", ".."}:
         return f"field {field} is '{escape(value)}', which begins with a dot"
     if fault := fault_of_name(value):
@@ -52,12 +55,14 @@ class Template:
 
     @cached_property
     def fixed(self) -> str:
-        """The path before the first field, cut back to the last whole folder; all of it when there is no field."""
+        """The path before the first field, cut back to the last whole folder; all of it when there is no
+        field."""
         if not self.fields:
             return self.text.replace("{{", "{").replace("}}", "}")
-        before = self.pieces[0].literal if self.pieces[0].field else ""
-        for piece in self.pieces[1:]:
-            if before or piece.field:
+        before = ""
+        for piece in self.pieces:
+            before += piece.literal
+            if piece.field:
                 break
         folder, slash, _ = before.rpartition("/")
         return folder or slash
@@ -65,8 +70,8 @@ class Template:
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with every field's value put in.
 
-        Raises Refused with a sentence for each field that is missing or no single safe path part, and for each
-        path part that became unsafe (too long, reserved) by what was put in.
+        Raises Refused with a sentence for each field that is missing or no single safe path part, and for
+        each path part that became unsafe (too long, reserved) by what was put in.
         """
         reasons = [reason for field in sorted(self.fields) if (reason := _fault_of(field, values))]
         if reasons:
@@ -79,7 +84,8 @@ class Template:
         return filled
 
     def match(self, text: str) -> dict[str, str] | None:
-        """The values with which this template gives `text`; None when there are none (values are not judged)."""
+        """The values with which this template gives `text`; None when there are none (values are not
+        judged)."""
         found = self._pattern.fullmatch(text)
         return found.groupdict() if found else None
 

@@ -6,6 +6,7 @@ import errno
 import os
 
 from dropslot.core.names import escape
+from dropslot.watching import limits
 
 # inotify cannot be had, though the folder itself is well.
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSYS})
@@ -33,12 +34,10 @@ def of_limit(path: str, error: OSError) -> str:
     """Why inotify could not be had for an inbox that is well."""
     until = f"{escape(path)} is polled each second until there is room."
     if error.errno == errno.ENOSPC:
-        return f"The limit of inotify watches is reached: {_raise('max_user_watches', 524288)} {until}"
+        return f"The limit of inotify watches is reached: {_raise('max_user_watches')} {until}"
     if error.errno == errno.EMFILE:
         more = "(or this process's own limit of open files: ulimit -n, LimitNOFILE=)"
-        return (
-            f"The limit of inotify instances is reached: {_raise('max_user_instances', 1024)} {more} {until}"
-        )
+        return f"The limit of inotify instances is reached: {_raise('max_user_instances')} {more} {until}"
     return f"inotify cannot be had: {error.strerror}. {until}"
 
 
@@ -51,16 +50,8 @@ def of_shared(path: str, kind: str) -> str:
 
 def of_overflow() -> str:
     """That the kernel's queue of events was too short."""
-    return f"The queue of inotify events was full: {_raise('max_queued_events', 131072)}"
+    return f"The queue of inotify events was full: {_raise('max_queued_events')}"
 
 
-def _raise(name: str, least: int) -> str:
-    try:
-        with open(f"/proc/sys/fs/inotify/{name}") as file:
-            now = int(file.read())
-    except OSError:
-        now = 0
-    better = max(least, 2 * now)
-    return (
-        f"fs.inotify.{name} is {now}. Raise it: sysctl -w fs.inotify.{name}={better} (and in /etc/sysctl.d/)."
-    )
+def _raise(name: str) -> str:
+    return f"fs.inotify.{name} is {limits.value_of(name)}. {limits.advice(name)}"

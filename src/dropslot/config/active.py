@@ -18,10 +18,10 @@ _last: tuple[Any, Config] | None = None
 def current() -> Config:
     """The configuration that settings.DROPSLOT is (a Config), names (a path) or holds (a mapping).
 
-    Relative paths of a mapping are beneath settings.BASE_DIR, else the working folder. It is read once for each value
-    of the setting. Raises ConfigError.
+    Relative paths of a mapping are beneath settings.BASE_DIR, else the working folder. It is read once for
+    each value of the setting. Raises ConfigError.
     """
-    global _last  # noqa: PLW0603 - one configuration a process, as Django's settings are
+    global _last
     from django.conf import settings
 
     value = getattr(settings, "DROPSLOT", None)

@@ -1,0 +1,63 @@
+"""`python -m benchmarks [--only GROUP] [--trials N] [--scratch DIR]`; needs root, for the disks it makes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks import growth, latency, memory, rate, report, trees
+
+_GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
+    "trees": trees.measure,
+    "latency": latency.measure,
+    "rate": rate.measure,
+    "memory": memory.measure,
+    "growth": growth.measure,
+}
+# Parts of `trees`, to work on one of them; the page is written by the whole group only.
+_PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", choices=[*_GROUPS, *_PARTS], help="one group instead of all")
+    parser.add_argument(
+        "--trials", type=int, default=5, help="trials a median is taken of; fewer write no page"
+    )
+    parser.add_argument(
+        "--scratch", type=Path, help="a folder with 10 GB free; default: one in the temporary folder"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, and write the page; exit status 1 when a limit was missed."""
+    arguments = _arguments()
+    if os.geteuid() != 0:
+        sys.exit("The benchmarks mount a fresh file system for each trial: run them as root.")
+    with tempfile.TemporaryDirectory(prefix="dropslot-bench-", dir=arguments.scratch) as scratch:
+        missed = _measure_all(arguments, Path(scratch))
+    sys.exit(f"Limits missed: {', '.join(missed)}" if missed else 0)
+
+
+def _measure_all(arguments: argparse.Namespace, scratch: Path) -> list[str]:
+    chosen = [arguments.only] if arguments.only else list(_GROUPS)
+    missed: list[str] = []
+    for group in chosen:
+        print(f"{group} …", flush=True)
+        rows = (_GROUPS | _PARTS)[group](scratch, arguments.trials)
+        report.show(group, rows)
+        if group in _GROUPS and arguments.trials >= 5:
+            report.write(group, rows)
+        missed += [row.what for row in rows if not row.within]
+    print(report.machine())
+    return missed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Wall time of a whole tree, against programs that copy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from benchmarks.contenders import (
+    CONTENDERS,
+    CP_SHA256SUM,
+    DROPSLOT,
+    RCLONE,
+    RSYNC,
+    RSYNC_FSYNC,
+    Timed,
+    lay_out,
+)
+from benchmarks.disks import fresh_disk
+from benchmarks.report import Row, ratio, seconds
+from benchmarks.sources import BIG, MIXED, SMALL, Source
+
+_A_THIRD = 1 / 3
+_LIMITS: dict[str, tuple[Source, dict[str, float]]] = {
+    "mixed": (MIXED, {RSYNC: 0.9, RCLONE: _A_THIRD, CP_SHA256SUM: _A_THIRD}),
+    "big": (BIG, {RSYNC_FSYNC: 0.95, RCLONE: _A_THIRD, CP_SHA256SUM: _A_THIRD}),
+    "small": (SMALL, {RSYNC: 1.3, RCLONE: _A_THIRD, CP_SHA256SUM: _A_THIRD}),
+}
+
+
+def measure(scratch: Path, trials: int) -> list[Row]:
+    """All three trees."""
+    return [row for key in _LIMITS for row in measure_one(key, scratch, trials)]
+
+
+def measure_one(key: str, scratch: Path, trials: int) -> list[Row]:
+    """One tree: each contender on a fresh disk, in an order that turns with each trial; medians."""
+    source, limits = _LIMITS[key]
+    tree = source.in_cache(scratch)
+    times: dict[str, list[Timed]] = defaultdict(list)
+    for trial in range(trials):
+        for name in _turned([DROPSLOT, *limits], trial):
+            times[name].append(_trial(name, source, tree, scratch))
+            print(
+                f"  {source.title}, trial {trial + 1}, {name}: {seconds(times[name][-1].work_seconds)}",
+                flush=True,
+            )
+    return _rows(source, limits, times)
+
+
+def _trial(name: str, source: Source, tree: Path, scratch: Path) -> Timed:
+    with fresh_disk(scratch, payload_bytes=source.size_bytes, files=source.files) as disk:
+        return CONTENDERS[name](disk, lay_out(tree, disk), source)
+
+
+def _turned(names: list[str], by: int) -> list[str]:
+    by %= len(names)
+    return names[by:] + names[:by]
+
+
+def _rows(source: Source, limits: dict[str, float], times: dict[str, list[Timed]]) -> list[Row]:
+    middle = {name: median(timed.work_seconds for timed in of) for name, of in times.items()}
+    startup = median(timed.startup_seconds for timed in times[DROPSLOT])
+    rows = [
+        ratio(source.title, middle[DROPSLOT], peer, middle[peer], limit) for peer, limit in limits.items()
+    ]
+    return [*rows, Row("… start of drain, shown apart", seconds(startup), "", "", None, 0)]

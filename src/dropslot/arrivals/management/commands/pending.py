@@ -1,0 +1,5 @@
+"""`manage.py pending`: what `dropslot pending` does."""
+
+from dropslot.arrivals.management.bridge import Command
+
+__all__ = ["Command"]

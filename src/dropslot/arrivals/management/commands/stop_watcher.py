@@ -1,0 +1,5 @@
+"""`manage.py stop_watcher`: what `dropslot stop_watcher` does."""
+
+from dropslot.arrivals.management.bridge import Command
+
+__all__ = ["Command"]

@@ -1,0 +1,52 @@
+"""Fixity: whether every stored file still has the bytes that were delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+from dropslot.audit.report import Fault, Report
+from dropslot.core.errors import DropslotError
+
+
+@dataclass(slots=True)
+class FixityReport(Report):
+    """`checked` counts files that were looked for, `size_bytes` what was read of them."""
+
+    size_bytes: int = 0
+
+
+def check(
+    rows: Iterable[tuple[str, str, str]],
+    read: Callable[[str, str], Iterator[bytes]],
+    told: Callable[[Fault], None] | None = None,
+) -> FixityReport:
+    """Read every (url, stored_as, sha256) through `read(url, stored_as)` and compare, a chunk at a time.
+
+    `read` raises FileNotFoundError for a file that is gone. A file that cannot be read is a fault too: it
+    is not proved to be well. `told` hears of each fault at once. Errors in `rows` itself pass through.
+    """
+    report = FixityReport(told=told)
+    for url, stored_as, expected in rows:
+        report.checked += 1
+        what = _fault(report, read, url, stored_as, expected)
+        if what:
+            report.fault(f"{url.rstrip('/')}/{stored_as}", what)
+    return report
+
+
+def _fault(
+    report: FixityReport, read: Callable[[str, str], Iterator[bytes]], url: str, stored_as: str, expected: str
+) -> str:
+    hasher = sha256()
+    try:
+        for chunk in read(url, stored_as):
+            hasher.update(chunk)
+            report.size_bytes += len(chunk)
+    except FileNotFoundError:
+        return "it is gone"
+    except (OSError, DropslotError) as error:
+        return f"it could not be read, so nothing is proved: {error}"
+    found = hasher.hexdigest()
+    return "" if found == expected else f"it was changed: delivered with SHA-256 {expected}, now {found}"

@@ -1,0 +1,91 @@
+"""The signed summary of a finished arrival, which its sender can read and anybody can verify.
+
+    ssh-keygen -Y verify -f allowed_signers -I dropslot -n dropslot -s RECEIPT.sig < RECEIPT.json
+
+The body is canonical JSON. It holds the head of the chain, so that whoever has a receipt can prove that no
+event up to it was changed or removed since.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from dropslot import config
+from dropslot.audit import keys, sshsig
+from dropslot.audit.canonical import canonical
+from dropslot.audit.chain import Head, timestamp
+from dropslot.audit.models import Receipt
+
+# What an arrival's source was proved to be; a receipt lists those that were had.
+SOURCE_COMPARED = "source: compared before and after"
+SOURCE_LEASED = "source: under a lease while it was read"
+BAG_VALIDATED = "bag: validated"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a receipt says. Names are escaped; `manifests` maps each destination to its manifest's SHA-256."""
+
+    arrival: str
+    route: str
+    name: str
+    sender: str
+    received_at: datetime
+    finished_at: datetime
+    outcomes: Mapping[str, int]  # "delivered": 12, "unchanged": 3
+    manifests: Mapping[str, str]
+    guarantees: Sequence[str]
+    head: Head
+
+    def body(self) -> dict[str, Any]:
+        """As JSON has it; times UTC, ISO 8601 with Z."""
+        return {
+            "arrival": self.arrival,
+            "route": self.route,
+            "name": self.name,
+            "sender": self.sender,
+            "received_at": timestamp(self.received_at),
+            "finished_at": timestamp(self.finished_at),
+            "outcomes": dict(self.outcomes),
+            "manifests": dict(self.manifests),
+            "guarantees": list(self.guarantees),
+            "head": self.head._asdict(),
+            "dropslot": dropslot_version(),
+        }
+
+
+def sign(body: Mapping[str, Any], *, folder: Path | None = None) -> Receipt:
+    """An unsaved receipt over `body`, which needs the keys `arrival` and `head` ({"seq", "hash"}).
+
+    The key is that in `folder` (default: `keys` in the data folder), made at first use. Raises keys.KeyFault.
+    """
+    text = canonical(body)
+    signature = sshsig.sign(_key(folder or keys_folder()), keys.NAMESPACE, text.encode("utf-8"))
+    return Receipt(arrival=body["arrival"], body=text, signature=signature)
+
+
+def keys_folder() -> Path:
+    """Where this configuration keeps its keys."""
+    return config.current().data / "keys"
+
+
+@functools.cache
+def dropslot_version() -> str:
+    """The version that is installed; "unknown" when dropslot runs from a bare checkout."""
+    try:
+        return version("dropslot")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@functools.lru_cache(maxsize=8)
+def _key(folder: Path) -> Ed25519PrivateKey:
+    return keys.receipt_key(folder)

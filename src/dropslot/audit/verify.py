@@ -1,0 +1,179 @@
+"""Whether the chain of events is what was written: streaming, in constant memory, while others append.
+
+What changes one event breaks its own hash; what removes or inserts one breaks the count or the next hash;
+what cuts the end off, or rewrites all that follows, contradicts a head that was kept elsewhere: in a
+receipt, a mail, a notebook.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+from dropslot.audit import keys, sshsig, triggers
+from dropslot.audit.canonical import canonical
+from dropslot.audit.chain import GENESIS, Head, hash_of
+from dropslot.audit.models import Event, Receipt
+from dropslot.audit.report import Report
+
+_PAGE = 2_000
+_LOOKUP = 500  # SQLite's older limit of parameters is 999
+_EVENT_COLUMNS = ("seq", "at", "kind", "arrival", "data", "hash")
+
+
+@dataclass(slots=True)
+class ChainReport(Report):
+    """`checked` counts events. `head` is the last event, to be kept elsewhere."""
+
+    receipts: int = 0
+    signatures: int = 0
+    head: Head = GENESIS
+
+
+def chain(
+    *, using: str = "default", heads: Iterable[Head] = (), signers: Collection[bytes] | None = None
+) -> ChainReport:
+    """Verify every event, every receipt and the guards of their tables.
+
+    `heads` were kept elsewhere. `signers` are the public keys of receipts (`keys.allowed_signers`); without
+    them no signature is checked. What cannot be read is a fault, never a pass.
+    """
+    report = ChainReport()
+    for guard in triggers.missing(connections[using]):
+        report.fault(
+            guard, "it is gone or switched off: the database let rows be changed; the chain shows if any were"
+        )
+    # Receipts first: the events that they name are then verified in the pass that follows.
+    _verify_receipts(report, using, signers)
+    _verify_heads(report, using, ((head, "a head that was kept elsewhere") for head in heads))
+    _verify_events(report, using)
+    return report
+
+
+def _verify_events(report: ChainReport, using: str) -> None:
+    seq, previous = GENESIS
+    rows = pages(Event._meta.db_table, _EVENT_COLUMNS, using=using)
+    try:
+        for found, at, kind, arrival, data, stored in rows:
+            report.checked += 1
+            if type(found) is not int or found <= seq:
+                report.fault(
+                    f"event {found!r}", f"it stands after event {seq}: it was not written by dropslot"
+                )
+                continue
+            if found != seq + 1:
+                report.fault(f"event {found}", _gap(seq, found))
+            elif not _matches(stored, previous, found, at, kind, arrival, data):
+                report.fault(f"event {found}", _CHANGED)
+            seq, previous = found, stored
+    except DatabaseError as error:
+        report.fault(
+            f"event {seq + 1}", f"it, or one soon after, cannot be read, nor is the rest verified: {error}"
+        )
+    if report.checked:
+        report.head = Head(seq, previous)
+
+
+_CHANGED = (
+    "its hash does not fit: it was changed after it was written, or the event before it was replaced. "
+    "The events before it stand"
+)
+
+
+def _gap(last: int, found: int) -> str:
+    missing = f"event {last + 1} is" if found == last + 2 else f"events {last + 1} to {found - 1} are"
+    return f"{missing} missing before it: removed after writing"
+
+
+def _matches(stored: Any, previous: Any, *parts: Any) -> bool:
+    try:
+        return bool(stored == hash_of(previous, *parts))
+    except (TypeError, UnicodeEncodeError):
+        return False  # SQLite lets an editor put numbers and blobs where text belongs
+
+
+def _verify_receipts(report: ChainReport, using: str, signers: Collection[bytes] | None) -> None:
+    try:
+        _verify_heads(report, using, _receipt_heads(report, using, signers))
+    except DatabaseError as error:
+        report.fault("receipts", f"they cannot be read: {error}; the rest is not verified")
+
+
+def _receipt_heads(
+    report: ChainReport, using: str, signers: Collection[bytes] | None
+) -> Iterator[tuple[Head, str]]:
+    columns = ("arrival", "body", "signature")
+    for arrival, body, signature in pages(Receipt._meta.db_table, columns, using=using):
+        report.receipts += 1
+        try:
+            head = head_of(arrival, body)
+            if signers is not None:
+                sshsig.verify(signature, keys.NAMESPACE, body.encode("utf-8"), signers)
+                report.signatures += 1
+        except sshsig.BadSignature as error:
+            report.fault(f"receipt {arrival}", f"its signature is not valid: {error}")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            report.fault(f"receipt {arrival}", f"its text is no receipt of this arrival: {error}")
+        else:
+            yield head, f"receipt {arrival}"
+
+
+def head_of(arrival: str, body: str) -> Head:
+    """The head in a receipt. Raises ValueError, TypeError or KeyError if it is no receipt of `arrival`."""
+    content = json.loads(body)
+    if canonical(content) != body or content["arrival"] != arrival:
+        raise ValueError("it is not canonical JSON or names another arrival")
+    head = Head(content["head"]["seq"], content["head"]["hash"])
+    if type(head.seq) is not int or type(head.hash) is not str:
+        raise ValueError("its head is malformed")
+    return head
+
+
+def _verify_heads(report: ChainReport, using: str, heads: Iterable[tuple[Head, str]]) -> None:
+    waiting = iter(heads)
+    while batch := list(islice(waiting, _LOOKUP)):
+        stored = hashes(using, [head.seq for head, _ in batch])
+        for head, where in batch:
+            if head == GENESIS or stored.get(head.seq) == head.hash:
+                continue
+            report.fault(where, _contradiction(head, stored.get(head.seq)))
+
+
+def _contradiction(head: Head, found: str | None) -> str:
+    if found is None:
+        return f"it proves an event {head.seq}, which is gone: the end of the chain was removed"
+    return f"it proves event {head.seq} to be {head.hash}, but the chain has {found}: the chain was rewritten"
+
+
+def hashes(using: str, numbers: Sequence[int]) -> dict[int, str]:
+    """The stored hash of each of these events that is there; 500 at most."""
+    marks = ", ".join(["%s"] * len(numbers))
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT seq, hash FROM {Event._meta.db_table} WHERE seq IN ({marks})", list(numbers))
+        return dict(cursor.fetchall())
+
+
+def pages(table: str, columns: Sequence[str], *, using: str) -> Iterator[tuple[Any, ...]]:
+    """All rows in the order of the first column, which is the key.
+
+    A page at a time, so that no transaction, write-ahead log or memory grows with the table.
+    """
+    key, rows = columns[0], _page(table, columns, using, "", ())
+    while rows:
+        yield from rows
+        rows = _page(table, columns, using, f"WHERE {key} > %s", rows[-1][:1])
+
+
+def _page(
+    table: str, columns: Sequence[str], using: str, where: str, parameters: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    text = f"SELECT {', '.join(columns)} FROM {table} {where} ORDER BY {columns[0]} LIMIT {_PAGE}"
+    with connections[using].cursor() as cursor:
+        cursor.execute(text, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows

@@ -1,0 +1,77 @@
+"""The typer app and its groups of commands. Nothing here imports Django: `--help` answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from dropslot.cli.faults import explain
+
+# One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own.
+GROUPS = (
+    "dropslot.cli.setup",
+    "dropslot.cli.delivering",
+    "dropslot.cli.reports",
+    "dropslot.cli.upkeep",
+    "dropslot.cli.watcher",
+)
+
+app = typer.Typer(
+    name="dropslot",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for _group in GROUPS:
+    _commands: typer.Typer = import_module(_group).commands
+    for _command in _commands.registered_commands:
+        # typer would make start-watcher of start_watcher, which Django's command line could not call.
+        _command.name = _command.name or getattr(_command.callback, "__name__", "").strip("_")
+    app.add_typer(_commands)
+
+
+@app.callback()
+def _dropslot() -> None:
+    """Put files in the slot. They arrive once, whole, for good, and you can prove it."""
+    # A callback makes a group of the app, however many commands it has.
+
+
+def invoke(args: Sequence[str]) -> int:
+    """Run the command in `args`; its exit status, errors explained on stderr."""
+    try:
+        return execute(args)
+    except Exception as error:  # noqa: BLE001 - the last guard: people get words and a status, whatever went wrong
+        return explain(error)
+
+
+def execute(args: Sequence[str]) -> int:
+    """Run the command in `args`; its exit status. Wrong usage is explained on stderr; other errors are
+    raised."""
+    try:
+        get_command(app).main(args=list(args), prog_name="dropslot")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def names() -> frozenset[str]:
+    """The names of all commands."""
+    return frozenset(_group_of_commands())
+
+
+def options_of(name: str) -> dict[str, str]:
+    """The options of one command, by name in Python (`as_json`) with the flag (`--json`); none if it is unknown."""
+    command = _group_of_commands().get(name)
+    if command is None:
+        return {}
+    return {p.name: max(p.opts, key=len) for p in command.params if p.opts and p.opts[0].startswith("-")}
+
+
+def _group_of_commands() -> dict[str, Any]:
+    found: dict[str, Any] = getattr(get_command(app), "commands", {})
+    return found

@@ -1,0 +1,71 @@
+"""Errors as words and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from dropslot.config.problems import ConfigError
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+
+FAILED = 1
+WRONG_USAGE = 2
+TRACEBACK_VARIABLE = "DROPSLOT_TRACEBACK"
+
+
+class UsageError(DropslotError):
+    """The command was called in a way that cannot work."""
+
+    code = "usage"
+
+
+def explain(error: BaseException) -> int:
+    """Say on stderr what went wrong and what to do; the exit status for it."""
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):
+        return _silence_stdout()
+    words, status = judged(error)
+    sys.stderr.write(f"dropslot: {words}\n")
+    return status
+
+
+def judged(error: BaseException) -> tuple[str, int]:
+    """An error in words, and the exit status for it."""
+    if isinstance(error, (ConfigError, UsageError)):
+        return str(error), WRONG_USAGE
+    if isinstance(error, DropslotError) and error.code == "bad-option":
+        return str(error), WRONG_USAGE  # a mistake in config.yaml that only making the check shows
+    if isinstance(error, DropslotError):
+        return str(error), FAILED
+    if words := _words_of_django(error):
+        return words, FAILED
+    if isinstance(error, OSError):
+        return _words_of_system(error), FAILED
+    what = f"{type(error).__name__}: {escape(str(error))}"
+    return (
+        f"A fault in dropslot itself: {what}. Set {TRACEBACK_VARIABLE}=1 to see where, and report it.",
+        FAILED,
+    )
+
+
+def _silence_stdout() -> int:
+    # Whoever read the output has gone; Python would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
+
+
+def _words_of_django(error: BaseException) -> str:
+    # By name, so that a command which needs no Django does not import it.
+    if not any(kind.__module__.startswith("django.") for kind in type(error).__mro__):
+        return ""
+    from dropslot.arrivals.database import words_for
+
+    return words_for(error)
+
+
+def _words_of_system(error: OSError) -> str:
+    where = f" at {escape(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
+    return f"The system refused: {error.strerror or error}{where}."

@@ -1,0 +1,110 @@
+"""What `init` makes: a folder with config.yaml, its schema, manage.py, and the folders of the recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from dropslot.config import Config
+from dropslot.config.folders import INBOX_MODE, PRIVATE_MODE
+from dropslot.config.loading import parse
+from dropslot.config.schema import json_schema
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.core.templates import Template
+
+CONFIG, SCHEMA, MANAGE = "config.yaml", "config.schema.json", "manage.py"
+SHARED_MODE = 0o755
+_RECIPES = files("dropslot.cli") / "recipes"
+
+
+@dataclass(slots=True)
+class Installation:
+    """What was made where, in the order in which it was made."""
+
+    root: Path
+    inbox: Path
+    made: list[str] = field(default_factory=list)
+
+    def in_words(self) -> str:
+        """What was made, and what to do next."""
+        config = shlex.quote(escape(str(self.root / CONFIG)))
+        inbox = shlex.quote(escape(str(self.inbox)))
+        lines = [f"Made in {escape(str(self.root))}:", *(f"  {line}" for line in self.made), ""]
+        lines += [
+            "Next, drop a folder whose name begins with a study's, and deliver it:",
+            f"  cp -r SOME_FOLDER {inbox}/mystudy-me-first",
+            f"  dropslot drain -c {config}",
+            f"  dropslot history -c {config}",
+            f"`dropslot run -c {config}` stays and delivers whatever comes.",
+        ]
+        return "\n".join(lines)
+
+
+def make(root: Path, recipe: str) -> Installation:
+    """Make an installation in `root`, which may exist; what is there already stays as it is.
+
+    Raises DropslotError when there is a config.yaml already, before anything is written. config.yaml is
+    written last: after a crash the same command finishes the work.
+    """
+    root = Path(os.path.abspath(root))
+    target = root / CONFIG
+    if os.path.lexists(target):
+        raise DropslotError(
+            f"{escape(str(target))} is there already and was not replaced",
+            where="Nothing was written",
+            next_step="Take another folder, or move that file away",
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    # Read as it will be read later, which is also the proof that the recipe has no mistake.
+    config = parse(_text(f"{recipe}.yaml"), root, str(target))
+    route = next(iter(config.routes.values()))
+    installation = Installation(root, Path(Template(route.inbox).fixed))
+    installation.made += _make_folders(config)
+    installation.made += _write_files(root, recipe)
+    return installation
+
+
+def _make_folders(config: Config) -> Iterator[str]:
+    yield from _folder(config, config.data, PRIVATE_MODE, "database, logs and keys")
+    for route in config.routes.values():
+        yield from _folder(config, Path(route.folders), SHARED_MODE, f"the route {route.key}")
+        yield from _folder(config, Path(route.inbox), INBOX_MODE, "anyone may drop here, and no one list it")
+        for name in ("processing", "done", "failed"):
+            yield from _folder(config, Path(getattr(route, name)), PRIVATE_MODE, "")
+        for deliver in route.deliver:
+            yield from _folder(config, Path(Template(deliver.to).fixed), SHARED_MODE, "what is delivered")
+
+
+def _folder(config: Config, path: Path, mode: int, meaning: str) -> Iterator[str]:
+    if path.is_dir():
+        return
+    path.mkdir(parents=True, mode=PRIVATE_MODE)
+    path.chmod(mode)
+    yield f"{escape(os.path.relpath(path, config.base)) + '/':<20} {mode:>4o}  {meaning}".rstrip()
+
+
+def _write_files(root: Path, recipe: str) -> Iterator[str]:
+    schema = json.dumps(json_schema(), indent=2) + "\n"
+    yield from _file(root / SCHEMA, schema, 0o644, "what editors know config.yaml by")
+    yield from _file(root / MANAGE, _text(MANAGE), 0o755, "the same commands, and Django's own")
+    yield from _file(root / CONFIG, _text(f"{recipe}.yaml"), 0o644, "the configuration: read it, change it")
+
+
+def _file(path: Path, text: str, mode: int, meaning: str) -> Iterator[str]:
+    if os.path.lexists(path):
+        return
+    # Exclusively: what someone else puts there in the meantime is not replaced either.
+    with path.open("x", encoding="utf-8") as stream:
+        stream.write(text)
+        os.fchmod(stream.fileno(), mode)
+    yield f"{path.name:<20} {mode:>4o}  {meaning}"
+
+
+def _text(name: str) -> str:
+    return (_RECIPES / name).read_text(encoding="utf-8")

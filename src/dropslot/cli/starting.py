@@ -1,0 +1,62 @@
+"""What a command does first: find the configuration, set Django up, see to the database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dropslot.cli.faults import UsageError
+
+if TYPE_CHECKING:
+    from dropslot.config import Config
+
+SETTINGS = "dropslot.settings"
+
+
+def configured(path: Path | None) -> Config:
+    """The configuration, with Django set up for it; the database is not touched.
+
+    `path` (of `-c`) goes before everything; without it a Django project named by DJANGO_SETTINGS_MODULE, then
+    $DROPSLOT_CONFIG and ./config.yaml are taken. Raises ConfigError, or UsageError when Django already runs
+    with another configuration.
+    """
+    from django.conf import settings
+
+    if not settings.configured:
+        choose(path)
+    elif path is not None and not _is_current(path):
+        raise UsageError(
+            f"-c {path} cannot be taken: this project's settings have DROPSLOT already",
+            next_step="Leave -c away, or use the command `dropslot`",
+        )
+    import django
+
+    from dropslot.config import current
+
+    config = current()
+    django.setup()
+    return config
+
+
+def started(path: Path | None) -> Config:
+    """The same, with a database that is there, sound and of this version; raises DatabaseUnready besides."""
+    config = configured(path)
+    from dropslot.arrivals.database import prepare
+
+    prepare()
+    return config
+
+
+def choose(path: Path | None) -> None:
+    """Name the settings and config.yaml for Django; for before Django's settings are read."""
+    if path is not None:
+        os.environ["DROPSLOT_CONFIG"] = os.path.abspath(path)
+        os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
+
+
+def _is_current(path: Path) -> bool:
+    chosen = os.environ.get("DROPSLOT_CONFIG") or "config.yaml"
+    standalone = os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS
+    return standalone and os.path.realpath(path) == os.path.realpath(chosen)

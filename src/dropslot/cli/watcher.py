@@ -1,0 +1,132 @@
+"""The commands of the watcher: start_watcher, stop_watcher, watcher_status, start_observer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dropslot.cli.faults import FAILED
+from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.starting import configured
+from dropslot.core.names import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dropslot.config import Config
+    from dropslot.watching.daemon import Status
+    from dropslot.watching.life import Life
+
+TEST_NAMES = "test*"
+
+Restart = Annotated[bool, typer.Option("--restart", help="Stop the running watcher first.")]
+Test = Annotated[bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged only.")]
+
+commands = typer.Typer()
+
+
+@commands.command("start_watcher")
+@commands.command("watcher_start", hidden=True)
+def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Test = False) -> None:
+    """Start the watcher and its workers in the background."""
+    settings = _configured(config, test=test)
+    from dropslot.watching import daemon
+
+    if restart:
+        _stop_if_running(settings)
+    status = daemon.start(settings, _service(settings))
+    if status.places.warning:
+        sys.stderr.write(f"dropslot: {status.places.warning}\n")
+    sys.stdout.write(f"The watcher runs: pid {status.pid}. Its log: {escape(str(status.places.out))}\n")
+
+
+@commands.command("stop_watcher")
+@commands.command("watcher_stop", hidden=True)
+def stop_watcher(config: ConfigPath = None) -> None:
+    """Stop the watcher that runs in the background. Exit status 1: there is none."""
+    settings = configured(config)
+    from dropslot.watching import daemon
+
+    try:
+        pid = daemon.stop(settings)
+    except daemon.NotRunning as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(FAILED) from error
+    sys.stdout.write(f"The watcher has stopped: pid {pid}.\n")
+
+
+@commands.command("watcher_status")
+def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """Say whether the watcher runs. Exit status 1: it does not."""
+    settings = configured(config)
+    from dropslot.watching import daemon
+
+    status = daemon.status(settings)
+    words = json.dumps(_as_json(settings, status)) if as_json else _in_words(settings, status)
+    sys.stdout.write(f"{words}\n")
+    if not status.running:
+        raise typer.Exit(FAILED)
+
+
+@commands.command("start_observer")
+def start_observer(config: ConfigPath = None, test: Test = False) -> None:
+    """Run the watcher and its workers in the foreground, until Ctrl-C or SIGTERM."""
+    settings = _configured(config, test=test)
+    from dropslot.watching import banner, daemon
+
+    banner.show(settings)
+    daemon.foreground(settings, _service(settings))
+
+
+def _configured(path: ConfigPath, *, test: bool) -> Config:
+    config = configured(path)
+    if not test:
+        return config
+    routes = {
+        key: route if route.test_names else route.model_copy(update={"test_names": TEST_NAMES})
+        for key, route in config.routes.items()
+    }
+    return config.model_copy(update={"routes": routes})
+
+
+def _service(config: Config) -> Callable[[Life], None]:
+    def serve(life: Life) -> None:
+        # Here, not before: a database connection must not be shared with the process that was forked.
+        from dropslot.arrivals import service
+        from dropslot.arrivals.database import prepare
+
+        prepare()
+        service.serve(config, life)
+
+    return serve
+
+
+def _stop_if_running(config: Config) -> None:
+    from dropslot.watching import daemon
+
+    try:
+        daemon.stop(config)
+    except daemon.NotRunning:
+        return  # nothing to put a new one in the place of
+
+
+def _as_json(config: Config, status: Status) -> dict[str, object]:
+    routes = [{"route": route.key, "inbox": escape(route.inbox)} for route in config.routes.values()]
+    return {
+        "running": status.running,
+        "pid": status.pid,
+        "since": status.since.strftime("%Y-%m-%dT%H:%M:%SZ") if status.since else None,
+        "pid_file": escape(str(status.places.pid)),
+        "routes": routes,
+    }
+
+
+def _in_words(config: Config, status: Status) -> str:
+    if status.since is None:
+        return f"The watcher does not run (pid file: {escape(str(status.places.pid))})."
+    since = status.since.astimezone(config.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    routes = [f"  {route.key}: {escape(route.inbox)}" for route in config.routes.values()]
+    return "\n".join([f"The watcher runs: pid {status.pid}, since {since}.", *routes])

@@ -1,0 +1,53 @@
+"""The JSON Schema of config.yaml, for editors that complete and check while one types."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from dropslot.config.models import Config, Route
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema (JSON Schema 2020-12) of what `load` accepts, descriptions and examples included."""
+    schema = Config.model_json_schema(mode="validation")
+    definitions = schema["$defs"]
+    _leave_out(schema, "base")
+    _leave_out(definitions["Route"], "key")
+    for model in (schema, *definitions.values()):
+        for name, entry in model.get("properties", {}).items():
+            _write_default(entry, _default_of(model["title"], name))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "dropslot: config.yaml",
+    }
+
+
+def _leave_out(model: dict[str, Any], name: str) -> None:
+    del model["properties"][name]
+    model["required"] = [required for required in model["required"] if required != name]
+
+
+def _default_of(model: str, name: str) -> Any:
+    owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route}
+    return owners[model].model_fields[name].default if model in owners else None
+
+
+def _write_default(entry: dict[str, Any], default: Any) -> None:
+    """Defaults as people write them, not as pydantic does: 5s rather than PT5S."""
+    if isinstance(default, timedelta):
+        entry["default"] = duration_in_words(default)
+    elif entry.get("default") in (None, "") or "$ref" in entry:
+        entry.pop("default", None)
+
+
+def duration_in_words(duration: timedelta) -> str:
+    """A duration as config.yaml has it: 90 s as `90s`, two hours as `2h`."""
+    seconds = duration.total_seconds()
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

@@ -1,0 +1,73 @@
+"""dropslot in Python: routes as objects, and a server for them.
+
+from dropslot import Route, Server
+
+Server([Route(key="study", folders="./study", deliver=[{"to": "./delivered"}])], data="./var").observe()
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dropslot.config import Config, Route, from_mapping
+from dropslot.config.databases import django_database
+from dropslot.config.keys import django_secret_key
+
+
+class Server:
+    """What `dropslot run` does, for routes that were made in Python.
+
+    `data` is the folder of database, logs and keys; other keywords are the keys of config.yaml, such as
+    `database` or `worker_count`. Relative paths are beneath `base`, the working folder unless it is given.
+    Raises ConfigError with every mistake.
+    """
+
+    def __init__(
+        self, routes: Sequence[Route], *, data: str | Path = "./var", base: Path | None = None, **keys: Any
+    ) -> None:
+        mapping = {**keys, "data": str(data), "routes": {route.key: route for route in routes}}
+        self.config: Config = from_mapping(mapping, base or Path.cwd())
+
+    def configure(self) -> None:
+        """Set Django up, unless a project has done so already: then its database is used, and its DROPSLOT
+        is this."""
+        import django
+        from django.conf import settings
+
+        if settings.configured or "DJANGO_SETTINGS_MODULE" in os.environ:
+            settings.DROPSLOT = self.config
+        else:
+            settings.configure(**self._settings())
+        django.setup()
+
+    def observe(self) -> None:
+        """Make what is missing of the database and serve in the foreground until SIGTERM or Ctrl-C.
+
+        Raises DatabaseUnready when the database cannot be used.
+        """
+        self.configure()
+        from django.db import connections
+
+        from dropslot.arrivals import service
+        from dropslot.arrivals.database import prepare
+        from dropslot.watching import daemon
+
+        prepare()
+        connections.close_all()  # descriptors do not cross the forks that follow
+        daemon.foreground(self.config, lambda life: service.serve(self.config, life))
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "DROPSLOT": self.config,
+            "DROPSLOT_MIGRATES": True,
+            "SECRET_KEY": django_secret_key(self.config.keys),
+            "INSTALLED_APPS": ["dropslot.audit", "dropslot.arrivals"],
+            "DATABASES": {"default": django_database(self.config.database, self.config.data)},
+            "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+            "LOGGING_CONFIG": None,
+            "USE_TZ": True,
+            "TIME_ZONE": "UTC",
+        }

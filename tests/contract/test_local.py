@@ -176,7 +176,7 @@ def test_missing_fixed_part_is_never_made(site: LocalSite, arrival: Path) -> Non
         with pytest.raises(DestinationUnready, match="unmounted disk is not filled"):
             call()
     wanted = Target(str(site.root / "s/raw"), str(site.root), must_exist=str(site.root / "s"))
-    with pytest.raises(DestinationUnready, match="does not exist"):
+    with pytest.raises(Refused, match="never made"):
         site.destination.check(wanted)
     assert os.listdir(site.root) == []
 

@@ -8,7 +8,7 @@ import threading
 from dropslot.storage import faults, syscalls
 from dropslot.storage.folders import FOLDER
 
-EVERY_BYTES = 48 * 1024 * 1024
+EVERY_BYTES = 32 * 1024 * 1024
 
 
 class EarlySync:

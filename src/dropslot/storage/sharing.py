@@ -103,7 +103,9 @@ def _work(
     child: _Child | None = None,
 ) -> dict[int, bytes]:
     done: dict[int, bytes] = {}
-    with EarlySync(job.stage) if child and job.early_sync else contextlib.nullcontext() as early:
+    with (
+        EarlySync.of_file_system(job.stage) if child and job.early_sync else contextlib.nullcontext() as early
+    ):
         for number, (start, stop) in chunks:
             if not os.read(tokens, 1):
                 break

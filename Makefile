@@ -35,6 +35,7 @@ bench: setup ## the table of docs/performance.md: peers in the same run, minutes
 	@$(PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: setup ## the documentation as pages in ./site
+	@$(PYTHON) -m dropslot.config.reference > docs/configuration.md
 	@$(PYTHON) -m mkdocs build --strict --quiet
 	@echo 'The pages are in site/; open site/index.html.'
 

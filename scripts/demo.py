@@ -150,7 +150,7 @@ def _show_next_steps(demonstration: Demonstration) -> None:
   .venv/bin/dropslot verify --fixity -c {config}
   .venv/bin/dropslot latest study -c {config}
 
-An arrival whose name is not STUDY-PLACE-ANYTHING goes to failed, whole, beside its REASON.txt.
+An arrival whose name does not begin with a study's goes to failed, whole, beside its REASON.txt.
 Ctrl-C ends it; `make run` starts it again with the same folder.""")
 
 

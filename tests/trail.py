@@ -1,77 +1,83 @@
-"""An audit trail of its own for one test: a fresh database, migrated, under an alias of its own."""
+"""An audit trail in Django's default database, which fixtures made for one test."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.core.management import call_command
-from django.db import connections, transaction
+from django.db import connection, transaction
 
-from dropslot.audit import chain, triggers
+from dropslot.audit import chain, receipts, triggers
 from dropslot.audit.chain import Entry, Head
+from dropslot.audit.models import Event, Receipt
 
 ARRIVAL = "01JD0000000000000000000000"
 
 
-@contextmanager
-def sqlite_trail(folder: Path, mode: str = "IMMEDIATE") -> Iterator[str]:
-    """The alias of a fresh SQLite database in `folder`."""
-    options = {"transaction_mode": mode, "timeout": 10}
-    settings = {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(folder / "db.sqlite3"),
-        "OPTIONS": options,
-    }
-    yield from _trail(settings)
-
-
-@contextmanager
-def postgres_trail(url: str) -> Iterator[str]:
-    """The alias of a fresh database in the server at `url`."""
-    import psycopg
-
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}".encode())
-    parts = urlsplit(url)
-    settings = {"ENGINE": "django.db.backends.postgresql", "NAME": name}
-    settings |= {"HOST": parts.hostname or "", "PORT": str(parts.port), "USER": parts.username or ""}
-    yield from _trail(settings)
-
-
-def _trail(settings: dict[str, Any]) -> Iterator[str]:
-    alias = f"trail_{uuid.uuid4().hex}"
-    connections.databases[alias] = {**connections.databases["default"], **settings, "TEST": {}}
-    connections.databases[alias].setdefault("OPTIONS", {})
-    if "postgresql" in settings["ENGINE"]:
-        connections.databases[alias]["OPTIONS"] = {}
-    try:
-        call_command("migrate", "dropslot_audit", database=alias, verbosity=0)
-        yield alias
-    finally:
-        connections[alias].close()
-        del connections[alias]
-        del connections.databases[alias]
-
-
-def grow(alias: str, count: int = 10) -> Head:
+def grow(count: int = 10) -> Head:
     """Append `count` events in one transaction."""
     entries = [Entry("delivered", ARRIVAL, {"item": f"scan {n}.nii", "size_bytes": n}) for n in range(count)]
-    with transaction.atomic(using=alias):
-        return chain.append(entries, using=alias)
+    with transaction.atomic():
+        return chain.append(entries)
 
 
-def tamper(alias: str, sql: str, parameters: tuple[Any, ...] = ()) -> None:
+def summary(head: Head, arrival: str = ARRIVAL) -> receipts.Summary:
+    """What a finished arrival is."""
+    then = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+    return receipts.Summary(
+        arrival=arrival,
+        route="study",
+        name="Zoë-2026",
+        sender="ann",
+        received_at=then,
+        finished_at=then,
+        outcomes={"delivered": 3, "unchanged": 1},
+        manifests={"/studies/x": "0" * 64},
+        guarantees=[receipts.SOURCE_COMPARED, receipts.BAG_VALIDATED],
+        head=head,
+    )
+
+
+def give_receipt(folder: Path, head: Head, number: int = 0) -> Receipt:
+    """A signed and saved receipt that holds this head."""
+    receipt = receipts.sign(summary(head, f"01JD{number:022}").body(), folder=folder)
+    receipt.save(force_insert=True)
+    return receipt
+
+
+def tamper(sql: str, parameters: tuple[Any, ...] = ()) -> None:
     """What somebody does who may alter tables: drop the guards, edit, put the guards back."""
-    connection = connections[alias]
     with connection.schema_editor() as editor:
         triggers.drop(None, editor)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
     with connection.schema_editor() as editor:
         triggers.create(None, editor)
+
+
+def write_at_once(threads: int, times: int) -> list[Exception]:
+    """Append from many threads, each with its own connection; returns what went wrong."""
+    faults: list[Exception] = []
+
+    def write() -> None:
+        try:
+            for _ in range(times):
+                grow(2)
+        except Exception as error:  # noqa: BLE001 - told by the test itself
+            faults.append(error)
+        finally:
+            connection.close()
+
+    started = [threading.Thread(target=write) for _ in range(threads)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    return faults
+
+
+def recorded() -> list[list[Any]]:
+    """Everything that the audit trail holds."""
+    return [list(model.objects.order_by("pk").values_list()) for model in (Event, Receipt)]

@@ -37,7 +37,12 @@ def _call(config: Config, call: AfterCall) -> None:
     except Exception as error:  # noqa: BLE001 - whatever an operator's own code raises is written down and tried again
         wait = ledger.backoff(call.attempts + 1)
         this.update(due_at=Now() + timedelta(seconds=wait), error=f"{type(error).__name__}: {error}")
-        log.warning("after-failed", arrival=call.arrival_id, error=type(error).__name__, in_seconds=wait)
+        log.warning(
+            f"What follows a delivery failed; it is called again in {wait:.0f} s",
+            action="after_failed",
+            arrival=call.arrival_id,
+            error=type(error).__name__,
+        )
     else:
         this.update(due_at=None, error="")
 

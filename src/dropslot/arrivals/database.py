@@ -65,22 +65,26 @@ def words_for(error: BaseException) -> str:
     return f"The database {where} does not work: {text}. Nothing is lost; the inboxes keep what was dropped."
 
 
+_CORRUPT = (
+    "The database {where} is corrupt: {text}. Arrivals are safe in their folders. Move the file away with its -wal"
+    " and -shm, and put a backup in its place; `sqlite3 FILE .recover` may save what is newer."
+)
+# Signs in the errors of SQLite, PostgreSQL and Django, none of which has codes for all of these.
 _SIGNS = {
-    "not a database": "The database {where} is corrupt: {text}. Arrivals are safe in their folders. Move the file away with"
-    " its -wal and -shm, and put a backup in its place.",
-    "malformed": "The database {where} is corrupt: {text}. Arrivals are safe in their folders. Move the"
-    " file away with its -wal and -shm, and put a backup in its place, or recover it with `sqlite3 FILE"
-    " .recover`.",
-    "locked": "The database {where} is locked by another process and did not become free in time. Nothing"
-    " was changed. Try again; if it stays so, look which process has it open (`fuser FILE`).",
-    "unable to open": "The database {where} cannot be opened: {text}. Run this as the service's account, and let it write to"
-    " the folder.",
-    "readonly": "The database {where} cannot be written: {text}. Run this as the service's account; is the"
-    " disk mounted read-only?",
+    "not a database": _CORRUPT,
+    "malformed": _CORRUPT,
+    "locked": "The database {where} is locked by another process and did not become free in time. Nothing was"
+    " changed. Try again; if it stays so, look which process has it open (`fuser FILE`).",
+    "unable to open": "The database {where} cannot be opened: {text}. Run this as the service's account, and let"
+    " it write to the folder.",
+    "readonly": "The database {where} cannot be written: {text}. Run this as the service's account; is the disk"
+    " mounted read-only?",
     "disk is full": "The disk of the database {where} is full. Nothing was changed; make room and try again.",
     "password": "The database {where} refused the account: {text}. Set DROPSLOT_DATABASE_PASSWORD, or"
     " DROPSLOT_DATABASE_PASSWORD_FILE.",
     "psycopg": "PostgreSQL needs a package that is not installed: pip install 'dropslot[postgres]'.",
+    "connection": "The database {where} does not answer: {text}. Is it running, and is its address right? Nothing is"
+    " lost; the inboxes keep what was dropped.",
 }
 
 

@@ -69,7 +69,11 @@ class Deliver(EventProcessor):
         except SourceUnready as error:
             self._wait(judged, error)
         except (DropslotError, OSError, DatabaseError) as error:
-            log.warning("not-claimed", path=escape(str(self.folders.inbox / judged.name)), error=str(error))
+            self._say(
+                "not_claimed",
+                judged,
+                f"{self._shown(judged)} could not be taken: {error}. It is tried again.",
+            )
             self.completion.noticed(judged.name, "scanned", time.monotonic())
         else:
             if taken is not None:
@@ -94,8 +98,16 @@ class Deliver(EventProcessor):
     def _wait(self, judged: completion.Judged, error: SourceUnready) -> None:
         if judged.name in self._waiting:
             return  # said; the next rescan tries again
-        log.warning("waiting", path=escape(str(self.folders.inbox / judged.name)), line=str(error))
+        self._say("waiting", judged, str(error))
         try:
             self._waiting[judged.name] = waiting.note(self.folders, judged, error)
         except DatabaseError as trouble:
-            log.warning("not-noted", error=str(trouble), next="noted at the next rescan")
+            log.warning(
+                "That an entry waits could not be noted; tried again", action="not_noted", error=str(trouble)
+            )
+
+    def _shown(self, judged: completion.Judged) -> str:
+        return escape(str(self.folders.inbox / judged.name))
+
+    def _say(self, action: str, judged: completion.Judged, line: str) -> None:
+        log.warning(line, action=action, plain=True, route=self.folders.route.key, path=self._shown(judged))

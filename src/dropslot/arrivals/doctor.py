@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Target
 from dropslot.storage import probe
-from dropslot.watching import filesystem, limits
+from dropslot.watching import filesystem
 
 Level = Literal["ok", "warning", "error"]
 WRITABLE_BY_SENDERS = 0o003
@@ -192,9 +192,8 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
 
 
 def _watching(config: Config) -> Iterator[Finding]:
-    used: Callable[[str], int | None] = limits.value_of
-    count = sum(len(folder_sets(route)) for route in config.routes.values())
-    for name, needed in (("max_user_watches", count), ("max_user_instances", 1)):
-        have = used(name)
-        if have is not None and have < needed + 8:
-            yield Finding("warning", "inotify", f"fs.inotify.{name} is {have}", limits.advice(name))
+    needed = 8 + sum(len(folder_sets(route)) for route in config.routes.values())
+    path = Path("/proc/sys/fs/inotify/max_user_watches")
+    if path.exists() and (have := int(path.read_text())) < needed:
+        what = f"only {have} folders can be watched; those beyond are polled"
+        yield Finding("warning", "inotify", what, f"sysctl fs.inotify.max_user_watches={max(524288, needed)}")

@@ -39,7 +39,9 @@ def _wanted(rows: list[Mapping[str, Any]]) -> dict[str, str]:
     common = os.path.commonpath(places) if places else ""
     prefix = {place: os.path.relpath(place, common) if place != common else "" for place in places}
     return {
-        os.path.join(prefix[row["destination"]], row["item"]): os.path.join(row["destination"], row["stored_as"])
+        os.path.join(prefix[row["destination"]], row["item"]): os.path.join(
+            row["destination"], row["stored_as"]
+        )
         for row in rows
     }
 
@@ -51,7 +53,9 @@ def _links(folder: Path) -> set[str]:
             path = os.path.join(parent, name)
             if not os.path.islink(path):
                 raise NotALinkTree(
-                    f"{path} is no link", where="Nothing was changed", next_step="Give a folder that is new or made by `latest`"
+                    f"{path} is no link",
+                    where="Nothing was changed",
+                    next_step="Give a folder that is new or made by `latest`",
                 )
             present.add(os.path.relpath(path, folder))
     return present

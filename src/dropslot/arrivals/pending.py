@@ -31,14 +31,22 @@ def _arrival(row: Arrival) -> dict[str, Any]:
 
 
 def _row(*values: Any) -> dict[str, Any]:
-    return dict(zip(("where", "route", "name", "id", "state", "since", "reason", "next_attempt_at"), values, strict=True))
+    return dict(
+        zip(
+            ("where", "route", "name", "id", "state", "since", "reason", "next_attempt_at"),
+            values,
+            strict=True,
+        )
+    )
 
 
 def _inboxes(config: Config) -> Iterator[dict[str, Any]]:
     for folders in all_folders(config):
         if folders.route.leave_source:
             continue  # what lies there stays there; what is at work is listed as an arrival
-        waiting = {row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)}
+        waiting = {
+            row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)
+        }
         temporary = TemporaryNames(folders.route.temporary)
         yield from (_entry(folders, entry, temporary, waiting) for entry in _entries(folders))
 
@@ -54,7 +62,16 @@ def _entry(
     shown = escape(entry.name)
     known = waiting.get(shown)
     if known is not None:
-        return _row("inbox", folders.route.key, shown, known.id, known.state, iso(known.received_at), known.reason, None)
+        return _row(
+            "inbox",
+            folders.route.key,
+            shown,
+            known.id,
+            known.state,
+            iso(known.received_at),
+            known.reason,
+            None,
+        )
     if temporary.match(entry.name):
         reason = "waits to be renamed: its name is a temporary one"
     else:

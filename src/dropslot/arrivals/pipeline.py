@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
+from typing import BinaryIO
 
 import structlog
 
 from dropslot.arrivals import finish, ledger, plan, prepare, publish
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Leg, Work
-from dropslot.checks import for_route
+from dropslot.checks import for_route, run
+from dropslot.checks.bag import PAYLOAD
 from dropslot.checks.base import StagedArrival, StagedItem
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, StorageFault, TakenOver
@@ -29,10 +31,14 @@ log = structlog.get_logger()
 
 def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
     """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt."""
-    works = _begin(config, arrivals)
-    works = _each(works, prepare.prepare)
-    for group in _groups(works):
-        _deliver(group)
+    begun = _begin(config, arrivals)
+    try:
+        for group in _groups(_each(begun, prepare.prepare)):
+            _deliver(group)
+    finally:
+        for work in begun:
+            for leg in work.legs:
+                leg.drop.close()
 
 
 def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
@@ -74,7 +80,7 @@ def _deliver(works: list[Work]) -> None:
     works = _each(works, _raise_failure)
     works = _each(works, publish.publish)
     works = _sync_names(works)
-    works = _each(works, publish.publish_manifests)
+    works = _publish_manifests(works)
     works = finish.record(works)
     works = _each(works, finish.archive)
 
@@ -100,15 +106,16 @@ def settle(work: Work, error: DropslotError | OSError) -> None:
             raise error
         if isinstance(error, Refused) and not work.committed:
             finish.fail(work, error)
-            log.warning("refused", **where, reasons=len(error.reasons))
+            log.warning("Refused", action="refused", **where, reasons=len(error.reasons))
             return
         waits_its_turn = isinstance(error, NameInFlight)
         seconds = 0.2 if waits_its_turn else ledger.backoff(work.arrival.attempts)
         ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn)
         _clean(work)
-        log.info("retrying", **where, in_seconds=seconds, error=getattr(error, "code", "os-error"))
+        code = getattr(error, "code", "os-error")
+        log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
     except TakenOver:
-        log.warning("taken-over", **where, next="the other worker goes on")
+        log.warning("Another worker goes on with it", action="taken_over", **where)
 
 
 def _clean(work: Work) -> None:
@@ -117,7 +124,12 @@ def _clean(work: Work) -> None:
         try:
             leg.drop.clean()
         except (DropslotError, OSError) as error:
-            log.info("staging-left", arrival=work.id, error=str(error))
+            log.info(
+                "Staging is left for the next attempt",
+                action="staging_left",
+                arrival=work.id,
+                error=str(error),
+            )
 
 
 def _raise_failure(work: Work) -> None:
@@ -130,11 +142,11 @@ def _stage(work: Work) -> None:
     algorithms = ("sha256", *(name for name in (work.bag.algorithms if work.bag else ()) if name != "sha256"))
     for leg in work.legs:
         _refuse_twins(work, leg)
-        prefix = work.bag.prefix if work.bag else ""
+        prefix = PAYLOAD if work.bag else ""
         leg.staged = leg.drop.stage(Source(work.source, work.listing), algorithms, prefix)
     first = work.legs[0].staged
     for leg in work.legs[1:]:
-        if [item.digests for item in leg.staged] != [item.digests for item in first]:
+        if [item.sha256 for item in leg.staged] != [item.sha256 for item in first]:
             raise SourceChanged(
                 "The source gave different bytes for different destinations", where="It is read again"
             )
@@ -160,11 +172,14 @@ def _check(work: Work) -> None:
             next_step="It is tried again. If this repeats, let the sender write under a temporary name and "
             "rename when done",
         )
-    reasons = _bag_faults(work) or [
-        reason for check in for_route(work.route) for reason in check.check(_staged(work))
-    ]
+    reasons = _bag_faults(work) or _faults(work)
     if reasons:
         raise Refused(reasons)
+
+
+def _faults(work: Work) -> list[str]:
+    checks = for_route(work.route)
+    return run(checks, _staged(work)) if checks else []
 
 
 def _bag_faults(work: Work) -> list[str]:
@@ -183,7 +198,7 @@ def _staged(work: Work) -> StagedArrival:
     return StagedArrival(work.arrival.name, work.values, items)
 
 
-def _opener(drop: Drop, path: str) -> Callable[[], object]:
+def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:
     return lambda: drop.open_staged(path)
 
 
@@ -221,6 +236,17 @@ def _sync_names(works: Sequence[Work]) -> list[Work]:
     for destination, pairs in _by_destination(works):
         try:
             destination.sync_names([leg.drop for _, leg in pairs])
+        except (DropslotError, OSError) as error:
+            for work, _ in pairs:
+                work.failure = _sync_fault(error)
+    return _each(works, _raise_failure)
+
+
+def _publish_manifests(works: Sequence[Work]) -> list[Work]:
+    """The manifest comes last: where it is, all of the arrival is."""
+    for destination, pairs in _by_destination(works):
+        try:
+            destination.publish_manifests([(leg.drop, leg.manifest) for _, leg in pairs])
         except (DropslotError, OSError) as error:
             for work, _ in pairs:
                 work.failure = _sync_fault(error)

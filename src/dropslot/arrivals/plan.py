@@ -15,6 +15,7 @@ from typing import Any
 
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
+from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
@@ -80,8 +81,7 @@ def payload_of(work: Work, staged: Sequence[Staged]) -> list[tuple[str, Staged]]
     """(path under which it is published, item): all of it, or the payload of a bag."""
     if work.bag is None:
         return [(item.path, item) for item in staged]
-    prefix = work.bag.prefix
-    return [(item.path.removeprefix(prefix), item) for item in staged if item.path.startswith(prefix)]
+    return [(item.path.removeprefix(PAYLOAD), item) for item in staged if item.path.startswith(PAYLOAD)]
 
 
 def published_before(work: Work, leg: Leg) -> dict[str, Known]:
@@ -105,7 +105,7 @@ def _has_rows(leg: Leg) -> bool:
 def _fresh(payload: Sequence[tuple[str, Staged]]) -> list[Row]:
     """A target that is new holds nothing: every item is version 1 under its own name."""
     return [
-        Row(path, path, 1, Outcome.DELIVERED, False, item.digests["sha256"], item.size_bytes, item.mtime_ns)
+        Row(path, path, 1, Outcome.DELIVERED, False, item.sha256, item.size_bytes, item.mtime_ns)
         for path, item in payload
     ]
 
@@ -141,17 +141,17 @@ def _kept(path: str, item: Staged, had: Known) -> Row:
 def _known(work: Work, leg: Leg, paths: Sequence[str]) -> dict[str, list[Known]]:
     """The versions of each path that other arrivals delivered, or that were there before dropslot came."""
     known: dict[str, list[Known]] = defaultdict(list)
-    for row in Adoption.objects.filter(place=leg.place, stored_as__in=paths):
-        known[row.stored_as].append(Known(1, row.stored_as, row.sha256, row.size_bytes, None))
+    for found in Adoption.objects.filter(place=leg.place, stored_as__in=paths):
+        known[found.stored_as].append(Known(1, found.stored_as, found.sha256, found.size_bytes, None))
     rows = Delivery.objects.filter(place=leg.place, item__in=paths, outcome=Outcome.DELIVERED).exclude(
         arrival_id=work.id
     )
-    for item, *version, arrival, state in rows.values_list(
-        "item", "version", "stored_as", "sha256", "size_bytes", "mtime_ns", "arrival_id", "arrival__state"
+    for row in rows.select_related("arrival").defer(
+        "arrival__reason", "arrival__evidence", "arrival__intent"
     ):
-        if state != State.DONE:
-            raise in_flight(item, arrival)
-        known[item].append(Known(*version))
+        if row.arrival.state != State.DONE:
+            raise in_flight(row.item, row.arrival_id)
+        known[row.item].append(Known(row.version, row.stored_as, row.sha256, row.size_bytes, row.mtime_ns))
     return known
 
 
@@ -169,7 +169,7 @@ def _reserved(work: Work, leg: Leg, paths: Sequence[str]) -> set[str]:
 
 
 def _row(leg: Leg, path: str, item: Staged, known: list[Known], names: _Names) -> Row:
-    sha256 = item.digests["sha256"]
+    sha256 = item.sha256
     if not known and (adopted := _adopt(leg, path)) is not None:
         known = [adopted]
     newest = max((version.version for version in known), default=0)

@@ -17,7 +17,7 @@ from dropslot.core.errors import Refused, SourceUnready
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
-from dropslot.destinations.base import Rules, Source, Target
+from dropslot.destinations.base import Rules, Target
 from dropslot.fields.name import NamePattern
 from dropslot.storage.walk import list_arrival
 
@@ -142,7 +142,7 @@ def _look(work: Work, faults: list[str]) -> None:
             where=f"The arrival waits at {escape(str(work.source))}; nothing of it was delivered",
             next_step="Give the service read permission; it is tried again by itself",
         )
-    work.bag = bag.find(Source(work.source, work.listing)) if not faults else None
+    work.bag = bag.find(work.listing) if not faults else None
 
 
 def sender_uid(source: Path) -> int:

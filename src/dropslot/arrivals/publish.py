@@ -12,6 +12,7 @@ from dropslot.arrivals.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
+from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
 from dropslot.core.errors import DropslotError
 
@@ -39,7 +40,7 @@ def intend(works: Sequence[Work]) -> None:
 
 def _intend(work: Work) -> None:
     intent = {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
-    evidence = work.arrival.evidence | ({"prefix": work.bag.prefix} if work.bag else {})
+    evidence = work.arrival.evidence | ({"prefix": PAYLOAD} if work.bag else {})
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
     ledger.update_held(
@@ -67,17 +68,21 @@ def insert(work: Work, leg: Leg, rows: Iterable[Row]) -> None:
     assert leg.place is not None
     place = leg.place.pk
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT, ((work.id, place, *row, "") for row in rows))
+        cursor.executemany(_INSERT, [(work.id, place, *row, "") for row in rows])
 
 
 def _adopt(leg: Leg) -> None:
+    """Keep what was found as version 1, unless another arrival of this batch did already."""
     assert leg.place is not None
+    names = [name for name, _, _ in leg.adopted]
+    known = set(
+        Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
+    )
+    leg.adopted = [found for found in leg.adopted if found[0] not in known]
+    now = timezone.now()
     Adoption.objects.bulk_create(
-        [
-            Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=timezone.now())
-            for name, sha256, size in leg.adopted
-        ],
-        ignore_conflicts=True,
+        Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=now)
+        for name, sha256, size in leg.adopted
     )
 
 
@@ -111,9 +116,3 @@ def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
             stored_as=row.stored_as, version=row.version
         )
     work.arrival.intent = intent
-
-
-def publish_manifests(work: Work) -> None:
-    """The manifest comes last: where it is, all of the arrival is."""
-    for leg in work.legs:
-        leg.drop.publish_manifest(leg.manifest)

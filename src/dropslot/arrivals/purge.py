@@ -13,13 +13,12 @@ from django.db import transaction
 
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.chain import Entry, append
+from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.config.folders import FolderSet
 from dropslot.destinations import read
 from dropslot.storage.walk import list_arrival
-
 
 DOOMED = ".purge-"
 

@@ -48,7 +48,12 @@ def _recover(config: Config, folders: FolderSet) -> int:
             finish.file_refused(folders, row, folder)
     if claims:
         record.record(config, claims)
-        log.warning("adopted", inbox=str(folders.inbox), count=len(claims))
+        log.warning(
+            "Claims without a record were found in processing, and go on",
+            action="adopted",
+            route=folders.route.key,
+            count=len(claims),
+        )
     return len(claims)
 
 

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 from django.db import DatabaseError, connections
@@ -25,6 +24,7 @@ from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
 from dropslot.config import Config
 from dropslot.storage.syscalls import die_with_parent
+from dropslot.watching.life import Life
 from dropslot.watching.stopping import Signal
 from dropslot.watching.watcher import Watcher
 
@@ -32,13 +32,6 @@ log = structlog.get_logger()
 STOP_SECONDS = 8.0
 RESTART_SECONDS = 1.0
 RECOVER_SECONDS = 60.0
-
-
-class Stop(Protocol):
-    """A flag with a descriptor that is readable while it is set."""
-
-    def is_set(self) -> bool: ...
-    def fileno(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -52,16 +45,10 @@ class Child:
     begun: float = 0.0
 
 
-def serve(
-    config: Config,
-    stop: Stop,
-    *,
-    ready: Callable[[], None] = lambda: None,
-    beat: Callable[[], None] = lambda: None,
-) -> None:
-    """Watch and work until `stop` is set; what ends unasked is started again.
+def serve(config: Config, life: Life) -> None:
+    """Watch and work until `life` is told to end; what ends unasked is started again.
 
-    `ready` is called when all inboxes are watched, `beat` about once a second while the watcher lives. On return no
+    `life` hears when all inboxes are watched, and about once a second that the watcher is well. On return no
     process is left; a delivery that could not be finished in time is finished at the next start.
     """
     hint = local.Hint()
@@ -76,7 +63,7 @@ def serve(
     try:
         for child in children:
             _start(child)
-        _supervise(children, stop, up_reader, ready, beat)
+        _supervise(children, life, up_reader)
     finally:
         _stop_all(children)
 
@@ -105,7 +92,9 @@ def _recover(config: Config, hint: local.Hint) -> None:
     try:
         hint.give(recovery.recover(config))
     except (DatabaseError, OSError) as error:
-        log.warning("recovery-postponed", error=str(error), next="tried again in a minute")
+        log.warning(
+            "Folders and records could not be compared; tried again", action="unrecovered", error=str(error)
+        )
         connections.close_all()
 
 
@@ -131,41 +120,40 @@ def _live(child: Child) -> None:
         child.body(told)
         status = 0
     except Exception:
-        log.exception("process-failed", process=child.name, next="it is started again")
+        log.exception(
+            "A process of the service failed; it is started again",
+            action="process_failed",
+            process=child.name,
+        )
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
 
 
-def _supervise(
-    children: list[Child], stop: Stop, up: int, ready: Callable[[], None], beat: Callable[[], None]
-) -> None:
+def _supervise(children: list[Child], life: Life, up: int) -> None:
     poll = select.poll()
-    for descriptor in (stop.fileno(), up, *(child.pidfd for child in children)):
+    for descriptor in (life.fileno(), up, *(child.pidfd for child in children)):
         poll.register(descriptor, select.POLLIN)
-    told = False
-    while not stop.is_set():
+    while not life.is_set():
         for descriptor, _ in poll.poll(1000):
             if descriptor == up:
-                if not told and b"r" in os.read(up, 4096):
-                    told = True
-                    ready()
-                beat()
+                if b"r" in os.read(up, 4096):
+                    life.ready()
+                life.beat()
             elif ended := next((child for child in children if child.pidfd == descriptor), None):
                 poll.unregister(descriptor)
-                _restart(ended, stop)
+                _restart(ended, life)
                 poll.register(ended.pidfd, select.POLLIN)
 
 
-def _restart(child: Child, stop: Stop) -> None:
+def _restart(child: Child, life: Life) -> None:
     status = _reap(child)
-    log.error(
-        "process-ended", process=child.name, status=status, next="started again; its work is taken over"
-    )
+    line = f"The process {child.name} ended with {status}; it is started again, and its work is taken over"
+    log.error(line, action="process_ended", process=child.name, status=status)
     if time.monotonic() - child.begun < RESTART_SECONDS:
         # One that fails at once must not be forked in a tight loop.
-        select.select([stop.fileno()], [], [], RESTART_SECONDS)
+        life.wait(RESTART_SECONDS)
     _start(child)
 
 
@@ -184,8 +172,7 @@ def _stop_all(children: list[Child]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for child in running:
         if not select.select([child.pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            log.warning(
-                "process-killed", process=child.name, next="what it had in hand is finished at the next start"
-            )
+            line = f"The process {child.name} did not end in time; what it had in hand is finished at the next start"
+            log.warning(line, action="process_killed", process=child.name)
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         _reap(child)

@@ -21,7 +21,7 @@ from dropslot.audit.chain import GENESIS, Head, hash_of
 from dropslot.audit.models import Event, Receipt
 from dropslot.audit.report import Report
 
-_PAGE = 10_000
+_PAGE = 2_000
 _LOOKUP = 500  # SQLite's older limit of parameters is 999
 _EVENT_COLUMNS = ("seq", "at", "kind", "arrival", "data", "hash")
 

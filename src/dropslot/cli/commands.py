@@ -15,9 +15,9 @@ from dropslot.cli.faults import explain
 GROUPS = (
     "dropslot.cli.setup",
     "dropslot.cli.delivering",
-    "dropslot.cli.watcher",
     "dropslot.cli.reports",
     "dropslot.cli.upkeep",
+    "dropslot.cli.watcher",
 )
 
 app = typer.Typer(
@@ -61,8 +61,10 @@ def names() -> frozenset[str]:
 
 
 def options_of(name: str) -> dict[str, str]:
-    """The options of one command: from the name in Python (`as_json`) to the flag (`--json`)."""
-    command = _group_of_commands()[name]
+    """The options of one command, by name in Python (`as_json`) with the flag (`--json`); none if it is unknown."""
+    command = _group_of_commands().get(name)
+    if command is None:
+        return {}
     return {p.name: max(p.opts, key=len) for p in command.params if p.opts and p.opts[0].startswith("-")}
 
 

@@ -27,13 +27,15 @@ def run(config: ConfigPath = None) -> None:
     from dropslot.watching import banner, daemon
 
     banner.show(settings)
-    daemon.foreground(settings, lambda life: service.serve(settings, life, ready=life.ready, beat=life.beat))
+    daemon.foreground(settings, lambda life: service.serve(settings, life))
 
 
 @commands.command()
 def drain(
     config: ConfigPath = None,
-    now: Annotated[bool, typer.Option("--now", help="Trust final names: do not wait for entries to be quiet.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Trust final names: do not wait for entries to be quiet.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
@@ -41,10 +43,10 @@ def drain(
     Exit status 1 when something failed or could not be finished; it is named.
     """
     settings = started(config)
+    from dropslot import logs
     from dropslot.arrivals.drain import drain as run_drain
-    from dropslot.watching import logs
 
-    logs.configure(settings, foreground=True)
+    logs.configure(settings, terminal="stderr")
     startup = _seconds_since_start()
     result = run_drain(settings, now=now)
     if as_json:
@@ -75,11 +77,15 @@ def _print_json(result: Drained, startup: float) -> None:
 
 
 def _print(result: Drained) -> None:
-    sys.stdout.write(f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n")
+    sys.stdout.write(
+        f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"
+    )
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
         why = "; ".join(row.reason) or "another process works on it"
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
     if result.unrecorded:
-        sys.stdout.write(f"{result.unrecorded} taken entries wait in processing until the database answers.\n")
+        sys.stdout.write(
+            f"{result.unrecorded} taken entries wait in processing until the database answers.\n"
+        )

@@ -18,10 +18,17 @@ from dropslot.cli.starting import started
 
 commands = typer.Typer()
 
-Search = Annotated[str, typer.Option("--search", "-s", metavar="TEXT", help="Text in a name, a path, a sender or an id.")]
+Search = Annotated[
+    str, typer.Option("--search", "-s", metavar="TEXT", help="Text in a name, a path, a sender or an id.")
+]
 RouteKey = Annotated[str, typer.Option("--route", "-r", metavar="ROUTE", help="Only this route.")]
 Since = Annotated[
-    str, typer.Option("--since", metavar="TIME", help="Received since: 2026-03-01, 2026-03-01T08:00 (UTC), or 90m, 36h, 7d ago.")
+    str,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Received since: 2026-03-01, 2026-03-01T08:00 (UTC), or 90m, 36h, 7d ago.",
+    ),
 ]
 _AGO = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -43,7 +50,8 @@ def moment(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"--since {text!r} is no time", next_step="Write 2026-03-01, 2026-03-01T08:00, or 7d for seven days ago"
+            f"--since {text!r} is no time",
+            next_step="Write 2026-03-01, 2026-03-01T08:00, or 7d for seven days ago",
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -52,7 +60,12 @@ def moment(text: str) -> datetime | None:
 def arrivals(
     config: ConfigPath = None,
     search: Search = "",
-    state: Annotated[str, typer.Option("--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed.")] = "",
+    state: Annotated[
+        str,
+        typer.Option(
+            "--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed."
+        ),
+    ] = "",
     route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
@@ -63,7 +76,9 @@ def arrivals(
 
     wanted = queries.Filter(search, _state(state), route, moment(since))
     columns = ("id", "route", "name", "sender", "state", "items", "size_bytes", "received_at", "reason")
-    show(queries.arrivals(wanted), columns, as_json=as_json, empty="No arrivals. Drop something into an inbox.")
+    show(
+        queries.arrivals(wanted), columns, as_json=as_json, empty="No arrivals. Drop something into an inbox."
+    )
 
 
 def _state(text: str) -> str:
@@ -80,7 +95,9 @@ def history(
     search: Search = "",
     route: RouteKey = "",
     since: Since = "",
-    state: Annotated[str, typer.Option("--state", metavar="STATE", help="Only `done` arrivals have deliveries.")] = "",
+    state: Annotated[
+        str, typer.Option("--state", metavar="STATE", help="Only `done` arrivals have deliveries.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List deliveries: each item, where it went, under which name and version."""
@@ -88,7 +105,17 @@ def history(
     from dropslot.arrivals import queries
 
     wanted = queries.Filter(search, _state(state), route, moment(since))
-    columns = ("delivered_at", "route", "name", "item", "outcome", "version", "destination", "stored_as", "sha256")
+    columns = (
+        "delivered_at",
+        "route",
+        "name",
+        "item",
+        "outcome",
+        "version",
+        "destination",
+        "stored_as",
+        "sha256",
+    )
     show(queries.history(wanted), columns, as_json=as_json, empty="Nothing was delivered yet.")
 
 
@@ -108,13 +135,19 @@ def pending(
 def events(
     config: ConfigPath = None,
     search: Search = "",
-    arrival: Annotated[str, typer.Option("--arrival", metavar="ID", help="Of this arrival; the start of an id will do.")] = "",
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="Of this kind, such as delivered or refused.")] = "",
+    arrival: Annotated[
+        str, typer.Option("--arrival", metavar="ID", help="Of this arrival; the start of an id will do.")
+    ] = "",
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="Of this kind, such as delivered or refused.")
+    ] = "",
     since: Since = "",
     as_json: AsJson = False,
     export: Annotated[
         Path | None,
-        typer.Option("--export", metavar="FILE", help="Write all events and receipts for a check without dropslot."),
+        typer.Option(
+            "--export", metavar="FILE", help="Write all events and receipts for a check without dropslot."
+        ),
     ] = None,
 ) -> None:
     """List the audit trail, or export it."""
@@ -159,7 +192,9 @@ def receipt(
     if signed is None:
         raise queries.NoSuchArrival(f"Arrival {found.id} is {found.state}: only a finished one has a receipt")
     if out is None:
-        sys.stdout.write(json.dumps(json.loads(signed.body), indent=2) + "\n" + signed.signature.rstrip() + "\n")
+        sys.stdout.write(
+            json.dumps(json.loads(signed.body), indent=2) + "\n" + signed.signature.rstrip() + "\n"
+        )
         return
     body = out / f"{found.id}.json"
     body.write_text(signed.body, encoding="utf-8")
@@ -172,7 +207,8 @@ def latest(
     route: Annotated[str, typer.Argument(metavar="ROUTE")],
     config: ConfigPath = None,
     link_into: Annotated[
-        Path | None, typer.Option("--link-into", metavar="DIR", help="Build DIR as a tree of links to the newest files.")
+        Path | None,
+        typer.Option("--link-into", metavar="DIR", help="Build DIR as a tree of links to the newest files."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -182,7 +218,9 @@ def latest(
     from dropslot.arrivals.links import link_latest
 
     if route not in settings.routes:
-        raise UsageError(f"There is no route {route!r}", next_step=f"Take one of {', '.join(settings.routes)}")
+        raise UsageError(
+            f"There is no route {route!r}", next_step=f"Take one of {', '.join(settings.routes)}"
+        )
     if link_into is not None:
         count = link_latest(queries.latest(route), link_into)
         sys.stdout.write(f"{count} links in {link_into}\n")

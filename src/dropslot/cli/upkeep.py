@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.reports import ago
 from dropslot.cli.starting import started
 from dropslot.core.errors import DropslotError
+
+if TYPE_CHECKING:
+    from dropslot.audit.chain import Head
 
 commands = typer.Typer()
 
@@ -45,9 +48,12 @@ def retry(
 @commands.command()
 def verify(
     config: ConfigPath = None,
-    fixity: Annotated[bool, typer.Option("--fixity", help="Also read every stored file and compare its SHA-256.")] = False,
+    fixity: Annotated[
+        bool, typer.Option("--fixity", help="Also read every stored file and compare its SHA-256.")
+    ] = False,
     head: Annotated[
-        list[str] | None, typer.Option("--head", metavar="SEQ:HASH", help="A head of the chain that was kept elsewhere.")
+        list[str] | None,
+        typer.Option("--head", metavar="SEQ:HASH", help="A head of the chain that was kept elsewhere."),
     ] = None,
 ) -> None:
     """Verify the audit chain, and with --fixity every stored file."""
@@ -57,7 +63,9 @@ def verify(
     from dropslot.audit import verify as audit
 
     heads = [_head(text) for text in head or []]
-    chain = audit.chain(heads=heads, signers=keys.allowed_signers(receipts.keys_folder()))
+    chain = audit.chain(
+        heads=heads, signers=keys.allowed_signers(receipts.keys_folder() / keys.ALLOWED_SIGNERS)
+    )
     _say_faults(chain.faults, chain.found)
     sys.stdout.write(
         f"Chain: {chain.checked} events, {chain.receipts} receipts, {chain.signatures} signatures: "
@@ -76,13 +84,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _head(text: str) -> tuple[int, str]:
-    from dropslot.audit.chain import Head
+def _head(text: str) -> Head:
+    from dropslot.audit.chain import Head as Found
 
     seq, _, digest = text.partition(":")
     if not seq.isdigit() or len(digest) != 64:
-        raise UsageError(f"--head {text!r} is no head", next_step="Write it as `verify` prints it: 12:9f86d0…")
-    return Head(int(seq), digest)
+        raise UsageError(
+            f"--head {text!r} is no head", next_step="Write it as `verify` prints it: 12:9f86d0…"
+        )
+    return Found(int(seq), digest)
 
 
 def _say_faults(faults: object, found: int) -> None:
@@ -95,9 +105,13 @@ def _say_faults(faults: object, found: int) -> None:
 
 @commands.command()
 def purge(
-    older_than: Annotated[str, typer.Option("--older-than", metavar="AGE", help="Finished longer ago than this, such as 30d.")],
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Finished longer ago than this, such as 30d.")
+    ],
     config: ConfigPath = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")
+    ] = False,
 ) -> None:
     """Empty done, only of what is proved to be at its destination."""
     settings = started(config)

@@ -28,11 +28,6 @@ Test = Annotated[bool, typer.Option("--test", help=f"Names that match '{TEST_NAM
 commands = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to another app."""
-    app.add_typer(commands)
-
-
 @commands.command("start_watcher")
 @commands.command("watcher_start", hidden=True)
 def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Test = False) -> None:
@@ -104,7 +99,7 @@ def _service(config: Config) -> Callable[[Life], None]:
         from dropslot.arrivals.database import prepare
 
         prepare()
-        service.serve(config, life, ready=life.ready, beat=life.beat)
+        service.serve(config, life)
 
     return serve
 

@@ -1,15 +1,32 @@
-"""config.yaml: its models, how it is loaded and judged, and the folders that it names. No Django is
-needed."""
+"""config.yaml: its models, how it is loaded and judged, and the folders that it names. No Django is needed.
+
+The names below are loaded when they are used: a command that only prints its help waits for none of them.
+"""
 
 from __future__ import annotations
 
-from dropslot.config.current import current
-from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.config.loading import from_mapping, load
-from dropslot.config.models import DELIVER_PROCESSOR, EVENT_NAMES, Config, Deliver, Route, Select, Space
-from dropslot.config.plugins import load_dotted
-from dropslot.config.problems import ConfigError, Problem
-from dropslot.config.secrets import secret
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dropslot.config.active import current
+    from dropslot.config.folders import FolderSet, folder_sets
+    from dropslot.config.loading import from_mapping, load, parse
+    from dropslot.config.models import DELIVER_PROCESSOR, EVENT_NAMES, Config, Deliver, Route, Select, Space
+    from dropslot.config.plugins import load_dotted
+    from dropslot.config.problems import ConfigError, Problem
+    from dropslot.config.secrets import secret
+
+_MODULES = {
+    "active": ("current",),
+    "folders": ("FolderSet", "folder_sets"),
+    "loading": ("from_mapping", "load", "parse"),
+    "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Deliver", "Route", "Select", "Space"),
+    "plugins": ("load_dotted",),
+    "problems": ("ConfigError", "Problem"),
+    "secrets": ("secret",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "DELIVER_PROCESSOR",
@@ -27,5 +44,12 @@ __all__ = [
     "from_mapping",
     "load",
     "load_dotted",
+    "parse",
     "secret",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dropslot.config' has no attribute {name!r}")
+    return getattr(import_module(f"dropslot.config.{_HOMES[name]}"), name)

@@ -31,8 +31,6 @@ _WORDS = {
     "model_type": "expected a mapping of keys to values",
     "model_attributes_type": "expected a mapping of keys to values",
     "path_type": "expected a path",
-    "string_pattern_mismatch": "expected letters, digits, _ or -, beginning with a letter or digit, 100 at"
-    " most",
 }
 
 
@@ -41,10 +39,9 @@ def explain(
 ) -> Iterator[tuple[Location, Problem]]:
     """The mistakes in what was to become `model` at `prefix`, each with its place; lines are left to the
     caller."""
-    for details in error.errors(include_url=False):
-        if details["type"] != "default_factory_not_called":  # follows from another mistake
-            location = tuple(step for step in details["loc"] if step != "[key]")
-            yield prefix + location, _problem(details, model, prefix, location)
+    for details in _mistakes(error):
+        location = tuple(step for step in details["loc"] if step != "[key]")
+        yield prefix + location, _problem(details, model, prefix, location)
 
 
 def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
@@ -60,7 +57,13 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
 
 def faulty_keys(error: ValidationError) -> set[str]:
     """The model's own keys in which something is wrong."""
-    return {str(details["loc"][0]) for details in error.errors(include_url=False) if details["loc"]}
+    return {str(details["loc"][0]) for details in _mistakes(error) if details["loc"]}
+
+
+def _mistakes(error: ValidationError) -> list[ErrorDetails]:
+    """Without what only follows from another mistake."""
+    details = error.errors(include_url=False)
+    return [entry for entry in details if entry["type"] != "default_factory_not_called"]
 
 
 def known_key(key: str, known: Iterable[str]) -> str:

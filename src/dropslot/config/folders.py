@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 import structlog
@@ -45,11 +46,8 @@ def folder_sets(route: Route, *, make: bool = True) -> list[FolderSet]:
     be made is logged.
     """
     template = Template(route.inbox)
-    if template.fields:
-        found = sorted(_matches(template), key=lambda match: match[0])
-    else:
-        found = [(template.fixed, {})]
-    sets = [_folder_set(route, inbox, fields) for inbox, fields in found]
+    matches = _matches(template) if template.fields else [(template.fixed, {})]
+    sets = [_folder_set(route, inbox, fields) for inbox, fields in sorted(matches, key=itemgetter(0))]
     if make:
         for folders in sets:
             _make_missing(folders)

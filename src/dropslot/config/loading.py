@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from dropslot.config import documents
 from dropslot.config.documents import Document
 from dropslot.config.explain import explain, faulty_keys, unknown
-from dropslot.config.models import Config, Route
+from dropslot.config.models import ROUTE_KEY, ROUTE_KEY_IN_WORDS, Config, Route
 from dropslot.config.paths import absolute
 from dropslot.config.plugins import make_importable
 from dropslot.config.problems import NO_VALUE, ConfigError, Location, Problem, key_of
@@ -94,15 +95,20 @@ class _Builder:
     def route(self, key: str, raw: Any) -> Route:
         if isinstance(raw, Route):
             return raw
+        location = ("routes", key)
+        sound_key = re.fullmatch(ROUTE_KEY, key) is not None
+        if not sound_key:
+            self.add(Problem(key_of(location), NO_VALUE, f"expected {ROUTE_KEY_IN_WORDS}"), location)
         if not isinstance(raw, Mapping):
-            location = ("routes", key)
             self.add(
-                Problem(key_of(location), raw, "expected a mapping with at least folders and deliver"),
+                Problem(key_of(location), raw, "expected a mapping, with at least folders and deliver"),
                 location,
             )
             self.faulty[key] = set(Route.model_fields)
             return _PLACEHOLDER
-        route, self.faulty[key] = self.validated(Route, raw, ("routes", key), {"key": key})
+        given = {"key": key if sound_key else _PLACEHOLDER.key}
+        route, faulty = self.validated(Route, raw, location, given)
+        self.faulty[key] = faulty if sound_key else set(Route.model_fields)
         return route
 
     def validated(

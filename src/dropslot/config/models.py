@@ -28,7 +28,9 @@ from dropslot.config.values import (
     TimeZone,
 )
 
-RouteKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit, 100 at most"
+RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
 ManifestPlace = Literal["hidden", "beside", "none"]
@@ -50,6 +52,8 @@ EventName = Literal[
     "in_unmount",
 ]
 EVENT_NAMES: tuple[str, ...] = get_args(EventName)
+# The checks that dropslot brings; every other one is named by its dotted path.
+CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime", "patterns"})
 DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"
 
 
@@ -95,7 +99,7 @@ class Select(_Model):
         None, description="Size that an arrival as a whole may not exceed.", examples=["50GiB"]
     )
     max_items: int | None = Field(
-        None, ge=1, description="How many items an arrival may hold.", examples=[100000]
+        None, ge=1, strict=True, description="How many items an arrival may hold.", examples=[100000]
     )
 
 
@@ -273,7 +277,7 @@ class Config(_Model):
     workers: Literal["local"] = Field(
         "local", description="Where the work is done: in processes on this machine."
     )
-    worker_count: int = Field(2, ge=1, le=64, description="How many worker processes there are.")
+    worker_count: int = Field(2, ge=1, le=64, strict=True, description="How many worker processes there are.")
     time_zone: TimeZone = Field(
         "UTC",
         description="Time zone of dates in paths and pages; stored times are UTC.",

@@ -75,6 +75,9 @@ def fault_of_dotted(dotted: str) -> str | None:
 
 
 def _find(module_name: str) -> ModuleSpec | None:
+    loaded = sys.modules.get(module_name)
+    if loaded is not None and loaded.__spec__ is not None:
+        return loaded.__spec__
     path: Sequence[str] | None = None
     spec: ModuleSpec | None = None
     parts = module_name.split(".")

@@ -4,10 +4,11 @@ already."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from itertools import combinations, pairwise
 
 from dropslot.config import overlaps
-from dropslot.config.models import DELIVER_PROCESSOR, Config, Deliver, Route
+from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Deliver, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core.templates import Template, literal
@@ -173,6 +174,17 @@ def _dotted_paths_importable(route: Route) -> Found:
         # Ours is known to be there; a route that says nothing about processors has made no mistake.
         if dotted != DELIVER_PROCESSOR and (expected := fault_of_dotted(dotted)):
             yield _broken(route, steps, dotted, expected)
+
+
+@_rule("checks")
+def _checks_known(route: Route) -> Found:
+    for index, entry in enumerate(route.checks):
+        for name in entry:
+            if "." not in name and name not in CHECK_NAMES:
+                near = get_close_matches(name, CHECK_NAMES, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                expected = f"expected a dotted path, or one of {', '.join(sorted(CHECK_NAMES))}{hint}"
+                yield _broken(route, ("checks", index), name, expected)
 
 
 def _shared_folders(routes: list[Route]) -> Found:

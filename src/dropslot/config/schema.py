@@ -32,15 +32,15 @@ def _leave_out(model: dict[str, Any], name: str) -> None:
 
 
 def _default_of(model: str, name: str) -> Any:
-    owner: type[BaseModel] | None = {"Config": Config, "Route": Route}.get(model)
-    return owner.model_fields[name].default if owner else None
+    owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route}
+    return owners[model].model_fields[name].default if model in owners else None
 
 
 def _write_default(entry: dict[str, Any], default: Any) -> None:
     """Defaults as people write them, not as pydantic does: 5s rather than PT5S."""
     if isinstance(default, timedelta):
         entry["default"] = duration_in_words(default)
-    elif entry.get("default") in (None, ""):
+    elif entry.get("default") in (None, "") or "$ref" in entry:
         entry.pop("default", None)
 
 
@@ -49,5 +49,5 @@ def duration_in_words(duration: timedelta) -> str:
     seconds = duration.total_seconds()
     for unit, length in (("h", 3600), ("m", 60)):
         if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

@@ -185,25 +185,31 @@ def time_zone(value: str) -> str:
     return value
 
 
-def _text_or_number(examples: list[Any], kind: str = "integer") -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "string"}, {"type": kind}], "examples": examples})
+def _schema(kind: str, examples: list[Any], *types: str) -> WithJsonSchema:
+    """How editors (and, by `x-kind`, the reference) see a value that is a text or a number."""
+    accepted = [{"type": name} for name in ("string", *types)]
+    return WithJsonSchema({"anyOf": accepted, "examples": examples, "x-kind": kind})
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration), _text_or_number(["5s", "2m", "1h"], "number")]
-Size = Annotated[int, BeforeValidator(size), _text_or_number(["20MB", "1GiB"])]
-Percent = Annotated[float, BeforeValidator(percent), _text_or_number(["90%"], "number")]
-FileMode = Annotated[int, BeforeValidator(file_mode), _text_or_number([640])]
-FolderMode = Annotated[int, BeforeValidator(folder_mode), _text_or_number([2750])]
+def _text(kind: str, **more: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "x-kind": kind, **more})
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration), _schema("duration", ["5s", "2m", "1h"], "number")]
+Size = Annotated[int, BeforeValidator(size), _schema("size", ["20MB", "1GiB"], "integer")]
+Percent = Annotated[float, BeforeValidator(percent), _schema("percentage", ["90%"], "number")]
+FileMode = Annotated[int, BeforeValidator(file_mode), _schema("mode", [640], "integer")]
+FolderMode = Annotated[int, BeforeValidator(folder_mode), _schema("mode", [2750], "integer")]
 Pattern = Annotated[
     re.Pattern[str],
     BeforeValidator(pattern),
     PlainSerializer(lambda compiled: compiled.pattern),
-    WithJsonSchema({"type": "string", "format": "regex"}),
+    _text("regular expression", format="regex"),
 ]
-TextTemplate = Annotated[str, AfterValidator(template)]
-PathTemplate = Annotated[str, AfterValidator(path_template)]
-DottedPath = Annotated[str, AfterValidator(dotted)]
-MimeType = Annotated[str, AfterValidator(mime)]
-FileName = Annotated[str, AfterValidator(file_name)]
-Glob = Annotated[str, AfterValidator(glob)]
-TimeZone = Annotated[str, AfterValidator(time_zone)]
+TextTemplate = Annotated[str, AfterValidator(template), _text("text with fields")]
+PathTemplate = Annotated[str, AfterValidator(path_template), _text("path with fields")]
+DottedPath = Annotated[str, AfterValidator(dotted), _text("dotted path")]
+MimeType = Annotated[str, AfterValidator(mime), _text("MIME type")]
+FileName = Annotated[str, AfterValidator(file_name), _text("file name")]
+Glob = Annotated[str, AfterValidator(glob), _text("pattern")]
+TimeZone = Annotated[str, AfterValidator(time_zone), _text("time zone")]

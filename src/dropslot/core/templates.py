@@ -59,9 +59,10 @@ class Template:
         field."""
         if not self.fields:
             return self.text.replace("{{", "{").replace("}}", "}")
-        before = self.pieces[0].literal if self.pieces[0].field else ""
-        for piece in self.pieces[1:]:
-            if before or piece.field:
+        before = ""
+        for piece in self.pieces:
+            before += piece.literal
+            if piece.field:
                 break
         folder, slash, _ = before.rpartition("/")
         return folder or slash

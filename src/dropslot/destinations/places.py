@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import dataclass
 
-from dropslot.core.errors import DestinationUnready, DropslotError, Unsupported
+from dropslot.core.errors import DestinationUnready, DropslotError, Refused, Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations.base import Target
 from dropslot.storage import faults
@@ -74,9 +74,11 @@ def _below(fixed: str, url: str) -> list[str]:
 
 
 def _require(fixed: str, must_exist: str | None) -> None:
-    for path in (fixed, must_exist):
-        if path is not None and not os.path.isdir(path):
-            raise _missing(path)
+    if not os.path.isdir(fixed):
+        raise _missing(fixed)
+    if must_exist is not None and not os.path.isdir(must_exist):
+        # Its disk is there, so this is no unmounted one: the name is mistyped, and time does not heal that.
+        raise Refused([f"{escape(must_exist)} does not exist, and must_exist says that it is never made"])
 
 
 def unready(error: OSError, path: str) -> DropslotError:

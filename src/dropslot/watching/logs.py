@@ -109,16 +109,21 @@ class Logs:
 
 
 def configure(
-    config: Config, *, foreground: bool, out: LogFile | None = None, err: LogFile | None = None
+    config: Config,
+    *,
+    foreground: bool,
+    out: LogFile | None = None,
+    err: LogFile | None = None,
+    terminal: str = "stdout",
 ) -> Logs:
     """Set structlog and logging up: on the terminal, or into `out` and `err`; and into LOGS/dropslot.jsonl.
 
-    In the foreground a line goes to one of stdout and stderr; in the background `out` has all of them. A JSON file
-    that cannot be written is said, and done without.
+    In the foreground a line goes to one of stdout and stderr (`terminal="stderr"` for commands whose output others
+    read); in the background `out` has all of them. A JSON file that cannot be written is said, and done without.
     """
     machines = _open_json(config)
     sinks = Sinks(
-        out=out.write if out else _printer("stdout"),
+        out=out.write if out else _printer(terminal),
         err=err.write if err else _printer("stderr"),
         json=machines.write if machines else None,
         both=not foreground,

@@ -33,7 +33,7 @@ class Hint:
 
     def wait(self, stop: Signal, seconds: float) -> None:
         """Until a hint or a stop comes, at most `seconds`."""
-        if self._reader in select.select([self._reader, stop], [], [], seconds)[0]:
+        if self._reader in select.select([self._reader, stop.fileno()], [], [], seconds)[0]:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reader, 1)
 
@@ -57,7 +57,9 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
             ledger.renew(worker, config.lease)
         except DatabaseError as error:
             # The lease may run out then, and another worker take over: safe, since this one's epoch is over with it.
-            log.warning("lease-not-renewed", worker=worker, error=str(error))
+            log.warning(
+                "A lease could not be renewed", action="lease_not_renewed", worker=worker, error=str(error)
+            )
             close_old_connections()
     connections.close_all()
 
@@ -73,14 +75,18 @@ def work_once(config: Config, worker: str) -> bool:
 def run(config: Config, hint: Hint, stop: Signal) -> None:
     """Work until `stop`. The batch in hand is finished; a killed worker's batch is taken over."""
     with holder.holding(config.data) as worker, renewing(config, worker):
-        log.info("worker-started", worker=worker)
+        log.info("Worker started", action="worker_started", worker=worker)
         while not stop.is_set():
             try:
                 busy = work_once(config, worker)
             except DatabaseError as error:
-                log.warning("database-unavailable", error=str(error), next="tried again in a second")
+                log.warning(
+                    "The database does not answer; tried again in a second",
+                    action="database_unavailable",
+                    error=str(error),
+                )
                 connections.close_all()
                 busy = False
             if not busy:
                 hint.wait(stop, IDLE_SECONDS)
-        log.info("worker-stopped", worker=worker)
+        log.info("Worker stopped", action="worker_stopped", worker=worker)

@@ -1,0 +1,90 @@
+"""One manifest of a bag against the items that are there: missing, extra, changed, double."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from dropslot.checks.manifest_lines import Entry, Malformed
+from dropslot.core.names import escape
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A manifest's name and algorithm, and the digests of all staged items, by path and algorithm."""
+
+    manifest: str
+    algorithm: str
+    digests: Mapping[str, Mapping[str, str]]
+
+
+def compare(
+    listed: Listed,
+    found: Iterable[Entry | Malformed],
+    wanted: Iterable[str],
+    *,
+    only: str = "",
+    never: str = "\0",
+) -> Iterator[str]:
+    """Sentences about each entry that is not as listed, and each `wanted` path without an entry.
+
+    Every entry's path begins with `only`, and none with `never`.
+    """
+    title = escape(listed.manifest)
+    seen: set[str] = set()
+    absent: list[str] = []
+    for entry in found:
+        if isinstance(entry, Malformed):
+            yield f"{title}: {entry}"
+            continue
+        if entry.path in seen:
+            yield f"{title}: it lists {escape(entry.path)} more than once"
+        seen.add(entry.path)
+        if not entry.path.startswith(only) or entry.path.startswith(never):
+            yield f"{title}: it lists {escape(entry.path)}, which is not for this kind of manifest"
+        elif entry.path not in listed.digests:
+            absent.append(entry.path)
+        else:
+            yield from _fault_of_digest(listed, entry)
+    unlisted = [path for path in wanted if path not in seen]
+    yield from _faults_of_presence(title, absent, unlisted)
+    yield from _faults_of_twins(title, seen)
+
+
+def _fault_of_digest(listed: Listed, entry: Entry) -> Iterator[str]:
+    is_now = listed.digests[entry.path][listed.algorithm].lower()
+    if is_now != entry.digest:
+        manifest = escape(listed.manifest)
+        yield f"{escape(entry.path)}: its {listed.algorithm} is {is_now}; {manifest} has {entry.digest}"
+
+
+def _faults_of_presence(title: str, absent: list[str], unlisted: list[str]) -> Iterator[str]:
+    by_fold = {_folded(path): path for path in unlisted}
+    for path in absent:
+        near = by_fold.get(_folded(path))
+        yield f"{title}: it lists {escape(path)}, which is missing{_nearly(path, near)}"
+    for path in unlisted:
+        yield f"{escape(path)}: {title} does not list it"
+
+
+def _nearly(path: str, near: str | None) -> str:
+    if near is None:
+        return ""
+    same = unicodedata.normalize("NFC", path) == unicodedata.normalize("NFC", near)
+    how = "in another Unicode form (NFC, NFD)" if same else "with other letter case"
+    return f"; {escape(near)} is there, the same name {how}"
+
+
+def _faults_of_twins(title: str, seen: set[str]) -> Iterator[str]:
+    # Two names that read the same: on many file systems one would replace the other. Twins in letter case are
+    # the destination's affair: it refuses them where it folds case.
+    forms: dict[str, str] = {}
+    for path in sorted(path for path in seen if not path.isascii()):
+        twin = forms.setdefault(unicodedata.normalize("NFC", path), path)
+        if twin != path:
+            yield f"{title}: it lists {escape(path)} twice, in two Unicode forms (NFC, NFD)"
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path.casefold())

@@ -45,15 +45,15 @@ class Uploads(RuleBasedStateMachine):
             if heard:
                 self.completion.noticed(name, "created", self.now)
 
-    @rule(source=st.sampled_from(NAMES), target=st.sampled_from(NAMES))
-    def rename(self, source: str, target: str) -> None:
-        if source != target and (self.inbox / source).exists():
-            (self.inbox / source).rename(self.inbox / target)
-            self.touched[target] = self.now
+    @rule(source=st.sampled_from(NAMES), final=st.sampled_from(NAMES))
+    def rename(self, source: str, final: str) -> None:
+        if source != final and (self.inbox / source).exists():
+            (self.inbox / source).rename(self.inbox / final)
+            self.touched[final] = self.now
             self.renamed.discard(source)
-            self.renamed.add(target)
+            self.renamed.add(final)
             self.completion.gone(source)
-            self.completion.noticed(target, "moved", self.now)
+            self.completion.noticed(final, "moved", self.now)
 
     @rule(name=st.sampled_from(NAMES), heard=st.booleans())
     def remove(self, name: str, heard: bool) -> None:

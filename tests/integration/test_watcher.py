@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -413,15 +415,46 @@ def test_limit_of_watches_is_said_and_the_inbox_polled_until_there_is_room(tmp_p
     assert "sysctl -w fs.inotify.max_user_watches=" in said(logs, "watch_limit")[0]
 
 
-@pytest.mark.exclusive
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set sysctls")
-@pytest.mark.parametrize("limit", ["max_user_instances"])
+_LIMITED = """
+import sys
+from pathlib import Path
+from structlog.testing import capture_logs
+from watched import Taker, folder_set, watching
+
+taker = Taker(folder_set(Path(sys.argv[1]), settle=0.2, rescan=0.2))
+with capture_logs() as logs, watching(taker):
+    (taker.folders.inbox / "polled").touch()
+    taker.takes("polled")
+print([entry["event"] for entry in logs if entry["action"] == "watch_limit"])
+"""
+
+
+@pytest.mark.parametrize("limit", ["watches", "instances"])
 def test_real_limit_is_said_and_the_inbox_polled(tmp_path: Path, limit: str) -> None:
-    taker = Taker(folder_set(tmp_path, settle=0.2, rescan=0.2))
-    with capture_logs() as logs, sysctl(limit, 0), watching(taker):
-        (taker.folders.inbox / "polled").touch()
-        taker.takes("polled")
-    assert f"fs.inotify.{limit} is 0" in said(logs, "watch_limit")[0]
+    # In a user namespace of its own, so that other processes keep their watches.
+    script = f'echo 0 > /proc/sys/user/max_inotify_{limit} && exec "$@"'
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        sys.executable,
+        "-c",
+        _LIMITED,
+    ]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"The limit of inotify {limit} is reached: fs.inotify.max_user_{limit} is" in done.stdout
+    assert f"sysctl -w fs.inotify.max_user_{limit}=" in done.stdout
 
 
 def test_unreadable_inbox_is_said_with_its_remedy(open_folder: Path, service_user: Person) -> None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import ledger, plan
 from dropslot.arrivals.inplace import fingerprint
-from dropslot.arrivals.models import Adoption, Delivery
+from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
 from dropslot.checks.bag import PAYLOAD
@@ -49,6 +49,7 @@ def _intend(work: Work) -> None:
     if work.committed:
         Delivery.objects.filter(arrival_id=work.id).delete()
     for leg in work.legs:
+        leg.place = leg.place or Place.objects.get_or_create(url=leg.target.url)[0]
         _adopt(leg)
         insert(work, leg, leg.rows)
     append(_notable(work))

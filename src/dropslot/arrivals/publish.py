@@ -30,39 +30,47 @@ def intend(works: Sequence[Work]) -> None:
     if not works:
         return
     with transaction.atomic():
-        if not _reserved(works):
+        _make_places(works)
+        entries = _reserved(works)
+        if entries is None:
             # One of them stands in the way: each by itself, so that only that one fails.
-            for work in works:
-                _reserved([work])
+            entries = [entry for work in works for entry in _reserved([work]) or ()]
         # Last: the chain has one writer at a time, and rows are locked before it.
-        append([entry for work in works if work.failure is None for entry in _notable(work)])
+        append(entries)
 
 
-def _reserved(works: Sequence[Work]) -> bool:
-    """Reserve the names of these works, or of none; False and the `failure` of a single one that cannot."""
+def _make_places(works: Sequence[Work]) -> None:
+    places: dict[str, Place] = {}
+    for leg in (leg for work in works for leg in work.legs):
+        url = leg.target.url
+        leg.place = places[url] = leg.place or places.get(url) or Place.objects.get_or_create(url=url)[0]
+
+
+def _reserved(works: Sequence[Work]) -> list[Entry] | None:
+    """Reserve the names of these works, or of none: then None, and the `failure` of a single one that cannot."""
     try:
         with transaction.atomic():
-            _reserve(works)
+            return _reserve(works)
     except (IntegrityError, TakenOver) as error:
         if len(works) == 1:
             taken = plan.in_flight("A name that it wants", "that came at the same time")
             works[0].failure = error if isinstance(error, TakenOver) else taken
-        return False
-    return True
+        return None
 
 
-def _reserve(works: Sequence[Work]) -> None:
+def _reserve(works: Sequence[Work]) -> list[Entry]:
     again = [work.id for work in works if work.committed]
     intents = [_intent(work) for work in works]
     ledger.update_all(works, _INTENT, intents)
     if again:
         Delivery.objects.filter(arrival_id__in=again).delete()
-    for work, values in zip(works, intents, strict=True):
-        for leg in work.legs:
-            leg.place = leg.place or _place(works, leg)
-            _adopt(leg)
-        work.arrival.intent, work.arrival.evidence, work.arrival.archived_as = values[0], values[3], values[4]
+    entries = [
+        entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
+    ]
     insert([(work, leg) for work in works for leg in work.legs])
+    for work, values in zip(works, intents, strict=True):
+        work.arrival.intent, work.arrival.evidence, work.arrival.archived_as = values[0], values[3], values[4]
+    return entries
 
 
 _INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as")
@@ -82,11 +90,6 @@ def _manifests(work: Work) -> dict[str, str]:
     return {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
 
 
-def _place(works: Sequence[Work], leg: Leg) -> Place:
-    known = (other.place for work in works for other in work.legs if other.target.url == leg.target.url)
-    return next(filter(None, known), None) or Place.objects.get_or_create(url=leg.target.url)[0]
-
-
 def insert(pairs: Sequence[tuple[Work, Leg]]) -> None:
     """Write delivery rows. By hand: Django's bulk_create takes five times as long for 100,000 rows."""
     rows = [(work.id, leg.place.pk, *row, "") for work, leg in pairs if leg.place for row in leg.rows]
@@ -94,29 +97,27 @@ def insert(pairs: Sequence[tuple[Work, Leg]]) -> None:
         cursor.executemany(_INSERT, rows)
 
 
-def _adopt(leg: Leg) -> None:
-    """Keep what was found as version 1, unless another arrival of this batch did already."""
+def _adopt(work: Work, leg: Leg) -> list[Entry]:
+    """Keep what was there before dropslot as version 1, unless another arrival of this batch did already."""
     if not leg.adopted:
-        return
+        return []
     names = [name for name, _, _ in leg.adopted]
-    kept = Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
-    leg.adopted = [found for found in leg.adopted if found[0] not in set(kept)]
-    Adoption.objects.bulk_create(
+    kept = set(
+        Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
+    )
+    rows = [
         Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=timezone.now())
         for name, sha256, size in leg.adopted
-    )
+        if name not in kept
+    ]
+    Adoption.objects.bulk_create(rows)
+    files = [{"stored_as": row.stored_as, "sha256": row.sha256} for row in rows]
+    return [_files_entry("adopted", work, leg, files)] if files else []
 
 
-def _notable(work: Work) -> list[Entry]:
-    """What was found at the targets: files from before dropslot, and delivered ones that somebody changed."""
-    entries = []
-    for leg in work.legs:
-        if leg.adopted:
-            adopted = [{"stored_as": name, "sha256": sha256} for name, sha256, _ in leg.adopted]
-            entries.append(_files_entry("adopted", work, leg, adopted))
-        if leg.altered:
-            entries.append(_files_entry("altered", work, leg, leg.altered))
-    return entries
+def _altered(work: Work, leg: Leg) -> list[Entry]:
+    """Delivered files that somebody changed or removed since."""
+    return [_files_entry("altered", work, leg, leg.altered)] if leg.altered else []
 
 
 def _files_entry(kind: str, work: Work, leg: Leg, files: list[dict[str, str]]) -> Entry:

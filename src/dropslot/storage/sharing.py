@@ -20,6 +20,7 @@ from dropslot.core import errors
 from dropslot.core.errors import DropslotError, Refused, StorageFault
 from dropslot.storage import syscalls
 from dropslot.storage.copying import Job, copy_items
+from dropslot.storage.earlysync import EarlySync
 from dropslot.storage.listing import Item
 from dropslot.storage.ring import BIG_BYTES
 
@@ -102,12 +103,15 @@ def _work(
     child: _Child | None = None,
 ) -> dict[int, bytes]:
     done: dict[int, bytes] = {}
-    for number, (start, stop) in chunks:
-        if not os.read(tokens, 1):
-            break
-        done[number] = copy_items(job, items[start:stop])
-        if child and child.has_failed():
-            break
+    with EarlySync(job.stage) if child and job.early_sync else contextlib.nullcontext() as early:
+        for number, (start, stop) in chunks:
+            if not os.read(tokens, 1):
+                break
+            done[number] = copy_items(job, items[start:stop])
+            if early:
+                early.staged(sum(i.size_bytes + ITEM_COST_BYTES for i in items[start:stop]))
+            if child and child.has_failed():
+                break
     return done
 
 

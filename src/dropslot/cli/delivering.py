@@ -43,10 +43,10 @@ def drain(
     Exit status 1 when something failed or could not be finished; it is named.
     """
     settings = started(config)
-    from dropslot import logs
     from dropslot.arrivals.drain import drain as run_drain
+    from dropslot.watching import logs
 
-    logs.configure(settings, terminal="stderr")
+    logs.configure(settings, foreground=True, terminal="stderr")
     startup = _seconds_since_start()
     result = run_drain(settings, now=now)
     if as_json:

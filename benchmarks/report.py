@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-_HEADINGS = ("what", "dropslot", "peer", "peer's figure", "ratio", "limit", "")
+_HEADINGS = ("what", "dropslot", "peer", "peer's figure", "measured", "limit", "")
 
 
 @dataclass(frozen=True)

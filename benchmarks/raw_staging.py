@@ -130,7 +130,9 @@ def compare(kind: str, work: Path, rounds: int) -> bool:
                 times[name].append(sides[name](source, out))
     ours, theirs = (statistics.median(times[name]) for name in ("dropslot", "rsync"))
     command = " ".join(["rsync", *options])
-    print(f"{title:30} dropslot {ours:5.2f} s   {command:17} {theirs:5.2f} s   ratio {ours / theirs:.2f} (budget {budget})")
+    print(
+        f"{title:30} dropslot {ours:5.2f} s   {command:17} {theirs:5.2f} s   ratio {ours / theirs:.2f} (budget {budget})"
+    )
     print("   ", {name: [round(t, 2) for t in values] for name, values in times.items()}, file=sys.stderr)
     return ours / theirs <= budget
 

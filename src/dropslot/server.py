@@ -8,19 +8,13 @@ Server([Route(key="study", folders="./study", deliver=[{"to": "./delivered"}])],
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dropslot.config import Config, Route, from_mapping
 from dropslot.config.databases import django_database
 from dropslot.config.keys import django_secret_key
-
-
-class _Flag(Protocol):
-    def set(self) -> None: ...
 
 
 class Server:
@@ -57,12 +51,10 @@ class Server:
         self.configure()
         from dropslot.arrivals.database import prepare
         from dropslot.arrivals.service import serve
-        from dropslot.watching.stopping import Signal
+        from dropslot.watching.daemon import foreground
 
         prepare()
-        stop = Signal()
-        with _ended_by_signals(stop):
-            serve(self.config, stop)
+        foreground(self.config, lambda life: serve(self.config, life))
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -76,16 +68,3 @@ class Server:
             "USE_TZ": True,
             "TIME_ZONE": "UTC",
         }
-
-
-@contextmanager
-def _ended_by_signals(stop: _Flag) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop`; afterwards they do what they did before."""
-    before = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

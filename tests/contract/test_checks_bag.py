@@ -227,3 +227,4 @@ def test_an_arrival_without_bagit_txt_is_no_bag_and_may_be_required_to_be_one(tm
     assert bag.find(Listing(is_folder=False)) is None
     reasons = list(bag.Required("required").check(StagedArrival("x", {}, [])))
     assert reasons == ["x: it is no bag: it has no bagit.txt"]
+    assert list(bag.Required("required").check(StagedArrival("x", {}, [], is_bag=True))) == []

@@ -36,6 +36,17 @@ def test_a_guard_that_is_switched_off_is_named(postgres_database: Database) -> N
     assert [fault.where for fault in verify.chain().faults] == ["trigger dropslot_event_append_only"]
 
 
+def test_an_append_of_nothing_makes_nobody_wait(postgres_database: Database) -> None:
+    other = connection.copy()
+    try:
+        with transaction.atomic(), other.cursor() as cursor:
+            chain.append([])
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [chain._LOCK_KEY])
+            assert cursor.fetchone() == (True,)
+    finally:
+        other.close()
+
+
 def test_the_lock_of_the_chain_is_held_until_commit_and_no_longer(postgres_database: Database) -> None:
     free = "SELECT pg_try_advisory_xact_lock(%s)"
     other = connection.copy()

@@ -147,6 +147,11 @@ def test_a_receipt_that_is_none_is_named(tmp_path: Path, body: str) -> None:
     assert "no receipt" in first_fault()[1]
 
 
+def test_receipts_are_faults_when_no_signer_is_known(tmp_path: Path) -> None:
+    give_receipt(tmp_path, grow(5))
+    assert "allowed signers" in first_fault(signers=frozenset())[1]
+
+
 def test_a_receipt_moved_to_another_arrival_is_named(tmp_path: Path) -> None:
     give_receipt(tmp_path, grow(5))
     tamper("UPDATE dropslot_receipt SET arrival = 'other'")

@@ -36,7 +36,9 @@ def test_manifest_is_accepted_by_sha256sum(product: Product) -> None:
     product.drop("session1", {"a b.txt": b"one", "c\\d": b"two"})
     product.drain()
     [manifest] = product.manifests()
-    checked = subprocess.run(["sha256sum", "-c", str(manifest)], cwd=product.studies, capture_output=True, check=False)
+    checked = subprocess.run(
+        ["sha256sum", "-c", str(manifest)], cwd=product.studies, capture_output=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout
 
 
@@ -54,8 +56,14 @@ def test_new_content_becomes_the_next_version_and_the_same_is_unchanged(product:
     for content in (b"one", b"two", b"one", b"three", b"two"):
         product.drop("scan.nii.gz", content)
         product.drain()
-    assert product.delivered() == {"scan.nii.gz": b"one", "scan.v2.nii.gz": b"two", "scan.v3.nii.gz": b"three"}
-    told = [(row["stored_as"], row["version"], row["outcome"], row["superseded"]) for row in product.history()]
+    assert product.delivered() == {
+        "scan.nii.gz": b"one",
+        "scan.v2.nii.gz": b"two",
+        "scan.v3.nii.gz": b"three",
+    }
+    told = [
+        (row["stored_as"], row["version"], row["outcome"], row["superseded"]) for row in product.history()
+    ]
     assert told == [
         ("scan.nii.gz", 1, "delivered", False),
         ("scan.v2.nii.gz", 2, "delivered", False),
@@ -127,7 +135,9 @@ def test_edited_and_removed_files_are_events_and_the_next_version(product: Produ
 def test_several_destinations_get_it_all(product: Product) -> None:
     other = product.root / "mirror"
     other.mkdir()
-    product.configure({"study": STUDY | {"deliver": [{"to": "./studies"}, {"to": "./mirror", "manifest": "beside"}]}})
+    product.configure(
+        {"study": STUDY | {"deliver": [{"to": "./studies"}, {"to": "./mirror", "manifest": "beside"}]}}
+    )
     product.drop("s", {"a": b"1", "d/b": b"2"})
     product.drain()
     assert product.delivered() == {"a": b"1", "d/b": b"2"}
@@ -291,7 +301,19 @@ def test_receipt_is_verified_by_ssh_keygen(product: Product) -> None:
     body = product.root / f"{arrival['id']}.json"
     signers = product.root / "var/keys/allowed_signers"
     verified = subprocess.run(
-        ["ssh-keygen", "-Y", "verify", "-f", signers, "-I", "dropslot", "-n", "dropslot", "-s", f"{body}.sig"],
+        [
+            "ssh-keygen",
+            "-Y",
+            "verify",
+            "-f",
+            signers,
+            "-I",
+            "dropslot",
+            "-n",
+            "dropslot",
+            "-s",
+            f"{body}.sig",
+        ],
         input=body.read_bytes(),
         capture_output=True,
         check=False,

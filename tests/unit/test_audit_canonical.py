@@ -45,3 +45,17 @@ def test_times_are_utc_with_microseconds_and_z() -> None:
     moment = datetime(2026, 3, 4, 5, 6, 7, 8, tzinfo=timezone(timedelta(hours=-6)))
     assert chain.timestamp(moment) == "2026-03-04T11:06:07.000008Z"
     assert chain.timestamp(datetime(26, 1, 1, tzinfo=UTC)) < chain.timestamp(moment)
+
+
+def test_a_head_is_read_as_it_is_shown() -> None:
+    head = chain.Head(12, "0f" * 32)
+    assert chain.head_from(f" {str(head).upper()}\n") == head
+    assert chain.head_from(str(chain.GENESIS)) == chain.GENESIS
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12", "12:", f"-1:{'0' * 64}", f"1:{'g' * 64}", f"1:{'0' * 65}", f"١:{'0' * 64}"]
+)
+def test_what_is_no_head_is_refused_in_words(text: str) -> None:
+    with pytest.raises(ValueError, match="SEQ:HASH"):
+        chain.head_from(text)

@@ -156,6 +156,10 @@ def test_allowed_signers_that_name_nobody_are_an_error(tmp_path: Path, text: str
         keys.allowed_signers(tmp_path / "allowed")
 
 
+def test_without_a_file_there_are_no_signers(tmp_path: Path) -> None:
+    assert keys.allowed_signers(tmp_path / "none") == frozenset()
+
+
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ALLOWED = {sshsig.public_blob(KEY.public_key())}
 SIGNATURE = sshsig.sign(KEY, "dropslot", b"body")

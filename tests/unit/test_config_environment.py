@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from configurations import BASE, config, route
 
+from configurations import BASE, config, route
 from dropslot.cli.installation import make
 from dropslot.config import ConfigError, current, from_mapping, load, load_dotted, reference, secret
 from dropslot.config.databases import django_database

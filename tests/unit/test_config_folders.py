@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 
 from configurations import config
-
 from dropslot.config import Route, folder_sets
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import BASE, config, problems, problems_of_route, problems_of_text, route, the_problem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configurations import BASE, config, problems, problems_of_route, problems_of_text, route, the_problem
 from dropslot.config import ConfigError, Problem, from_mapping, load, parse
 from dropslot.config.problems import NO_VALUE
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import BASE, config, problems, problems_of_route, route, the_problem
 
+from configurations import BASE, config, problems, problems_of_route, route, the_problem
 from dropslot import checks
 from dropslot.config import Route, from_mapping
 from dropslot.config.models import CHECK_NAMES

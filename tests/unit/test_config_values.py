@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from configurations import BASE, config, problems_of_route, the_problem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configurations import BASE, config, problems_of_route, the_problem
 from dropslot.config import Deliver, parse, values
 from dropslot.config.schema import duration_in_words
 

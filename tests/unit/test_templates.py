@@ -39,7 +39,7 @@ def test_fixed_is_cut_back_to_a_whole_folder(text: str, fixed: str) -> None:
     "text", ["{", "}", "a{", "{}", "{0}", "{a.b}", "{a[0]}", "{a!r}", "{a:>9}", "{a b}", "{{}", "{a{b}}"]
 )
 def test_malformed_templates_are_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match="field|brace|format"):
+    with pytest.raises(ValueError, match=r"field|brace|format"):
         Template(text)
 
 

@@ -195,7 +195,7 @@ def _staged(work: Work) -> StagedArrival:
         StagedItem(path, item.size_bytes, item.digests, _opener(leg.drop, item.path))
         for path, item in plan.payload_of(work, leg.staged)
     ]
-    return StagedArrival(work.arrival.name, work.values, items)
+    return StagedArrival(work.name, work.values, items, is_bag=work.bag is not None)
 
 
 def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:

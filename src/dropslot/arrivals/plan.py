@@ -45,17 +45,13 @@ class _Names:
     reserved: set[str]  # first names of a chunk that the ledger has given to something else
 
 
-def place_of(leg: Leg) -> Place:
-    """The row of a resolved target."""
-    return Place.objects.get_or_create(url=leg.target.url)[0]
-
-
 def plan(work: Work, leg: Leg) -> None:
     """Fill in the leg's rows, what is to be published, and its manifest.
 
     Raises NameInFlight when another unfinished arrival has reserved one of the names.
     """
-    leg.place = leg.place or place_of(leg)
+    # Made with the intent: a commit of its own would wait here for the sync of the data.
+    leg.place = Place.objects.filter(url=leg.target.url).first()
     leg.adopted, leg.altered = [], []
     payload = payload_of(work, leg.staged)
     earlier = published_before(work, leg)
@@ -97,6 +93,8 @@ def published_before(work: Work, leg: Leg) -> dict[str, Known]:
 
 
 def _has_rows(leg: Leg) -> bool:
+    if leg.place is None:
+        return False
     return (
         Delivery.objects.filter(place=leg.place).exists() or Adoption.objects.filter(place=leg.place).exists()
     )
@@ -141,17 +139,17 @@ def _kept(path: str, item: Staged, had: Known) -> Row:
 def _known(work: Work, leg: Leg, paths: Sequence[str]) -> dict[str, list[Known]]:
     """The versions of each path that other arrivals delivered, or that were there before dropslot came."""
     known: dict[str, list[Known]] = defaultdict(list)
-    for row in Adoption.objects.filter(place=leg.place, stored_as__in=paths):
-        known[row.stored_as].append(Known(1, row.stored_as, row.sha256, row.size_bytes, None))
+    for found in Adoption.objects.filter(place=leg.place, stored_as__in=paths):
+        known[found.stored_as].append(Known(1, found.stored_as, found.sha256, found.size_bytes, None))
     rows = Delivery.objects.filter(place=leg.place, item__in=paths, outcome=Outcome.DELIVERED).exclude(
         arrival_id=work.id
     )
-    for item, *version, arrival, state in rows.values_list(
-        "item", "version", "stored_as", "sha256", "size_bytes", "mtime_ns", "arrival_id", "arrival__state"
+    for row in rows.select_related("arrival").defer(
+        "arrival__reason", "arrival__evidence", "arrival__intent"
     ):
-        if state != State.DONE:
-            raise in_flight(item, arrival)
-        known[item].append(Known(*version))
+        if row.arrival.state != State.DONE:
+            raise in_flight(row.item, row.arrival_id)
+        known[row.item].append(Known(row.version, row.stored_as, row.sha256, row.size_bytes, row.mtime_ns))
     return known
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import ledger, plan
 from dropslot.arrivals.inplace import fingerprint
-from dropslot.arrivals.models import Adoption, Delivery
+from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
 from dropslot.checks.bag import PAYLOAD
@@ -49,6 +49,7 @@ def _intend(work: Work) -> None:
     if work.committed:
         Delivery.objects.filter(arrival_id=work.id).delete()
     for leg in work.legs:
+        leg.place = leg.place or Place.objects.get_or_create(url=leg.target.url)[0]
         _adopt(leg)
         insert(work, leg, leg.rows)
     append(_notable(work))
@@ -68,14 +69,16 @@ def insert(work: Work, leg: Leg, rows: Iterable[Row]) -> None:
     assert leg.place is not None
     place = leg.place.pk
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT, ((work.id, place, *row, "") for row in rows))
+        cursor.executemany(_INSERT, [(work.id, place, *row, "") for row in rows])
 
 
 def _adopt(leg: Leg) -> None:
     """Keep what was found as version 1, unless another arrival of this batch did already."""
     assert leg.place is not None
     names = [name for name, _, _ in leg.adopted]
-    known = set(Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True))
+    known = set(
+        Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
+    )
     leg.adopted = [found for found in leg.adopted if found[0] not in known]
     now = timezone.now()
     Adoption.objects.bulk_create(

@@ -36,9 +36,8 @@ def user_name(uid: int) -> str:
 def describe(config: Config, claim: Claim) -> dict[str, Any]:
     """The columns of a claim's row, state left out."""
     route = claim.folders.route
-    fields = dict(claim.folders.fields) | (
-        NamePattern(route.name).values(claim.name) or {} if route.name else {}
-    )
+    matched = NamePattern(route.name).values(claim.name) if route.name else None
+    fields = {**claim.folders.fields, **(matched or {})}
     location = fields.get("location") or ""
     return {
         "route": route.key,

@@ -11,6 +11,7 @@ that long. On SQLite the transaction holds the database's only write lock anyway
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,8 +40,12 @@ class Head(NamedTuple):
     seq: int
     hash: str
 
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
 
 GENESIS = Head(0, "0" * 64)
+_HEAD = re.compile(r"([0-9]{1,18}):([0-9a-fA-F]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,10 @@ def append(entries: Sequence[Entry], *, using: str = "default") -> Head:
     if not connection.in_atomic_block:
         raise TransactionManagementError("audit.chain.append works only inside transaction.atomic()")
     with connection.cursor() as cursor:
+        if not entries:
+            return _read_head(cursor)  # nothing to order, so nobody has to wait
         _become_only_writer(connection, cursor)
-        before = _read_head(cursor)
-        rows = _linked(before, entries, timestamp(datetime.now(UTC)))
-        if not rows:
-            return before
+        rows = _linked(_read_head(cursor), entries, timestamp(datetime.now(UTC)))
         cursor.executemany(_INSERT, rows)  # a tenth of the time of bulk_create
     return Head(rows[-1][0], rows[-1][5])
 
@@ -80,6 +84,14 @@ def head(*, using: str = "default") -> Head:
     """The last event that this connection can see, or GENESIS."""
     with connections[using].cursor() as cursor:
         return _read_head(cursor)
+
+
+def head_from(text: str) -> Head:
+    """A head as people keep it, `SEQ:HASH`. Raises ValueError."""
+    match = _HEAD.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected SEQ:HASH, a number and 64 hex digits, not {text!r}")
+    return Head(int(match[1]), match[2].lower())
 
 
 def timestamp(moment: datetime) -> str:

@@ -26,7 +26,7 @@ PRINCIPAL = "dropslot"
 FORMAT = 1
 LISTED = 1000
 GENESIS = "0" * 64
-LONGEST_LINE = 64 * 1024 * 1024
+LONGEST_LINE = 1024 * 1024 * 1024
 EVENT_TYPES = {"arrival": str, "at": str, "data": dict, "kind": str, "seq": int}
 RECEIPT_TYPES = {"arrival": str, "body": str, "signature": str}
 
@@ -137,25 +137,30 @@ class Checker:
             self.fault(f"{where} contradicts event {seq}: the chain was rewritten")
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.dumps and json.loads would make them anew for every line.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def canonical(value: Any) -> str:
     """The canonical JSON of a value: sorted keys, no blanks, characters as themselves."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def parsed(line: bytes) -> dict[str, Any]:
     """The object in a line, which must be written canonically: no key comes twice, nothing is hidden."""
     try:
         text = line.decode("utf-8")
-        content = json.loads(text, parse_constant=_no_constant)
+        content = _DECODER.decode(text)
         if type(content) is dict and canonical(content) == text:
             return content
     except (ValueError, UnicodeError) as error:
         raise Malformed(f"it is no JSON in UTF-8: {str(error)!a}") from error
     raise Malformed("it is not one canonical JSON object")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def require(value: Any, types: Mapping[str, type]) -> None:

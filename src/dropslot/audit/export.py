@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
 from dropslot.audit.canonical import canonical, entry_text
-from dropslot.audit.chain import GENESIS, Head
+from dropslot.audit.chain import Head
 from dropslot.audit.chain import head as newest_head
 from dropslot.audit.models import Event, Receipt
 from dropslot.audit.receipts import dropslot_version
-from dropslot.audit.verify import head_of, pages
+from dropslot.audit.verify import hashes, head_of, pages
 
 FORMAT = 1
 
@@ -64,13 +64,18 @@ def _event_lines(until: Head, using: str) -> Iterator[str]:
 def _receipt_lines(until: Head, using: str) -> Iterator[str]:
     columns = ("arrival", "body", "signature")
     for arrival, body, signature in pages(Receipt._meta.db_table, columns, using=using):
-        if until != GENESIS and _seq_of(arrival, body) > until.seq:
-            continue  # made after this export began
-        yield canonical({"receipt": {"arrival": arrival, "body": body, "signature": signature}})
+        if not _is_later(arrival, body, until, using):
+            yield canonical({"receipt": {"arrival": arrival, "body": body, "signature": signature}})
 
 
-def _seq_of(arrival: str, body: Any) -> int:
+def _is_later(arrival: str, body: Any, until: Head, using: str) -> bool:
+    """Whether a receipt was made after this export began: it speaks of an event beyond the head, which is there.
+
+    If it is not there, the end of the chain was removed. Then the receipt goes out, and the check says so; as it
+    does of a malformed one.
+    """
     try:
-        return head_of(arrival, body).seq
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return 0  # malformed: it goes out, and the check says so
+        head = head_of(arrival, body)
+        return head.seq > until.seq and hashes(using, [head.seq]).get(head.seq) == head.hash
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return False

@@ -137,7 +137,7 @@ def head_of(arrival: str, body: str) -> Head:
 def _verify_heads(report: ChainReport, using: str, heads: Iterable[tuple[Head, str]]) -> None:
     waiting = iter(heads)
     while batch := list(islice(waiting, _LOOKUP)):
-        stored = _hashes(using, [head.seq for head, _ in batch])
+        stored = hashes(using, [head.seq for head, _ in batch])
         for head, where in batch:
             if head == GENESIS or stored.get(head.seq) == head.hash:
                 continue
@@ -150,7 +150,8 @@ def _contradiction(head: Head, found: str | None) -> str:
     return f"it proves event {head.seq} to be {head.hash}, but the chain has {found}: the chain was rewritten"
 
 
-def _hashes(using: str, numbers: Sequence[int]) -> dict[int, str]:
+def hashes(using: str, numbers: Sequence[int]) -> dict[int, str]:
+    """The stored hash of each of these events that is there; 500 at most."""
     marks = ", ".join(["%s"] * len(numbers))
     with connections[using].cursor() as cursor:
         cursor.execute(f"SELECT seq, hash FROM {Event._meta.db_table} WHERE seq IN ({marks})", list(numbers))

@@ -130,8 +130,8 @@ class Required(Check):
             raise ValueError("expected no option, or `required`")
 
     def check(self, arrival: StagedArrival) -> Iterable[str]:
-        """A reason, if there is no bagit.txt."""
-        if not any(item.path == DECLARATION for item in arrival.items):
+        """A reason, if it is none."""
+        if not arrival.is_bag:
             yield f"{escape(arrival.name)}: it is no bag: it has no {DECLARATION}"
 
 

@@ -38,11 +38,12 @@ class StagedItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StagedArrival:
-    """What a check judges: staged bytes, not the sender's files."""
+    """What a check judges: staged bytes, not the sender's files. Of a bag, `items` are its payload only."""
 
     name: str
     fields: Mapping[str, str]
     items: Sequence[StagedItem]
+    is_bag: bool = False
 
 
 class Check:

@@ -43,8 +43,8 @@ def drain(
     Exit status 1 when something failed or could not be finished; it is named.
     """
     settings = started(config)
-    from dropslot.arrivals.drain import drain as run_drain
     from dropslot.watching import logs
+    from dropslot.arrivals.drain import drain as run_drain
 
     logs.configure(settings, foreground=True, terminal="stderr")
     startup = _seconds_since_start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.reports import ago
 from dropslot.cli.starting import started
 from dropslot.core.errors import DropslotError
+
+if TYPE_CHECKING:
+    from dropslot.audit.chain import Head
 
 commands = typer.Typer()
 
@@ -60,7 +63,9 @@ def verify(
     from dropslot.audit import verify as audit
 
     heads = [_head(text) for text in head or []]
-    chain = audit.chain(heads=heads, signers=keys.allowed_signers(receipts.keys_folder() / keys.ALLOWED_SIGNERS))
+    chain = audit.chain(
+        heads=heads, signers=keys.allowed_signers(receipts.keys_folder() / keys.ALLOWED_SIGNERS)
+    )
     _say_faults(chain.faults, chain.found)
     sys.stdout.write(
         f"Chain: {chain.checked} events, {chain.receipts} receipts, {chain.signatures} signatures: "
@@ -79,15 +84,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _head(text: str) -> tuple[int, str]:
-    from dropslot.audit.chain import Head
+def _head(text: str) -> Head:
+    from dropslot.audit.chain import Head as Found
 
     seq, _, digest = text.partition(":")
     if not seq.isdigit() or len(digest) != 64:
         raise UsageError(
             f"--head {text!r} is no head", next_step="Write it as `verify` prints it: 12:9f86d0…"
         )
-    return Head(int(seq), digest)
+    return Found(int(seq), digest)
 
 
 def _say_faults(faults: object, found: int) -> None:

@@ -33,7 +33,7 @@ class Hint:
 
     def wait(self, stop: Signal, seconds: float) -> None:
         """Until a hint or a stop comes, at most `seconds`."""
-        if self._reader in select.select([self._reader, stop], [], [], seconds)[0]:
+        if self._reader in select.select([self._reader, stop.fileno()], [], [], seconds)[0]:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reader, 1)
 

@@ -45,7 +45,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _data(config)
     yield from _database()
     for route in config.routes.values():
-        sets = folder_sets(route)
+        sets = folder_sets(route, make=False)
         if not sets:
             yield Finding(
                 "warning", f"route {route.key}", f"no inbox matches {route.inbox}", "make the folder of a set"
@@ -192,7 +192,7 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
 
 
 def _watching(config: Config) -> Iterator[Finding]:
-    needed = 8 + sum(len(folder_sets(route)) for route in config.routes.values())
+    needed = 8 + sum(len(folder_sets(route, make=False)) for route in config.routes.values())
     path = Path("/proc/sys/fs/inotify/max_user_watches")
     if path.exists() and (have := int(path.read_text())) < needed:
         what = f"only {have} folders can be watched; those beyond are polled"

@@ -73,7 +73,7 @@ def _deliver(works: list[Work]) -> None:
     works = _each(works, _stage)
     with _syncing(works) as synced:
         works = _each(works, _check)
-        works = _each(works, _plan)
+        works = _plan(works)
         synced.result()  # data before names: nothing is intended of what is not on the disk
     works = _each(works, _raise_failure)
     publish.intend(works)
@@ -219,9 +219,14 @@ def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:
     return lambda: drop.open_staged(path)
 
 
-def _plan(work: Work) -> None:
-    for leg in work.legs:
-        plan.plan(work, leg)
+def _plan(works: list[Work]) -> list[Work]:
+    shelves = plan.look_up(works)
+
+    def plan_one(work: Work) -> None:
+        for leg in work.legs:
+            plan.plan(work, leg, shelves[leg.target.url])
+
+    return _each(works, plan_one)
 
 
 @contextmanager

@@ -514,7 +514,7 @@ def test_the_child_dies_with_its_parent(
             os.read(os.pipe()[0], 1)
             return {}
 
-        child = sharing._Child.fork(wait_for_ever)
+        child = sharing.Child.fork(wait_for_ever)
         assert child
         os.kill(os.getpid(), 9)
     os.close(send)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -24,19 +24,33 @@ _COLUMNS = (
 _INSERT = f"INSERT INTO dropslot_delivery ({_COLUMNS}) VALUES ({', '.join(['%s'] * 11)})"
 
 
-def intend(works: Sequence[Work]) -> None:
+def intend(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lambda _: None) -> None:
     """Reserve all names and write down what is about to be published, in one commit; a work that cannot gets its
-    `failure`. After the commit nothing of these arrivals is refused any more."""
-    if not works:
-        return
+    `failure`. After the commit nothing of these arrivals is refused any more.
+
+    `prove` is asked before the commit: works that get a `failure` from it are left out.
+    """
+    well = works
+    while well and not _intended(well, prove):
+        well = [work for work in well if work.failure is None]
+
+
+def _intended(works: Sequence[Work], prove: Callable[[Sequence[Work]], None]) -> bool:
+    """False: nothing was written, since a source turned out to have changed meanwhile."""
     with transaction.atomic():
         _make_places(works)
         entries = _reserved(works)
         if entries is None:
             # One of them stands in the way: each by itself, so that only that one fails.
             entries = [entry for work in works for entry in _reserved([work]) or ()]
+        reserved = [work for work in works if work.failure is None]
+        prove(reserved)
+        if any(work.failure for work in reserved):
+            transaction.set_rollback(True)
+            return False
         # Last: the chain has one writer at a time, and rows are locked before it.
         append(entries)
+        return True
 
 
 def _make_places(works: Sequence[Work]) -> None:

@@ -97,10 +97,15 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
     ).body()
 
 
-def archive(work: Work) -> None:
-    """Move a recorded arrival to done. After a crash recovery does it."""
+def clean(work: Work) -> None:
+    """Remove the staging, before the arrival is finished: afterwards nobody would look for it. After a crash in between
+    the next attempt finds everything published, or refuses again."""
     for leg in work.legs:
         leg.drop.clean()
+
+
+def archive(work: Work) -> None:
+    """Move a recorded arrival to done. After a crash recovery does it."""
     if not work.arrival.in_place:
         archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
 
@@ -127,9 +132,8 @@ def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
 def fail(work: Work, error: Refused) -> None:
     """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
     reasons = error.reasons
+    clean(work)
     ledger.refuse(work, reasons)
-    for leg in work.legs:
-        leg.drop.clean()
     work.arrival.reason = reasons
     file_refused(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
 

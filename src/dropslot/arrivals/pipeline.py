@@ -90,6 +90,7 @@ def _deliver(works: list[Work]) -> None:
     for step in (durable.sync_names, durable.publish_manifests):
         step(works)
         works = _well(works)
+    works = _each(works, finish.clean)
     works = finish.record(works)
     _each(works, finish.archive)
 

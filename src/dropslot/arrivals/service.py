@@ -20,6 +20,7 @@ import structlog
 from django.db import DatabaseError, connections
 
 from dropslot.arrivals import checking, recovery
+from dropslot.arrivals.space import SpaceWatch
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
 from dropslot.config import Config
@@ -70,6 +71,8 @@ def serve(config: Config, life: Life) -> None:
 
 
 def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
+    space = SpaceWatch(config)
+    space.look()
     _recover(config, hint)
     due = time.monotonic() + RECOVER_SECONDS
 
@@ -77,6 +80,7 @@ def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
         nonlocal due
         _say(up, b".")
         if time.monotonic() >= due:
+            space.look()
             _recover(config, hint)
             due = time.monotonic() + RECOVER_SECONDS
 

@@ -35,7 +35,7 @@ class SpaceWatch:
                 continue
             if percent >= limit and folder not in self._full:
                 self._full.add(folder)
-                line = f"The disk of {escape(folder)} is {percent:.0f} % full (warn: {limit} %). Free space, or enlarge it"
+                line = f"The disk of {escape(folder)} is {percent:.0f} % full (warn: {limit} %); make room"
                 log.warning(line, action="disk_filling", plain=True)
             elif percent < limit and folder in self._full:
                 self._full.discard(folder)

@@ -92,7 +92,10 @@ def _deliver(works: list[Work]) -> None:
         works = _well(works)
     works = _each(works, finish.clean)
     works = finish.record(works)
-    _each(works, finish.archive)
+    for work in _each(works, finish.archive):
+        log.info(
+            "Delivered", action="delivered", arrival=work.id, route=work.route.key, name=work.arrival.name
+        )
 
 
 def _well(works: list[Work]) -> list[Work]:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,43 +30,38 @@ from dropslot.core.states import State
 
 def record(works: Sequence[Work]) -> list[Work]:
     """One transaction for all: state, events, signed receipts. Returns the works that were still ours."""
-    done: list[Work] = []
     if not works:
-        return done
+        return []
     finished = timezone.now()
     with transaction.atomic():
-        for work in works:
-            archive = "" if work.arrival.in_place else str(_archive_name(work))
-            try:
-                ledger.update_held(
-                    work.hold,
-                    state=State.DONE,
-                    finished_at=finished,
-                    reason=[],
-                    archived_as=archive,
-                    worker="",
-                    lease_until=None,
-                )
-            except TakenOver as error:
-                work.failure = error
-                continue
-            work.arrival.archived_as, work.arrival.finished_at = archive, finished
-            done.append(work)
+        done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         head = append([_delivered(work) for work in done])
         Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
         AfterCall.objects.bulk_create(
             [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
         )
-    return done
+    return list(done)
+
+
+_DONE = ("state", "finished_at", "reason", "worker", "lease_until")
+
+
+def _done(works: Sequence[Work], finished: datetime) -> bool:
+    """Set them all done, or none: another worker may have taken one over."""
+    try:
+        with transaction.atomic():
+            ledger.update_all(works, _DONE, [(State.DONE, finished, [], "", None)] * len(works))
+    except TakenOver as error:
+        if len(works) == 1:
+            works[0].failure = error
+        return False
+    for work in works:
+        work.arrival.finished_at = finished
+    return True
 
 
 def _has_after(work: Work) -> bool:
     return work.route.after is not None or arrival_done.has_listeners()
-
-
-def _archive_name(work: Work) -> Path:
-    first, again = places.archived(work.folders, work.id, work.name)
-    return again if os.path.lexists(first) else first
 
 
 def _delivered(work: Work) -> Entry:
@@ -101,10 +97,15 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
     ).body()
 
 
-def archive(work: Work) -> None:
-    """Move a recorded arrival to done. After a crash recovery does it."""
+def clean(work: Work) -> None:
+    """Remove the staging, before the arrival is finished: afterwards nobody would look for it. After a crash in between
+    the next attempt finds everything published, or refuses again."""
     for leg in work.legs:
         leg.drop.clean()
+
+
+def archive(work: Work) -> None:
+    """Move a recorded arrival to done. After a crash recovery does it."""
     if not work.arrival.in_place:
         archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
 
@@ -131,9 +132,8 @@ def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
 def fail(work: Work, error: Refused) -> None:
     """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
     reasons = error.reasons
+    clean(work)
     ledger.refuse(work, reasons)
-    for leg in work.legs:
-        leg.drop.clean()
     work.arrival.reason = reasons
     file_refused(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
 

@@ -19,6 +19,7 @@ from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
 from dropslot.fields.name import NamePattern
+from dropslot.storage import faults as faults_of_storage
 from dropslot.storage.walk import list_arrival
 
 
@@ -128,7 +129,7 @@ def _bring(work: Work, own: Path) -> None:
 
 
 def _look(work: Work, faults: list[str]) -> None:
-    if not os.path.lexists(work.source):
+    if not _is_there(work.source):
         faults.append(f"Its files are no longer at {escape(str(work.source))}: somebody else moved them")
         return
     if not work.arrival.in_place:
@@ -143,6 +144,17 @@ def _look(work: Work, faults: list[str]) -> None:
             next_step="Give the service read permission; it is tried again by itself",
         )
     work.bag = bag.find(work.listing) if not faults else None
+
+
+def _is_there(source: Path) -> bool:
+    # Not os.path.lexists: it calls a disk that cannot be read a missing file, and what is missing is refused.
+    try:
+        os.lstat(source)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise faults_of_storage.at_source(error, source.name) from error
+    return True
 
 
 def sender_uid(source: Path) -> int:

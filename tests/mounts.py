@@ -48,6 +48,11 @@ class Mounts:
         # Lazily: a process under test may still stand in it.
         _run("umount", "--lazy", str(mounted))
 
+    def again(self, image: Path, point: Path) -> None:
+        """Mount the image of an `ext4` that was unmounted."""
+        _run("mount", "-o", "loop", str(image), str(point))
+        self._mounted.append(point)
+
     def close(self) -> None:
         for mounted in reversed(self._mounted[:]):
             self.unmount(mounted)

@@ -56,8 +56,7 @@ class Trial:
         return promises.ending(self.laboratory, self.laboratory.do(*LISTINGS))
 
     def stop(self, point: Point | int) -> Traced:
-        """Begin, and stop just before the point; fails when the run has no such step, or another one there."""
-        self.begin()
+        """Stop just before the point; fails when the run has no such step, or another one there."""
         run = self.laboratory.step(self.scenario.commands, at=point)
         assert run.stopped, f"this run has no step {point}"
         if isinstance(point, Point):

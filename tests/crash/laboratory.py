@@ -188,10 +188,10 @@ class Laboratory:
         return Traced(steps, answer.get("stopped", False), answer.get("status"), results)
 
 
-def in_memory(fallback: Path) -> Path:
+def in_memory(fallback: Path, name: str) -> Path:
     """A folder of this process on a file system in memory."""
     shared = Path("/dev/shm")
-    folder = (shared if os.access(shared, os.W_OK) else fallback) / f"dropslot-crash-{os.getpid()}"
+    folder = (shared if os.access(shared, os.W_OK) else fallback) / f"dropslot-crash-{os.getpid()}-{name}"
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
     folder.mkdir(mode=0o755)

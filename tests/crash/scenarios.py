@@ -11,6 +11,7 @@ from laboratory import DRAIN, Command, Laboratory
 from product import STUDY
 
 PURGE: Command = ("purge", "--older-than", "0s")
+RETRY: list[Command] = [("retry", "0"), DRAIN]  # a unique start of an id will do
 FOLDER = {"scan.nii.gz": b"voxels", "up/down/notes.txt": b"notes", "up/more": b"more", "empty/": b"", "zero": b""}
 FIELD: dict[str, Any] = {
     **STUDY,
@@ -145,8 +146,8 @@ SCENARIOS = {
         Scenario("new-version", _version, _contents(FOLDER, _NEWER)),
         Scenario("unchanged", _rerun, _contents(FOLDER)),
         Scenario("refused", _refused, _contents(FOLDER)),
-        Scenario("retry", _failed, _contents(FOLDER), [("retry", "0"), DRAIN], [("retry", "0"), DRAIN]),
-        Scenario("retry-refused", _failed_again, _contents(FOLDER), [("retry", "0"), DRAIN]),
+        Scenario("retry", _failed, _contents(FOLDER), RETRY, RETRY),
+        Scenario("retry-refused", _failed_again, _contents(FOLDER), RETRY, RETRY),
         Scenario("batch", _batch, [*(b"result %d" % n for n in range(4)), b"MZ"]),
         Scenario("two-destinations", _two_places, _contents(FOLDER)),
         Scenario("leave-source", _in_place, _contents(FOLDER)),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from laboratory import Laboratory, Result
+
 from product import Product
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -63,7 +64,9 @@ def tree(folder: Path, leave_out: Sequence[str] = ()) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         relative = str(path.relative_to(folder))
         if not any(relative == name or relative.startswith(f"{name}/") for name in leave_out):
-            found[relative] = "/" if path.is_dir() else _sha256(path) if path.name != "REASON.txt" else _reason(path)
+            found[relative] = (
+                "/" if path.is_dir() else _sha256(path) if path.name != "REASON.txt" else _reason(path)
+            )
     return found
 
 
@@ -154,9 +157,13 @@ def ending(laboratory: Laboratory, results: Sequence[Result]) -> Ending:
     trees["studies"] = tree(product.studies)
     trees["workers"] = tree(product.root / "var" / "workers")
     trees["keys"] = dict.fromkeys(tree(product.root / "var" / "keys"), "")
-    kinds = Counter((event["arrival"], event["kind"]) for event in events.objects if event["kind"] not in _REPEATED)
+    kinds = Counter(
+        (event["arrival"], event["kind"]) for event in events.objects if event["kind"] not in _REPEATED
+    )
     return Ending(
-        sorted((_without(row, *_TIMES, "attempts") for row in _renamed(arrivals.objects, names)), key=json.dumps),
+        sorted(
+            (_without(row, *_TIMES, "attempts") for row in _renamed(arrivals.objects, names)), key=json.dumps
+        ),
         sorted((_without(row, *_TIMES) for row in _renamed(history.objects, names)), key=json.dumps),
         _renamed(trees, names),
         Counter({(names[arrival], kind): count for (arrival, kind), count in kinds.items()}),

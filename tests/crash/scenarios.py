@@ -1,4 +1,4 @@
-"""What is interrupted: arrivals in all the ways they come, each with what came before it and how it is taken up again."""
+"""What is interrupted: arrivals in all the ways they come, what came before each, and how it is taken up again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from laboratory import DRAIN, Command, Laboratory
+
 from product import STUDY
 
 PURGE: Command = ("purge", "--older-than", "0s")
 RETRY: list[Command] = [("retry", "0"), DRAIN]  # a unique start of an id will do
-FOLDER = {"scan.nii.gz": b"voxels", "up/down/notes.txt": b"notes", "up/more": b"more", "empty/": b"", "zero": b""}
+FOLDER = {
+    "scan.nii.gz": b"voxels",
+    "up/down/notes.txt": b"notes",
+    "up/more": b"more",
+    "empty/": b"",
+    "zero": b"",
+}
 FIELD: dict[str, Any] = {
     **STUDY,
     "name": r"(?P<study>\w+)-(?P<sent>\w+)",

@@ -241,7 +241,9 @@ def _ptrace(request: int, task: int, data: int, address: int = 0) -> int:
     ctypes.set_errno(0)
     result = int(_libc.ptrace(request, task, address, data))
     if result == -1 and (number := ctypes.get_errno()):
-        if number == 3 and request == _CONT:  # ESRCH: it was killed meanwhile; its end is still to be waited for
+        if (
+            number == 3 and request == _CONT
+        ):  # ESRCH: it was killed meanwhile; its end is still to be waited for
             return 0
         raise OSError(number, f"ptrace {request:#x}: {os.strerror(number)}")
     return result
@@ -275,7 +277,13 @@ def _about(task: int, call: str, args: tuple[int, ...]) -> str:
         return ""
     if call in ("sync", "io_submit", "io_uring_enter", "msync", "copy_file_range", "splice"):
         return ""
-    places = (1, 3) if call in ("renameat", "renameat2", "linkat") else (0, 1) if call in ("rename", "link") else ()
+    places = (
+        (1, 3)
+        if call in ("renameat", "renameat2", "linkat")
+        else (0, 1)
+        if call in ("rename", "link")
+        else ()
+    )
     if not places:
         places = (1,) if call.endswith("at") or call in ("openat2", "fchmodat2") else (0,)
     return " -> ".join(_text(task, args[place]) for place in places)

@@ -1,35 +1,15 @@
-"""Killed before every single step of an arrival, started again: the promises hold, and all ends as without the crash."""
+"""Killed before every single step of an arrival, started again: promises hold, and all ends as without the crash."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-
 from killing import trial_of
-from laboratory import Laboratory, in_memory
-from postgres import PostgresServer
+from laboratory import Laboratory
 from scenarios import SCENARIOS
 
 SHARDS = 3
 # PostgreSQL is another way to commit, and other steps: sends to its socket.
 ON_POSTGRES = ("first", "new-version", "retry", "batch")
-
-
-@pytest.fixture(scope="session")
-def sqlite_laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    made = Laboratory(in_memory(tmp_path_factory.getbasetemp(), "sqlite"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="session")
-def postgres_laboratory(
-    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
-) -> Iterator[Laboratory]:
-    made = Laboratory(in_memory(tmp_path_factory.getbasetemp(), "postgresql"), postgres_server)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

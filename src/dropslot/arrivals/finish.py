@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -25,6 +26,8 @@ from dropslot.core import manifests
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
+
+log = structlog.get_logger()
 
 
 def record(works: Sequence[Work]) -> list[Work]:
@@ -101,10 +104,25 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
     ).body()
 
 
+def clean(work: Work) -> None:
+    """Throw this attempt's staging away; what cannot be removed now is removed by the next attempt.
+
+    Always before a state that is final is written down: after it nobody would look for a staging any more.
+    """
+    for leg in work.legs:
+        try:
+            leg.drop.clean()
+        except (DropslotError, OSError) as error:
+            log.info(
+                "Staging is left for the next attempt",
+                action="staging_left",
+                arrival=work.id,
+                error=str(error),
+            )
+
+
 def archive(work: Work) -> None:
     """Move a recorded arrival to done. After a crash recovery does it."""
-    for leg in work.legs:
-        leg.drop.clean()
     if not work.arrival.in_place:
         archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
 
@@ -131,9 +149,8 @@ def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
 def fail(work: Work, error: Refused) -> None:
     """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
     reasons = error.reasons
+    clean(work)
     ledger.refuse(work, reasons)
-    for leg in work.legs:
-        leg.drop.clean()
     work.arrival.reason = reasons
     file_refused(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
 

@@ -27,6 +27,7 @@ from dropslot.destinations.base import Destination, Drop, Source
 from dropslot.storage.walk import changed
 
 log = structlog.get_logger()
+Fault = DropslotError | OSError
 
 
 def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
@@ -71,34 +72,50 @@ def _is_large(work: Work) -> bool:
 
 def _deliver(works: list[Work]) -> None:
     works = _each(works, _stage)
-    with _syncing(works) as synced:
-        works = _each(works, _check)
-        works = _each(works, _plan)
-        synced.result()  # data before names: nothing is intended of what is not on the disk
+    works = _check_and_plan(works)
     works = _each(works, _raise_failure)
     publish.intend(works)
     works = _each(works, _raise_failure)
     works = _each(works, publish.publish)
     works = _sync_names(works)
     works = _publish_manifests(works)
+    for work in works:
+        finish.clean(work)
     works = finish.record(works)
     works = _each(works, finish.archive)
 
 
-def _each(works: Iterable[Work], step: Callable[[Work], None]) -> list[Work]:
-    """The works for which the step went well; for the others the outcome is written down."""
+def _check_and_plan(works: Sequence[Work]) -> list[Work]:
+    """While the data is synced. Who is refused hears it when the sync is over: settling removes the staging, and
+    a sync that misses its files would void the attempts of the whole batch."""
+    failed: list[tuple[Work, Fault]] = []
+    with _syncing(works) as synced:
+        well = _each(works, _check, lambda work, error: failed.append((work, error)))
+        well = _each(well, _plan, lambda work, error: failed.append((work, error)))
+        synced.result()  # data before names: nothing is intended of what is not on the disk
+    for work, error in failed:
+        settle(work, error)
+    return well
+
+
+def _each(
+    works: Iterable[Work],
+    step: Callable[[Work], None],
+    otherwise: Callable[[Work, Fault], object] | None = None,
+) -> list[Work]:
+    """The works for which the step went well; for the others the outcome is written down (`settle`)."""
     well = []
     for work in works:
         try:
             step(work)
         except (DropslotError, OSError) as error:
-            settle(work, error)
+            (otherwise or settle)(work, error)
         else:
             well.append(work)
     return well
 
 
-def settle(work: Work, error: DropslotError | OSError) -> None:
+def settle(work: Work, error: Fault) -> None:
     """Write down what became of an attempt that did not end in a delivery."""
     where = {"arrival": work.id, "epoch": work.epoch}
     try:
@@ -111,25 +128,12 @@ def settle(work: Work, error: DropslotError | OSError) -> None:
         waits_its_turn = isinstance(error, NameInFlight)
         seconds = 0.2 if waits_its_turn else ledger.backoff(work.arrival.attempts)
         ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn)
-        _clean(work)
+        finish.clean(work)
         code = getattr(error, "code", "os-error")
         log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
     except TakenOver:
+        finish.clean(work)  # only its own epoch's, which it may have made after the other had looked
         log.warning("Another worker goes on with it", action="taken_over", **where)
-
-
-def _clean(work: Work) -> None:
-    """Throw the staging away; what cannot be removed now is removed by the next attempt."""
-    for leg in work.legs:
-        try:
-            leg.drop.clean()
-        except (DropslotError, OSError) as error:
-            log.info(
-                "Staging is left for the next attempt",
-                action="staging_left",
-                arrival=work.id,
-                error=str(error),
-            )
 
 
 def _raise_failure(work: Work) -> None:
@@ -270,7 +274,7 @@ def _publish_manifests(works: Sequence[Work]) -> list[Work]:
     return _each(works, _raise_failure)
 
 
-def _sync_fault(error: DropslotError | OSError) -> DropslotError:
+def _sync_fault(error: Fault) -> DropslotError:
     return (
         error
         if isinstance(error, DropslotError)

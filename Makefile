@@ -6,6 +6,8 @@ JOBS ?= 2
 ARGS ?=
 ONLY ?=
 DEMO ?= ./demo
+# This checkout's own, emptied by rm: pytest's clean-up recurses, which trees of 1,000 levels do not survive.
+export PYTEST_DEBUG_TEMPROOT := /tmp/dropslot-tests-$(shell id -u)-$(shell pwd | sha256sum | cut -c1-8)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format bench docs docs-serve setup clean
@@ -18,6 +20,7 @@ run: setup ## start dropslot with a demonstration in ./demo; Ctrl-C ends it
 
 test: setup ## every test, on SQLite and PostgreSQL
 	@setup/packages test
+	@rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT)
 	@$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: setup ## style, types, layers

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-_HEADINGS = ("what", "dropslot", "peer", "peer's figure", "ratio", "limit", "")
+_HEADINGS = ("what", "dropslot", "peer", "peer's figure", "measured", "limit", "")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         if self.value is None:
             return (self.what, self.ours, self.peer, self.theirs, "", "", "")
-        bound = f"{'≤' if self.at_most else '≥'} {self.limit:g} {self.unit}".strip()
+        bound = f"{'≤' if self.at_most else '≥'} {self.limit:.3g} {self.unit}".strip()
         verdict = "within" if self.within else "MISSED"
         return (
             self.what,
@@ -65,7 +65,8 @@ def show(title: str, rows: Sequence[Row]) -> None:
     table = Table(*_HEADINGS, title=title, title_justify="left")
     for row in rows:
         table.add_row(*row.cells())
-    Console().print(table)
+    # In full also where the output is no terminal.
+    Console(width=160).print(table)
 
 
 def write(group: str, rows: Sequence[Row]) -> None:

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ import nibabel
 import pydicom
 from pydicom.data import get_testdata_file
 from rich.console import Console
-from rich.table import Table
 
 DEADLINE_SECONDS = 90
 _NIFTI = Path(nibabel.__file__).parent / "tests" / "data"
@@ -64,7 +65,8 @@ class Demonstration:
         """Make the folder; one that an earlier demonstration made is used again."""
         if not (self.folder / "config.yaml").exists():
             init = [sys.executable, "-m", "dropslot", "init", str(self.folder), "--recipe", "study"]
-            subprocess.run(init, check=True)
+            subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
+            _say(f"Made {_shown(self.folder)}: config.yaml, and the folders with their modes.")
         shutil.rmtree(self._outgoing, ignore_errors=True)
         self._outgoing.mkdir()
 
@@ -121,18 +123,15 @@ def _wait_until_finished(demonstration: Demonstration, run: subprocess.Popen[byt
 
 
 def _show_history(deliveries: Sequence[dict[str, Any]]) -> None:
-    table = Table("arrival", "item", "delivered as", "version", "outcome", "sha256", box=None, pad_edge=False)
-    for delivery in deliveries:
-        stored = Path(delivery["destination"]) / delivery["stored_as"]
-        table.add_row(
-            delivery["name"],
-            delivery["item"],
-            _shown(stored),
-            str(delivery["version"]),
-            delivery["outcome"],
-            delivery["sha256"][:12],
-        )
-    _say(table)
+    for name, items in groupby(deliveries, key=itemgetter("name")):
+        _say(f"[bold]{name}[/bold]")
+        for item in items:
+            stored = _shown(Path(item["destination"]) / item["stored_as"])
+            _say(f"  {item['item']} → {stored}")
+            _say(
+                f"      version {item['version']}, {item['outcome']}, sha256 {item['sha256'][:16]}…",
+                style="dim",
+            )
 
 
 def _shown(path: Path) -> str:
@@ -145,25 +144,28 @@ def _show_next_steps(demonstration: Demonstration) -> None:
     _say(f"""
 [bold]dropslot is running.[/bold] Its log is {_shown(demonstration.folder)}/run.log. Try next, in another terminal:
 
-  cp -r SOME_FOLDER {inbox}/heart-me-first      it is delivered once it has been quiet for 5 s
-  .venv/bin/dropslot history -c {config}    what went where
-  .venv/bin/dropslot verify --fixity -c {config}
+  cp -r SOME_FOLDER {inbox}/heart-me-first
+  .venv/bin/dropslot history -c {config}
   .venv/bin/dropslot latest study -c {config}
+  .venv/bin/dropslot verify --fixity -c {config}
+
+The first is delivered once it has been quiet for 5 s; the others show what went where, the newest version of each
+file, and that every delivered file still is what it was.
 
 An arrival whose name does not begin with a study's goes to failed, whole, beside its REASON.txt.
 Ctrl-C ends it; `make run` starts it again with the same folder.""")
 
 
 def _demonstrate(demonstration: Demonstration, run: subprocess.Popen[bytes]) -> None:
-    before = len(demonstration.listing("arrivals"))
+    before = {arrival["id"] for arrival in demonstration.listing("arrivals")}
     _say("Sending three arrivals: CT and MR images, an ultrasound, and a NIfTI with a PAR/REC scan.")
     for name, files in _FIRST.items():
         demonstration.send(name, {path: _sample(sample) for path, sample in files.items()})
-    _wait_until_finished(demonstration, run, before + len(_FIRST))
+    _wait_until_finished(demonstration, run, len(before) + len(_FIRST))
     _say("Sending one of the images again, corrected, under the name it had.\n")
     demonstration.send(_CORRECTED, {"ct/CT_small.dcm": demonstration.corrected_scan()})
-    _wait_until_finished(demonstration, run, before + len(_FIRST) + 1)
-    _show_history(demonstration.listing("history"))
+    _wait_until_finished(demonstration, run, len(before) + len(_FIRST) + 1)
+    _show_history([row for row in demonstration.listing("history") if row["arrival"] not in before])
     _say("\nNothing was overwritten: the corrected image lies beside the first one, as version 2.")
     _show_next_steps(demonstration)
 

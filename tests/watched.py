@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.config import FolderSet, from_mapping
-from dropslot.watching import completion
 from dropslot.watching.completion import Completion, Judged
 from dropslot.watching.events import KINDS, Event
 from dropslot.watching.processors import EventProcessor
@@ -116,6 +115,3 @@ def watching(*processors: EventProcessor, system: System | None = None, **option
         stop.close()
         assert not thread.is_alive()
         assert not failed, failed
-
-
-EVENTS = completion.EVENTS

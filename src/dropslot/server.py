@@ -49,12 +49,15 @@ class Server:
         Raises DatabaseUnready when the database cannot be used.
         """
         self.configure()
+        from django.db import connections
+
+        from dropslot.arrivals import service
         from dropslot.arrivals.database import prepare
-        from dropslot.arrivals.service import serve
-        from dropslot.watching.daemon import foreground
+        from dropslot.watching import daemon
 
         prepare()
-        foreground(self.config, lambda life: serve(self.config, life))
+        connections.close_all()  # descriptors do not cross the forks that follow
+        daemon.foreground(self.config, lambda life: service.serve(self.config, life))
 
     def _settings(self) -> dict[str, Any]:
         return {

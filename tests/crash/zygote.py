@@ -143,7 +143,7 @@ def _use(config: Path) -> None:
     from django.conf import settings
     from django.db import connections
 
-    from dropslot.arrivals import pipeline
+    from dropslot.arrivals import checking
     from dropslot.audit import receipts
     from dropslot.config.databases import django_database
     from dropslot.config.loading import load
@@ -158,7 +158,7 @@ def _use(config: Path) -> None:
     connections.settings["default"] = connections.configure_settings({"default": database})["default"]
     filesystems._naming.clear()
     receipts._key.cache_clear()
-    pipeline._made.clear()
+    checking._made.clear()
 
 
 def _warm_up(config: Path) -> None:

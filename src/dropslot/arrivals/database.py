@@ -41,6 +41,7 @@ def prepare() -> None:
     is newer than this version, corrupt, locked for long, or cannot be reached. After a crash it is as it was
     before one of the migrations.
     """
+    _check_transactions()
     try:
         ours_alone = getattr(settings, "DROPSLOT_MIGRATES", False)
         if ours_alone and (_is_new_file() or _missing()):
@@ -86,6 +87,17 @@ _SIGNS = {
     "connection": "The database {where} does not answer: {text}. Is it running, and is its address right? Nothing is"
     " lost; the inboxes keep what was dropped.",
 }
+
+
+def _check_transactions() -> None:
+    if (
+        connection.vendor == "sqlite"
+        and connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE"
+    ):
+        raise DatabaseUnready(
+            f"The database {_place()} would let two processes get in each other's way",
+            next_step="Set OPTIONS of DATABASES to {'transaction_mode': 'IMMEDIATE', 'timeout': 20}",
+        )
 
 
 def _is_new_file() -> bool:

@@ -27,6 +27,7 @@ class Deliver(EventProcessor):
     `recorder` and `trust_names` are set by the process that watches, before any is made.
     """
 
+    events = completion.EVENTS
     recorder: ClassVar[Recorder]
     trust_names: ClassVar[bool] = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from django.db import DatabaseError, connection
 from dropslot.arrivals import seal
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
+from dropslot.arrivals.space import percent_full
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import DropslotError
@@ -45,7 +45,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _data(config)
     yield from _database()
     for route in config.routes.values():
-        sets = folder_sets(route)
+        sets = folder_sets(route, make=False)
         if not sets:
             yield Finding(
                 "warning", f"route {route.key}", f"no inbox matches {route.inbox}", "make the folder of a set"
@@ -181,8 +181,7 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
     except DropslotError as error:
         yield Finding("error", about, str(error), error.next_step)
         return
-    usage = shutil.disk_usage(fixed)
-    full = 100 * (1 - usage.free / usage.total)
+    full = percent_full(fixed)
     if full >= (route.space.warn or 95):
         yield Finding(
             "warning", about, f"the file system of {fixed} is {full:.0f} % full", "free space, or enlarge it"
@@ -192,7 +191,7 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
 
 
 def _watching(config: Config) -> Iterator[Finding]:
-    needed = 8 + sum(len(folder_sets(route)) for route in config.routes.values())
+    needed = 8 + sum(len(folder_sets(route, make=False)) for route in config.routes.values())
     path = Path("/proc/sys/fs/inotify/max_user_watches")
     if path.exists() and (have := int(path.read_text())) < needed:
         what = f"only {have} folders can be watched; those beyond are polled"

@@ -6,10 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -27,48 +27,41 @@ from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
 
-log = structlog.get_logger()
-
 
 def record(works: Sequence[Work]) -> list[Work]:
     """One transaction for all: state, events, signed receipts. Returns the works that were still ours."""
-    done: list[Work] = []
     if not works:
-        return done
+        return []
     finished = timezone.now()
     with transaction.atomic():
-        for work in works:
-            archive = "" if work.arrival.in_place else str(_archive_name(work))
-            try:
-                ledger.update_held(
-                    work.hold,
-                    state=State.DONE,
-                    finished_at=finished,
-                    reason=[],
-                    archived_as=archive,
-                    worker="",
-                    lease_until=None,
-                )
-            except TakenOver as error:
-                work.failure = error
-                continue
-            work.arrival.archived_as, work.arrival.finished_at = archive, finished
-            done.append(work)
+        done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         head = append([_delivered(work) for work in done])
         Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
         AfterCall.objects.bulk_create(
             [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
         )
-    return done
+    return list(done)
+
+
+_DONE = ("state", "finished_at", "reason", "worker", "lease_until")
+
+
+def _done(works: Sequence[Work], finished: datetime) -> bool:
+    """Set them all done, or none: another worker may have taken one over."""
+    try:
+        with transaction.atomic():
+            ledger.update_all(works, _DONE, [(State.DONE, finished, [], "", None)] * len(works))
+    except TakenOver as error:
+        if len(works) == 1:
+            works[0].failure = error
+        return False
+    for work in works:
+        work.arrival.finished_at = finished
+    return True
 
 
 def _has_after(work: Work) -> bool:
     return work.route.after is not None or arrival_done.has_listeners()
-
-
-def _archive_name(work: Work) -> Path:
-    first, again = places.archived(work.folders, work.id, work.name)
-    return again if os.path.lexists(first) else first
 
 
 def _delivered(work: Work) -> Entry:
@@ -105,20 +98,10 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
 
 
 def clean(work: Work) -> None:
-    """Throw this attempt's staging away; what cannot be removed now is removed by the next attempt.
-
-    Always before a state that is final is written down: after it nobody would look for a staging any more.
-    """
+    """Remove the staging, before the arrival is finished: afterwards nobody would look for it. After a crash in between
+    the next attempt finds everything published, or refuses again."""
     for leg in work.legs:
-        try:
-            leg.drop.clean()
-        except (DropslotError, OSError) as error:
-            log.info(
-                "Staging is left for the next attempt",
-                action="staging_left",
-                arrival=work.id,
-                error=str(error),
-            )
+        leg.drop.clean()
 
 
 def archive(work: Work) -> None:

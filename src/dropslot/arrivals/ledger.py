@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Field, Q, QuerySet
 from django.db.models.functions import Now
 
 from dropslot.arrivals.models import Arrival
@@ -116,6 +116,22 @@ def _taken_over(hold: Hold) -> TakenOver:
     return TakenOver(
         f"Arrival {hold.id} is held by another worker now", next_step="Nothing is left to do here"
     )
+
+
+def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+    """Write `columns` of held arrivals, a row of values each, by one statement; raises TakenOver when another epoch has
+    begun for any of them (the caller's transaction is then to be undone)."""
+    fields = [cast("Field[Any, Any]", Arrival._meta.get_field(name)) for name in columns]
+    settings = ", ".join(f"{name} = %s" for name in columns)
+    statement = f"UPDATE dropslot_arrival SET {settings} WHERE id = %s AND epoch = %s AND state = %s"
+    rows = []
+    for work, row in zip(works, values, strict=True):
+        stored = (field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True))
+        rows.append((*stored, *work.hold, State.PROCESSING))
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
+        if cursor.rowcount != len(works):
+            raise TakenOver(f"One of {len(works)} arrivals is held by another worker now")
 
 
 def give_back(works: Sequence[Work]) -> None:

@@ -47,7 +47,7 @@ def _inboxes(config: Config) -> Iterator[dict[str, Any]]:
         waiting = {
             row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)
         }
-        temporary = TemporaryNames(folders.route.temporary)
+        temporary = TemporaryNames.of(folders.route)
         yield from (_entry(folders, entry, temporary, waiting) for entry in _entries(folders))
 
 

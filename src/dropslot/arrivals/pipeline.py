@@ -6,40 +6,49 @@ holds up another. Run again after a crash at any point, the same steps finish th
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
-from typing import BinaryIO
 
 import structlog
 
-from dropslot.arrivals import finish, ledger, plan, prepare, publish
+from dropslot.arrivals import checking, durable, finish, ledger, plan, prepare, publish
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Leg, Work
-from dropslot.checks import for_route, run
 from dropslot.checks.bag import PAYLOAD
-from dropslot.checks.base import Check, StagedArrival, StagedItem
-from dropslot.config import Config, Route
-from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, StorageFault, TakenOver
+from dropslot.config import Config
+from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, TakenOver
 from dropslot.core.names import escape
-from dropslot.destinations.base import Destination, Drop, Source
-from dropslot.storage.walk import changed
+from dropslot.destinations.base import Source
 
 log = structlog.get_logger()
 Fault = DropslotError | OSError
+Otherwise = Callable[[Work, Fault], None]
 
 
 def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
     """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt."""
     begun = _begin(config, arrivals)
     try:
-        for group in _groups(_each(begun, prepare.prepare)):
-            _deliver(group)
+        with _without_collections():
+            for group in _groups(_each(begun, prepare.prepare)):
+                _deliver(group)
     finally:
         for work in begun:
             for leg in work.legs:
                 leg.drop.close()
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Rows of a hundred thousand items are no cycles: looking for some again and again took a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
@@ -72,36 +81,48 @@ def _is_large(work: Work) -> bool:
 
 def _deliver(works: list[Work]) -> None:
     works = _each(works, _stage)
-    works = _check_and_plan(works)
-    works = _each(works, _raise_failure)
-    publish.intend(works)
-    works = _each(works, _raise_failure)
+    works = _intend(works)
+    works = _well(works)
     works = _each(works, publish.publish)
-    works = _sync_names(works)
-    works = _publish_manifests(works)
-    for work in works:
-        finish.clean(work)
+    for step in (durable.sync_names, durable.publish_manifests):
+        step(works)
+        works = _well(works)
+    works = _each(works, finish.clean)
     works = finish.record(works)
-    works = _each(works, finish.archive)
+    for work in _each(works, finish.archive):
+        log.info(
+            "Delivered", action="delivered", arrival=work.id, route=work.route.key, name=work.arrival.name
+        )
 
 
-def _check_and_plan(works: Sequence[Work]) -> list[Work]:
-    """While the data is synced. Who is refused hears it when the sync is over: settling removes the staging, and
-    a sync that misses its files would void the attempts of the whole batch."""
+def _intend(works: list[Work]) -> list[Work]:
+    """Check and plan while the data is synced, then write down what is about to be published.
+
+    What fails a check is settled when the sync is over: settling removes the staging, and a sync that misses its
+    files would void the attempts of the whole batch.
+    """
     failed: list[tuple[Work, Fault]] = []
-    with _syncing(works) as synced:
-        well = _each(works, _check, lambda work, error: failed.append((work, error)))
-        well = _each(well, _plan, lambda work, error: failed.append((work, error)))
-        synced.result()  # data before names: nothing is intended of what is not on the disk
-    for work, error in failed:
-        settle(work, error)
-    return well
+
+    def later(work: Work, error: Fault) -> None:
+        failed.append((work, error))
+
+    with durable.syncing_staged(works) as synced, checking.comparing(works) as prove:
+        works = _each(works, checking.check, later)
+        works = _plan(works, later)
+        synced()  # data before names: nothing is intended of what is not on the disk
+        for work, error in failed:
+            settle(work, error)
+        works = _well(works)
+        publish.intend(works, prove)
+    return works
+
+
+def _well(works: list[Work]) -> list[Work]:
+    return _each(works, _raise_failure)
 
 
 def _each(
-    works: Iterable[Work],
-    step: Callable[[Work], None],
-    otherwise: Callable[[Work, Fault], object] | None = None,
+    works: Iterable[Work], step: Callable[[Work], None], otherwise: Otherwise | None = None
 ) -> list[Work]:
     """The works for which the step went well; for the others the outcome is written down (`settle`)."""
     well = []
@@ -128,12 +149,26 @@ def settle(work: Work, error: Fault) -> None:
         waits_its_turn = isinstance(error, NameInFlight)
         seconds = 0.2 if waits_its_turn else ledger.backoff(work.arrival.attempts)
         ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn)
-        finish.clean(work)
+        _clean(work)
         code = getattr(error, "code", "os-error")
         log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
     except TakenOver:
-        finish.clean(work)  # only its own epoch's, which it may have made after the other had looked
+        _clean(work)  # only its own epoch's, which it may have made after the other had looked
         log.warning("Another worker goes on with it", action="taken_over", **where)
+
+
+def _clean(work: Work) -> None:
+    """Throw the staging away; what cannot be removed now is removed by the next attempt."""
+    for leg in work.legs:
+        try:
+            leg.drop.clean()
+        except (DropslotError, OSError) as error:
+            log.info(
+                "Staging is left for the next attempt",
+                action="staging_left",
+                arrival=work.id,
+                error=str(error),
+            )
 
 
 def _raise_failure(work: Work) -> None:
@@ -165,118 +200,11 @@ def _refuse_twins(work: Work, leg: Leg) -> None:
         )
 
 
-def _check(work: Work) -> None:
-    """The source must be as it was listed, now that all of it is staged; then the route's checks look at the staged
-    bytes."""
-    differences = changed(work.source, work.listing)
-    if differences:
-        raise SourceChanged(
-            f"The source changed while it was read: {differences[0]}",
-            where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
-            next_step="It is tried again. If this repeats, let the sender write under a temporary name and "
-            "rename when done",
-        )
-    reasons = _bag_faults(work) + _faults(work)
-    if reasons:
-        raise Refused(reasons)
+def _plan(works: list[Work], otherwise: Otherwise) -> list[Work]:
+    shelves = plan.look_up(works)
 
+    def plan_one(work: Work) -> None:
+        for leg in work.legs:
+            plan.plan(work, leg, shelves[leg.target.url])
 
-def _faults(work: Work) -> list[str]:
-    checks = checks_of(work.route)
-    return run(checks, _staged(work)) if checks else []
-
-
-_made: dict[int, tuple[Route, list[Check]]] = {}
-
-
-def make_checks(config: Config) -> None:
-    """Make the checks of all routes at start: one that cannot be made is a mistake in config.yaml (BadOption)."""
-    for route in config.routes.values():
-        checks_of(route)
-
-
-def checks_of(route: Route) -> list[Check]:
-    """The route's checks, made once in a process."""
-    made = _made.get(id(route))
-    if made is None:
-        made = _made[id(route)] = (route, for_route(route))  # the route is kept, so that its id stays its own
-    return made[1]
-
-
-def _bag_faults(work: Work) -> list[str]:
-    if work.bag is None:
-        return []
-    leg = work.legs[0]
-    return work.bag.faults({item.path: item.digests for item in leg.staged}, leg.drop.open_staged)
-
-
-def _staged(work: Work) -> StagedArrival:
-    leg = work.legs[0]
-    items = [
-        StagedItem(path, item.size_bytes, item.digests, _opener(leg.drop, item.path))
-        for path, item in plan.payload_of(work, leg.staged)
-    ]
-    return StagedArrival(work.name, work.values, items, is_bag=work.bag is not None)
-
-
-def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:
-    return lambda: drop.open_staged(path)
-
-
-def _plan(work: Work) -> None:
-    for leg in work.legs:
-        plan.plan(work, leg)
-
-
-@contextmanager
-def _syncing(works: Sequence[Work]) -> Iterator[Future[None]]:
-    """Sync what is staged while the block checks and plans: the disk and the processor work at the same time."""
-    with ThreadPoolExecutor(1, "sync") as executor:
-        yield executor.submit(_sync_staged, works)
-
-
-def _by_destination(works: Sequence[Work]) -> Iterator[tuple[Destination, list[tuple[Work, Leg]]]]:
-    legs = [(work, leg) for work in works for leg in work.legs]
-    legs.sort(key=lambda pair: id(pair[1].destination))
-    for _, group in groupby(legs, key=lambda pair: id(pair[1].destination)):
-        pairs = list(group)
-        yield pairs[0][1].destination, pairs
-
-
-def _sync_staged(works: Sequence[Work]) -> None:
-    """A sync that failed voids the attempt of all that it was for: it is never repeated, the staging is made anew."""
-    for destination, pairs in _by_destination(works):
-        try:
-            destination.sync_staged([leg.drop for _, leg in pairs])
-        except (DropslotError, OSError) as error:
-            for work, _ in pairs:
-                work.failure = _sync_fault(error)
-
-
-def _sync_names(works: Sequence[Work]) -> list[Work]:
-    for destination, pairs in _by_destination(works):
-        try:
-            destination.sync_names([leg.drop for _, leg in pairs])
-        except (DropslotError, OSError) as error:
-            for work, _ in pairs:
-                work.failure = _sync_fault(error)
-    return _each(works, _raise_failure)
-
-
-def _publish_manifests(works: Sequence[Work]) -> list[Work]:
-    """The manifest comes last: where it is, all of the arrival is."""
-    for destination, pairs in _by_destination(works):
-        try:
-            destination.publish_manifests([(leg.drop, leg.manifest) for _, leg in pairs])
-        except (DropslotError, OSError) as error:
-            for work, _ in pairs:
-                work.failure = _sync_fault(error)
-    return _each(works, _raise_failure)
-
-
-def _sync_fault(error: Fault) -> DropslotError:
-    return (
-        error
-        if isinstance(error, DropslotError)
-        else StorageFault(f"The destination could not be synced: {error}")
-    )
+    return _each(works, plan_one, otherwise)

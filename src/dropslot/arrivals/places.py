@@ -41,3 +41,9 @@ def reason_file(folder: Path, name: str) -> Path:
 def archived(folders: FolderSet, arrival: str, name: str) -> tuple[Path, Path]:
     """done/NAME, and where the arrival goes when that is taken: done/.again/ID/NAME."""
     return folders.done / name, folders.done / ".again" / arrival / name
+
+
+def archive_name(folders: FolderSet, arrival: str, name: str) -> Path:
+    """Where the arrival will be archived, as things are now."""
+    first, again = archived(folders, arrival, name)
+    return again if os.path.lexists(first) else first

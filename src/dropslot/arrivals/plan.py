@@ -7,65 +7,57 @@ constraint on (place, stored_as) decides between two arrivals that planned the s
 from __future__ import annotations
 
 import os.path
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, field
 
-from dropslot.arrivals.models import Adoption, Delivery, Place
+from dropslot.arrivals.known import Known, Shelf, is_given, shelves
+from dropslot.arrivals.models import Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
-from dropslot.core.states import Outcome, State
+from dropslot.core.states import Outcome
 from dropslot.destinations.base import Planned, Staged
-
-CHUNK = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One version of an item that a target has, or had."""
-
-    version: int
-    stored_as: str
-    sha256: str
-    size_bytes: int
-    mtime_ns: int | None  # None: not known
 
 
 @dataclass(slots=True)
 class _Names:
-    """Names that this plan may not use: those of the arrival's other items, and those it has given out."""
+    """Names that a plan may not use: those of the arrival's other items, those it has given out, and those that
+    the ledger has given to other arrivals."""
 
+    place: Place | None
     items: frozenset[str]
-    given: set[str]
-    reserved: set[str]  # first names of a chunk that the ledger has given to something else
+    given: set[str] = field(default_factory=set)
+    others: frozenset[str] = frozenset()
 
 
-def plan(work: Work, leg: Leg) -> None:
+def look_up(works: Sequence[Work]) -> dict[str, Shelf]:
+    """What the ledger knows of all that these works want to deliver."""
+    return shelves(
+        (leg.target.url, [path for path, _ in payload_of(work, leg.staged)])
+        for work in works
+        for leg in work.legs
+    )
+
+
+def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
     """Fill in the leg's rows, what is to be published, and its manifest.
 
     Raises NameInFlight when another unfinished arrival has reserved one of the names.
     """
-    # Made with the intent: a commit of its own would wait here for the sync of the data.
-    leg.place = Place.objects.filter(url=leg.target.url).first()
-    leg.adopted, leg.altered = [], []
+    leg.place, leg.adopted, leg.altered = shelf.place, [], []
     payload = payload_of(work, leg.staged)
-    earlier = published_before(work, leg)
-    rows = (
-        _fresh(payload) if leg.drop.is_new() and not _has_rows(leg) else _beside(work, leg, payload, earlier)
-    )
-    leg.rows = rows
+    earlier = published_before(work, leg, shelf)
+    fresh = shelf.is_empty and leg.drop.is_new()
+    leg.rows = _fresh(payload) if fresh else _beside(work, leg, shelf, payload, earlier)
     staged_as = {path: item.path for path, item in payload} if work.bag else None
     leg.publish = [
         Planned(staged_as[row.item] if staged_as else row.item, row.stored_as, row.sha256)
-        for row in rows
+        for row in leg.rows
         if row.outcome == Outcome.DELIVERED and row.item not in earlier
     ]
-    leg.manifest = manifest_of(rows)
+    leg.manifest = manifest_of(leg.rows)
 
 
 def manifest_of(rows: Iterable[Row]) -> str:
@@ -80,24 +72,17 @@ def payload_of(work: Work, staged: Sequence[Staged]) -> list[tuple[str, Staged]]
     return [(item.path.removeprefix(PAYLOAD), item) for item in staged if item.path.startswith(PAYLOAD)]
 
 
-def published_before(work: Work, leg: Leg) -> dict[str, Known]:
+def published_before(work: Work, leg: Leg, shelf: Shelf) -> dict[str, Known]:
     """What an earlier attempt of this very arrival published already, by item: its row is kept, its file stays."""
     if not work.committed:
         return {}
-    mine = Delivery.objects.filter(arrival_id=work.id, place=leg.place, outcome=Outcome.DELIVERED)
-    return {
-        row.item: Known(row.version, row.stored_as, row.sha256, row.size_bytes, row.mtime_ns)
-        for row in mine.iterator()
-        if leg.drop.digest(row.stored_as) == row.sha256
-    }
-
-
-def _has_rows(leg: Leg) -> bool:
-    if leg.place is None:
-        return False
-    return (
-        Delivery.objects.filter(place=leg.place).exists() or Adoption.objects.filter(place=leg.place).exists()
+    mine = (
+        (item, known)
+        for item, several in shelf.versions.items()
+        for known in several
+        if known.arrival == work.id
     )
+    return {item: known for item, known in mine if leg.drop.digest(known.stored_as) == known.sha256}
 
 
 def _fresh(payload: Sequence[tuple[str, Staged]]) -> list[Row]:
@@ -109,24 +94,31 @@ def _fresh(payload: Sequence[tuple[str, Staged]]) -> list[Row]:
 
 
 def _beside(
-    work: Work, leg: Leg, payload: Sequence[tuple[str, Staged]], earlier: dict[str, Known]
+    work: Work, leg: Leg, shelf: Shelf, payload: Sequence[tuple[str, Staged]], earlier: dict[str, Known]
 ) -> list[Row]:
     """Rows for a target that holds something already."""
-    names = _Names(frozenset(path for path, _ in payload), set(), set())
+    others = frozenset(name for name, arrival in shelf.given.items() if arrival != work.id)
+    names = _Names(shelf.place, frozenset(path for path, _ in payload), others=others)
     rows: list[Row] = []
-    for chunk in _chunks(payload, CHUNK):
-        paths = [path for path, _ in chunk]
-        known = _known(work, leg, paths)
-        names.reserved = _reserved(work, leg, paths)
-        for path, item in chunk:
-            row = (
-                _kept(path, item, earlier[path])
-                if path in earlier
-                else _row(leg, path, item, known.get(path, []), names)
-            )
-            names.given.add(row.stored_as)
-            rows.append(row)
+    for path, item in payload:
+        if path in earlier:
+            row = _kept(path, item, earlier[path])
+        else:
+            row = _row(leg, path, item, _versions(work, shelf, path), names)
+        names.given.add(row.stored_as)
+        rows.append(row)
     return rows
+
+
+def _versions(work: Work, shelf: Shelf, path: str) -> list[Known]:
+    """The versions that others delivered; what this arrival itself had planned before is planned anew."""
+    if path not in shelf.versions:
+        return []
+    versions = [known for known in shelf.versions[path] if known.arrival != work.id]
+    for known in versions:
+        if not known.finished:
+            raise in_flight(path, known.arrival)
+    return versions
 
 
 def _kept(path: str, item: Staged, had: Known) -> Row:
@@ -136,34 +128,12 @@ def _kept(path: str, item: Staged, had: Known) -> Row:
     )
 
 
-def _known(work: Work, leg: Leg, paths: Sequence[str]) -> dict[str, list[Known]]:
-    """The versions of each path that other arrivals delivered, or that were there before dropslot came."""
-    known: dict[str, list[Known]] = defaultdict(list)
-    for found in Adoption.objects.filter(place=leg.place, stored_as__in=paths):
-        known[found.stored_as].append(Known(1, found.stored_as, found.sha256, found.size_bytes, None))
-    rows = Delivery.objects.filter(place=leg.place, item__in=paths, outcome=Outcome.DELIVERED).exclude(
-        arrival_id=work.id
-    )
-    for row in rows.select_related("arrival").defer(
-        "arrival__reason", "arrival__evidence", "arrival__intent"
-    ):
-        if row.arrival.state != State.DONE:
-            raise in_flight(row.item, row.arrival_id)
-        known[row.item].append(Known(row.version, row.stored_as, row.sha256, row.size_bytes, row.mtime_ns))
-    return known
-
-
 def in_flight(item: str, arrival: str) -> NameInFlight:
     """Two arrivals want one name at once."""
     return NameInFlight(
         f"{escape(item)} is just being delivered by arrival {arrival}",
         next_step="This one follows when that is done",
     )
-
-
-def _reserved(work: Work, leg: Leg, paths: Sequence[str]) -> set[str]:
-    rows = Delivery.objects.filter(place=leg.place, stored_as__in=paths, outcome=Outcome.DELIVERED)
-    return set(rows.exclude(arrival_id=work.id).values_list("stored_as", flat=True))
 
 
 def _row(leg: Leg, path: str, item: Staged, known: list[Known], names: _Names) -> Row:
@@ -220,12 +190,9 @@ def _next_free(leg: Leg, row: Row, names: _Names) -> Row:
 
 
 def _is_free(leg: Leg, name: str, item: str, names: _Names) -> bool:
-    if name in names.given or name in names.reserved or (name != item and name in names.items):
+    if name in names.given or name in names.others or (name != item and name in names.items):
         return False
-    if (
-        name != item
-        and Delivery.objects.filter(place=leg.place, stored_as=name, outcome=Outcome.DELIVERED).exists()
-    ):
+    if name != item and is_given(names.place, name):
         return False
     return leg.drop.stored(name) is None
 
@@ -241,7 +208,8 @@ def renumber(leg: Leg, taken: Iterable[str]) -> dict[str, Row]:
     rows, manifest and what is left to publish follow."""
     lost = set(taken)
     staged_as = {planned.stored_as: planned.path for planned in leg.publish}
-    names = _Names(frozenset(row.item for row in leg.rows), {row.stored_as for row in leg.rows}, set())
+    items, given = frozenset(row.item for row in leg.rows), {row.stored_as for row in leg.rows}
+    names = _Names(leg.place, items, given)
     moved: dict[str, Row] = {}
     publish = []
     for row in leg.rows:
@@ -253,9 +221,3 @@ def renumber(leg: Leg, taken: Iterable[str]) -> dict[str, Row]:
     leg.publish = publish
     leg.manifest = manifest_of(leg.rows)
     return moved
-
-
-def _chunks(items: Sequence[Any], size: int) -> Iterable[list[Any]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

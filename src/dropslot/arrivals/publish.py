@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from dropslot.arrivals import ledger, plan
+from dropslot.arrivals import ledger, places, plan
 from dropslot.arrivals.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
 from dropslot.checks.bag import PAYLOAD
 from dropslot.core import manifests
-from dropslot.core.errors import DropslotError
+from dropslot.core.errors import TakenOver
 
 LISTED = 100
 _COLUMNS = (
@@ -23,84 +24,114 @@ _COLUMNS = (
 _INSERT = f"INSERT INTO dropslot_delivery ({_COLUMNS}) VALUES ({', '.join(['%s'] * 11)})"
 
 
-def intend(works: Sequence[Work]) -> None:
+def intend(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lambda _: None) -> None:
     """Reserve all names and write down what is about to be published, in one commit; a work that cannot gets its
-    `failure`. After the commit nothing of these arrivals is refused any more."""
-    if not works:
-        return
-    entries: list[Entry] = []
+    `failure`. After the commit nothing of these arrivals is refused any more.
+
+    `prove` is asked before the commit: works that get a `failure` from it are left out.
+    """
+    well = works
+    while well and not _intended(well, prove):
+        well = [work for work in well if work.failure is None]
+
+
+def _intended(works: Sequence[Work], prove: Callable[[Sequence[Work]], None]) -> bool:
+    """False: nothing was written, since a source turned out to have changed meanwhile."""
     with transaction.atomic():
-        for work in works:
-            try:
-                with transaction.atomic():
-                    _intend(work)
-                entries += _notable(work)
-            except IntegrityError:
-                work.failure = plan.in_flight("A name that it wants", "that came at the same time")
-            except DropslotError as error:
-                work.failure = error
+        _make_places(works)
+        entries = _reserved(works)
+        if entries is None:
+            # One of them stands in the way: each by itself, so that only that one fails.
+            entries = [entry for work in works for entry in _reserved([work]) or ()]
+        reserved = [work for work in works if work.failure is None]
+        prove(reserved)
+        if any(work.failure for work in reserved):
+            transaction.set_rollback(True)
+            return False
         # Last: the chain has one writer at a time, and rows are locked before it.
         append(entries)
+        return True
 
 
-def _intend(work: Work) -> None:
-    intent = {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
+def _make_places(works: Sequence[Work]) -> None:
+    places: dict[str, Place] = {}
+    for leg in (leg for work in works for leg in work.legs):
+        url = leg.target.url
+        leg.place = places[url] = leg.place or places.get(url) or Place.objects.get_or_create(url=url)[0]
+
+
+def _reserved(works: Sequence[Work]) -> list[Entry] | None:
+    """Reserve the names of these works, or of none: then None, and the `failure` of a single one that cannot."""
+    try:
+        with transaction.atomic():
+            return _reserve(works)
+    except (IntegrityError, TakenOver) as error:
+        if len(works) == 1:
+            taken = plan.in_flight("A name that it wants", "that came at the same time")
+            works[0].failure = error if isinstance(error, TakenOver) else taken
+        return None
+
+
+def _reserve(works: Sequence[Work]) -> list[Entry]:
+    again = [work.id for work in works if work.committed]
+    intents = [_intent(work) for work in works]
+    ledger.update_all(works, _INTENT, intents)
+    if again:
+        Delivery.objects.filter(arrival_id__in=again).delete()
+    entries = [
+        entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
+    ]
+    insert([(work, leg) for work in works for leg in work.legs])
+    for work, values in zip(works, intents, strict=True):
+        work.arrival.intent, work.arrival.evidence, work.arrival.archived_as = values[0], values[3], values[4]
+    return entries
+
+
+_INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as")
+
+
+def _intent(work: Work) -> tuple[Any, ...]:
+    """The columns `_INTENT` of a work that is about to be published."""
     evidence = work.arrival.evidence | ({"prefix": PAYLOAD} if work.bag else {})
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
-    ledger.update_held(
-        work.hold, intent=intent, items=_items(work), size_bytes=_bytes(work), evidence=evidence
-    )
-    if work.committed:
-        Delivery.objects.filter(arrival_id=work.id).delete()
-    for leg in work.legs:
-        leg.place = leg.place or Place.objects.get_or_create(url=leg.target.url)[0]
-        _adopt(leg)
-        insert(work, leg, leg.rows)
-    work.arrival.intent = intent
+    rows = work.legs[0].rows
+    archive = "" if work.arrival.in_place else str(places.archive_name(work.folders, work.id, work.name))
+    return _manifests(work), len(rows), sum(row.size_bytes for row in rows), evidence, archive
 
 
-def _items(work: Work) -> int:
-    return len(work.legs[0].rows) if work.legs else 0
+def _manifests(work: Work) -> dict[str, str]:
+    return {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
 
 
-def _bytes(work: Work) -> int:
-    return sum(row.size_bytes for row in work.legs[0].rows) if work.legs else 0
-
-
-def insert(work: Work, leg: Leg, rows: Iterable[Row]) -> None:
+def insert(pairs: Sequence[tuple[Work, Leg]]) -> None:
     """Write delivery rows. By hand: Django's bulk_create takes five times as long for 100,000 rows."""
-    assert leg.place is not None
-    place = leg.place.pk
+    rows = [(work.id, leg.place.pk, *row, "") for work, leg in pairs if leg.place for row in leg.rows]
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT, [(work.id, place, *row, "") for row in rows])
+        cursor.executemany(_INSERT, rows)
 
 
-def _adopt(leg: Leg) -> None:
-    """Keep what was found as version 1, unless another arrival of this batch did already."""
-    assert leg.place is not None
+def _adopt(work: Work, leg: Leg) -> list[Entry]:
+    """Keep what was there before dropslot as version 1, unless another arrival of this batch did already."""
+    if not leg.adopted:
+        return []
     names = [name for name, _, _ in leg.adopted]
-    known = set(
+    kept = set(
         Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
     )
-    leg.adopted = [found for found in leg.adopted if found[0] not in known]
-    now = timezone.now()
-    Adoption.objects.bulk_create(
-        Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=now)
+    rows = [
+        Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=timezone.now())
         for name, sha256, size in leg.adopted
-    )
+        if name not in kept
+    ]
+    Adoption.objects.bulk_create(rows)
+    files = [{"stored_as": row.stored_as, "sha256": row.sha256} for row in rows]
+    return [_files_entry("adopted", work, leg, files)] if files else []
 
 
-def _notable(work: Work) -> list[Entry]:
-    """What was found at the targets: files from before dropslot, and delivered ones that somebody changed."""
-    entries = []
-    for leg in work.legs:
-        if leg.adopted:
-            adopted = [{"stored_as": name, "sha256": sha256} for name, sha256, _ in leg.adopted]
-            entries.append(_files_entry("adopted", work, leg, adopted))
-        if leg.altered:
-            entries.append(_files_entry("altered", work, leg, leg.altered))
-    return entries
+def _altered(work: Work, leg: Leg) -> list[Entry]:
+    """Delivered files that somebody changed or removed since."""
+    return [_files_entry("altered", work, leg, leg.altered)] if leg.altered else []
 
 
 def _files_entry(kind: str, work: Work, leg: Leg, files: list[dict[str, str]]) -> Entry:
@@ -120,7 +151,7 @@ def publish(work: Work) -> None:
 
 
 def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
-    intent = {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
+    intent = _manifests(work)
     ledger.update_held(work.hold, intent=intent)
     for row in rows:
         Delivery.objects.filter(arrival_id=work.id, place=leg.place, item=row.item).update(

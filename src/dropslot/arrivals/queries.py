@@ -109,7 +109,7 @@ def _searched(text: str) -> Q:
         | Q(sha256__istartswith=text)
         | Q(arrival__name__icontains=text)
         | Q(arrival__sender__icontains=text)
-        | Q(arrival_id__istartswith=text)
+        | Q(arrival__id__istartswith=text)
     )
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot.arrivals import pipeline, recovery
+from dropslot.arrivals import checking, recovery
+from dropslot.arrivals.space import SpaceWatch
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
 from dropslot.config import Config
@@ -51,7 +52,7 @@ def serve(config: Config, life: Life) -> None:
     `life` hears when all inboxes are watched, and about once a second that the watcher is well. On return no
     process is left; a delivery that could not be finished in time is finished at the next start.
     """
-    pipeline.make_checks(config)
+    checking.make_checks(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()
@@ -70,6 +71,8 @@ def serve(config: Config, life: Life) -> None:
 
 
 def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
+    space = SpaceWatch(config)
+    space.look()
     _recover(config, hint)
     due = time.monotonic() + RECOVER_SECONDS
 
@@ -77,6 +80,7 @@ def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
         nonlocal due
         _say(up, b".")
         if time.monotonic() >= due:
+            space.look()
             _recover(config, hint)
             due = time.monotonic() + RECOVER_SECONDS
 

@@ -66,7 +66,7 @@ class Work:
     listing: Listing = field(default_factory=lambda: Listing(is_folder=False))
     bag: Bag | None = None
     legs: list[Leg] = field(default_factory=list)
-    failure: DropslotError | None = None
+    failure: DropslotError | OSError | None = None
 
     @property
     def id(self) -> str:

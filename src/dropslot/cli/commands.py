@@ -28,7 +28,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for _group in GROUPS:
-    app.add_typer(import_module(_group).commands)
+    _commands: typer.Typer = import_module(_group).commands
+    for _command in _commands.registered_commands:
+        # typer would make start-watcher of start_watcher, which Django's command line could not call.
+        _command.name = _command.name or getattr(_command.callback, "__name__", "").strip("_")
+    app.add_typer(_commands)
 
 
 @app.callback()

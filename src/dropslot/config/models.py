@@ -187,7 +187,8 @@ class Route(_Model):
         "renamed",
         description="When an arrival is complete. `renamed`: once it has got its final name by a rename,"
         " or, when it was created under it, once it has been quiet for `settle`. `named`: as soon as it"
-        " has a final name. `settled`: once it has been quiet, whatever its name. `marker`: when the file"
+        " has a final name. `settled`: once it has been quiet, whatever its name (but for those in `temporary`)."
+        " `marker`: when the file"
         " named by `marker` appears inside.",
     )
     marker: FileName | None = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -15,10 +16,10 @@ FOLDER = "plugins"
 
 
 class _PluginsFinder:
-    """Finds the package `plugins` beside config.yaml, where no other package has that name."""
+    """Makes a package of the folders `plugins` beside config.yaml, where no other package has that name."""
 
     def __init__(self) -> None:
-        self.bases: list[str] = []
+        self.folders: list[str] = []
 
     def find_spec(
         self,
@@ -26,7 +27,12 @@ class _PluginsFinder:
         path: Sequence[str] | None = None,  # noqa: ARG002
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, self.bases) if name == FOLDER else None
+        if name != FOLDER:
+            return None
+        spec = ModuleSpec(name, None, is_package=True)
+        # The list itself: a folder that is added later belongs to the package too.
+        spec.submodule_search_locations = self.folders
+        return spec
 
 
 _FINDER = _PluginsFinder()
@@ -38,13 +44,13 @@ def make_importable(base: Path) -> None:
     It comes after everything that is installed, so that it replaces nothing. `base` itself is not importable:
     folders beside config.yaml are where senders put files.
     """
-    folder = base / FOLDER
-    if not folder.is_dir():
+    folder = str(base / FOLDER)
+    if not os.path.isdir(folder):
         return
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-    if str(base) not in _FINDER.bases:
-        _FINDER.bases.append(str(base))
+    if folder not in sys.path:
+        sys.path.append(folder)
+    if folder not in _FINDER.folders:
+        _FINDER.folders.append(folder)
     if _FINDER not in sys.meta_path:
         sys.meta_path.append(_FINDER)
 

@@ -14,7 +14,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
 from dropslot.destinations.base import NO_OTHERS, Drop, Planned, Source, Staged, Stored, Target
 from dropslot.destinations.places import homes, open_place
-from dropslot.storage import faults, filesystems, folders, publishing, staging
+from dropslot.storage import collection, faults, filesystems, folders, publishing, staging
 from dropslot.storage.copying import CREATE
 from dropslot.storage.folders import Descent, Folder
 from dropslot.storage.listing import Listing
@@ -71,7 +71,8 @@ class LocalDrop(Drop):
         self._listing, self._layout = source.listing, Layout(self._prefix, strip)
         with _opened(source) as folder:
             digests = staging.fill(stage, folder, source.listing, self._layout, self._modes, every)
-        return _staged(source.listing, every, digests)
+        with collection.later():
+            return _staged(source.listing, every, digests)
 
     def _make_stage(self, *, anew: bool = False) -> Stage:
         if self.staging and anew:
@@ -149,9 +150,11 @@ class LocalDrop(Drop):
         if stage.unsynced:
             raise RuntimeError("the staged data is not durable yet: sync_staged comes first")
         self._require_home()
-        entries = [self._entry(planned) for planned in plan]
         publication = Publication(stage, self._naming(stage), self._modes, self._digest_below_home)
         try:
+            if self._is_whole(plan) and publication.publish_new(self._prefix):
+                return []
+            entries = [self._entry(planned) for planned in plan]
             taken = publication.publish(self._folders(), self._count(), entries)
         finally:
             self._touched |= publication.touched
@@ -163,10 +166,20 @@ class LocalDrop(Drop):
             else []
         )
 
+    def _is_whole(self, plan: Sequence[Planned]) -> bool:
+        """Whether the target was new when we staged, and the plan has every item under its own name."""
+        if not self._prefix or len(plan) != self._count():
+            return False
+        if not self._layout.strip:
+            return all(planned.path == planned.stored_as for planned in plan)
+        return all(self._layout.published(planned.path) == planned.stored_as for planned in plan)
+
     def _entry(self, planned: Planned) -> Entry:
         path = self._layout.published(planned.path)
         if path is None:
             raise ValueError(f"{escape(planned.path)} lies outside of what is published")
+        if planned.stored_as != path and not {"", ".", ".."}.isdisjoint(planned.stored_as.split("/")):
+            raise ValueError(f"{escape(planned.stored_as)} is no path inside the target")
         return Entry(self._below_home(path), self._below_home(planned.stored_as), planned.sha256)
 
     def _below_home(self, path: str) -> str:

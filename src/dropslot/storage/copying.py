@@ -11,13 +11,13 @@ from typing import Protocol
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.storage import faults, ring, syscalls
+from dropslot.storage import faults, ring
 from dropslot.storage.folders import Descent
 from dropslot.storage.listing import Item
 from dropslot.storage.modes import Modes
 from dropslot.storage.walk import difference
 
-BUFFER_BYTES = 256 * 1024  # stays in a core's own cache between read, hash and write
+BUFFER_BYTES = 256 * 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -47,7 +47,7 @@ class Job:
     modes: Modes
     sync_each: bool = False  # network and FUSE file systems
     keep_open: bool = False  # few items: their descriptors are kept for fsync
-    write_back: bool = False  # start writing each file to the disk at once
+    early_sync: bool = False  # sync the file system now and then beside the copying
     kept: list[int] = field(default_factory=list)
 
     @property
@@ -75,11 +75,10 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
     buffer = memoryview(bytearray(BUFFER_BYTES))
     buffers = [buffer]
     os_open, fstat, readv, write, utime, close = os.open, os.fstat, os.readv, os.write, os.utime, os.close
-    hashes, modes, write_back = job.hashes, job.modes, job.write_back
+    hashes, modes, sync_each, keep_open = job.hashes, job.modes, job.sync_each, job.keep_open
     single = hashes[0] if len(hashes) == 1 else None
     create_mode = 0o666 if modes.file_mode is None else modes.file_mode & 0o777
     set_modes = modes.gid is not None or modes.file_mode is not None
-    plain_end = not (set_modes or job.sync_each or job.keep_open)
     digests: list[bytes] = []
     folder_now: str | None = None
     from_folder = to_folder = fd = out = -1
@@ -128,12 +127,9 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
             if set_modes:
                 modes.of_file(out)
             utime(out, ns=(mtime, mtime))
-            if plain_end:
-                if write_back and size:
-                    syscalls.start_writeback(out)
-            elif job.sync_each:
+            if sync_each:
                 os.fsync(out)
-            if job.keep_open:
+            if keep_open:
                 job.kept.append(os.dup(out))
             closing, out = out, -1
             close(closing)

@@ -87,6 +87,15 @@ def source_changed(what: str) -> SourceChanged:
     )
 
 
+def sync_failed(error: OSError) -> StorageFault:
+    """The typed error for any failed sync: whatever its number, the data may be lost, and no other sync would tell."""
+    return StorageFault(
+        f"Writing to the disk failed: {os.strerror(error.errno or 0)}",
+        where="The source is untouched; what was staged is thrown away",
+        next_step="Look at the disk and the kernel's log (dmesg); it is staged anew",
+    )
+
+
 def _sentence(error: OSError, doing: str) -> str:
     number = error.errno or 0
     return f"{doing} failed: {os.strerror(number)} ({errno.errorcode.get(number, number)})"

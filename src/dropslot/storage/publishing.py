@@ -34,7 +34,15 @@ class Publication:
     ) -> None:
         self.stage, self.naming, self.modes, self._digest = stage, naming, modes, digest
         self.touched: set[str] = set()
+        self._broken: set[str] = set()  # folders that cannot be published by one rename
         self.taken: list[Entry] = []
+
+    def publish_new(self, prefix: str) -> bool:
+        """Publish the whole tree by one rename of the topmost folder of `prefix`; False when that is there already."""
+        self.stage.require()
+        with self.stage.folder.beneath(TREE) as tree:
+            self._from, self._to = Descent(tree.fd), Descent(self.stage.home.fd)
+            return self._by_one_rename(prefix.partition("/")[0])
 
     def publish(
         self, staged_folders: Sequence[str], staged_items: int, entries: Sequence[Entry]
@@ -59,7 +67,6 @@ class Publication:
         self._entries: dict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
             self._entries[entry.final.rpartition("/")[0]].append(entry)
-        self._broken: set[str] = set()  # folders that cannot be published by one rename
         if len(entries) != staged_items or any(entry.staged != entry.final for entry in entries):
             self._find_broken(entries)
         self._inner: dict[str, list[str]] = defaultdict(list)

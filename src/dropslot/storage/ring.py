@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dropslot.storage import syscalls
+from dropslot.storage.earlysync import EarlySync
 
 BIG_BYTES = 64 * 1024 * 1024  # from here on a thread more pays
 RING_BUFFERS = 8
@@ -62,7 +63,7 @@ def copy_in_turn(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, 
 
 def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int) -> int:
     """As `copy_in_turn`, with the hashing in a second thread, over a ring of buffers."""
-    with _Hashing(hashes) as hashing:
+    with EarlySync.of_file(out) as early, _Hashing(hashes) as hashing:
         done = started = 0
         while True:
             buffer = hashing.free_buffer()
@@ -75,7 +76,7 @@ def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes:
             # The same buffer is hashed meanwhile; it is read into again only after both are through with it.
             write_all(out, part)
             if done - started >= WRITE_BACK_BYTES:
-                syscalls.start_writeback(out, started, done - started)
+                early.staged(done - started)
                 started = done
 
 

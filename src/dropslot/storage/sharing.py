@@ -20,6 +20,7 @@ from dropslot.core import errors
 from dropslot.core.errors import DropslotError, Refused, StorageFault
 from dropslot.storage import syscalls
 from dropslot.storage.copying import Job, copy_items
+from dropslot.storage.earlysync import EarlySync
 from dropslot.storage.listing import Item
 from dropslot.storage.ring import BIG_BYTES
 
@@ -72,7 +73,7 @@ def _shared(job: Job, items: Sequence[Item], chunks: Sequence[Chunk]) -> dict[in
     """Digests of each chunk. The child is gone on return, whatever happened."""
     tokens = _tokens(len(chunks))
     try:
-        child = _Child.fork(lambda: _work(job, items, list(enumerate(chunks))[::-1], tokens))
+        child = Child.fork(lambda: _work(job, items, list(enumerate(chunks))[::-1], tokens))
         if child is None:  # no process or no memory left: alone, then
             return _work(job, items, list(enumerate(chunks)), tokens)
         with child:
@@ -99,26 +100,31 @@ def _work(
     items: Sequence[Item],
     chunks: Sequence[tuple[int, Chunk]],
     tokens: int,
-    child: _Child | None = None,
+    child: Child | None = None,
 ) -> dict[int, bytes]:
     done: dict[int, bytes] = {}
-    for number, (start, stop) in chunks:
-        if not os.read(tokens, 1):
-            break
-        done[number] = copy_items(job, items[start:stop])
-        if child and child.has_failed():
-            break
+    with (
+        EarlySync.of_file_system(job.stage) if child and job.early_sync else contextlib.nullcontext() as early
+    ):
+        for number, (start, stop) in chunks:
+            if not os.read(tokens, 1):
+                break
+            done[number] = copy_items(job, items[start:stop])
+            if early:
+                early.staged(sum(i.size_bytes + ITEM_COST_BYTES for i in items[start:stop]))
+            if child and child.has_failed():
+                break
     return done
 
 
-class _Child:
+class Child:
     """A forked process that calls `work` and sends what it returns, or its error, through a pipe."""
 
     def __init__(self, pid: int, results: int) -> None:
         self.pid, self.results = pid, results
 
     @classmethod
-    def fork(cls, work: Callable[[], dict[int, bytes]]) -> _Child | None:
+    def fork(cls, work: Callable[[], dict[int, bytes]]) -> Child | None:
         """None when the system has no process to give."""
         results, send = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
@@ -136,7 +142,7 @@ class _Child:
             os.close(send)
         return cls(pid, results)
 
-    def __enter__(self) -> _Child:
+    def __enter__(self) -> Child:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -238,7 +238,7 @@ def fill(
         _left_to_do(stage, layout, modes, len(listing.items)),
         sync_each=stage.network,
         keep_open=few,
-        write_back=not few,
+        early_sync=not few and not stage.network,
         kept=stage.kept,
     )
     stage.sync_all = not few and not stage.network

@@ -10,8 +10,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 
-from dropslot.core.errors import StorageFault
-from dropslot.storage import syscalls
+from dropslot.storage import faults, syscalls
 from dropslot.storage.folders import Folder
 from dropslot.storage.staging import Stage
 
@@ -90,8 +89,4 @@ def _guarded(stages: Sequence[Stage], sync: Callable[[], object]) -> None:
     except OSError as error:
         for stage in stages:
             stage.failed = True
-        raise StorageFault(
-            f"Writing to the disk failed: {os.strerror(error.errno or 0)}",
-            where="The source is untouched; what was staged is thrown away",
-            next_step="Look at the disk and the kernel's log (dmesg); it is staged anew",
-        ) from error
+        raise faults.sync_failed(error) from error

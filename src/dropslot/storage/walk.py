@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dropslot.core.names import LIMIT_BYTES, escape, fault_of_name, size_bytes
-from dropslot.storage import faults
+from dropslot.storage import collection, faults
 from dropslot.storage.folders import FOLDER
 from dropslot.storage.listing import Item, Listing
 
@@ -41,7 +41,8 @@ def list_arrival(path: Path) -> Listing:
         raise faults.at_source(error, os.path.basename(text)) from error
     walk = _Walk(seen.st_dev, is_folder=stat.S_ISDIR(seen.st_mode))
     if walk.listing.is_folder:
-        walk.folder(text)
+        with collection.later():
+            walk.folder(text)
     else:
         walk.take(os.path.basename(text), os.path.basename(text), seen)
     return walk.finish()

@@ -100,7 +100,7 @@ class Completion:
         self._inbox = str(inbox)
         self._settle = route.settle.total_seconds()
         self._trust = trust_names
-        self._temporary = TemporaryNames(route.temporary)
+        self._temporary = TemporaryNames.of(route)
         self._test = glob(route.test_names) if route.test_names else None
         self._entries: dict[str, _Entry] = {}
         self._names = Agenda()  # one look costs one system call

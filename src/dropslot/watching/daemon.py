@@ -78,7 +78,7 @@ def start(config: Config, serve: Serve) -> Status:
     pid_file.leave()
     os.waitpid(child, 0)
     _await_up(reader, where)
-    return status(config)
+    return _status(where)
 
 
 class _Starter:
@@ -237,8 +237,11 @@ def _end(process: int, path: Path, pid: int) -> None:
 
 
 def status(config: Config) -> Status:
-    """Whether a watcher runs, and which."""
-    where = places.for_look(config)
+    """Whether a watcher runs, and which. Raises OSError when the pid file is another account's."""
+    return _status(places.for_look(config))
+
+
+def _status(where: Places) -> Status:
     pid = pidfile.holder(where.pid)
     if pid is None:
         return Status(False, None, None, where)

@@ -39,10 +39,21 @@ def for_start(config: Config) -> Places:
             folder.mkdir(mode=0o700, exist_ok=True)
             _prove_writable(folder)
     except OSError as error:
-        if os.path.exists(places.pid):
-            raise  # a watcher of another account's: it must not be doubled
+        if _may_be_watched(places.pid):
+            raise
         return _prepared(_temporary(config, error))
     return places
+
+
+def _may_be_watched(pid_file: Path) -> bool:
+    """Whether another account's watcher may run there already: it must not be doubled."""
+    try:
+        pid_file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # its folder is closed to us
+    return True
 
 
 def for_look(config: Config) -> Places:
@@ -65,9 +76,9 @@ def _temporary(config: Config, error: OSError | None) -> Places:
     """A folder of this account's and this data folder's alone."""
     of_data = blake2b(os.fsencode(config.data), digest_size=4).hexdigest()
     folder = Path(tempfile.gettempdir()) / f"dropslot-{os.geteuid()}-{of_data}"
-    why = error.strerror if error else ""
+    why = f" ({error.strerror})" if error else ""
     warning = (
-        f"{escape(str(config.data))} cannot be written ({why}): watcher.pid, watcher.out and watcher.err"
+        f"{escape(str(config.data))} cannot be written{why}: watcher.pid, watcher.out and watcher.err"
         f" are in "
         f"{folder}. Look at the owner, the mode and the disk of the data folder."
     )

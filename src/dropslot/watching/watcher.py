@@ -68,6 +68,7 @@ class Watcher:
     ) -> None:
         self._inboxes: dict[tuple[str, str], Inbox] = {}
         self._refresh = refresh
+        self._refresh_at = float("-inf")
         self._ready = ready
         self._beat = beat
         self._system = system or System()
@@ -143,9 +144,10 @@ class Watcher:
 
     def _check_all(self) -> None:
         now = time.monotonic()
-        inboxes = list(self._inboxes.values())
-        if any(now >= inbox.scan_at for inbox in inboxes):
+        if now >= self._refresh_at:
             self._pick_up_new()
+            rescans = (inbox.route.rescan.total_seconds() for inbox in self._inboxes.values())
+            self._refresh_at = now + min(rescans, default=CHECK_SECONDS)
         for inbox in list(self._inboxes.values()):
             self._check(inbox, now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from dropslot.watching.stopping import Signal
 
 log = structlog.get_logger()
 IDLE_SECONDS = 1.0
+MANY_FILES = 65_536
 
 
 class Hint:
@@ -38,9 +40,17 @@ class Hint:
                 os.read(self._reader, 1)
 
 
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard one: a batch holds several descriptors for each arrival."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MANY_FILES) if hard > 0 else MANY_FILES, hard))
+
+
 @contextlib.contextmanager
 def renewing(config: Config, worker: str) -> Iterator[None]:
     """Keep the worker's leases alive for the time of the block."""
+    allow_many_files()
     stop = threading.Event()
     thread = threading.Thread(target=_renew, args=(config, worker, stop), name="lease", daemon=True)
     thread.start()

@@ -1,0 +1,48 @@
+"""Warning before a destination's disk is full."""
+
+from __future__ import annotations
+
+import shutil
+
+import structlog
+
+from dropslot.config import Config
+from dropslot.core.names import escape
+from dropslot.core.templates import Template
+
+log = structlog.get_logger()
+
+
+class SpaceWatch:
+    """Looks at the file systems of all destinations; says once when one gets fuller than its route's `space.warn`,
+    and once when there is room again."""
+
+    def __init__(self, config: Config) -> None:
+        self._limits = {
+            Template(rule.to).fixed: route.space.warn
+            for route in config.routes.values()
+            if route.space.warn is not None
+            for rule in route.deliver
+        }
+        self._full: set[str] = set()
+
+    def look(self) -> None:
+        """Look now. A folder that cannot be looked at is left to the delivery, which says what is wrong."""
+        for folder, limit in self._limits.items():
+            try:
+                percent = percent_full(folder)
+            except OSError:
+                continue
+            if percent >= limit and folder not in self._full:
+                self._full.add(folder)
+                line = f"The disk of {escape(folder)} is {percent:.0f} % full (warn: {limit} %); make room"
+                log.warning(line, action="disk_filling", plain=True)
+            elif percent < limit and folder in self._full:
+                self._full.discard(folder)
+                log.info(f"The disk of {escape(folder)} has room again", action="disk_has_room", plain=True)
+
+
+def percent_full(folder: str) -> float:
+    """How full the file system of a folder is, in percent of what this account may use."""
+    usage = shutil.disk_usage(folder)
+    return 100 * usage.used / max(usage.used + usage.free, 1)

@@ -1,0 +1,1 @@
+"""A Django project of someone else, with its own users, database and pages, that has dropslot's apps among its own."""

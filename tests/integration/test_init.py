@@ -1,0 +1,137 @@
+"""`init` makes something that delivers at once; the command line answers in words."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from product import write_tree
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(
+    *args: str | Path, status: int = 0, cwd: Path | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    return _process([sys.executable, "-m", "dropslot", *map(str, args)], status, cwd, more)
+
+
+def manage(
+    folder: Path, *args: str | Path, status: int = 0, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    return _process([sys.executable, str(folder / "manage.py"), *map(str, args)], status, cwd, {})
+
+
+def _process(
+    command: list[str], status: int, cwd: Path | None, more: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "DROPSLOT_"))}
+    environment = inherited | {"PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"} | more
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_init_makes_the_folders_with_their_modes(tmp_path: Path) -> None:
+    home = tmp_path / "lab"
+    said = run("init", home, "--recipe", "study").stdout
+    assert mode(home / "study/inbox") == 0o3773
+    assert {mode(home / name) for name in ("study/processing", "study/done", "study/failed", "var")} == {
+        0o700
+    }
+    assert os.access(home / "manage.py", os.X_OK)
+    assert (
+        (home / "config.yaml").read_text().startswith("# yaml-language-server: $schema=config.schema.json\n")
+    )
+    assert (home / "config.schema.json").exists()
+    assert f"dropslot drain -c {home}/config.yaml" in said
+    assert "must_exist" in (home / "config.yaml").read_text()
+    assert (
+        "must_exist"
+        not in yaml.safe_load((home / "config.yaml").read_text())["routes"]["study"]["deliver"][0]
+    )
+
+
+@pytest.mark.parametrize("how", ["dropslot", "manage.py"])
+def test_what_init_made_delivers_at_once(tmp_path: Path, how: str) -> None:
+    run("init", tmp_path)
+    write_tree(tmp_path / "aside", {"a/scan.txt": b"1"}).rename(tmp_path / "study/inbox/heart-first")
+    if how == "dropslot":
+        run("drain", "--now", cwd=tmp_path)
+    else:
+        manage(tmp_path, "drain", "--now", cwd=tmp_path.parent)
+    delivered = tmp_path / "studies/heart/raw-data/a/scan.txt"
+    assert delivered.read_bytes() == b"1"
+    assert mode(delivered) == 0o640
+
+
+def test_init_keeps_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "manage.py").write_text("mine")
+    (tmp_path / "study/inbox").mkdir(parents=True)
+    (tmp_path / "study/inbox").chmod(0o1770)
+    run("init", tmp_path)
+    assert (tmp_path / "manage.py").read_text() == "mine"
+    assert mode(tmp_path / "study/inbox") == 0o1770
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_init_refuses_to_replace_a_configuration(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "config.yaml"
+    if kind == "file":
+        target.write_text("mine")
+    else:
+        target.symlink_to(tmp_path / "nowhere")
+    done = run("init", tmp_path, status=1)
+    assert "was not replaced" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize("recipe", ["results", "dicom"])
+def test_recipes_of_later_versions_are_refused(tmp_path: Path, recipe: str) -> None:
+    done = run("init", tmp_path / "x", "--recipe", recipe, status=2)
+    assert "this one ships study only" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_manage_py_here_is_the_one_that_init_writes() -> None:
+    assert (ROOT / "manage.py").read_text() == (ROOT / "src/dropslot/cli/recipes/manage.py").read_text()
+
+
+def test_every_command_is_one_of_manage_py_too() -> None:
+    from dropslot.cli.commands import names
+
+    folder = ROOT / "src/dropslot/arrivals/management/commands"
+    assert names() == {path.stem for path in folder.glob("[a-z]*.py")}
+
+
+def test_mistakes_and_missing_files_are_wrong_usage(tmp_path: Path) -> None:
+    assert "dropslot init" in run("drain", cwd=tmp_path, status=2).stderr
+    (tmp_path / "config.yaml").write_text("routes: {s: {folders: ./s, takes: dirs, deliver: [{to: ./x}]}}")
+    for done in (
+        run("drain", cwd=tmp_path, status=2),
+        run("drain", "-c", tmp_path / "config.yaml", status=2),
+        run("drain", status=2, DROPSLOT_CONFIG=str(tmp_path / "config.yaml")),
+    ):
+        assert "line 1: routes.s.takes is 'dirs'" in done.stderr
+    run("nonsense", status=2)
+    run("drain", "--nonsense", status=2)
+
+
+def test_manage_py_takes_another_configuration(tmp_path: Path) -> None:
+    run("init", tmp_path / "one")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("routes: {}")
+    assert "at least one route" in manage(tmp_path / "one", "drain", "-c", bad, status=2).stderr
+    assert "needs the path" in manage(tmp_path / "one", "drain", "-c", status=2).stderr
+    assert manage(tmp_path / "one", "shell", "--no-imports", "-c", "print(6 * 7)").stdout == "42\n"

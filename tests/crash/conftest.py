@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from laboratory import Laboratory, in_memory
 
+from laboratory import Laboratory, in_memory
 from postgres import PostgresServer
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stepping import Point
-
 from postgres import PostgresServer
 from product import Product
+from stepping import Point
 from waiting import wait_until
 
 Command = Sequence[str]

@@ -22,15 +22,30 @@ from pathlib import Path
 
 from tracing import Call
 
-_PATH = re.compile(r'^(?:(?P<at>AT_FDCWD(?:<(?P<here>.*?)>)?|\d+<(?P<folder>.*?)>), )?"(?P<name>(?:[^"\\]|\\.)*)"')
+_PATH = re.compile(
+    r'^(?:(?P<at>AT_FDCWD(?:<(?P<here>.*?)>)?|\d+<(?P<folder>.*?)>), )?"(?P<name>(?:[^"\\]|\\.)*)"'
+)
 _DESCRIPTOR = re.compile(r"^\d+<(?P<path>.*?)>")
 _OPENED = re.compile(r"^\d+<(?P<path>.*)>$")
 _CREATED = ("openat", "open", "creat")
 _MADE = ("mkdir", "mkdirat")
-_WRITES = ("write", "pwrite64", "writev", "pwritev", "ftruncate", "fallocate", "utimensat", "fchmod", "fchown")
+_WRITES = (
+    "write",
+    "pwrite64",
+    "writev",
+    "pwritev",
+    "ftruncate",
+    "fallocate",
+    "utimensat",
+    "fchmod",
+    "fchown",
+)
 _RENAMES = ("rename", "renameat", "renameat2", "link", "linkat")
-CALLS = ",".join((*_CREATED, *_MADE, *_WRITES, *_RENAMES, "fsync", "fdatasync", "syncfs", "unlinkat", "unlink"))
+CALLS = ",".join(
+    (*_CREATED, *_MADE, *_WRITES, *_RENAMES, "fsync", "fdatasync", "syncfs", "unlinkat", "unlink")
+)
 _HIDDEN = ".dropslot"
+_TARGET = "studies/"
 
 
 @dataclass
@@ -56,8 +71,7 @@ class Replay:
     """`violations` are sentences; the other lists show that there was something to be judged at all."""
 
     root: Path
-    items: dict[str, str]  # final path below the target: SHA-256 (hex) of its bytes
-    target: str = "studies"
+    items: dict[str, str]  # final path below ./studies: SHA-256 (hex) of its bytes
     earlier: int = 0  # deliveries before this one, whose events lie on the same page of the database
     violations: list[str] = field(default_factory=list)
     claimed: list[str] = field(default_factory=list)
@@ -66,6 +80,8 @@ class Replay:
     recorded: int = 0
     archived: list[str] = field(default_factory=list)
     _nodes: dict[str, _Node] = field(default_factory=dict)
+    _syncs: list[tuple[str, Call]] = field(default_factory=list)  # ("": of everything)
+    _namings: list[tuple[str, Call]] = field(default_factory=list)  # folder that got a final name
     _written: set[str] = field(default_factory=set)  # what the database's log was seen to hold
 
     def run(self, calls: Sequence[Call]) -> Replay:
@@ -83,9 +99,11 @@ class Replay:
             self._rename(call)
         elif call.name in ("fsync", "fdatasync") and (path := _descriptor(call.args)):
             self._node(path).keep(call)
+            self._syncs.append((path, call))
         elif call.name == "syncfs":
             for node in self._nodes.values():
                 node.keep(call)
+            self._syncs.append(("", call))
         elif call.name in _WRITES and (path := _descriptor(call.args)):
             if path.endswith(".sqlite3-wal"):
                 self._log(call)
@@ -106,7 +124,11 @@ class Replay:
         return self._nodes.setdefault(path, _Node())
 
     def _below(self, path: str) -> Iterator[tuple[str, _Node]]:
-        return ((name, node) for name, node in list(self._nodes.items()) if name == path or name.startswith(f"{path}/"))
+        return (
+            (name, node)
+            for name, node in list(self._nodes.items())
+            if name == path or name.startswith(f"{path}/")
+        )
 
     def _rename(self, call: Call) -> None:
         source, target = _two_paths(call.args)
@@ -126,9 +148,9 @@ class Replay:
             self.claimed.append(target)
         elif place.startswith("study/done/"):
             self._archive(place, call)
-        elif place.startswith(f"{self.target}/{_HIDDEN}/manifests/"):
+        elif place.startswith(_TARGET) and f"/{_HIDDEN}/manifests/" in place:
             self._manifest(source, place, call)
-        elif place.startswith(f"{self.target}/") and f"/{_HIDDEN}" not in place:
+        elif place.startswith(_TARGET) and f"/{_HIDDEN}" not in place:
             self._name(source, place, call)
 
     def _place(self, path: str) -> str:
@@ -143,7 +165,8 @@ class Replay:
         below = [path for path, _ in self._below(source)]
         for path in below:
             self._require(path, call, f"data before names, of {place}")
-        name = place.removeprefix(f"{self.target}/")
+        name = place.removeprefix(_TARGET)
+        self._namings.append((f"{self.root}/{os.path.dirname(place)}", call))
         for item, digest in self.items.items():
             if item == name or item.startswith(f"{name}/"):
                 self.named.append(item)
@@ -156,8 +179,12 @@ class Replay:
         missing = self.items.keys() - set(self.named)
         if missing:
             self.violations.append(f"names before the manifest: {sorted(missing)} have none")
-        for item in self.items:
-            self._require_names(os.path.dirname(f"{self.target}/{item}"), call, "names before the manifest")
+        for folder, naming in self._namings:
+            syncs = [s for path, s in self._syncs if path in ("", folder)]
+            if not any(naming.ended < sync.begun and sync.ended < call.begun for sync in syncs):
+                self.violations.append(
+                    f"names before the manifest: {self._place(folder)} is not on the disk yet"
+                )
         self.manifests.append(place)
 
     def _require_names(self, folder: str, call: Call, why: str) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from laboratory import Laboratory, Result
-
 from product import Product
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")

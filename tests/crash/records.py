@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+
 from laboratory import Laboratory
 
 _TABLES = ("arrival", "delivery", "place", "adoption", "after_call", "event", "receipt")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from laboratory import DRAIN, Command, Laboratory
-
 from product import STUDY
 
 PURGE: Command = ("purge", "--older-than", "0s")

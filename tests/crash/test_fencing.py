@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import promises
 import pytest
+
+import promises
 import records
 from killing import Trial, trial_of
 from laboratory import DRAIN, Laboratory, Step

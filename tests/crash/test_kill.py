@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from killing import trial_of
 from laboratory import Laboratory
 from scenarios import SCENARIOS

@@ -38,7 +38,8 @@ def first(product: Product, strace: Any) -> tuple[Replay, Calls]:
 def new_target(product: Product, strace: Any) -> tuple[Replay, Calls]:
     """Into a target that does not: named whole, by one rename."""
     product.configure({"study": FIELD}).drop("alpha-1", FIRST)
-    return Replay(product.root, digests(FIRST), "studies/alpha/raw"), traced(product, strace)
+    items = {f"alpha/raw/{name}": digest for name, digest in digests(FIRST).items()}
+    return Replay(product.root, items), traced(product, strace)
 
 
 def many(product: Product, strace: Any) -> tuple[Replay, Calls]:
@@ -127,15 +128,3 @@ def test_a_missing_or_late_step_is_seen(sqlite_product: Product, strace: Any) ->
         assert spoiled != calls, f"{what}: nothing was taken out"
         seen = Replay(whole.root, whole.items).run(spoiled)
         assert any(expected in violation for violation in seen.violations), f"{what}: {seen.violations}"
-
-
-def test_every_sync_of_a_first_delivery_is_one_that_a_rule_asks_for(sqlite_product: Product, strace: Any) -> None:
-    """Taken out one at a time: none could be spared, but those of the receipts' key and of the database's end."""
-    whole, calls = first(sqlite_product, strace)
-    idle = []
-    for sync in [c for c in calls if c.name in (*_SYNC, "syncfs") and c.succeeded]:
-        seen = Replay(whole.root, whole.items).run([c for c in calls if c is not sync])
-        if not seen.violations:
-            idle.append(sync.args)
-    ours = [args for args in idle if "/var/" not in args]
-    assert ours == [], f"syncs that no rule needs: {ours}"

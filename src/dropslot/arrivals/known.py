@@ -73,9 +73,10 @@ def _fill(shelf: Shelf, rows: QuerySet[Delivery], adopted: QuerySet[Adoption], i
     shelf.given.update(rows.filter(stored_as__in=items).values_list("stored_as", "arrival_id"))
 
 
-def is_given(place: Place | None, name: str) -> bool:
-    """Whether the ledger has given a name to any arrival."""
-    return Delivery.objects.filter(place=place, stored_as=name, outcome=Outcome.DELIVERED).exists()
+def is_given(place: Place | None, name: str, besides: str) -> bool:
+    """Whether the ledger has given a name to any arrival besides this one."""
+    rows = Delivery.objects.filter(place=place, stored_as=name, outcome=Outcome.DELIVERED)
+    return rows.exclude(arrival_id=besides).exists()
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

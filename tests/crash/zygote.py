@@ -189,12 +189,12 @@ def _warm_up(config: Path) -> None:
     os.environ |= {"DROPSLOT_CONFIG": str(config), "DJANGO_SETTINGS_MODULE": "dropslot.settings"}
     from dropslot.cli import commands
 
-    _tame()
     commands.get_command = functools.cache(commands.get_command)  # 20 ms for each command
     for command in (["drain", "--now"], ["verify"], ["history", "--json"], ["events", "--json"]):
         result = _command([*command, "-c", str(config)])
         if result["status"]:
             raise RuntimeError(f"{command}: {result}")
+    _tame()
     from django.db import connections
 
     connections.close_all()

@@ -161,6 +161,29 @@ def _use(config: Path) -> None:
     checking._made.clear()
 
 
+def _tame() -> None:
+    """The recorder begins when all of a scan is claimed: how many claims share its first commit is up to the scheduler
+    otherwise, and no two runs would have the same steps."""
+    from dropslot.arrivals.record import Recorder
+
+    start, flush, close = Recorder.start, Recorder.flush, Recorder.close
+
+    def started(recorder: Recorder) -> None:
+        if recorder._thread.ident is None:
+            start(recorder)
+
+    def flush_later(recorder: Recorder, seconds: float) -> bool:
+        started(recorder)
+        return flush(recorder, seconds)
+
+    def close_later(recorder: Recorder, seconds: float = 5.0) -> None:
+        started(recorder)
+        close(recorder, seconds)
+
+    Recorder.start = lambda recorder: None  # type: ignore[method-assign]
+    Recorder.flush, Recorder.close = flush_later, close_later  # type: ignore[method-assign]
+
+
 def _warm_up(config: Path) -> None:
     """Deliver once, so that all that is loaded or made late is there before the first fork."""
     os.environ |= {"DROPSLOT_CONFIG": str(config), "DJANGO_SETTINGS_MODULE": "dropslot.settings"}
@@ -171,6 +194,7 @@ def _warm_up(config: Path) -> None:
         result = _command([*command, "-c", str(config)])
         if result["status"]:
             raise RuntimeError(f"{command}: {result}")
+    _tame()
     from django.db import connections
 
     connections.close_all()

@@ -74,9 +74,10 @@ def _put(shelf: Shelf, row: tuple[Any, ...]) -> None:
             shelf.versions[item].append(known)
 
 
-def is_given(place: Place | None, name: str) -> bool:
-    """Whether the ledger has given a name to any arrival."""
-    return Delivery.objects.filter(place=place, stored_as=name, outcome=Outcome.DELIVERED).exists()
+def is_given(place: Place | None, name: str, besides: str) -> bool:
+    """Whether the ledger has given a name to any arrival besides this one."""
+    rows = Delivery.objects.filter(place=place, stored_as=name, outcome=Outcome.DELIVERED)
+    return rows.exclude(arrival_id=besides).exists()
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -103,13 +103,11 @@ def _target(rule: Deliver, values: dict[str, str]) -> Target:
 
 def _locate(work: Work) -> Path:
     """The arrival's present path, moved under this epoch. Raises Refused when it is nowhere."""
-    name = work.name
-    if work.arrival.in_place:
-        return work.folders.inbox / name
     own = places.held(work.folders, work.id, work.epoch)
     if not own.exists():
         _bring(work, own)
-    return own / name
+    # One that is read in place has a folder in processing only for the reason of a refusal.
+    return (work.folders.inbox if work.arrival.in_place else own) / work.name
 
 
 def _bring(work: Work, own: Path) -> None:

@@ -145,7 +145,7 @@ def publish(work: Work) -> None:
     and the manifest follow before they are published."""
     for leg in work.legs:
         while taken := leg.drop.publish(leg.publish):
-            renamed = plan.renumber(leg, [planned.stored_as for planned in taken])
+            renamed = plan.renumber(work, leg, [planned.stored_as for planned in taken])
             with transaction.atomic():
                 _rename(work, leg, list(renamed.values()))
 

@@ -112,9 +112,13 @@ def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> None:
 
 def sweep(folders: FolderSet) -> None:
     """Finish what a purge that was interrupted had begun to remove."""
-    for parent in (folders.done, *(folders.done / ".again").glob("*")):
+    again = list((folders.done / ".again").glob("*"))
+    for parent in (folders.done, *again):
         for doomed in parent.glob(f"{DOOMED}*"):
             _delete(doomed)
+    for parent in again:
+        with suppress(OSError):  # an arrival is in it, or it is gone already
+            parent.rmdir()
 
 
 def _delete(doomed: Path) -> None:

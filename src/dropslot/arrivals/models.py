@@ -35,7 +35,7 @@ class Arrival(models.Model):
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)  # not to be tried before
     intent = models.JSONField(null=True)  # what is about to be published: manifest digest a destination
-    evidence = models.JSONField(default=dict)  # of an arrival in place: what it was when it was read last
+    evidence = models.JSONField(default=dict)  # the sender's uid; in place: what it was when it was read last
     received_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     archived_as = models.TextField(blank=True)

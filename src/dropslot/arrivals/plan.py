@@ -59,6 +59,7 @@ def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
         for row in leg.rows
         if row.outcome == Outcome.DELIVERED and row.item not in earlier
     ]
+    leg.kept = [known.stored_as for known in earlier.values()]
     leg.manifest = manifest_of(leg.rows)
 
 

@@ -51,7 +51,7 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
         "sender": user_name(claim.uid),
         "location": config.locations.get(location, location),
         "fields": fields,
-        "evidence": claim.evidence,
+        "evidence": claim.evidence | {"uid": claim.uid},
         "size_bytes": claim.size_bytes,
         "received_at": claim.received_at,
     }
@@ -74,7 +74,7 @@ def record(config: Config, claims: Sequence[Claim]) -> None:
             rows,
             update_conflicts=True,
             unique_fields=["id"],
-            update_fields=["state", "received_at", "reason"],
+            update_fields=["state", "received_at", "reason", "evidence"],
         )
         append([_claimed(row) for row in rows])
 

@@ -80,6 +80,13 @@ class PostgresServer:
         with psycopg.connect(self.url("postgres"), password=self._password, autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def connections_to(self, database: str) -> int:
+        """How many clients the server still serves in this database."""
+        with psycopg.connect(self.url("postgres"), password=self._password, autocommit=True) as connection:
+            statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+            row = connection.execute(statement, [database]).fetchone()
+        return int(row[0]) if row else 0
+
     def _make_cluster(self) -> None:
         password = self._folder / "password"
         password.write_text(self._password)

@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 from django.db.models.functions import Now
 
-from dropslot.arrivals import checking, holder, recovery
+from dropslot.arrivals import holder, recovery, starting
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.queries import unfinished
 from dropslot.arrivals.record import Recorder
@@ -50,7 +50,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
 
     May run beside the daemon, and twice at once. Raises SourceUnready when an inbox cannot be listed.
     """
-    checking.make_checks(config)
+    starting.prove(config)
     begun = time.monotonic()
     result = Drained()
     before = chain.head()

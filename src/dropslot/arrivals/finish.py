@@ -109,9 +109,8 @@ def clean(work: Work) -> None:
 
 def archive(work: Work) -> None:
     """Move a recorded arrival to done. After a crash recovery does it, and when it cannot be moved now."""
-    if not work.arrival.in_place:
-        with or_later(work.id, "Delivered and recorded, but it could not be moved to done"):
-            archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
+    with or_later(work.id, "Delivered and recorded, but it could not be moved to done"):
+        archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
 
 
 @contextmanager
@@ -137,12 +136,18 @@ def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
             try:
                 move(holding / name, first)
             except FileExistsError:
-                # Written down before it happens, so that a crash in between is finished by the same steps.
-                arrival.archived_as = str(again)
-                Arrival.objects.filter(id=arrival.id).update(archived_as=arrival.archived_as)
+                # Written down before it happens, so that a crash in between is finished by the same steps; and only
+                # if nobody who was faster has finished them, and a purge forgotten the place again.
+                rows = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
+                if rows.update(archived_as=str(again)):
+                    arrival.archived_as = str(again)
         if arrival.archived_as == str(again):
             again.parent.parent.mkdir(mode=0o700, exist_ok=True)
             move(holding, again.parent)
+    _remove_if_empty(holding)
+
+
+def _remove_if_empty(holding: Path) -> None:
     with suppress(OSError):  # gone already
         holding.rmdir()
 
@@ -151,10 +156,18 @@ def fail(work: Work, error: Refused) -> None:
     """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
     reasons = error.reasons
     clean(work)
-    ledger.refuse(work, reasons)
+    holding = places.held(work.folders, work.id, work.epoch)
+    if work.arrival.in_place:
+        # Only for the reason. It is there before the commit, so that recovery finds it when a crash comes after.
+        holding.mkdir(mode=0o700, exist_ok=True)
+    try:
+        ledger.refuse(work, reasons)
+    except TakenOver:
+        _remove_if_empty(holding)
+        raise
     work.arrival.reason = reasons
     with or_later(work.id, "Refused, but it could not be moved to failed"):
-        file_refused(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
+        file_refused(work.folders, work.arrival, holding)
 
 
 def file_refused(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
@@ -162,10 +175,6 @@ def file_refused(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
     name = os.fsdecode(bytes(arrival.name_bytes))
     target = places.refused(folders, arrival.id)
     with suppress(FileNotFoundError):
-        if arrival.in_place:
-            target.mkdir(mode=0o700, exist_ok=True)
-            places.reason_file(target, name).write_text(reason_text(arrival))
-            return
         places.reason_file(holding, name).write_text(reason_text(arrival))
         move(holding, target)
 

@@ -26,22 +26,32 @@ def holding(data: Path) -> Iterator[str]:
     """A worker's name, locked for the time of the block."""
     folder = _folder(data)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = f"{HOST}:{os.getpid()}:{secrets.token_hex(4)}"
-    path, unlocked = folder / name, folder / f".{name}"
-    descriptor = os.open(unlocked, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    name, descriptor = _locked_name(folder)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Locked first, named then: a lock file that anybody can see without a lock is a dead worker's.
-        unlocked.rename(path)
         yield name
     finally:
-        path.unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _locked_name(folder: Path) -> tuple[str, int]:
+    """Locked first, named then: a lock file that anybody can see without a lock is a dead worker's."""
+    while True:
+        name = f"{HOST}:{os.getpid()}:{secrets.token_hex(4)}"
+        unlocked = folder / f".{name}"
+        descriptor = os.open(unlocked, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unlocked.rename(folder / name)
+        except (BlockingIOError, FileNotFoundError):
+            os.close(descriptor)  # swept in between: another name, then
+        else:
+            return name, descriptor
 
 
 def is_dead(data: Path, name: str) -> bool:
     """Whether that worker surely ended: it ran on this host and nobody holds its lock."""
-    if name.rpartition(":")[0].rpartition(":")[0] != HOST:
+    if name.removeprefix(".").rpartition(":")[0].rpartition(":")[0] != HOST:
         return False
     try:
         descriptor = os.open(_folder(data) / name, os.O_RDWR | os.O_CLOEXEC)
@@ -62,5 +72,5 @@ def sweep(data: Path) -> None:
     folder = _folder(data)
     if folder.is_dir():
         for name in os.listdir(folder):
-            if not name.startswith(".") and is_dead(data, name):
+            if is_dead(data, name):
                 (folder / name).unlink(missing_ok=True)

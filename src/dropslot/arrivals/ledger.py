@@ -100,11 +100,24 @@ def renew(worker: str, lease: timedelta) -> None:
 
 def update_held(hold: Hold, **values: Any) -> None:
     """Write columns of a held arrival; raises TakenOver when another epoch has begun."""
-    held = Arrival.objects.filter(id=hold.id, epoch=hold.epoch, state=State.PROCESSING)
-    if held.update(**values) != 1:
-        raise TakenOver(
-            f"Arrival {hold.id} is held by another worker now", next_step="Nothing is left to do here"
-        )
+    if _held(hold).update(**values) != 1:
+        raise _taken_over(hold)
+
+
+def require(hold: Hold) -> None:
+    """Raise TakenOver when another epoch has begun, or the arrival is not at work any more."""
+    if not _held(hold).exists():
+        raise _taken_over(hold)
+
+
+def _held(hold: Hold) -> QuerySet[Arrival]:
+    return Arrival.objects.filter(id=hold.id, epoch=hold.epoch, state=State.PROCESSING)
+
+
+def _taken_over(hold: Hold) -> TakenOver:
+    return TakenOver(
+        f"Arrival {hold.id} is held by another worker now", next_step="Nothing is left to do here"
+    )
 
 
 def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:

@@ -22,6 +22,8 @@ from dropslot.core.names import escape
 from dropslot.destinations.base import Source
 
 log = structlog.get_logger()
+Fault = DropslotError | OSError
+Otherwise = Callable[[Work, Fault], None]
 
 
 def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
@@ -79,12 +81,7 @@ def _is_large(work: Work) -> bool:
 
 def _deliver(works: list[Work]) -> None:
     works = _each(works, _stage)
-    with durable.syncing_staged(works) as synced, checking.comparing(works) as prove:
-        works = _each(works, checking.check)
-        works = _plan(works)
-        synced()  # data before names: nothing is intended of what is not on the disk
-        works = _well(works)
-        publish.intend(works, prove)
+    works = _intend(works)
     works = _well(works)
     works = _each(works, publish.publish)
     for step in (durable.sync_names, durable.publish_manifests):
@@ -98,24 +95,48 @@ def _deliver(works: list[Work]) -> None:
         )
 
 
+def _intend(works: list[Work]) -> list[Work]:
+    """Check and plan while the data is synced, then write down what is about to be published.
+
+    What fails a check is settled when the sync is over: settling removes the staging, and a sync that misses its
+    files would void the attempts of the whole batch.
+    """
+    failed: list[tuple[Work, Fault]] = []
+
+    def later(work: Work, error: Fault) -> None:
+        failed.append((work, error))
+
+    with durable.syncing_staged(works) as synced, checking.comparing(works) as prove:
+        works = _each(works, checking.check, later)
+        works = _plan(works, later)
+        synced()  # data before names: nothing is intended of what is not on the disk
+        for work, error in failed:
+            settle(work, error)
+        works = _well(works)
+        publish.intend(works, prove)
+    return works
+
+
 def _well(works: list[Work]) -> list[Work]:
     return _each(works, _raise_failure)
 
 
-def _each(works: Iterable[Work], step: Callable[[Work], None]) -> list[Work]:
-    """The works for which the step went well; for the others the outcome is written down."""
+def _each(
+    works: Iterable[Work], step: Callable[[Work], None], otherwise: Otherwise | None = None
+) -> list[Work]:
+    """The works for which the step went well; for the others the outcome is written down (`settle`)."""
     well = []
     for work in works:
         try:
             step(work)
         except (DropslotError, OSError) as error:
-            settle(work, error)
+            (otherwise or settle)(work, error)
         else:
             well.append(work)
     return well
 
 
-def settle(work: Work, error: DropslotError | OSError) -> None:
+def settle(work: Work, error: Fault) -> None:
     """Write down what became of an attempt that did not end in a delivery."""
     where = {"arrival": work.id, "epoch": work.epoch}
     try:
@@ -132,6 +153,7 @@ def settle(work: Work, error: DropslotError | OSError) -> None:
         code = getattr(error, "code", "os-error")
         log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
     except TakenOver:
+        _clean(work)  # only its own epoch's, which it may have made after the other had looked
         log.warning("Another worker goes on with it", action="taken_over", **where)
 
 
@@ -178,11 +200,11 @@ def _refuse_twins(work: Work, leg: Leg) -> None:
         )
 
 
-def _plan(works: list[Work]) -> list[Work]:
+def _plan(works: list[Work], otherwise: Otherwise) -> list[Work]:
     shelves = plan.look_up(works)
 
     def plan_one(work: Work) -> None:
         for leg in work.legs:
             plan.plan(work, leg, shelves[leg.target.url])
 
-    return _each(works, plan_one)
+    return _each(works, plan_one, otherwise)

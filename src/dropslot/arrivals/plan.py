@@ -24,8 +24,10 @@ from dropslot.destinations.base import Planned, Staged
 @dataclass(slots=True)
 class _Names:
     """Names that a plan may not use: those of the arrival's other items, those it has given out, and those that
-    the ledger has given to other arrivals."""
+    the ledger has given to other arrivals. What it gave to this one in an attempt that was cut off is free again:
+    else a crash would skip a version."""
 
+    arrival: str
     place: Place | None
     items: frozenset[str]
     given: set[str] = field(default_factory=set)
@@ -49,7 +51,7 @@ def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
     leg.place, leg.adopted, leg.altered = shelf.place, [], []
     payload = payload_of(work, leg.staged)
     earlier = published_before(work, leg, shelf)
-    fresh = shelf.is_empty and leg.drop.is_new()
+    fresh = shelf.place is None and leg.drop.is_new()
     leg.rows = _fresh(payload) if fresh else _beside(work, leg, shelf, payload, earlier)
     staged_as = {path: item.path for path, item in payload} if work.bag else None
     leg.publish = [
@@ -99,7 +101,7 @@ def _beside(
 ) -> list[Row]:
     """Rows for a target that holds something already."""
     others = frozenset(name for name, arrival in shelf.given.items() if arrival != work.id)
-    names = _Names(shelf.place, frozenset(path for path, _ in payload), others=others)
+    names = _Names(work.id, shelf.place, frozenset(path for path, _ in payload), others=others)
     rows: list[Row] = []
     for path, item in payload:
         if path in earlier:
@@ -193,7 +195,7 @@ def _next_free(leg: Leg, row: Row, names: _Names) -> Row:
 def _is_free(leg: Leg, name: str, item: str, names: _Names) -> bool:
     if name in names.given or name in names.others or (name != item and name in names.items):
         return False
-    if name != item and is_given(names.place, name):
+    if name != item and is_given(names.place, name, names.arrival):
         return False
     return leg.drop.stored(name) is None
 
@@ -204,13 +206,13 @@ def stored_name(path: str, version: int) -> str:
     return os.path.join(folder, versioned(name, version))
 
 
-def renumber(leg: Leg, taken: Iterable[str]) -> dict[str, Row]:
+def renumber(work: Work, leg: Leg, taken: Iterable[str]) -> dict[str, Row]:
     """Names that somebody took since the plan was made get the next number. Returns the new rows by item; the leg's
     rows, manifest and what is left to publish follow."""
     lost = set(taken)
     staged_as = {planned.stored_as: planned.path for planned in leg.publish}
     items, given = frozenset(row.item for row in leg.rows), {row.stored_as for row in leg.rows}
-    names = _Names(leg.place, items, given)
+    names = _Names(work.id, leg.place, items, given)
     moved: dict[str, Row] = {}
     publish = []
     for row in leg.rows:

@@ -6,14 +6,14 @@ import os
 import stat
 from pathlib import Path
 
-from dropslot.arrivals import places, seal
+from dropslot.arrivals import ledger, places, seal
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move
 from dropslot.arrivals.work import Leg, Work
 from dropslot.checks import bag
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.core.errors import DropslotError, Refused, SourceUnready
+from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
@@ -108,28 +108,41 @@ def _target(rule: Deliver, values: dict[str, str]) -> Target:
 
 def _locate(work: Work) -> Path:
     """The arrival's present path, moved under this epoch. Raises Refused when it is nowhere."""
-    name = work.name
-    if work.arrival.in_place:
-        return work.folders.inbox / name
     own = places.held(work.folders, work.id, work.epoch)
     if not own.exists():
         _bring(work, own)
-    return own / name
+    # One that is read in place has a folder in processing only for the reason of a refusal.
+    return (work.folders.inbox if work.arrival.in_place else own) / work.name
 
 
 def _bring(work: Work, own: Path) -> None:
+    """Move the arrival here from an older epoch's folder, or from failed. Raises TakenOver."""
+    ledger.require(work.hold)
     older = [
         folder
         for arrival, epoch, folder in places.holdings(work.folders)
         if arrival == work.id and epoch < work.epoch
     ]
-    for folder in [*older, places.refused(work.folders, work.id)]:
+    refused = places.refused(work.folders, work.id)
+    for folder in [*older, refused]:
         try:
             move(folder, own)
         except (FileNotFoundError, FileExistsError):
             continue
+        if folder == refused:
+            _require_or_put_back(work, own, refused)
         places.reason_file(own, work.name).unlink(missing_ok=True)
         return
+
+
+def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
+    # The folder in failed carries no epoch: a worker that slept until others had refused the arrival anew must
+    # not take it away from there. Should it end in here, recovery puts the folder back.
+    try:
+        ledger.require(work.hold)
+    except TakenOver:
+        move(own, refused)
+        raise
 
 
 def _look(work: Work, faults: list[str]) -> None:

@@ -146,7 +146,7 @@ def publish(work: Work) -> None:
     for leg in work.legs:
         leg.drop.keep(leg.kept)
         while taken := leg.drop.publish(leg.publish):
-            renamed = plan.renumber(leg, [planned.stored_as for planned in taken])
+            renamed = plan.renumber(work, leg, [planned.stored_as for planned in taken])
             with transaction.atomic():
                 _rename(work, leg, list(renamed.values()))
 

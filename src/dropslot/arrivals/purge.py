@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -103,16 +104,21 @@ def _sha256(path: Path) -> str:
 def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> None:
     # Renamed first: what is half removed does not stand under its name in done.
     doomed = archived.parent / f"{DOOMED}{arrival.id}"
-    archived.rename(doomed)
+    with suppress(FileNotFoundError):  # another purge was faster
+        archived.rename(doomed)
     _forget(arrival, size_bytes)
     _delete(doomed)
 
 
 def sweep(folders: FolderSet) -> None:
     """Finish what a purge that was interrupted had begun to remove."""
-    for parent in (folders.done, *(folders.done / ".again").glob("*")):
+    again = list((folders.done / ".again").glob("*"))
+    for parent in (folders.done, *again):
         for doomed in parent.glob(f"{DOOMED}*"):
             _delete(doomed)
+    for parent in again:
+        with suppress(OSError):  # an arrival is in it, or it is gone already
+            parent.rmdir()
 
 
 def _delete(doomed: Path) -> None:
@@ -126,5 +132,7 @@ def _delete(doomed: Path) -> None:
 
 def _forget(arrival: Arrival, size_bytes: int) -> None:
     with transaction.atomic():
-        Arrival.objects.filter(id=arrival.id).update(archived_as="")
+        still_there = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
+        if not still_there.update(archived_as=""):
+            return  # another purge has said so already
         append([Entry("purged", arrival.id, {"from": arrival.archived_as, "size_bytes": size_bytes})])

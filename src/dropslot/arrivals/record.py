@@ -7,12 +7,14 @@ import pwd
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 import structlog
 from django.db import DatabaseError, close_old_connections, transaction
 
+from dropslot.arrivals import places
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry, append
@@ -60,8 +62,7 @@ def record(config: Config, claims: Sequence[Claim]) -> None:
 
     May be repeated: a row that is there already is left as it is.
     """
-    for processing in {claim.folders.processing for claim in claims if not claim.folders.route.leave_source}:
-        _sync_folder(str(processing))
+    _sync([claim for claim in claims if not claim.folders.route.leave_source])
     with transaction.atomic():
         known = {
             arrival.id: arrival.state
@@ -92,8 +93,17 @@ def _claimed(row: Arrival) -> Entry:
     )
 
 
+def _sync(claims: Sequence[Claim]) -> None:
+    """The row must not outlive the rename: a power cut could put the entry back into the inbox. Each claim's own
+    folder has the name, processing has the folder; after the first sync the others have little left to do."""
+    for claim in claims:
+        with suppress(FileNotFoundError):  # adopted meanwhile, and moved on
+            _sync_folder(str(places.held(claim.folders, claim.id, 1)))
+    for processing in {claim.folders.processing for claim in claims}:
+        _sync_folder(str(processing))
+
+
 def _sync_folder(path: str) -> None:
-    # The row must not outlive the rename: a power cut could put the entry back into the inbox.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import fcntl
 import os
+import re
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -30,6 +34,7 @@ KEY = "receipt_ed25519"
 ALLOWED_SIGNERS = "allowed_signers"
 PRINCIPAL = "dropslot"  # who `ssh-keygen -Y verify -I` asks for
 NAMESPACE = "dropslot"
+_DRAFT = re.compile(rf"\.({KEY}|{KEY}\.pub|{ALLOWED_SIGNERS})\.[0-9a-f]{{16}}")
 
 
 class KeyFault(DropslotError):
@@ -46,6 +51,8 @@ def receipt_key(folder: Path) -> Ed25519PrivateKey:
     """
     path = folder / KEY
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_dead_drafts(folder)
         if not path.exists():
             _make(path)
         key = _load(path)
@@ -75,16 +82,10 @@ def allowed_signers(path: Path) -> frozenset[bytes]:
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    temporary = _written(path, text, 0o600)
-    try:
+    with _draft(path, text, 0o600) as draft, contextlib.suppress(FileExistsError):
         # link, not rename: of two processes that make a key, the first one's stays.
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    finally:
-        temporary.unlink()
+        os.link(draft, path)
     _sync(path.parent)
 
 
@@ -110,7 +111,8 @@ def _ensure_line(path: Path, line: str, *, keep: bool) -> None:
     before = _lines(path)
     if line not in before:
         text = "".join(f"{each}\n" for each in (*(before if keep else ()), line))
-        _written(path, text.encode("utf-8"), 0o644).replace(path)
+        with _draft(path, text.encode("utf-8"), 0o644) as draft:
+            draft.replace(path)
         _sync(path.parent)
 
 
@@ -127,16 +129,50 @@ def _blob_of(line: str) -> bytes:
     return base64.b64decode(words[words.index("ssh-ed25519") + 1], validate=True)
 
 
-def _written(path: Path, content: bytes, mode: int) -> Path:
-    """A synced file beside `path`, with another name."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    return temporary
+@contextlib.contextmanager
+def _draft(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """A synced file beside `path`, with another name; gone after the block, unless it was renamed in it."""
+    draft, descriptor = _locked_draft(path, mode)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            os.fchmod(descriptor, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked_draft(path: Path, mode: int) -> tuple[Path, int]:
+    """Locked as long as its maker lives, so that what a killed process left can be told and removed."""
+    while True:
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        if _is_locked_now(descriptor) and draft.exists():
+            return draft, descriptor
+        os.close(descriptor)  # taken for a dead process's before it was locked
+
+
+def _is_locked_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove_dead_drafts(folder: Path) -> None:
+    """Drafts of a process that was killed while it made a key: copies of a private key must not lie about."""
+    for draft in (path for path in folder.iterdir() if _DRAFT.fullmatch(path.name)):
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(draft, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if _is_locked_now(descriptor):
+                    draft.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _sync(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -317,6 +318,12 @@ class LocalDrop(Drop):
         return fd is not None and sha256_of(fd, name) == hashlib.sha256(data).hexdigest()
 
     def _make_hidden(self, stage: Stage, target: Folder, inner: str) -> None:
+        for _ in range(100):  # another worker may remove the outer folder while it is still empty
+            with contextlib.suppress(FileNotFoundError):
+                return self._make_folders(stage, target, inner)
+        raise DestinationUnready(f"{escape(inner)} vanishes again and again", next_step="It is tried again")
+
+    def _make_folders(self, stage: Stage, target: Folder, inner: str) -> None:
         path = ""
         for part in inner.split("/") if inner else ():
             with target.beneath(path) as parent:

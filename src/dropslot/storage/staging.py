@@ -8,6 +8,8 @@ manifest   written when everything is named
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import itertools
 import os
 import secrets
@@ -26,6 +28,7 @@ from dropslot.storage.sharing import copy_shared
 STAGE = "stage"
 TREE = "tree"
 REST = "rest"
+_TRIAL = "trial."
 FEW = 8  # up to here each file is synced by itself; above, the whole file system at once
 _PROBE_FROM = 64
 _opened = itertools.count()
@@ -104,10 +107,12 @@ def taken_over(name: str) -> TakenOver:
 
 
 def discard_older(home: Folder, arrival: str, epoch: int) -> None:
-    """Remove every staging folder in `home` that an earlier epoch of the arrival made, and win against its worker."""
+    """Remove every staging folder in `home` that an earlier epoch of the arrival made, and win against its worker;
+    and the trials of processes that were killed in one."""
     try:
         hidden = home.beneath(f"{RESERVED}/{STAGE}")
     except FileNotFoundError:
+        _remove_empty(home)  # a kill between the two folders leaves the outer one
         return
     except OSError as error:
         raise faults.at_destination(error, f"opening {RESERVED}/{STAGE}") from error
@@ -116,6 +121,7 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
             for older, name in _of(hidden, arrival):
                 if older < epoch:
                     folders.remove_folder(hidden.fd, name)
+            _remove_dead_trials(hidden)
             _remove_empty(home)
         except OSError as error:
             raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{arrival}") from error
@@ -174,11 +180,11 @@ def _private(epochs: Folder) -> Folder:
 def _remove_empty(home: Folder) -> None:
     """Remove `.dropslot/stage` and `.dropslot` when nothing is in them."""
     try:
-        with home.beneath(RESERVED) as hidden:
+        with home.beneath(RESERVED) as hidden, contextlib.suppress(FileNotFoundError):
             os.rmdir(STAGE, dir_fd=hidden.fd)
         os.rmdir(RESERVED, dir_fd=home.fd)
     except OSError as error:
-        if error.errno not in folders.NOT_EMPTY and not isinstance(error, FileNotFoundError):
+        if error.errno not in (*folders.NOT_EMPTY, errno.ENOENT):
             raise
 
 
@@ -331,16 +337,47 @@ def published_items(listing: Listing, layout: Layout) -> Iterator[tuple[Item, st
 
 @contextlib.contextmanager
 def trial(home: Folder) -> Iterator[Folder]:
-    """A private folder in the home to try things out in; nothing stays. Raises DestinationUnready, DiskFull."""
-    name = f"trial.{secrets.token_hex(8)}"
+    """A private folder in the home to try things out in; nothing stays. Raises DestinationUnready, DiskFull.
+
+    It is locked while it is used: one without a lock is a dead process's, and goes with `discard_older`.
+    """
     try:
         with _epochs(home) as epochs:
-            os.mkdir(name, 0o700, dir_fd=epochs.fd)
+            name, folder = _locked(epochs)
             try:
-                with epochs.beneath(name) as folder:
+                with folder:
                     yield folder
             finally:
                 folders.remove_folder(epochs.fd, name)
                 _remove_empty(home)
     except OSError as error:
         raise faults.at_destination(error, f"trying {RESERVED}/{STAGE}") from error
+
+
+def _locked(epochs: Folder) -> tuple[str, Folder]:
+    """A new trial's name and folder, with its lock where the file system can lock a folder."""
+    while True:
+        name = f"{_TRIAL}{secrets.token_hex(8)}"
+        os.mkdir(name, 0o700, dir_fd=epochs.fd)
+        with contextlib.suppress(FileNotFoundError):  # taken for a dead one before it was locked
+            folder = epochs.beneath(name)
+            _lock(folder)
+            if folders.exists(epochs.fd, name):
+                return name, folder
+
+
+def _lock(folder: Folder) -> bool:
+    """Whether this process has the folder's lock now. Some network file systems lock no folders."""
+    try:
+        fcntl.flock(folder.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_dead_trials(epochs: Folder) -> None:
+    for name in os.listdir(epochs.fd):
+        if name.startswith(_TRIAL):
+            with contextlib.suppress(FileNotFoundError), epochs.beneath(name) as folder:
+                if _lock(folder):
+                    folders.remove_folder(epochs.fd, name)

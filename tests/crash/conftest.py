@@ -1,0 +1,26 @@
+"""One laboratory for each test process and database: to start one takes longer than a hundred trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from laboratory import Laboratory, in_memory
+from postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def sqlite_laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    made = Laboratory(in_memory(tmp_path_factory.getbasetemp(), "sqlite"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_laboratory(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
+) -> Iterator[Laboratory]:
+    made = Laboratory(in_memory(tmp_path_factory.getbasetemp(), "postgresql"), postgres_server)
+    yield made
+    made.close()

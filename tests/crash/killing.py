@@ -1,0 +1,108 @@
+"""Runs of a scenario: undisturbed, and killed at one step, then taken up again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import promises
+from laboratory import DRAIN, Laboratory, Result, Step, Traced
+from promises import LISTINGS, Ending
+from scenarios import SCENARIOS, Scenario
+from stepping import Point
+
+RESTARTS = 4
+
+
+@dataclass
+class Trial:
+    """One scenario in one laboratory, with what happens when nothing disturbs it."""
+
+    laboratory: Laboratory
+    scenario: Scenario
+
+    @cached_property
+    def undisturbed(self) -> tuple[list[Step], Ending]:
+        """The steps that are counted, and what is left at the end."""
+        if not self.laboratory.has(self.scenario.name):
+            self.laboratory.begin()
+            self._choose()
+            self.scenario.before(self.laboratory)
+            self.laboratory.save(self.scenario.name)
+        self.begin()
+        run = self.laboratory.step(self.scenario.commands)
+        assert run.status == 0 and run.results, f"the run without a crash went wrong: {run}"
+        end = self.ending()
+        promises.is_tidy(end)
+        return run.steps, end
+
+    def begin(self) -> None:
+        """The state before the scenario's commands."""
+        self._choose()
+        self.laboratory.restore(self.scenario.name)
+
+    def _choose(self) -> None:
+        self.laboratory.settings = dict(self.scenario.settings)
+
+    @property
+    def points(self) -> list[Point | int]:
+        """Every point at which the scenario can be stopped."""
+        steps, _ = self.undisturbed
+        if self.scenario.shared:
+            return list(range(1, len(steps) + 1))
+        return sorted(step.point for step in steps)
+
+    def ending(self) -> Ending:
+        return promises.ending(self.laboratory, self.laboratory.do(*LISTINGS))
+
+    def stop(self, point: Point | int) -> Traced:
+        """Stop just before the point; fails when the run has no such step, or another one there."""
+        run = self.laboratory.step(self.scenario.commands, at=point)
+        assert run.stopped, f"this run has no step {point}"
+        if isinstance(point, Point):
+            steps, _ = self.undisturbed
+            expected = next(step.call for step in steps if step.point == point)
+            assert run.steps[-1].point == point and run.steps[-1].call == expected
+        return run
+
+    def kill(self, point: Point | int) -> str:
+        """Kill at one point, restart, and check every promise; returns the step at which it was."""
+        _, undisturbed = self.undisturbed
+        self.begin()
+        product = self.laboratory.product
+        before = promises.published(product)
+        run = self.stop(point)
+        self.laboratory.kill()
+        try:
+            promises.nothing_is_lost(product, self.scenario.dropped)
+            promises.nothing_is_partial(product, undisturbed)
+            after = promises.published(product)
+            promises.nothing_is_changed(before, after)
+            found = self._restart()
+            promises.nothing_is_changed(after, promises.published(product))
+            promises.nothing_is_lost(product, self.scenario.dropped)
+            promises.is_tidy(found)
+            promises.delivered_once(found)
+            promises.equal(found, undisturbed)
+        except AssertionError as error:
+            error.add_note(f"{self.scenario.name}: killed before {run.steps[-1]}")
+            raise
+        return str(run.steps[-1])
+
+    def _restart(self) -> Ending:
+        for attempt in range(RESTARTS):
+            again = self.scenario.again if not attempt else [DRAIN]
+            *ran, arrivals, history, events, verify = self.laboratory.do(*again, *LISTINGS)
+            for result in ran:
+                assert "fault in dropslot" not in result.err, result.err
+            if all(row["state"] in ("done", "failed") for row in arrivals.objects):
+                return promises.ending(self.laboratory, [arrivals, history, events, verify])
+        raise AssertionError(f"not quiet after {RESTARTS} restarts: {_told(ran)} {arrivals.out}")
+
+
+def _told(results: list[Result]) -> str:
+    return " ".join(result.out + result.err for result in results)
+
+
+def trial_of(laboratory: Laboratory, name: str) -> Trial:
+    return Trial(laboratory, SCENARIOS[name])

@@ -1,0 +1,52 @@
+"""The database as it is, read and changed behind dropslot's back."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from laboratory import Laboratory
+
+_TABLES = ("arrival", "delivery", "place", "adoption", "after_call", "event", "receipt")
+_PAST = "2001-01-01 00:00:00+00:00"
+_LATE = f"UPDATE dropslot_arrival SET lease_until = '{_PAST}' WHERE state = 'processing'"
+_WAIT_SECONDS = 0.05
+
+
+def dump(laboratory: Laboratory) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row that dropslot has written."""
+    with _connected(laboratory) as connection:
+        rows = {name: connection.execute(f"SELECT * FROM dropslot_{name}").fetchall() for name in _TABLES}
+    return {name: sorted(map(tuple, found), key=repr) for name, found in rows.items()}
+
+
+def leases_run_out(laboratory: Laboratory) -> bool:
+    """As if the lease of every worker had passed by; False: a frozen process is inside of a transaction that holds
+    these rows (SQLite: the whole database), so that nobody can change them before it goes on."""
+    try:
+        with _connected(laboratory) as connection:
+            connection.execute(_LATE)
+            connection.commit()
+    except (sqlite3.OperationalError, psycopg.errors.LockNotAvailable):
+        return False
+    return True
+
+
+@contextmanager
+def _connected(laboratory: Laboratory) -> Iterator[Any]:
+    if laboratory.server is None:
+        file = laboratory.product.root / "var" / "dropslot.sqlite3"
+        with closing(sqlite3.connect(file, timeout=_WAIT_SECONDS)) as connection:
+            yield connection
+        return
+    options = f"-c lock_timeout={round(_WAIT_SECONDS * 1000)}"
+    password = os.environ["DROPSLOT_DATABASE_PASSWORD"]
+    url = urlsplit(laboratory.server.url("crash")).geturl()
+    with psycopg.connect(url, password=password, options=options) as connected:
+        yield connected

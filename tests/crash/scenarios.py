@@ -1,0 +1,165 @@
+"""What is interrupted: arrivals in all the ways they come, what came before each, and how it is taken up again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from laboratory import DRAIN, Command, Laboratory
+from product import STUDY
+
+PURGE: Command = ("purge", "--older-than", "0s")
+RETRY: list[Command] = [("retry", "0"), DRAIN]  # a unique start of an id will do
+FOLDER = {
+    "scan.nii.gz": b"voxels",
+    "up/down/notes.txt": b"notes",
+    "up/more": b"more",
+    "empty/": b"",
+    "zero": b"",
+}
+FIELD: dict[str, Any] = {
+    **STUDY,
+    "name": r"(?P<study>\w+)-(?P<sent>\w+)",
+    "deliver": [{"to": "./studies/{study}/raw", "file_mode": 640, "folder_mode": 2750}],
+}
+PICKY: dict[str, Any] = {**STUDY, "select": {"patterns": ["*.txt"]}}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`before` makes the state in which `commands` begin; `again` is what is run after a crash, `drain` if nothing
+    else. `dropped` are the bytes that must never be lost. Where several processes share work in an order that nobody
+    knows, steps are counted over all of them (`shared`)."""
+
+    name: str
+    before: Callable[[Laboratory], None]
+    dropped: list[bytes]
+    commands: list[Command] = field(default_factory=lambda: [DRAIN])
+    again: list[Command] = field(default_factory=lambda: [DRAIN])
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    shared: bool = False
+
+
+def _contents(*trees: Mapping[str, bytes]) -> list[bytes]:
+    return [data for content in trees for name, data in content.items() if not name.endswith("/")]
+
+
+def _first(laboratory: Laboratory) -> None:
+    laboratory.product.configure({"study": FIELD}).drop("alpha-1", FOLDER)
+
+
+def _existing(laboratory: Laboratory) -> None:
+    product = laboratory.product
+    (product.studies / "up").mkdir()
+    (product.studies / "up" / "more").write_bytes(b"from before dropslot")
+    (product.studies / "zero").write_bytes(b"")
+    product.drop("session", FOLDER)
+
+
+def _file(laboratory: Laboratory) -> None:
+    laboratory.product.drop("report.pdf", b"%PDF-1.7")
+
+
+def _version(laboratory: Laboratory) -> None:
+    laboratory.product.drop("session", FOLDER)
+    assert laboratory.do(DRAIN)[0].status == 0
+    laboratory.product.drop("session", FOLDER | {"scan.nii.gz": b"other voxels", "up/new": b"new"})
+
+
+def _rerun(laboratory: Laboratory) -> None:
+    laboratory.product.drop("session", FOLDER)
+    assert laboratory.do(DRAIN)[0].status == 0
+    os.rename(laboratory.product.folder("done") / "session", laboratory.product.folder("inbox") / "session")
+
+
+def _refused(laboratory: Laboratory) -> None:
+    laboratory.product.configure({"study": PICKY}).drop("mixed", FOLDER)
+
+
+def _failed(laboratory: Laboratory) -> None:
+    _refused(laboratory)
+    assert laboratory.do(DRAIN)[0].status == 1
+    laboratory.product.configure()
+
+
+def _failed_again(laboratory: Laboratory) -> None:
+    _refused(laboratory)
+    assert laboratory.do(DRAIN)[0].status == 1
+
+
+def _batch(laboratory: Laboratory) -> None:
+    for number in range(4):
+        laboratory.product.drop(f"result{number}.txt", b"result %d" % number)
+    laboratory.product.configure({"study": PICKY}).drop("wrong.exe", b"MZ")
+
+
+def _two_places(laboratory: Laboratory) -> None:
+    (laboratory.product.studies / "one").mkdir()
+    (laboratory.product.studies / "two").mkdir()
+    deliver = [{"to": "./studies/one"}, {"to": "./studies/two", "manifest": "beside"}]
+    laboratory.product.configure({"study": STUDY | {"deliver": deliver}}).drop("session", FOLDER)
+
+
+def _in_place(laboratory: Laboratory) -> None:
+    laboratory.product.configure({"study": STUDY | {"leave_source": True}}).drop("series", FOLDER)
+
+
+def _in_place_refused(laboratory: Laboratory) -> None:
+    laboratory.product.configure({"study": PICKY | {"leave_source": True}}).drop("series", FOLDER)
+
+
+def _purge(laboratory: Laboratory) -> None:
+    _version(laboratory)
+    laboratory.product.drop("report.pdf", b"%PDF-1.7")
+    assert laboratory.do(DRAIN)[0].status == 0
+
+
+def _interrupted(laboratory: Laboratory) -> None:
+    """Killed between two names of the publication: its recovery is killed everywhere, too."""
+    _version(laboratory)
+    trial = laboratory.folder / "before-the-kill"
+    assert not trial.exists()
+    laboratory.save(trial.name)
+    steps = laboratory.step([DRAIN]).steps
+    names = [step.point for step in steps if step.call == "renameat2" and "scan.v2.nii.gz" in step.about]
+    laboratory.restore(trial.name)
+    assert laboratory.step([DRAIN], at=names[0]).stopped
+    laboratory.kill()
+
+
+MANY = {f"series{number % 3}/{number:03}.dcm": b"image %03d" % number for number in range(12)}
+# At these thresholds storage shares a dozen small items with a forked helper.
+_SHARING = {
+    "dropslot.storage.sharing:FORK_COST_BYTES": 1,
+    "dropslot.storage.sharing:CHUNK_COST_BYTES": 64 * 1024,
+    "dropslot.storage.sharing:_cpus()": 2,
+}
+
+
+def _many(laboratory: Laboratory) -> None:
+    laboratory.product.drop("series", MANY)
+
+
+_NEWER = {"scan.nii.gz": b"other voxels", "up/new": b"new"}
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("first", _first, _contents(FOLDER)),
+        Scenario("existing-target", _existing, _contents(FOLDER)),
+        Scenario("single-file", _file, [b"%PDF-1.7"]),
+        Scenario("new-version", _version, _contents(FOLDER, _NEWER)),
+        Scenario("unchanged", _rerun, _contents(FOLDER)),
+        Scenario("refused", _refused, _contents(FOLDER)),
+        Scenario("retry", _failed, _contents(FOLDER), RETRY, RETRY),
+        Scenario("retry-refused", _failed_again, _contents(FOLDER), RETRY, RETRY),
+        Scenario("batch", _batch, [*(b"result %d" % n for n in range(4)), b"MZ"]),
+        Scenario("two-destinations", _two_places, _contents(FOLDER)),
+        Scenario("leave-source", _in_place, _contents(FOLDER)),
+        Scenario("leave-source-refused", _in_place_refused, _contents(FOLDER)),
+        Scenario("purge", _purge, _contents(FOLDER, _NEWER), [PURGE], [PURGE]),
+        Scenario("recovery", _interrupted, _contents(FOLDER, _NEWER)),
+        Scenario("shared-copy", _many, _contents(MANY), settings=_SHARING, shared=True),
+    )
+}

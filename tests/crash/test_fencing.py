@@ -1,0 +1,131 @@
+"""A worker that was thought dead and wakes up: whatever it still does takes no effect."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import promises
+import records
+from killing import Trial, trial_of
+from laboratory import DRAIN, Laboratory, Step
+from promises import FOLDERS, File
+from stepping import Point
+
+SHARDS = 3
+SCENARIOS = (
+    "first", "existing-target", "new-version", "unchanged", "refused", "retry", "retry-refused", "batch",
+    "two-destinations", "leave-source", "purge", "recovery", "shared-copy",
+)  # fmt: skip
+ON_POSTGRES = ("first", "new-version")
+# Who finds the database locked gives up soon.
+_IMPATIENT = {"dropslot.config.databases:BUSY_TIMEOUT_SECONDS": 0.05}
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_woken_after_a_takeover_at_every_step_on_sqlite(
+    sqlite_laboratory: Laboratory, name: str, shard: int
+) -> None:
+    fence_everywhere(sqlite_laboratory, name, shard)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("name", ON_POSTGRES)
+def test_woken_after_a_takeover_at_every_step_on_postgresql(
+    postgres_laboratory: Laboratory, name: str, shard: int
+) -> None:
+    fence_everywhere(postgres_laboratory, name, shard)
+
+
+def fence_everywhere(laboratory: Laboratory, name: str, shard: int) -> None:
+    """Every SHARDS-th point; together the shards leave none out."""
+    trial = trial_of(laboratory, name)
+    for point in of_a_living_worker(trial)[shard::SHARDS]:
+        overtake(trial, point)
+
+
+def of_a_living_worker(trial: Trial) -> list[Point | int]:
+    """The points from where the worker has its lock to where it gives it up: not those at which the database is just
+    being opened or closed, when SQLite lets nobody else in."""
+    steps, _ = trial.undisturbed
+    if not any("/workers/" in step.about for step in steps):  # no worker: a purge
+        return [
+            point
+            for point, step in zip(trial.points, _sorted(trial), strict=True)
+            if "sqlite" not in step.about
+        ]
+    order = _sorted(trial)
+    first = next(at for at, step in enumerate(order) if step.call == "rename" and "/workers/" in step.about)
+    last = next(at for at, step in enumerate(order) if step.call == "unlink" and "/workers/" in step.about)
+    begun, ended = order[first].point, order[last].point
+    return [
+        point for point, step in zip(trial.points, order, strict=True)
+        if step.point.task != begun.task or begun < step.point <= ended
+    ]  # fmt: skip
+
+
+def _sorted(trial: Trial) -> list[Step]:
+    steps, _ = trial.undisturbed
+    return list(steps) if trial.scenario.shared else sorted(steps, key=lambda step: step.point)
+
+
+def overtake(trial: Trial, point: Point | int) -> bool:
+    """Freeze the first worker, its locks held, at one point; its leases run out, a second one does the work; then
+    the first wakes up. Returns whether the second could work at all."""
+    laboratory, product = trial.laboratory, trial.laboratory.product
+    _, undisturbed = trial.undisturbed
+    trial.begin()
+    laboratory.settings |= _IMPATIENT
+    run = trial.stop(point)
+    free = True
+    try:
+        free = records.leases_run_out(laboratory)
+        seconds = laboratory.do(*trial.scenario.again, DRAIN)
+        promises.nothing_is_partial(product, undisturbed)
+        left = _left_by(laboratory)
+        woken = laboratory.thaw()
+        assert woken.status == 0, woken
+        for result in woken.results + (seconds if free else []):
+            assert "fault in dropslot" not in result.err, result.err
+        if free:
+            _nothing_took_effect(left, _left_by(laboratory))
+        else:
+            laboratory.do(DRAIN)
+        found = trial.ending()
+        promises.nothing_is_lost(product, trial.scenario.dropped)
+        promises.is_tidy(found)
+        promises.delivered_once(found)
+        promises.equal(found, undisturbed)
+    except BaseException as error:
+        error.add_note(f"{trial.scenario.name}: frozen before {run.steps[-1]}{'' if free else ' (locked)'}")
+        raise
+    return free
+
+
+def _left_by(laboratory: Laboratory) -> dict[str, Any]:
+    """Everything that a late worker could spoil: files by inode and content, and every row."""
+    product = laboratory.product
+    files: dict[str, dict[str, File | str]] = {name: _inodes(product.folder(name)) for name in FOLDERS}
+    return files | {"studies": promises.published(product), "rows": records.dump(laboratory)}
+
+
+def _inodes(folder: Path) -> dict[str, File | str]:
+    found = promises.tree(folder)
+    return {path: f"{digest} {os.lstat(folder / path).st_ino}" for path, digest in found.items()}
+
+
+def _nothing_took_effect(left: dict[str, Any], now: dict[str, Any]) -> None:
+    for name, before in left.items():
+        if name != "rows":
+            assert now[name] == before, f"{name} was changed by the worker that woke up"
+        else:
+            for table, rows in before.items():
+                more = [row for row in now["rows"][table] if row not in rows]
+                less = [row for row in rows if row not in now["rows"][table]]
+                assert not more and not less, (
+                    f"{table} was changed by the worker that woke up: {less} -> {more}"
+                )

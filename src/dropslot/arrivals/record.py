@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, close_old_connections, transaction
 
-from dropslot.arrivals import places
+from dropslot.arrivals import inplace, places
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
@@ -67,6 +67,7 @@ def record(config: Config, claims: Sequence[Claim]) -> None:
     """
     _sync([claim for claim in claims if not claim.folders.route.leave_source])
     with transaction.atomic():
+        claims = _without_twins(claims)
         known = {
             arrival.id: arrival.state
             for arrival in Arrival.objects.filter(id__in=[claim.id for claim in claims]).only("id", "state")
@@ -80,6 +81,13 @@ def record(config: Config, claims: Sequence[Claim]) -> None:
             update_fields=["state", "received_at", "reason", "evidence"],
         )
         append([_claimed(row) for row in rows])
+
+
+def _without_twins(claims: Sequence[Claim]) -> list[Claim]:
+    """Left out is what lies in its inbox for good and was claimed by another process, too."""
+    if any(claim.folders.route.leave_source for claim in claims):
+        append([])  # one at a time from here on
+    return [claim for claim in claims if not (claim.folders.route.leave_source and inplace.is_known(claim))]
 
 
 def _claimed(row: Arrival) -> Entry:

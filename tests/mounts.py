@@ -48,6 +48,12 @@ class Mounts:
         # Lazily: a process under test may still stand in it.
         _run("umount", "--lazy", str(mounted))
 
+    def over(self, folder: Path) -> Path:
+        """An empty file system on top of a folder, whose own content is hidden until it is unmounted."""
+        _run("mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder))
+        self._mounted.append(folder)
+        return folder
+
     def again(self, image: Path, point: Path) -> None:
         """Mount the image of an `ext4` that was unmounted."""
         _run("mount", "-o", "loop", str(image), str(point))

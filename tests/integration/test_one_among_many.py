@@ -29,10 +29,15 @@ def test_folder_called_probe_among_many_items(sqlite_product: Product) -> None:
     [
         (b"bad\xff", r"bad\xff: the name is not valid UTF-8"),
         (b"new\nline", r"new\x0aline: the name contains a control character"),
-        (b"turned\xe2\x80\xaeround", r"turned\u202eround: the name contains a character that turns text around"),
+        (
+            b"turned\xe2\x80\xaeround",
+            r"turned\u202eround: the name contains a character that turns text around",
+        ),
     ],
 )
-def test_folder_of_an_unsafe_name_is_refused_and_others_go_on(product: Product, name: bytes, why: str) -> None:
+def test_folder_of_an_unsafe_name_is_refused_and_others_go_on(
+    product: Product, name: bytes, why: str
+) -> None:
     name_it(product, name)
     product.drop("good", {"b": b"2"})
     product.drain(status=1)

@@ -36,6 +36,13 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
     return Claim(new_id(), folders, judged.name, judged.is_folder, judged.uid, size, now, {"seen": seen})
 
 
+def is_known(claim: Claim) -> bool:
+    """Whether another process has claimed it as it is. To be asked in the transaction that records the claim: nothing
+    was moved, so nothing else keeps two processes from taking it."""
+    last = _last(claim.folders, claim.name)
+    return last is not None and last.id != claim.id and last.evidence.get("seen") == claim.evidence["seen"]
+
+
 def _last(folders: FolderSet, name: str) -> Arrival | None:
     rows = Arrival.objects.filter(route=folders.route.key, inbox=str(folders.inbox), name=escape(name))
     return rows.order_by("-id").first()

@@ -46,7 +46,8 @@ def prepare(work: Work) -> None:
 
     Raises Refused with every fault of name and content at once; SourceUnready for what may heal.
     """
-    faults: list[str] = []
+    own_name = places.fault_of_arrival(work.name)
+    faults = [own_name] if own_name else []
     work.values = fields(work, faults)
     try:
         _open_legs(work, faults)
@@ -60,7 +61,8 @@ def prepare(work: Work) -> None:
     work.source = _locate(work)
     _look(work, faults)
     if faults:
-        raise Refused(faults)
+        # A single file's own name is an item's too: told once.
+        raise Refused(list(dict.fromkeys(faults)))
 
 
 def fields(work: Work, faults: list[str]) -> dict[str, str]:

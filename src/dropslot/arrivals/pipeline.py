@@ -94,15 +94,29 @@ def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
 
 
 def _groups(works: list[Work]) -> Iterator[list[Work]]:
-    """The small ones together. A large one that turned up among them goes back, so that another worker may have it."""
+    """The small ones together, but one after the other where they want the same names: together, all but the first
+    would be staged in vain. A large one that turned up among them goes back, so that another worker may have it."""
     if len(works) == 1:
         yield works
         return
     large = [work for work in works if _is_large(work)]
     small = [work for work in works if not _is_large(work)]
     _each(large, ledger.give_back)
-    if small:
-        yield small
+    while small:
+        group, small = _apart(small)
+        yield group
+
+
+def _apart(works: list[Work]) -> tuple[list[Work], list[Work]]:
+    """The works whose names differ, each name's first, and those that come after them."""
+    now: list[Work] = []
+    later: list[Work] = []
+    wanted: set[tuple[str, str]] = set()
+    for work in works:
+        names = {(leg.target.url, item.path) for leg in work.legs for item in work.listing.items}
+        (now if wanted.isdisjoint(names) else later).append(work)
+        wanted |= names
+    return now, later
 
 
 def _is_large(work: Work) -> bool:

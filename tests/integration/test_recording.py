@@ -12,10 +12,12 @@ from django.db import connection, transaction
 from databases import Database
 from dropslot.arrivals import record
 from dropslot.arrivals.claim import Claim, new_id
+from dropslot.arrivals.deliver import Deliver
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
 from dropslot.core.states import State
+from dropslot.watching.events import IN_ISDIR, IN_MOVED_TO, event
 from waiting import wait_until
 from watched import folder_set
 
@@ -89,3 +91,23 @@ def test_claim_that_cannot_be_recorded_holds_up_no_other(
     recorder.put(later := claimed(tmp_path))
     wait_until(lambda: Arrival.objects.filter(id=later.id).exists(), what="the later claim's row")
     recorder.close()
+
+
+def test_id_that_another_process_used_is_not_used_for_the_next_entry_of_that_name(
+    database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A claim under the id of a finished arrival would be taken for its left-over, and archived undelivered.
+    recorder = record.Recorder(config, lambda _: None)
+    monkeypatch.setattr(Deliver, "recorder", recorder, raising=False)
+    done = claimed(tmp_path)
+    row_of(done, config, State.WAITING).save(force_insert=True)
+    processor = Deliver(done.folders)
+    Arrival.objects.update(state=State.DONE)  # drain, beside us, took and delivered it
+    (done.folders.inbox / "scan").mkdir()
+    processor.on_moved(event(IN_MOVED_TO | IN_ISDIR, str(done.folders.inbox), "scan"))
+    processor.on_wake()
+    assert not recorder.pending
+    assert not any(done.folders.processing.iterdir())
+    wait_until(lambda: processor.on_wake() or recorder.pending, what="the entry to be taken")
+    [holding] = done.folders.processing.iterdir()
+    assert not holding.name.startswith(done.id)

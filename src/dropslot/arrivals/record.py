@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, IntegrityError, close_old_connections, transaction
 
 from dropslot.arrivals import inplace, places
 from dropslot.arrivals.claim import Claim
@@ -65,19 +65,40 @@ def record(config: Config, claims: Sequence[Claim]) -> None:
     _sync([claim for claim in claims if not claim.folders.route.leave_source])
     with transaction.atomic():
         claims = _without_twins(claims)
-        known = {
-            arrival.id: arrival.state
-            for arrival in Arrival.objects.filter(id__in=[claim.id for claim in claims]).only("id", "state")
-        }
-        fresh = [claim for claim in claims if known.get(claim.id, State.WAITING) == State.WAITING]
-        rows = [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in fresh]
-        Arrival.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=["state", "received_at", "reason"],
-        )
+        rows = [*_waited_for(config, claims), *_inserted(config, claims)]
         append([_claimed(row) for row in rows])
+
+
+def _row(config: Config, claim: Claim) -> Arrival:
+    return Arrival(id=claim.id, state=State.READY, **describe(config, claim))
+
+
+def _waited_for(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
+    """Entries that were noted as waiting have a row; those that are still waiting are ready now."""
+    rows = [_row(config, claim) for claim in claims]
+    waiting = Arrival.objects.filter(id__in=[row.id for row in rows], state=State.WAITING)
+    noted = set(waiting.values_list("id", flat=True))
+    return [row for row in rows if row.id in noted and _end_waiting(row)]
+
+
+def _end_waiting(row: Arrival) -> bool:
+    still = Arrival.objects.filter(id=row.id, state=State.WAITING)
+    return bool(still.update(state=row.state, received_at=row.received_at, reason=[]))
+
+
+def _inserted(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
+    """Recovery may have found the same claims in processing, and be faster: its rows may be finished by now, so what
+    is there is never written over."""
+    while True:
+        known = set(
+            Arrival.objects.filter(id__in=[claim.id for claim in claims]).values_list("id", flat=True)
+        )
+        rows = [_row(config, claim) for claim in claims if claim.id not in known]
+        try:
+            with transaction.atomic():
+                return Arrival.objects.bulk_create(rows)
+        except IntegrityError:
+            continue  # PostgreSQL: somebody's row came since we looked, and is known at the next look
 
 
 def _without_twins(claims: Sequence[Claim]) -> list[Claim]:

@@ -42,7 +42,7 @@ class Trial:
         self.laboratory.restore(self.scenario.name)
 
     def _choose(self) -> None:
-        self.laboratory.settings = dict(self.scenario.settings)
+        self.laboratory.settings, self.laboratory.environment = dict(self.scenario.settings), {}
 
     @property
     def points(self) -> list[Point | int]:

@@ -76,6 +76,7 @@ class Laboratory:
         self.product = self._new(folder / "root", self._url())
         self._zygote = self._start(self._new(folder / "warm", "sqlite"))
         self.settings: dict[str, Any] = {}
+        self.environment: dict[str, str] = {}
 
     def _url(self) -> str:
         return self.server.url("crash") if self.server else "sqlite"
@@ -175,7 +176,7 @@ class Laboratory:
 
     def _ask(self, **request: Any) -> Any:
         assert self._zygote.stdin and self._zygote.stdout
-        request |= {"config": str(self.product.config), "set": self.settings}
+        request |= {"config": str(self.product.config), "set": self.settings, "environment": self.environment}
         self._zygote.stdin.write(json.dumps(request) + "\n")
         self._zygote.stdin.flush()
         line = self._zygote.stdout.readline()

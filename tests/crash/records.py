@@ -31,6 +31,8 @@ def leases_run_out(laboratory: Laboratory) -> bool:
     these rows (SQLite: the whole database), so that nobody can change them before it goes on."""
     try:
         with _connected(laboratory) as connection:
+            if laboratory.server:
+                connection.execute("SELECT id FROM dropslot_arrival FOR UPDATE NOWAIT")
             connection.execute(_LATE)
             connection.commit()
     except (sqlite3.OperationalError, psycopg.errors.LockNotAvailable):

@@ -7,7 +7,8 @@ of its own, in which one delivery warms everything up. Requests:
     {"step": COMMANDS, "at": POINT|N|null}  the same under the tracer, stopped before that step (null: never)
     {"end": "kill"|"thaw"}                  what becomes of a tree that was stopped
 
-All take {"config": PATH, "set": {"module:name": value}} of the fork ("module:name()": a function that returns it).
+All take {"config": PATH, "environment": {…}, "set": {"module:name": value}} of the fork ("module:name()": a function
+that returns it).
 A tree that was stopped stays frozen while `do` is answered: that is how another worker takes over from it.
 """
 
@@ -116,6 +117,7 @@ def _forked(request: dict[str, Any], commands: Commands, writer: int) -> None:
 
 def _run(request: dict[str, Any], commands: Commands, writer: int) -> None:
     """In the fork: the commands as their users give them, with the answers written into the pipe at the end."""
+    os.environ.update(request.get("environment", {}))
     for name, value in request.get("set", {}).items():
         module, _, attribute = name.partition(":")
         attribute, called, _ = attribute.partition("()")
@@ -180,6 +182,11 @@ def _tame() -> None:
         started(recorder)
         close(recorder, seconds)
 
+    with contextlib.suppress(ImportError):
+        import psycopg
+
+        # Else a pipeline decides by the socket's readiness how many statements go into one `sendto`.
+        psycopg.Pipeline.is_supported = classmethod(lambda cls: False)  # type: ignore[method-assign]
     Recorder.start = lambda recorder: None  # type: ignore[method-assign]
     Recorder.flush, Recorder.close = flush_later, close_later  # type: ignore[method-assign]
 

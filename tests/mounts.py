@@ -28,6 +28,13 @@ class Mounts:
         _run("mkfs.ext4", "-q", "-F", *mkfs_options, str(image))
         return self._mount(str(image), "-o", "loop")
 
+    def ext4_folding(self) -> Path:
+        """A folder of an ext4 that takes names which differ only in case or normal form for one."""
+        folder = self.ext4("64M", "-O", "casefold") / "folded"
+        folder.mkdir()
+        _run("chattr", "+F", str(folder))
+        return folder
+
     def bind(self, source: Path) -> Path:
         """The same files at a second place: a rename between the two is refused as between file systems."""
         return self._mount(str(source), "--bind")
@@ -40,6 +47,11 @@ class Mounts:
         self._mounted.remove(mounted)
         # Lazily: a process under test may still stand in it.
         _run("umount", "--lazy", str(mounted))
+
+    def again(self, image: Path, point: Path) -> None:
+        """Mount the image of an `ext4` that was unmounted."""
+        _run("mount", "-o", "loop", str(image), str(point))
+        self._mounted.append(point)
 
     def close(self) -> None:
         for mounted in reversed(self._mounted[:]):

@@ -53,6 +53,16 @@ def test_renamed_to_a_final_name_is_complete_at_once(desk: Desk) -> None:
     assert desk.look() == {"scan"}
 
 
+def test_thousands_that_another_process_took_are_forgotten(desk: Desk) -> None:
+    for number in range(2000):
+        (desk.inbox / f"scan{number}").touch()
+        desk.tell(f"scan{number}", "created")
+    for entry in desk.inbox.iterdir():
+        entry.unlink()
+    assert desk.look(20) == set()
+    assert not desk.waiting()
+
+
 def test_judged_holds_what_the_lstat_saw(desk: Desk) -> None:
     (desk.inbox / "scan").write_bytes(b"12345")
     desk.tell("scan")

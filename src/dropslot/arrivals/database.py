@@ -81,6 +81,9 @@ _SIGNS = {
     "readonly": "The database {where} cannot be written: {text}. Run this as the service's account; is the disk"
     " mounted read-only?",
     "disk is full": "The disk of the database {where} is full. Nothing was changed; make room and try again.",
+    # With a write-ahead log SQLite calls a full disk this, since it cannot enlarge the file that processes share.
+    "disk i/o error": "The database {where} cannot be read or written: {text}. Is its disk full (`df`), or broken"
+    " (`dmesg`)? Nothing is lost; the inboxes keep what was dropped. Mend it and try again.",
     "password": "The database {where} refused the account: {text}. Set DROPSLOT_DATABASE_PASSWORD, or"
     " DROPSLOT_DATABASE_PASSWORD_FILE.",
     "psycopg": "PostgreSQL needs a package that is not installed: pip install 'dropslot[postgres]'.",

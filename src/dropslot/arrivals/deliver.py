@@ -73,7 +73,7 @@ class Deliver(EventProcessor):
             self._say(
                 "not_claimed",
                 judged,
-                f"{self._shown(judged)} could not be taken: {error}. It is tried again.",
+                f"{self._shown(judged)} could not be taken: {str(error).rstrip('.')}. It is tried again.",
             )
             self.completion.noticed(judged.name, "scanned", time.monotonic())
         else:

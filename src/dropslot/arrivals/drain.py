@@ -12,12 +12,14 @@ from datetime import timedelta
 import structlog
 from django.db.models.functions import Now
 
-from dropslot.arrivals import checking, holder, recovery
+from dropslot.arrivals import holder, recovery, starting
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.queries import unfinished
 from dropslot.arrivals.record import Recorder
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
+from dropslot.audit import chain
+from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.errors import SourceUnready
 from dropslot.core.names import escape
@@ -48,18 +50,19 @@ def drain(config: Config, *, now: bool = False) -> Drained:
 
     May run beside the daemon, and twice at once. Raises SourceUnready when an inbox cannot be listed.
     """
-    checking.make_checks(config)
+    starting.prove(config)
     begun = time.monotonic()
     result = Drained()
-    newest = Arrival.objects.order_by("-id").values_list("id", flat=True).first() or ""
-    open_before = list(unfinished().values_list("id", flat=True))
+    before = chain.head()
     with holder.holding(config.data) as worker, local.renewing(config, worker):
         recovery.recover(config)
         with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
             _scan(pairs())
             _take_and_work(config, worker, recorder, [one for _, several in pairs() for one in several])
             result.unrecorded = recorder.pending
-    ended = Arrival.objects.filter(id__gt=newest) | Arrival.objects.filter(id__in=open_before)
+    # By the number of their events: ids are made from the clock, which may have been set back.
+    events = Event.objects.filter(seq__gt=before.seq, kind__in=("delivered", "refused"))
+    ended = Arrival.objects.filter(id__in=events.values("arrival"))
     result.done = ended.filter(state=State.DONE).count()
     result.failed = list(ended.filter(state=State.FAILED))
     result.left = list(unfinished())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -26,6 +27,8 @@ from dropslot.core import manifests
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
+
+log = structlog.get_logger()
 
 
 def record(works: Sequence[Work]) -> list[Work]:
@@ -105,8 +108,23 @@ def clean(work: Work) -> None:
 
 
 def archive(work: Work) -> None:
-    """Move a recorded arrival to done. After a crash recovery does it."""
-    archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
+    """Move a recorded arrival to done. After a crash recovery does it, and when it cannot be moved now."""
+    with or_later(work.id, "Delivered and recorded, but it could not be moved to done"):
+        archive_folder(work.folders, work.arrival, places.held(work.folders, work.id, work.epoch))
+
+
+@contextmanager
+def or_later(arrival: str, what: str) -> Iterator[None]:
+    """A move that fails changes nothing of what was written down: it is said, and recovery moves it when it can."""
+    try:
+        yield
+    except OSError as error:
+        log.warning(
+            f"{what}: {error.strerror or error}. It stays in processing, and is moved by itself when that works again;"
+            " `dropslot doctor` tells what is wrong with the folders",
+            action="not_moved",
+            arrival=arrival,
+        )
 
 
 def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
@@ -148,7 +166,8 @@ def fail(work: Work, error: Refused) -> None:
         _remove_if_empty(holding)
         raise
     work.arrival.reason = reasons
-    file_refused(work.folders, work.arrival, holding)
+    with or_later(work.id, "Refused, but it could not be moved to failed"):
+        file_refused(work.folders, work.arrival, holding)
 
 
 def file_refused(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
@@ -178,8 +197,10 @@ def describe(error: DropslotError | OSError) -> list[str]:
     """An error as reasons for people."""
     if isinstance(error, Refused):
         return error.reasons
+    if isinstance(error, DropslotError):
+        return [str(error)]
+    at = f" at {escape(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
     return [
-        str(error)
-        if isinstance(error, DropslotError)
-        else f"{error.strerror or error}: {escape(str(error.filename or ''))}"
+        f"The system refused: {error.strerror or error}{at}. The source is untouched, and what was delivered before"
+        " stays as it is. It is tried again; if this stays, run `dropslot doctor`."
     ]

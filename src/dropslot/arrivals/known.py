@@ -6,9 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple, TypeVar
-
-from django.db.models import QuerySet
+from typing import Any, NamedTuple, TypeVar
 
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.core.states import Outcome, State
@@ -31,10 +29,10 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class Shelf:
-    """One target. `versions` by item; `given` maps first names of items to the arrivals that have them."""
+    """One target; without a `place` nothing was ever delivered or adopted there. `versions` by item; `given` maps
+    first names of items to the arrivals that have them."""
 
     place: Place | None = None
-    is_empty: bool = True  # nothing was ever delivered or adopted there
     versions: dict[str, list[Known]] = field(default_factory=lambda: defaultdict(list))
     given: dict[str, str] = field(default_factory=dict)
 
@@ -51,26 +49,29 @@ def shelves(wanted: Iterable[tuple[str, Sequence[str]]]) -> dict[str, Shelf]:
 
 
 def _shelf(place: Place, items: Sequence[str]) -> Shelf:
-    rows, adopted = Delivery.objects.filter(place=place), Adoption.objects.filter(place=place)
-    shelf = Shelf(place, is_empty=not (rows.exists() or adopted.exists()))
-    if not shelf.is_empty:
-        for chunk in chunks(items, CHUNK):
-            _fill(shelf, rows.filter(outcome=Outcome.DELIVERED), adopted, chunk)
+    shelf = Shelf(place)
+    adopted = Adoption.objects.filter(place=place).values_list("stored_as", "sha256", "size_bytes")
+    rows = Delivery.objects.filter(place=place, outcome=Outcome.DELIVERED).values_list(
+        "item", "version", "stored_as", "sha256", "size_bytes", "mtime_ns", "arrival_id", "arrival__state"
+    )
+    for chunk in chunks(items, CHUNK):
+        for name, sha256, size in adopted.filter(stored_as__in=chunk):
+            shelf.versions[name].append(Known(1, name, sha256, size))
+        # A first version is stored as its item is called; each of the two queries has an index of its own.
+        for row in rows.filter(stored_as__in=chunk):
+            shelf.given[row[2]] = row[6]
+            _put(shelf, row)
+        for row in rows.filter(item__in=chunk, version__gt=1):
+            _put(shelf, row)
     return shelf
 
 
-def _fill(shelf: Shelf, rows: QuerySet[Delivery], adopted: QuerySet[Adoption], items: Sequence[str]) -> None:
-    for name, sha256, size in adopted.filter(stored_as__in=items).values_list(
-        "stored_as", "sha256", "size_bytes"
-    ):
-        shelf.versions[name].append(Known(1, name, sha256, size))
-    delivered = rows.filter(item__in=items).values_list(
-        "item", "version", "stored_as", "sha256", "size_bytes", "mtime_ns", "arrival_id", "arrival__state"
-    )
-    for item, version, stored_as, sha256, size, mtime, arrival, state in delivered:
+def _put(shelf: Shelf, row: tuple[Any, ...]) -> None:
+    item, version, stored_as, sha256, size, mtime, arrival, state = row
+    if version > 1 or item == stored_as:
         known = Known(version, stored_as, sha256, size, mtime, arrival, state == State.DONE)
-        shelf.versions[item].append(known)
-    shelf.given.update(rows.filter(stored_as__in=items).values_list("stored_as", "arrival_id"))
+        if known not in shelf.versions[item]:
+            shelf.versions[item].append(known)
 
 
 def is_given(place: Place | None, name: str, besides: str) -> bool:

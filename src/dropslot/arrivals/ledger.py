@@ -30,7 +30,9 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     """Arrivals that `worker` may take now: due ones, its own left-overs, and those whose holder is dead or late."""
     holders = Arrival.objects.filter(state=State.PROCESSING).exclude(worker=worker)
     dead = [name for name in holders.values_list("worker", flat=True).distinct() if is_dead(name)]
-    due = Q(due_at__isnull=True) | Q(due_at__lte=Now())
+    # No wait is that long: what is due later than this was written before the clock was set back.
+    set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * LONGEST_WAIT))
+    due = Q(due_at__isnull=True) | Q(due_at__lte=Now()) | set_back
     waiting = Q(state__in=(State.READY, State.RETRYING)) & due
     orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | Q(worker__in=[worker, *dead]))
     # The state is said twice so that the planner can use the partial index.

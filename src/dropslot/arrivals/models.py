@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from dropslot.core.states import UNFINISHED, Outcome, State
+from dropslot.core.states import Outcome, State
 
 
 def _choices(kind: type[State] | type[Outcome]) -> list[tuple[str, str]]:
@@ -35,7 +35,7 @@ class Arrival(models.Model):
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)  # not to be tried before
     intent = models.JSONField(null=True)  # what is about to be published: manifest digest a destination
-    evidence = models.JSONField(default=dict)  # of an arrival in place: what it was when it was read last
+    evidence = models.JSONField(default=dict)  # the sender's uid; in place: what it was when it was read last
     received_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     archived_as = models.TextField(blank=True)
@@ -44,7 +44,8 @@ class Arrival(models.Model):
         db_table = "dropslot_arrival"
         ordering = ("id",)
         indexes = (
-            models.Index(fields=["due_at"], name="dropslot_arrival_due", condition=Q(state__in=UNFINISHED)),
+            # Whole, not partial: SQLite does not see that a list of bound values fits the condition of an index.
+            models.Index(fields=["state"], name="dropslot_arrival_state"),
             models.Index(fields=["inbox", "name"], name="dropslot_arrival_name"),
         )
 
@@ -83,7 +84,10 @@ class Delivery(models.Model):
                 name="dropslot_delivery_once",
             ),
         )
-        indexes = (models.Index(fields=["place", "item"], name="dropslot_delivery_item"),)
+        # A first version is stored as its item is called, so the unique index finds it.
+        indexes = (
+            models.Index(fields=["place", "item"], name="dropslot_delivery_item", condition=Q(version__gt=1)),
+        )
 
 
 class Adoption(models.Model):

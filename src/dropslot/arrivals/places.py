@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dropslot.config.folders import FolderSet
+from dropslot.core.names import escape, fault_of_name
 
+AGAIN = ".again"
+DOOMED = ".purge-"  # begins the name of what is being removed from done
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _HELD = re.compile(rf"({_ULID.pattern})-(\d+)")
 
@@ -38,9 +41,18 @@ def reason_file(folder: Path, name: str) -> Path:
     return folder / ("REASON.txt" if name != "REASON.txt" else "REASON.dropslot.txt")
 
 
+def fault_of_arrival(name: str) -> str | None:
+    """Why an arrival may not be called so, as a sentence; None when it may. Its name goes into done, failed, records
+    and manifests, even where it is no part of what is delivered."""
+    why = fault_of_name(name)
+    if why is None and (name == AGAIN or name.startswith(DOOMED)):
+        why = "in done that name is kept for dropslot itself"
+    return f"{escape(name)}: {why}" if why else None
+
+
 def archived(folders: FolderSet, arrival: str, name: str) -> tuple[Path, Path]:
     """done/NAME, and where the arrival goes when that is taken: done/.again/ID/NAME."""
-    return folders.done / name, folders.done / ".again" / arrival / name
+    return folders.done / name, folders.done / AGAIN / arrival / name
 
 
 def archive_name(folders: FolderSet, arrival: str, name: str) -> Path:

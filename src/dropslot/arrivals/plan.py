@@ -51,7 +51,7 @@ def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
     leg.place, leg.adopted, leg.altered = shelf.place, [], []
     payload = payload_of(work, leg.staged)
     earlier = published_before(work, leg, shelf)
-    fresh = shelf.is_empty and leg.drop.is_new()
+    fresh = shelf.place is None and leg.drop.is_new()
     leg.rows = _fresh(payload) if fresh else _beside(work, leg, shelf, payload, earlier)
     staged_as = {path: item.path for path, item in payload} if work.bag else None
     leg.publish = [
@@ -59,6 +59,7 @@ def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
         for row in leg.rows
         if row.outcome == Outcome.DELIVERED and row.item not in earlier
     ]
+    leg.kept = [known.stored_as for known in earlier.values()]
     leg.manifest = manifest_of(leg.rows)
 
 

@@ -13,12 +13,13 @@ from dropslot.arrivals.work import Leg, Work
 from dropslot.checks import bag
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.core.errors import Refused, SourceUnready, TakenOver
+from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
 from dropslot.fields.name import NamePattern
+from dropslot.storage import faults as faults_of_storage
 from dropslot.storage.walk import list_arrival
 
 
@@ -45,9 +46,14 @@ def prepare(work: Work) -> None:
 
     Raises Refused with every fault of name and content at once; SourceUnready for what may heal.
     """
-    faults: list[str] = []
+    own_name = places.fault_of_arrival(work.name)
+    faults = [own_name] if own_name else []
     work.values = fields(work, faults)
-    _open_legs(work, faults)
+    try:
+        _open_legs(work, faults)
+    except DropslotError:
+        _seal_where_it_lies(work)
+        raise
     # First the older epochs' staging goes, then the folder moves on to this epoch: a worker that was taken over
     # can neither publish nor archive from here on.
     for leg in work.legs:
@@ -55,7 +61,8 @@ def prepare(work: Work) -> None:
     work.source = _locate(work)
     _look(work, faults)
     if faults:
-        raise Refused(faults)
+        # A single file's own name is an item's too: told once.
+        raise Refused(list(dict.fromkeys(faults)))
 
 
 def fields(work: Work, faults: list[str]) -> dict[str, str]:
@@ -141,12 +148,11 @@ def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
 
 
 def _look(work: Work, faults: list[str]) -> None:
-    if not os.path.lexists(work.source):
+    if not _is_there(work.source):
         faults.append(f"Its files are no longer at {escape(str(work.source))}: somebody else moved them")
         return
     if not work.arrival.in_place:
-        uid = sender_uid(work.source)
-        faults.extend(seal.seal(work.source, uid))
+        faults.extend(seal.seal(work.source, _sender(work, work.source)))
     work.listing = list_arrival(work.source)
     faults.extend(work.listing.faults)
     if work.listing.unreadable and not faults:
@@ -156,6 +162,32 @@ def _look(work: Work, faults: list[str]) -> None:
             next_step="Give the service read permission; it is tried again by itself",
         )
     work.bag = bag.find(work.listing) if not faults else None
+
+
+def _seal_where_it_lies(work: Work) -> None:
+    """While a destination is away the sender's hands come off all the same. Raises Refused: bits that are a fault are
+    gone once they were sealed, so they must be told now."""
+    for arrival, _, folder in places.holdings(work.folders) if not work.arrival.in_place else ():
+        source = folder / work.name
+        if arrival == work.id and _is_there(source) and (faults := seal.seal(source, _sender(work, source))):
+            raise Refused(faults)
+
+
+def _sender(work: Work, source: Path) -> int:
+    """Whose it was when it was claimed: what lies inside tells no more than who made that."""
+    uid = work.arrival.evidence.get("uid")
+    return uid if isinstance(uid, int) else sender_uid(source)
+
+
+def _is_there(source: Path) -> bool:
+    # Not os.path.lexists: it calls a disk that cannot be read a missing file, and what is missing is refused.
+    try:
+        os.lstat(source)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise faults_of_storage.at_source(error, source.name) from error
+    return True
 
 
 def sender_uid(source: Path) -> int:

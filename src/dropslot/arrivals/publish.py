@@ -144,6 +144,7 @@ def publish(work: Work) -> None:
     """Give every staged item its name. Names that somebody took since the plan get the next number, and the ledger
     and the manifest follow before they are published."""
     for leg in work.legs:
+        leg.drop.keep(leg.kept)
         while taken := leg.drop.publish(leg.publish):
             renamed = plan.renumber(work, leg, [planned.stored_as for planned in taken])
             with transaction.atomic():

@@ -13,6 +13,7 @@ from pathlib import Path
 from django.db import transaction
 
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.arrivals.places import AGAIN, DOOMED
 from dropslot.audit.chain import Entry, append
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError
@@ -20,8 +21,6 @@ from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.destinations import read
 from dropslot.storage.walk import list_arrival
-
-DOOMED = ".purge-"
 
 
 class NotProved(DropslotError):
@@ -112,7 +111,7 @@ def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> None:
 
 def sweep(folders: FolderSet) -> None:
     """Finish what a purge that was interrupted had begun to remove."""
-    again = list((folders.done / ".again").glob("*"))
+    again = list((folders.done / AGAIN).glob("*"))
     for parent in (folders.done, *again):
         for doomed in parent.glob(f"{DOOMED}*"):
             _delete(doomed)
@@ -126,7 +125,7 @@ def _delete(doomed: Path) -> None:
         shutil.rmtree(doomed)
     else:
         doomed.unlink(missing_ok=True)
-    if doomed.parent.parent.name == ".again" and not any(doomed.parent.iterdir()):
+    if doomed.parent.parent.name == AGAIN and not any(doomed.parent.iterdir()):
         doomed.parent.rmdir()
 
 

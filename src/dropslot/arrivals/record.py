@@ -17,6 +17,7 @@ from django.db import DatabaseError, IntegrityError, close_old_connections, tran
 from dropslot.arrivals import inplace, places
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.models import Arrival
+from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append
 from dropslot.config import Config
 from dropslot.core.names import escape
@@ -24,6 +25,7 @@ from dropslot.core.states import State
 from dropslot.fields.name import NamePattern
 
 log = structlog.get_logger()
+LONGEST_LOCATION = 150  # what the column holds
 
 
 @lru_cache(maxsize=256)
@@ -39,7 +41,8 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
     """The columns of a claim's row, state left out."""
     route = claim.folders.route
     matched = NamePattern(route.name).values(claim.name) if route.name else None
-    fields = {**claim.folders.fields, **(matched or {})}
+    # A name that is no text is refused, but first recorded: no database holds its raw bytes as text.
+    fields = {key: text_of(value) for key, value in {**claim.folders.fields, **(matched or {})}.items()}
     location = fields.get("location") or ""
     return {
         "route": route.key,
@@ -49,9 +52,9 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
         "is_folder": claim.is_folder,
         "in_place": route.leave_source,
         "sender": user_name(claim.uid),
-        "location": config.locations.get(location, location),
+        "location": config.locations.get(location, location)[:LONGEST_LOCATION],
         "fields": fields,
-        "evidence": claim.evidence,
+        "evidence": claim.evidence | {"uid": claim.uid},
         "size_bytes": claim.size_bytes,
         "received_at": claim.received_at,
     }
@@ -83,7 +86,7 @@ def _waited_for(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
 
 def _end_waiting(row: Arrival) -> bool:
     still = Arrival.objects.filter(id=row.id, state=State.WAITING)
-    return bool(still.update(state=row.state, received_at=row.received_at, reason=[]))
+    return bool(still.update(state=row.state, received_at=row.received_at, reason=[], evidence=row.evidence))
 
 
 def _inserted(config: Config, claims: Sequence[Claim]) -> list[Arrival]:

@@ -43,9 +43,11 @@ def _recover(config: Config, folders: FolderSet) -> int:
         if row is None or row.state == State.WAITING:
             claims.extend(_claim_of(folders, arrival, folder))
         elif row.state == State.DONE:
-            finish.archive_folder(folders, row, folder)
+            with finish.or_later(arrival, "Delivered and recorded, but it could not be moved to done"):
+                finish.archive_folder(folders, row, folder)
         elif row.state == State.FAILED:
-            finish.file_refused(folders, row, folder)
+            with finish.or_later(arrival, "Refused, but it could not be moved to failed"):
+                finish.file_refused(folders, row, folder)
     if claims:
         record.record(config, claims)
         log.warning(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot.arrivals import checking, recovery
+from dropslot.arrivals import recovery, starting
 from dropslot.arrivals.space import SpaceWatch
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
@@ -52,7 +52,7 @@ def serve(config: Config, life: Life) -> None:
     `life` hears when all inboxes are watched, and about once a second that the watcher is well. On return no
     process is left; a delivery that could not be finished in time is finished at the next start.
     """
-    checking.make_checks(config)
+    starting.prove(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()

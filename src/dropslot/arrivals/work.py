@@ -48,6 +48,7 @@ class Leg:
     staged: list[Staged] = field(default_factory=list)
     rows: Sequence[Row] = ()
     publish: list[Planned] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)  # names that an earlier attempt gave
     manifest: str = ""
     adopted: list[tuple[str, str, int]] = field(default_factory=list)  # stored_as, sha256, size
     altered: list[dict[str, str]] = field(default_factory=list)

@@ -13,6 +13,7 @@ from dropslot.core.names import escape
 FAILED = 1
 WRONG_USAGE = 2
 TRACEBACK_VARIABLE = "DROPSLOT_TRACEBACK"
+_OF_THE_DATABASE = frozenset({"django.db.utils.Error", "django.core.exceptions.ImproperlyConfigured"})
 
 
 class UsageError(DropslotError):
@@ -58,8 +59,9 @@ def _silence_stdout() -> int:
 
 
 def _words_of_django(error: BaseException) -> str:
-    # By name, so that a command which needs no Django does not import it.
-    if not any(kind.__module__.startswith("django.") for kind in type(error).__mro__):
+    # By name, so that a command which needs no Django does not import it. Its other errors are faults in dropslot.
+    names = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
+    if not names & _OF_THE_DATABASE:
         return ""
     from dropslot.arrivals.database import words_for
 

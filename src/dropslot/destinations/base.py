@@ -141,6 +141,11 @@ class Drop(ABC):
         """
 
     @abstractmethod
+    def keep(self, names: Sequence[str]) -> None:
+        """Names (relative to the target) that an earlier attempt gave: it may have ended before they were synced, so
+        `sync_names` syncs them too."""
+
+    @abstractmethod
     def stage_manifest(self, text: str) -> None:
         """Write the manifest into the stage, to be synced by `sync_staged` with the data (optional: spares a sync)."""
 

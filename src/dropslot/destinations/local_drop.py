@@ -43,6 +43,7 @@ class LocalDrop(Drop):
         self._listing = Listing(is_folder=True)
         self._layout = Layout("", "")
         self._touched: set[str] = set()  # folders below the home with names that are not durable yet
+        self._kept: set[str] = set()  # folders below the target with names of an earlier attempt
         self._manifest: str | None = None
         self._seen: tuple[Folder, Descent] | None = None
         self._staged: Descent | None = None
@@ -166,6 +167,9 @@ class LocalDrop(Drop):
             else []
         )
 
+    def keep(self, names: Sequence[str]) -> None:
+        self._kept |= {name.rpartition("/")[0] for name in names}
+
     def _is_whole(self, plan: Sequence[Planned]) -> bool:
         """Whether the target was new when we staged, and the plan has every item under its own name."""
         if not self._prefix or len(plan) != self._count():
@@ -227,13 +231,30 @@ class LocalDrop(Drop):
         """Folders with names that are not durable yet; the caller closes them."""
         assert self._home or not self._touched
         try:
-            return [self._home.beneath(path) for path in sorted(self._touched)] if self._home else []
+            return (
+                [*self._kept_folders(), *(self._home.beneath(p) for p in sorted(self._touched))]
+                if self._home
+                else []
+            )
         except OSError as error:
             raise faults.at_destination(error, "opening a folder of the target to sync it") from error
+
+    def _kept_folders(self) -> list[Folder]:
+        """Every folder from the fixed one to those with kept names: each may be a name of that attempt as well."""
+        if not self._kept:
+            return []
+        opened = homes(self.target)
+        target, parents = opened[-1], {""}
+        for path in self._kept:
+            while path not in parents:
+                parents.add(path)
+                path = path.rpartition("/")[0]
+        return opened + [target.beneath(path) for path in sorted(parents - {""})]
 
     def names_are_durable(self) -> None:
         """Called when `touched_folders` are synced."""
         self._touched.clear()
+        self._kept.clear()
 
     # The manifest
 
@@ -263,7 +284,7 @@ class LocalDrop(Drop):
         if self.target.rules.manifest == "none":
             return None
         stage = self._require_stage()
-        if stage.unsynced or self._touched:
+        if stage.unsynced or self._touched or self._kept:
             raise RuntimeError("the manifest comes last: sync_staged and sync_names come before it")
         self._require_home()
         try:

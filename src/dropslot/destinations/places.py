@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, Unsupported
@@ -74,11 +75,21 @@ def _below(fixed: str, url: str) -> list[str]:
 
 
 def _require(fixed: str, must_exist: str | None) -> None:
-    if not os.path.isdir(fixed):
+    if not _is_folder(fixed):
         raise _missing(fixed)
-    if must_exist is not None and not os.path.isdir(must_exist):
+    if must_exist is not None and not _is_folder(must_exist):
         # Its disk is there, so this is no unmounted one: the name is mistyped, and time does not heal that.
         raise Refused([f"{escape(must_exist)} does not exist, and must_exist says that it is never made"])
+
+
+def _is_folder(path: str) -> bool:
+    """Raises DestinationUnready where that cannot be found out: not os.path.isdir, which calls it missing then."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise faults.at_destination(error, f"looking at {escape(path)}") from error
 
 
 def unready(error: OSError, path: str) -> DropslotError:

@@ -71,7 +71,7 @@ def at_source(error: OSError, path: str) -> DropslotError:
         return SourceUnready(
             f"{shown} cannot be read ({os.strerror(number)})",
             where="Nothing of the arrival was delivered; it stays where it is",
-            next_step="Let the sender make it readable (chmod -R g+rX), or give the service CAP_CHOWN",
+            next_step="Let the sender chmod -R g+rX, or give the service CAP_CHOWN; it is tried again",
         )
     what = _sentence(error, f"reading {shown}")
     step = "Look at the disk and the kernel's log; it is tried again"

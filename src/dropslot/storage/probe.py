@@ -61,7 +61,17 @@ def _no_replace(folder: Folder) -> str | None:
 
 
 def rename_trial(inbox: Path, processing: Path) -> str | None:
-    """Rename a folder of our own from one to the other and remove it: None, or the reason why a claim would fail.
+    """As `try_rename`, in words: None, or the reason why a claim would fail."""
+    error = try_rename(inbox, processing)
+    if error is None:
+        return None
+    if error.errno == errno.EXDEV:
+        return "they are on different file systems or mounts (in a systemd unit: different ReadWritePaths)"
+    return f"{os.strerror(error.errno or 0)} ({errno.errorcode.get(error.errno or 0, error.errno)})"
+
+
+def try_rename(inbox: Path, processing: Path) -> OSError | None:
+    """Rename a folder of our own from one to the other and remove it; what stood in the way.
 
     Device numbers do not tell: two bind mounts of one file system refuse a rename.
     """
@@ -75,11 +85,7 @@ def rename_trial(inbox: Path, processing: Path) -> str | None:
                 folders.remove_folder(first.fd, name)
                 folders.remove_folder(second.fd, name)
     except OSError as error:
-        if error.errno == errno.EXDEV:
-            return (
-                "they are on different file systems or mounts (in a systemd unit: different ReadWritePaths)"
-            )
-        return f"{os.strerror(error.errno or 0)} ({errno.errorcode.get(error.errno or 0, error.errno)})"
+        return error
     return None
 
 

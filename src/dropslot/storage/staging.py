@@ -279,12 +279,13 @@ def _left_to_do(stage: Stage, layout: Layout, modes: Modes, items: int) -> Modes
     try:
         with stage.folder.beneath(layout.base) as folder:
             mode = 0o666 if modes.file_mode is None else modes.file_mode & 0o777
-            fd = os.open("probe", CREATE, mode, dir_fd=folder.fd)
+            name = f"probe-{secrets.token_hex(8)}"  # the folders of the arrival are there already: none is called so
+            fd = os.open(name, CREATE, mode, dir_fd=folder.fd)
             try:
                 return modes.left_to_do(os.fstat(fd))
             finally:
                 os.close(fd)
-                os.unlink("probe", dir_fd=folder.fd)
+                os.unlink(name, dir_fd=folder.fd)
     except OSError as error:
         raise faults.at_destination(error, "making a file in the staging folder") from error
 

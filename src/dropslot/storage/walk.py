@@ -44,7 +44,7 @@ def list_arrival(path: Path) -> Listing:
         with collection.later():
             walk.folder(text)
     else:
-        walk.take(os.path.basename(text), os.path.basename(text), seen)
+        walk.file(text, seen)
     return walk.finish()
 
 
@@ -104,6 +104,13 @@ class _Walk:
         self.faults += 1
         if self.faults <= MAX_FAULTS:
             self.listing.faults.append(f"{escape(path)}: {why}")
+
+    def file(self, text: str, seen: os.stat_result) -> None:
+        """An arrival that is no folder."""
+        name = os.path.basename(text)
+        self.take(name, name, seen)
+        if self.listing.items and not self._may_read(seen) and not _access(text, None):
+            self.listing.unreadable.append(name)
 
     def folder(self, text: str) -> None:
         """Walk the whole tree depth first with an explicit stack: (path, names of folders still to be entered, fd)."""
@@ -237,5 +244,5 @@ def _all_plain(names: list[str]) -> bool:
     return text.isascii() and text.isprintable() and all(len(n) <= LIMIT_BYTES and n[0] != "." for n in names)
 
 
-def _access(name: str, folder: int) -> bool:
+def _access(name: str, folder: int | None) -> bool:
     return os.access(name, os.R_OK, dir_fd=folder, effective_ids=True, follow_symlinks=False)

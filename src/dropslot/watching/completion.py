@@ -268,17 +268,14 @@ class Completion:
         return True
 
     def _begin_walk(self, now: float) -> bool:
-        name = self._trees.pop_due(now)
-        if name is None:
-            return False
-        status = self._lstat(name)
-        if status is None:
+        while (name := self._trees.pop_due(now)) is not None:
+            status = self._lstat(name)
+            if status is not None:
+                steps = quiet.look(os.path.join(self._inbox, name), status)
+                self._walk = _Walk(self._entries[name], status, now, steps)
+                return True
             self.gone(name)
-            return self._begin_walk(now)
-        self._walk = _Walk(
-            self._entries[name], status, now, quiet.look(os.path.join(self._inbox, name), status)
-        )
-        return True
+        return False
 
     def _go_on_walking(self, now: float) -> tuple[Judged | None, int]:
         """One slice of the walk under way; what it found complete, and how many entries that cost."""

@@ -1,0 +1,48 @@
+"""What is proved before anything is taken: that the promises can be kept on these file systems."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from dropslot.arrivals import checking
+from dropslot.arrivals.watch import all_folders
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import DestinationUnready, Unsupported
+from dropslot.core.names import escape
+from dropslot.core.templates import Template
+from dropslot.destinations import for_url
+from dropslot.destinations.base import Target
+from dropslot.storage.probe import try_rename
+
+
+def prove(config: Config) -> None:
+    """Raise Unsupported or BadOption for what time cannot heal; what may heal is left to the delivery that meets it."""
+    checking.make_checks(config)
+    for folders in all_folders(config):
+        if not folders.route.leave_source:
+            _prove_renames(folders)
+    for route in config.routes.values():
+        for rule in route.deliver:
+            _prove_destination(Template(rule.to).fixed, rule.to)
+
+
+def _prove_renames(folders: FolderSet) -> None:
+    for other in (folders.processing, folders.done, folders.failed):
+        error = try_rename(folders.inbox, other)
+        if error is not None and error.errno == errno.EXDEV:
+            raise Unsupported(
+                f"Nothing can be moved from {escape(str(folders.inbox))} to {escape(str(other))}: "
+                "they are on different file systems, or mounts of one",
+                where="Nothing was taken",
+                next_step="Put all four folders of a route on one (in a systemd unit: one ReadWritePaths)",
+            )
+
+
+def _prove_destination(fixed: str, to: str) -> None:
+    if Path(fixed).is_dir():
+        try:
+            for_url(to).check(Target(url=fixed, fixed=fixed))
+        except DestinationUnready:
+            return  # it may heal

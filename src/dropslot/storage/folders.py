@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
 from types import TracebackType
 
+_NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 TRUSTED_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # the operator's own path: may be or hold links
@@ -166,3 +169,34 @@ def remove_folder(folder: int, name: str) -> None:
                 raise
             continue  # something came in meanwhile
         return
+
+
+def make_locked(parent: Folder, prefix: str) -> tuple[str, Folder]:
+    """A new private folder with a random name, locked until the returned descriptor is closed: one without a lock was
+    left by a process that was killed (`remove_unlocked`). Some network file systems lock no folders."""
+    while True:
+        name = f"{prefix}{secrets.token_hex(8)}"
+        os.mkdir(name, 0o700, dir_fd=parent.fd)
+        with contextlib.suppress(FileNotFoundError):  # taken for a dead one's before it was locked
+            folder = parent.beneath(name)
+            _lock(folder)
+            if exists(parent.fd, name):
+                return name, folder
+
+
+def remove_unlocked(parent: Folder, prefix: str) -> None:
+    """Remove what processes that were killed have left of `make_locked`; folders of others are left alone."""
+    for name in os.listdir(parent.fd):
+        if name.startswith(prefix):
+            with contextlib.suppress(*_NOT_OURS), parent.beneath(name) as folder:
+                if os.fstat(folder.fd).st_uid == os.geteuid() and _lock(folder):
+                    remove_folder(parent.fd, name)
+
+
+def _lock(folder: Folder) -> bool:
+    """Whether this process has the folder's lock now."""
+    try:
+        fcntl.flock(folder.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -12,6 +12,8 @@ from dropslot.core.errors import Unsupported
 from dropslot.storage import faults, filesystems, folders, syscalls
 from dropslot.storage.folders import Folder
 
+_PROBE = ".dropslot-probe-"
+
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
@@ -46,7 +48,7 @@ def inspect(folder: Path) -> FileSystem:
 
 
 def _no_replace(folder: Folder) -> str | None:
-    name = f".dropslot-probe-{secrets.token_hex(4)}"
+    name = f"{_PROBE}{secrets.token_hex(4)}"
     try:
         os.mkdir(name, 0o700, dir_fd=folder.fd)
     except OSError:
@@ -75,15 +77,17 @@ def try_rename(inbox: Path, processing: Path) -> OSError | None:
 
     Device numbers do not tell: two bind mounts of one file system refuse a rename.
     """
-    name = f".dropslot-probe-{secrets.token_hex(4)}"
     try:
         with Folder.trusted(os.fspath(inbox)) as first, Folder.trusted(os.fspath(processing)) as second:
-            os.mkdir(name, 0o700, dir_fd=first.fd)
-            try:
-                rename_into(first.fd, name, second.fd, name)
-            finally:
-                folders.remove_folder(first.fd, name)
-                folders.remove_folder(second.fd, name)
+            for folder in (first, second):
+                folders.remove_unlocked(folder, _PROBE)
+            name, probe = folders.make_locked(first, _PROBE)
+            with probe:
+                try:
+                    rename_into(first.fd, name, second.fd, name)
+                finally:
+                    folders.remove_folder(first.fd, name)
+                    folders.remove_folder(second.fd, name)
     except OSError as error:
         return error
     return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import itertools
 import os
 import secrets
@@ -121,7 +120,7 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
             for older, name in _of(hidden, arrival):
                 if older < epoch:
                     folders.remove_folder(hidden.fd, name)
-            _remove_dead_trials(hidden)
+            folders.remove_unlocked(hidden, _TRIAL)
             _remove_empty(home)
         except OSError as error:
             raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{arrival}") from error
@@ -344,7 +343,7 @@ def trial(home: Folder) -> Iterator[Folder]:
     """
     try:
         with _epochs(home) as epochs:
-            name, folder = _locked(epochs)
+            name, folder = folders.make_locked(epochs, _TRIAL)
             try:
                 with folder:
                     yield folder
@@ -353,32 +352,3 @@ def trial(home: Folder) -> Iterator[Folder]:
                 _remove_empty(home)
     except OSError as error:
         raise faults.at_destination(error, f"trying {RESERVED}/{STAGE}") from error
-
-
-def _locked(epochs: Folder) -> tuple[str, Folder]:
-    """A new trial's name and folder, with its lock where the file system can lock a folder."""
-    while True:
-        name = f"{_TRIAL}{secrets.token_hex(8)}"
-        os.mkdir(name, 0o700, dir_fd=epochs.fd)
-        with contextlib.suppress(FileNotFoundError):  # taken for a dead one before it was locked
-            folder = epochs.beneath(name)
-            _lock(folder)
-            if folders.exists(epochs.fd, name):
-                return name, folder
-
-
-def _lock(folder: Folder) -> bool:
-    """Whether this process has the folder's lock now. Some network file systems lock no folders."""
-    try:
-        fcntl.flock(folder.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _remove_dead_trials(epochs: Folder) -> None:
-    for name in os.listdir(epochs.fd):
-        if name.startswith(_TRIAL):
-            with contextlib.suppress(FileNotFoundError), epochs.beneath(name) as folder:
-                if _lock(folder):
-                    folders.remove_folder(epochs.fd, name)

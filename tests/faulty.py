@@ -17,7 +17,8 @@ from tracing import Call, Strace, Trace
 
 RULE = {"to": "./studies", "file_mode": 640, "folder_mode": 2750, "group": "daemon"}
 FEW = {"a.txt": b"1" * 100, "new/b.bin": b"2" * 300_000, "empty/": b""}
-MANY = {f"many/f{number}.dat": b"3" * 100 for number in range(12)}
+FOLDERS = ("x0", "x1", "x2", "x3")  # there already, so that each file gets a name of its own
+MANY = {f"{folder}/f{number}.dat": b"3" * 100 for folder in FOLDERS for number in range(3)}
 CALLS = (
     "openat,mkdir,mkdirat,rename,renameat,renameat2,linkat,unlink,unlinkat,rmdir,fsync,fdatasync,syncfs,write,pwrite64,"
     "read,readv,fchmod,fchmodat,fchown,fchownat,utimensat,getdents64,faccessat2,fstatfs,newfstatat"
@@ -105,6 +106,8 @@ class Laboratory:
         self._template = folder / "template"
         self._template.mkdir()
         Product(self._template).configure({"study": STUDY | {"deliver": [RULE]}}).run("arrivals")
+        for name in FOLDERS:
+            (self._template / "studies" / name).mkdir()
         self._clean = {many: self._calls_of_a_clean_drain(many=many) for many in (False, True)}
 
     def _calls_of_a_clean_drain(self, *, many: bool) -> Sequence[Call]:

@@ -26,7 +26,8 @@ def test_what_changes_while_it_is_read_is_waited_for_and_then_delivered_once(sql
     rows = {row["name"]: row for row in product.arrivals()}
     assert {row["state"] for row in rows.values()} == {"retrying"}
     for name, row in rows.items():
-        assert f"{name}.dat" in row["reason"][0] and "was read" in row["reason"][0], row["reason"]
+        named = f"{name}.dat" in row["reason"][0] or (name == "replaced" and ".new" in row["reason"][0])
+        assert named and "was read" in row["reason"][0], row["reason"]
         assert "waits" in row["reason"][0] and "rename when done" in row["reason"][0]
     assert product.delivered() == {}
     product.run("retry", *(row["id"] for row in rows.values()))

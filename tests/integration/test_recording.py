@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,3 +112,25 @@ def test_id_that_another_process_used_is_not_used_for_the_next_entry_of_that_nam
     wait_until(lambda: processor.on_wake() or recorder.pending, what="the entry to be taken")
     [holding] = done.folders.processing.iterdir()
     assert not holding.name.startswith(done.id)
+
+
+def test_change_in_place_while_it_is_at_work_is_a_revision_afterwards(
+    database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claimed(tmp_path, leave_source=True, settle="0s")
+    row_of(first, config, State.PROCESSING).save(force_insert=True)
+    recorder = record.Recorder(config, lambda _: None)
+    monkeypatch.setattr(Deliver, "recorder", recorder, raising=False)
+    processor = Deliver(first.folders)
+    (first.folders.inbox / "scan").write_bytes(b"changed")
+
+    def looked() -> bool:
+        with os.scandir(first.folders.inbox) as entries:
+            processor.on_scan(list(entries))
+        processor.on_wake()
+        return processor.completion.waiting() == []
+
+    wait_until(looked, what="the entry to be judged")
+    assert not recorder.pending
+    Arrival.objects.update(state=State.DONE)
+    wait_until(lambda: looked() and recorder.pending, what="the revision to be taken")

@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from dropslot.arrivals import claim, inplace, waiting
 from dropslot.arrivals.record import Recorder
 from dropslot.config.folders import FolderSet
-from dropslot.core.errors import DropslotError, SourceUnready
+from dropslot.core.errors import DropslotError, NameInFlight, SourceUnready
 from dropslot.core.names import escape
 from dropslot.watching import completion
 from dropslot.watching.events import Event
@@ -69,6 +69,9 @@ class Deliver(EventProcessor):
             taken = self._take(judged)
         except SourceUnready as error:
             self._wait(judged, error)
+        except NameInFlight:
+            # As if it had come anew: what was judged once is otherwise judged again only when it changes once more.
+            self.completion.noticed(judged.name, "created", time.monotonic())
         except (DropslotError, OSError, DatabaseError) as error:
             self._say(
                 "not_claimed",

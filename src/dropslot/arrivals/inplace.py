@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from dropslot.arrivals.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival
 from dropslot.config.folders import FolderSet
+from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED
 from dropslot.storage.listing import Listing
@@ -26,10 +27,15 @@ def fingerprint(listing: Listing) -> str:
 
 
 def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
-    """A claim on what lies in the inbox, unless it is at work already or was delivered (or refused) as it is now."""
-    seen = fingerprint(list_arrival(folders.inbox / judged.name))
+    """A claim on what lies in the inbox; None when it was delivered (or refused) as it is now.
+
+    Raises NameInFlight while it is at work: a change since it was read shows only afterwards.
+    """
     last = _last(folders, judged.name)
-    if last is not None and (last.state in UNFINISHED or last.evidence.get("seen") == seen):
+    if last is not None and last.state in UNFINISHED:
+        raise NameInFlight(f"{escape(judged.name)} is at work as arrival {last.id}")
+    seen = fingerprint(list_arrival(folders.inbox / judged.name))
+    if last is not None and last.evidence.get("seen") == seen:
         return None
     size = None if judged.is_folder else judged.size_bytes
     now = datetime.now(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.core.errors import DropslotError
-from dropslot.core.states import Outcome, State
+from dropslot.core.states import UNFINISHED, Outcome, State
 
 # Dictionaries are made a few at a time: a listing may have millions of rows.
 CHUNK = 2000
@@ -173,9 +173,6 @@ def _newest(row: Delivery) -> dict[str, Any]:
     return {key: whole[key] for key in keys}
 
 
-def unfinished(routes: Iterable[str] = ()) -> QuerySet[Arrival]:
+def unfinished() -> QuerySet[Arrival]:
     """Arrivals that are neither done nor failed, the oldest first."""
-    rows = Arrival.objects.filter(
-        state__in=[State.WAITING, State.READY, State.PROCESSING, State.RETRYING]
-    ).order_by("id")
-    return rows.filter(route__in=list(routes)) if routes else rows
+    return Arrival.objects.filter(state__in=UNFINISHED).order_by("id")

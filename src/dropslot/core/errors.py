@@ -83,12 +83,6 @@ class NameInFlight(DropslotError):
     retryable = True
 
 
-class TargetExists(DropslotError):
-    """The final name is taken; the next version takes the next number."""
-
-    code = "target-exists"
-
-
 class TakenOver(DropslotError):
     """Another worker holds this arrival now; whatever this one still wanted must not happen."""
 

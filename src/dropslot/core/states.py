@@ -23,19 +23,4 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
 
 
-NEXT: dict[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.READY}),
-    State.READY: frozenset({State.PROCESSING}),
-    # processing to processing is a takeover; to ready, a large arrival given back by a batch.
-    State.PROCESSING: frozenset({State.PROCESSING, State.READY, State.RETRYING, State.DONE, State.FAILED}),
-    State.RETRYING: frozenset({State.PROCESSING}),
-    State.FAILED: frozenset({State.READY}),
-    State.DONE: frozenset(),
-}
-
 UNFINISHED = (State.WAITING, State.READY, State.PROCESSING, State.RETRYING)
-
-
-def may_become(now: State, then: State) -> bool:
-    """Whether an arrival in state `now` may go to state `then`."""
-    return then in NEXT[now]

@@ -126,15 +126,6 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
             raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{arrival}") from error
 
 
-def staged_in(home: Folder) -> list[tuple[str, int]]:
-    """(arrival, epoch) of every staging folder in `home`; for recovery and doctor."""
-    try:
-        with home.beneath(f"{RESERVED}/{STAGE}") as hidden:
-            return sorted(found for name in os.listdir(hidden.fd) if (found := _parsed(name)))
-    except FileNotFoundError:
-        return []
-
-
 def _parsed(name: str) -> tuple[str, int] | None:
     arrival, dash, epoch = name.rpartition("-")
     return (arrival, int(epoch)) if dash and epoch.isdecimal() else None

@@ -25,7 +25,6 @@ from dropslot.watching.inbox import Inbox
 from dropslot.watching.inotify import Inotify
 from dropslot.watching.polling import Listings
 from dropslot.watching.processors import Pair
-from dropslot.watching.stopping import Signal
 
 log = structlog.get_logger()
 
@@ -72,15 +71,9 @@ class Watcher:
         self._ready = ready
         self._beat = beat
         self._system = system or System()
-        self._nudged = Signal()
         self._epoll = select.epoll()
-        self._epoll.register(self._nudged, select.EPOLLIN)
         self._inotify: Inotify[Inbox] | None = None
         self._take_up(pairs)
-
-    def nudge(self) -> None:
-        """Make the loop ask its processors' `wake` again; from any thread."""
-        self._nudged.set()
 
     def run(self, stop: Stop) -> None:
         """Watch until `stop` is set, then close the processors. May be run once."""
@@ -96,7 +89,6 @@ class Watcher:
         check_at = time.monotonic() + CHECK_SECONDS
         while not stop.is_set():
             self._epoll.poll(max(0.0, self._next_time(check_at) - time.monotonic()))
-            self._nudged.clear()
             self._read_events()
             if time.monotonic() >= check_at:
                 self._beat()
@@ -269,7 +261,6 @@ class Watcher:
         if self._inotify is not None:
             self._inotify.close()
         self._epoll.close()
-        self._nudged.close()
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -353,3 +353,42 @@ def test_purge_goes_on_after_what_cannot_be_removed(
         told = product.run("purge", "--older-than", "0s", status=1, as_person=other_user).stderr
         assert "cannot be removed whole: Permission denied" in told
         assert not (product.folder("done") / "open").exists()
+
+
+def test_listings_are_narrowed_by_state_route_and_time(sqlite_product: Product) -> None:
+    product = sqlite_product
+    product.configure(
+        {"one": STUDY | {"folders": "./one"}, "two": STUDY | {"folders": "./two", "select": {"max_items": 1}}}
+    )
+    product.drop("s", {"a": b"1"}, route="one")
+    product.drop("t", {"b": b"1", "c": b"2"}, route="two")
+    product.drain(status=1)
+    product.drop(".later.part", b"", route="one")
+    assert [row["name"] for row in product.arrivals("--state", "failed")] == ["t"]
+    assert {row["kind"] for row in product.listing("events", "--route", "two")} == {
+        "claimed",
+        "started",
+        "refused",
+    }
+    assert {row["kind"] for row in product.listing("events", "--state", "done")} == {
+        "claimed",
+        "started",
+        "delivered",
+    }
+    assert [row["name"] for row in product.listing("pending", "--route", "one", "--since", "1h")] == [
+        ".later.part"
+    ]
+    assert product.listing("pending", "--state", "retrying") == []
+    assert product.arrivals("--since", "2999-01-01") == []
+
+
+def test_inbox_that_cannot_be_listed_holds_up_no_other(sqlite_product: Product) -> None:
+    product = sqlite_product
+    product.configure({"one": STUDY | {"folders": "./one"}, "two": STUDY | {"folders": "./two"}})
+    product.drop("s", {"a": b"1"}, route="two")
+    product.folder("inbox", "one").rmdir()
+    product.folder("inbox", "one").write_bytes(b"no folder")
+    ended = product.drain(status=1)
+    assert "cannot be listed" in ended.stdout and "one/inbox" in ended.stdout
+    assert product.delivered() == {"a": b"1"}
+    assert product.listing("pending") == []

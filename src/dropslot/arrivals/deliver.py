@@ -35,6 +35,7 @@ class Deliver(EventProcessor):
         super().__init__(folders)
         self.completion = completion.Completion(folders.route, folders.inbox, trust_names=self.trust_names)
         self._waiting = waiting.known(folders)
+        self._told: dict[str, str] = {}  # name: why it could not be taken, said
         self._in_place: dict[str, str] = {}  # name: what it was when it was claimed last
         self._take = self._take_in_place if folders.route.leave_source else self._take_from_inbox
 
@@ -45,6 +46,7 @@ class Deliver(EventProcessor):
         self.completion.noticed(event.name, "moved", time.monotonic())
 
     def on_deleted(self, event: Event) -> None:
+        self._told.pop(event.name, None)
         self.completion.gone(event.name)
 
     def on_scan(self, entries: list[os.DirEntry[str]]) -> None:
@@ -73,15 +75,20 @@ class Deliver(EventProcessor):
             # As if it had come anew: what was judged once is otherwise judged again only when it changes once more.
             self.completion.noticed(judged.name, "created", time.monotonic())
         except (DropslotError, OSError, DatabaseError) as error:
-            self._say(
-                "not_claimed",
-                judged,
-                f"{self._shown(judged)} could not be taken: {str(error).rstrip('.')}. It is tried again.",
-            )
+            self._say_not_claimed(judged, str(error).rstrip("."))
             self.completion.noticed(judged.name, "scanned", time.monotonic())
         else:
+            self._told.pop(judged.name, None)
             if taken is not None:
                 self.recorder.put(taken)
+
+    def _say_not_claimed(self, judged: completion.Judged, why: str) -> None:
+        # It is tried each second; once is enough to be told.
+        if self._told.get(judged.name) != why:
+            self._told[judged.name] = why
+            self._say(
+                "not_claimed", judged, f"{self._shown(judged)} could not be taken: {why}. It is tried again."
+            )
 
     def _take_from_inbox(self, judged: completion.Judged) -> claim.Claim | None:
         noted = self._waiting.get(judged.name)

@@ -21,7 +21,6 @@ from dropslot.arrivals.workers import local
 from dropslot.audit import chain
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.core.errors import SourceUnready
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.watching.processors import EventProcessor, Pair
@@ -42,13 +41,14 @@ class Drained:
     failed: list[Arrival] = field(default_factory=list)
     left: list[Arrival] = field(default_factory=list)
     unrecorded: int = 0  # claims that the database did not take; they lie in processing
+    unlisted: list[str] = field(default_factory=list)  # inboxes that could not be listed, and why
     work_seconds: float = 0.0
 
 
 def drain(config: Config, *, now: bool = False) -> Drained:
     """Take what is complete (entries found must be quiet for `settle`; `now` trusts final names) and deliver it.
 
-    May run beside the daemon, and twice at once. Raises SourceUnready when an inbox cannot be listed.
+    May run beside the daemon, and twice at once. An inbox that cannot be listed holds up no other.
     """
     starting.prove(config)
     begun = time.monotonic()
@@ -57,7 +57,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     with holder.holding(config.data) as worker, local.renewing(config, worker):
         recovery.recover(config)
         with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
-            _scan(pairs())
+            result.unlisted = _scan(pairs())
             _take_and_work(config, worker, recorder, [one for _, several in pairs() for one in several])
             result.unrecorded = recorder.pending
     # By the number of their events: ids are made from the clock, which may have been set back.
@@ -70,19 +70,19 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     return result
 
 
-def _scan(pairs: Sequence[Pair]) -> None:
+def _scan(pairs: Sequence[Pair]) -> list[str]:
+    """Tell the processors what is there; returns a sentence for each inbox that cannot be listed."""
+    unlisted = []
     for folders, processors in pairs:
         try:
             with os.scandir(folders.inbox) as found:
                 entries = list(found)
         except OSError as error:
-            raise SourceUnready(
-                f"The inbox {escape(str(folders.inbox))} cannot be listed: {error.strerror}",
-                where="Nothing was taken",
-                next_step="`dropslot doctor` tells what is wrong with the folders",
-            ) from error
+            unlisted.append(f"The inbox {escape(str(folders.inbox))} cannot be listed: {error.strerror}")
+            continue
         for processor in processors:
             processor.on_scan(entries)
+    return unlisted
 
 
 def _take_and_work(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.queries import iso, unfinished
+from dropslot.arrivals.queries import Filter, iso, unfinished
 from dropslot.arrivals.watch import all_folders
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
@@ -17,11 +17,21 @@ from dropslot.core.states import State
 from dropslot.watching.temporary import TemporaryNames
 
 
-def pending(config: Config, search: str = "", route: str = "") -> Iterator[dict[str, Any]]:
+def pending(config: Config, wanted: Filter) -> Iterator[dict[str, Any]]:
     """Entries of the inboxes, then unfinished arrivals, each with the reason why it waits and since when."""
     for row in (*_inboxes(config), *map(_arrival, unfinished().exclude(state=State.WAITING))):
-        if (not route or row["route"] == route) and search.lower() in row["name"].lower():
+        if _fits(row, wanted):
             yield row
+
+
+def _fits(row: dict[str, Any], wanted: Filter) -> bool:
+    since = iso(wanted.since)
+    return (
+        (not wanted.route or row["route"] == wanted.route)
+        and (not wanted.state or row["state"] == wanted.state)
+        and (since is None or (row["since"] or since) >= since)
+        and wanted.search.lower() in row["name"].lower()
+    )
 
 
 def _arrival(row: Arrival) -> dict[str, Any]:
@@ -52,8 +62,11 @@ def _inboxes(config: Config) -> Iterator[dict[str, Any]]:
 
 
 def _entries(folders: FolderSet) -> list[os.DirEntry[str]]:
-    with os.scandir(folders.inbox) as found:
-        return sorted(found, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folders.inbox) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return []  # `doctor` names what is wrong with it; the others are listed
 
 
 def _entry(

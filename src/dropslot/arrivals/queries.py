@@ -70,6 +70,11 @@ def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
     return rows
 
 
+def ids(wanted: Filter) -> QuerySet[Any]:
+    """The ids of the arrivals that a filter leaves, as a query to be used within another."""
+    return narrowed(Arrival.objects.order_by(), wanted).values("id")
+
+
 def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Arrivals, the oldest first."""
     for row in narrowed(Arrival.objects.order_by("id"), wanted).iterator(CHUNK):

@@ -170,7 +170,7 @@ def _reap(child: Child) -> int:
 
 
 def _stop_all(children: list[Child]) -> None:
-    """The watcher first, so that nothing new is taken; then the workers may finish what they have in hand."""
+    """All are told at once: the watcher takes nothing more, the workers may finish what they have in hand."""
     running = [child for child in children if child.pid]
     for child in running:
         signal.pidfd_send_signal(child.pidfd, signal.SIGTERM)

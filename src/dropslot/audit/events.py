@@ -22,15 +22,19 @@ def find(
     since: datetime | None = None,
     search: str = "",
     newest: int | None = None,
+    within: QuerySet[Any] | None = None,
     using: str = "default",
 ) -> Iterator[dict[str, Any]]:
     """Events in the order they were written, as dictionaries: seq, at, kind, arrival, data, hash.
 
     `arrival` is the beginning of an id; `kind` is whole; `search` is text anywhere in kind, arrival or
-    data, in any case of ASCII letters; `newest` keeps only so many of the last that fit.
+    data, in any case of ASCII letters; `newest` keeps only so many of the last that fit; `within` is a query of whole
+    ids of arrivals.
     """
     found = _narrowed(Event.objects.using(using), arrival, kind, since, search)
     columns = ("seq", "at", "kind", "arrival", "data", "hash")
+    if within is not None:
+        found = found.filter(arrival__in=within)
     if newest is not None:
         found = found.filter(seq__in=list(found.order_by("-seq").values_list("seq", flat=True)[:newest]))
     for row in found.order_by("seq").values(*columns).iterator(chunk_size=1000):

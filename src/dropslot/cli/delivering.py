@@ -53,7 +53,7 @@ def drain(
         _print_json(result, startup)
     else:
         _print(result)
-    if result.failed or result.left or result.unrecorded:
+    if result.failed or result.left or result.unrecorded or result.unlisted:
         raise typer.Exit(1)
 
 
@@ -70,6 +70,7 @@ def _print_json(result: Drained, startup: float) -> None:
         "failed": [row.id for row in result.failed],
         "left": [row.id for row in result.left],
         "unrecorded": result.unrecorded,
+        "unlisted": result.unlisted,
         "startup_seconds": round(startup, 3),
         "work_seconds": round(result.work_seconds, 4),
     }
@@ -85,6 +86,10 @@ def _print(result: Drained) -> None:
     for row in result.left:
         why = "; ".join(row.reason) or "another process works on it"
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
+    for line in result.unlisted:
+        sys.stdout.write(
+            f"{line}. Nothing of it was taken; `dropslot doctor` tells what is wrong with the folders.\n"
+        )
     if result.unrecorded:
         sys.stdout.write(
             f"{result.unrecorded} taken entries wait in processing until the database answers.\n"

@@ -30,6 +30,10 @@ Since = Annotated[
         help="Received since: 2026-03-01, 2026-03-01T08:00 (UTC), or 90m, 36h, 7d ago.",
     ),
 ]
+ArrivalState = Annotated[
+    str,
+    typer.Option("--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed."),
+]
 _AGO = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -121,14 +125,21 @@ def history(
 
 @commands.command()
 def pending(
-    config: ConfigPath = None, search: Search = "", route: RouteKey = "", as_json: AsJson = False
+    config: ConfigPath = None,
+    search: Search = "",
+    state: ArrivalState = "",
+    route: RouteKey = "",
+    since: Since = "",
+    as_json: AsJson = False,
 ) -> None:
     """List what is in the inboxes and in processing, why it waits, and since when."""
     settings = started(config)
     from dropslot.arrivals import pending as waiting
+    from dropslot.arrivals.queries import Filter
 
     columns = ("where", "route", "name", "state", "since", "reason")
-    show(waiting.pending(settings, search, route), columns, as_json=as_json, empty="Nothing waits.")
+    wanted = Filter(search, _state(state), route, moment(since))
+    show(waiting.pending(settings, wanted), columns, as_json=as_json, empty="Nothing waits.")
 
 
 @commands.command()
@@ -141,6 +152,8 @@ def events(
     kind: Annotated[
         str, typer.Option("--kind", metavar="KIND", help="Of this kind, such as delivered or refused.")
     ] = "",
+    state: ArrivalState = "",
+    route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
     export: Annotated[
@@ -155,9 +168,12 @@ def events(
     if export is not None:
         _export(export)
         return
+    from dropslot.arrivals import queries
     from dropslot.audit.events import find
 
-    rows = find(arrival=arrival, kind=kind, since=moment(since), search=search)
+    wanted = queries.Filter(state=_state(state), route=route)
+    within = queries.ids(wanted) if state or route else None
+    rows = find(arrival=arrival, kind=kind, since=moment(since), search=search, within=within)
     show(rows, ("seq", "at", "kind", "arrival", "data"), as_json=as_json, empty="The trail is empty.")
 
 

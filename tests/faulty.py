@@ -60,7 +60,7 @@ class Fault:
     many: bool = False
 
     def __str__(self) -> str:
-        return "-".join(filter(None, (self.name, self.place, self.text.strip("/<>"), self.errno)))
+        return "-".join(filter(None, (self.name, self.place, re.sub(r"[^\w.]", "", self.text), self.errno)))
 
     @property
     def tree(self) -> Mapping[str, bytes]:
@@ -121,11 +121,16 @@ class Laboratory:
         return product
 
     def injection(self, fault: Fault) -> str:
-        """strace's expression for the fault: the call is told by its number in its own thread."""
+        """strace's expression for the fault: the call is told by its number in its own thread.
+
+        It is one from the claim on: what is tried out at the start ends the command, and nothing is taken.
+        """
         counts: Counter[tuple[int, str]] = Counter()
+        begun = False
         for call in self._clean[fault.many]:
             counts[call.pid, call.name] += 1
-            if fault.meant(call) and call.succeeded:
+            begun = begun or "/study/inbox/s" in call.args
+            if begun and fault.meant(call) and call.succeeded:
                 return f"{fault.name}:error={fault.errno}:when={counts[call.pid, call.name]}"
         raise AssertionError(f"a clean drain makes no such call: {fault}")
 

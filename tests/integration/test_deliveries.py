@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
+from people import Person, Program
 from product import STUDY, Product
 
 FIELD = STUDY | {"deliver": [{"to": "./studies/{study}/raw"}], "name": r"(?P<study>\w+)-.+"}
@@ -319,3 +322,34 @@ def test_receipt_is_verified_by_ssh_keygen(product: Product) -> None:
         check=False,
     )
     assert verified.returncode == 0, verified.stderr
+
+
+def test_many_arrivals_with_the_same_names_take_one_attempt_each(sqlite_product: Product) -> None:
+    for number in range(12):
+        sqlite_product.drop(f"session{number:02}", {"data.csv": b"%d" % number})
+    sqlite_product.drain()
+    assert len(sqlite_product.delivered()) == 12
+    assert len(sqlite_product.listing("events", "--kind", "started")) == 12
+
+
+def test_purge_goes_on_after_what_cannot_be_removed(
+    make_product: Callable[..., Product],
+    open_folder: Path,
+    other_user: Person,
+    program_for_everybody: Program,
+) -> None:
+    other_user.owns(open_folder)
+    product = make_product(root=open_folder, how=program_for_everybody).configure()
+    for path in (open_folder, *open_folder.rglob("*")):
+        other_user.owns(path)
+    for name in ("closed", "open"):
+        product.drop(name, {f"inner/{name}": b"1"})
+        for path in (product.folder("inbox") / name, *(product.folder("inbox") / name).rglob("*")):
+            other_user.owns(path)
+    product.drain(as_person=other_user)
+    closed = product.folder("done") / "closed/inner"
+    os.chown(closed, 0, 0)  # a sender's folder with umask 022
+    for _ in range(2):
+        told = product.run("purge", "--older-than", "0s", status=1, as_person=other_user).stderr
+        assert "cannot be removed whole: Permission denied" in told
+        assert not (product.folder("done") / "open").exists()

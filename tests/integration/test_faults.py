@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mounts import Mounts
@@ -17,28 +18,8 @@ from waiting import wait_until
 HOUR = 3600
 
 
-def into(folder: Path, **more: object) -> dict[str, dict[str, object]]:
-    return {"study": STUDY | {"deliver": [{"to": str(folder)} | more]}}
-
-
 def database_of(product: Product) -> Path:
     return product.root / "var/dropslot.sqlite3"
-
-
-def waits_then_heals(product: Product, heal: Callable[[], object], *words: str) -> None:
-    """One drain leaves it for later and says why; after `heal` the next attempt delivers it."""
-    told = product.drain(status=1).stdout
-    [arrival] = product.arrivals()
-    [waiting] = product.listing("pending")
-    assert (arrival["state"], waiting["state"], waiting["where"]) == ("retrying", "retrying", "processing")
-    assert waiting["next_attempt_at"]
-    for word in words:
-        assert word in told and word in arrival["reason"][0] and word in waiting["reason"][0]
-    heal()
-    product.run("retry", arrival["id"])
-    product.drain()
-    assert {row["outcome"] for row in product.history()} == {"delivered"}
-    assert not os.listdir(product.folder("processing")) and os.listdir(product.folder("done")) == ["s"]
 
 
 def fill(folder: Path, *, leave: int = 0) -> Path:
@@ -51,47 +32,87 @@ def fill(folder: Path, *, leave: int = 0) -> Path:
     return filler
 
 
-def test_full_destination_is_waited_for(sqlite_product: Product, mounts: Mounts) -> None:
+@dataclass(frozen=True)
+class Trouble:
+    """A destination that cannot be written now, what its arrivals say of it, and what heals it."""
+
+    to: Path
+    tree: dict[str, bytes]
+    words: tuple[str, ...]
+    heal: Callable[[], object]
+
+
+def full(mounts: Mounts) -> Trouble:
     disk = mounts.tmpfs("8m")
-    sqlite_product.configure(into(disk))
     filler = fill(disk, leave=1 << 20)
-    sqlite_product.drop("s", {"big.dat": b"1" * (3 << 20), "small.dat": b"2"})
-    waits_then_heals(sqlite_product, filler.unlink, "free", "tried again")
-    assert (disk / "big.dat").stat().st_size == 3 << 20 and (disk / "small.dat").read_bytes() == b"2"
+    return Trouble(
+        disk, {"big.dat": b"1" * (3 << 20), "small.dat": b"2"}, ("are free", "Free space"), filler.unlink
+    )
 
 
-def test_destination_without_inodes_is_waited_for(sqlite_product: Product, mounts: Mounts) -> None:
+def without_inodes(mounts: Mounts) -> Trouble:
     disk = mounts.tmpfs("8m", "nr_inodes=30")
-    sqlite_product.configure(into(disk))
-    many = [disk / f"other{number}" for number in range(20)]
-    for path in many:
+    others = [disk / f"other{number}" for number in range(20)]
+    for path in others:
         path.touch()
-    sqlite_product.drop("s", {f"f{number}": b"1" for number in range(12)})
-    waits_then_heals(sqlite_product, lambda: [path.unlink() for path in many], "tried again")
+    tree = {f"f{number}": b"1" for number in range(12)}
+    return Trouble(disk, tree, ("inodes free", "Free space"), lambda: [path.unlink() for path in others])
 
 
-def test_read_only_destination_is_waited_for(sqlite_product: Product, mounts: Mounts) -> None:
+def read_only(mounts: Mounts) -> Trouble:
     disk = mounts.tmpfs("8m")
-    sqlite_product.configure(into(disk))
     mounts.remount(disk, "ro")
-    sqlite_product.drop("s", {"a.dat": b"1"})
-    waits_then_heals(sqlite_product, lambda: mounts.remount(disk, "rw"), "Read-only", "tried again")
+    return Trouble(
+        disk, {"a": b"1"}, ("Read-only", "Mount the file system"), lambda: mounts.remount(disk, "rw")
+    )
 
 
-def test_unmounted_destination_is_not_filled(sqlite_product: Product, mounts: Mounts) -> None:
+def unmounted(mounts: Mounts) -> Trouble:
     disk = mounts.ext4("16M")
     (disk / "studies").mkdir()
-    sqlite_product.configure(into(disk / "studies"))
     mounts.unmount(disk)
-    sqlite_product.drop("s", {"a.dat": b"1"})
-    image = disk.parent / "image0"
+    [image] = disk.parent.glob("image*")
 
     def mount() -> None:
         assert not os.listdir(disk), "the folder below the mount was written to"
         mounts.again(image, disk)
 
-    waits_then_heals(sqlite_product, mount, "does not exist", "Mount its disk")
-    assert (disk / "studies/a.dat").read_bytes() == b"1"
+    return Trouble(disk / "studies", {"a": b"1"}, ("does not exist", "Mount its disk"), mount)
+
+
+def test_destinations_that_cannot_be_written_are_waited_for_told_and_delivered_to_once_they_heal(
+    sqlite_product: Product, mounts: Mounts
+) -> None:
+    """Full, out of inodes, read-only, not mounted: each arrival waits for its own, and holds up no other."""
+    product = sqlite_product
+    troubles = {made.__name__: made(mounts) for made in (full, without_inodes, read_only, unmounted)}
+    rules = {key: {"deliver": [{"to": str(trouble.to)}]} for key, trouble in troubles.items()}
+    product.configure(
+        {key: STUDY | {"folders": f"./{key}"} | rule for key, rule in (rules | {"well": {}}).items()}
+    )
+    for key, trouble in troubles.items():
+        product.drop("s", trouble.tree, route=key)
+    product.drop("well", b"1", route="well")
+    told = product.drain(status=1).stdout
+    assert product.delivered() == {"well": b"1"}
+    rows = {row["route"]: row for row in product.listing("arrivals", "--state", "retrying")}
+    pending = {row["route"]: row for row in product.listing("pending")}
+    for key, trouble in troubles.items():
+        assert pending[key]["where"] == "processing" and pending[key]["next_attempt_at"]
+        for word in (*trouble.words, "tried again"):
+            assert word in told and word in rows[key]["reason"][0] and word in pending[key]["reason"][0]
+        trouble.heal()
+    product.run("retry", *(row["id"] for row in rows.values()))
+    product.drain()
+    history = [
+        (row["route"], row["item"], row["outcome"]) for row in product.history() if row["route"] != "well"
+    ]
+    wanted = [(key, item, "delivered") for key, trouble in troubles.items() for item in trouble.tree]
+    assert sorted(history) == sorted(wanted)
+    for key, trouble in troubles.items():
+        assert {name: (trouble.to / name).read_bytes() for name in trouble.tree} == trouble.tree
+        assert os.listdir(product.folder("done", key)) == ["s"]
+        assert not os.listdir(product.folder("processing", key))
 
 
 def test_full_file_system_of_the_inbox_loses_nothing_and_holds_up_nobody(
@@ -155,6 +176,21 @@ def test_full_disk_of_the_database_loses_nothing(
     assert "well" in product.run("verify").stdout
 
 
+def test_log_that_cannot_be_written_stops_no_delivery(sqlite_product: Product) -> None:
+    product = sqlite_product
+    product.drop("s", b"1")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            product.command("drain", "--now"),
+            env=product.environment,
+            cwd=product.root,
+            stderr=full,
+            check=False,
+        )
+    assert done.returncode in (0, 120), "120: the interpreter could not empty its own buffer at the end"
+    assert product.delivered() == {"s": b"1"} and os.listdir(product.folder("done")) == ["s"]
+
+
 @contextmanager
 def locked(product: Product) -> Iterator[None]:
     """Another program holds the write lock of the database."""
@@ -178,7 +214,7 @@ def test_locked_database_delays_and_loses_nothing(sqlite_product: Product) -> No
         os.kill(pid, 9)
         product.drop("s3", b"3")
     product.run("start_watcher")
-    wait_until(lambda: len(product.delivered()) == 4, what="all to be delivered")
+    wait_until(lambda: len(set(os.listdir(product.studies)) - {".dropslot"}) == 4, what="all to be delivered")
     with locked(product):
         product.drop("s4", b"4")
         wait_until(lambda: not os.listdir(product.folder("inbox")), what="the claim")

@@ -23,7 +23,7 @@ STRERROR = {
 # Calls that are tried again by the same drain, at the source's side first.
 FAULTS = [
     Fault("mkdir", "processing", "ENOSPC"),
-    Fault("renameat2", "inbox", "EIO"),
+    Fault("renameat2", "inbox", "EIO", text='/inbox/s"'),
     Fault("fsync", "processing", "EIO"),
     Fault("openat", "processing", "EACCES", text='"a.txt"'),
     Fault("getdents64", "processing", "EIO", text="-1/s>"),

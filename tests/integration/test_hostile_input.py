@@ -20,6 +20,8 @@ from hostility import DEEP, GOOD, HARMLESS, SECRET, Hostile, depth_of, everythin
 from mounts import Mounts
 from product import STUDY, Ended, Product, write_tree
 
+pytestmark = pytest.mark.xdist_group("hostile-input")
+
 ALL = {hostile.key: hostile for hostile in everything()}
 PATTERN = r"x_(?P<study>[^_]+)_.*"
 ROUTES = {

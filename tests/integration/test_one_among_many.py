@@ -68,3 +68,42 @@ def test_field_that_no_database_holds_as_it_is_delays_nobody(
     assert product.delivered() == {"b": b"2", "c": b"2"}
     by_state = {arrival["name"]: arrival["state"] for arrival in product.arrivals()}
     assert by_state == {"bad\\xff": "failed", "x" * 200: "done", "good": "done"}
+
+
+def test_key_that_cannot_be_used_is_said_and_waited_for(sqlite_product: Product) -> None:
+    sqlite_product.drop("first", {"a": b"1"})
+    sqlite_product.drain()
+    key = sqlite_product.root / "var/keys/receipt_ed25519"
+    key.chmod(0o644)
+    sqlite_product.drop("second", {"b": b"2"})
+    sqlite_product.drain(status=1)
+    second = sqlite_product.wait_for_state("second", "retrying")
+    assert "Others than the service may read" in second["reason"][0]
+    key.chmod(0o600)
+    sqlite_product.run("retry", second["id"])
+    sqlite_product.drain()
+    assert sqlite_product.delivered() == {"a": b"1", "b": b"2"}
+
+
+def test_reason_with_a_nul_is_written_down(product: Product) -> None:
+    plugin(product, REASON_WITH_NUL)
+    product.configure({"study": STUDY | {"checks": [{"plugins.mine.Mine": None}]}})
+    product.drop("scan", b"1")
+    product.drain(status=1)
+    [refused] = product.arrivals()
+    assert (refused["state"], refused["reason"]) == ("failed", ["a\\x00b"])
+
+
+def plugin(product: Product, text: str) -> None:
+    folder = product.root / "plugins"
+    folder.mkdir()
+    (folder / "mine.py").write_text(text)
+
+
+REASON_WITH_NUL = """
+from dropslot.checks.base import Check
+
+class Mine(Check):
+    def check_item(self, item):
+        yield "a\\0b"
+"""

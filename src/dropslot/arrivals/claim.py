@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,10 +45,13 @@ def new_id() -> str:
     return str(ULID())
 
 
-def claim(folders: FolderSet, judged: Judged, arrival: str) -> Claim | None:
+def claim(
+    folders: FolderSet, judged: Judged, arrival: str, is_unused: Callable[[], bool] = lambda: True
+) -> Claim | None:
     """Take an entry that was judged complete. None: it vanished, another claimed it, or it is not the judged one
     any more (then it lies in the inbox as before).
 
+    `is_unused` tells whether the id still is nobody's; it is asked when no other process can begin to use it.
     Raises SourceUnready when the service may not take it yet. After a crash the entry is in the inbox or in
     processing/ID-1/, where recovery finds it.
     """
@@ -56,6 +60,8 @@ def claim(folders: FolderSet, judged: Judged, arrival: str) -> Claim | None:
     _look_before(source, judged)
     holding.mkdir(mode=0o700)
     try:
+        if not is_unused():
+            return None
         _move(source, taken, judged)
         if _is_judged(taken, judged):
             return _claimed(arrival, folders, judged)

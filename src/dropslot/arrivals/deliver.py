@@ -81,11 +81,20 @@ class Deliver(EventProcessor):
                 self.recorder.put(taken)
 
     def _take_from_inbox(self, judged: completion.Judged) -> claim.Claim | None:
-        arrival = self._waiting.get(judged.name) or claim.new_id()
-        taken = claim.claim(self.folders, judged, arrival)
+        noted = self._waiting.get(judged.name)
+        taken = self._take_noted(judged, noted) if noted else self._take_new(judged)
         if taken is None:
             self.completion.noticed(judged.name, "scanned", time.monotonic())
-        else:
+        return taken
+
+    def _take_new(self, judged: completion.Judged) -> claim.Claim | None:
+        return claim.claim(self.folders, judged, claim.new_id())
+
+    def _take_noted(self, judged: completion.Judged, noted: str) -> claim.Claim | None:
+        """Take what waited, under the id that people were told. Where another process has used that id, it is
+        forgotten, and the next look takes the entry under a new one."""
+        taken = claim.claim(self.folders, judged, noted, lambda: waiting.still_waits(noted))
+        if taken is not None or not waiting.still_waits(noted):
             self._waiting.pop(judged.name, None)
         return taken
 

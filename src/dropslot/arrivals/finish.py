@@ -175,7 +175,7 @@ def file_refused(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
     name = os.fsdecode(bytes(arrival.name_bytes))
     target = places.refused(folders, arrival.id)
     with suppress(FileNotFoundError):
-        places.reason_file(holding, name).write_text(reason_text(arrival))
+        places.reason_file(holding, name).write_text(reason_text(arrival), "utf-8", "backslashreplace")
         move(holding, target)
 
 

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Work
+from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append
 from dropslot.core.errors import TakenOver
 from dropslot.core.states import UNFINISHED, State
@@ -24,6 +25,7 @@ BATCH = 64
 ALONE_BYTES = 32 << 20
 ALONE_ITEMS = 500
 LONGEST_WAIT = 300.0
+MANY_ATTEMPTS = 3
 
 
 def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
@@ -34,7 +36,9 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * LONGEST_WAIT))
     due = Q(due_at__isnull=True) | Q(due_at__lte=Now()) | set_back
     waiting = Q(state__in=(State.READY, State.RETRYING)) & due
-    orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | Q(worker__in=[worker, *dead]))
+    # What killed its workers again and again waits for its lease: taken at once it would leave no worker to others.
+    left = Q(worker=worker) | Q(worker__in=dead, attempts__lte=MANY_ATTEMPTS)
+    orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | left)
     # The state is said twice so that the planner can use the partial index.
     return Arrival.objects.filter(Q(state__in=UNFINISHED) & (waiting | orphaned)).order_by("id")
 
@@ -136,20 +140,19 @@ def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[S
             raise TakenOver(f"One of {len(works)} arrivals is held by another worker now")
 
 
-def give_back(works: Sequence[Work]) -> None:
-    """Large arrivals of a batch go back to the queue, with what is known of their size."""
-    for work in works:
-        with transaction.atomic():
-            update_held(
-                work.hold,
-                state=State.READY,
-                items=len(work.listing.items),
-                size_bytes=work.listing.size_bytes,
-                attempts=F("attempts") - 1,
-                worker="",
-                lease_until=None,
-            )
-            append([Entry("given-back", work.id, {"epoch": work.epoch})])
+def give_back(work: Work) -> None:
+    """A large arrival of a batch goes back to the queue, with what is known of its size."""
+    with transaction.atomic():
+        update_held(
+            work.hold,
+            state=State.READY,
+            items=len(work.listing.items),
+            size_bytes=work.listing.size_bytes,
+            attempts=F("attempts") - 1,
+            worker="",
+            lease_until=None,
+        )
+        append([Entry("given-back", work.id, {"epoch": work.epoch})])
 
 
 def postpone(hold: Hold, reasons: Sequence[str], seconds: float, *, counts: bool = True) -> None:
@@ -158,7 +161,7 @@ def postpone(hold: Hold, reasons: Sequence[str], seconds: float, *, counts: bool
         update_held(
             hold,
             state=State.RETRYING,
-            reason=list(reasons),
+            reason=_storable(reasons),
             due_at=Now() + timedelta(seconds=seconds),
             attempts=F("attempts") - (0 if counts else 1),
             worker="",
@@ -169,10 +172,15 @@ def postpone(hold: Hold, reasons: Sequence[str], seconds: float, *, counts: bool
                 Entry(
                     "retrying",
                     hold.id,
-                    {"epoch": hold.epoch, "in_seconds": round(seconds, 1), "reason": [*reasons]},
+                    {"epoch": hold.epoch, "in_seconds": round(seconds, 1), "reason": _storable(reasons)},
                 )
             ]
         )
+
+
+def _storable(reasons: Sequence[str]) -> list[str]:
+    """Reasons as every database holds them: a plugin's may have NUL, or bytes that are no text, in them."""
+    return [text_of(reason).replace("\0", r"\x00") for reason in reasons]
 
 
 def backoff(attempts: int) -> float:
@@ -186,7 +194,7 @@ def refuse(work: Work, reasons: Sequence[str]) -> None:
         update_held(
             work.hold,
             state=State.FAILED,
-            reason=list(reasons),
+            reason=_storable(reasons),
             items=len(work.listing.items),
             size_bytes=work.listing.size_bytes,
             finished_at=Now(),
@@ -194,4 +202,4 @@ def refuse(work: Work, reasons: Sequence[str]) -> None:
             worker="",
             lease_until=None,
         )
-        append([Entry("refused", work.id, {"epoch": work.epoch, "reason": [*reasons]})])
+        append([Entry("refused", work.id, {"epoch": work.epoch, "reason": _storable(reasons)})])

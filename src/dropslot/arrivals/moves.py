@@ -28,6 +28,7 @@ def move(source: Path, target: Path) -> None:
 def _move_on_network(source: Path, target: Path) -> None:
     # NFS and CIFS have no RENAME_NOREPLACE. The target's folder is the service's own (0700) and names there are
     # ids, or names that a look shows to be free, so that nobody else can take them in between.
+    os.lstat(source)  # first, as the system does: what was moved already is gone, not in its own way
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     os.rename(source, target)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from dropslot.arrivals import checking, durable, finish, ledger, plan, prepare, publish
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Leg, Work
 from dropslot.checks.bag import PAYLOAD
 from dropslot.config import Config
-from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, TakenOver
+from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, TakenOver, Unforeseen
 from dropslot.core.names import escape
 from dropslot.destinations.base import Source
 
@@ -27,7 +28,38 @@ Otherwise = Callable[[Work, Fault], None]
 
 
 def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
-    """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt."""
+    """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt.
+
+    Raises OperationalError or InterfaceError when the database cannot be told: then it stays this worker's.
+    """
+    try:
+        _deliver_all(config, arrivals)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one arrival must not end the worker again and again
+        # Of the whole batch, so nobody knows whose fault it was: after some attempts each is taken alone.
+        fault = error if isinstance(error, DropslotError | OSError) else _unforeseen(error)
+        for arrival in arrivals:
+            _put_off(arrival, fault)
+
+
+def _put_off(arrival: Arrival, fault: Fault) -> None:
+    with suppress(TakenOver):  # it ended before, or is another worker's
+        hold, seconds = Hold(arrival.id, arrival.epoch), ledger.backoff(arrival.attempts)
+        ledger.postpone(hold, finish.describe(fault), seconds)
+        _say_later(hold, seconds, fault)
+
+
+def _unforeseen(error: Exception) -> Unforeseen:
+    log.exception("A fault in dropslot itself, or in a plugin", action="attempt_broke", error=repr(error))
+    return Unforeseen(
+        f"A fault in dropslot itself, or in a plugin: {type(error).__name__}: {escape(str(error))}",
+        where="The source is untouched, and what was delivered before stays as it is",
+        next_step="It is tried again. If this stays, report it with what the log says (action attempt_broke)",
+    )
+
+
+def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
     begun = _begin(config, arrivals)
     try:
         with _without_collections():
@@ -57,22 +89,34 @@ def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
         try:
             works.append(prepare.begin(config, arrival))
         except DropslotError as error:
-            ledger.postpone(
-                Hold(arrival.id, arrival.epoch), finish.describe(error), ledger.backoff(arrival.attempts)
-            )
+            _put_off(arrival, error)
     return works
 
 
 def _groups(works: list[Work]) -> Iterator[list[Work]]:
-    """The small ones together. A large one that turned up among them goes back, so that another worker may have it."""
+    """The small ones together, but one after the other where they want the same names: together, all but the first
+    would be staged in vain. A large one that turned up among them goes back, so that another worker may have it."""
     if len(works) == 1:
         yield works
         return
     large = [work for work in works if _is_large(work)]
     small = [work for work in works if not _is_large(work)]
-    ledger.give_back(large)
-    if small:
-        yield small
+    _each(large, ledger.give_back)
+    while small:
+        group, small = _apart(small)
+        yield group
+
+
+def _apart(works: list[Work]) -> tuple[list[Work], list[Work]]:
+    """The works whose names differ, each name's first, and those that come after them."""
+    now: list[Work] = []
+    later: list[Work] = []
+    wanted: set[tuple[str, str]] = set()
+    for work in works:
+        names = {(leg.target.url, item.path) for leg in work.legs for item in work.listing.items}
+        (now if wanted.isdisjoint(names) else later).append(work)
+        wanted |= names
+    return now, later
 
 
 def _is_large(work: Work) -> bool:
@@ -131,6 +175,10 @@ def _each(
             step(work)
         except (DropslotError, OSError) as error:
             (otherwise or settle)(work, error)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - nor hold up the others of its batch
+            (otherwise or settle)(work, _unforeseen(error))
         else:
             well.append(work)
     return well
@@ -138,23 +186,43 @@ def _each(
 
 def settle(work: Work, error: Fault) -> None:
     """Write down what became of an attempt that did not end in a delivery."""
-    where = {"arrival": work.id, "epoch": work.epoch}
     try:
         if isinstance(error, TakenOver):
             raise error
         if isinstance(error, Refused) and not work.committed:
-            finish.fail(work, error)
-            log.warning("Refused", action="refused", **where, reasons=len(error.reasons))
-            return
-        waits_its_turn = isinstance(error, NameInFlight)
-        seconds = 0.2 if waits_its_turn else ledger.backoff(work.arrival.attempts)
-        ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn)
-        _clean(work)
-        code = getattr(error, "code", "os-error")
-        log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
+            _refuse(work, error)
+        else:
+            _try_later(work, error)
     except TakenOver:
         _clean(work)  # only its own epoch's, which it may have made after the other had looked
-        log.warning("Another worker goes on with it", action="taken_over", **where)
+        log.warning("Another worker goes on with it", action="taken_over", arrival=work.id, epoch=work.epoch)
+
+
+def _refuse(work: Work, error: Refused) -> None:
+    try:
+        finish.fail(work, error)
+    except TakenOver:
+        raise
+    except (DropslotError, OSError) as trouble:
+        _try_later(work, trouble)  # its staging could not be removed: it is refused when that works
+    else:
+        log.warning(
+            "Refused", action="refused", arrival=work.id, epoch=work.epoch, reasons=len(error.reasons)
+        )
+
+
+def _try_later(work: Work, error: Fault) -> None:
+    waits_its_turn = isinstance(error, NameInFlight)
+    seconds = 0.2 if waits_its_turn else ledger.backoff(work.arrival.attempts)
+    ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn)
+    _clean(work)
+    _say_later(work.hold, seconds, error)
+
+
+def _say_later(hold: Hold, seconds: float, error: Fault) -> None:
+    code = getattr(error, "code", "os-error")
+    where = {"arrival": hold.id, "epoch": hold.epoch}
+    log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
 
 
 def _clean(work: Work) -> None:

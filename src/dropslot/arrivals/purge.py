@@ -29,6 +29,13 @@ class NotProved(DropslotError):
     code = "not-proved"
 
 
+class NotRemoved(DropslotError):
+    """Something that was proved to be at its destination could not be removed from done, or not whole."""
+
+    code = "not-removed"
+    retryable = True
+
+
 def purgeable(before: datetime) -> Iterator[Arrival]:
     """Finished arrivals that still lie in done, the oldest first."""
     rows = Arrival.objects.filter(state=State.DONE, in_place=False, finished_at__lt=before).exclude(
@@ -42,6 +49,7 @@ def purge(arrival: Arrival, *, dry_run: bool = False) -> int:
 
     Every file that is removed was read, and its SHA-256 is that of a delivery which was read too, at every
     destination. Raises NotProved, naming the first file for which that does not hold; then nothing is removed.
+    Raises NotRemoved when the system refuses to.
     """
     archived = Path(arrival.archived_as)
     if not os.path.lexists(archived):
@@ -96,8 +104,13 @@ def _stored_digest(url: str, name: str) -> str | None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise NotProved(
+            f"{escape(str(path))} cannot be read: {error.strerror}", where="It stays in done"
+        ) from error
 
 
 def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> None:
@@ -109,22 +122,35 @@ def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> None:
     _delete(doomed)
 
 
-def sweep(folders: FolderSet) -> None:
-    """Finish what a purge that was interrupted had begun to remove."""
+def sweep(folders: FolderSet) -> list[NotRemoved]:
+    """Finish what a purge that was interrupted had begun to remove; returns what could not be."""
     again = list((folders.done / AGAIN).glob("*"))
+    left = []
     for parent in (folders.done, *again):
         for doomed in parent.glob(f"{DOOMED}*"):
-            _delete(doomed)
+            try:
+                _delete(doomed)
+            except NotRemoved as error:
+                left.append(error)
     for parent in again:
         with suppress(OSError):  # an arrival is in it, or it is gone already
             parent.rmdir()
+    return left
 
 
 def _delete(doomed: Path) -> None:
-    if doomed.is_dir() and not doomed.is_symlink():
-        shutil.rmtree(doomed)
-    else:
-        doomed.unlink(missing_ok=True)
+    try:
+        if doomed.is_dir() and not doomed.is_symlink():
+            shutil.rmtree(doomed)
+        else:
+            doomed.unlink(missing_ok=True)
+    except OSError as error:
+        raise NotRemoved(
+            f"{escape(str(doomed))} cannot be removed whole: {error.strerror}",
+            where="It was delivered; what is left of it stays there",
+            next_step="A folder that its sender closed needs root (or CAP_CHOWN before it is taken): "
+            "remove it by hand; the next purge tries again",
+        ) from error
     if doomed.parent.parent.name == AGAIN and not any(doomed.parent.iterdir()):
         doomed.parent.rmdir()
 

@@ -12,13 +12,20 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, IntegrityError, close_old_connections, transaction
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connections,
+    transaction,
+)
 
 from dropslot.arrivals import inplace, places
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
-from dropslot.audit.chain import Entry, append
+from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.config import Config
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -63,52 +70,53 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
 def record(config: Config, claims: Sequence[Claim]) -> None:
     """Make the claims durable and give them rows in state ready: one sync a folder set and one commit for all.
 
-    May be repeated: a row that is there already is left as it is.
+    May be repeated, by others at the same time too: a row that is there already is left as it is, unless it waited.
     """
     _sync([claim for claim in claims if not claim.folders.route.leave_source])
+    try:
+        _write(config, claims)
+    except IntegrityError:
+        # Recovery, or another process, recorded one of them between our look and our insert: now it is seen.
+        _write(config, claims)
+
+
+def _write(config: Config, claims: Sequence[Claim]) -> None:
     with transaction.atomic():
         claims = _without_twins(claims)
-        rows = [*_waited_for(config, claims), *_inserted(config, claims)]
-        append([_claimed(row) for row in rows])
-
-
-def _row(config: Config, claim: Claim) -> Arrival:
-    return Arrival(id=claim.id, state=State.READY, **describe(config, claim))
-
-
-def _waited_for(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
-    """Entries that were noted as waiting have a row; those that are still waiting are ready now."""
-    rows = [_row(config, claim) for claim in claims]
-    waiting = Arrival.objects.filter(id__in=[row.id for row in rows], state=State.WAITING)
-    noted = set(waiting.values_list("id", flat=True))
-    return [row for row in rows if row.id in noted and _end_waiting(row)]
-
-
-def _end_waiting(row: Arrival) -> bool:
-    still = Arrival.objects.filter(id=row.id, state=State.WAITING)
-    return bool(still.update(state=row.state, received_at=row.received_at, reason=[], evidence=row.evidence))
-
-
-def _inserted(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
-    """Recovery may have found the same claims in processing, and be faster: its rows may be finished by now, so what
-    is there is never written over."""
-    while True:
-        known = set(
-            Arrival.objects.filter(id__in=[claim.id for claim in claims]).values_list("id", flat=True)
+        known = (
+            Arrival.objects.select_for_update().filter(id__in=[claim.id for claim in claims]).order_by("id")
         )
-        rows = [_row(config, claim) for claim in claims if claim.id not in known]
-        try:
-            with transaction.atomic():
-                return Arrival.objects.bulk_create(rows)
-        except IntegrityError:
-            continue  # PostgreSQL: somebody's row came since we looked, and is known at the next look
+        states = dict(known.values_list("id", "state"))
+        fresh = [claim for claim in claims if states.get(claim.id, State.WAITING) == State.WAITING]
+        rows = [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in fresh]
+        Arrival.objects.bulk_create([row for row in rows if row.id not in states])
+        for row in (row for row in rows if row.id in states):
+            row.save(force_update=True)  # what was noted when it began to wait was less, or of another entry
+        append([_claimed(row) for row in rows])
 
 
 def _without_twins(claims: Sequence[Claim]) -> list[Claim]:
     """Left out is what lies in its inbox for good and was claimed by another process, too."""
     if any(claim.folders.route.leave_source for claim in claims):
-        append([])  # one at a time from here on
+        become_only_writer()  # of two that see the same entry the second sees the first one's row
     return [claim for claim in claims if not (claim.folders.route.leave_source and inplace.is_known(claim))]
+
+
+def record_apart(config: Config, claims: Sequence[Claim]) -> int:
+    """As `record`, but a claim that cannot be recorded holds up no other: it is said, and lies in processing, where
+    recovery tries it again. Returns how many are left so. Raises OperationalError or InterfaceError when the database
+    takes none."""
+    try:
+        record(config, claims)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(claims) > 1:
+            return sum(record_apart(config, [claim]) for claim in claims)
+        line = "A claim could not be recorded; it lies in processing, and is tried again in a minute"
+        log.exception(line, action="claim_unrecorded", arrival=claims[0].id, error=type(error).__name__)
+        return 1
+    return 0
 
 
 def _claimed(row: Arrival) -> Entry:
@@ -155,7 +163,8 @@ class Recorder:
         self._recorded = recorded
         self._queue: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._pending = 0
+        self._pending = 0  # in hand
+        self._left = 0  # given up until recovery tries them
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -172,10 +181,10 @@ class Recorder:
     @property
     def pending(self) -> int:
         """Claims that have no row yet."""
-        return self._pending
+        return self._pending + self._left
 
     def flush(self, seconds: float) -> bool:
-        """Wait until every claim has its row, at most `seconds`; whether that is so."""
+        """Wait until nothing is in hand, at most `seconds`; whether that is so."""
         with self._changed:
             return self._changed.wait_for(lambda: self._pending == 0, seconds)
 
@@ -188,7 +197,7 @@ class Recorder:
     def _run(self) -> None:
         while (claims := self._next()) is not None:
             self._persist(claims)
-        close_old_connections()
+        connections.close_all()
 
     def _next(self) -> list[Claim] | None:
         first = self._queue.get()
@@ -207,8 +216,8 @@ class Recorder:
         wait = 0.5
         while True:
             try:
-                record(self._config, claims)
-            except (DatabaseError, OSError) as error:
+                left = record_apart(self._config, claims)
+            except (OperationalError, InterfaceError) as error:
                 log.warning(
                     "Claims could not be recorded; they wait in processing, and it is tried again",
                     action="claims_unrecorded",
@@ -222,6 +231,7 @@ class Recorder:
             else:
                 with self._changed:
                     self._pending -= len(claims)
+                    self._left += left
                     self._changed.notify_all()
                 self._recorded(len(claims))
                 return

@@ -49,7 +49,7 @@ def _recover(config: Config, folders: FolderSet) -> int:
             with finish.or_later(arrival, "Refused, but it could not be moved to failed"):
                 finish.file_refused(folders, row, folder)
     if claims:
-        record.record(config, claims)
+        record.record_apart(config, claims)
         log.warning(
             "Claims without a record were found in processing, and go on",
             action="adopted",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
+import os
 
 from dropslot.arrivals import checking
 from dropslot.arrivals.watch import all_folders
@@ -41,7 +41,7 @@ def _prove_renames(folders: FolderSet) -> None:
 
 
 def _prove_destination(fixed: str, to: str) -> None:
-    if Path(fixed).is_dir():
+    if os.path.isdir(fixed):  # False as well where that cannot be found out now (EIO, ESTALE): it may heal
         try:
             for_url(to).check(Target(url=fixed, fixed=fixed))
         except DestinationUnready:

@@ -24,6 +24,11 @@ def known(folders: FolderSet) -> dict[str, str]:
     return {os.fsdecode(bytes(row.name_bytes)): row.id for row in rows}
 
 
+def still_waits(arrival: str) -> bool:
+    """Whether an id that was noted is unused yet: another process may have taken its entry meanwhile."""
+    return Arrival.objects.filter(id=arrival, state=State.WAITING).exists()
+
+
 def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> str:
     """Write down that an entry waits, once; returns the id that its arrival will have."""
     shown = escape(judged.name)
@@ -51,9 +56,15 @@ def forget(folders: FolderSet, present: set[str]) -> None:
     """Rows of entries that left the inbox without being taken go; the trail keeps that they were there."""
     for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING):
         if os.fsdecode(bytes(row.name_bytes)) not in present and not _was_claimed(folders, row.id):
-            with transaction.atomic():
-                row.delete()
-                append([Entry("withdrawn", row.id, {"route": row.route, "name": row.name})])
+            _withdraw(row)
+
+
+def _withdraw(row: Arrival) -> None:
+    with transaction.atomic():
+        # Another process may have recorded a claim of it since the look.
+        deleted, _ = Arrival.objects.filter(id=row.id, state=State.WAITING).delete()
+        if deleted:
+            append([Entry("withdrawn", row.id, {"route": row.route, "name": row.name})])
 
 
 def _was_claimed(folders: FolderSet, arrival: str) -> bool:

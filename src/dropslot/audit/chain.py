@@ -80,6 +80,16 @@ def append(entries: Sequence[Entry], *, using: str = "default") -> Head:
     return Head(rows[-1][0], rows[-1][5])
 
 
+def become_only_writer(*, using: str = "default") -> None:
+    """Take the chain's lock before the end of a transaction, for what only one process may decide at a time.
+
+    Until that transaction ends all other writers wait, so nothing that they hold may be waited for after it.
+    """
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        _become_only_writer(connection, cursor)
+
+
 def head(*, using: str = "default") -> Head:
     """The last event that this connection can see, or GENESIS."""
     with connections[using].cursor() as cursor:

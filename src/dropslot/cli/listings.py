@@ -12,6 +12,7 @@ from typing import Any
 from dropslot.core.names import escape
 
 Row = Mapping[str, Any]
+FOLDED_ROWS = 1_000  # up to here a terminal gets a table whose long cells are folded
 
 
 def show(
@@ -27,8 +28,10 @@ def show(
             sys.stdout.write(json.dumps(row, default=_plain) + "\n")
         return
     found = list(rows)
-    if found:
-        _print_table(found, columns)
+    if found and sys.stdout.isatty() and len(found) <= FOLDED_ROWS:
+        _print_folded(found, columns)
+    elif found:
+        _print_lines(found, columns)
     else:
         sys.stdout.write(f"{empty}\n")
 
@@ -49,7 +52,26 @@ def cell(value: Any) -> str:
     return escape(str(value)).replace(r"\x5c", "\\")
 
 
-def _print_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
+def _print_lines(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """A line a row, however long: for pipes, and for long listings (rich takes a millisecond a row)."""
+    lines = [[column.replace("_", " ") for column in columns]]
+    lines += ([cell(row.get(column)) for column in columns] for row in rows)
+    widths = [max(map(_width, texts)) for texts in zip(*lines, strict=True)]
+    for texts in lines:
+        padded = (text + " " * (width - _width(text)) for text, width in zip(texts, widths, strict=True))
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _print_folded(rows: Sequence[Row], columns: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -60,9 +82,7 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
     for row in rows:
         # Text, not str: brackets in a name are no markup.
         table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    # Into a pipe a line stays a line, however long.
-    console = Console() if sys.stdout.isatty() else Console(width=100_000)
-    console.print(table)
+    Console().print(table)
 
 
 def _plain(value: Any) -> Any:

@@ -122,9 +122,11 @@ def purge(
     age = ago(older_than)
     if age is None:
         raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 30d, 12h or 90m")
-    for folders in all_folders(settings) if not dry_run else []:
-        sweep(folders)
     removed = size = kept = 0
+    for folders in all_folders(settings) if not dry_run else []:
+        for left in sweep(folders):
+            kept += 1
+            sys.stderr.write(f"dropslot: {left}\n")
     for arrival in purgeable(datetime.now(UTC) - age):
         try:
             size += remove(arrival, dry_run=dry_run)

@@ -69,6 +69,13 @@ class StorageFault(DestinationUnready):
     code = "storage-fault"
 
 
+class Unforeseen(DropslotError):
+    """A fault in dropslot itself or in an operator's code that it called; the attempt is void."""
+
+    code = "unforeseen"
+    retryable = True
+
+
 class NameInFlight(DropslotError):
     """Another unfinished arrival has reserved the same name; this one waits for it."""
 

@@ -162,9 +162,18 @@ def _open_json(config: Config) -> LogFile | None:
 
 
 def _printer(stream: str) -> Write:
+    lost = 0
+
     def write(text: str) -> None:
+        nonlocal lost
+        note = f"{lost} lines were lost: they could not be written here (disk full?)\n" if lost else ""
         # Looked up each time: tests and test runners put other streams in place.
         file = getattr(sys, stream)
-        print(text.encode(errors="backslashreplace").decode(), file=file, flush=True)
+        try:
+            print(note + text.encode(errors="backslashreplace").decode(), file=file, flush=True)
+        except OSError:
+            lost += 1  # a terminal that was closed, or a full disk, must not end a delivery
+        else:
+            lost = 0
 
     return write

@@ -1,0 +1,95 @@
+"""What becomes of an attempt that went wrong in a way that nobody foresaw."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from databases import Database
+from dropslot.arrivals import finish, ledger, pipeline, prepare
+from dropslot.arrivals.claim import new_id
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.work import Work
+from dropslot.config import Config, from_mapping
+from dropslot.core.errors import DestinationUnready, Refused
+from dropslot.core.states import State
+from watched import folder_set
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return from_mapping({"routes": {"r": {"folders": "./r", "deliver": [{"to": "./to"}]}}}, tmp_path)
+
+
+def at_work(base: Path, **columns: object) -> Arrival:
+    """An arrival that a worker holds, in the database."""
+    known = {
+        "id": new_id(),
+        "route": "r",
+        "inbox": str(folder_set(base).inbox),
+        "name": "scan",
+        "name_bytes": b"scan",
+        "is_folder": True,
+        "state": State.PROCESSING,
+        "worker": "elsewhere:1:a",
+        "epoch": 1,
+        "attempts": 1,
+        "received_at": datetime.now(UTC),
+    }
+    return Arrival.objects.create(**known | columns)
+
+
+def test_refusal_whose_staging_cannot_be_removed_waits(
+    database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_work: Work) -> None:
+        raise DestinationUnready("It is mounted read-only")
+
+    monkeypatch.setattr(finish, "clean", broken)
+    pipeline.settle(prepare.begin(config, at_work(tmp_path)), Refused(["it is bad"]))
+    arrival = Arrival.objects.get()
+    assert (arrival.state, arrival.reason) == (State.RETRYING, ["It is mounted read-only."])
+
+
+def test_fault_in_one_step_of_one_arrival_is_its_own(
+    database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_work: Work) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(prepare, "prepare", broken)
+    pipeline.deliver(config, [at_work(tmp_path)])
+    arrival = Arrival.objects.get()
+    assert arrival.state == State.RETRYING
+    assert "RecursionError: too deep" in arrival.reason[0]
+
+
+def test_fault_of_a_whole_batch_is_waited_for(
+    database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_works: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pipeline, "_groups", broken)
+    pipeline.deliver(config, [at_work(tmp_path), at_work(tmp_path)])
+    assert set(Arrival.objects.values_list("state", flat=True)) == {State.RETRYING}
+
+
+def test_arrival_that_killed_workers_again_and_again_waits_for_its_lease(
+    database: Database, tmp_path: Path
+) -> None:
+    lease = Now() + timedelta(seconds=60)
+    killer = at_work(tmp_path, attempts=4, lease_until=lease)
+    unlucky = at_work(tmp_path, attempts=1, lease_until=lease)
+
+    def taken() -> list[str]:
+        return [arrival.id for arrival in ledger.take("here:1:a", timedelta(seconds=60), lambda _: True)]
+
+    assert taken() == [unlucky.id]
+    Arrival.objects.filter(id=killer.id).update(lease_until=Now() - timedelta(seconds=1))
+    assert taken() == [killer.id]
+    assert connection.vendor == database.vendor

@@ -24,6 +24,7 @@ FIELD: dict[str, Any] = {
     "name": r"(?P<study>\w+)-(?P<sent>\w+)",
     "deliver": [{"to": "./studies/{study}/raw", "file_mode": 640, "folder_mode": 2750}],
 }
+_RESULTS = 2
 PICKY: dict[str, Any] = {**STUDY, "select": {"patterns": ["*.txt"]}}
 
 
@@ -90,7 +91,7 @@ def _failed_again(laboratory: Laboratory) -> None:
 
 
 def _batch(laboratory: Laboratory) -> None:
-    for number in range(4):
+    for number in range(_RESULTS):
         laboratory.product.drop(f"result{number}.txt", b"result %d" % number)
     laboratory.product.configure({"study": PICKY}).drop("wrong.exe", b"MZ")
 
@@ -154,7 +155,7 @@ SCENARIOS = {
         Scenario("refused", _refused, _contents(FOLDER)),
         Scenario("retry", _failed, _contents(FOLDER), RETRY, RETRY),
         Scenario("retry-refused", _failed_again, _contents(FOLDER), RETRY, RETRY),
-        Scenario("batch", _batch, [*(b"result %d" % n for n in range(4)), b"MZ"]),
+        Scenario("batch", _batch, [*(b"result %d" % n for n in range(_RESULTS)), b"MZ"]),
         Scenario("two-destinations", _two_places, _contents(FOLDER)),
         Scenario("leave-source", _in_place, _contents(FOLDER)),
         Scenario("leave-source-refused", _in_place_refused, _contents(FOLDER)),

@@ -10,7 +10,7 @@ from scenarios import SCENARIOS
 
 SHARDS = 3
 # PostgreSQL is another way to commit, and other steps: sends to its socket.
-ON_POSTGRES = ("first", "new-version", "retry", "batch")
+ON_POSTGRES = ("first", "new-version")
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

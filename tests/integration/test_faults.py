@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from mounts import Mounts
 from people import program
 from product import STUDY, Product
@@ -200,10 +202,17 @@ def locked(product: Product) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-def test_locked_database_delays_and_loses_nothing(sqlite_product: Product) -> None:
+@pytest.fixture
+def daemon_product(sqlite_product: Product) -> Iterator[Product]:
+    """A product whose daemon runs, and is stopped however the test ends."""
+    sqlite_product.run("start_watcher")
+    yield sqlite_product
+    sqlite_product.run("stop_watcher", status=None)
+
+
+def test_locked_database_delays_and_loses_nothing(daemon_product: Product) -> None:
     """Claims are made meanwhile; a kill in that time loses none of them either."""
-    product = sqlite_product
-    product.run("start_watcher")
+    product = daemon_product
     pid = int((product.root / "var/watcher.pid").read_text().split()[0])
     with locked(product):
         for number in range(3):
@@ -221,7 +230,6 @@ def test_locked_database_delays_and_loses_nothing(sqlite_product: Product) -> No
     product.wait_for_state("s4", "done")
     assert product.delivered() == {f"s{n}": f"{n}".encode() for n in range(5)}
     assert len(product.history()) == 5
-    product.run("stop_watcher")
 
 
 def test_corrupt_newer_and_unreadable_databases_are_named_and_touch_no_inbox(sqlite_product: Product) -> None:

@@ -57,14 +57,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     old = product.folder("inbox", "old") / "from-before.dat"
     old.write_bytes(b"late")
     os.utime(old, (0, 0))
-    with again_and_again(_appending(product.folder("inbox", "half") / "at-start.dat")):
-        product.run("start_watcher")
-        # Others are delivered meanwhile, so it was looked at and left alone.
-        wait_until(lambda: (product.studies / "old/from-before.dat").exists(), what="the start-up scan")
-        assert not (product.studies / "half/at-start.dat").exists()
-    yield product
-    product.run("stop_watcher")
-    product.close()
+    try:
+        with again_and_again(_appending(product.folder("inbox", "half") / "at-start.dat")):
+            product.run("start_watcher")
+            # Others are delivered meanwhile, so it was looked at and left alone.
+            wait_until(lambda: (product.studies / "old/from-before.dat").exists(), what="the start-up scan")
+            assert not (product.studies / "half/at-start.dat").exists()
+        yield product
+    finally:  # also when it did not come up as it should: a daemon that is left would take the next run's files
+        product.run("stop_watcher", status=None)
+        product.close()
 
 
 def _appending(path: Path) -> Callable[[int], None]:

@@ -36,6 +36,8 @@ class LogFile:
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()  # another thread may have held it at the fork
+        # A lock of flock belongs to the open file, which a fork shares: each process needs one of its own to rotate.
+        self._reopen = True
 
     def reopen(self) -> None:
         """Have the path opened anew by the next write; safe in a signal handler."""
@@ -67,6 +69,8 @@ class LogFile:
         os.write(self._file, f"{text}\n".encode(errors="backslashreplace"))
 
     def _rotate_when_full(self) -> None:
+        if self._reopen:
+            self._open()
         if os.fstat(self._file).st_size >= self._max_bytes:
             # Another process may have rotated already: under the lock, only what is at the path still is
             # rotated.
@@ -74,7 +78,7 @@ class LogFile:
             if self._is_current():
                 self._rotate()
             self._open()
-        elif self._reopen or not self._is_current():
+        elif not self._is_current():
             self._open()
 
     def _is_current(self) -> bool:

@@ -134,3 +134,22 @@ def test_change_in_place_while_it_is_at_work_is_a_revision_afterwards(
     assert not recorder.pending
     Arrival.objects.update(state=State.DONE)
     wait_until(lambda: looked() and recorder.pending, what="the revision to be taken")
+
+
+def test_entry_in_place_that_is_at_work_is_waited_for_by_no_drain(
+    database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claimed(tmp_path, leave_source=True, settle="0s")
+    row_of(first, config, State.PROCESSING).save(force_insert=True)
+    monkeypatch.setattr(Deliver, "recorder", record.Recorder(config, lambda _: None), raising=False)
+    processor = Deliver(first.folders)
+    (first.folders.inbox / "scan").write_bytes(b"as it is read now")
+    with os.scandir(first.folders.inbox) as entries:
+        processor.on_scan(list(entries))
+
+    def judged() -> bool:
+        processor.on_wake()
+        return processor.completion.waiting() == []
+
+    wait_until(judged, what="the entry to be judged")
+    assert processor.wake() is None, "the next rescan looks again"

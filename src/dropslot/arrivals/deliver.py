@@ -36,6 +36,7 @@ class Deliver(EventProcessor):
         self.completion = completion.Completion(folders.route, folders.inbox, trust_names=self.trust_names)
         self._waiting = waiting.known(folders)
         self._told: dict[str, str] = {}  # name: why it could not be taken, said
+        self._at_work: set[str] = set()  # in place, judged while an arrival of that name was being delivered
         self._in_place: dict[str, str] = {}  # name: what it was when it was claimed last
         self._take = self._take_in_place if folders.route.leave_source else self._take_from_inbox
 
@@ -51,6 +52,10 @@ class Deliver(EventProcessor):
 
     def on_scan(self, entries: list[os.DirEntry[str]]) -> None:
         names = {entry.name for entry in entries}
+        for name in self._at_work & names:
+            # As if it had come anew: what was judged once is otherwise judged again only when it changes once more.
+            self.completion.noticed(name, "created", time.monotonic())
+        self._at_work.clear()
         self.completion.scanned(names, time.monotonic())
         if self._waiting.keys() - names:
             waiting.forget(self.folders, names)
@@ -72,8 +77,7 @@ class Deliver(EventProcessor):
         except SourceUnready as error:
             self._wait(judged, error)
         except NameInFlight:
-            # As if it had come anew: what was judged once is otherwise judged again only when it changes once more.
-            self.completion.noticed(judged.name, "created", time.monotonic())
+            self._at_work.add(judged.name)  # nothing can be done until the next rescan: no drain waits for it
         except (DropslotError, OSError, DatabaseError) as error:
             self._say_not_claimed(judged, str(error).rstrip("."))
             self.completion.noticed(judged.name, "scanned", time.monotonic())

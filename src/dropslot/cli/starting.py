@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ def configured(path: Path | None) -> Config:
 
     config = current()
     django.setup()
+    gc.enable()
     return config
 
 

@@ -13,30 +13,39 @@ from dropslot.arrivals import ledger
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.signals import arrival_done
 from dropslot.config import Config
+from dropslot.core.names import escape
 
 log = structlog.get_logger()
-# A call that is under way is not due for anybody else; a worker that dies in it leaves it due again after this.
-CALLING = timedelta(minutes=10)
 
 
-def call_due(config: Config) -> bool:
-    """Call what is due, one after another. False: there was nothing."""
+def call_due(config: Config, worker: str) -> bool:
+    """Call what is due, one after another. False: there was nothing.
+
+    A call under way is `worker`'s for as long as its lease is renewed, so it may take hours; a worker that dies in
+    one leaves it due again when the lease has run out.
+    """
     due = list(AfterCall.objects.filter(due_at__isnull=False, due_at__lte=Now()).order_by("due_at")[:16])
     for call in due:
-        _call(config, call)
+        _call(config, worker, call)
     return bool(due)
 
 
-def _call(config: Config, call: AfterCall) -> None:
-    mine = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts, due_at__lte=Now())
-    if mine.update(attempts=F("attempts") + 1, due_at=Now() + CALLING) != 1:
+def renew(worker: str, lease: timedelta) -> None:
+    """Lengthen the lease of what `worker` is calling."""
+    AfterCall.objects.filter(due_at__isnull=False, worker=worker).update(due_at=Now() + lease)
+
+
+def _call(config: Config, worker: str, call: AfterCall) -> None:
+    due = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts, due_at__lte=Now())
+    if due.update(attempts=F("attempts") + 1, due_at=Now() + config.lease, worker=worker) != 1:
         return  # another worker calls it
-    this = AfterCall.objects.filter(arrival_id=call.arrival_id)
+    this = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts + 1, worker=worker)
     try:
         run(config, call.arrival)
     except Exception as error:  # noqa: BLE001 - whatever an operator's own code raises is written down and tried again
         wait = ledger.backoff(call.attempts + 1)
-        this.update(due_at=Now() + timedelta(seconds=wait), error=f"{type(error).__name__}: {error}")
+        why = escape(f"{type(error).__name__}: {error}")
+        this.update(due_at=Now() + timedelta(seconds=wait), error=why, worker="")
         log.warning(
             f"What follows a delivery failed; it is called again in {wait:.0f} s",
             action="after_failed",
@@ -44,7 +53,7 @@ def _call(config: Config, call: AfterCall) -> None:
             error=type(error).__name__,
         )
     else:
-        this.update(due_at=None, error="")
+        this.update(due_at=None, error="", worker="")
 
 
 def run(config: Config, arrival: Arrival) -> None:

@@ -111,6 +111,7 @@ class AfterCall(models.Model):
     attempts = models.IntegerField(default=0)
     due_at = models.DateTimeField(null=True)  # null: called, nothing left to do
     error = models.TextField(blank=True)
+    worker = models.CharField(max_length=100, blank=True)  # who calls it now; renews `due_at` meanwhile
 
     class Meta:
         db_table = "dropslot_after_call"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot.arrivals import recovery, starting
+from dropslot.arrivals import after, recovery, starting
 from dropslot.arrivals.space import SpaceWatch
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
@@ -62,6 +62,8 @@ def serve(config: Config, life: Life) -> None:
         Child(f"worker-{number}", lambda told: local.run(config, hint, told))
         for number in range(1, config.worker_count + 1)
     ]
+    # By itself: no delivery waits for an operator's hook, however long that takes.
+    children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
     try:
         for child in children:
             _start(child)

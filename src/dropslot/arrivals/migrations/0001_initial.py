@@ -134,6 +134,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.IntegerField(default=0)),
                 ("due_at", models.DateTimeField(null=True)),
                 ("error", models.TextField(blank=True)),
+                ("worker", models.CharField(blank=True, max_length=100)),
             ],
             options={
                 "db_table": "dropslot_after_call",

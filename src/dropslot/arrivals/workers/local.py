@@ -7,7 +7,7 @@ import os
 import resource
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import structlog
@@ -65,6 +65,7 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
     while not stop.wait(config.lease.total_seconds() / 3):
         try:
             ledger.renew(worker, config.lease)
+            after.renew(worker, config.lease)
         except DatabaseError as error:
             # The lease may run out then, and another worker take over: safe, since this one's epoch is over with it.
             log.warning(
@@ -74,21 +75,27 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
     connections.close_all()
 
 
-def work_once(config: Config, worker: str) -> bool:
-    """Take and deliver one batch and call what is due after deliveries. False: there was nothing to do."""
+def deliver_once(config: Config, worker: str) -> bool:
+    """Take and deliver one batch. False: there was nothing to do."""
     batch = ledger.take(worker, config.lease, partial(holder.is_dead, config.data))
     if batch:
         pipeline.deliver(config, batch)
-    return after.call_due(config) or bool(batch)
+    return bool(batch)
 
 
-def run(config: Config, hint: Hint, stop: Signal) -> None:
-    """Work until `stop`. The batch in hand is finished; a killed worker's batch is taken over."""
+def work_once(config: Config, worker: str) -> bool:
+    """Take and deliver one batch and call what is due after deliveries. False: there was nothing to do."""
+    delivered = deliver_once(config, worker)
+    return after.call_due(config, worker) or delivered
+
+
+def run(config: Config, hint: Hint, stop: Signal, work: Callable[[Config, str], bool] = deliver_once) -> None:
+    """Do one kind of work until `stop`. The batch in hand is finished; a killed worker's batch is taken over."""
     with holder.holding(config.data) as worker, renewing(config, worker):
         log.info("Worker started", action="worker_started", worker=worker)
         while not stop.is_set():
             try:
-                busy = work_once(config, worker)
+                busy = work(config, worker)
             except DatabaseError as error:
                 log.warning(
                     "The database does not answer; tried again in a second",

@@ -65,7 +65,8 @@ def _fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-def _socket(path: Path) -> None:
+def make_socket(path: Path) -> None:
+    """A socket of that name; the path may be of any length."""
     with socket.socket(socket.AF_UNIX) as made:
         # By its folder's descriptor: a socket's own path has at most 108 bytes.
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -191,7 +192,7 @@ class _Special(NamedTuple):
 def _special_files() -> Iterator[Hostile]:
     for what, make, why in (
         _Special("fifo", _fifo, "FIFO"),
-        _Special("socket", _socket, "socket"),
+        _Special("socket", make_socket, "socket"),
         _Special("character-device", _device(stat.S_IFCHR), "character device"),
         _Special("block-device", _device(stat.S_IFBLK), "block device"),
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from structlog.testing import capture_logs
 
 from dropslot.watching import quiet
 from dropslot.watching.completion import RETRY_SECONDS, Completion
+from hostility import make_socket
 from watched import folder_set
 
 
@@ -309,8 +309,7 @@ def test_links_and_special_files_are_complete_at_once_and_never_opened(tmp_path:
     (desk.inbox / "dangling").symlink_to("nowhere")
     (desk.inbox / "self").symlink_to("self")
     os.mkfifo(desk.inbox / "fifo")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(desk.inbox / "socket"))
+    make_socket(desk.inbox / "socket")
     names = ["link", "dangling", "self", "fifo", "socket"]
     desk.completion.scanned(names, desk.now)
     judged = desk.completion.complete(desk.now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from acting import acting
 from dropslot.core.errors import SourceChanged
 from dropslot.storage.walk import MAX_FAULTS, changed, list_arrival
+from hostility import make_socket
 from people import Person
 
 
@@ -57,11 +57,6 @@ def _setuid(path: Path) -> None:
     path.chmod(0o4755)
 
 
-def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-
-
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -70,7 +65,7 @@ def _socket(path: Path) -> None:
         (lambda p: p.symlink_to(p), "symbolic link"),
         (lambda p: p.symlink_to("nowhere"), "symbolic link"),
         (os.mkfifo, "FIFO"),
-        (_socket, "socket"),
+        (make_socket, "socket"),
         (_device, "character device"),
         (_hard_link, "hard links"),
         (_setuid, "setuid"),

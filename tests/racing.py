@@ -1,4 +1,4 @@
-"""Senders that do not keep still: they change what they have sent, again and again, through what they hold open."""
+"""Senders that do not keep still: they change what they have sent, again and again, wherever it is by now."""
 
 from __future__ import annotations
 
@@ -47,26 +47,50 @@ def exchange(folder: int, one: str, other: str) -> None:
 
 
 def growing(path: Path) -> Callable[[int], None]:
-    """The sender's upload goes on through the descriptor that it has open."""
-    out = os.open(path, os.O_WRONLY | os.O_APPEND)
-    return lambda times: _once(os.write, out, b"more")
+    """The sender's upload goes on, wherever the file is by now."""
+    item = os.open(path, os.O_PATH)
+
+    def change(times: int) -> None:
+        with _writing(item, os.O_APPEND) as out:
+            if os.fstat(out).st_size < 64 << 20:
+                os.write(out, b"more")
+            else:
+                os.ftruncate(out, 1 << 20)
+
+    return change
 
 
 def shrinking(path: Path) -> Callable[[int], None]:
     """It is cut off a little at the end, each time anew."""
-    out, size = os.open(path, os.O_WRONLY), path.stat().st_size
-    return lambda times: os.ftruncate(out, size - 1 - times % 1000)
+    item, size = os.open(path, os.O_PATH), path.stat().st_size
+
+    def change(times: int) -> None:
+        with _writing(item) as out:
+            os.ftruncate(out, size - 1 - times % 1000)
+
+    return change
 
 
 def rewriting(path: Path) -> Callable[[int], None]:
     """Its bytes change, its size does not, and its mtime is set back."""
-    out, seen = os.open(path, os.O_WRONLY), path.stat()
+    item, seen = os.open(path, os.O_PATH), path.stat()
 
     def change(times: int) -> None:
-        os.pwrite(out, bytes([times % 256]), times % seen.st_size)
-        os.utime(out, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        with _writing(item) as out:
+            os.pwrite(out, bytes([times % 256]), times % seen.st_size)
+            os.utime(out, ns=(seen.st_atime_ns, seen.st_mtime_ns))
 
     return change
+
+
+@contextmanager
+def _writing(item: int, flags: int = 0) -> Iterator[int]:
+    """A descriptor to write with, for the time of the block; opening it waits for whoever has a lease."""
+    out = os.open(f"/proc/self/fd/{item}", os.O_WRONLY | flags)
+    try:
+        yield out
+    finally:
+        os.close(out)
 
 
 def replacing(path: Path) -> Callable[[int], None]:
@@ -87,10 +111,3 @@ def swapping(folder: Path, name: str, link: str) -> Callable[[int], None]:
     """A folder and a link take turns under one name."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     return lambda times: exchange(descriptor, name, link)
-
-
-def _once(write: Callable[[int, bytes], int], out: int, data: bytes) -> None:
-    if os.fstat(out).st_size < 64 << 20:
-        write(out, data)
-    else:
-        os.ftruncate(out, 1 << 20)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from hostility import SECRET, look_of, plant_outside
 from product import STUDY, Product
@@ -15,26 +16,50 @@ from waiting import wait_until
 BIG = 8 << 20  # takes longer to read than a change takes
 
 
+CHANGES = {"grows": growing, "shrinks": shrinking, "rewritten": rewriting, "replaced": replacing}
+
+
 def test_what_changes_while_it_is_read_is_waited_for_and_then_delivered_once(sqlite_product: Product) -> None:
     product = sqlite_product
-    changes = {"grows": growing, "shrinks": shrinking, "rewritten": rewriting, "replaced": replacing}
-    dropped = {name: product.drop(name, {f"{name}.dat": b"\1" * BIG}) / f"{name}.dat" for name in changes}
-    with ExitStack() as stack:
-        for name, how in changes.items():
-            stack.enter_context(again_and_again(how(dropped[name])))
-        product.drain(status=1)
-    rows = {row["name"]: row for row in product.arrivals()}
-    assert {row["state"] for row in rows.values()} == {"retrying"}
+    rows = drain_what_changes(product)
+    for name, row in rows.items():
+        # Seen by what it did, or in the act.
+        changed = "was read" in row["reason"][0] and "rename when done" in row["reason"][0]
+        named = f"{name}.dat" in row["reason"][0] or (name == "replaced" and ".new" in row["reason"][0])
+        assert named and (changed or "is still open for writing" in row["reason"][0]), row["reason"]
+        assert "waits" in row["reason"][0]
+    deliver_after_changes(product, rows)
+    done = product.folder("done")
+    assert all((done / n / f"{n}.dat").read_bytes() == product.delivered()[f"{n}.dat"] for n in CHANGES)
+
+
+def test_what_changes_while_it_is_read_in_place_is_seen_by_what_it_did(sqlite_product: Product) -> None:
+    """Without a lease, as on a file system that has none: the comparison alone must see it."""
+    product = sqlite_product.configure({"study": STUDY | {"leave_source": True}})
+    rows = drain_what_changes(product)
     for name, row in rows.items():
         named = f"{name}.dat" in row["reason"][0] or (name == "replaced" and ".new" in row["reason"][0])
         assert named and "was read" in row["reason"][0], row["reason"]
         assert "waits" in row["reason"][0] and "rename when done" in row["reason"][0]
+    deliver_after_changes(product, rows)
+
+
+def drain_what_changes(product: Product) -> dict[str, dict[str, Any]]:
+    dropped = {name: product.drop(name, {f"{name}.dat": b"\1" * BIG}) / f"{name}.dat" for name in CHANGES}
+    with ExitStack() as stack:
+        for name, how in CHANGES.items():
+            stack.enter_context(again_and_again(how(dropped[name])))
+        product.drain(status=1)
+    rows = {row["name"]: row for row in product.arrivals()}
+    assert {row["state"] for row in rows.values()} == {"retrying"}
     assert product.delivered() == {}
+    return rows
+
+
+def deliver_after_changes(product: Product, rows: dict[str, dict[str, Any]]) -> None:
     product.run("retry", *(row["id"] for row in rows.values()))
     product.drain()
-    assert set(product.delivered()) - {".new"} == {f"{name}.dat" for name in changes}
-    done = product.folder("done")
-    assert all((done / n / f"{n}.dat").read_bytes() == product.delivered()[f"{n}.dat"] for n in changes)
+    assert set(product.delivered()) - {".new"} == {f"{name}.dat" for name in CHANGES}
 
 
 def test_folder_swapped_for_a_link_while_it_is_read_leads_nowhere(sqlite_product: Product) -> None:

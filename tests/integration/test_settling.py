@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_refusal_whose_staging_cannot_be_removed_waits(
         raise DestinationUnready("It is mounted read-only")
 
     monkeypatch.setattr(finish, "clean", broken)
-    pipeline.settle(prepare.begin(config, at_work(tmp_path)), Refused(["it is bad"]))
+    pipeline.settle(prepare.begin(config, at_work(tmp_path), {}), Refused(["it is bad"]))
     arrival = Arrival.objects.get()
     assert (arrival.state, arrival.reason) == (State.RETRYING, ["It is mounted read-only."])
 
@@ -93,3 +94,49 @@ def test_arrival_that_killed_workers_again_and_again_waits_for_its_lease(
     Arrival.objects.filter(id=killer.id).update(lease_until=Now() - timedelta(seconds=1))
     assert taken() == [killer.id]
     assert connection.vendor == database.vendor
+
+
+def lying_in_processing(base: Path, **columns: object) -> tuple[Arrival, Path]:
+    """An arrival of which all is recorded, and the folder that it was not moved out of yet."""
+    folders = folder_set(base)
+    arrival = at_work(base, archived_as=str(folders.done / "scan"), **columns)
+    holding = folders.processing / f"{arrival.id}-1"
+    (holding / "scan").mkdir(parents=True)
+    return arrival, holding
+
+
+def test_archive_that_is_missing_is_told_and_waited_for(database: Database, tmp_path: Path) -> None:
+    folders = folder_set(tmp_path)
+    arrival, holding = lying_in_processing(tmp_path, state=State.DONE)
+    with pytest.raises(FileNotFoundError):
+        finish.archive_folder(folders, arrival, holding)
+    assert (holding / "scan").is_dir()
+    folders.done.mkdir()
+    finish.archive_folder(folders, arrival, holding)
+    finish.archive_folder(folders, arrival, holding)
+    assert (folders.done / "scan").is_dir() and not holding.exists()
+
+
+def test_what_is_not_archived_yet_goes_to_the_archive_that_is_configured_now(
+    database: Database, tmp_path: Path
+) -> None:
+    arrival, holding = lying_in_processing(tmp_path, state=State.DONE)
+    (tmp_path / "archive").mkdir()
+    elsewhere = replace(folder_set(tmp_path), done=tmp_path / "archive")
+    finish.archive_folder(elsewhere, arrival, holding)
+    assert (tmp_path / "archive/scan").is_dir() and not holding.exists()
+    assert Arrival.objects.get().archived_as == str(tmp_path / "archive/scan")
+
+
+def test_folder_for_what_failed_that_is_missing_is_told_and_waited_for(
+    database: Database, tmp_path: Path
+) -> None:
+    folders = folder_set(tmp_path)
+    arrival, holding = lying_in_processing(tmp_path, state=State.FAILED, reason=["it is bad"])
+    with pytest.raises(FileNotFoundError):
+        finish.file_refused(folders, arrival, holding)
+    folders.failed.mkdir()
+    for _ in range(2):
+        finish.file_refused(folders, arrival, holding)
+    assert "it is bad" in (folders.failed / arrival.id / "REASON.txt").read_text()
+    assert (folders.failed / arrival.id / "scan").is_dir() and not holding.exists()

@@ -100,6 +100,20 @@ def test_with_cap_chown_every_upload_is_taken_sealed_and_recorded_as_the_senders
     assert {path.stat().st_uid for path in product.studies.rglob("*.txt")} == {service.uid}
 
 
+def test_folder_that_a_killed_service_took_over_and_did_not_move_is_its_senders_still(
+    make_office: Callable[..., Office],
+) -> None:
+    office = make_office(chown=True)
+    for umask in UMASKS:
+        folder = office.send(f"half-taken-{umask:03o}", umask)
+        os.chown(folder, office.service.uid, -1)
+        folder.chmod(0o700)
+    office.product.drain()
+    states = office.states()
+    assert {row["state"] for row in states.values()} == {"done"}
+    assert {row["sender"] for row in states.values()} == {office.sender.name}
+
+
 def test_sealed_arrival_cannot_be_written_by_its_sender_any_more(make_office: Callable[..., Office]) -> None:
     office = make_office(chown=True)
     product, sender = office.product, office.sender

@@ -64,7 +64,7 @@ def claim(
             return None
         _move(source, taken, judged)
         if _is_judged(taken, judged):
-            return _claimed(arrival, folders, judged)
+            return _claimed(arrival, folders, judged, taken)
         _put_back(taken, source)
     except (FileNotFoundError, FileExistsError):
         return None
@@ -74,9 +74,11 @@ def claim(
     return None
 
 
-def _claimed(arrival: str, folders: FolderSet, judged: Judged) -> Claim:
+def _claimed(arrival: str, folders: FolderSet, judged: Judged, taken: Path) -> Claim:
     size = None if judged.is_folder else judged.size_bytes
-    return Claim(arrival, folders, judged.name, judged.is_folder, judged.uid, size, datetime.now(UTC))
+    # What seems to be the service's own may have been taken over by a process that was killed before it moved it.
+    uid = seal.sender(taken) if judged.is_folder and judged.uid == os.geteuid() else judged.uid
+    return Claim(arrival, folders, judged.name, judged.is_folder, uid, size, datetime.now(UTC))
 
 
 def _look_before(source: Path, judged: Judged) -> None:
@@ -102,6 +104,7 @@ def _move(source: Path, taken: Path, judged: Judged) -> None:
         ):
             raise _unready(judged) from None
         move(source, taken)
+        seal.give_back(taken, judged.uid)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.EEXIST):
             raise

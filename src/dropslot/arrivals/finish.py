@@ -95,9 +95,18 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
         finished_at=arrival.finished_at,
         outcomes=_outcomes(work),
         manifests=_manifests(work),
-        guarantees=[receipts.SOURCE_COMPARED, *([receipts.BAG_VALIDATED] if work.bag else [])],
+        guarantees=_guarantees(work),
         head=head,
     ).body()
+
+
+def _guarantees(work: Work) -> list[str]:
+    leased = all(leg.drop.leased for leg in work.legs)
+    return [
+        receipts.SOURCE_COMPARED,
+        *([receipts.SOURCE_LEASED] if leased else []),
+        *([receipts.BAG_VALIDATED] if work.bag else []),
+    ]
 
 
 def clean(work: Work) -> None:
@@ -130,21 +139,34 @@ def or_later(arrival: str, what: str) -> Iterator[None]:
 def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
     """From processing/ID-EPOCH/NAME to done/NAME, or to done/.again/ID/NAME when that is taken."""
     name = os.fsdecode(bytes(arrival.name_bytes))
-    first, again = places.archived(folders, arrival.id, name)
-    with suppress(FileNotFoundError):  # moved already
-        if arrival.archived_as == str(first):
-            try:
-                move(holding / name, first)
-            except FileExistsError:
-                # Written down before it happens, so that a crash in between is finished by the same steps; and only
-                # if nobody who was faster has finished them, and a purge forgotten the place again.
-                rows = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
-                if rows.update(archived_as=str(again)):
-                    arrival.archived_as = str(again)
-        if arrival.archived_as == str(again):
-            again.parent.parent.mkdir(mode=0o700, exist_ok=True)
-            move(holding, again.parent)
+    try:
+        _archive(folders, arrival, holding, name)
+    except FileNotFoundError:
+        if os.path.lexists(holding / name):  # else it was moved already
+            raise
     _remove_if_empty(holding)
+
+
+def _archive(folders: FolderSet, arrival: Arrival, holding: Path, name: str) -> None:
+    first, again = places.archived(folders, arrival.id, name)
+    if arrival.archived_as not in ("", str(first), str(again)) and os.path.lexists(holding / name):
+        _will_lie_at(arrival, first)  # config.yaml has another done folder since
+    if arrival.archived_as == str(first):
+        try:
+            move(holding / name, first)
+        except FileExistsError:
+            _will_lie_at(arrival, again)
+    if arrival.archived_as == str(again):
+        again.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        move(holding, again.parent)
+
+
+def _will_lie_at(arrival: Arrival, place: Path) -> None:
+    """Written down before it happens, so that a crash in between is finished by the same steps; and only if nobody who
+    was faster has finished them, and a purge forgotten the place again."""
+    rows = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
+    if rows.update(archived_as=str(place)):
+        arrival.archived_as = str(place)
 
 
 def _remove_if_empty(holding: Path) -> None:
@@ -174,9 +196,12 @@ def file_refused(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
     """Move a refused arrival and its reason to failed as one folder, by one rename. May be repeated."""
     name = os.fsdecode(bytes(arrival.name_bytes))
     target = places.refused(folders, arrival.id)
-    with suppress(FileNotFoundError):
+    try:
         places.reason_file(holding, name).write_text(reason_text(arrival), "utf-8", "backslashreplace")
         move(holding, target)
+    except FileNotFoundError:
+        if holding.is_dir():  # else it was moved already
+            raise
 
 
 def reason_text(arrival: Arrival) -> str:

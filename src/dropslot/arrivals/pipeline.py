@@ -11,18 +11,21 @@ from contextlib import suppress
 
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils import timezone
 
 from dropslot.arrivals import checking, durable, finish, ledger, plan, prepare, publish
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Leg, Work
 from dropslot.checks.bag import PAYLOAD
 from dropslot.config import Config
+from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, TakenOver, Unforeseen
 from dropslot.core.names import escape
 from dropslot.destinations.base import Source
 from dropslot.storage import collection
 
 log = structlog.get_logger()
+LONGEST_TURN_SECONDS = 10.0
 Fault = DropslotError | OSError
 Otherwise = Callable[[Work, Fault], None]
 
@@ -74,9 +77,10 @@ def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
 
 def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
     works = []
+    known: dict[str, dict[str, FolderSet]] = {}
     for arrival in arrivals:
         try:
-            works.append(prepare.begin(config, arrival))
+            works.append(prepare.begin(config, arrival, known))
         except DropslotError as error:
             _put_off(arrival, error)
     return works
@@ -202,10 +206,16 @@ def _refuse(work: Work, error: Refused) -> None:
 
 def _try_later(work: Work, error: Fault) -> None:
     waits_its_turn = isinstance(error, NameInFlight)
-    seconds = 0.2 if waits_its_turn else ledger.backoff(work.arrival.attempts)
+    seconds = _turn_seconds(work.arrival) if waits_its_turn else ledger.backoff(work.arrival.attempts)
     ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn)
     _clean(work)
     _say_later(work.hold, seconds, error)
+
+
+def _turn_seconds(arrival: Arrival) -> float:
+    """What waits for a slow one is not staged again all the time: the longer it has waited, the longer it waits."""
+    age = (timezone.now() - arrival.received_at).total_seconds()
+    return min(max(0.2, age / 10), LONGEST_TURN_SECONDS)
 
 
 def _say_later(hold: Hold, seconds: float, error: Fault) -> None:
@@ -236,10 +246,12 @@ def _raise_failure(work: Work) -> None:
 def _stage(work: Work) -> None:
     """Read the arrival once for each destination; all of them stage before any publishes."""
     algorithms = ("sha256", *(name for name in (work.bag.algorithms if work.bag else ()) if name != "sha256"))
+    # A scanner that wants to write to a file of its own is not kept waiting.
+    source = Source(work.source, work.listing, lease=not work.arrival.in_place)
     for leg in work.legs:
         _refuse_twins(work, leg)
         prefix = PAYLOAD if work.bag else ""
-        leg.staged = leg.drop.stage(Source(work.source, work.listing), algorithms, prefix)
+        leg.staged = leg.drop.stage(source, algorithms, prefix)
     first = work.legs[0].staged
     for leg in work.legs[1:]:
         if [item.sha256 for item in leg.staged] != [item.sha256 for item in first]:

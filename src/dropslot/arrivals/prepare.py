@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from dropslot.arrivals import ledger, places, seal
@@ -11,7 +10,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move
 from dropslot.arrivals.work import Leg, Work
 from dropslot.checks import bag
-from dropslot.config import Config, Deliver, Route
+from dropslot.config import Config, Deliver
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.names import escape
@@ -23,10 +22,15 @@ from dropslot.storage import faults as faults_of_storage
 from dropslot.storage.walk import list_arrival
 
 
-def begin(config: Config, arrival: Arrival) -> Work:
-    """The work of a taken arrival. Raises SourceUnready when its route or inbox is configured no more."""
+def begin(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]]) -> Work:
+    """The work of a taken arrival; `known` (route and inbox to folders) is filled, for the others of its batch.
+
+    Raises SourceUnready when its route or inbox is configured no more.
+    """
     route = config.routes.get(arrival.route)
-    folders = _folders(route, arrival.inbox) if route else None
+    if route and route.key not in known:
+        known[route.key] = {str(folders.inbox): folders for folders in folder_sets(route)}
+    folders = known[route.key].get(arrival.inbox) if route else None
     if route is None or folders is None:
         raise SourceUnready(
             f"Arrival {arrival.id} came through route {arrival.route!r}, inbox {arrival.inbox}, which config.yaml "
@@ -35,10 +39,6 @@ def begin(config: Config, arrival: Arrival) -> Work:
             next_step="Put the route back, or move the arrival by hand into another route's inbox",
         )
     return Work(arrival, config, route, folders)
-
-
-def _folders(route: Route, inbox: str) -> FolderSet | None:
-    return next((found for found in folder_sets(route) if str(found.inbox) == inbox), None)
 
 
 def prepare(work: Work) -> None:
@@ -149,7 +149,7 @@ def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
 
 def _look(work: Work, faults: list[str]) -> None:
     if not _is_there(work.source):
-        faults.append(f"Its files are no longer at {escape(str(work.source))}: somebody else moved them")
+        faults.append(_gone(work))
         return
     if not work.arrival.in_place:
         faults.extend(seal.seal(work.source, _sender(work, work.source)))
@@ -164,6 +164,14 @@ def _look(work: Work, faults: list[str]) -> None:
     work.bag = bag.find(work.listing) if not faults else None
 
 
+def _gone(work: Work) -> str:
+    again = "it then goes on by itself" if work.committed else f"then say: dropslot retry {work.id}"
+    return (
+        f"Its files are no longer at {escape(str(work.source))}: somebody else moved them, or a disk is not mounted. "
+        f"Mount it, or put them back there; {again}"
+    )
+
+
 def _seal_where_it_lies(work: Work) -> None:
     """While a destination is away the sender's hands come off all the same. Raises Refused: bits that are a fault are
     gone once they were sealed, so they must be told now."""
@@ -176,7 +184,7 @@ def _seal_where_it_lies(work: Work) -> None:
 def _sender(work: Work, source: Path) -> int:
     """Whose it was when it was claimed: what lies inside tells no more than who made that."""
     uid = work.arrival.evidence.get("uid")
-    return uid if isinstance(uid, int) else sender_uid(source)
+    return uid if isinstance(uid, int) else seal.sender(source)
 
 
 def _is_there(source: Path) -> bool:
@@ -188,13 +196,3 @@ def _is_there(source: Path) -> bool:
     except OSError as error:
         raise faults_of_storage.at_source(error, source.name) from error
     return True
-
-
-def sender_uid(source: Path) -> int:
-    """Who owns it still: a folder that had to be chowned before it could be moved tells by what is in it."""
-    seen = os.lstat(source)
-    if seen.st_uid != os.geteuid() or not stat.S_ISDIR(seen.st_mode):
-        return seen.st_uid
-    with os.scandir(source) as entries:
-        owners = (entry.stat(follow_symlinks=False).st_uid for entry in entries)
-        return next((uid for uid in owners if uid != os.geteuid()), seen.st_uid)

@@ -13,10 +13,9 @@ from pathlib import Path
 import structlog
 from ulid import ULID
 
-from dropslot.arrivals import finish, holder, places, record
+from dropslot.arrivals import finish, holder, places, record, seal
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.prepare import sender_uid
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.states import State
@@ -70,5 +69,5 @@ def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
         is_folder = entry.is_dir() and not entry.is_symlink()
         size = None if is_folder else os.lstat(entry).st_size
         received = datetime.fromtimestamp(ULID.from_str(arrival).timestamp, UTC)
-        return [Claim(arrival, folders, names[0], is_folder, sender_uid(entry), size, received)]
+        return [Claim(arrival, folders, names[0], is_folder, seal.sender(entry), size, received)]
     return []

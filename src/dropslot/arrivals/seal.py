@@ -42,6 +42,27 @@ def take_over(path: Path, device: int, inode: int) -> bool:
         os.close(descriptor)
 
 
+def give_back(path: Path, uid: int) -> None:
+    """Make the sender the owner again of a folder that was taken over to be moved: until its claim is recorded, this is
+    what tells whose it is."""
+    descriptor = os.open(path, _LOOK)
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            os.chown(f"/proc/self/fd/{descriptor}", uid, -1)
+    finally:
+        os.close(descriptor)
+
+
+def sender(source: Path) -> int:
+    """Who owns it still: a folder that had to be chowned before it could be moved tells by what is in it."""
+    seen = os.lstat(source)
+    if seen.st_uid != os.geteuid() or not stat.S_ISDIR(seen.st_mode):
+        return seen.st_uid
+    with os.scandir(source) as entries:
+        owners = (entry.stat(follow_symlinks=False).st_uid for entry in entries)
+        return next((uid for uid in owners if uid != os.geteuid()), seen.st_uid)
+
+
 def seal(path: Path, uid: int) -> list[str]:
     """Seal a claimed arrival whose sender is `uid`, top down. Returns faults, one sentence each: what belongs to
     neither sender nor service is left alone and named. May be repeated; does nothing for the service's own files."""

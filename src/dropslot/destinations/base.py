@@ -86,10 +86,12 @@ class Stored(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where an arrival lies (its absolute path) and what it was seen to hold."""
+    """Where an arrival lies (its absolute path) and what it was seen to hold. `lease`: nobody minds when a program that
+    wants to write to it has to wait while it is read."""
 
     path: Path
     listing: Listing
+    lease: bool = False
 
 
 class Drop(ABC):
@@ -97,6 +99,7 @@ class Drop(ABC):
 
     target: Target
     destination: Destination
+    leased = False  # whether every item was staged under a lease of the source
 
     @abstractmethod
     def discard_older(self) -> None:

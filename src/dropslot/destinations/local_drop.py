@@ -71,7 +71,9 @@ class LocalDrop(Drop):
         stage = self._make_stage(anew=True)
         self._listing, self._layout = source.listing, Layout(self._prefix, strip)
         with _opened(source) as folder:
-            digests = staging.fill(stage, folder, source.listing, self._layout, self._modes, every)
+            args = (stage, folder, source.listing, self._layout, self._modes, every)
+            digests = staging.fill(*args, lease=source.lease)
+        self.leased = stage.leased
         with collection.later():
             return _staged(source.listing, every, digests)
 

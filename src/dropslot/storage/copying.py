@@ -11,7 +11,7 @@ from typing import Protocol
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.storage import faults, ring
+from dropslot.storage import faults, leases, ring
 from dropslot.storage.folders import Descent
 from dropslot.storage.listing import Item
 from dropslot.storage.modes import Modes
@@ -48,6 +48,8 @@ class Job:
     sync_each: bool = False  # network and FUSE file systems
     keep_open: bool = False  # few items: their descriptors are kept for fsync
     early_sync: bool = False  # sync the file system now and then beside the copying
+    lease: bool = False  # read each item under a lease, where that is to be had
+    unleased: int = 0  # items that were read without one
     kept: list[int] = field(default_factory=list)
 
     @property
@@ -104,12 +106,14 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                 or seen.st_mode & 0o170000 != 0o100000
             ):
                 raise _changed(item, seen)
+            if job.lease and not leases.take(fd, path):
+                job.unleased += 1
             reading = False
             out = os_open(name, CREATE, create_mode, dir_fd=to_folder)
             if size < BUFFER_BYTES:
                 reading = True
                 count = readv(fd, buffers)
-                if count != size:
+                if count != size and (count := _read_on(fd, buffer, count)) != size:
                     raise _miscounted(item, count)
                 reading = False
                 part = buffer[:count]
@@ -143,6 +147,13 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                 close(out)
                 out = -1
     return b"".join(digests)
+
+
+def _read_on(fd: int, buffer: memoryview, count: int) -> int:
+    """To the end after a short read, which a FUSE file system may give at any time; the count of bytes."""
+    while part := os.readv(fd, [buffer[count:]]) if count < len(buffer) else 0:
+        count += part
+    return count
 
 
 def _digests(hashes: Sequence[Hash], data: memoryview) -> bytes:

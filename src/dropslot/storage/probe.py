@@ -5,61 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
-from dropslot.core.errors import Unsupported
-from dropslot.storage import faults, filesystems, folders, syscalls
+from dropslot.storage import filesystems, folders, syscalls
 from dropslot.storage.folders import Folder
 
 _PROBE = ".dropslot-probe-"
-
-
-@dataclass(frozen=True, slots=True)
-class FileSystem:
-    """`no_replace` is None when it has no such operation, or when the folder may not be written to."""
-
-    kind: str
-    network: bool
-    no_replace: str | None
-    read_only: bool
-    total_bytes: int
-    free_bytes: int
-    free_items: int | None  # None: no fixed number
-
-
-def inspect(folder: Path) -> FileSystem:
-    """Look at the file system of a folder; leaves nothing behind. Raises DestinationUnready when it is not there."""
-    try:
-        with Folder.trusted(os.fspath(folder)) as opened:
-            disk = os.fstatvfs(opened.fd)
-            kind = filesystems.kind_of(opened.fd)
-            return FileSystem(
-                kind=kind,
-                network=filesystems.is_network(kind),
-                no_replace=_no_replace(opened),
-                read_only=bool(disk.f_flag & os.ST_RDONLY),
-                total_bytes=disk.f_blocks * disk.f_frsize,
-                free_bytes=disk.f_bavail * disk.f_frsize,
-                free_items=disk.f_favail if disk.f_files else None,
-            )
-    except OSError as error:
-        raise faults.at_destination(error, f"looking at {folder}") from error
-
-
-def _no_replace(folder: Folder) -> str | None:
-    name = f"{_PROBE}{secrets.token_hex(4)}"
-    try:
-        os.mkdir(name, 0o700, dir_fd=folder.fd)
-    except OSError:
-        return None  # no right to write here: `Destination.check` says it
-    try:
-        with folder.beneath(name) as ours:
-            return str(filesystems.naming_of(ours.fd))
-    except Unsupported:
-        return None
-    finally:
-        folders.remove_folder(folder.fd, name)
 
 
 def rename_trial(inbox: Path, processing: Path) -> str | None:

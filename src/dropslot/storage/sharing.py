@@ -31,6 +31,7 @@ MAX_CHUNKS = 60_000  # a pipe holds 65,536 bytes, one a chunk
 _FRAME = struct.Struct("=II")
 _ERROR = 0xFFFFFFFF
 _END = 0xFFFFFFFE
+_UNLEASED = 0xFFFFFFFD
 
 Chunk = tuple[int, int]
 
@@ -73,15 +74,23 @@ def _shared(job: Job, items: Sequence[Item], chunks: Sequence[Chunk]) -> dict[in
     """Digests of each chunk. The child is gone on return, whatever happened."""
     tokens = _tokens(len(chunks))
     try:
-        child = Child.fork(lambda: _work(job, items, list(enumerate(chunks))[::-1], tokens))
+        child = Child.fork(lambda: _work_in_child(job, items, list(enumerate(chunks))[::-1], tokens))
         if child is None:  # no process or no memory left: alone, then
             return _work(job, items, list(enumerate(chunks)), tokens)
         with child:
             done = _work(job, items, list(enumerate(chunks)), tokens, child)
             done.update(child.received())
+        job.unleased += int.from_bytes(done.pop(_UNLEASED))
         return done
     finally:
         os.close(tokens)
+
+
+def _work_in_child(
+    job: Job, items: Sequence[Item], chunks: Sequence[tuple[int, Chunk]], tokens: int
+) -> dict[int, bytes]:
+    done = _work(job, items, chunks, tokens)
+    return done | {_UNLEASED: job.unleased.to_bytes(8)}
 
 
 def _tokens(count: int) -> int:

@@ -44,6 +44,7 @@ class Stage:
         self.kept: list[int] = []  # open files to be synced one by one
         self.sync_all = False
         self.folders: list[str] = []  # in the stage, parents first
+        self.leased = False  # whether every item was read under a lease
         self.unsynced = False
         self.failed = False
 
@@ -209,11 +210,19 @@ class Layout:
 
 
 def fill(
-    stage: Stage, source: Folder, listing: Listing, layout: Layout, modes: Modes, algorithms: Sequence[str]
+    stage: Stage,
+    source: Folder,
+    listing: Listing,
+    layout: Layout,
+    modes: Modes,
+    algorithms: Sequence[str],
+    *,
+    lease: bool = False,
 ) -> bytes:
     """Copy the whole arrival into the stage; returns the items' digests joined. Nothing is synced yet (`syncing`).
 
-    `source` is the arrival's folder, or the one that holds its single file. Raises SourceChanged, SourceUnready,
+    `source` is the arrival's folder, or the one that holds its single file; with `lease` each item is read under one,
+    if there is one to be had (`Stage.leased` tells whether all were). Raises SourceChanged, SourceUnready,
     DiskFull, StorageFault, DestinationUnready, Refused.
     """
     require_space(stage.folder.fd, listing)
@@ -229,10 +238,13 @@ def fill(
         sync_each=stage.network,
         keep_open=few,
         early_sync=not few and not stage.network,
+        # NFS refuses a lease whenever it has no delegation: that says nothing about writers.
+        lease=lease and not filesystems.is_network(filesystems.kind_of(source.fd)),
         kept=stage.kept,
     )
     stage.sync_all = not few and not stage.network
     digests = copy_shared(job, listing.items)
+    stage.leased = job.lease and not job.unleased
     _set_times(stage, listing, layout)
     return digests
 

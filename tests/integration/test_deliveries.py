@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from people import Person, Program
 from product import STUDY, Product
+from waiting import wait_until
 
 FIELD = STUDY | {"deliver": [{"to": "./studies/{study}/raw"}], "name": r"(?P<study>\w+)-.+"}
 
@@ -227,6 +230,44 @@ def test_after_hook_is_called_once_and_retried_by_itself(product: Product) -> No
     assert "s2" in (product.root / "calls").read_text().split()
 
 
+def test_after_hook_that_lasts_holds_up_no_delivery_and_is_not_called_again(sqlite_product: Product) -> None:
+    product = sqlite_product
+    plugins = product.root / "plugins"
+    plugins.mkdir()
+    (plugins / "lab_hooks.py").write_text(
+        "import os, select\n"
+        f"CALLS, GO = {str(product.root / 'calls')!r}, {str(product.root / 'go')!r}\n"
+        "def convert(arrival):\n"
+        "    with open(CALLS, 'a') as out: out.write(arrival.name + '\\n')\n"
+        "    open(GO).close()  # a FIFO: until the test opens it, too\n"
+    )
+    os.mkfifo(product.root / "go")
+    route = STUDY | {"after": "lab_hooks.convert"}
+    product.configure({"study": route}, worker_count=1, lease="1s")
+    process = product.start("start_observer")
+    product.drop("s1", b"1")
+    calls = product.root / "calls"
+    wait_until(lambda: calls.exists() and calls.read_text() == "s1\n", what="the call")
+    product.drop("s2", b"2")
+    product.wait_for_state("s2", "done")
+    leases: set[object] = set()
+    wait_until(lambda: leases.add(_lease_of_call(product)) or len(leases) > 3, what="renewals")
+    assert calls.read_text() == "s1\n"
+    for _ in range(2):
+        (product.root / "go").open("w").close()
+    wait_until(lambda: _lease_of_call(product) is None, what="the end of the first call")
+    wait_until(lambda: calls.read_text() == "s1\ns2\n", what="the second call")
+    process.terminate()
+    assert process.wait(15) == 0
+
+
+def test_history_has_the_type_of_the_content_where_a_check_looked_at_it(sqlite_product: Product) -> None:
+    product = sqlite_product.configure({"study": STUDY | {"select": {"mime": ["application/pdf"]}}})
+    product.drop("report.dat", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+    product.drain()
+    assert [row["mime"] for row in product.history()] == ["application/pdf"]
+
+
 def test_leave_source_reads_in_place_and_a_change_is_a_revision(product: Product) -> None:
     product.configure({"study": STUDY | {"leave_source": True}})
     dropped = product.drop("series", {"a": b"1"})
@@ -392,3 +433,10 @@ def test_inbox_that_cannot_be_listed_holds_up_no_other(sqlite_product: Product) 
     assert "cannot be listed" in ended.stdout and "one/inbox" in ended.stdout
     assert product.delivered() == {"a": b"1"}
     assert product.listing("pending") == []
+
+
+def _lease_of_call(product: Product) -> object:
+    """Until when the first arrival's call is somebody's; None when it is over."""
+    with closing(sqlite3.connect(product.root / "var/dropslot.sqlite3")) as database:
+        rows = database.execute("SELECT due_at FROM dropslot_after_call ORDER BY arrival_id LIMIT 1")
+        return rows.fetchone()[0]

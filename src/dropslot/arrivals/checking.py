@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import BinaryIO
 
 from dropslot.arrivals import plan
@@ -55,7 +56,13 @@ def _faults(work: Work) -> list[str]:
 def _staged(work: Work) -> StagedArrival:
     leg = work.legs[0]
     items = [
-        StagedItem(path, item.size_bytes, item.digests, _opener(leg.drop, item.path))
+        StagedItem(
+            path,
+            item.size_bytes,
+            item.digests,
+            _opener(leg.drop, item.path),
+            partial(work.mimes.__setitem__, path),
+        )
         for path, item in plan.payload_of(work, leg.staged)
     ]
     return StagedArrival(work.name, work.values, items, is_bag=work.bag is not None)

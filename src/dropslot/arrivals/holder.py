@@ -7,6 +7,7 @@ the last process that shares it.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import secrets
 import socket
@@ -14,7 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-HOST = socket.gethostname()
+
+def _host() -> str:
+    """This machine's name, and what tells it from another one of that name which uses the same database."""
+    try:
+        machine = Path("/etc/machine-id").read_text("ascii").strip()
+    except (OSError, ValueError):
+        machine = ""
+    mark = hashlib.sha256(machine.encode()).hexdigest()[
+        :8
+    ]  # the id itself is nobody else's to know (machine-id(5))
+    return f"{socket.gethostname()}.{mark}" if machine else socket.gethostname()
+
+
+HOST = _host()
 
 
 def _folder(data: Path) -> Path:

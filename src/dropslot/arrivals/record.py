@@ -81,8 +81,16 @@ def record(config: Config, claims: Sequence[Claim]) -> None:
 
 
 def _write(config: Config, claims: Sequence[Claim]) -> None:
+    moved = [claim for claim in claims if not claim.folders.route.leave_source]
+    if moved:
+        _write_moved(config, moved)
+    in_place = [claim for claim in claims if claim.folders.route.leave_source]
+    if in_place:
+        _write_in_place(config, in_place)
+
+
+def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
     with transaction.atomic():
-        claims = _without_twins(claims)
         known = (
             Arrival.objects.select_for_update().filter(id__in=[claim.id for claim in claims]).order_by("id")
         )
@@ -95,11 +103,19 @@ def _write(config: Config, claims: Sequence[Claim]) -> None:
         append([_claimed(row) for row in rows])
 
 
-def _without_twins(claims: Sequence[Claim]) -> list[Claim]:
-    """Left out is what lies in its inbox for good and was claimed by another process, too."""
-    if any(claim.folders.route.leave_source for claim in claims):
-        become_only_writer()  # of two that see the same entry the second sees the first one's row
-    return [claim for claim in claims if not (claim.folders.route.leave_source and inplace.is_known(claim))]
+def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
+    """What lies in its inbox for good may have been claimed by another process, too: that is left out."""
+    with transaction.atomic():
+        # Of two that see the same entry the second sees the first one's row. A transaction of its own: no row that
+        # somebody else has is waited for in here.
+        become_only_writer()
+        there = set(
+            Arrival.objects.filter(id__in=[claim.id for claim in claims]).values_list("id", flat=True)
+        )
+        fresh = [claim for claim in claims if claim.id not in there and not inplace.is_known(claim)]
+        rows = [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in fresh]
+        Arrival.objects.bulk_create(rows)
+        append([_claimed(row) for row in rows])
 
 
 def record_apart(config: Config, claims: Sequence[Claim]) -> int:

@@ -66,6 +66,7 @@ class Work:
     values: dict[str, str] = field(default_factory=dict)
     listing: Listing = field(default_factory=lambda: Listing(is_folder=False))
     bag: Bag | None = None
+    mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
     legs: list[Leg] = field(default_factory=list)
     failure: DropslotError | OSError | None = None
 

@@ -23,12 +23,14 @@ class CheckFailed(DropslotError):
 
 
 class StagedItem(NamedTuple):
-    """One item as staged. `digests` maps algorithm to hex, sha256 always; `open` gives the staged bytes."""
+    """One item as staged. `digests` maps algorithm to hex, sha256 always; `open` gives the staged bytes; a check that
+    knows the MIME type of the content tells it to `is_of_type`, for the record."""
 
     path: str
     size_bytes: int
     digests: Mapping[str, str]
     open: Callable[[], BinaryIO]
+    is_of_type: Callable[[str], None] = lambda _: None
 
     @property
     def name(self) -> str:

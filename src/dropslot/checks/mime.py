@@ -55,6 +55,7 @@ class MimeTypes(Check):
         """A reason, if the content has none of the types."""
         with item.open() as staged:
             found = types_of(staged.read(LOOKED_AT_BYTES))
+        item.is_of_type(found[0])
         if not any(fnmatchcase(one, wanted) for one in found for wanted in self._wanted):
             yield f"{escape(item.path)}: its content is {found[0]}, which is none of {', '.join(self.option)}"
 

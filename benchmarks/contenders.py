@@ -17,6 +17,9 @@ RSYNC = "rsync -a"
 RSYNC_FSYNC = "rsync -a --fsync"
 RCLONE = "rclone copy --checksum"
 CP_SHA256SUM = "cp -r, then sha256sum"
+# No peers but measures of the disk: how long it takes to have that much for good.
+DD = "as many bytes by one dd conv=fsync"
+CP_SYNC = "cp -r, then sync -f"
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,33 @@ def cp_sha256sum(disk: Path, tree: Path, source: Source) -> Timed:
     return Timed(spent)
 
 
+def cp_sync(disk: Path, tree: Path, source: Source) -> Timed:
+    target = disk / "copied"
+    settle_disk(disk)
+    begun = time.perf_counter()
+    run("cp", "-r", tree, target)
+    settle_disk(disk)
+    spent = time.perf_counter() - begun
+    _must_hold(target, source)
+    return Timed(spent)
+
+
+def dd(disk: Path, tree: Path, source: Source) -> Timed:  # noqa: ARG001
+    settle_disk(disk)
+    begun = time.perf_counter()
+    count = f"count={source.size_bytes}"
+    run("dd", "if=/dev/zero", f"of={disk}/bytes", "bs=1M", "iflag=count_bytes", count, "conv=fsync")
+    return Timed(time.perf_counter() - begun)
+
+
 CONTENDERS: dict[str, Callable[[Path, Path, Source], Timed]] = {
     DROPSLOT: dropslot,
     RSYNC: _copier("rsync", "-a"),
     RSYNC_FSYNC: _copier("rsync", "-a", "--fsync"),
     RCLONE: _copier("rclone", "copy", "--checksum", "--quiet", "--config", ""),
     CP_SHA256SUM: cp_sha256sum,
+    CP_SYNC: cp_sync,
+    DD: dd,
 }
 
 

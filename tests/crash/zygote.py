@@ -49,6 +49,7 @@ class Zygote:
         return self._end(request["end"])
 
     def _do(self, request: dict[str, Any]) -> Any:
+        _loaded(Path(request["config"]))
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -62,6 +63,7 @@ class Zygote:
 
     def _step(self, request: dict[str, Any]) -> Any:
         self.close()
+        _loaded(Path(request["config"]))
         reader, writer = os.pipe2(os.O_NONBLOCK)
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # never full: nobody reads while the tree runs
         tree = Tree.start(lambda: _run(request, request["step"], writer))
@@ -140,20 +142,34 @@ def _command(args: Sequence[str]) -> dict[str, Any]:
     return {"status": status, "out": out.getvalue(), "err": err.getvalue()}
 
 
+def _loaded(config: Path) -> Any:
+    """The configuration: read before the fork, once for all runs with the same text."""
+    return _parsed(config, config.read_bytes())
+
+
+@functools.cache
+def _parsed(config: Path, _text: bytes) -> Any:
+    from dropslot.config.loading import load
+
+    return load(config)
+
+
 def _use(config: Path) -> None:
     """Make this process one that was started with this config.yaml, and has done nothing yet."""
     from django.conf import settings
     from django.db import connections
 
     from dropslot.arrivals import checking
+    from dropslot.arrivals import database as database_module
     from dropslot.audit import receipts
     from dropslot.config.databases import django_database
-    from dropslot.config.loading import load
     from dropslot.storage import filesystems
 
     os.environ["DROPSLOT_CONFIG"] = str(config)
-    loaded = load(config)
+    loaded = _loaded(config)
     settings.DROPSLOT = loaded
+    # The database of a process is proved by its first command; the others find it so.
+    database_module.prepare = functools.cache(database_module.prepare)
     database = django_database(loaded.database, loaded.data)
     connections["default"].close()
     del connections["default"]

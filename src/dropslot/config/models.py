@@ -144,7 +144,9 @@ class Space(_Model):
     """When to warn about a full disk."""
 
     warn: Percent | None = Field(
-        None, description="Warn when a destination's file system is this full.", examples=["90%"]
+        None,
+        description="Warn when the file system of a destination, of `done` or of `data` is this full.",
+        examples=["90%"],
     )
 
 
@@ -231,7 +233,7 @@ class Route(_Model):
     after: DottedPath | None = Field(
         None,
         description="Dotted path of a function that is called once with each finished arrival, and retried"
-        " by itself.",
+        " by itself, in a process of its own.",
         examples=["mylab.tasks.convert"],
     )
     leave_source: bool = Field(

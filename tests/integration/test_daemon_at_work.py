@@ -16,6 +16,7 @@ from product import STUDY, Product
 from waiting import wait_until
 
 BIG = 40 << 20  # keeps a worker busy long enough to be found at it
+PROCESSES = 4  # the watcher, two workers, and what calls `after`
 
 
 class Daemon:
@@ -121,17 +122,17 @@ def test_daemon_of_one_account_delivers_what_another_sends_and_stops_in_time(dae
 def test_kill_of_the_watcher_and_of_each_worker_in_mid_work_loses_nothing(daemon: Daemon) -> None:
     daemon.start()
     supervisor = daemon.pid
-    for round_number, which in enumerate((0, 1, 2)):
+    for round_number, which in enumerate(range(PROCESSES)):
         daemon.send(f"big{round_number}", BIG, files=2)
         wait_until(daemon.is_busy, what="a worker at work")
         victim = daemon.children()[which]
         os.kill(victim, signal.SIGKILL)
         daemon.send(f"small{round_number}", files=2)
         wait_until(
-            lambda gone=victim: gone not in daemon.children() and len(daemon.children()) == 3,
+            lambda gone=victim: gone not in daemon.children() and len(daemon.children()) == PROCESSES,
             what="a new one",
         )
-    names = [f"{kind}{number}" for kind in ("big", "small") for number in range(3)]
+    names = [f"{kind}{number}" for kind in ("big", "small") for number in range(PROCESSES)]
     daemon.waits_for(*names, files=2)
     assert daemon.pid == supervisor
     recorded_once(daemon, *names, files=2)

@@ -83,8 +83,7 @@ def overtake(trial: Trial, point: Point | int) -> bool:
     the first wakes up. Returns whether the second could work at all."""
     laboratory, product = trial.laboratory, trial.laboratory.product
     _, undisturbed = trial.undisturbed
-    trial.begin()
-    run = trial.stop(point)
+    run, _ = trial.stop(point)
     laboratory.settings |= _IMPATIENT
     laboratory.environment = {"PGOPTIONS": "-c lock_timeout=100"}
     free = True

@@ -168,20 +168,21 @@ def test_the_data_folder_is_outside_of_all_routes() -> None:
 
 
 def test_dotted_paths_are_looked_up(tmp_path: Path) -> None:
-    (tmp_path / "plugins/mylab").mkdir(parents=True)
-    (tmp_path / "plugins/mylab/__init__.py").write_text("")
-    (tmp_path / "plugins/mylab/tasks.py").write_text(
+    # A name of its own: what other tests in this process have put into their folders stays importable.
+    (tmp_path / "plugins/lab_looked_up").mkdir(parents=True)
+    (tmp_path / "plugins/lab_looked_up/__init__.py").write_text("")
+    (tmp_path / "plugins/lab_looked_up/tasks.py").write_text(
         "raise SystemExit('imported')\ndef convert(arrival): ...\n"
     )
     keys = {
-        "after": "mylab.tasks.convert",
-        "processors": ["plugins.mylab.tasks.convert"],
-        "checks": ["mylab.tasks.convert"],
+        "after": "lab_looked_up.tasks.convert",
+        "processors": ["plugins.lab_looked_up.tasks.convert"],
+        "checks": ["lab_looked_up.tasks.convert"],
     }
-    assert config(base=tmp_path, **keys).routes["study"].after == "mylab.tasks.convert"
+    assert config(base=tmp_path, **keys).routes["study"].after == "lab_looked_up.tasks.convert"
     wrong = {
-        "after": "mylab.tasks.cnvert",
-        "processors": ["mylab.nothing.X"],
+        "after": "lab_looked_up.tasks.cnvert",
+        "processors": ["lab_looked_up.nothing.X"],
         "checks": [{"json.nothing": 1}, {"pdf": 1}],
     }
     found = {problem.key for problem in problems({"routes": {"study": route(**wrong)}}, tmp_path)}

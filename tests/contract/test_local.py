@@ -339,6 +339,14 @@ def test_short_writes_lose_nothing(site: LocalSite, arrival: Path, monkeypatch: 
     assert site.files() == {f"study/raw/{path}": data for path, data in SMALL.items()}
 
 
+def test_short_reads_lose_nothing(site: LocalSite, arrival: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a FUSE file system may give them: what comes late is no change of the source."""
+    real = os.readv
+    monkeypatch.setattr(os, "readv", lambda fd, into: real(fd, [into[0][:1]]))
+    deliver(site, arrival, site.target())
+    assert site.files() == {f"study/raw/{path}": data for path, data in SMALL.items()}
+
+
 @pytest.mark.parametrize("two", [True, False])
 def test_a_full_disk_publishes_nothing_and_heals(
     mounts: Mounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool

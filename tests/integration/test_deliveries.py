@@ -207,15 +207,20 @@ def test_missing_destination_is_waited_for_and_not_filled(product: Product) -> N
     assert product.delivered() == {"a": b"1"}
 
 
+def hooks(product: Product, source: str) -> None:
+    """A module `lab_hooks` of the installation's own."""
+    (product.root / "plugins").mkdir()
+    (product.root / "plugins/lab_hooks.py").write_text(source)
+
+
 def test_after_hook_is_called_once_and_retried_by_itself(product: Product) -> None:
-    plugins = product.root / "plugins"
-    plugins.mkdir()
-    (plugins / "lab_hooks.py").write_text(
+    hooks(
+        product,
         "from pathlib import Path\n"
         f"CALLS = Path({str(product.root / 'calls')!r})\n"
         "def convert(arrival):\n"
         "    with CALLS.open('a') as out: out.write(arrival.name + '\\n')\n"
-        f"    if Path({str(product.root / 'broken')!r}).exists(): raise RuntimeError('no converter')\n"
+        f"    if Path({str(product.root / 'broken')!r}).exists(): raise RuntimeError('no converter')\n",
     )
     product.configure({"study": STUDY | {"after": "lab_hooks.convert"}})
     (product.root / "broken").touch()
@@ -232,14 +237,12 @@ def test_after_hook_is_called_once_and_retried_by_itself(product: Product) -> No
 
 def test_after_hook_that_lasts_holds_up_no_delivery_and_is_not_called_again(sqlite_product: Product) -> None:
     product = sqlite_product
-    plugins = product.root / "plugins"
-    plugins.mkdir()
-    (plugins / "lab_hooks.py").write_text(
-        "import os, select\n"
+    hooks(
+        product,
         f"CALLS, GO = {str(product.root / 'calls')!r}, {str(product.root / 'go')!r}\n"
         "def convert(arrival):\n"
         "    with open(CALLS, 'a') as out: out.write(arrival.name + '\\n')\n"
-        "    open(GO).close()  # a FIFO: until the test opens it, too\n"
+        "    open(GO).close()  # a FIFO: until the test opens it, too\n",
     )
     os.mkfifo(product.root / "go")
     route = STUDY | {"after": "lab_hooks.convert"}

@@ -19,9 +19,9 @@ def main() -> NoReturn:
     gc.disable()  # until all is loaded (`starting.configured`): looking for garbage takes 0.1 s, and there is none
     status = run(sys.argv[1:])
     if "django.db" in sys.modules:  # not before: `--help` answers without it
-        sys.modules[
-            "django.db"
-        ].connections.close_all()  # the last one out folds SQLite's log into the database
+        from django.db import connections
+
+        connections.close_all()  # the last one out folds SQLite's log into the database
     gc.freeze()  # else the interpreter looks through everything once more before it ends: 0.2 s
     sys.exit(status)
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from dropslot.arrivals import plan
 from dropslot.arrivals.work import Work
-from dropslot.checks import for_route, run
+from dropslot.checks import for_route, pdf_process, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
 from dropslot.config import Config, Route
 from dropslot.core.errors import DropslotError, Refused, SourceChanged
@@ -32,6 +32,15 @@ def checks_of(route: Route) -> list[Check]:
     if made is None:
         made = _made[id(route)] = (route, for_route(route))  # the route is kept, so that its id stays its own
     return made[1]
+
+
+@contextmanager
+def helpers() -> Iterator[None]:
+    """The time in which checks may start processes that help them: none is left after it."""
+    try:
+        yield
+    finally:
+        pdf_process.close()
 
 
 def check(work: Work) -> None:

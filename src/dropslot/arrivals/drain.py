@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 from django.db.models.functions import Now
 
-from dropslot.arrivals import holder, recovery, starting
+from dropslot.arrivals import checking, holder, recovery, starting
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.queries import unfinished
 from dropslot.arrivals.record import Recorder
@@ -54,7 +54,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     begun = time.monotonic()
     result = Drained()
     before = chain.head()
-    with holder.holding(config.data) as worker, local.renewing(config, worker):
+    with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         recovery.recover(config)
         with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())

@@ -8,6 +8,7 @@ from dropslot.checks.bag import Required
 from dropslot.checks.base import BadOption, Check, CheckFailed, StagedArrival, StagedItem, run
 from dropslot.checks.mime import MimeTypes
 from dropslot.checks.patterns import Patterns
+from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
 from dropslot.config import Route, load_dotted
 
@@ -21,6 +22,7 @@ SHORT_NAMES: dict[str, type[Check]] = {
     "max_size": MaxSize,
     "mime": MimeTypes,
     "patterns": Patterns,
+    "pdf_contains": PdfContains,
 }
 
 

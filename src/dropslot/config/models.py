@@ -53,7 +53,7 @@ EventName = Literal[
 ]
 EVENT_NAMES: tuple[str, ...] = get_args(EventName)
 # The checks that dropslot brings; every other one is named by its dotted path.
-CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime", "patterns"})
+CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime", "patterns", "pdf_contains"})
 DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"
 
 

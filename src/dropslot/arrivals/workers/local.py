@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 from django.db import DatabaseError, close_old_connections, connections
 
-from dropslot.arrivals import after, holder, ledger, pipeline
+from dropslot.arrivals import after, checking, holder, ledger, pipeline
 from dropslot.config import Config
 from dropslot.watching.stopping import Signal
 
@@ -91,7 +91,7 @@ def work_once(config: Config, worker: str) -> bool:
 
 def run(config: Config, hint: Hint, stop: Signal, work: Callable[[Config, str], bool] = deliver_once) -> None:
     """Do one kind of work until `stop`. The batch in hand is finished; a killed worker's batch is taken over."""
-    with holder.holding(config.data) as worker, renewing(config, worker):
+    with checking.helpers(), holder.holding(config.data) as worker, renewing(config, worker):
         log.info("Worker started", action="worker_started", worker=worker)
         while not stop.is_set():
             try:

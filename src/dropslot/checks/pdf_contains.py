@@ -1,0 +1,138 @@
+"""PDFs that must contain what their own name says: a result filed under another specimen is no result."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from signal import Signals
+from typing import Any, BinaryIO
+
+from dropslot.checks import pdf_process
+from dropslot.checks.base import Check, CheckFailed, StagedItem
+from dropslot.core.names import escape
+
+DEFAULT_SECONDS = 10.0
+_LONGEST_SECONDS = 600
+_MEMORY = f"{pdf_process.MEMORY_BYTES >> 20:,} MiB of memory"
+_CRASH = "its text cannot be extracted: it breaks the program that reads PDFs ({}); it is damaged, or wants more than "
+_CRASH += _MEMORY
+_ERRORS = {
+    "empty": "it is empty, so there is no text in it",
+    "cut": "it is cut off or damaged: it does not end as a PDF does (%%EOF)",
+    "format": "its text cannot be extracted: it is no PDF, or a damaged one",
+    "password": "its text cannot be extracted: it is encrypted and wants a password",
+    "memory": f"its text cannot be extracted with {_MEMORY}",
+}
+
+
+class PdfContains(Check):
+    """The text of each PDF must contain what the pattern finds in the item's name.
+
+    The option is the pattern, or `{pattern: …, seconds: 10}`. It is searched in the name; what its named groups match
+    is looked for in the text of all pages, else what it matches as a whole. Blanks and line breaks in the text make
+    no difference, nor which kind of dash it has; letter case does. A number or word must be there by itself: `12` is
+    not in `123`. A PDF whose text cannot be extracted is refused: encrypted, damaged, scanned without text, or one
+    that needs more than `seconds` of computing.
+    """
+
+    def __init__(self, option: str | Mapping[str, Any]) -> None:
+        super().__init__(option)
+        given: dict[str, Any] = {"pattern": option} if isinstance(option, str) else dict(option)
+        pattern, seconds = given.pop("pattern", None), given.pop("seconds", DEFAULT_SECONDS)
+        if not isinstance(pattern, str) or not pattern or given:
+            raise ValueError(
+                r"expected a regular expression such as '(?P<specimen>066-\d{8}-\d)', or {pattern: …, seconds: 10}"
+            )
+        if type(seconds) not in (int, float) or not 0 < seconds <= _LONGEST_SECONDS:
+            raise ValueError(f"expected seconds between 0 and {_LONGEST_SECONDS}, not {seconds!r}")
+        self._seconds = float(seconds)
+        self._pattern = re.compile(pattern)
+        if find_spec("pypdfium2") is None:
+            raise ValueError("it needs the package pypdfium2: pip install 'dropslot[server]'")
+
+    def check_item(self, item: StagedItem) -> Iterable[str]:
+        """A reason, unless the PDF contains what its name says."""
+        wanted = self._wanted(item.name)
+        if wanted:
+            with item.open() as staged, _descriptor_of(staged) as descriptor:
+                reason = self._reason(item, descriptor, wanted)
+            if reason:
+                yield f"{escape(item.path)}: {reason}"
+        else:
+            found = self._pattern.pattern
+            yield f"{escape(item.path)}: its name does not say what it must contain: nothing in it matches {found}"
+
+    def _wanted(self, name: str) -> list[str]:
+        """What the name says, at least one letter or digit of it; empty when it says nothing."""
+        match = self._pattern.search(name)
+        if match is None:
+            return []
+        groups = [text for text in match.groupdict().values() if text] or [match[0]]
+        return [text for text in groups if any(letter.isalnum() for letter in text)]
+
+    def _reason(self, item: StagedItem, descriptor: int, wanted: list[str]) -> str | None:
+        ended = 0
+        # Twice: what broke the process may have been left in it by a file before this one.
+        for _ in range(2):
+            try:
+                return _judged(pdf_process.ask(descriptor, wanted, self._seconds))
+            except pdf_process.TookTooLong as error:
+                raise _not_judged(item, "the program that reads PDFs did not answer in time") from error
+            except pdf_process.Ended as error:
+                ended = error.signal
+                if ended == pdf_process.OUT_OF_TIME:
+                    return f"its text cannot be extracted within {self._seconds:g} s of computing"
+                if ended not in pdf_process.CRASHES:
+                    raise _not_judged(item, f"the program that reads PDFs {error}") from error
+        return _CRASH.format(Signals(ended).name)
+
+
+def _judged(answer: Mapping[str, Any]) -> str | None:
+    if "error" in answer:
+        return _ERRORS[answer["error"]]
+    return _fault(answer) if answer["missing"] else None
+
+
+def _fault(answer: Mapping[str, Any]) -> str:
+    pages, missing = answer["pages"], " and ".join(f"'{escape(text)}'" for text in answer["missing"])
+    where = "its only page" if pages == 1 else f"any of its {pages:,} pages"
+    if answer["without_text"] == pages:
+        return f"there is no text on {where} (a scanned image?), so {missing} cannot be looked for"
+    notes = []
+    if answer["without_text"]:
+        notes.append(f"{answer['without_text']:,} have no text")
+    if answer["unread"]:
+        first = ", ".join(map(str, answer["unread"]))
+        notes.append(f"{answer['unread_pages']:,} cannot be read, first {first}")
+    told = f" (of its pages {'; '.join(notes)})" if notes else ""
+    return f"there is no {missing} in the text of {where}{told}"
+
+
+def _not_judged(item: StagedItem, what: str) -> CheckFailed:
+    return CheckFailed(
+        f"{escape(item.path)} could not be looked at: {what}",
+        where="Nothing of the arrival was delivered; it waits in processing and is tried again",
+        next_step="If this repeats, look whether the machine is out of memory (`dmesg`) or a disk does not answer",
+    )
+
+
+@contextmanager
+def _descriptor_of(staged: BinaryIO) -> Iterator[int]:
+    """A descriptor of a regular file with these bytes: the staged file itself, or a copy in memory of what lies
+    elsewhere."""
+    try:
+        own = staged.fileno()
+    except (OSError, AttributeError):
+        own = -1
+    if own >= 0 and stat.S_ISREG(os.fstat(own).st_mode):
+        yield own
+        return
+    with os.fdopen(os.memfd_create("pdf", os.MFD_CLOEXEC), "w+b") as copy:
+        shutil.copyfileobj(staged, copy, 1 << 20)
+        copy.flush()
+        yield copy.fileno()

@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "dropslot.audit",
+    "dropslot.lookup",
     "dropslot.arrivals",
 ]
 DROPSLOT_MIGRATES = True  # this database is dropslot's alone: commands bring it up to date by themselves

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import BinaryIO
 
-from dropslot.arrivals import plan
+from dropslot.arrivals import content, plan
 from dropslot.arrivals.work import Work
 from dropslot.checks import for_route, pdf_process, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
@@ -45,6 +45,7 @@ def helpers() -> Iterator[None]:
 
 def check(work: Work) -> None:
     """Look at the staged bytes. Raises Refused with every reason, CheckFailed when a check broke."""
+    content.prove_type(work)
     reasons = _bag_faults(work) + _faults(work)
     if reasons:
         raise Refused(reasons)

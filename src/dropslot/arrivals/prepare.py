@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dropslot.arrivals import ledger, places, seal
+from dropslot.arrivals import ledger, places, seal, values
+from dropslot.arrivals.fields import wants_mime
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move
 from dropslot.arrivals.work import Leg, Work
@@ -17,7 +18,6 @@ from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
-from dropslot.fields.name import NamePattern
 from dropslot.storage import faults as faults_of_storage
 from dropslot.storage.walk import list_arrival
 
@@ -48,8 +48,10 @@ def prepare(work: Work) -> None:
     """
     own_name = places.fault_of_arrival(work.name)
     faults = [own_name] if own_name else []
-    work.values = fields(work, faults)
     try:
+        if wants_mime(work.route):
+            _seal_where_it_lies(work)  # else what is to be read may be the sender's alone
+        work.values = values.collect(work, faults)
         _open_legs(work, faults)
     except DropslotError:
         _seal_where_it_lies(work)
@@ -63,20 +65,6 @@ def prepare(work: Work) -> None:
     if faults:
         # A single file's own name is an item's too: told once.
         raise Refused(list(dict.fromkeys(faults)))
-
-
-def fields(work: Work, faults: list[str]) -> dict[str, str]:
-    """The arrival's fields; a name that does not match the route's pattern is a fault."""
-    name = work.name
-    values = dict(work.folders.fields)
-    if work.route.name is not None:
-        matched = NamePattern(work.route.name).values(name)
-        if matched is None:
-            faults.append(
-                f"The name {escape(name)} does not match the pattern {work.route.name.pattern} of the route"
-            )
-        values |= matched or {}
-    return values
 
 
 def _open_legs(work: Work, faults: list[str]) -> None:
@@ -93,14 +81,14 @@ def _open_legs(work: Work, faults: list[str]) -> None:
         work.legs.append(Leg(destination, target, drop))
 
 
-def _target(rule: Deliver, values: dict[str, str]) -> Target:
+def _target(rule: Deliver, known: dict[str, str]) -> Target:
     to = Template(rule.to)
     return Target(
-        url=to.fill(values),
+        url=to.fill(known),
         fixed=to.fixed,
-        must_exist=Template(rule.must_exist).fill(values) if rule.must_exist else None,
+        must_exist=Template(rule.must_exist).fill(known) if rule.must_exist else None,
         rules=Rules(
-            Template(rule.group).fill(values) if rule.group else None,
+            Template(rule.group).fill(known) if rule.group else None,
             rule.file_mode,
             rule.folder_mode,
             rule.manifest,

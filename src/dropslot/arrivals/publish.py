@@ -88,11 +88,12 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
     ]
     insert([(work, leg) for work in works for leg in work.legs])
     for work, values in zip(works, intents, strict=True):
-        work.arrival.intent, work.arrival.evidence, work.arrival.archived_as = values[0], values[3], values[4]
+        arrival = work.arrival
+        arrival.intent, arrival.evidence, arrival.archived_as, arrival.fields = values[0], *values[3:]
     return entries
 
 
-_INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as")
+_INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
 
 
 def _intent(work: Work) -> tuple[Any, ...]:
@@ -102,7 +103,7 @@ def _intent(work: Work) -> tuple[Any, ...]:
         evidence["seen"] = fingerprint(work.listing)
     rows = work.legs[0].rows
     archive = "" if work.arrival.in_place else str(places.archive_name(work.folders, work.id, work.name))
-    return _manifests(work), len(rows), sum(row.size_bytes for row in rows), evidence, archive
+    return _manifests(work), len(rows), sum(row.size_bytes for row in rows), evidence, archive, work.recorded
 
 
 def _manifests(work: Work) -> dict[str, str]:

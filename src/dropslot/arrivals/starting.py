@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from dropslot.arrivals import checking
+from dropslot.arrivals import checking, fields
 from dropslot.arrivals.watch import all_folders
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
@@ -14,12 +14,17 @@ from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_url
 from dropslot.destinations.base import Target
+from dropslot.lookup import loading
 from dropslot.storage.probe import try_rename
 
 
 def prove(config: Config) -> None:
-    """Raise Unsupported or BadOption for what time cannot heal; what may heal is left to the delivery that meets it."""
+    """Raise Unsupported or BadOption for what time cannot heal; what may heal is left to the delivery that meets it.
+
+    Folder tables whose files have changed are loaded. Raises NoTable for one that never was, and cannot be."""
     checking.make_checks(config)
+    fields.make_fields(config)
+    loading.refresh(config)
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)

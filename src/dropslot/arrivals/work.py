@@ -64,6 +64,7 @@ class Work:
     folders: FolderSet
     source: Path = Path()
     values: dict[str, str] = field(default_factory=dict)
+    recorded: dict[str, str] = field(default_factory=dict)  # of the values, what is kept with the arrival
     listing: Listing = field(default_factory=lambda: Listing(is_folder=False))
     bag: Bag | None = None
     mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content

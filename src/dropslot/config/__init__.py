@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from dropslot.config.active import current
     from dropslot.config.folders import FolderSet, folder_sets
     from dropslot.config.loading import from_mapping, load, parse
-    from dropslot.config.models import DELIVER_PROCESSOR, EVENT_NAMES, Config, Deliver, Route, Select, Space
+    from dropslot.config.models import (
+        DELIVER_PROCESSOR,
+        EVENT_NAMES,
+        Config,
+        Deliver,
+        Lookup,
+        Route,
+        Select,
+        Space,
+    )
     from dropslot.config.plugins import load_dotted
     from dropslot.config.problems import ConfigError, Problem
     from dropslot.config.secrets import secret
@@ -21,7 +30,7 @@ _MODULES = {
     "active": ("current",),
     "folders": ("FolderSet", "folder_sets"),
     "loading": ("from_mapping", "load", "parse"),
-    "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Deliver", "Route", "Select", "Space"),
+    "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Deliver", "Lookup", "Route", "Select", "Space"),
     "plugins": ("load_dotted",),
     "problems": ("ConfigError", "Problem"),
     "secrets": ("secret",),
@@ -35,6 +44,7 @@ __all__ = [
     "ConfigError",
     "Deliver",
     "FolderSet",
+    "Lookup",
     "Problem",
     "Route",
     "Select",

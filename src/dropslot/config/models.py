@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -15,6 +16,7 @@ from dropslot.config.databases import database_url
 from dropslot.config.values import (
     DottedPath,
     Duration,
+    FieldName,
     FileMode,
     FileName,
     FolderMode,
@@ -24,6 +26,7 @@ from dropslot.config.values import (
     Pattern,
     Percent,
     Size,
+    TablePath,
     TextTemplate,
     TimeZone,
 )
@@ -68,6 +71,16 @@ def _poll(value: Any) -> Any:
     raise ValueError("expected one of auto, true, false")
 
 
+def _one_or_more(value: Any) -> Any:
+    """One mapping may stand for a list of one."""
+    return [value] if isinstance(value, Mapping | BaseModel) else value
+
+
+def _show_one_or_more(schema: dict[str, Any]) -> None:
+    several = {"type": schema.pop("type"), "items": schema.pop("items")}
+    schema["anyOf"] = [several["items"], several]
+
+
 CheckEntry = Annotated[dict[str, Any], BeforeValidator(_check_entry), Field(min_length=1, max_length=1)]
 Poll = Annotated[
     Literal["auto"] | bool, BeforeValidator(_poll), WithJsonSchema({"enum": ["auto", True, False]})
@@ -108,7 +121,9 @@ class Deliver(_Model):
 
     to: PathTemplate = Field(
         description="The folder that gets the contents of an arrival. `{field}` stands for a field's"
-        " value, which must be a single safe path part. The part before the first field must exist: it is"
+        " value, which must be a single safe path part. Besides the route's own fields there are `{date:%Y%m%d}`"
+        " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`; `inode-directory`"
+        " for a folder). The part before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
         " exist.",
         examples=["./studies/{study}/raw-data"],
@@ -137,6 +152,28 @@ class Deliver(_Model):
         description="Where the arrival's manifest goes, in the format of sha256sum and as the last file:"
         " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
         " writes none.",
+    )
+
+
+class Lookup(_Model):
+    """A field that is looked up in a table of folders."""
+
+    field: FieldName = Field(description="The field that gets the folder found.", examples=["folder"])
+    table: TablePath = Field(
+        description="The CSV file with the columns `base_path`, `folder`, `folder_tag` and `label`. It is loaded into"
+        " the database at start when it has changed, and by `dropslot load_remote_folders`.",
+        examples=["remote_folders.csv"],
+    )
+    label: str = Field(
+        min_length=1, description="Which lines of the table count, any letter case.", examples=["BHS"]
+    )
+    hint: Pattern = Field(
+        description="Regular expression that is searched in the arrival's name; its group `hint`, else all that it"
+        " matches, is the `folder_tag` that is looked up.",
+        examples=[r"^066-(?P<hint>\d\d)"],
+    )
+    base_path: str | None = Field(
+        None, description="Only lines with this `base_path` count.", examples=["/viral_load"]
     )
 
 
@@ -226,6 +263,18 @@ class Route(_Model):
         default_factory=list,
         description="Checks that an arrival must pass, each with its option: a short name or a dotted path.",
         examples=[[{"mylab.checks.Named": "scan*"}]],
+    )
+    lookup: Annotated[list[Lookup], BeforeValidator(_one_or_more)] = Field(
+        default_factory=list,
+        description="A field that is looked up in a table of folders; or a list of such: of those for one field the"
+        " first that answers counts.",
+        json_schema_extra=_show_one_or_more,
+    )
+    fields: list[CheckEntry] = Field(
+        default_factory=list,
+        description="Fields of your own, each a dotted path with its option. They come after all others, in this"
+        " order, and see what is known by then.",
+        examples=[[{"mylab.fields.Ward": "wards.txt"}]],
     )
     deliver: list[Deliver] = Field(
         min_length=1, description="The destinations; all of them get every arrival."

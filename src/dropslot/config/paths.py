@@ -31,6 +31,9 @@ def absolute_route(route: Route, base: Path) -> Route:
     if route.folders:
         texts["folders"] = absolute_text(route.folders, base)
     texts["deliver"] = [_absolute_deliver(entry, base) for entry in route.deliver]
+    texts["lookup"] = [
+        each.model_copy(update={"table": str(absolute_path(Path(each.table), base))}) for each in route.lookup
+    ]
     # model_copy would forget which of the folders were set by themselves and which follow from `folders`.
     return Route.model_construct(route.model_fields_set, **{**dict(route), **texts})
 

@@ -11,7 +11,7 @@ from dropslot.config import overlaps
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Deliver, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
-from dropslot.core.templates import Template, literal
+from dropslot.core.templates import GIVEN, Template, literal
 
 FOLDERS = ("inbox", "processing", "done", "failed")
 Found = Iterator[tuple[Location, Problem]]
@@ -95,24 +95,45 @@ def _fields_apart(route: Route) -> Found:
             yield _broken(route, (key,), getattr(route, key), expected)
 
 
-@_rule("name", "folders", "inbox")
+@_rule("name", "folders", "inbox", "lookup")
 def _fields_given_once(route: Route) -> Found:
-    twice = Template(route.inbox).fields & set(route.name.groupindex if route.name else ())
-    for field in sorted(twice):
-        expected = f"expected each field once; {field} comes from the folder already"
-        yield _broken(route, ("name",), route.name.pattern if route.name else NO_VALUE, expected)
+    name = route.name.pattern if route.name else NO_VALUE
+    by_folder = Template(route.inbox).fields
+    by_name = set(route.name.groupindex if route.name else ())
+    for field in sorted(by_folder & by_name):
+        yield _broken(
+            route, ("name",), name, f"expected each field once; {field} comes from the folder already"
+        )
+    for field in sorted(by_folder & GIVEN):
+        key = _written_as(route, "inbox")
+        yield _broken(route, (key,), getattr(route, key), _another_name(field))
+    for field in sorted(by_name & GIVEN):
+        yield _broken(route, ("name",), name, _another_name(field))
+    for index, lookup in enumerate(route.lookup):
+        if lookup.field in GIVEN:
+            yield _broken(route, ("lookup", index, "field"), lookup.field, _another_name(lookup.field))
+        elif lookup.field in by_folder | by_name:
+            expected = f"expected each field once; {lookup.field} comes from the folder or the name already"
+            yield _broken(route, ("lookup", index, "field"), lookup.field, expected)
 
 
-@_rule("name", "folders", "inbox", "deliver")
+def _another_name(field: str) -> str:
+    return f"expected another name than {field}: that field every arrival has by itself"
+
+
+@_rule("name", "folders", "inbox", "lookup", "fields", "deliver")
 def _fields_known(route: Route) -> Found:
-    known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ())
+    if route.fields:
+        return  # nobody knows what they give until they are made: then it is proved
+    own = Template(route.inbox).fields | set(route.name.groupindex if route.name else ())
+    known = own | {lookup.field for lookup in route.lookup} | GIVEN
     for index, deliver in enumerate(route.deliver):
         for key in ("to", "must_exist", "group"):
             text = getattr(deliver, key)
             for field in sorted(Template(text or "").fields - known):
-                has = f"has {', '.join(sorted(known))}" if known else "has none"
                 expected = (
-                    f"expected only fields that folders or name give (this route {has}), and {field} is none"
+                    f"expected only fields that folders, name or lookup give, or {', '.join(sorted(GIVEN))}"
+                    f" (this route has {', '.join(sorted(known - GIVEN)) or 'none of its own'}), and {field} is none"
                 )
                 example = f"name: '(?P<{field}>[^-]+)-.*'"
                 yield _broken(route, ("deliver", index, key), text, expected, example)
@@ -165,10 +186,11 @@ def _destinations_differ(route: Route) -> Found:
         seen.add(deliver.to)
 
 
-@_rule("processors", "checks", "after")
+@_rule("processors", "checks", "fields", "after")
 def _dotted_paths_importable(route: Route) -> Found:
     named: list[tuple[Location, str]] = [(("processors", i), path) for i, path in enumerate(route.processors)]
     named += [(("checks", i), name) for i, entry in enumerate(route.checks) for name in entry if "." in name]
+    named += [(("fields", i), name) for i, entry in enumerate(route.fields) for name in entry if "." in name]
     named += [(("after",), route.after)] if route.after else []
     for steps, dotted in named:
         # Ours is known to be there; a route that says nothing about processors has made no mistake.
@@ -185,6 +207,17 @@ def _checks_known(route: Route) -> Found:
                 hint = f"; did you mean {near[0]}?" if near else ""
                 expected = f"expected a dotted path, or one of {', '.join(sorted(CHECK_NAMES))}{hint}"
                 yield _broken(route, ("checks", index), name, expected)
+
+
+@_rule("fields")
+def _fields_dotted(route: Route) -> Found:
+    for index, entry in enumerate(route.fields):
+        for name in entry:
+            if "." not in name:
+                expected = "expected the dotted path of a class, module and name"
+                yield _broken(
+                    route, ("fields", index), name, expected, "fields: [{mylab.fields.Ward: wards.txt}]"
+                )
 
 
 def _shared_folders(routes: list[Route]) -> Found:

@@ -22,6 +22,7 @@ _LARGEST_SIZE = 2**63 - 1
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%?", re.ASCII)
 _MODE = re.compile(r"(?:0o|0)?([0-7]{3,4})", re.ASCII)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MIME = re.compile(r"[\w.+-]+/(?:[\w.+-]+|\*)", re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -148,6 +149,20 @@ def path_template(value: str) -> str:
     return value
 
 
+def field_name(value: str) -> str:
+    """What a field may be called."""
+    if not _FIELD.fullmatch(value):
+        raise ValueError("expected the name of a field: a word of letters, digits and _")
+    return value
+
+
+def table_path(value: str) -> str:
+    """The path of a table, without fields."""
+    if not value.strip() or "\0" in value:
+        raise ValueError("expected the path of a CSV file")
+    return value
+
+
 def dotted(value: str) -> str:
     """The dotted path of something in Python, such as `mylab.tasks.convert`."""
     if not _DOTTED.fullmatch(value):
@@ -208,6 +223,8 @@ Pattern = Annotated[
 ]
 TextTemplate = Annotated[str, AfterValidator(template), _text("text with fields")]
 PathTemplate = Annotated[str, AfterValidator(path_template), _text("path with fields")]
+FieldName = Annotated[str, AfterValidator(field_name), _text("field name")]
+TablePath = Annotated[str, AfterValidator(table_path), _text("path")]
 DottedPath = Annotated[str, AfterValidator(dotted), _text("dotted path")]
 MimeType = Annotated[str, AfterValidator(mime), _text("MIME type")]
 FileName = Annotated[str, AfterValidator(file_name), _text("file name")]

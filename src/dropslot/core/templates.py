@@ -5,19 +5,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cached_property
 from string import Formatter
 from typing import NamedTuple
 
+from dropslot.core.dates import fault_of_format, formatted
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape, fault_of_name
 
+# What every arrival has, whatever its name: when it came, and of a single file the type of its content.
+GIVEN = frozenset({"date", "weekday", "mime"})
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Piece(NamedTuple):
     """A literal text and the field after it; `field` is empty at the end, `spec` is a format as in
-    `{date:%Y}`."""
+    `{date:%Y}`, which only `date` may have."""
 
     literal: str
     field: str
@@ -76,9 +80,7 @@ class Template:
         reasons = [reason for field in sorted(self.fields) if (reason := _fault_of(field, values))]
         if reasons:
             raise Refused(reasons)
-        filled = "".join(
-            piece.literal + (values[piece.field] if piece.field else "") for piece in self.pieces
-        )
+        filled = "".join(piece.literal + _value_of(piece, values) for piece in self.pieces)
         if self.fields:
             _check_parts(filled, len(self.fixed))
         return filled
@@ -95,7 +97,9 @@ class Template:
         parts = []
         for piece in self.pieces:
             parts.append(re.escape(piece.literal))
-            if piece.field:
+            if piece.spec:
+                parts.append("[^/]+")
+            elif piece.field:
                 parts.append(f"(?P={piece.field})" if piece.field in seen else f"(?P<{piece.field}>[^/]+)")
                 seen.add(piece.field)
         return re.compile("".join(parts), re.DOTALL)
@@ -109,8 +113,10 @@ def _pieces(text: str) -> Iterator[Piece]:
     for before, field, spec, conversion in parsed:
         if field is not None and (conversion or not _FIELD.fullmatch(field)):
             raise ValueError(f"'{{{field}}}' is no field: a field is a word of letters, digits and _")
-        if spec:
-            raise ValueError(f"'{{{field}:{spec}}}' has a format, which this version does not know")
+        if spec and field != "date":
+            raise ValueError(f"'{{{field}:{spec}}}' has a format, which only date has, as in {{date:%Y%m%d}}")
+        if spec and (fault := fault_of_format(spec) or fault_of_value("date", formatted(date.min, spec))):
+            raise ValueError(f"'{{date:{spec}}}' is no format of a date: {fault}")
         yield Piece(before, field or "", spec or "")
 
 
@@ -118,6 +124,15 @@ def _fault_of(field: str, values: Mapping[str, str]) -> str | None:
     if values.get(field) is None:
         return f"field {field} has no value"
     return fault_of_value(field, values[field])
+
+
+def _value_of(piece: Piece, values: Mapping[str, str]) -> str:
+    """`date` is held as 2026-03-01; its format was proved to give a safe path part."""
+    if not piece.field:
+        return ""
+    return (
+        formatted(date.fromisoformat(values[piece.field]), piece.spec) if piece.spec else values[piece.field]
+    )
 
 
 def _check_parts(filled: str, fixed_length: int) -> None:

@@ -1,0 +1,66 @@
+"""The field `mime`: the type of a single file's content, read before it is staged, and proved afterwards."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from dropslot.arrivals import places
+from dropslot.arrivals.work import Work
+from dropslot.checks import mime
+from dropslot.core.errors import SourceChanged
+from dropslot.core.names import escape
+from dropslot.storage import faults
+from dropslot.storage.reading import READ
+
+DIRECTORY = "inode-directory"
+
+
+def type_of(work: Work) -> str | None:
+    """The type of what lies there now, as one part of a path (`application-pdf`); None when it is neither file nor
+    folder, or gone. Raises SourceUnready and StorageFault."""
+    for path in _whereabouts(work):
+        try:
+            return _type_at(os.open(path, READ))
+        except OSError as error:
+            if error.errno not in faults.NOT_THERE:
+                raise faults.at_source(error, work.name) from error
+    return None
+
+
+def _whereabouts(work: Work) -> list[Path]:
+    """Where the arrival may lie before this attempt has taken it over."""
+    if work.arrival.in_place:
+        return [work.folders.inbox / work.name]
+    held = [folder for arrival, _, folder in places.holdings(work.folders) if arrival == work.id]
+    return [folder / work.name for folder in (*held, places.refused(work.folders, work.id))]
+
+
+def _type_at(descriptor: int) -> str | None:
+    try:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            return DIRECTORY
+        return _as_part(os.pread(descriptor, mime.LOOKED_AT_BYTES, 0)) if stat.S_ISREG(kind) else None
+    finally:
+        os.close(descriptor)
+
+
+def _as_part(beginning: bytes) -> str:
+    return mime.types_of(beginning)[0].replace("/", "-")
+
+
+def prove_type(work: Work) -> None:
+    """What was staged must be of the type that the path says. Raises SourceChanged."""
+    if "mime" not in work.values or work.listing.is_folder:
+        return
+    leg = work.legs[0]
+    with leg.drop.open_staged(leg.staged[0].path) as staged:
+        found = _as_part(staged.read(mime.LOOKED_AT_BYTES))
+    if found != work.values["mime"]:
+        raise SourceChanged(
+            f"The content was {work.values['mime']} and is {found} now",
+            where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
+            next_step="It is tried again. If this repeats, let the sender write under a temporary name and rename",
+        )

@@ -1,0 +1,72 @@
+"""The fields of a route that are looked up or are somebody's own: made at start, once in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dropslot.checks.base import BadOption
+from dropslot.config import Config, Route, load_dotted
+from dropslot.core.templates import GIVEN, Template
+from dropslot.fields.base import Field
+from dropslot.lookup import field as lookup
+
+_made: dict[int, tuple[Route, list[Field]]] = {}
+
+
+def make_fields(config: Config) -> None:
+    """Make the fields of all routes at start. Raises BadOption for one that cannot be made, and for a path with a
+    field that none of them gives, where they say what they give."""
+    for route in config.routes.values():
+        fields = fields_of(config, route)
+        if route.fields and all(field.gives is not None for field in fields if not is_ours(field)):
+            _require_known(route, fields)
+
+
+def fields_of(config: Config, route: Route) -> list[Field]:
+    """Look-ups, then the route's own, made once in a process."""
+    made = _made.get(id(route))
+    if made is None:
+        own = [_field(route.key, *pair) for entry in route.fields for pair in entry.items()]
+        made = _made[id(route)] = (route, [*lookup.for_route(config, route), *own])
+    return made[1]
+
+
+def _field(route: str, dotted: str, option: Any) -> Field:
+    try:
+        made = load_dotted(dotted)(option)
+    except Exception as error:
+        raise BadOption(
+            f"Field {dotted!r} of route {route} cannot be made: {type(error).__name__}: {error}",
+            next_step="Mend its entry in config.yaml",
+        ) from error
+    if not isinstance(made, Field):
+        raise BadOption(f"{dotted!r} of route {route} is no dropslot.fields.base.Field")
+    return made
+
+
+def is_ours(field: Field) -> bool:
+    """Whether it is a look-up."""
+    return isinstance(field, lookup.FolderLookup)
+
+
+def _require_known(route: Route, fields: Sequence[Field]) -> None:
+    known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ()) | GIVEN
+    known |= {each.field for each in route.lookup}.union(*(field.gives or () for field in fields))
+    for field in sorted(used(route) - known):
+        raise BadOption(
+            f"Nothing gives the field {field} that deliver of route {route.key} has; there are"
+            f" {', '.join(sorted(known))}",
+            next_step="Mend `to`, `must_exist` or `group`, or what the field says that it `gives`",
+        )
+
+
+def used(route: Route) -> set[str]:
+    """The fields in the paths of a route."""
+    texts = (text for rule in route.deliver for text in (rule.to, rule.must_exist, rule.group) if text)
+    return {field for text in texts for field in Template(text).fields}
+
+
+def wants_mime(route: Route) -> bool:
+    """Whether the type of an arrival's content is asked for, so that it is to be read before it is staged."""
+    return bool(route.fields) or "mime" in used(route)

@@ -1,0 +1,1 @@
+"""Tables of folders, and the field that is looked up in them (a Django app)."""

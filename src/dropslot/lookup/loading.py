@@ -1,0 +1,181 @@
+"""Folder tables go from their files into the database; what changed is an event."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from dropslot.audit.chain import Entry, append
+from dropslot.config import Config
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.lookup.models import Folder, FolderTable
+from dropslot.lookup.table_file import BadTable, Key, Line, RefusedLine, TableFile, read
+
+log = structlog.get_logger()
+EVENT = "folders-loaded"
+_TOLD_CHANGES = 100
+_LOGGED = 20
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What became of a file's lines."""
+
+    table: str
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    kept: int = 0  # in the table and not in the file
+    refused: list[RefusedLine] = field(default_factory=list)
+
+
+def tables(config: Config) -> dict[str, Path]:
+    """The tables that the routes look up, by name, with the file that config.yaml names for each."""
+    files = [Path(lookup.table) for route in config.routes.values() for lookup in route.lookup]
+    return {table_name(config, file): file for file in files}
+
+
+def table_name(config: Config, file: Path) -> str:
+    """What the table of a file is called: its path, relative where it is beneath config.yaml's folder."""
+    return str(file.relative_to(config.base)) if file.is_relative_to(config.base) else str(file)
+
+
+def load(config: Config, file: Path, table: str, *, by: str, replace: bool = False) -> Loaded:
+    """Load the good lines of a file into a table, in one transaction. With `replace` what the file does not have is
+    removed, unless lines of it were refused. Raises BadTable, and OSError when it cannot be read.
+    """
+    content = file.read_bytes()
+    try:
+        found = read(content)
+    except BadTable as error:
+        what = f"{escape(str(file))} is no folder table. {error.what}"
+        raise BadTable(what, where="Nothing was loaded", next_step=error.next_step) from error
+    configured = tables(config).get(table, file)
+    seen = _digest(content if configured == file else _content(configured))
+    with transaction.atomic():
+        row = _locked(table)
+        loaded, changes = _written(row, found, replace=replace and not found.refused)
+        FolderTable.objects.filter(pk=row.pk).update(seen=seen, loaded_at=timezone.now())
+        append([_event(loaded, changes, file, content, by)])
+    return loaded
+
+
+def _locked(table: str) -> FolderTable:
+    """The table's row: who has it locked is the only one who loads it."""
+    FolderTable.objects.get_or_create(name=table)
+    return FolderTable.objects.select_for_update().get(name=table)
+
+
+def _written(row: FolderTable, found: TableFile, *, replace: bool) -> tuple[Loaded, list[dict[str, str]]]:
+    known = {Key(old.label_key, old.folder_tag, old.base_path): old for old in row.folders.all()}
+    fresh = [line for key, line in found.lines.items() if key not in known]
+    altered = [
+        (known[key], line)
+        for key, line in found.lines.items()
+        if key in known and (known[key].folder, known[key].label) != (line.folder, line.label)
+    ]
+    gone = [old for key, old in known.items() if key not in found.lines]
+    changes = [_change(line, "", line.folder) for line in fresh]
+    changes += [_change(line, old.folder, line.folder) for old, line in altered]
+    Folder.objects.bulk_create([_row(row, line) for line in fresh], batch_size=500)
+    for old, line in altered:
+        Folder.objects.filter(pk=old.pk).update(folder=line.folder, label=line.label)
+    if replace:
+        changes += [_change(old, old.folder, "") for old in gone]
+        for some in range(0, len(gone), 500):
+            Folder.objects.filter(pk__in=[old.pk for old in gone[some : some + 500]]).delete()
+    unchanged = len(found.lines) - len(fresh) - len(altered)
+    removed, kept = (len(gone), 0) if replace else (0, len(gone))
+    return Loaded(row.name, len(fresh), len(altered), unchanged, removed, kept, found.refused), changes
+
+
+def _row(table: FolderTable, line: Line) -> Folder:
+    return Folder(
+        table=table,
+        base_path=line.base_path,
+        folder=line.folder,
+        folder_tag=line.folder_tag,
+        label=line.label,
+        label_key=line.key.label,
+    )
+
+
+def _change(line: Line | Folder, before: str, after: str) -> dict[str, str]:
+    where = {"label": line.label, "folder_tag": line.folder_tag, "base_path": line.base_path}
+    return where | {"before": before, "after": after}
+
+
+def _event(loaded: Loaded, changes: list[dict[str, str]], file: Path, content: bytes, by: str) -> Entry:
+    """Where results go is decided here, so the trail says what changed, and by which file."""
+    data: dict[str, Any] = {
+        name: getattr(loaded, name) for name in ("table", "added", "updated", "unchanged")
+    }
+    data |= {"removed": loaded.removed, "refused": len(loaded.refused), "by": by}
+    data |= {"file": escape(str(file)), "sha256": _digest(content), "changes": changes[:_TOLD_CHANGES]}
+    return Entry(EVENT, "", data)
+
+
+def refresh(config: Config) -> None:
+    """Load the tables whose files are not what they were when they were loaded last; for the start of a command.
+
+    Raises DropslotError when a table was never loaded and cannot be now. Else what is wrong is logged, and what was
+    loaded before counts.
+    """
+    for table, file in tables(config).items():
+        row = FolderTable.objects.filter(name=table).first()
+        try:
+            if row is None or row.seen != _digest(file.read_bytes()):
+                _say(load(config, file, table, by="start"), file)
+        except (OSError, BadTable) as error:
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            if row is None:
+                raise NoTable(
+                    f"The folder table {escape(str(file))} cannot be loaded: {words}",
+                    where="Nothing was taken from an inbox",
+                    next_step="Make that file, with the columns base_path, folder, folder_tag and label",
+                ) from error
+            log.warning(
+                f"The folder table {escape(str(file))} cannot be loaded ({words}); what was loaded before counts",
+                action="folders_not_loaded",
+            )
+
+
+class NoTable(DropslotError):
+    """A table that routes look things up in has never been loaded."""
+
+    code = "no-table"
+
+
+def _say(loaded: Loaded, file: Path) -> None:
+    counts = {name: getattr(loaded, name) for name in ("added", "updated", "unchanged", "kept")}
+    log.info("Folder table loaded", action="folders_loaded", refused=len(loaded.refused), **counts)
+    for line in refusals(loaded, file, _LOGGED):
+        log.warning(line, action="folder_line_refused")
+
+
+def refusals(loaded: Loaded, file: Path, most: int) -> Iterator[str]:
+    """A sentence for each refused line, and one about those beyond `most`."""
+    for number, reason in loaded.refused[:most]:
+        yield f"{escape(str(file))}, line {number}, was refused: {reason}"
+    if (more := len(loaded.refused) - most) > 0:
+        yield f"{escape(str(file))}: {more:,} more lines were refused"
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

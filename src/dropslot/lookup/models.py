@@ -1,0 +1,43 @@
+"""Tables of folders, as they were loaded."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from django.db import models
+
+
+def label_key(label: str) -> str:
+    """A label as it is compared: in any letter case, and in any form of its accents."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).casefold())
+
+
+class FolderTable(models.Model):
+    """One file that config.yaml names. `seen` is the SHA-256 of that file when the table was loaded last: it is
+    loaded again at start once it differs."""
+
+    name = models.TextField(unique=True)  # relative to the folder of config.yaml where it is beneath it
+    seen = models.CharField(max_length=64, blank=True)
+    loaded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "dropslot_folder_table"
+
+
+class Folder(models.Model):
+    """One line: what is tagged so under this label belongs into this folder."""
+
+    table = models.ForeignKey(FolderTable, models.CASCADE, related_name="folders", db_index=False)
+    base_path = models.TextField(blank=True)
+    folder = models.TextField()
+    folder_tag = models.TextField()
+    label = models.TextField()
+    label_key = models.TextField()
+
+    class Meta:
+        db_table = "dropslot_folder"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["table", "label_key", "folder_tag", "base_path"], name="dropslot_folder_once"
+            ),
+        )

@@ -211,3 +211,39 @@ def test_routes_made_in_python_are_judged_alike() -> None:
     assert from_mapping({"routes": {"study": made}}, BASE).routes["study"].inbox == "/srv/lab/study/inbox"
     bad = Route(key="study", folders="./study", deliver=[{"to": "./out/{x}"}])
     assert the_problem(problems({"routes": {"study": bad}})).key == "routes.study.deliver[0].to"
+
+
+LOOKUP = {"field": "folder", "table": "folders.csv", "label": "BHS", "hint": r"(?P<hint>\d\d)"}
+
+
+def test_a_looked_up_field_is_known_and_its_table_beneath_the_folder_of_the_file() -> None:
+    made = config(lookup=LOOKUP, deliver=[{"to": "./out/{folder}/{date:%Y}/{weekday}/{mime}"}]).routes[
+        "study"
+    ]
+    assert [lookup.table for lookup in made.lookup] == ["/srv/lab/folders.csv"]
+    assert config(lookup=[LOOKUP, LOOKUP | {"label": "HTC"}]).routes["study"].lookup[1].label == "HTC"
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ({"name": "(?P<date>.*)"}, "name"),
+        ({"folders": "./drop/{mime}"}, "folders"),
+        ({"lookup": LOOKUP | {"field": "weekday"}}, "lookup[0].field"),
+        ({"lookup": LOOKUP | {"field": "study"}, "name": NAME}, "lookup[0].field"),
+        ({"lookup": LOOKUP | {"field": "a-b"}}, "lookup[0].field"),
+        ({"lookup": LOOKUP | {"hint": "("}}, "lookup[0].hint"),
+        ({"lookup": LOOKUP | {"label": ""}}, "lookup[0].label"),
+        ({"lookup": LOOKUP | {"more": 1}}, "lookup[0].more"),
+        ({"lookup": "folders.csv"}, "lookup"),
+        ({"folders": "./drop/{date:%Y}"}, "folders"),
+        ({"fields": ["Ward"]}, "fields[0]"),
+        ({"fields": ["no.such.Ward"]}, "fields[0]"),
+    ],
+)
+def test_mistakes_in_lookups_and_fields_are_told(keys: dict[str, Any], key: str) -> None:
+    assert {problem.key for problem in problems_of_route(**keys)} == {f"routes.study.{key}"}
+
+
+def test_fields_of_ones_own_may_give_what_nothing_else_gives() -> None:
+    assert config(fields=["dropslot.fields.name.NamePattern"], deliver=[{"to": "./out/{ward}"}])

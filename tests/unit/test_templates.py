@@ -72,6 +72,48 @@ def test_parts_that_become_unsafe_together_are_refused(text: str, values: dict[s
         Template(text).fill(values)
 
 
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("/srv/{date}", "/srv/2026-03-01"),
+        ("/srv/{date:%Y%m%d}", "/srv/20260301"),
+        ("/srv/{date:%Y}/{date:%m}/{date:%d}", "/srv/2026/03/01"),
+        ("/srv/{date:%G-W%V-%u}-{date:%j}", "/srv/2026-W09-7-060"),
+        ("/srv/{date:%a %d. %B %y, 100%%}-{date:%A-%b}", "/srv/Sun 01. March 26, 100%-Sunday-Mar"),
+    ],
+)
+def test_a_date_has_a_format(text: str, filled: str) -> None:
+    template = Template(text)
+    assert template.fields == {"date"}
+    assert template.fill({"date": "2026-03-01"}) == filled
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["%H", "%c", "%x", "%", "%Y/%m", "x", "%%", ".%Y", "%Y\n", "%Y{x}", "%-d", "%Y\u202e", "%Y\0", "%Ey"],
+)
+def test_a_format_that_gives_no_date_or_no_safe_part_is_refused(spec: str) -> None:
+    with pytest.raises(ValueError, match=r"no format of a date|brace|field"):
+        Template(f"/srv/{{date:{spec}}}")
+
+
+def test_only_a_date_has_a_format() -> None:
+    with pytest.raises(ValueError, match="only date has"):
+        Template("/srv/{study:%Y}")
+
+
+@given(st.text(max_size=20))
+def test_any_format_is_refused_or_gives_one_safe_part(spec: str) -> None:
+    try:
+        template = Template(f"/srv/{{date:{spec}}}")
+    except ValueError:
+        return
+    if template.fields == {"date"} and len(template.pieces) <= 2:
+        filled = template.fill({"date": "2026-03-01"})
+        assert os.path.normpath(filled) == filled
+        assert filled.count("/") == 2
+
+
 @given(st.lists(st.text(), min_size=3, max_size=3))
 def test_no_values_lead_outside(values: list[str]) -> None:
     template = Template("/srv/studies/{a}/{b}-x/{c}")

@@ -17,6 +17,8 @@ GROUPS = (
     "dropslot.cli.delivering",
     "dropslot.cli.reports",
     "dropslot.cli.upkeep",
+    "dropslot.cli.uploads",
+    "dropslot.cli.folders",
     "dropslot.cli.watcher",
 )
 

@@ -1,0 +1,81 @@
+"""`uploads` and `audit_upload`: what was put in by whom, and who has looked at it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dropslot.cli.faults import UsageError
+from dropslot.cli.listings import show
+from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.reports import ArrivalState, RouteKey, Search, Since, _state, moment
+from dropslot.cli.starting import started
+from dropslot.core.errors import DropslotError
+
+commands = typer.Typer()
+_COLUMNS = (
+    "id",
+    "uploaded_at",
+    "route",
+    "name",
+    "sender",
+    "state",
+    "sent_at",
+    "audited_by",
+    "audited_at",
+    "audit_note",
+)
+
+
+@commands.command()
+def uploads(
+    config: ConfigPath = None,
+    search: Search = "",
+    state: ArrivalState = "",
+    route: RouteKey = "",
+    since: Since = "",
+    audited: Annotated[
+        bool | None, typer.Option("--audited/--unaudited", help="Only those that were audited, or were not.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List who put in what and when, whether it was sent, and who audited it."""
+    started(config)
+    from dropslot.arrivals import uploads as all_uploads
+    from dropslot.arrivals.queries import Filter
+
+    wanted = Filter(search, _state(state), route, moment(since))
+    rows = all_uploads.uploads(wanted, audited=audited)
+    show(rows, _COLUMNS, as_json=as_json, empty="No uploads. Drop something into an inbox.")
+
+
+@commands.command()
+def audit_upload(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Uploads; the start of an id will do.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who looked at them.")],
+    config: ConfigPath = None,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What was found.")] = "",
+) -> None:
+    """Record that somebody has audited uploads; an event each, which nobody can take back."""
+    started(config)
+    from dropslot.arrivals import queries
+    from dropslot.arrivals.uploads import BadAudit, audit
+
+    failed = False
+    for prefix in ids:
+        try:
+            arrival = queries.find(prefix)
+            audit(arrival, by=by, note=note)
+        except BadAudit as error:
+            raise UsageError(error.what) from error
+        except DropslotError as error:
+            failed = True
+            sys.stderr.write(f"dropslot: {error}\n")
+        else:
+            sys.stdout.write(
+                f"{arrival.id} ({arrival.name}), {arrival.state}, is recorded as audited by {by}.\n"
+            )
+    if failed:
+        raise typer.Exit(1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pdfs import SPECIMEN, pdf
 from product import write_tree
 
 ROOT = Path(__file__).parents[2]
@@ -97,10 +98,22 @@ def test_init_refuses_to_replace_a_configuration(tmp_path: Path, kind: str) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
-@pytest.mark.parametrize("recipe", ["results", "dicom"])
-def test_recipes_of_later_versions_are_refused(tmp_path: Path, recipe: str) -> None:
-    done = run("init", tmp_path / "x", "--recipe", recipe, status=2)
-    assert "this one ships study only" in done.stderr
+@pytest.mark.parametrize("recipe", ["results", "all"])
+def test_the_results_recipe_delivers_at_once(tmp_path: Path, recipe: str) -> None:
+    said = run("init", tmp_path, "--recipe", recipe).stdout
+    assert ("remote_folders.csv, drop a result" in said) is (recipe == "results")
+    assert mode(tmp_path / "results/inbox") == 0o3773
+    assert (tmp_path / "study").exists() is (recipe == "all")
+    write_tree(tmp_path / "aside", pdf(f"Specimen {SPECIMEN}")).rename(tmp_path / f"results/inbox/{SPECIMEN}.pdf")
+    run("drain", "--now", cwd=tmp_path)
+    delivered = tmp_path / f"clinics/clinic12/{SPECIMEN}.pdf"
+    assert mode(delivered) == 0o640
+    run("verify", "--fixity", cwd=tmp_path)
+
+
+def test_recipes_of_later_versions_are_refused(tmp_path: Path) -> None:
+    done = run("init", tmp_path / "x", "--recipe", "dicom", status=2)
+    assert "this one ships study and results" in done.stderr
     assert not (tmp_path / "x").exists()
 
 

@@ -21,6 +21,19 @@ from dropslot.core.templates import Template
 CONFIG, SCHEMA, MANAGE = "config.yaml", "config.schema.json", "manage.py"
 SHARED_MODE = 0o755
 _RECIPES = files("dropslot.cli") / "recipes"
+# A configuration is made of the routes of one recipe or several; the first gives what is above them.
+PARTS = {"study": ("study",), "results": ("results",), "all": ("study", "results")}
+_TABLES = {"results": "remote_folders.csv"}
+_NEXT = {
+    "study": (
+        "Next, drop a folder whose name begins with a study's, and deliver it:",
+        "  cp -r SOME_FOLDER {inbox}/mystudy-me-first",
+    ),
+    "results": (
+        "Next, put your clinics into {root}/remote_folders.csv, drop a result, and deliver it:",
+        "  cp 066-12345678-1.pdf {inbox}/",
+    ),
+}
 
 
 @dataclass(slots=True)
@@ -29,16 +42,16 @@ class Installation:
 
     root: Path
     inbox: Path
+    recipe: str
     made: list[str] = field(default_factory=list)
 
     def in_words(self) -> str:
         """What was made, and what to do next."""
         config = shlex.quote(escape(str(self.root / CONFIG)))
-        inbox = shlex.quote(escape(str(self.inbox)))
+        places = {"root": escape(str(self.root)), "inbox": shlex.quote(escape(str(self.inbox)))}
         lines = [f"Made in {escape(str(self.root))}:", *(f"  {line}" for line in self.made), ""]
         lines += [
-            "Next, drop a folder whose name begins with a study's, and deliver it:",
-            f"  cp -r SOME_FOLDER {inbox}/mystudy-me-first",
+            *(line.format(**places) for line in _NEXT[PARTS[self.recipe][0]]),
             f"  dropslot drain -c {config}",
             f"  dropslot history -c {config}",
             f"`dropslot run -c {config}` stays and delivers whatever comes.",
@@ -62,9 +75,9 @@ def make(root: Path, recipe: str) -> Installation:
         )
     root.mkdir(parents=True, exist_ok=True)
     # Read as it will be read later, which is also the proof that the recipe has no mistake.
-    config = parse(_text(f"{recipe}.yaml"), root, str(target))
+    config = parse(_configuration(recipe), root, str(target))
     route = next(iter(config.routes.values()))
-    installation = Installation(root, Path(Template(route.inbox).fixed))
+    installation = Installation(root, Path(Template(route.inbox).fixed), recipe)
     installation.made += _make_folders(config)
     installation.made += _write_files(root, recipe)
     return installation
@@ -93,7 +106,10 @@ def _write_files(root: Path, recipe: str) -> Iterator[str]:
     schema = json.dumps(json_schema(), indent=2) + "\n"
     yield from _file(root / SCHEMA, schema, 0o644, "what editors know config.yaml by")
     yield from _file(root / MANAGE, _text(MANAGE), 0o755, "the same commands, and Django's own")
-    yield from _file(root / CONFIG, _text(f"{recipe}.yaml"), 0o644, "the configuration: read it, change it")
+    for part in PARTS[recipe]:
+        if table := _TABLES.get(part):
+            yield from _file(root / table, _text(table), 0o644, "which clinic has which folder")
+    yield from _file(root / CONFIG, _configuration(recipe), 0o644, "the configuration: read it, change it")
 
 
 def _file(path: Path, text: str, mode: int, meaning: str) -> Iterator[str]:
@@ -104,6 +120,11 @@ def _file(path: Path, text: str, mode: int, meaning: str) -> Iterator[str]:
         stream.write(text)
         os.fchmod(stream.fileno(), mode)
     yield f"{path.name:<20} {mode:>4o}  {meaning}"
+
+
+def _configuration(recipe: str) -> str:
+    first, *others = (_text(f"{part}.yaml") for part in PARTS[recipe])
+    return "\n".join([first, *(other.partition("\nroutes:\n")[2] for other in others)])
 
 
 def _text(name: str) -> str:

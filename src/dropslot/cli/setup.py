@@ -23,7 +23,7 @@ class Recipe(StrEnum):
     DICOM = "dicom"
 
 
-_LATER = frozenset({Recipe.RESULTS, Recipe.DICOM})
+_LATER = frozenset({Recipe.DICOM})
 
 
 @commands.command()
@@ -34,13 +34,13 @@ def init(
     """Write DIR/config.yaml and manage.py, and make the folders with their modes."""
     if recipe in _LATER:
         raise UsageError(
-            f"The recipe {recipe} comes with a later version; this one ships study only",
+            f"The recipe {recipe} comes with a later version; this one ships study and results",
             where="Nothing was written",
             next_step=f"dropslot init {folder} --recipe study",
         )
     from dropslot.cli.installation import make
 
-    typer.echo(make(folder, "study").in_words())
+    typer.echo(make(folder, recipe).in_words())
 
 
 @commands.command()

@@ -104,7 +104,9 @@ def test_the_results_recipe_delivers_at_once(tmp_path: Path, recipe: str) -> Non
     assert ("remote_folders.csv, drop a result" in said) is (recipe == "results")
     assert mode(tmp_path / "results/inbox") == 0o3773
     assert (tmp_path / "study").exists() is (recipe == "all")
-    write_tree(tmp_path / "aside", pdf(f"Specimen {SPECIMEN}")).rename(tmp_path / f"results/inbox/{SPECIMEN}.pdf")
+    write_tree(tmp_path / "aside", pdf(f"Specimen {SPECIMEN}")).rename(
+        tmp_path / f"results/inbox/{SPECIMEN}.pdf"
+    )
     run("drain", "--now", cwd=tmp_path)
     delivered = tmp_path / f"clinics/clinic12/{SPECIMEN}.pdf"
     assert mode(delivered) == 0o640

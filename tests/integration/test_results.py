@@ -143,6 +143,24 @@ def test_a_table_that_changed_is_loaded_at_start_and_what_changed_is_an_event(
     assert events[1]["changes"] == [change]
 
 
+def test_doctor_looks_at_folder_tables(sqlite_product: Product) -> None:
+    product = configured(sqlite_product)
+    product.drain()
+    table = product.root / "remote_folders.csv"
+
+    def found(status: int | None = None) -> str:
+        rows = [
+            row for row in product.run("doctor", "--json", status=status).objects if "table" in row["about"]
+        ]
+        return " ".join(f"{row['level']} {row['what']}" for row in rows)
+
+    assert found() == "ok 1 folders are loaded"
+    table.chmod(0o666)
+    assert found(1).startswith("error") and "can be changed by anybody" in found(1)
+    table.unlink()
+    assert found().startswith("warning") and "is missing" in found()
+
+
 def test_another_file_stays_loaded_until_the_configured_one_changes(sqlite_product: Product) -> None:
     product = configured(sqlite_product)
     product.drain()
@@ -239,6 +257,51 @@ def test_date_weekday_and_type_of_an_arrival_are_fields(sqlite_product: Product)
         "weekday": WEEKDAYS[day.weekday()],
         "mime": "application-pdf",
     }
+
+
+REWRITES = """
+from pathlib import Path
+from dropslot.fields.base import Field
+
+class Rewrites(Field):
+    def values(self, arrival_name, known=None):
+        mark = Path(self.option) / "mark"
+        if not mark.exists():
+            mark.touch()
+            (file,) = Path(self.option).glob(f"study/processing/*/{arrival_name}")
+            file.write_bytes(b"text")
+        return {}
+"""
+
+
+def test_content_of_another_type_than_the_path_says_is_never_delivered(sqlite_product: Product) -> None:
+    """A sender who still has the file open changes it after its type was read, before it is listed."""
+    product = sqlite_product
+    (product.root / "plugins").mkdir()
+    (product.root / "plugins" / "rewriting.py").write_text(REWRITES)
+    fields = [{"rewriting.Rewrites": str(product.root)}]
+    route = {"folders": "./study", "fields": fields, "deliver": [{"to": "./studies/{mime}"}]}
+    product.configure({"study": route})
+    product.drop("a", pdf(SPECIMEN))
+    product.drain()
+    assert product.delivered() == {"text-plain/a": b"text"}
+    retried = product.listing("events", "--kind", "retrying")
+    assert "The content was application-pdf and is text-plain now" in retried[0]["data"]["reason"][0]
+
+
+def test_the_type_is_known_wherever_the_arrival_lies(sqlite_product: Product) -> None:
+    route = {"folders": "./study", "select": {"max_size": 1}, "deliver": [{"to": "./studies/{mime}"}]}
+    product = sqlite_product.configure({"study": route})
+    product.drop("a", b"text")
+    product.drain(status=1)
+    del route["select"]
+    product.configure({"study": route | {"leave_source": True}})
+    product.drop("b", b"text, read in place")
+    product.drain()
+    product.configure({"study": route})
+    product.run("retry", product.arrivals("--state", "failed")[0]["id"])
+    product.drain()
+    assert set(product.delivered()) == {"text-plain/a", "text-plain/b"}
 
 
 OWN = """

@@ -125,6 +125,14 @@ def test_a_stream_that_inflates_to_gigabytes_is_refused_and_the_next_file_is_jud
     assert reasons(pdf(SPECIMEN)) == []
 
 
+def test_what_is_larger_than_the_memory_it_may_use_is_refused_unread() -> None:
+    def never() -> BinaryIO:
+        raise AssertionError("it was opened")
+
+    (found,) = _checked(f"{SPECIMEN}.pdf", pdf_process.MEMORY_BYTES + 1, never, PATTERN)
+    assert "with 1,024 MiB of memory" in found
+
+
 def test_ten_thousand_pages_are_read_to_the_last() -> None:
     pages = [f"page {number}" for number in range(9_999)]
     assert reasons(pdf(*pages, SPECIMEN)) == []

@@ -23,6 +23,8 @@ from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Target
+from dropslot.lookup import loading
+from dropslot.lookup.models import Folder
 from dropslot.storage import probe
 from dropslot.watching import filesystem
 
@@ -54,6 +56,7 @@ def examine(config: Config) -> Iterator[Finding]:
             yield from _folders(folders)
         for rule in route.deliver:
             yield from _destination(route, rule)
+    yield from _tables(config)
     yield from _watching(config)
 
 
@@ -188,6 +191,24 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", about, f"{fixed} can be written ({filesystem.kind_of(fixed)}, {full:.0f} % full)")
+
+
+def _tables(config: Config) -> Iterator[Finding]:
+    """Folder tables: who can write one decides who gets whose results."""
+    for table, file in loading.tables(config).items():
+        about = f"table {escape(table)}"
+        count = Folder.objects.filter(table__name=table).count()
+        if not file.is_file():
+            remedy = f"put it back, or mend `lookup` in config.yaml; {count} folders loaded from it count"
+            yield Finding("warning" if count else "error", about, f"{escape(str(file))} is missing", remedy)
+        elif stat.S_IMODE(file.stat().st_mode) & 0o002:
+            yield Finding(
+                "error", about, f"{escape(str(file))} can be changed by anybody", f"chmod o-w {file}"
+            )
+        elif not count:
+            yield Finding("warning", about, "no folder is loaded", f"dropslot load_remote_folders {file}")
+        else:
+            yield Finding("ok", about, f"{count} folders are loaded")
 
 
 def _watching(config: Config) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ values count, so that an arrival which a crash cut in two is finished at the sam
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from dropslot.arrivals import content
 from dropslot.arrivals.fields import fields_of, is_ours, used, wants_mime
@@ -55,10 +56,10 @@ def _given(work: Work) -> dict[str, str]:
     return values
 
 
-def _values_of(field: Field, name: str, known: Mapping[str, str], faults: list[str]) -> Mapping[str, str]:
+def _values_of(field: Field, name: str, known: dict[str, str], faults: list[str]) -> Mapping[str, str]:
     title = f"{type(field).__module__}.{type(field).__qualname__}"
     try:
-        found = field.values(name, known)
+        found = field.values(name, MappingProxyType(known))
         _require_texts(found, known)
     except Refused as refusal:
         faults.extend(refusal.reasons)

@@ -57,15 +57,18 @@ class PdfContains(Check):
 
     def check_item(self, item: StagedItem) -> Iterable[str]:
         """A reason, unless the PDF contains what its name says."""
+        if reason := self._reason(item):
+            yield f"{escape(item.path)}: {reason}"
+
+    def _reason(self, item: StagedItem) -> str | None:
         wanted = self._wanted(item.name)
-        if wanted:
-            with item.open() as staged, _descriptor_of(staged) as descriptor:
-                reason = self._reason(item, descriptor, wanted)
-            if reason:
-                yield f"{escape(item.path)}: {reason}"
-        else:
+        if not wanted:
             found = self._pattern.pattern
-            yield f"{escape(item.path)}: its name does not say what it must contain: nothing in it matches {found}"
+            return f"its name does not say what it must contain: nothing in it matches {found}"
+        if item.size_bytes > pdf_process.MEMORY_BYTES:
+            return _ERRORS["memory"]
+        with item.open() as staged, _descriptor_of(staged) as descriptor:
+            return self._fault_of_content(item, descriptor, wanted)
 
     def _wanted(self, name: str) -> list[str]:
         """What the name says, at least one letter or digit of it; empty when it says nothing."""
@@ -75,7 +78,7 @@ class PdfContains(Check):
         groups = [text for text in match.groupdict().values() if text] or [match[0]]
         return [text for text in groups if any(letter.isalnum() for letter in text)]
 
-    def _reason(self, item: StagedItem, descriptor: int, wanted: list[str]) -> str | None:
+    def _fault_of_content(self, item: StagedItem, descriptor: int, wanted: list[str]) -> str | None:
         ended = 0
         # Twice: what broke the process may have been left in it by a file before this one.
         for _ in range(2):
@@ -117,7 +120,8 @@ def _not_judged(item: StagedItem, what: str) -> CheckFailed:
     return CheckFailed(
         f"{escape(item.path)} could not be looked at: {what}",
         where="Nothing of the arrival was delivered; it waits in processing and is tried again",
-        next_step="If this repeats, look whether the machine is out of memory (`dmesg`) or a disk does not answer",
+        next_step="If this repeats, look whether the machine is out of memory (`dmesg`), a disk does not answer, or"
+        " PDFium does not work here (python3 -c 'import pypdfium2.raw')",
     )
 
 

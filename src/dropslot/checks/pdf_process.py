@@ -24,7 +24,7 @@ MEMORY_BYTES = 1 << 30
 WALL_FACTOR = 6  # a busy machine: so much longer than the computing itself may take
 _PROGRAM = Path(__file__).with_name("pdf_reader.py")
 _MOST_BYTES = 64 * 1024
-_LEAVE_SECONDS = 1.0
+_LEAVE_SECONDS = 5.0
 # PDFium's memory grows a little with each file.
 _FILES_A_PROCESS = 2000
 # What the interpreter needs to find its modules; no secret of the service's goes to where hostile files are read.

@@ -146,7 +146,12 @@ def test_computing_for_too_long_is_a_refusal() -> None:
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    [("other.pdf", PATTERN), ("x.pdf", r"(?P<a>\d*)"), ("066-.pdf", r"066(?P<a>-)")],
+    [
+        ("other.pdf", PATTERN),
+        ("x.pdf", r"(?P<a>\d*)"),
+        ("066-.pdf", r"066(?P<a>-)"),
+        ("x.pdf", r"(?P<a>066)?.pdf"),
+    ],
 )
 def test_a_name_that_says_nothing_is_refused(name: str, option: str) -> None:
     assert reason(pdf(SPECIMEN), name, option).startswith("its name does not say what it must contain")

@@ -75,8 +75,8 @@ class PdfContains(Check):
         match = self._pattern.search(name)
         if match is None:
             return []
-        groups = [text for text in match.groupdict().values() if text] or [match[0]]
-        return [text for text in groups if any(letter.isalnum() for letter in text)]
+        groups = match.groupdict().values() if self._pattern.groupindex else [match[0]]
+        return [text for text in groups if text and any(letter.isalnum() for letter in text)]
 
     def _fault_of_content(self, item: StagedItem, descriptor: int, wanted: list[str]) -> str | None:
         ended = 0

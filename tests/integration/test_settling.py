@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,11 +16,14 @@ from django.db.models.functions import Now
 from databases import Database
 from dropslot.arrivals import finish, ledger, pipeline, prepare
 from dropslot.arrivals.claim import new_id
-from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.work import Work
+from dropslot.audit.models import Receipt
 from dropslot.config import Config, from_mapping
 from dropslot.core.errors import DestinationUnready, Refused
 from dropslot.core.states import State
+from dropslot.destinations.base import Planned
+from dropslot.destinations.local_drop import LocalDrop
 from watched import folder_set
 
 
@@ -140,3 +146,48 @@ def test_folder_for_what_failed_that_is_missing_is_told_and_waited_for(
         finish.file_refused(folders, arrival, holding)
     assert "it is bad" in (folders.failed / arrival.id / "REASON.txt").read_text()
     assert (folders.failed / arrival.id / "scan").is_dir() and not holding.exists()
+
+
+def test_destination_that_fails_is_retried_by_itself(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    rules = [{"to": "./a"}, {"to": "./b"}]
+    config = from_mapping({"data": "./var", "routes": {"r": {"folders": "./r", "deliver": rules}}}, tmp_path)
+    settings.DROPSLOT = config  # receipts are signed with its key
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.mkdir(), b.mkdir()
+    arrival, holding = lying_in_processing(tmp_path)
+    (holding / "scan/x.dat").write_bytes(b"1")
+    publish, stage, staged = LocalDrop.publish, LocalDrop.stage, []
+
+    def away(drop: LocalDrop, plan: Sequence[Planned]) -> list[Planned]:
+        if drop.target.url == str(b) and len(staged) == 2:
+            raise DestinationUnready("It is away")
+        return publish(drop, plan)
+
+    def counted(drop: LocalDrop, *args: Any, **options: Any) -> Any:
+        staged.append(drop.target.url)
+        return stage(drop, *args, **options)
+
+    monkeypatch.setattr(LocalDrop, "publish", away)
+    monkeypatch.setattr(LocalDrop, "stage", counted)
+    pipeline.deliver(config, [arrival])
+    arrival.refresh_from_db()
+    assert (arrival.state, arrival.reason) == (State.RETRYING, ["It is away."])
+    assert (
+        (a / "x.dat").read_bytes() == b"1"
+        and list(a.glob(".dropslot/manifests/*"))
+        and not (b / "x.dat").exists()
+    )
+    a.rename(tmp_path / "unplugged")  # the one that is complete is not asked again
+    arrival.due_at = None
+    arrival.save()
+    [again] = ledger.take("here:1:a", timedelta(seconds=60), lambda _: False)
+    pipeline.deliver(config, [again])
+    again.refresh_from_db()
+    assert again.state == State.DONE and staged == [str(a), str(b), str(b)]
+    assert (b / "x.dat").read_bytes() == b"1"
+    rows = Delivery.objects.filter(arrival=again).order_by("place__url").values_list("place__url", "outcome")
+    assert list(rows) == [(str(a), "delivered"), (str(b), "delivered")]
+    receipt = json.loads(Receipt.objects.get().body)
+    assert receipt["outcomes"] == {"delivered": 2} and set(receipt["manifests"]) == {str(a), str(b)}

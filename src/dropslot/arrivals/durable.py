@@ -18,7 +18,7 @@ Pairs = Sequence[tuple[Work, Leg]]
 def syncing_staged(works: Sequence[Work]) -> Iterator[Callable[[], None]]:
     """Sync what is staged while the block checks and plans: the disk and the processor work at the same time.
 
-    The function that it gives waits for the end; works whose data is not durable have their `failure` then.
+    The function that it gives waits for the end; legs whose data is not durable have their `failure` then.
     """
     with ThreadPoolExecutor(1, "sync") as executor:
         future = executor.submit(sync_staged, works)
@@ -41,12 +41,13 @@ def sync_names(works: Sequence[Work]) -> None:
 
 def publish_manifests(works: Sequence[Work]) -> None:
     """The manifest comes last: where it is, all of the arrival is."""
-    _each_destination(
-        works,
-        lambda destination, pairs: destination.publish_manifests(
-            [(leg.drop, leg.manifest) for _, leg in pairs]
-        ),
-    )
+
+    def publish(destination: Destination, pairs: Pairs) -> None:
+        destination.publish_manifests([(leg.drop, leg.manifest) for _, leg in pairs])
+        for _, leg in pairs:
+            leg.complete = True
+
+    _each_destination(works, publish)
 
 
 def _each_destination(works: Sequence[Work], act: Callable[[Destination, Pairs], object]) -> None:
@@ -54,12 +55,12 @@ def _each_destination(works: Sequence[Work], act: Callable[[Destination, Pairs],
         try:
             act(destination, pairs)
         except (DropslotError, OSError) as error:
-            for work, _ in pairs:
-                work.failure = error
+            for _, leg in pairs:
+                leg.failure = error
 
 
 def _by_destination(works: Sequence[Work]) -> Iterator[tuple[Destination, list[tuple[Work, Leg]]]]:
-    legs = [(work, leg) for work in works for leg in work.legs]
+    legs = [(work, leg) for work in works for leg in work.going_on]
     legs.sort(key=lambda pair: id(pair[1].destination))
     for _, group in groupby(legs, key=lambda pair: id(pair[1].destination)):
         pairs = list(group)

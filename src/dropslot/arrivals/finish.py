@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dropslot.arrivals import ledger, places
-from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.models import AfterCall, Arrival, Delivery
 from dropslot.arrivals.moves import move
 from dropslot.arrivals.signals import arrival_done
 from dropslot.arrivals.work import Work
@@ -23,7 +23,6 @@ from dropslot.audit import receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.models import Receipt
 from dropslot.config.folders import FolderSet
-from dropslot.core import manifests
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -71,16 +70,16 @@ def _delivered(work: Work) -> Entry:
     return Entry(
         "delivered",
         work.id,
-        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": _manifests(work)},
+        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests},
     )
 
 
-def _manifests(work: Work) -> dict[str, str]:
-    return {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
-
-
 def _outcomes(work: Work) -> dict[str, int]:
-    return dict(Counter(str(row.outcome) for leg in work.legs for row in leg.rows))
+    counted = Counter(str(row.outcome) for leg in work.legs for row in leg.rows)
+    if work.complete:
+        rows = Delivery.objects.filter(arrival_id=work.id, place__url__in=work.complete)
+        counted.update(rows.values_list("outcome", flat=True))
+    return dict(counted)
 
 
 def _receipt(work: Work, head: Head) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
         received_at=arrival.received_at,
         finished_at=arrival.finished_at,
         outcomes=_outcomes(work),
-        manifests=_manifests(work),
+        manifests=work.manifests,
         guarantees=_guarantees(work),
         head=head,
     ).body()

@@ -155,8 +155,16 @@ def give_back(work: Work) -> None:
         append([Entry("given-back", work.id, {"epoch": work.epoch})])
 
 
-def postpone(hold: Hold, reasons: Sequence[str], seconds: float, *, counts: bool = True) -> None:
-    """Try again after `seconds`: what failed can heal. An attempt that only waited its turn does not count."""
+def postpone(
+    hold: Hold,
+    reasons: Sequence[str],
+    seconds: float,
+    *,
+    counts: bool = True,
+    evidence: dict[str, Any] | None = None,
+) -> None:
+    """Try again after `seconds`: what failed can heal. An attempt that only waited its turn does not count; what is
+    known of it since, in `evidence`, is kept."""
     with transaction.atomic():
         update_held(
             hold,
@@ -166,6 +174,7 @@ def postpone(hold: Hold, reasons: Sequence[str], seconds: float, *, counts: bool
             attempts=F("attempts") - (0 if counts else 1),
             worker="",
             lease_until=None,
+            **({} if evidence is None else {"evidence": evidence}),
         )
         append(
             [

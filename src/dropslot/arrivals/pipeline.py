@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -121,9 +122,9 @@ def _deliver(works: list[Work]) -> None:
     works = _intend(works)
     works = _well(works)
     works = _each(works, publish.publish)
-    for step in (durable.sync_names, durable.publish_manifests):
-        step(works)
-        works = _well(works)
+    durable.sync_names(works)
+    durable.publish_manifests(works)
+    works = _well(works)
     works = _each(works, finish.clean)
     works = finish.record(works)
     for work in _each(works, finish.archive):
@@ -207,8 +208,9 @@ def _refuse(work: Work, error: Refused) -> None:
 def _try_later(work: Work, error: Fault) -> None:
     waits_its_turn = isinstance(error, NameInFlight)
     seconds = _turn_seconds(work.arrival) if waits_its_turn else ledger.backoff(work.arrival.attempts)
-    ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn)
-    _clean(work)
+    # Before others may take it: what is complete is left alone by the next attempt, so nothing may be left of it.
+    done = _clean(work)
+    ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn, evidence=done)
     _say_later(work.hold, seconds, error)
 
 
@@ -224,11 +226,14 @@ def _say_later(hold: Hold, seconds: float, error: Fault) -> None:
     log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
 
 
-def _clean(work: Work) -> None:
-    """Throw the staging away; what cannot be removed now is removed by the next attempt."""
+def _clean(work: Work) -> dict[str, Any] | None:
+    """Throw the staging away; what cannot be removed now is removed by the next attempt. Returns the arrival's evidence
+    with the destinations that are complete; None while there are none."""
+    complete = list(work.complete)
     for leg in work.legs:
         try:
             leg.drop.clean()
+            complete += [leg.target.url] if leg.complete else []
         except (DropslotError, OSError) as error:
             log.info(
                 "Staging is left for the next attempt",
@@ -236,11 +241,13 @@ def _clean(work: Work) -> None:
                 arrival=work.id,
                 error=str(error),
             )
+    return work.arrival.evidence | {"complete": complete} if complete else None
 
 
 def _raise_failure(work: Work) -> None:
-    if work.failure is not None:
-        raise work.failure
+    for failure in (work.failure, *(leg.failure for leg in work.legs)):
+        if failure is not None:
+            raise failure
 
 
 def _stage(work: Work) -> None:

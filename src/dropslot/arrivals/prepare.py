@@ -68,6 +68,7 @@ def prepare(work: Work) -> None:
 
 
 def _open_legs(work: Work, faults: list[str]) -> None:
+    work.complete = tuple(work.arrival.evidence.get("complete", ()))
     for rule in work.route.deliver:
         try:
             target = _target(rule, work.values)
@@ -75,6 +76,8 @@ def _open_legs(work: Work, faults: list[str]) -> None:
             # A name that did not match has no fields: one reason is enough.
             faults.extend([] if faults else refusal.reasons)
             continue
+        if target.url in work.complete:
+            continue  # it may be away by now: the others do not wait for it
         destination = for_rule(rule)
         destination.check(target)
         drop = destination.open(target, work.id, work.epoch, work.name)

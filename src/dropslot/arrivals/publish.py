@@ -15,8 +15,7 @@ from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
 from dropslot.checks.bag import PAYLOAD
-from dropslot.core import manifests
-from dropslot.core.errors import TakenOver
+from dropslot.core.errors import DropslotError, TakenOver
 
 LISTED = 100
 AT_ONCE = 10_000  # rows in memory: of a hundred thousand all would be 25 MB
@@ -78,11 +77,12 @@ def _reserved(works: Sequence[Work]) -> list[Entry] | None:
 
 
 def _reserve(works: Sequence[Work]) -> list[Entry]:
-    again = [work.id for work in works if work.committed]
+    again = [work for work in works if work.committed]
     intents = [_intent(work) for work in works]
     ledger.update_all(works, _INTENT, intents)
-    if again:
-        Delivery.objects.filter(arrival_id__in=again).delete()
+    for work in again:
+        rows = Delivery.objects.filter(arrival_id=work.id)
+        (rows.exclude(place__url__in=work.complete) if work.complete else rows).delete()
     entries = [
         entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
     ]
@@ -103,11 +103,7 @@ def _intent(work: Work) -> tuple[Any, ...]:
         evidence["seen"] = fingerprint(work.listing)
     rows = work.legs[0].rows
     archive = "" if work.arrival.in_place else str(places.archive_name(work.folders, work.id, work.name))
-    return _manifests(work), len(rows), sum(row.size_bytes for row in rows), evidence, archive, work.recorded
-
-
-def _manifests(work: Work) -> dict[str, str]:
-    return {leg.target.url: manifests.digest(leg.manifest) for leg in work.legs}
+    return work.manifests, len(rows), sum(row.size_bytes for row in rows), evidence, archive, work.recorded
 
 
 def insert(pairs: Sequence[tuple[Work, Leg]]) -> None:
@@ -158,15 +154,24 @@ def publish(work: Work) -> None:
     """Give every staged item its name. Names that somebody took since the plan get the next number, and the ledger
     and the manifest follow before they are published."""
     for leg in work.legs:
-        leg.drop.keep(leg.kept)
-        while taken := leg.drop.publish(leg.publish):
-            renamed = plan.renumber(work, leg, [planned.stored_as for planned in taken])
-            with transaction.atomic():
-                _rename(work, leg, list(renamed.values()))
+        try:
+            _publish(work, leg)
+        except TakenOver:
+            raise
+        except (DropslotError, OSError) as error:
+            leg.failure = error  # a destination that is away holds up no other
+
+
+def _publish(work: Work, leg: Leg) -> None:
+    leg.drop.keep(leg.kept)
+    while taken := leg.drop.publish(leg.publish):
+        renamed = plan.renumber(work, leg, [planned.stored_as for planned in taken])
+        with transaction.atomic():
+            _rename(work, leg, list(renamed.values()))
 
 
 def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
-    intent = _manifests(work)
+    intent = work.manifests
     ledger.update_held(work.hold, intent=intent)
     for row in rows:
         Delivery.objects.filter(arrival_id=work.id, place=leg.place, item=row.item).update(

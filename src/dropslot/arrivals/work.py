@@ -12,6 +12,7 @@ from dropslot.arrivals.models import Arrival, Place
 from dropslot.checks.bag import Bag
 from dropslot.config import Config, Route
 from dropslot.config.folders import FolderSet
+from dropslot.core import manifests
 from dropslot.core.errors import DropslotError
 from dropslot.destinations.base import Destination, Drop, Planned, Staged, Target
 from dropslot.storage.listing import Listing
@@ -52,6 +53,8 @@ class Leg:
     manifest: str = ""
     adopted: list[tuple[str, str, int]] = field(default_factory=list)  # stored_as, sha256, size
     altered: list[dict[str, str]] = field(default_factory=list)
+    failure: DropslotError | OSError | None = None  # since the intent: the other legs go on
+    complete: bool = False  # published whole, its manifest too, and durable
 
 
 @dataclass(slots=True)
@@ -69,6 +72,9 @@ class Work:
     bag: Bag | None = None
     mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
     legs: list[Leg] = field(default_factory=list)
+    complete: tuple[
+        str, ...
+    ] = ()  # destinations that an earlier attempt completed: they have no leg any more
     failure: DropslotError | OSError | None = None
 
     @property
@@ -90,6 +96,17 @@ class Work:
     def name(self) -> str:
         """The arrival's own name, as the file system has it."""
         return os.fsdecode(bytes(self.arrival.name_bytes))
+
+    @property
+    def going_on(self) -> list[Leg]:
+        """The legs on which nothing has failed."""
+        return [leg for leg in self.legs if leg.failure is None]
+
+    @property
+    def manifests(self) -> dict[str, str]:
+        """The SHA-256 of each destination's manifest, by its URL."""
+        found = {leg.target.url: manifests.digest(leg.manifest) for leg in self.legs}
+        return {url: (self.arrival.intent or {})[url] for url in self.complete} | found
 
     @property
     def committed(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import growth, latency, memory, pdfs, rate, report, trees
+from benchmarks import growth, latency, logs, memory, pdfs, rate, report, trees
 
 _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "trees": trees.measure,
@@ -19,6 +19,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "memory": memory.measure,
     "growth": growth.measure,
     "pdfs": pdfs.measure,
+    "logs": logs.measure,
 }
 # Parts of `trees`, to work on one of them; the page is written by the whole group only.
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")}

@@ -10,7 +10,7 @@ SECRET_KEY = "only for tests"
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["dropslot.audit", "dropslot.lookup", "dropslot.arrivals"]
+INSTALLED_APPS = ["dropslot.audit", "dropslot.lookup", "dropslot.arrivals", "dropslot.acknowledgments"]
 # The fixtures `database`, `sqlite_database` and `postgres_database` put another one in its place.
 DATABASES = {
     "default": {

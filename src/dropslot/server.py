@@ -64,7 +64,12 @@ class Server:
             "DROPSLOT": self.config,
             "DROPSLOT_MIGRATES": True,
             "SECRET_KEY": django_secret_key(self.config.keys),
-            "INSTALLED_APPS": ["dropslot.audit", "dropslot.lookup", "dropslot.arrivals"],
+            "INSTALLED_APPS": [
+                "dropslot.audit",
+                "dropslot.lookup",
+                "dropslot.arrivals",
+                "dropslot.acknowledgments",
+            ],
             "DATABASES": {"default": django_database(self.config.database, self.config.data)},
             "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
             "LOGGING_CONFIG": None,

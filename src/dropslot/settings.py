@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "dropslot.audit",
     "dropslot.lookup",
     "dropslot.arrivals",
+    "dropslot.acknowledgments",
 ]
 DROPSLOT_MIGRATES = True  # this database is dropslot's alone: commands bring it up to date by themselves
 MIDDLEWARE: list[str] = []

@@ -126,8 +126,8 @@ def test_manage_py_here_is_the_one_that_init_writes() -> None:
 def test_every_command_is_one_of_manage_py_too() -> None:
     from dropslot.cli.commands import names
 
-    folder = ROOT / "src/dropslot/arrivals/management/commands"
-    assert names() == {path.stem for path in folder.glob("[a-z]*.py")}
+    folders = [ROOT / f"src/dropslot/{app}/management/commands" for app in ("arrivals", "acknowledgments")]
+    assert names() == {path.stem for folder in folders for path in folder.glob("[a-z]*.py")}
 
 
 def test_mistakes_and_missing_files_are_wrong_usage(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from dropslot.core.errors import DropslotError
 
-OURS = frozenset({"dropslot_audit", "dropslot_lookup", "dropslot_arrivals"})
+OURS = frozenset({"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments"})
 _ADVISORY_LOCK = 0x64726F70736C6F74  # "dropslot"
 Migration = tuple[str, str]
 

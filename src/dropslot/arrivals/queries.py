@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from dropslot.arrivals import additions
+from dropslot.arrivals.additions import Acknowledged
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import UNFINISHED, Outcome, State
@@ -34,6 +37,14 @@ class Filter:
     state: str = ""
     route: str = ""
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unacknowledged:
+    """Deliveries of these routes that nobody acknowledged, finished before a time."""
+
+    routes: Sequence[str]
+    before: datetime | None = None
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -93,7 +104,7 @@ def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
         }
 
 
-def history(wanted: Filter) -> Iterator[dict[str, Any]]:
+def history(wanted: Filter, unacknowledged: Unacknowledged | None = None) -> Iterator[dict[str, Any]]:
     """Deliveries of finished arrivals, the oldest first."""
     rows = (
         Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
@@ -104,7 +115,17 @@ def history(wanted: Filter) -> Iterator[dict[str, Any]]:
         rows = rows.filter(arrival__received_at__gte=wanted.since)
     if wanted.search:
         rows = rows.filter(_searched(wanted.search))
-    return map(_delivery, rows.iterator(CHUNK))
+    if unacknowledged:
+        rows = additions.acknowledging.without(rows.filter(arrival__route__in=unacknowledged.routes))
+        if unacknowledged.before:
+            rows = rows.filter(arrival__finished_at__lt=unacknowledged.before)
+    return _with_acknowledgments(rows.iterator(CHUNK))
+
+
+def _with_acknowledgments(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
+    while some := list(islice(rows, CHUNK)):
+        first = additions.acknowledging.first(some)
+        yield from (_delivery(row, first.get(row.id)) for row in some)
 
 
 def _searched(text: str) -> Q:
@@ -118,7 +139,7 @@ def _searched(text: str) -> Q:
     )
 
 
-def _delivery(row: Delivery) -> dict[str, Any]:
+def _delivery(row: Delivery, acknowledged: Acknowledged | None = None) -> dict[str, Any]:
     arrival = row.arrival
     return {
         "arrival": arrival.id,
@@ -139,8 +160,8 @@ def _delivery(row: Delivery) -> dict[str, Any]:
         "sha256": row.sha256,
         "delivered_at": iso(arrival.finished_at),
         "archived_as": archived_item(arrival, row.item),
-        "acknowledged_at": None,
-        "acknowledged_by": None,
+        "acknowledged_at": iso(acknowledged.at) if acknowledged else None,
+        "acknowledged_by": acknowledged.user if acknowledged else None,
     }
 
 

@@ -15,11 +15,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot.arrivals import after, recovery, starting
+from dropslot.arrivals import additions, after, recovery, starting
 from dropslot.arrivals.space import SpaceWatch
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
@@ -64,6 +65,11 @@ def serve(config: Config, life: Life) -> None:
     ]
     # By itself: no delivery waits for an operator's hook, however long that takes.
     children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
+    children += [
+        Child(process.name, partial(process.body, config))
+        for process in additions.processes
+        if process.wanted(config)
+    ]
     try:
         for child in children:
             _start(child)

@@ -16,6 +16,7 @@ GROUPS = (
     "dropslot.cli.setup",
     "dropslot.cli.delivering",
     "dropslot.cli.reports",
+    "dropslot.cli.acknowledging",
     "dropslot.cli.upkeep",
     "dropslot.cli.uploads",
     "dropslot.cli.folders",

@@ -7,7 +7,7 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.starting import started
+
+if TYPE_CHECKING:
+    from dropslot.arrivals.queries import Unacknowledged
+    from dropslot.config import Config
 
 commands = typer.Typer()
 
@@ -102,11 +106,23 @@ def history(
     state: Annotated[
         str, typer.Option("--state", metavar="STATE", help="Only `done` arrivals have deliveries.")
     ] = "",
+    unacknowledged: Annotated[
+        bool, typer.Option("--unacknowledged", help="Only what no recipient has fetched yet.")
+    ] = False,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="With --unacknowledged: delivered longer ago.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List deliveries: each item, where it went, under which name and version."""
-    started(config)
+    settings = started(config)
     from dropslot.arrivals import queries
+
+    unfetched = _unacknowledged(settings, older_than) if unacknowledged else None
+    if older_than and not unacknowledged:
+        raise UsageError(
+            "--older-than goes with --unacknowledged", next_step="Take --since for a time of receipt"
+        )
 
     wanted = queries.Filter(search, _state(state), route, moment(since))
     columns = (
@@ -118,9 +134,27 @@ def history(
         "version",
         "destination",
         "stored_as",
+        "acknowledged_at",
+        "acknowledged_by",
         "sha256",
     )
-    show(queries.history(wanted), columns, as_json=as_json, empty="Nothing was delivered yet.")
+    empty = "Nothing was delivered yet." if unfetched is None else "Nothing waits to be fetched."
+    show(queries.history(wanted, unfetched), columns, as_json=as_json, empty=empty)
+
+
+def _unacknowledged(config: Config, older_than: str) -> Unacknowledged:
+    from dropslot.arrivals.queries import Unacknowledged
+
+    age = ago(older_than) if older_than else None
+    if older_than and age is None:
+        raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 7d, 12h or 90m")
+    routes = [key for key, route in config.routes.items() if route.acknowledge]
+    if not routes:
+        raise UsageError(
+            "No route has a log that tells what was fetched",
+            next_step="Give the route `acknowledge` in config.yaml",
+        )
+    return Unacknowledged(routes, datetime.now(UTC) - age if age else None)
 
 
 @commands.command()

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dropslot.config.acknowledging import Acknowledge
     from dropslot.config.active import current
     from dropslot.config.folders import FolderSet, folder_sets
     from dropslot.config.loading import from_mapping, load, parse
@@ -30,6 +31,7 @@ _MODULES = {
     "active": ("current",),
     "folders": ("FolderSet", "folder_sets"),
     "loading": ("from_mapping", "load", "parse"),
+    "acknowledging": ("Acknowledge",),
     "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Deliver", "Lookup", "Route", "Select", "Space"),
     "plugins": ("load_dotted",),
     "problems": ("ConfigError", "Problem"),
@@ -40,6 +42,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "DELIVER_PROCESSOR",
     "EVENT_NAMES",
+    "Acknowledge",
     "Config",
     "ConfigError",
     "Deliver",

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.databases import database_url
 from dropslot.config.values import (
     DottedPath,
@@ -279,6 +280,10 @@ class Route(_Model):
     )
     deliver: list[Deliver] = Field(
         min_length=1, description="The destinations; all of them get every arrival."
+    )
+    acknowledge: list[Acknowledge] = Field(
+        default_factory=list,
+        description="Access logs of the servers that recipients fetch from: who fetched which delivery, and when.",
     )
     after: DottedPath | None = Field(
         None,

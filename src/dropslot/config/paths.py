@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.models import Config, Deliver, Route
 from dropslot.core.templates import literal
 
@@ -34,6 +35,7 @@ def absolute_route(route: Route, base: Path) -> Route:
     texts["lookup"] = [
         each.model_copy(update={"table": str(absolute_path(Path(each.table), base))}) for each in route.lookup
     ]
+    texts["acknowledge"] = [_absolute_acknowledge(entry, base) for entry in route.acknowledge]
     # model_copy would forget which of the folders were set by themselves and which follow from `folders`.
     return Route.model_construct(route.model_fields_set, **{**dict(route), **texts})
 
@@ -60,3 +62,16 @@ def _home(text: str) -> str:
 def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
     must_exist = absolute_text(deliver.must_exist, base) if deliver.must_exist else None
     return deliver.model_copy(update={"to": absolute_text(deliver.to, base), "must_exist": must_exist})
+
+
+def _absolute_acknowledge(entry: Acknowledge, base: Path) -> Acknowledge:
+    paths = {name: getattr(entry, name) for name in ("log", "key", "known_hosts")}
+    local = {
+        name: str(absolute_path(Path(path), base))
+        for name, path in paths.items()
+        if path and "://" not in path
+    }
+    to = entry.destination
+    return entry.model_copy(
+        update=local | {"destination": absolute_text(to, base) if to and "://" not in to else to}
+    )

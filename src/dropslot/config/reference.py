@@ -15,6 +15,11 @@ _SECTIONS = (
     ("Deliver", "routes.KEY.deliver[]", "One destination; `deliver` is a list of these."),
     ("Select", "routes.KEY.select", "What every item must be; anything else refuses the arrival, whole."),
     ("Lookup", "routes.KEY.lookup", "A field that is looked up in a table of folders; or a list of these."),
+    (
+        "Acknowledge",
+        "routes.KEY.acknowledge[]",
+        "One access log that tells whether deliveries were fetched; `acknowledge` is a list of these.",
+    ),
     ("Space", "routes.KEY.space", "Warnings about full disks."),
 )
 _VALUES = """\

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from itertools import combinations, pairwise
 
 from dropslot.config import overlaps
+from dropslot.config.acknowledging import STORED, Acknowledge, is_dotted
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Deliver, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
@@ -218,6 +219,54 @@ def _fields_dotted(route: Route) -> Found:
                 yield _broken(
                     route, ("fields", index), name, expected, "fields: [{mylab.fields.Ward: wards.txt}]"
                 )
+
+
+@_rule("acknowledge", "deliver")
+def _logs_serve_a_destination(route: Route) -> Found:
+    known = [deliver.to for deliver in route.deliver]
+    for index, entry in enumerate(route.acknowledge):
+        to = entry.destination
+        if to is None and len(known) > 1:
+            expected = f"expected the destination that this log's server serves, one of {', '.join(known)}"
+            yield _broken(route, ("acknowledge", index, "destination"), NO_VALUE, expected)
+        elif to is not None and to not in known:
+            expected = f"expected the `to` of one of this route's destinations: {', '.join(known)}"
+            yield _broken(route, ("acknowledge", index, "destination"), to, expected)
+        else:
+            yield from _match_is_exact(route, index, entry, to or known[0])
+
+
+def _match_is_exact(route: Route, index: int, entry: Acknowledge, to: str) -> Found:
+    """One address must mean one delivery; so it has all that the destination's path has."""
+    has, wanted = Template(entry.match).fields, Template(to).fields
+    known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ()) | wanted
+    location = ("acknowledge", index, "match")
+    if missing := sorted(wanted - has):
+        expected = f"expected every field of the destination; {', '.join(missing)} of {to} is missing"
+        yield _broken(route, location, entry.match, expected, "match: '/results/{folder}/{stored_name}'")
+    for field in sorted(has - known - STORED):
+        yield _broken(
+            route, location, entry.match, f"expected only fields of this route, and {field} is none"
+        )
+    if entry.users_field not in has | known:
+        expected = f"expected one of this route's fields: {', '.join(sorted((has | known) - STORED)) or 'it has none'}"
+        if any(folders != ["*"] for folders in entry.users.values()):
+            yield _broken(route, ("acknowledge", index, "users_field"), entry.users_field, expected)
+
+
+@_rule("acknowledge")
+def _each_log_once(route: Route) -> Found:
+    seen: set[str] = set()
+    for index, entry in enumerate(route.acknowledge):
+        if entry.log in seen:
+            yield _broken(route, ("acknowledge", index, "log"), entry.log, "expected each log once")
+        seen.add(entry.log)
+        if is_dotted(entry.format) and (expected := fault_of_dotted(entry.format)):
+            yield _broken(route, ("acknowledge", index, "format"), entry.format, expected)
+        for key in ("key", "known_hosts"):
+            if getattr(entry, key) and not entry.is_remote:
+                expected = "expected this only for a log on another machine (sftp://…)"
+                yield _broken(route, ("acknowledge", index, key), getattr(entry, key), expected)
 
 
 def _shared_folders(routes: list[Route]) -> Found:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.models import Config, Route
 
 
@@ -32,7 +33,7 @@ def _leave_out(model: dict[str, Any], name: str) -> None:
 
 
 def _default_of(model: str, name: str) -> Any:
-    owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route}
+    owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route, "Acknowledge": Acknowledge}
     return owners[model].model_fields[name].default if model in owners else None
 
 

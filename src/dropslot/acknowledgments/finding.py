@@ -1,0 +1,109 @@
+"""From lines to the deliveries that they asked for: many at once, each by its whole stored path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropslot.acknowledgments import matching, targets
+from dropslot.acknowledgments.judging import may_count
+from dropslot.acknowledgments.lines import LogLineReader, Request
+from dropslot.acknowledgments.matching import Match
+from dropslot.acknowledgments.targets import Asked
+from dropslot.arrivals.models import Delivery
+from dropslot.config import Config, Route
+from dropslot.config.acknowledging import Acknowledge
+from dropslot.core.states import Outcome
+from dropslot.core.templates import Template
+
+_AT_ONCE = 400  # names in one query; SQLite takes no more than some thousands
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file that a line asked for: the values that the address gave, and how many files the response held."""
+
+    values: Mapping[str, str]
+    among: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A line that may count, and the deliveries that it asked for, each with its values."""
+
+    line: bytes
+    request: Request
+    deliveries: Sequence[tuple[Delivery, Wanted]]
+
+
+class Finder:
+    """Knows one `acknowledge` entry of one route."""
+
+    def __init__(self, route: Route, entry: Acknowledge, reader: LogLineReader) -> None:
+        self._route, self._preset, self._reader = route, entry.preset, reader
+        self.match = Match(entry.match)
+        self._to = Template(destination_of(route, entry))
+        # What the place does not tell is compared with the arrival's own fields.
+        self._compared = self.match.fields - self._to.fields - matching.OWN_FIELDS
+
+    def read(self, line: bytes) -> tuple[bool, Request | None]:
+        """Whether the line is of the format; and its request, if that may count."""
+        try:
+            request = self._reader.read(line)
+        except (ValueError, OverflowError, KeyError):
+            return False, None
+        return request is not None, request if request and may_count(request) else None
+
+    def wanted(self, request: Request) -> list[Wanted]:
+        """The files that the request asked for, as far as `match` knows them."""
+        asked = targets.asked(request.target)
+        files: Iterable[Asked] = targets.files(self._preset, asked) if asked else ()
+        found = ((self.match.values(file), file.among) for file in files)
+        return [Wanted(values, among) for values, among in found if values is not None]
+
+    def hits(self, requests: Sequence[tuple[bytes, Request, Sequence[Wanted]]]) -> list[Hit]:
+        """The lines that asked for something that was delivered."""
+        known = self._deliveries({self._key(one) for *_, wanted in requests for one in wanted})
+        found = []
+        for line, request, wanted in requests:
+            pairs = [(known[key], one) for one in wanted if (key := self._key(one)) in known]
+            pairs = [(delivery, one) for delivery, one in pairs if not self._contradicted(delivery, one)]
+            if pairs:
+                found.append(Hit(line, request, pairs))
+        return found
+
+    def _key(self, wanted: Wanted) -> tuple[str, str]:
+        return matching.place(self._to, wanted.values), matching.stored_as(wanted.values)
+
+    def _contradicted(self, delivery: Delivery, wanted: Wanted) -> bool:
+        return matching.contradicts(wanted.values, delivery.arrival.fields, self._compared)
+
+    def _deliveries(self, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Delivery]:
+        """By place and stored path. Rows are there before anything is published, so no fetch is too early for them."""
+        found: dict[tuple[str, str], Delivery] = {}
+        # No database holds a lone surrogate or a NUL, and no delivery has one in its name.
+        sound = sorted(key for key in keys if all(_is_text(part) for part in key))
+        for start in range(0, len(sound), _AT_ONCE):
+            some = sound[start : start + _AT_ONCE]
+            rows = Delivery.objects.filter(
+                arrival__route=self._route.key,
+                outcome=Outcome.DELIVERED,
+                place__url__in={url for url, _ in some},
+                stored_as__in={name for _, name in some},
+            ).select_related("arrival", "place")
+            found |= {(row.place.url, row.stored_as): row for row in rows}
+        return found
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
+
+
+def destination_of(route: Route, entry: Acknowledge) -> str:
+    """`to` of the destination whose server writes the log."""
+    return entry.destination or route.deliver[0].to
+
+
+def entries(config: Config) -> list[tuple[Route, Acknowledge]]:
+    """Every log that is to be read, with its route."""
+    return [(route, entry) for route in config.routes.values() for entry in route.acknowledge]

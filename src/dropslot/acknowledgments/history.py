@@ -1,0 +1,66 @@
+"""What `history` shows of acknowledgments, and the deliveries that nobody acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.arrivals.models import Delivery
+from dropslot.core.states import Outcome
+
+
+class First(NamedTuple):
+    """The earliest fetch that stands."""
+
+    at: datetime
+    user: str
+
+
+class AcknowledgedHistory:
+    """Plugged into `arrivals.additions`."""
+
+    def first(self, rows: Sequence[Delivery]) -> dict[int, First]:
+        """The first acknowledgment of each delivery, by its id. What was `unchanged` has that of the file which was
+        there already."""
+        stored = {row.id: row.id for row in rows} | _delivered_before(rows)
+        found = _firsts(sorted(set(stored.values())))
+        return {row: found[original] for row, original in stored.items() if original in found}
+
+    def without(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        """Only what was delivered (not `unchanged`) and has no acknowledgment that stands."""
+        standing = Acknowledgment.objects.filter(delivery=OuterRef("pk"), undone_at__isnull=True)
+        return rows.filter(~Exists(standing), outcome=Outcome.DELIVERED)
+
+
+def _firsts(ids: Sequence[int]) -> dict[int, First]:
+    found: dict[int, First] = {}
+    standing = Acknowledgment.objects.filter(delivery_id__in=ids, undone_at__isnull=True)
+    for delivery, at, user in (
+        standing.order_by("at", "id").values_list("delivery_id", "at", "user").iterator()
+    ):
+        found.setdefault(delivery, First(at, user))
+    return found
+
+
+def _delivered_before(rows: Sequence[Delivery]) -> dict[int, int]:
+    """The delivery whose file an unchanged item was found to be, by the unchanged row's id."""
+    unchanged = {(row.place_id, row.stored_as): row.id for row in rows if row.outcome == Outcome.UNCHANGED}
+    if not unchanged:
+        return {}
+    delivered = Delivery.objects.filter(
+        outcome=Outcome.DELIVERED,
+        place_id__in={place for place, _ in unchanged},
+        stored_as__in={name for _, name in unchanged},
+    )
+    originals = {
+        (place, name): pk for pk, place, name in delivered.values_list("id", "place_id", "stored_as")
+    }
+    return {
+        row.id: originals[(row.place_id, row.stored_as)]
+        for row in rows
+        if row.outcome == Outcome.UNCHANGED and (row.place_id, row.stored_as) in originals
+    }

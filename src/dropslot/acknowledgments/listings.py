@@ -1,0 +1,83 @@
+"""What `acknowledgments` and `log_readers` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from dropslot.acknowledgments.models import Acknowledgment, LogReading
+from dropslot.arrivals.queries import CHUNK, Filter, iso
+from dropslot.core.names import escape
+
+
+def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
+    """Every acknowledgment with its line, undone ones too, as they were recorded."""
+    rows = Acknowledgment.objects.select_related("delivery", "delivery__place", "delivery__arrival").order_by(
+        "id"
+    )
+    if wanted.route:
+        rows = rows.filter(delivery__arrival__route=wanted.route)
+    if wanted.since:
+        rows = rows.filter(at__gte=wanted.since)
+    if text := wanted.search:
+        rows = rows.filter(
+            Q(user__icontains=text) | Q(address__icontains=text) | Q(delivery__stored_as__icontains=text)
+            | Q(id__istartswith=text) | Q(delivery__arrival_id__istartswith=text)
+        )  # fmt: skip
+    return map(_acknowledgment, rows.iterator(CHUNK))
+
+
+def _acknowledgment(row: Acknowledgment) -> dict[str, Any]:
+    delivery = row.delivery
+    return {
+        "id": row.id,
+        "at": iso(row.at),
+        "user": row.user,
+        "address": row.address,
+        "route": delivery.arrival.route,
+        "arrival": delivery.arrival_id,
+        "destination": delivery.place.url,
+        "stored_as": delivery.stored_as,
+        "version": delivery.version,
+        "evidence": row.evidence,
+        "log": escape(row.log),
+        "line": escape(bytes(row.line).decode("utf-8", "surrogateescape")),
+        "recorded_at": iso(row.recorded_at),
+        "undone_at": iso(row.undone_at),
+        "undone_by": row.undone_by or None,
+        "undone_because": row.undone_because or None,
+    }
+
+
+def readings(route: str = "", since: datetime | None = None, search: str = "") -> Iterator[dict[str, Any]]:
+    """Every run of a reader, the oldest first."""
+    rows = LogReading.objects.order_by("id")
+    if route:
+        rows = rows.filter(route=route)
+    if since:
+        rows = rows.filter(started_at__gte=since)
+    if search:
+        rows = rows.filter(Q(log__icontains=search) | Q(error__icontains=search))
+    return map(reading, rows.iterator(CHUNK))
+
+
+def reading(row: LogReading) -> dict[str, Any]:
+    """One run of a reader."""
+    return {
+        "id": row.id,
+        "route": row.route,
+        "log": escape(row.log),
+        "started_at": iso(row.started_at),
+        "ended_at": iso(row.ended_at),
+        "before": row.before,
+        "after": row.after,
+        "lines": row.lines,
+        "matches": row.matches,
+        "acknowledged": row.acknowledged,
+        "accesses": row.accesses,
+        "unreadable": row.unreadable,
+        "error": row.error or None,
+    }

@@ -1,0 +1,5 @@
+"""`manage.py unacknowledge`: what `dropslot unacknowledge` does."""
+
+from dropslot.arrivals.management.bridge import Command
+
+__all__ = ["Command"]

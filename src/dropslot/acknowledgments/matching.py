@@ -1,0 +1,93 @@
+"""From what was asked for to one delivery: `match` gives the values, the values give one stored path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from dropslot.acknowledgments.targets import Asked
+from dropslot.core.templates import Piece, Template
+
+WHOLE_PATH = "stored_as"
+LAST_PART = "stored_name"
+OWN_FIELDS = frozenset({WHOLE_PATH, LAST_PART})
+_PLAIN = re.compile(r"[A-Za-z0-9_~.-]+")
+
+
+class Match:
+    """`/results/{folder}/{stored_name}`, or `/get?in={folder}&name={stored_name}`: path and query, both whole."""
+
+    def __init__(self, text: str) -> None:
+        path, _, query = text.partition("?")
+        self._path = Template(path)
+        self._query = sorted(
+            (name, Template(value)) for name, _, value in (p.partition("=") for p in query.split("&")) if name
+        )
+        self._templates = [self._path, *(template for _, template in self._query)]
+        self.fields = frozenset().union(*(template.fields for template in self._templates))
+
+    def values(self, asked: Asked) -> dict[str, str] | None:
+        """The values with which this match gives what was asked for; None when there are none."""
+        if [name for name, _ in self._query] != [name for name, _ in asked.query]:
+            return None
+        found = self._pattern.fullmatch("\0".join([asked.path, *(value for _, value in asked.query)]))
+        if found is None:
+            return None
+        return {name: found[group] for name, group in self._groups.items()}
+
+    @cached_property
+    def needle(self) -> bytes:
+        """The longest text that every address which matches has in it, unless it is percent-encoded."""
+        pieces = (piece for template in self._templates for piece in template.pieces)
+        runs = (run for piece in pieces for run in _PLAIN.findall(piece.literal))
+        longest: str = max((*runs, ""), key=len)
+        return longest.encode("ascii")
+
+    @cached_property
+    def _groups(self) -> dict[str, str]:
+        names = (key(piece) for template in self._templates for piece in template.pieces if piece.field)
+        return {name: f"f{number}" for number, name in enumerate(dict.fromkeys(names))}
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        seen: set[str] = set()
+        return re.compile(
+            "\0".join(self._expression(template, seen) for template in self._templates), re.DOTALL
+        )
+
+    def _expression(self, template: Template, seen: set[str]) -> str:
+        parts = []
+        for piece in template.pieces:
+            parts.append(re.escape(piece.literal))
+            if piece.field:
+                group = self._groups[key(piece)]
+                value = r"[^\0]+" if piece.field == WHOLE_PATH else r"[^/\0]+"
+                parts.append(f"(?P={group})" if group in seen else f"(?P<{group}>{value})")
+                seen.add(group)
+        return "".join(parts)
+
+
+def key(piece: Piece) -> str:
+    """A field with its format: `{date:%Y}` and `{date:%m}` are two values."""
+    return f"{piece.field}:{piece.spec}" if piece.spec else piece.field
+
+
+def stored_as(values: Mapping[str, str]) -> str:
+    """The path within its place that the values name. A bare name is a stored path that has no folder."""
+    return values.get(WHOLE_PATH) or values[LAST_PART]
+
+
+def place(to: Template, values: Mapping[str, str]) -> str:
+    """The place that the values name: `to`, filled."""
+    return "".join(piece.literal + (values[key(piece)] if piece.field else "") for piece in to.pieces)
+
+
+def missing(match: Match, to: Template) -> list[str]:
+    """Fields of `to` that `match` lacks: without them one address could mean several deliveries."""
+    return sorted(to.fields - match.fields)
+
+
+def contradicts(values: Mapping[str, str], known: Mapping[str, str], names: Iterable[str]) -> bool:
+    """Whether the arrival's own fields say otherwise than the address."""
+    return any(name in known and known[name] != values[name] for name in names if name in values)

@@ -1,0 +1,68 @@
+"""Where apps on top of the arrivals plug in, as their `ready` says: columns of history, processes of the service.
+
+This layer knows none of them: without them it works the same, and shows nothing of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from django.db.models import QuerySet
+
+from dropslot.arrivals.models import Delivery
+from dropslot.config import Config
+from dropslot.watching.stopping import Signal
+
+
+class Acknowledged(Protocol):
+    """Who fetched a delivery first, and when."""
+
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def user(self) -> str: ...
+
+
+class Acknowledging(Protocol):
+    """Knows which deliveries were fetched."""
+
+    def first(self, rows: Sequence[Delivery]) -> Mapping[int, Acknowledged]:
+        """By the delivery's id; asked once for many rows."""
+
+    def without(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        """Those of the rows that were delivered and that nobody acknowledged."""
+
+
+class Process(NamedTuple):
+    """One more process of the service; `wanted` says whether a configuration needs it."""
+
+    name: str
+    wanted: Callable[[Config], bool]
+    body: Callable[[Config, Signal], None]
+
+
+class _Nothing:
+    def first(self, rows: Sequence[Delivery]) -> Mapping[int, Acknowledged]:  # noqa: ARG002
+        return {}
+
+    def without(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        return rows
+
+
+acknowledging: Acknowledging = _Nothing()
+processes: list[Process] = []
+
+
+def acknowledged_by(knows: Acknowledging) -> None:
+    """Let history show what `knows` knows."""
+    global acknowledging
+    acknowledging = knows
+
+
+def served_by(name: str, wanted: Callable[[Config], bool], body: Callable[[Config, Signal], None]) -> None:
+    """Let the service have one more process where it is wanted; called again for a name, the last one counts."""
+    processes[:] = [process for process in processes if process.name != name]
+    processes.append(Process(name, wanted, body))

@@ -1,0 +1,186 @@
+"""`start_log_reader`, `log_readers`, `acknowledgments`, `unacknowledge`: who fetched what."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dropslot.cli.faults import UsageError
+from dropslot.cli.listings import show
+from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.reports import RouteKey, Search, Since, moment
+from dropslot.cli.starting import started
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dropslot.acknowledgments.models import LogReading
+    from dropslot.config import Config
+
+commands = typer.Typer()
+
+
+def with_logs(path: ConfigPath) -> Config:
+    """As `started`, in a project that has the app of the acknowledgments."""
+    config = started(path)
+    from django.apps import apps
+
+    if not apps.is_installed("dropslot.acknowledgments"):
+        raise UsageError(
+            "This project does not have dropslot's acknowledgments",
+            next_step="Add 'dropslot.acknowledgments' to INSTALLED_APPS and run `python manage.py migrate`",
+        )
+    return config
+
+
+@commands.command("start_log_reader")
+def start_log_reader(
+    config: ConfigPath = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on reading until Ctrl-C or SIGTERM, as `run` does.")
+    ] = False,
+    route: RouteKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """Read the access logs for acknowledgments, from where it stopped.
+
+    Exit status 1 when a log could not be read; it is named.
+    """
+    settings = _narrowed(with_logs(config), route)
+    from dropslot.watching import logs
+
+    logs.configure(settings, foreground=True, terminal="stderr")
+    if follow:
+        _follow(settings)
+        return
+    failed: list[str] = []
+    rows = [_shown(reading) for reading in _read_once(settings, failed)]
+    show(rows, _READING, as_json=as_json, empty="Nothing was read.")
+    for error in failed:
+        sys.stderr.write(f"dropslot: {error}\n")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _narrowed(config: Config, route: str) -> Config:
+    """Only routes whose logs are to be read. Raises UsageError when there are none."""
+    routes = {key: value for key, value in config.routes.items() if value.acknowledge}
+    if route:
+        routes = {key: value for key, value in routes.items() if key == route}
+    if not routes:
+        what = f"Route {route!r} has no" if route else "No route has a"
+        raise UsageError(f"{what} log to read", next_step="Give the route `acknowledge` in config.yaml")
+    return config.model_copy(update={"routes": routes})
+
+
+def _read_once(config: Config, failed: list[str]) -> Iterator[LogReading]:
+    from dropslot.acknowledgments.finding import entries
+    from dropslot.acknowledgments.reader import Reader
+
+    for reader in [Reader(route, entry) for route, entry in entries(config)]:
+        try:
+            yield reader.read()
+        except DropslotError as error:
+            failed.append(str(error))
+
+
+def _follow(config: Config) -> None:
+    from dropslot.acknowledgments import schedule
+    from dropslot.watching import life
+
+    told = life.Life()
+    with life.signals_lead_to(told, lambda: None):
+        sys.stdout.write("Reading the logs; press CTRL-C to stop.\n")
+        sys.stdout.flush()
+        schedule.serve(config, told)
+
+
+_READING = (
+    "started_at",
+    "route",
+    "log",
+    "lines",
+    "matches",
+    "acknowledged",
+    "accesses",
+    "unreadable",
+    "error",
+)
+
+
+def _shown(reading: LogReading) -> dict[str, object]:
+    from dropslot.acknowledgments.listings import reading as row
+
+    return row(reading)
+
+
+@commands.command("log_readers")
+def log_readers(
+    config: ConfigPath = None,
+    search: Search = "",
+    route: RouteKey = "",
+    since: Since = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of the log readers: what each read, from where to where, and what it found."""
+    with_logs(config)
+    from dropslot.acknowledgments.listings import readings
+
+    rows = readings(route, moment(since), search)
+    show(rows, _READING, as_json=as_json, empty="No log was read yet: `dropslot start_log_reader` does.")
+
+
+@commands.command()
+def acknowledgments(
+    config: ConfigPath = None,
+    search: Search = "",
+    route: RouteKey = "",
+    since: Since = "",
+    as_json: AsJson = False,
+) -> None:
+    """List acknowledgments: who fetched which delivery when, with the line of the log; undone ones too."""
+    with_logs(config)
+    from dropslot.acknowledgments.listings import acknowledgments as listed
+    from dropslot.arrivals.queries import Filter
+
+    columns = (
+        "id",
+        "at",
+        "user",
+        "address",
+        "destination",
+        "stored_as",
+        "version",
+        "evidence",
+        "undone_because",
+    )
+    rows = listed(Filter(search=search, route=route, since=moment(since)))
+    show(rows, columns, as_json=as_json, empty="Nothing was acknowledged yet.")
+
+
+@commands.command()
+def unacknowledge(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|DELIVERY",
+            help="An acknowledgment's id (its start will do), DESTINATION/STORED_AS as in history, or an arrival's id.",
+        ),
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")],
+    config: ConfigPath = None,
+) -> None:
+    """Undo an acknowledgment, or all of a delivery: an event with its reason, never an erasure."""
+    if not reason.strip():
+        raise UsageError("--reason is empty", next_step="Say why: it is recorded in the audit trail")
+    with_logs(config)
+    from dropslot.acknowledgments.undo import undo
+
+    for row in undo(name, reason.strip(), getpass.getuser()):
+        stored = f"{row.delivery.place.url}/{row.delivery.stored_as}"
+        sys.stdout.write(f"{row.id} is undone: {escape(stored)}, fetched by {row.user or 'anybody'}.\n")

@@ -1,0 +1,159 @@
+"""The access logs that tell whether deliveries were fetched, as config.yaml names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from dropslot.config.values import Duration, template
+from dropslot.core.logformats import LogFormat
+from dropslot.core.templates import Template
+
+STORED = frozenset({"stored_name", "stored_as"})
+REMOTE = "sftp://"
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+Preset = Literal["none", "apache", "owncloud", "nextcloud", "webdav"]
+
+
+def is_dotted(format_: str) -> bool:
+    """Whether a format is a log line reader of one's own."""
+    return _DOTTED.fullmatch(format_) is not None
+
+
+def _log(value: str) -> str:
+    if "\0" in value or not value.strip():
+        raise ValueError("expected the path of a log, or sftp://USER@HOST/PATH")
+    if "://" not in value:
+        return value
+    if not value.startswith(REMOTE):
+        raise ValueError("expected a path or an address that begins with sftp://")
+    try:
+        parts = urlsplit(value)
+        sound = parts.hostname and parts.path.strip("/") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound or parts.query or parts.fragment:
+        raise ValueError("expected sftp://USER@HOST[:PORT]/PATH")
+    if parts.password:
+        raise ValueError("expected no password in this file: log in with a key")
+    return value
+
+
+def _format(value: str) -> str:
+    if not is_dotted(value):
+        LogFormat(value)
+    return value
+
+
+def _match(value: str) -> str:
+    template(value)
+    if not value.startswith("/"):
+        raise ValueError("expected the path (and query) of an address, beginning with /")
+    if len(Template(value).fields & STORED) != 1:
+        raise ValueError("expected one of the fields {stored_name} and {stored_as}")
+    return value
+
+
+def _users(value: Any) -> Any:
+    """`clinic: folder` as `clinic: [folder]`."""
+    if not isinstance(value, Mapping):
+        return value
+    return {user: [folders] if isinstance(folders, str) else folders for user, folders in value.items()}
+
+
+_TEXT = {"type": "string"}
+_USERS = WithJsonSchema(
+    {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]},
+    }
+)
+LogPlace = Annotated[
+    str, AfterValidator(_log), WithJsonSchema({"type": "string", "x-kind": "path or sftp address"})
+]
+Format = Annotated[
+    str, AfterValidator(_format), WithJsonSchema({"type": "string", "x-kind": "format of lines"})
+]
+MatchText = Annotated[
+    str, AfterValidator(_match), WithJsonSchema({"type": "string", "x-kind": "text with fields"})
+]
+Users = Annotated[
+    dict[str, Annotated[list[str], Field(min_length=1)]], BeforeValidator(_users), Field(min_length=1), _USERS
+]
+
+
+class Acknowledge(BaseModel):
+    """One access log of the server that recipients fetch from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    log: LogPlace = Field(
+        description="The log: a path, or `sftp://USER@HOST[:PORT]/PATH` (`/~/PATH` is beneath the account's home)."
+        " What was rotated (`.1`, `-20260131`, `.gz`) is found beside it.",
+        examples=["/var/log/apache2/access.log"],
+    )
+    format: Format = Field(
+        "combined",
+        description="What its lines look like: `combined`, `common`, `combinedio`, `debian`, `vhost_combined`,"
+        " `nginx`, `dropslot` (the one that tells most, see Acknowledgments), the text of a LogFormat or log_format,"
+        " or the dotted path of a log line reader of your own.",
+        examples=['%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %O %X "%{Content-Range}o"'],
+    )
+    match: MatchText = Field(
+        description="The address of a delivery: path and query, both whole and decoded. It has every field of the"
+        " destination, and `{stored_as}` (the path within it) or `{stored_name}` (the same, for what lies directly"
+        " in it).",
+        examples=["/results/{folder}/{stored_name}"],
+    )
+    preset: Preset = Field(
+        "none",
+        description="How the server's addresses name files. `none`: path and query are as `match` says. `apache`: a"
+        " folder of files, whatever the query is. `owncloud`, `nextcloud`: `download.php?dir=…&files=…`, also with"
+        " several files, and their WebDAV; `webdav`: WebDAV. With these, `match` is the path as the recipient sees it.",
+    )
+    users: Users = Field(
+        description="Whose fetch acknowledges: each user of the log with the folder, or folders, that are theirs."
+        " `'*'` stands for any user, or any folder. What others fetch is an access event.",
+        examples=[{"clinic12": "digawana"}],
+    )
+    users_field: str = Field(
+        "folder",
+        description="The field whose value `users` names.",
+        examples=["study"],
+    )
+    destination: str | None = Field(
+        None,
+        description="The `to` of the destination that this server serves; needed where the route has several.",
+        examples=["./results/{folder}"],
+    )
+    every: Duration = Field(
+        timedelta(seconds=30),
+        ge=timedelta(milliseconds=50),
+        description="How often the log is read by the service and by `start_log_reader --follow`.",
+        examples=["1m"],
+    )
+    key: str | None = Field(
+        None,
+        description="Private key for a log on another machine. Default: the agent, `~/.ssh` and its config.",
+        examples=["~/.ssh/id_ed25519"],
+    )
+    known_hosts: str | None = Field(
+        None,
+        description="Keys of hosts, which are always checked. Default: `~/.ssh/known_hosts`.",
+        examples=["./known_hosts"],
+    )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the log is on another machine."""
+        return self.log.startswith(REMOTE)
+
+    def remote_options(self) -> dict[str, str | None]:
+        """What a connection needs besides the address."""
+        return {"key": self.key, "known_hosts": self.known_hosts} if self.is_remote else {}

@@ -105,7 +105,14 @@ def _guarantees(work: Work) -> list[str]:
         receipts.SOURCE_COMPARED,
         *([receipts.SOURCE_LEASED] if leased else []),
         *([receipts.BAG_VALIDATED] if work.bag else []),
+        *_proved(work),
     ]
+
+
+def _proved(work: Work) -> list[str]:
+    """What every destination that is no local disk proved."""
+    proofs = [proof for leg in work.legs if (proof := leg.drop.proved) is not None]
+    return sorted(frozenset.intersection(*proofs)) if proofs else []
 
 
 def clean(work: Work) -> None:

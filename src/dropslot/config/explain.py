@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from dropslot.config.problems import NO_VALUE, Location, Problem, is_secret, key_of
 
 # Keys of the design that come with later versions: accepting one silently would promise what is not kept.
-LATER_KEYS = frozenset({"notify", "import", "broker", "known_hosts", "create_folders"})
+LATER_KEYS = frozenset({"notify", "import", "broker"})
 
 _WORDS = {
     "missing": "expected a value: the key is missing",

@@ -14,7 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.databases import database_url
+from dropslot.config.limits import SpeedLimit
 from dropslot.config.values import (
+    DestinationTemplate,
     DottedPath,
     Duration,
     FieldName,
@@ -30,6 +32,7 @@ from dropslot.config.values import (
     TablePath,
     TextTemplate,
     TimeZone,
+    VariableName,
 )
 
 ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
@@ -38,6 +41,7 @@ RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
 ManifestPlace = Literal["hidden", "beside", "none"]
+Verify = Literal["size", "read-back"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 EventName = Literal[
     "in_access",
@@ -120,8 +124,10 @@ class Select(_Model):
 class Deliver(_Model):
     """One destination of a route."""
 
-    to: PathTemplate = Field(
-        description="The folder that gets the contents of an arrival. `{field}` stands for a field's"
+    to: DestinationTemplate = Field(
+        description="The folder that gets the contents of an arrival: a path, or `sftp://USER@HOST/PATH` (with `:PORT`"
+        " after the host; `/~/PATH` is beneath where the account starts; nothing in it is percent-encoded)."
+        " `{field}` stands for a field's"
         " value, which must be a single safe path part. Besides the route's own fields there are `{date:%Y%m%d}`"
         " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`; `inode-directory`"
         " for a folder). The part before the first field must exist: it is"
@@ -129,7 +135,7 @@ class Deliver(_Model):
         " exist.",
         examples=["./studies/{study}/raw-data"],
     )
-    must_exist: PathTemplate | None = Field(
+    must_exist: DestinationTemplate | None = Field(
         None,
         description="A folder that must exist, or the arrival is refused: a mistyped study is not created.",
         examples=["./studies/{study}"],
@@ -153,6 +159,40 @@ class Deliver(_Model):
         description="Where the arrival's manifest goes, in the format of sha256sum and as the last file:"
         " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
         " writes none.",
+    )
+    create_folders: bool = Field(
+        False,
+        strict=True,
+        description="`sftp://` only: make missing folders of the target, from the first field on. Otherwise an arrival"
+        " for a folder that is not there is refused.",
+    )
+    key: Path | None = Field(
+        None,
+        description="`sftp://` only: the private key to log in with, without a passphrase. Default: the agent and the"
+        " keys in `~/.ssh`.",
+        examples=["~/.ssh/id_ed25519"],
+    )
+    known_hosts: Path | None = Field(
+        None,
+        description="`sftp://` only: the file of host keys that are trusted, as ssh has it. An unknown server is"
+        " refused until `dropslot trust_host URL` accepts it. Default: `~/.ssh/known_hosts`.",
+        examples=["./known_hosts"],
+    )
+    password: VariableName | None = Field(
+        None,
+        description="`sftp://` only: the name of the environment variable that holds the password; or of `NAME_FILE`,"
+        " which names a file. Never the password itself.",
+        examples=["EDC_PASSWORD"],
+    )
+    verify: Verify = Field(
+        "size",
+        description="`sftp://` only: what proves that the server has it, besides its acknowledgment and sync. `size`"
+        " compares sizes; `read-back` reads every byte again. The receipt says which was had.",
+    )
+    limit: SpeedLimit | None = Field(
+        None,
+        description="`sftp://` only: bytes a second at most, over all workers; or by time of day, in `time_zone`.",
+        examples=["20MB/s", {"08:00-18:00": "5MB/s"}],
     )
 
 

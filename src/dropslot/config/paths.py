@@ -8,6 +8,7 @@ from typing import Any
 
 from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.models import Config, Deliver, Route
+from dropslot.core.addresses import is_remote
 from dropslot.core.templates import literal
 
 
@@ -60,8 +61,17 @@ def _home(text: str) -> str:
 
 
 def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
-    must_exist = absolute_text(deliver.must_exist, base) if deliver.must_exist else None
-    return deliver.model_copy(update={"to": absolute_text(deliver.to, base), "must_exist": must_exist})
+    updates: dict[str, Any] = {
+        name: _absolute_target(getattr(deliver, name), base) for name in ("to", "must_exist")
+    }
+    for name in ("key", "known_hosts"):
+        path = getattr(deliver, name)
+        updates[name] = absolute_path(path, base) if path else None
+    return deliver.model_copy(update=updates)
+
+
+def _absolute_target(text: str | None, base: Path) -> str | None:
+    return text if text is None or is_remote(text) else absolute_text(text, base)
 
 
 def _absolute_acknowledge(entry: Acknowledge, base: Path) -> Acknowledge:
@@ -69,9 +79,6 @@ def _absolute_acknowledge(entry: Acknowledge, base: Path) -> Acknowledge:
     local = {
         name: str(absolute_path(Path(path), base))
         for name, path in paths.items()
-        if path and "://" not in path
+        if path and not is_remote(path)
     }
-    to = entry.destination
-    return entry.model_copy(
-        update=local | {"destination": absolute_text(to, base) if to and "://" not in to else to}
-    )
+    return entry.model_copy(update=local | {"destination": _absolute_target(entry.destination, base)})

@@ -12,6 +12,7 @@ from dropslot.config.acknowledging import STORED, Acknowledge, is_dotted
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Deliver, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
+from dropslot.core import addresses
 from dropslot.core.templates import GIVEN, Template, literal
 
 FOLDERS = ("inbox", "processing", "done", "failed")
@@ -161,7 +162,7 @@ def _marker_goes_with_complete(route: Route) -> Found:
 @_rule("folders", *FOLDERS, "deliver")
 def _destinations_outside(route: Route) -> Found:
     for index, deliver in enumerate(route.deliver):
-        for name in FOLDERS:
+        for name in FOLDERS if not addresses.is_remote(deliver.to) else ():
             if expected := _fault_of_destination(deliver, name, getattr(route, name)):
                 yield _broken(route, ("deliver", index, "to"), deliver.to, expected, "to: ./delivered")
 
@@ -185,6 +186,30 @@ def _destinations_differ(route: Route) -> Found:
         if deliver.to in seen:
             yield _broken(route, ("deliver", index, "to"), deliver.to, "expected each destination once")
         seen.add(deliver.to)
+
+
+_OF_SERVERS = ("create_folders", "key", "known_hosts", "password", "verify", "limit")
+
+
+@_rule("deliver")
+def _keys_fit_the_destination(route: Route) -> Found:
+    for index, deliver in enumerate(route.deliver):
+        if not addresses.is_remote(deliver.to):
+            for key in _OF_SERVERS:
+                if key in deliver.model_fields_set:
+                    expected = "expected this key only where `to` begins with sftp://"
+                    value = NO_VALUE if key == "password" else getattr(deliver, key)
+                    yield _broken(
+                        route, ("deliver", index, key), value, expected, "to: sftp://USER@HOST/~/PATH"
+                    )
+        elif deliver.must_exist and not _same_server(deliver.to, deliver.must_exist):
+            expected = "expected a folder at the server of `to`"
+            example = f"must_exist: {addresses.parse(deliver.to).url}"
+            yield _broken(route, ("deliver", index, "must_exist"), deliver.must_exist, expected, example)
+
+
+def _same_server(one: str, other: str) -> bool:
+    return addresses.is_remote(other) and addresses.parse(one).server == addresses.parse(other).server
 
 
 @_rule("processors", "checks", "fields", "after")

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
+from dropslot.core import addresses
 from dropslot.core.templates import Template
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -24,6 +25,7 @@ _MODE = re.compile(r"(?:0o|0)?([0-7]{3,4})", re.ASCII)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MIME = re.compile(r"[\w.+-]+/(?:[\w.+-]+|\*)", re.ASCII)
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -141,7 +143,7 @@ def path_template(value: str) -> str:
     if not value.strip():
         raise ValueError("expected a path")
     if _SCHEME.match(value):
-        raise ValueError("expected a local path; this version delivers to local folders only")
+        raise ValueError("expected a path of this machine, without a scheme")
     template(value)
     climbing = value.split("{", 1)[1:]
     if climbing and ".." in climbing[0].split("/"):
@@ -160,6 +162,23 @@ def table_path(value: str) -> str:
     """The path of a table, without fields."""
     if not value.strip() or "\0" in value:
         raise ValueError("expected the path of a CSV file")
+    return value
+
+
+def destination_template(value: str) -> str:
+    """A path, or the address of a folder at a server, perhaps with fields in the path."""
+    if not addresses.is_remote(value):
+        return path_template(value)
+    template(value)
+    return addresses.parse(value).url
+
+
+def variable(value: str) -> str:
+    """The name of an environment variable that holds a secret."""
+    if not _VARIABLE.fullmatch(value):
+        raise ValueError(
+            "expected the name of an environment variable in capitals, never the password itself"
+        )
     return value
 
 
@@ -225,6 +244,10 @@ TextTemplate = Annotated[str, AfterValidator(template), _text("text with fields"
 PathTemplate = Annotated[str, AfterValidator(path_template), _text("path with fields")]
 FieldName = Annotated[str, AfterValidator(field_name), _text("field name")]
 TablePath = Annotated[str, AfterValidator(table_path), _text("path")]
+DestinationTemplate = Annotated[
+    str, AfterValidator(destination_template), _text("path with fields, or sftp://…")
+]
+VariableName = Annotated[str, AfterValidator(variable), _text("name of an environment variable")]
 DottedPath = Annotated[str, AfterValidator(dotted), _text("dotted path")]
 MimeType = Annotated[str, AfterValidator(mime), _text("MIME type")]
 FileName = Annotated[str, AfterValidator(file_name), _text("file name")]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from dropslot.config import Deliver
+from dropslot.core.addresses import is_remote
 from dropslot.destinations.base import Destination, Target
 from dropslot.destinations.local import Local
 
@@ -18,12 +19,22 @@ def _local() -> Destination:
 
 def for_rule(rule: Deliver) -> Destination:
     """The destination of one entry of `deliver`."""
-    return for_url(rule.to)
+    if not is_remote(rule.to):
+        return _local()
+    from dropslot.destinations.sftp import (
+        rules,  # its library takes a quarter of a second: only who needs it waits
+    )
+
+    return rules.for_rule(rule)
 
 
-def for_url(url: str) -> Destination:  # noqa: ARG001 - folders of this machine are the only kind so far
+def for_url(url: str) -> Destination:
     """The destination that a resolved target belongs to."""
-    return _local()
+    if not is_remote(url):
+        return _local()
+    from dropslot.destinations.sftp import rules
+
+    return rules.for_url(url)
 
 
 def read(url: str, name: str) -> Iterator[bytes]:

@@ -27,6 +27,11 @@ from typing import BinaryIO, NamedTuple, Self
 
 from dropslot.storage.listing import Listing
 
+# What a destination that is no local disk proved of an arrival; its receipt lists what all of them did.
+SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
+SYNCED = "destination: synced to the server's disk"
+READ_BACK = "destination: read back and compared"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -100,6 +105,11 @@ class Drop(ABC):
     target: Target
     destination: Destination
     leased = False  # whether every item was staged under a lease of the source
+
+    @property
+    def proved(self) -> frozenset[str] | None:
+        """What was proved of the stored bytes; None: they are on a disk of this machine, synced."""
+        return None
 
     @abstractmethod
     def discard_older(self) -> None:

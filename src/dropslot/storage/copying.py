@@ -105,7 +105,7 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                 or seen.st_nlink != 1
                 or seen.st_mode & 0o170000 != 0o100000
             ):
-                raise _changed(item, seen)
+                raise changed(item, seen)
             if job.lease and not leases.take(fd, path):
                 job.unleased += 1
             reading = False
@@ -114,7 +114,7 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                 reading = True
                 count = readv(fd, buffers)
                 if count != size and (count := _read_on(fd, buffer, count)) != size:
-                    raise _miscounted(item, count)
+                    raise miscounted(item, count)
                 reading = False
                 part = buffer[:count]
                 if single is not None:
@@ -176,7 +176,7 @@ def _copy_long(job: Job, item: Item, fd: int, out: int, buffer: memoryview, thre
     except ring.ReadFailed as failed:
         raise faults.at_source(failed.error, item.path) from failed.error
     if count != item.size_bytes:
-        raise _miscounted(item, count)
+        raise miscounted(item, count)
     return b"".join(one.digest() for one in hashes)
 
 
@@ -188,7 +188,8 @@ def _typed(error: OSError, job: Job, path: str, reading: bool) -> DropslotError:
     return faults.at_destination(error, f"staging {escape(path)}")
 
 
-def _changed(item: Item, seen: os.stat_result) -> DropslotError:
+def changed(item: Item, seen: os.stat_result) -> DropslotError:
+    """The error for an item that is not what was listed when it is opened."""
     shown = escape(item.path)
     if not stat.S_ISREG(seen.st_mode):
         return faults.source_changed(f"{shown} was replaced by something that is no regular file")
@@ -198,7 +199,8 @@ def _changed(item: Item, seen: os.stat_result) -> DropslotError:
     return faults.source_changed(f"{shown} {difference(item, now)} before it was read")
 
 
-def _miscounted(item: Item, count: int) -> DropslotError:
+def miscounted(item: Item, count: int) -> DropslotError:
+    """The error for an item that gave another count of bytes than it had."""
     verb = "grew" if count > item.size_bytes else "shrank"
     return faults.source_changed(
         f"{escape(item.path)} {verb} while it was read: it had {item.size_bytes:,} bytes"

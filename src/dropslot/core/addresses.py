@@ -1,0 +1,76 @@
+"""Addresses of servers, such as `sftp://edc@edc.example.org/~/viral_load`."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+DEFAULT_PORT = 22
+SCHEME = "sftp://"
+_URL = re.compile(
+    r"sftp://(?:(?P<user>[^@/:\s{}]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
+    r"/(?P<path>.*)",
+    re.DOTALL,
+)
+
+
+class Address(NamedTuple):
+    """One place on a server. `path` is absolute, or begins with `~`, the folder in which the account starts there.
+
+    The path is meant literally: nothing in it is percent-encoded. `user` is empty when the URL has none.
+    """
+
+    user: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The same address, always spelled in one way."""
+        path = self.path if self.path.startswith("/") else f"/{self.path}"
+        return f"{SCHEME}{self.server}{path}"
+
+    @property
+    def server(self) -> str:
+        """`user@host:port`; the port only when it is not 22."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == DEFAULT_PORT else f":{self.port}"
+        return f"{self.user}@{host}{port}" if self.user else f"{host}{port}"
+
+    @property
+    def remote_path(self) -> str:
+        """The path as the server takes it: what begins with `~` is relative to where the account starts."""
+        if not self.path.startswith("~"):
+            return self.path
+        return self.path[2:] or "."
+
+
+def is_remote(text: str) -> bool:
+    """Whether a text is meant as an address of a server rather than a path of this machine."""
+    return text[: len(SCHEME)].lower() == SCHEME
+
+
+def parse(text: str) -> Address:
+    """The address in a URL; fields in its path stay. Raises ValueError in words for the person who wrote it."""
+    if re.match(r"sftp://[^/@]*:[^/@]*@", text):
+        raise ValueError("expected no password in the address: `password` names where it comes from")
+    found = _URL.fullmatch(text)
+    if not found:
+        raise ValueError("expected sftp://USER@HOST/PATH or sftp://USER@HOST:PORT/~/PATH")
+    port = int(found["port"] or DEFAULT_PORT)
+    if not 0 < port < 65536:
+        raise ValueError("expected a port between 1 and 65535")
+    host = found["host"].strip("[]").lower()
+    return Address(found["user"] or "", host, port, _path(found["path"]))
+
+
+def _path(path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError("expected a path without '..'")
+    if parts and parts[0].startswith("~"):
+        if parts[0] != "~":
+            raise ValueError("expected ~ alone: the home of another account has a path of its own")
+        return "/".join(parts)
+    return "/" + "/".join(parts)

@@ -1,0 +1,192 @@
+"""Folders of a server that speaks SFTP."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC
+from typing import cast
+
+from dropslot.core.errors import Unsupported
+from dropslot.core.names import escape
+from dropslot.destinations.base import Destination, Drop, Target
+from dropslot.destinations.folding import pairs_folded
+from dropslot.destinations.sftp import faults, files, places, probe, remote, runtime, wire
+from dropslot.destinations.sftp.accounts import Account
+from dropslot.destinations.sftp.channel import ConnectionGone
+from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.drop import SftpDrop
+from dropslot.destinations.sftp.login import Unreachable
+from dropslot.destinations.sftp.modes import RemoteModes, resolve
+from dropslot.destinations.sftp.pace import Pace
+from dropslot.destinations.sftp.places import Place
+from dropslot.destinations.sftp.probe import Naming
+from dropslot.destinations.sftp.remote import join
+from dropslot.destinations.sftp.staging import RemoteStage, Trial
+from dropslot.destinations.sftp.tree import Tree
+from dropslot.destinations.sftp.upload import Upload
+from dropslot.destinations.sftp.wire import Garbled, Said
+
+
+class Sftp(Destination):
+    """Delivers to one account at one server. One object for all rules that say the same, so that a batch is synced
+    together."""
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        create_folders: bool = False,
+        read_back: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
+        self.account, self.create_folders, self.read_back = account, create_folders, read_back
+        self._pace = pace or Pace(None, UTC)
+        self._namings: dict[str, Naming] = {}
+
+    # Looking
+
+    def check(self, target: Target) -> None:
+        mode = target.rules.folder_mode
+        if mode is not None and mode & stat.S_IRWXU != stat.S_IRWXU:
+            raise Unsupported(
+                f"folder_mode {mode:o} takes the account's own rights away",
+                next_step="Let the owner keep rwx, as in 2750",
+            )
+        with faults.told(self.account.server, f"Looking at {escape(target.url)}"):
+            runtime.run(lambda connection: self._check(connection, target), self.account)
+
+    async def _check(self, connection: Connection, target: Target) -> None:
+        place = await self.find(connection, target)
+        await resolve(connection, target.rules, None)
+        # With hard links it can be found out while the data is on its way; without, nothing may be sent before.
+        if target.fixed not in self._namings and wire.HARDLINK not in connection.extensions:
+            await self._try(connection, place, target)
+
+    async def _try(self, connection: Connection, place: Place, target: Target) -> None:
+        try:
+            async with Trial(connection, place.home) as folder:
+                await self.naming(connection, folder, target)
+        except Said as said:
+            doing = f"Writing into {escape(place.home)}"
+            raise await faults.explained(connection, said, doing, place.home) from said
+
+    def examine(self, target: Target) -> remote.Space | None:
+        """As `check`, and really write there; tells how much room there is. For `doctor`."""
+
+        async def try_all(connection: Connection) -> remote.Space | None:
+            place = await self.find(connection, target)
+            await self._try(connection, place, target)
+            return await remote.space(connection, place.home)
+
+        with faults.told(self.account.server, f"Writing into {escape(target.url)}"):
+            return runtime.run(try_all, self.account)
+
+    async def find(self, connection: Connection, target: Target) -> Place:
+        """The place of a target as it is now."""
+        return await places.find(connection, target, create_folders=self.create_folders)
+
+    async def naming(self, connection: Connection, folder: str, target: Target) -> Naming:
+        """By which operations names can be given; tried once in `folder`. Raises Unsupported."""
+        known = self._namings.get(target.fixed)
+        if known is None:
+            known = self._namings[target.fixed] = await probe.naming_of(connection, folder)
+        if not (known.links or known.renames):
+            del self._namings[target.fixed]  # it may be mended while we run
+            raise Unsupported(
+                f"{escape(self.account.server)} gives no file a name without perhaps replacing another: it has no"
+                f" {wire.HARDLINK}, and {known.why}",
+                where="Nothing was delivered there, and nothing is: an earlier delivery could be lost",
+                next_step="Use a server with OpenSSH's extension, on a file system that has hard links",
+            )
+        return known
+
+    @contextmanager
+    def finding_naming(self, folder: str, target: Target) -> Iterator[None]:
+        """Find out how names are given, beside what the block does."""
+
+        if target.fixed in self._namings:
+            yield
+            return
+        own = runtime.current()
+
+        async def find() -> None:
+            await self.naming(await own.connection(self.account), folder, target)
+
+        future = own.start(find())
+        try:
+            yield
+            with suppress(ConnectionGone, Garbled, Unreachable, Said):  # found out when it is needed, then
+                future.result()
+        finally:
+            future.cancel()
+
+    def upload(
+        self,
+        stage: RemoteStage,
+        tree: Tree,
+        modes: RemoteModes,
+        source: int,
+        lease: bool,
+        algorithms: Sequence[str],
+    ) -> Upload:
+        """The sending of one arrival."""
+        every = tuple(dict.fromkeys(("sha256", *algorithms)))
+        return Upload(
+            self.account,
+            stage,
+            tree.layout,
+            modes.of_files(),
+            self.read_back,
+            self._pace,
+            source,
+            tree.listing.items,
+            every,
+            lease,
+        )
+
+    # Delivering
+
+    def open(self, target: Target, arrival: str, epoch: int, name: str) -> SftpDrop:
+        return SftpDrop(self, target, arrival, epoch, name)
+
+    def sync_staged(self, drops: Sequence[Drop]) -> None:
+        for drop in drops:
+            cast(SftpDrop, drop).data_is_durable()
+
+    def sync_names(self, drops: Sequence[Drop]) -> None:
+        ours = [cast(SftpDrop, drop) for drop in drops]
+        folders = sorted({folder for drop in ours for folder in drop.folders_to_sync()})
+        synced = True
+        if folders:
+            with faults.told(self.account.server, "Syncing folders"):
+                synced = runtime.run(lambda c: remote.sync_folders(c, folders), self.account)
+        for drop in ours:
+            drop.names_are_durable(synced)
+
+    def publish_manifests(self, manifests: Sequence[tuple[Drop, str]]) -> list[str | None]:
+        ours = [(cast(SftpDrop, drop), text) for drop, text in manifests]
+        for drop, text in ours:
+            drop.stage_manifest(text)
+        self.sync_staged([drop for drop, _ in ours])
+        names = [drop.name_manifest(text) for drop, text in ours]
+        self.sync_names([drop for drop, _ in ours])
+        return names
+
+    def read(self, target: Target, name: str) -> Iterator[bytes]:
+        with faults.told(self.account.server, f"Reading {escape(name)}"):
+            yield from files.pieces(self.account, join(places.path_of(target), name))
+
+    def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
+        if not pairs_folded(names, case=True, form=True):
+            return []
+
+        async def look(connection: Connection) -> tuple[bool, bool]:
+            place = await self.find(connection, target)
+            async with Trial(connection, place.home) as folder:
+                return await probe.folds_names(connection, folder)
+
+        with faults.told(self.account.server, "Looking how names are folded"):
+            case, form = runtime.run(look, self.account)
+        return pairs_folded(names, case=case, form=form)

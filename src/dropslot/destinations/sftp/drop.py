@@ -1,0 +1,342 @@
+"""One arrival on its way to a server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from dropslot.core import manifests
+from dropslot.core.errors import DestinationUnready
+from dropslot.core.names import RESERVED, appended, escape, versioned
+from dropslot.destinations.base import (
+    READ_BACK,
+    SIZE_COMPARED,
+    SYNCED,
+    Drop,
+    Planned,
+    Source,
+    Staged,
+    Stored,
+    Target,
+)
+from dropslot.destinations.sftp import faults, files, looking, places, remote, runtime, staging, wire
+from dropslot.destinations.sftp.channel import ConnectionGone
+from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.looking import Looking, safe
+from dropslot.destinations.sftp.modes import RemoteModes, resolve
+from dropslot.destinations.sftp.places import Place
+from dropslot.destinations.sftp.publishing import Publication, digest
+from dropslot.destinations.sftp.remote import join
+from dropslot.destinations.sftp.sending import Sending
+from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
+from dropslot.destinations.sftp.tree import Tree
+from dropslot.destinations.sftp.wire import Garbled, Said
+from dropslot.storage import faults as faults_of_storage
+from dropslot.storage.folders import FOLDER, Folder
+from dropslot.storage.listing import Listing
+from dropslot.storage.publishing import Entry
+from dropslot.storage.staging import Layout
+
+if TYPE_CHECKING:
+    from dropslot.destinations.sftp.destination import Sftp
+
+T = TypeVar("T")
+MANIFESTS = f"{RESERVED}/manifests"
+
+
+class SftpDrop(Drop):
+    """Every step is one or a few batches of requests; a step whose answers were lost is done again."""
+
+    destination: Sftp
+
+    def __init__(self, destination: Sftp, target: Target, arrival: str, epoch: int, name: str) -> None:
+        self.destination, self.target = destination, target
+        self.arrival, self.epoch, self.name = arrival, epoch, name
+        self.staging: RemoteStage | None = None
+        self._place: Place | None = None
+        self._modes = RemoteModes()
+        self._tree = Tree(Listing(is_folder=True), Layout("", ""))
+        self._given: set[str] = set()
+        self._touched: set[str] = set()  # folders below the home with names that are not durable yet
+        self._kept: set[str] = set()  # folders below the target with names of an earlier attempt
+        self._manifest: str | None = None
+        self._unsynced = False
+        self._synced = True
+        self._looking: Looking | None = None
+
+    @property
+    def proved(self) -> frozenset[str]:
+        """What the server did, for the receipt."""
+        had = {SIZE_COMPARED}
+        had |= {SYNCED} if self._synced else set()
+        had |= {READ_BACK} if self.destination.read_back else set()
+        return frozenset(had)
+
+    def _do(self, work: Callable[[Connection], Coroutine[Any, Any, T]], doing: str) -> T:
+        """Do a step that may be repeated: after a lost connection it is, once, over a new one."""
+        account = self.destination.account
+        with faults.told(account.server, doing):
+            try:
+                return runtime.run(work, account)
+            except (ConnectionGone, Garbled):
+                return runtime.run(work, account)
+
+    # Staging
+
+    def discard_older(self) -> None:
+        async def discard(connection: Connection) -> None:
+            place = await self.destination.find(connection, self.target)
+            await staging.discard_older(connection, place.homes, self.arrival, self.epoch)
+
+        self._do(discard, "Removing the staging of an earlier attempt")
+
+    def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
+        if source.listing.faults:
+            raise ValueError("a listing with faults is never staged")
+        if self.staging:
+            self.clean()
+        stage = self._make_stage()
+        assert self._place
+        self._unsynced, self._synced = True, True
+        self._tree = Tree(source.listing, Layout(self._place.missing, strip))
+        self._do(
+            lambda connection: self._tree.make(connection, stage, self._modes),
+            "Making folders in the staging",
+        )
+        with _opened(source) as folder, self.destination.finding_naming(stage.path, self.target):
+            upload = self.destination.upload(
+                stage, self._tree, self._modes, folder.fd, source.lease, algorithms
+            )
+            upload.run()
+        self.leased, self._synced = source.lease and not upload.unleased, upload.synced
+        self._do(lambda connection: self._tree.set_times(connection, stage), "Setting the times of folders")
+        return self._tree.staged(upload.algorithms, upload.digests)
+
+    def _make_stage(self) -> RemoteStage:
+        if self.staging is None:
+            self._do(self._make, "Making the staging folder")
+        assert self.staging
+        return self.staging
+
+    async def _make(self, connection: Connection) -> None:
+        self._place = await self.destination.find(connection, self.target)
+        try:
+            stage = await staging.make(connection, self._place.home, self.arrival, self.epoch)
+        except Said as said:
+            doing = f"Making {staging.EPOCHS} in {escape(self._place.home)}"
+            raise await faults.explained(connection, said, doing, self._place.home) from said
+        self._modes = await resolve(connection, self.target.rules, stage.uid)
+        self.staging = stage
+
+    def open_staged(self, path: str) -> BinaryIO:
+        stage = self._require_stage()
+        name = f"{stage.path}/{self._tree.layout.path(safe(path))}"
+
+        async def look(connection: Connection) -> wire.Attributes:
+            seen = await remote.look_one(connection, name)
+            if seen is None or not seen.is_file:
+                await stage.require(connection)
+                raise FileNotFoundError(f"{escape(path)} is not staged")
+            return seen
+
+        return files.opened(self.destination.account, name, self._do(look, f"Reading {escape(path)}"))
+
+    def _require_stage(self) -> RemoteStage:
+        if self.staging is None:
+            raise RuntimeError("nothing is staged by this drop")
+        return self.staging
+
+    # Looking
+
+    def is_new(self) -> bool:
+        place = self._do(lambda c: self.destination.find(c, self.target), "Looking at the target")
+        return bool(place.missing)
+
+    def stored(self, name: str) -> Stored | None:
+        if self._looking is None:
+            self._looking = Looking(places.path_of(self.target))
+        look = self._looking
+        return looking.stored(self._do(lambda c: look.at(c, name), f"Looking at {escape(name)}"))
+
+    def digest(self, name: str) -> str | None:
+        if (seen := self.stored(name)) is None or not seen.regular:
+            return None
+        path = join(places.path_of(self.target), name)
+        return self._do(lambda c: digest(c, path), f"Reading {escape(name)}")
+
+    # Publishing
+
+    def publish(self, plan: Sequence[Planned]) -> list[Planned]:
+        stage = self._require_stage()
+        if self._unsynced:
+            raise RuntimeError("the staged data is not durable yet: sync_staged comes first")
+        entries = [self._entry(planned) for planned in plan]
+        self._looking = None
+
+        async def name(connection: Connection) -> list[Entry]:
+            return await self._publish(connection, stage, plan, entries)
+
+        taken = {entry.final for entry in self._do(name, "Publishing")}
+        return [one for one, entry in zip(plan, entries, strict=True) if entry.final in taken]
+
+    async def _publish(
+        self, connection: Connection, stage: RemoteStage, plan: Sequence[Planned], entries: Sequence[Entry]
+    ) -> list[Entry]:
+        publication = await self._publication(connection, stage)
+        prefix = self._prefix
+        try:
+            if (
+                prefix
+                and self._tree.is_whole(plan)
+                and not self._given
+                and await publication.publish_new(prefix)
+            ):
+                self._given |= {entry.final for entry in entries}
+                return []
+            folders = (
+                [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
+            )
+            return await publication.publish(folders, entries)
+        finally:
+            self._touched |= publication.touched
+
+    async def _publication(self, connection: Connection, stage: RemoteStage) -> Publication:
+        await self._require_home(connection, stage)
+        naming = await self.destination.naming(connection, stage.path, self.target)
+        return Publication(connection, stage, naming, self._modes, self._given)
+
+    async def _require_home(self, connection: Connection, stage: RemoteStage) -> None:
+        """The folders on the way to the home must still be folders: their owner may have moved one away."""
+        assert self._place
+        homes = self._place.homes
+        fixed, *below = await connection.ask(
+            wire.on(wire.STAT, homes[0]), *(wire.on(wire.LSTAT, path) for path in (*homes[1:], stage.path))
+        )
+        seen = [wire.found(reply) for reply in (fixed, *below)]
+        if not all(one is not None and one.is_folder for one in seen[:-1]):
+            raise DestinationUnready(
+                f"A folder on the way to {escape(self.target.url)} was renamed or replaced during the delivery",
+                where="The staged data, and names given so far, went with it",
+                next_step="Move it back, or leave it: the next try stages in the folder that is there",
+            )
+        if seen[-1] is None:
+            raise staging.gone(stage)
+
+    def keep(self, names: Sequence[str]) -> None:
+        self._kept |= {name.rpartition("/")[0] for name in names}
+
+    def _entry(self, planned: Planned) -> Entry:
+        path = self._tree.layout.published(planned.path)
+        if path is None:
+            raise ValueError(f"{escape(planned.path)} lies outside of what is published")
+        return Entry(self._below_home(path), self._below_home(safe(planned.stored_as)), planned.sha256)
+
+    @property
+    def _prefix(self) -> str:
+        return self._place.missing if self._place else ""
+
+    def _below_home(self, path: str) -> str:
+        return f"{self._prefix}/{path}" if self._prefix else path
+
+    def folders_to_sync(self) -> list[str]:
+        """Folders with names that are not durable yet, as the server calls them."""
+        home = self.staging.home if self.staging else ""
+        found = {join(home, path) for path in self._touched}
+        if self._kept and self._place:
+            target, kept = places.path_of(self.target), {""}
+            for path in self._kept:
+                while path not in kept:
+                    kept.add(path)
+                    path = path.rpartition("/")[0]
+            found |= {*self._place.homes, *(join(target, path) for path in kept)}
+        return sorted(found)
+
+    def data_is_durable(self) -> None:
+        """Called by `sync_staged`: each file was synced when it was sent."""
+        self._unsynced = False
+
+    def names_are_durable(self, synced: bool) -> None:
+        """Called when `folders_to_sync` are synced, or the server cannot."""
+        self._synced = self._synced and synced
+        self._touched.clear()
+        self._kept.clear()
+
+    # The manifest
+
+    def stage_manifest(self, text: str) -> None:
+        if self.target.rules.manifest == "none" or self._manifest == text:
+            return
+        stage = self._make_stage()
+        data = manifests.encode(text)
+
+        async def send(connection: Connection) -> None:
+            await stage.require(connection)
+            sending = Sending(
+                connection, stage, self._modes.of_files(), self.destination.read_back, again=True
+            )
+            path = f"{stage.path}/{MANIFEST}"
+            await sending.small(0, path, data, time.time_ns(), hashlib.sha256(data).digest())
+            self._synced = self._synced and sending.synced
+
+        self._do(send, "Staging the manifest")
+        self._unsynced, self._manifest = True, text
+
+    def name_manifest(self, text: str) -> str | None:
+        """Give the staged and synced manifest its name; returns it, relative to the target."""
+        if self.target.rules.manifest == "none":
+            return None
+        stage = self._require_stage()
+        if self._unsynced or self._touched or self._kept:
+            raise RuntimeError("the manifest comes last: sync_staged and sync_names come before it")
+        sha256 = manifests.digest(text)
+        return self._do(lambda c: self._name_manifest(c, stage, sha256), "Publishing the manifest")
+
+    async def _name_manifest(self, connection: Connection, stage: RemoteStage, sha256: str) -> str:
+        publication = await self._publication(connection, stage)
+        hidden = self.target.rules.manifest == "hidden"
+        base = f"{self.arrival}.sha256" if hidden else appended(self.name, ".sha256")
+        inner, target = MANIFESTS if hidden else "", places.path_of(self.target)
+        if hidden:
+            await self._make_hidden(connection, target)
+        version = 1
+        while True:
+            name = join(inner, versioned(base, version)) if inner else versioned(base, version)
+            if await publication.give(MANIFEST, join(target, name)) or (
+                await digest(connection, join(target, name)) == sha256
+            ):
+                self._touched.add(self._below_home(inner).rstrip("/"))
+                return name
+            version += 1
+
+    async def _make_hidden(self, connection: Connection, target: str) -> None:
+        outer, inner = join(target, RESERVED), join(target, MANIFESTS)
+        made = await self._modes.make_folders(connection, [outer, inner])
+        self._touched |= {
+            self._below_home(path).rstrip("/") for path, new in zip(("", RESERVED), made, strict=True) if new
+        }
+
+    # The end
+
+    def clean(self) -> None:
+        if self.staging:
+            self._do(self.staging.remove, "Removing the staging folder")
+        self.close()
+
+    def close(self) -> None:
+        self.staging = self._place = self._manifest = self._looking = None
+        self._touched.clear()
+        self._given.clear()
+
+
+def _opened(source: Source) -> Folder:
+    """The arrival's folder, which may be no link, or the folder that holds its single file."""
+    path = os.fspath(source.path)
+    try:
+        if source.listing.is_folder:
+            return Folder(os.open(path, FOLDER))
+        return Folder.trusted(os.path.dirname(path))
+    except OSError as error:
+        raise faults_of_storage.at_source(error, os.path.basename(path)) from error

@@ -1,0 +1,222 @@
+"""Files and folders of a server, by path; what a server lacks is None or False, what it refuses is raised as Said."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import NamedTuple
+
+from dropslot.destinations.sftp import wire
+from dropslot.destinations.sftp.channel import Channel
+from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.wire import Attributes, Said
+
+READS_AT_ONCE = 32
+AT_ONCE = 256  # requests of one kind in one batch
+
+
+class Space(NamedTuple):
+    """Of a whole file system, and what this account may still use."""
+
+    total_bytes: int
+    free_bytes: int
+    total_inodes: int
+    free_inodes: int
+
+
+def join(folder: str, name: str) -> str:
+    """`name` in `folder`; either may be empty or `.`."""
+    if folder in ("", "."):
+        return name or "."
+    return f"{folder.rstrip('/')}/{name}" if name else folder
+
+
+async def look(connection: Connection, paths: Sequence[str]) -> list[Attributes | None]:
+    """What each path is, no link followed; None: nothing."""
+    replies = await connection.ask(*(wire.on(wire.LSTAT, path) for path in paths))
+    return [wire.found(reply) for reply in replies]
+
+
+async def look_one(connection: Connection, path: str) -> Attributes | None:
+    return (await look(connection, [path]))[0]
+
+
+async def listing(connection: Connection, folder: str) -> dict[str, Attributes] | None:
+    """What is in a folder; None when there is no such folder."""
+    channel = connection.channel()
+    try:
+        handle = wire.handle(await channel.one(wire.on(wire.OPENDIR, folder)))
+    except Said as said:
+        if said.code == wire.NO_SUCH_FILE:
+            return None
+        raise
+    entries: dict[str, Attributes] = {}
+    try:
+        while True:
+            entries.update(wire.names(await channel.one(wire.of(wire.READDIR, handle))))
+    except Said as said:
+        if said.code != wire.END:
+            raise
+    finally:
+        channel.ask(wire.close(handle))
+    return entries
+
+
+async def make_folders(connection: Connection, paths: Sequence[str], mode: int | None = None) -> list[bool]:
+    """Make folders, parents first; for each whether it was made (False: something is there already)."""
+    attributes = Attributes(mode=mode)
+    channel, made = connection.channel(), []
+    for start in range(0, len(paths), AT_ONCE):
+        chunk = paths[start : start + AT_ONCE]
+        replies = await channel.ask(*(wire.make_folder(path, attributes) for path in chunk))
+        for path, reply in zip(chunk, replies, strict=True):
+            made.append(await _made(channel, path, attributes, reply))
+    return made
+
+
+async def _made(channel: Channel, path: str, attributes: Attributes, reply: wire.Reply) -> bool:
+    try:
+        try:
+            wire.done(reply)
+        except Said as said:
+            if said.code != wire.NO_SUCH_FILE:
+                raise
+            # A server that does not keep the order: the folder above was not there yet.
+            wire.done(await channel.one(wire.make_folder(path, attributes)))
+    except Said:
+        if wire.found(await channel.one(wire.on(wire.LSTAT, path))) is None:
+            raise
+        return False
+    return True
+
+
+async def remove_tree(connection: Connection, path: str) -> None:
+    """Remove a folder with all that is in it; fine when it is gone.
+
+    It first gets a random name: a worker that still wants to publish from it finds nothing, so that it can publish no
+    folder from which something was already removed.
+    """
+    aside = f"{os.path.dirname(path)}/gone-{secrets.token_hex(8)}"
+    try:
+        wire.done(await connection.one(wire.rename(path, aside)))
+    except Said:
+        if await look_one(connection, path) is None:
+            return
+        aside = path
+    await _remove(connection, aside)
+
+
+async def _remove(connection: Connection, path: str) -> None:
+    for _ in range(10):  # something may come in meanwhile
+        entries = await listing(connection, path)
+        if entries is None:
+            return
+        folders = [name for name, seen in entries.items() if seen.is_folder]
+        files = [join(path, name) for name, seen in entries.items() if not seen.is_folder]
+        await remove_files(connection, files)
+        await asyncio.gather(*(_remove(connection, join(path, name)) for name in folders))
+        reply = await connection.one(wire.on(wire.RMDIR, path))
+        try:
+            wire.done(reply)
+        except Said as said:
+            if said.code not in (wire.FAILURE, wire.NO_SUCH_FILE):
+                raise
+        else:
+            return
+    wire.done(reply)
+
+
+async def remove_files(connection: Connection, paths: Sequence[str]) -> None:
+    """Remove files; those that are gone are fine."""
+    batches = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
+    asked = [connection.ask(*(wire.on(wire.REMOVE, path) for path in batch)) for batch in batches]
+    for replies in await asyncio.gather(*asked):
+        for reply in replies:
+            _unless_missing(reply)
+
+
+def _unless_missing(reply: wire.Reply) -> None:
+    try:
+        wire.done(reply)
+    except Said as said:
+        if said.code != wire.NO_SUCH_FILE:
+            raise
+
+
+async def remove_empty(connection: Connection, folders: Iterable[str]) -> None:
+    """Remove folders, in this order, of those that are empty; nothing else is touched."""
+    await connection.ask(*(wire.on(wire.RMDIR, path) for path in folders))
+
+
+async def read(connection: Connection, path: str) -> AsyncIterator[bytes]:
+    """The bytes of a file, many reads under way. Raises Said NO_SUCH_FILE."""
+    channel = connection.channel()
+    handle = wire.handle(await channel.one(wire.open_file(path, wire.FOR_READING)))
+    try:
+        async for piece in _pieces(channel, handle):
+            yield piece
+    finally:
+        channel.ask(wire.close(handle))
+
+
+async def _pieces(channel: Channel, handle: bytes) -> AsyncIterator[bytes]:
+    step, ahead, at = channel.longest_read, 2, 0
+    under_way: list[tuple[int, asyncio.Future[list[wire.Reply]]]] = []
+    asked = 0
+    while True:
+        while len(under_way) < ahead:
+            under_way.append((asked, channel.ask(wire.read(handle, asked, step))))
+            asked += step
+        start, future = under_way.pop(0)
+        piece = wire.data((await future)[0])
+        if start != at:
+            continue  # read beyond a short one
+        if not piece:
+            return
+        yield piece
+        at += len(piece)
+        if len(piece) < step:  # the end, or a server that gives less at a time
+            under_way, asked = [], at
+        ahead = min(ahead * 2, READS_AT_ONCE)
+
+
+async def read_at(connection: Connection, path: str, offset: int, length: int) -> bytes:
+    """Some bytes of a file."""
+    channel = connection.channel()
+    handle = wire.handle(await channel.one(wire.open_file(path, wire.FOR_READING)))
+    replies = await channel.ask(
+        wire.read(handle, offset, min(length, channel.longest_read)), wire.close(handle)
+    )
+    return wire.data(replies[0])
+
+
+async def sync_folders(connection: Connection, folders: Sequence[str]) -> bool:
+    """Make the names in folders durable; False when the server cannot (OpenSSH opens folders as it does files)."""
+    if wire.FSYNC not in connection.extensions:
+        return False
+    return all(await asyncio.gather(*(_sync_folder(connection, folder) for folder in folders)))
+
+
+async def _sync_folder(connection: Connection, folder: str) -> bool:
+    channel = connection.channel()
+    try:
+        handle = wire.handle(await channel.one(wire.open_file(folder, wire.FOR_READING)))
+        synced, _ = await channel.ask(wire.extended(wire.FSYNC, wire.text(handle)), wire.close(handle))
+        wire.done(synced)
+    except Said:
+        return False
+    return True
+
+
+async def space(connection: Connection, path: str) -> Space | None:
+    """The file system of a path; None when the server does not tell."""
+    if wire.STATVFS not in connection.extensions:
+        return None
+    try:
+        reader = wire.extended_reply(await connection.one(wire.extended(wire.STATVFS, wire.path(path))))
+    except Said:
+        return None
+    _size, unit, blocks, _free, usable, inodes, _ifree, free_inodes = (reader.integer(8) for _ in range(8))
+    return Space(blocks * unit, usable * unit, inodes, free_inodes)

@@ -1,0 +1,40 @@
+"""From config.yaml to destinations: one object for all rules that say the same."""
+
+from __future__ import annotations
+
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from dropslot.config import Config, Deliver, current
+from dropslot.config.limits import Limit
+from dropslot.core import addresses
+from dropslot.destinations.sftp.accounts import Account, account_of
+from dropslot.destinations.sftp.destination import Sftp
+from dropslot.destinations.sftp.pace import Pace, file_of
+
+
+def for_rule(rule: Deliver) -> Sftp:
+    """The destination of one entry of `deliver`. Raises ConfigError when the process has no configuration and the rule
+    a limit."""
+    read_back = rule.verify == "read-back"
+    return _made(account_of(rule.to, rule), rule.create_folders, read_back, rule.limit)
+
+
+@cache
+def _made(account: Account, create_folders: bool, read_back: bool, limit: Limit | None) -> Sftp:
+    pace = _pace(current(), account, limit) if limit else None
+    return Sftp(account, create_folders=create_folders, read_back=read_back, pace=pace)
+
+
+def _pace(config: Config, account: Account, limit: Limit) -> Pace:
+    return Pace(limit, ZoneInfo(config.time_zone), file_of(config.data / "pace", account.server))
+
+
+def for_url(url: str) -> Sftp:
+    """The destination that a resolved target belongs to: with the keys of a rule for that account, if there is one."""
+    server = addresses.parse(url).server
+    for route in current().routes.values():
+        for rule in route.deliver:
+            if addresses.is_remote(rule.to) and addresses.parse(rule.to).server == server:
+                return for_rule(rule)
+    return _made(account_of(url), False, False, None)

@@ -1,0 +1,228 @@
+"""One file onto the server: written, its attributes set, synced, and its size compared, in one batch where it is small."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+
+from dropslot.core.errors import StorageFault
+from dropslot.core.names import escape
+from dropslot.destinations.sftp import remote, wire
+from dropslot.destinations.sftp.channel import Channel
+from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.faults import KEPT, ServerLied, explained
+from dropslot.destinations.sftp.staging import RemoteStage, gone
+from dropslot.destinations.sftp.wire import Attributes, Reply, Said
+
+NEW = wire.FOR_WRITING | wire.CREATE | wire.EXCLUSIVE
+MARK_BYTES = 64 * 1024 * 1024  # a large file is synced, and can be resumed, at each multiple of this
+WAYS = 4  # channels that a large file is written over: each has a window of its own
+
+
+@dataclass(slots=True)
+class Sending:
+    """What all files of one staging have in common. `again`: an earlier connection may have left part of them."""
+
+    connection: Connection
+    stage: RemoteStage
+    attributes: Attributes  # of every file but for its time
+    read_back: bool = False
+    again: bool = False
+    confirmed: set[int] = field(default_factory=set)  # numbers of items that the server proved to have
+    marks: dict[int, int] = field(default_factory=dict)  # item -> bytes that are durable there
+    synced: bool = True  # whether the server synced all of it
+
+    @property
+    def strict(self) -> bool:
+        """Whether setting the attributes must succeed: times alone may be refused."""
+        return self.attributes != wire.NOTHING
+
+    def with_time(self, mtime_ns: int) -> Attributes:
+        own = self.attributes
+        return Attributes(None, own.uid, own.gid, own.mode, wire.seconds(mtime_ns))
+
+    def create_as(self) -> Attributes:
+        return Attributes(mode=self.attributes.mode)
+
+    def sync_of(self, handle: bytes) -> list[wire.Request]:
+        has = wire.FSYNC in self.connection.extensions
+        return [wire.extended(wire.FSYNC, wire.text(handle))] if has else []
+
+    async def small(self, number: int, path: str, data: bytes, mtime_ns: int, sha256: bytes) -> None:
+        """Send a whole file."""
+        channel = self.connection.channel()
+        channel.pending_bytes += len(data)
+        try:
+            await self._small(channel, path, data, mtime_ns)
+            if self.read_back:
+                await self.compare(path, sha256)
+        except Said as said:
+            raise await self.typed(said, path) from said
+        finally:
+            channel.pending_bytes -= len(data)
+        self.confirmed.add(number)
+
+    async def _small(self, channel: Channel, path: str, data: bytes, mtime_ns: int) -> None:
+        if self.again:
+            await channel.one(wire.on(wire.REMOVE, path))
+        handle = wire.handle(await channel.one(wire.open_file(path, NEW, self.create_as())))
+        step = channel.longest_write
+        writes = [wire.write(handle, at, data[at : at + step]) for at in range(0, len(data), step)]
+        await self.end(channel, handle, path, writes, len(data), mtime_ns)
+
+    async def end(
+        self, channel: Channel, handle: bytes, path: str, writes: list[wire.Request], size: int, mtime_ns: int
+    ) -> None:
+        """The last requests for a file, in one batch; all answers are looked at."""
+        sync = self.sync_of(handle)
+        replies = await channel.ask(
+            *writes,
+            wire.set_attributes_of(handle, self.with_time(mtime_ns)),
+            *sync,
+            wire.close(handle),
+            wire.on(wire.LSTAT, path),
+        )
+        count = len(writes)
+        for reply in (*replies[:count], replies[-2]):
+            wire.done(reply)
+        self._attributes_set(replies[count])
+        self.note_sync(path, replies[count + 1 : -2])
+        await self._has_size(channel, path, replies[-1], size)
+
+    def _attributes_set(self, reply: Reply) -> None:
+        try:
+            wire.done(reply)
+        except Said:
+            if self.strict:
+                raise
+
+    def note_sync(self, path: str, replies: list[Reply]) -> None:
+        self.synced = self.synced and bool(replies)
+        for reply in replies:
+            try:
+                wire.done(reply)
+            except Said as said:
+                if said.code == wire.UNSUPPORTED:
+                    self.synced = False
+                    continue
+                raise StorageFault(
+                    f"Syncing {escape(path)} to the server's disk failed: {escape(said.text)[:200]}",
+                    where="The source is untouched; what was staged is thrown away",
+                    next_step="Look at the server's disk, quota and log; it is staged anew",
+                ) from said
+
+    async def _has_size(self, channel: Channel, path: str, reply: Reply, size: int) -> None:
+        seen = wire.found(reply)
+        if seen is None or seen.size != size:  # a server that does not keep the order of requests
+            seen = wire.found(await channel.one(wire.on(wire.LSTAT, path)))
+        if seen is None or seen.size != size or not seen.is_file:
+            has = "nothing" if seen is None else f"{seen.size or 0:,} bytes"
+            raise ServerLied(
+                f"{self.connection.account.server} acknowledged {size:,} bytes of {escape(path)} and has {has}",
+                where=KEPT,
+                next_step="Look at the server: its disk or its program loses data. It is staged anew",
+            )
+
+    async def compare(self, path: str, sha256: bytes) -> None:
+        """Read what the server has and compare it with what was sent."""
+        digest = hashlib.sha256(usedforsecurity=False)
+        async for piece in remote.read(self.connection, path):
+            digest.update(piece)
+        if digest.digest() != sha256:
+            raise ServerLied(
+                f"{self.connection.account.server} acknowledged {escape(path)} and gives other bytes back",
+                where=KEPT,
+                next_step="Look at the server: its disk or its program changes data. It is staged anew",
+            )
+
+    async def typed(self, said: Said, path: str) -> Exception:
+        if said.code == wire.NO_SUCH_FILE and await remote.look_one(self.connection, self.stage.path) is None:
+            return gone(self.stage)
+        return await explained(self.connection, said, f"Staging {escape(path)}", self.stage.path)
+
+
+class Large:
+    """A file that does not fit into one batch: its pieces go over several channels, and it is synced at each mark."""
+
+    def __init__(self, sending: Sending, number: int, path: str, size_bytes: int, mtime_ns: int) -> None:
+        self.sending, self.number, self.path = sending, number, path
+        self.size_bytes, self.mtime_ns = size_bytes, mtime_ns
+        self._ways: list[tuple[Channel, bytes]] = []
+        self._sync: tuple[Channel, bytes] | None = None
+        self._under_way: set[int] = set()  # offsets
+        self._reached = 0  # offset of the next piece
+        self._syncing = False
+
+    async def open(self) -> int:
+        """Open it on all ways; returns the offset from which to send."""
+        try:
+            return await self._open()
+        except Said as said:
+            raise await self.sending.typed(said, self.path) from said
+
+    async def _open(self) -> int:
+        connection = self.sending.connection
+        await connection.widened()
+        channels = sorted(connection.channels, key=lambda channel: channel.pending_bytes)[: WAYS + 1]
+        start = self.sending.marks.get(self.number, 0)
+        if self.sending.again and not start:
+            await channels[0].one(wire.on(wire.REMOVE, self.path))
+        opening = wire.open_file(self.path, wire.FOR_WRITING if start else NEW, self.sending.create_as())
+        handles = [wire.handle(await channels[0].one(opening))]
+        other = wire.open_file(self.path, wire.FOR_WRITING)
+        handles += [wire.handle(r) for r in await asyncio.gather(*(c.one(other) for c in channels[1:]))]
+        ways = list(zip(channels, handles, strict=True))
+        # A sync holds its channel up: it has one that nothing is written over.
+        self._sync = ways.pop() if len(ways) > 1 else None
+        self._ways = ways
+        self._reached = start
+        return start
+
+    async def piece(self, offset: int, data: bytes) -> None:
+        """Write a piece; its answers are awaited."""
+        way = min(self._ways, key=lambda one: one[0].pending_bytes)
+        channel, handle = way
+        channel.pending_bytes += len(data)
+        self._under_way.add(offset)
+        self._reached = max(self._reached, offset + len(data))
+        step = channel.longest_write
+        try:
+            for reply in await channel.ask(
+                *(wire.write(handle, offset + at, data[at : at + step]) for at in range(0, len(data), step))
+            ):
+                wire.done(reply)
+        except Said as said:
+            raise await self.sending.typed(said, self.path) from said
+        finally:
+            channel.pending_bytes -= len(data)
+        self._under_way.discard(offset)
+        await self._sync_at_mark()
+
+    async def _sync_at_mark(self) -> None:
+        """Sync beside the writing, so that the disk works at the same time, and a cut costs one mark at most."""
+        acknowledged = min(self._under_way, default=self._reached)
+        mark = acknowledged // MARK_BYTES * MARK_BYTES
+        if self._sync is None or self._syncing or mark <= self.sending.marks.get(self.number, 0):
+            return
+        channel, handle = self._sync
+        if requests := self.sending.sync_of(handle):
+            self._syncing = True
+            replies = await channel.ask(*requests)
+            self._syncing = False
+            self.sending.note_sync(self.path, replies)
+            self.sending.marks[self.number] = mark
+
+    async def finish(self, sha256: bytes) -> None:
+        """Attributes, sync, close and comparison, when all pieces are acknowledged."""
+        others = [*self._ways[1:], *([self._sync] if self._sync else [])]
+        try:
+            for channel, handle in others:
+                channel.ask(wire.close(handle))
+            channel, handle = self._ways[0]
+            await self.sending.end(channel, handle, self.path, [], self.size_bytes, self.mtime_ns)
+            if self.sending.read_back:
+                await self.sending.compare(self.path, sha256)
+        except Said as said:
+            raise await self.sending.typed(said, self.path) from said
+        self.sending.confirmed.add(self.number)

@@ -1,0 +1,158 @@
+"""The staging folder of one arrival and epoch on a server: laid out as that of a local folder (`storage.staging`)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dropslot.core.errors import DestinationUnready, TakenOver
+from dropslot.core.names import RESERVED, escape
+from dropslot.destinations.sftp import remote, wire
+from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.remote import join
+from dropslot.destinations.sftp.wire import Attributes, Said
+from dropslot.storage.staging import STAGE, TREE, taken_over
+
+EPOCHS = f"{RESERVED}/{STAGE}"
+MANIFEST = "manifest"
+TRIAL = "trial."
+GONE = "gone-"
+_TRIES = 20
+
+
+@dataclass(slots=True)
+class RemoteStage:
+    """Its worker is taken over when the folder is gone; no descriptor keeps it alive: each request names the path."""
+
+    home: str
+    name: str
+    uid: int | None = None  # of the account there
+
+    @property
+    def epochs(self) -> str:
+        return join(self.home, EPOCHS)
+
+    @property
+    def path(self) -> str:
+        return f"{self.epochs}/{self.name}"
+
+    @property
+    def tree(self) -> str:
+        """What is laid out like the home."""
+        return f"{self.path}/{TREE}"
+
+    async def require(self, connection: Connection) -> None:
+        """Raise TakenOver when a later epoch has removed this folder."""
+        if await remote.look_one(connection, self.path) is None:
+            raise taken_over(self.name)
+
+    async def remove(self, connection: Connection) -> None:
+        """Remove it, and the hidden folders that are empty then."""
+        # Nearly always it is nearly empty now; else its content tells.
+        await remote.remove_empty(connection, [self.tree, self.path, self.epochs, join(self.home, RESERVED)])
+        if await remote.look_one(connection, self.path) is not None:
+            await remote.remove_tree(connection, self.path)
+            await remove_hidden(connection, self.home)
+
+
+async def remove_hidden(connection: Connection, home: str) -> None:
+    """Remove `.dropslot/stage` and `.dropslot` when nothing is in them."""
+    await remote.remove_empty(connection, [join(home, EPOCHS), join(home, RESERVED)])
+
+
+async def make(connection: Connection, home: str, arrival: str, epoch: int) -> RemoteStage:
+    """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
+    stage = RemoteStage(home, f"{arrival}-{epoch}")
+    await _make_folders(connection, stage)
+    seen, own = await remote.look(connection, [stage.epochs, stage.path])
+    _private(connection, stage, seen, own)
+    # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
+    found = await _epochs(connection, home, arrival)
+    if any(other > epoch for other, _ in found):
+        await stage.remove(connection)
+        raise taken_over(stage.name)
+    await _discard(connection, home, [name for other, name in found if other < epoch])
+    stage.uid = own.uid if own else None
+    return stage
+
+
+async def _make_folders(connection: Connection, stage: RemoteStage) -> None:
+    outer = join(stage.home, RESERVED)
+    for _ in range(_TRIES):  # another worker may remove the empty folders between two requests
+        try:
+            channel = connection.channel()
+            await channel.ask(wire.make_folder(outer), wire.make_folder(stage.epochs, Attributes(mode=0o700)))
+            await remote.make_folders(connection, [stage.path], 0o700)
+        except Said as said:
+            if said.code != wire.NO_SUCH_FILE or await remote.look_one(connection, stage.home) is None:
+                raise
+            # A refusal of the outer folder is told, not that the inner one has no place.
+            made = await remote.make_folders(connection, [outer])
+            if made == [True]:
+                continue
+        else:
+            return
+    raise DestinationUnready(f"{EPOCHS} vanishes again and again", next_step="It is tried again")
+
+
+def _private(
+    connection: Connection, stage: RemoteStage, seen: Attributes | None, own: Attributes | None
+) -> None:
+    """Refuse a staging folder that someone else made or may write to: they could exchange what is staged."""
+    if seen is None or own is None:
+        raise DestinationUnready(f"{EPOCHS} vanished", next_step="It is tried again")
+    if not seen.is_folder or seen.uid != own.uid or (seen.mode or 0) & 0o022:
+        raise DestinationUnready(
+            f"{escape(stage.epochs)} at {escape(connection.account.server)} is not the account's own: it belongs to"
+            f" user {seen.uid} with mode {(seen.mode or 0) & 0o7777:o}",
+            where="Nothing of the arrival was delivered",
+            next_step="It must be writable for the account alone: look what is in it, then remove it",
+        )
+
+
+async def _epochs(connection: Connection, home: str, arrival: str) -> list[tuple[int, str]]:
+    entries = await remote.listing(connection, join(home, EPOCHS)) or {}
+    found = []
+    for name in entries:
+        begin, dash, epoch = name.rpartition("-")
+        if dash and begin == arrival and epoch.isdecimal():
+            found.append((int(epoch), name))
+        elif name.startswith(GONE):
+            found.append((-1, name))  # somebody was killed while removing it
+    return found
+
+
+async def discard_older(connection: Connection, homes: Sequence[str], arrival: str, epoch: int) -> None:
+    """Remove every staging folder that an earlier epoch of the arrival made, and win against its worker."""
+    for home in homes:
+        older = [name for other, name in await _epochs(connection, home, arrival) if other < epoch]
+        await _discard(connection, home, older)
+        if older:
+            await remove_hidden(connection, home)
+
+
+async def _discard(connection: Connection, home: str, names: Sequence[str]) -> None:
+    for name in names:
+        await remote.remove_tree(connection, f"{join(home, EPOCHS)}/{name}")
+
+
+class Trial:
+    """A private folder in the home to try things out in; nothing stays."""
+
+    def __init__(self, connection: Connection, home: str) -> None:
+        self._connection = connection
+        self._stage = RemoteStage(home, f"{TRIAL}{secrets.token_hex(8)}")
+
+    async def __aenter__(self) -> str:
+        await _make_folders(self._connection, self._stage)
+        return self._stage.path
+
+    async def __aexit__(self, *_: object) -> None:
+        await remote.remove_tree(self._connection, self._stage.path)
+        await remove_hidden(self._connection, self._stage.home)
+
+
+def gone(stage: RemoteStage) -> TakenOver:
+    """The error for a worker whose staging folder is gone."""
+    return taken_over(stage.name)

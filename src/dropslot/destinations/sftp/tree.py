@@ -1,0 +1,87 @@
+"""What an arrival looks like in its stage, and what is said of it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dropslot.destinations.base import NO_OTHERS, Planned, Staged
+from dropslot.destinations.sftp import faults, remote, wire
+from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.modes import RemoteModes
+from dropslot.destinations.sftp.staging import RemoteStage
+from dropslot.destinations.sftp.wire import Attributes, Said
+from dropslot.storage.listing import Listing
+from dropslot.storage.staging import REST, TREE, Layout, published_items
+
+
+@dataclass(slots=True)
+class Tree:
+    """A listing and where each part of it lies in the stage."""
+
+    listing: Listing
+    layout: Layout
+
+    async def make(self, connection: Connection, stage: RemoteStage, modes: RemoteModes) -> None:
+        """Look whether there is room, then make every folder, parents first. Raises Refused, DiskFull."""
+        items = self.listing.items
+        largest = max(items, key=lambda item: item.size_bytes).path if items else ""
+        faults.require_space(
+            await remote.space(connection, stage.path),
+            self.listing.size_bytes,
+            len(items) + len(self.listing.folders),
+            largest,
+        )
+        plain, delivered = self._places()
+        try:
+            await remote.make_folders(connection, [f"{stage.path}/{path}" for path in plain], 0o700)
+            await modes.make_folders(connection, [f"{stage.path}/{path}" for path in delivered])
+        except Said as said:
+            raise await faults.explained(
+                connection, said, "Making the folders of the arrival", stage.path
+            ) from said
+
+    def _places(self) -> tuple[list[str], list[str]]:
+        """Folders of our own, and those that will be seen; parents first."""
+        plain, delivered = [TREE], []
+        at = TREE
+        for part in self.layout.base.split("/")[1:]:
+            at = f"{at}/{part}"
+            delivered.append(at)
+        if any(self.layout.published(item.path) is None for item in self.listing.items):
+            plain.append(REST)
+        for path, _time in self.listing.folders:
+            if (place := self.layout.place(path)) not in (TREE, REST, self.layout.base):
+                (plain if self.layout.published(path + "/") is None else delivered).append(place)
+        return plain, delivered
+
+    async def set_times(self, connection: Connection, stage: RemoteStage) -> None:
+        """The folders' mtimes, when nothing is made in them any more; a server that refuses keeps its own."""
+        requests = [
+            wire.set_attributes(f"{stage.path}/{place}", Attributes(mtime=wire.seconds(time)))
+            for path, time in reversed(self.listing.folders)
+            if (place := self.layout.place(path)) not in (TREE, self.layout.base)
+        ]
+        for start in range(0, len(requests), remote.AT_ONCE):
+            await connection.ask(*requests[start : start + remote.AT_ONCE])
+
+    def folders(self) -> list[str]:
+        """Every folder that is to be there, below the target, parents first."""
+        published = (self.layout.published(f"{path}/") for path, _ in self.listing.folders)
+        return [path.rstrip("/") for path in published if path]
+
+    def is_whole(self, plan: Sequence[Planned]) -> bool:
+        """Whether the plan has every item under its own name."""
+        if len(plan) != sum(1 for _ in published_items(self.listing, self.layout)):
+            return False
+        return all(self.layout.published(planned.path) == planned.stored_as for planned in plan)
+
+    def staged(self, algorithms: Sequence[str], digests: Mapping[int, Sequence[bytes]]) -> list[Staged]:
+        """What was staged, in listing order; times as the server has them, in whole seconds."""
+        rows = []
+        for number, item in enumerate(self.listing.items):
+            sha256, *others = (one.hex() for one in digests[number])
+            more = dict(zip(algorithms[1:], others, strict=True)) if others else NO_OTHERS
+            mtime_ns = wire.seconds(item.mtime_ns) * 1_000_000_000
+            rows.append(Staged(item.path, item.size_bytes, mtime_ns, sha256, more))
+        return rows

@@ -7,7 +7,7 @@ more than half of the time of 5,000 files; here whole files are one batch, and b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from typing import Any
 
 import asyncssh
 
@@ -144,11 +144,9 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._gone = ConnectionGone(why)
         waiting, self._waiting = self._waiting, {}
         self._out.clear()
-        futures = {id(batch.future): batch.future for batch, _ in waiting.values()}
-        for future in (*futures.values(), self._version):
-            if not future.done():
-                future.set_exception(self._gone)
-                future.exception()  # nobody may be left to ask for it
+        for batch, _ in waiting.values():
+            _give_up(batch.future, self._gone)
+        _give_up(self._version, self._gone)
         if self._channel:
             self._channel.abort()
 
@@ -187,7 +185,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             self._version.set_result(frozenset(found))
 
 
-def first_failure(replies: Sequence[Reply]) -> None:
-    """Raise what the first answer that is not OK says."""
-    for reply in replies:
-        wire.done(reply)
+def _give_up(future: asyncio.Future[Any], why: ConnectionGone) -> None:
+    if not future.done():
+        future.set_exception(why)
+        future.exception()  # nobody may be left to ask for it

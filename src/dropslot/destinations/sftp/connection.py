@@ -91,7 +91,8 @@ class Connection:
             await asyncio.gather(*(self._add_channel() for _ in range(CHANNELS - len(self.channels))))
 
     async def _add_channel(self) -> None:
-        _, channel = await self._ssh.create_session(Channel, subsystem="sftp", encoding=None)
+        channel = Channel()
+        await self._ssh.create_session(lambda: channel, subsystem="sftp", encoding=None)
         await asyncio.wait_for(channel.begin(), 30)
         self.channels.append(channel)
 

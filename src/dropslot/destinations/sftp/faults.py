@@ -88,7 +88,7 @@ async def explained(connection: Connection, said: Said, doing: str, folder: str)
     if space and space.total_inodes and space.free_inodes == 0:
         return _full(f"{what}: its file system has no inodes free")
     if space:
-        room = f"its disk has {space.free_bytes:,} bytes free, so it may be a quota of the account, or a fault of the disk"
+        room = f"its disk has {space.free_bytes:,} bytes free: a quota of the account, or a fault of the disk"
         return DestinationUnready(
             f"{what}: {_words(said)}; {room}",
             where=KEPT,
@@ -120,12 +120,8 @@ def require_space(space: remote.Space | None, size: int, count: int, largest: st
     if space is None or not space.total_bytes:
         return
     if size > space.total_bytes:
-        total = f"{space.total_bytes:,}"
-        raise Refused(
-            [
-                f"{escape(largest)} makes the arrival {size:,} bytes large, and the server's whole file system has {total}"
-            ]
-        )
+        makes = f"{escape(largest)} makes the arrival {size:,} bytes large"
+        raise Refused([f"{makes}, and the server's whole file system has {space.total_bytes:,}"])
     if size > space.free_bytes:
         raise _full(f"The arrival has {size:,} bytes, and {space.free_bytes:,} are free at the server")
     if space.total_inodes and count > space.free_inodes:

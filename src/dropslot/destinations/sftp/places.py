@@ -80,11 +80,8 @@ async def find(connection: Connection, target: Target, *, create_folders: bool) 
         homes.append(path)
     missing = "/".join(path.rpartition("/")[2] for path in chain[len(homes) :])
     if missing and not create_folders:
-        raise Refused(
-            [
-                f"There is no folder {escape(chain[len(homes)])} at {server}, and create_folders does not say to make it"
-            ]
-        )
+        path = escape(chain[len(homes)])
+        raise Refused([f"There is no folder {path} at {server}, and create_folders does not say to make it"])
     return Place(tuple(homes), missing)
 
 

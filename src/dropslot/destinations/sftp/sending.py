@@ -1,4 +1,4 @@
-"""One file onto the server: written, its attributes set, synced, and its size compared, in one batch where it is small."""
+"""One file onto the server: written, attributes set, synced, size compared; in one batch where it is small."""
 
 from __future__ import annotations
 

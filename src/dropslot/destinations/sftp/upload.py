@@ -141,10 +141,7 @@ class Upload:
         except OSError as error:
             raise faults_of_storage.at_source(error, item.path) from error
         try:
-            seen = os.fstat(fd)
-            now = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
-            if now != item[1:] or seen.st_nlink != 1 or seen.st_mode & 0o170000 != 0o100000:
-                raise changed(item, seen)
+            _require_same(fd, item)
             if self.lease and not leases.take(fd, item.path):
                 self.unleased += 1
         except BaseException:
@@ -172,6 +169,13 @@ class Upload:
         self.digests[large.number] = [one.digest() for one in hashes]
         own.run(large.finish(self.digests[large.number][0]))
         del self._states[large.number]
+
+
+def _require_same(fd: int, item: Item) -> None:
+    seen = os.fstat(fd)
+    now = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+    if now != item[1:] or seen.st_nlink != 1 or seen.st_mode & 0o170000 != 0o100000:
+        raise changed(item, seen)
 
 
 def _updated(hashes: _Hashes, data: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import growth, latency, logs, memory, pdfs, rate, report, trees
+from benchmarks import growth, latency, logs, memory, pdfs, rate, remote, report, trees
 
 _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "trees": trees.measure,
@@ -20,9 +20,12 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "growth": growth.measure,
     "pdfs": pdfs.measure,
     "logs": logs.measure,
+    "remote": remote.measure,
 }
-# Parts of `trees`, to work on one of them; the page is written by the whole group only.
-_PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")}
+# Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.
+_PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {
+    f"remote-{key}": partial(remote.measure_one, key) for key in remote.CASES
+}
 
 
 def _arguments() -> argparse.Namespace:

@@ -37,7 +37,7 @@ def dropslot(disk: Path, tree: Path, source: Source) -> Timed:
     tree.rename(slot.inbox / name)
     settle_disk(disk)
     drained = slot.drain()
-    _must_hold(slot.destination / "trial" / "raw-data", source)
+    must_hold(slot.destination / "trial" / "raw-data", source)
     if [arrival["state"] for arrival in slot.arrivals()] != ["done"] or not (slot.done / name).is_dir():
         raise RuntimeError("dropslot did not finish the arrival")
     return Timed(drained.work_seconds, drained.startup_seconds)
@@ -51,7 +51,7 @@ def _copier(*command: str) -> Callable[[Path, Path, Source], Timed]:
         begun = time.perf_counter()
         run(*command, f"{tree}/", f"{target}/")
         spent = time.perf_counter() - begun
-        _must_hold(target, source)
+        must_hold(target, source)
         return Timed(spent)
 
     return copy
@@ -64,7 +64,7 @@ def cp_sha256sum(disk: Path, tree: Path, source: Source) -> Timed:
     run("cp", "-r", tree, target)
     run("sh", "-c", f"cd {target} && find . -type f -print0 | xargs -0 sha256sum > {disk}/sums")
     spent = time.perf_counter() - begun
-    _must_hold(target, source)
+    must_hold(target, source)
     return Timed(spent)
 
 
@@ -75,7 +75,7 @@ def cp_sync(disk: Path, tree: Path, source: Source) -> Timed:
     run("cp", "-r", tree, target)
     settle_disk(disk)
     spent = time.perf_counter() - begun
-    _must_hold(target, source)
+    must_hold(target, source)
     return Timed(spent)
 
 
@@ -106,7 +106,8 @@ def lay_out(source: Path, disk: Path) -> Path:
     return tree
 
 
-def _must_hold(folder: Path, source: Source) -> None:
+def must_hold(folder: Path, source: Source) -> None:
+    """What was copied is all there."""
     files = [path for path in folder.rglob("*") if path.is_file() and ".dropslot" not in path.parts]
     size = sum(path.stat().st_size for path in files)
     if (len(files), size) != (source.files, source.size_bytes):

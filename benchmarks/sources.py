@@ -60,6 +60,20 @@ def _write_small(folder: Path) -> None:
             (series / f"sample{item:03}.bin").write_bytes(data.randbytes(1_000))
 
 
+def _sizes_of_few() -> list[int]:
+    chosen = random.Random(500)
+    return [chosen.randint(16_000, 180_000) for _ in range(500)]
+
+
+def _write_few(folder: Path) -> None:
+    data = random.Random(4)
+    for number, size in enumerate(_sizes_of_few()):
+        series = folder / f"series{number // 50:02}"
+        series.mkdir(exist_ok=True)
+        (series / f"image{number:03}.dcm").write_bytes(data.randbytes(size))
+
+
+FEW = Source("few", "500 files of 16 to 180 KB", 500, sum(_sizes_of_few()), _write_few)
 MIXED = Source("mixed", "5,000 files of 20 to 180 KB", 5_000, sum(_sizes_of_mixed()), _write_mixed)
 BIG = Source("big", "one file of 2 GB", 1, 2_000 * 1_000_000 // _MIB * _MIB, _write_big)
 SMALL = Source("small", "100,000 files of 1 KB", 100_000, 100_000_000, _write_small)

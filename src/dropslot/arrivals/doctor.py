@@ -18,11 +18,12 @@ from dropslot.arrivals.record import user_name
 from dropslot.arrivals.space import percent_full
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
-from dropslot.destinations.base import Target
+from dropslot.destinations.base import Rules, Target
 from dropslot.lookup import loading
 from dropslot.lookup.models import Folder
 from dropslot.storage import probe
@@ -171,6 +172,9 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
     about = f"route {route.key}, {rule.to}"
     template = Template(rule.to)
     fixed = template.fixed
+    if is_remote(rule.to):
+        yield from _server(rule, fixed, about)
+        return
     if not Path(fixed).is_dir():
         yield Finding(
             "error",
@@ -209,6 +213,21 @@ def _tables(config: Config) -> Iterator[Finding]:
             yield Finding("warning", about, "no folder is loaded", f"dropslot load_remote_folders {file}")
         else:
             yield Finding("ok", about, f"{count} folders are loaded")
+
+
+def _server(rule: Deliver, fixed: str, about: str) -> Iterator[Finding]:
+    """Log in, find the folder, and really write and name something in it."""
+    from dropslot.destinations.sftp import rules
+
+    modes = Rules(file_mode=rule.file_mode, folder_mode=rule.folder_mode)
+    try:
+        space = rules.for_rule(rule).examine(Target(url=fixed, fixed=fixed, rules=modes))
+    except DropslotError as error:
+        yield Finding("error", about, str(error), error.next_step)
+        return
+    full = 100 * (1 - space.free_bytes / space.total_bytes) if space and space.total_bytes else None
+    room = f", {full:.0f} % full" if full is not None else ""
+    yield Finding("ok", about, f"{fixed} can be written, and nothing is replaced there{room}")
 
 
 def _watching(config: Config) -> Iterator[Finding]:

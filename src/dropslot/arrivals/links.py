@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DropslotError
 
 
@@ -24,6 +25,12 @@ def link_latest(rows: Iterable[Mapping[str, Any]], folder: Path) -> int:
     is changed when the folder holds other things.
     """
     found = list(rows)
+    if any(is_remote(str(row["destination"])) for row in found):
+        raise NotALinkTree(
+            "Some of these files are at a server, and a link cannot lead there",
+            where="Nothing was changed",
+            next_step="Leave out --link-into: `latest` lists them",
+        )
     wanted = _wanted(found)
     present = _links(folder)
     for path, target in wanted.items():

@@ -9,6 +9,7 @@ import structlog
 
 from dropslot.config import Config, Route
 from dropslot.config.folders import folder_sets
+from dropslot.core.addresses import is_remote
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 
@@ -49,7 +50,8 @@ class SpaceWatch:
 
 def _folders_of(route: Route) -> list[str]:
     archives = (str(folders.done) for folders in folder_sets(route))
-    return [*(Template(rule.to).fixed for rule in route.deliver), *archives]
+    local = [rule.to for rule in route.deliver if not is_remote(rule.to)]
+    return [*(Template(to).fixed for to in local), *archives]
 
 
 def percent_full(folder: str) -> float:

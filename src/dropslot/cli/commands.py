@@ -17,6 +17,7 @@ GROUPS = (
     "dropslot.cli.delivering",
     "dropslot.cli.reports",
     "dropslot.cli.acknowledging",
+    "dropslot.cli.servers",
     "dropslot.cli.upkeep",
     "dropslot.cli.uploads",
     "dropslot.cli.folders",

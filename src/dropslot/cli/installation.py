@@ -14,6 +14,7 @@ from dropslot.config import Config
 from dropslot.config.folders import INBOX_MODE, PRIVATE_MODE
 from dropslot.config.loading import parse
 from dropslot.config.schema import json_schema
+from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -91,7 +92,8 @@ def _make_folders(config: Config) -> Iterator[str]:
         for name in ("processing", "done", "failed"):
             yield from _folder(config, Path(getattr(route, name)), PRIVATE_MODE, "")
         for deliver in route.deliver:
-            yield from _folder(config, Path(Template(deliver.to).fixed), SHARED_MODE, "what is delivered")
+            if not is_remote(deliver.to):
+                yield from _folder(config, Path(Template(deliver.to).fixed), SHARED_MODE, "what is delivered")
 
 
 def _folder(config: Config, path: Path, mode: int, meaning: str) -> Iterator[str]:

@@ -68,7 +68,7 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         raise _key_fault(account, error) from error
     except (OSError, asyncssh.Error, TimeoutError) as error:
-        raise _unreachable(account, error) from error
+        raise unreachable(account, error) from error
     return connection
 
 
@@ -118,7 +118,7 @@ def _key_fault(account: Account, error: Exception) -> DestinationUnready:
     )
 
 
-def _unreachable(account: Account, error: BaseException) -> DestinationUnready:
+def unreachable(account: Account, error: BaseException) -> DestinationUnready:
     """The error for a connection that could not be made, or that broke."""
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.filename):
         return _key_fault(account, error)

@@ -1,0 +1,55 @@
+"""`trust_host`: the first time that a server is delivered to."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dropslot.cli.faults import UsageError
+from dropslot.cli.options import ConfigPath
+from dropslot.cli.starting import configured
+from dropslot.core import addresses
+from dropslot.core.names import escape
+
+commands = typer.Typer()
+
+
+@commands.command()
+def trust_host(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The server, as in `to`: sftp://USER@HOST/")],
+    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared; do not ask.")] = False,
+    known_hosts: Annotated[
+        Path | None,
+        typer.Option("--known-hosts", metavar="FILE", help="Default: what config.yaml says for this server."),
+    ] = None,
+    config: ConfigPath = None,
+) -> None:
+    """Show the fingerprint of a server's host key and, once it was compared, trust it. Never accepts a changed key."""
+    try:
+        address = addresses.parse(url)
+    except ValueError as error:
+        raise UsageError(
+            f"{escape(url)}: {error}", next_step="dropslot trust_host sftp://edc@edc.example.org/"
+        ) from None
+    if known_hosts is None:
+        configured(config)
+    from dropslot.destinations.sftp import hostkeys, rules, trust
+    from dropslot.destinations.sftp.accounts import account_of
+
+    if known_hosts is None:
+        account = rules.for_url(address.url).account
+    else:
+        account = replace(account_of(address.url), known_hosts=str(known_hosts))
+    key = trust.shown_key(account)
+    sys.stdout.write(f"{hostkeys.pattern(account)} {hostkeys.fingerprint(key)}\n")
+    if trust.is_trusted(account, key):
+        sys.stdout.write(f"It is trusted already, by {escape(str(account.hosts_file))}.\n")
+        return
+    if not yes and not typer.confirm("Is this what the server's administrator says?", default=False):
+        sys.stdout.write("Nothing was changed.\n")
+        raise typer.Exit(1)
+    sys.stdout.write(f"Trusted from now on, by {escape(str(trust.accept(account, key)))}.\n")

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dropslot.core.dates import WEEKDAYS
-from pdfs import PATTERN, SPECIMEN, pdf
+from pdfs import PATTERN, SPECIMEN, bomb, by_hand, own_grandfather, pdf
 from product import Product
 from waiting import wait_until
 
@@ -68,6 +68,29 @@ def test_every_reason_of_select_and_of_the_text_is_told(sqlite_product: Product)
         "its text cannot be extracted: it is no P",
         "there is no '066-12345678-2' in the text",
     ]
+
+
+def test_pdfs_that_were_made_to_do_harm_refuse_only_themselves(sqlite_product: Product) -> None:
+    product = configured(sqlite_product)
+    hostile = {
+        "1": bomb(),
+        "2": own_grandfather(),
+        "3": pdf(SPECIMEN, user_password="secret"),
+        "4": pdf("066-12000000-4")[:-300],
+        "5": by_hand(b"", pages=b"<</Type/Pages/Kids[2 0 R]/Count 2000000000>>"),
+    }
+    for digit, content in hostile.items():
+        product.drop(f"066-12000000-{digit}.pdf", content)
+    product.drop(f"{SPECIMEN}.pdf", pdf(SPECIMEN))
+    product.drain(status=1)
+    assert list(product.delivered()) == [f"clinic12/{SPECIMEN}.pdf"]
+    refused = {row["name"]: row["reason"] for row in product.arrivals("--state", "failed")}
+    assert sorted(refused) == [f"066-12000000-{digit}.pdf" for digit in sorted(hostile)]
+    assert all(reasons for reasons in refused.values())
+    assert all(
+        (product.folder("failed") / row["id"] / "REASON.txt").exists()
+        for row in product.arrivals("--state", "failed")
+    )
 
 
 def test_a_hint_without_a_folder_is_refused_and_can_go_on_once_the_folder_is_loaded(product: Product) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dropslot.arrivals import ledger, places, seal, values
+from dropslot.arrivals import ledger, places, seal
 from dropslot.arrivals.fields import wants_mime
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move
+from dropslot.arrivals.values import collect
 from dropslot.arrivals.work import Leg, Work
 from dropslot.checks import bag
 from dropslot.config import Config, Deliver
@@ -51,7 +52,7 @@ def prepare(work: Work) -> None:
     try:
         if wants_mime(work.route):
             _seal_where_it_lies(work)  # else what is to be read may be the sender's alone
-        work.values = values.collect(work, faults)
+        work.values = collect(work, faults)
         _open_legs(work, faults)
     except DropslotError:
         _seal_where_it_lies(work)
@@ -84,14 +85,14 @@ def _open_legs(work: Work, faults: list[str]) -> None:
         work.legs.append(Leg(destination, target, drop))
 
 
-def _target(rule: Deliver, known: dict[str, str]) -> Target:
+def _target(rule: Deliver, values: dict[str, str]) -> Target:
     to = Template(rule.to)
     return Target(
-        url=to.fill(known),
+        url=to.fill(values),
         fixed=to.fixed,
-        must_exist=Template(rule.must_exist).fill(known) if rule.must_exist else None,
+        must_exist=Template(rule.must_exist).fill(values) if rule.must_exist else None,
         rules=Rules(
-            Template(rule.group).fill(known) if rule.group else None,
+            Template(rule.group).fill(values) if rule.group else None,
             rule.file_mode,
             rule.folder_mode,
             rule.manifest,

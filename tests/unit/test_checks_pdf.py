@@ -217,6 +217,7 @@ def test_a_process_that_does_not_answer_is_replaced_and_the_file_tried_again(
 ) -> None:
     with monkeypatch.context() as patched:
         _kill_when_asked(patched, signal.SIGSTOP)
+        patched.setattr(pdf_process, "LEAST_WALL_SECONDS", 0.1)
         with pytest.raises(CheckFailed, match="did not answer in time"):
             reasons(pdf(SPECIMEN), option={"pattern": PATTERN, "seconds": 0.02})
     assert reasons(pdf(SPECIMEN)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from dropslot.checks.base import BadOption
@@ -64,7 +65,12 @@ def _require_known(route: Route, fields: Sequence[Field]) -> None:
 def used(route: Route) -> set[str]:
     """The fields in the paths of a route."""
     texts = (text for rule in route.deliver for text in (rule.to, rule.must_exist, rule.group) if text)
-    return {field for text in texts for field in Template(text).fields}
+    return set().union(*map(_fields_in, texts))
+
+
+@cache
+def _fields_in(text: str) -> frozenset[str]:
+    return Template(text).fields
 
 
 def wants_mime(route: Route) -> bool:

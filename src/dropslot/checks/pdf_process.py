@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 MEMORY_BYTES = 1 << 30
-WALL_FACTOR = 6  # a busy machine: so much longer than the computing itself may take
+# A busy machine: so much longer than the computing itself may take, and never less than that.
+WALL_FACTOR = 6
+LEAST_WALL_SECONDS = 60.0
 _PROGRAM = Path(__file__).with_name("pdf_reader.py")
 _MOST_BYTES = 64 * 1024
 _LEAVE_SECONDS = 5.0
@@ -66,7 +68,7 @@ class Reader:
             question = json.dumps({"wanted": list(wanted), "seconds": seconds}).encode("ascii")
             with suppress(BrokenPipeError, ConnectionResetError):
                 socket.send_fds(channel, [question], [descriptor])
-            said = self._heard(channel, seconds * WALL_FACTOR)
+            said = self._heard(channel, max(seconds * WALL_FACTOR, LEAST_WALL_SECONDS))
         except BaseException:
             self.close()
             raise

@@ -65,9 +65,8 @@ def hint_of(lookup: Lookup, name: str) -> str:
 
 def _answers(lookup: Lookup, table: str, hint: str) -> Iterator[str]:
     # A hint that is no text (bytes of a name that is no UTF-8) is in no table, and no database can be asked for it.
-    rows = Folder.objects.filter(
-        table__name=table, label_key=label_key(lookup.label), folder_tag=escape(hint)
-    )
+    tag = hint if hint.isprintable() else escape(hint)
+    rows = Folder.objects.filter(table__name=table, label_key=label_key(lookup.label), folder_tag=tag)
     if lookup.base_path is not None:
         rows = rows.filter(base_path=lookup.base_path)
     return rows.values_list("folder", flat=True).iterator()

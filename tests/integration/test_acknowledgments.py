@@ -182,7 +182,7 @@ def test_undone_acknowledgment_is_an_event_and_stays(results: Product, apache: A
     apache.get("/results/digawana/digawana-1.pdf")
     assert fetched(results) == {"digawana-1.pdf": "clinic12"}
     assert kinds(results).count("acknowledged") == 2
-    again = results.listing("acknowledgments")[-1]["id"]
+    again = results.listing("acknowledgments", "--search", "digawana-1")[-1]["id"]
     results.run("unacknowledge", again[:20], "--reason", "again")
     assert fetched(results) == {"digawana-1.pdf": None}
 

@@ -25,7 +25,7 @@ def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
     if text := wanted.search:
         rows = rows.filter(
             Q(user__icontains=text) | Q(address__icontains=text) | Q(delivery__stored_as__icontains=text)
-            | Q(id__istartswith=text) | Q(delivery__arrival_id__istartswith=text)
+            | Q(id__istartswith=text) | Q(delivery__arrival__id__istartswith=text)
         )  # fmt: skip
     return map(_acknowledgment, rows.iterator(CHUNK))
 

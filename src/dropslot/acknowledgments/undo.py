@@ -62,7 +62,7 @@ def _by_id(standing: QuerySet[Acknowledgment], name: str) -> QuerySet[Acknowledg
 
 def _by_delivery(standing: QuerySet[Acknowledgment], name: str) -> QuerySet[Acknowledgment]:
     stored = Concat(F("delivery__place__url"), Value("/"), F("delivery__stored_as"), output_field=TextField())
-    of_arrival = Q(delivery__arrival_id__startswith=name.upper()) if name else Q(pk__in=[])
+    of_arrival = Q(delivery__arrival__id__startswith=name.upper()) if name else Q(pk__in=[])
     return standing.annotate(stored=stored).filter(Q(stored=name) | of_arrival).order_by("id")
 
 

@@ -176,7 +176,8 @@ def _expression(pieces: list[Piece]) -> bytes:
         if piece.literal:
             parts.append(re.escape(piece.literal.encode()))
             continue
-        before, after = _literal(pieces, index - 1), _literal(pieces, index + 1)
+        before = pieces[index - 1].literal if index else ""
+        after = next((later.literal for later in pieces[index + 1 :] if later.literal), "")
         shape = _shape(piece.means, before[-1:], after[:1])
         if piece.means == "time_bracketed":
             parts.append(rb"\[(?P<time>" + _SHAPES["time"] + rb")\]")
@@ -188,10 +189,6 @@ def _expression(pieces: list[Piece]) -> bytes:
     return b"".join(parts)
 
 
-def _literal(pieces: list[Piece], index: int) -> str:
-    return pieces[index].literal if 0 <= index < len(pieces) else ""
-
-
 def _shape(means: str, before: str, after: str) -> bytes:
     if means in _SHAPES and means != "time_bracketed":
         return _SHAPES[means]
@@ -201,6 +198,8 @@ def _shape(means: str, before: str, after: str) -> bytes:
         return _USER
     if means == "request" and after in {" ", ""}:
         return _REQUEST
+    if means == "path":
+        after = f"?{after}"  # the query stands behind it, perhaps at once
     # Up to what follows in the format, so that there is one way only to read a line.
     return rb"[^" + re.escape(after.encode()) + rb"]*+" if after else rb".*+"
 

@@ -1,0 +1,205 @@
+"""Requests are matched by their whole path and query, as the server understood them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropslot.acknowledgments import judging, matching
+from dropslot.acknowledgments.blocks import Sieve
+from dropslot.acknowledgments.judging import Span
+from dropslot.acknowledgments.lines import Request
+from dropslot.acknowledgments.matching import Match
+from dropslot.acknowledgments.targets import Asked, asked, files
+from dropslot.core.templates import Template
+
+FOLDER = Match("/results/{folder}/{stored_name}")
+
+
+def values(target: bytes, match: Match = FOLDER, preset: str = "none") -> list[dict[str, str]]:
+    found = asked(target)
+    return [named for file in files(preset, found) if (named := match.values(file))] if found else []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/results/digawana/a%20b.pdf",
+        b"//results///digawana/./a%20b.pdf",
+        b"/x/../results/digawana/%61%20b.pdf",
+        b"/%72esults/digawana/a%20b.pdf",
+        b"http://edc.example.org:8080/results/digawana/a%20b.pdf",
+    ],
+)
+def test_ways_to_ask_for_one_file(target: bytes) -> None:
+    assert values(target) == [{"folder": "digawana", "stored_name": "a b.pdf"}]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/results/digawana/a%2Fb.pdf", b"/results/digawana/", b"/results/digawana/x/a.pdf", b"/other/a.pdf", b"a.pdf",
+        b"/results/digawana/a.pdf?download=1", b"/../results/digawana/a.pdf", b"*", b"", b"/results/digawana/a%00.pdf",
+        b"/x/results/digawana/a.pdf",
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_otherwise_is_no_match(target: bytes) -> None:
+    assert values(target) == []
+
+
+def test_bare_name_is_a_file_directly_in_its_place_only() -> None:
+    [found] = values(b"/results/digawana/a.pdf")
+    assert matching.stored_as(found) == "a.pdf"
+    [whole] = values(b"/r/digawana/x/a.pdf", Match("/r/{folder}/{stored_as}"))
+    assert matching.stored_as(whole) == "x/a.pdf"
+    assert matching.place(Template("/srv/{folder}"), whole) == "/srv/digawana"
+
+
+def test_query_is_matched_whole_in_any_order() -> None:
+    match = Match("/get.php?in={folder}&name={stored_name}")
+    assert values(b"/get.php?name=a+b%2B.pdf&in=x", match) == [{"folder": "x", "stored_name": "a b+.pdf"}]
+    assert values(b"/get.php?name=a&in=x&more=1", match) == []
+    assert values(b"/get.php?name=a&name=b&in=x", match) == []
+    assert values(b"/get.php", match) == []
+
+
+@pytest.mark.parametrize("preset", ["owncloud", "nextcloud"])
+def test_clouds_name_files_by_folder_and_name(preset: str) -> None:
+    match = Match("/viral_load/{folder}/{stored_name}")
+    page = b"/index.php/apps/files/ajax/download.php?dir=%2Fviral_load%2Fdigawana&files="
+    one = {"folder": "digawana", "stored_name": "a.pdf"}
+    assert values(page + b"a.pdf&downloadStartSecret=x", match, preset) == [one]
+    assert values(page + b"%5B%22a.pdf%22%2C%22b.pdf%22%5D", match, preset) == [
+        one,
+        one | {"stored_name": "b.pdf"},
+    ]
+    assert values(b"/nextcloud/remote.php/dav/files/clinic12/viral_load/digawana/a.pdf", match, preset) == [
+        one
+    ]
+    assert values(b"/remote.php/webdav/viral_load/digawana/a.pdf", match, preset) == [one]
+    assert values(b"/index.php/apps/files/?dir=/viral_load/digawana&files=a.pdf", match, preset) == []
+    assert values(page + b"..%2Fmolepo%2Fa.pdf", match, preset) == []
+    assert values(page + b"%5B1%5D", match, preset) == []
+
+
+def test_folder_of_files_takes_no_notice_of_a_query() -> None:
+    assert values(b"/results/digawana/a.pdf?v=2", preset="apache") == [
+        {"folder": "digawana", "stored_name": "a.pdf"}
+    ]
+
+
+def test_webdav_is_read_with_and_without_a_product_before_it() -> None:
+    one = [{"folder": "digawana", "stored_name": "a.pdf"}]
+    assert values(b"/results/digawana/a.pdf", preset="webdav") == one
+    assert values(b"/owncloud/remote.php/webdav/results/digawana/a.pdf", preset="webdav") == one
+
+
+_name = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20
+).filter(lambda text: text not in (".", ".."))
+
+
+@given(_name, _name)
+def test_whatever_is_stored_is_found_by_its_address(folder: str, name: str) -> None:
+    target = f"/results/{quote(folder, safe='')}/{quote(name, safe='')}".encode()
+    assert values(target) == [{"folder": folder, "stored_name": name}]
+
+
+@given(st.binary(max_size=200))
+def test_any_target_is_understood_or_refused(target: bytes) -> None:
+    found = asked(b"/" + target)
+    assert found is None or all(
+        part not in ("", ".", "..") for part in found.path[1:].split("/") if found.path != "/"
+    )
+
+
+@given(
+    st.lists(st.sampled_from([b"x", b"needle", b"%6Eeedle", b"n%65edle", b"%20", b"%6e", b""]), max_size=30)
+)
+def test_sieve_passes_every_line_that_may_matter(lines: list[bytes]) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    passed = list(Sieve(b"needle").lines(data))
+    assert passed == [line for line in lines if line in (b"needle", b"%6Eeedle", b"n%65edle", b"%6e")]
+    assert list(Sieve(b"").lines(data)) == lines
+
+
+def test_needle_is_the_longest_text_of_the_address() -> None:
+    assert FOLDER.needle == b"results"
+    assert Match("/{folder}/{stored_name}").needle == b""
+    assert Match("/get?in={folder}&file={stored_name}.x").needle == b"get"
+
+
+# What counts
+
+
+def request(status: int = 200, body: int | None = 100, **more: object) -> Request:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return Request(at, "h", "u", "GET", b"/", status, body, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "span"),
+    [
+        (request(), Span(0, 100)),
+        (request(body=99), Span(0, 99)),
+        (request(body=0), None),
+        (request(body=None, sent_bytes=350), Span(0, 100)),
+        (request(sent_bytes=40, aborted=True), Span(0, 40)),
+        (request(sent_bytes=400, aborted=True), None),
+        (request(206, 10, span=(5, 15)), Span(5, 15)),
+        (request(206, 10, span=(5, 15), sent_bytes=4, aborted=True), Span(5, 9)),
+        (request(206, 10, span=(5, 15), sent_bytes=300, aborted=True), None),
+        (request(206, 10), Span(0, 10, known=False)),
+        (request(206, 10, aborted=True), None),
+        (request(206, 10, span=(500, 510)), None),
+    ],
+)
+def test_bytes_that_a_response_held(asked_for: Request, span: Span | None) -> None:
+    assert judging.span_of(asked_for, 100, 1, 100) == span
+
+
+def test_empty_file_is_fetched_whole() -> None:
+    assert judging.span_of(request(body=0), 0, 1, 0) == Span(0, 0)
+
+
+def test_several_files_in_one_response_are_fetched_together() -> None:
+    assert judging.span_of(request(body=300), 100, 2, 200) == Span(0, 100)
+    assert judging.span_of(request(body=150), 100, 2, 200) is None
+    assert judging.span_of(request(body=150, aborted=False), 100, 2, 200) == Span(0, 100)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(sorted), max_size=12))
+def test_ranges_cover_what_their_bytes_cover(ranges: list[list[int]]) -> None:
+    spans: list[list[int]] = []
+    for first, after in ranges:
+        spans = judging.merged(spans, Span(first, after))
+    had = {byte for first, after in ranges for byte in range(first, after)}
+    assert judging.covers(spans, 50) == (had >= set(range(50)))
+    assert {byte for first, after in spans for byte in range(first, after)} == had
+
+
+def test_rights_of_users() -> None:
+    rights = judging.Rights({"clinic12": ["digawana"], "lab": ["*"]})
+    assert rights.may("clinic12", "digawana")
+    assert not rights.may("clinic12", "molepo")
+    assert rights.may("lab", None)
+    assert not rights.may("", "digawana")
+    assert judging.Rights({"*": ["digawana"]}).may("", "digawana")
+
+
+@pytest.mark.parametrize(
+    "agent", ["Googlebot/2.1", "Mozilla/5.0 (compatible; bingbot/2.0)", "AhrefsBot", "Slurp"]
+)
+def test_bots_are_known(agent: str) -> None:
+    assert judging.is_bot(agent)
+    assert not judging.is_bot("Mozilla/5.0 (Windows NT 10.0) Chrome/120 Safari/537.36")
+
+
+def test_asked_among_keeps_the_count() -> None:
+    found = asked(b"/download.php?dir=/&files=%5B%22a%22%2C%22b%22%5D")
+    assert found is not None
+    assert list(files("owncloud", found)) == [Asked("/a", among=2), Asked("/b", among=2)]

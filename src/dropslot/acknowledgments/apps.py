@@ -1,6 +1,14 @@
 """Django app of the acknowledgments."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from dropslot.config import Config
+    from dropslot.watching.stopping import Signal
 
 
 class AcknowledgmentsConfig(AppConfig):
@@ -13,8 +21,19 @@ class AcknowledgmentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Give history its columns, and the service its reader."""
-        from dropslot.acknowledgments import history, schedule
+        from dropslot.acknowledgments import history
         from dropslot.arrivals import additions
 
         additions.acknowledged_by(history.AcknowledgedHistory())
-        additions.served_by("log-reader", schedule.wanted, schedule.serve)
+        additions.served_by("log-reader", _has_logs, _serve)
+
+
+def _has_logs(config: Config) -> bool:
+    return any(route.acknowledge for route in config.routes.values())
+
+
+def _serve(config: Config, stop: Signal) -> None:
+    # Here, not above: commands that read no log start sooner.
+    from dropslot.acknowledgments import schedule
+
+    schedule.serve(config, stop)

@@ -43,11 +43,6 @@ class _Turn:
         self.due = time.monotonic() + every
 
 
-def wanted(config: Config) -> bool:
-    """Whether there is a log to read."""
-    return bool(entries(config))
-
-
 def serve(config: Config, stop: Signal) -> None:
     """Read every log of the configuration, each as often as its `every` says, until `stop`.
 

@@ -44,7 +44,11 @@ def test_an_older_database_is_brought_up_to_date(sqlite_product: Product) -> Non
     sqlite_product.run("arrivals")
     with closing(sqlite3.connect(database_of(sqlite_product))) as database:
         database.execute("DROP TABLE dropslot_after_call")
-        database.execute("DELETE FROM django_migrations WHERE app = 'dropslot_arrivals'")
+        database.execute(
+            "DELETE FROM django_migrations WHERE app IN ('dropslot_arrivals', 'dropslot_acknowledgments')"
+        )
+        for table in ("acknowledgment", "partial_fetch", "log_position", "log_reading"):
+            database.execute(f"DROP TABLE dropslot_{table}")
         for table in ("dropslot_delivery", "dropslot_adoption", "dropslot_place", "dropslot_arrival"):
             database.execute(f"DROP TABLE IF EXISTS {table}")
         database.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -205,3 +206,39 @@ def test_reader_follows_until_it_is_stopped(make_product: Callable[..., Product]
     wait_until(lambda: product.history()[0]["acknowledged_by"], what="the acknowledgment")
     reader.terminate()
     assert reader.wait(20) == 0
+
+
+def test_log_that_comes_late_is_told_once_and_then_read(sqlite_product: Product) -> None:
+    product, log = sqlite_product, sqlite_product.root / "late.log"
+    product.studies.joinpath("dig").mkdir()
+    entry = {"log": str(log), "match": "/r/{folder}/{stored_name}", "users": {"c": "dig"}, "every": "50ms"}
+    route = {
+        "folders": "./results",
+        "name": "(?P<folder>[^-]+)-.*",
+        "deliver": [{"to": "./studies/{folder}"}],
+        "acknowledge": [entry],
+    }
+    product.configure({"results": route})
+    deliver(product, "dig-1.pdf")
+    assert "does not exist" in product.run("start_log_reader", status=1).stderr
+    reader = product.start("start_log_reader", "--follow")
+    said = product.root / "start_log_reader.log"
+    wait_until(lambda: said.read_text().count("does not exist") > 1, what="two tries")
+    log.write_text(
+        f'h - c [{datetime.now(UTC):%d/%b/%Y:%H:%M:%S} +0000] "GET /r/dig/dig-1.pdf HTTP/1.1" 200 {len(PDF)} "-" "-"\n'
+    )
+    wait_until(lambda: product.history()[0]["acknowledged_by"], what="the acknowledgment")
+    reader.terminate()
+    assert reader.wait(20) == 0
+    assert [bool(row["error"]) for row in product.listing("log_readers")] == [True, False]
+
+
+def test_service_does_not_start_with_a_reader_that_cannot_be_made(sqlite_product: Product) -> None:
+    product = sqlite_product
+    (product.root / "plugins").mkdir()
+    (product.root / "plugins" / "mylogs.py").write_text("class Mine:\n    pass\n")
+    entry = {"log": "x.log", "format": "mylogs.Mine", "match": "/{stored_name}", "users": {"*": "*"}}
+    route = {"folders": "./results", "deliver": [{"to": "./studies"}], "acknowledge": [entry]}
+    product.configure({"results": route})
+    for command in ("run", "start_log_reader"):
+        assert "mylogs.Mine is no dropslot" in product.run(command, status=2).stderr

@@ -25,11 +25,17 @@ class AcknowledgmentsConfig(AppConfig):
         from dropslot.arrivals import additions
 
         additions.acknowledged_by(history.AcknowledgedHistory())
-        additions.served_by("log-reader", _has_logs, _serve)
+        additions.served_by(additions.Process("log-reader", _has_logs, _prove, _serve))
 
 
 def _has_logs(config: Config) -> bool:
     return any(route.acknowledge for route in config.routes.values())
+
+
+def _prove(config: Config) -> None:
+    from dropslot.acknowledgments import schedule
+
+    schedule.readers(config)
 
 
 def _serve(config: Config, stop: Signal) -> None:

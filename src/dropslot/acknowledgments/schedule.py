@@ -43,12 +43,17 @@ class _Turn:
         self.due = time.monotonic() + every
 
 
+def readers(config: Config) -> list[Reader]:
+    """One for every log. Raises BadOption when one cannot be used as config.yaml says."""
+    return [Reader(route, entry) for route, entry in entries(config)]
+
+
 def serve(config: Config, stop: Signal) -> None:
     """Read every log of the configuration, each as often as its `every` says, until `stop`.
 
     Raises BadOption when one cannot be used as config.yaml says.
     """
-    turns = [_Turn(Reader(route, entry)) for route, entry in entries(config)]
+    turns = [_Turn(reader) for reader in readers(config)]
     while turns and not stop.is_set():
         for turn in turns:
             if turn.due <= time.monotonic() and not stop.is_set():

@@ -37,10 +37,12 @@ class Acknowledging(Protocol):
 
 
 class Process(NamedTuple):
-    """One more process of the service; `wanted` says whether a configuration needs it."""
+    """One more process of the service. `wanted` says whether a configuration needs it; `prove` raises before the start
+    for what time cannot heal."""
 
     name: str
     wanted: Callable[[Config], bool]
+    prove: Callable[[Config], None]
     body: Callable[[Config, Signal], None]
 
 
@@ -62,7 +64,15 @@ def acknowledged_by(knows: Acknowledging) -> None:
     acknowledging = knows
 
 
-def served_by(name: str, wanted: Callable[[Config], bool], body: Callable[[Config, Signal], None]) -> None:
-    """Let the service have one more process where it is wanted; called again for a name, the last one counts."""
-    processes[:] = [process for process in processes if process.name != name]
-    processes.append(Process(name, wanted, body))
+def served_by(process: Process) -> None:
+    """Let the service have one more process where it is wanted; of several with one name the last one counts."""
+    processes[:] = [other for other in processes if other.name != process.name]
+    processes.append(process)
+
+
+def wanted_by(config: Config) -> list[Process]:
+    """The processes that a configuration needs besides the service's own. Raises what their `prove` raises."""
+    wanted = [process for process in processes if process.wanted(config)]
+    for process in wanted:
+        process.prove(config)
+    return wanted

@@ -54,6 +54,7 @@ def serve(config: Config, life: Life) -> None:
     process is left; a delivery that could not be finished in time is finished at the next start.
     """
     starting.prove(config)
+    added = additions.wanted_by(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()
@@ -65,11 +66,7 @@ def serve(config: Config, life: Life) -> None:
     ]
     # By itself: no delivery waits for an operator's hook, however long that takes.
     children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
-    children += [
-        Child(process.name, partial(process.body, config))
-        for process in additions.processes
-        if process.wanted(config)
-    ]
+    children += [Child(process.name, partial(process.body, config)) for process in added]
     try:
         for child in children:
             _start(child)

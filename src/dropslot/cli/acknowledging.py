@@ -12,7 +12,7 @@ from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.reports import RouteKey, Search, Since, moment
-from dropslot.cli.starting import started
+from dropslot.cli.starting import require_acknowledgments, started
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -28,13 +28,7 @@ commands = typer.Typer()
 def with_logs(path: ConfigPath) -> Config:
     """As `started`, in a project that has the app of the acknowledgments."""
     config = started(path)
-    from django.apps import apps
-
-    if not apps.is_installed("dropslot.acknowledgments"):
-        raise UsageError(
-            "This project does not have dropslot's acknowledgments",
-            next_step="Add 'dropslot.acknowledgments' to INSTALLED_APPS and run `python manage.py migrate`",
-        )
+    require_acknowledgments()
     return config
 
 
@@ -79,10 +73,9 @@ def _narrowed(config: Config, route: str) -> Config:
 
 
 def _read_once(config: Config, failed: list[str]) -> Iterator[LogReading]:
-    from dropslot.acknowledgments.finding import entries
-    from dropslot.acknowledgments.reader import Reader
+    from dropslot.acknowledgments.schedule import readers
 
-    for reader in [Reader(route, entry) for route, entry in entries(config)]:
+    for reader in readers(config):
         try:
             yield reader.read()
         except DropslotError as error:

@@ -14,7 +14,7 @@ import typer
 from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import started
+from dropslot.cli.starting import require_acknowledgments, started
 
 if TYPE_CHECKING:
     from dropslot.arrivals.queries import Unacknowledged
@@ -145,6 +145,7 @@ def history(
 def _unacknowledged(config: Config, older_than: str) -> Unacknowledged:
     from dropslot.arrivals.queries import Unacknowledged
 
+    require_acknowledgments()
     age = ago(older_than) if older_than else None
     if older_than and age is None:
         raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 7d, 12h or 90m")

@@ -50,6 +50,17 @@ def started(path: Path | None) -> Config:
     return config
 
 
+def require_acknowledgments() -> None:
+    """Raise UsageError in a project that leaves the app of the acknowledgments away."""
+    from django.apps import apps
+
+    if not apps.is_installed("dropslot.acknowledgments"):
+        raise UsageError(
+            "This project does not have dropslot's acknowledgments",
+            next_step="Add 'dropslot.acknowledgments' to INSTALLED_APPS and run `python manage.py migrate`",
+        )
+
+
 def choose(path: Path | None) -> None:
     """Name the settings and config.yaml for Django; for before Django's settings are read."""
     if path is not None:

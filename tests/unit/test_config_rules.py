@@ -128,8 +128,16 @@ def test_a_destination_beside_the_route_is_fine(to: str, more: dict[str, Any]) -
     assert config(deliver=[{"to": to}], **more).routes["study"].deliver
 
 
-def test_destinations_climb_nowhere_and_are_local() -> None:
-    for to in ("./{study}/../x", "sftp://host/x", "", " ", "a\0b"):
+def test_destinations_climb_nowhere_and_are_folders_here_or_at_a_server() -> None:
+    servers = (
+        "ftp://host/x",
+        "sftp://host",
+        "sftp://me:secret@host/x",
+        "sftp://{h}/x",
+        "sftp://h/../x",
+        "sftp://h/~you/x",
+    )
+    for to in ("./{study}/../x", *servers, "", " ", "a\0b"):
         assert problems_of_route(name=NAME, deliver=[{"to": to}])[0].key == "routes.study.deliver[0].to"
 
 

@@ -65,8 +65,8 @@ def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
         name: _absolute_target(getattr(deliver, name), base) for name in ("to", "must_exist")
     }
     for name in ("key", "known_hosts"):
-        path = getattr(deliver, name)
-        updates[name] = absolute_path(path, base) if path else None
+        if path := getattr(deliver, name):  # what is updated counts as set
+            updates[name] = absolute_path(path, base)
     return deliver.model_copy(update=updates)
 
 

@@ -61,13 +61,16 @@ class Channel(asyncssh.SSHClientSession[bytes]):
     def is_open(self) -> bool:
         return self._gone is None
 
-    async def begin(self) -> None:
-        """Agree on the version and learn the extensions. Raises ConnectionGone, Garbled."""
+    async def begin(self, like: Channel | None = None) -> None:
+        """Agree on the version and learn the extensions and limits, which are those of another channel of the same
+        connection. Raises ConnectionGone, Garbled."""
         assert self._channel
         self._channel.set_write_buffer_limits(high=4 * WRITE_AT_ONCE)
         self._channel.write(b"\0\0\0\5\1\0\0\0\3")
         self.extensions = await self._version
-        if wire.LIMITS in self.extensions:
+        if like is not None:
+            self.longest_read, self.longest_write = like.longest_read, like.longest_write
+        elif wire.LIMITS in self.extensions:
             limits = wire.extended_reply((await self.ask(wire.extended(wire.LIMITS)))[0])
             limits.integer(8)
             read, write = limits.integer(8), limits.integer(8)

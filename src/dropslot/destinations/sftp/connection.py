@@ -93,7 +93,7 @@ class Connection:
     async def _add_channel(self) -> None:
         channel = Channel()
         await self._ssh.create_session(lambda: channel, subsystem="sftp", encoding=None)
-        await asyncio.wait_for(channel.begin(), 30)
+        await asyncio.wait_for(channel.begin(self.channels[0] if self.channels else None), 30)
         self.channels.append(channel)
 
     async def _watching(self) -> None:

@@ -33,6 +33,7 @@ from dropslot.destinations.sftp.remote import join
 from dropslot.destinations.sftp.sending import Sending
 from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
 from dropslot.destinations.sftp.tree import Tree
+from dropslot.destinations.sftp.upload import is_wide
 from dropslot.destinations.sftp.wire import Garbled, Said
 from dropslot.storage import faults as faults_of_storage
 from dropslot.storage.folders import FOLDER, Folder
@@ -98,7 +99,7 @@ class SftpDrop(Drop):
             raise ValueError("a listing with faults is never staged")
         if self.staging:
             self.clean()
-        stage = self._make_stage()
+        stage = self._make_stage(wide=is_wide(source.listing.items))
         assert self._place
         self._unsynced, self._synced = True, True
         self._tree = Tree(source.listing, Layout(self._place.missing, strip))
@@ -115,13 +116,15 @@ class SftpDrop(Drop):
         self._do(lambda connection: self._tree.set_times(connection, stage), "Setting the times of folders")
         return self._tree.staged(upload.algorithms, upload.digests)
 
-    def _make_stage(self) -> RemoteStage:
+    def _make_stage(self, *, wide: bool = False) -> RemoteStage:
         if self.staging is None:
-            self._do(self._make, "Making the staging folder")
+            self._do(lambda connection: self._make(connection, wide=wide), "Making the staging folder")
         assert self.staging
         return self.staging
 
-    async def _make(self, connection: Connection) -> None:
+    async def _make(self, connection: Connection, *, wide: bool) -> None:
+        if wide:
+            connection.widen()  # ready when the staging is
         self._place = await self.destination.find(connection, self.target)
         try:
             stage = await staging.make(connection, self._place.home, self.arrival, self.epoch)
@@ -273,10 +276,8 @@ class SftpDrop(Drop):
         data = manifests.encode(text)
 
         async def send(connection: Connection) -> None:
-            await stage.require(connection)
-            sending = Sending(
-                connection, stage, self._modes.of_files(), self.destination.read_back, again=True
-            )
+            again = self._manifest is not None
+            sending = Sending(connection, stage, self._modes.of_files(), self.destination.read_back, again)
             path = f"{stage.path}/{MANIFEST}"
             await sending.small(0, path, data, time.time_ns(), hashlib.sha256(data).digest())
             self._synced = self._synced and sending.synced

@@ -8,12 +8,13 @@ always looked for and then renamed; rename(2) itself can then replace an empty f
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 
 from dropslot.destinations.sftp import remote, wire
 from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.wire import Request, Said
+from dropslot.destinations.sftp.wire import Reply, Request, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,23 @@ async def naming_of(connection: Connection, folder: str) -> Naming:
     top = f"{folder}/naming-{secrets.token_hex(8)}"
     await remote.make_folders(connection, [top, f"{top}/full", f"{top}/empty", f"{top}/new"])
     try:
-        await _put(connection, f"{top}/one", b"1")
-        await _put(connection, f"{top}/full/two", b"22")
-        links = wire.HARDLINK in connection.extensions and await _links(connection, top)
+        await asyncio.gather(_put(connection, f"{top}/one", b"1"), _put(connection, f"{top}/full/two", b"22"))
+        links, whole = await asyncio.gather(_links(connection, top), _folders(connection, top))
         renames, why = (False, "") if links else await _renames(connection, top)
-        return Naming(links, renames, await _folders(connection, top), why)
+        return Naming(links, renames, whole, why)
     finally:
+        await _remove(connection, top)
+
+
+async def _remove(connection: Connection, top: str) -> None:
+    """All that may be there, by name: to look first would take a round trip for each level."""
+    files = [f"{top}/{name}" for name in ("one", "full/two", "linked", "link", "nowhere", "renamed")]
+    folders = [f"{top}/{name}" for name in ("full", "empty", "new", "renamed-folder")] + [top]
+    requests = [wire.on(wire.REMOVE, path) for path in files] + [
+        wire.on(wire.RMDIR, path) for path in folders
+    ]
+    replies = await connection.ask(*requests)
+    if not _worked(replies[-1]):
         await remote.remove_tree(connection, top)
 
 
@@ -48,54 +60,72 @@ async def _put(connection: Connection, path: str, data: bytes) -> None:
         wire.done(reply)
 
 
-async def _works(connection: Connection, request: Request) -> bool:
+def _worked(reply: Reply) -> bool:
     try:
-        wire.done(await connection.one(request))
+        wire.done(reply)
     except Said:
         return False
     return True
 
 
+def _refused(reply: Reply) -> bool:
+    """Whether it was refused since the name is taken: not since there was nothing to be named."""
+    try:
+        wire.done(reply)
+    except Said as said:
+        return said.code != wire.NO_SUCH_FILE
+    return False
+
+
+def _size(reply: Reply) -> int | None:
+    seen = wire.found(reply)
+    return seen.size if seen and seen.is_file else None
+
+
+def _look(path: str) -> Request:
+    return wire.on(wire.LSTAT, path)
+
+
 async def _links(connection: Connection, top: str) -> bool:
-    if await _works(connection, wire.link(f"{top}/one", f"{top}/full/two")):
+    if wire.HARDLINK not in connection.extensions:
         return False
-    if await _size(connection, f"{top}/full/two") != 2:
-        return False
-    made = await _works(connection, wire.link(f"{top}/one", f"{top}/linked"))
-    return made and await _size(connection, f"{top}/linked") == 1
+    one, two, linked = f"{top}/one", f"{top}/full/two", f"{top}/linked"
+    taken, there, given, made = await connection.ask(
+        wire.link(one, two), _look(two), wire.link(one, linked), _look(linked)
+    )
+    return _refused(taken) and _size(there) == 2 and _worked(given) and _size(made) == 1
 
 
 async def _renames(connection: Connection, top: str) -> tuple[bool, str]:
     """Whether a plain rename of a file replaces nothing; else what was found."""
-    if await _works(connection, wire.rename(f"{top}/one", f"{top}/full/two")):
+    one, two, link = f"{top}/one", f"{top}/full/two", f"{top}/link"
+    taken, there = await connection.ask(wire.rename(one, two), _look(two))
+    if not _refused(taken) or _size(there) != 2:
         return False, "its rename replaces a file that has the new name"
-    if await _size(connection, f"{top}/full/two") != 2 or await _size(connection, f"{top}/one") != 1:
-        return False, "its rename changes a file that has the new name"
-    if not await _works(connection, wire.symlink("nowhere", f"{top}/link")):
+    # Servers differ in which of the two names comes first: both are ours, and either way one leads nowhere.
+    nowhere = f"{top}/nowhere"
+    _, usual, other = await connection.ask(wire.symlink(nowhere, link), _look(link), _look(nowhere))
+    made = link if wire.found(usual) else nowhere if wire.found(other) else None
+    if made is None:
         return (
             False,
             "it makes no symbolic links, so that nothing shows whether its rename may replace a file",
         )
-    if await _works(connection, wire.rename(f"{top}/one", f"{top}/link")):
+    dangling, given = await connection.ask(wire.rename(one, made), wire.rename(one, f"{top}/renamed"))
+    if not _refused(dangling):
         return False, "its rename looks first and then replaces: what comes in between would be lost"
-    if not await _works(connection, wire.rename(f"{top}/one", f"{top}/renamed")):
-        return False, "it renames no files"
-    return True, ""
+    return (True, "") if _worked(given) else (False, "it renames no files")
 
 
 async def _folders(connection: Connection, top: str) -> bool:
     """Whether a folder can be renamed, and takes the name of no other folder, empty or not, nor of a file."""
-    for taken in ("full", "empty", "full/two"):
-        if await _works(connection, wire.rename(f"{top}/new", f"{top}/{taken}")):
-            return False
-    if await _size(connection, f"{top}/full/two") != 2:
-        return False
-    return await _works(connection, wire.rename(f"{top}/new", f"{top}/renamed-folder"))
-
-
-async def _size(connection: Connection, path: str) -> int | None:
-    seen = await remote.look_one(connection, path)
-    return seen.size if seen and seen.is_file else None
+    new, two = f"{top}/new", f"{top}/full/two"
+    *taken, there, given = await connection.ask(
+        *(wire.rename(new, f"{top}/{name}") for name in ("full", "empty", "full/two")),
+        _look(two),
+        wire.rename(new, f"{top}/renamed-folder"),
+    )
+    return all(map(_refused, taken)) and _size(there) == 2 and _worked(given)
 
 
 async def folds_names(connection: Connection, folder: str) -> tuple[bool, bool]:

@@ -53,10 +53,15 @@ async def listing(connection: Connection, folder: str) -> dict[str, Attributes] 
             return None
         raise
     entries: dict[str, Attributes] = {}
+    ahead = 2  # a small folder has all in one answer, and its end in the next
     try:
         while True:
-            entries.update(wire.names(await channel.one(wire.of(wire.READDIR, handle))))
+            for reply in await channel.ask(*[wire.of(wire.READDIR, handle)] * ahead):
+                entries.update(wire.names(reply))
+            ahead = min(2 * ahead, READS_AT_ONCE)
     except Said as said:
+        if said.code == wire.NO_SUCH_FILE:  # some servers look only now
+            return None
         if said.code != wire.END:
             raise
     finally:
@@ -67,7 +72,8 @@ async def listing(connection: Connection, folder: str) -> dict[str, Attributes] 
 async def make_folders(connection: Connection, paths: Sequence[str], mode: int | None = None) -> list[bool]:
     """Make folders, parents first; for each whether it was made (False: something is there already)."""
     attributes = Attributes(mode=mode)
-    channel, made = connection.channel(), []
+    # Always the same channel, so that of two calls at once the first one's folders are there for the second one's.
+    channel, made = connection.channels[0], []
     for start in range(0, len(paths), AT_ONCE):
         chunk = paths[start : start + AT_ONCE]
         replies = await channel.ask(*(wire.make_folder(path, attributes) for path in chunk))

@@ -49,9 +49,14 @@ class RemoteStage:
 
     async def remove(self, connection: Connection) -> None:
         """Remove it, and the hidden folders that are empty then."""
-        # Nearly always it is nearly empty now; else its content tells.
-        await remote.remove_empty(connection, [self.tree, self.path, self.epochs, join(self.home, RESERVED)])
-        if await remote.look_one(connection, self.path) is not None:
+        # Often it is nearly empty now; else its content tells.
+        folders = [self.tree, self.path, self.epochs, join(self.home, RESERVED)]
+        *_, left = await connection.ask(
+            wire.on(wire.REMOVE, f"{self.path}/{MANIFEST}"),
+            *(wire.on(wire.RMDIR, path) for path in folders),
+            wire.on(wire.LSTAT, self.path),
+        )
+        if wire.found(left) is not None:
             await remote.remove_tree(connection, self.path)
             await remove_hidden(connection, self.home)
 
@@ -64,8 +69,7 @@ async def remove_hidden(connection: Connection, home: str) -> None:
 async def make(connection: Connection, home: str, arrival: str, epoch: int) -> RemoteStage:
     """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
     stage = RemoteStage(home, f"{arrival}-{epoch}")
-    await _make_folders(connection, stage)
-    seen, own = await remote.look(connection, [stage.epochs, stage.path])
+    seen, own = await _made(connection, stage)
     _private(connection, stage, seen, own)
     # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
     found = await _epochs(connection, home, arrival)
@@ -75,6 +79,22 @@ async def make(connection: Connection, home: str, arrival: str, epoch: int) -> R
     await _discard(connection, home, [name for other, name in found if other < epoch])
     stage.uid = own.uid if own else None
     return stage
+
+
+async def _made(connection: Connection, stage: RemoteStage) -> list[Attributes | None]:
+    """Make the folders, and look at the last two: in one round trip where nothing is in the way."""
+    *_, epochs, own = await connection.ask(
+        wire.make_folder(join(stage.home, RESERVED)),
+        wire.make_folder(stage.epochs, Attributes(mode=0o700)),
+        wire.make_folder(stage.path, Attributes(mode=0o700)),
+        wire.on(wire.LSTAT, stage.epochs),
+        wire.on(wire.LSTAT, stage.path),
+    )
+    seen = [wire.found(epochs), wire.found(own)]
+    if None not in seen:
+        return seen
+    await _make_folders(connection, stage)
+    return await remote.look(connection, [stage.epochs, stage.path])
 
 
 async def _make_folders(connection: Connection, stage: RemoteStage) -> None:

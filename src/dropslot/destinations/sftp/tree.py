@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,16 +27,16 @@ class Tree:
         """Look whether there is room, then make every folder, parents first. Raises Refused, DiskFull."""
         items = self.listing.items
         largest = max(items, key=lambda item: item.size_bytes).path if items else ""
-        faults.require_space(
-            await remote.space(connection, stage.path),
-            self.listing.size_bytes,
-            len(items) + len(self.listing.folders),
-            largest,
-        )
         plain, delivered = self._places()
         try:
-            await remote.make_folders(connection, [f"{stage.path}/{path}" for path in plain], 0o700)
-            await modes.make_folders(connection, [f"{stage.path}/{path}" for path in delivered])
+            space, _, _ = await asyncio.gather(
+                remote.space(connection, stage.path),
+                remote.make_folders(connection, [f"{stage.path}/{path}" for path in plain], 0o700),
+                modes.make_folders(connection, [f"{stage.path}/{path}" for path in delivered]),
+            )
+            faults.require_space(
+                space, self.listing.size_bytes, len(items) + len(self.listing.folders), largest
+            )
         except Said as said:
             raise await faults.explained(
                 connection, said, "Making the folders of the arrival", stage.path

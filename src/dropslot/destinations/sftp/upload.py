@@ -107,8 +107,10 @@ class Upload:
         connection = await runtime.current().connection(self.account)
         if again:
             await self.stage.require(connection)
-        if len(self.items) > WIDE_ITEMS:
-            connection.widen()
+        if is_wide(self.items):
+            await (
+                connection.widened()
+            )  # else all would go over the first, whose process syncs one after the other
         return connection
 
     def _send(
@@ -169,6 +171,11 @@ class Upload:
         self.digests[large.number] = [one.digest() for one in hashes]
         own.run(large.finish(self.digests[large.number][0]))
         del self._states[large.number]
+
+
+def is_wide(items: Sequence[Item]) -> bool:
+    """Whether more than one channel is worth its making."""
+    return len(items) > WIDE_ITEMS or any(item.size_bytes > SMALL_BYTES for item in items)
 
 
 def _require_same(fd: int, item: Item) -> None:

@@ -149,7 +149,7 @@ def rename(old: str, new: str) -> Request:
 
 
 def symlink(points_to: str, name: str) -> Request:
-    # OpenSSH takes the two the other way round than the draft says, and nearly all follow it.
+    """As OpenSSH takes them; the draft has the two the other way round, and so have some servers."""
     return Request(SYMLINK, path(points_to) + path(name))
 
 

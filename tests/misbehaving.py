@@ -1,0 +1,146 @@
+"""An SFTP server of our own that breaks its word; asyncssh speaks the protocol, so that only the lies are ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+from asyncssh.sftp import SFTPServerHandler
+
+HARDLINK, FSYNC = b"hardlink@openssh.com", b"fsync@openssh.com"
+
+
+class Honest(asyncssh.SFTPServer):
+    """Keeps its word; the others differ from it in one thing."""
+
+    without: tuple[bytes, ...] = ()  # extensions that it does not have
+
+
+class WithoutFsync(Honest):
+    without = (FSYNC,)
+
+
+class WithoutHardlink(Honest):
+    """Its rename looks first and then renames: asyncssh's own."""
+
+    without = (HARDLINK,)
+
+
+class ReplacingRename(Honest):
+    without = (HARDLINK,)
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        os.replace(oldpath, newpath)
+
+
+class LinkingRename(Honest):
+    """As OpenSSH renames files: by link and unlink, which replaces nothing."""
+
+    without = (HARDLINK,)
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        if os.path.isdir(oldpath):
+            super().rename(oldpath, newpath)
+        else:
+            os.link(oldpath, newpath, follow_symlinks=False)
+            os.unlink(oldpath)
+
+
+class ReplacingLink(Honest):
+    """Says that it links, and replaces."""
+
+    def link(self, oldpath: bytes, newpath: bytes) -> None:
+        if os.path.lexists(newpath):
+            os.unlink(newpath)
+        os.link(oldpath, newpath)
+
+
+class LosesBytes(Honest):
+    """Acknowledges a write that it did not make."""
+
+    def write(self, file_obj: Any, offset: int, data: bytes) -> int:
+        if len(data) > 1000:
+            return super().write(file_obj, offset, data[:-1]) + 1
+        return super().write(file_obj, offset, data)
+
+
+class ChangesBytes(Honest):
+    """Stores as many bytes as it got, and not the same."""
+
+    def write(self, file_obj: Any, offset: int, data: bytes) -> int:
+        return super().write(file_obj, offset, b"\0" * len(data) if len(data) > 1000 else data)
+
+
+class ForgetsReply(Honest):
+    """Does the first linking of a published name, and never says so."""
+
+    forgotten = False
+
+    async def link(self, oldpath: bytes, newpath: bytes) -> None:  # type: ignore[override]
+        os.link(oldpath, newpath)
+        if b"/naming-" not in newpath and not type(self).forgotten:
+            type(self).forgotten = True
+            await asyncio.Event().wait()
+
+
+class Misbehaving:
+    """Runs one of these in a thread; logs in whoever has the key."""
+
+    def __init__(self, folder: Path, kind: type[Honest], monkeypatch: Any) -> None:
+        self.key, self.known_hosts, self.port = folder / "key", folder / "known_hosts", 0
+        self._kind = kind
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        left = [pair for pair in SFTPServerHandler._extensions if pair[0] not in kind.without]
+        monkeypatch.setattr(SFTPServerHandler, "_extensions", left)
+        client, self._host = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+        client.write_private_key(str(self.key))
+        self.key.chmod(0o600)
+        self._authorized = folder / "authorized"
+        self._authorized.write_bytes(client.export_public_key())
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(20)
+
+    def url(self, path: Path | str) -> str:
+        return f"sftp://root@127.0.0.1:{self.port}/{str(path).lstrip('/')}"
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._listen())
+        self._ready.set()
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._cancel_all())
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        factory: Callable[..., Any] = self._kind
+        self._server = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_host_keys=[self._host],
+            authorized_client_keys=str(self._authorized),
+            sftp_factory=factory,
+        )
+        self.port = self._server.get_port()
+        public = self._host.export_public_key().decode().strip()
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {public}\n")
+
+    def _end(self) -> None:
+        self._server.close()
+        self._loop.call_later(0.05, self._loop.stop)
+
+    async def _cancel_all(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,89 @@
+"""Destinations at servers, as config.yaml has them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, tzinfo
+from pathlib import Path
+
+import pytest
+
+from configurations import config, problems_of_route
+from dropslot.config.limits import Limit, limit
+from dropslot.core.addresses import parse
+from dropslot.destinations.sftp.pace import Pace
+
+SERVER = "sftp://edc@edc.example.org/~/results"
+
+
+@pytest.mark.parametrize(
+    ("text", "server", "remote_path"),
+    [
+        ("sftp://edc@edc.example.org/~/viral_load", "edc@edc.example.org", "viral_load"),
+        ("sftp://edc@EDC.example.org:22/~", "edc@edc.example.org", "."),
+        ("sftp://edc.example.org:2222/srv//a b/./#c/", "edc.example.org:2222", "/srv/a b/#c"),
+        ("SFTP://".lower() + "a@[::1]:2222/", "a@[::1]:2222", "/"),
+    ],
+)
+def test_addresses_have_one_spelling(text: str, server: str, remote_path: str) -> None:
+    address = parse(text)
+    assert (address.server, address.remote_path) == (server, remote_path)
+    assert parse(address.url) == address
+
+
+def test_keys_of_servers_are_read(tmp_path: Path) -> None:
+    to = {"to": SERVER, "key": "./id", "known_hosts": "hosts", "password": "EDC", "limit": "20MB/s"}
+    rule = (
+        config(tmp_path, deliver=[{**to, "verify": "read-back", "create_folders": True}])
+        .routes["study"]
+        .deliver[0]
+    )
+    assert rule.to == SERVER
+    assert (rule.key, rule.known_hosts) == (tmp_path / "id", tmp_path / "hosts")
+    assert rule.limit is not None
+    assert rule.limit.at(time(12)) == 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("password", "hunter2", "expected the name of an environment variable"),
+        ("limit", "fast", "expected a rate such as 20MB/s"),
+        ("limit", {"8-18": "5MB/s"}, "no span of a day"),
+        ("limit", "3B/s", "1kB/s or more"),
+        ("verify", "hash", "expected one of size, read-back"),
+        ("must_exist", "./here", "at the server of `to`"),
+        ("must_exist", "sftp://other/x", "at the server of `to`"),
+    ],
+)
+def test_mistakes_are_told(key: str, value: object, says: str) -> None:
+    problem = problems_of_route(deliver=[{"to": SERVER, key: value}])[0]
+    assert problem.key == f"routes.study.deliver[0].{key}"
+    assert says in problem.expected
+    assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize("key", ["key", "known_hosts", "password", "verify", "limit", "create_folders"])
+def test_keys_of_servers_are_refused_for_folders_of_this_machine(key: str) -> None:
+    values = {"password": "EDC", "verify": "size", "limit": "1MB/s", "create_folders": True}
+    problem = problems_of_route(deliver=[{"to": "./here", key: values.get(key, "./x")}])[0]
+    assert problem.key == f"routes.study.deliver[0].{key}"
+    assert "sftp://" in problem.expected
+
+
+def test_a_limit_by_time_of_day_may_go_over_midnight() -> None:
+    by_day = limit({"08:00-18:00": "5MB/s", "22:00-06:00": "50MB/s"})
+    expected = {7: None, 8: 5_000_000, 17: 5_000_000, 18: None, 22: 50_000_000, 5: 50_000_000, 6: None}
+    assert {hour: by_day.at(time(hour)) for hour in expected} == expected
+
+
+def test_a_pace_is_shared_by_all_who_have_its_file(tmp_path: Path) -> None:
+    def noon(zone: tzinfo) -> datetime:
+        return datetime(2026, 1, 1, 12, tzinfo=zone)
+
+    one, other = (Pace(Limit(1_000_000), UTC, tmp_path / "pace") for _ in range(2))
+    begun = datetime.now(UTC)
+    for pace in (one, other, one, other):
+        pace.wait(100_000, noon)
+    assert (datetime.now(UTC) - begun).total_seconds() >= 0.3
+    free = Pace(limit({"00:00-01:00": "1kB/s"}), UTC, tmp_path / "free")
+    free.wait(1 << 40, noon)

@@ -118,7 +118,7 @@ def test_an_unknown_server_is_refused_until_somebody_trusts_it(
     assert shown in reason
     command = reason.partition("dropslot trust_host ")[2].split()[0].rstrip(".")
     assert shown in sqlite_product.run("doctor", status=1).stdout
-    asked = sqlite_product.run("trust_host", command, status=1)  # nobody answers the question
+    asked = sqlite_product.run("trust_host", command, status=1)  # nobody is there to compare
     assert shown in asked.stdout
     assert not hosts.exists()
     sqlite_product.run("trust_host", command, "--yes")

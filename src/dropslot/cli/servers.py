@@ -49,6 +49,11 @@ def trust_host(
     if trust.is_trusted(account, key):
         sys.stdout.write(f"It is trusted already, by {escape(str(account.hosts_file))}.\n")
         return
+    if not yes and not sys.stdin.isatty():
+        sys.stdout.write(
+            "Compare it with what the server's administrator says, then add --yes. Nothing was changed.\n"
+        )
+        raise typer.Exit(1)
     if not yes and not typer.confirm("Is this what the server's administrator says?", default=False):
         sys.stdout.write("Nothing was changed.\n")
         raise typer.Exit(1)

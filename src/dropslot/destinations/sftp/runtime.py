@@ -14,7 +14,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from dropslot.destinations.sftp.accounts import Account
+from dropslot.destinations.sftp.channel import ConnectionGone
 from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.wire import Garbled
 
 T = TypeVar("T")
 _END_SECONDS = 2.0
@@ -92,7 +94,12 @@ def run(work: Callable[[Connection], Coroutine[Any, Any, T]], account: Account) 
     runtime = current()
 
     async def with_connection() -> T:
-        return await work(await runtime.connection(account))
+        connection = await runtime.connection(account)
+        try:
+            return await work(connection)
+        except (ConnectionGone, Garbled):
+            connection.end("it was lost")  # the others may not know yet: the next use makes a new one
+            raise
 
     return runtime.run(with_connection())
 

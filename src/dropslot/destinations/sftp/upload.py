@@ -98,6 +98,9 @@ class Upload:
                 if number not in self._confirmed:
                     self._send(own, feed, sending, sources, number, item)
             feed.finish()
+        except (ConnectionGone, Garbled):
+            own.loop.call_soon_threadsafe(connection.end, "it was lost")
+            raise
         finally:
             sources.close()
             feed.settle()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dropslot.config.acknowledging import Acknowledge
     from dropslot.config.active import current
+    from dropslot.config.delivering import Deliver
     from dropslot.config.folders import FolderSet, folder_sets
     from dropslot.config.loading import from_mapping, load, parse
     from dropslot.config.models import (
         DELIVER_PROCESSOR,
         EVENT_NAMES,
         Config,
-        Deliver,
         Lookup,
         Route,
         Select,
@@ -32,7 +32,8 @@ _MODULES = {
     "folders": ("FolderSet", "folder_sets"),
     "loading": ("from_mapping", "load", "parse"),
     "acknowledging": ("Acknowledge",),
-    "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Deliver", "Lookup", "Route", "Select", "Space"),
+    "delivering": ("Deliver",),
+    "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Lookup", "Route", "Select", "Space"),
     "plugins": ("load_dotted",),
     "problems": ("ConfigError", "Problem"),
     "secrets": ("secret",),

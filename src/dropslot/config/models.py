@@ -14,15 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.databases import database_url
-from dropslot.config.limits import SpeedLimit
+from dropslot.config.delivering import Deliver
 from dropslot.config.values import (
-    DestinationTemplate,
     DottedPath,
     Duration,
     FieldName,
-    FileMode,
     FileName,
-    FolderMode,
     Glob,
     MimeType,
     PathTemplate,
@@ -30,9 +27,7 @@ from dropslot.config.values import (
     Percent,
     Size,
     TablePath,
-    TextTemplate,
     TimeZone,
-    VariableName,
 )
 
 ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
@@ -40,8 +35,6 @@ ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit
 RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
-ManifestPlace = Literal["hidden", "beside", "none"]
-Verify = Literal["size", "read-back"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 EventName = Literal[
     "in_access",
@@ -118,81 +111,6 @@ class Select(_Model):
     )
     max_items: int | None = Field(
         None, ge=1, strict=True, description="How many items an arrival may hold.", examples=[100000]
-    )
-
-
-class Deliver(_Model):
-    """One destination of a route."""
-
-    to: DestinationTemplate = Field(
-        description="The folder that gets the contents of an arrival: a path, or `sftp://USER@HOST/PATH` (with `:PORT`"
-        " after the host; `/~/PATH` is beneath where the account starts; nothing in it is percent-encoded)."
-        " `{field}` stands for a field's"
-        " value, which must be a single safe path part. Besides the route's own fields there are `{date:%Y%m%d}`"
-        " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`; `inode-directory`"
-        " for a folder). The part before the first field must exist: it is"
-        " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
-        " exist.",
-        examples=["./studies/{study}/raw-data"],
-    )
-    must_exist: DestinationTemplate | None = Field(
-        None,
-        description="A folder that must exist, or the arrival is refused: a mistyped study is not created.",
-        examples=["./studies/{study}"],
-    )
-    group: TextTemplate | None = Field(
-        None, description="The group that delivered files and folders get.", examples=["{study}-dittohead"]
-    )
-    file_mode: FileMode | None = Field(
-        None,
-        description="Mode of delivered files, in the octal digits of chmod. Default: the umask decides.",
-        examples=[640],
-    )
-    folder_mode: FolderMode | None = Field(
-        None,
-        description="Mode of delivered folders, in the octal digits of chmod. Default: the umask and the"
-        " folder above decide.",
-        examples=[2750],
-    )
-    manifest: ManifestPlace = Field(
-        "hidden",
-        description="Where the arrival's manifest goes, in the format of sha256sum and as the last file:"
-        " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
-        " writes none.",
-    )
-    create_folders: bool = Field(
-        False,
-        strict=True,
-        description="`sftp://` only: make missing folders of the target, from the first field on. Otherwise an arrival"
-        " for a folder that is not there is refused.",
-    )
-    key: Path | None = Field(
-        None,
-        description="`sftp://` only: the private key to log in with, without a passphrase. Default: the agent and the"
-        " keys in `~/.ssh`.",
-        examples=["~/.ssh/id_ed25519"],
-    )
-    known_hosts: Path | None = Field(
-        None,
-        description="`sftp://` only: the file of host keys that are trusted, as ssh has it. An unknown server is"
-        " refused until `dropslot trust_host URL` accepts it. Default: `~/.ssh/known_hosts`.",
-        examples=["./known_hosts"],
-    )
-    password: VariableName | None = Field(
-        None,
-        description="`sftp://` only: the name of the environment variable that holds the password; or of `NAME_FILE`,"
-        " which names a file. Never the password itself.",
-        examples=["EDC_PASSWORD"],
-    )
-    verify: Verify = Field(
-        "size",
-        description="`sftp://` only: what proves that the server has it, besides its acknowledgment and sync. `size`"
-        " compares sizes; `read-back` reads every byte again. The receipt says which was had.",
-    )
-    limit: SpeedLimit | None = Field(
-        None,
-        description="`sftp://` only: bytes a second at most, over all workers; or by time of day, in `time_zone`.",
-        examples=["20MB/s", {"08:00-18:00": "5MB/s"}],
     )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.config.acknowledging import Acknowledge
-from dropslot.config.models import Config, Deliver, Route
+from dropslot.config.delivering import Deliver
+from dropslot.config.models import Config, Route
 from dropslot.core.addresses import is_remote
 from dropslot.core.templates import literal
 

@@ -9,7 +9,8 @@ from itertools import combinations, pairwise
 
 from dropslot.config import overlaps
 from dropslot.config.acknowledging import STORED, Acknowledge, is_dotted
-from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Deliver, Route
+from dropslot.config.delivering import Deliver
+from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core import addresses

@@ -16,7 +16,8 @@ help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 run: setup ## start dropslot with a demonstration in ./demo; Ctrl-C ends it
-	@exec $(PYTHON) scripts/demo.py $(DEMO) $(ARGS)
+	@setup/packages run || true
+	@exec $(PYTHON) scripts/demo $(DEMO) $(ARGS)
 
 test: setup ## every test, on SQLite and PostgreSQL
 	@setup/packages test

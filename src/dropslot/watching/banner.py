@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dropslot.core.addresses import is_remote, parse
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
-    from dropslot.config import Config
+    from dropslot.config import Config, Route
 
 
 def show(config: Config) -> None:
@@ -19,13 +21,32 @@ def show(config: Config) -> None:
 
 
 def text(config: Config, now: datetime) -> str:
-    """Start time, and of each route its inbox, destinations and processors."""
+    """Start time, and of each route what it takes, from where, over which hosts to where, and what is kept."""
     lines = [f"dropslot, started {now.astimezone(config.zone):%Y-%m-%d %H:%M:%S %Z}"]
     for route in config.routes.values():
-        lines += [
-            f"Route {route.key}: takes {route.takes}, complete: {route.complete}",
-            f"  inbox         {escape(route.inbox)}",
-            *(f"  destination   {escape(one.to)}" for one in route.deliver),
-            *(f"  processed by  {dotted}" for dotted in route.processors),
-        ]
+        lines.append(f"Route {route.key}: takes {route.takes}, complete: {route.complete}")
+        lines += [f"  {what:<14}{escape(value)}" for what, value in _facts(route)]
     return "\n".join([*lines, "Press CTRL-C to stop."])
+
+
+def _facts(route: Route) -> Iterator[tuple[str, str]]:
+    logs = [one.log for one in route.acknowledge]
+    for host in _hosts([one.to for one in route.deliver] + logs):
+        yield "connects to", host
+    yield "patterns", ", ".join(route.select.patterns) or "any name"
+    yield "MIME types", ", ".join(route.select.mime) or "any"
+    yield "upload to", route.inbox
+    for one in route.deliver:
+        yield "deliver to", one.to
+    yield "archive", "the source stays where it is" if route.leave_source else route.done
+    yield "refused to", route.failed
+    for log in logs:
+        yield "access log", log
+    for dotted in route.processors:
+        yield "processed by", dotted
+
+
+def _hosts(places: Iterable[str]) -> list[str]:
+    """The servers among them, each once."""
+    found = [parse(place).server for place in places if is_remote(place)]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,78 @@
+"""What `make run` shows: dropslot at work on study data and on results, in a folder of its own.
+
+Everything goes through the commands that an operator has: init, run, arrivals, history. Run again on the same folder
+it sends the same study data again, which is then recorded as unchanged, and new results.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import results
+import study
+from installation import Installation, say, shown
+from servers import Servers, missing
+
+
+def main() -> None:
+    """Make the folder named by the first argument, deliver into it, and stay until Ctrl-C."""
+    installation = Installation(Path(sys.argv[1] if len(sys.argv) > 1 else "demo").resolve())
+    installation.make()
+    try:
+        with _served(installation) as servers, installation.running():
+            study.demonstrate(installation)
+            if servers:
+                results.demonstrate(installation, servers)
+            _show_next_steps(installation)
+            sys.exit(installation.ended())
+    except KeyboardInterrupt:
+        say("\ndropslot has stopped; nothing is lost.")
+
+
+@contextmanager
+def _served(installation: Installation) -> Iterator[Servers | None]:
+    """The clinics' servers; None, and why, where there are none."""
+    if why := _without_servers(installation):
+        say(f"Results to clinics are not shown: {why}")
+        yield None
+        return
+    servers = Servers(installation.folder / "server")
+    results.prepare(installation, servers)
+    say(
+        "Started the clinics' machine: sshd, which takes results, and Apache, from which clinics fetch them.\n"
+    )
+    with servers.running():
+        yield servers
+
+
+def _without_servers(installation: Installation) -> str:
+    if packages := missing():
+        return f"install {' '.join(packages)}, then run it again"
+    if not (installation.folder / "results").exists():
+        return f"{shown(installation.folder)} is of an earlier demonstration; move it away, then run it again"
+    return ""
+
+
+def _show_next_steps(installation: Installation) -> None:
+    config, folder = shown(installation.config), shown(installation.folder)
+    say(f"""
+[bold]dropslot is running.[/bold] Its log is {folder}/run.log. Try next, in another terminal:
+
+  cp -r SOME_FOLDER {folder}/study/inbox/heart-me-first
+  .venv/bin/dropslot history -c {config}
+  .venv/bin/dropslot latest study -c {config}
+  .venv/bin/dropslot history --unacknowledged -c {config}
+  .venv/bin/dropslot verify --fixity -c {config}
+
+The first is delivered once it has been quiet for 5 s; the others show what went where, the newest version of each
+file, what no clinic has fetched yet, and that every delivered file still is what it was.
+
+An arrival whose name does not begin with a study's goes to failed, whole, beside its REASON.txt.
+Ctrl-C ends it; `make run` starts it again with the same folder.""")
+
+
+if __name__ == "__main__":
+    main()

@@ -62,3 +62,16 @@ def test_an_error_of_the_record_itself_is_no_pass() -> None:
 
     with pytest.raises(RuntimeError):
         fixity.check(rows(), read)
+
+
+def test_a_destination_that_is_away_is_not_asked_for_every_file() -> None:
+    asked: list[str] = []
+
+    def note(url: str, stored_as: str) -> Iterator[bytes]:
+        asked.append(f"{url}/{stored_as}")
+        return read(url, stored_as)
+
+    rows = [("sftp://a@b/c", "away", "0" * 64)] * 50 + [row("a", b"alpha")]
+    report = fixity.check(rows, note)
+    assert report.found == 50 and report.checked == 51
+    assert asked == ["sftp://a@b/c/away"] * 3 + ["/studies/x//a"]

@@ -186,7 +186,7 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
     try:
         for_rule(rule).check(Target(url=rule.to if not template.fields else fixed, fixed=fixed))
     except DropslotError as error:
-        yield Finding("error", about, str(error), error.next_step)
+        yield Finding("error", about, error.what, error.next_step)
         return
     full = percent_full(fixed)
     if full >= (route.space.warn or 95):
@@ -223,7 +223,7 @@ def _server(rule: Deliver, fixed: str, about: str) -> Iterator[Finding]:
     try:
         space = rules.for_rule(rule).examine(Target(url=fixed, fixed=fixed, rules=modes))
     except DropslotError as error:
-        yield Finding("error", about, str(error), error.next_step)
+        yield Finding("error", about, error.what, error.next_step)
         return
     full = 100 * (1 - space.free_bytes / space.total_bytes) if space and space.total_bytes else None
     room = f", {full:.0f} % full" if full is not None else ""

@@ -398,7 +398,8 @@ def test_a_field_that_breaks_or_gives_a_name_twice_is_a_retry(
     product.drop("broken", b"1")
     assert "Field ownward.Ward broke: ZeroDivisionError: by zero" in product.drain(status=1).stdout
     product = with_own_fields("./studies", fields=["ownward.Twice"])
-    assert "a field must give new names; specimen is there already" in product.drain(status=1).stdout
+    said = "a field must give new names; specimen is there already"
+    wait_until(lambda: said in product.drain(status=1).stdout, what="the next attempt")
     assert product.arrivals()[0]["state"] == "retrying"
     with_own_fields("./studies", fields=[])
     wait_until(lambda: product.drain(status=None).status == 0, what="the next attempt")

@@ -1,7 +1,7 @@
 """Wall time of a whole tree to a server, against programs that copy to servers.
 
 The server is Debian's sshd on this machine, near (loopback) or 50 ms away. dropslot's files are acknowledged, synced,
-compared by size, named and recorded when its clock stops; the peers' are only sent.
+compared by size, named and recorded when its clock stops; the peers' are only sent, and with --fsync synced.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from benchmarks.sources import BIG, FEW, MIXED, Source
 DROPSLOT = "dropslot"
 READ_BACK = "dropslot, verify: read-back"
 RSYNC = "rsync -a -e ssh"
+RSYNC_SYNCED = "rsync -a --fsync -e ssh"
 SCP = "scp -r"
 RCLONE = "rclone copy --transfers 16 (sftp)"
 _TRIAL = "trial-of-speed"
@@ -48,8 +49,8 @@ class Case:
 
 
 CASES = {
-    "mixed": Case(MIXED, 0, {RSYNC: 0.8, SCP: 0.8, READ_BACK: None}),
-    "big": Case(BIG, 0, {RSYNC: 0.8, SCP: 0.8, READ_BACK: None}),
+    "mixed": Case(MIXED, 0, {RSYNC: 0.8, SCP: 0.8, RSYNC_SYNCED: None, READ_BACK: None}),
+    "big": Case(BIG, 0, {RSYNC: 0.8, SCP: 0.8, RSYNC_SYNCED: None, READ_BACK: None}),
     "far": Case(FEW, 0.05, {RSYNC: 1.0, SCP: 1 / 20, RCLONE: 1 / 10, READ_BACK: None}),
 }
 
@@ -88,7 +89,7 @@ def _rows(case: Case, times: dict[str, list[Timed]]) -> list[Row]:
     startup = median(timed.startup_seconds for timed in times[DROPSLOT])
     rows = [
         ratio(case.title, middle[DROPSLOT], peer, middle[peer], limit)
-        if limit
+        if limit or peer == RSYNC_SYNCED
         else Row(f"… {peer}", seconds(middle[peer]), "", "", None, 0)
         for peer, limit in case.limits.items()
     ]
@@ -129,10 +130,10 @@ def _timed(disk: Path, source: Source, target: Path, command: list[str]) -> Time
     return Timed(spent)
 
 
-def _rsync(disk: Path, tree: Path, source: Source, server: Server) -> Timed:
+def _rsync(disk: Path, tree: Path, source: Source, server: Server, *options: str) -> Timed:
     target = disk / "there"
     target.mkdir()
-    command = ["rsync", "-a", "-e", server.ssh, f"{tree}/", f"root@127.0.0.1:{target}/"]
+    command = ["rsync", "-a", *options, "-e", server.ssh, f"{tree}/", f"root@127.0.0.1:{target}/"]
     return _timed(disk, source, target, command)
 
 
@@ -166,6 +167,7 @@ _CONTENDERS: dict[str, Callable[[Path, Path, Source, Server], Timed]] = {
     DROPSLOT: _dropslot,
     READ_BACK: _read_back,
     RSYNC: _rsync,
+    RSYNC_SYNCED: lambda *trial: _rsync(*trial, "--fsync"),
     SCP: _scp,
     RCLONE: _rclone,
 }

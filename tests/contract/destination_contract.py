@@ -156,9 +156,8 @@ class DestinationContract:
 
     def test_manifest_comes_last_and_once(self, site: Site, arrival: Path) -> None:
         with site.destination.open(site.target(), ID, 1, "arrival") as drop:
-            plan = stage(drop, arrival)
+            plan = plan_of(drop.stage(source_of(arrival)))
             text = manifests.write((p.sha256, p.stored_as) for p in plan)
-            drop.stage_manifest(text)
             with pytest.raises(RuntimeError):
                 drop.publish(plan)  # not synced
             site.destination.sync_staged([drop])
@@ -235,7 +234,6 @@ class DestinationContract:
             new.discard_older()
             for call in (
                 lambda: old.publish(plan),
-                lambda: old.stage_manifest("x"),
                 lambda: old.publish_manifest("x"),
                 lambda: old.open_staged("a.txt"),
             ):

@@ -158,10 +158,6 @@ class Drop(ABC):
         """Names (relative to the target) that an earlier attempt gave: it may have ended before they were synced, so
         `sync_names` syncs them too."""
 
-    @abstractmethod
-    def stage_manifest(self, text: str) -> None:
-        """Write the manifest into the stage, to be synced by `sync_staged` with the data (optional: spares a sync)."""
-
     def publish_manifest(self, text: str) -> str | None:
         """`Destination.publish_manifests` for this drop alone."""
         return self.destination.publish_manifests([(self, text)])[0]

@@ -7,11 +7,13 @@ more than half of the time of 5,000 files; here whole files are one batch, and b
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 import asyncssh
 
 from dropslot.destinations.sftp import wire
+from dropslot.destinations.sftp.bulk import Bulk, taken
 from dropslot.destinations.sftp.wire import Garbled, Reply, Request
 
 LONGEST_REPLY = 1 << 20
@@ -35,7 +37,7 @@ class _Batch:
 class Channel(asyncssh.SSHClientSession[bytes]):
     """Used in the loop's thread alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, bulk: Bulk) -> None:
         self.loop = asyncio.get_running_loop()
         self.extensions: frozenset[str] = frozenset()
         self.longest_write = self.longest_read = SAFE_LENGTH
@@ -47,8 +49,9 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._waiting: dict[int, tuple[_Batch, int]] = {}
         self._number = 0
-        self._out: list[bytes | memoryview] = []
-        self._paused = self._scheduled = False
+        self._out: deque[memoryview] = deque()
+        self._paused = self._scheduled = self._lean = False
+        self._bulk = bulk
         self._in = bytearray()
         self._gone: ConnectionGone | None = None
 
@@ -62,20 +65,29 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         return self._gone is None
 
     async def begin(self, like: Channel | None = None) -> None:
-        """Agree on the version and learn the extensions and limits, which are those of another channel of the same
-        connection. Raises ConnectionGone, Garbled."""
+        """Agree on the version and learn the extensions; limits are those of another channel of the same connection.
+        Raises ConnectionGone, Garbled."""
         assert self._channel
         self._channel.set_write_buffer_limits(high=4 * WRITE_AT_ONCE)
+        self._lean = self._bulk.takes(self._channel, self._flush)
         self._channel.write(b"\0\0\0\5\1\0\0\0\3")
         self.extensions = await self._version
         if like is not None:
             self.longest_read, self.longest_write = like.longest_read, like.longest_write
         elif wire.LIMITS in self.extensions:
-            limits = wire.extended_reply((await self.ask(wire.extended(wire.LIMITS)))[0])
+            # Nobody waits for it: what is asked until then is short.
+            self.ask(wire.extended(wire.LIMITS)).add_done_callback(self._learn)
+
+    def _learn(self, asked: asyncio.Future[list[Reply]]) -> None:
+        """The longest requests that the server takes; a server that does not say gets those that every one takes."""
+        try:
+            limits = wire.extended_reply(asked.result()[0])
             limits.integer(8)
             read, write = limits.integer(8), limits.integer(8)
-            self.longest_read = min(read or SAFE_LENGTH, MOST_LENGTH)
-            self.longest_write = min(write or SAFE_LENGTH, MOST_LENGTH)
+        except (ConnectionGone, Garbled, wire.Said):
+            return
+        self.longest_read = min(read or SAFE_LENGTH, MOST_LENGTH)
+        self.longest_write = min(write or SAFE_LENGTH, MOST_LENGTH)
 
     def ask(self, *requests: Request) -> asyncio.Future[list[Reply]]:
         """Send requests, in this order; the answers, in the same order, when all have come."""
@@ -89,9 +101,9 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         for slot, request in enumerate(requests):
             self._number = (self._number + 1) & 0xFFFFFFFF
             self._waiting[self._number] = (batch, slot)
-            self._out.append(wire.frame(self._number, request))
+            self._out.append(memoryview(wire.frame(self._number, request)))
             if request.data:
-                self._out.append(request.data)
+                self._out.append(memoryview(request.data))
         if not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self._flush)
@@ -103,17 +115,21 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._out and not self._paused and self._channel and not self._gone:
-            size = count = 0
-            while count < len(self._out) and size < WRITE_AT_ONCE:
-                size += len(self._out[count])
-                count += 1
-            chunk = b"".join(self._out[:count])
-            del self._out[:count]
-            try:
-                self._channel.write(chunk)
-            except OSError as error:
-                self.end(str(error))
+        while self._out and not self._paused and not self._gone and not self._bulk.must_wait(self._flush):
+            sent = self._bulk.send(self._channel, self._out) if self._lean else None
+            if sent is None:
+                self._write()
+            elif not sent:
+                return  # until the server opens its window
+
+    def _write(self) -> None:
+        """Give asyncssh the next bytes."""
+        assert self._channel
+        parts, _ = taken(self._out, WRITE_AT_ONCE)
+        try:
+            self._channel.write(b"".join(parts))
+        except OSError as error:
+            self.end(str(error))
 
     # What asyncssh calls
 

@@ -10,6 +10,7 @@ import asyncssh
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.destinations.sftp.accounts import Account
+from dropslot.destinations.sftp.bulk import Bulk
 from dropslot.destinations.sftp.channel import Channel, ConnectionGone
 from dropslot.destinations.sftp.login import login
 from dropslot.destinations.sftp.wire import Garbled, Reply, Request
@@ -23,7 +24,7 @@ class Connection:
     """Used in the loop's thread alone."""
 
     def __init__(self, account: Account, ssh: asyncssh.SSHClientConnection) -> None:
-        self.account, self._ssh = account, ssh
+        self.account, self._ssh, self._bulk = account, ssh, Bulk(ssh)
         self.channels: list[Channel] = []
         self.patience = PATIENCE_SECONDS
         self._more: asyncio.Task[None] | None = None
@@ -91,7 +92,7 @@ class Connection:
             await asyncio.gather(*(self._add_channel() for _ in range(CHANNELS - len(self.channels))))
 
     async def _add_channel(self) -> None:
-        channel = Channel()
+        channel = Channel(self._bulk)
         await self._ssh.create_session(lambda: channel, subsystem="sftp", encoding=None)
         await asyncio.wait_for(channel.begin(self.channels[0] if self.channels else None), 30)
         self.channels.append(channel)

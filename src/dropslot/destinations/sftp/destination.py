@@ -166,12 +166,8 @@ class Sftp(Destination):
             drop.names_are_durable(synced)
 
     def publish_manifests(self, manifests: Sequence[tuple[Drop, str]]) -> list[str | None]:
-        ours = [(cast(SftpDrop, drop), text) for drop, text in manifests]
-        for drop, text in ours:
-            drop.stage_manifest(text)
-        self.sync_staged([drop for drop, _ in ours])
-        names = [drop.name_manifest(text) for drop, text in ours]
-        self.sync_names([drop for drop, _ in ours])
+        names = [cast(SftpDrop, drop).name_manifest(text) for drop, text in manifests]
+        self.sync_names([drop for drop, _ in manifests])
         return names
 
     def read(self, target: Target, name: str) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import time
@@ -63,7 +64,7 @@ class SftpDrop(Drop):
         self._given: set[str] = set()
         self._touched: set[str] = set()  # folders below the home with names that are not durable yet
         self._kept: set[str] = set()  # folders below the target with names of an earlier attempt
-        self._manifest: str | None = None
+        self._manifest_sent = False  # an earlier try may have sent it, or part of it
         self._unsynced = False
         self._synced = True
         self._looking: Looking | None = None
@@ -88,6 +89,9 @@ class SftpDrop(Drop):
     # Staging
 
     def discard_older(self) -> None:
+        if self.epoch <= 1:
+            return  # nobody can have been before
+
         async def discard(connection: Connection) -> None:
             place = await self.destination.find(connection, self.target)
             await staging.discard_older(connection, place.homes, self.arrival, self.epoch)
@@ -269,40 +273,25 @@ class SftpDrop(Drop):
 
     # The manifest
 
-    def stage_manifest(self, text: str) -> None:
-        if self.target.rules.manifest == "none" or self._manifest == text:
-            return
-        stage = self._make_stage()
-        data = manifests.encode(text)
-
-        async def send(connection: Connection) -> None:
-            again = self._manifest is not None
-            sending = Sending(connection, stage, self._modes.of_files(), self.destination.read_back, again)
-            path = f"{stage.path}/{MANIFEST}"
-            await sending.small(0, path, data, time.time_ns(), hashlib.sha256(data).digest())
-            self._synced = self._synced and sending.synced
-
-        self._do(send, "Staging the manifest")
-        self._unsynced, self._manifest = True, text
-
     def name_manifest(self, text: str) -> str | None:
-        """Give the staged and synced manifest its name; returns it, relative to the target."""
+        """Stage and sync the manifest and give it its name; returns that, relative to the target."""
         if self.target.rules.manifest == "none":
             return None
-        stage = self._require_stage()
+        stage = self._make_stage()
         if self._unsynced or self._touched or self._kept:
             raise RuntimeError("the manifest comes last: sync_staged and sync_names come before it")
-        sha256 = manifests.digest(text)
-        return self._do(lambda c: self._name_manifest(c, stage, sha256), "Publishing the manifest")
+        return self._do(lambda c: self._name_manifest(c, stage, text), "Publishing the manifest")
 
-    async def _name_manifest(self, connection: Connection, stage: RemoteStage, sha256: str) -> str:
-        publication = await self._publication(connection, stage)
+    async def _name_manifest(self, connection: Connection, stage: RemoteStage, text: str) -> str:
+        # Sent beside what has to be looked at before: each costs a round trip.
         hidden = self.target.rules.manifest == "hidden"
+        publication, _ = await asyncio.gather(
+            self._manifest_place(connection, stage, hidden=hidden),
+            self._send_manifest(connection, stage, manifests.encode(text)),
+        )
         base = f"{self.arrival}.sha256" if hidden else appended(self.name, ".sha256")
         inner, target = MANIFESTS if hidden else "", places.path_of(self.target)
-        if hidden:
-            await self._make_hidden(connection, target)
-        version = 1
+        sha256, version = manifests.digest(text), 1
         while True:
             name = join(inner, versioned(base, version)) if inner else versioned(base, version)
             if await publication.give(MANIFEST, join(target, name)) or (
@@ -311,6 +300,21 @@ class SftpDrop(Drop):
                 self._touched.add(self._below_home(inner).rstrip("/"))
                 return name
             version += 1
+
+    async def _manifest_place(
+        self, connection: Connection, stage: RemoteStage, *, hidden: bool
+    ) -> Publication:
+        publication = await self._publication(connection, stage)
+        if hidden:
+            await self._make_hidden(connection, places.path_of(self.target))
+        return publication
+
+    async def _send_manifest(self, connection: Connection, stage: RemoteStage, data: bytes) -> None:
+        again, self._manifest_sent = self._manifest_sent, True
+        sending = Sending(connection, stage, self._modes.of_files(), self.destination.read_back, again)
+        path = f"{stage.path}/{MANIFEST}"
+        await sending.small(0, path, data, time.time_ns(), hashlib.sha256(data).digest())
+        self._synced = self._synced and sending.synced
 
     async def _make_hidden(self, connection: Connection, target: str) -> None:
         outer, inner = join(target, RESERVED), join(target, MANIFESTS)
@@ -327,7 +331,8 @@ class SftpDrop(Drop):
         self.close()
 
     def close(self) -> None:
-        self.staging = self._place = self._manifest = self._looking = None
+        self.staging = self._place = self._looking = None
+        self._manifest_sent = False
         self._touched.clear()
         self._given.clear()
 

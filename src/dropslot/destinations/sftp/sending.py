@@ -67,9 +67,7 @@ class Sending:
         if self.again:
             await channel.one(wire.on(wire.REMOVE, path))
         handle = wire.handle(await channel.one(wire.open_file(path, NEW, self.create_as())))
-        step = channel.longest_write
-        writes = [wire.write(handle, at, data[at : at + step]) for at in range(0, len(data), step)]
-        await self.end(channel, handle, path, writes, len(data), mtime_ns)
+        await self.end(channel, handle, path, _writes(channel, handle, 0, data), len(data), mtime_ns)
 
     async def end(
         self, channel: Channel, handle: bytes, path: str, writes: list[wire.Request], size: int, mtime_ns: int
@@ -142,6 +140,11 @@ class Sending:
         return await explained(self.connection, said, f"Staging {escape(path)}", self.stage.path)
 
 
+def _writes(channel: Channel, handle: bytes, offset: int, data: bytes) -> list[wire.Request]:
+    view, step = memoryview(data), channel.longest_write
+    return [wire.write(handle, offset + at, view[at : at + step]) for at in range(0, len(data), step)]
+
+
 class Large:
     """A file that does not fit into one batch: its pieces go over several channels, and it is synced at each mark."""
 
@@ -186,11 +189,8 @@ class Large:
         channel.pending_bytes += len(data)
         self._under_way.add(offset)
         self._reached = max(self._reached, offset + len(data))
-        step = channel.longest_write
         try:
-            for reply in await channel.ask(
-                *(wire.write(handle, offset + at, data[at : at + step]) for at in range(0, len(data), step))
-            ):
+            for reply in await channel.ask(*_writes(channel, handle, offset, data)):
                 wire.done(reply)
         except Said as said:
             raise await self.sending.typed(said, self.path) from said

@@ -87,13 +87,16 @@ def _trial(name: str, case: Case, tree: Path, scratch: Path) -> Timed:
 def _rows(case: Case, times: dict[str, list[Timed]]) -> list[Row]:
     middle = {name: median(timed.work_seconds for timed in of) for name, of in times.items()}
     startup = median(timed.startup_seconds for timed in times[DROPSLOT])
-    rows = [
-        ratio(case.title, middle[DROPSLOT], peer, middle[peer], limit)
-        if limit or peer == RSYNC_SYNCED
-        else Row(f"… {peer}", seconds(middle[peer]), "", "", None, 0)
-        for peer, limit in case.limits.items()
-    ]
+    rows = [_row(case, peer, middle, limit) for peer, limit in case.limits.items()]
     return [*rows, Row("… start of drain, shown apart", seconds(startup), "", "", None, 0)]
+
+
+def _row(case: Case, peer: str, middle: dict[str, float], limit: float | None) -> Row:
+    if limit is not None:
+        return ratio(case.title, middle[DROPSLOT], peer, middle[peer], limit)
+    if peer == READ_BACK:
+        return Row(f"… {peer}", seconds(middle[peer]), "", "", None, 0)
+    return Row(f"… {peer}", seconds(middle[DROPSLOT]), peer, seconds(middle[peer]), None, 0)
 
 
 def _dropslot(disk: Path, tree: Path, source: Source, server: Server, **more: Any) -> Timed:

@@ -13,6 +13,12 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.destinations.sftp.accounts import Account
 
+# As OpenSSH prefers them, so that the key to compare is the one that its administrators look at.
+_KINDS = {
+    "ssh-ed25519": ("ssh-ed25519",),
+    **{f"ecdsa-sha2-nistp{bits}": (f"ecdsa-sha2-nistp{bits}",) for bits in (256, 384, 521)},
+    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
+}
 _WHERE = "Nothing was sent to it; the arrival waits"
 
 
@@ -36,6 +42,15 @@ def fingerprint(key: asyncssh.SSHKey) -> str:
 def known(account: Account) -> list[asyncssh.SSHKey]:
     """The keys that known_hosts has for a server; those of certificate authorities are left to asyncssh."""
     return list(_matches(account)[0])
+
+
+def algorithms(account: Account) -> tuple[str, ...]:
+    """What a server is asked to show, the best first: of the kinds that are known for it, or any. Empty: asyncssh's."""
+    keys, authorities, _revoked = _matches(account)
+    if authorities:
+        return ()
+    kinds = {key.get_algorithm() for key in keys} or set(_KINDS)
+    return tuple(name for kind, names in _KINDS.items() if kind in kinds for name in names)
 
 
 def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:

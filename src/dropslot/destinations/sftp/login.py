@@ -84,6 +84,7 @@ def _options(account: Account) -> dict[str, Any]:
         "username": account.user,
         "password": password,
         "known_hosts": hostkeys.contents(account),
+        "server_host_key_algs": hostkeys.algorithms(account),
         "config": None,  # what somebody else writes into ~/.ssh/config must not send data elsewhere
         "encryption_algs": _CIPHERS,
         "compression_algs": None,

@@ -17,10 +17,10 @@ def shown_key(account: Account) -> asyncssh.SSHKey:
     """The host key that the server shows now. Raises DestinationUnready."""
 
     async def ask() -> asyncssh.SSHKey | None:
-        algorithms = [kind for key in hostkeys.known(account) for kind in (key.get_algorithm(),)]
+        wanted = hostkeys.algorithms(account)
         return await asyncio.wait_for(
             asyncssh.get_server_host_key(
-                account.host, account.port, config=None, server_host_key_algs=algorithms or ()
+                account.host, account.port, config=None, server_host_key_algs=wanted
             ),
             CONNECT_SECONDS,
         )

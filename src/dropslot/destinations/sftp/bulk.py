@@ -1,8 +1,9 @@
 """Data onto an SSH connection with few copies (RFC 4254 section 5.2 in packets of RFC 5647).
 
 asyncssh copies each byte nine times on its way out, logs each packet, and puts an encrypted packet that says nothing
-before each. Here whole packets are put together from what is to be sent, several to a write. It needs attributes that asyncssh does not promise to keep, so whether all are
-there is found out for each connection; where they are not, or the cipher is no AES-GCM, asyncssh's own way is taken.
+before each. Here whole packets are put together from what is to be sent, several to a write. It needs attributes that
+asyncssh does not promise to keep, so whether all are there is found out for each connection; where they are not, or the
+cipher is no AES-GCM, asyncssh's own way is taken.
 """
 
 from __future__ import annotations

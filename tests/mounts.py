@@ -28,6 +28,22 @@ class Mounts:
         _run("mkfs.ext4", "-q", "-F", *mkfs_options, str(image))
         return self._mount(str(image), "-o", "loop")
 
+    def with_quota(self, limit: str) -> Path:
+        """A folder that may hold `limit` bytes ("4M") of a larger file system: btrfs's quota groups, which need no
+        support of the kernel but its own."""
+        image = self._folder / f"image{len(self._mounted)}"
+        _run("truncate", "-s", "160M", str(image))  # the least that it takes is 109M
+        _run("mkfs.btrfs", "-q", str(image))
+        top = self._mount(str(image), "-o", "loop")
+        _run("btrfs", "quota", "enable", str(top))
+        _run("btrfs", "subvolume", "create", str(top / "limited"))
+        self.set_quota(top / "limited", limit)
+        return top / "limited"
+
+    def set_quota(self, folder: Path, limit: str) -> None:
+        """Another limit for a folder of `with_quota`."""
+        _run("btrfs", "qgroup", "limit", limit, str(folder))
+
     def ext4_folding(self) -> Path:
         """A folder of an ext4 that takes names which differ only in case or normal form for one."""
         folder = self.ext4("64M", "-O", "casefold") / "folded"

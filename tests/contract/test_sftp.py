@@ -7,10 +7,10 @@ import hashlib
 import os
 import pwd
 import shutil
+import signal
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from contract.destination_contract import (
     source_of,
     stage,
 )
+from contract.sftp_site import SftpSite, site_at
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, Unsupported
 from dropslot.destinations.base import SIZE_COMPARED, Planned, Rules, Target
 from dropslot.destinations.sftp import connection, faults, publishing, runtime, sending, upload
@@ -47,52 +48,7 @@ from misbehaving import (
 )
 from mounts import Mounts
 from sshd import Sshd, free_port
-
-
-@dataclass
-class SftpSite:
-    """A folder behind a server, looked at on the disk."""
-
-    root: Path
-    server: Sshd | Misbehaving
-    destination: Sftp
-
-    def target(self, inner: str = "study/raw", rules: Rules | None = None) -> Target:
-        fixed = self.server.url(self.root)
-        return Target(f"{fixed}/{inner}" if inner else fixed, fixed, rules=rules or Rules())
-
-    def _paths(self) -> list[str]:
-        found = []
-        for top, folders, names in os.walk(self.root):
-            found += [
-                os.path.relpath(os.path.join(top, n), self.root)
-                for n in (*names, *(f + "/" for f in folders))
-            ]
-        return found
-
-    def files(self) -> dict[str, bytes]:
-        visible = [p for p in self._paths() if ".dropslot" not in p.split("/")]
-        return {p: (self.root / p).read_bytes() for p in visible if (self.root / p).is_file()}
-
-    def hidden(self) -> list[str]:
-        found = [p for p in self._paths() if ".dropslot" in p.split("/")]
-        return sorted(p for p in found if not (self.root / p).is_dir() or "stage" in p)
-
-    def folders(self) -> set[str]:
-        return {p for p in self._paths() if (self.root / p).is_dir()}
-
-    def put(self, path: str, data: bytes) -> None:
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_bytes(data)
-
-
-def account_at(server: Sshd | Misbehaving, user: str = "root") -> Account:
-    return Account(user, "127.0.0.1", server.port, str(server.key), str(server.known_hosts))
-
-
-def site_at(server: Sshd | Misbehaving, root: Path, **more: Any) -> SftpSite:
-    destination = Sftp(account_at(server), create_folders=True, **more)
-    return SftpSite(root, server, destination)
+from waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -499,6 +455,21 @@ def test_a_server_that_stays_away_is_a_retryable_error(
     assert site.hidden() == []
 
 
+def ended(child: int) -> int:
+    """The exit status of a fork; one that hangs is killed."""
+    try:
+        _, status = wait_until(
+            lambda: (end := os.waitpid(child, os.WNOHANG))[0] and end,
+            deadline_seconds=60,
+            what="the fork's end",
+        )
+    except AssertionError:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+    return os.waitstatus_to_exitcode(status)
+
+
 def test_a_fork_shares_no_connection(site: SftpSite, arrival: Path) -> None:
     site.destination.check(site.target())  # a connection is made
     child = os.fork()
@@ -508,7 +479,6 @@ def test_a_fork_shares_no_connection(site: SftpSite, arrival: Path) -> None:
             os._exit(0)
         finally:
             os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert ended(child) == 0
     site.destination.check(site.target())
     assert site.files() == {f"study/raw/{path}": data for path, data in SMALL.items()}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from laboratory import Laboratory, in_memory
 from postgres import PostgresServer
+from sshd import Sshd
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +28,22 @@ def postgres_laboratory(
     made = Laboratory(in_memory(tmp_path_factory.getbasetemp(), "postgresql"), postgres_server)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def laboratory_sshd() -> Iterator[Sshd]:
+    """Of the laboratory alone: that nobody is served any more tells that a killed process is gone."""
+    folder = Path(tempfile.mkdtemp(prefix="dropslot-sshd-"))
+    folder.chmod(0o755)
+    server = Sshd(folder).start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def remote_laboratory(sqlite_laboratory: Laboratory, laboratory_sshd: Sshd) -> Iterator[Laboratory]:
+    """The one with SQLite, with a server beside it."""
+    sqlite_laboratory.sshd = laboratory_sshd
+    yield sqlite_laboratory
+    sqlite_laboratory.sshd = None

@@ -8,6 +8,7 @@ from functools import cached_property
 import promises
 from laboratory import DRAIN, Laboratory, Result, Step, Traced
 from promises import LISTINGS, Ending, File
+from remote import REMOTE
 from scenarios import SCENARIOS, Scenario
 from stepping import Point
 
@@ -47,16 +48,22 @@ class Trial:
 
     @property
     def points(self) -> list[Point | int]:
-        """Every point at which the scenario can be stopped."""
+        """Every point at which the scenario can be stopped here."""
         steps, _ = self.undisturbed
         if self.scenario.shared:
             return list(range(1, len(steps) + 1))
-        return sorted(step.point for step in steps)
+        return sorted(step.point for step in steps if not step.request)
+
+    @property
+    def requests(self) -> list[str]:
+        """Every request to a server at which it can be stopped, by name."""
+        steps, _ = self.undisturbed
+        return [step.request for step in steps if step.request]
 
     def ending(self) -> Ending:
         return promises.ending(self.laboratory, self.laboratory.do(*LISTINGS))
 
-    def stop(self, point: Point | int) -> tuple[Traced, dict[str, File]]:
+    def stop(self, point: Point | int | str) -> tuple[Traced, dict[str, File]]:
         """Begin, and stop just before the point; the run so far, and what was published when it began.
 
         A run in which another step came there (a connection that took one packet more) is none that counts, and is
@@ -74,12 +81,12 @@ class Trial:
             f"no run stops at {point} as the undisturbed one does; the last one: {run.steps[-3:]}"
         )
 
-    def _is_expected(self, point: Point | int, run: Traced) -> bool:
+    def _is_expected(self, point: Point | int | str, run: Traced) -> bool:
         steps, _ = self.undisturbed
         expected = [step.call for step in steps if step.point == point]
-        return isinstance(point, int) or [run.steps[-1].call] == expected
+        return not isinstance(point, Point) or [run.steps[-1].call] == expected
 
-    def kill(self, point: Point | int) -> str:
+    def kill(self, point: Point | int | str) -> str:
         """Kill at one point, restart, and check every promise; returns the step at which it was."""
         _, undisturbed = self.undisturbed
         product = self.laboratory.product
@@ -101,6 +108,24 @@ class Trial:
             raise
         return str(run.steps[-1])
 
+    def cut(self, request: str) -> None:
+        """Cut the connection at one request: the process goes on by itself, and all ends as if nothing had been."""
+        _, undisturbed = self.undisturbed
+        product = self.laboratory.product
+        _, before = self.stop(request)
+        try:
+            ended = self.laboratory.cut(request)
+            assert ended.status == 0 and not any(result.status for result in ended.results), ended.results
+            assert not list(self.laboratory.marks.iterdir()), "the connection was not cut"
+            found = self.ending()
+            promises.nothing_is_changed(before, promises.published(product))
+            promises.is_tidy(found)
+            promises.delivered_once(found)
+            promises.equal(found, undisturbed)
+        except AssertionError as error:
+            error.add_note(f"{self.scenario.name}: cut at {request}")
+            raise
+
     def _restart(self) -> Ending:
         for attempt in range(RESTARTS):
             again = self.scenario.again if not attempt else [DRAIN]
@@ -117,4 +142,4 @@ def _told(results: list[Result]) -> str:
 
 
 def trial_of(laboratory: Laboratory, name: str) -> Trial:
-    return Trial(laboratory, SCENARIOS[name])
+    return Trial(laboratory, (SCENARIOS | REMOTE)[name])

@@ -15,11 +15,13 @@ from typing import Any
 
 from postgres import PostgresServer
 from product import Product
+from sshd import Sshd
 from stepping import Point
 from waiting import wait_until
 
 Command = Sequence[str]
 DRAIN: Command = ("drain", "--now")
+_MARKS = "marks"
 _ZYGOTE = Path(__file__).parent / "zygote.py"
 _SOURCE = Path(__file__).parent.parent.parent / "src"
 
@@ -31,6 +33,12 @@ class Step:
     point: Point
     call: str
     about: str
+
+    @property
+    def request(self) -> str:
+        """Its name when it is a request to a server, else nothing."""
+        folder, _, name = self.about.rpartition("/")
+        return name if folder.endswith(f"/{_MARKS}") else ""
 
     def __str__(self) -> str:
         return f"{self.point.task}.{self.point.count} {self.call} {self.about}"
@@ -69,8 +77,14 @@ class Laboratory:
     `folder` is on a file system in memory where there is one: kills do not need a disk, and syncs cost time.
     """
 
+    sshd: Sshd | None = (
+        None  # where scenarios with a server deliver to, into this very installation's `studies`
+    )
+
     def __init__(self, folder: Path, server: PostgresServer | None = None) -> None:
         self.folder, self.server = folder, server
+        self.marks = folder / _MARKS
+        self.marks.mkdir()
         self.vendor = "postgresql" if server else "sqlite"
         self._saved: set[str] = set()
         self.product = self._new(folder / "root", self._url())
@@ -147,10 +161,13 @@ class Laboratory:
             self.server.execute(f'CREATE DATABASE crash TEMPLATE "{template}"')
 
     def wait_until_disconnected(self) -> None:
-        """PostgreSQL: until the server has noticed that a killed client is gone."""
+        """Until every server has noticed that a killed client is gone, and has done what was sent to it before."""
         if self.server:
             server = self.server
             wait_until(lambda: server.connections_to("crash") == 0, what="the end of the server's process")
+        if self.sshd:
+            sshd = self.sshd
+            wait_until(lambda: not sshd.sessions(), what="the end of the sessions at the server")
 
     # Commands
 
@@ -160,15 +177,22 @@ class Laboratory:
         assert isinstance(answer, list), answer
         return [Result(**each) for each in answer]
 
-    def step(self, commands: Sequence[Command], at: Point | int | None = None) -> Traced:
-        """The same, traced, and stopped just before the step `at`."""
-        return self._traced(self._ask(step=commands, at=at))
+    def step(self, commands: Sequence[Command], at: Point | int | str | None = None) -> Traced:
+        """The same, traced, and stopped just before the step `at` (a text: the request of this name)."""
+        if isinstance(at, str):
+            at = str(self.marks / at)
+        return self._traced(self._ask(step=commands, at=at, mark=str(self.marks) if self.sshd else None))
 
     def kill(self) -> Traced:
         """Kill what was stopped, all of it at once."""
         ended = self._traced(self._ask(end="kill"))
         self.wait_until_disconnected()
         return ended
+
+    def cut(self, request: str) -> Traced:
+        """Cut the connection at the request at which it was stopped, and let it run on to its end."""
+        (self.marks / request).touch()
+        return self.thaw()
 
     def thaw(self) -> Traced:
         """Let what was stopped run on to its end."""

@@ -6,8 +6,9 @@ of thousands of calls. Unlike strace's counters, which are per process, one trac
 comes from PTRACE_GET_SYSCALL_INFO, so only the tables of numbers depend on the machine.
 
 Counted is every call that changes files or sends to a database. A `write` counts when it goes to a file or a socket,
-not into a pipe, a terminal or /dev/null. Not seen, since they are no calls: stores into shared memory. SQLite makes
-those into its -shm file, which it builds anew from the log after a crash.
+not into a pipe, a terminal or /dev/null. How many packets go to a server over SSH is up to chance, so there sockets do
+not count, and requests name themselves (`marking`). Not seen, since they are no calls: stores into shared memory.
+SQLite makes those into its -shm file, which it builds anew from the log after a crash.
 
 The threads of a tree run side by side, so a point is (thread in order of birth, its k-th step): that is the same in
 every run, whatever the scheduler does.
@@ -94,6 +95,7 @@ class Tree:
     """A process with all its threads and descendants. One thread must make all calls on it."""
 
     pid: int
+    sockets: bool = True  # whether what is sent to one counts
     steps: list[Step] = field(default_factory=list)
     status: int | None = None  # wait status of the first process, when it has ended
     _tasks: set[int] = field(default_factory=set)  # thread ids of those that live
@@ -102,7 +104,7 @@ class Tree:
     _parked: set[int] = field(default_factory=set)
 
     @classmethod
-    def start(cls, body: Callable[[], object]) -> Tree:
+    def start(cls, body: Callable[[], object], *, sockets: bool = True) -> Tree:
         """Fork a child that calls `body` and ends with status 0; it waits until `go`."""
         reader, writer = os.pipe()
         pid = os.fork()
@@ -112,10 +114,11 @@ class Tree:
         _ptrace(_SEIZE, pid, _OPTIONS)
         os.write(writer, b"x")
         os.close(writer)
-        return cls(pid, _tasks={pid}, _numbers={pid: 0})
+        return cls(pid, sockets, _tasks={pid}, _numbers={pid: 0})
 
-    def go(self, until: Point | int | None = None) -> bool:
-        """Run until just before the step at `until` (an int counts over all tasks); False: all ended before."""
+    def go(self, until: Point | int | str | None = None) -> bool:
+        """Run until just before the step at `until` (an int counts over all tasks, a text is what the step is about);
+        False: all ended before."""
         for task in self._parked:
             _ptrace(_CONT, task, 0)
         self._parked.clear()
@@ -158,10 +161,10 @@ class Tree:
             self.status = status
         return True
 
-    def _stopped(self, task: int, status: int, until: Point | int | None) -> bool:
+    def _stopped(self, task: int, status: int, until: Point | int | str | None) -> bool:
         """Whether this stop is the one that is waited for; else the task goes on."""
         step = self._seen(task, status)
-        if step and until is not None and until in (step.point, len(self.steps)):
+        if step and until is not None and until in (step.point, len(self.steps), step.about):
             return True
         is_signal = not status >> 16 and os.WSTOPSIG(status) != signal.SIGTRAP
         _ptrace(_CONT, task, os.WSTOPSIG(status) if is_signal else 0)
@@ -183,7 +186,7 @@ class Tree:
 
     def _step(self, task: int) -> Step | None:
         call, args = _call_of(task)
-        if not _is_change(task, call, args):
+        if not _is_change(task, call, args, sockets=self.sockets):
             return None
         number = self._numbers[task]
         self._counts[number] += 1
@@ -258,7 +261,7 @@ def _call_of(task: int) -> tuple[str, tuple[int, ...]]:
     return _NAMES[number], tuple(args)
 
 
-def _is_change(task: int, call: str, args: tuple[int, ...]) -> bool:
+def _is_change(task: int, call: str, args: tuple[int, ...], *, sockets: bool) -> bool:
     if call == "open":
         return bool(args[1] & _CHANGES)
     if call not in _DATA:
@@ -267,7 +270,7 @@ def _is_change(task: int, call: str, args: tuple[int, ...]) -> bool:
         mode = os.stat(f"/proc/{task}/fd/{_int(args[0])}").st_mode
     except OSError:
         return True  # rather one too many
-    return stat.S_ISREG(mode) or stat.S_ISSOCK(mode) or stat.S_ISBLK(mode)
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode) or (sockets and stat.S_ISSOCK(mode))
 
 
 def _about(task: int, call: str, args: tuple[int, ...]) -> str:

@@ -75,10 +75,11 @@ def of_a_living_worker(trial: Trial) -> list[Point | int]:
 
 def _sorted(trial: Trial) -> list[Step]:
     steps, _ = trial.undisturbed
-    return list(steps) if trial.scenario.shared else sorted(steps, key=lambda step: step.point)
+    here = [step for step in steps if not step.request]
+    return here if trial.scenario.shared else sorted(here, key=lambda step: step.point)
 
 
-def overtake(trial: Trial, point: Point | int) -> bool:
+def overtake(trial: Trial, point: Point | int | str) -> bool:
     """Freeze the first worker, its locks held, at one point; its leases run out, a second one does the work; then
     the first wakes up. Returns whether the second could work at all."""
     laboratory, product = trial.laboratory, trial.laboratory.product

@@ -4,7 +4,8 @@ It is a program: `python zygote.py CONFIG`, with one JSON object a line in both 
 of its own, in which one delivery warms everything up. Requests:
 
     {"do": COMMANDS}                        run commands in one fork, untraced; answers [{status, out, err}, …]
-    {"step": COMMANDS, "at": POINT|N|null}  the same under the tracer, stopped before that step (null: never)
+    {"step": COMMANDS, "at": POINT|N|TEXT|null}  the same under the tracer, stopped before that step (null: never);
+                                            "mark": FOLDER makes steps of requests to a server, none of other packets
     {"end": "kill"|"thaw"}                  what becomes of a tree that was stopped
 
 All take {"config": PATH, "environment": {…}, "set": {"module:name": value}} of the fork ("module:name()": a function
@@ -29,6 +30,7 @@ from typing import Any
 
 sys.dont_write_bytecode = True  # compiled modules are no part of an arrival's way
 
+from marking import mark_requests  # noqa: E402
 from stepping import Point, Tree  # noqa: E402
 
 Commands = Sequence[Sequence[str]]
@@ -66,7 +68,8 @@ class Zygote:
         _loaded(Path(request["config"]))
         reader, writer = os.pipe2(os.O_NONBLOCK)
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # never full: nobody reads while the tree runs
-        tree = Tree.start(lambda: _run(request, request["step"], writer))
+        mark = request.get("mark")
+        tree = Tree.start(lambda: _run_marked(request, writer, mark), sockets=not mark)
         os.close(writer)
         at = request.get("at")
         if tree.go(Point(*at) if isinstance(at, list) else at):
@@ -115,6 +118,12 @@ def _forked(request: dict[str, Any], commands: Commands, writer: int) -> None:
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
+
+
+def _run_marked(request: dict[str, Any], writer: int, mark: str | None) -> None:
+    if mark:
+        mark_requests(Path(mark))
+    _run(request, request["step"], writer)
 
 
 def _run(request: dict[str, Any], commands: Commands, writer: int) -> None:
@@ -213,6 +222,7 @@ def _warm_up(config: Path) -> None:
     from dropslot.cli import commands
 
     commands.get_command = functools.cache(commands.get_command)  # 20 ms for each command
+    importlib.import_module("dropslot.destinations.sftp.rules")  # its library takes a quarter of a second
     for command in (["drain", "--now"], ["verify"], ["history", "--json"], ["events", "--json"]):
         result = _command([*command, "-c", str(config)])
         if result["status"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pwd
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from mounts import Mounts
 from product import Product
-from sshd import Sshd
+from sshd import Sshd, account_lines
 
 
-def route_to(server: Sshd, folder: Path, inner: str = "", **more: Any) -> dict[str, Any]:
+def route_to(server: Sshd, folder: Path, inner: str = "", user: str = "root", **more: Any) -> dict[str, Any]:
     keys = {"key": str(server.key), "known_hosts": str(server.known_hosts)}
-    to = {"to": server.url(folder) + inner, **keys, **more}
+    to = {"to": server.url(folder, user) + inner, **keys, **more}
     return {"study": {"folders": "./study", "takes": "any", "name": r"(?P<who>[a-z]+).*", "deliver": [to]}}
 
 
@@ -102,6 +104,31 @@ def test_a_missing_fixed_folder_is_waited_for(
     arrival = sqlite_product.arrivals()[0]
     assert (arrival["state"], os.listdir(remote)) == ("retrying", [])
     assert "Mount its disk" in arrival["reason"][0]
+
+
+def test_what_exceeds_a_quota_is_kept_and_delivered_when_that_is_raised(
+    sqlite_product: Product, make_sshd: Callable[..., Sshd], mounts: Mounts
+) -> None:
+    home, person, data = mounts.with_quota("4M"), pwd.getpwnam("games"), os.urandom(6 << 20)
+    os.chown(home, person.pw_uid, person.pw_gid)
+    server = make_sshd(*account_lines("games", "ForceCommand internal-sftp"))
+    sqlite_product.configure(route_to(server, home, user="games"))
+    sqlite_product.drop("small.txt", b"1")
+    sqlite_product.drop("large.bin", data)
+    sqlite_product.drain(status=None)
+    states = {arrival["name"]: arrival["state"] for arrival in sqlite_product.arrivals()}
+    assert states == {"small.txt": "done", "large.bin": "retrying"}
+    large = next(arrival for arrival in sqlite_product.arrivals() if arrival["name"] == "large.bin")
+    assert "Raise the quota" in large["reason"][0]
+    assert "is tried again until it fits" in large["reason"][0]
+    kept = next(path for path in sqlite_product.folder("processing").rglob("large.bin"))
+    assert kept.read_bytes() == data
+    assert visible(home) == {"small.txt": b"1"}
+    mounts.set_quota(home, "40M")
+    sqlite_product.run("retry", large["id"])
+    sqlite_product.drain()
+    assert visible(home) == {"small.txt": b"1", "large.bin": data}
+    assert (home / "large.bin").stat().st_uid == person.pw_uid
 
 
 def test_an_unknown_server_is_refused_until_somebody_trusts_it(

@@ -20,6 +20,7 @@ from functools import partial
 import structlog
 from django.db import DatabaseError, connections
 
+from dropslot import destinations
 from dropslot.arrivals import additions, after, recovery, starting
 from dropslot.arrivals.space import SpaceWatch
 from dropslot.arrivals.watch import recording
@@ -53,7 +54,8 @@ def serve(config: Config, life: Life) -> None:
     `life` hears when all inboxes are watched, and about once a second that the watcher is well. On return no
     process is left; a delivery that could not be finished in time is finished at the next start.
     """
-    starting.prove(config)
+    starting.prove(config, by_trial=True)
+    destinations.close()
     added = additions.wanted_by(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from dropslot.arrivals import checking, fields
 from dropslot.arrivals.watch import all_folders
-from dropslot.config import Config
+from dropslot.config import Config, Deliver
 from dropslot.config.folders import FolderSet
+from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -18,19 +20,23 @@ from dropslot.lookup import loading
 from dropslot.storage.probe import try_rename
 
 
-def prove(config: Config) -> None:
+def prove(config: Config, *, by_trial: bool = False) -> None:
     """Raise Unsupported or BadOption for what time cannot heal; what may heal is left to the delivery that meets it.
 
-    Folder tables whose files have changed are loaded. Raises NoTable for one that never was, and cannot be."""
+    Folder tables whose files have changed are loaded. Raises NoTable for one that never was, and cannot be.
+    `by_trial`: servers show how they give names, whatever they say of themselves; that takes ten round trips, and a
+    process that soon ends finds it out beside its deliveries."""
     checking.make_checks(config)
     fields.make_fields(config)
     loading.refresh(config)
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)
-    for route in config.routes.values():
-        for rule in route.deliver:
+    rules = [rule for route in config.routes.values() for rule in route.deliver]
+    for rule in rules:
+        if not is_remote(rule.to):
             _prove_destination(Template(rule.to).fixed, rule.to)
+    _prove_servers([rule for rule in rules if is_remote(rule.to)], by_trial=by_trial)
 
 
 def _prove_renames(folders: FolderSet) -> None:
@@ -51,3 +57,10 @@ def _prove_destination(fixed: str, to: str) -> None:
             for_url(to).check(Target(url=fixed, fixed=fixed))
         except DestinationUnready:
             return  # it may heal
+
+
+def _prove_servers(rules: Sequence[Deliver], *, by_trial: bool) -> None:
+    if rules:
+        from dropslot.destinations.sftp import starting as servers  # see `dropslot.destinations`
+
+        servers.prove(rules, by_trial=by_trial)

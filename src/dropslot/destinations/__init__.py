@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 
@@ -40,3 +41,9 @@ def for_url(url: str) -> Destination:
 def read(url: str, name: str) -> Iterator[bytes]:
     """The bytes of one stored file, for fixity. Raises FileNotFoundError when it is gone."""
     return for_url(url).read(Target(url, url), name)
+
+
+def close() -> None:
+    """End what destinations keep open, connections and their thread: before a fork. They are made anew when needed."""
+    if runtime := sys.modules.get("dropslot.destinations.sftp.runtime"):
+        runtime.close()

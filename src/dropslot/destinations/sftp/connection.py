@@ -65,7 +65,7 @@ class Connection:
         """As `widen`, and wait for them."""
         self.widen()
         if self._more is not None:
-            await asyncio.shield(self._more)
+            await asyncio.wait([self._more])  # its end is all that counts: a lost connection cancels it
 
     def channel(self) -> Channel:
         """The channel with the least to do."""

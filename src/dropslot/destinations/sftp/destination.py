@@ -58,10 +58,16 @@ class Sftp(Destination):
             runtime.run(lambda connection: self._check(connection, target), self.account)
 
     async def _check(self, connection: Connection, target: Target) -> None:
-        place = await self.find(connection, target)
+        await self.prove(connection, target)
         await resolve(connection, target.rules, None)
+
+    async def prove(self, connection: Connection, target: Target, *, by_trial: bool = False) -> None:
+        """Raise Unsupported when no name can be given there without perhaps replacing another; `by_trial` believes
+        nothing that the server says of itself. Raises DestinationUnready and its like, Said."""
+        place = await self.find(connection, target)
         # With hard links it can be found out while the data is on its way; without, nothing may be sent before.
-        if target.fixed not in self._namings and wire.HARDLINK not in connection.extensions:
+        by_trial = by_trial or wire.HARDLINK not in connection.extensions
+        if by_trial and target.fixed not in self._namings:
             await self._try(connection, place, target)
 
     async def _try(self, connection: Connection, place: Place, target: Target) -> None:

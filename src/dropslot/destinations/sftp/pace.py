@@ -5,63 +5,94 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 from dropslot.config.limits import Limit
 
 _PAUSE = threading.Event()  # never set: waiting for it is how this module waits
-_TIME = struct.Struct("=d")
 _LONGEST_SECONDS = 5.0  # then the limit is looked at again: another time of day may have begun
 
 
-class Pace:
-    """Hands out the time at which bytes may go. Without a limit, or without a file, it costs nothing.
+class Clock:
+    """This machine's time. Tests have one that passes when they say so."""
 
-    The file holds the time (of the monotonic clock, which all processes share) at which the next bytes may go.
+    def monotonic(self) -> float:
+        """Seconds since the machine was started: all processes share it, and nobody sets it."""
+        return time.monotonic()
+
+    def now(self, zone: tzinfo) -> datetime:
+        """The time of day."""
+        return datetime.now(zone)
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass."""
+        _PAUSE.wait(seconds)
+
+
+class Pace:
+    """Says when bytes may go. Without a limit it costs nothing; without a file it is this process's alone.
+
+    The file holds the time at which the next bytes may go, and since which start of the machine that time counts.
     """
 
-    def __init__(self, limit: Limit | None, zone: tzinfo, file: Path | None = None) -> None:
-        self._limit, self._zone, self._file = limit, zone, file
-        self._next = 0.0
+    def __init__(
+        self, limit: Limit | None, zone: tzinfo, file: Path | None = None, clock: Clock | None = None
+    ) -> None:
+        self._limit, self._zone, self._file, self._clock = limit, zone, file, clock or Clock()
+        self._free = 0.0
 
-    def wait(self, size_bytes: int, now: Callable[[tzinfo], datetime] = datetime.now) -> None:
-        """Return when `size_bytes` may go."""
-        if self._limit is None:
-            return
-        rate = self._limit.at(now(self._zone).time())
-        if rate is None:
-            return
-        wait = self._reserve(size_bytes / rate)
-        while wait > 0:
-            _PAUSE.wait(min(wait, _LONGEST_SECONDS))
-            wait -= _LONGEST_SECONDS
+    def wait(self, size_bytes: int) -> None:
+        """Return when `size_bytes` may go: between any two moments no more than the limit allows, and one such call."""
+        while (rate := self._rate()) is not None:
+            if (seconds := self._take(size_bytes / rate)) <= 0:
+                return
+            self._clock.wait(min(seconds, _LONGEST_SECONDS))
 
-    def _reserve(self, seconds: float) -> float:
-        """Take the next free time, for so long; returns how long it is until then."""
+    def _rate(self) -> int | None:
+        return self._limit.at(self._clock.now(self._zone).time()) if self._limit else None
+
+    def _take(self, seconds: float) -> float:
+        """Take so much time when it is free now, and return 0; else how long until then."""
+        with self._shared() as free:
+            now = self._clock.monotonic()
+            if free <= now:
+                self._free = now + seconds
+            return max(0.0, free - now)
+
+    @contextmanager
+    def _shared(self) -> Iterator[float]:
+        """When it is free; what the block leaves in `_free` is told to the other processes."""
         if self._file is None:
-            begin, self._next = self._after(self._next, seconds)
-            return begin - time.monotonic()
+            yield self._free
+            return
         fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            held = os.pread(fd, _TIME.size, 0)
-            begin, then = self._after(_TIME.unpack(held)[0] if len(held) == _TIME.size else 0.0, seconds)
-            os.pwrite(fd, _TIME.pack(then), 0)
+            self._free = free = _read(fd)
+            yield free
+            if self._free != free:
+                os.pwrite(fd, f"{self._free:024.6f} {_boot()}".encode(), 0)
         finally:
             os.close(fd)
-        return begin - time.monotonic()
 
-    @staticmethod
-    def _after(free: float, seconds: float) -> tuple[float, float]:
-        now = time.monotonic()
-        # After a restart of the machine the clock begins anew: what lies far ahead is from before.
-        begin = max(now, free) if free < now + 3600 else now
-        return begin, begin + seconds
+
+def _read(fd: int) -> float:
+    """What the file says; 0 when it says nothing, or something of before the machine was started anew."""
+    free, _, boot = os.pread(fd, 100, 0).decode("ascii", "replace").partition(" ")
+    with suppress(ValueError):
+        return float(free) if boot == _boot() else 0.0
+    return 0.0
+
+
+def _boot() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
 
 
 def file_of(folder: Path, server: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready, TakenOver
@@ -17,6 +17,7 @@ from dropslot.storage.staging import STAGE, TREE, taken_over
 EPOCHS = f"{RESERVED}/{STAGE}"
 MANIFEST = "manifest"
 TRIAL = "trial."
+LONGEST_TRIAL_SECONDS = 3600  # they take a few
 GONE = "gone-"
 _TRIES = 20
 
@@ -72,11 +73,13 @@ async def make(connection: Connection, home: str, arrival: str, epoch: int) -> R
     seen, own = await _made(connection, stage)
     _private(connection, stage, seen, own)
     # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
-    found = await _epochs(connection, home, arrival)
+    entries = await remote.listing(connection, stage.epochs) or {}
+    found = _epochs_of(arrival, entries)
     if any(other > epoch for other, _ in found):
         await stage.remove(connection)
         raise taken_over(stage.name)
-    await _discard(connection, home, [name for other, name in found if other < epoch])
+    older = [name for other, name in found if other < epoch]
+    await _discard(connection, home, older + _left_trials(entries, entries.get(stage.name)))
     stage.uid = own.uid if own else None
     return stage
 
@@ -131,8 +134,17 @@ def _private(
         )
 
 
-async def _epochs(connection: Connection, home: str, arrival: str) -> list[tuple[int, str]]:
-    entries = await remote.listing(connection, join(home, EPOCHS)) or {}
+def _left_trials(entries: Mapping[str, Attributes], own: Attributes | None) -> list[str]:
+    """Trials of processes that were killed in one; by the server's own clock."""
+    now = own.mtime if own and own.mtime else 0
+    return [
+        name
+        for name, seen in entries.items()
+        if name.startswith(TRIAL) and seen.mtime and now - seen.mtime > LONGEST_TRIAL_SECONDS
+    ]
+
+
+def _epochs_of(arrival: str, entries: Iterable[str]) -> list[tuple[int, str]]:
     found = []
     for name in entries:
         begin, dash, epoch = name.rpartition("-")
@@ -146,7 +158,8 @@ async def _epochs(connection: Connection, home: str, arrival: str) -> list[tuple
 async def discard_older(connection: Connection, homes: Sequence[str], arrival: str, epoch: int) -> None:
     """Remove every staging folder that an earlier epoch of the arrival made, and win against its worker."""
     for home in homes:
-        older = [name for other, name in await _epochs(connection, home, arrival) if other < epoch]
+        entries = await remote.listing(connection, join(home, EPOCHS)) or {}
+        older = [name for other, name in _epochs_of(arrival, entries) if other < epoch]
         await _discard(connection, home, older)
         if older:
             await remove_hidden(connection, home)

@@ -1,0 +1,89 @@
+"""What is found out about servers before anything is taken: one that might replace a delivery is refused then."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from misbehaving import Honest, Misbehaving, ReplacingLink, ReplacingRename, WithoutHardlink
+from product import STUDY, Product
+
+SAYS = "gives no file a name without perhaps replacing another"
+
+
+@pytest.fixture
+def misbehave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[type[Honest]], Misbehaving]]:
+    servers = []
+
+    def start(kind: type[Honest]) -> Misbehaving:
+        servers.append(Misbehaving(tmp_path, kind, monkeypatch))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def route_to(url: str, server_keys: Path) -> dict[str, Any]:
+    keys = {"key": str(server_keys / "key"), "known_hosts": str(server_keys / "known_hosts")}
+    return STUDY | {"folders": "./away", "deliver": [{"to": url, **keys}]}
+
+
+def taken(product: Product) -> list[str]:
+    return [*os.listdir(product.folder("processing", "away")), *os.listdir(product.folder("failed", "away"))]
+
+
+@pytest.mark.parametrize("kind", [WithoutHardlink, ReplacingRename, ReplacingLink])
+def test_the_service_does_not_start_with_a_server_that_might_replace(
+    sqlite_product: Product, tmp_path: Path, misbehave: Callable[..., Misbehaving], kind: type[Honest]
+) -> None:
+    (remote := tmp_path / "remote").mkdir()
+    product = sqlite_product.configure({"away": route_to(misbehave(kind).url(remote), tmp_path)})
+    product.drop("a.txt", b"1", route="away")
+    assert SAYS in product.run("run", status=1).stderr
+    assert SAYS in product.run("doctor", status=1).stdout
+    assert taken(product) == []
+    assert os.listdir(remote) == []
+
+
+@pytest.mark.parametrize("kind", [WithoutHardlink, ReplacingRename])
+def test_a_drain_takes_nothing_for_a_server_that_might_replace(
+    sqlite_product: Product, tmp_path: Path, misbehave: Callable[..., Misbehaving], kind: type[Honest]
+) -> None:
+    (remote := tmp_path / "remote").mkdir()
+    product = sqlite_product.configure({"away": route_to(misbehave(kind).url(remote), tmp_path)})
+    product.drop("a.txt", b"1", route="away")
+    assert SAYS in product.drain(status=1).stderr
+    assert os.listdir(product.folder("inbox", "away")) == ["a.txt"]
+    assert taken(product) == []
+    assert os.listdir(remote) == []
+
+
+def test_a_server_that_does_not_answer_holds_up_no_start(sqlite_product: Product, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"sftp://root@127.0.0.1:{silent.getsockname()[1]}{tmp_path}"
+        product = sqlite_product.configure({"study": STUDY, "away": route_to(url, tmp_path)})
+        product.start("run")
+        product.drop("a.txt", b"1")
+        product.wait_for_state("a.txt", "done")
+        assert product.delivered() == {"a.txt": b"1"}
+
+
+def test_an_honest_server_is_delivered_to_by_the_service(
+    sqlite_product: Product, tmp_path: Path, misbehave: Callable[..., Misbehaving]
+) -> None:
+    """Its workers are forked after the supervisor has looked: they share no connection with it, nor among them."""
+    (remote := tmp_path / "remote").mkdir()
+    product = sqlite_product.configure({"away": route_to(misbehave(Honest).url(remote), tmp_path)})
+    product.start("run")
+    for number in range(4):
+        product.drop(f"{number}.txt", b"%d" % number, route="away")
+        product.wait_for_state(f"{number}.txt", "done")
+    assert sorted(path.name for path in remote.iterdir() if path.is_file()) == [f"{n}.txt" for n in range(4)]

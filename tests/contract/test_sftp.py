@@ -296,6 +296,16 @@ def test_a_staging_folder_of_somebody_else_is_refused(site: SftpSite, arrival: P
         deliver(site, arrival, site.target())
 
 
+def test_what_a_killed_process_tried_out_is_swept_when_it_is_old(site: SftpSite, arrival: Path) -> None:
+    stage = site.root / ".dropslot/stage"
+    for name in ("trial.dead", "trial.live"):
+        (stage / name / "naming").mkdir(parents=True)
+    stage.chmod(0o700)
+    os.utime(stage / "trial.dead", (1_000_000_000, 1_000_000_000))
+    deliver(site, arrival, site.target())
+    assert os.listdir(stage) == ["trial.live"]
+
+
 def test_a_folder_that_is_not_to_be_made_is_refused(site: SftpSite, arrival: Path) -> None:
     site.destination = Sftp(site.destination.account)
     with pytest.raises(Refused, match="create_folders"):
@@ -366,6 +376,15 @@ def test_a_refused_login_is_said(shared_sshd: Sshd, tmp_path: Path) -> None:
 def test_a_server_without_sftp_is_said(make_sshd: Callable[..., Sshd], tmp_path: Path) -> None:
     server = make_sshd(sftp="/bin/echo Welcome to this machine")
     site = site_at(server, tmp_path)
+    with pytest.raises(DestinationUnready, match="offers no SFTP"):
+        site.destination.check(site.target())
+
+
+def test_a_server_that_says_nothing_is_given_up(
+    make_sshd: Callable[..., Sshd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "OPEN_SECONDS", 0.5)
+    site = site_at(make_sshd(sftp="/bin/sleep 60"), tmp_path)
     with pytest.raises(DestinationUnready, match="offers no SFTP"):
         site.destination.check(site.target())
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import records
 from laboratory import Laboratory, Result
 from product import Product
 
@@ -53,6 +54,7 @@ class Ending:
 
     arrivals: list[dict[str, Any]]
     history: list[dict[str, Any]]
+    receipts: list[dict[str, Any]]
     trees: dict[str, dict[str, str]]  # folder: path: SHA-256, or "/" for an empty folder
     kinds: Counter[tuple[str, str]]  # (arrival, kind) of events, those of repeated attempts left out
 
@@ -164,6 +166,7 @@ def ending(laboratory: Laboratory, results: Sequence[Result]) -> Ending:
             (_without(row, *_TIMES, "attempts") for row in _renamed(arrivals.objects, names)), key=json.dumps
         ),
         sorted((_without(row, *_TIMES) for row in _renamed(history.objects, names)), key=json.dumps),
+        sorted(records.receipts(laboratory), key=json.dumps),
         _renamed(trees, names),
         Counter({(names[arrival], kind): count for (arrival, kind), count in kinds.items()}),
     )
@@ -244,6 +247,7 @@ def equal(found: Ending, undisturbed: Ending) -> None:
     """All is as it would have been."""
     _same("arrivals", found.arrivals, undisturbed.arrivals)
     _same("history", found.history, undisturbed.history)
+    _same("receipts", found.receipts, undisturbed.receipts)
     for name, expected in undisturbed.trees.items():
         _same(name, sorted(found.trees[name].items()), sorted(expected.items()))
     # Who asks for a retry twice gets two: only then may there be more events than without the crash.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import psycopg
 from laboratory import Laboratory
 
 _TABLES = ("arrival", "delivery", "place", "adoption", "after_call", "event", "receipt")
+_RECEIPT = ("route", "name", "sender", "outcomes", "manifests", "guarantees")
 _PAST = "2001-01-01 00:00:00+00:00"
 _LATE = f"UPDATE dropslot_arrival SET lease_until = '{_PAST}' WHERE state = 'processing'"
 _WAIT_SECONDS = 0.05
@@ -24,6 +26,13 @@ def dump(laboratory: Laboratory) -> dict[str, list[tuple[Any, ...]]]:
     with _connected(laboratory) as connection:
         rows = {name: connection.execute(f"SELECT * FROM dropslot_{name}").fetchall() for name in _TABLES}
     return {name: sorted(map(tuple, found), key=repr) for name, found in rows.items()}
+
+
+def receipts(laboratory: Laboratory) -> list[dict[str, Any]]:
+    """What the receipts say, but for ids, times and the place in the chain."""
+    with _connected(laboratory) as connection:
+        bodies = connection.execute("SELECT body FROM dropslot_receipt ORDER BY arrival").fetchall()
+    return [{key: json.loads(body)[key] for key in _RECEIPT} for (body,) in bodies]
 
 
 def leases_run_out(laboratory: Laboratory) -> bool:

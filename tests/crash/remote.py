@@ -45,11 +45,13 @@ def _two_kinds(laboratory: Laboratory) -> None:
     product.configure({"study": STUDY | {"deliver": deliver}}).drop("session", KNOWN)
 
 
+_AT_ONCE = {"dropslot.destinations.sftp.upload:DELAYS_SECONDS": [0.01] * 3}  # after a cut
+
 REMOTE = {
     scenario.name: scenario
     for scenario in (
-        Scenario("server-new-target", _new_target, [b"voxels", b"notes", b""]),
-        Scenario("server-taken-names", _taken_names, [*KNOWN.values(), *CHANGED.values()]),
-        Scenario("server-and-folder", _two_kinds, list(KNOWN.values())),
+        Scenario("server-new-target", _new_target, [b"voxels", b"notes", b""], settings=_AT_ONCE),
+        Scenario("server-taken-names", _taken_names, [*KNOWN.values(), *CHANGED.values()], settings=_AT_ONCE),
+        Scenario("server-and-folder", _two_kinds, list(KNOWN.values()), settings=_AT_ONCE),
     )
 }

@@ -17,6 +17,7 @@ from dropslot.destinations.sftp.wire import Garbled, Reply, Request
 
 CHANNELS = 10  # what OpenSSH allows a connection; each is a process there, and their syncs share disk commits
 PATIENCE_SECONDS = 120.0  # without any answer; a sync of a large file may take that long
+OPEN_SECONDS = 30.0  # for one channel
 _LOOK_SECONDS = 1.0
 
 
@@ -40,7 +41,8 @@ class Connection:
         except (asyncssh.Error, OSError, ConnectionGone, Garbled, TimeoutError) as error:
             ssh.abort()
             raise DestinationUnready(
-                f"{escape(account.server)} lets the account log in, but offers no SFTP: {escape(str(error))}",
+                f"{escape(account.server)} lets the account log in, but offers no SFTP:"
+                f" {escape(str(error) or 'it says nothing')}",
                 where="Nothing of the arrival is published there; it waits",
                 next_step="Let its administrator enable the sftp subsystem for the account, and see to it that no"
                 f" start-up file prints anything; try it: sftp -P {account.port} {escape(account.user)}@{account.host}",
@@ -93,8 +95,9 @@ class Connection:
 
     async def _add_channel(self) -> None:
         channel = Channel(self._bulk)
-        await self._ssh.create_session(lambda: channel, subsystem="sftp", encoding=None)
-        await asyncio.wait_for(channel.begin(self.channels[0] if self.channels else None), 30)
+        async with asyncio.timeout(OPEN_SECONDS):
+            await self._ssh.create_session(lambda: channel, subsystem="sftp", encoding=None)
+            await channel.begin(self.channels[0] if self.channels else None)
         self.channels.append(channel)
 
     async def _watching(self) -> None:

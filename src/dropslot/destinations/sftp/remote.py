@@ -98,19 +98,24 @@ async def _made(channel: Channel, path: str, attributes: Attributes, reply: wire
     return True
 
 
-async def remove_tree(connection: Connection, path: str) -> None:
+def aside_of(path: str) -> str:
+    """A random name beside a folder, under which it is removed."""
+    return f"{os.path.dirname(path)}/gone-{secrets.token_hex(8)}"
+
+
+async def remove_tree(connection: Connection, path: str, aside: str | None = None) -> None:
     """Remove a folder with all that is in it; fine when it is gone.
 
     It first gets a random name: a worker that still wants to publish from it finds nothing, so that it can publish no
-    folder from which something was already removed.
+    folder from which something was already removed. Who says it (`aside_of`), and says the same after a cut, leaves
+    nothing behind.
     """
-    aside = f"{os.path.dirname(path)}/gone-{secrets.token_hex(8)}"
+    aside = aside or aside_of(path)
     try:
         wire.done(await connection.one(wire.rename(path, aside)))
     except Said:
-        if await look_one(connection, path) is None:
-            return
-        aside = path
+        if await look_one(connection, path) is not None:
+            aside = path
     await _remove(connection, aside)
 
 

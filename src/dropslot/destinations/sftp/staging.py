@@ -29,6 +29,7 @@ class RemoteStage:
     home: str
     name: str
     uid: int | None = None  # of the account there
+    aside: str | None = None  # where it was to be removed, before the connection was lost
 
     @property
     def epochs(self) -> str:
@@ -57,8 +58,9 @@ class RemoteStage:
             *(wire.on(wire.RMDIR, path) for path in folders),
             wire.on(wire.LSTAT, self.path),
         )
-        if wire.found(left) is not None:
-            await remote.remove_tree(connection, self.path)
+        if wire.found(left) is not None or self.aside:
+            self.aside = self.aside or remote.aside_of(self.path)
+            await remote.remove_tree(connection, self.path, self.aside)
             await remove_hidden(connection, self.home)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,12 +160,17 @@ def _epochs_of(arrival: str, entries: Iterable[str]) -> list[tuple[int, str]]:
 
 async def discard_older(connection: Connection, homes: Sequence[str], arrival: str, epoch: int) -> None:
     """Remove every staging folder that an earlier epoch of the arrival made, and win against its worker."""
-    for home in homes:
-        entries = await remote.listing(connection, join(home, EPOCHS)) or {}
-        older = [name for other, name in _epochs_of(arrival, entries) if other < epoch]
+    await asyncio.gather(*(_discard_older_in(connection, home, arrival, epoch) for home in homes))
+
+
+async def _discard_older_in(connection: Connection, home: str, arrival: str, epoch: int) -> None:
+    # A kill between the removal of the two hidden folders leaves the outer one.
+    entries, _ = await asyncio.gather(
+        remote.listing(connection, join(home, EPOCHS)), remove_hidden(connection, home)
+    )
+    if older := [name for other, name in _epochs_of(arrival, entries or {}) if other < epoch]:
         await _discard(connection, home, older)
-        if older:
-            await remove_hidden(connection, home)
+        await remove_hidden(connection, home)
 
 
 async def _discard(connection: Connection, home: str, names: Sequence[str]) -> None:

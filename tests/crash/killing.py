@@ -56,9 +56,9 @@ class Trial:
 
     @property
     def requests(self) -> list[str]:
-        """Every request to a server at which it can be stopped, by name."""
+        """Every request to a server at which it can be stopped, by name; sorted, since some are under way at once."""
         steps, _ = self.undisturbed
-        return [step.request for step in steps if step.request]
+        return sorted(step.request for step in steps if step.request)
 
     def ending(self) -> Ending:
         return promises.ending(self.laboratory, self.laboratory.do(*LISTINGS))

@@ -2,7 +2,7 @@
 
 The call is an unlink of a file that is not there, which the tracer stops at as at any other. Requests are sent one by
 one here, and their data after them: of what otherwise shares a packet, the server has done any part when it is stopped
-in between. One more step comes when all is sent that was to be sent: the server does it, and nobody hears so.
+in between. One more step, `sent …`, comes just after it: the server does it, and nobody has heard so.
 
 The test that makes the file while the process is stopped cuts the connection there, as a network does: what was sent
 before arrives, no answer is heard any more.
@@ -48,7 +48,6 @@ class Wire:
     def __init__(self, channel: Any, marker: Marker) -> None:
         self._channel, self._marker = channel, marker
         self._data_left = 0
-        self._changing = ""
         self._dead = False
 
     def __getattr__(self, name: str) -> Any:
@@ -56,15 +55,11 @@ class Wire:
 
     def write(self, data: bytes) -> None:
         what = self._named(data)
-        if what:
-            self._changing = what
-        if not self._dead and not (what and self._cut(what)):
-            self._channel.write(data)
-
-    def all_sent(self) -> None:
-        """Called when nothing is left to be sent now."""
-        what, self._changing = self._changing, ""
         if what and not self._dead:
+            self._cut(what)
+        if not self._dead:
+            self._channel.write(data)
+        if what and not self._dead and not self._data_left:
             self._cut(f"sent {what}")
 
     def _named(self, data: bytes) -> str:
@@ -75,11 +70,10 @@ class Wire:
         self._data_left = int.from_bytes(data[:4], "big") + 4 - len(data)
         return named(data)
 
-    def _cut(self, what: str) -> bool:
+    def _cut(self, what: str) -> None:
         if self._marker.is_cut(what):
             self._dead = True
             self._channel.get_connection().abort()
-        return self._dead
 
 
 def named(frame: bytes) -> str:
@@ -123,16 +117,9 @@ def mark_requests(folder: Path) -> None:
     from dropslot.destinations.sftp import channel
 
     channel.WRITE_AT_ONCE = 1
-    made, flush = channel.Channel.connection_made, channel.Channel._flush
-    marker = Marker(folder)
+    made, marker = channel.Channel.connection_made, Marker(folder)
 
     def connection_made(self: Any, chan: Any) -> None:
         made(self, Wire(chan, marker))  # type: ignore[arg-type]
 
-    def flushed(self: Any) -> None:
-        flush(self)
-        if self._channel and not self._out:
-            self._channel.all_sent()
-
     channel.Channel.connection_made = connection_made  # type: ignore[method-assign]
-    channel.Channel._flush = flushed  # type: ignore[method-assign]

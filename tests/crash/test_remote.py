@@ -1,8 +1,8 @@
 """Deliveries to a server, stopped at their requests: killed there, cut off there, or taken over and woken up.
 
-The server is Debian's sshd. `server-new-target` is killed before each request that changes something, and cut wherever
-all is sent and nothing is answered; of the rest each SOME-th is taken, the same ones in each run. Steps here, of files
-and of the database, are those of every arrival, and `test_kill` kills at each of them; so few are taken of them.
+The server is Debian's sshd. Steps are the requests that change something, just before each is sent and just after.
+Steps here, of files and of the database, are those of every arrival, and `test_kill` kills at each of them. What would
+take long is sampled, in the same way in each run: where names are given all are taken, of the rest every so-many-th.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from stepping import Point
 from test_fencing import of_a_living_worker, overtake
 
 SHARDS = 2
-SOME = {"server-new-target": 4, "server-taken-names": 5, "server-and-folder": 7}
+HERE = 10  # every tenth step of files and of the database
 KILLED = {"server-new-target": 1, "server-taken-names": 2, "server-and-folder": 3}
-HERE = 10
+CUT = {"server-new-target": 4, "server-taken-names": 4, "server-and-folder": 6}
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.parametrize("name", REMOTE)
 def test_killed_at_requests(remote_laboratory: Laboratory, name: str, shard: int) -> None:
     trial = trial_of(remote_laboratory, name)
-    points = [*changing(trial)[:: KILLED[name]], *trial.points[::HERE]][shard::SHARDS]
+    points = [*some(before(trial), KILLED[name]), *trial.points[::HERE]][shard::SHARDS]
     covered = [trial.kill(point) for point in points]
     assert len(covered) > 15
 
@@ -34,31 +34,43 @@ def test_killed_at_requests(remote_laboratory: Laboratory, name: str, shard: int
 @pytest.mark.parametrize("name", REMOTE)
 def test_cut_at_requests(remote_laboratory: Laboratory, name: str, shard: int) -> None:
     trial = trial_of(remote_laboratory, name)
-    unanswered = [request for request in trial.requests if request.startswith("sent ")]
-    some = [*unanswered, *changing(trial)[:: SOME[name]]][shard::SHARDS]
-    assert len(some) > 10
-    for request in some:
+    requests = some(trial.requests, CUT[name])[shard::SHARDS]
+    assert len(requests) > 10
+    for request in requests:
         trial.cut(request)
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_woken_after_a_takeover_at_requests(remote_laboratory: Laboratory, shard: int) -> None:
     trial = trial_of(remote_laboratory, "server-new-target")
-    points = [*while_it_lives(trial)[::2], *of_a_living_worker(trial)[::HERE]][shard::SHARDS]
-    assert len(points) > 15
+    lives = while_it_lives(trial)
+    requests = some([request for request in before(trial) if request in lives], 2)
+    points = [*requests, *of_a_living_worker(trial)[::HERE]][shard::SHARDS]
+    assert len(points) > 10
     for point in points:
         overtake(trial, point)
 
 
-def changing(trial: Trial) -> list[Point | int | str]:
-    """Requests without the moments when all is sent, which for a kill are those before the next request; and without
-    syncs, which change nothing that anybody sees."""
+def some(requests: list[str], every: int) -> list[Point | int | str]:
+    """All that give names; of the others a sample, and a smaller one of the trial how names are given."""
+    names = [request for request in requests if _gives_names(request)]
+    trial = [request for request in requests if "naming-x" in request]
+    rest = [request for request in requests if request not in names and request not in trial]
+    return [*names, *rest[::every], *trial[:: 4 * every]]
+
+
+def _gives_names(request: str) -> bool:
+    return request.removeprefix("sent ").startswith(("LINK", "RENAME")) and "naming-x" not in request
+
+
+def before(trial: Trial) -> list[str]:
+    """The steps before requests; those after them are, for a kill, those before the next ones. Syncs change nothing
+    that anybody sees."""
     return [request for request in trial.requests if not request.startswith(("sent ", "FSYNC"))]
 
 
-def while_it_lives(trial: Trial) -> list[Point | int | str]:
-    """Changing requests that come while the worker has its lock."""
+def while_it_lives(trial: Trial) -> set[str]:
+    """Requests that come while the worker has its lock."""
     steps, _ = trial.undisturbed
     locks = [at for at, step in enumerate(steps) if "/workers/" in step.about]
-    lives = {step.request for step in steps[locks[0] : locks[-1]]}
-    return [request for request in changing(trial) if request in lives]
+    return {step.request for step in steps[locks[0] : locks[-1]]}

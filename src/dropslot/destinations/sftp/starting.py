@@ -40,13 +40,21 @@ async def _ask(pairs: Sequence[tuple[Sftp, Target]], *, by_trial: bool) -> list[
 
 
 async def _asked(destination: Sftp, target: Target, *, by_trial: bool) -> DropslotError | None:
-    """What speaks against it."""
+    """What speaks against it, as far as it is known in time."""
+    task = asyncio.create_task(_fault(destination, target, by_trial=by_trial))
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+    if not done:
+        task.cancel()  # and not waited for: a server that stopped answering does not let it clear up, either
+        return None
+    return task.result()
+
+
+async def _fault(destination: Sftp, target: Target, *, by_trial: bool) -> DropslotError | None:
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            connection = await runtime.current().connection(destination.account)
-            await destination.prove(connection, target, by_trial=by_trial)
+        connection = await runtime.current().connection(destination.account)
+        await destination.prove(connection, target, by_trial=by_trial)
     except DropslotError as error:
         return error
-    except (TimeoutError, Said, ConnectionGone, Garbled):
+    except (Said, ConnectionGone, Garbled):
         return None
     return None

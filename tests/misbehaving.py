@@ -88,12 +88,23 @@ class ForgetsReply(Honest):
             await asyncio.Event().wait()
 
 
+class _Noted(asyncssh.SSHServer):
+    """Says which connections there are."""
+
+    def __init__(self, connections: list[asyncssh.SSHServerConnection]) -> None:
+        self._connections = connections
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connections.append(conn)
+
+
 class Misbehaving:
     """Runs one of these in a thread; logs in whoever has the key."""
 
     def __init__(self, folder: Path, kind: type[Honest], monkeypatch: Any) -> None:
         self.key, self.known_hosts, self.port = folder / "key", folder / "known_hosts", 0
         self._kind = kind
+        self._connections: list[asyncssh.SSHServerConnection] = []
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         left = [pair for pair in SFTPServerHandler._extensions if pair[0] not in kind.without]
@@ -125,8 +136,9 @@ class Misbehaving:
     async def _listen(self) -> None:
         factory: Callable[..., Any] = self._kind
         self._server = await asyncssh.listen(
-            "127.0.0.1",
-            0,
+            server_factory=lambda: _Noted(self._connections),
+            host="127.0.0.1",
+            port=0,
             server_host_keys=[self._host],
             authorized_client_keys=str(self._authorized),
             sftp_factory=factory,
@@ -137,6 +149,8 @@ class Misbehaving:
 
     def _end(self) -> None:
         self._server.close()
+        for connection in self._connections:
+            connection.abort()
         self._loop.call_later(0.05, self._loop.stop)
 
     async def _cancel_all(self) -> None:

@@ -290,7 +290,9 @@ def test_links_in_the_target_are_never_followed(site: SftpSite, arrival: Path, t
 
 
 def test_a_staging_folder_of_somebody_else_is_refused(site: SftpSite, arrival: Path) -> None:
-    (site.root / ".dropslot/stage/theirs").mkdir(parents=True)  # an empty one is removed, and made anew as our own
+    (site.root / ".dropslot/stage/theirs").mkdir(
+        parents=True
+    )  # an empty one is removed, and made anew as our own
     (site.root / ".dropslot/stage").chmod(0o777)
     with pytest.raises(DestinationUnready, match="not the account's own"):
         deliver(site, arrival, site.target())

@@ -12,6 +12,7 @@ import pytest
 
 from misbehaving import Honest, Misbehaving, ReplacingLink, ReplacingRename, WithoutHardlink
 from product import STUDY, Product
+from waiting import wait_until
 
 SAYS = "gives no file a name without perhaps replacing another"
 
@@ -83,7 +84,9 @@ def test_an_honest_server_is_delivered_to_by_the_service(
     (remote := tmp_path / "remote").mkdir()
     product = sqlite_product.configure({"away": route_to(misbehave(Honest).url(remote), tmp_path)})
     product.start("run")
-    for number in range(4):
-        product.drop(f"{number}.txt", b"%d" % number, route="away")
-        product.wait_for_state(f"{number}.txt", "done")
-    assert sorted(path.name for path in remote.iterdir() if path.is_file()) == [f"{n}.txt" for n in range(4)]
+    names = [f"{number}.txt" for number in range(6)]
+    for name in names:
+        product.drop(name, name.encode(), route="away")
+    for name in names[-2:]:
+        product.wait_for_state(name, "done")
+    wait_until(lambda: sorted(path.name for path in remote.iterdir() if path.is_file()) == names)

@@ -85,7 +85,7 @@ class Bulk:
         sealed: list[bytes] = []
         sent, most = 0, min(channel._send_window, _AT_ONCE_BYTES)
         while out and sent < most:
-            parts, size = taken(out, min(most - sent, channel._send_pktsize))
+            parts, size = _taken(out, min(most - sent, channel._send_pktsize))
             sealed += self._sealed(*cipher, channel._send_chan, parts, size)
             sent += size
         channel._send_window -= sent
@@ -130,7 +130,7 @@ def _unlogged(*_: Any, **__: Any) -> None:
     """asyncssh's log of packets, which nobody reads."""
 
 
-def taken(out: deque[memoryview], most: int) -> tuple[list[memoryview], int]:
+def _taken(out: deque[memoryview], most: int) -> tuple[list[memoryview], int]:
     """Pieces from the front of `out`, of `most` bytes together or fewer, and how many."""
     parts, size = [], 0
     while out and size < most:

@@ -13,7 +13,7 @@ from typing import Any
 import asyncssh
 
 from dropslot.destinations.sftp import wire
-from dropslot.destinations.sftp.bulk import Bulk, taken
+from dropslot.destinations.sftp.bulk import Bulk
 from dropslot.destinations.sftp.wire import Garbled, Reply, Request
 
 LONGEST_REPLY = 1 << 20
@@ -125,7 +125,10 @@ class Channel(asyncssh.SSHClientSession[bytes]):
     def _write(self) -> None:
         """Give asyncssh the next bytes."""
         assert self._channel
-        parts, _ = taken(self._out, WRITE_AT_ONCE)
+        parts, size = [], 0
+        while self._out and size < WRITE_AT_ONCE:
+            parts.append(self._out.popleft())
+            size += len(parts[-1])
         try:
             self._channel.write(b"".join(parts))
         except OSError as error:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dropslot.config import load_dotted
-from dropslot.core.logformats import LogFormat, moment, unescape
+from dropslot.core.logformats import LogFormat, unescape
+from dropslot.core.logtimes import moment
 
 _RANGE = re.compile(rb"\s*bytes\s+(\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)\s*", re.IGNORECASE)
 
@@ -57,7 +58,7 @@ class FormatReader(LogLineReader):
             return None
         method, target = _asked(groups)
         return Request(
-            at=moment(self.format, groups).astimezone(UTC),
+            at=moment(groups, self.format.strftime).astimezone(UTC),
             address=_text(groups.get("address", b"")),
             user=_user(groups.get("user", b"")),
             method=method,

@@ -7,9 +7,9 @@ address of a page can look like another part of its line. The expression never g
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
-from typing import NamedTuple
+from collections.abc import Sequence
+
+from dropslot.core.logdirectives import Piece, pieces
 
 _COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 _NGINX = (
@@ -27,26 +27,6 @@ NAMED = {
     "dropslot": f'{_COMBINED} %O %X "%{{Content-Range}}o"',
     "nginx": _NGINX,
 }
-
-_APACHE = re.compile(
-    r"%(?:!?\d{3}(?:,\d{3})*)?(?P<which>[<>]?)(?:\{(?P<name>[^}]*)\})?(?P<code>\^\w\w|[A-Za-z%])"
-)
-_NGINX_VARIABLE = re.compile(r"\$\{?(?P<name>\w+)\}?")
-_UNESCAPED = {"\\t": "\t", "\\n": "\n", '\\"': '"', "\\\\": "\\", "\\'": "'"}
-
-# What each directive tells; all others are stepped over.
-_MEANS = {
-    "h": "address", "a": "address", "u": "user", "t": "time", "r": "request", "m": "method", "U": "path", "q": "query",
-    "s": "status", "b": "body_bytes", "B": "body_bytes", "O": "sent_bytes", "X": "connection",
-}  # fmt: skip
-_HEADERS = {("i", "user-agent"): "agent", ("o", "content-range"): "content_range"}
-_NGINX_MEANS = {
-    "remote_addr": "address", "remote_user": "user", "time_local": "time", "time_iso8601": "time_iso",
-    "msec": "time_sec", "request": "request", "request_method": "method", "request_uri": "target", "status": "status",
-    "body_bytes_sent": "body_bytes", "bytes_sent": "sent_bytes", "http_user_agent": "agent",
-    "sent_http_content_range": "content_range", "request_completion": "completion",
-}  # fmt: skip
-_TIMES = {"sec": "time_sec", "msec": "time_msec", "usec": "time_usec"}
 
 _QUOTED = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _SHAPES = {
@@ -67,24 +47,16 @@ _USER = rb".*?"
 _REQUEST = rb"\S++ \S++(?: \S++)?|-"
 
 
-class Piece(NamedTuple):
-    """A text that stands in every line, or a directive: `means` is empty where it tells nothing that is needed."""
-
-    literal: str
-    means: str = ""
-    strftime: str = ""
-
-
 class LogFormat:
     """One format. Raises ValueError, in words for the person who wrote it, when it tells too little or is unknown."""
 
     def __init__(self, text: str) -> None:
         self.text = NAMED.get(text, text)
-        pieces = list(_pieces(self.text))
-        self.strftime = next((piece.strftime for piece in pieces if piece.strftime), "")
-        self.means = frozenset(piece.means for piece in pieces if piece.means)
+        found = list(pieces(self.text))
+        self.strftime = next((piece.strftime for piece in found if piece.strftime), "")
+        self.means = frozenset(piece.means for piece in found if piece.means)
         _check(self)
-        self._match = re.compile(_expression(pieces), re.DOTALL).fullmatch
+        self._match = re.compile(_expression(found), re.DOTALL).fullmatch
 
     def groups(self, line: bytes) -> dict[str, bytes] | None:
         """What a line tells, still escaped, by meaning; None when it is not of this format."""
@@ -105,54 +77,6 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return bytes([int(found[1], 16)]) if found[1] else _LETTERS.get(found[2], found[2])
 
 
-def _pieces(text: str) -> Iterator[Piece]:
-    if "$" in text and "%" not in text:
-        yield from _split(text, _NGINX_VARIABLE, _nginx)
-    else:
-        plain = re.sub(r"\\[tn\"'\\]", lambda found: _UNESCAPED[found[0]], text)
-        yield from _split(plain, _APACHE, _apache)
-
-
-def _split(text: str, directive: re.Pattern[str], piece: Callable[[re.Match[str]], Piece]) -> Iterator[Piece]:
-    at = 0
-    for found in directive.finditer(text):
-        if found.start() > at:
-            yield Piece(text[at : found.start()])
-        yield piece(found)
-        at = found.end()
-    if at < len(text):
-        yield Piece(text[at:])
-
-
-def _apache(found: re.Match[str]) -> Piece:
-    code, name = found["code"], found["name"]
-    if code == "%":
-        return Piece("%")
-    if code == "t" and name:
-        return _time(name.removeprefix("begin:").removeprefix("end:"))
-    if name is not None and code != "a":
-        return Piece("", _HEADERS.get((code, name.lower()), "other"))
-    if code == "s" and found["which"] == "<":
-        return Piece("", "other")  # what the request was before the server sent it elsewhere
-    if code == "t":
-        return Piece("", "time_bracketed")
-    return Piece("", _MEANS.get(code, "other"))
-
-
-def _time(name: str) -> Piece:
-    if name in _TIMES:
-        return Piece("", _TIMES[name])
-    if name.endswith("_frac"):
-        return Piece("", "other")
-    if "%z" not in name:
-        raise ValueError(f"expected a time with its zone: %z is missing in '%{{{name}}}t'")
-    return Piece("", "time_own", name)
-
-
-def _nginx(found: re.Match[str]) -> Piece:
-    return Piece("", _NGINX_MEANS.get(found["name"], "other"))
-
-
 def _check(made: LogFormat) -> None:
     has = {meaning.partition("_")[0] for meaning in made.means}
     if not made.means:
@@ -169,15 +93,15 @@ def _check(made: LogFormat) -> None:
         raise ValueError(f"expected a format with {' and '.join(missing)}")
 
 
-def _expression(pieces: list[Piece]) -> bytes:
+def _expression(found: Sequence[Piece]) -> bytes:
     seen: set[str] = set()
     parts = []
-    for index, piece in enumerate(pieces):
+    for index, piece in enumerate(found):
         if piece.literal:
             parts.append(re.escape(piece.literal.encode()))
             continue
-        before = pieces[index - 1].literal if index else ""
-        after = next((later.literal for later in pieces[index + 1 :] if later.literal), "")
+        before = found[index - 1].literal if index else ""
+        after = next((later.literal for later in found[index + 1 :] if later.literal), "")
         shape = _shape(piece.means, before[-1:], after[:1])
         if piece.means == "time_bracketed":
             parts.append(rb"\[(?P<time>" + _SHAPES["time"] + rb")\]")
@@ -202,41 +126,3 @@ def _shape(means: str, before: str, after: str) -> bytes:
         after = f"?{after}"  # the query stands behind it, perhaps at once
     # Up to what follows in the format, so that there is one way only to read a line.
     return rb"[^" + re.escape(after.encode()) + rb"]*+" if after else rb".*+"
-
-
-def moment(format_: LogFormat, groups: dict[str, bytes]) -> datetime:
-    """The time of a line, with its zone. Raises ValueError for one that is none."""
-    if text := groups.get("time"):
-        return _clf(text)
-    if text := groups.get("time_iso"):
-        return datetime.fromisoformat(text.decode("ascii"))
-    for name, a_second in (("time_sec", 1), ("time_msec", 1000), ("time_usec", 1_000_000)):
-        if text := groups.get(name):
-            return datetime.fromtimestamp(float(text) / a_second, UTC)
-    return datetime.strptime(groups["time_own"].decode("ascii"), format_.strftime).astimezone(UTC)
-
-
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1
-    )
-}
-
-
-def _clf(text: bytes) -> datetime:
-    """`10/Oct/2000:13:55:36 -0700`; strptime takes ten times as long."""
-    month = _MONTHS.get(text[3:6])
-    if month is None:
-        raise ValueError(f"{text!r} has no month")
-    offset = timedelta(hours=int(text[22:24]), minutes=int(text[24:26]))
-    zone = timezone(-offset if text[21:22] == b"-" else offset)
-    return datetime(
-        int(text[7:11]),
-        month,
-        int(text[:2]),
-        int(text[12:14]),
-        int(text[15:17]),
-        int(text[18:20]),
-        tzinfo=zone,
-    )

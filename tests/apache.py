@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,7 @@ DocumentRoot "{folder}/root"
 <Directory "{folder}/root/results/molepo">
     Require user "clínica 7" staff
 </Directory>
+{more}
 """
 _MODULES = ("mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "dir")
 
@@ -60,7 +61,9 @@ class NoApache(Exception):
 class Apache:
     """Started by `start`, ended by `stop`, and by the kernel when the test process dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "", modules: Sequence[str] = ()) -> None:
+        """`more` is added to the configuration, {folder} being the server's own; `modules` to the usual ones."""
+        self._more, self._modules = more, (*_MODULES, *modules)
         self._program = shutil.which("apache2", path=f"{os.environ['PATH']}:/usr/sbin")
         if self._program is None or not shutil.which("htpasswd"):
             raise NoApache("Apache is not installed; `setup/packages test` installs it as root.")
@@ -73,6 +76,7 @@ class Apache:
         self.access_log, self.full_log = self.folder / "access.log", self.folder / "full.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self._before: set[str] = set()
 
     def start(self) -> None:
         for user in USERS:
@@ -97,22 +101,47 @@ class Apache:
             self._process.wait(30)
         shutil.rmtree(self.folder)
 
-    def reopen_logs(self) -> None:
-        """What Debian's logrotate does after a rotation."""
+    @property
+    def reload_command(self) -> str:
+        """What a rotation runs afterwards, so that the server opens its logs anew."""
         assert self._process
-        self._process.send_signal(signal.SIGUSR1)
+        self._before = self._workers()
+        return f"kill -USR1 {self._process.pid}"
+
+    def wait_until_reopened(self) -> None:
+        """Until those have ended who still wrote to the old logs."""
+        wait_until(
+            lambda: self._workers() and not self._before & self._workers(), what="Apache's new workers"
+        )
+
+    def _workers(self) -> set[str]:
+        assert self._process
+        pid = self._process.pid
+        return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
     def get(
         self, path: str, user: str = "clinic12", host: str = "127.0.0.1", method: str = "GET", **headers: str
     ) -> requests.Response:
         """Ask as a clinic does; the line is in the logs on return."""
         before = self._lines()
+        response = self._ask(method, path, user, host, headers, b"")
+        wait_until(lambda: self._lines() > before, what="Apache's line in both logs")
+        return response
+
+    def put(self, path: str, content: bytes, user: str = "clinic12") -> requests.Response:
+        """Upload as a WebDAV client does."""
+        before = self._lines()
+        response = self._ask("PUT", path, user, "127.0.0.1", {}, content)
+        wait_until(lambda: self._lines() > before, what="Apache's line in both logs")
+        return response
+
+    def _ask(
+        self, method: str, path: str, user: str, host: str, headers: dict[str, str], body: bytes
+    ) -> requests.Response:
         url = f"http://{f'[{host}]' if ':' in host else host}:{self._port}{path}"
         login = (user.encode(), PASSWORD.encode()) if user else None
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = requests.request(method, url, auth=login, headers=named, timeout=30)
-        wait_until(lambda: self._lines() > before, what="Apache's line in both logs")
-        return response
+        return requests.request(method, url, auth=login, headers=named, data=body or None, timeout=30)
 
     def abort(self, path: str, user: str = "clinic12") -> None:
         """Ask, and hang up after the first bytes."""
@@ -131,7 +160,7 @@ class Apache:
         return min(log.read_bytes().count(b"\n") if log.exists() else 0 for log in logs)
 
     def _launch(self) -> None:
-        modules = [f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in _MODULES]
+        modules = [f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in self._modules]
         text = _CONFIGURATION.format(
             folder=self.folder,
             port=self._port,
@@ -139,6 +168,7 @@ class Apache:
             account="User www-data\nGroup www-data" if os.geteuid() == 0 else "",
             combined=COMBINED,
             full=FULL,
+            more=self._more.replace("{folder}", str(self.folder)),
         )
         (self.folder / "apache.conf").write_text(text)
         command = [self._program, "-f", str(self.folder / "apache.conf"), "-DFOREGROUND"]
@@ -163,14 +193,25 @@ def _free_port() -> int:
 
 
 @pytest.fixture
-def apache() -> Iterator[Apache]:
-    """A server of its own for each test: its logs begin empty."""
-    try:
-        server = Apache()
-    except NoApache as error:
-        pytest.skip(str(error))
-    try:
+def make_apache() -> Iterator[Callable[..., Apache]]:
+    """Servers with modules and configuration of their own."""
+    made: list[Apache] = []
+
+    def make(more: str = "", modules: Sequence[str] = ()) -> Apache:
+        try:
+            server = Apache(more, modules)
+        except NoApache as error:
+            pytest.skip(str(error))
+        made.append(server)
         server.start()
-        yield server
-    finally:
+        return server
+
+    yield make
+    for server in made:
         server.stop()
+
+
+@pytest.fixture
+def apache(make_apache: Callable[..., Apache]) -> Apache:
+    """A server of its own for each test: its logs begin empty."""
+    return make_apache()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
-import shutil
 import signal
-import subprocess
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,15 +15,18 @@ import pytest
 from django.db import connections
 
 from databases import Database
-from dropslot.acknowledgments import blocks, reader, recording
+from dropslot.acknowledgments import blocks, reader, recording, rotation, runs
 from dropslot.acknowledgments.lines import LogLineReader, Request
 from dropslot.acknowledgments.models import Acknowledgment, LogPosition, LogReading
-from dropslot.acknowledgments.reader import ReadElsewhere, Reader, WrongFormat
+from dropslot.acknowledgments.reader import Reader
+from dropslot.acknowledgments.recognizing import WrongFormat
+from dropslot.acknowledgments.runs import ReadElsewhere
 from dropslot.acknowledgments.sources import LogUnready
 from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.audit.models import Event
 from dropslot.config import Route, from_mapping
 from dropslot.core.states import Outcome, State
+from rotating import HOW, rotate
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SIZE = 100
@@ -118,17 +120,7 @@ def test_partial_line_waits_for_its_end(sqlite_database: Database, route: Route,
     assert found() == names(range(1))
 
 
-ROTATIONS = {
-    "renamed": "create 600",
-    "compressed": "compress\n create 600",
-    "dated": "dateext\n dateformat -%Y%m%d-%s\n create 600",
-    "copied": "copytruncate",
-    "copied and compressed": "copytruncate\n compress",
-    "of its own extension": "extension .log\n create 600",
-}
-
-
-@pytest.mark.parametrize("how", ROTATIONS)
+@pytest.mark.parametrize("how", HOW)
 def test_real_logrotate_loses_and_repeats_no_line(
     sqlite_database: Database, route: Route, log: Path, tmp_path: Path, how: str
 ) -> None:
@@ -138,34 +130,17 @@ def test_real_logrotate_loses_and_repeats_no_line(
     at = 10
     for _ in range(3):
         write(log, range(at, at + 10))  # before the rotation, not yet read
-        rotate(log, tmp_path, ROTATIONS[how])
+        rotate(log, tmp_path, how)
         write(log, range(at + 10, at + 20))
         read(route)
         at += 20
-    rotate(log, tmp_path, ROTATIONS[how])  # twice before the next look
+    rotate(log, tmp_path, how)  # twice before the next look
     write(log, range(at, at + 10))
-    rotate(log, tmp_path, ROTATIONS[how])
+    rotate(log, tmp_path, how)
     write(log, range(at + 10, at + 20))
     read(route)
     read(route)
     assert found() == names(range(at + 20))
-
-
-def rotate(log: Path, tmp_path: Path, how: str) -> None:
-    configuration, state = tmp_path / "rotate.conf", tmp_path / "rotate.state"
-    configuration.write_text(f"{log} {{\n rotate 9\n nomail\n {how}\n}}\n")
-    configuration.chmod(0o600)
-    program = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program, "logrotate is not installed; `setup/packages test` installs it as root"
-    clock = int(state.with_suffix(".clock").read_text()) + 1 if state.with_suffix(".clock").exists() else 0
-    state.with_suffix(".clock").write_text(str(clock))
-    command = [program, "--force", "--state", str(state), str(configuration)]
-    log.parent.chmod(0o700)
-    subprocess.run(command, check=True, capture_output=True)
-    if "%s" in how:  # so that the next rotation within this second has another name
-        for made in log.parent.glob("access.log-*"):
-            if "-20260101-" not in made.name:
-                made.rename(log.parent / f"access.log-20260101-{clock:010}")
 
 
 def test_late_lines_in_the_rotated_file_are_read(sqlite_database: Database, route: Route, log: Path) -> None:
@@ -199,6 +174,81 @@ def test_log_that_begins_anew_is_another_log(sqlite_database: Database, route: R
     write(log, range(10, 30), "w")  # longer than before, so its size tells nothing
     read(route)
     assert found() == names(range(30))
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_first_run_reads_what_was_rotated_before_oldest_first(
+    database: Database, route: Route, log: Path, tmp_path: Path, how: str
+) -> None:
+    delivered(route, 40)
+    for at in range(0, 30, 10):
+        write(log, range(at, at + 10))
+        rotate(log, tmp_path, how)
+    write(log, range(30, 40))
+    assert read(route).lines == 40
+    assert found() == names(range(40))
+    write(log, range(40, 41))
+    rotate(log, tmp_path, how)
+    assert read(route).lines == 1
+
+
+def test_first_run_of_a_route_that_delivered_nothing_leaves_old_logs_alone(
+    sqlite_database: Database, route: Route, log: Path
+) -> None:
+    write(log.with_name("access.log.1"), range(10))
+    write(log, range(10, 12))
+    assert read(route).lines == 2
+
+
+def test_first_run_reads_a_copy_of_the_log_once(sqlite_database: Database, route: Route, log: Path) -> None:
+    delivered(route, 30)
+    write(log, range(10))
+    log.with_name("access.log-20260101").write_bytes(log.read_bytes())  # by a careful administrator
+    log.with_name("access.log-20260102.gz").write_bytes(gzip.compress(log.read_bytes()))
+    write(log, range(10, 20))
+    read(route)
+    write(log, range(20, 30))
+    read(route)
+    assert found() == names(range(30))
+
+
+def test_first_run_over_more_files_than_are_opened_at_once(
+    sqlite_database: Database, route: Route, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "OPEN_AT_ONCE", 3)
+    delivered(route, 22)
+    for number in range(1, 21):
+        packed = gzip.compress(line(20 - number).encode())
+        log.with_name(f"access.log.{number}.gz").write_bytes(packed)
+    write(log, range(20, 22))
+    before = len(os.listdir("/proc/self/fd"))
+    assert read(route).lines == 22
+    assert found() == names(range(22))
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_first_run_passes_old_logs_of_another_format(
+    sqlite_database: Database, route: Route, log: Path
+) -> None:
+    delivered(route, 40)
+    log.with_name("access.log.1").write_text("".join(other(number) for number in range(30)))
+    write(log, range(30, 40))
+    run = read(route)
+    assert (run.acknowledged, run.unreadable) == (10, 30)
+    assert read(route).lines == 0
+
+
+def test_first_run_that_is_stopped_goes_on_later(sqlite_database: Database, route: Route, log: Path) -> None:
+    delivered(route, 40)
+    for number in range(3, 0, -1):
+        write(log.with_name(f"access.log.{number}"), range(30 - 10 * number, 40 - 10 * number))
+    write(log, range(30, 40))
+    assert read(route, stop=lambda: True).lines == 0
+    asked = iter([False, False, True])
+    read(route, stop=lambda: next(asked, True))
+    assert len(found()) < 40
+    read(route)
+    assert found() == names(range(40))
 
 
 def test_logs_on_postgresql_and_sqlite_rotate_alike(database: Database, route: Route, log: Path) -> None:
@@ -236,6 +286,30 @@ def test_unreadable_and_vanished_logs_are_told_and_healed(
     assert [bool(row.error) for row in LogReading.objects.order_by("id")] == [False, True, True, False]
 
 
+def test_log_that_shrinks_goes_on_behind_the_cut(sqlite_database: Database, route: Route, log: Path) -> None:
+    delivered(route, 40)
+    write(log, range(20))
+    read(route)
+    os.truncate(log, sum(len(line(number)) for number in range(15)))
+    assert read(route).lines == 0
+    write(log, range(20, 30))
+    assert read(route).lines == 10
+    assert found() == names(range(30))
+
+
+def test_log_that_was_rotated_away_unread_is_told(
+    sqlite_database: Database, route: Route, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered(route, 30)
+    write(log, range(10))
+    read(route)
+    assert "rotated away" not in capsys.readouterr().out
+    write(log, range(20, 30), "w")
+    read(route)
+    assert "rotated away" in capsys.readouterr().out
+    assert found() == [*names(range(10)), *names(range(20, 30))]
+
+
 def test_log_without_permission_is_told(sqlite_database: Database, tmp_path: Path, other_user: Any) -> None:
     log = tmp_path / "access.log"
     write(log, range(1))
@@ -249,7 +323,7 @@ def test_log_without_permission_is_told(sqlite_database: Database, tmp_path: Pat
             if folder.stat().st_uid == 0 and str(folder) not in ("/", "/tmp"):
                 folder.chmod(folder.stat().st_mode | 0o111)
         os.seteuid(other_user.uid)
-        from dropslot.acknowledgments.sources import LocalFolder
+        from dropslot.acknowledgments.local import LocalFolder
 
         try:
             LocalFolder(str(log)).open(log.name)
@@ -263,12 +337,50 @@ def test_log_of_another_format_is_told_and_read_later(
     sqlite_database: Database, route: Route, log: Path, tmp_path: Path
 ) -> None:
     delivered(route, 20)
-    log.write_text("".join(f"{line(number)[:-1]} 12 +\n" for number in range(5)))
-    with pytest.raises(WrongFormat, match="No line of log") as caught:
+    log.write_text("".join(other(number) for number in range(5)))
+    with pytest.raises(WrongFormat, match="None of the 5 lines") as caught:
         read(route)
     assert "UA 0" in str(caught.value)
-    better = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %I %X'
-    assert read(route_of(tmp_path, log, format=better)).acknowledged == 5
+    assert (LogReading.objects.get().error, found()) == (str(caught.value), [])
+    assert read(route_of(tmp_path, log, format=OTHER)).acknowledged == 5
+
+
+OTHER = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %I %X'
+
+
+def other(number: int) -> str:
+    """As `line`, in the format OTHER."""
+    return f"{line(number)[:-1]} 12 +\n"
+
+
+def test_lines_from_before_the_format_was_changed_are_counted_and_passed(
+    sqlite_database: Database, route: Route, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered(route, 300)
+    with log.open("w") as stream:
+        stream.writelines(map(other, range(200)))
+    write(log, range(200, 300))
+    block = sum(len(other(number)) for number in range(100))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks.blocks, "__kwdefaults__", {"skipping": False, "size": block})
+        run = read(route)
+    assert found() == names(range(200, 300))
+    assert (run.lines, run.unreadable) == (300, 200)
+    assert "200 lines of log" in capsys.readouterr().out
+
+
+def test_format_that_changes_later_stops_at_its_first_line(
+    sqlite_database: Database, route: Route, log: Path, tmp_path: Path
+) -> None:
+    delivered(route, 60)
+    write(log, range(10))
+    read(route)
+    with log.open("a") as stream:
+        stream.writelines(map(other, range(10, 60)))
+    with pytest.raises(WrongFormat, match="None of the 50 lines"):
+        read(route)
+    read(route_of(tmp_path, log, format=OTHER))
+    assert found() == names(range(60))
 
 
 def test_odd_lines_are_counted_and_passed(sqlite_database: Database, route: Route, log: Path) -> None:
@@ -312,6 +424,45 @@ def test_long_line_that_is_still_written_is_not_read_again(
         stream.write("x" * 10 + "\n" + line(1))
     run = read(route)
     assert (run.lines, run.unreadable, run.matches) == (2, 1, 1)
+
+
+ODD = {
+    "IPv6 with a zone": ("fe80::1%eth0", "c", b"", "fe80::1%eth0", "c"),
+    "host name": ("pc-17.clinic.example", "c", b"", "pc-17.clinic.example", "c"),
+    "escapes": ("h", 'cl\\xc3\\xadnica \\"7\\"', b"", "h", 'clínica "7"'),
+    "escaped NUL": ("h", "c\\x00d", b"", "h", "c\\x00d"),
+    "escaped invalid UTF-8": ("h", "c\\xff", b"", "h", "c\\xff"),
+    "terminal's commands": ("h", "c\\x1b[2J", b"", "h", "c\\x1b[2J"),
+    "raw NUL": ("h", "c", b"\0", "h", "c\\x00"),
+    "raw invalid UTF-8": ("h", "c", b"\xff\xfe", "h", "c\\xff\\xfe"),
+    "raw right-to-left mark": ("h", "c", "\u202e".encode(), "h", "c\\u202e"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_users_and_addresses_are_recorded_escaped(
+    database: Database, route: Route, log: Path, tmp_path: Path, odd: str
+) -> None:
+    address, user, raw, shown_address, shown_user = ODD[odd]
+    delivered(route, 1)
+    written = line(0, user="USER").replace("10.0.0.1", address).encode()
+    log.write_bytes(written.replace(b"USER", user.encode() + raw))
+    run = read(route_of(tmp_path, log, users={"*": "dig"}))
+    assert (run.acknowledged, run.unreadable) == (1, 0)
+    row = Acknowledgment.objects.get()
+    assert (row.address, row.user) == (shown_address, shown_user)
+    assert bytes(row.line) == log.read_bytes()[:-1]
+    assert shown_user in json.loads(Event.objects.get(kind="acknowledged").data)["user"]
+
+
+@pytest.mark.parametrize("odd", [b"\0", b"\xff", b"%00", b"%FF", b"\\x00", b"%ED%A0%80"])
+def test_odd_bytes_in_an_address_ask_for_nothing(
+    database: Database, route: Route, log: Path, odd: bytes
+) -> None:
+    delivered(route, 2)
+    log.write_bytes(line(0).encode().replace(b"dig-0", b"dig-0" + odd) + line(1).encode())
+    run = read(route)
+    assert (run.lines, run.acknowledged, found()) == (2, 1, names(range(1, 2)))
 
 
 def test_request_for_a_file_never_sent_acknowledges_nothing(
@@ -374,10 +525,10 @@ def test_of_two_readers_at_once_one_stops(database: Database, route: Route, log:
 
 
 POINTS: dict[str, tuple[Any, str]] = {
-    "before the position moves": (reader.Reader, "_move"),
+    "before the position moves": (runs.Run, "_move"),
     "before anything is recorded": (recording.Recorder, "record"),
     "before the events": (recording, "append"),
-    "before the run is noted": (reader.Reader, "_store"),
+    "before the run is noted": (runs.Run, "_store"),
     "before the next batch": (reader.Reader, "_look"),
 }
 
@@ -389,7 +540,7 @@ def test_killed_reader_loses_and_repeats_nothing(
 ) -> None:
     delivered(route, 60)
     write(log, range(60))
-    monkeypatch.setattr(reader, "AT_ONCE", 10)
+    monkeypatch.setattr(runs, "AT_ONCE", 10)
     monkeypatch.setattr(blocks.blocks, "__kwdefaults__", {"skipping": False, "size": 2000})
     connections.close_all()
     owner, name = POINTS[point]

@@ -28,7 +28,7 @@ def test_entry_has_its_defaults_and_absolute_paths() -> None:
 def test_addresses_stay_as_they_are() -> None:
     log = "sftp://edc@edc.example.org/var/log/apache2/access.log"
     [entry] = config(**ROUTE, acknowledge=[ENTRY | {"log": log, "key": "k"}]).routes["study"].acknowledge
-    assert (entry.log, entry.key, entry.remote_options()["key"]) == (log, f"{BASE}/k", f"{BASE}/k")
+    assert (entry.log, entry.key) == (log, BASE / "k")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,8 @@ def test_addresses_stay_as_they_are() -> None:
         ({"log": "http://h/x"}, "log", "sftp://"),
         ({"log": "sftp://u:pw@h/x"}, "log", "no password"),
         ({"log": "sftp:///x"}, "log", "sftp://USER@HOST"),
+        ({"log": "sftp://u@h/"}, "log", "the path of a log"),
+        ({"log": "sftp://u@h/../x"}, "log", "without '..'"),
         ({"format": "combind"}, "format", "combined"),
         ({"format": "%h %u"}, "format", "the time (%t)"),
         ({"format": "no.such.Reader"}, "format", "no module no"),
@@ -48,6 +50,8 @@ def test_addresses_stay_as_they_are() -> None:
         ({"users_field": "study"}, "users_field", "one of this route's fields: folder"),
         ({"destination": "./elsewhere"}, "destination", "destinations"),
         ({"key": "k"}, "key", "another machine"),
+        ({"password": "EDC_PASSWORD"}, "password", "another machine"),
+        ({"log": "sftp://u@h/x", "password": "hunter2"}, "password", "never the password itself"),
         ({"preset": "own"}, "preset", "owncloud"),
         ({"every": "0s"}, "every", "more"),
         ({"user": {}}, "user", "did you mean users?"),

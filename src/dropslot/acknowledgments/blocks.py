@@ -70,6 +70,15 @@ class Sieve:
         return spans
 
 
+def last_lines(file: LogFile) -> list[bytes]:
+    """Whole lines at the end of a file, as many as LONGEST_LINE bytes hold; of a compressed one those at its beginning,
+    which are read sooner."""
+    size = file.size()
+    begin = max(0, size - LONGEST_LINE) if size else 0
+    lines = file.read(begin, LONGEST_LINE).split(b"\n")
+    return lines[1 if begin else 0 : -1]
+
+
 def sample(data: bytes) -> list[bytes]:
     """The first and the last lines of a block: they tell whether it is of the expected format at all."""
     if not data:

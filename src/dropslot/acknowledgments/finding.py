@@ -61,6 +61,10 @@ class Finder:
         found = ((self.match.values(file), file.among) for file in files)
         return [Wanted(values, among) for values, among in found if values is not None]
 
+    def has_deliveries(self) -> bool:
+        """Whether anything was delivered, so that older lines can be of something."""
+        return Delivery.objects.filter(arrival__route=self._route.key).exists()
+
     def hits(self, requests: Sequence[tuple[bytes, Request, Sequence[Wanted]]]) -> list[Hit]:
         """The lines that asked for something that was delivered."""
         known = self._deliveries({self._key(one) for *_, wanted in requests for one in wanted})

@@ -1,58 +1,21 @@
-"""Which files hold a log, and from where each is to be read: by fingerprints of what was read, not by name or inode."""
+"""Which files hold a log, and in which order they are to be read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from hashlib import sha256
-from typing import Any
+from dataclasses import dataclass, field
 
-from dropslot.acknowledgments.sources import LogFile, Source, opened
+from dropslot.acknowledgments.marks import Mark, mark_of
+from dropslot.acknowledgments.opening import PACKED, opened
+from dropslot.acknowledgments.sources import LogFile, Source
 
-FIRST_BYTES = 1024
-REMEMBERED = 8  # files; a late line in an older one is not looked for
-
-
-@dataclass(slots=True)
-class Mark:
-    """How far one file was read. `first`: so many of its first bytes have this SHA-256. `skipping`: within a line that
-    is too long; `finished`: compressed, and read to its end."""
-
-    offset: int = 0
-    first: int = 0
-    sha256: str = ""
-    skipping: bool = False
-    finished: bool = False
-
-    def fits(self, file: LogFile) -> bool:
-        """Whether this is the file that was marked."""
-        if not self.first:
-            return not file.read(0, 1)
-        data = file.read(0, self.first)
-        return len(data) == self.first and sha256(data).hexdigest() == self.sha256
-
-    def moved(self, file: LogFile, offset: int, *, skipping: bool) -> Mark:
-        """The mark after reading on. Only bytes that were read are taken: those behind may still change."""
-        if self.first >= FIRST_BYTES:
-            return Mark(offset, self.first, self.sha256, skipping)
-        data = file.read(0, min(FIRST_BYTES, offset))
-        return Mark(offset, len(data), sha256(data).hexdigest(), skipping)
-
-
-def load(marks: Sequence[dict[str, Any]]) -> list[Mark]:
-    """Marks as the database has them, the oldest file first."""
-    return [Mark(**mark) for mark in marks]
-
-
-def dump(marks: Sequence[Mark]) -> list[dict[str, Any]]:
-    """Marks for the database; the oldest are forgotten."""
-    return [asdict(mark) for mark in marks[-REMEMBERED:]]
+OPEN_AT_ONCE = 200  # files: a first run may find years of them
 
 
 @dataclass(slots=True)
 class Part:
-    """One file of a log, to be read from its mark on. The reader closes it."""
+    """One file of a log, to be read from its mark on. Whoever has it closes it."""
 
     name: str
     file: LogFile
@@ -60,42 +23,66 @@ class Part:
     known: bool
 
 
-def parts(source: Source, marks: Sequence[Mark]) -> list[Part]:
-    """The files to read, the oldest first: what came since the newest known one, that one, and the one before it, to
-    which a server writes for a while after the rotation. Without marks: the log alone.
+@dataclass(slots=True)
+class Parts:
+    """Files to read, the oldest first. `more`: newer ones follow, to be looked for once these are read."""
 
-    Raises LogUnready. What it opened is closed when it raises.
+    files: list[Part] = field(default_factory=list)
+    more: bool = False
+
+    def close(self) -> None:
+        """Let go of those that are left."""
+        while self.files:
+            self.files.pop().file.close()
+
+
+def parts(source: Source, marks: Sequence[Mark], *, older: bool) -> Parts:
+    """The files to read: what came since the newest known one, that one, and the one before it, to which a server
+    writes for a while after the rotation. Without marks: the log alone, with `older` all that were rotated, too.
+
+    Raises LogUnready, FileNotFoundError for a folder that is missing. What it opened is closed when it raises.
     """
-    found: list[Part] = []
+    found = Parts()
     try:
-        for part in _walk(source, marks):
-            found.insert(0, part)
+        for part in _walk(source, marks, older=older):
+            found.files.insert(0, part)
+            if len(found.files) > OPEN_AT_ONCE:
+                found.files.pop().file.close()
+                found.more = True
     except BaseException:
-        for part in found:
-            part.file.close()
+        found.close()
         raise
     return found
 
 
-def _walk(source: Source, marks: Sequence[Mark]) -> Iterator[Part]:
+def _walk(source: Source, marks: Sequence[Mark], *, older: bool) -> Iterator[Part]:
     """From the newest file to older ones."""
-    names = [source.name, *reversed(rotated(source.name, source.names()))]
     seen: list[Mark] = []
-    for name in names if marks else names[:1]:
+    names = newest_first(source)
+    for name in names if marks or older else names[:1]:
         try:
             file = opened(source, name)
         except FileNotFoundError:
             continue  # rotated in this moment: it is found under its next name
-        mark = next((mark for mark in reversed(marks) if mark.fits(file)), None)
+        try:
+            mark = mark_of(file, marks)
+        except BaseException:
+            file.close()
+            raise
         if mark is None and not seen:
             yield Part(name, file, Mark(), known=False)
-        elif mark is not None and not mark.finished and mark not in seen:
+        elif mark is not None and mark not in seen and not (mark.finished and name.endswith(PACKED)):
             yield Part(name, file, mark, known=True)
         else:
             file.close()  # read to its end, or the copy that copytruncate makes of what is read already
         if seen or (mark is not None and not mark.first):
             return
         seen += [mark] if mark is not None else []
+
+
+def newest_first(source: Source) -> list[str]:
+    """The names of a log: its own, then those of its rotated files, the newest first."""
+    return [source.name, *reversed(rotated(source.name, source.names()))]
 
 
 def rotated(name: str, names: Sequence[str]) -> list[str]:

@@ -20,7 +20,9 @@ commands = typer.Typer()
 
 @commands.command()
 def trust_host(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The server, as in `to`: sftp://USER@HOST/")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The server, as in `to` or `log`: sftp://USER@HOST/")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared; do not ask.")] = False,
     known_hosts: Annotated[
         Path | None,
@@ -41,7 +43,7 @@ def trust_host(
     from dropslot.destinations.sftp.accounts import account_of
 
     if known_hosts is None:
-        account = rules.for_url(address.url).account
+        account = rules.account_for(address.url)
     else:
         account = replace(account_of(address.url), known_hosts=str(known_hosts))
     key = trust.shown_key(account)

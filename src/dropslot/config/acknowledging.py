@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from dropslot.config.values import Duration, template
+from dropslot.config.values import DestinationTemplate, Duration, VariableName, template
+from dropslot.core import addresses
 from dropslot.core.logformats import LogFormat
 from dropslot.core.templates import Template
 
 STORED = frozenset({"stored_name", "stored_as"})
-REMOTE = "sftp://"
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
 Preset = Literal["none", "apache", "owncloud", "nextcloud", "webdav"]
 
@@ -30,18 +30,12 @@ def _log(value: str) -> str:
         raise ValueError("expected the path of a log, or sftp://USER@HOST/PATH")
     if "://" not in value:
         return value
-    if not value.startswith(REMOTE):
+    if not addresses.is_remote(value):
         raise ValueError("expected a path or an address that begins with sftp://")
-    try:
-        parts = urlsplit(value)
-        sound = parts.hostname and parts.path.strip("/") and (parts.port is None or parts.port > 0)
-    except ValueError:
-        sound = False
-    if not sound or parts.query or parts.fragment:
-        raise ValueError("expected sftp://USER@HOST[:PORT]/PATH")
-    if parts.password:
-        raise ValueError("expected no password in this file: log in with a key")
-    return value
+    address = addresses.parse(value)
+    if address.path in ("/", "~"):
+        raise ValueError("expected sftp://USER@HOST/PATH, with the path of a log")
+    return address.url
 
 
 def _format(value: str) -> str:
@@ -127,7 +121,7 @@ class Acknowledge(BaseModel):
         description="The field whose value `users` names.",
         examples=["study"],
     )
-    destination: str | None = Field(
+    destination: DestinationTemplate | None = Field(
         None,
         description="The `to` of the destination that this server serves; needed where the route has several.",
         examples=["./results/{folder}"],
@@ -138,22 +132,26 @@ class Acknowledge(BaseModel):
         description="How often the log is read by the service and by `start_log_reader --follow`.",
         examples=["1m"],
     )
-    key: str | None = Field(
+    key: Path | None = Field(
         None,
-        description="Private key for a log on another machine. Default: the agent, `~/.ssh` and its config.",
+        description="The private key for a log on another machine, without a passphrase. Default: what the route's"
+        " destination at that server has, else the agent and the keys in `~/.ssh`.",
         examples=["~/.ssh/id_ed25519"],
     )
-    known_hosts: str | None = Field(
+    known_hosts: Path | None = Field(
         None,
-        description="Keys of hosts, which are always checked. Default: `~/.ssh/known_hosts`.",
+        description="The file of host keys that are trusted, for a log on another machine. Default: as for `key`, else"
+        " `~/.ssh/known_hosts`.",
         examples=["./known_hosts"],
+    )
+    password: VariableName | None = Field(
+        None,
+        description="The name of the environment variable that holds the password for a log on another machine; or of"
+        " `NAME_FILE`, which names a file. Never the password itself.",
+        examples=["EDC_PASSWORD"],
     )
 
     @property
     def is_remote(self) -> bool:
         """Whether the log is on another machine."""
-        return self.log.startswith(REMOTE)
-
-    def remote_options(self) -> dict[str, str | None]:
-        """What a connection needs besides the address."""
-        return {"key": self.key, "known_hosts": self.known_hosts} if self.is_remote else {}
+        return addresses.is_remote(self.log)

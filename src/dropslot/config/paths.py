@@ -76,10 +76,10 @@ def _absolute_target(text: str | None, base: Path) -> str | None:
 
 
 def _absolute_acknowledge(entry: Acknowledge, base: Path) -> Acknowledge:
-    paths = {name: getattr(entry, name) for name in ("log", "key", "known_hosts")}
-    local = {
-        name: str(absolute_path(Path(path), base))
-        for name, path in paths.items()
-        if path and not is_remote(path)
-    }
-    return entry.model_copy(update=local | {"destination": _absolute_target(entry.destination, base)})
+    updates: dict[str, Any] = {"destination": _absolute_target(entry.destination, base)}
+    if not entry.is_remote:
+        updates["log"] = str(absolute_path(Path(entry.log), base))
+    for name in ("key", "known_hosts"):
+        if path := getattr(entry, name):
+            updates[name] = absolute_path(path, base)
+    return entry.model_copy(update=updates)

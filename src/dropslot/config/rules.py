@@ -289,10 +289,11 @@ def _each_log_once(route: Route) -> Found:
         seen.add(entry.log)
         if is_dotted(entry.format) and (expected := fault_of_dotted(entry.format)):
             yield _broken(route, ("acknowledge", index, "format"), entry.format, expected)
-        for key in ("key", "known_hosts"):
+        for key in ("key", "known_hosts", "password"):
             if getattr(entry, key) and not entry.is_remote:
                 expected = "expected this only for a log on another machine (sftp://…)"
-                yield _broken(route, ("acknowledge", index, key), getattr(entry, key), expected)
+                value = NO_VALUE if key == "password" else getattr(entry, key)
+                yield _broken(route, ("acknowledge", index, key), value, expected)
 
 
 def _shared_folders(routes: list[Route]) -> Found:

@@ -6,9 +6,22 @@ import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from dropslot.config import Deliver
 from dropslot.core import addresses
+
+
+class Keys(Protocol):
+    """What an entry of config.yaml says about logging in."""
+
+    @property
+    def key(self) -> Path | None: ...
+
+    @property
+    def known_hosts(self) -> Path | None: ...
+
+    @property
+    def password(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +51,11 @@ class Account:
         return Path(self.known_hosts or "~/.ssh/known_hosts").expanduser()
 
 
-def account_of(url: str, rule: Deliver | None = None) -> Account:
-    """The account of an address, with the keys of the rule."""
+def account_of(url: str, keys: Keys | None = None) -> Account:
+    """The account of an address, with these keys."""
     address = addresses.parse(url)
     user = address.user or pwd.getpwuid(os.geteuid()).pw_name
-    if rule is None:
+    if keys is None:
         return Account(user, address.host, address.port)
-    key, hosts = (str(path) if path else None for path in (rule.key, rule.known_hosts))
-    return Account(user, address.host, address.port, key, hosts, rule.password)
+    key, hosts = (str(path) if path else None for path in (keys.key, keys.known_hosts))
+    return Account(user, address.host, address.port, key, hosts, keys.password)

@@ -24,7 +24,6 @@ from dropslot.destinations.base import (
     Target,
 )
 from dropslot.destinations.sftp import faults, files, looking, places, remote, runtime, staging, wire
-from dropslot.destinations.sftp.channel import ConnectionGone
 from dropslot.destinations.sftp.connection import Connection
 from dropslot.destinations.sftp.looking import Looking, safe
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
@@ -35,7 +34,7 @@ from dropslot.destinations.sftp.sending import Sending
 from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
 from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import is_wide
-from dropslot.destinations.sftp.wire import Garbled, Said
+from dropslot.destinations.sftp.wire import Said
 from dropslot.storage import faults as faults_of_storage
 from dropslot.storage.folders import FOLDER, Folder
 from dropslot.storage.listing import Listing
@@ -81,10 +80,7 @@ class SftpDrop(Drop):
         """Do a step that may be repeated: after a lost connection it is, once, over a new one."""
         account = self.destination.account
         with faults.told(account.server, doing):
-            try:
-                return runtime.run(work, account)
-            except (ConnectionGone, Garbled):
-                return runtime.run(work, account)
+            return runtime.run_again(work, account)
 
     # Staging
 

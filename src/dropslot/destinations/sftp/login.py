@@ -106,7 +106,7 @@ def _refused(account: Account) -> LoginRefused:
         f"{account.host} refuses the login of {escape(account.user)}, who has {' and '.join(ways)}",
         where=_WHERE,
         next_step="Let its administrator put the public key into the account's authorized_keys, or correct `key`,"
-        f" `password` or the user in `to`; try it: ssh -p {account.port} {escape(account.user)}@{account.host}",
+        f" `password` or the user in the address; try it: ssh -p {account.port} {escape(account.user)}@{account.host}",
     )
 
 

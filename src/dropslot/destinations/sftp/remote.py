@@ -43,6 +43,12 @@ async def look_one(connection: Connection, path: str) -> Attributes | None:
     return (await look(connection, [path]))[0]
 
 
+async def are_folders(connection: Connection, paths: Sequence[str]) -> list[bool]:
+    """Whether each path is a folder, or a link to one."""
+    replies = await connection.ask(*(wire.on(wire.STAT, path) for path in paths))
+    return [seen is not None and seen.is_folder for seen in map(wire.found, replies)]
+
+
 async def listing(connection: Connection, folder: str) -> dict[str, Attributes] | None:
     """What is in a folder; None when there is no such folder."""
     channel = connection.channel()

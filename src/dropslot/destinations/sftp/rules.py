@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from dropslot.config import Config, Deliver, current
+from dropslot.config import Acknowledge, Config, Deliver, Route, current
 from dropslot.config.limits import Limit
 from dropslot.core import addresses
-from dropslot.destinations.sftp.accounts import Account, account_of
+from dropslot.destinations.sftp.accounts import Account, Keys, account_of
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.destinations.sftp.pace import Pace, file_of
 
@@ -28,6 +28,32 @@ def _made(account: Account, create_folders: bool, read_back: bool, limit: Limit 
 
 def _pace(config: Config, account: Account, limit: Limit) -> Pace:
     return Pace(limit, ZoneInfo(config.time_zone), file_of(config.data / "pace", account.server))
+
+
+def keys_of_log(route: Route, entry: Acknowledge) -> Keys:
+    """What to log in with for a log: its own keys; when it has none, those of the route's destination at the same
+    server."""
+    if entry.key or entry.known_hosts or entry.password:
+        return entry
+    server = addresses.parse(entry.log).server
+    same = (
+        rule
+        for rule in route.deliver
+        if addresses.is_remote(rule.to) and addresses.parse(rule.to).server == server
+    )
+    return next(same, entry)
+
+
+def account_for(url: str) -> Account:
+    """The account of a server, with the keys of the destination or the log that config.yaml has there, if any."""
+    server = addresses.parse(url).server
+    for route in current().routes.values():
+        named: list[tuple[str, Keys]] = [(rule.to, rule) for rule in route.deliver]
+        named += [(entry.log, keys_of_log(route, entry)) for entry in route.acknowledge if entry.is_remote]
+        for address, keys in named:
+            if addresses.is_remote(address) and addresses.parse(address).server == server:
+                return account_of(url, keys)
+    return account_of(url)
 
 
 def for_url(url: str) -> Sftp:

@@ -104,6 +104,14 @@ def run(work: Callable[[Connection], Coroutine[Any, Any, T]], account: Account) 
     return runtime.run(with_connection())
 
 
+def run_again(work: Callable[[Connection], Coroutine[Any, Any, T]], account: Account) -> T:
+    """As `run`, for what may be repeated: after a lost connection it is done once more, over a new one."""
+    try:
+        return run(work, account)
+    except (ConnectionGone, Garbled):
+        return run(work, account)
+
+
 def close() -> None:
     """End all connections of this process, as at its end; the next use makes new ones."""
     global _current

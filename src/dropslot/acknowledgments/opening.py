@@ -1,0 +1,29 @@
+"""From an `acknowledge` entry to the files of its log."""
+
+from __future__ import annotations
+
+from dropslot.acknowledgments.local import LocalFolder
+from dropslot.acknowledgments.sources import LogFile, Source
+from dropslot.acknowledgments.unzipped import Unzipped
+from dropslot.config import Route
+from dropslot.config.acknowledging import Acknowledge
+
+PACKED = ".gz"
+
+
+def source_of(route: Route, entry: Acknowledge) -> Source:
+    """The folder of a log, here or on another machine."""
+    if not entry.is_remote:
+        return LocalFolder(entry.log)
+    # Here, not above: most logs are of this machine, and asyncssh takes its time to start.
+    from dropslot.acknowledgments.remote import RemoteFolder
+    from dropslot.destinations.sftp.accounts import account_of
+    from dropslot.destinations.sftp.rules import keys_of_log
+
+    return RemoteFolder(entry.log, account_of(entry.log, keys_of_log(route, entry)))
+
+
+def opened(source: Source, name: str) -> LogFile:
+    """The log's own bytes, whether it lies there as it is or compressed."""
+    file = source.open(name)
+    return Unzipped(file, name) if name.endswith(PACKED) else file

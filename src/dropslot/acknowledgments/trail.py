@@ -1,0 +1,57 @@
+"""Events of what was fetched."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.arrivals.models import Delivery
+from dropslot.audit.chain import Entry, timestamp
+from dropslot.core.names import escape
+
+
+class Access(NamedTuple):
+    """Fetches that acknowledge nothing, told as one event: the same file by the same user for the same reason."""
+
+    delivery: Delivery
+    user: str
+    address: str
+    because: str
+
+
+def acknowledged(row: Acknowledgment, delivery: Delivery) -> Entry:
+    """The first fetch of a delivery that counts; the row has the line itself, the event its SHA-256."""
+    data = _about(delivery) | {
+        "acknowledgment": row.id,
+        "user": row.user,
+        "address": row.address,
+        "at": timestamp(row.at),
+        "evidence": row.evidence,
+        "log": escape(row.log),
+        "line_sha256": sha256(row.line).hexdigest(),
+    }
+    return Entry("acknowledged", delivery.arrival_id, data)
+
+
+def accessed(access: Access, count: int, last: datetime, log: str) -> Entry:
+    """So many fetches that acknowledge nothing, and when the last one was."""
+    data = _about(access.delivery) | {
+        "user": escape(access.user),
+        "address": escape(access.address),
+        "because": access.because,
+        "count": count,
+        "last_at": timestamp(last),
+        "log": escape(log),
+    }
+    return Entry("accessed", access.delivery.arrival_id, data)
+
+
+def _about(delivery: Delivery) -> dict[str, object]:
+    return {
+        "destination": delivery.place.url,
+        "stored_as": delivery.stored_as,
+        "version": delivery.version,
+        "sha256": delivery.sha256,
+    }

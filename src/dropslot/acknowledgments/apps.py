@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from django.apps import AppConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dropslot.arrivals.doctor import Finding
     from dropslot.config import Config
     from dropslot.watching.stopping import Signal
 
@@ -20,12 +23,13 @@ class AcknowledgmentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Give history its columns, and the service its reader."""
+        """Give history its columns, the service its reader, and `doctor` what it knows of logs."""
         from dropslot.acknowledgments import history
         from dropslot.arrivals import additions
 
         additions.acknowledged_by(history.AcknowledgedHistory())
         additions.served_by(additions.Process("log-reader", _has_logs, _prove, _serve))
+        additions.examined_by(_examine)
 
 
 def _has_logs(config: Config) -> bool:
@@ -43,3 +47,9 @@ def _serve(config: Config, stop: Signal) -> None:
     from dropslot.acknowledgments import schedule
 
     schedule.serve(config, stop)
+
+
+def _examine(config: Config) -> Iterable[Finding]:
+    from dropslot.acknowledgments import doctor
+
+    return doctor.examine(config)

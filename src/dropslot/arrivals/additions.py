@@ -1,19 +1,23 @@
-"""Where apps on top of the arrivals plug in, as their `ready` says: columns of history, processes of the service.
+"""Where apps on top of the arrivals plug in, as their `ready` says: columns of history, processes of the service,
+findings of `doctor`.
 
 This layer knows none of them: without them it works the same, and shows nothing of theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from django.db.models import QuerySet
 
 from dropslot.arrivals.models import Delivery
 from dropslot.config import Config
 from dropslot.watching.stopping import Signal
+
+if TYPE_CHECKING:
+    from dropslot.arrivals.doctor import Finding
 
 
 class Acknowledged(Protocol):
@@ -56,6 +60,8 @@ class _Nothing:
 
 acknowledging: Acknowledging = _Nothing()
 processes: list[Process] = []
+Examine = Callable[[Config], Iterable["Finding"]]
+examiners: list[Examine] = []
 
 
 def acknowledged_by(knows: Acknowledging) -> None:
@@ -76,3 +82,9 @@ def wanted_by(config: Config) -> list[Process]:
     for process in wanted:
         process.prove(config)
     return wanted
+
+
+def examined_by(examine: Examine) -> None:
+    """Let `doctor` look at one thing more."""
+    if examine not in examiners:
+        examiners.append(examine)

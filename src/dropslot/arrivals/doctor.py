@@ -12,7 +12,7 @@ from typing import Literal
 
 from django.db import DatabaseError, connection
 
-from dropslot.arrivals import seal
+from dropslot.arrivals import additions, seal
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
 from dropslot.arrivals.space import percent_full
@@ -59,6 +59,8 @@ def examine(config: Config) -> Iterator[Finding]:
             yield from _destination(route, rule)
     yield from _tables(config)
     yield from _watching(config)
+    for examine_more in additions.examiners:
+        yield from examine_more(config)
 
 
 def _data(config: Config) -> Iterator[Finding]:

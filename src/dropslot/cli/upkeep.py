@@ -142,7 +142,7 @@ def purge(
 
 @commands.command()
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Look at permissions, file systems, limits and destinations: what is wrong, and how to mend it."""
+    """Look at permissions, file systems, limits, destinations and logs: what is wrong, and how to mend it."""
     settings = started(config)
     from dropslot.arrivals.doctor import examine
 

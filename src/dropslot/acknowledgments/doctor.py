@@ -1,0 +1,120 @@
+"""What is wrong with the logs that are to be read, and how to mend it: for `doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dropslot.acknowledgments import recognizing, rotation, sources
+from dropslot.acknowledgments.finding import destination_of, entries
+from dropslot.acknowledgments.opening import source_of
+from dropslot.acknowledgments.reader import Reader
+from dropslot.acknowledgments.sources import Source
+from dropslot.arrivals.doctor import Finding
+from dropslot.config import Config, Route
+from dropslot.config.acknowledging import Acknowledge
+from dropslot.core import addresses
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.core.templates import Template
+from dropslot.lookup.loading import table_name
+from dropslot.lookup.models import Folder
+
+_ANY = "*"
+_FORMATS = "set `format` to the server's LogFormat for this log; `grep -ri logformat /etc/apache2` finds it"
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Look at every log, and at the folders that its users may acknowledge; changes nothing."""
+    for route, entry in entries(config):
+        about = f"route {route.key}, log {escape(entry.log)}"
+        try:
+            yield from _log(route, entry, about)
+            yield from _folders(config, route, entry, about)
+        except DropslotError as error:
+            yield Finding("error", about, error.what, error.next_step)
+
+
+def _log(route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
+    reader = Reader(route, entry)
+    source = source_of(route, entry)
+    try:
+        rotated = rotation.rotated(source.name, source.names())
+        lines = recognizing.recent_lines(source)
+        _open(source)
+    except FileNotFoundError as error:
+        raise sources.vanished(entry.log) from error
+    beside = f"; rotated ones beside it: {len(rotated)}"
+    readable = sum(reader.finder.read(line)[0] for line in lines)
+    last = f"its last {len(lines)} lines are" if len(lines) != 1 else "its last line is"
+    expected = f"of the format {escape(entry.format)}"
+    if not lines:
+        yield Finding("ok", about, f"it can be read, and has no line yet{beside}")
+    elif readable == len(lines):
+        yield Finding("ok", about, f"{last} {expected}{beside}")
+    elif readable:
+        odd = f"{len(lines) - readable} of its last {len(lines)} lines are not {expected}"
+        yield Finding("warning", about, f"{odd}; the last of them is: {_odd(reader, lines)}", _FORMATS)
+    else:
+        what = f"{last} not {expected}; the last one is: {_odd(reader, lines)}"
+        yield Finding("error", about, what, _FORMATS)
+
+
+def _open(source: Source) -> None:
+    """Whether the log itself is there: its lines may have been those of a rotated file."""
+    with source.open(source.name):
+        pass
+
+
+def _odd(reader: Reader, lines: Sequence[bytes]) -> str:
+    odd = next(line for line in reversed(lines) if not reader.finder.read(line)[0])
+    return escape(odd[:200].decode("utf-8", "surrogateescape"))
+
+
+def _folders(config: Config, route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
+    """A mistyped folder in `users` would let its user's fetches count for nothing."""
+    named = sorted({folder for folders in entry.users.values() for folder in folders} - {_ANY})
+    unknown = [folder for folder in named if not _is_in_a_table(config, route, entry, folder)]
+    paths = {folder: path for folder in unknown if (path := _path_of(route, entry, folder))}
+    there = _are_there(route, entry, list(paths.values()))
+    for (folder, path), exists in zip(paths.items(), there, strict=True):
+        if not exists:
+            users = ", ".join(escape(user) for user, given in entry.users.items() if folder in given)
+            yield Finding(
+                "warning",
+                about,
+                f"`users` lets {users} acknowledge for {escape(folder)}, and there is no {escape(path)}",
+                "correct `users` if it is mistyped; else the folder is made with the first delivery",
+            )
+
+
+def _is_in_a_table(config: Config, route: Route, entry: Acknowledge, folder: str) -> bool:
+    tables = [
+        table_name(config, Path(each.table)) for each in route.lookup if each.field == entry.users_field
+    ]
+    return bool(tables) and Folder.objects.filter(table__name__in=tables, folder=folder).exists()
+
+
+def _path_of(route: Route, entry: Acknowledge, folder: str) -> str | None:
+    """The destination as far as it tells this folder; None where other fields come before, or it does not tell it."""
+    parts: list[str] = []
+    for part in destination_of(route, entry).split("/"):
+        parts.append(part)
+        if entry.users_field in Template(part).fields:
+            path = Template("/".join(parts))
+            return path.fill({entry.users_field: folder}) if path.fields == {entry.users_field} else None
+    return None
+
+
+def _are_there(route: Route, entry: Acknowledge, paths: Sequence[str]) -> list[bool]:
+    to = destination_of(route, entry)
+    if not paths or not addresses.is_remote(to):
+        return [os.path.isdir(path) for path in paths]
+    from dropslot.destinations.sftp import faults, remote, runtime
+    from dropslot.destinations.sftp.accounts import account_of
+
+    account = account_of(to, next(rule for rule in route.deliver if rule.to == to))
+    asked = [addresses.parse(path).remote_path for path in paths]
+    with faults.told(account.server, "Looking for the folders of `users`"):
+        return runtime.run_again(lambda c: remote.are_folders(c, asked), account)

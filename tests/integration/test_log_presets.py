@@ -185,3 +185,30 @@ def test_nginx_writes_lines_that_are_read(sqlite_product: Product, nginx: Nginx)
     assert sum(run["unreadable"] for run in runs) == 0
     assert sum(run["lines"] for run in runs) == nginx.access_log.read_bytes().count(b"\n")
     assert os.path.getsize(nginx.access_log)
+
+
+def test_whole_folder_of_the_clouds_page(clinics: Product, cloud: Apache) -> None:
+    packed = cloud.get(asked("/viral_load", "digawana"))
+    assert len(zipfile.ZipFile(io.BytesIO(packed.content)).namelist()) == 3
+    assert fetched(clinics) == ["digawana-1.pdf", "digawana-2 é&+.pdf", "digawana-3.pdf"]
+    assert {row["evidence"] for row in clinics.listing("acknowledgments")} == {"packed"}
+    deliver(clinics, "digawana-5.pdf")
+    assert "digawana-5.pdf" not in fetched(clinics)
+    for _ in range(2):
+        cloud.get(asked("/viral_load", "digawana"))
+    assert "digawana-5.pdf" in fetched(clinics)
+    assert len(clinics.listing("acknowledgments")) == 4
+    cloud.get(asked("/viral_load", "molepo"))
+    cloud.get(asked("/viral_load", "digawana"), user="staff")
+    assert "molepo-4.pdf" not in fetched(clinics)
+    events = [event["data"] for event in clinics.listing("events", "--kind", "accessed")]
+    assert [(event["user"], event["files"]) for event in events] == [("clinic12", 1), ("staff", 4)]
+
+
+def test_folder_whose_download_has_too_few_bytes_acknowledges_nothing(
+    clinics: Product, cloud: Apache
+) -> None:
+    small = cloud.results / "digawana" / "digawana-3.pdf"
+    small.write_bytes(b"")  # as if it had come after the download: the packed folder lacks its bytes
+    cloud.get(asked("/viral_load", "digawana"))
+    assert fetched(clinics) == []

@@ -202,4 +202,27 @@ def test_bots_are_known(agent: str) -> None:
 def test_asked_among_keeps_the_count() -> None:
     found = asked(b"/download.php?dir=/&files=%5B%22a%22%2C%22b%22%5D")
     assert found is not None
-    assert list(files("owncloud", found)) == [Asked("/a", among=2), Asked("/b", among=2)]
+    assert list(files("owncloud", found)) == [
+        Asked("/a", among=2, packable=True),
+        Asked("/b", among=2, packable=True),
+    ]
+
+
+def test_whole_folders_are_told_from_files() -> None:
+    def values_of(match: str, path: str) -> dict[str, str] | None:
+        return Match(match).values_of_folder(Asked(path))
+
+    flat, deep = "/viral_load/{folder}/{stored_name}", "/viral_load/{folder}/{stored_as}"
+    place = {"folder": "digawana", "stored_as": ""}
+    assert values_of(flat, "/viral_load/digawana") == values_of(deep, "/viral_load/digawana") == place
+    assert values_of(flat, "/viral_load/digawana/sub") is None
+    assert values_of(deep, "/viral_load/digawana/sub/x") == place | {"stored_as": "sub/x"}
+    assert values_of(flat, "/viral_load") is None
+    assert values_of("/get?in={folder}&name={stored_name}", "/get") is None
+
+
+def test_packed_folder_needs_all_bytes_of_its_files() -> None:
+    assert judging.packs_all(request(body=300), 300)
+    assert not judging.packs_all(request(body=299), 300)
+    assert not judging.packs_all(request(body=400, aborted=True), 300)
+    assert not judging.packs_all(request(206, body=400), 300)

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import QuerySet
 
 from dropslot.acknowledgments import matching, targets
 from dropslot.acknowledgments.judging import may_count
 from dropslot.acknowledgments.lines import LogLineReader, Request
 from dropslot.acknowledgments.matching import Match
-from dropslot.acknowledgments.targets import Asked
 from dropslot.arrivals.models import Delivery
 from dropslot.config import Config, Route
 from dropslot.config.acknowledging import Acknowledge
 from dropslot.core.states import Outcome
 from dropslot.core.templates import Template
 
+_LOGGED = timedelta(seconds=1)  # logs have whole seconds
 _AT_ONCE = 400  # names in one query; SQLite takes no more than some thousands
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One file that a line asked for: the values that the address gave, and how many files the response held."""
+    """One file that a line asked for, or perhaps one folder: the values that the address gave, and how many files the
+    response held."""
 
     values: Mapping[str, str]
     among: int = 1
+    is_folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A whole folder in one response: what of it was delivered by then, and the values that the address gave."""
+
+    rows: QuerySet[Delivery]
+    wanted: Wanted
+    fits: Callable[[Delivery], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,7 @@ class Hit:
     line: bytes
     request: Request
     deliveries: Sequence[tuple[Delivery, Wanted]]
+    packed: Sequence[Packed] = ()
 
 
 class Finder:
@@ -55,11 +70,14 @@ class Finder:
         return request is not None, request if request and may_count(request) else None
 
     def wanted(self, request: Request) -> list[Wanted]:
-        """The files that the request asked for, as far as `match` knows them."""
+        """The files that the request asked for, as far as `match` knows them, and what may be folders."""
         asked = targets.asked(request.target)
-        files: Iterable[Asked] = targets.files(self._preset, asked) if asked else ()
-        found = ((self.match.values(file), file.among) for file in files)
-        return [Wanted(values, among) for values, among in found if values is not None]
+        files = list(targets.files(self._preset, asked)) if asked else []
+        found = [
+            Wanted(values, file.among) for file in files if (values := self.match.values(file)) is not None
+        ]
+        folders = (self.match.values_of_folder(file) for file in files if file.packable)
+        return found + [Wanted(values, is_folder=True) for values in folders if values is not None]
 
     def has_deliveries(self) -> bool:
         """Whether anything was delivered, so that older lines can be of something."""
@@ -67,14 +85,40 @@ class Finder:
 
     def hits(self, requests: Sequence[tuple[bytes, Request, Sequence[Wanted]]]) -> list[Hit]:
         """The lines that asked for something that was delivered."""
-        known = self._deliveries({self._key(one) for *_, wanted in requests for one in wanted})
+        known = self._deliveries(
+            {self._key(one) for *_, wanted in requests for one in wanted if not one.is_folder}
+        )
         found = []
         for line, request, wanted in requests:
-            pairs = [(known[key], one) for one in wanted if (key := self._key(one)) in known]
+            pairs = [
+                (known[key], one) for one in wanted if not one.is_folder and (key := self._key(one)) in known
+            ]
             pairs = [(delivery, one) for delivery, one in pairs if not self._contradicted(delivery, one)]
-            if pairs:
-                found.append(Hit(line, request, pairs))
+            folders = [self._packed(one, request) for one in wanted if one.is_folder]
+            packed = [folder for folder in folders if folder and folder.rows.exists()]
+            if pairs or packed:
+                found.append(Hit(line, request, pairs, packed))
         return found
+
+    def _packed(self, wanted: Wanted, request: Request) -> Packed | None:
+        place, within = matching.place(self._to, wanted.values), wanted.values[matching.WHOLE_PATH]
+        if not (_is_text(place) and _is_text(within)):
+            return None
+        rows = Delivery.objects.filter(
+            arrival__route=self._route.key,
+            outcome=Outcome.DELIVERED,
+            place__url=place,
+            arrival__finished_at__lt=request.at + _LOGGED,
+        ).select_related("arrival", "place")
+        beneath = f"{within}/" if within else ""
+        if beneath:
+            rows = rows.filter(stored_as__startswith=beneath)
+
+        def fits(delivery: Delivery) -> bool:
+            # SQLite's LIKE takes a for A.
+            return delivery.stored_as.startswith(beneath) and not self._contradicted(delivery, wanted)
+
+        return Packed(rows, wanted, fits)
 
     def _key(self, wanted: Wanted) -> tuple[str, str]:
         return matching.place(self._to, wanted.values), matching.stored_as(wanted.values)

@@ -73,6 +73,12 @@ def span_of(request: Request, size_bytes: int, among: int, together_bytes: int) 
     return None if request.aborted else Span(0, size_bytes)
 
 
+def packs_all(request: Request, together_bytes: int) -> bool:
+    """Whether a response that packed a whole folder had all files of it that together have so many bytes. The clouds
+    pack without compressing; one that did has fewer bytes, and proves nothing."""
+    return request.status == 200 and not request.aborted and body_bytes(request) >= together_bytes
+
+
 def _packed(request: Request, size_bytes: int, together_bytes: int) -> Span | None:
     whole = request.aborted is False or (request.aborted is None and body_bytes(request) >= together_bytes)
     return Span(0, size_bytes) if request.status == 200 and whole else None

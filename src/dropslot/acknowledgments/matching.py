@@ -36,6 +36,23 @@ class Match:
             return None
         return {name: found[group] for name, group in self._groups.items()}
 
+    def values_of_folder(self, asked: Asked) -> dict[str, str] | None:
+        """The values with which this match gives files of the folder that was asked for, its path within the place as
+        `stored_as` (empty: all of the place); None when it gives none."""
+        if self._folders and (found := self._folders.values(asked)) is not None:
+            return found | {WHOLE_PATH: ""}
+        within = self.values(asked)
+        return within if within and WHOLE_PATH in within else None
+
+    @cached_property
+    def _folders(self) -> Match | None:
+        """What the addresses of whole places look like."""
+        last = next(
+            (f"/{{{field}}}" for field in OWN_FIELDS if self._path.text.endswith(f"/{{{field}}}")), ""
+        )
+        place = self._path.text.removesuffix(last)
+        return Match(place) if last and place and not self._query else None
+
     @cached_property
     def needle(self) -> bytes:
         """The longest text that every address which matches has in it, unless it is percent-encoded."""

@@ -15,7 +15,7 @@ class Acknowledgment(models.Model):
     user = models.TextField()  # as the log has it, escaped for people
     address = models.TextField()
     at = models.DateTimeField()  # of the line
-    evidence = models.CharField(max_length=10)  # whole, ranges or sum
+    evidence = models.CharField(max_length=10)  # whole, ranges, sum or packed
     log = models.TextField()
     line = models.BinaryField()  # the bytes
     recorded_at = models.DateTimeField()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 from ulid import ULID
 
 from dropslot.acknowledgments import judging, trail
-from dropslot.acknowledgments.finding import Hit, Wanted
+from dropslot.acknowledgments.finding import Hit, Packed, Wanted
 from dropslot.acknowledgments.judging import Rights
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.models import Acknowledgment
@@ -21,6 +22,8 @@ from dropslot.acknowledgments.trail import Access
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import append
 from dropslot.core.names import escape
+
+_AT_ONCE = 500  # rows of one query
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class _Found:
     made: list[Acknowledgment] = field(default_factory=list)
     accesses: Counter[Access] = field(default_factory=Counter)
     last: dict[Access, datetime] = field(default_factory=dict)
+    packed: set[int] = field(default_factory=set)  # deliveries that were acknowledged within a folder
 
 
 class Recorded(NamedTuple):
@@ -55,7 +59,9 @@ class Recorder:
             together = sum(delivery.size_bytes for delivery, _ in hit.deliveries)
             for delivery, wanted in hit.deliveries:
                 self._judge(found, hit, delivery, wanted, together)
-        return self._write(found, {delivery.id: delivery for hit in hits for delivery, _ in hit.deliveries})
+            for packed in hit.packed:
+                self._judge_packed(found, hit, packed)
+        return self._write(found)
 
     def _judge(
         self, found: _Found, hit: Hit, delivery: Delivery, wanted: Wanted, together_bytes: int
@@ -65,11 +71,34 @@ class Recorder:
         if span is None:
             return
         if because := self._why_not(request, delivery, wanted):
-            access = Access(delivery, request.user, request.address, because)
-            found.accesses[access] += 1
-            found.last[access] = max(request.at, found.last.get(access, request.at))
+            self._note_access(found, request, Access(delivery, request.user, request.address, because))
         elif evidence := found.fetches.evidence(delivery, request, span):
             found.made.append(self._acknowledgment(hit, delivery, evidence))
+
+    def _judge_packed(self, found: _Found, hit: Hit, packed: Packed) -> None:
+        """What was acknowledged before is not acknowledged again; what others fetch is one event."""
+        together = packed.rows.aggregate(bytes=Sum("size_bytes"))["bytes"] or 0
+        if not judging.packs_all(hit.request, together):
+            return
+        standing = Acknowledgment.objects.filter(delivery=OuterRef("pk"), undone_at__isnull=True)
+        others: list[Delivery] = []
+        because, files = "", 0
+        for delivery in packed.rows.annotate(is_known=Exists(standing)).iterator(_AT_ONCE):
+            if not packed.fits(delivery):
+                continue
+            if why := self._why_not(hit.request, delivery, packed.wanted):
+                others, because, files = others or [delivery], why, files + 1
+            elif not delivery.is_known and delivery.id not in found.packed:
+                found.packed.add(delivery.id)
+                found.made.append(self._acknowledgment(hit, delivery, "packed"))
+        if others:
+            self._note_access(
+                found, hit.request, Access(others[0], hit.request.user, hit.request.address, because, files)
+            )
+
+    def _note_access(self, found: _Found, request: Request, access: Access) -> None:
+        found.accesses[access] += 1
+        found.last[access] = max(request.at, found.last.get(access, request.at))
 
     def _why_not(self, request: Request, delivery: Delivery, wanted: Wanted) -> str:
         """Why this fetch acknowledges nothing; empty when it does."""
@@ -93,15 +122,15 @@ class Recorder:
             recorded_at=timezone.now(),
         )
 
-    def _write(self, found: _Found, deliveries: Mapping[int, Delivery]) -> Recorded:
+    def _write(self, found: _Found) -> Recorded:
         standing = _standing({row.delivery_id for row in found.made})
         firsts: dict[int, Acknowledgment] = {}
         for row in found.made:
             if row.delivery_id not in standing:
                 firsts.setdefault(row.delivery_id, row)
-        Acknowledgment.objects.bulk_create(found.made, batch_size=500)
+        Acknowledgment.objects.bulk_create(found.made, batch_size=_AT_ONCE)
         found.fetches.save()
-        events = [trail.acknowledged(row, deliveries[row.delivery_id]) for row in firsts.values()]
+        events = [trail.acknowledged(row) for row in firsts.values()]
         events += [
             trail.accessed(access, count, found.last[access], self._log)
             for access, count in found.accesses.items()
@@ -112,7 +141,9 @@ class Recorder:
 
 def _standing(deliveries: set[int]) -> set[int]:
     ids, found = sorted(deliveries), set()
-    for start in range(0, len(ids), 500):
-        rows = Acknowledgment.objects.filter(delivery_id__in=ids[start : start + 500], undone_at__isnull=True)
+    for start in range(0, len(ids), _AT_ONCE):
+        rows = Acknowledgment.objects.filter(
+            delivery_id__in=ids[start : start + _AT_ONCE], undone_at__isnull=True
+        )
         found |= set(rows.values_list("delivery_id", flat=True))
     return found

@@ -17,11 +17,14 @@ _MOST_PARAMETERS = 1000
 
 class Asked(NamedTuple):
     """A path, decoded, without empty and dot segments; and the query's pairs, decoded, in order of their names.
-    `among`: how many files this one response held."""
+    `among`: how many files this one response held; `packable`: what has this name may be a folder, which is
+    sent packed.
+    """
 
     path: str
     query: tuple[tuple[str, str], ...] = ()
     among: int = 1
+    packable: bool = False
 
 
 def asked(target: bytes) -> Asked | None:
@@ -84,7 +87,8 @@ def _cloud(found: Asked) -> Iterator[Asked]:
     if found.path.endswith("/download.php") and values.get("files"):
         names = _names(values["files"])
         for name in names:
-            yield Asked(posixpath.join("/", values.get("dir", "").strip("/"), name), among=len(names))
+            path = posixpath.join("/", values.get("dir", "").strip("/"), name)
+            yield Asked(path, among=len(names), packable=True)
 
 
 def _names(text: str) -> list[str]:

@@ -13,16 +13,19 @@ from dropslot.core.names import escape
 
 
 class Access(NamedTuple):
-    """Fetches that acknowledge nothing, told as one event: the same file by the same user for the same reason."""
+    """Fetches that acknowledge nothing, told as one event: the same file by the same user for the same reason. `files`:
+    so many of a folder that was packed, of which this is one."""
 
     delivery: Delivery
     user: str
     address: str
     because: str
+    files: int = 1
 
 
-def acknowledged(row: Acknowledgment, delivery: Delivery) -> Entry:
+def acknowledged(row: Acknowledgment) -> Entry:
     """The first fetch of a delivery that counts; the row has the line itself, the event its SHA-256."""
+    delivery = row.delivery
     data = _about(delivery) | {
         "acknowledgment": row.id,
         "user": row.user,
@@ -42,6 +45,7 @@ def accessed(access: Access, count: int, last: datetime, log: str) -> Entry:
         "address": escape(access.address),
         "because": access.because,
         "count": count,
+        "files": access.files,
         "last_at": timestamp(last),
         "log": escape(log),
     }

@@ -114,6 +114,7 @@ def test_folders_that_a_table_knows_need_not_be_there_yet(sqlite_product: Produc
     }
     (sqlite_product.root / "table.csv").write_text("base_path,folder,folder_tag,label\n/,soon,1,L\n")
     sqlite_product.configure({"results": route})
+    sqlite_product.run("load_remote_folders", "table.csv")
     [_, (level, what, _)] = findings(sqlite_product)
     assert level == "warning" and "lets b acknowledge for never" in what
 

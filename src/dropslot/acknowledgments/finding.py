@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db.models import QuerySet
 
@@ -18,7 +17,6 @@ from dropslot.config.acknowledging import Acknowledge
 from dropslot.core.states import Outcome
 from dropslot.core.templates import Template
 
-_LOGGED = timedelta(seconds=1)  # logs have whole seconds
 _AT_ONCE = 400  # names in one query; SQLite takes no more than some thousands
 
 
@@ -108,7 +106,7 @@ class Finder:
             arrival__route=self._route.key,
             outcome=Outcome.DELIVERED,
             place__url=place,
-            arrival__finished_at__lt=request.at + _LOGGED,
+            arrival__finished_at__lte=request.at.replace(microsecond=999_999),  # logs have whole seconds
         ).select_related("arrival", "place")
         beneath = f"{within}/" if within else ""
         if beneath:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.destination_contract import deliver, make
-from contract.test_sftp import SftpSite, account_at, site_at
+from contract.sftp_site import SftpSite, account_at, site_at
 from dropslot.destinations.sftp import runtime
 from dropslot.destinations.sftp.connection import Connection
 from sshd import Sshd

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.test_sftp import account_at
+from contract.sftp_site import account_at
 from dropslot.destinations.sftp import runtime, trust
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.hostkeys import HostKeyChanged, HostKeyUnknown

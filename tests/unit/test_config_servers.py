@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, tzinfo
+from datetime import time
 from pathlib import Path
 
 import pytest
 
 from configurations import config, problems_of_route
-from dropslot.config.limits import Limit, limit
+from dropslot.config.limits import limit
 from dropslot.core.addresses import parse
-from dropslot.destinations.sftp.pace import Pace
 
 SERVER = "sftp://edc@edc.example.org/~/results"
 
@@ -74,16 +73,3 @@ def test_a_limit_by_time_of_day_may_go_over_midnight() -> None:
     by_day = limit({"08:00-18:00": "5MB/s", "22:00-06:00": "50MB/s"})
     expected = {7: None, 8: 5_000_000, 17: 5_000_000, 18: None, 22: 50_000_000, 5: 50_000_000, 6: None}
     assert {hour: by_day.at(time(hour)) for hour in expected} == expected
-
-
-def test_a_pace_is_shared_by_all_who_have_its_file(tmp_path: Path) -> None:
-    def noon(zone: tzinfo) -> datetime:
-        return datetime(2026, 1, 1, 12, tzinfo=zone)
-
-    one, other = (Pace(Limit(1_000_000), UTC, tmp_path / "pace") for _ in range(2))
-    begun = datetime.now(UTC)
-    for pace in (one, other, one, other):
-        pace.wait(100_000, noon)
-    assert (datetime.now(UTC) - begun).total_seconds() >= 0.3
-    free = Pace(limit({"00:00-01:00": "1kB/s"}), UTC, tmp_path / "free")
-    free.wait(1 << 40, noon)

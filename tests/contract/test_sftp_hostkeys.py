@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from contract.sftp_site import account_at
+from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.sftp import runtime, trust
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.hostkeys import HostKeyChanged, HostKeyUnknown
+from dropslot.destinations.sftp.login import Unreachable
 from sshd import Sshd
 
 FURTHER = ("rsa", "ecdsa")
@@ -63,3 +65,49 @@ def test_another_key_of_a_known_kind_is_a_changed_one(server: Sshd, tmp_path: Pa
     Sshd.make_key(tmp_path / "host_other")
     with pytest.raises(HostKeyChanged):
         can_log_in(account_with(server, tmp_path, "other"))
+
+
+def test_the_key_of_an_address_says_nothing_of_a_name(server: Sshd, tmp_path: Path) -> None:
+    """Who can make the name resolve to another trusted server must not get what was meant for this one."""
+    account = replace(account_with(server, tmp_path, "ed25519"), host="localhost")
+    with pytest.raises(HostKeyUnknown):
+        can_log_in(account)
+    Sshd.make_key(tmp_path / "host_other")
+    other = (tmp_path / "host_other.pub").read_text()
+    with (tmp_path / "known").open("a") as known:
+        known.write(f"[localhost]:{server.port} {other}")
+    with pytest.raises(HostKeyChanged):
+        can_log_in(account)
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_no_other_file_is_looked_at_when_that_of_the_rule_has_no_key(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    account_with(server, tmp_path, "ed25519")
+    (tmp_path / "known").rename(tmp_path / ".ssh/known_hosts")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if text is not None:
+        (tmp_path / "hosts").write_text(text)
+    with pytest.raises(HostKeyUnknown):
+        can_log_in(replace(account_at(server), known_hosts=str(tmp_path / "hosts")))
+
+
+def test_a_file_of_keys_may_have_bytes_that_are_no_text_and_no_line_that_is_none(
+    server: Sshd, tmp_path: Path
+) -> None:
+    account = account_with(server, tmp_path, "ed25519")
+    with (tmp_path / "known").open("ab") as known:
+        known.write(b"# M\xfcller\n")
+    assert can_log_in(account)
+    runtime.close()
+    with (tmp_path / "known").open("ab") as known:
+        known.write(b"alone\n")
+    with pytest.raises(DestinationUnready, match="a line that cannot be read"):
+        can_log_in(account)
+
+
+def test_a_host_of_a_name_that_cannot_be_is_unreachable(server: Sshd) -> None:
+    with pytest.raises(Unreachable, match="No connection"):
+        can_log_in(replace(account_at(server), host="results..example.org"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncssh
@@ -53,11 +54,26 @@ def algorithms(account: Account) -> tuple[str, ...]:
     return tuple(name for kind, names in _KINDS.items() if kind in kinds for name in names)
 
 
+def trusted(account: Account) -> Callable[[str, str, int | None], tuple[list[asyncssh.SSHKey], ...]]:
+    """Tells asyncssh which keys are trusted. Of the name alone, as ssh has it: by its own look-up a server would also
+    pass with the key of another one, whose address the name has got. And never no bytes: for these asyncssh takes
+    ~/.ssh/known_hosts, whatever file was meant."""
+    found = _matches(account)
+    return lambda _host, _address, _port: found
+
+
 def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
     data = contents(account)
     port = account.port if account.port != DEFAULT_PORT else None
-    found = asyncssh.import_known_hosts(data.decode("utf-8", "replace")).match(account.host, "", port)
-    return tuple(list(part) for part in found[:3])
+    try:
+        hosts = asyncssh.import_known_hosts(data.decode("utf-8", "replace"))
+    except ValueError as error:
+        raise DestinationUnready(
+            f"{escape(str(account.hosts_file))} has a line that cannot be read: {escape(str(error))}",
+            where=_WHERE,
+            next_step="Correct or remove that line; it is tried again",
+        ) from error
+    return tuple(list(part) for part in hosts.match(account.host, "", port)[:3])
 
 
 def contents(account: Account) -> bytes:

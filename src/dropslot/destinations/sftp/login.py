@@ -67,7 +67,7 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
         raise _refused(account) from error
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         raise _key_fault(account, error) from error
-    except (OSError, asyncssh.Error, TimeoutError) as error:
+    except (OSError, asyncssh.Error, TimeoutError, UnicodeError) as error:  # the last: no name of a host
         raise unreachable(account, error) from error
     return connection
 
@@ -83,7 +83,7 @@ def _options(account: Account) -> dict[str, Any]:
     options: dict[str, Any] = {
         "username": account.user,
         "password": password,
-        "known_hosts": hostkeys.contents(account),
+        "known_hosts": hostkeys.trusted(account),
         "server_host_key_algs": hostkeys.algorithms(account),
         "config": None,  # what somebody else writes into ~/.ssh/config must not send data elsewhere
         "encryption_algs": _CIPHERS,

@@ -27,7 +27,7 @@ def shown_key(account: Account) -> asyncssh.SSHKey:
 
     try:
         key = runtime.current().run(ask())
-    except (OSError, asyncssh.Error, TimeoutError) as error:
+    except (OSError, asyncssh.Error, TimeoutError, UnicodeError) as error:
         raise unreachable(account, error) from error
     if key is None:
         raise DestinationUnready(f"{account.host} shows no host key", next_step="Ask its administrator")

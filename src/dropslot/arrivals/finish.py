@@ -18,7 +18,7 @@ from dropslot.arrivals import ledger, places
 from dropslot.arrivals.models import AfterCall, Arrival, Delivery
 from dropslot.arrivals.moves import move
 from dropslot.arrivals.signals import arrival_done
-from dropslot.arrivals.work import Work
+from dropslot.arrivals.work import Had, Work
 from dropslot.audit import receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.models import Receipt
@@ -37,12 +37,21 @@ def record(works: Sequence[Work]) -> list[Work]:
     finished = timezone.now()
     with transaction.atomic():
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
+        for work in done:
+            if not work.legs:
+                _forget_others(work)
         head = append([_delivered(work) for work in done])
         Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
         AfterCall.objects.bulk_create(
             [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
         )
     return list(done)
+
+
+def _forget_others(work: Work) -> None:
+    """All destinations that config.yaml still has were complete before: of others nothing was proved."""
+    Arrival.objects.filter(id=work.id).update(intent=work.manifests)
+    Delivery.objects.filter(arrival_id=work.id).exclude(place__url__in=list(work.complete)).delete()
 
 
 _DONE = ("state", "finished_at", "reason", "worker", "lease_until")
@@ -77,7 +86,7 @@ def _delivered(work: Work) -> Entry:
 def _outcomes(work: Work) -> dict[str, int]:
     counted = Counter(str(row.outcome) for leg in work.legs for row in leg.rows)
     if work.complete:
-        rows = Delivery.objects.filter(arrival_id=work.id, place__url__in=work.complete)
+        rows = Delivery.objects.filter(arrival_id=work.id, place__url__in=list(work.complete))
         counted.update(rows.values_list("outcome", flat=True))
     return dict(counted)
 
@@ -100,7 +109,7 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
 
 
 def _guarantees(work: Work) -> list[str]:
-    leased = all(leg.drop.leased for leg in work.legs)
+    leased = all(had["leased"] for had in _had(work))
     return [
         receipts.SOURCE_COMPARED,
         *([receipts.SOURCE_LEASED] if leased else []),
@@ -111,8 +120,13 @@ def _guarantees(work: Work) -> list[str]:
 
 def _proved(work: Work) -> list[str]:
     """What every destination that is no local disk proved."""
-    proofs = [proof for leg in work.legs if (proof := leg.drop.proved) is not None]
+    proofs = [frozenset(proved) for had in _had(work) if (proved := had["proved"]) is not None]
     return sorted(frozenset.intersection(*proofs)) if proofs else []
+
+
+def _had(work: Work) -> list[Had]:
+    """Of each destination, also of those that an earlier attempt completed."""
+    return [*work.complete.values(), *(leg.had for leg in work.legs)]
 
 
 def clean(work: Work) -> None:

@@ -118,7 +118,8 @@ def _is_large(work: Work) -> bool:
 
 
 def _deliver(works: list[Work]) -> None:
-    works = _each(works, _stage)
+    complete = [work for work in works if not work.legs]
+    works = _each([work for work in works if work.legs], _stage)
     works = _intend(works)
     works = _well(works)
     works = _each(works, publish.publish)
@@ -126,7 +127,7 @@ def _deliver(works: list[Work]) -> None:
     durable.publish_manifests(works)
     works = _well(works)
     works = _each(works, finish.clean)
-    works = finish.record(works)
+    works = finish.record([*works, *complete])
     for work in _each(works, finish.archive):
         log.info(
             "Delivered", action="delivered", arrival=work.id, route=work.route.key, name=work.arrival.name
@@ -229,11 +230,12 @@ def _say_later(hold: Hold, seconds: float, error: Fault) -> None:
 def _clean(work: Work) -> dict[str, Any] | None:
     """Throw the staging away; what cannot be removed now is removed by the next attempt. Returns the arrival's evidence
     with the destinations that are complete; None while there are none."""
-    complete = list(work.complete)
+    complete = dict(work.complete)
     for leg in work.legs:
         try:
             leg.drop.clean()
-            complete += [leg.target.url] if leg.complete else []
+            if leg.complete:
+                complete[leg.target.url] = leg.had
         except (DropslotError, OSError) as error:
             log.info(
                 "Staging is left for the next attempt",

@@ -69,7 +69,7 @@ def prepare(work: Work) -> None:
 
 
 def _open_legs(work: Work, faults: list[str]) -> None:
-    work.complete = tuple(work.arrival.evidence.get("complete", ()))
+    work.complete = dict(work.arrival.evidence.get("complete", {}))
     for rule in work.route.deliver:
         try:
             target = _target(rule, work.values)

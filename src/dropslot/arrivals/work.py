@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.checks.bag import Bag
@@ -29,6 +29,13 @@ class Row(NamedTuple):
     sha256: str
     size_bytes: int
     mtime_ns: int
+
+
+class Had(TypedDict):
+    """What was had at a destination that is complete: see `Drop.leased` and `Drop.proved`."""
+
+    leased: bool
+    proved: list[str] | None
 
 
 class Hold(NamedTuple):
@@ -56,6 +63,12 @@ class Leg:
     failure: DropslotError | OSError | None = None  # since the intent: the other legs go on
     complete: bool = False  # published whole, its manifest too, and durable
 
+    @property
+    def had(self) -> Had:
+        """What the receipt may say of it, when a later attempt writes that."""
+        proved = self.drop.proved
+        return Had(leased=self.drop.leased, proved=None if proved is None else sorted(proved))
+
 
 @dataclass(slots=True)
 class Work:
@@ -72,9 +85,9 @@ class Work:
     bag: Bag | None = None
     mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
     legs: list[Leg] = field(default_factory=list)
-    complete: tuple[
-        str, ...
-    ] = ()  # destinations that an earlier attempt completed: they have no leg any more
+    complete: dict[str, Had] = field(
+        default_factory=dict
+    )  # by an earlier attempt: these have no leg any more
     failure: DropslotError | OSError | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Several destinations of one route: the receipt says no more than was had at all of them, in whatever attempt."""
+"""Several destinations of one route: each is retried by itself, and the receipt says no more than was had at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from product import STUDY, Product
+from product import STUDY, Product, read_tree
 from sshd import Sshd
 
 FILES = {"a": b"1", "d/b": b"2"}
@@ -52,6 +52,25 @@ def test_a_destination_that_is_given_up_leaves_what_was_delivered_to_the_others(
     assert {row["destination"] for row in product.history()} == {str(product.studies)}
     assert len(product.manifests()) == 1
     product.run("verify", "--fixity")
+
+
+def test_one_that_is_away_holds_up_no_other(product: Product) -> None:
+    here, away = product.root / "here", product.root / "away"
+    in_the_way = [hinder(here), hinder(away)]
+    product.configure(to("./away", "./here", "./studies")).drop("s", FILES)
+    product.drain(status=None)
+    for path in in_the_way:
+        path.unlink()
+    away.rename(product.root / "unplugged")
+    arrival = try_again(product)
+    assert arrival["state"] == "retrying"
+    assert "away" in arrival["reason"][0]
+    assert len(list(here.glob(".dropslot/manifests/*"))) == 1
+    (product.root / "unplugged").rename(away)
+    assert try_again(product)["state"] == "done"
+    assert len(list(away.glob(".dropslot/manifests/*"))) == 1
+    assert read_tree(here) == read_tree(away) == product.delivered() == FILES
+    assert len(product.history()) == 6
 
 
 @pytest.mark.parametrize("first_is_read_back", [True, False])

@@ -20,7 +20,15 @@ from dropslot.arrivals.work import Hold, Leg, Work
 from dropslot.checks.bag import PAYLOAD
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
-from dropslot.core.errors import DropslotError, NameInFlight, Refused, SourceChanged, TakenOver, Unforeseen
+from dropslot.core.errors import (
+    DestinationUnready,
+    DropslotError,
+    NameInFlight,
+    Refused,
+    SourceChanged,
+    TakenOver,
+    Unforeseen,
+)
 from dropslot.core.names import escape
 from dropslot.destinations.base import Source
 from dropslot.storage import collection
@@ -125,7 +133,7 @@ def _deliver(works: list[Work]) -> None:
     works = _each(works, publish.publish)
     durable.sync_names(works)
     durable.publish_manifests(works)
-    works = _well(works)
+    works = _each(_well(works), _raise_away)
     works = _each(works, finish.clean)
     works = finish.record([*works, *complete])
     for work in _each(works, finish.archive):
@@ -252,15 +260,22 @@ def _raise_failure(work: Work) -> None:
             raise failure
 
 
+def _raise_away(work: Work) -> None:
+    for error in work.away.values():
+        raise error
+
+
 def _stage(work: Work) -> None:
     """Read the arrival once for each destination; all of them stage before any publishes."""
     algorithms = ("sha256", *(name for name in (work.bag.algorithms if work.bag else ()) if name != "sha256"))
     # A scanner that wants to write to a file of its own is not kept waiting.
     source = Source(work.source, work.listing, lease=not work.arrival.in_place)
-    for leg in work.legs:
-        _refuse_twins(work, leg)
-        prefix = PAYLOAD if work.bag else ""
-        leg.staged = leg.drop.stage(source, algorithms, prefix)
+    for leg in list(work.legs):
+        try:
+            _refuse_twins(work, leg)
+            leg.staged = leg.drop.stage(source, algorithms, PAYLOAD if work.bag else "")
+        except DestinationUnready as error:
+            work.leave(leg, error)
     first = work.legs[0].staged
     for leg in work.legs[1:]:
         if [item.sha256 for item in leg.staged] != [item.sha256 for item in first]:

@@ -14,7 +14,7 @@ from dropslot.arrivals.work import Leg, Work
 from dropslot.checks import bag
 from dropslot.config import Config, Deliver
 from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOver
+from dropslot.core.errors import DestinationUnready, DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
@@ -59,8 +59,11 @@ def prepare(work: Work) -> None:
         raise
     # First the older epochs' staging goes, then the folder moves on to this epoch: a worker that was taken over
     # can neither publish nor archive from here on.
-    for leg in work.legs:
-        leg.drop.discard_older()
+    for leg in list(work.legs):
+        try:
+            leg.drop.discard_older()
+        except DestinationUnready as error:
+            work.leave(leg, error)
     work.source = _locate(work)
     _look(work, faults)
     if faults:
@@ -80,9 +83,17 @@ def _open_legs(work: Work, faults: list[str]) -> None:
         if target.url in work.complete:
             continue  # it may be away by now: the others do not wait for it
         destination = for_rule(rule)
-        destination.check(target)
+        try:
+            destination.check(target)
+        except DestinationUnready as error:
+            if not work.may_leave(target.url):
+                raise
+            work.away[target.url] = error
+            continue
         drop = destination.open(target, work.id, work.epoch, work.name)
         work.legs.append(Leg(destination, target, drop))
+    if work.away and not work.legs:
+        raise next(iter(work.away.values()))
 
 
 def _target(rule: Deliver, values: dict[str, str]) -> Target:

@@ -81,8 +81,8 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
     intents = [_intent(work) for work in works]
     ledger.update_all(works, _INTENT, intents)
     for work in again:
-        rows = Delivery.objects.filter(arrival_id=work.id)
-        (rows.exclude(place__url__in=list(work.complete)) if work.complete else rows).delete()
+        rows, kept = Delivery.objects.filter(arrival_id=work.id), [*work.complete, *work.away]
+        (rows.exclude(place__url__in=kept) if kept else rows).delete()
     entries = [
         entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
     ]

@@ -88,6 +88,7 @@ class Work:
     complete: dict[str, Had] = field(
         default_factory=dict
     )  # by an earlier attempt: these have no leg any more
+    away: dict[str, DropslotError] = field(default_factory=dict)  # since the intent: left for a later attempt
     failure: DropslotError | OSError | None = None
 
     @property
@@ -119,7 +120,19 @@ class Work:
     def manifests(self) -> dict[str, str]:
         """The SHA-256 of each destination's manifest, by its URL."""
         found = {leg.target.url: manifests.digest(leg.manifest) for leg in self.legs}
-        return {url: (self.arrival.intent or {})[url] for url in self.complete} | found
+        return {url: (self.arrival.intent or {})[url] for url in (*self.complete, *self.away)} | found
+
+    def may_leave(self, url: str) -> bool:
+        """Whether the others go on without this destination: its names are reserved, and stay so."""
+        return url in (self.arrival.intent or {})
+
+    def leave(self, leg: Leg, error: DropslotError) -> None:
+        """Go on without a destination that is away now. Raises `error` where that may not be."""
+        if not self.may_leave(leg.target.url) or self.legs == [leg]:
+            raise error
+        self.legs.remove(leg)
+        leg.drop.close()
+        self.away[leg.target.url] = error
 
     @property
     def committed(self) -> bool:

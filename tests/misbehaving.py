@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,35 @@ class ForgetsReply(Honest):
         if b"/naming-" not in newpath and not type(self).forgotten:
             type(self).forgotten = True
             await asyncio.Event().wait()
+
+
+class GivesMore(Honest):
+    """Gives more bytes than it was asked for."""
+
+    def read(self, file_obj: Any, offset: int, size: int) -> bytes:
+        data = super().read(file_obj, offset, size)
+        assert isinstance(data, bytes)
+        return data + b"more" if data else data
+
+
+class ListsForEver(Honest):
+    """Its folders have no end."""
+
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        while True:
+            yield asyncssh.SFTPName(b".")
+
+
+class RefusesAtTheEnd(Honest):
+    """Says only when the first handle of the file `large` is closed that it could not store what it took."""
+
+    closed = False
+
+    def close(self, file_obj: Any) -> None:
+        super().close(file_obj)
+        if os.path.basename(os.fsencode(file_obj.name)) == b"large" and not type(self).closed:
+            type(self).closed = True
+            raise asyncssh.SFTPFailure("quota")
 
 
 class _Noted(asyncssh.SSHServer):

@@ -6,11 +6,11 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from dropslot.destinations.sftp import remote, runtime, wire
+from dropslot.core.names import escape
+from dropslot.destinations.sftp import faults, remote, runtime, wire
 from dropslot.destinations.sftp.accounts import Account
-from dropslot.destinations.sftp.channel import ConnectionGone
 from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.wire import Attributes, Garbled, Said
+from dropslot.destinations.sftp.wire import Attributes, Said
 
 BUFFER_BYTES = 256 * 1024
 _NOTHING = object()
@@ -37,14 +37,12 @@ class RemoteFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Raises OSError, which is what programs that read streams know."""
+        """Raises DestinationUnready and its like: a check that reads is not broken by a server that is away."""
         view = memoryview(buffer).cast("B")
         if not len(view) or self._at >= self._size:
             return 0
-        try:
+        with faults.told(self._account.server, f"Reading {escape(self._path)}"):
             data = runtime.run(lambda c: remote.read_at(c, self._path, self._at, len(view)), self._account)
-        except (Said, ConnectionGone, Garbled) as error:
-            raise OSError(f"reading {self._path} from {self._account.server} failed: {error}") from error
         view[: len(data)] = data
         self._at += len(data)
         return len(data)

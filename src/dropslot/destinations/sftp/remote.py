@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dropslot.destinations.sftp import wire
 from dropslot.destinations.sftp.channel import Channel
 from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.wire import Attributes, Said
+from dropslot.destinations.sftp.wire import Attributes, Garbled, Said
 
 READS_AT_ONCE = 32
 AT_ONCE = 256  # requests of one kind in one batch
@@ -62,8 +62,11 @@ async def listing(connection: Connection, folder: str) -> dict[str, Attributes] 
     ahead = 2  # a small folder has all in one answer, and its end in the next
     try:
         while True:
+            before = len(entries)
             for reply in await channel.ask(*[wire.of(wire.READDIR, handle)] * ahead):
                 entries.update(wire.names(reply))
+            if len(entries) == before and ahead > 2:  # the first may be `.` and `..` alone
+                raise Garbled("a folder that does not end")
             ahead = min(2 * ahead, READS_AT_ONCE)
     except Said as said:
         if said.code == wire.NO_SUCH_FILE:  # some servers look only now
@@ -178,18 +181,21 @@ async def read(connection: Connection, path: str) -> AsyncIterator[bytes]:
         channel.ask(wire.close(handle))
 
 
+def _asked_for(reply: wire.Reply, most: int) -> bytes:
+    if len(piece := wire.data(reply)) > most:
+        raise Garbled(f"{len(piece)} bytes where {most} were asked for")
+    return piece
+
+
 async def _pieces(channel: Channel, handle: bytes) -> AsyncIterator[bytes]:
     step, ahead, at = channel.longest_read, 2, 0
-    under_way: list[tuple[int, asyncio.Future[list[wire.Reply]]]] = []
+    under_way: list[asyncio.Future[list[wire.Reply]]] = []
     asked = 0
     while True:
         while len(under_way) < ahead:
-            under_way.append((asked, channel.ask(wire.read(handle, asked, step))))
+            under_way.append(channel.ask(wire.read(handle, asked, step)))
             asked += step
-        start, future = under_way.pop(0)
-        piece = wire.data((await future)[0])
-        if start != at:
-            continue  # read beyond a short one
+        piece = _asked_for((await under_way.pop(0))[0], step)
         if not piece:
             return
         yield piece
@@ -203,10 +209,9 @@ async def read_at(connection: Connection, path: str, offset: int, length: int) -
     """Some bytes of a file."""
     channel = connection.channel()
     handle = wire.handle(await channel.one(wire.open_file(path, wire.FOR_READING)))
-    replies = await channel.ask(
-        wire.read(handle, offset, min(length, channel.longest_read)), wire.close(handle)
-    )
-    return wire.data(replies[0])
+    most = min(length, channel.longest_read)
+    replies = await channel.ask(wire.read(handle, offset, most), wire.close(handle))
+    return _asked_for(replies[0], most)
 
 
 async def sync_folders(connection: Connection, folders: Sequence[str]) -> bool:

@@ -211,14 +211,18 @@ class Large:
             replies = await channel.ask(*requests)
             self._syncing = False
             self.sending.note_sync(self.path, replies)
-            self.sending.marks[self.number] = mark
+            if self.sending.synced:
+                self.sending.marks[self.number] = mark
 
     async def finish(self, sha256: bytes) -> None:
         """Attributes, sync, close and comparison, when all pieces are acknowledged."""
         others = [*self._ways[1:], *([self._sync] if self._sync else [])]
         try:
-            for channel, handle in others:
-                channel.ask(wire.close(handle))
+            # A server may say only at the end that it could not store what it took.
+            for reply in await asyncio.gather(
+                *(channel.one(wire.close(handle)) for channel, handle in others)
+            ):
+                wire.done(reply)
             channel, handle = self._ways[0]
             await self.sending.end(channel, handle, self.path, [], self.size_bytes, self.mtime_ns)
             if self.sending.read_back:

@@ -171,14 +171,13 @@ def done(reply: Reply) -> None:
     """Raise Said unless the answer is OK."""
     if reply.kind != STATUS:
         raise Garbled(f"an answer of kind {reply.kind} where a status was due")
-    if (code := int.from_bytes(reply.body[:4], "big")) != OK:
+    if (code := Reader(reply.body).integer()) != OK:
         raise Said(code, _message(reply.body))
 
 
 def _expect(reply: Reply, kind: int) -> bytes:
     if reply.kind == STATUS:
-        code = int.from_bytes(reply.body[:4], "big")
-        raise Said(code or FAILURE, _message(reply.body))
+        raise Said(Reader(reply.body).integer() or FAILURE, _message(reply.body))
     if reply.kind != kind:
         raise Garbled(f"an answer of kind {reply.kind} where {kind} was due")
     return reply.body

@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from dropslot.core import manifests
@@ -61,6 +62,7 @@ class SftpDrop(Drop):
         self._modes = RemoteModes()
         self._tree = Tree(Listing(is_folder=True), Layout("", ""))
         self._given: set[str] = set()
+        self._making: set[str] = set()
         self._touched: set[str] = set()  # folders below the home with names that are not durable yet
         self._kept: set[str] = set()  # folders below the target with names of an earlier attempt
         self._manifest_sent = False  # an earlier try may have sent it, or part of it
@@ -190,6 +192,7 @@ class SftpDrop(Drop):
     ) -> list[Entry]:
         publication = await self._publication(connection, stage)
         prefix = self._prefix
+        folders = [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
         try:
             if (
                 prefix
@@ -198,10 +201,8 @@ class SftpDrop(Drop):
                 and await publication.publish_new(prefix)
             ):
                 self._given |= {entry.final for entry in entries}
+                publication.touched |= {*map(str, PurePosixPath(prefix).parents), *folders} - {"."}
                 return []
-            folders = (
-                [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
-            )
             return await publication.publish(folders, entries)
         finally:
             self._touched |= publication.touched
@@ -209,7 +210,7 @@ class SftpDrop(Drop):
     async def _publication(self, connection: Connection, stage: RemoteStage) -> Publication:
         await self._require_home(connection, stage)
         naming = await self.destination.naming(connection, stage.path, self.target)
-        return Publication(connection, stage, naming, self._modes, self._given)
+        return Publication(connection, stage, naming, self._modes, self._given, self._making)
 
     async def _require_home(self, connection: Connection, stage: RemoteStage) -> None:
         """The folders on the way to the home must still be folders: their owner may have moved one away."""
@@ -331,6 +332,7 @@ class SftpDrop(Drop):
         self._manifest_sent = False
         self._touched.clear()
         self._given.clear()
+        self._making.clear()
 
 
 def _opened(source: Source) -> Folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready
@@ -31,10 +31,13 @@ class RemoteModes:
         own = (self.uid, self.gid) if self.gid is not None else (None, None)
         return Attributes(None, own[0], own[1], self.file_mode)
 
-    async def make_folders(self, connection: Connection, paths: Sequence[str]) -> list[bool]:
-        """Make folders, parents first, with group and mode; an inherited setgid bit stays, as chmod(1) keeps it."""
+    async def make_folders(
+        self, connection: Connection, paths: Sequence[str], ours: Collection[str] = ()
+    ) -> list[bool]:
+        """Make folders, parents first, with group and mode; an inherited setgid bit stays, as chmod(1) keeps it.
+        Those of `ours` get both though they are there: a cut may have come between the two."""
         made = await remote.make_folders(connection, paths, self.folder_mode)
-        new = [path for path, is_new in zip(paths, made, strict=True) if is_new]
+        new = [path for path, is_new in zip(paths, made, strict=True) if is_new or path in ours]
         if (self.folder_mode is None and self.gid is None) or not new:
             return made
         for path in new:  # one after the other: a folder inherits what the one above got

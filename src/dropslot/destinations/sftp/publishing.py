@@ -24,14 +24,15 @@ _AT_ONCE = 128
 
 @dataclass(slots=True)
 class Publication:
-    """Publishes the tree of one stage into its home. `touched` are the folders that got names; `given` the names that
-    the server said it gave."""
+    """Publishes the tree of one stage into its home. `touched` are the folders that may have got names; `given` the
+    names that the server said it gave; `making` the folders that were asked for, and may have no mode yet."""
 
     connection: Connection
     stage: RemoteStage
     naming: Naming
     modes: RemoteModes
     given: set[str]
+    making: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
 
     async def publish_new(self, prefix: str) -> bool:
@@ -40,6 +41,7 @@ class Publication:
             return False
         top = prefix.partition("/")[0]
         old, new = f"{self.stage.tree}/{top}", join(self.stage.home, top)
+        self.touched.add("")  # now: the answer may be lost
         try:
             wire.done(await self.connection.one(wire.rename(old, new)))
         except Said as said:
@@ -47,7 +49,6 @@ class Publication:
                 return False  # there already, or published before a crash: entry by entry tells which
             await self.stage.require(self.connection)
             raise typed(self.connection.account.server, said, f"Publishing {escape(new)}") from said
-        self.touched.add("")
         return True
 
     async def publish(self, folders: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
@@ -72,14 +73,19 @@ class Publication:
         missing = [
             (path, name)
             for path, name, seen in zip(paths, wanted, await self._looked(paths), strict=True)
-            if not self._is_there(path, seen)
+            if not self._is_there(path, seen) or name in self.making
         ]
         if missing:
             await self.stage.require(self.connection)
-            made = await self.modes.make_folders(self.connection, [path for path, _ in missing])
-            self.touched |= {
-                name.rpartition("/")[0] for (_, name), new in zip(missing, made, strict=True) if new
-            }
+            await self._make([path for path, _ in missing], [name for _, name in missing])
+
+    async def _make(self, paths: Sequence[str], names: Sequence[str]) -> None:
+        # Both sets first: the connection may end when some are made.
+        self.touched |= {name.rpartition("/")[0] for name in names}
+        ours = {path for path, name in zip(paths, names, strict=True) if name in self.making}
+        self.making |= set(names)
+        await self.modes.make_folders(self.connection, paths, ours)
+        self.making -= set(names)
 
     async def _looked(self, paths: Sequence[str]) -> list[wire.Attributes | None]:
         seen: list[wire.Attributes | None] = []

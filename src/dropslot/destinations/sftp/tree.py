@@ -27,12 +27,12 @@ class Tree:
         """Look whether there is room, then make every folder, parents first. Raises Refused, DiskFull."""
         items = self.listing.items
         largest = max(items, key=lambda item: item.size_bytes).path if items else ""
-        plain, delivered = self._places()
+        plain, delivered = ([f"{stage.path}/{path}" for path in paths] for paths in self._places())
         try:
             space, _, _ = await asyncio.gather(
                 remote.space(connection, stage.path),
-                remote.make_folders(connection, [f"{stage.path}/{path}" for path in plain], 0o700),
-                modes.make_folders(connection, [f"{stage.path}/{path}" for path in delivered]),
+                remote.make_folders(connection, plain, 0o700),
+                modes.make_folders(connection, delivered, ours=frozenset(delivered)),
             )
             faults.require_space(
                 space, self.listing.size_bytes, len(items) + len(self.listing.folders), largest

@@ -27,6 +27,7 @@ from contract.destination_contract import (
 )
 from contract.sftp_site import SftpSite, site_at
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, Unsupported
+from dropslot.core.templates import Template
 from dropslot.destinations.base import SIZE_COMPARED, Planned, Rules, Target
 from dropslot.destinations.sftp import connection, faults, publishing, runtime, sending, upload
 from dropslot.destinations.sftp.accounts import Account
@@ -364,6 +365,17 @@ def test_chroot_and_account_of_ones_own(
     with pytest.raises(DestinationUnready, match="permission denied"):
         destination.examine(Target(server.url("/", "games"), server.url("/", "games")))
     assert site.hidden() == []
+
+
+def test_the_root_of_a_server_can_hold_the_folders(shared_sshd: Sshd, tmp_path: Path, arrival: Path) -> None:
+    """As an account has it that is kept in a folder of its own (chroot)."""
+    site = site_at(shared_sshd, Path("/"))
+    first, *inner = tmp_path.parts[1:]
+    template = Template(f"{shared_sshd.url('/')}{{top}}/{'/'.join(inner)}/clinic")
+    target = Target(template.fill({"top": first}), template.fixed)
+    site.destination.check(target)
+    with site.destination.open(target, ID, 1, "arrival") as drop:
+        assert drop.is_new()
 
 
 def test_a_refused_login_is_said(shared_sshd: Sshd, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from configurations import config, problems_of_route
 from dropslot.config.limits import limit
 from dropslot.core.addresses import parse
+from dropslot.core.errors import Refused
+from dropslot.core.templates import Template
 
 SERVER = "sftp://edc@edc.example.org/~/results"
 
@@ -27,6 +29,17 @@ def test_addresses_have_one_spelling(text: str, server: str, remote_path: str) -
     address = parse(text)
     assert (address.server, address.remote_path) == (server, remote_path)
     assert parse(address.url) == address
+
+
+def test_the_root_of_a_server_can_be_what_is_fixed() -> None:
+    template = Template("sftp://edc@edc.example.org:2222/{folder}/{date:%Y}")
+    assert parse(template.fixed).path == "/"
+    values = {"folder": "digawana", "date": "2026-03-01"}
+    assert parse(template.fill(values)).remote_path == "/digawana/2026"
+    for name in ("~", "~root"):
+        with pytest.raises(Refused, match="where the account starts"):
+            template.fill(values | {"folder": name})
+    assert Template("sftp://edc.example.org/~/{folder}").fill({"folder": "~"}).endswith("/~/~")
 
 
 def test_keys_of_servers_are_read(tmp_path: Path) -> None:

@@ -51,6 +51,11 @@ def is_remote(text: str) -> bool:
     return text[: len(SCHEME)].lower() == SCHEME
 
 
+def is_server(text: str) -> bool:
+    """Whether a text is the address of a server up to its path, without the slash that begins it."""
+    return is_remote(text) and "/" not in text[len(SCHEME) :]
+
+
 def parse(text: str) -> Address:
     """The address in a URL; fields in its path stay. Raises ValueError in words for the person who wrote it."""
     if re.match(r"sftp://[^/@]*:[^/@]*@", text):

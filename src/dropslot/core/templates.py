@@ -10,6 +10,7 @@ from functools import cached_property
 from string import Formatter
 from typing import NamedTuple
 
+from dropslot.core import addresses
 from dropslot.core.dates import fault_of_format, formatted
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape, fault_of_name
@@ -69,7 +70,7 @@ class Template:
             if piece.field:
                 break
         folder, slash, _ = before.rpartition("/")
-        return folder or slash
+        return f"{folder}/" if addresses.is_server(folder) else folder or slash
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with every field's value put in.
@@ -82,7 +83,7 @@ class Template:
             raise Refused(reasons)
         filled = "".join(piece.literal + _value_of(piece, values) for piece in self.pieces)
         if self.fields:
-            _check_parts(filled, len(self.fixed))
+            _check_parts(filled, self.fixed)
         return filled
 
     def match(self, text: str) -> dict[str, str] | None:
@@ -135,9 +136,15 @@ def _value_of(piece: Piece, values: Mapping[str, str]) -> str:
     )
 
 
-def _check_parts(filled: str, fixed_length: int) -> None:
+def _check_parts(filled: str, fixed: str) -> None:
     reasons = []
-    for part in filled[fixed_length:].split("/"):
+    rest = filled[len(fixed) :]
+    if addresses.is_server(fixed.removesuffix("/")) and rest.startswith("~"):
+        first = escape(rest.partition("/")[0])
+        reasons.append(
+            f"'{first}' cannot be the first folder at a server: there ~ is where the account starts"
+        )
+    for part in rest.split("/"):
         if part and (fault := fault_of_name(part)):
             reasons.append(f"'{escape(part)}' is no safe path part: {fault}")
     if reasons:

@@ -1,4 +1,4 @@
-"""Which of a server's host keys is shown, compared and asked for."""
+"""Logging in: which of a server's host keys is shown, compared and asked for; and how often."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from contract.sftp_site import account_at
 from dropslot.core.errors import DestinationUnready
-from dropslot.destinations.sftp import runtime, trust
+from dropslot.destinations.sftp import connection, runtime, trust
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.hostkeys import HostKeyChanged, HostKeyUnknown
-from dropslot.destinations.sftp.login import Unreachable
+from dropslot.destinations.sftp.login import LoginRefused, Unreachable
 from sshd import Sshd
 
 FURTHER = ("rsa", "ecdsa")
@@ -111,3 +111,26 @@ def test_a_file_of_keys_may_have_bytes_that_are_no_text_and_no_line_that_is_none
 def test_a_host_of_a_name_that_cannot_be_is_unreachable(server: Sshd) -> None:
     with pytest.raises(Unreachable, match="No connection"):
         can_log_in(replace(account_at(server), host="results..example.org"))
+
+
+def test_a_login_that_was_refused_is_not_asked_for_again_at_once(
+    shared_sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of arrivals that wait would get the account or the address locked."""
+    Sshd.make_key(tmp_path / "other")
+    account = replace(account_at(shared_sshd), key=str(tmp_path / "other"))
+    original, asked = connection.Connection.open, []
+
+    async def counted(account: Account) -> connection.Connection:
+        asked.append(account)
+        return await original(account)
+
+    monkeypatch.setattr(connection.Connection, "open", counted)
+    for _ in range(3):
+        with pytest.raises(LoginRefused):
+            runtime.current().run(runtime.current().connection(account))
+    assert len(asked) == 1
+    runtime.close()
+    with pytest.raises(LoginRefused):
+        runtime.current().run(runtime.current().connection(account))
+    assert len(asked) == 2

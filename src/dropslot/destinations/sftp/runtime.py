@@ -11,15 +11,27 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.channel import ConnectionGone
 from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp.login import LoginRefused
 from dropslot.destinations.sftp.wire import Garbled
 
 T = TypeVar("T")
 _END_SECONDS = 2.0
+_SOON_SECONDS = 0.9  # before the first arrival is tried again
+_LONGEST_SECONDS = 60.0
+
+
+class _Failure(NamedTuple):
+    """The last try to connect: it is not repeated before `until`, by the loop's clock."""
+
+    error: DestinationUnready
+    seconds: float
+    until: float
 
 
 class Runtime:
@@ -29,6 +41,7 @@ class Runtime:
         self.loop = asyncio.new_event_loop()
         self.connections: dict[Account, Connection] = {}
         self._locks: dict[Account, asyncio.Lock] = {}
+        self._failures: dict[Account, _Failure] = {}
         self._thread = threading.Thread(target=self._run, name="dropslot-sftp", daemon=True)
         self._thread.start()
 
@@ -53,8 +66,26 @@ class Runtime:
                 if kept is not None:
                     kept.end("it was lost")
                 self.connections.pop(account, None)
-                kept = self.connections[account] = await Connection.open(account)
+                kept = self.connections[account] = await self._open(account)
             return kept
+
+    async def _open(self, account: Account) -> Connection:
+        """A new connection; what was refused, or took long, is not tried again at once: all arrivals that wait would
+        wait for it one after the other, and so many logins would get the account locked."""
+        last = self._failures.get(account)
+        begun = self.loop.time()
+        if last and begun < last.until:
+            raise last.error.with_traceback(None)
+        try:
+            opened = await Connection.open(account)
+        except DestinationUnready as error:
+            took = self.loop.time() - begun
+            if isinstance(error, LoginRefused) or took > _SOON_SECONDS:
+                wait = min(max(_SOON_SECONDS, took, 2 * last.seconds if last else 0), _LONGEST_SECONDS)
+                self._failures[account] = _Failure(error, wait, self.loop.time() + wait)
+            raise
+        self._failures.pop(account, None)
+        return opened
 
     def close(self) -> None:
         """End every connection and the thread."""

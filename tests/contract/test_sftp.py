@@ -28,7 +28,7 @@ from contract.destination_contract import (
 from contract.sftp_site import SftpSite, site_at
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, Unsupported
 from dropslot.core.templates import Template
-from dropslot.destinations.base import SIZE_COMPARED, Planned, Rules, Target
+from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Target
 from dropslot.destinations.sftp import connection, faults, publishing, runtime, sending, upload
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.channel import ConnectionGone
@@ -315,6 +315,23 @@ def test_a_folder_that_is_not_to_be_made_is_refused(site: SftpSite, arrival: Pat
         site.destination.check(site.target())
     (site.root / "study/raw").mkdir(parents=True)
     assert deliver(site, arrival, site.target()) == []
+
+
+def test_more_folders_than_a_server_has_descriptors(make_sshd: Callable[..., Sshd], tmp_path: Path) -> None:
+    """Into a folder that is there, so that they are named, synced and removed from the staging one by one."""
+    program = "ulimit -n 200; exec /usr/lib/openssh/sftp-server"
+    (tmp_path / "out").mkdir()
+    site = site_at(make_sshd("MaxSessions 1", sftp=program), tmp_path / "out")
+    site.put("study/raw/other", b"so that the folder is there")
+    source = make(tmp_path / "many", {"file": b"1"} | {f"{number:03}/in/": b"" for number in range(300)})
+    with site.destination.open(site.target(), ID, 1, "many") as drop:
+        assert drop.publish(stage(drop, source)) == []
+        site.destination.sync_names([drop])
+        assert drop.proved is not None
+        assert SYNCED in drop.proved
+        drop.clean()
+    assert len(site.files()) == 2
+    assert site.hidden() == []
 
 
 def test_a_home_is_where_the_account_starts(

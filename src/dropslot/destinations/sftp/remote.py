@@ -15,6 +15,7 @@ from dropslot.destinations.sftp.wire import Attributes, Garbled, Said
 
 READS_AT_ONCE = 32
 AT_ONCE = 256  # requests of one kind in one batch
+OPEN_AT_ONCE = 128  # folders: a server's process often has no more than 1,024 descriptors
 
 
 class Space(NamedTuple):
@@ -125,18 +126,19 @@ async def remove_tree(connection: Connection, path: str, aside: str | None = Non
     except Said:
         if await look_one(connection, path) is not None:
             aside = path
-    await _remove(connection, aside)
+    await _remove(connection, aside, asyncio.Semaphore(OPEN_AT_ONCE))
 
 
-async def _remove(connection: Connection, path: str) -> None:
+async def _remove(connection: Connection, path: str, may_open: asyncio.Semaphore) -> None:
     for _ in range(10):  # something may come in meanwhile
-        entries = await listing(connection, path)
+        async with may_open:
+            entries = await listing(connection, path)
         if entries is None:
             return
         folders = [name for name, seen in entries.items() if seen.is_folder]
         files = [join(path, name) for name, seen in entries.items() if not seen.is_folder]
         await remove_files(connection, files)
-        await asyncio.gather(*(_remove(connection, join(path, name)) for name in folders))
+        await asyncio.gather(*(_remove(connection, join(path, name), may_open) for name in folders))
         reply = await connection.one(wire.on(wire.RMDIR, path))
         try:
             wire.done(reply)
@@ -218,11 +220,16 @@ async def sync_folders(connection: Connection, folders: Sequence[str]) -> bool:
     """Make the names in folders durable; False when the server cannot (OpenSSH opens folders as it does files)."""
     if wire.FSYNC not in connection.extensions:
         return False
-    return all(await asyncio.gather(*(_sync_folder(connection, folder) for folder in folders)))
+    may_open = asyncio.Semaphore(OPEN_AT_ONCE)
+    return all(await asyncio.gather(*(_sync_folder(connection, folder, may_open) for folder in folders)))
 
 
-async def _sync_folder(connection: Connection, folder: str) -> bool:
-    channel = connection.channel()
+async def _sync_folder(connection: Connection, folder: str, may_open: asyncio.Semaphore) -> bool:
+    async with may_open:
+        return await _synced(connection.channel(), folder)
+
+
+async def _synced(channel: Channel, folder: str) -> bool:
     try:
         handle = wire.handle(await channel.one(wire.open_file(folder, wire.FOR_READING)))
         synced, _ = await channel.ask(wire.extended(wire.FSYNC, wire.text(handle)), wire.close(handle))

@@ -25,6 +25,28 @@ class WithoutFsync(Honest):
     without = (FSYNC,)
 
 
+class OpensFolders(Honest):
+    """As OpenSSH does; its disk fails when they are synced."""
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+        if os.path.isdir(self.map_path(path)):
+            return _OpenFolder()
+        return super().open(path, pflags, attrs)
+
+    def fsync(self, file_obj: object) -> None:
+        if isinstance(file_obj, _OpenFolder):
+            raise asyncssh.SFTPFailure("Input/output error")
+        super().fsync(file_obj)
+
+    def close(self, file_obj: object) -> None:
+        if not isinstance(file_obj, _OpenFolder):
+            super().close(file_obj)
+
+
+class _OpenFolder:
+    """The handle of a folder."""
+
+
 class WithoutHardlink(Honest):
     """Its rename looks first and then renames: asyncssh's own."""
 

@@ -26,7 +26,7 @@ from contract.destination_contract import (
     stage,
 )
 from contract.sftp_site import SftpSite, site_at
-from dropslot.core.errors import DestinationUnready, DiskFull, Refused, Unsupported
+from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Target
 from dropslot.destinations.sftp import connection, faults, publishing, runtime, sending, upload
@@ -42,6 +42,7 @@ from misbehaving import (
     LinkingRename,
     LosesBytes,
     Misbehaving,
+    OpensFolders,
     ReplacingLink,
     ReplacingRename,
     WithoutFsync,
@@ -150,6 +151,14 @@ def test_a_server_that_cannot_sync_is_used_and_not_praised(
         assert drop.proved == {SIZE_COMPARED}
         drop.clean()
     assert len(site.files()) == len(SMALL)
+
+
+def test_a_folder_whose_sync_fails_is_tried_again(misbehave: Callable[..., SftpSite], arrival: Path) -> None:
+    site = misbehave(OpensFolders)
+    with site.destination.open(site.target(), ID, 1, "arrival") as drop:
+        assert drop.publish(stage(drop, arrival)) == []
+        with pytest.raises(StorageFault, match="Input/output error"):
+            site.destination.sync_names([drop])
 
 
 @pytest.mark.parametrize("kind", [WithoutHardlink, ReplacingRename])

@@ -8,6 +8,8 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
+from dropslot.core.errors import StorageFault
+from dropslot.core.names import escape
 from dropslot.destinations.sftp import wire
 from dropslot.destinations.sftp.channel import Channel
 from dropslot.destinations.sftp.connection import Connection
@@ -217,7 +219,10 @@ async def read_at(connection: Connection, path: str, offset: int, length: int) -
 
 
 async def sync_folders(connection: Connection, folders: Sequence[str]) -> bool:
-    """Make the names in folders durable; False when the server cannot (OpenSSH opens folders as it does files)."""
+    """Make the names in folders durable; False when the server cannot (OpenSSH opens folders as it does files).
+
+    Raises StorageFault when it can and fails.
+    """
     if wire.FSYNC not in connection.extensions:
         return False
     may_open = asyncio.Semaphore(OPEN_AT_ONCE)
@@ -232,10 +237,19 @@ async def _sync_folder(connection: Connection, folder: str, may_open: asyncio.Se
 async def _synced(channel: Channel, folder: str) -> bool:
     try:
         handle = wire.handle(await channel.one(wire.open_file(folder, wire.FOR_READING)))
-        synced, _ = await channel.ask(wire.extended(wire.FSYNC, wire.text(handle)), wire.close(handle))
-        wire.done(synced)
     except Said:
         return False
+    synced, _ = await channel.ask(wire.extended(wire.FSYNC, wire.text(handle)), wire.close(handle))
+    try:
+        wire.done(synced)
+    except Said as said:
+        if said.code != wire.FAILURE:
+            return False  # it knows no sync of folders
+        raise StorageFault(
+            f"Syncing the folder {escape(folder)} to the server's disk failed: {escape(said.text)[:200]}",
+            where="What is published so far stays; the rest waits",
+            next_step="Look at the server's disk and log; it is tried again",
+        ) from said
     return True
 
 

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from databases import Database
+from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals import finish, ledger, pipeline, prepare
 from dropslot.arrivals.claim import new_id
 from dropslot.arrivals.models import Arrival, Delivery
@@ -191,3 +192,70 @@ def test_destination_that_fails_is_retried_by_itself(
     assert list(rows) == [(str(a), "delivered"), (str(b), "delivered")]
     receipt = json.loads(Receipt.objects.get().body)
     assert receipt["outcomes"] == {"delivered": 2} and set(receipt["manifests"]) == {str(a), str(b)}
+
+
+@pytest.fixture
+def half_done(tmp_path: Path, settings: Any) -> tuple[Config, Arrival]:
+    """A route to `./to`, and an arrival that is to go there."""
+    config = from_mapping(
+        {"data": "./var", "routes": {"r": {"folders": "./r", "deliver": [{"to": "./to"}]}}}, tmp_path
+    )
+    settings.DROPSLOT = config  # receipts are signed with its key
+    (tmp_path / "to").mkdir()
+    arrival, holding = lying_in_processing(tmp_path)
+    (holding / "scan/x.dat").write_bytes(b"1")
+    return config, arrival
+
+
+def deliver_again(config: Config, arrival: Arrival) -> None:
+    arrival.refresh_from_db()
+    assert arrival.state == State.RETRYING
+    arrival.due_at = None
+    arrival.save()
+    [again] = ledger.take("here:1:a", timedelta(seconds=60), lambda _: False)
+    pipeline.deliver(config, [again])
+    arrival.refresh_from_db()
+
+
+def fails_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The first call of this step of a destination does its work, and then the destination is away."""
+    step, calls = getattr(LocalDrop, name), []
+
+    def away_afterwards(drop: LocalDrop, *args: Any) -> Any:
+        calls.append(name)
+        if name == "clean" and len(calls) == 1:
+            raise DestinationUnready("It is away")
+        done = step(drop, *args)
+        if len(calls) == 1:
+            raise DestinationUnready("It is away")
+        return done
+
+    monkeypatch.setattr(LocalDrop, name, away_afterwards)
+
+
+def test_what_was_fetched_before_its_arrival_was_done_holds_nothing_up(
+    database: Database,
+    half_done: tuple[Config, Arrival],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config, arrival = half_done
+    fails_once(monkeypatch, "publish")
+    pipeline.deliver(config, [arrival])
+    now = datetime.now(UTC)
+    row = Delivery.objects.get()
+    Acknowledgment.objects.create(
+        id=new_id(), delivery=row, user="c", address="", at=now, log="", line=b"", recorded_at=now
+    )
+    deliver_again(config, arrival)
+    assert arrival.state == State.DONE, arrival.reason
+    assert Acknowledgment.objects.get().delivery_id == Delivery.objects.get().id == row.id
+
+
+def test_staging_that_could_not_be_removed_at_first_holds_nothing_up(
+    database: Database, half_done: tuple[Config, Arrival], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, arrival = half_done
+    fails_once(monkeypatch, "clean")
+    pipeline.deliver(config, [arrival])
+    deliver_again(config, arrival)
+    assert arrival.state == State.DONE, arrival.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -10,13 +10,14 @@ from django.utils import timezone
 
 from dropslot.arrivals import ledger, places, plan
 from dropslot.arrivals.inplace import fingerprint
-from dropslot.arrivals.known import chunks
+from dropslot.arrivals.known import CHUNK, chunks
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
 from dropslot.checks.bag import PAYLOAD
 from dropslot.core.errors import DropslotError, TakenOver
 
+_Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
 LISTED = 100
 AT_ONCE = 10_000  # rows in memory: of a hundred thousand all would be 25 MB
 LONGEST_MIME = 100  # what the column holds
@@ -80,17 +81,38 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
     again = [work for work in works if work.committed]
     intents = [_intent(work) for work in works]
     ledger.update_all(works, _INTENT, intents)
-    for work in again:
-        rows, kept = Delivery.objects.filter(arrival_id=work.id), [*work.complete, *work.away]
-        (rows.exclude(place__url__in=kept) if kept else rows).delete()
+    kept = frozenset[_Reserved]().union(*map(_forget, again))
     entries = [
         entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
     ]
-    insert([(work, leg) for work in works for leg in work.legs])
+    insert([(work, leg) for work in works for leg in work.legs], kept)
     for work, values in zip(works, intents, strict=True):
         arrival = work.arrival
         arrival.intent, arrival.evidence, arrival.archived_as, arrival.fields = values[0], *values[3:]
     return entries
+
+
+def _forget(work: Work) -> set[_Reserved]:
+    """Delete what an earlier attempt reserved, but for what is reserved again just so: that may be published and
+    fetched by now, and who acknowledged it holds on to its row. Returns what stays."""
+    planned = {(work.id, *_reserved_as(leg, row)) for leg in work.legs for row in leg.rows}
+    rows, left = Delivery.objects.filter(arrival_id=work.id), [*work.complete, *work.away]
+    rows = rows.exclude(place__url__in=left) if left else rows
+    kept: set[_Reserved] = set()
+    gone = []
+    for pk, *columns in rows.values_list("pk", "arrival_id", "place_id", *Row._fields[:-1]).iterator():
+        if (row := tuple(columns)) in planned:
+            kept.add(row)
+        else:
+            gone.append(pk)
+    for some in chunks(gone, CHUNK):
+        Delivery.objects.filter(pk__in=some).delete()
+    return kept
+
+
+def _reserved_as(leg: Leg, row: Row) -> _Reserved:
+    """All but the file's time, which the sender may have set anew."""
+    return (leg.place.pk if leg.place else None, *row[:-1])
 
 
 _INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
@@ -106,13 +128,15 @@ def _intent(work: Work) -> tuple[Any, ...]:
     return work.manifests, len(rows), sum(row.size_bytes for row in rows), evidence, archive, work.recorded
 
 
-def insert(pairs: Sequence[tuple[Work, Leg]]) -> None:
-    """Write delivery rows. By hand: Django's bulk_create takes five times as long for 100,000 rows."""
+def insert(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:
+    """Write delivery rows, but for those that are there. By hand: Django's bulk_create takes five times as long for
+    100,000 rows."""
     rows: Iterable[tuple[Any, ...]] = (
         (work.id, leg.place.pk, *row, work.mimes.get(row.item, "")[:LONGEST_MIME])
         for work, leg in pairs
         if leg.place
         for row in leg.rows
+        if not there or (work.id, *_reserved_as(leg, row)) not in there
     )
     if len(pairs) > 1:
         rows = sorted(rows, key=lambda row: (row[1], row[3]))  # place and name: the same, for names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -84,6 +85,30 @@ def test_clouds_name_files_by_folder_and_name(preset: str) -> None:
     assert values(b"/index.php/apps/files/?dir=/viral_load/digawana&files=a.pdf", match, preset) == []
     assert values(page + b"..%2Fmolepo%2Fa.pdf", match, preset) == []
     assert values(page + b"%5B1%5D", match, preset) == []
+    assert values(page + b"[" * 7000, match, preset) == []
+
+
+@pytest.mark.parametrize(
+    "more", [b"&files=a.pdf", b"&+files=b.pdf", b"&files[]=b.pdf", b"&dir=/viral_load/molepo"]
+)
+def test_what_a_cloud_is_told_twice_is_not_known(more: bytes) -> None:
+    match = Match("/viral_load/{folder}/{stored_name}")
+    page = b"/apps/files/ajax/download.php?dir=/viral_load/digawana&files=b.pdf"
+    assert len(values(page, match, "owncloud")) == 1
+    assert values(page + more, match, "owncloud") == []
+
+
+def test_all_files_of_a_cloud_s_answer_count_for_its_size() -> None:
+    [found] = files("owncloud", Asked("/download.php", (("dir", "/x"), ("files", '["a", "y/b"]'))))
+    assert (found.path, found.among) == ("/x/a", 2)
+
+
+def test_address_that_can_be_read_in_many_ways_is_judged_at_once() -> None:
+    match = Match("/r/{a}-{b}-{c}/{stored_name}")
+    begun = time.process_time()
+    for length in (255, 3000):
+        assert values(b"/r/" + b"-" * length, match) == []
+    assert time.process_time() - begun < 5
 
 
 def test_folder_of_files_takes_no_notice_of_a_query() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from dropslot.acknowledgments.targets import Asked
+from dropslot.core.names import LIMIT_BYTES
 from dropslot.core.templates import Piece, Template
 
 WHOLE_PATH = "stored_as"
@@ -31,7 +32,11 @@ class Match:
         """The values with which this match gives what was asked for; None when there are none."""
         if [name for name, _ in self._query] != [name for name, _ in asked.query]:
             return None
-        found = self._pattern.fullmatch("\0".join([asked.path, *(value for _, value in asked.query)]))
+        texts = [asked.path, *(value for _, value in asked.query)]
+        # No file system has a longer name, and where fields stand side by side each letter is a way to part them.
+        if any(len(part) > LIMIT_BYTES for text in texts for part in text.split("/")):
+            return None
+        found = self._pattern.fullmatch("\0".join(texts))
         if found is None:
             return None
         return {name: found[group] for name, group in self._groups.items()}

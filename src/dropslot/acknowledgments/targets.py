@@ -84,11 +84,19 @@ def _cloud(found: Asked) -> Iterator[Asked]:
         yield Asked(dav["path"])
         return
     values = dict(found.query)
-    if found.path.endswith("/download.php") and values.get("files"):
+    if found.path.endswith("/download.php") and values.get("files") and not _said_twice(found):
         names = _names(values["files"])
         for name in names:
-            path = posixpath.join("/", values.get("dir", "").strip("/"), name)
-            yield Asked(path, among=len(names), packable=True)
+            if name and "/" not in name:
+                path = posixpath.join("/", values.get("dir", "").strip("/"), name)
+                yield Asked(path, among=len(names), packable=True)
+
+
+def _said_twice(found: Asked) -> bool:
+    """Of two values for one name PHP takes the later one, and other spellings for the same name: which file was sent
+    cannot be told."""
+    names = [name.lstrip(" ").partition("\0")[0].partition("[")[0] for name, _ in found.query]
+    return names.count("dir") > 1 or names.count("files") > 1
 
 
 def _names(text: str) -> list[str]:
@@ -96,9 +104,9 @@ def _names(text: str) -> list[str]:
     if text.startswith("["):
         try:
             listed = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # so deep that only somebody who means harm writes it
             return [text]
         if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
-            return [name for name in dict.fromkeys(listed) if name and "/" not in name]
+            return list(dict.fromkeys(listed))
         return []
-    return [text] if "/" not in text else []
+    return [text]

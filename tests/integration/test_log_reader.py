@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -487,15 +488,23 @@ def test_fetch_before_the_file_was_received_is_an_access(
     assert '"because":"before it was received"' in Event.objects.get(kind="accessed").data
 
 
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "still being written": lambda whole: whole[:-12],
+    "overwritten": lambda whole: whole[:20] + b"\xff" * 40 + whole[60:],
+    "of another checksum": lambda whole: whole[:-8] + b"\0" * 8,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_gzip_that_is_damaged_is_told_and_loses_nothing(
-    sqlite_database: Database, route: Route, log: Path
+    sqlite_database: Database, route: Route, log: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     delivered(route, 20)
     write(log, range(10))
     read(route)
     whole = gzip.compress(log.read_bytes() + "".join(map(line, range(10, 15))).encode())
     packed = log.with_name("access.log.1.gz")
-    packed.write_bytes(whole[:-12])  # still being written
+    packed.write_bytes(damage(whole))
     write(log, range(15, 20), "w")
     with pytest.raises(LogUnready, match="cannot be unpacked"):
         read(route)

@@ -89,6 +89,14 @@ def test_another_specimen_is_refused(text: str) -> None:
     assert reason(pdf(f"Specimen {text}.")) == f"there is no '{SPECIMEN}' in the text of its only page"
 
 
+@pytest.mark.parametrize("text", ["Sample 12\u00b3", "Sample 12\u00be", "Sample 12\u00b9"])
+def test_a_note_at_a_number_is_no_digit_of_it(text: str) -> None:
+    option = r"S(?P<number>\d+)"
+    assert reasons(pdf(text), "S12.pdf", option) == []
+    for other in ("S123.pdf", "S1231.pdf", "S121.pdf"):
+        assert "there is no" in reason(pdf(text), other, option)
+
+
 def test_a_number_is_not_pieced_together_from_two_pages() -> None:
     assert reason(pdf("066-1234", "5678-1")).endswith("in the text of any of its 2 pages")
 

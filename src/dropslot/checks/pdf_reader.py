@@ -32,6 +32,10 @@ _TAIL_BYTES = 1024
 _PASSWORD_NEEDED = (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
 # What PDFium gives for a hyphen at the end of a line, soft hyphens, and the other dashes that look like one.
 _DASHES = dict.fromkeys(map(ord, "\x02\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufffe"), "-")
+# Raised, lowered and circled digits and fractions: NFKC makes plain digits of them, but the note 2 at a 1 is no 12.
+_NOTES = re.compile(
+    "([\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2079\u2080-\u2089\u2150-\u215f\u2189\u2460-\u249b\u24ea-\u24ff])"
+)
 
 
 def main() -> None:
@@ -148,7 +152,9 @@ def _characters(text_page: Any) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text.translate(_DASHES))
+    parts = _NOTES.split(text.translate(_DASHES))
+    parts[::2] = [unicodedata.normalize("NFKC", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -397,6 +397,32 @@ def test_odd_lines_are_counted_and_passed(sqlite_database: Database, route: Rout
     assert (run.lines, run.unreadable, run.matches) == (6, 4, 2)
 
 
+def test_no_header_is_long_enough_to_hide_a_fetch(sqlite_database: Database, route: Route, log: Path) -> None:
+    delivered(route, 2)
+    longest = r"\xff" * 8180  # of Apache's LimitRequestFieldSize, as its log has it
+    lines = [line(0, user="other"), line(1)]
+    log.write_text(
+        "".join(each.replace('"-"', f'"{longest}"').replace('"UA ', f'"{longest}') for each in lines)
+    )
+    run = read(route)
+    assert (run.unreadable, run.acknowledged, run.accesses) == (0, 1, 1)
+
+
+def test_fetch_by_others_that_broke_off_is_an_access(
+    sqlite_database: Database, tmp_path: Path, route: Route, log: Path
+) -> None:
+    delivered(route, 3)
+    log.write_text(
+        line(0, user="other").replace("\n", f" {SIZE} X\n")
+        + line(1, user="other").replace("\n", " 0 X\n")
+        + line(2).replace("\n", f" {SIZE} X\n")
+    )
+    exact = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %O %X'
+    run = read(route_of(tmp_path, log, format=exact))
+    assert (run.acknowledged, run.accesses) == (0, 1)
+    assert '"because":"not a user of this folder"' in Event.objects.get(kind="accessed").data
+
+
 def test_line_of_ten_megabytes_is_passed_in_little_memory(
     sqlite_database: Database, route: Route, log: Path
 ) -> None:

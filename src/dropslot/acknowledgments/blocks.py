@@ -10,8 +10,11 @@ from typing import NamedTuple
 from dropslot.acknowledgments.sources import LogFile
 
 BLOCK = 1 << 20
-LONGEST_LINE = 64 << 10
+# Three headers of 8 KiB (Apache's limit) are four times as long where each byte is written as \xhh: nobody who
+# fetches can hide that behind a line that is not read.
+LONGEST_LINE = 256 << 10
 SAMPLE = 5
+_SAMPLED = 320 << 10  # bytes at either end of a block
 
 
 class Block(NamedTuple):
@@ -83,6 +86,6 @@ def sample(data: bytes) -> list[bytes]:
     """The first and the last lines of a block: they tell whether it is of the expected format at all."""
     if not data:
         return []
-    first = data[: LONGEST_LINE * SAMPLE].split(b"\n")[:-1][:SAMPLE]
-    last = data[-LONGEST_LINE * SAMPLE :].split(b"\n")[1:-1][-SAMPLE:]
+    first = data[:_SAMPLED].split(b"\n")[:-1][:SAMPLE]
+    last = data[-_SAMPLED:].split(b"\n")[1:-1][-SAMPLE:]
     return [line for line in dict.fromkeys([*first, *last]) if len(line) <= LONGEST_LINE]

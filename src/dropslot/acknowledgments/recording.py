@@ -68,11 +68,12 @@ class Recorder:
     ) -> None:
         request = hit.request
         span = judging.span_of(request, delivery.size_bytes, wanted.among, together_bytes)
-        if span is None:
+        if span is None and not judging.body_bytes(request):
             return
+        # Of what others fetch a part is an access, too, even one that cannot be told.
         if because := self._why_not(request, delivery, wanted):
             self._note_access(found, request, Access(delivery, request.user, request.address, because))
-        elif evidence := found.fetches.evidence(delivery, request, span):
+        elif span and (evidence := found.fetches.evidence(delivery, request, span)):
             found.made.append(self._acknowledgment(hit, delivery, evidence))
 
     def _judge_packed(self, found: _Found, hit: Hit, packed: Packed) -> None:

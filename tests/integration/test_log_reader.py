@@ -23,6 +23,7 @@ from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.recognizing import WrongFormat
 from dropslot.acknowledgments.runs import ReadElsewhere
 from dropslot.acknowledgments.sources import LogUnready
+from dropslot.acknowledgments.undo import NotAcknowledged, undo
 from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.audit.models import Event
 from dropslot.config import Route, from_mapping
@@ -640,3 +641,20 @@ def test_log_line_reader_of_ones_own(
     log.write_text("dig,dig-0.pdf,c\nnonsense\ndig,dig-1.pdf,other\n")
     run = read(route_of(tmp_path, log, format=f"{__name__}.OwnReader"))
     assert (run.acknowledged, run.accesses, run.unreadable) == (1, 1, 1)
+
+
+def test_start_of_two_kinds_of_ids_undoes_nothing(sqlite_database: Database, route: Route) -> None:
+    delivered(route, 2)
+    mine, other = Delivery.objects.order_by("id")
+    another = Arrival.objects.get()
+    another.id = "B" * 26
+    another.save(force_insert=True)
+    Delivery.objects.filter(id=other.id).update(arrival=another)
+    for number, delivery in (("B1", mine), ("C1", other)):
+        Acknowledgment.objects.create(
+            id=number, delivery=delivery, user="c", address="", at=NOW, log="", line=b"", recorded_at=NOW
+        )
+    with pytest.raises(NotAcknowledged, match="an acknowledgment's id and an arrival's"):
+        undo("B", "our own test", "me")
+    assert [row.id for row in undo("B1", "our own test", "me")] == ["B1"]
+    assert [row.id for row in undo("BB", "our own test", "me")] == ["C1"]

@@ -12,6 +12,9 @@ from dropslot.audit.chain import Entry, timestamp
 from dropslot.core.names import escape
 
 
+ACKNOWLEDGED = "acknowledged"
+
+
 class Access(NamedTuple):
     """Fetches that acknowledge nothing, told as one event: the same file by the same user for the same reason. `files`:
     so many of a folder that was packed, of which this is one."""
@@ -35,7 +38,7 @@ def acknowledged(row: Acknowledgment) -> Entry:
         "log": escape(row.log),
         "line_sha256": sha256(row.line).hexdigest(),
     }
-    return Entry("acknowledged", delivery.arrival_id, data)
+    return Entry(ACKNOWLEDGED, delivery.arrival_id, data)
 
 
 def accessed(access: Access, count: int, last: datetime, log: str) -> Entry:

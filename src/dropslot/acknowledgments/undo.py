@@ -10,7 +10,10 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.acknowledgments.trail import ACKNOWLEDGED, acknowledged
+from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.models import Event
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -31,8 +34,18 @@ def undo(name: str, reason: str, by: str) -> list[Acknowledgment]:
             changed = Acknowledgment.objects.filter(pk=row.pk, undone_at__isnull=True)
             if changed.update(undone_at=now, undone_by=by, undone_because=reason) != 1:
                 raise _none(name)
-        append([_undone(row, reason, by) for row in rows])
+        append([_undone(row, reason, by) for row in rows] + _told_anew(rows[0].delivery))
     return list(rows)
+
+
+def _told_anew(delivery: Delivery) -> list[Entry]:
+    """Of several fetches the trail has the first; once that is undone, the next one is what history shows."""
+    standing = Acknowledgment.objects.filter(delivery=delivery, undone_at__isnull=True)
+    events = Event.objects.filter(arrival=delivery.arrival_id, kind=ACKNOWLEDGED)
+    row = standing.order_by("at", "id").first()
+    if row is None or events.filter(data__contains=row.id).exists():
+        return []
+    return [acknowledged(row)]
 
 
 def _named(name: str) -> Sequence[Acknowledgment]:
@@ -45,7 +58,14 @@ def _named(name: str) -> Sequence[Acknowledgment]:
             f"Several acknowledgments' ids start with {name!r}",
             next_step="`dropslot acknowledgments` lists them",
         )
-    rows = rows or list(_by_delivery(standing, name))
+    of_delivery = list(_by_delivery(standing, name))
+    if rows and of_delivery and rows != of_delivery:
+        raise NotAcknowledged(
+            f"Both an acknowledgment's id and an arrival's start with {name!r}",
+            where="Nothing was changed",
+            next_step="Write more of the id",
+        )
+    rows = rows or of_delivery
     if not rows:
         raise _none(name)
     if len({row.delivery_id for row in rows}) > 1:

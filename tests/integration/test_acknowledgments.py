@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from apache import FULL, Apache
+from dropslot.arrivals.record import user_name
 from product import Product
 from waiting import wait_until
 
@@ -171,10 +173,11 @@ def test_undone_acknowledgment_is_an_event_and_stays(results: Product, apache: A
     results.run("start_log_reader")
     stored = f"{apache.results}/digawana/digawana-1.pdf"
     results.run("unacknowledge", stored, status=2)
-    results.run("unacknowledge", stored, "--reason", "our own test", status=0)
+    results.run("unacknowledge", stored, "--reason", "our own test", LOGNAME="somebody")
     assert fetched(results) == {"digawana-1.pdf": None}
     [row] = results.listing("acknowledgments")
     assert (row["undone_because"], row["user"]) == ("our own test", "clinic12")
+    assert row["undone_by"] == user_name(os.getuid())
     assert kinds(results).count("unacknowledged") == 1
     assert (
         "no acknowledgment that stands"

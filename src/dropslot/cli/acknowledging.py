@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -173,7 +173,9 @@ def unacknowledge(
         raise UsageError("--reason is empty", next_step="Say why: it is recorded in the audit trail")
     with_logs(config)
     from dropslot.acknowledgments.undo import undo
+    from dropslot.arrivals.record import user_name
 
-    for row in undo(name, reason.strip(), getpass.getuser()):
+    # Whose process this is: LOGNAME says what anybody likes.
+    for row in undo(name, reason.strip(), user_name(os.getuid())):
         stored = f"{row.delivery.place.url}/{row.delivery.stored_as}"
         sys.stdout.write(f"{row.id} is undone: {escape(stored)}, fetched by {row.user or 'anybody'}.\n")

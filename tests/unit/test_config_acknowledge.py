@@ -31,6 +31,19 @@ def test_addresses_stay_as_they_are() -> None:
     assert (entry.log, entry.key) == (log, BASE / "k")
 
 
+def test_a_date_has_the_format_that_the_destination_has() -> None:
+    route = ROUTE | {"deliver": [{"to": "./results/{folder}/{date:%Y%m}"}]}
+    for right in ("{date:%Y%m}", "{date}/{date:%Y%m}"):
+        config(**route, acknowledge=[ENTRY | {"match": f"/r/{{folder}}/{right}/{{stored_name}}"}])
+    for wrong in ("{date}", "{date:%Y}{date:%m}"):
+        problem = the_problem(
+            problems_of_route(
+                **route, acknowledge=[ENTRY | {"match": f"/r/{{folder}}/{wrong}/{{stored_name}}"}]
+            )
+        )
+        assert "date:%Y%m of" in problem.expected
+
+
 @pytest.mark.parametrize(
     ("change", "key", "words"),
     [

@@ -267,7 +267,7 @@ def _match_is_exact(route: Route, index: int, entry: Acknowledge, to: str) -> Fo
     has, wanted = Template(entry.match).fields, Template(to).fields
     known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ()) | wanted
     location = ("acknowledge", index, "match")
-    if missing := sorted(wanted - has):
+    if missing := sorted(_with_formats(to) - _with_formats(entry.match)):
         expected = f"expected every field of the destination; {', '.join(missing)} of {to} is missing"
         yield _broken(route, location, entry.match, expected, "match: '/results/{folder}/{stored_name}'")
     for field in sorted(has - known - STORED):
@@ -278,6 +278,12 @@ def _match_is_exact(route: Route, index: int, entry: Acknowledge, to: str) -> Fo
         expected = f"expected one of this route's fields: {', '.join(sorted((has | known) - STORED)) or 'it has none'}"
         if any(folders != ["*"] for folders in entry.users.values()):
             yield _broken(route, ("acknowledge", index, "users_field"), entry.users_field, expected)
+
+
+def _with_formats(text: str) -> set[str]:
+    """The fields of a text; `{date:%Y}` and `{date:%m}` are two."""
+    pieces = (piece for piece in Template(text).pieces if piece.field)
+    return {f"{piece.field}:{piece.spec}" if piece.spec else piece.field for piece in pieces}
 
 
 @_rule("acknowledge")

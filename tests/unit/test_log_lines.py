@@ -189,6 +189,17 @@ def test_escapes_are_undone(raw: bytes) -> None:
     assert unescape(_escaped(raw)) == raw
 
 
+@pytest.mark.parametrize("text", ["%{sec}t", "%{msec}t", "%{usec}t", "$msec"])
+@pytest.mark.parametrize("digits", [12, 18, 19, 400])
+def test_time_beyond_all_calendars_is_no_line_of_the_format(text: str, digits: int) -> None:
+    format_ = f'{text} "%r" %>s %b' if "%" in text else f'{text} "$request" $status $body_bytes_sent'
+    try:
+        found = read(b"9" * digits + b' "GET /x HTTP/1.1" 200 5', format_)
+    except ValueError:
+        return
+    assert found is None or digits == 12
+
+
 def test_hostile_line_takes_no_longer_than_its_length() -> None:
     reader = FormatReader("combined")
     evil = b"h - " + b"x [22/Nov/2026:05:13:16 +0000] " * 2000 + b'"' + b"\\" * 2001

@@ -32,9 +32,9 @@ _QUOTED = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _SHAPES = {
     "time": rb"\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
     "time_iso": rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[+-]\d\d:?\d\d|Z)",
-    "time_sec": rb"\d++(?:\.\d++)?",
-    "time_msec": rb"\d++",
-    "time_usec": rb"\d++",
+    "time_sec": rb"\d{1,11}(?:\.\d++)?",
+    "time_msec": rb"\d{1,14}",
+    "time_usec": rb"\d{1,17}",
     "status": rb"\d{3}|-",
     "body_bytes": rb"\d++|-",
     "sent_bytes": rb"\d++|-",

@@ -113,6 +113,15 @@ def test_the_results_recipe_delivers_at_once(tmp_path: Path, recipe: str) -> Non
     run("verify", "--fixity", cwd=tmp_path)
 
 
+def test_the_recipe_takes_clinic_and_specimen_from_the_same_number(tmp_path: Path) -> None:
+    run("init", tmp_path, "--recipe", "results")
+    for number, name in enumerate((f"066-12-{SPECIMEN}.pdf", f"066-12{SPECIMEN}.pdf")):
+        aside = write_tree(tmp_path / f"aside{number}", pdf(f"Specimen {SPECIMEN}"))
+        aside.rename(tmp_path / "results/inbox" / name)
+    run("drain", "--now", cwd=tmp_path, status=1)
+    assert not (tmp_path / "clinics/clinic12").exists()
+
+
 def test_recipes_of_later_versions_are_refused(tmp_path: Path) -> None:
     done = run("init", tmp_path / "x", "--recipe", "dicom", status=2)
     assert "this one ships study and results" in done.stderr

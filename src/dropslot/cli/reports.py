@@ -38,14 +38,21 @@ ArrivalState = Annotated[
     str,
     typer.Option("--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed."),
 ]
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _AGO = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def ago(text: str) -> timedelta | None:
-    """`7d` as a duration; None when it is none."""
+    """`7d` as a duration, which does not go back beyond 1970; None when it is none."""
     match = _AGO.fullmatch(text.strip())
-    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+    if match is None:
+        return None
+    try:
+        age = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        return None
+    return min(age, datetime.now(UTC) - _EARLIEST)
 
 
 def moment(text: str) -> datetime | None:

@@ -245,3 +245,56 @@ def test_service_does_not_start_with_a_reader_that_cannot_be_made(sqlite_product
     product.configure({"results": route})
     for command in ("run", "start_log_reader"):
         assert "mylogs.Mine is no dropslot" in product.run(command, status=2).stderr
+
+
+@pytest.fixture
+def unfetched(sqlite_product: Product) -> Product:
+    """A route with a copy for the laboratory and one for the clinics, whose server has an empty log."""
+    product = sqlite_product
+    route = {
+        "folders": "./results",
+        "takes": "files",
+        "name": "(?P<folder>[^-]+)-.*",
+        "deliver": [{"to": "./copies"}, {"to": "./studies/{folder}"}],
+        "acknowledge": [
+            {
+                "log": "./access.log",
+                "match": "/results/{folder}/{stored_name}",
+                "users": {"clinic12": "digawana"},
+                "destination": "./studies/{folder}",
+            }
+        ],
+    }
+    product.configure({"results": route})
+    (product.root / "copies").mkdir()
+    (product.root / "access.log").touch()
+    deliver(product, "digawana-1.pdf")
+    return product
+
+
+def test_what_no_log_tells_of_is_not_called_unfetched(unfetched: Product) -> None:
+    assert len(unfetched.history()) == 2
+    [row] = unfetched.history("--unacknowledged")
+    assert row["destination"] == str(unfetched.studies / "digawana")
+
+
+def test_ages_beyond_all_time_are_old_or_wrong_usage(unfetched: Product) -> None:
+    assert len(unfetched.history("--since", "999999d")) == 2
+    assert unfetched.history("--unacknowledged", "--older-than", "999999d") == []
+    for options in (("--since", "9999999999d"), ("--unacknowledged", "--older-than", "9999999999d")):
+        unfetched.run("history", *options, status=2)
+
+
+def test_undoing_one_of_two_fetches_leaves_the_other_in_the_trail(unfetched: Product) -> None:
+    when = datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+    asked = f'"GET /results/digawana/digawana-1.pdf HTTP/1.1" 200 {len(PDF)} "-" "Firefox"'
+    lines = [f"10.0.0.{number} - clinic12 [{when}] {asked}" for number in (1, 2)]
+    (unfetched.root / "access.log").write_text("\n".join(lines) + "\n")
+    unfetched.run("start_log_reader")
+    one, other = (row["id"] for row in unfetched.listing("acknowledgments"))
+    unfetched.run("unacknowledge", one, "--reason", "our own test")
+    told = unfetched.listing("events", "--kind", "acknowledged")
+    assert [event["data"]["acknowledgment"] for event in told] == [one, other]
+    unfetched.run("unacknowledge", other, "--reason", "that, too")
+    assert len(unfetched.listing("events", "--kind", "acknowledged")) == 2
+    assert len(unfetched.history("--unacknowledged")) == 1

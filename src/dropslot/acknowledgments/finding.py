@@ -150,6 +150,14 @@ def destination_of(route: Route, entry: Acknowledge) -> str:
     return entry.destination or route.deliver[0].to
 
 
+def served(config: Config) -> dict[str, list[Template]]:
+    """The destinations whose servers' logs are read, by route: of others nobody knows what was fetched."""
+    found: dict[str, list[Template]] = {}
+    for route, entry in entries(config):
+        found.setdefault(route.key, []).append(Template(destination_of(route, entry)))
+    return found
+
+
 def entries(config: Config) -> list[tuple[Route, Acknowledge]]:
     """Every log that is to be read, with its route."""
     return [(route, entry) for route in config.routes.values() for entry in route.acknowledge]

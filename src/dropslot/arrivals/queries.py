@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +18,7 @@ from dropslot.arrivals.additions import Acknowledged
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import UNFINISHED, Outcome, State
+from dropslot.core.templates import Template
 
 # Dictionaries are made a few at a time: a listing may have millions of rows.
 CHUNK = 2000
@@ -41,10 +42,15 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Unacknowledged:
-    """Deliveries of these routes that nobody acknowledged, finished before a time."""
+    """Deliveries that nobody acknowledged, finished before a time. `places`: where each route delivers to whose fetches
+    are known of."""
 
-    routes: Sequence[str]
+    places: Mapping[str, Sequence[Template]]
     before: datetime | None = None
+
+    def asks_for(self, row: Delivery) -> bool:
+        """Whether a delivery went to one of the places."""
+        return any(to.match(row.place.url) is not None for to in self.places[row.arrival.route])
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -116,10 +122,11 @@ def history(wanted: Filter, unacknowledged: Unacknowledged | None = None) -> Ite
     if wanted.search:
         rows = rows.filter(_searched(wanted.search))
     if unacknowledged:
-        rows = additions.acknowledging.without(rows.filter(arrival__route__in=unacknowledged.routes))
+        rows = additions.acknowledging.without(rows.filter(arrival__route__in=list(unacknowledged.places)))
         if unacknowledged.before:
             rows = rows.filter(arrival__finished_at__lt=unacknowledged.before)
-    return _with_acknowledgments(rows.iterator(CHUNK))
+    found = rows.iterator(CHUNK)
+    return _with_acknowledgments(filter(unacknowledged.asks_for, found) if unacknowledged else found)
 
 
 def _with_acknowledgments(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:

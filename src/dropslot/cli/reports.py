@@ -156,13 +156,15 @@ def _unacknowledged(config: Config, older_than: str) -> Unacknowledged:
     age = ago(older_than) if older_than else None
     if older_than and age is None:
         raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 7d, 12h or 90m")
-    routes = [key for key, route in config.routes.items() if route.acknowledge]
-    if not routes:
+    from dropslot.acknowledgments.finding import served
+
+    places = served(config)
+    if not places:
         raise UsageError(
             "No route has a log that tells what was fetched",
             next_step="Give the route `acknowledge` in config.yaml",
         )
-    return Unacknowledged(routes, datetime.now(UTC) - age if age else None)
+    return Unacknowledged(places, datetime.now(UTC) - age if age else None)
 
 
 @commands.command()

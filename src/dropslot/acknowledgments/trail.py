@@ -11,7 +11,6 @@ from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, timestamp
 from dropslot.core.names import escape
 
-
 ACKNOWLEDGED = "acknowledged"
 
 

@@ -46,7 +46,7 @@ class PdfContains(Check):
         pattern, seconds = given.pop("pattern", None), given.pop("seconds", DEFAULT_SECONDS)
         if not isinstance(pattern, str) or not pattern or given:
             raise ValueError(
-                r"expected a regular expression such as '(?P<specimen>066-\d{8}-\d)', or {pattern: …, seconds: 10}"
+                r"expected a regular expression such as '^(?P<specimen>066-\d{8}-\d)', or {pattern: …, seconds: 10}"
             )
         if type(seconds) not in (int, float) or not 0 < seconds <= _LONGEST_SECONDS:
             raise ValueError(f"expected seconds between 0 and {_LONGEST_SECONDS}, not {seconds!r}")

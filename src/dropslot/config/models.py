@@ -222,7 +222,7 @@ class Route(_Model):
         default_factory=list,
         description="Checks that an arrival must pass, each with its option: a short name (`bag`, `pdf_contains`) or a"
         " dotted path.",
-        examples=[[{"pdf_contains": r"(?P<specimen>066-\d{8}-\d)"}, {"mylab.checks.Named": "scan*"}]],
+        examples=[[{"pdf_contains": r"^(?P<specimen>066-\d{8}-\d)"}, {"mylab.checks.Named": "scan*"}]],
     )
     lookup: Annotated[list[Lookup], BeforeValidator(_one_or_more)] = Field(
         default_factory=list,

@@ -50,7 +50,7 @@ def fence_everywhere(laboratory: Laboratory, name: str, shard: int) -> None:
     """Every STRIDE-th point."""
     trial = trial_of(laboratory, name)
     points = of_a_living_worker(trial)[shard::STRIDE]
-    assert len(points) > 2
+    assert points
     for point in points:
         overtake(trial, point)
 

@@ -31,17 +31,28 @@ class Source:
         return folder
 
 
-def _sizes_of_mixed() -> list[int]:
-    chosen = random.Random(5000)
-    return [chosen.randint(20_000, 180_000) for _ in range(5_000)]
+def _sizes(seed: int, count: int, least: int) -> list[int]:
+    chosen = random.Random(seed)
+    return [chosen.randint(least, 180_000) for _ in range(count)]
+
+
+_MIXED, _FEW = _sizes(5000, 5_000, 20_000), _sizes(500, 500, 16_000)
+
+
+def _write_series(folder: Path, seed: int, sizes: list[int], in_each: int) -> None:
+    data = random.Random(seed)
+    for number, size in enumerate(sizes):
+        series = folder / f"series{number // in_each:02}"
+        series.mkdir(exist_ok=True)
+        (series / f"image{number:04}.dcm").write_bytes(data.randbytes(size))
 
 
 def _write_mixed(folder: Path) -> None:
-    data = random.Random(1)
-    for number, size in enumerate(_sizes_of_mixed()):
-        series = folder / f"series{number // 100:02}"
-        series.mkdir(exist_ok=True)
-        (series / f"image{number:04}.dcm").write_bytes(data.randbytes(size))
+    _write_series(folder, 1, _MIXED, 100)
+
+
+def _write_few(folder: Path) -> None:
+    _write_series(folder, 4, _FEW, 50)
 
 
 def _write_big(folder: Path) -> None:
@@ -60,20 +71,7 @@ def _write_small(folder: Path) -> None:
             (series / f"sample{item:03}.bin").write_bytes(data.randbytes(1_000))
 
 
-def _sizes_of_few() -> list[int]:
-    chosen = random.Random(500)
-    return [chosen.randint(16_000, 180_000) for _ in range(500)]
-
-
-def _write_few(folder: Path) -> None:
-    data = random.Random(4)
-    for number, size in enumerate(_sizes_of_few()):
-        series = folder / f"series{number // 50:02}"
-        series.mkdir(exist_ok=True)
-        (series / f"image{number:03}.dcm").write_bytes(data.randbytes(size))
-
-
-FEW = Source("few", "500 files of 16 to 180 KB", 500, sum(_sizes_of_few()), _write_few)
-MIXED = Source("mixed", "5,000 files of 20 to 180 KB", 5_000, sum(_sizes_of_mixed()), _write_mixed)
+FEW = Source("few", "500 files of 16 to 180 KB", 500, sum(_FEW), _write_few)
+MIXED = Source("mixed", "5,000 files of 20 to 180 KB", 5_000, sum(_MIXED), _write_mixed)
 BIG = Source("big", "one file of 2 GB", 1, 2_000 * 1_000_000 // _MIB * _MIB, _write_big)
 SMALL = Source("small", "100,000 files of 1 KB", 100_000, 100_000_000, _write_small)

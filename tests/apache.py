@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from ports import free_port
 from waiting import wait_until
 
 MODULES = Path("/usr/lib/apache2/modules")
@@ -89,7 +90,7 @@ class Apache:
             ]
             subprocess.run([*command, user, PASSWORD], check=True, capture_output=True)
         for _ in range(5):
-            self._port = _free_port()
+            self._port = free_port()
             self._launch()
             if wait_until(self._answers_or_ended, deadline_seconds=30, what="Apache's start") == "answers":
                 return
@@ -183,13 +184,6 @@ class Apache:
         except OSError:
             return ""
         return "answers"
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from sshd import free_port
+from ports import free_port
 from waiting import wait_until
 
 PASSWORD = "only for tests"

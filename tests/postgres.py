@@ -7,13 +7,13 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 import psycopg
 
+from ports import free_port
 from waiting import wait_until
 
 # A server that dies with the test run needs no durability; crash tests kill dropslot, not PostgreSQL.
@@ -60,7 +60,7 @@ class PostgresServer:
     def start(self) -> None:
         self._make_cluster()
         for _ in range(_TRIES_FOR_A_PORT):
-            self._port = _free_port()
+            self._port = free_port()
             self._process = self._launch()
             if (
                 wait_until(self._answers_or_ended, deadline_seconds=60, what="PostgreSQL's start")
@@ -147,10 +147,3 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
         return pwd.getpwnam("postgres")
     except KeyError:
         return pwd.getpwnam("nobody")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

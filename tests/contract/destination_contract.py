@@ -40,6 +40,36 @@ class Site(Protocol):
     def folders(self) -> set[str]: ...
 
 
+class OnDisk:
+    """A site that is a folder of this machine, whatever way things come there."""
+
+    root: Path
+
+    def _paths(self) -> list[str]:
+        found = []
+        for top, folders, names in os.walk(self.root):
+            found += [
+                os.path.relpath(os.path.join(top, n), self.root)
+                for n in (*names, *(f + "/" for f in folders))
+            ]
+        return found
+
+    def files(self) -> dict[str, bytes]:
+        visible = [p for p in self._paths() if ".dropslot" not in p.split("/")]
+        return {p: (self.root / p).read_bytes() for p in visible if (self.root / p).is_file()}
+
+    def hidden(self) -> list[str]:
+        found = [p for p in self._paths() if ".dropslot" in p.split("/")]
+        return sorted(p for p in found if not (self.root / p).is_dir() or "stage" in p)
+
+    def folders(self) -> set[str]:
+        return {p for p in self._paths() if (self.root / p).is_dir()}
+
+    def put(self, path: str, data: bytes) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_bytes(data)
+
+
 def make(folder: Path, files: Mapping[str, bytes]) -> Path:
     """An arrival with these files; a path that ends with `/` is an empty folder."""
     for path, data in files.items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.destination_contract import OnDisk
 from dropslot.destinations.base import Rules, Target
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.destination import Sftp
@@ -15,7 +15,7 @@ from sshd import Sshd
 
 
 @dataclass
-class SftpSite:
+class SftpSite(OnDisk):
     """A folder behind a server, looked at on the disk."""
 
     root: Path
@@ -25,30 +25,6 @@ class SftpSite:
     def target(self, inner: str = "study/raw", rules: Rules | None = None) -> Target:
         fixed = self.server.url(self.root)
         return Target(f"{fixed}/{inner}" if inner else fixed, fixed, rules=rules or Rules())
-
-    def _paths(self) -> list[str]:
-        found = []
-        for top, folders, names in os.walk(self.root):
-            found += [
-                os.path.relpath(os.path.join(top, n), self.root)
-                for n in (*names, *(f + "/" for f in folders))
-            ]
-        return found
-
-    def files(self) -> dict[str, bytes]:
-        visible = [p for p in self._paths() if ".dropslot" not in p.split("/")]
-        return {p: (self.root / p).read_bytes() for p in visible if (self.root / p).is_file()}
-
-    def hidden(self) -> list[str]:
-        found = [p for p in self._paths() if ".dropslot" in p.split("/")]
-        return sorted(p for p in found if not (self.root / p).is_dir() or "stage" in p)
-
-    def folders(self) -> set[str]:
-        return {p for p in self._paths() if (self.root / p).is_dir()}
-
-    def put(self, path: str, data: bytes) -> None:
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_bytes(data)
 
 
 def account_at(server: Sshd | Misbehaving, user: str = "root") -> Account:

@@ -19,6 +19,7 @@ from contract.destination_contract import (
     ID,
     SMALL,
     DestinationContract,
+    OnDisk,
     Site,
     deliver,
     make,
@@ -44,7 +45,7 @@ from people import Person
 
 
 @dataclass
-class LocalSite:
+class LocalSite(OnDisk):
     """A folder, looked at with os.walk."""
 
     root: Path
@@ -55,40 +56,11 @@ class LocalSite:
             str(self.root / inner) if inner else str(self.root), str(self.root), rules=rules or Rules()
         )
 
-    def _paths(self) -> list[str]:
-        found = []
-        for top, folders, names in os.walk(self.root):
-            found += [
-                os.path.relpath(os.path.join(top, n), self.root)
-                for n in (*names, *(f + "/" for f in folders))
-            ]
-        return found
-
-    def files(self) -> dict[str, bytes]:
-        visible = [p for p in self._paths() if ".dropslot" not in p.split("/")]
-        return {p: (self.root / p).read_bytes() for p in visible if (self.root / p).is_file()}
-
-    def hidden(self) -> list[str]:
-        found = [p for p in self._paths() if ".dropslot" in p.split("/")]
-        return sorted(p for p in found if not (self.root / p).is_dir() or "stage" in p)
-
-    def folders(self) -> set[str]:
-        return {p for p in self._paths() if (self.root / p).is_dir()}
-
-    def put(self, path: str, data: bytes) -> None:
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_bytes(data)
-
 
 @pytest.fixture
 def site(tmp_path: Path) -> LocalSite:
     (tmp_path / "out").mkdir()
     return LocalSite(tmp_path / "out", Local())
-
-
-@pytest.fixture
-def arrival(tmp_path: Path) -> Path:
-    return make(tmp_path / "arrival", SMALL)
 
 
 class TestLocal(DestinationContract):

@@ -29,7 +29,7 @@ from contract.sftp_site import SftpSite, site_at
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Target
-from dropslot.destinations.sftp import connection, faults, publishing, runtime, sending, upload
+from dropslot.destinations.sftp import connection, faults, publishing, sending, upload
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.channel import ConnectionGone
 from dropslot.destinations.sftp.destination import Sftp
@@ -41,7 +41,6 @@ from misbehaving import (
     Honest,
     LinkingRename,
     LosesBytes,
-    Misbehaving,
     OpensFolders,
     ReplacingLink,
     ReplacingRename,
@@ -49,25 +48,9 @@ from misbehaving import (
     WithoutHardlink,
 )
 from mounts import Mounts
-from sshd import Sshd, free_port
+from ports import free_port
+from sshd import Sshd
 from waiting import wait_until
-
-
-@pytest.fixture(autouse=True)
-def _no_connection_outlives_its_server() -> Iterator[None]:
-    yield
-    runtime.close()
-
-
-@pytest.fixture
-def site(tmp_path: Path, shared_sshd: Sshd) -> SftpSite:
-    (tmp_path / "out").mkdir()
-    return site_at(shared_sshd, tmp_path / "out")
-
-
-@pytest.fixture
-def arrival(tmp_path: Path) -> Path:
-    return make(tmp_path / "arrival", SMALL)
 
 
 class TestSftp(DestinationContract):
@@ -112,25 +95,6 @@ class TestSftpWithOneSession(DestinationContract):
         (tmp_path / "out").mkdir()
         server = make_sshd("MaxSessions 1", sftp="internal-sftp -P fsync,statvfs,limits")
         return site_at(server, tmp_path / "out")
-
-
-def misbehaving_site(tmp_path: Path, server: Misbehaving, **more: Any) -> SftpSite:
-    (tmp_path / "out").mkdir()
-    return site_at(server, tmp_path / "out", **more)
-
-
-@pytest.fixture
-def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SftpSite]]:
-    servers = []
-
-    def make(kind: type[Honest], **more: Any) -> SftpSite:
-        servers.append(Misbehaving(tmp_path, kind, monkeypatch))
-        return misbehaving_site(tmp_path, servers[-1], **more)
-
-    yield make
-    runtime.close()
-    for server in servers:
-        server.stop()
 
 
 class TestSftpOfAnotherMaker(DestinationContract):

@@ -19,12 +19,6 @@ MANY = {f"{number % 7}/{number}.bin": bytes([number % 256]) * (number * 977) for
 LARGE = 24 * 1024 * 1024
 
 
-@pytest.fixture(autouse=True)
-def _no_connection_outlives_its_server() -> Iterator[None]:
-    yield
-    runtime.close()
-
-
 def connection_to(server: Sshd) -> Connection:
     own = runtime.current()
     return own.run(own.connection(account_at(server)))

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.destination_contract import ID, SMALL, deliver, make, stage
-from contract.sftp_site import SftpSite, site_at
+from contract.destination_contract import ID, deliver, stage
+from contract.sftp_site import SftpSite
 from dropslot.destinations.base import Rules
-from dropslot.destinations.sftp import connection, modes, runtime, wire
+from dropslot.destinations.sftp import connection, modes, wire
 from dropslot.destinations.sftp.channel import ConnectionGone
 from dropslot.destinations.sftp.wire import Reply
-from sshd import Sshd
-
-
-@pytest.fixture(autouse=True)
-def _no_connection_outlives_its_server() -> Iterator[None]:
-    yield
-    runtime.close()
-
-
-@pytest.fixture
-def site(tmp_path: Path, shared_sshd: Sshd) -> SftpSite:
-    (tmp_path / "out").mkdir()
-    return site_at(shared_sshd, tmp_path / "out")
-
-
-@pytest.fixture
-def arrival(tmp_path: Path) -> Path:
-    return make(tmp_path / "arrival", SMALL)
 
 
 @pytest.mark.parametrize("there", [False, True])

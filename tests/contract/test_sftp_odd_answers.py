@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from contract.destination_contract import ID, SMALL, make, stage
-from contract.sftp_site import SftpSite, site_at
+from contract.destination_contract import ID, make, stage
+from contract.sftp_site import SftpSite
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.sftp import remote, runtime, upload, wire
 from dropslot.destinations.sftp.faults import ConnectionLost
 from dropslot.destinations.sftp.wire import Garbled, Reply, Said
-from misbehaving import GivesMore, Honest, ListsForEver, Misbehaving, RefusesAtTheEnd
-from sshd import Sshd
-
-
-@pytest.fixture(autouse=True)
-def _no_connection_outlives_its_server() -> Iterator[None]:
-    yield
-    runtime.close()
-
-
-@pytest.fixture
-def site(tmp_path: Path, shared_sshd: Sshd) -> SftpSite:
-    (tmp_path / "out").mkdir()
-    return site_at(shared_sshd, tmp_path / "out")
-
-
-@pytest.fixture
-def arrival(tmp_path: Path) -> Path:
-    return make(tmp_path / "arrival", SMALL)
-
-
-@pytest.fixture
-def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SftpSite]]:
-    servers = []
-
-    def start(kind: type[Honest]) -> SftpSite:
-        (tmp_path / "out").mkdir()
-        servers.append(Misbehaving(tmp_path, kind, monkeypatch))
-        return site_at(servers[-1], tmp_path / "out")
-
-    yield start
-    runtime.close()
-    for server in servers:
-        server.stop()
+from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd
 
 
 def test_more_bytes_than_were_asked_for_are_an_error_and_no_loop(misbehave: Callable[..., SftpSite]) -> None:

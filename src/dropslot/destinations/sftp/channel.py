@@ -1,7 +1,7 @@
 """One SFTP session: requests are sent in batches, in order, and many may be under way.
 
-asyncssh's own SFTP client waits for each request by a task of its own and sends each as a packet of its own. That cost
-more than half of the time of 5,000 files; here whole files are one batch, and batches share packets.
+asyncssh's own SFTP client waits for each request by a task of its own and sends each as a packet of its own. Here whole
+files are one batch, and batches share packets.
 """
 
 from __future__ import annotations

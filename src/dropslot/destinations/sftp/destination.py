@@ -44,6 +44,9 @@ class Sftp(Destination):
         self.account, self.create_folders, self.read_back = account, create_folders, read_back
         self._pace = pace or Pace(None, UTC)
         self._namings: dict[str, Naming] = {}
+        self._checked: tuple[Target, Place] | None = (
+            None  # the last check: what is opened next needs not look again
+        )
 
     # Looking
 
@@ -58,17 +61,20 @@ class Sftp(Destination):
             runtime.run(lambda connection: self._check(connection, target), self.account)
 
     async def _check(self, connection: Connection, target: Target) -> None:
-        await self.prove(connection, target)
+        place = await self.prove(connection, target)
         await resolve(connection, target.rules, None)
+        self._checked = (target, place)
 
-    async def prove(self, connection: Connection, target: Target, *, by_trial: bool = False) -> None:
+    async def prove(self, connection: Connection, target: Target, *, by_trial: bool = False) -> Place:
         """Raise Unsupported when no name can be given there without perhaps replacing another; `by_trial` believes
-        nothing that the server says of itself. Raises DestinationUnready and its like, Said."""
+        nothing that the server says of itself. Returns the target's place. Raises DestinationUnready and its like,
+        Said."""
         place = await self.find(connection, target)
         # With hard links it can be found out while the data is on its way; without, nothing may be sent before.
         by_trial = by_trial or wire.HARDLINK not in connection.extensions
         if by_trial and target.fixed not in self._namings:
             await self._try(connection, place, target)
+        return place
 
     async def _try(self, connection: Connection, place: Place, target: Target) -> None:
         try:
@@ -155,7 +161,9 @@ class Sftp(Destination):
     # Delivering
 
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> SftpDrop:
-        return SftpDrop(self, target, arrival, epoch, name)
+        checked, self._checked = self._checked, None
+        place = checked[1] if checked and checked[0] == target else None
+        return SftpDrop(self, target, arrival, epoch, name, place)
 
     def sync_staged(self, drops: Sequence[Drop]) -> None:
         for drop in drops:

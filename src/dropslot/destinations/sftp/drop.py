@@ -54,11 +54,14 @@ class SftpDrop(Drop):
 
     destination: Sftp
 
-    def __init__(self, destination: Sftp, target: Target, arrival: str, epoch: int, name: str) -> None:
+    def __init__(
+        self, destination: Sftp, target: Target, arrival: str, epoch: int, name: str, place: Place | None
+    ) -> None:
+        """`place`: as it was found a moment ago; None: it is still to be looked for."""
         self.destination, self.target = destination, target
         self.arrival, self.epoch, self.name = arrival, epoch, name
         self.staging: RemoteStage | None = None
-        self._place: Place | None = None
+        self._place = place
         self._modes = RemoteModes()
         self._tree = Tree(Listing(is_folder=True), Layout("", ""))
         self._given: set[str] = set()
@@ -115,7 +118,6 @@ class SftpDrop(Drop):
             )
             upload.run()
         self.leased, self._synced = source.lease and not upload.unleased, upload.synced
-        self._do(lambda connection: self._tree.set_times(connection, stage), "Setting the times of folders")
         return self._tree.staged(upload.algorithms, upload.digests)
 
     def _make_stage(self, *, wide: bool = False) -> RemoteStage:
@@ -127,7 +129,7 @@ class SftpDrop(Drop):
     async def _make(self, connection: Connection, *, wide: bool) -> None:
         if wide:
             connection.widen()  # ready when the staging is
-        self._place = await self.destination.find(connection, self.target)
+        self._place = self._place or await self.destination.find(connection, self.target)
         try:
             stage = await staging.make(connection, self._place.home, self.arrival, self.epoch)
         except Said as said:
@@ -190,16 +192,14 @@ class SftpDrop(Drop):
     async def _publish(
         self, connection: Connection, stage: RemoteStage, plan: Sequence[Planned], entries: Sequence[Entry]
     ) -> list[Entry]:
-        publication = await self._publication(connection, stage)
         prefix = self._prefix
+        whole = bool(prefix) and not self._given and self._tree.is_whole(plan)
+        publication, _ = await asyncio.gather(
+            self._publication(connection, stage), self._tree.set_times(connection, stage if whole else None)
+        )
         folders = [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
         try:
-            if (
-                prefix
-                and self._tree.is_whole(plan)
-                and not self._given
-                and await publication.publish_new(prefix)
-            ):
+            if whole and await publication.publish_new(prefix):
                 self._given |= {entry.final for entry in entries}
                 publication.touched |= {*map(str, PurePosixPath(prefix).parents), *folders} - {"."}
                 return []

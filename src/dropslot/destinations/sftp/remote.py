@@ -55,8 +55,13 @@ async def are_folders(connection: Connection, paths: Sequence[str]) -> list[bool
 async def listing(connection: Connection, folder: str) -> dict[str, Attributes] | None:
     """What is in a folder; None when there is no such folder."""
     channel = connection.channel()
+    return await listing_of(channel, await channel.one(wire.on(wire.OPENDIR, folder)))
+
+
+async def listing_of(channel: Channel, opened: wire.Reply) -> dict[str, Attributes] | None:
+    """What is in the folder that the answer to OPENDIR opened, which is closed; None when there was none."""
     try:
-        handle = wire.handle(await channel.one(wire.on(wire.OPENDIR, folder)))
+        handle = wire.handle(opened)
     except Said as said:
         if said.code == wire.NO_SUCH_FILE:
             return None

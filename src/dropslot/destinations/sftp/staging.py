@@ -73,10 +73,11 @@ async def remove_hidden(connection: Connection, home: str) -> None:
 async def make(connection: Connection, home: str, arrival: str, epoch: int) -> RemoteStage:
     """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
     stage = RemoteStage(home, f"{arrival}-{epoch}")
-    seen, own = await _made(connection, stage)
+    seen, own, entries = await _made(connection, stage)
     _private(connection, stage, seen, own)
+    if stage.name not in entries:  # it was opened too early
+        entries = await remote.listing(connection, stage.epochs) or {}
     # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
-    entries = await remote.listing(connection, stage.epochs) or {}
     found = _epochs_of(arrival, entries)
     if any(other > epoch for other, _ in found):
         await stage.remove(connection)
@@ -87,20 +88,26 @@ async def make(connection: Connection, home: str, arrival: str, epoch: int) -> R
     return stage
 
 
-async def _made(connection: Connection, stage: RemoteStage) -> list[Attributes | None]:
-    """Make the folders, and look at the last two: in one round trip where nothing is in the way."""
-    *_, epochs, own = await connection.ask(
+async def _made(
+    connection: Connection, stage: RemoteStage
+) -> tuple[Attributes | None, Attributes | None, dict[str, Attributes]]:
+    """Make the folders, look at the last two and into the first of these: with few round trips where nothing is in
+    the way."""
+    channel = connection.channel()
+    *_, epochs, own, opened = await channel.ask(
         wire.make_folder(join(stage.home, RESERVED)),
         wire.make_folder(stage.epochs, Attributes(mode=0o700)),
         wire.make_folder(stage.path, Attributes(mode=0o700)),
         wire.on(wire.LSTAT, stage.epochs),
         wire.on(wire.LSTAT, stage.path),
+        wire.on(wire.OPENDIR, stage.epochs),
     )
+    entries = await remote.listing_of(channel, opened)
     seen = [wire.found(epochs), wire.found(own)]
-    if None not in seen:
-        return seen
-    await _make_folders(connection, stage)
-    return await remote.look(connection, [stage.epochs, stage.path])
+    if None in seen:
+        await _make_folders(connection, stage)
+        seen = await remote.look(connection, [stage.epochs, stage.path])
+    return seen[0], seen[1], entries or {}
 
 
 async def _make_folders(connection: Connection, stage: RemoteStage) -> None:

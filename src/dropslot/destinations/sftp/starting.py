@@ -9,7 +9,7 @@ from dropslot.config import Deliver
 from dropslot.core.errors import DropslotError, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import Target
-from dropslot.destinations.sftp import rules, runtime
+from dropslot.destinations.sftp import rules, runtime, wire
 from dropslot.destinations.sftp.channel import ConnectionGone
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.destinations.sftp.wire import Garbled, Said
@@ -52,7 +52,8 @@ async def _asked(destination: Sftp, target: Target, *, by_trial: bool) -> Dropsl
 async def _fault(destination: Sftp, target: Target, *, by_trial: bool) -> DropslotError | None:
     try:
         connection = await runtime.current().connection(destination.account)
-        await destination.prove(connection, target, by_trial=by_trial)
+        if by_trial or wire.HARDLINK not in connection.extensions:
+            await destination.prove(connection, target, by_trial=by_trial)
     except DropslotError as error:
         return error
     except (Said, ConnectionGone, Garbled):

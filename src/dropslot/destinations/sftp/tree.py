@@ -56,12 +56,13 @@ class Tree:
                 (plain if self.layout.published(path + "/") is None else delivered).append(place)
         return plain, delivered
 
-    async def set_times(self, connection: Connection, stage: RemoteStage) -> None:
-        """The folders' mtimes, when nothing is made in them any more; a server that refuses keeps its own."""
+    async def set_times(self, connection: Connection, stage: RemoteStage | None) -> None:
+        """The mtimes of folders that are published as they are (None: they are not), when nothing is made in them any
+        more; a server that refuses keeps its own."""
         requests = [
             wire.set_attributes(f"{stage.path}/{place}", Attributes(mtime=wire.seconds(time)))
             for path, time in reversed(self.listing.folders)
-            if (place := self.layout.place(path)) not in (TREE, self.layout.base)
+            if stage and (place := self.layout.place(path)) not in (TREE, self.layout.base)
         ]
         for start in range(0, len(requests), remote.AT_ONCE):
             await connection.ask(*requests[start : start + remote.AT_ONCE])

@@ -17,6 +17,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from dropslot.destinations.sftp import inflow
+from dropslot.destinations.sftp.inflow import Inflow
+from dropslot.destinations.sftp.keys import Keys
+
 _BLOCK_BYTES = 16
 _LEAST_PADDING = 4
 _CHANNEL_DATA = 94
@@ -26,9 +30,11 @@ _HELD_BYTES = 1024 * 1024  # not yet taken by the system; more would only be cop
 _NEEDED = (
     *("_auth_complete", "_kex_complete", "_deferred_packets", "_send", "_send_encryption", "_send_seq"),
     *("_rekey_bytes", "_rekey_bytes_sent", "_rekey_seconds", "_rekey_time", "_transport"),
+    *inflow.NEEDED,
 )
 _NEEDED_OF_CHANNEL = (
-    *("_flush_send_buf", "_send_buf", "_send_chan", "_send_pktsize", "_send_window", "log_received_packet"),
+    *("_flush_send_buf", "_send_buf", "_send_chan", "_send_pktsize", "_send_window"),
+    *inflow.NEEDED_OF_CHANNEL,
 )
 
 
@@ -37,23 +43,14 @@ class Bulk:
 
     def __init__(self, ssh: Any) -> None:
         self._ssh = ssh  # an asyncssh.SSHClientConnection
-        self._encryption: Any = None
-        self._sealing: tuple[Any, AESGCM] | None = None
+        self._keys = Keys(ssh, "_send_encryption")
+        self._inflow: Inflow | None = None
         self._held = False
         self._waiting: dict[Callable[[], None], None] = {}
-        self.fits = all(hasattr(self._ssh, name) for name in _NEEDED) and self._cipher() is not None
+        self.fits = all(hasattr(self._ssh, name) for name in _NEEDED) and self._keys.now() is not None
         if self.fits:
             self._ssh.pause_writing, self._ssh.resume_writing = self._hold, self._go_on
             self._ssh._transport.set_write_buffer_limits(high=_HELD_BYTES)
-
-    def _cipher(self) -> tuple[Any, AESGCM] | None:
-        """asyncssh's state of the cipher, which counts the packets, and the cipher itself; None: it is another one."""
-        if self._encryption is not self._ssh._send_encryption:  # the first keys, or new ones
-            self._encryption = self._ssh._send_encryption
-            state = getattr(self._encryption, "_cipher", None)
-            fits = all(hasattr(state, name) for name in ("_key", "_iv", "_update_iv"))
-            self._sealing = (state, AESGCM(state._key)) if fits and state is not None else None
-        return self._sealing
 
     def takes(self, channel: Any, go_on: Callable[[], None]) -> bool:
         """Whether data of this channel may go this way, for its whole life; `go_on` is called when its window opens."""
@@ -65,7 +62,8 @@ class Bulk:
             flush()
             go_on()
 
-        channel._flush_send_buf, channel.log_received_packet = opened, _unlogged
+        channel._flush_send_buf = opened
+        self._inflow = self._inflow or Inflow(self._ssh)
         return True
 
     def must_wait(self, go_on: Callable[[], None]) -> bool:
@@ -79,7 +77,7 @@ class Bulk:
 
         Returns how many bytes went. None: new keys are being agreed on, and asyncssh itself must take the next bytes.
         """
-        cipher = self._cipher()
+        cipher = self._keys.now()
         if cipher is None or not self._may_send(channel):
             return None
         sealed: list[bytes] = []
@@ -124,10 +122,6 @@ class Bulk:
         waiting, self._waiting = self._waiting, {}
         for go_on in waiting:
             go_on()
-
-
-def _unlogged(*_: Any, **__: Any) -> None:
-    """asyncssh's log of packets, which nobody reads."""
 
 
 def _taken(out: deque[memoryview], most: int) -> tuple[list[memoryview], int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,14 @@ def test_a_bad_line_is_refused_with_its_number_and_spoils_no_other(line: str, re
     assert [each.folder for each in found.lines.values()] == ["a", "c"]
     assert [each.number for each in found.refused] == [3]
     assert found.refused[0].reason.startswith(reason) and found.refused[0].reason.isprintable()
+
+
+def test_one_bad_byte_refuses_its_line_and_leaves_the_letters_of_the_others_alone() -> None:
+    lines = [HEADER.encode(), "/r,clinic é,01,BHS".encode(), b"/r,clinic \xe9,02,BHS"]
+    for content in (b"\n".join(lines), codecs.BOM_UTF8 + b"\n".join([lines[0], lines[2]])):
+        found = read(content)
+        assert {line.folder for line in found.lines.values()} <= {"clinic é"}
+        assert [each.number for each in found.refused] == [content.count(b"\n") + 1]
 
 
 def test_lines_that_contradict_each_other_are_all_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections import defaultdict
@@ -90,11 +91,18 @@ def read(content: bytes) -> TableFile:
 def _text(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Five bytes have no meaning in Windows' code page: they become characters that no line may hold.
-        return content.decode("cp1252", "surrogateescape")
+    # Bytes that mean nothing become characters that no line may hold: it is refused, and no other.
+    text = content.decode("utf-8-sig", "surrogateescape")
+    is_utf8 = content.startswith(codecs.BOM_UTF8) or any(
+        not _is_byte(one) for one in set(text) if one > "\x7f"
+    )
+    # A file with some good UTF-8 is no other code page: its good lines would get wrong letters.
+    return text if is_utf8 or text.isascii() else content.decode("cp1252", "surrogateescape")
+
+
+def _is_byte(character: str) -> bool:
+    """Whether it stands for a byte that meant nothing."""
+    return "\udc80" <= character <= "\udcff"
 
 
 class _Rows:

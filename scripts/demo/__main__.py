@@ -6,6 +6,7 @@ it sends the same study data again, which is then recorded as unchanged, and new
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ def main() -> None:
     """Make the folder named by the first argument, deliver into it, and stay until Ctrl-C."""
     installation = Installation(Path(sys.argv[1] if len(sys.argv) > 1 else "demo").resolve())
     installation.make()
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends all of it, too
+        signal.signal(ending, signal.default_int_handler)
     try:
         with _served(installation) as servers, installation.running():
             study.demonstrate(installation)

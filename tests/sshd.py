@@ -134,6 +134,11 @@ def _descendants(pid: int) -> list[int]:
 @pytest.fixture(scope="session")
 def shared_sshd() -> Iterator[Sshd]:
     """One for all tests that neither stop nor cut it."""
+    yield from serving_for_long()
+
+
+def serving_for_long() -> Iterator[Sshd]:
+    """A server that outlives a test, in a folder that every account can look into."""
     folder = Path(tempfile.mkdtemp(prefix="dropslot-sshd-"))
     folder.chmod(0o755)
     server = Sshd(folder).start()

@@ -27,9 +27,9 @@ from contract.destination_contract import (
     source_of,
     stage,
 )
+from contract.full_disks import fills_up_and_heals, free_space_is_looked_at_first
 from dropslot.core.errors import (
     DestinationUnready,
-    DiskFull,
     Refused,
     SourceChanged,
     StorageFault,
@@ -324,31 +324,20 @@ def test_a_full_disk_publishes_nothing_and_heals(
     mounts: Mounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool
 ) -> None:
     site = LocalSite(mounts.tmpfs("1m"), Local())
-    source = make(tmp_path / "a", {f"d{n}/f": bytes(60_000) for n in range(20)})
     if two:
         monkeypatch.setattr(sharing, "CHUNK_COST_BYTES", 1)
         monkeypatch.setattr(sharing, "_worth_a_child", lambda *_: True)
-    with site.destination.open(site.target(), ID, 1, "a") as drop:
-        with pytest.raises(Refused, match="whole file system"):
-            drop.stage(source_of(source))
-        monkeypatch.setattr("dropslot.storage.staging.require_space", lambda *_: None)
-        with pytest.raises(DiskFull, match="No space left"):
-            drop.stage(source_of(source))
-        drop.clean()
-    assert site.files() == {}
-    assert site.hidden() == []
-    mounts.remount(site.root, "size=4m")
-    assert deliver(site, source, site.target()) == []
+    fills_up_and_heals(
+        site,
+        tmp_path,
+        lambda: monkeypatch.setattr("dropslot.storage.staging.require_space", lambda *_: None),
+        lambda: mounts.remount(site.root, "size=4m"),
+    )
 
 
 def test_what_is_free_is_looked_at_before_staging(mounts: Mounts, tmp_path: Path) -> None:
     site = LocalSite(mounts.tmpfs("1m", "nr_inodes=30"), Local())
-    site.put("filler", bytes(800_000))
-    big = make(tmp_path / "a", {"f": bytes(500_000)})
-    many = make(tmp_path / "b", {f"f{n}": b"" for n in range(40)})
-    for source, says in ((big, "are free"), (many, "inodes")):
-        with pytest.raises(DiskFull, match=says):
-            deliver(site, source, site.target())
+    free_space_is_looked_at_first(site, tmp_path)
     sparse = tmp_path / "sparse"
     sparse.touch()
     os.truncate(sparse, 1 << 40)

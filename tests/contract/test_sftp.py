@@ -25,8 +25,9 @@ from contract.destination_contract import (
     source_of,
     stage,
 )
+from contract.full_disks import fills_up_and_heals, free_space_is_looked_at_first
 from contract.sftp_site import SftpSite, site_at
-from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault, Unsupported
+from dropslot.core.errors import DestinationUnready, Refused, StorageFault, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Target
 from dropslot.destinations.sftp import connection, faults, publishing, sending, upload
@@ -201,28 +202,17 @@ def test_a_full_disk_publishes_nothing_and_heals(
     mounts: Mounts, tmp_path: Path, shared_sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = site_at(shared_sshd, mounts.tmpfs("1m"))
-    source = make(tmp_path / "a", {f"d{n}/f": bytes(60_000) for n in range(20)})
-    with site.destination.open(site.target(), ID, 1, "a") as drop:
-        with pytest.raises(Refused, match="whole file system"):
-            drop.stage(source_of(source))
-        monkeypatch.setattr(faults, "require_space", lambda *_: None)
-        with pytest.raises(DiskFull, match="full"):
-            drop.stage(source_of(source))
-        drop.clean()
-    assert site.files() == {}
-    assert site.hidden() == []
-    mounts.remount(site.root, "size=8m")
-    assert deliver(site, source, site.target()) == []
+    fills_up_and_heals(
+        site,
+        tmp_path,
+        lambda: monkeypatch.setattr(faults, "require_space", lambda *_: None),
+        lambda: mounts.remount(site.root, "size=8m"),
+    )
 
 
 def test_what_is_free_is_looked_at_before_staging(mounts: Mounts, tmp_path: Path, shared_sshd: Sshd) -> None:
     site = site_at(shared_sshd, mounts.tmpfs("1m", "nr_inodes=30"))
-    site.put("filler", bytes(800_000))
-    big = make(tmp_path / "a", {"f": bytes(500_000)})
-    many = make(tmp_path / "b", {f"f{n}": b"" for n in range(40)})
-    for source, says in ((big, "are free"), (many, "inodes")):
-        with pytest.raises(DiskFull, match=says):
-            deliver(site, source, site.target())
+    free_space_is_looked_at_first(site, tmp_path)
 
 
 def test_no_permission_is_said(open_folder: Path, shared_sshd: Sshd, arrival: Path, mounts: Mounts) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from laboratory import Laboratory, in_memory
 from postgres import PostgresServer
-from sshd import Sshd
+from sshd import Sshd, serving_for_long
 
 
 @pytest.fixture(scope="session")
@@ -33,12 +30,7 @@ def postgres_laboratory(
 @pytest.fixture(scope="session")
 def laboratory_sshd() -> Iterator[Sshd]:
     """Of the laboratory alone: that nobody is served any more tells that a killed process is gone."""
-    folder = Path(tempfile.mkdtemp(prefix="dropslot-sshd-"))
-    folder.chmod(0o755)
-    server = Sshd(folder).start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
+    yield from serving_for_long()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 # Options go to the command: `make test ARGS='-k versions -x'`, `make bench ONLY=trees`.
 
 PYTHON := .venv/bin/python
-JOBS ?= 2
+JOBS ?= $(shell expr $$(nproc) + 1) # one more than cores: tests often wait for what they started
 ARGS ?=
 ONLY ?=
 DEMO ?= ./demo

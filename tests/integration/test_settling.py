@@ -233,22 +233,47 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(LocalDrop, name, away_afterwards)
 
 
+def fetched_before_done(config: Config, arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> Delivery:
+    """Published, and acknowledged, and then the worker could not go on."""
+    fails_once(monkeypatch, "publish")
+    pipeline.deliver(config, [arrival])
+    now, row = datetime.now(UTC), Delivery.objects.get()
+    Acknowledgment.objects.create(
+        id=new_id(), delivery=row, user="c", address="", at=now, log="", line=b"", recorded_at=now
+    )
+    return row
+
+
 def test_what_was_fetched_before_its_arrival_was_done_holds_nothing_up(
     database: Database,
     half_done: tuple[Config, Arrival],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config, arrival = half_done
-    fails_once(monkeypatch, "publish")
-    pipeline.deliver(config, [arrival])
-    now = datetime.now(UTC)
-    row = Delivery.objects.get()
-    Acknowledgment.objects.create(
-        id=new_id(), delivery=row, user="c", address="", at=now, log="", line=b"", recorded_at=now
-    )
+    row = fetched_before_done(config, arrival, monkeypatch)
     deliver_again(config, arrival)
     assert arrival.state == State.DONE, arrival.reason
     assert Acknowledgment.objects.get().delivery_id == Delivery.objects.get().id == row.id
+
+
+def test_what_was_fetched_and_then_replaced_stays_known_beside_the_next_version(
+    database: Database,
+    half_done: tuple[Config, Arrival],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config, arrival = half_done
+    row = fetched_before_done(config, arrival, monkeypatch)
+    (published,) = (tmp_path / "to").rglob("*.dat")
+    published.unlink()
+    published.write_bytes(b"of somebody else")
+    deliver_again(config, arrival)
+    assert arrival.state == State.DONE, arrival.reason
+    assert published.read_bytes() == b"of somebody else"
+    assert published.with_name("x.v2.dat").read_bytes() == b"1"
+    rows = Delivery.objects.order_by("version").values_list("stored_as", "version", "outcome")
+    assert [*rows] == [("x.dat", 1, "delivered"), ("x.v2.dat", 2, "delivered")]
+    assert Acknowledgment.objects.get().delivery_id == row.id
 
 
 def test_staging_that_could_not_be_removed_at_first_holds_nothing_up(

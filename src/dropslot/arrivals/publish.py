@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 
 from dropslot.arrivals import ledger, places, plan
@@ -94,7 +95,7 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
 
 def _forget(work: Work) -> set[_Reserved]:
     """Delete what an earlier attempt reserved, but for what is reserved again just so: that may be published and
-    fetched by now, and who acknowledged it holds on to its row. Returns what stays."""
+    fetched by now. Returns what stays of this."""
     planned = {(work.id, *_reserved_as(leg, row)) for leg in work.legs for row in leg.rows}
     rows, left = Delivery.objects.filter(arrival_id=work.id), [*work.complete, *work.away]
     rows = rows.exclude(place__url__in=left) if left else rows
@@ -106,8 +107,18 @@ def _forget(work: Work) -> set[_Reserved]:
         else:
             gone.append(pk)
     for some in chunks(gone, CHUNK):
-        Delivery.objects.filter(pk__in=some).delete()
+        _delete(some)
     return kept
+
+
+def _delete(pks: Sequence[int]) -> None:
+    rows = Delivery.objects.filter(pk__in=pks)
+    try:
+        rows.delete()
+    except ProtectedError as error:
+        # Published and fetched, and replaced by somebody since: it was delivered, and its fetch stays known.
+        held = {cast(Any, one).delivery_id for one in error.protected_objects}
+        rows.exclude(pk__in=held).delete()
 
 
 def _reserved_as(leg: Leg, row: Row) -> _Reserved:

@@ -619,6 +619,29 @@ def test_failed_commit_leaves_the_position_where_it_was(
     assert found() == names(range(10))
 
 
+def test_figures_of_a_commit_that_failed_once_are_not_told_twice(
+    database: Database, route: Route, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered(route, 10)
+    write(log, range(10))
+    store, calls = runs.Run._store, []
+
+    def fail_once(run: runs.Run) -> None:
+        store(run)
+        calls.append(run)
+        if len(calls) == 1:
+            raise RuntimeError("cut off")
+
+    monkeypatch.setattr(runs.Run, "_store", fail_once)
+    monkeypatch.setattr(runs, "AT_ONCE", 1)  # so that what failed is tried again by the same run
+    with pytest.raises(RuntimeError, match="cut off"):
+        read(route)
+    read(route)
+    rows = LogReading.objects.all()
+    assert (sum(row.lines for row in rows), sum(row.acknowledged for row in rows)) == (10, 10)
+    assert found() == names(range(10))
+
+
 def _cut_off(_: Any) -> None:
     raise RuntimeError("cut off")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db import transaction
 from django.utils import timezone
@@ -94,12 +94,17 @@ class Run:
         Raises ReadElsewhere.
         """
         moved = marks.replaced(self.marks, batch.mark, batch.moved)
-        with transaction.atomic():
-            self._move(moved)
-            yield
-            self._counts.add(batch.counts)
-            self.reading.after = marks.dump(moved)
-            self._store()
+        before = (replace(self._counts), self.reading.after, self.position.turn, self._stored)
+        try:
+            with transaction.atomic():
+                self._move(moved)
+                yield
+                self._counts.add(batch.counts)
+                self.reading.after = marks.dump(moved)
+                self._store()
+        except BaseException:  # what was rolled back did not happen here, either
+            self._counts, self.reading.after, self.position.turn, self._stored = before
+            raise
         self.marks = moved
 
     def finish(self, mark: Mark) -> None:

@@ -8,12 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import faulty
 from hostility import SECRET, look_of, plant_outside
 from product import STUDY, Product
 from racing import again_and_again, growing, replacing, rewriting, shrinking, swapping
 from waiting import wait_until
 
-BIG = 8 << 20  # takes longer to read than a change takes
+BIG = 8 << 20
+SLOWLY = (
+    "readv:delay_enter=20000"  # on a machine with much to do a whole item may be read between two changes
+)
 
 
 CHANGES = {"grows": growing, "shrinks": shrinking, "rewritten": rewriting, "replaced": replacing}
@@ -49,7 +53,7 @@ def drain_what_changes(product: Product) -> dict[str, dict[str, Any]]:
     with ExitStack() as stack:
         for name, how in CHANGES.items():
             stack.enter_context(again_and_again(how(dropped[name])))
-        product.drain(status=1)
+        assert faulty.drain(product, "readv", SLOWLY).returncode == 1
     rows = {row["name"]: row for row in product.arrivals()}
     assert {row["state"] for row in rows.values()} == {"retrying"}
     assert product.delivered() == {}

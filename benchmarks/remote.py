@@ -28,6 +28,7 @@ RSYNC_SYNCED = "rsync -a --fsync -e ssh"
 SCP = "scp -r"
 RCLONE = "rclone copy --transfers 16 (sftp)"
 _TRIAL = "trial-of-speed"
+_MUCH_SLOWER = 10  # times as long: such a peer is measured once, or it would take all of the time
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def measure(scratch: Path, trials: int) -> list[Row]:
 
 
 def measure_one(key: str, scratch: Path, trials: int) -> list[Row]:
-    """One case: each contender on a fresh disk, in an order that turns with each trial; medians."""
+    """One case: each contender on a fresh disk, in an order that turns with each trial; medians.
+    A peer that takes more than ten times as long is measured once."""
     case = CASES[key]
     tree = case.source.in_cache(scratch)
     names = [DROPSLOT, *case.limits]
@@ -69,6 +71,8 @@ def measure_one(key: str, scratch: Path, trials: int) -> list[Row]:
     for trial in range(trials):
         by = trial % len(names)
         for name in (*names[by:], *names[:by]):
+            if trial and times[name][0].work_seconds > _MUCH_SLOWER * times[DROPSLOT][0].work_seconds:
+                continue
             times[name].append(_trial(name, case, tree, scratch))
             shown = seconds(times[name][-1].work_seconds)
             print(f"  {case.title}, trial {trial + 1}, {name}: {shown}", flush=True)

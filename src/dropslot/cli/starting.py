@@ -37,6 +37,7 @@ def configured(path: Path | None) -> Config:
 
     config = current()
     django.setup()
+    gc.freeze()  # what is loaded stays: no collection need look through it
     gc.enable()
     return config
 

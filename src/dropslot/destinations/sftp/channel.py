@@ -7,6 +7,7 @@ files are one batch, and batches share packets.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import deque
 from typing import Any
 
@@ -16,6 +17,7 @@ from dropslot.destinations.sftp import wire
 from dropslot.destinations.sftp.bulk import Bulk
 from dropslot.destinations.sftp.wire import Garbled, Reply, Request
 
+_REPLY = struct.Struct(">IBI")  # length of what follows it, kind, number of the request (or version)
 LONGEST_REPLY = 1 << 20
 WRITE_AT_ONCE = 512 * 1024
 SAFE_LENGTH = 32 * 1024  # what every server must take (draft, section 3)
@@ -52,7 +54,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._out: deque[memoryview] = deque()
         self._paused = self._scheduled = self._lean = False
         self._bulk = bulk
-        self._in = bytearray()
+        self._in = b""  # the beginning of an answer
         self._gone: ConnectionGone | None = None
 
     @property
@@ -150,9 +152,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         if datatype is not None:
             return  # what the server's programs say on stderr
         self.heard = self.loop.time()
-        self._in += data
         try:
-            self._parse()
+            self._in = self._parsed(self._in + data if self._in else data)
         except Garbled as error:
             self.end(f"the server answered something that is no SFTP: {error}")
 
@@ -172,33 +173,34 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         if self._channel:
             self._channel.abort()
 
-    def _parse(self) -> None:
-        buffer, at, end = self._in, 0, len(self._in)
-        while end - at >= 5:
-            size = int.from_bytes(buffer[at : at + 4], "big")
-            if not 1 <= size <= LONGEST_REPLY:
+    def _parsed(self, data: bytes) -> bytes:
+        """Take the answers from the front of `data`; returns the beginning of one that is still to come."""
+        at, end = 0, len(data)
+        while end - at >= _REPLY.size:
+            size, kind, number = _REPLY.unpack_from(data, at)
+            if not _REPLY.size - 4 <= size <= LONGEST_REPLY:
                 raise Garbled(f"an answer of {size} bytes")
             if end - at < 4 + size:
                 break
-            self._take(buffer[at + 4], bytes(buffer[at + 5 : at + 4 + size]))
+            self._take(kind, number, data[at + _REPLY.size : at + 4 + size])
             at += 4 + size
-        del buffer[:at]
+        return data[at:]
 
-    def _take(self, kind: int, body: bytes) -> None:
+    def _take(self, kind: int, number: int, body: bytes) -> None:
         if kind == wire.VERSION:
-            self._greet(body)
+            self._greet(number, body)
             return
-        batch, slot = self._waiting.pop(int.from_bytes(body[:4], "big"), (None, 0))
+        batch, slot = self._waiting.pop(number, (None, 0))
         if batch is None:
             raise Garbled("an answer to nothing that was asked")
-        batch.replies[slot] = Reply(kind, body[4:])
+        batch.replies[slot] = Reply(kind, body)
         batch.left -= 1
         if not batch.left and not batch.future.done():
             batch.future.set_result(batch.replies)
 
-    def _greet(self, body: bytes) -> None:
+    def _greet(self, version: int, body: bytes) -> None:
         reader, found = wire.Reader(body), []
-        if reader.integer() < 3:
+        if version < 3:
             raise Garbled("a version before 3")
         while not reader.at_end():
             found.append(reader.text().decode("utf-8", "replace"))

@@ -53,6 +53,7 @@ class Upload:
     unleased: int = 0
     synced: bool = True
     digests: dict[int, list[bytes]] = field(default_factory=dict)
+    _fresh: _Hashes = ()
     _confirmed: set[int] = field(default_factory=set)
     _marks: dict[int, int] = field(default_factory=dict)
     _states: dict[int, dict[int, _Hashes]] = field(default_factory=dict)
@@ -136,7 +137,8 @@ class Upload:
         feed.put(partial(sending.small, number, path, data, item.mtime_ns, digests[0]), len(data))
 
     def _hashes(self) -> _Hashes:
-        return fresh_hashes(self.algorithms)
+        self._fresh = self._fresh or fresh_hashes(self.algorithms)
+        return tuple(one.copy() for one in self._fresh)
 
     def _opened(self, sources: Descent, item: Item) -> int:
         """The item, proved to be what was listed, under a lease if there is one to be had."""

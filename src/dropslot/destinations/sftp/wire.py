@@ -18,6 +18,7 @@ INIT, VERSION = 1, 2
 FOR_READING, FOR_WRITING, CREATE, TRUNCATE, EXCLUSIVE = 0x01, 0x02, 0x08, 0x10, 0x20
 
 OK, END, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, BAD_MESSAGE, NO_CONNECTION, LOST, UNSUPPORTED = range(9)
+_WELL = OK.to_bytes(4, "big")
 NO_SPACE, QUOTA = 14, 15  # of version 5; some servers say them in version 3, too
 
 HARDLINK = "hardlink@openssh.com"
@@ -171,8 +172,9 @@ def done(reply: Reply) -> None:
     """Raise Said unless the answer is OK."""
     if reply.kind != STATUS:
         raise Garbled(f"an answer of kind {reply.kind} where a status was due")
-    if (code := Reader(reply.body).integer()) != OK:
-        raise Said(code, _message(reply.body))
+    if reply.body.startswith(_WELL):
+        return
+    raise Said(Reader(reply.body).integer(), _message(reply.body))
 
 
 def _expect(reply: Reply, kind: int) -> bytes:

@@ -127,6 +127,14 @@ class ListsForEver(Honest):
             yield asyncssh.SFTPName(b".")
 
 
+class RefusesToList(Honest):
+    """Lets nobody look into a folder."""
+
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        raise asyncssh.SFTPPermissionDenied("not to be listed")
+        yield  # as a generator is made
+
+
 class RefusesAtTheEnd(Honest):
     """Says only when the first handle of the file `large` is closed that it could not store what it took."""
 

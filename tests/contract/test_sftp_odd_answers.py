@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contract.destination_contract import ID, make, stage
 from contract.sftp_site import SftpSite
-from dropslot.core.errors import DestinationUnready
+from dropslot.core.errors import DestinationUnready, TakenOver
 from dropslot.destinations.sftp import remote, runtime, upload, wire
 from dropslot.destinations.sftp.faults import ConnectionLost
 from dropslot.destinations.sftp.wire import Garbled, Reply, Said
-from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd
+from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd, RefusesToList
 
 
 def test_more_bytes_than_were_asked_for_are_an_error_and_no_loop(misbehave: Callable[..., SftpSite]) -> None:
@@ -43,6 +44,40 @@ def test_a_large_file_that_is_refused_when_it_is_closed_is_not_delivered(
     with site.destination.open(site.target(), ID, 1, "large") as drop, pytest.raises(DestinationUnready):
         stage(drop, source)
     assert site.files() == {}
+
+
+def test_a_staging_folder_of_others_is_named_even_where_it_cannot_be_listed(
+    misbehave: Callable[..., SftpSite], arrival: Path
+) -> None:
+    site = misbehave(RefusesToList)
+    epochs = site.root / ".dropslot/stage"
+    epochs.mkdir(parents=True)
+    epochs.chmod(0o733)
+    with (
+        site.destination.open(site.target("."), ID, 1, "arrival") as drop,
+        pytest.raises(DestinationUnready, match="not the account's own"),
+    ):
+        stage(drop, arrival)
+
+
+def test_a_later_epoch_is_seen_where_the_folder_was_opened_before_ours_was_made(
+    site: SftpSite, arrival: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.root / f".dropslot/stage/{ID}-2").mkdir(parents=True)
+    (site.root / ".dropslot/stage").chmod(0o700)
+    real, calls = remote.listing_of, []
+
+    async def too_early(*args: Any) -> Any:
+        found = await real(*args)
+        calls.append(found)
+        return {} if len(calls) == 1 else found
+
+    monkeypatch.setattr(remote, "listing_of", too_early)
+    with (
+        site.destination.open(site.target("."), ID, 1, "arrival") as drop,
+        pytest.raises(TakenOver),
+    ):
+        stage(drop, arrival)
 
 
 def test_an_answer_that_is_cut_short_is_no_success() -> None:

@@ -28,8 +28,8 @@ RSYNC = "rsync -a -e ssh"
 RSYNC_SYNCED = "rsync -a --fsync -e ssh"
 SCP = "scp -r"
 RCLONE = "rclone copy --transfers 16 (sftp)"
-FLOOR = "the same requests made beforehand, and openssl's hashes: nothing else"
-FLOOR_UNSYNCED = "as before, without asking for syncs"
+FLOOR = "floor: ready-made requests, and hashes"
+FLOOR_UNSYNCED = "floor, without syncs"
 _TRIAL = "trial-of-speed"
 _MUCH_SLOWER = 10  # times as long: such a peer is measured once, or it would take all of the time
 

@@ -60,7 +60,7 @@ _ON_DESCRIPTOR = _DATA | {
 _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 _CONT, _GETEVENTMSG, _SEIZE, _INTERRUPT, _GET_SYSCALL_INFO = 7, 0x4201, 0x4206, 0x4207, 0x420E
-_EVENT_FORK, _EVENT_VFORK, _EVENT_CLONE, _EVENT_SECCOMP = 1, 2, 3, 7
+_EVENT_FORK, _EVENT_VFORK, _EVENT_CLONE, EVENT_SECCOMP = 1, 2, 3, 7
 _BIRTHS = (_EVENT_FORK, _EVENT_VFORK, _EVENT_CLONE)
 _OPTIONS = 1 | 2 | 4 | 8 | 0x80 | 0x100000  # TRACESYSGOOD, FORK, VFORK, CLONE, SECCOMP, EXITKILL
 _WALL = 0x40000000
@@ -120,7 +120,7 @@ class Tree:
         """Run until just before the step at `until` (an int counts over all tasks, a text is what the step is about);
         False: all ended before."""
         for task in self._parked:
-            _ptrace(_CONT, task, 0)
+            _go_on(task)
         self._parked.clear()
         while self._tasks:
             task, status = os.waitpid(-1, _WALL)
@@ -167,17 +167,19 @@ class Tree:
         if step and until is not None and until in (step.point, len(self.steps), step.about):
             return True
         is_signal = not status >> 16 and os.WSTOPSIG(status) != signal.SIGTRAP
-        _ptrace(_CONT, task, os.WSTOPSIG(status) if is_signal else 0)
+        _go_on(task, os.WSTOPSIG(status) if is_signal else 0)
         return False
 
     def _seen(self, task: int, status: int) -> Step | None:
         event = status >> 16
         self._know(task)
-        if event in _BIRTHS:
-            child = ctypes.c_ulong()
-            _ptrace(_GETEVENTMSG, task, ctypes.addressof(child))
-            self._know(child.value)  # its own first stop may come before or after this one
-        return self._step(task) if event == _EVENT_SECCOMP else None
+        with suppress(ProcessLookupError):  # its process ended while it stood: its own end is still to come
+            if event in _BIRTHS:
+                child = ctypes.c_ulong()
+                _ptrace(_GETEVENTMSG, task, ctypes.addressof(child))
+                self._know(child.value)  # its own first stop may come before or after this one
+            return self._step(task) if event == EVENT_SECCOMP else None
+        return None
 
     def _know(self, task: int) -> None:
         if task not in self._numbers:
@@ -244,12 +246,13 @@ def _ptrace(request: int, task: int, data: int, address: int = 0) -> int:
     ctypes.set_errno(0)
     result = int(_libc.ptrace(request, task, address, data))
     if result == -1 and (number := ctypes.get_errno()):
-        if (
-            number == 3 and request == _CONT
-        ):  # ESRCH: it was killed meanwhile; its end is still to be waited for
-            return 0
         raise OSError(number, f"ptrace {request:#x}: {os.strerror(number)}")
     return result
+
+
+def _go_on(task: int, signal_number: int = 0) -> None:
+    with suppress(ProcessLookupError):  # it was killed while it stood: its end is still to come
+        _ptrace(_CONT, task, signal_number)
 
 
 def _call_of(task: int) -> tuple[str, tuple[int, ...]]:

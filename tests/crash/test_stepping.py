@@ -129,6 +129,26 @@ def test_a_frozen_tree_stands_still_and_goes_on(tmp_path: Path) -> None:
     in_child(freeze)
 
 
+def test_a_task_that_is_killed_while_it_stands_at_a_step_has_ended_without_it(tmp_path: Path) -> None:
+    waitpid = os.waitpid
+
+    def killing(pid: int, options: int) -> tuple[int, int]:
+        task, status = waitpid(pid, options)
+        if status >> 16 == stepping.EVENT_SECCOMP:
+            os.kill(task, signal.SIGKILL)
+            wait_until(lambda: _state(task) == "Z", what="its end")
+        return task, status
+
+    def go() -> None:
+        os.waitpid = killing
+        tree = Tree.start(family(tmp_path))
+        assert not tree.go()
+        assert tree.status is not None and os.WTERMSIG(tree.status) == signal.SIGKILL
+        assert not tree.steps and not list(tmp_path.iterdir())
+
+    in_child(go)
+
+
 def test_worker_that_sleeps_through_its_lease_is_taken_over(sqlite_product: Product) -> None:
     """The real thing: a lease of one second, a stopped process with its locks held, a second one, and the waking."""
     product = sqlite_product
@@ -180,4 +200,8 @@ def _opened_for_writing(fifo: Path) -> int:
 
 
 def _is_stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return _state(pid) == "T"
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -1,6 +1,6 @@
-"""A floor for many small files to a server: only what any program must have done that hashes, and syncs each by SFTP.
+"""A floor for many small files to a server: the requests that dropslot makes for each, and nothing of its own work.
 
-All requests are made before the clock starts, and are sent over one connection as they lie in memory; answers are
+All of them are made before the clock starts, and are sent over one connection as they lie in memory; answers are
 counted, not looked at. openssl hashes the tree beside it. Nothing is listed, checked, compared, published or recorded.
 """
 
@@ -20,13 +20,13 @@ from benchmarks.server import Server
 from benchmarks.sources import Source
 from dropslot.destinations.sftp import runtime, wire
 from dropslot.destinations.sftp.accounts import Account
-from dropslot.destinations.sftp.channel import Channel
+from dropslot.destinations.sftp.channel import MOST_LENGTH, Channel
 from dropslot.destinations.sftp.connection import CHANNELS, Connection
+from dropslot.destinations.sftp.sending import NEW
 from dropslot.destinations.sftp.wire import Attributes, Request
 
 _HANDLE = bytes(4)  # OpenSSH's first one; each file of a channel gets it again
-_NEW = wire.FOR_WRITING | wire.CREATE | wire.EXCLUSIVE
-_WRITE_BYTES = 255 * 1024  # the longest that OpenSSH takes
+_PATIENCE_SECONDS = 120  # else a lost connection would be waited for without end
 _HASHING = 'find "$1" -type f -print0 | xargs -0 openssl dgst -sha256'
 # More on its way to one of its processes only makes the server slower: it falls out of the processors' caches.
 _UNANSWERED_BYTES = 256 * 1024
@@ -73,9 +73,9 @@ def _streams(tree: Path, target: Path, *, synced: bool) -> list[list[bytes]]:
 
 def _requests(data: bytes, path: str, *, synced: bool) -> Iterator[Request]:
     """What dropslot asks for a small file."""
-    yield wire.open_file(path, _NEW)
-    for at in range(0, len(data), _WRITE_BYTES):
-        yield wire.write(_HANDLE, at, data[at : at + _WRITE_BYTES])
+    yield wire.open_file(path, NEW)
+    for at in range(0, len(data), MOST_LENGTH):
+        yield wire.write(_HANDLE, at, data[at : at + MOST_LENGTH])
     yield wire.set_attributes_of(_HANDLE, Attributes(mtime=1_700_000_000))
     if synced:
         yield wire.extended(wire.FSYNC, wire.text(_HANDLE))
@@ -84,9 +84,8 @@ def _requests(data: bytes, path: str, *, synced: bool) -> Iterator[Request]:
 
 
 async def _sent(connection: Connection, streams: list[list[bytes]]) -> None:
-    await asyncio.gather(
-        *(_Sending(*one).done for one in zip(connection.channels, streams, strict=True) if one[1])
-    )
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        await asyncio.gather(*(_Sending(*one).done for one in zip(connection.channels, streams, strict=True)))
 
 
 class _Sending:

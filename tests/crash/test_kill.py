@@ -1,8 +1,8 @@
 """Killed before every single step of an arrival, started again: promises hold, and all ends as without the crash.
 
-What is mostly made of the same steps is killed at a part of them, the same in each run: a new arrival at every one,
-other ways at every second, variants of these at every third, PostgreSQL at every fourth. With EVERY_STEP=1 in the
-environment all of them are taken.
+What is mostly made of the same steps is killed at a part of them, the same in each run: what has steps of its own at
+every one, what repeats those of a new arrival at every second, variants of these at every third, PostgreSQL at every
+fourth. With EVERY_STEP=1 in the environment all of them are taken.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ VARIANTS = (
     "existing-target", "single-file", "unchanged", "retry-refused", "leave-source", "leave-source-refused",
     "shared-copy",
 )  # fmt: skip
+REPEATS = ("new-version", "retry", "batch", "two-destinations")
 # Steps from one kill to the next.
-STRIDES = dict.fromkeys(SCENARIOS, 2) | dict.fromkeys(VARIANTS, 3) | {"first": 1}
+STRIDES = dict.fromkeys(SCENARIOS, 1) | dict.fromkeys(REPEATS, 2) | dict.fromkeys(VARIANTS, 3)
 # PostgreSQL is another way to commit, and other steps: sends to its socket.
 ON_POSTGRES = ("first", "new-version")
 

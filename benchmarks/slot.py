@@ -18,7 +18,7 @@ import yaml
 _SOURCE = Path(__file__).parent.parent / "src"
 _FOLDERS = {"inbox": 0o3773, "processing": 0o700, "done": 0o700, "failed": 0o700}
 
-# As the recipe `study` has it: the target is new for each study.
+# Close to the recipe `study`: the target folder is new.
 STUDY: dict[str, Any] = {
     "takes": "directories",
     "name": r"(?P<study>\w+)-.+",

@@ -64,7 +64,7 @@ def _show_next_steps(installation: Installation) -> None:
     say(f"""
 [bold]dropslot is running.[/bold] Its log is {folder}/run.log. Try next, in another terminal:
 
-  cp -r SOME_FOLDER {folder}/study/inbox/heart-me-first
+  cp -r SOME_FOLDER {folder}/study/inbox/heart-me-visit1
   .venv/bin/dropslot history -c {config}
   .venv/bin/dropslot latest study -c {config}
   .venv/bin/dropslot history --unacknowledged -c {config}
@@ -73,7 +73,8 @@ def _show_next_steps(installation: Installation) -> None:
 The first is delivered once it has been quiet for 5 s; the others show what went where, the newest version of each
 file, what no clinic has fetched yet, and that every delivered file still is what it was.
 
-An arrival whose name does not begin with a study's goes to failed, whole, beside its REASON.txt.
+A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot pending` and
+{folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks for its folder.
 Ctrl-C ends it; `make run` starts it again with the same folder.""")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -72,9 +73,31 @@ def test_what_init_made_delivers_at_once(tmp_path: Path, how: str) -> None:
         run("drain", "--now", cwd=tmp_path)
     else:
         manage(tmp_path, "drain", "--now", cwd=tmp_path.parent)
-    delivered = tmp_path / "studies/heart/raw-data/a/scan.txt"
+    delivered = tmp_path / "studies/heart/raw-data/first/a/scan.txt"
     assert delivered.read_bytes() == b"1"
     assert mode(delivered) == 0o640
+
+
+def test_the_study_recipe_keeps_participants_computers_and_visits_apart(tmp_path: Path) -> None:
+    run("init", tmp_path)
+    sent = ("heart-pc17-anna", "heart-pc17-bert", "heart-pc18-anna", "heart-anna", "brain-pc17-anna")
+    for number, name in enumerate((*sent, "heart", "heart-")):
+        aside = write_tree(tmp_path / f"aside{number}", {"pulse.txt": b"72"})
+        aside.rename(tmp_path / "study/inbox" / name)
+    run("drain", "--now", cwd=tmp_path, status=1)
+    delivered = {str(path.relative_to(tmp_path / "studies")) for path in tmp_path.glob("studies/*/**/pulse.txt")}
+    assert delivered == {f"{name.replace('-', '/raw-data/', 1)}/pulse.txt" for name in sent}
+    failed = run("arrivals", "--state", "failed", "--json", cwd=tmp_path).stdout
+    assert [json.loads(line)["name"] for line in failed.splitlines()] == ["heart", "heart-"]
+
+
+def test_a_visit_that_is_sent_again_is_a_correction_in_its_folder(tmp_path: Path) -> None:
+    run("init", tmp_path)
+    for content in (b"72", b"73"):
+        write_tree(tmp_path / "aside", {"pulse.txt": content}).rename(tmp_path / "study/inbox/heart-pc17-anna")
+        run("drain", "--now", cwd=tmp_path)
+    folder = tmp_path / "studies/heart/raw-data/pc17-anna"
+    assert [(folder / name).read_bytes() for name in ("pulse.txt", "pulse.v2.txt")] == [b"72", b"73"]
 
 
 def test_init_keeps_what_is_there(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ PARTS = {"study": ("study",), "results": ("results",), "all": ("study", "results
 _TABLES = {"results": "remote_folders.csv"}
 _NEXT = {
     "study": (
-        "Next, drop a folder whose name begins with a study's, and deliver it:",
-        "  cp -r SOME_FOLDER {inbox}/mystudy-me-first",
+        "Next, drop a folder under the name STUDY-VISIT or STUDY-PC-VISIT, and deliver it:",
+        "  cp -r SOME_FOLDER {inbox}/mystudy-me-visit1",
     ),
     "results": (
         "Next, put your clinics into {root}/remote_folders.csv, drop a result, and deliver it:",

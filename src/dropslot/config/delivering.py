@@ -28,7 +28,7 @@ class Deliver(BaseModel):
         " for a folder). The part before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
         " exist.",
-        examples=["./studies/{study}/raw-data"],
+        examples=["./studies/{study}/raw-data/{sent}"],
     )
     must_exist: DestinationTemplate | None = Field(
         None,

@@ -85,7 +85,9 @@ def test_the_study_recipe_keeps_participants_computers_and_visits_apart(tmp_path
         aside = write_tree(tmp_path / f"aside{number}", {"pulse.txt": b"72"})
         aside.rename(tmp_path / "study/inbox" / name)
     run("drain", "--now", cwd=tmp_path, status=1)
-    delivered = {str(path.relative_to(tmp_path / "studies")) for path in tmp_path.glob("studies/*/**/pulse.txt")}
+    delivered = {
+        str(path.relative_to(tmp_path / "studies")) for path in tmp_path.glob("studies/*/**/pulse.txt")
+    }
     assert delivered == {f"{name.replace('-', '/raw-data/', 1)}/pulse.txt" for name in sent}
     failed = run("arrivals", "--state", "failed", "--json", cwd=tmp_path).stdout
     assert [json.loads(line)["name"] for line in failed.splitlines()] == ["heart", "heart-"]
@@ -94,7 +96,9 @@ def test_the_study_recipe_keeps_participants_computers_and_visits_apart(tmp_path
 def test_a_visit_that_is_sent_again_is_a_correction_in_its_folder(tmp_path: Path) -> None:
     run("init", tmp_path)
     for content in (b"72", b"73"):
-        write_tree(tmp_path / "aside", {"pulse.txt": content}).rename(tmp_path / "study/inbox/heart-pc17-anna")
+        write_tree(tmp_path / "aside", {"pulse.txt": content}).rename(
+            tmp_path / "study/inbox/heart-pc17-anna"
+        )
         run("drain", "--now", cwd=tmp_path)
     folder = tmp_path / "studies/heart/raw-data/pc17-anna"
     assert [(folder / name).read_bytes() for name in ("pulse.txt", "pulse.v2.txt")] == [b"72", b"73"]

@@ -8,9 +8,11 @@ ONLY ?=
 DEMO ?= ./demo
 # This checkout's own, emptied by rm: pytest's clean-up recurses, which trees of 1,000 levels do not survive.
 export PYTEST_DEBUG_TEMPROOT := /tmp/dropslot-tests-$(shell id -u)-$(shell pwd | sha256sum | cut -c1-8)
+PYTEST = rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT) && \
+	$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs docs-serve setup clean
+.PHONY: help run quick test crash lint format bench docs docs-serve setup clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -19,10 +21,17 @@ run: setup ## start dropslot with a demonstration in ./demo; Ctrl-C ends it
 	@setup/packages run || true
 	@exec $(PYTHON) scripts/demo $(DEMO) $(ARGS)
 
-test: setup ## every test, on SQLite and PostgreSQL
+quick: lint ## while you work, about a minute: lint, and the tests that start no server
 	@setup/packages test
-	@rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT)
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(PYTEST) -q tests/unit tests/contract/test_local.py tests/contract/test_checks_bag.py $(ARGS)
+
+test: setup ## every test but the crash suite, on SQLite and PostgreSQL
+	@setup/packages test
+	@$(PYTEST) --ignore tests/crash $(ARGS)
+
+crash: setup ## killed and frozen at every single step
+	@setup/packages test
+	@export EVERY_STEP=1; $(PYTEST) tests/crash $(ARGS)
 
 lint: setup ## style, types, layers
 	$(PYTHON) -m ruff check .

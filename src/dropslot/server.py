@@ -33,10 +33,13 @@ class Server:
 
     def configure(self) -> None:
         """Set Django up, unless a project has done so already: then its database is used, and its DROPSLOT
-        is this."""
+        is this. Raises OthersInstallation for root, when the data folder is another account's."""
         import django
         from django.conf import settings
 
+        from dropslot.cli.account import hand_over
+
+        hand_over(self.config.data)
         if settings.configured or "DJANGO_SETTINGS_MODULE" in os.environ:
             settings.DROPSLOT = self.config
         else:

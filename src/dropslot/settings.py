@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dropslot.cli.account import hand_over
 from dropslot.config.databases import django_database
-from dropslot.config.keys import django_secret_key
+from dropslot.config.keys import secret_key_or_none
 from dropslot.config.loading import load
 from dropslot.config.models import Config
 
@@ -20,12 +21,15 @@ _path = Path(os.path.abspath(os.environ.get("DROPSLOT_CONFIG") or "config.yaml")
 
 # A path of no file is kept: who asks for the configuration then hears what to do.
 DROPSLOT: Config | str = load(_path) if _path.exists() else str(_path)
+if isinstance(DROPSLOT, Config):
+    hand_over(DROPSLOT.data, _path)  # before the key below is made, which would be root's
 
 BASE_DIR = _path.parent
 DEBUG = False
 ALLOWED_HOSTS: list[str] = []
+# Empty where it can neither be read nor made, as for listings on a read-only disk: Django then refuses what needs it.
 SECRET_KEY = (
-    django_secret_key(DROPSLOT.keys) if isinstance(DROPSLOT, Config) else "no configuration, no sessions"
+    secret_key_or_none(DROPSLOT.keys) if isinstance(DROPSLOT, Config) else "no configuration, no sessions"
 )
 
 INSTALLED_APPS = [

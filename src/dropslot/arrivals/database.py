@@ -19,6 +19,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from dropslot.arrivals import readonly
+from dropslot.config.remedies import in_words
 from dropslot.core.errors import DropslotError
 
 OURS = frozenset({"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments"})
@@ -56,13 +58,48 @@ def prepare() -> None:
         raise DatabaseUnready(words_for(error)) from error
 
 
+def prepare_to_read() -> None:
+    """As `prepare`, for a command that changes nothing: it also works where this account may only read the file, and
+    on a disk that is read-only or full. Raises DatabaseUnready."""
+    if readonly.is_needed(connection):
+        _prepare_read_only()
+        return
+    try:
+        prepare()
+    except DatabaseUnready:
+        if not readonly.is_stuck(connection):
+            raise
+        _prepare_read_only()
+
+
+def _prepare_read_only() -> None:
+    try:
+        readonly.open_to_read(connection)
+        missing = _missing()
+    except (DatabaseError, OSError) as error:
+        raise DatabaseUnready(_words_to_read(error)) from error
+    if missing:
+        raise DatabaseUnready(
+            f"The database {_place()} was made by an older version: it lacks {_named(missing)}",
+            next_step="Start the service once, which brings it up to date",
+        )
+
+
+def _words_to_read(error: DatabaseError | OSError) -> str:
+    if isinstance(error, DatabaseError):
+        return words_for(error)
+    path = Path(os.fsdecode(error.filename)) if error.filename else Path(_place())
+    return f"The database {_place()} cannot be read: {in_words(error, path)}"
+
+
 def words_for(error: BaseException) -> str:
     """What an error of Django or its database means, and what to do."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     where = _place()
     for sign, words in _SIGNS.items():
         if sign in text.lower():
-            return words.format(where=where, text=text)
+            fault = _fault_of_file(text) if "{fault}" in words else ""
+            return words.format(where=where, text=text, fault=fault)
     return f"The database {where} does not work: {text}. Nothing is lost; the inboxes keep what was dropped."
 
 
@@ -76,20 +113,36 @@ _SIGNS = {
     "malformed": _CORRUPT,
     "locked": "The database {where} is locked by another process and did not become free in time. Nothing was"
     " changed. Try again; if it stays so, look which process has it open (`fuser FILE`).",
-    "unable to open": "The database {where} cannot be opened: {text}. Run this as the service's account, and let"
-    " it write to the folder.",
-    "readonly": "The database {where} cannot be written: {text}. Run this as the service's account; is the disk"
-    " mounted read-only?",
-    "disk is full": "The disk of the database {where} is full. Nothing was changed; make room and try again.",
-    # With a write-ahead log SQLite calls a full disk this, since it cannot enlarge the file that processes share.
-    "disk i/o error": "The database {where} cannot be read or written: {text}. Is its disk full (`df`), or broken"
-    " (`dmesg`)? Nothing is lost; the inboxes keep what was dropped. Mend it and try again.",
+    **dict.fromkeys(
+        ("unable to open", "readonly", "disk is full", "disk i/o error"),
+        "The database {where} cannot be used: {fault}. Nothing is lost; the inboxes keep what was dropped.",
+    ),
     "password": "The database {where} refused the account: {text}. Set DROPSLOT_DATABASE_PASSWORD, or"
     " DROPSLOT_DATABASE_PASSWORD_FILE.",
     "psycopg": "PostgreSQL needs a package that is not installed: pip install 'dropslot[postgres]'.",
     "connection": "The database {where} does not answer: {text}. Is it running, and is its address right? Nothing is"
     " lost; the inboxes keep what was dropped.",
 }
+
+
+# Where a look at the file and its folder finds nothing: it may have been mended since.
+_GUESSES = {
+    "unable to open": "Run this as the service's account, and let it write to the folder",
+    "readonly": "Run this as the service's account; is the disk mounted read-only",
+    "disk is full": "The disk is full: make room",
+    # With a write-ahead log SQLite calls a full disk this, since it cannot enlarge the file that processes share.
+    "disk i/o error": "Is its disk full (`df`), or broken (`dmesg`)",
+}
+
+
+def _fault_of_file(text: str) -> str:
+    """What keeps SQLite from its file: it tells no more than that it could not."""
+    if file := readonly.file_of(connection):
+        try:
+            readonly.prove_writable(file)
+        except OSError as error:
+            return in_words(error, Path(os.fsdecode(error.filename or file)))
+    return f"{text}. {next(guess for sign, guess in _GUESSES.items() if sign in text.lower())}"
 
 
 def _check_transactions() -> None:
@@ -105,8 +158,8 @@ def _check_transactions() -> None:
 
 def _is_new_file() -> bool:
     """Whether SQLite would make the file: two that make it at once get in each other's way."""
-    path = Path(connection.settings_dict["NAME"])
-    return connection.vendor == "sqlite" and not (path.exists() and path.stat().st_size)
+    path = readonly.file_of(connection)
+    return path is not None and not (path.exists() and path.stat().st_size)
 
 
 def _missing() -> set[Migration]:
@@ -149,7 +202,9 @@ def _named(migrations: set[Migration]) -> str:
 def _place() -> str:
     values = connection.settings_dict
     name = str(values.get("NAME") or "")
-    return name if connection.vendor == "sqlite" else f"{name} at {values.get('HOST') or 'the local socket'}"
+    if connection.vendor == "sqlite":
+        return str(readonly.file_of(connection) or name)
+    return f"{name} at {values.get('HOST') or 'the local socket'}"
 
 
 @contextmanager

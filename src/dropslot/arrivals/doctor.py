@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -12,12 +13,13 @@ from typing import Literal
 
 from django.db import DatabaseError, connection
 
-from dropslot.arrivals import additions, seal
+from dropslot.arrivals import additions, readonly, seal
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
 from dropslot.arrivals.space import percent_full
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.remedies import remedy_for
 from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -64,7 +66,13 @@ def examine(config: Config) -> Iterator[Finding]:
 
 
 def _data(config: Config) -> Iterator[Finding]:
-    seen = os.stat(config.data)
+    try:
+        seen = os.stat(config.data)
+        readonly.prove_folder_writable(config.data)
+    except OSError as error:
+        what = f"{config.data} cannot be used: {error.strerror}"
+        yield Finding("error", "data", what, remedy_for(error, config.data))
+        return
     if stat.S_IMODE(seen.st_mode) & 0o077:
         remedy = f"chmod 700 {config.data}"
         yield Finding("error", "data", f"{config.data} holds keys and can be read by others", remedy)
@@ -128,11 +136,14 @@ def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
     inbox = folders.inbox
     mode = stat.S_IMODE(inbox.stat().st_mode)
     if not os.access(inbox, os.R_OK | os.W_OK | os.X_OK):
+        read_only = os.statvfs(inbox).f_flag & os.ST_RDONLY
         yield Finding(
             "error",
             about,
             f"{escape(str(inbox))} cannot be read and written by {user_name(os.geteuid())}",
-            f"chown {user_name(os.geteuid())} {inbox}",
+            remedy_for(OSError(errno.EROFS), inbox)
+            if read_only
+            else f"chown {user_name(os.geteuid())} {inbox}",
         )
     if mode & WRITABLE_BY_SENDERS and not mode & stat.S_ISVTX:
         yield Finding(

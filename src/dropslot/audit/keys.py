@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from dropslot.audit.sshsig import public_blob
+from dropslot.config.private import make_private
+from dropslot.config.remedies import in_words
 from dropslot.core.errors import DropslotError
 
 KEY = "receipt_ed25519"
@@ -51,7 +53,7 @@ def receipt_key(folder: Path) -> Ed25519PrivateKey:
     """
     path = folder / KEY
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder, folder.parent)
         _remove_dead_drafts(folder)
         if not path.exists():
             _make(path)
@@ -59,8 +61,7 @@ def receipt_key(folder: Path) -> Ed25519PrivateKey:
         _publish(folder, key)
     except OSError as error:
         raise KeyFault(
-            f"The key that signs receipts, {path}, cannot be used: {error.strerror}",
-            next_step=f"Let the service's own user read and write {folder}",
+            f"The key that signs receipts, {path}, cannot be used: {in_words(error, path)}",
         ) from error
     return key
 

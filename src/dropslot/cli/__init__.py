@@ -11,12 +11,15 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from dropslot.cli.account import begin_command
+
 _SERVER_PACKAGES = frozenset({"typer", "rich", "pydantic", "yaml", "structlog", "django"})
 
 
 def main() -> NoReturn:
     """The command of this process; ends it with status 0 (done), 1 (something failed) or 2 (wrong usage)."""
     gc.disable()  # until all is loaded (`starting.configured`): looking for garbage takes 0.1 s, and there is none
+    begin_command(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     status = run(sys.argv[1:])
     if "django.db" in sys.modules:  # not before: `--help` answers without it
         from django.db import connections

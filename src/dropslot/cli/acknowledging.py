@@ -12,7 +12,7 @@ from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.reports import RouteKey, Search, Since, moment
-from dropslot.cli.starting import require_acknowledgments, started
+from dropslot.cli.starting import reading, require_acknowledgments, started
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 
-def with_logs(path: ConfigPath) -> Config:
-    """As `started`, in a project that has the app of the acknowledgments."""
-    config = started(path)
+def with_logs(path: ConfigPath, *, to_read: bool = False) -> Config:
+    """As `started`, or `reading`, in a project that has the app of the acknowledgments."""
+    config = reading(path) if to_read else started(path)
     require_acknowledgments()
     return config
 
@@ -121,7 +121,7 @@ def log_readers(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of the log readers: what each read, from where to where, and what it found."""
-    with_logs(config)
+    with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import readings
 
     rows = readings(route, moment(since), search)
@@ -137,7 +137,7 @@ def acknowledgments(
     as_json: AsJson = False,
 ) -> None:
     """List acknowledgments: who fetched which delivery when, with the line of the log; undone ones too."""
-    with_logs(config)
+    with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import acknowledgments as listed
     from dropslot.arrivals.queries import Filter
 

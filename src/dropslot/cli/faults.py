@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from pathlib import Path
 
 from dropslot.config.problems import ConfigError
+from dropslot.config.remedies import remedy_for
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -69,5 +71,8 @@ def _words_of_django(error: BaseException) -> str:
 
 
 def _words_of_system(error: OSError) -> str:
-    where = f" at {escape(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
-    return f"The system refused: {error.strerror or error}{where}."
+    if not isinstance(error.filename, (str, bytes)):
+        return f"The system refused: {error.strerror or error}."
+    path = Path(os.path.abspath(os.fsdecode(error.filename)))
+    remedy = remedy_for(error, path)
+    return f"The system refused: {error.strerror} at {escape(str(path))}.{f' {remedy}.' if remedy else ''}"

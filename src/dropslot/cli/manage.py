@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dropslot.cli.account import begin_command
 from dropslot.cli.commands import names
 from dropslot.cli.faults import UsageError, explain
 from dropslot.cli.starting import choose
@@ -12,6 +13,7 @@ from dropslot.cli.starting import choose
 
 def main(argv: Sequence[str]) -> int:
     """Run `manage.py COMMAND …`; its exit status."""
+    begin_command(argv[1] if len(argv) > 1 else "")
     try:
         arguments, path = _take_config(argv)
         choose(path)

@@ -14,7 +14,7 @@ import typer
 from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import require_acknowledgments, started
+from dropslot.cli.starting import reading, require_acknowledgments
 
 if TYPE_CHECKING:
     from dropslot.arrivals.queries import Unacknowledged
@@ -86,7 +86,7 @@ def arrivals(
     as_json: AsJson = False,
 ) -> None:
     """List arrivals and their states."""
-    started(config)
+    reading(config)
     from dropslot.arrivals import queries
 
     wanted = queries.Filter(search, _state(state), route, moment(since))
@@ -122,7 +122,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List deliveries: each item, where it went, under which name and version."""
-    settings = started(config)
+    settings = reading(config)
     from dropslot.arrivals import queries
 
     unfetched = _unacknowledged(settings, older_than) if unacknowledged else None
@@ -177,7 +177,7 @@ def pending(
     as_json: AsJson = False,
 ) -> None:
     """List what is in the inboxes and in processing, why it waits, and since when."""
-    settings = started(config)
+    settings = reading(config)
     from dropslot.arrivals import pending as waiting
     from dropslot.arrivals.queries import Filter
 
@@ -208,7 +208,7 @@ def events(
     ] = None,
 ) -> None:
     """List the audit trail, or export it."""
-    started(config)
+    reading(config)
     if export is not None:
         _export(export)
         return
@@ -243,7 +243,7 @@ def receipt(
     ] = None,
 ) -> None:
     """Show the signed receipt of a finished arrival."""
-    started(config)
+    reading(config)
     from dropslot.arrivals import queries
     from dropslot.audit.models import Receipt
 
@@ -273,7 +273,7 @@ def latest(
     as_json: AsJson = False,
 ) -> None:
     """List the newest version of each file that a route delivered."""
-    settings = started(config)
+    settings = reading(config)
     from dropslot.arrivals import queries
     from dropslot.arrivals.links import link_latest
 

@@ -38,7 +38,10 @@ def init(
             where="Nothing was written",
             next_step=f"dropslot init {folder} --recipe study",
         )
+    from dropslot.cli.account import hand_over_folder
     from dropslot.cli.installation import make
+
+    hand_over_folder(folder)
 
     typer.echo(make(folder, recipe).in_words())
 

@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dropslot.cli.account import hand_over
 from dropslot.cli.faults import UsageError
 
 if TYPE_CHECKING:
+    from django.conf import LazySettings
+
     from dropslot.config import Config
 
 SETTINGS = "dropslot.settings"
@@ -36,6 +39,7 @@ def configured(path: Path | None) -> Config:
     from dropslot.config import current
 
     config = current()
+    hand_over(config.data)
     django.setup()
     gc.freeze()  # what is loaded stays: no collection need look through it
     gc.enable()
@@ -48,7 +52,37 @@ def started(path: Path | None) -> Config:
     from dropslot.arrivals.database import prepare
 
     prepare()
+    _require_key(config)
     return config
+
+
+def reading(path: Path | None) -> Config:
+    """As `started`, for a command that changes nothing: also for an account that may only read, and where the disk of
+    the data folder is read-only."""
+    config = configured(path)
+    from dropslot.arrivals.database import prepare_to_read
+
+    prepare_to_read()
+    return config
+
+
+def _require_key(config: Config) -> None:
+    """Raise DropslotError where Django's key could not be made: for who only reads the settings leave it empty."""
+    from django.conf import settings
+
+    from dropslot.config.keys import django_secret_key
+
+    if os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS and not _has_key(settings):
+        django_secret_key(config.keys)
+
+
+def _has_key(settings: LazySettings) -> bool:
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        return bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:
+        return False
 
 
 def require_acknowledgments() -> None:

@@ -12,7 +12,7 @@ from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.reports import ago
-from dropslot.cli.starting import started
+from dropslot.cli.starting import reading, started
 from dropslot.core.errors import DropslotError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def verify(
     ] = None,
 ) -> None:
     """Verify the audit chain, and with --fixity every stored file."""
-    started(config)
+    reading(config)
     from dropslot.arrivals.fixity import check_all
     from dropslot.audit import keys, receipts
     from dropslot.audit import verify as audit
@@ -114,7 +114,7 @@ def purge(
     ] = False,
 ) -> None:
     """Empty done, only of what is proved to be at its destination."""
-    settings = started(config)
+    settings = reading(config) if dry_run else started(config)
     from dropslot.arrivals.purge import purge as remove
     from dropslot.arrivals.purge import purgeable, sweep
     from dropslot.arrivals.watch import all_folders
@@ -143,7 +143,7 @@ def purge(
 @commands.command()
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Look at permissions, file systems, limits, destinations and logs: what is wrong, and how to mend it."""
-    settings = started(config)
+    settings = reading(config)
     from dropslot.arrivals.doctor import examine
 
     rows = [

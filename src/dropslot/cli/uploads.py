@@ -11,7 +11,7 @@ from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.reports import ArrivalState, RouteKey, Search, Since, _state, moment
-from dropslot.cli.starting import started
+from dropslot.cli.starting import reading, started
 from dropslot.core.errors import DropslotError
 
 commands = typer.Typer()
@@ -42,7 +42,7 @@ def uploads(
     as_json: AsJson = False,
 ) -> None:
     """List who put in what and when, whether it was sent, and who audited it."""
-    started(config)
+    reading(config)
     from dropslot.arrivals import uploads as all_uploads
     from dropslot.arrivals.queries import Filter
 

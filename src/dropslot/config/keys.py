@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from dropslot.config.private import make_private
+from dropslot.config.remedies import in_words
 from dropslot.core.errors import DropslotError
 
 _DJANGO_KEY = "django-secret"
@@ -22,9 +24,16 @@ def django_secret_key(folder: Path) -> str:
         return _read(path) or _make(path)
     except OSError as error:
         raise DropslotError(
-            f"The key {path} can neither be read nor made: {error.strerror}",
-            next_step="Run this as the account that the service runs as, and let it write to the data folder",
+            f"The key {path} can neither be read nor made: {in_words(error, path)}",
         ) from error
+
+
+def secret_key_or_none(folder: Path) -> str:
+    """The same; empty where it can neither be read nor made."""
+    try:
+        return django_secret_key(folder)
+    except DropslotError:
+        return ""
 
 
 def _read(path: Path) -> str:
@@ -35,8 +44,7 @@ def _read(path: Path) -> str:
 
 
 def _make(path: Path) -> str:
-    path.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.parent.mkdir(exist_ok=True, mode=0o700)
+    make_private(path.parent, path.parent.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -17,6 +17,7 @@ from dropslot.config.models import ROUTE_KEY, ROUTE_KEY_IN_WORDS, Config, Route
 from dropslot.config.paths import absolute
 from dropslot.config.plugins import make_importable
 from dropslot.config.problems import NO_VALUE, ConfigError, Location, Problem, key_of
+from dropslot.config.remedies import in_words
 from dropslot.config.rules import broken_rules
 
 _Model = TypeVar("_Model", Config, Route)
@@ -34,7 +35,7 @@ def load(path: Path) -> Config:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise ConfigError([_unreadable(error)], str(path)) from error
+        raise ConfigError([_unreadable(error, path)], str(path)) from error
     return parse(text, path.parent, str(path))
 
 
@@ -138,9 +139,9 @@ class _Builder:
         return ConfigError(sorted(self.problems, key=lambda problem: problem.line or 0), self.source)
 
 
-def _unreadable(error: OSError) -> Problem:
+def _unreadable(error: OSError, path: Path) -> Problem:
     if isinstance(error, FileNotFoundError):
         return Problem(
             "", NO_VALUE, "expected a file here; `dropslot init DIR` makes one", example="dropslot init ."
         )
-    return Problem("", NO_VALUE, f"expected a file that can be read, but: {error.strerror}")
+    return Problem("", NO_VALUE, f"expected a file that can be read, but: {in_words(error, path)}")

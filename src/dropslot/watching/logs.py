@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
+from dropslot.config.private import make_private
+from dropslot.config.remedies import in_words
 from dropslot.core.names import escape
 from dropslot.watching.logfile import LogFile
 
@@ -121,7 +123,7 @@ def configure(
     In the foreground a line goes to one of stdout and stderr (`terminal="stderr"` for commands whose output others
     read); in the background `out` has all of them. A JSON file that cannot be written is said, and done without.
     """
-    machines = _open_json(config)
+    machines, fault = _open_json(config)
     sinks = Sinks(
         out=out.write if out else _printer(terminal),
         err=err.write if err else _printer("stderr"),
@@ -130,10 +132,8 @@ def configure(
         names=config.log_names,
     )
     _set_up(sinks, config.log_level)
-    if machines is None:
-        line = (
-            f"{config.logs}/dropslot.jsonl cannot be written: there is no JSON log. Look at owner and mode."
-        )
+    if fault:
+        line = f"{config.logs}/dropslot.jsonl cannot be written, so there is no JSON log: {fault}."
         structlog.get_logger().warning(line, action="json_log_missing", plain=True)
     return Logs([file for file in (out, err, machines) if file is not None])
 
@@ -153,12 +153,13 @@ def _set_up(sinks: Sinks, level: str) -> None:
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
-def _open_json(config: Config) -> LogFile | None:
+def _open_json(config: Config) -> tuple[LogFile | None, str]:
+    """The file, or why there is none."""
     try:
-        config.logs.mkdir(mode=0o700, exist_ok=True)
-        return LogFile(config.logs / "dropslot.jsonl")
-    except OSError:
-        return None
+        make_private(config.logs, config.data)
+        return LogFile(config.logs / "dropslot.jsonl"), ""
+    except OSError as error:
+        return None, in_words(error, config.logs / "dropslot.jsonl")
 
 
 def _printer(stream: str) -> Write:

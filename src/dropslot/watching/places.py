@@ -9,6 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dropslot.config.private import make_private
+from dropslot.config.remedies import in_words
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -36,7 +38,7 @@ def for_start(config: Config) -> Places:
     places = _configured(config)
     try:
         for folder in {path.parent for path in places[:3]}:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            make_private(folder, config.data)
             _prove_writable(folder)
     except OSError as error:
         if _may_be_watched(places.pid):
@@ -76,11 +78,10 @@ def _temporary(config: Config, error: OSError | None) -> Places:
     """A folder of this account's and this data folder's alone."""
     of_data = blake2b(os.fsencode(config.data), digest_size=4).hexdigest()
     folder = Path(tempfile.gettempdir()) / f"dropslot-{os.geteuid()}-{of_data}"
-    why = f" ({error.strerror})" if error else ""
+    why = f": {in_words(error, config.data)}" if error else ""
     warning = (
-        f"{escape(str(config.data))} cannot be written{why}: watcher.pid, watcher.out and watcher.err"
-        f" are in "
-        f"{folder}. Look at the owner, the mode and the disk of the data folder."
+        f"{escape(str(config.data))} cannot be written{why}. watcher.pid, watcher.out and watcher.err are in"
+        f" {folder}."
     )
     return Places(folder / "watcher.pid", folder / "watcher.out", folder / "watcher.err", warning)
 

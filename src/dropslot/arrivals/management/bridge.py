@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from dropslot.cli.account import begin_command
 from dropslot.cli.commands import execute, invoke, options_of
 from dropslot.cli.faults import judged
 
@@ -42,6 +43,7 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         name, arguments = argv[1], argv[2:]
+        begin_command(name)  # a process of manage.py for this alone
         rest = self.create_parser(argv[0], name).parse_args(arguments).args
         try:
             status = invoke([name, *rest])

@@ -1,0 +1,178 @@
+"""Root goes on as the account whose installation it is.
+
+A database, key, log or pid file that root made would stop every later command of that account, and plugins are that
+account's code. So the program begins anew as the account, before anything is opened or imported for it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+
+DELIVERING = frozenset({"run", "drain", "start_watcher", "watcher_start", "start_observer"})
+# Of root's session, and no use to another account.
+_ROOTS_OWN = (
+    "SSH_AUTH_SOCK",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "MAIL",
+)
+
+_command: str | None = None  # of this process, when the process is one command and nothing else
+
+
+class OthersInstallation(DropslotError):
+    """Root was to work on an installation of another account, and could not go on as that account."""
+
+    code = "others-installation"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of this machine; one without an entry in the password database has its number as its name."""
+
+    uid: int
+    gid: int
+    name: str
+    home: str
+    groups: tuple[int, ...]
+
+    def line(self, command: str) -> str:
+        """What root types to run a command as this account."""
+        who = self.name if self.name != str(self.uid) else f"'#{self.uid}'"
+        return f"sudo -u {who} -H {command}"
+
+
+def begin_command(name: str) -> None:
+    """Say that this process runs the command `name` and nothing else, so that it may begin anew as another account."""
+    global _command
+    _command = name
+
+
+def hand_over(data: Path, config: Path | None = None) -> None:
+    """Begin anew as the account that owns the data folder, when this is root and that is not; else do nothing.
+
+    `config` is config.yaml, where there is one: its owner counts while there is no data folder. Raises
+    OthersInstallation, with the line to type, where this process cannot or may not begin anew.
+    """
+    if os.geteuid() == 0 and (uid := _owner_uid(data, config)) != 0:
+        _begin_anew(_account_of(uid, data), data, config)
+
+
+def hand_over_folder(folder: Path) -> None:
+    """The same for a folder that `init` fills: who owns it, or the nearest folder above, has the installation."""
+    hand_over(Path(os.path.abspath(folder)))
+
+
+def _owner_uid(data: Path, config: Path | None) -> int:
+    for path in (data, config) if config is not None else (data,):
+        try:
+            if path == data or os.stat(path).st_uid:
+                return os.stat(path).st_uid
+        except OSError:
+            continue
+    return _owner_of_nearest(data)
+
+
+def _owner_of_nearest(path: Path) -> int:
+    for parent in path.parents:
+        try:
+            return os.stat(parent).st_uid
+        except OSError:
+            continue
+    return 0
+
+
+def _account_of(uid: int, data: Path) -> Account:
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        gid = os.stat(data if data.exists() else next(p for p in data.parents if p.exists())).st_gid
+        return Account(uid, gid, str(uid), "/", (gid,))
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return Account(uid, entry.pw_gid, entry.pw_name, entry.pw_dir, groups)
+
+
+def _begin_anew(account: Account, data: Path, config: Path | None) -> NoReturn:
+    whose = f"{escape(str(data))} is {account.name}'s"
+    if _command is None:
+        raise OthersInstallation(
+            f"{whose}, and this is root: its files would be root's, and {account.name} could not go on",
+            where="Nothing was changed",
+            next_step=f"Run it as {account.name}: {account.line('COMMAND')}",
+        )
+    keep_chown = _command in DELIVERING and config is not None and _is_roots_word(config)
+    _become(account, whose, keep_chown=keep_chown)
+    _require_readable(account, config)
+    sys.stderr.write(f"dropslot: {whose}, so that this goes on as {account.name}, not as root.\n")
+    sys.stderr.flush()
+    # A new program, so that nothing that root read, opened or imported comes along.
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], _environment(account))
+
+
+def _is_roots_word(config: Path) -> bool:
+    """Whether root alone decides what is run: else CAP_CHOWN would be a gift to who can write there."""
+    plugins = config.parent / "plugins"
+    code = [plugins, *plugins.rglob("*")] if plugins.is_dir() else []
+    real = Path(os.path.realpath(config))
+    return all(_is_roots(path) for path in {config, *config.parents, real, *real.parents, *code})
+
+
+def _is_roots(path: Path) -> bool:
+    seen = os.stat(path)
+    # In a sticky folder, as /tmp is, others cannot replace what is root's.
+    open_to_others = seen.st_mode & 0o022 and not (stat.S_ISDIR(seen.st_mode) and seen.st_mode & stat.S_ISVTX)
+    return seen.st_uid == 0 and not open_to_others
+
+
+def _become(account: Account, whose: str, *, keep_chown: bool) -> None:
+    from dropslot.storage import capabilities
+
+    try:
+        os.setgroups(account.groups)
+        os.setresgid(account.gid, account.gid, account.gid)
+        if keep_chown:
+            capabilities.become_with_chown(account.uid)
+        else:
+            os.setresuid(account.uid, account.uid, account.uid)
+    except OSError as error:
+        raise OthersInstallation(
+            f"{whose}, and this process may not become {account.name}: {error.strerror}",
+            where="Nothing was changed",
+            next_step=f"Run it as {account.name}: {account.line(_typed())}",
+        ) from error
+
+
+def _require_readable(account: Account, config: Path | None) -> None:
+    """What the account cannot read would be told by an error of the interpreter."""
+    package = Path(__file__).parent.parent
+    wanted = [(Path(sys.executable), os.X_OK), (package / "__init__.py", os.R_OK)]
+    wanted += [(config, os.R_OK)] if config is not None else []
+    for path, kind in wanted:
+        if not os.access(path, kind):
+            raise OthersInstallation(
+                f"This would go on as {account.name}, whose installation it is, but {account.name} cannot read"
+                f" {escape(str(path))}, or may not enter a folder above it",
+                where="Nothing was changed",
+                next_step=f"Let {account.name} read it, and say: {account.line(_typed())}",
+            )
+
+
+def _typed() -> str:
+    return shlex.join(["dropslot", *sys.argv[1:]])
+
+
+def _environment(account: Account) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _ROOTS_OWN}
+    return kept | {"HOME": account.home, "USER": account.name, "LOGNAME": account.name}

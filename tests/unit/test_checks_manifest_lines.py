@@ -31,7 +31,7 @@ def faults(manifest: bytes, declaration: bytes = DECLARATION, info: bytes | None
 
 def says_the_truth(manifest: bytes) -> bool:
     """Whether each line, read as simply as can be, is one of the entries, and none is wanting or double."""
-    text = manifest.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    text = manifest.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     said = [line.split(None, 1) for line in text.split("\n") if line]
     pairs = sorted((path.removeprefix("*"), digest.lower()) for digest, path in said)
     return pairs == sorted((path, digest["sha256"]) for path, digest in DIGESTS.items())

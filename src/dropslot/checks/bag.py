@@ -10,6 +10,7 @@ MD5 and SHA-1 find damage but no forgery; they are accepted, and SHA-256 is alwa
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from dropslot.checks.base import Check, StagedArrival
-from dropslot.checks.completeness import Listed, compare
-from dropslot.checks.manifest_lines import HEX_DIGITS, Malformed, entries, lines
+from dropslot.checks.completeness import Listed, compare, forms_of, nfc
+from dropslot.checks.manifest_lines import HEX_DIGITS, Entry, Malformed, algorithm_of, entries, fetched, lines
 from dropslot.core.names import escape
 from dropslot.storage.listing import Listing
 
@@ -30,8 +31,12 @@ _MANIFEST = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[^/]+)\.txt", re.IG
 _VERSION = re.compile(r"BagIt-Version: (0\.9[3-7]|1\.0)")
 _ENCODING = re.compile(r"Tag-File-Character-Encoding: (\S+)")
 _OXUM = re.compile(r"([0-9]{1,19})\.([0-9]{1,19})")
-# The encodings that senders use. Python knows many more, some of which are no encodings of text at all.
-_ENCODINGS = {"UTF-8": "utf-8", "US-ASCII": "ascii", "ASCII": "ascii", "ISO-8859-1": "latin-1"}
+# Encodings of text, by the names that IANA has for them. Python knows others under such names as `zip`.
+_ENCODINGS = re.compile(
+    r"UTF-?8|UTF-?(16|32)(LE|BE)?|(US-)?ASCII|ISO[-_]8859-\d{1,2}|windows-\d{3,4}|KOI8-[RU]|macintosh"
+    r"|Shift_JIS|EUC-(JP|KR)|ISO-2022-JP|GB18030|GBK|GB2312|Big5|TIS-620",
+    re.IGNORECASE,
+)
 _LISTED = 1000
 
 OpenTag = Callable[[str], BinaryIO]
@@ -74,29 +79,66 @@ class Bag:
             return
         if INFO in self.sizes:
             yield from self._faults_of_info(open_tag, encoding)
-        payload = [path for path in self.sizes if path.startswith(PAYLOAD)]
+        if FETCH in self.sizes:
+            yield from self._faults_of_fetch(open_tag, encoding, version)
+        payload = self._to_be_listed(open_tag, version)
+        twice = version < (1, 0)  # RFC 8493 forbids it; the drafts before it did not
         for algorithm, name in self.manifests.items():
             listed = Listed(name, algorithm, digests)
             with open_tag(name) as file:
-                yield from compare(listed, entries(file, algorithm, encoding, version), payload, only=PAYLOAD)
+                found = entries(file, algorithm, encoding, version)
+                yield from compare(listed, found, payload, only=PAYLOAD, twice=twice)
         for algorithm, name in self.tag_manifests.items():
             # From 1.0 on a tag manifest lists every payload manifest; other tag files may stay unlisted.
             wanted = self.manifests.values() if version >= (1, 0) else ()
             listed = Listed(name, algorithm, digests)
             with open_tag(name) as file:
-                yield from compare(listed, entries(file, algorithm, encoding, version), wanted, never=PAYLOAD)
+                found = entries(file, algorithm, encoding, version)
+                yield from compare(listed, found, wanted, never=PAYLOAD, twice=twice)
+
+    def _to_be_listed(self, open_tag: OpenTag, version: tuple[int, int]) -> list[str]:
+        """The payload that each manifest must list: all of it; before 1.0, what no other one lists."""
+        payload = [path for path in self.sizes if path.startswith(PAYLOAD)]
+        if version >= (1, 0) or len(self.manifests) < 2:
+            return payload
+        listed = set(map(nfc, self.listed(open_tag)))
+        return [path for path in payload if nfc(path) not in listed]
+
+    def listed(self, open_tag: OpenTag) -> set[str]:
+        """The paths that its manifests list, as far as they can be read: what they list is no litter."""
+        try:
+            with open_tag(DECLARATION) as file:
+                version, encoding = _declaration(file)
+        except Malformed:
+            return set()
+        paths = set()
+        for algorithm, name in (*self.manifests.items(), *self.tag_manifests.items()):
+            with open_tag(name) as file:
+                found = entries(file, algorithm, encoding, version)
+                paths |= {entry.path for entry in found if isinstance(entry, Entry)}
+        return paths
 
     def _faults_of_structure(self) -> Iterator[str]:
         if not self.has_payload_folder:
             yield f"The bag has no folder {PAYLOAD}"
-        if FETCH in self.sizes:
-            yield f"{FETCH}: the bag is incomplete by itself; dropslot fetches nothing, so send it whole"
         if not self.manifests:
             known = ", ".join(HEX_DIGITS)
             also = f" (it has {', '.join(map(escape, self.unknown))})" if self.unknown else ""
             yield f"The bag has no manifest in an algorithm that dropslot knows: {known}{also}"
         for name in self.double:
             yield f"{escape(name)}: a second manifest in the same algorithm"
+
+    def _faults_of_fetch(self, open_tag: OpenTag, encoding: str, version: tuple[int, int]) -> Iterator[str]:
+        """What is to be fetched must have been: a bag that lists it and has it all is whole."""
+        forms = forms_of(self.sizes)
+        with open_tag(FETCH) as file:
+            for path in fetched(file, encoding, version):
+                if isinstance(path, Malformed):
+                    yield f"{FETCH}: {path}"
+                elif not path.startswith(PAYLOAD):
+                    yield f"{FETCH}: it lists {escape(path)}, which is no payload"
+                elif path not in self.sizes and forms.get(nfc(path)) is None:
+                    yield f"{FETCH}: {escape(path)} is still to be fetched; dropslot fetches nothing, so send it whole"
 
     def _faults_of_info(self, open_tag: OpenTag, encoding: str) -> Iterator[str]:
         try:
@@ -146,8 +188,8 @@ def find(listing: Listing) -> Bag | None:
     for name in sizes:
         if match := _MANIFEST.fullmatch(name):
             kind = tag_manifests if match["tag"] else manifests
-            algorithm = match["algorithm"].lower().replace("-", "")
-            if algorithm not in HEX_DIGITS:
+            algorithm = algorithm_of(match["algorithm"])
+            if algorithm is None:
                 unknown.append(name)
             elif kind.setdefault(algorithm, name) != name:
                 double.append(name)
@@ -164,12 +206,21 @@ def _declaration(file: BinaryIO) -> tuple[tuple[int, int], str]:
         raise Malformed(
             "it must be two lines, `BagIt-Version: 1.0` (or 0.93 to 0.97) and `Tag-File-Character-Encoding: UTF-8`"
         )
-    if encoding[1].upper() not in _ENCODINGS:
-        raise Malformed(
-            f"dropslot reads tag files in {', '.join(_ENCODINGS)}, not in {escape(encoding[1][:40])}"
-        )
     major, minor = version[1].split(".")
-    return (int(major), int(minor)), _ENCODINGS[encoding[1].upper()]
+    return (int(major), int(minor)), _codec(encoding[1])
+
+
+def _codec(encoding: str) -> str:
+    """Python's name of an encoding. Raises Malformed."""
+    try:
+        name = codecs.lookup(encoding).name if _ENCODINGS.fullmatch(encoding) else ""
+    except LookupError:
+        name = ""
+    if not name:
+        raise Malformed(
+            f"dropslot cannot read tag files in {escape(encoding[:40])}; write UTF-8, or another of IANA's list"
+        )
+    return "utf-8-sig" if name == "utf-8" else name  # a byte order mark is no part of the text
 
 
 def _tags(file: BinaryIO, encoding: str) -> Iterator[tuple[str, str]]:

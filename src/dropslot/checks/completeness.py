@@ -26,37 +26,57 @@ def compare(
     *,
     only: str = "",
     never: str = "\0",
+    twice: bool = False,
 ) -> Iterator[str]:
     """Sentences about each entry that is not as listed, and each `wanted` path without an entry.
 
-    Every entry's path begins with `only`, and none with `never`.
+    Every entry's path begins with `only`, and none with `never`. A path may be listed `twice` with the same digest.
+    A name in another Unicode form (NFC, NFD) is the same name while only one such file is there.
     """
     title = escape(listed.manifest)
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
+    there: set[str] = set()
     absent: list[str] = []
+    forms = forms_of(listed.digests)
     for entry in found:
         if isinstance(entry, Malformed):
             yield f"{title}: {entry}"
             continue
-        if entry.path in seen:
+        if entry.path in seen and not (twice and seen[entry.path] == entry.digest):
             yield f"{title}: it lists {escape(entry.path)} more than once"
-        seen.add(entry.path)
+        seen[entry.path] = entry.digest
+        path = entry.path if entry.path in listed.digests else forms.get(nfc(entry.path))
         if not entry.path.startswith(only) or entry.path.startswith(never):
             yield f"{title}: it lists {escape(entry.path)}, which is not for this kind of manifest"
-        elif entry.path not in listed.digests:
+        elif path is None:
             absent.append(entry.path)
         else:
-            yield from _fault_of_digest(listed, entry)
-    unlisted = [path for path in wanted if path not in seen]
+            there.add(path)
+            yield from _fault_of_digest(listed, path, entry.digest)
+    unlisted = [path for path in wanted if path not in there]
     yield from _faults_of_presence(title, absent, unlisted)
     yield from _faults_of_twins(title, seen)
 
 
-def _fault_of_digest(listed: Listed, entry: Entry) -> Iterator[str]:
-    is_now = listed.digests[entry.path][listed.algorithm].lower()
-    if is_now != entry.digest:
+def forms_of(paths: Iterable[str]) -> dict[str, str | None]:
+    """The path that is there, by its NFC form; None where several are, so that none of them can be meant."""
+    forms: dict[str, str | None] = {}
+    for path in paths:
+        if not path.isascii():
+            forms[nfc(path)] = None if nfc(path) in forms else path
+    return forms
+
+
+def nfc(path: str) -> str:
+    """A path in the form in which names are compared."""
+    return unicodedata.normalize("NFC", path)
+
+
+def _fault_of_digest(listed: Listed, path: str, digest: str) -> Iterator[str]:
+    is_now = listed.digests[path][listed.algorithm].lower()
+    if is_now != digest:
         manifest = escape(listed.manifest)
-        yield f"{escape(entry.path)}: its {listed.algorithm} is {is_now}; {manifest} has {entry.digest}"
+        yield f"{escape(path)}: its {listed.algorithm} is {is_now}; {manifest} has {digest}"
 
 
 def _faults_of_presence(title: str, absent: list[str], unlisted: list[str]) -> Iterator[str]:
@@ -71,17 +91,17 @@ def _faults_of_presence(title: str, absent: list[str], unlisted: list[str]) -> I
 def _nearly(path: str, near: str | None) -> str:
     if near is None:
         return ""
-    same = unicodedata.normalize("NFC", path) == unicodedata.normalize("NFC", near)
+    same = nfc(path) == nfc(near)
     how = "in another Unicode form (NFC, NFD)" if same else "with other letter case"
     return f"; {escape(near)} is there, the same name {how}"
 
 
-def _faults_of_twins(title: str, seen: set[str]) -> Iterator[str]:
+def _faults_of_twins(title: str, seen: Iterable[str]) -> Iterator[str]:
     # Two names that read the same: on many file systems one would replace the other. Twins in letter case are
     # the destination's affair: it refuses them where it folds case.
     forms: dict[str, str] = {}
     for path in sorted(path for path in seen if not path.isascii()):
-        twin = forms.setdefault(unicodedata.normalize("NFC", path), path)
+        twin = forms.setdefault(nfc(path), path)
         if twin != path:
             yield f"{title}: it lists {escape(path)} twice, in two Unicode forms (NFC, NFD)"
 

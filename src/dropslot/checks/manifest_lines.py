@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterator
@@ -9,13 +10,22 @@ from typing import BinaryIO, NamedTuple
 
 from dropslot.core.names import escape, fault_of_name
 
-HEX_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+# Every algorithm that Python has on each machine and that gives a digest of one length.
+HEX_DIGITS = {
+    name: 2 * size
+    for name in sorted(hashlib.algorithms_guaranteed)
+    if (size := hashlib.new(name, usedforsecurity=False).digest_size)
+}
 # A path is at most 4,096 bytes on Linux, each perhaps written as %NN, after a digest of 128 digits.
 _LONGEST_LINE = 16_384
 _ENTRY = re.compile(r"(?P<digest>[0-9A-Fa-f]+)[ \t]+(?P<path>[^ \t].*)", re.DOTALL)
+_FETCH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+[ \t]+(?:-|[0-9]+)[ \t]+(?P<path>[^ \t].*)", re.DOTALL)
 _ENCODED = re.compile(r"%0[AaDd]|%25")
 _ENCODED_BEFORE_1_0 = re.compile(r"%0[AaDd]")
 _DECODED = {"%0A": "\n", "%0D": "\r", "%25": "%"}
+_SEPARATORS = re.compile(r"[^a-z0-9]")
+_BY_NAME = {_SEPARATORS.sub("", name): name for name in HEX_DIGITS}
+_BY_NAME |= {"blake2b512": "blake2b", "blake2s256": "blake2s"}
 
 
 class Malformed(ValueError):
@@ -29,18 +39,38 @@ class Entry(NamedTuple):
     digest: str
 
 
+def algorithm_of(name: str) -> str | None:
+    """hashlib's name of the algorithm in a manifest's name, as in `SHA-256` or `sha3256`; None when it is unknown."""
+    return _BY_NAME.get(_SEPARATORS.sub("", name.lower()))
+
+
 def entries(
     file: BinaryIO, algorithm: str, encoding: str, version: tuple[int, int]
 ) -> Iterator[Entry | Malformed]:
     """The entries of a manifest, and a Malformed in the place of each line that is none. Never raises it."""
+    for each in _parsed(file, encoding):
+        try:
+            yield each if isinstance(each, Malformed) else _entry(*each, algorithm, version)
+        except Malformed as fault:
+            yield fault
+
+
+def fetched(file: BinaryIO, encoding: str, version: tuple[int, int]) -> Iterator[str | Malformed]:
+    """The paths that fetch.txt lists, and a Malformed in the place of each line that is none. Never raises it."""
+    for each in _parsed(file, encoding):
+        try:
+            yield each if isinstance(each, Malformed) else _path_to_fetch(*each, version)
+        except Malformed as fault:
+            yield fault
+
+
+def _parsed(file: BinaryIO, encoding: str) -> Iterator[tuple[int, str] | Malformed]:
+    """Numbered lines that are not empty."""
     number = 0
     try:
         for number, line in enumerate(lines(file, encoding), 1):
             if line:
-                try:
-                    yield _entry(line, algorithm, version)
-                except Malformed as fault:
-                    yield Malformed(f"line {number}: {fault}")
+                yield number, line
     except Malformed as fault:
         yield Malformed(f"after line {number}: {fault}; the rest was not read")
 
@@ -54,29 +84,37 @@ def lines(file: BinaryIO, encoding: str) -> Iterator[str]:
                 raise Malformed(f"a line has more than {_LONGEST_LINE} characters")
             yield line.removesuffix("\n")
     except UnicodeError as error:
-        raise Malformed(f"it is not text in {encoding}") from error
+        raise Malformed(f"it is not text in {encoding.removesuffix('-sig')}") from error
     finally:
         text.close()
 
 
-def _entry(line: str, algorithm: str, version: tuple[int, int]) -> Entry:
+def _entry(number: int, line: str, algorithm: str, version: tuple[int, int]) -> Entry:
     match = _ENTRY.fullmatch(line)
     if match is None:
-        raise Malformed("expected a digest, blanks and a path")
-    digest, path = match["digest"], match["path"]
-    if len(digest) != HEX_DIGITS[algorithm]:
-        raise Malformed(f"a digest of {algorithm} has {HEX_DIGITS[algorithm]} hex digits, not {len(digest)}")
+        raise Malformed(f"line {number}: expected a digest, blanks and a path")
+    digest = match["digest"]
+    if (digits := HEX_DIGITS[algorithm]) != len(digest):
+        raise Malformed(f"line {number}: a digest of {algorithm} has {digits} hex digits, not {len(digest)}")
     # md5sum's mark of a file read in binary mode.
-    decoded = _decode(path.removeprefix("*"), version)
-    if fault := fault_of_path(decoded):
-        raise Malformed(f"{escape(path)}: {fault}")
-    return Entry(decoded, digest.lower())
+    return Entry(_path(number, match["path"].removeprefix("*"), version), digest.lower())
 
 
-def _decode(path: str, version: tuple[int, int]) -> str:
+def _path_to_fetch(number: int, line: str, version: tuple[int, int]) -> str:
+    match = _FETCH.fullmatch(line)
+    if match is None:
+        raise Malformed(f"line {number}: expected a URL, a length or -, and a path")
+    return _path(number, match["path"], version)
+
+
+def _path(number: int, written: str, version: tuple[int, int]) -> str:
     # RFC 8493 encodes line ends and the percent sign, the drafts before it only line ends; nothing else is decoded.
     encoded = _ENCODED if version >= (1, 0) else _ENCODED_BEFORE_1_0
-    return encoded.sub(lambda match: _DECODED[match[0].upper()], path)
+    path = encoded.sub(lambda match: _DECODED[match[0].upper()], written)
+    path = path.removeprefix("./")  # as `find . | xargs sha256sum` writes it
+    if fault := fault_of_path(path):
+        raise Malformed(f"line {number}: {escape(written)}: {fault}")
+    return path
 
 
 def fault_of_path(path: str) -> str | None:

@@ -53,6 +53,29 @@ def test_renamed_to_a_final_name_is_complete_at_once(desk: Desk) -> None:
     assert desk.look() == {"scan"}
 
 
+@pytest.mark.parametrize("complete", ["renamed", "named", "settled"])
+def test_litter_at_the_top_is_never_noticed(tmp_path: Path, complete: str) -> None:
+    desk = Desk(tmp_path, complete=complete)
+    (desk.inbox / "@eaDir").mkdir()
+    for name in (".DS_Store", "Thumbs.db", "Icon\r", "._scan"):
+        (desk.inbox / name).touch()
+    with capture_logs() as logs:
+        for how in ("created", "moved", "scanned"):
+            for name in os.listdir(desk.inbox):
+                desk.tell(name, how)
+        assert desk.look(60) == set()
+    assert desk.waiting() == {} and logs == []
+    assert desk.completion.next_look() is None
+
+
+def test_litter_that_gets_a_name_of_its_own_is_noticed(desk: Desk) -> None:
+    (desk.inbox / "~$scan").touch()
+    desk.tell("~$scan")
+    (desk.inbox / "~$scan").rename(desk.inbox / "scan")
+    desk.tell("scan")
+    assert desk.look() == {"scan"}
+
+
 def test_thousands_that_another_process_took_are_forgotten(desk: Desk) -> None:
     for number in range(2000):
         (desk.inbox / f"scan{number}").touch()

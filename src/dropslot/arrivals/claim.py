@@ -16,6 +16,7 @@ from dropslot.arrivals import places, seal
 from dropslot.arrivals.moves import move
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import SourceUnready, StorageFault
+from dropslot.core.litter import Litter
 from dropslot.core.names import escape
 from dropslot.storage.walk import list_arrival
 from dropslot.watching.completion import Judged
@@ -57,7 +58,7 @@ def claim(
     """
     holding = places.held(folders, arrival, 1)
     source, taken = folders.inbox / judged.name, holding / judged.name
-    _look_before(source, judged)
+    _look_before(source, judged, folders.route.litter)
     holding.mkdir(mode=0o700)
     try:
         if not is_unused():
@@ -81,11 +82,11 @@ def _claimed(arrival: str, folders: FolderSet, judged: Judged, taken: Path) -> C
     return Claim(arrival, folders, judged.name, judged.is_folder, uid, size, datetime.now(UTC))
 
 
-def _look_before(source: Path, judged: Judged) -> None:
+def _look_before(source: Path, judged: Judged, litter: Litter) -> None:
     """Without privilege, what cannot be read whole must stay where its sender can mend it."""
     if judged.uid == os.geteuid() or seal.may_chown():
         return
-    unreadable = list_arrival(source).unreadable
+    unreadable = list_arrival(source, litter).unreadable
     if unreadable:
         raise SourceUnready(
             f"{escape(judged.name)} cannot be read by the service: {unreadable[0]}",

@@ -79,8 +79,14 @@ def _delivered(work: Work) -> Entry:
     return Entry(
         "delivered",
         work.id,
-        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests},
+        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests, **_ignored(work)},
     )
+
+
+def _ignored(work: Work) -> dict[str, Any]:
+    """What was left in done undelivered, as `ignore` says, for the event; nothing when there was none."""
+    found = receipts.Ignored.of(work.listing.ignored)
+    return {"ignored": found.body()} if found else {}
 
 
 def _outcomes(work: Work) -> dict[str, int]:
@@ -104,6 +110,7 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
         outcomes=_outcomes(work),
         manifests=work.manifests,
         guarantees=_guarantees(work),
+        ignored=receipts.Ignored.of(work.listing.ignored),
         head=head,
     ).body()
 

@@ -34,7 +34,7 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
     last = _last(folders, judged.name)
     if last is not None and last.state in UNFINISHED:
         raise NameInFlight(f"{escape(judged.name)} is at work as arrival {last.id}")
-    seen = fingerprint(list_arrival(folders.inbox / judged.name))
+    seen = fingerprint(list_arrival(folders.inbox / judged.name, folders.route.litter))
     if last is not None and last.evidence.get("seen") == seen:
         return None
     size = None if judged.is_folder else judged.size_bytes

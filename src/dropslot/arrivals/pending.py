@@ -62,9 +62,11 @@ def _inboxes(config: Config) -> Iterator[dict[str, Any]]:
 
 
 def _entries(folders: FolderSet) -> list[os.DirEntry[str]]:
+    litter = folders.route.litter
     try:
         with os.scandir(folders.inbox) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            waiting = (entry for entry in found if not litter.match(entry.name))
+            return sorted(waiting, key=lambda entry: entry.name)
     except OSError:
         return []  # `doctor` names what is wrong with it; the others are listed
 

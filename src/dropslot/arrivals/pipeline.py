@@ -137,9 +137,9 @@ def _deliver(works: list[Work]) -> None:
     works = _each(works, finish.clean)
     works = finish.record([*works, *complete])
     for work in _each(works, finish.archive):
-        log.info(
-            "Delivered", action="delivered", arrival=work.id, route=work.route.key, name=work.arrival.name
-        )
+        where = {"arrival": work.id, "route": work.route.key, "name": work.arrival.name}
+        ignored = {"ignored": len(work.listing.ignored)} if work.listing.ignored else {}
+        log.info("Delivered", action="delivered", **where, **ignored)
 
 
 def _intend(works: list[Work]) -> list[Work]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dropslot.arrivals import ledger, places, seal
+from dropslot.arrivals import bags, ledger, places, seal
 from dropslot.arrivals.fields import wants_mime
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move
@@ -15,6 +15,7 @@ from dropslot.checks import bag
 from dropslot.config import Config, Deliver
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, SourceUnready, TakenOver
+from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
@@ -154,10 +155,12 @@ def _look(work: Work, faults: list[str]) -> None:
     if not _is_there(work.source):
         faults.append(_gone(work))
         return
-    if not work.arrival.in_place:
-        faults.extend(seal.seal(work.source, _sender(work, work.source)))
-    work.listing = list_arrival(work.source)
-    faults.extend(work.listing.faults)
+    litter = _litter(work)
+    found = _seal_and_list(work, litter)
+    if work.listing.ignored and (listed := bags.listed(work.source, work.listing)):
+        # What the manifests of a bag list is no litter: it was sent on purpose.
+        found = _seal_and_list(work, litter.keeping(listed))
+    faults.extend(found)
     if work.listing.unreadable and not faults:
         raise SourceUnready(
             f"{len(work.listing.unreadable)} entries cannot be read, first {work.listing.unreadable[0]}",
@@ -165,6 +168,21 @@ def _look(work: Work, faults: list[str]) -> None:
             next_step="Give the service read permission; it is tried again by itself",
         )
     work.bag = bag.find(work.listing) if not faults else None
+
+
+def _seal_and_list(work: Work, litter: Litter) -> list[str]:
+    faults = [] if work.arrival.in_place else seal.seal(work.source, _sender(work, work.source), litter)
+    work.listing = list_arrival(work.source, litter)
+    return faults + work.listing.faults
+
+
+def _litter(work: Work) -> Litter:
+    """What config.yaml says now; once something may have been published, what it said then."""
+    return (
+        litter_of(tuple(work.arrival.evidence.get("ignore", BY_DEFAULT)))
+        if work.committed
+        else work.route.litter
+    )
 
 
 def _gone(work: Work) -> str:
@@ -180,7 +198,9 @@ def _seal_where_it_lies(work: Work) -> None:
     gone once they were sealed, so they must be told now."""
     for arrival, _, folder in places.holdings(work.folders) if not work.arrival.in_place else ():
         source = folder / work.name
-        if arrival == work.id and _is_there(source) and (faults := seal.seal(source, _sender(work, source))):
+        if arrival != work.id or not _is_there(source):
+            continue
+        if faults := seal.seal(source, _sender(work, source), work.route.litter):
             raise Refused(faults)
 
 

@@ -17,6 +17,7 @@ from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
 from dropslot.checks.bag import PAYLOAD
 from dropslot.core.errors import DropslotError, TakenOver
+from dropslot.core.litter import BY_DEFAULT
 
 _Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
 LISTED = 100
@@ -132,6 +133,8 @@ _INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
 def _intent(work: Work) -> tuple[Any, ...]:
     """The columns `_INTENT` of a work that is about to be published."""
     evidence = work.arrival.evidence | ({"prefix": PAYLOAD} if work.bag else {})
+    if work.listing.litter.patterns != BY_DEFAULT:
+        evidence["ignore"] = list(work.listing.litter.patterns)
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
     rows = work.legs[0].rows

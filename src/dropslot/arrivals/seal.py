@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from dropslot.core.litter import Litter
 from dropslot.core.names import escape
 
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -63,56 +64,61 @@ def sender(source: Path) -> int:
         return next((uid for uid in owners if uid != os.geteuid()), seen.st_uid)
 
 
-def seal(path: Path, uid: int) -> list[str]:
+def seal(path: Path, uid: int, litter: Litter) -> list[str]:
     """Seal a claimed arrival whose sender is `uid`, top down. Returns faults, one sentence each: what belongs to
-    neither sender nor service is left alone and named. May be repeated; does nothing for the service's own files."""
+    neither sender nor service is left alone, and named unless it is litter, which network storage makes as root. May be
+    repeated; does nothing for the service's own files."""
     if uid == os.geteuid() or not may_chown():
         return []
     parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return list(_seal(parent, path.name, (uid, os.geteuid()), ""))
+        return list(_Seal((uid, os.geteuid()), litter).entry(parent, path.name, ""))
     finally:
         os.close(parent)
 
 
-def _seal(parent: int, name: str, owners: tuple[int, int], prefix: str) -> Iterator[str]:
-    try:
-        descriptor = os.open(name, _LOOK, dir_fd=parent)
-    except FileNotFoundError:
-        return  # the listing that follows tells what is there
-    try:
-        seen = os.fstat(descriptor)
-        shown = escape(prefix + name)
-        if not (stat.S_ISDIR(seen.st_mode) or (stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1)):
-            return  # the listing names it as a fault
-        if seen.st_uid not in owners:
-            yield f"{shown} belongs to user {seen.st_uid}, not to the sender"
-            return
-        if stat.S_ISREG(seen.st_mode):
-            yield from _seal_file(descriptor, seen, shown)
-        else:
-            _own(descriptor, 0o700)
-            yield from _seal_inside(descriptor, owners, prefix + name + "/")
-    finally:
-        os.close(descriptor)
+class _Seal:
+    def __init__(self, owners: tuple[int, int], litter: Litter) -> None:
+        self._owners, self._litter = owners, litter
+
+    def entry(self, parent: int, name: str, prefix: str) -> Iterator[str]:
+        """Seal one entry and what is in it. `prefix` leads to it from the folder that holds the arrival."""
+        try:
+            descriptor = os.open(name, _LOOK, dir_fd=parent)
+        except FileNotFoundError:
+            return  # the listing that follows tells what is there
+        try:
+            seen = os.fstat(descriptor)
+            path = prefix + name
+            if not (stat.S_ISDIR(seen.st_mode) or (stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1)):
+                return  # the listing names it as a fault
+            if (fault := _fault(seen, self._owners)) and not self._litter.ignores(path.partition("/")[2]):
+                yield f"{escape(path)} {fault}"
+            if seen.st_uid not in self._owners:
+                return
+            _own(descriptor, 0o700 if stat.S_ISDIR(seen.st_mode) else 0o600)
+            if stat.S_ISDIR(seen.st_mode):
+                yield from self._inside(descriptor, path + "/")
+        finally:
+            os.close(descriptor)
+
+    def _inside(self, folder: int, prefix: str) -> Iterator[str]:
+        if prefix.count("/") > 128:
+            return  # the listing refuses such depth
+        readable = os.open(f"/proc/self/fd/{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in sorted(os.listdir(readable)):
+                yield from self.entry(readable, name, prefix)
+        finally:
+            os.close(readable)
 
 
-def _seal_file(descriptor: int, seen: os.stat_result, shown: str) -> Iterator[str]:
-    if seen.st_mode & (stat.S_ISUID | stat.S_ISGID):
-        # The bits are gone after the change of owner, so this is the last chance to see them.
-        yield f"{shown} has a setuid or setgid bit"
-    _own(descriptor, 0o600)
-
-
-def _seal_inside(folder: int, owners: tuple[int, int], prefix: str) -> Iterator[str]:
-    if prefix.count("/") > 128:
-        return  # the listing refuses such depth
-    readable = os.open(f"/proc/self/fd/{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name in sorted(os.listdir(readable)):
-            yield from _seal(readable, name, owners, prefix)
-    finally:
-        os.close(readable)
+def _fault(seen: os.stat_result, owners: tuple[int, int]) -> str:
+    if seen.st_uid not in owners:
+        return f"belongs to user {seen.st_uid}, not to the sender"
+    # The bits are gone after the change of owner, so this is the last chance to see them.
+    is_file = stat.S_ISREG(seen.st_mode)
+    return "has a setuid or setgid bit" if is_file and seen.st_mode & (stat.S_ISUID | stat.S_ISGID) else ""
 
 
 def _own(descriptor: int, mode: int) -> None:

@@ -23,11 +23,31 @@ from dropslot.audit import keys, sshsig
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Head, timestamp
 from dropslot.audit.models import Receipt
+from dropslot.core.names import escape
 
 # What an arrival's source was proved to be; a receipt lists those that were had.
 SOURCE_COMPARED = "source: compared before and after"
 SOURCE_LEASED = "source: under a lease while it was read"
 BAG_VALIDATED = "bag: validated"
+MOST_IGNORED = 100  # names of ignored entries that a receipt lists, and how much of each
+LONGEST_IGNORED = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What an arrival held that was not delivered, as its route says: how many entries, and the names of the first."""
+
+    count: int
+    names: Sequence[str]
+
+    @classmethod
+    def of(cls, paths: Sequence[str]) -> Ignored | None:
+        """None when there are none."""
+        return cls(len(paths), [_shortened(escape(path)) for path in paths[:MOST_IGNORED]]) if paths else None
+
+    def body(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"count": self.count, "names": list(self.names)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,7 @@ class Summary:
     manifests: Mapping[str, str]
     guarantees: Sequence[str]
     head: Head
+    ignored: Ignored | None = None
 
     def body(self) -> dict[str, Any]:
         """As JSON has it; times UTC, ISO 8601 with Z."""
@@ -57,9 +78,14 @@ class Summary:
             "outcomes": dict(self.outcomes),
             "manifests": dict(self.manifests),
             "guarantees": list(self.guarantees),
+            **({"ignored": self.ignored.body()} if self.ignored else {}),
             "head": self.head._asdict(),
             "dropslot": dropslot_version(),
         }
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_IGNORED else f"…{name[-LONGEST_IGNORED:]}"
 
 
 def sign(body: Mapping[str, Any], *, folder: Path | None = None) -> Receipt:

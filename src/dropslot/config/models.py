@@ -29,6 +29,7 @@ from dropslot.config.values import (
     TablePath,
     TimeZone,
 )
+from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 
 ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit, 100 at most"
@@ -206,6 +207,15 @@ class Route(_Model):
         " `~`.",
         examples=[["*.partial"]],
     )
+    ignore: list[Glob] = Field(
+        default_factory=lambda: list(BY_DEFAULT),
+        description="Patterns of names, any letter case, of what is no data: it is not delivered and not checked, an"
+        " arrival's receipt names it, and it stays in `done`. At the top of an inbox such entries are no arrivals. In"
+        " place of the usual list, which has what Finder, Explorer, Office and network storage leave behind:"
+        " `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`, `~$*`, `$RECYCLE.BIN`, `@eaDir` and more. `[]` ignores"
+        " nothing.",
+        examples=[[".DS_Store", "Thumbs.db"]],
+    )
     test_names: Glob | None = Field(
         None,
         description="Pattern of names, any letter case, that are noticed and logged and never delivered.",
@@ -276,6 +286,11 @@ class Route(_Model):
         " systems.",
     )
     space: Space = Field(Space.model_validate({}), description="Warnings about full disks.")
+
+    @property
+    def litter(self) -> Litter:
+        """What `ignore` says, ready to be asked."""
+        return litter_of(tuple(self.ignore))
 
 
 class Config(_Model):

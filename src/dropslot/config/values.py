@@ -205,8 +205,8 @@ def file_name(value: str) -> str:
 
 def glob(value: str) -> str:
     """A pattern of names as a shell has it."""
-    if not value or "\0" in value:
-        raise ValueError("expected a pattern such as *.pdf")
+    if not value or "\0" in value or "/" in value:
+        raise ValueError("expected a pattern of names such as *.pdf, without a folder")
     return value
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dropslot.core import litter
+from dropslot.core.litter import Litter
+
 
 class Item(NamedTuple):
     """One regular file of an arrival, as it was when the arrival was listed.
@@ -25,7 +28,9 @@ class Listing:
     """`items` and `folders` (relative paths, parents first, the arrival itself left out), in a stable order.
 
     `faults` has a sentence for each thing that no destination may get: links, special files, hard links,
-    unsafe names. `unreadable` names what the service may not read now; it may heal, so it is no fault.
+    unsafe names. `unreadable` names what the service may not read now; it may heal, so it is no fault. `ignored` has
+    the paths of what `litter` says is to be left alone: none of it is in the others, and of a folder only itself is
+    named.
     """
 
     is_folder: bool
@@ -33,6 +38,8 @@ class Listing:
     folders: list[tuple[str, int]] = field(default_factory=list)  # (path, mtime_ns)
     faults: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    litter: Litter = litter.NONE
 
     @property
     def size_bytes(self) -> int:

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dropslot.core import litter
+from dropslot.core.litter import Litter
 from dropslot.core.names import LIMIT_BYTES, escape, fault_of_name, size_bytes
 from dropslot.storage import collection, faults
 from dropslot.storage.folders import FOLDER
@@ -28,22 +30,24 @@ _SPECIAL = {
 }
 
 
-def list_arrival(path: Path) -> Listing:
+def list_arrival(path: Path, ignored: Litter = litter.NONE) -> Listing:
     """What lies at `path` now: one regular file, or a folder with all that is in it.
 
     Items stand folder by folder, names sorted, a folder's own items before those of its folders. Nothing is opened
-    but folders. Raises SourceChanged when `path` is gone or a folder is swapped meanwhile, StorageFault on EIO.
+    but folders. What is `ignored` is only named, whatever it is, and never opened.
+
+    Raises SourceChanged when `path` is gone or a folder is swapped meanwhile, StorageFault on EIO.
     """
-    return _walked(path, [])
+    return _walked(path, [], ignored)
 
 
-def _walked(path: Path, items: list[Item]) -> Listing:
+def _walked(path: Path, items: list[Item], ignored: Litter) -> Listing:
     text = os.fspath(path)
     try:
         seen = os.lstat(text)
     except OSError as error:
         raise faults.at_source(error, os.path.basename(text)) from error
-    walk = _Walk(seen.st_dev, Listing(is_folder=stat.S_ISDIR(seen.st_mode), items=items))
+    walk = _Walk(seen.st_dev, Listing(is_folder=stat.S_ISDIR(seen.st_mode), items=items, litter=ignored))
     if walk.listing.is_folder:
         with collection.later():
             walk.folder(text)
@@ -55,13 +59,15 @@ def _walked(path: Path, items: list[Item]) -> Listing:
 def changed(path: Path, listing: Listing) -> list[str]:
     """What differs between `listing` and what lies at `path` now, a sentence each; empty: nothing.
 
-    Compared are names, kinds, sizes, mtime, ctime and inodes of items, and names of folders.
+    Compared are names, kinds, sizes, mtime, ctime and inodes of items, and names of folders; not what was ignored.
     """
     expected = _Expected(listing.items)
-    now = _walked(path, expected)
+    now = _walked(path, expected, listing.litter)
     if expected.all_came() and _folders(now) == _folders(listing) and now.faults == listing.faults:
         return []
-    return list(_differences(listing, list_arrival(path))) or ["something in it changed for a moment"]
+    return list(_differences(listing, list_arrival(path, listing.litter))) or [
+        "something in it changed for a moment"
+    ]
 
 
 class _Expected(list[Item]):
@@ -180,8 +186,11 @@ class _Walk:
         room = MAX_PATH_BYTES - size_bytes(prefix)
         with os.scandir(fd) as scan:
             entries = sorted(scan, key=_name)
+        names = [entry.name for entry in entries]
+        if self.listing.litter.may_be_among(path, names):
+            entries = self._without_litter(prefix, entries)
         # One look at all names together, and one test of the common case an item: 100,000 items in a third of a second.
-        plain = room > LIMIT_BYTES and _all_plain([entry.name for entry in entries])
+        plain = room > LIMIT_BYTES and _all_plain(names)
         folders = []
         add, new, device, uid, root = (
             self.listing.items.append,
@@ -211,6 +220,15 @@ class _Walk:
                 folders.append(name)
         folders.reverse()
         return folders
+
+    def _without_litter(self, prefix: str, entries: list[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+        wanted = []
+        for entry in entries:
+            if self.listing.litter.ignores(prefix + entry.name):
+                self.listing.ignored.append(prefix + entry.name)
+            else:
+                wanted.append(entry)
+        return wanted
 
     def _may_enter(self, path: str, name: str, room: int, *, deep: bool) -> bool:
         if why := fault_of_name(name):

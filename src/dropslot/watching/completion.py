@@ -101,6 +101,7 @@ class Completion:
         self._settle = route.settle.total_seconds()
         self._trust = trust_names
         self._temporary = TemporaryNames.of(route)
+        self._litter = route.litter
         self._test = glob(route.test_names) if route.test_names else None
         self._entries: dict[str, _Entry] = {}
         self._names = Agenda()  # one look costs one system call
@@ -172,9 +173,11 @@ class Completion:
             self._walk.steps.close()
             self._walk = None
 
-    # What rule holds for a name.
+    # What rule holds for a name. Litter has none: it is not noticed at all.
 
     def _rule(self, name: str, how: How) -> Rule | None:
+        if self._litter.match(name):
+            return None
         if self._temporary.match(name):
             return Rule.TEMPORARY if self._lstat(name) else None
         status = self._lstat(name)

@@ -1,0 +1,123 @@
+"""Litter: what file managers, Office and network storage leave in folders by themselves. It is no study data."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import translate
+from functools import lru_cache
+
+# By name alone, any letter case: what is in such a file is not read. An ignored folder is ignored with all that is in
+# it. Left out on purpose: `.x.icloud` and other stand-ins for content that is missing, and hidden names as such.
+BY_DEFAULT = (
+    # macOS: Finder, AppleDouble files, indexes and trashes of volumes
+    ".DS_Store",
+    "._*",
+    "Icon\r",
+    ".localized",
+    "__MACOSX",
+    ".AppleDouble",
+    ".AppleDB",
+    ".AppleDesktop",
+    ".LSOverride",
+    ".VolumeIcon.icns",
+    ".apdisk",
+    ".com.apple.timemachine.*",
+    ".DocumentRevisions-V100",
+    ".Spotlight-V100",
+    ".TemporaryItems",
+    "Temporary Items",
+    "Network Trash Folder",
+    ".Trashes",
+    ".fseventsd",
+    ".metadata_never_index",
+    # Windows: Explorer, trashes, and streams that became files of their own
+    "Thumbs.db",
+    "Thumbs.db:encryptable",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "$RECYCLE.BIN",
+    "RECYCLER",
+    "System Volume Information",
+    # A colon is a private letter where a server keeps Windows' names: SFM's and SFU's.
+    "*[:\uf022\uf03a]Zone.Identifier*",
+    "*[:\uf022\uf03a]com.apple.*",
+    "*[:\uf022\uf03a]AFP_AfpInfo*",
+    "*[:\uf022\uf03a]AFP_Resource*",
+    "*[:\uf022\uf03a]com.dropbox.attr*",
+    # Office and LibreOffice: who has a document open
+    "~$*",
+    ".~lock.*#",
+    # Linux: trashes, file managers, and what is deleted but still open
+    ".Trash",
+    ".Trash-*",
+    ".directory",
+    ".nfs????????????????????????",
+    ".fuse_hidden*",
+    "lost+found",
+    # Network storage: Synology and QNAP
+    "@eaDir",
+    "#recycle",
+    "#snapshot",
+    "@Recycle",
+    "@Recently-Snapshot",
+    ".@__thumb",
+)
+
+
+class Litter:
+    """Which entries of an arrival or inbox are ignored: patterns of names, and paths that are no litter all the same.
+
+    Letter case and Unicode form make no difference, as Windows and macOS have it.
+    """
+
+    def __init__(self, patterns: Iterable[str] = BY_DEFAULT, kept: frozenset[str] = frozenset()) -> None:
+        self.patterns = tuple(patterns)
+        self._expression = re.compile("|".join(map(translate, map(_folded, self.patterns))) or r"(?!)")
+        exact = [pattern for pattern in self.patterns if not re.search(r"[*?\[]", pattern)]
+        self._exact = frozenset(map(_folded, exact))
+        self._pieces = tuple({_longest_literal(_folded(p)) for p in self.patterns if p not in exact})
+        self._kept = kept
+
+    def keeping(self, paths: Iterable[str]) -> Litter:
+        """The same, but these paths (and so the folders above them) are not ignored."""
+        return Litter(self.patterns, frozenset(part for path in paths for part in _path_and_folders(path)))
+
+    def match(self, name: str) -> bool:
+        """Whether `name`, one part of a path, is litter's."""
+        return self._expression.match(_folded(name)) is not None
+
+    def ignores(self, path: str) -> bool:
+        """Whether this path inside an arrival is ignored: it, or a folder that it lies in, is litter."""
+        return path not in self._kept and any(map(self.match, path.split("/")))
+
+    def may_be_among(self, folder: str, names: Sequence[str]) -> bool:
+        """Whether a closer look is needed. Quick, since hundred thousands of names have no litter among them."""
+        text = _folded("/".join((folder, *names)))
+        return not self._exact.isdisjoint(text.split("/")) or any(piece in text for piece in self._pieces)
+
+
+@lru_cache(maxsize=64)
+def litter_of(patterns: tuple[str, ...]) -> Litter:
+    """The litter of a route, made once in a process."""
+    return Litter(patterns)
+
+
+def _path_and_folders(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text.casefold())
+
+
+def _longest_literal(pattern: str) -> str:
+    """A text that is in each name which matches."""
+    return max(re.split(r"[*?]|\[!?\]?[^\]]*\]", pattern), key=len)
+
+
+NONE = Litter(())

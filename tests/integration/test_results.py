@@ -498,7 +498,7 @@ def test_uploads_tell_who_put_what_in_and_who_has_audited_it(product: Product) -
     assert [event["data"]["note"] for event in events] == ["complete", ""]
     assert events[0]["data"]["state"] == "done" and events[0]["data"]["account"]
     product.run("verify")
-    assert "no arrival's id" in product.run("audit_upload", "ZZZ", "--by", "x", status=1).stderr.lower()
+    assert "no arrival's id" in product.run("audit_upload", "ZZZ", "--by", "x", status=2).stderr.lower()
     product.run("audit_upload", sent["id"], "--by", " ", status=2)
 
 

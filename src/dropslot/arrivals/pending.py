@@ -30,8 +30,12 @@ def _fits(row: dict[str, Any], wanted: Filter) -> bool:
         (not wanted.route or row["route"] == wanted.route)
         and (not wanted.state or row["state"] == wanted.state)
         and (since is None or (row["since"] or since) >= since)
-        and wanted.search.lower() in row["name"].lower()
+        and _found(wanted.search.lower(), row)
     )
+
+
+def _found(text: str, row: dict[str, Any]) -> bool:
+    return text in row["name"].lower() or (row["id"] or "").lower().startswith(text)
 
 
 def _arrival(row: Arrival) -> dict[str, Any]:

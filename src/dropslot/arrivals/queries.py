@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -16,12 +16,16 @@ from django.db.models import Q, QuerySet
 from dropslot.arrivals import additions
 from dropslot.arrivals.additions import Acknowledged
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.audit import events
 from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED, Outcome, State
 from dropslot.core.templates import Template
 
 # Dictionaries are made a few at a time: a listing may have millions of rows.
 CHUNK = 2000
+_NAMED = 5  # so many are named where one was meant
+_UNTOUCHED = "Nothing was done"
 
 
 class NoSuchArrival(DropslotError):
@@ -32,7 +36,8 @@ class NoSuchArrival(DropslotError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a listing is narrowed to. `since` compares with the time of receipt."""
+    """What a listing is narrowed to; `history` has nothing in another state than done. `since` compares with the time
+    of receipt."""
 
     search: str = ""
     state: str = ""
@@ -66,11 +71,38 @@ def iso_ns(ns: int) -> str:
 
 def find(prefix: str) -> Arrival:
     """The arrival with this id; a unique start of the id will do, in any case. Raises NoSuchArrival."""
-    found = list(Arrival.objects.filter(id__startswith=prefix.upper())[:2])
+    found = list(Arrival.objects.filter(id__startswith=prefix.upper())[:_NAMED]) if prefix.isascii() else []
     if len(found) == 1 and prefix:
         return found[0]
-    many = "several arrivals' ids start" if found else "no arrival's id starts"
-    raise NoSuchArrival(f"{many.capitalize()} with {prefix!r}", next_step="`dropslot arrivals` lists them")
+    raise _no_such(prefix, [f"{row.id} ({row.name})" for row in found])
+
+
+def find_all(prefixes: Iterable[str]) -> list[Arrival]:
+    """The arrivals with these ids, each once. Raises NoSuchArrival, before anything is done to any of them."""
+    return list({row.id: row for row in map(find, prefixes)}.values())
+
+
+def arrival_of_events(prefix: str) -> str:
+    """The id that starts so, of an arrival that has events, though it may have left the inbox again. Raises
+    NoSuchArrival."""
+    found = events.arrivals(prefix, _NAMED) if prefix.isascii() else []
+    if len(found) != 1:
+        raise _no_such(prefix, found)
+    return found[0]
+
+
+def _no_such(prefix: str, found: Sequence[str]) -> NoSuchArrival:
+    if not found:
+        what = f"No arrival's id starts with {escape(prefix)!r}"
+        return NoSuchArrival(what, where=_UNTOUCHED, next_step="`dropslot arrivals` lists them")
+    more = " and more" if len(found) == _NAMED else ""
+    what = f"Several arrivals' ids start with {escape(prefix)!r}: {', '.join(found)}{more}"
+    return NoSuchArrival(what, where=_UNTOUCHED, next_step="Write more of the id")
+
+
+def routes_of_arrivals() -> set[str]:
+    """The routes that arrivals came through, also those that config.yaml has no more."""
+    return set(Arrival.objects.order_by().values_list("route", flat=True).distinct())
 
 
 def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
@@ -115,6 +147,8 @@ def history(wanted: Filter, unacknowledged: Unacknowledged | None = None) -> Ite
     rows = (
         Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
     )
+    if wanted.state not in ("", State.DONE):
+        rows = rows.none()
     if wanted.route:
         rows = rows.filter(arrival__route=wanted.route)
     if wanted.since:

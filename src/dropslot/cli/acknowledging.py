@@ -10,8 +10,8 @@ import typer
 
 from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
+from dropslot.cli.narrowing import RouteKey, Search, Since, narrowed, no_match, one_of
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.reports import RouteKey, Search, Since, moment
 from dropslot.cli.starting import reading, require_acknowledgments, started
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -63,6 +63,7 @@ def start_log_reader(
 
 def _narrowed(config: Config, route: str) -> Config:
     """Only routes whose logs are to be read. Raises UsageError when there are none."""
+    one_of("--route", route, config.routes)
     routes = {key: value for key, value in config.routes.items() if value.acknowledge}
     if route:
         routes = {key: value for key, value in routes.items() if key == route}
@@ -121,11 +122,15 @@ def log_readers(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of the log readers: what each read, from where to where, and what it found."""
-    with_logs(config, to_read=True)
+    settings = with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import readings
 
-    rows = readings(route, moment(since), search)
-    show(rows, _READING, as_json=as_json, empty="No log was read yet: `dropslot start_log_reader` does.")
+    wanted = narrowed(settings, search, "", route, since)
+    rows = readings(wanted.route, wanted.since, wanted.search)
+    empty = no_match(
+        "No log was read yet: `dropslot start_log_reader` does.", search=search, route=route, since=since
+    )
+    show(rows, _READING, as_json=as_json, empty=empty)
 
 
 @commands.command()
@@ -137,9 +142,8 @@ def acknowledgments(
     as_json: AsJson = False,
 ) -> None:
     """List acknowledgments: who fetched which delivery when, with the line of the log; undone ones too."""
-    with_logs(config, to_read=True)
+    settings = with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import acknowledgments as listed
-    from dropslot.arrivals.queries import Filter
 
     columns = (
         "id",
@@ -152,8 +156,9 @@ def acknowledgments(
         "evidence",
         "undone_because",
     )
-    rows = listed(Filter(search=search, route=route, since=moment(since)))
-    show(rows, columns, as_json=as_json, empty="Nothing was acknowledged yet.")
+    rows = listed(narrowed(settings, search, "", route, since))
+    empty = no_match("Nothing was acknowledged yet.", search=search, route=route, since=since)
+    show(rows, columns, as_json=as_json, empty=empty)
 
 
 @commands.command()

@@ -15,6 +15,8 @@ from dropslot.core.names import escape
 FAILED = 1
 WRONG_USAGE = 2
 TRACEBACK_VARIABLE = "DROPSLOT_TRACEBACK"
+# What only shows at work: an option that a check cannot be made with, and an id that no arrival has.
+_MISTAKES = frozenset({"bad-option", "no-such-arrival"})
 _OF_THE_DATABASE = frozenset({"django.db.utils.Error", "django.core.exceptions.ImproperlyConfigured"})
 
 
@@ -39,8 +41,8 @@ def judged(error: BaseException) -> tuple[str, int]:
     """An error in words, and the exit status for it."""
     if isinstance(error, (ConfigError, UsageError)):
         return str(error), WRONG_USAGE
-    if isinstance(error, DropslotError) and error.code == "bad-option":
-        return str(error), WRONG_USAGE  # a mistake in config.yaml that only making the check shows
+    if isinstance(error, DropslotError) and error.code in _MISTAKES:
+        return str(error), WRONG_USAGE
     if isinstance(error, DropslotError):
         return str(error), FAILED
     if words := _words_of_django(error):

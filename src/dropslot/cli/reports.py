@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,17 @@ import typer
 
 from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
+from dropslot.cli.narrowing import (
+    ArrivalState,
+    RouteKey,
+    Search,
+    Since,
+    ago,
+    known_kind,
+    known_route,
+    narrowed,
+    no_match,
+)
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.starting import reading, require_acknowledgments
 
@@ -22,86 +32,26 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Search = Annotated[
-    str, typer.Option("--search", "-s", metavar="TEXT", help="Text in a name, a path, a sender or an id.")
-]
-RouteKey = Annotated[str, typer.Option("--route", "-r", metavar="ROUTE", help="Only this route.")]
-Since = Annotated[
-    str,
-    typer.Option(
-        "--since",
-        metavar="TIME",
-        help="Received since: 2026-03-01, 2026-03-01T08:00 (UTC), or 90m, 36h, 7d ago.",
-    ),
-]
-ArrivalState = Annotated[
-    str,
-    typer.Option("--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed."),
-]
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_AGO = re.compile(r"(\d+)\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def ago(text: str) -> timedelta | None:
-    """`7d` as a duration, which does not go back beyond 1970; None when it is none."""
-    match = _AGO.fullmatch(text.strip())
-    if match is None:
-        return None
-    try:
-        age = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        return None
-    return min(age, datetime.now(UTC) - _EARLIEST)
-
-
-def moment(text: str) -> datetime | None:
-    """The time that `--since` means, in UTC. Raises UsageError."""
-    if not text:
-        return None
-    if (before := ago(text)) is not None:
-        return datetime.now(UTC) - before
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"--since {text!r} is no time",
-            next_step="Write 2026-03-01, 2026-03-01T08:00, or 7d for seven days ago",
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
 
 @commands.command()
 def arrivals(
     config: ConfigPath = None,
     search: Search = "",
-    state: Annotated[
-        str,
-        typer.Option(
-            "--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed."
-        ),
-    ] = "",
+    state: ArrivalState = "",
     route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
 ) -> None:
     """List arrivals and their states."""
-    reading(config)
+    settings = reading(config)
     from dropslot.arrivals import queries
 
-    wanted = queries.Filter(search, _state(state), route, moment(since))
+    wanted = narrowed(settings, search, state, route, since)
     columns = ("id", "route", "name", "sender", "state", "items", "size_bytes", "received_at", "reason")
-    show(
-        queries.arrivals(wanted), columns, as_json=as_json, empty="No arrivals. Drop something into an inbox."
+    empty = no_match(
+        "No arrivals. Drop something into an inbox.", search=search, state=state, route=route, since=since
     )
-
-
-def _state(text: str) -> str:
-    from dropslot.core.states import State
-
-    if text and text not in set(State):
-        raise UsageError(f"--state {text!r} is no state", next_step=f"Take one of {', '.join(State)}")
-    return text
+    show(queries.arrivals(wanted), columns, as_json=as_json, empty=empty)
 
 
 @commands.command()
@@ -111,7 +61,10 @@ def history(
     route: RouteKey = "",
     since: Since = "",
     state: Annotated[
-        str, typer.Option("--state", metavar="STATE", help="Only `done` arrivals have deliveries.")
+        str,
+        typer.Option(
+            "--state", metavar="STATE", help="Of arrivals in this state; only `done` ones have any."
+        ),
     ] = "",
     unacknowledged: Annotated[
         bool, typer.Option("--unacknowledged", help="Only what no recipient has fetched yet.")
@@ -131,7 +84,7 @@ def history(
             "--older-than goes with --unacknowledged", next_step="Take --since for a time of receipt"
         )
 
-    wanted = queries.Filter(search, _state(state), route, moment(since))
+    wanted = narrowed(settings, search, state, route, since)
     columns = (
         "delivered_at",
         "route",
@@ -145,8 +98,22 @@ def history(
         "acknowledged_by",
         "sha256",
     )
-    empty = "Nothing was delivered yet." if unfetched is None else "Nothing waits to be fetched."
+    empty = no_match(
+        "Nothing was delivered yet." if unfetched is None else "Nothing waits to be fetched.",
+        hint=_of_undelivered(state),
+        search=search,
+        state=state,
+        route=route,
+        since=since,
+        older_than=older_than,
+    )
     show(queries.history(wanted, unfetched), columns, as_json=as_json, empty=empty)
+
+
+def _of_undelivered(state: str) -> str:
+    if state in ("", "done"):
+        return ""
+    return f"Only what is done was delivered: `dropslot arrivals --state {state}` lists the others."
 
 
 def _unacknowledged(config: Config, older_than: str) -> Unacknowledged:
@@ -179,11 +146,11 @@ def pending(
     """List what is in the inboxes and in processing, why it waits, and since when."""
     settings = reading(config)
     from dropslot.arrivals import pending as waiting
-    from dropslot.arrivals.queries import Filter
 
     columns = ("where", "route", "name", "state", "since", "reason")
-    wanted = Filter(search, _state(state), route, moment(since))
-    show(waiting.pending(settings, wanted), columns, as_json=as_json, empty="Nothing waits.")
+    wanted = narrowed(settings, search, state, route, since)
+    empty = no_match("Nothing waits.", search=search, state=state, route=route, since=since)
+    show(waiting.pending(settings, wanted), columns, as_json=as_json, empty=empty)
 
 
 @commands.command()
@@ -208,17 +175,27 @@ def events(
     ] = None,
 ) -> None:
     """List the audit trail, or export it."""
-    reading(config)
+    settings = reading(config)
     if export is not None:
         _export(export)
         return
     from dropslot.arrivals import queries
     from dropslot.audit.events import find
 
-    wanted = queries.Filter(state=_state(state), route=route)
-    within = queries.ids(wanted) if state or route else None
-    rows = find(arrival=arrival, kind=kind, since=moment(since), search=search, within=within)
-    show(rows, ("seq", "at", "kind", "arrival", "data"), as_json=as_json, empty="The trail is empty.")
+    wanted = narrowed(settings, search, state, route, since)
+    within = queries.ids(queries.Filter(state=wanted.state, route=wanted.route)) if state or route else None
+    of = queries.arrival_of_events(arrival) if arrival else ""
+    rows = find(arrival=of, kind=known_kind(kind), since=wanted.since, search=wanted.search, within=within)
+    empty = no_match(
+        "The trail is empty.",
+        search=search,
+        arrival=arrival,
+        kind=kind,
+        state=state,
+        route=route,
+        since=since,
+    )
+    show(rows, ("seq", "at", "kind", "arrival", "data"), as_json=as_json, empty=empty)
 
 
 def _export(path: Path) -> None:
@@ -277,10 +254,7 @@ def latest(
     from dropslot.arrivals import queries
     from dropslot.arrivals.links import link_latest
 
-    if route not in settings.routes:
-        raise UsageError(
-            f"There is no route {route!r}", next_step=f"Take one of {', '.join(settings.routes)}"
-        )
+    route = known_route(settings, route, "ROUTE")
     if link_into is not None:
         count = link_latest(queries.latest(route), link_into)
         sys.stdout.write(f"{count} links in {link_into}\n")

@@ -10,8 +10,8 @@ import typer
 
 from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
+from dropslot.cli.narrowing import ago
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.reports import ago
 from dropslot.cli.starting import reading, started
 from dropslot.core.errors import DropslotError
 
@@ -32,9 +32,8 @@ def retry(
     from dropslot.arrivals.retry import retry as run_again
 
     failed = False
-    for prefix in ids:
+    for arrival in queries.find_all(ids):
         try:
-            arrival = queries.find(prefix)
             run_again(arrival)
         except DropslotError as error:
             failed = True

@@ -9,10 +9,9 @@ import typer
 
 from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
+from dropslot.cli.narrowing import ArrivalState, RouteKey, Search, Since, narrowed, no_match
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.reports import ArrivalState, RouteKey, Search, Since, _state, moment
 from dropslot.cli.starting import reading, started
-from dropslot.core.errors import DropslotError
 
 commands = typer.Typer()
 _COLUMNS = (
@@ -42,13 +41,21 @@ def uploads(
     as_json: AsJson = False,
 ) -> None:
     """List who put in what and when, whether it was sent, and who audited it."""
-    reading(config)
+    settings = reading(config)
     from dropslot.arrivals import uploads as all_uploads
-    from dropslot.arrivals.queries import Filter
 
-    wanted = Filter(search, _state(state), route, moment(since))
+    wanted = narrowed(settings, search, state, route, since)
     rows = all_uploads.uploads(wanted, audited=audited)
-    show(rows, _COLUMNS, as_json=as_json, empty="No uploads. Drop something into an inbox.")
+    empty = no_match(
+        "No uploads. Drop something into an inbox.",
+        search=search,
+        state=state,
+        route=route,
+        since=since,
+        audited=audited,
+        unaudited=audited is False,
+    )
+    show(rows, _COLUMNS, as_json=as_json, empty=empty)
 
 
 @commands.command()
@@ -63,19 +70,9 @@ def audit_upload(
     from dropslot.arrivals import queries
     from dropslot.arrivals.uploads import BadAudit, audit
 
-    failed = False
-    for prefix in ids:
+    for arrival in queries.find_all(ids):
         try:
-            arrival = queries.find(prefix)
             audit(arrival, by=by, note=note)
         except BadAudit as error:
             raise UsageError(error.what) from error
-        except DropslotError as error:
-            failed = True
-            sys.stderr.write(f"dropslot: {error}\n")
-        else:
-            sys.stdout.write(
-                f"{arrival.id} ({arrival.name}), {arrival.state}, is recorded as audited by {by}.\n"
-            )
-    if failed:
-        raise typer.Exit(1)
+        sys.stdout.write(f"{arrival.id} ({arrival.name}), {arrival.state}, is recorded as audited by {by}.\n")

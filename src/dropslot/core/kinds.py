@@ -1,0 +1,26 @@
+"""The kinds of events, so that a listing can tell a kind that has not happened yet from a mistyped one."""
+
+from __future__ import annotations
+
+KINDS = frozenset(
+    {
+        "accessed",
+        "acknowledged",
+        "adopted",
+        "altered",
+        "claimed",
+        "delivered",
+        "folders-loaded",
+        "given-back",
+        "purged",
+        "refused",
+        "retry-asked",
+        "retrying",
+        "started",
+        "taken-over",
+        "unacknowledged",
+        "upload-audited",
+        "waiting",
+        "withdrawn",
+    }
+)

@@ -141,8 +141,10 @@ def test_the_results_recipe_delivers_at_once(tmp_path: Path, recipe: str) -> Non
 
 
 def test_the_recipe_takes_clinic_and_specimen_from_the_same_number(tmp_path: Path) -> None:
+    """And all of it: a result of specimen -1 is none of -12, -1-2 or -1A."""
     run("init", tmp_path, "--recipe", "results")
-    for number, name in enumerate((f"066-12-{SPECIMEN}.pdf", f"066-12{SPECIMEN}.pdf")):
+    names = ("066-12-{}", "066-12{}", "{}2", "{}-2", "{}A")
+    for number, name in enumerate(f"{each.format(SPECIMEN)}.pdf" for each in names):
         aside = write_tree(tmp_path / f"aside{number}", pdf(f"Specimen {SPECIMEN}"))
         aside.rename(tmp_path / "results/inbox" / name)
     run("drain", "--now", cwd=tmp_path, status=1)

@@ -184,6 +184,17 @@ def test_doctor_looks_at_folder_tables(sqlite_product: Product) -> None:
     assert found().startswith("warning") and "is missing" in found()
 
 
+def test_doctor_warns_of_patterns_that_cut_a_number_from_a_longer_one(sqlite_product: Product) -> None:
+    checks = [
+        {"pdf_contains": pattern} for pattern in (r"^(?P<s>066-\d{8}-\d)", r"(?P<s>\d{8})$", r"^(?P<s>\d+)")
+    ]
+    said = configured(sqlite_product, checks=checks).run("doctor").stdout
+    warned = " ".join(said.split())
+    assert "its pattern has no end: from 066-00000000-00 it takes 066-00000000-0" in warned
+    assert "its pattern has no beginning: from 000000000 it takes 00000000" in warned
+    assert warned.count("pdf_contains") == 2 and "write (?!\\d) behind the number" in warned
+
+
 def test_another_file_stays_loaded_until_the_configured_one_changes(sqlite_product: Product) -> None:
     product = configured(sqlite_product)
     product.drain()

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from dropslot.checks import CheckFailed, StagedArrival, StagedItem, pdf_process, run
+from dropslot.checks import CheckFailed, StagedArrival, StagedItem, pdf_process, pdf_reader, run
 from dropslot.checks.pdf_contains import PdfContains
 from pdfs import PATTERN, SPECIMEN, bomb, by_hand, own_grandfather, pdf, picture
 from waiting import wait_until
@@ -177,6 +177,13 @@ def test_a_name_that_says_nothing_is_refused(name: str, option: str) -> None:
 )
 def test_named_groups_else_the_whole_match_must_be_there(option: str, text: str, passes: bool) -> None:
     assert (reasons(pdf(text), f"{SPECIMEN}_P7.pdf", option) == []) is passes
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"), [("कल 5", True), ("कला 5", False), ("हकल", False), ("कल5", True)]
+)
+def test_a_word_of_another_script_is_not_found_in_a_longer_one(text: str, passes: bool) -> None:
+    assert bool(pdf_reader._pattern("कल").search(pdf_reader._plain(text))) is passes
 
 
 def test_names_in_any_script_are_looked_for() -> None:

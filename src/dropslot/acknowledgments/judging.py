@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from dropslot.acknowledgments.lines import Request
+from dropslot.core.patterns import composed
 
 ANYBODY = "*"
 # A clock of another machine may be wrong by so much.
@@ -43,7 +44,7 @@ class Rights:
     def may(self, user: str, folder: str | None) -> bool:
         """Whether this user's fetch acknowledges what lies in this folder."""
         given = [*(self.users.get(user, ()) if user else ()), *self.users.get(ANYBODY, ())]
-        return ANYBODY in given or (folder is not None and folder in given)
+        return ANYBODY in given or (folder is not None and composed(folder) in map(composed, given))
 
 
 def may_count(request: Request) -> bool:

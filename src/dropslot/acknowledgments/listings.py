@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q
 
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
-from dropslot.arrivals.queries import CHUNK, Filter, iso
+from dropslot.arrivals.queries import CHUNK, Filter, contains, iso
 from dropslot.core.names import escape
 
 
@@ -24,9 +24,10 @@ def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
         rows = rows.filter(at__gte=wanted.since)
     if text := wanted.search:
         rows = rows.filter(
-            Q(user__icontains=text) | Q(address__icontains=text) | Q(delivery__stored_as__icontains=text)
-            | Q(id__istartswith=text) | Q(delivery__arrival__id__istartswith=text)
-        )  # fmt: skip
+            contains(text, "user", "address", "delivery__stored_as")
+            | Q(id__istartswith=text)
+            | Q(delivery__arrival__id__istartswith=text)
+        )
     return map(_acknowledgment, rows.iterator(CHUNK))
 
 

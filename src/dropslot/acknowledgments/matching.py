@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from dropslot.acknowledgments.targets import Asked
+from dropslot.core import patterns
 from dropslot.core.names import LIMIT_BYTES
 from dropslot.core.templates import Piece, Template
 
@@ -36,10 +37,10 @@ class Match:
         # No file system has a longer name, and where fields stand side by side each letter is a way to part them.
         if any(len(part) > LIMIT_BYTES for text in texts for part in text.split("/")):
             return None
-        found = self._pattern.fullmatch("\0".join(texts))
+        found = patterns.fullmatch(self._pattern, "\0".join(texts))
         if found is None:
             return None
-        return {name: found[group] for name, group in self._groups.items()}
+        return {name: found.groups[group] or "" for name, group in self._groups.items()}
 
     def values_of_folder(self, asked: Asked) -> dict[str, str] | None:
         """The values with which this match gives files of the folder that was asked for, its path within the place as
@@ -112,4 +113,8 @@ def missing(match: Match, to: Template) -> list[str]:
 
 def contradicts(values: Mapping[str, str], known: Mapping[str, str], names: Iterable[str]) -> bool:
     """Whether the arrival's own fields say otherwise than the address."""
-    return any(name in known and known[name] != values[name] for name in names if name in values)
+    return any(
+        name in known and patterns.composed(known[name]) != patterns.composed(values[name])
+        for name in names
+        if name in values
+    )

@@ -14,9 +14,11 @@ from typing import Literal
 from django.db import DatabaseError, connection
 
 from dropslot.arrivals import additions, readonly, seal
+from dropslot.arrivals.checking import checks_of
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
 from dropslot.arrivals.space import percent_full
+from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.remedies import remedy_for
@@ -59,6 +61,7 @@ def examine(config: Config) -> Iterator[Finding]:
             yield from _folders(folders)
         for rule in route.deliver:
             yield from _destination(route, rule)
+        yield from _patterns(route)
     yield from _tables(config)
     yield from _watching(config)
     for examine_more in additions.examiners:
@@ -208,6 +211,27 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", about, f"{fixed} can be written ({filesystem.kind_of(fixed)}, {full:.0f} % full)")
+
+
+def _patterns(route: Route) -> Iterator[Finding]:
+    """Patterns of `pdf_contains` that find a number within a longer one: such names are refused, none passes."""
+    try:
+        checks = checks_of(route)
+    except DropslotError as error:
+        yield Finding("error", f"route {route.key}, checks", error.what, error.next_step)
+        return
+    for check in checks:
+        if isinstance(check, PdfContains) and (cut := check.open_end()):
+            where = "beginning" if cut.begins_sooner else "end"
+            yield Finding(
+                "warning",
+                f"route {route.key}, pdf_contains",
+                f"its pattern has no {where}: from {escape(cut.name)} it takes {escape(cut.taken)}, which is another"
+                f" number or word than {escape(cut.whole)}; such a file is refused",
+                r"write (?!\d) behind the number"
+                if where == "end"
+                else r"write ^ or (?<!\d) before the number",
+            )
 
 
 def _tables(config: Config) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from dropslot.arrivals.watch import all_folders
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
+from dropslot.core.patterns import composed
 from dropslot.core.states import State
 from dropslot.watching.temporary import TemporaryNames
 
@@ -30,12 +31,12 @@ def _fits(row: dict[str, Any], wanted: Filter) -> bool:
         (not wanted.route or row["route"] == wanted.route)
         and (not wanted.state or row["state"] == wanted.state)
         and (since is None or (row["since"] or since) >= since)
-        and _found(wanted.search.lower(), row)
+        and _found(composed(wanted.search).lower(), row)
     )
 
 
 def _found(text: str, row: dict[str, Any]) -> bool:
-    return text in row["name"].lower() or (row["id"] or "").lower().startswith(text)
+    return text in composed(row["name"]).lower() or (row["id"] or "").lower().startswith(text)
 
 
 def _arrival(row: Arrival) -> dict[str, Any]:

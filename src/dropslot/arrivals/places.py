@@ -41,10 +41,10 @@ def reason_file(folder: Path, name: str) -> Path:
     return folder / ("REASON.txt" if name != "REASON.txt" else "REASON.dropslot.txt")
 
 
-def fault_of_arrival(name: str) -> str | None:
+def fault_of_arrival(name: str, *, marks: bool = False) -> str | None:
     """Why an arrival may not be called so, as a sentence; None when it may. Its name goes into done, failed, records
-    and manifests, even where it is no part of what is delivered."""
-    why = fault_of_name(name)
+    and manifests, even where it is no part of what is delivered. `marks`: direction marks may be in it."""
+    why = fault_of_name(name, marks=marks)
     if why is None and (name == AGAIN or name.startswith(DOOMED)):
         why = "in done that name is kept for dropslot itself"
     return f"{escape(name)}: {why}" if why else None

@@ -21,7 +21,7 @@ from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
 from dropslot.storage import faults as faults_of_storage
-from dropslot.storage.walk import list_arrival
+from dropslot.storage.walk import list_arrival, marked
 
 
 def begin(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]]) -> Work:
@@ -48,7 +48,7 @@ def prepare(work: Work) -> None:
 
     Raises Refused with every fault of name and content at once; SourceUnready for what may heal.
     """
-    own_name = places.fault_of_arrival(work.name)
+    own_name = places.fault_of_arrival(work.name, marks=work.keeps_marks)
     faults = [own_name] if own_name else []
     try:
         if wants_mime(work.route):
@@ -76,7 +76,7 @@ def _open_legs(work: Work, faults: list[str]) -> None:
     work.complete = dict(work.arrival.evidence.get("complete", {}))
     for rule in work.route.deliver:
         try:
-            target = _target(rule, work.values)
+            target = _target(rule, work.values, marks=work.keeps_marks)
         except Refused as refusal:
             # A name that did not match has no fields: one reason is enough.
             faults.extend([] if faults else refusal.reasons)
@@ -97,12 +97,12 @@ def _open_legs(work: Work, faults: list[str]) -> None:
         raise next(iter(work.away.values()))
 
 
-def _target(rule: Deliver, values: dict[str, str]) -> Target:
+def _target(rule: Deliver, values: dict[str, str], *, marks: bool) -> Target:
     to = Template(rule.to)
     return Target(
-        url=to.fill(values),
+        url=to.fill(values, marks=marks),
         fixed=to.fixed,
-        must_exist=Template(rule.must_exist).fill(values) if rule.must_exist else None,
+        must_exist=Template(rule.must_exist).fill(values, marks=marks) if rule.must_exist else None,
         rules=Rules(
             Template(rule.group).fill(values) if rule.group else None,
             rule.file_mode,
@@ -161,6 +161,8 @@ def _look(work: Work, faults: list[str]) -> None:
         # What the manifests of a bag list is no litter: it was sent on purpose.
         found = _seal_and_list(work, litter.keeping(listed))
     faults.extend(found)
+    if not work.keeps_marks:
+        faults.extend(marked(work.listing))
     if work.listing.unreadable and not faults:
         raise SourceUnready(
             f"{len(work.listing.unreadable)} entries cannot be read, first {work.listing.unreadable[0]}",

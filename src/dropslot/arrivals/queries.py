@@ -19,6 +19,7 @@ from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import events
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.patterns import forms
 from dropslot.core.states import UNFINISHED, Outcome, State
 from dropslot.core.templates import Template
 
@@ -115,7 +116,7 @@ def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
         rows = rows.filter(received_at__gte=wanted.since)
     if wanted.search:
         text = wanted.search
-        rows = rows.filter(Q(name__icontains=text) | Q(sender__icontains=text) | Q(id__istartswith=text))
+        rows = rows.filter(contains(text, "name", "sender") | Q(id__istartswith=text))
     return rows
 
 
@@ -170,13 +171,14 @@ def _with_acknowledgments(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
 
 
 def _searched(text: str) -> Q:
-    return (
-        Q(item__icontains=text)
-        | Q(stored_as__icontains=text)
-        | Q(sha256__istartswith=text)
-        | Q(arrival__name__icontains=text)
-        | Q(arrival__sender__icontains=text)
-        | Q(arrival__id__istartswith=text)
+    named = contains(text, "item", "stored_as", "arrival__name", "arrival__sender")
+    return named | Q(sha256__istartswith=text) | Q(arrival__id__istartswith=text)
+
+
+def contains(text: str, *fields: str) -> Q:
+    """Rows that have the text in one of the fields, however its accents are written."""
+    return Q.create(
+        [Q((f"{field}__icontains", form)) for field in fields for form in sorted(forms(text))], connector=Q.OR
     )
 
 

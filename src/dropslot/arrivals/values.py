@@ -16,7 +16,7 @@ from dropslot.arrivals.work import Work
 from dropslot.audit.canonical import text_of
 from dropslot.core.dates import WEEKDAYS
 from dropslot.core.errors import DropslotError, Refused
-from dropslot.core.names import escape
+from dropslot.core.names import escape, invisible
 from dropslot.core.templates import GIVEN
 from dropslot.fields.base import Field, FieldFailed
 from dropslot.fields.name import NamePattern
@@ -43,7 +43,8 @@ def _of_name(work: Work, faults: list[str]) -> Mapping[str, str]:
     matched = NamePattern(pattern).values(work.name) if pattern is not None else {}
     if matched is None and pattern is not None:
         faults.append(
-            f"The name {escape(work.name)} does not match the pattern {pattern.pattern} of the route"
+            f"The name {escape(work.name)}{invisible(work.name)} does not match the pattern {pattern.pattern} of the"
+            " route"
         )
     return matched or {}
 

@@ -107,6 +107,11 @@ class Work:
         return Hold(self.arrival.id, self.arrival.epoch)
 
     @property
+    def keeps_marks(self) -> bool:
+        """Whether direction marks may be in names; what may have been published is not refused for them any more."""
+        return self.committed or self.route.keeps_marks
+
+    @property
     def name(self) -> str:
         """The arrival's own name, as the file system has it."""
         return os.fsdecode(bytes(self.arrival.name_bytes))

@@ -128,6 +128,6 @@ def fault_of_path(path: str) -> str | None:
     if re.match(r"[A-Za-z]:", path):
         return "the path begins with a drive letter"
     for part in path.split("/"):
-        if fault := fault_of_name(part):
+        if fault := fault_of_name(part, marks=True):  # where they are a fault the item itself has it
             return fault
     return None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from dropslot.checks.base import Check, StagedItem
 from dropslot.core.names import escape
+from dropslot.core.patterns import Glob
 
 
 class Patterns(Check):
@@ -28,14 +26,9 @@ class Patterns(Check):
             raise ValueError("expected a list of patterns, such as ['*.pdf']")
         if any("/" in pattern for pattern in option):
             raise ValueError("a pattern is for an item's own name, without folders: it cannot contain /")
-        self._patterns = [re.compile(fnmatch.translate(_folded(pattern))) for pattern in option]
+        self._patterns = [Glob(pattern) for pattern in option]
 
     def check_item(self, item: StagedItem) -> Iterable[str]:
         """A reason, if the name matches none of the patterns."""
-        name = _folded(item.name)
-        if not any(pattern.match(name) for pattern in self._patterns):
+        if not any(pattern.match(item.name) for pattern in self._patterns):
             yield f"{escape(item.path)}: its name matches none of the patterns {', '.join(self.option)}"
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", text.casefold())

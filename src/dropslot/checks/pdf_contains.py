@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from signal import Signals
 from typing import Any, BinaryIO
 
-from dropslot.checks import pdf_process
+from dropslot.checks import pdf_process, whole_tokens
 from dropslot.checks.base import Check, CheckFailed, StagedItem
-from dropslot.core.names import escape
+from dropslot.core import patterns
+from dropslot.core.names import escape, invisible
 
 DEFAULT_SECONDS = 10.0
 _LONGEST_SECONDS = 600
@@ -36,8 +37,8 @@ class PdfContains(Check):
     The option is the pattern, or `{pattern: …, seconds: 10}`. It is searched in the name; what its named groups match
     is looked for in the text of all pages, else what it matches as a whole. Blanks and line breaks in the text make
     no difference, nor which kind of dash it has; letter case does. A number or word must be there by itself: `12` is
-    not in `123`. A PDF whose text cannot be extracted is refused: encrypted, damaged, scanned without text, or one
-    that needs more than `seconds` of computing.
+    not in `123`, and a name is refused when the pattern takes a part of a number or word. A PDF whose text cannot be
+    extracted is refused: encrypted, damaged, scanned without text, or one that needs more than `seconds` of computing.
     """
 
     def __init__(self, option: str | Mapping[str, Any]) -> None:
@@ -46,7 +47,7 @@ class PdfContains(Check):
         pattern, seconds = given.pop("pattern", None), given.pop("seconds", DEFAULT_SECONDS)
         if not isinstance(pattern, str) or not pattern or given:
             raise ValueError(
-                r"expected a regular expression such as '^(?P<specimen>066-\d{8}-\d)', or {pattern: …, seconds: 10}"
+                r"expected a regular expression such as '^(?P<specimen>066-\d{8}-\d)(?!\d)', or {pattern: …}"
             )
         if type(seconds) not in (int, float) or not 0 < seconds <= _LONGEST_SECONDS:
             raise ValueError(f"expected seconds between 0 and {_LONGEST_SECONDS}, not {seconds!r}")
@@ -54,6 +55,10 @@ class PdfContains(Check):
         self._pattern = re.compile(pattern)
         if find_spec("pypdfium2") is None:
             raise ValueError("it needs the package pypdfium2: pip install 'dropslot[server]'")
+
+    def open_end(self) -> whole_tokens.Cut | None:
+        """A name of which the pattern takes only a part, where it has no end or no beginning: for `doctor`."""
+        return whole_tokens.open_end(self._pattern)
 
     def check_item(self, item: StagedItem) -> Iterable[str]:
         """A reason, unless the PDF contains what its name says."""
@@ -63,8 +68,12 @@ class PdfContains(Check):
     def _reason(self, item: StagedItem) -> str | None:
         wanted = self._wanted(item.name)
         if not wanted:
-            found = self._pattern.pattern
-            return f"its name does not say what it must contain: nothing in it matches {found}"
+            told = f"nothing in it matches {self._pattern.pattern}"
+            return f"its name{invisible(item.name)} does not say what it must contain: {told}"
+        if cut := whole_tokens.cut(self._pattern, item.name):
+            part = f"'{escape(cut.taken)}' from it, which is a part of '{escape(cut.whole)}'"
+            told = f"{self._pattern.pattern} takes {part}"
+            return f"its name does not say what it must contain: {told}"
         if item.size_bytes > pdf_process.MEMORY_BYTES:
             return _ERRORS["memory"]
         with item.open() as staged, _descriptor_of(staged) as descriptor:
@@ -72,10 +81,10 @@ class PdfContains(Check):
 
     def _wanted(self, name: str) -> list[str]:
         """What the name says, at least one letter or digit of it; empty when it says nothing."""
-        match = self._pattern.search(name)
-        if match is None:
+        found = patterns.search(self._pattern, name)
+        if found is None:
             return []
-        groups = match.groupdict().values() if self._pattern.groupindex else [match[0]]
+        groups = found.groups.values() if self._pattern.groupindex else [found.whole]
         return [text for text in groups if text and any(letter.isalnum() for letter in text)]
 
     def _fault_of_content(self, item: StagedItem, descriptor: int, wanted: list[str]) -> str | None:

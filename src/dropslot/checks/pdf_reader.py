@@ -15,7 +15,6 @@ import ctypes
 import json
 import mmap
 import os
-import re
 import resource
 import signal
 import socket
@@ -25,6 +24,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pypdfium2.raw as pdfium
+import regex  # in which a mark belongs to its word: Hindi, Thai, Arabic
 
 MOST_BYTES = 64 * 1024
 _LISTED = 5
@@ -33,7 +33,7 @@ _PASSWORD_NEEDED = (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
 # What PDFium gives for a hyphen at the end of a line, soft hyphens, and the other dashes that look like one.
 _DASHES = dict.fromkeys(map(ord, "\x02\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufffe"), "-")
 # Raised, lowered and circled digits and fractions: NFKC makes plain digits of them, but the note 2 at a 1 is no 12.
-_NOTES = re.compile(
+_NOTES = regex.compile(
     "([\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2079\u2080-\u2089\u2150-\u215f\u2189\u2460-\u249b\u24ea-\u24ff])"
 )
 
@@ -157,16 +157,16 @@ def _plain(text: str) -> str:
     return "".join(parts)
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _pattern(text: str) -> Any:
     """The text with any blanks and line breaks within it, and no part of a longer number or word."""
-    letters = [re.escape(letter) for letter in _plain(text) if not letter.isspace()]
-    return re.compile(_edge(letters[0], "?<!") + r"\s*".join(letters) + _edge(letters[-1], "?!"))
+    letters = [regex.escape(letter) for letter in _plain(text) if not letter.isspace()]
+    return regex.compile(_edge(letters[0], "?<!") + r"\s*".join(letters) + _edge(letters[-1], "?!"))
 
 
 def _edge(letter: str, look: str) -> str:
     if letter.isdigit():
         return rf"({look}\d)"
-    return rf"({look}[^\W\d_])" if letter.isalpha() else ""
+    return rf"({look}[^\W\d_])" if regex.match(r"[^\W\d_]", letter) else ""
 
 
 if __name__ == "__main__":

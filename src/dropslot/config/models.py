@@ -227,12 +227,18 @@ class Route(_Model):
         " fields.",
         examples=[r"(?P<study>\w+)-(?P<sent>.+)"],
     )
+    names: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="What becomes of names with direction marks (U+200E, U+200F, U+061C), which nobody sees and which"
+        " Windows and chat programs add to names that are copied. `refuse` refuses them and says which, and where;"
+        " `keep` delivers them as they are. Characters that turn text around (overrides, isolates) are always refused.",
+    )
     select: Select = Field(Select.model_validate({}), description="What every item must be.")
     checks: list[CheckEntry] = Field(
         default_factory=list,
         description="Checks that an arrival must pass, each with its option: a short name (`bag`, `pdf_contains`) or a"
         " dotted path.",
-        examples=[[{"pdf_contains": r"^(?P<specimen>066-\d{8}-\d)"}, {"mylab.checks.Named": "scan*"}]],
+        examples=[[{"pdf_contains": r"^(?P<specimen>066-\d{8}-\d)(?!\d)"}, {"mylab.checks.Named": "scan*"}]],
     )
     lookup: Annotated[list[Lookup], BeforeValidator(_one_or_more)] = Field(
         default_factory=list,
@@ -286,6 +292,11 @@ class Route(_Model):
         " systems.",
     )
     space: Space = Field(Space.model_validate({}), description="Warnings about full disks.")
+
+    @property
+    def keeps_marks(self) -> bool:
+        """Whether direction marks may be in names."""
+        return self.names == "keep"
 
     @property
     def litter(self) -> Litter:

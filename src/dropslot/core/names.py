@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
 
 LIMIT_BYTES = 255
 RESERVED = ".dropslot"
 
-# Bidi marks, embeddings, overrides and isolates turn text around on a terminal or page (Trojan Source, CVE-2021-42574).
-_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+# Embeddings, overrides and isolates turn text around on a terminal or page (Trojan Source, CVE-2021-42574).
+_BIDI = "\u202a-\u202e\u2066-\u2069"
+# Marks only say which way the characters beside them are read: Windows and chat programs put them into names.
+_MARKS = re.compile("[\u061c\u200e\u200f]")
 _UNSAFE = re.compile(
     f"(?P<control>[\x00-\x1f\x7f-\x9f])|(?P<line>[\u2028\u2029])|(?P<bidi>[{_BIDI}])|(?P<byte>[\ud800-\udfff])"
 )
+_INVISIBLE = {"Cf", "Zs"}  # formats, and blanks of other kinds
 _WHY = {
     "control": "the name contains a control character",
     "line": "the name contains a line or paragraph separator",
@@ -41,8 +46,9 @@ def _escaped(point: int) -> str:
     return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
 
 
-def fault_of_name(name: str) -> str | None:
-    """Why this one part of a path may not be delivered, as a sentence without its full stop; None: it may."""
+def fault_of_name(name: str, *, marks: bool = False) -> str | None:
+    """Why this one part of a path may not be delivered, as a sentence without its full stop; None: it may.
+    `marks`: direction marks may be in it."""
     if name.isascii() and name.isprintable() and 2 < len(name) <= LIMIT_BYTES and "/" not in name:
         return _reserved(name) if name[0] == "." else None
     if name in ("", ".", ".."):
@@ -50,10 +56,46 @@ def fault_of_name(name: str) -> str | None:
     if "/" in name:
         return "the name contains a slash"
     if found := _UNSAFE.search(name):
-        return f"{_WHY[str(found.lastgroup)]} ({_escaped(ord(found[0]))})"
+        return f"{_WHY[str(found.lastgroup)]} ({_character(name, found.start())})"
+    if not marks and (fault := fault_of_marks(name)):
+        return fault
     if (size := size_bytes(name)) > LIMIT_BYTES:
         return f"the name has {size} bytes; {LIMIT_BYTES} is the limit"
     return _reserved(name)
+
+
+def fault_of_marks(name: str) -> str | None:
+    """Which direction mark the name contains, and how to be rid of it; None when it contains none."""
+    if (found := _MARKS.search(name)) is None:
+        return None
+    return (
+        f"the name contains {_character(name, found.start())}, which nobody sees. Windows and chat programs add such"
+        " marks when a name is copied: type the name anew on the keyboard, or set `names: keep` for the route, which"
+        " takes them"
+    )
+
+
+def invisible(name: str) -> str:
+    """`, which contains U+200B ZERO WIDTH SPACE at position 5`, for a sentence about a name that looks right and does
+    not match; empty when all of it can be seen."""
+    told = " and ".join(_character(name, place) for place in _invisible(name))
+    return f", which contains {told}," if told else ""
+
+
+def _invisible(name: str) -> Iterator[int]:
+    if not name.isascii():
+        for place, letter in enumerate(name):
+            if letter != " " and unicodedata.category(letter) in _INVISIBLE:
+                yield place
+
+
+def _character(name: str, place: int) -> str:
+    """`U+200E LEFT-TO-RIGHT MARK at position 5`, counted from 1."""
+    letter = name[place]
+    if "\udc80" <= letter <= "\udcff":
+        return f"{_escaped(ord(letter))} at position {place + 1}"
+    title = unicodedata.name(letter, "")
+    return f"U+{ord(letter):04X}{title and ' '}{title} at position {place + 1}"
 
 
 def _reserved(name: str) -> str | None:

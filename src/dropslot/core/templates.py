@@ -34,12 +34,12 @@ def literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def fault_of_value(field: str, value: str) -> str | None:
+def fault_of_value(field: str, value: str, *, marks: bool = False) -> str | None:
     """Why `value` may not stand for a field in a path; None when it may. It must be one safe, visible path
-    part."""
+    part. `marks`: direction marks may be in it."""
     if value.startswith(".") and value not in {".", ".."}:
         return f"field {field} is '{escape(value)}', which begins with a dot"
-    if fault := fault_of_name(value):
+    if fault := fault_of_name(value, marks=marks):
         return f"field {field} is '{escape(value)}', which is no safe path part: {fault}"
     return None
 
@@ -72,18 +72,18 @@ class Template:
         folder, slash, _ = before.rpartition("/")
         return f"{folder}/" if addresses.is_server(folder) else folder or slash
 
-    def fill(self, values: Mapping[str, str]) -> str:
-        """The text with every field's value put in.
+    def fill(self, values: Mapping[str, str], *, marks: bool = False) -> str:
+        """The text with every field's value put in; `marks`: direction marks may be in them.
 
         Raises Refused with a sentence for each field that is missing or no single safe path part, and for
         each path part that became unsafe (too long, reserved) by what was put in.
         """
-        reasons = [reason for field in sorted(self.fields) if (reason := _fault_of(field, values))]
+        reasons = [reason for field in sorted(self.fields) if (reason := _fault_of(field, values, marks))]
         if reasons:
             raise Refused(reasons)
         filled = "".join(piece.literal + _value_of(piece, values) for piece in self.pieces)
         if self.fields:
-            _check_parts(filled, self.fixed)
+            _check_parts(filled, self.fixed, marks)
         return filled
 
     def match(self, text: str) -> dict[str, str] | None:
@@ -121,10 +121,10 @@ def _pieces(text: str) -> Iterator[Piece]:
         yield Piece(before, field or "", spec or "")
 
 
-def _fault_of(field: str, values: Mapping[str, str]) -> str | None:
+def _fault_of(field: str, values: Mapping[str, str], marks: bool) -> str | None:
     if values.get(field) is None:
         return f"field {field} has no value"
-    return fault_of_value(field, values[field])
+    return fault_of_value(field, values[field], marks=marks)
 
 
 def _value_of(piece: Piece, values: Mapping[str, str]) -> str:
@@ -136,7 +136,7 @@ def _value_of(piece: Piece, values: Mapping[str, str]) -> str:
     )
 
 
-def _check_parts(filled: str, fixed: str) -> None:
+def _check_parts(filled: str, fixed: str, marks: bool) -> None:
     reasons = []
     rest = filled[len(fixed) :]
     if addresses.is_server(fixed.removesuffix("/")) and rest.startswith("~"):
@@ -145,7 +145,7 @@ def _check_parts(filled: str, fixed: str) -> None:
             f"'{first}' cannot be the first folder at a server: there ~ is where the account starts"
         )
     for part in rest.split("/"):
-        if part and (fault := fault_of_name(part)):
+        if part and (fault := fault_of_name(part, marks=marks)):
             reasons.append(f"'{escape(part)}' is no safe path part: {fault}")
     if reasons:
         raise Refused(reasons)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from dropslot.core import patterns
 from dropslot.fields.base import Field
 
 # What a file system gives out; anything longer was not read from one.
@@ -14,9 +15,9 @@ _LONGEST_NAME_BYTES = 255
 class NamePattern(Field):
     """The named groups of a regular expression that must match the whole name.
 
-    A group that took no part in the match gives no value, so a path that needs it is refused. The time of a
-    match with nested repeats, such as `(a+)+`, can double with each character: write those possessive,
-    `(?:a+)++`.
+    It is matched on the name as people read it (`core.patterns`); a value is what the sender wrote. A group that took
+    no part in the match gives no value, so a path that needs it is refused. The time of a match with nested repeats,
+    such as `(a+)+`, can double with each character: write those possessive, `(?:a+)++`.
     """
 
     def __init__(self, option: str | re.Pattern[str]) -> None:
@@ -31,7 +32,7 @@ class NamePattern(Field):
         """The groups that matched, by name; None when the whole name does not match."""
         if len(arrival_name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME_BYTES:
             return None
-        match = self._pattern.fullmatch(arrival_name)
-        if match is None:
+        found = patterns.fullmatch(self._pattern, arrival_name)
+        if found is None:
             return None
-        return {name: value for name, value in match.groupdict().items() if value is not None}
+        return {name: value for name, value in found.groups.items() if value is not None}

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dropslot.config import Config, Lookup, Route
+from dropslot.core import patterns
 from dropslot.core.errors import Refused
-from dropslot.core.names import escape
+from dropslot.core.names import escape, invisible
 from dropslot.fields.base import Field
 from dropslot.lookup.loading import table_name
 from dropslot.lookup.models import Folder, label_key
@@ -30,11 +31,12 @@ class FolderLookup(Field):
         known: Mapping[str, str] | None = None,  # noqa: ARG002
     ) -> Mapping[str, str] | None:
         """The field with its folder. Raises Refused, in words for who looks after the table."""
-        tried = []
+        tried: list[str] = []
+        unseen = invisible(arrival_name).removesuffix(",")
         for lookup, table in self._ways:
             hint = hint_of(lookup, arrival_name)
             if not hint:
-                tried.append(f"the hint {lookup.hint.pattern} of label {lookup.label} does not match")
+                tried.append(f"the hint {lookup.hint.pattern} of label {lookup.label} does not match{unseen}")
                 continue
             answers = sorted(set(_answers(lookup, table, hint)))
             if len(answers) > 1:
@@ -57,18 +59,19 @@ def for_route(config: Config, route: Route) -> Iterator[FolderLookup]:
 
 def hint_of(lookup: Lookup, name: str) -> str:
     """What the name says about its folder: the group `hint`, else the whole match; empty when it says nothing."""
-    match = lookup.hint.search(name)
-    if match is None:
+    found = patterns.search(lookup.hint, name)
+    if found is None:
         return ""
-    return (match["hint"] if "hint" in lookup.hint.groupindex else match[0]) or ""
+    return found.groups.get("hint", found.whole) or ""
 
 
 def _answers(lookup: Lookup, table: str, hint: str) -> Iterator[str]:
     # A hint that is no text (bytes of a name that is no UTF-8) is in no table, and no database can be asked for it.
     tag = hint if hint.isprintable() else escape(hint)
-    rows = Folder.objects.filter(table__name=table, label_key=label_key(lookup.label), folder_tag=tag)
+    tags = patterns.forms(tag)
+    rows = Folder.objects.filter(table__name=table, label_key=label_key(lookup.label), folder_tag__in=tags)
     if lookup.base_path is not None:
-        rows = rows.filter(base_path=lookup.base_path)
+        rows = rows.filter(base_path__in=patterns.forms(lookup.base_path))
     return rows.values_list("folder", flat=True).iterator()
 
 

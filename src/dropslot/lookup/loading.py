@@ -16,6 +16,7 @@ from dropslot.audit.chain import Entry, append
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.patterns import composed
 from dropslot.lookup.models import Folder, FolderTable
 from dropslot.lookup.table_file import BadTable, Key, Line, RefusedLine, TableFile, read
 
@@ -76,7 +77,7 @@ def _locked(table: str) -> FolderTable:
 
 
 def _written(row: FolderTable, found: TableFile, *, replace: bool) -> tuple[Loaded, list[dict[str, str]]]:
-    known = {Key(old.label_key, old.folder_tag, old.base_path): old for old in row.folders.all()}
+    known = {Key(old.label_key, composed(old.folder_tag), old.base_path): old for old in row.folders.all()}
     fresh = [line for key, line in found.lines.items() if key not in known]
     altered = [
         (known[key], line)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from django.db import models
+
+from dropslot.core.patterns import composed
 
 
 def label_key(label: str) -> str:
     """A label as it is compared: in any letter case, and in any form of its accents."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).casefold())
+    return composed(composed(label).casefold())
 
 
 class FolderTable(models.Model):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.patterns import composed
 from dropslot.core.templates import fault_of_value
 from dropslot.lookup.models import label_key
 
@@ -31,7 +32,7 @@ class Key(NamedTuple):
     """What a folder is found by."""
 
     label: str  # as compared
-    folder_tag: str
+    folder_tag: str  # likewise
     base_path: str
 
 
@@ -47,7 +48,7 @@ class Line(NamedTuple):
     @property
     def key(self) -> Key:
         """No two lines may have the same one and differ."""
-        return Key(label_key(self.label), self.folder_tag, self.base_path)
+        return Key(label_key(self.label), composed(self.folder_tag), self.base_path)
 
 
 class RefusedLine(NamedTuple):

@@ -6,11 +6,12 @@ import operator
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from dropslot.core import litter
 from dropslot.core.litter import Litter
-from dropslot.core.names import LIMIT_BYTES, escape, fault_of_name, size_bytes
+from dropslot.core.names import LIMIT_BYTES, escape, fault_of_marks, fault_of_name, size_bytes
 from dropslot.storage import collection, faults
 from dropslot.storage.folders import FOLDER
 from dropslot.storage.listing import Item, Listing
@@ -21,6 +22,7 @@ MAX_FAULTS = 1_000
 
 _KIND = stat.S_IFMT(0o177777) | stat.S_ISUID | stat.S_ISGID
 _name = operator.attrgetter("name")
+_path = operator.itemgetter(0)
 _SPECIAL = {
     stat.S_IFLNK: "is a symbolic link",
     stat.S_IFIFO: "is a FIFO",
@@ -34,7 +36,8 @@ def list_arrival(path: Path, ignored: Litter = litter.NONE) -> Listing:
     """What lies at `path` now: one regular file, or a folder with all that is in it.
 
     Items stand folder by folder, names sorted, a folder's own items before those of its folders. Nothing is opened
-    but folders. What is `ignored` is only named, whatever it is, and never opened.
+    but folders. What is `ignored` is only named, whatever it is, and never opened. Direction marks in names are no
+    fault here: the route says whether they are (`marked`).
 
     Raises SourceChanged when `path` is gone or a folder is swapped meanwhile, StorageFault on EIO.
     """
@@ -54,6 +57,17 @@ def _walked(path: Path, items: list[Item], ignored: Litter) -> Listing:
     else:
         walk.file(text, seen)
     return walk.finish()
+
+
+def marked(listing: Listing) -> list[str]:
+    """A sentence for each name that contains a direction mark, MAX_FAULTS of them at most."""
+    paths = (
+        path for path in chain(map(_path, listing.folders), map(_path, listing.items)) if not path.isascii()
+    )
+    found = (
+        f"{escape(path)}: {fault}" for path in paths if (fault := fault_of_marks(path.rpartition("/")[2]))
+    )
+    return list(islice(found, MAX_FAULTS))
 
 
 def changed(path: Path, listing: Listing) -> list[str]:
@@ -231,7 +245,7 @@ class _Walk:
         return wanted
 
     def _may_enter(self, path: str, name: str, room: int, *, deep: bool) -> bool:
-        if why := fault_of_name(name):
+        if why := fault_of_name(name, marks=True):
             self.fault(path, why)
         elif size_bytes(name) > room:
             self.fault(path[:80] + "…", f"the path has more than {MAX_PATH_BYTES:,} bytes")
@@ -251,7 +265,7 @@ class _Walk:
     ) -> None:
         """Judge one entry that is no folder."""
         mode = seen.st_mode
-        if why := _SPECIAL.get(stat.S_IFMT(mode)) or fault_of_name(name):
+        if why := _SPECIAL.get(stat.S_IFMT(mode)) or fault_of_name(name, marks=True):
             self.fault(path, why)
         elif seen.st_nlink != 1:
             self.fault(path, f"has {seen.st_nlink} hard links; it may be someone else's file")

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import structlog
 
 from dropslot.core.names import escape
+from dropslot.core.patterns import Glob
 from dropslot.watching import quiet
 from dropslot.watching.agenda import Agenda
-from dropslot.watching.temporary import TemporaryNames, glob
+from dropslot.watching.temporary import TemporaryNames
 
 if TYPE_CHECKING:
     from dropslot.config import Route
@@ -102,7 +103,7 @@ class Completion:
         self._trust = trust_names
         self._temporary = TemporaryNames.of(route)
         self._litter = route.litter
-        self._test = glob(route.test_names) if route.test_names else None
+        self._test = Glob(route.test_names) if route.test_names else None
         self._entries: dict[str, _Entry] = {}
         self._names = Agenda()  # one look costs one system call
         self._trees = Agenda()  # one look is a walk

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import translate
 from typing import TYPE_CHECKING
+
+from dropslot.core.patterns import Glob
 
 if TYPE_CHECKING:
     from dropslot.config import Route
@@ -23,7 +24,7 @@ class TemporaryNames:
     """
 
     def __init__(self, patterns: Iterable[str] = (), *, usual: bool = True) -> None:
-        self._added = [glob(pattern) for pattern in patterns]
+        self._added = [Glob(pattern) for pattern in patterns]
         self._usual = usual
 
     @classmethod
@@ -35,8 +36,3 @@ class TemporaryNames:
         """Whether `name` (one path part) is temporary."""
         usual = self._usual and _BY_DEFAULT.fullmatch(name) is not None
         return usual or any(pattern.match(name) for pattern in self._added)
-
-
-def glob(pattern: str) -> re.Pattern[str]:
-    """A shell pattern as a compiled expression of the whole name, in any case."""
-    return re.compile(translate(pattern), re.IGNORECASE)

@@ -85,7 +85,7 @@ def _delivered(work: Work) -> Entry:
 
 def _ignored(work: Work) -> dict[str, Any]:
     """What was left in done undelivered, as `ignore` says, for the event; nothing when there was none."""
-    found = receipts.Ignored.of(work.listing.ignored)
+    found = receipts.Named.of(work.listing.ignored)
     return {"ignored": found.body()} if found else {}
 
 
@@ -110,7 +110,7 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
         outcomes=_outcomes(work),
         manifests=work.manifests,
         guarantees=_guarantees(work),
-        ignored=receipts.Ignored.of(work.listing.ignored),
+        ignored=receipts.Named.of(work.listing.ignored),
         head=head,
     ).body()
 

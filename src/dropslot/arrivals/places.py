@@ -11,7 +11,6 @@ from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape, fault_of_name
 
 AGAIN = ".again"
-DOOMED = ".purge-"  # begins the name of what is being removed from done
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _HELD = re.compile(rf"({_ULID.pattern})-(\d+)")
 
@@ -45,7 +44,7 @@ def fault_of_arrival(name: str, *, marks: bool = False) -> str | None:
     """Why an arrival may not be called so, as a sentence; None when it may. Its name goes into done, failed, records
     and manifests, even where it is no part of what is delivered. `marks`: direction marks may be in it."""
     why = fault_of_name(name, marks=marks)
-    if why is None and (name == AGAIN or name.startswith(DOOMED)):
+    if why is None and name == AGAIN:
         why = "in done that name is kept for dropslot itself"
     return f"{escape(name)}: {why}" if why else None
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from django.db import transaction
 
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.arrivals.places import AGAIN, DOOMED
+from dropslot.arrivals.places import AGAIN
 from dropslot.audit.chain import Entry, append
-from dropslot.config.folders import FolderSet
-from dropslot.core.errors import DropslotError
+from dropslot.audit.receipts import Named
+from dropslot.core.errors import DropslotError, SourceChanged
+from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.destinations import read
+from dropslot.storage.emptying import Emptying
+from dropslot.storage.listing import Item, Listing
 from dropslot.storage.walk import list_arrival
 
 
@@ -36,6 +39,14 @@ class NotRemoved(DropslotError):
     retryable = True
 
 
+class Purged(NamedTuple):
+    """What became (or with `dry_run` would become) of one arrival in done: the bytes that are free, and the paths in it
+    of what stays, because it was never delivered."""
+
+    size_bytes: int
+    stays: Sequence[str]
+
+
 def purgeable(before: datetime) -> Iterator[Arrival]:
     """Finished arrivals that still lie in done, the oldest first."""
     rows = Arrival.objects.filter(state=State.DONE, in_place=False, finished_at__lt=before).exclude(
@@ -44,120 +55,125 @@ def purgeable(before: datetime) -> Iterator[Arrival]:
     return rows.order_by("id").iterator()
 
 
-def purge(arrival: Arrival, *, dry_run: bool = False) -> int:
-    """Remove one arrival from done; returns the bytes that became free (with `dry_run`, that would).
+def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged:
+    """Remove from done what one arrival delivered.
 
-    Every file that is removed was read, and its SHA-256 is that of a delivery which was read too, at every
-    destination. Raises NotProved, naming the first file for which that does not hold; then nothing is removed.
-    Raises NotRemoved when the system refuses to.
+    Every file that is removed was read, and its SHA-256 is that of the delivery of this very item, which was read too,
+    at every destination. What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and
+    the folders that it is in. Raises NotProved, naming the first delivered file for which that does not hold; then
+    nothing is removed. Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge
+    goes on.
     """
     archived = Path(arrival.archived_as)
-    if not os.path.lexists(archived):
-        if not dry_run:
-            _forget(arrival, 0)  # taken out by hand, or by a purge that was interrupted
-        return 0
-    proved = _proved(arrival)
-    listing = list_arrival(archived)
-    if listing.faults or listing.unreadable:
-        raise NotProved(
-            f"{escape(str(archived))} is not what was archived: {[*listing.faults, *listing.unreadable][0]}"
-        )
-    prefix = arrival.evidence.get("prefix", "")
-    for item in listing.items:
-        path = archived / item.path if arrival.is_folder else archived
-        if item.path.startswith(prefix) and _sha256(path) not in proved:
-            raise NotProved(
-                f"{escape(str(path))} is at no destination with these bytes",
-                where="It stays in done",
-                next_step="Look whether it was changed in done; move it into the inbox to deliver it",
-            )
+    purged = _purge(arrival, archived, dry_run=dry_run) if os.path.lexists(archived) else Purged(0, ())
     if not dry_run:
-        _remove(arrival, archived, listing.size_bytes)
-    return listing.size_bytes
+        _remove_empty_parent(archived)
+        _forget(arrival, purged)
+    return purged
 
 
-def _proved(arrival: Arrival) -> set[str]:
-    """Digests that every destination of the arrival holds now."""
-    proved: set[str] | None = None
+def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
+    proved = _proved(arrival)
+    listing = _listed(arrival, archived, proved)
+    with _said(archived), Emptying(archived, listing) as done:
+        removable = [item for item in listing.items if _is_proved(done, archived, item, proved)]
+        left = {item.path for item in listing.items} - {item.path for item in removable}
+        if not dry_run:
+            done.remove(removable)
+    return Purged(sum(item.size_bytes for item in removable), sorted(left) + listing.ignored)
+
+
+def _proved(arrival: Arrival) -> Mapping[str, str]:
+    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now."""
+    proved: dict[str, str] | None = None
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
-        here = set()
+        here = {}
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
-            if _stored_digest(place.url, row.stored_as) != row.sha256:
+            if _stored_digest(arrival, place.url, row.stored_as) != row.sha256:
                 raise NotProved(
                     f"{escape(row.stored_as)} at {place.url} is missing or changed",
                     where=f"The original stays at {escape(arrival.archived_as)}",
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
-            here.add(row.sha256)
-        proved = here if proved is None else proved & here
-    return proved or set()
+            here[row.item] = row.sha256
+        proved = here if proved is None else dict(proved.items() & here.items())
+    if not arrival.is_folder:
+        return {Path(arrival.archived_as).name: sha256 for sha256 in (proved or {}).values()}
+    prefix = arrival.evidence.get("prefix", "")
+    return {f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}
 
 
-def _stored_digest(url: str, name: str) -> str | None:
+def _stored_digest(arrival: Arrival, url: str, name: str) -> str | None:
     digest = hashlib.sha256()
     try:
         for block in read(url, name):
             digest.update(block)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise NotProved(
+            f"{escape(name)} at {url} cannot be read: {error.strerror}",
+            where=f"The original stays at {escape(arrival.archived_as)}",
+            next_step="Give the service read permission there, then purge again",
+        ) from error
     return digest.hexdigest()
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
+def _listed(arrival: Arrival, archived: Path, proved: Mapping[str, str]) -> Listing:
+    litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
+    listing = list_arrival(archived, litter.keeping(path for path in proved if litter.ignores(path)))
+    if listing.faults or listing.unreadable:
         raise NotProved(
-            f"{escape(str(path))} cannot be read: {error.strerror}", where="It stays in done"
-        ) from error
+            f"{escape(str(archived))} is not what was archived: {[*listing.faults, *listing.unreadable][0]}"
+        )
+    return listing
 
 
-def _remove(arrival: Arrival, archived: Path, size_bytes: int) -> None:
-    # Renamed first: what is half removed does not stand under its name in done.
-    doomed = archived.parent / f"{DOOMED}{arrival.id}"
-    with suppress(FileNotFoundError):  # another purge was faster
-        archived.rename(doomed)
-    _forget(arrival, size_bytes)
-    _delete(doomed)
+def _is_proved(done: Emptying, archived: Path, item: Item, proved: Mapping[str, str]) -> bool:
+    """Whether it was delivered, and may go. Raises NotProved when it is not what was delivered."""
+    if item.path not in proved:
+        return False
+    if done.sha256(item) != proved[item.path]:
+        raise NotProved(
+            f"{escape(item.path)} in {escape(str(archived))} is at no destination with these bytes",
+            where="It stays in done",
+            next_step="Look whether it was changed in done; move it into the inbox to deliver it",
+        )
+    return True
 
 
-def sweep(folders: FolderSet) -> list[NotRemoved]:
-    """Finish what a purge that was interrupted had begun to remove; returns what could not be."""
-    again = list((folders.done / AGAIN).glob("*"))
-    left = []
-    for parent in (folders.done, *again):
-        for doomed in parent.glob(f"{DOOMED}*"):
-            try:
-                _delete(doomed)
-            except NotRemoved as error:
-                left.append(error)
-    for parent in again:
-        with suppress(OSError):  # an arrival is in it, or it is gone already
-            parent.rmdir()
-    return left
-
-
-def _delete(doomed: Path) -> None:
+@contextmanager
+def _said(archived: Path) -> Iterator[None]:
+    """What went wrong in done, in the words of a purge."""
     try:
-        if doomed.is_dir() and not doomed.is_symlink():
-            shutil.rmtree(doomed)
-        else:
-            doomed.unlink(missing_ok=True)
+        yield
+    except SourceChanged as error:
+        raise NotProved(
+            f"{escape(str(archived))} was changed while it was looked at: {error.what}",
+            where="What was not removed yet stays in done",
+            next_step="Purge again when nobody works in done",
+        ) from error
     except OSError as error:
         raise NotRemoved(
-            f"{escape(str(doomed))} cannot be removed whole: {error.strerror}",
+            f"{escape(str(archived))} cannot be removed whole: {error.strerror}",
             where="It was delivered; what is left of it stays there",
             next_step="A folder that its sender closed needs root (or CAP_CHOWN before it is taken): "
             "remove it by hand; the next purge tries again",
         ) from error
-    if doomed.parent.parent.name == AGAIN and not any(doomed.parent.iterdir()):
-        doomed.parent.rmdir()
 
 
-def _forget(arrival: Arrival, size_bytes: int) -> None:
+def _remove_empty_parent(archived: Path) -> None:
+    if archived.parent.parent.name == AGAIN:
+        with suppress(OSError):  # something of it stays
+            archived.parent.rmdir()
+
+
+def _forget(arrival: Arrival, purged: Purged) -> None:
+    """Write down that it is no archive any more; what stays of it is in the event, and dropslot's own no longer."""
     with transaction.atomic():
         still_there = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
         if not still_there.update(archived_as=""):
             return  # another purge has said so already
-        append([Entry("purged", arrival.id, {"from": arrival.archived_as, "size_bytes": size_bytes})])
+        stays = Named.of(purged.stays)
+        data = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
+        append([Entry("purged", arrival.id, data | ({"stays": stays.body()} if stays else {}))])

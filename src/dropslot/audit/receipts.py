@@ -29,21 +29,21 @@ from dropslot.core.names import escape
 SOURCE_COMPARED = "source: compared before and after"
 SOURCE_LEASED = "source: under a lease while it was read"
 BAG_VALIDATED = "bag: validated"
-MOST_IGNORED = 100  # names of ignored entries that a receipt lists, and how much of each
-LONGEST_IGNORED = 300
+MOST_NAMED = 100  # entries that a receipt or event names, and how much of each path
+LONGEST_NAME = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
-    """What an arrival held that was not delivered, as its route says: how many entries, and the names of the first."""
+class Named:
+    """Entries of an arrival that were not delivered: how many, and the names of the first."""
 
     count: int
     names: Sequence[str]
 
     @classmethod
-    def of(cls, paths: Sequence[str]) -> Ignored | None:
+    def of(cls, paths: Sequence[str]) -> Named | None:
         """None when there are none."""
-        return cls(len(paths), [_shortened(escape(path)) for path in paths[:MOST_IGNORED]]) if paths else None
+        return cls(len(paths), [_shortened(escape(path)) for path in paths[:MOST_NAMED]]) if paths else None
 
     def body(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -64,7 +64,7 @@ class Summary:
     manifests: Mapping[str, str]
     guarantees: Sequence[str]
     head: Head
-    ignored: Ignored | None = None
+    ignored: Named | None = None
 
     def body(self) -> dict[str, Any]:
         """As JSON has it; times UTC, ISO 8601 with Z."""
@@ -85,7 +85,7 @@ class Summary:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_IGNORED else f"…{name[-LONGEST_IGNORED:]}"
+    return name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
 
 
 def sign(body: Mapping[str, Any], *, folder: Path | None = None) -> Receipt:

@@ -112,29 +112,36 @@ def purge(
         bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")
     ] = False,
 ) -> None:
-    """Empty done, only of what is proved to be at its destination."""
-    settings = reading(config) if dry_run else started(config)
+    """Empty done, only of what is proved to be at its destination.
+
+    What was never delivered (ignored files, tag files of bags, what somebody put there later) stays.
+    """
+    (reading if dry_run else started)(config)
     from dropslot.arrivals.purge import purge as remove
-    from dropslot.arrivals.purge import purgeable, sweep
-    from dropslot.arrivals.watch import all_folders
+    from dropslot.arrivals.purge import purgeable
 
     age = ago(older_than)
     if age is None:
         raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 30d, 12h or 90m")
-    removed = size = kept = 0
-    for folders in all_folders(settings) if not dry_run else []:
-        for left in sweep(folders):
-            kept += 1
-            sys.stderr.write(f"dropslot: {left}\n")
+    removed = size = kept = stays = 0
     for arrival in purgeable(datetime.now(UTC) - age):
         try:
-            size += remove(arrival, dry_run=dry_run)
+            purged = remove(arrival, dry_run=dry_run)
+            size += purged.size_bytes
+            stays += len(purged.stays)
             removed += 1
         except DropslotError as error:
             kept += 1
             sys.stderr.write(f"dropslot: {arrival.id} ({arrival.name}) is kept. {error}\n")
     verb = "would be removed" if dry_run else "removed"
     sys.stdout.write(f"{removed} arrivals {verb} from done ({size} bytes), {kept} kept.\n")
+    if stays:
+        verb = "would stay" if dry_run else "stay"
+        sys.stdout.write(
+            f"{stays} entries that were never delivered {verb} in done: nothing else has them.\n"
+        )
+    if stays and not dry_run:
+        sys.stdout.write("`dropslot events --kind purged` names them; remove by hand what nobody needs.\n")
     if kept:
         raise typer.Exit(1)
 

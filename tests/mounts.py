@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from sshd import Sshd
 
 
 class Mounts:
@@ -55,6 +62,44 @@ class Mounts:
         """The same files at a second place: a rename between the two is refused as between file systems."""
         return self._mount(str(source), "--bind")
 
+    def bindfs(self, *options: str) -> Path:
+        """A folder seen through a FUSE program: names by `link` alone."""
+        return self._fuse(lambda source, point: ("bindfs", *options, source, point))
+
+    def sshfs(self, server: Sshd, *options: str) -> Path:
+        """A folder of a server: each name of a file has an inode number of its own, times are whole seconds."""
+        shown = (*options, "-o", f"port={server.port},IdentityFile={server.key}")
+        shown += ("-o", f"UserKnownHostsFile={server.known_hosts}")
+        return self._fuse(lambda source, point: ("sshfs", *shown, f"root@127.0.0.1:{source}", point))
+
+    def ntfs_3g(self, *options: str) -> Path:
+        """A fresh NTFS: no modes and no owners, unless `permissions` is among the options."""
+        image = self._folder / f"image{len(list(self._folder.iterdir()))}"
+        _run("truncate", "-s", "16M", str(image))
+        _run("mkfs.ntfs", "-q", "-F", str(image))
+        more = ("-o", ",".join(options)) if options else ()
+        return self._fuse(lambda _, point: ("ntfs-3g", *more, str(image), point))
+
+    def rclone(self) -> Path:
+        """A folder through `rclone mount`: neither links nor a rename that does not replace."""
+        options = ("--daemon", "--dir-cache-time", "0", "--vfs-cache-mode", "writes")
+        options += ("--cache-dir", str(self._folder / "cache"))
+        return self._fuse(lambda source, point: ("rclone", "mount", *options, source, point))
+
+    def odd(self, *behaviours: str) -> Path:
+        """A folder through a FUSE program of the tests' own: see `odd_fuse`."""
+        program = (sys.executable, str(Path(__file__).with_name("odd_fuse.py")))
+        return self._fuse(lambda source, point: (*program, source, point, *behaviours))
+
+    def _fuse(self, command: Callable[[str, str], Sequence[str]]) -> Path:
+        number = len(list(self._folder.iterdir()))
+        source, point = self._folder / f"source{number}", self._folder / f"mount{number}"
+        source.mkdir()
+        point.mkdir()
+        _run(*command(str(source), str(point)))
+        self._mounted.append(point)
+        return point
+
     def remount(self, mounted: Path, *options: str) -> None:
         """`remount(path, "ro")` makes it read-only at once; fails while a file is open for writing."""
         _run("mount", "-o", ",".join(("remount", *options)), str(mounted))
@@ -97,3 +142,18 @@ def mounts(open_folder: Path) -> Iterator[Mounts]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def lasting_mounts() -> Iterator[Mounts]:
+    """As `mounts`, for what many tests use one after another."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount file systems")
+    folder = Path(tempfile.mkdtemp(prefix="dropslot-mounts-"))
+    folder.chmod(0o755)
+    made = Mounts(folder)
+    try:
+        yield made
+    finally:
+        made.close()
+        shutil.rmtree(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,11 +14,13 @@ from pathlib import Path
 from ulid import ULID
 
 from dropslot.arrivals import places, seal
-from dropslot.arrivals.moves import move
+from dropslot.arrivals.moves import move, move_if_free
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import SourceUnready, StorageFault
 from dropslot.core.litter import Litter
 from dropslot.core.names import escape
+from dropslot.storage import filesystems
+from dropslot.storage.folders import Folder
 from dropslot.storage.walk import list_arrival
 from dropslot.watching.completion import Judged
 
@@ -126,11 +129,20 @@ def _unready(judged: Judged) -> SourceUnready:
 
 def _is_judged(taken: Path, judged: Judged) -> bool:
     seen = os.lstat(taken)
-    return (seen.st_dev, seen.st_ino) == (judged.device, judged.inode)
+    if (seen.st_dev, seen.st_ino) == (judged.device, judged.inode):
+        return True
+    alike = stat.S_ISDIR(seen.st_mode) if judged.is_folder else seen.st_size == judged.size_bytes
+    return alike and _numbers_anew(taken)
+
+
+def _numbers_anew(taken: Path) -> bool:
+    """Some FUSE programs (`rclone mount`) give a file another inode number with each name."""
+    with Folder.trusted(os.fspath(taken.parent)) as folder:
+        return filesystems.kind_of(folder.fd) == "fuse"
 
 
 def _put_back(taken: Path, source: Path) -> None:
     """Another thing took the name between the look and the rename. If that name is in use again by now, the thing
     stays in processing: recovery adopts it, nothing is lost."""
     with suppress(FileExistsError):
-        move(taken, source)
+        move_if_free(taken, source)

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import ledger, places
 from dropslot.arrivals.models import AfterCall, Arrival, Delivery
-from dropslot.arrivals.moves import move
+from dropslot.arrivals.moves import move, move_if_free
 from dropslot.arrivals.signals import arrival_done
 from dropslot.arrivals.work import Had, Work
 from dropslot.audit import receipts
@@ -180,7 +180,7 @@ def _archive(folders: FolderSet, arrival: Arrival, holding: Path, name: str) -> 
         _will_lie_at(arrival, first)  # config.yaml has another done folder since
     if arrival.archived_as == str(first):
         try:
-            move(holding / name, first)
+            move_if_free(holding / name, first)
         except FileExistsError:
             _will_lie_at(arrival, again)
     if arrival.archived_as == str(again):

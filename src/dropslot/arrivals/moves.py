@@ -1,34 +1,85 @@
-"""Moving an arrival between inbox, processing, done and failed: one file system, one rename, nothing replaced."""
+"""Moving an arrival between inbox, processing, done and failed: on one file system, and nothing is ever replaced."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from dropslot.storage.syscalls import rename_no_replace
 
 _HERE = -100  # AT_FDCWD: paths are absolute
-_NOT_THERE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+_NO_FLAG = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename `source` to `target`; both are seen by nobody but the service, or the target's folder is.
+    """Rename `source` to `target`, whose name is the service's alone: it carries an id, or its folder does.
 
     Raises FileExistsError when the target is taken (nothing happened), FileNotFoundError when the source is gone.
     """
+    if not _moved(source, target):
+        # Many network and FUSE file systems have no RENAME_NOREPLACE. Nobody else wants this name, so a look will do.
+        os.lstat(source)  # first, as the system does: what was moved already is gone, not in its own way
+        if os.path.lexists(target):
+            raise _taken(target)
+        os.rename(source, target)
+
+
+def move_if_free(source: Path, target: Path) -> None:
+    """As `move`, to a name that others may take at any time: a sender in the inbox, another arrival in done.
+
+    Raises FileExistsError also where the file system has no way to be sure. After a crash a file may have both names,
+    which the same call then mends; before a folder an empty one may be left at `target`.
+    """
+    if _moved(source, target):
+        return
+    if stat.S_ISDIR(os.lstat(source).st_mode):
+        _move_folder(source, target)
+    else:
+        _move_by_link(source, target)
+
+
+def _moved(source: Path, target: Path) -> bool:
+    """False: the file system cannot rename without replacing; nothing happened."""
     try:
         rename_no_replace(_HERE, str(source), _HERE, str(target))
     except OSError as error:
-        if error.errno not in _NOT_THERE:
+        if error.errno not in _NO_FLAG:
             raise
-        _move_on_network(source, target)
+        return False
+    return True
 
 
-def _move_on_network(source: Path, target: Path) -> None:
-    # NFS and CIFS have no RENAME_NOREPLACE. The target's folder is the service's own (0700) and names there are
-    # ids, or names that a look shows to be free, so that nobody else can take them in between.
-    os.lstat(source)  # first, as the system does: what was moved already is gone, not in its own way
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    os.rename(source, target)
+def _move_folder(source: Path, target: Path) -> None:
+    """The name is reserved by an empty folder, which only the service may fill; rename(2) replaces nothing more."""
+    target.mkdir(mode=0o700)
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        with suppress(OSError):
+            target.rmdir()
+        if error.errno in (
+            errno.ENOTEMPTY,
+            errno.EEXIST,
+        ):  # some FUSE programs do not even replace an empty one
+            raise _taken(target) from error
+        raise
+
+
+def _move_by_link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        if not os.path.samestat(os.lstat(source), os.lstat(target)):  # else: linked before a crash
+            raise
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _taken(target) from error  # no links either
+    os.unlink(source)
+
+
+def _taken(target: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))

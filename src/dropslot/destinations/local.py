@@ -42,8 +42,12 @@ class Local(Destination):
             error = OSError(errno.EACCES, os.strerror(errno.EACCES))
             raise faults.at_destination(error, f"asking to write into {shown}")
         if not filesystems.is_known(place.home.fd):
-            with staging.trial(place.home) as private:
-                filesystems.naming_of(private.fd)
+            try:
+                with staging.trial(place.home) as private:
+                    filesystems.naming_of(private.fd)
+            except Unsupported as error:
+                what = f"Nothing can be delivered to {shown}: {error.what[0].lower()}{error.what[1:]}"
+                raise Unsupported(what, next_step=error.next_step) from error
 
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> LocalDrop:
         return LocalDrop(self, target, arrival, epoch, name)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import secrets
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 from dropslot.core.errors import Unsupported
 from dropslot.storage import syscalls
-from dropslot.storage.folders import look
+from dropslot.storage.folders import FOLDER, Folder, look, remove_folder
 
 _KINDS = {  # linux/magic.h and the file systems' own sources
     0x6969: "nfs",
@@ -49,7 +52,13 @@ class Naming(StrEnum):
     """How a staged file gets its final name without replacing another one."""
 
     RENAME = "renameat2"  # files and whole folders, atomic
+    RENAME_FILES = "renameat2, files only"
     LINK = "link"  # files only
+
+    @property
+    def renames(self) -> bool:
+        """Whether files get their names by renameat2(RENAME_NOREPLACE)."""
+        return self is not Naming.LINK
 
 
 def kind_of(folder: int) -> str:
@@ -83,50 +92,92 @@ def naming_of(folder: int) -> Naming:
 
 
 def _try_out(folder: int) -> Naming:
-    ours = f"probe-{os.getpid()}"
-    names = (f"{ours}-a", f"{ours}-b", f"{ours}-c")
+    name = f"probe-{os.getpid()}-{secrets.token_hex(4)}"
+    os.mkdir(name, 0o700, dir_fd=folder)
     try:
-        for name in names[:2]:
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=folder))
-        if _refuses_and_renames(folder, *names):
-            return Naming.RENAME
-        if _refuses_and_links(folder, *names):
-            return Naming.LINK
+        with Folder(os.open(name, FOLDER, dir_fd=folder)) as inside:
+            if _refuses_and_renames(inside.fd, _make_file):
+                whole = _refuses_and_renames(inside.fd, _make_folder)
+                return Naming.RENAME if whole else Naming.RENAME_FILES
+            if _refuses_and_links(inside.fd):
+                return Naming.LINK
+            kind = kind_of(inside.fd)
     finally:
-        for name in names:
-            if look(folder, name):
-                os.unlink(name, dir_fd=folder)
+        remove_folder(folder, name)
     raise Unsupported(
-        f"The file system ({kind_of(folder)}) can neither rename without replacing nor make hard links",
-        where="Nothing was delivered",
-        next_step="Deliver to another file system: on this one an earlier delivery could be overwritten",
+        f"The file system ({kind}) can neither rename without replacing nor make hard links, so an earlier delivery "
+        "could be overwritten on it",
+        next_step="Deliver to a local disk, NFS, SMB, sshfs or bindfs, or straight to the server behind the mount "
+        "with `to: sftp://…`; `rclone mount` and mounted object stores have neither operation",
     )
 
 
-def _refuses_and_renames(folder: int, first: str, taken: str, free: str) -> bool:
-    """Both halves are tried: a file system that ignores the flag would replace."""
-    try:
-        syscalls.rename_no_replace(folder, first, folder, taken)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, *LACKING):
-            raise
-        if error.errno != errno.EEXIST:
+def _make_file(folder: int, name: str) -> None:
+    with open(
+        os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder), "wb"
+    ) as new:
+        new.write(b"x")
+
+
+def _make_folder(folder: int, name: str) -> None:
+    os.mkdir(name, 0o700, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def _trial(folder: int, make: Callable[[int, str], None]) -> Iterator[tuple[int, int]]:
+    """Two folders: `new` in the first, `taken` in the second. Some file systems link within one folder only."""
+    names = [secrets.token_hex(4) for _ in range(2)]
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            _make_folder(folder, name)
+        one, two = (stack.enter_context(Folder(os.open(name, FOLDER, dir_fd=folder))).fd for name in names)
+        make(one, "new")
+        make(two, "taken")
+        yield one, two
+
+
+def _refuses_and_renames(folder: int, make: Callable[[int, str], None]) -> bool:
+    """Whether a taken name is refused and a free one given. Both are tried: a file system that ignores the flag would
+    replace, and for a taken name the kernel answers EEXIST itself, before a file system without the flag is asked."""
+    with _trial(folder, make) as (one, two):
+        return not _done(syscalls.rename_no_replace, one, "new", two, "taken") and _done(
+            syscalls.rename_no_replace, one, "new", two, "free"
+        )
+
+
+def _refuses_and_links(folder: int) -> bool:
+    with _trial(folder, _make_file) as (one, two):
+        if _done(_link, one, "new", two, "taken"):
             return False
-    else:
-        return False
-    syscalls.rename_no_replace(folder, first, folder, free)
+        _done(
+            _link, one, "new", two, "free"
+        )  # an NFS server whose answer was lost says EEXIST of what it has done
+        made = look(two, "free")
+        return made is not None and made.st_size == 1
+
+
+def _link(from_folder: int, name: str, to_folder: int, new_name: str) -> None:
+    os.link(name, new_name, src_dir_fd=from_folder, dst_dir_fd=to_folder, follow_symlinks=False)
+
+
+def _done(give: Callable[[int, str, int, str], None], one: int, name: str, two: int, new_name: str) -> bool:
+    """Whether the operation gave the name. False: it was taken, or there is no such operation here."""
+    try:
+        give(one, name, two, new_name)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, *LACKING, *_NO_LINKS) or _fuse_lacks(error, one):
+            return False
+        raise
     return True
 
 
-def _refuses_and_links(folder: int, first: str, taken: str, free: str) -> bool:
-    source = taken if not look(folder, first) else first
-    try:
-        os.link(source, free, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (*LACKING, errno.EPERM, errno.EMLINK):
-            raise
+def _fuse_lacks(error: OSError, folder: int) -> bool:
+    """Some FUSE programs say EIO for what they do not have; when another file can be made, it is not the disk."""
+    if error.errno != errno.EIO or kind_of(folder) != "fuse":
         return False
+    _make_file(folder, "another")
     return True
 
 
 LACKING = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EXDEV)

@@ -11,6 +11,7 @@ import stat
 from types import TracebackType
 
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
+_TRIES = 1000
 NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 TRUSTED_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # the operator's own path: may be or hold links
@@ -155,8 +156,12 @@ def remove_tree(folder: int, name: str) -> None:
 
 
 def remove_folder(folder: int, name: str) -> None:
-    """Remove the folder at `name` under its own name; fine when it is gone. Wins against a process that fills it."""
-    while True:
+    """Remove the folder at `name` under its own name; fine when it is gone. Wins against a process that fills it.
+
+    Raises ENOTEMPTY when it never gets empty: a file that some program has open stays, under another name, on NFS
+    (`.nfs…`) and FUSE (`.fuse_hidden…`).
+    """
+    for left in reversed(range(_TRIES)):
         try:
             with Folder(os.open(name, FOLDER, dir_fd=folder)) as inner:
                 for entry in os.listdir(inner.fd):
@@ -165,7 +170,7 @@ def remove_folder(folder: int, name: str) -> None:
         except FileNotFoundError:
             return
         except OSError as error:
-            if error.errno not in NOT_EMPTY:
+            if error.errno not in NOT_EMPTY or not left:
                 raise
             continue  # something came in meanwhile
         return

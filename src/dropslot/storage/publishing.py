@@ -143,7 +143,7 @@ class Publication:
             to_fd = self._to.fd(folder)
             try:
                 from_fd = self._from.fd(from_folder)
-                given = give_name(self.naming, from_fd, name, to_fd, final)
+                given = give_name(self.naming, from_fd, name, to_fd, final) or self._is_ours(entry)
             except FileNotFoundError:
                 self._must_be_ours(entry)
                 given = True
@@ -153,6 +153,11 @@ class Publication:
             self.touched.add(folder)
         else:
             self.taken.append(entry)
+
+    def _is_ours(self, entry: Entry) -> bool:
+        """Some network and FUSE file systems number one file anew under each name (sshfs does): there the bytes tell
+        whether a name is taken by the file that an earlier try linked."""
+        return self.stage.network and not self.naming.renames and self._digest(entry.final) == entry.sha256
 
     def _must_be_ours(self, entry: Entry) -> None:
         """No longer staged: published by an earlier try of this worker, or the stage was taken away."""
@@ -177,7 +182,7 @@ def give_name(naming: Naming, from_folder: int, name: str, to_folder: int, final
     by an NFS server whose answer was lost.
     """
     try:
-        if naming is Naming.RENAME:
+        if naming.renames:
             syscalls.rename_no_replace(from_folder, name, to_folder, final)
         else:
             # link, not rename: rename would replace an earlier delivery.

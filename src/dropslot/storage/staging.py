@@ -74,7 +74,12 @@ class Stage:
 
     def is_there(self) -> bool:
         """Whether the folder still has its name."""
-        seen, ours = folders.look(self.epochs.fd, self.name), os.fstat(self.folder.fd)
+        try:
+            seen, ours = folders.look(self.epochs.fd, self.name), os.fstat(self.folder.fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):  # what FUSE and NFS say of a removed folder
+                raise
+            return False
         return seen is not None and (seen.st_dev, seen.st_ino) == (ours.st_dev, ours.st_ino)
 
     def remove(self) -> None:
@@ -269,9 +274,11 @@ def _make_folders(stage: Stage, listing: Listing, layout: Layout, modes: Modes) 
 def _make(stage: Stage, path: str, modes: Modes) -> None:
     parent, _, name = path.rpartition("/")
     with stage.folder.beneath(parent) as folder:
-        if folders.make(folder.fd, name):
-            modes.of_folder(folder.fd, name)
-            stage.folders.append(path)
+        folders.make(
+            folder.fd, name
+        )  # False: by an NFS server whose answer was lost, since the stage is ours
+        modes.of_folder(folder.fd, name)
+        stage.folders.append(path)
 
 
 def _left_to_do(stage: Stage, layout: Layout, modes: Modes, items: int) -> Modes:

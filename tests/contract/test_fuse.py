@@ -1,0 +1,91 @@
+"""The local destination on real FUSE file systems, whose operations are not the kernel's own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.destination_contract import DestinationContract
+from contract.test_local import LocalSite
+from dropslot.core.errors import Unsupported
+from dropslot.destinations.local import Local
+from dropslot.storage import filesystems
+from dropslot.storage.filesystems import Naming
+from mounts import Mounts
+from sshd import Sshd
+
+
+class OnFuse(DestinationContract):
+    """A folder of its own on the mount `mounted`."""
+
+    @pytest.fixture
+    def site(self, mounted: Path) -> LocalSite:
+        return LocalSite(Path(tempfile.mkdtemp(dir=mounted)), Local())
+
+    def test_names_are_given_by_link(self, site: LocalSite) -> None:
+        site.destination.check(site.target())
+        assert filesystems._naming[os.stat(site.root).st_dev] is Naming.LINK
+        assert os.listdir(site.root) == []
+
+
+@pytest.fixture(scope="module")
+def bindfs(lasting_mounts: Mounts) -> Path:
+    return lasting_mounts.bindfs()
+
+
+@pytest.fixture(scope="module")
+def sshfs(lasting_mounts: Mounts, shared_sshd: Sshd) -> Iterator[Path]:
+    mounted = lasting_mounts.sshfs(shared_sshd)
+    yield mounted
+    lasting_mounts.unmount(mounted)  # before its server ends
+
+
+@pytest.fixture(scope="module")
+def ntfs_3g(lasting_mounts: Mounts) -> Path:
+    return lasting_mounts.ntfs_3g()
+
+
+@pytest.fixture(scope="module")
+def like_nfs(lasting_mounts: Mounts) -> Path:
+    return lasting_mounts.odd("lost-answers", "no-folder-sync", "whole-seconds")
+
+
+class TestBindfs(OnFuse):
+    @pytest.fixture
+    def mounted(self, bindfs: Path) -> Path:
+        return bindfs
+
+
+class TestSshfs(OnFuse):
+    """Each name of a file has an inode number of its own; times are whole seconds."""
+
+    @pytest.fixture
+    def mounted(self, sshfs: Path) -> Path:
+        return sshfs
+
+
+class TestNtfs3g(OnFuse):
+    """Modes and owners are those of the mount."""
+
+    @pytest.fixture
+    def mounted(self, ntfs_3g: Path) -> Path:
+        return ntfs_3g
+
+
+class TestLikeNfs(OnFuse):
+    """Answers to links are lost, folders cannot be synced, times are whole seconds."""
+
+    @pytest.fixture
+    def mounted(self, like_nfs: Path) -> Path:
+        return like_nfs
+
+
+def test_a_mount_with_neither_operation_is_refused_with_what_would_work(mounts: Mounts) -> None:
+    site = LocalSite(mounts.rclone(), Local())
+    with pytest.raises(Unsupported, match="sftp://"):
+        site.destination.check(site.target())
+    assert os.listdir(site.root) == []

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acting import acting
-from dropslot.arrivals.seal import seal
+from dropslot.arrivals.seal import seal, sender
 from dropslot.core.litter import BY_DEFAULT, NONE, Litter
 from dropslot.storage.walk import changed, list_arrival
 from people import Person
@@ -215,3 +215,11 @@ def test_litter_that_the_storage_made_as_another_account_is_left_alone(
     assert seal(arrival, other_user.uid, USUAL) == []
     assert (arrival / "sub/@eaDir").stat().st_uid == stranger
     assert len(seal(arrival, other_user.uid, NONE)) == 2
+
+
+def test_litter_does_not_tell_who_the_sender_is(tmp_path: Path, other_user: Person) -> None:
+    (tmp_path / "@eaDir").mkdir()
+    (tmp_path / "scan").touch()
+    for name, uid in (("@eaDir", other_user.uid + 1), ("scan", other_user.uid)):
+        os.chown(tmp_path / name, uid, -1)
+    assert sender(tmp_path, USUAL) == other_user.uid

@@ -81,7 +81,8 @@ def claim(
 def _claimed(arrival: str, folders: FolderSet, judged: Judged, taken: Path) -> Claim:
     size = None if judged.is_folder else judged.size_bytes
     # What seems to be the service's own may have been taken over by a process that was killed before it moved it.
-    uid = seal.sender(taken) if judged.is_folder and judged.uid == os.geteuid() else judged.uid
+    seems_ours = judged.is_folder and judged.uid == os.geteuid()
+    uid = seal.sender(taken, folders.route.litter) if seems_ours else judged.uid
     return Claim(arrival, folders, judged.name, judged.is_folder, uid, size, datetime.now(UTC))
 
 

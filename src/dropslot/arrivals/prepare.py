@@ -209,7 +209,7 @@ def _seal_where_it_lies(work: Work) -> None:
 def _sender(work: Work, source: Path) -> int:
     """Whose it was when it was claimed: what lies inside tells no more than who made that."""
     uid = work.arrival.evidence.get("uid")
-    return uid if isinstance(uid, int) else seal.sender(source)
+    return uid if isinstance(uid, int) else seal.sender(source, work.route.litter)
 
 
 def _is_there(source: Path) -> bool:

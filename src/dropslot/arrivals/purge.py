@@ -121,7 +121,9 @@ def _stored_digest(arrival: Arrival, url: str, name: str) -> str | None:
 
 def _listed(arrival: Arrival, archived: Path, proved: Mapping[str, str]) -> Listing:
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
-    listing = list_arrival(archived, litter.keeping(path for path in proved if litter.ignores(path)))
+    if sent := list(filter(litter.ignores, proved)):  # a bag listed it
+        litter = litter.keeping(sent)
+    listing = list_arrival(archived, litter)
     if listing.faults or listing.unreadable:
         raise NotProved(
             f"{escape(str(archived))} is not what was archived: {[*listing.faults, *listing.unreadable][0]}"

@@ -69,5 +69,15 @@ def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
         is_folder = entry.is_dir() and not entry.is_symlink()
         size = None if is_folder else os.lstat(entry).st_size
         received = datetime.fromtimestamp(ULID.from_str(arrival).timestamp, UTC)
-        return [Claim(arrival, folders, names[0], is_folder, seal.sender(entry), size, received)]
+        return [
+            Claim(
+                arrival,
+                folders,
+                names[0],
+                is_folder,
+                seal.sender(entry, folders.route.litter),
+                size,
+                received,
+            )
+        ]
     return []

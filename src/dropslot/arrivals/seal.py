@@ -54,13 +54,15 @@ def give_back(path: Path, uid: int) -> None:
         os.close(descriptor)
 
 
-def sender(source: Path) -> int:
-    """Who owns it still: a folder that had to be chowned before it could be moved tells by what is in it."""
+def sender(source: Path, litter: Litter) -> int:
+    """Who owns it still: a folder that had to be chowned before it could be moved tells by what is in it. Litter tells
+    nothing: network storage makes it as an account of its own."""
     seen = os.lstat(source)
     if seen.st_uid != os.geteuid() or not stat.S_ISDIR(seen.st_mode):
         return seen.st_uid
     with os.scandir(source) as entries:
-        owners = (entry.stat(follow_symlinks=False).st_uid for entry in entries)
+        sent = (entry for entry in entries if not litter.match(entry.name))
+        owners = (entry.stat(follow_symlinks=False).st_uid for entry in sent)
         return next((uid for uid in owners if uid != os.geteuid()), seen.st_uid)
 
 

@@ -148,3 +148,22 @@ def test_litter_that_a_bag_lists_is_payload_and_other_litter_is_not(sqlite_produ
     reasons = product.arrivals()[-1]["reason"]
     assert any("data/new" in reason for reason in reasons)
     assert not any("Thumbs.db" in reason for reason in reasons)
+
+
+def test_what_is_published_in_part_is_finished_as_it_was_begun(sqlite_product: Product) -> None:
+    """config.yaml may name other litter when the attempt is made again."""
+    product = sqlite_product.configure({"study": STUDY | {"ignore": ["*.bak"]}})
+    in_the_way = product.studies / ".dropslot/manifests"  # names can be given, and the manifest cannot
+    in_the_way.parent.mkdir()
+    in_the_way.touch()
+    product.drop("s", {"a": b"1", "x.bak": b"2", ".DS_Store": b"3"})
+    product.drain(status=None)
+    product.configure({"study": STUDY | {"ignore": [".DS_Store"]}})
+    in_the_way.unlink()
+    product.run("retry", product.arrivals()[0]["id"])
+    product.drain()
+    assert product.delivered() == {"a": b"1", ".DS_Store": b"3"}
+    [event] = _delivered(product)
+    assert event["data"]["ignored"]["names"] == ["x.bak"]
+    product.run("purge", "--older-than", "0s")
+    assert os.listdir(product.folder("done") / "s") == ["x.bak"]

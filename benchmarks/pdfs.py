@@ -19,8 +19,9 @@ from reportlab.pdfgen.canvas import Canvas
 from benchmarks.disks import fresh_disk, settle_disk
 from benchmarks.report import Row
 from benchmarks.slot import RESULTS, Slot
-from dropslot.checks import StagedArrival, StagedItem, pdf_process, run
+from dropslot.checks import StagedArrival, StagedItem, run
 from dropslot.checks.pdf_contains import PdfContains
+from dropslot.parsing import process
 
 _FILES = 2_000
 _PEER_FILES = 500
@@ -79,7 +80,7 @@ def _checked(disk: Path) -> float:
         item = StagedItem(path.name, path.stat().st_size, {}, lambda path=path: path.open("rb"))  # type: ignore[misc]
         if run([check], StagedArrival(path.name, {}, [item])):
             raise RuntimeError(f"{path.name} was refused")
-    pdf_process.close()
+    process.close()
     return _FILES / (time.perf_counter() - begun)
 
 

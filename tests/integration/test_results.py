@@ -479,7 +479,11 @@ def test_run_and_what_it_started_end_together(sqlite_product: Product) -> None:
 def _readers_below(pid: int) -> list[int]:
     """Processes that read PDFs among the descendants of one."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    found = [child for child in children if b"pdf_reader.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    found = [
+        child
+        for child in children
+        if b"dropslot.parsing.server" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
     return found + [each for child in children for each in _readers_below(child)]
 
 

@@ -14,18 +14,22 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from dropslot.checks import CheckFailed, StagedArrival, StagedItem, pdf_process, pdf_reader, run
+from dropslot.checks import CheckFailed, StagedArrival, StagedItem, run
 from dropslot.checks.pdf_contains import PdfContains
+from dropslot.parsing import pdf as parsing_pdf
+from dropslot.parsing import process
 from pdfs import PATTERN, SPECIMEN, bomb, by_hand, own_grandfather, pdf, picture
 from waiting import wait_until
+
+READER = process.parser(process.PDF)
 
 
 @pytest.fixture(autouse=True)
 def _no_process_is_left() -> Iterator[None]:
     before = set(os.listdir("/proc/self/fd"))
     yield
-    pdf_process.close()
-    assert pdf_process._shared.pid is None
+    process.close()
+    assert READER.pid is None
     assert set(os.listdir("/proc/self/fd")) <= before
 
 
@@ -137,7 +141,7 @@ def test_what_is_larger_than_the_memory_it_may_use_is_refused_unread() -> None:
     def never() -> BinaryIO:
         raise AssertionError("it was opened")
 
-    (found,) = _checked(f"{SPECIMEN}.pdf", pdf_process.MEMORY_BYTES + 1, never, PATTERN)
+    (found,) = _checked(f"{SPECIMEN}.pdf", process.MEMORY_BYTES + 1, never, PATTERN)
     assert "with 1,024 MiB of memory" in found
 
 
@@ -183,7 +187,7 @@ def test_named_groups_else_the_whole_match_must_be_there(option: str, text: str,
     ("text", "passes"), [("कल 5", True), ("कला 5", False), ("हकल", False), ("कल5", True)]
 )
 def test_a_word_of_another_script_is_not_found_in_a_longer_one(text: str, passes: bool) -> None:
-    assert bool(pdf_reader._pattern("कल").search(pdf_reader._plain(text))) is passes
+    assert bool(parsing_pdf._pattern("कल").search(parsing_pdf._plain(text))) is passes
 
 
 def test_names_in_any_script_are_looked_for() -> None:
@@ -199,20 +203,21 @@ def test_options_that_mean_nothing_are_refused(option: Any) -> None:
 
 
 def _kill_when_asked(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    hear = pdf_process.Reader._heard
+    READER.start()
+    hear = process.Parser._heard
 
-    def heard(reader: pdf_process.Reader, *args: Any) -> bytes:
+    def heard(reader: process.Parser, *args: Any) -> bytes:
         assert reader.pid is not None
         os.kill(reader.pid, number)
         return hear(reader, *args)
 
-    monkeypatch.setattr(pdf_process.Reader, "_heard", heard)
+    monkeypatch.setattr(process.Parser, "_heard", heard)
     send = socket.send_fds
 
     def stop_and_send(*args: Any) -> int:
         # A process that is stopped answers nothing, so that the signal comes first.
-        assert pdf_process._shared.pid is not None
-        os.kill(pdf_process._shared.pid, signal.SIGSTOP)
+        assert READER.pid is not None
+        os.kill(READER.pid, signal.SIGSTOP)
         return send(*args)
 
     monkeypatch.setattr(socket, "send_fds", stop_and_send)
@@ -232,7 +237,7 @@ def test_a_process_that_does_not_answer_is_replaced_and_the_file_tried_again(
 ) -> None:
     with monkeypatch.context() as patched:
         _kill_when_asked(patched, signal.SIGSTOP)
-        patched.setattr(pdf_process, "LEAST_WALL_SECONDS", 0.1)
+        patched.setattr(process, "LEAST_WALL_SECONDS", 0.1)
         with pytest.raises(CheckFailed, match="did not answer in time"):
             reasons(pdf(SPECIMEN), option={"pattern": PATTERN, "seconds": 0.02})
     assert reasons(pdf(SPECIMEN)) == []
@@ -242,22 +247,22 @@ def test_a_file_after_one_that_breaks_the_process_is_judged_by_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert reasons(pdf(SPECIMEN)) == []
-    broken = pdf_process._shared.pid
+    broken = READER.pid
     assert broken is not None
     os.kill(broken, signal.SIGSEGV)
     wait_until(lambda: Path(f"/proc/{broken}/stat").read_text().split()[2] == "Z", what="its end")
     assert reasons(pdf(SPECIMEN)) == []
-    assert pdf_process._shared.pid != broken
+    assert READER.pid != broken
 
 
 def test_the_process_is_told_no_secret_and_may_write_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DROPSLOT_DATABASE_PASSWORD", "hush")
     assert reasons(pdf(SPECIMEN)) == []
-    seen = Path(f"/proc/{pdf_process._shared.pid}")
+    seen = Path(f"/proc/{READER.pid}")
     assert b"hush" not in (seen / "environ").read_bytes()
     limits = {line[:20].strip(): line[26:].split() for line in (seen / "limits").read_text().splitlines()}
     assert limits["Max file size"][0] == "0"
-    assert limits["Max address space"][0] == str(pdf_process.MEMORY_BYTES)
+    assert limits["Max address space"][0] == str(process.MEMORY_BYTES)
     open_now = [os.readlink(path) for path in (seen / "fd").iterdir()]
     assert sorted(open_now)[:3] == ["/dev/null"] * 3 and len(open_now) == 4
 
@@ -267,7 +272,7 @@ def test_the_process_ends_when_its_owner_is_killed() -> None:
     owner = os.fork()
     if owner == 0:
         reasons(pdf(SPECIMEN))
-        os.write(writing, str(pdf_process._shared.pid).encode())
+        os.write(writing, str(READER.pid).encode())
         signal.pause()
     reader = int(os.read(reading, 20))
     os.kill(owner, signal.SIGKILL)
@@ -286,16 +291,16 @@ def _is_over(pid: int) -> bool:
 
 def test_a_fork_has_a_process_of_its_own_and_leaves_the_other_alone() -> None:
     assert reasons(pdf(SPECIMEN)) == []
-    before = pdf_process._shared.pid
+    before = READER.pid
     child = os.fork()
     if child == 0:
-        well = pdf_process._shared.pid is None and reasons(pdf("other")) != []
-        well = well and pdf_process._shared.pid != before
-        pdf_process.close()
+        well = READER.pid is None and reasons(pdf("other")) != []
+        well = well and READER.pid != before
+        process.close()
         os._exit(0 if well else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert reasons(pdf(SPECIMEN)) == []
-    assert pdf_process._shared.pid == before
+    assert READER.pid == before
 
 
 def test_threads_take_turns() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
 from dropslot.arrivals import content, plan
 from dropslot.arrivals.work import Work
-from dropslot.checks import for_route, pdf_process, run
+from dropslot.checks import for_route, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
+from dropslot.checks.mime import MimeTypes
 from dropslot.config import Config, Route
 from dropslot.core.errors import DropslotError, Refused, SourceChanged
 from dropslot.core.names import escape
 from dropslot.destinations.base import Drop
+from dropslot.parsing import process
 from dropslot.storage.comparing import Comparison
 
 _made: dict[int, tuple[Route, list[Check]]] = {}
@@ -36,11 +38,11 @@ def checks_of(route: Route) -> list[Check]:
 
 @contextmanager
 def helpers() -> Iterator[None]:
-    """The time in which checks may start processes that help them: none is left after it."""
+    """The time in which checks may start parsers: none is left after it."""
     try:
         yield
     finally:
-        pdf_process.close()
+        process.close()
 
 
 def check(work: Work) -> None:
@@ -49,6 +51,19 @@ def check(work: Work) -> None:
     reasons = _bag_faults(work) + _faults(work)
     if reasons:
         raise Refused(reasons)
+
+
+def look_at_types(works: Sequence[Work]) -> None:
+    """Find out the types of single files together, where checks will ask for them: one question for many costs as
+    much as one for each. What goes wrong with any of them is found by its own check."""
+    asked = [work for work in works if not work.listing.is_folder and _asks_for_types(work)]
+    if len(asked) > 1:
+        with suppress(DropslotError, OSError):
+            content.look_at_types(asked)
+
+
+def _asks_for_types(work: Work) -> bool:
+    return any(isinstance(each, MimeTypes) for each in checks_of(work.route))
 
 
 def _bag_faults(work: Work) -> list[str]:
@@ -72,6 +87,7 @@ def _staged(work: Work) -> StagedArrival:
             item.digests,
             _opener(leg.drop, item.path),
             partial(work.mimes.__setitem__, path),
+            work.types,
         )
         for path, item in plan.payload_of(work, leg.staged)
     ]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from dropslot.arrivals import places
+from dropslot.arrivals.known import chunks
 from dropslot.arrivals.work import Work
 from dropslot.checks import mime
 from dropslot.core.errors import SourceChanged
 from dropslot.core.names import escape
+from dropslot.parsing.server import MOST_DESCRIPTORS
 from dropslot.storage import faults
 from dropslot.storage.reading import READ
 
@@ -22,7 +26,7 @@ def type_of(work: Work) -> str | None:
     folder, or gone. Raises SourceUnready and StorageFault."""
     for path in _whereabouts(work):
         try:
-            return _type_at(os.open(path, READ))
+            return _type_at(os.open(path, READ), work.name)
         except OSError as error:
             if error.errno not in faults.NOT_THERE:
                 raise faults.at_source(error, work.name) from error
@@ -37,18 +41,26 @@ def _whereabouts(work: Work) -> list[Path]:
     return [folder / work.name for folder in (*held, places.refused(work.folders, work.id))]
 
 
-def _type_at(descriptor: int) -> str | None:
+def _type_at(descriptor: int, name: str) -> str | None:
     try:
         kind = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(kind):
             return DIRECTORY
-        return _as_part(os.pread(descriptor, mime.LOOKED_AT_BYTES, 0)) if stat.S_ISREG(kind) else None
+        return _as_part(mime.types_of([descriptor], name)) if stat.S_ISREG(kind) else None
     finally:
         os.close(descriptor)
 
 
-def _as_part(beginning: bytes) -> str:
-    return mime.types_of(beginning)[0].replace("/", "-")
+def _as_part(found: Sequence[Sequence[str]]) -> str:
+    return found[0][0].replace("/", "-")
+
+
+def look_at_types(works: Sequence[Work]) -> None:
+    """Keep the types of what was staged of single files with their works. Raises Refused and CheckFailed."""
+    for some in chunks(works, MOST_DESCRIPTORS):
+        opened = [partial(work.legs[0].drop.open_staged, work.legs[0].staged[0].path) for work in some]
+        for work, types in zip(some, mime.types_of_staged(opened, some[0].name), strict=True):
+            work.types = types
 
 
 def prove_type(work: Work) -> None:
@@ -56,8 +68,8 @@ def prove_type(work: Work) -> None:
     if "mime" not in work.values or work.listing.is_folder:
         return
     leg = work.legs[0]
-    with leg.drop.open_staged(leg.staged[0].path) as staged:
-        found = _as_part(staged.read(mime.LOOKED_AT_BYTES))
+    opened = [partial(leg.drop.open_staged, leg.staged[0].path)]
+    found = _as_part([work.types] if work.types else mime.types_of_staged(opened, work.name))
     if found != work.values["mime"]:
         raise SourceChanged(
             f"The content was {work.values['mime']} and is {found} now",

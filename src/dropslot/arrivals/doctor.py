@@ -30,6 +30,7 @@ from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
 from dropslot.lookup import loading
 from dropslot.lookup.models import Folder
+from dropslot.parsing import process
 from dropslot.storage import probe
 from dropslot.watching import filesystem
 
@@ -63,6 +64,7 @@ def examine(config: Config) -> Iterator[Finding]:
             yield from _destination(route, rule)
         yield from _patterns(route)
     yield from _tables(config)
+    yield from _parsers()
     yield from _watching(config)
     for examine_more in additions.examiners:
         yield from examine_more(config)
@@ -265,6 +267,27 @@ def _server(rule: Deliver, fixed: str, about: str) -> Iterator[Finding]:
     full = 100 * (1 - space.free_bytes / space.total_bytes) if space and space.total_bytes else None
     room = f", {full:.0f} % full" if full is not None else ""
     yield Finding("ok", about, f"{fixed} can be written, and nothing is replaced there{room}")
+
+
+def _parsers() -> Iterator[Finding]:
+    """What reads strangers' PDFs and looks at types: what it may do here."""
+    parser = process.parser(process.CONTENT_TYPES)
+    try:
+        missing = parser.start()
+    except process.NotParsed as error:
+        remedy = "pip install 'dropslot[server]'; until then nothing is delivered that is looked at"
+        yield Finding("error", "parsers", f"the program that looks at senders' files {error}", remedy)
+        return
+    finally:
+        parser.close()
+    if missing:
+        what = f"what looks at senders' files lacks a part of its confinement: {'; '.join(missing)}"
+        remedy = "allow seccomp and Landlock (kernel 5.13 or later; in a container its seccomp profile); the rest holds"
+        yield Finding("warning", "parsers", what, remedy)
+    else:
+        yield Finding(
+            "ok", "parsers", "what looks at senders' files has no rights, no network and no files here"
+        )
 
 
 def _watching(config: Config) -> Iterator[Finding]:

@@ -154,6 +154,7 @@ def _intend(works: list[Work]) -> list[Work]:
         failed.append((work, error))
 
     with durable.syncing_staged(works) as synced, checking.comparing(works) as prove:
+        checking.look_at_types(works)
         works = _each(works, checking.check, later)
         works = _plan(works, later)
         synced()  # data before names: nothing is intended of what is not on the disk

@@ -83,6 +83,7 @@ class Work:
     recorded: dict[str, str] = field(default_factory=dict)  # of the values, what is kept with the arrival
     listing: Listing = field(default_factory=lambda: Listing(is_folder=False))
     bag: Bag | None = None
+    types: Sequence[str] = ()  # of a single file, where they were found with those of other arrivals
     mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
     legs: list[Leg] = field(default_factory=list)
     complete: dict[str, Had] = field(

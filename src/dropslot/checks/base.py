@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
 
 
 class BadOption(DropslotError):
@@ -24,13 +25,15 @@ class CheckFailed(DropslotError):
 
 class StagedItem(NamedTuple):
     """One item as staged. `digests` maps algorithm to hex, sha256 always; `open` gives the staged bytes; a check that
-    knows the MIME type of the content tells it to `is_of_type`, for the record."""
+    knows the MIME type of the content tells it to `is_of_type`, for the record. `types` are those that were found
+    already, with other arrivals' at once."""
 
     path: str
     size_bytes: int
     digests: Mapping[str, str]
     open: Callable[[], BinaryIO]
     is_of_type: Callable[[str], None] = lambda _: None
+    types: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -73,6 +76,16 @@ class Check:
     def check_item(self, item: StagedItem) -> Iterable[str]:  # noqa: ARG002
         """Reasons why this one item refuses the arrival."""
         return ()
+
+
+def not_judged(name: str, what: str) -> CheckFailed:
+    """The error for an item of this name that a parser of its own could not look at."""
+    return CheckFailed(
+        f"{escape(name)} could not be looked at: {what}",
+        where="Nothing of the arrival was delivered; it waits in processing and is tried again",
+        next_step="If this repeats, look whether the machine is out of memory (`dmesg`) or a disk does not answer;"
+        " `dropslot doctor` tells whether parsers work here",
+    )
 
 
 def run(checks: Iterable[Check], arrival: StagedArrival) -> list[str]:

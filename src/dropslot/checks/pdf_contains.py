@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import stat
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
-from signal import Signals
-from typing import Any, BinaryIO
+from typing import Any
 
-from dropslot.checks import pdf_process, whole_tokens
-from dropslot.checks.base import Check, CheckFailed, StagedItem
+from dropslot.checks import whole_tokens
+from dropslot.checks.base import Check, StagedItem, not_judged
 from dropslot.core import patterns
 from dropslot.core.names import escape, invisible
+from dropslot.parsing import process
+from dropslot.parsing.given import descriptor_of
 
 DEFAULT_SECONDS = 10.0
 _LONGEST_SECONDS = 600
-_MEMORY = f"{pdf_process.MEMORY_BYTES >> 20:,} MiB of memory"
-_CRASH = "its text cannot be extracted: it breaks the program that reads PDFs ({}); it is damaged, or wants more than "
-_CRASH += _MEMORY
+_MEMORY = f"{process.MEMORY_BYTES >> 20:,} MiB of memory"
+_BREAKS = "its text cannot be extracted: it breaks the program that reads PDFs {}; it is damaged, or wants more than "
+_BREAKS += _MEMORY
 _ERRORS = {
     "empty": "it is empty, so there is no text in it",
     "cut": "it is cut off or damaged: it does not end as a PDF does (%%EOF)",
@@ -74,9 +71,9 @@ class PdfContains(Check):
             part = f"'{escape(cut.taken)}' from it, which is a part of '{escape(cut.whole)}'"
             told = f"{self._pattern.pattern} takes {part}"
             return f"its name does not say what it must contain: {told}"
-        if item.size_bytes > pdf_process.MEMORY_BYTES:
+        if item.size_bytes > process.MEMORY_BYTES:
             return _ERRORS["memory"]
-        with item.open() as staged, _descriptor_of(staged) as descriptor:
+        with item.open() as staged, descriptor_of(staged) as descriptor:
             return self._fault_of_content(item, descriptor, wanted)
 
     def _wanted(self, name: str) -> list[str]:
@@ -88,26 +85,23 @@ class PdfContains(Check):
         return [text for text in groups if text and any(letter.isalnum() for letter in text)]
 
     def _fault_of_content(self, item: StagedItem, descriptor: int, wanted: list[str]) -> str | None:
-        ended = 0
-        # Twice: what broke the process may have been left in it by a file before this one.
-        for _ in range(2):
-            try:
-                return _judged(pdf_process.ask(descriptor, wanted, self._seconds))
-            except pdf_process.TookTooLong as error:
-                raise _not_judged(item, "the program that reads PDFs did not answer in time") from error
-            except pdf_process.Ended as error:
-                ended = error.signal
-                if ended == pdf_process.OUT_OF_TIME:
-                    return f"its text cannot be extracted within {self._seconds:g} s of computing"
-                if ended not in pdf_process.CRASHES:
-                    raise _not_judged(item, f"the program that reads PDFs {error}") from error
-        return _CRASH.format(Signals(ended).name)
+        try:
+            return _judged(process.parser(process.PDF).ask([descriptor], wanted, self._seconds))
+        except process.TakesTooLong:
+            return f"its text cannot be extracted within {self._seconds:g} s of computing"
+        except process.BreaksParser as error:
+            return _BREAKS.format(error)
+        except process.NotParsed as error:
+            raise not_judged(item.path, f"the program that reads PDFs {error}") from error
 
 
-def _judged(answer: Mapping[str, Any]) -> str | None:
-    if "error" in answer:
-        return _ERRORS[answer["error"]]
-    return _fault(answer) if answer["missing"] else None
+def _judged(answer: Any) -> str | None:
+    try:
+        if "error" in answer:
+            return _ERRORS[answer["error"]]
+        return _fault(answer) if answer["missing"] else None
+    except (TypeError, KeyError, ValueError, AttributeError):  # a file may have taken over who answers
+        return _BREAKS.format("(it answers nonsense)")
 
 
 def _fault(answer: Mapping[str, Any]) -> str:
@@ -123,29 +117,3 @@ def _fault(answer: Mapping[str, Any]) -> str:
         notes.append(f"{answer['unread_pages']:,} cannot be read, first {first}")
     told = f" (of its pages {'; '.join(notes)})" if notes else ""
     return f"there is no {missing} in the text of {where}{told}"
-
-
-def _not_judged(item: StagedItem, what: str) -> CheckFailed:
-    return CheckFailed(
-        f"{escape(item.path)} could not be looked at: {what}",
-        where="Nothing of the arrival was delivered; it waits in processing and is tried again",
-        next_step="If this repeats, look whether the machine is out of memory (`dmesg`), a disk does not answer, or"
-        " PDFium does not work here (python3 -c 'import pypdfium2.raw')",
-    )
-
-
-@contextmanager
-def _descriptor_of(staged: BinaryIO) -> Iterator[int]:
-    """A descriptor of a regular file with these bytes: the staged file itself, or a copy in memory of what lies
-    elsewhere."""
-    try:
-        own = staged.fileno()
-    except (OSError, AttributeError):
-        own = -1
-    if own >= 0 and stat.S_ISREG(os.fstat(own).st_mode):
-        yield own
-        return
-    with os.fdopen(os.memfd_create("pdf", os.MFD_CLOEXEC), "w+b") as copy:
-        shutil.copyfileobj(staged, copy, 1 << 20)
-        copy.flush()
-        yield copy.fileno()

@@ -1,24 +1,12 @@
-"""The program that reads PDFs for `pdf_contains`: a process by itself, so that no file can harm who asks.
-
-    python pdf_reader.py DESCRIPTOR MEMORY_BYTES
-
-DESCRIPTOR is a Unix socket of the kind SOCK_SEQPACKET. A question is one message, `{"wanted": [TEXT, …],
-"seconds": N}` with the descriptor of the PDF beside it; its answer is one message of JSON, see `answer`. The
-process ends when the other side closes. A file that needs more than `seconds` of computing ends it by SIGPROF, one
-that breaks PDFium by whatever signal that gives: who asked sees which. Nothing of dropslot is imported here.
-"""
+"""The text of PDFs, by PDFium: whether texts are in it. Runs in a process without rights, see `server`."""
 
 from __future__ import annotations
 
 import array
+import codecs
 import ctypes
-import json
 import mmap
 import os
-import resource
-import signal
-import socket
-import sys
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -26,9 +14,9 @@ from typing import Any
 import pypdfium2.raw as pdfium
 import regex  # in which a mark belongs to its word: Hindi, Thai, Arabic
 
-MOST_BYTES = 64 * 1024
+from dropslot.parsing import pdf_end
+
 _LISTED = 5
-_TAIL_BYTES = 1024
 _PASSWORD_NEEDED = (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
 # What PDFium gives for a hyphen at the end of a line, soft hyphens, and the other dashes that look like one.
 _DASHES = dict.fromkeys(map(ord, "\x02\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufffe"), "-")
@@ -38,55 +26,32 @@ _NOTES = regex.compile(
 )
 
 
-def main() -> None:
-    """Answer questions until the other side closes."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    _confine(int(sys.argv[2]))
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(channel, MOST_BYTES, 1)
-        if not message:
-            return
-        question = json.loads(message)
-        signal.setitimer(signal.ITIMER_PROF, question["seconds"])
-        said = answer(descriptors[0], question["wanted"])
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        os.close(descriptors[0])
-        channel.send(json.dumps(said).encode("ascii"))
+def prepare() -> None:
+    """What Python would look for in files later."""
+    codecs.lookup("utf-16-le")
 
 
-def _confine(memory_bytes: int) -> None:
-    """No more memory than that, no file written, no core left, hardly a file opened (PDFium looks for fonts)."""
-    limits = {
-        resource.RLIMIT_AS: memory_bytes,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: 32,
-    }
-    for kind, most in limits.items():
-        hard = resource.getrlimit(kind)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (least, least))
-
-
-def answer(descriptor: int, wanted: list[str]) -> dict[str, Any]:
-    """What was found: `{"pages", "missing", "without_text", "unread"}` (the texts that no page has, how many pages
-    have no text, the first pages that cannot be read and `unread_pages`, their number), or `{"error": WORD}`: empty,
-    cut, format, password, memory."""
-    if os.fstat(descriptor).st_size == 0:
+def parse(descriptors: list[int], wanted: list[str]) -> dict[str, Any]:
+    """What was found in one PDF: `{"pages", "missing", "without_text", "unread"}` (the texts that no page has, how
+    many pages have no text, the first pages that cannot be read and `unread_pages`, their number), or
+    `{"error": WORD}`: empty, cut, format, password, memory."""
+    (descriptor,) = descriptors
+    size = os.lseek(descriptor, 0, os.SEEK_END)  # not by fstat, which looks paths up as well and is forbidden
+    if size == 0:
         return {"error": "empty"}
     try:
         # A private mapping: ctypes wants memory that may be written, and nothing is copied.
-        with mmap.mmap(descriptor, 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+        with mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
             return _answer(mapped, wanted)
     except (MemoryError, OSError):
         return {"error": "memory"}
 
 
 def _answer(mapped: mmap.mmap, wanted: list[str]) -> dict[str, Any]:
-    size = len(mapped)
-    if mapped.find(b"%PDF-", 0, _TAIL_BYTES) < 0:
+    if pdf_end.header(mapped) < 0:
         return {"error": "format"}
-    if mapped.rfind(b"%%EOF", max(0, size - _TAIL_BYTES)) < 0:
+    size = pdf_end.end(mapped)
+    if not size:
         return {"error": "cut"}
     whole = (ctypes.c_ubyte * size).from_buffer(mapped)
     document = pdfium.FPDF_LoadMemDocument64(whole, size, None)
@@ -167,7 +132,3 @@ def _edge(letter: str, look: str) -> str:
     if letter.isdigit():
         return rf"({look}\d)"
     return rf"({look}[^\W\d_])" if regex.match(r"[^\W\d_]", letter) else ""
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,66 @@
+"""Where a PDF ends: what is cut off is told from what has something behind it (ISO 32000-2, 7.5.5 and 7.5.6).
+
+Programs open a PDF although zeros, blanks or text stand before it or behind it, or the last `%%EOF` is missing. They
+also open what was cut off, by guessing its tables anew; what they show then is not what was sent.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+
+HEADER_WITHIN_BYTES = 1024
+_BLANKS = b"\0\t\n\f\r "
+_END, _TABLE_AT = b"%%EOF", b"startxref"
+_STEP = 64 * 1024
+# An update that was begun: objects, or the first letters of one, behind the end of the PDF that it updates.
+_BEGUN = re.compile(rb"\d\s+\d+\s+obj\b|\A\s*\d+(?:\s+(?:\d+(?:\s+(?:o(?:bj?)?)?)?)?)?\s*\Z")
+_TABLE = re.compile(rb"\s*(?:xref\b|\d+\s+\d+\s+obj\b)")
+_PLACE = re.compile(rb"startxref\s+(\d{1,20})\s")
+
+
+def header(data: mmap.mmap) -> int:
+    """Where `%PDF-` is; below 0 when it is not among the first 1024 bytes."""
+    return data.find(b"%PDF-", 0, HEADER_WITHIN_BYTES)
+
+
+def end(data: mmap.mmap) -> int:
+    """How many bytes are the PDF, what stands behind it left out; 0 when it was cut off."""
+    filled = _without_blanks(data)
+    ends, table = data.rfind(_END, 0, filled), data.rfind(_TABLE_AT, 0, filled)
+    if table > ends:
+        # Of an update without its mark some programs show what it updates.
+        first = ends < 0 or _is_first_part(data, data.rfind(_TABLE_AT, 0, ends), ends)
+        return filled + 1 if first and _has_whole_table(data, table, filled) else 0
+    if ends < 0 or _BEGUN.search(data, ends + len(_END), filled) or _is_first_part(data, table, ends):
+        return 0
+    return ends + len(_END)
+
+
+def _without_blanks(data: mmap.mmap) -> int:
+    filled = len(data)
+    while filled > 0:
+        some = data[max(0, filled - _STEP) : filled]
+        if left := len(some.rstrip(_BLANKS)):
+            return filled - len(some) + left
+        filled -= len(some)
+    return 0
+
+
+def _has_whole_table(data: mmap.mmap, table: int, filled: int) -> bool:
+    """Only `%%EOF` is missing: the last table is where the number says, and a blank ends that number."""
+    found = _PLACE.match(data, table, filled + 1)
+    if found is None or found.end() != filled + 1:
+        return False
+    place = int(found[1])
+    return any(0 < at < table and _TABLE.match(data, at) for at in (place, place + max(header(data), 0)))
+
+
+def _is_first_part(data: mmap.mmap, table: int, ends: int) -> bool:
+    """A PDF made for the web has an end of its first page that names no table (startxref 0): the rest is missing."""
+    found = _PLACE.match(data, table, ends) if table >= 0 else None
+    return (
+        found is not None
+        and int(found[1]) == 0
+        and data.find(b"/Linearized", 0, 2 * HEADER_WITHIN_BYTES) >= 0
+    )

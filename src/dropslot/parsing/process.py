@@ -1,0 +1,269 @@
+"""The processes that parse for this one: started when they are first needed, replaced when they end or take too long.
+
+One for each kind of file that is parsed, so that what breaks into one learns nothing of the others. Each worker has its
+own. They are closed by `close`, by the end of this process however that comes (they then read the end of their socket,
+or are ended by their own limit of computing time), and never shared over a fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dropslot.core.names import escape
+from dropslot.parsing.server import MOST_BYTES
+
+MEMORY_BYTES = 1 << 30
+PDF, CONTENT_TYPES = "dropslot.parsing.pdf", "dropslot.parsing.content_types"
+# A busy machine: so much longer than the computing itself may take, and never less than that.
+WALL_FACTOR = 6
+LEAST_WALL_SECONDS = 60.0
+_START_SECONDS = 60.0
+_PROGRAM = (sys.executable, "-P", "-m", "dropslot.parsing.server")
+_LEAVE_SECONDS = 5.0
+# The memory of libraries grows a little with each file.
+_QUESTIONS_A_PROCESS = 2000
+# What the interpreter needs to find its modules; no secret of the service's goes to where hostile files are read.
+_PASSED_ON = ("PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
+_CRASHES = frozenset(
+    {
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGABRT,
+        signal.SIGTRAP,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGSYS,
+    }
+)
+
+
+class BreaksParser(Exception):
+    """The file breaks what parses it, each time: a statement about the file. The words follow `it breaks …`."""
+
+
+class TakesTooLong(BreaksParser):
+    """The file needs more computing than it may have."""
+
+
+class NotParsed(Exception):
+    """There is no answer, and that tells nothing about the file: the process was killed, or the machine is held up."""
+
+
+class Parser:
+    """One process at a time, made when it is asked. Threads take turns."""
+
+    def __init__(self, module: str, memory_bytes: int = MEMORY_BYTES) -> None:
+        self.module = module
+        self.missing: list[str] = []  # what of its confinement this system does not have
+        self._memory_bytes = memory_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._asked = 0
+        self._left: list[subprocess.Popen[bytes]] = []  # killed, and not gone yet
+        self._turn = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> list[str]:
+        """Start the process unless it runs; the layers of its confinement that are missing. Raises NotParsed."""
+        with self._turn:
+            self._ready()
+            return self.missing
+
+    def ask(self, descriptors: Sequence[int], question: Any, seconds: float) -> Any:
+        """What the module's `parse` says of the files behind these descriptors, which it may only read.
+
+        `seconds` of computing for all of them. Raises BreaksParser (TakesTooLong) and NotParsed; either way the next
+        question is answered by a new process.
+        """
+        with self._turn:
+            try:
+                return self._asked_once(descriptors, question, seconds)
+            except TakesTooLong:
+                raise
+            except BreaksParser:
+                # Twice: what broke the process may have been left in it by a file before this one.
+                return self._asked_once(descriptors, question, seconds)
+
+    def close(self) -> None:
+        """End the process, and wait until it is gone: unless the system itself holds it."""
+        with self._turn:
+            self._end()
+
+    def forget(self) -> None:
+        """In a forked process: the other one's is not ours to use or to end."""
+        self._turn = threading.Lock()
+        if self._channel is not None:
+            self._channel.close()
+        for process in (self._process, *self._left):
+            if process is not None:
+                process.returncode = 0  # so that nobody waits for another's child
+        self._channel = self._process = None
+        self._left = []
+
+    def _asked_once(self, descriptors: Sequence[int], question: Any, seconds: float) -> Any:
+        try:
+            return _answer_in(self._told(descriptors, question, seconds))
+        except BaseException:
+            self._end()
+            raise
+
+    def _told(self, descriptors: Sequence[int], question: Any, seconds: float) -> bytes:
+        channel = self._ready()
+        self._asked += 1
+        message = json.dumps({"question": question, "seconds": seconds}).encode("ascii")
+        before = self._computed_seconds()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(channel, [message], descriptors)
+        said = self._heard(channel, max(seconds * WALL_FACTOR, LEAST_WALL_SECONDS))
+        if said is None:
+            raise self._did_not_answer(self._computed_seconds() - before, seconds)
+        if not said:
+            raise self._ended()
+        return said
+
+    def _did_not_answer(self, computed: float, seconds: float) -> Exception:
+        # What a file has taken control of can switch its own clock off.
+        return TakesTooLong() if computed > seconds else NotParsed("did not answer in time")
+
+    def _ended(self) -> Exception:
+        number = self._gone()
+        if number == signal.SIGPROF:
+            return TakesTooLong()
+        if number in _CRASHES:
+            return BreaksParser(f"({signal.Signals(number).name})")
+        return NotParsed(f"was ended by signal {number}" if number else "ended by itself")
+
+    def _ready(self) -> socket.socket:
+        if self._asked >= _QUESTIONS_A_PROCESS or (self._process and self._process.poll() is not None):
+            self._end()
+        if self._channel is None:
+            self._start()
+        assert self._channel is not None
+        return self._channel
+
+    def _start(self) -> None:
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    [*_PROGRAM, str(theirs.fileno()), str(self._memory_bytes), self.module],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env=_environment(),
+                    cwd="/",
+                    start_new_session=True,  # Ctrl-C is for those who know what they have in hand
+                )
+            except BaseException:
+                self._end()
+                raise
+        self._asked = 0
+        said = json.loads(self._heard(self._channel, _START_SECONDS) or b'{"failed": "it did not start"}')
+        if "failed" in said:
+            self._end()
+            raise NotParsed(f"cannot work here: {said['failed']}")
+        self.missing = said["missing"]
+
+    def _heard(self, channel: socket.socket, seconds: float) -> bytes | None:
+        """Its message; empty when it ended, None when there was none in time."""
+        poll = select.poll()
+        poll.register(channel, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            return None
+        try:
+            return channel.recv(MOST_BYTES)
+        except ConnectionResetError:
+            return b""
+
+    def _computed_seconds(self) -> float:
+        assert self._process is not None
+        try:
+            # The clock of another process's computing, as clock_getcpuclockid(3) makes its number.
+            return time.clock_gettime((~self._process.pid << 3) | 2)
+        except OSError:  # gone
+            return 0.0
+
+    def _gone(self) -> int:
+        """The signal that ended the process."""
+        process = self._process
+        assert process is not None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LEAVE_SECONDS)
+        return max(-(process.returncode or 0), 0)
+
+    def _end(self) -> None:
+        channel, process = self._channel, self._process
+        self._channel = self._process = None
+        if channel is not None:
+            channel.close()
+        if process is not None:
+            process.kill()
+            self._left.append(process)
+        self._left = [one for one in self._left if not _is_gone(one)]
+
+
+def _answer_in(said: bytes) -> Any:
+    try:
+        told = json.loads(said)
+        if isinstance(told, dict) and "answer" in told:
+            return told["answer"]
+        why = str(told["failed"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        why = "it answers nonsense"
+    raise BreaksParser(f"({escape(why)})")
+
+
+def _environment() -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # Wherever this process found dropslot, that one must, too; last, so that nothing there hides Python's own.
+    path = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])]
+    return passed | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+def _is_gone(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(_LEAVE_SECONDS)
+    except subprocess.TimeoutExpired:  # in the midst of a read that the disk does not answer
+        return False
+    return True
+
+
+_parsers = {module: Parser(module) for module in (PDF, CONTENT_TYPES)}
+
+
+def parser(module: str) -> Parser:
+    """This process's own parser of that kind."""
+    return _parsers[module]
+
+
+def close() -> None:
+    """End this process's parsers; the next question starts another."""
+    for each in _parsers.values():
+        each.close()
+
+
+def _after_fork() -> None:
+    for each in _parsers.values():
+        each.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(close)

@@ -20,11 +20,11 @@ from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from dropslot.arrivals import readonly
+from dropslot.audit import locks
 from dropslot.config.remedies import in_words
 from dropslot.core.errors import DropslotError
 
 OURS = frozenset({"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments"})
-_ADVISORY_LOCK = 0x64726F70736C6F74  # "dropslot"
 Migration = tuple[str, str]
 
 
@@ -221,12 +221,12 @@ def _one_at_a_time() -> Iterator[None]:
 @contextmanager
 def _advisory_lock() -> Iterator[None]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [locks.MIGRATIONS])
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_ADVISORY_LOCK])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [locks.MIGRATIONS])
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from dropslot.arrivals import ledger, places
+from dropslot.arrivals import ledger, places, reserved
 from dropslot.arrivals.models import AfterCall, Arrival, Delivery
 from dropslot.arrivals.moves import move, move_if_free
 from dropslot.arrivals.signals import arrival_done
@@ -37,10 +37,8 @@ def record(works: Sequence[Work]) -> list[Work]:
     finished = timezone.now()
     with transaction.atomic():
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
-        for work in done:
-            if not work.legs:
-                _forget_others(work)
-        head = append([_delivered(work) for work in done])
+        left = [entry for work in done if not work.legs for entry in _forget_others(work)]
+        head = append([*left, *(_delivered(work) for work in done)])
         Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
         AfterCall.objects.bulk_create(
             [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
@@ -48,10 +46,12 @@ def record(works: Sequence[Work]) -> list[Work]:
     return list(done)
 
 
-def _forget_others(work: Work) -> None:
-    """All destinations that config.yaml still has were complete before: of others nothing was proved."""
+def _forget_others(work: Work) -> Iterator[Entry]:
+    """All destinations that config.yaml still has were complete before: of others nothing was proved, but for what
+    somebody fetched there."""
     Arrival.objects.filter(id=work.id).update(intent=work.manifests)
-    Delivery.objects.filter(arrival_id=work.id).exclude(place__url__in=list(work.complete)).delete()
+    others = Delivery.objects.filter(arrival_id=work.id).exclude(place__url__in=list(work.complete))
+    yield from reserved.left_behind(work, reserved.forget(others))
 
 
 _DONE = ("state", "finished_at", "reason", "worker", "lease_until")

@@ -196,8 +196,7 @@ def _gone(work: Work) -> str:
 
 
 def _seal_where_it_lies(work: Work) -> None:
-    """While a destination is away the sender's hands come off all the same. Raises Refused: bits that are a fault are
-    gone once they were sealed, so they must be told now."""
+    """While a destination is away the sender's hands come off all the same. Raises Refused for what is another's."""
     for arrival, _, folder in places.holdings(work.folders) if not work.arrival.in_place else ():
         source = folder / work.name
         if arrival != work.id or not _is_there(source):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import ProtectedError
 from django.utils import timezone
 
-from dropslot.arrivals import ledger, places, plan
+from dropslot.arrivals import ledger, places, plan, reserved
 from dropslot.arrivals.inplace import fingerprint
 from dropslot.arrivals.known import CHUNK, chunks
 from dropslot.arrivals.models import Adoption, Delivery, Place
@@ -20,7 +19,7 @@ from dropslot.core.errors import DropslotError, TakenOver
 from dropslot.core.litter import BY_DEFAULT
 
 _Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
-LISTED = 100
+LISTED = reserved.LISTED
 AT_ONCE = 10_000  # rows in memory: of a hundred thousand all would be 25 MB
 LONGEST_MIME = 100  # what the column holds
 _COLUMNS = (
@@ -33,29 +32,21 @@ def intend(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lamb
     """Reserve all names and write down what is about to be published, in one commit; a work that cannot gets its
     `failure`. After the commit nothing of these arrivals is refused any more.
 
-    `prove` is asked before the commit: works that get a `failure` from it are left out.
+    `prove` looks at the sources once more: works that get a `failure` from it are left out. It may take long, on a
+    network file system for instance, so nothing is locked meanwhile: no other could write to the database.
     """
-    well = works
-    while well and not _intended(well, prove):
-        well = [work for work in well if work.failure is None]
-
-
-def _intended(works: Sequence[Work], prove: Callable[[Sequence[Work]], None]) -> bool:
-    """False: nothing was written, since a source turned out to have changed meanwhile."""
+    prove(works)
+    works = [work for work in works if work.failure is None]
+    if not works:
+        return
     with transaction.atomic():
         _make_places(works)
         entries = _reserved(works)
         if entries is None:
             # One of them stands in the way: each by itself, so that only that one fails.
             entries = [entry for work in works for entry in _reserved([work]) or ()]
-        reserved = [work for work in works if work.failure is None]
-        prove(reserved)
-        if any(work.failure for work in reserved):
-            transaction.set_rollback(True)
-            return False
         # Last: the chain has one writer at a time, and rows are locked before it.
         append(entries)
-        return True
 
 
 def _make_places(works: Sequence[Work]) -> None:
@@ -83,8 +74,9 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
     again = [work for work in works if work.committed]
     intents = [_intent(work) for work in works]
     ledger.update_all(works, _INTENT, intents)
-    kept = frozenset[_Reserved]().union(*map(_forget, again))
-    entries = [
+    kept: set[_Reserved] = set()
+    left = [entry for work in again for entry in _forget(work, kept)]
+    entries = left + [
         entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
     ]
     insert([(work, leg) for work in works for leg in work.legs], kept)
@@ -94,32 +86,22 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
     return entries
 
 
-def _forget(work: Work) -> set[_Reserved]:
+def _forget(work: Work, kept: set[_Reserved]) -> Iterable[Entry]:
     """Delete what an earlier attempt reserved, but for what is reserved again just so: that may be published and
-    fetched by now. Returns what stays of this."""
+    fetched by now, and is added to `kept`."""
     planned = {(work.id, *_reserved_as(leg, row)) for leg in work.legs for row in leg.rows}
     rows, left = Delivery.objects.filter(arrival_id=work.id), [*work.complete, *work.away]
     rows = rows.exclude(place__url__in=left) if left else rows
-    kept: set[_Reserved] = set()
     gone = []
     for pk, *columns in rows.values_list("pk", "arrival_id", "place_id", *Row._fields[:-1]).iterator():
         if (row := tuple(columns)) in planned:
             kept.add(row)
         else:
             gone.append(pk)
-    for some in chunks(gone, CHUNK):
-        _delete(some)
-    return kept
-
-
-def _delete(pks: Sequence[int]) -> None:
-    rows = Delivery.objects.filter(pk__in=pks)
-    try:
-        rows.delete()
-    except ProtectedError as error:
-        # Published and fetched, and replaced by somebody since: it was delivered, and its fetch stays known.
-        held = {cast(Any, one).delivery_id for one in error.protected_objects}
-        rows.exclude(pk__in=held).delete()
+    held = (
+        row for some in chunks(gone, CHUNK) for row in reserved.forget(Delivery.objects.filter(pk__in=some))
+    )
+    return reserved.left_behind(work, held)
 
 
 def _reserved_as(leg: Leg, row: Row) -> _Reserved:

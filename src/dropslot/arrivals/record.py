@@ -90,13 +90,13 @@ def _write(config: Config, claims: Sequence[Claim]) -> None:
 
 
 def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
+    made = _rows(config, claims)
     with transaction.atomic():
         known = (
             Arrival.objects.select_for_update().filter(id__in=[claim.id for claim in claims]).order_by("id")
         )
         states = dict(known.values_list("id", "state"))
-        fresh = [claim for claim in claims if states.get(claim.id, State.WAITING) == State.WAITING]
-        rows = [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in fresh]
+        rows = [row for row in made if states.get(row.id, State.WAITING) == State.WAITING]
         Arrival.objects.bulk_create([row for row in rows if row.id not in states])
         for row in (row for row in rows if row.id in states):
             row.save(force_update=True)  # what was noted when it began to wait was less, or of another entry
@@ -105,6 +105,7 @@ def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
 
 def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
     """What lies in its inbox for good may have been claimed by another process, too: that is left out."""
+    made = _rows(config, claims)
     with transaction.atomic():
         # Of two that see the same entry the second sees the first one's row. A transaction of its own: no row that
         # somebody else has is waited for in here.
@@ -112,10 +113,15 @@ def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
         there = set(
             Arrival.objects.filter(id__in=[claim.id for claim in claims]).values_list("id", flat=True)
         )
-        fresh = [claim for claim in claims if claim.id not in there and not inplace.is_known(claim)]
-        rows = [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in fresh]
+        fresh = zip(claims, made, strict=True)
+        rows = [row for claim, row in fresh if claim.id not in there and not inplace.is_known(claim)]
         Arrival.objects.bulk_create(rows)
         append([_claimed(row) for row in rows])
+
+
+def _rows(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
+    """Before the transaction: the names of senders may come from a directory server, and nobody waits for it there."""
+    return [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in claims]
 
 
 def record_apart(config: Config, claims: Sequence[Claim]) -> int:

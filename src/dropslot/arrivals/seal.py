@@ -68,8 +68,9 @@ def sender(source: Path, litter: Litter) -> int:
 
 def seal(path: Path, uid: int, litter: Litter) -> list[str]:
     """Seal a claimed arrival whose sender is `uid`, top down. Returns faults, one sentence each: what belongs to
-    neither sender nor service is left alone, and named unless it is litter, which network storage makes as root. May be
-    repeated; does nothing for the service's own files."""
+    neither sender nor service is left alone, and named unless it is litter, which network storage makes as root. What
+    the listing refuses stays as it is, so that each later look finds the same. May be repeated; does nothing for the
+    service's own files."""
     if uid == os.geteuid() or not may_chown():
         return []
     parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -94,10 +95,13 @@ class _Seal:
             path = prefix + name
             if not (stat.S_ISDIR(seen.st_mode) or (stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1)):
                 return  # the listing names it as a fault
-            if (fault := _fault(seen, self._owners)) and not self._litter.ignores(path.partition("/")[2]):
-                yield f"{escape(path)} {fault}"
+            is_litter = self._litter.ignores(path.partition("/")[2])
             if seen.st_uid not in self._owners:
+                if not is_litter:
+                    yield f"{escape(path)} belongs to user {seen.st_uid}, not to the sender"
                 return
+            if _is_set_id(seen) and not is_litter:
+                return  # a change of owner takes the bits away, and then nobody could tell after a crash, or by `retry`
             _own(descriptor, 0o700 if stat.S_ISDIR(seen.st_mode) else 0o600)
             if stat.S_ISDIR(seen.st_mode):
                 yield from self._inside(descriptor, path + "/")
@@ -115,12 +119,8 @@ class _Seal:
             os.close(readable)
 
 
-def _fault(seen: os.stat_result, owners: tuple[int, int]) -> str:
-    if seen.st_uid not in owners:
-        return f"belongs to user {seen.st_uid}, not to the sender"
-    # The bits are gone after the change of owner, so this is the last chance to see them.
-    is_file = stat.S_ISREG(seen.st_mode)
-    return "has a setuid or setgid bit" if is_file and seen.st_mode & (stat.S_ISUID | stat.S_ISGID) else ""
+def _is_set_id(seen: os.stat_result) -> bool:
+    return stat.S_ISREG(seen.st_mode) and bool(seen.st_mode & (stat.S_ISUID | stat.S_ISGID))
 
 
 def _own(descriptor: int, mode: int) -> None:

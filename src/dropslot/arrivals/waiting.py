@@ -33,6 +33,7 @@ def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> str:
     """Write down that an entry waits, once; returns the id that its arrival will have."""
     shown = escape(judged.name)
     rows = Arrival.objects.filter(inbox=str(folders.inbox), name=shown, state=State.WAITING)
+    sender = user_name(judged.uid)  # not in the transaction: a directory server may be asked
     with transaction.atomic():
         if (noted := rows.first()) is not None:
             return noted.id
@@ -43,7 +44,7 @@ def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> str:
             name=shown,
             name_bytes=os.fsencode(judged.name),
             is_folder=judged.is_folder,
-            sender=user_name(judged.uid),
+            sender=sender,
             state=State.WAITING,
             reason=[str(error)],
             received_at=timezone.now(),

@@ -23,12 +23,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
 
+from dropslot.audit import locks
 from dropslot.audit.canonical import canonical, entry_text, text_of
 from dropslot.audit.models import Event
 from dropslot.core.errors import Unsupported
 
-# "dropslot" in ASCII: the key of the advisory lock. It is one for each database, not for each schema.
-_LOCK_KEY = int.from_bytes(b"dropslot", "big", signed=True)
 _COLUMNS = ("seq", "at", "kind", "arrival", "data", "hash")
 _LONGEST_KIND = 40
 _LONGEST_ARRIVAL = 26
@@ -136,7 +135,7 @@ def _linked(before: Head, entries: Sequence[Entry], at: str) -> list[tuple[int, 
 def _become_only_writer(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:
     # Before the head is read: two writers who read the same head would both hold the next number.
     if connection.vendor == "postgresql":
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.CHAIN])
     elif connection.vendor == "sqlite":
         # Our settings begin transactions IMMEDIATE, so this changes nothing there. In a project that begins
         # them DEFERRED a write that touches no row takes the write lock, waiting its turn, before the head

@@ -12,6 +12,7 @@ KINDS = frozenset(
         "delivered",
         "folders-loaded",
         "given-back",
+        "left-behind",
         "purged",
         "refused",
         "retry-asked",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connection
+from test_settling import half_done
 
 from databases import Database
 from dropslot.arrivals import database as preparing
@@ -19,7 +19,6 @@ from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.states import State
 from dropslot.storage import comparing, listing
-from test_settling import half_done
 from watched import folder_set
 
 __all__ = ["half_done"]

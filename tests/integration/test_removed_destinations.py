@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_settling import deliver_again, lying_in_processing
 
 from databases import Database
 from dropslot.acknowledgments.models import Acknowledgment, PartialFetch
@@ -19,7 +20,6 @@ from dropslot.config import Config, from_mapping
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.states import State
 from dropslot.destinations.local_drop import LocalDrop
-from test_settling import deliver_again, lying_in_processing
 
 
 def to(base: Path, settings: Any, *folders: str) -> Config:

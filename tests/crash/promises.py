@@ -19,7 +19,7 @@ from laboratory import Laboratory, Result
 from product import Product
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-_TIMES = ("received_at", "finished_at", "delivered_at", "modified_at")
+_TIMES = ("dropped_at", "received_at", "finished_at", "delivered_at", "modified_at")
 FOLDERS = ("inbox", "processing", "done", "failed")
 LISTINGS = (("arrivals", "--json"), ("history", "--json"), ("events", "--json"), ("verify", "--fixity"))
 _GENESIS = "0" * 64

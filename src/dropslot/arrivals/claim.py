@@ -32,7 +32,8 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What was taken from an inbox and lies in processing now. `size_bytes` is None for a folder."""
+    """What was taken from an inbox and lies in processing now. `size_bytes` is None for a folder, `dropped_at` where
+    the id tells it."""
 
     id: str
     folders: FolderSet
@@ -42,10 +43,11 @@ class Claim:
     size_bytes: int | None
     received_at: datetime
     evidence: dict[str, str] = field(default_factory=dict)
+    dropped_at: datetime | None = None
 
 
 def new_id() -> str:
-    """A fresh arrival id: a ULID, so that ids sort by time."""
+    """A fresh arrival id for what is read in place: a ULID of now."""
     return str(ULID())
 
 

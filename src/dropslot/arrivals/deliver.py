@@ -10,6 +10,7 @@ import structlog
 from django.db import DatabaseError
 
 from dropslot.arrivals import claim, inplace, waiting
+from dropslot.arrivals.drops import id_of_drop
 from dropslot.arrivals.record import Recorder
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, NameInFlight, SourceUnready
@@ -96,13 +97,17 @@ class Deliver(EventProcessor):
 
     def _take_from_inbox(self, judged: completion.Judged) -> claim.Claim | None:
         noted = self._waiting.get(judged.name)
-        taken = self._take_noted(judged, noted) if noted else self._take_new(judged)
+        if noted and not noted.is_same(judged):
+            waiting.replaced(noted.id)
+            self._waiting.pop(judged.name)
+            noted = None
+        taken = self._take_noted(judged, noted.id) if noted else self._take_new(judged)
         if taken is None:
             self.completion.noticed(judged.name, "scanned", time.monotonic())
         return taken
 
     def _take_new(self, judged: completion.Judged) -> claim.Claim | None:
-        return claim.claim(self.folders, judged, claim.new_id())
+        return claim.claim(self.folders, judged, id_of_drop(judged.ctime_ns))
 
     def _take_noted(self, judged: completion.Judged, noted: str) -> claim.Claim | None:
         """Take what waited, under the id that people were told. Where another process has used that id, it is

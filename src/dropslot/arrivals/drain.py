@@ -93,6 +93,8 @@ def _take_and_work(
     horizon = time.monotonic() + settle + 1.0
     while True:
         due = _wake(processors)
+        if due is not None and due <= time.monotonic():
+            continue  # first all that can be taken now: what was dropped earliest may be among the rest of it
         recorder.flush(FLUSH_SECONDS)
         if local.work_once(config, worker):
             continue

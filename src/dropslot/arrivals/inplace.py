@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
+from dropslot.arrivals import drops
 from dropslot.arrivals.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival
 from dropslot.config.folders import FolderSet
@@ -34,12 +35,16 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
     last = _last(folders, judged.name)
     if last is not None and last.state in UNFINISHED:
         raise NameInFlight(f"{escape(judged.name)} is at work as arrival {last.id}")
-    seen = fingerprint(list_arrival(folders.inbox / judged.name, folders.route.litter))
+    listing = list_arrival(folders.inbox / judged.name, folders.route.litter)
+    seen = fingerprint(listing)
     if last is not None and last.evidence.get("seen") == seen:
         return None
     size = None if judged.is_folder else judged.size_bytes
     now = datetime.now(UTC)
-    return Claim(new_id(), folders, judged.name, judged.is_folder, judged.uid, size, now, {"seen": seen})
+    # What changes in a folder may change nothing about the folder itself: a revision is dropped when it is made.
+    dropped = drops.time_of_drop(max([judged.ctime_ns, *(item.ctime_ns for item in listing.items)]))
+    facts = (judged.name, judged.is_folder, judged.uid, size, now)
+    return Claim(new_id(), folders, *facts, {"seen": seen}, dropped)
 
 
 def is_known(claim: Claim) -> bool:

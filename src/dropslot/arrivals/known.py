@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +26,8 @@ class Known(NamedTuple):
     mtime_ns: int | None = None  # None: not known
     arrival: str = ""  # empty: from before dropslot
     finished: bool = True
+    superseded: bool = False
+    dropped_at: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -52,7 +55,16 @@ def _shelf(place: Place, items: Sequence[str]) -> Shelf:
     shelf = Shelf(place)
     adopted = Adoption.objects.filter(place=place).values_list("stored_as", "sha256", "size_bytes")
     rows = Delivery.objects.filter(place=place, outcome=Outcome.DELIVERED).values_list(
-        "item", "version", "stored_as", "sha256", "size_bytes", "mtime_ns", "arrival_id", "arrival__state"
+        "item",
+        "version",
+        "stored_as",
+        "sha256",
+        "size_bytes",
+        "mtime_ns",
+        "arrival_id",
+        "arrival__state",
+        "superseded",
+        "arrival__dropped_at",
     )
     for chunk in chunks(items, CHUNK):
         for name, sha256, size in adopted.filter(stored_as__in=chunk):
@@ -67,9 +79,9 @@ def _shelf(place: Place, items: Sequence[str]) -> Shelf:
 
 
 def _put(shelf: Shelf, row: tuple[Any, ...]) -> None:
-    item, version, stored_as, sha256, size, mtime, arrival, state = row
+    item, version, stored_as, sha256, size, mtime, arrival, state, *drop = row
     if version > 1 or item == stored_as:
-        known = Known(version, stored_as, sha256, size, mtime, arrival, state == State.DONE)
+        known = Known(version, stored_as, sha256, size, mtime, arrival, state == State.DONE, *drop)
         if known not in shelf.versions[item]:
             shelf.versions[item].append(known)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from dropslot.core.states import Outcome, State
 
@@ -36,6 +37,7 @@ class Arrival(models.Model):
     due_at = models.DateTimeField(null=True)  # not to be tried before
     intent = models.JSONField(null=True)  # what is about to be published: manifest digest a destination
     evidence = models.JSONField(default=dict)  # the sender's uid; in place: what it was when it was read last
+    dropped_at = models.DateTimeField(default=timezone.now)  # the ctime of its entry in the inbox
     received_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     archived_as = models.TextField(blank=True)
@@ -45,7 +47,7 @@ class Arrival(models.Model):
         ordering = ("id",)
         indexes = (
             # Whole, not partial: SQLite does not see that a list of bound values fits the condition of an index.
-            models.Index(fields=["state"], name="dropslot_arrival_state"),
+            models.Index(fields=["state", "dropped_at"], name="dropslot_arrival_queue"),
             models.Index(fields=["inbox", "name"], name="dropslot_arrival_name"),
         )
 
@@ -69,7 +71,7 @@ class Delivery(models.Model):
     stored_as = models.TextField()  # path inside the place
     version = models.IntegerField()
     outcome = models.CharField(max_length=10, choices=_choices(Outcome))
-    superseded = models.BooleanField(default=False)  # unchanged, and not the newest version
+    superseded = models.BooleanField(default=False)  # there was a version that was dropped later
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
     mtime_ns = models.BigIntegerField()

@@ -14,7 +14,8 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils import timezone
 
-from dropslot.arrivals import checking, durable, finish, ledger, plan, prepare, publish
+from dropslot.arrivals import checking, durable, finish, ledger, order, plan, prepare, publish
+from dropslot.arrivals.drops import in_order
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Leg, Work
 from dropslot.checks.bag import PAYLOAD
@@ -96,13 +97,13 @@ def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
 
 
 def _groups(works: list[Work]) -> Iterator[list[Work]]:
-    """The small ones together, but one after the other where they want the same names: together, all but the first
-    would be staged in vain. A large one that turned up among them goes back, so that another worker may have it."""
+    """The small ones together, but one after the other where they want the same names, in the order of their drops. A
+    large one that turned up among them goes back, so that another worker may have it."""
     if len(works) == 1:
         yield works
         return
     large = [work for work in works if _is_large(work)]
-    small = [work for work in works if not _is_large(work)]
+    small = sorted((work for work in works if not _is_large(work)), key=lambda work: in_order(work.arrival))
     _each(large, ledger.give_back)
     while small:
         group, small = _apart(small)
@@ -115,7 +116,7 @@ def _apart(works: list[Work]) -> tuple[list[Work], list[Work]]:
     later: list[Work] = []
     wanted: set[tuple[str, str]] = set()
     for work in works:
-        names = {(leg.target.url, item.path) for leg in work.legs for item in work.listing.items}
+        names = set(order.names_of(work))
         (now if wanted.isdisjoint(names) else later).append(work)
         wanted |= names
     return now, later
@@ -127,7 +128,8 @@ def _is_large(work: Work) -> bool:
 
 def _deliver(works: list[Work]) -> None:
     complete = [work for work in works if not work.legs]
-    works = _each([work for work in works if work.legs], _stage)
+    works = _each([work for work in works if work.legs], order.turns(works))
+    works = _each(works, _stage)
     works = _intend(works)
     works = _well(works)
     works = _each(works, publish.publish)

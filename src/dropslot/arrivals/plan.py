@@ -107,7 +107,7 @@ def _beside(
         if path in earlier:
             row = _kept(path, item, earlier[path])
         else:
-            row = _row(leg, path, item, _versions(work, shelf, path), names)
+            row = _row(work, leg, path, item, _versions(work, shelf, path), names)
         names.given.add(row.stored_as)
         rows.append(row)
     return rows
@@ -127,7 +127,14 @@ def _versions(work: Work, shelf: Shelf, path: str) -> list[Known]:
 def _kept(path: str, item: Staged, had: Known) -> Row:
     # What is recorded is what was delivered, even if the source were different by now.
     return Row(
-        path, had.stored_as, had.version, Outcome.DELIVERED, False, had.sha256, had.size_bytes, item.mtime_ns
+        path,
+        had.stored_as,
+        had.version,
+        Outcome.DELIVERED,
+        had.superseded,
+        had.sha256,
+        had.size_bytes,
+        item.mtime_ns,
     )
 
 
@@ -139,20 +146,22 @@ def in_flight(item: str, arrival: str) -> NameInFlight:
     )
 
 
-def _row(leg: Leg, path: str, item: Staged, known: list[Known], names: _Names) -> Row:
+def _row(work: Work, leg: Leg, path: str, item: Staged, known: list[Known], names: _Names) -> Row:
     sha256 = item.sha256
     if not known and (adopted := _adopt(leg, path)) is not None:
         known = [adopted]
-    newest = max((version.version for version in known), default=0)
+    newest = max(known, key=lambda version: (version.dropped_at, version.version), default=None)
     same = None
     for version in sorted(known, key=lambda version: version.version):
         if _is_intact(leg, version, read=version.sha256 == sha256) and version.sha256 == sha256:
             same = version
     if same is not None:
-        superseded = same.version != newest
+        superseded = same is not newest
         size, mtime = item.size_bytes, item.mtime_ns
         return Row(path, same.stored_as, same.version, Outcome.UNCHANGED, superseded, sha256, size, mtime)
-    row = Row(path, path, newest + 1, Outcome.DELIVERED, False, sha256, item.size_bytes, item.mtime_ns)
+    number = max((version.version for version in known), default=0) + 1
+    superseded = newest is not None and newest.dropped_at > work.arrival.dropped_at
+    row = Row(path, path, number, Outcome.DELIVERED, superseded, sha256, item.size_bytes, item.mtime_ns)
     return _next_free(leg, row, names)
 
 

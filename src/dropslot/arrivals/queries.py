@@ -138,6 +138,7 @@ def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
             "size_bytes": row.size_bytes,
             "attempts": row.attempts,
             "reason": row.reason,
+            "dropped_at": iso(row.dropped_at),
             "received_at": iso(row.received_at),
             "finished_at": iso(row.finished_at),
         }
@@ -201,6 +202,7 @@ def _delivery(row: Delivery, acknowledged: Acknowledged | None = None) -> dict[s
         "outcome": row.outcome,
         "superseded": row.superseded,
         "sha256": row.sha256,
+        "dropped_at": iso(arrival.dropped_at),
         "delivered_at": iso(arrival.finished_at),
         "archived_as": archived_item(arrival, row.item),
         "acknowledged_at": iso(acknowledged.at) if acknowledged else None,
@@ -223,12 +225,11 @@ def archived_item(arrival: Arrival, item: str) -> str | None:
 
 
 def latest(route: str) -> Iterator[dict[str, Any]]:
-    """The newest version of each file that a route delivered."""
+    """The newest version of each file that a route delivered: the one that was dropped last."""
     rows = Delivery.objects.filter(arrival__route=route, arrival__state=State.DONE, outcome=Outcome.DELIVERED)
     newest: Delivery | None = None
-    for row in (
-        rows.select_related("place", "arrival").order_by("place_id", "item", "version").iterator(CHUNK)
-    ):
+    newest_last = ("place_id", "item", "arrival__dropped_at", "version")
+    for row in rows.select_related("place", "arrival").order_by(*newest_last).iterator(CHUNK):
         if newest is not None and (newest.place_id, newest.item) != (row.place_id, row.item):
             yield _newest(newest)
         newest = row
@@ -236,10 +237,22 @@ def latest(route: str) -> Iterator[dict[str, Any]]:
         yield _newest(newest)
 
 
+_LATEST = (
+    "item",
+    "destination",
+    "stored_as",
+    "version",
+    "sha256",
+    "size_bytes",
+    "dropped_at",
+    "delivered_at",
+    "arrival",
+)
+
+
 def _newest(row: Delivery) -> dict[str, Any]:
-    keys = ("item", "destination", "stored_as", "version", "sha256", "size_bytes", "delivered_at", "arrival")
     whole = _delivery(row)
-    return {key: whole[key] for key in keys}
+    return {key: whole[key] for key in _LATEST}
 
 
 def unfinished() -> QuerySet[Arrival]:

@@ -23,6 +23,7 @@ from django.db import (
 
 from dropslot.arrivals import inplace, places
 from dropslot.arrivals.claim import Claim
+from dropslot.arrivals.drops import dropped_at
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
@@ -63,6 +64,7 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
         "fields": fields,
         "evidence": claim.evidence | {"uid": claim.uid},
         "size_bytes": claim.size_bytes,
+        "dropped_at": claim.dropped_at or dropped_at(claim.id),
         "received_at": claim.received_at,
     }
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from ulid import ULID
 
 from dropslot.arrivals import finish, holder, places, record, seal
 from dropslot.arrivals.claim import Claim
@@ -60,24 +59,23 @@ def _recover(config: Config, folders: FolderSet) -> int:
 
 def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
     """The claim that made this folder; an empty one is a claim that never came to its rename, and goes."""
-    with suppress(FileNotFoundError):  # somebody else is at it
+    if claim := claim_in(folders, arrival, folder):
+        return [claim]
+    with suppress(OSError):  # somebody else is at it
+        folder.rmdir()
+    return []
+
+
+def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
+    """The claim that made a folder in processing; None: it never came to its rename, or somebody else is at it."""
+    with suppress(FileNotFoundError):
         names = os.listdir(folder)
         if not names:
-            folder.rmdir()
-            return []
+            return None
         entry = folder / names[0]
         is_folder = entry.is_dir() and not entry.is_symlink()
         size = None if is_folder else os.lstat(entry).st_size
-        received = datetime.fromtimestamp(ULID.from_str(arrival).timestamp, UTC)
-        return [
-            Claim(
-                arrival,
-                folders,
-                names[0],
-                is_folder,
-                seal.sender(entry, folders.route.litter),
-                size,
-                received,
-            )
-        ]
-    return []
+        received = datetime.fromtimestamp(os.stat(folder).st_mtime, UTC)  # the rename into it was the claim
+        sender = seal.sender(entry, folders.route.litter)
+        return Claim(arrival, folders, names[0], is_folder, sender, size, received)
+    return None

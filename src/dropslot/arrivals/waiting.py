@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
 
-from dropslot.arrivals.claim import new_id
+from dropslot.arrivals.drops import dropped_at, id_of_drop, time_of_drop
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
 from dropslot.audit.chain import Entry, append
@@ -18,10 +19,27 @@ from dropslot.core.states import State
 from dropslot.watching.completion import Judged
 
 
-def known(folders: FolderSet) -> dict[str, str]:
-    """Names that wait, and the ids that their arrivals will have."""
+class Noted(NamedTuple):
+    """What is known of an entry that waits: the id that its arrival will have, and its inode."""
+
+    id: str
+    inode: int | None
+
+    def is_same(self, judged: Judged) -> bool:
+        """Whether it waits still: else another one was dropped under its name since. A change of its modes makes it no
+        new drop, nor does a file system that numbers anew at each look."""
+        is_same_drop = dropped_at(self.id) == time_of_drop(judged.ctime_ns)
+        return self.inode in (None, judged.inode) or is_same_drop
+
+
+def known(folders: FolderSet) -> dict[str, Noted]:
+    """Names that wait."""
     rows = Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)
-    return {os.fsdecode(bytes(row.name_bytes)): row.id for row in rows}
+    return {os.fsdecode(bytes(row.name_bytes)): _noted(row) for row in rows}
+
+
+def _noted(row: Arrival) -> Noted:
+    return Noted(row.id, row.evidence.get("inode"))
 
 
 def still_waits(arrival: str) -> bool:
@@ -29,16 +47,17 @@ def still_waits(arrival: str) -> bool:
     return Arrival.objects.filter(id=arrival, state=State.WAITING).exists()
 
 
-def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> str:
-    """Write down that an entry waits, once; returns the id that its arrival will have."""
+def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> Noted:
+    """Write down that an entry waits, once."""
     shown = escape(judged.name)
     rows = Arrival.objects.filter(inbox=str(folders.inbox), name=shown, state=State.WAITING)
     sender = user_name(judged.uid)  # not in the transaction: a directory server may be asked
     with transaction.atomic():
         if (noted := rows.first()) is not None:
-            return noted.id
+            return _noted(noted)
+        arrival = id_of_drop(judged.ctime_ns)
         row = Arrival.objects.create(
-            id=new_id(),
+            id=arrival,
             route=folders.route.key,
             inbox=str(folders.inbox),
             name=shown,
@@ -47,10 +66,12 @@ def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> str:
             sender=sender,
             state=State.WAITING,
             reason=[str(error)],
+            evidence={"inode": judged.inode},
+            dropped_at=dropped_at(arrival),
             received_at=timezone.now(),
         )
         append([Entry("waiting", row.id, {"route": row.route, "name": shown, "reason": row.reason})])
-    return row.id
+    return _noted(row)
 
 
 def forget(folders: FolderSet, present: set[str]) -> None:
@@ -58,6 +79,12 @@ def forget(folders: FolderSet, present: set[str]) -> None:
     for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING):
         if os.fsdecode(bytes(row.name_bytes)) not in present and not _was_claimed(folders, row.id):
             _withdraw(row)
+
+
+def replaced(arrival: str) -> None:
+    """Forget one whose name another entry has by now."""
+    for row in Arrival.objects.filter(id=arrival, state=State.WAITING):
+        _withdraw(row)
 
 
 def _withdraw(row: Arrival) -> None:

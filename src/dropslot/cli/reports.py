@@ -47,7 +47,7 @@ def arrivals(
     from dropslot.arrivals import queries
 
     wanted = narrowed(settings, search, state, route, since)
-    columns = ("id", "route", "name", "sender", "state", "items", "size_bytes", "received_at", "reason")
+    columns = ("id", "route", "name", "sender", "state", "items", "size_bytes", "dropped_at", "reason")
     empty = no_match(
         "No arrivals. Drop something into an inbox.", search=search, state=state, route=route, since=since
     )
@@ -86,6 +86,7 @@ def history(
 
     wanted = narrowed(settings, search, state, route, since)
     columns = (
+        "dropped_at",
         "delivered_at",
         "route",
         "name",

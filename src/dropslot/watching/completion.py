@@ -34,7 +34,8 @@ _MARKER_SECONDS = (0.5, 5.0)  # between two looks for a marker, by how long it h
 
 
 class Judged(NamedTuple):
-    """A complete entry, as the lstat saw it that judged it; a claim compares `device` and `inode`.
+    """A complete entry, as the lstat saw it that judged it; a claim compares `device` and `inode`, and `ctime_ns` tells
+    when it was dropped.
 
     `size_bytes` is a file's size, and of a folder the sum of its files where the rule walked it, else 0.
     """
@@ -45,6 +46,7 @@ class Judged(NamedTuple):
     is_folder: bool
     size_bytes: int
     uid: int
+    ctime_ns: int = 0
 
 
 class Waiting(NamedTuple):
@@ -122,10 +124,11 @@ class Completion:
             self._schedule(entry, now)
 
     def scanned(self, names: Iterable[str], now: float) -> None:
-        """All that a scan of the inbox found: what is new is noticed, what is not among it is forgotten."""
-        found = set()
-        for name in names:
-            found.add(name)
+        """All that a scan of the inbox found: what is new is noticed, in the order of the drops, and what is not among
+        it is forgotten."""
+        found = set(names)
+        known = found & self._entries.keys()
+        for name in [*known, *sorted(found - known, key=self._dropped)]:
             self.noticed(name, "scanned", now)
         for name in self._entries.keys() - found:
             self.gone(name)
@@ -146,7 +149,7 @@ class Completion:
         return min(times, default=None)
 
     def complete(self, now: float) -> list[Judged]:
-        """What is complete, each entry once.
+        """What is complete, each entry once, in the order of the drops.
 
         Does a few milliseconds of work at a time: when there is more, `next_look` says at once.
         """
@@ -158,7 +161,7 @@ class Completion:
             one, cost = self._go_on_walking(now)
             judged.append(one)
             budget -= cost
-        return [one for one in judged if one is not None]
+        return sorted((one for one in judged if one is not None), key=lambda one: (one.ctime_ns, one.name))
 
     def waiting(self) -> list[Waiting]:
         """What is not complete yet, in the order in which it was noticed."""
@@ -320,7 +323,12 @@ class Completion:
             return None
         entry.handed = (status.st_dev, status.st_ino)
         is_folder = stat.S_ISDIR(status.st_mode)
-        return Judged(entry.name, status.st_dev, status.st_ino, is_folder, size_bytes, status.st_uid)
+        facts = (status.st_dev, status.st_ino, is_folder, size_bytes, status.st_uid, status.st_ctime_ns)
+        return Judged(entry.name, *facts)
+
+    def _dropped(self, name: str) -> tuple[int, str]:
+        status = self._lstat(name)
+        return (status.st_ctime_ns if status else 0), name
 
     def _lstat(self, name: str) -> os.stat_result | None:
         try:

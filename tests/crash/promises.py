@@ -36,7 +36,8 @@ _WAYS: dict[str, tuple[set[str], str | None]] = {
     "delivered": ({"processing"}, "done"),
     "refused": ({"processing"}, "failed"),
     "retry-asked": ({"failed", "retrying"}, "ready"),
-    "purged": ({"done"}, None),
+    "renamed": ({"failed"}, None),
+    "purged": ({"done", "failed"}, None),
 }
 
 

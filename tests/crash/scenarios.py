@@ -10,7 +10,9 @@ from typing import Any
 from laboratory import DRAIN, Command, Laboratory
 from product import STUDY
 
-PURGE: Command = ("purge", "--older-than", "0s")
+PURGE: Command = ("purge", "--older-than", "0s", "--yes")
+PURGE_FAILED: Command = ("purge", "--failed", "--older-than", "0s", "--yes")
+RETRY_NAMED: list[Command] = [("retry", "0", "--name", "alpha-1"), DRAIN]
 RETRY: list[Command] = [("retry", "0"), DRAIN]  # a unique start of an id will do
 FOLDER = {
     "scan.nii.gz": b"voxels",
@@ -90,6 +92,22 @@ def _failed_again(laboratory: Laboratory) -> None:
     assert laboratory.do(DRAIN)[0].status == 1
 
 
+def _misnamed(laboratory: Laboratory) -> None:
+    """A person has even renamed it inside failed, to what is no name for it either."""
+    laboratory.product.configure({"study": FIELD}).drop("alpha", FOLDER)
+    assert laboratory.do(DRAIN)[0].status == 1
+    (folder,) = laboratory.product.folder("failed").iterdir()
+    (folder / "alpha").rename(folder / "alpha one")
+
+
+def _sent_again(laboratory: Laboratory) -> None:
+    """Refused for its name, and sent again under the right one."""
+    laboratory.product.configure({"study": FIELD}).drop("alpha", FOLDER)
+    assert laboratory.do(DRAIN)[0].status == 1
+    laboratory.product.drop("alpha-1", FOLDER)
+    assert laboratory.do(DRAIN)[0].status == 0
+
+
 def _batch(laboratory: Laboratory) -> None:
     for number in range(_RESULTS):
         laboratory.product.drop(f"result{number}.txt", b"result %d" % number)
@@ -155,6 +173,8 @@ SCENARIOS = {
         Scenario("refused", _refused, _contents(FOLDER)),
         Scenario("retry", _failed, _contents(FOLDER), RETRY, RETRY),
         Scenario("retry-refused", _failed_again, _contents(FOLDER), RETRY, RETRY),
+        Scenario("retry-named", _misnamed, _contents(FOLDER), RETRY_NAMED, RETRY_NAMED),
+        Scenario("purge-failed", _sent_again, _contents(FOLDER), [PURGE_FAILED], [PURGE_FAILED]),
         Scenario("batch", _batch, [*(b"result %d" % n for n in range(_RESULTS)), b"MZ"]),
         Scenario("two-destinations", _two_places, _contents(FOLDER)),
         Scenario("leave-source", _in_place, _contents(FOLDER)),

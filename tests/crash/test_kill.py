@@ -21,7 +21,7 @@ VARIANTS = (
     "existing-target", "single-file", "unchanged", "retry-refused", "leave-source", "leave-source-refused",
     "shared-copy",
 )  # fmt: skip
-REPEATS = ("new-version", "retry", "batch", "two-destinations")
+REPEATS = ("new-version", "retry", "retry-named", "purge-failed", "batch", "two-destinations")
 # Steps from one kill to the next.
 STRIDES = dict.fromkeys(SCENARIOS, 1) | dict.fromkeys(REPEATS, 2) | dict.fromkeys(VARIANTS, 3)
 # PostgreSQL is another way to commit, and other steps: sends to its socket.

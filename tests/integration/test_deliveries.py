@@ -314,7 +314,7 @@ def test_purge_removes_only_what_is_at_its_destination(product: Product) -> None
     product.drop("gone", {"b": b"2"})
     product.drain()
     (product.studies / "a").write_bytes(b"X")
-    ended = product.run("purge", "--older-than", "0s", status=1)
+    ended = product.run("purge", "--older-than", "0s", "--yes", status=1)
     assert "kept" in ended.stderr
     assert [path.name for path in product.folder("done").iterdir()] == ["kept"]
     assert len(product.listing("events", "--kind", "purged")) == 1
@@ -394,7 +394,7 @@ def test_purge_goes_on_after_what_cannot_be_removed(
     closed = product.folder("done") / "closed/inner"
     os.chown(closed, 0, 0)  # a sender's folder with umask 022
     for _ in range(2):
-        told = product.run("purge", "--older-than", "0s", status=1, as_person=other_user).stderr
+        told = product.run("purge", "--older-than", "0s", "--yes", status=1, as_person=other_user).stderr
         assert "cannot be removed whole: Permission denied" in told
         assert not (product.folder("done") / "open").exists()
 

@@ -113,7 +113,7 @@ def _told(story: Story) -> Story:
     story.say("retry", "retry", *(row["id"] for row in refused))
     story.say("drain again", "drain", "--now", status=1)
     story.say("arrivals again", "arrivals", "--state", "failed", "--json")
-    story.say("purge", "purge", "--older-than", "0s")
+    story.say("purge", "purge", "--older-than", "0s", "--yes")
     story.say("verify", "verify", "--fixity")
     return story
 

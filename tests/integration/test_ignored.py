@@ -165,5 +165,5 @@ def test_what_is_published_in_part_is_finished_as_it_was_begun(sqlite_product: P
     assert product.delivered() == {"a": b"1", ".DS_Store": b"3"}
     [event] = _delivered(product)
     assert event["data"]["ignored"]["names"] == ["x.bak"]
-    product.run("purge", "--older-than", "0s")
+    product.run("purge", "--older-than", "0s", "--yes")
     assert os.listdir(product.folder("done") / "s") == ["x.bak"]

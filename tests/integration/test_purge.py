@@ -13,7 +13,7 @@ from bags import make
 from product import STUDY, Product, read_tree
 from sshd import Sshd
 
-PURGE = ("purge", "--older-than", "0s")
+PURGE = ("purge", "--older-than", "0s", "--yes")
 Change = Callable[[Product, Path], object]
 
 

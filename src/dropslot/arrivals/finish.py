@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from dropslot.arrivals.work import Had, Work
 from dropslot.audit import receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.models import Receipt
+from dropslot.config import Config, Route
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
@@ -216,30 +218,42 @@ def fail(work: Work, error: Refused) -> None:
         raise
     work.arrival.reason = reasons
     with or_later(work.id, "Refused, but it could not be moved to failed"):
-        file_refused(work.folders, work.arrival, holding)
+        file_refused(work.config, work.folders, work.arrival, holding)
 
 
-def file_refused(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
+def file_refused(config: Config, folders: FolderSet, arrival: Arrival, holding: Path) -> None:
     """Move a refused arrival and its reason to failed as one folder, by one rename. May be repeated."""
     name = os.fsdecode(bytes(arrival.name_bytes))
     target = places.refused(folders, arrival.id)
     try:
-        places.reason_file(holding, name).write_text(reason_text(arrival), "utf-8", "backslashreplace")
+        places.reason_file(holding, name).write_text(
+            reason_text(config, folders.route, arrival), "utf-8", "backslashreplace"
+        )
         move(holding, target)
     except FileNotFoundError:
         if holding.is_dir():  # else it was moved already
             raise
 
 
-def reason_text(arrival: Arrival) -> str:
-    """What an operator reads beside a refused arrival."""
+def reason_text(config: Config, route: Route, arrival: Arrival) -> str:
+    """What an operator reads beside a refused arrival, with the lines to type."""
+    installed = config.base / "config.yaml"
+    configured = f" -c {shlex.quote(str(installed))}" if installed.is_file() else ""
+    run_again = f"dropslot retry {arrival.id}{configured}"
+    under_another = ["to deliver it under another name:", f"    {run_again} --name NEW-NAME"]
     lines = [
         f"Arrival {arrival.id} ({arrival.name}) of route {arrival.route} was refused. Nothing of it was delivered.",
         "",
         *(f"- {reason}" for reason in arrival.reason),
         "",
         f"Sender: {arrival.sender or 'unknown'}. Received: {timestamp(arrival.received_at)}.",
-        f"When the cause is mended:  dropslot retry {arrival.id}",
+        *([f"The rule for names: {route.name_help}"] if route.name_help else []),
+        "",
+        "Type one of these. To run it again, once the cause is mended:",
+        f"    {run_again}",
+        *([] if arrival.in_place else under_another),
+        "never to deliver it:",
+        f"    dropslot dismiss {arrival.id}{configured} --reason 'WHY'",
         "",
     ]
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.retry import ENDED
 from dropslot.config import Config
 from dropslot.core.errors import Refused
 from dropslot.core.states import State
@@ -21,6 +22,8 @@ def found_now(config: Config, table: str) -> list[Arrival]:
         if not any(each.table == str(file) for each in route.lookup):
             continue
         for arrival in Arrival.objects.filter(route=route.key, state=State.FAILED).order_by("id"):
+            if arrival.evidence.keys() & ENDED:
+                continue
             if any(reason.startswith(lookup.NO_FOLDER) for reason in arrival.reason) and _have(
                 fields, arrival
             ):

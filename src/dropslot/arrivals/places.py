@@ -11,6 +11,8 @@ from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape, fault_of_name
 
 AGAIN = ".again"
+DOOMED = ".purge-"  # begins the name of what is being removed from failed
+_REASON, _REASON_BESIDES = REASONS = ("REASON.txt", "REASON.dropslot.txt")
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _HELD = re.compile(rf"({_ULID.pattern})-(\d+)")
 
@@ -37,7 +39,28 @@ def refused(folders: FolderSet, arrival: str) -> Path:
 
 def reason_file(folder: Path, name: str) -> Path:
     """The readable reason beside a refused arrival; an arrival of that very name keeps it."""
-    return folder / ("REASON.txt" if name != "REASON.txt" else "REASON.dropslot.txt")
+    return folder / (_REASON if name != _REASON else _REASON_BESIDES)
+
+
+def entry_of(folder: Path, name: str) -> list[str]:
+    """What lies in an arrival's own folder in failed or processing: `name` alone where that is there, else whatever a
+    person may have renamed it to. Not the reason, nor what a file manager hides. Empty when there is nothing."""
+    try:
+        names = set(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    if name in names:
+        return [name]
+    # Beside an arrival that is called REASON.txt itself the reason has its other name.
+    reasons = {_REASON_BESIDES} if names >= {_REASON, _REASON_BESIDES} else {_REASON, _REASON_BESIDES}
+    found = sorted(names - reasons)
+    return [entry for entry in found if not entry.startswith(".")] or found
+
+
+def remove_reasons(folder: Path, name: str) -> None:
+    """Remove the reason beside the arrival `name`, however the arrival was called when it was written."""
+    for reason in {_REASON, _REASON_BESIDES} - {name}:
+        (folder / reason).unlink(missing_ok=True)
 
 
 def fault_of_arrival(name: str, *, marks: bool = False) -> str | None:

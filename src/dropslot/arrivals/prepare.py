@@ -137,8 +137,18 @@ def _bring(work: Work, own: Path) -> None:
             continue
         if folder == refused:
             _require_or_put_back(work, own, refused)
-        places.reason_file(own, work.name).unlink(missing_ok=True)
+        _call_by_its_name(work, own)
         return
+
+
+def _call_by_its_name(work: Work, own: Path) -> None:
+    """`retry` records an arrival's new name; the entry gets it here, where no other worker can be. The reason goes
+    last: until the entry has its name, it tells which of the two is the arrival."""
+    entries = places.entry_of(own, work.name) if not work.arrival.in_place else []
+    if entries and entries != [work.name] and len(entries) == 1:
+        move(own / entries[0], own / work.name)
+    if work.arrival.in_place or _is_there(own / work.name):
+        places.remove_reasons(own, work.name)
 
 
 def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:

@@ -85,14 +85,15 @@ def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
 
 def _proved(arrival: Arrival) -> Mapping[str, str]:
     """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now."""
+    where = f"The original stays at {escape(arrival.archived_as)}"
     proved: dict[str, str] | None = None
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
         here = {}
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
-            if _stored_digest(arrival, place.url, row.stored_as) != row.sha256:
+            if stored_digest(place.url, row.stored_as, where) != row.sha256:
                 raise NotProved(
                     f"{escape(row.stored_as)} at {place.url} is missing or changed",
-                    where=f"The original stays at {escape(arrival.archived_as)}",
+                    where=where,
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
             here[row.item] = row.sha256
@@ -103,7 +104,9 @@ def _proved(arrival: Arrival) -> Mapping[str, str]:
     return {f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}
 
 
-def _stored_digest(arrival: Arrival, url: str, name: str) -> str | None:
+def stored_digest(url: str, name: str, where: str) -> str | None:
+    """SHA-256 of what is at a destination now; None when it is not there. Raises NotProved when it cannot be read;
+    `where` says where the original is then."""
     digest = hashlib.sha256()
     try:
         for block in read(url, name):
@@ -113,7 +116,7 @@ def _stored_digest(arrival: Arrival, url: str, name: str) -> str | None:
     except OSError as error:
         raise NotProved(
             f"{escape(name)} at {url} cannot be read: {error.strerror}",
-            where=f"The original stays at {escape(arrival.archived_as)}",
+            where=where,
             next_step="Give the service read permission there, then purge again",
         ) from error
     return digest.hexdigest()

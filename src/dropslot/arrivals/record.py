@@ -28,6 +28,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.config import Config
+from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.fields.name import NamePattern
@@ -45,23 +46,30 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
+def called(config: Config, folders: FolderSet, name: str) -> dict[str, Any]:
+    """The columns that an arrival's name decides on."""
+    pattern = folders.route.name
+    matched = NamePattern(pattern).values(name) if pattern else None
+    # A name that is no text is refused, but first recorded: no database holds its raw bytes as text.
+    fields = {key: text_of(value) for key, value in {**folders.fields, **(matched or {})}.items()}
+    location = fields.get("location") or ""
+    return {
+        "name": escape(name),
+        "name_bytes": os.fsencode(name),
+        "location": config.locations.get(location, location)[:LONGEST_LOCATION],
+        "fields": fields,
+    }
+
+
 def describe(config: Config, claim: Claim) -> dict[str, Any]:
     """The columns of a claim's row, state left out."""
     route = claim.folders.route
-    matched = NamePattern(route.name).values(claim.name) if route.name else None
-    # A name that is no text is refused, but first recorded: no database holds its raw bytes as text.
-    fields = {key: text_of(value) for key, value in {**claim.folders.fields, **(matched or {})}.items()}
-    location = fields.get("location") or ""
-    return {
+    return called(config, claim.folders, claim.name) | {
         "route": route.key,
         "inbox": str(claim.folders.inbox),
-        "name": escape(claim.name),
-        "name_bytes": os.fsencode(claim.name),
         "is_folder": claim.is_folder,
         "in_place": route.leave_source,
         "sender": user_name(claim.uid),
-        "location": config.locations.get(location, location)[:LONGEST_LOCATION],
-        "fields": fields,
         "evidence": claim.evidence | {"uid": claim.uid},
         "size_bytes": claim.size_bytes,
         "dropped_at": claim.dropped_at or dropped_at(claim.id),

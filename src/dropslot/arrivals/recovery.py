@@ -45,7 +45,7 @@ def _recover(config: Config, folders: FolderSet) -> int:
                 finish.archive_folder(folders, row, folder)
         elif row.state == State.FAILED:
             with finish.or_later(arrival, "Refused, but it could not be moved to failed"):
-                finish.file_refused(folders, row, folder)
+                finish.file_refused(config, folders, row, folder)
     if claims:
         record.record_apart(config, claims)
         log.warning(

@@ -14,6 +14,7 @@ from dropslot.arrivals import content
 from dropslot.arrivals.fields import fields_of, is_ours, used, wants_mime
 from dropslot.arrivals.work import Work
 from dropslot.audit.canonical import text_of
+from dropslot.config import Route
 from dropslot.core.dates import WEEKDAYS
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.core.names import escape, invisible
@@ -42,11 +43,16 @@ def _of_name(work: Work, faults: list[str]) -> Mapping[str, str]:
     pattern = work.route.name
     matched = NamePattern(pattern).values(work.name) if pattern is not None else {}
     if matched is None and pattern is not None:
-        faults.append(
-            f"The name {escape(work.name)}{invisible(work.name)} does not match the pattern {pattern.pattern} of the"
-            " route"
-        )
+        faults.append(mismatch(work.route, work.name))
     return matched or {}
+
+
+def mismatch(route: Route, name: str) -> str:
+    """That a name does not match the route's pattern: the rule in words, where there is one, then the pattern."""
+    shown, pattern = f"{escape(name)}{invisible(name)}", route.name.pattern if route.name else ""
+    if not route.name_help:
+        return f"The name {shown} does not match the pattern {pattern} of the route"
+    return f"The name {shown} does not match. {route.name_help.rstrip('.')} (pattern {pattern})"
 
 
 def _given(work: Work) -> dict[str, str]:

@@ -19,6 +19,7 @@ GROUPS = (
     "dropslot.cli.acknowledging",
     "dropslot.cli.servers",
     "dropslot.cli.upkeep",
+    "dropslot.cli.purging",
     "dropslot.cli.uploads",
     "dropslot.cli.folders",
     "dropslot.cli.watcher",

@@ -15,8 +15,8 @@ from dropslot.core.names import escape
 FAILED = 1
 WRONG_USAGE = 2
 TRACEBACK_VARIABLE = "DROPSLOT_TRACEBACK"
-# What only shows at work: an option that a check cannot be made with, and an id that no arrival has.
-_MISTAKES = frozenset({"bad-option", "no-such-arrival"})
+# What only shows at work: an option that no check can be made with, an id of no arrival, a name that none can get.
+_MISTAKES = frozenset({"bad-name", "bad-option", "no-such-arrival"})
 _OF_THE_DATABASE = frozenset({"django.db.utils.Error", "django.core.exceptions.ImproperlyConfigured"})
 
 

@@ -94,7 +94,7 @@ def _offer(config: Config, table: str, *, retry: bool) -> None:
 
     found = found_now(config, table)
     if found and retry:
-        _retry(found)
+        _retry(config, found)
     elif found:
         arrivals = "arrival that" if len(found) == 1 else "arrivals that"
         ids = " ".join(arrival.id for arrival in found)
@@ -103,13 +103,13 @@ def _offer(config: Config, table: str, *, retry: bool) -> None:
         )
 
 
-def _retry(found: list[Arrival]) -> None:
+def _retry(config: Config, found: list[Arrival]) -> None:
     from dropslot.arrivals.retry import NotFailed
     from dropslot.arrivals.retry import retry as run_again
 
     for arrival in found:
         try:
-            run_again(arrival)
+            run_again(config, arrival)
         except NotFailed:
             continue  # somebody else was faster
         sys.stdout.write(f"{arrival.id} ({arrival.name}) is tried again.\n")

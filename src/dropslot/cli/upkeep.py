@@ -1,45 +1,92 @@
-"""`retry`, `verify`, `purge`, `doctor`: keeping an installation well."""
+"""`retry`, `dismiss`, `verify`, `doctor`: keeping an installation well."""
 
 from __future__ import annotations
 
+import os
 import sys
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dropslot.cli.faults import UsageError
 from dropslot.cli.listings import show
-from dropslot.cli.narrowing import ago
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.starting import reading, started
 from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
 
 if TYPE_CHECKING:
+    from dropslot.arrivals.models import Arrival
     from dropslot.audit.chain import Head
 
 commands = typer.Typer()
+LONGEST_REASON = 1000
 
 
 @commands.command()
 def retry(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Arrivals; the start of an id will do.")],
     config: ConfigPath = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NEW", help="Run it under this name; one arrival only.")
+    ] = "",
 ) -> None:
-    """Run failed arrivals again. The service does it, or the next `drain`."""
-    started(config)
+    """Run failed arrivals again. The service does it, or the next `drain`.
+
+    An arrival that was renamed inside failed is run under its new name.
+    """
+    settings = started(config)
     from dropslot.arrivals import queries
+    from dropslot.arrivals.record import user_name
     from dropslot.arrivals.retry import retry as run_again
 
+    found = queries.find_all(ids)
+    if name and len(found) > 1:
+        raise UsageError("--name goes with one arrival", next_step="Retry the others without it")
+    by = user_name(os.getuid())
+    _each(found, lambda arrival: f"({run_again(settings, arrival, name=name, by=by)}) is tried again.")
+
+
+@commands.command()
+def dismiss(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Arrivals; the start of an id will do.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")],
+    config: ConfigPath = None,
+) -> None:
+    """End refused arrivals for good: they are not tried again, and a purge of failed may remove them."""
+    if not reason.strip() or len(reason) > LONGEST_REASON:
+        raise UsageError(
+            f"--reason needs between 1 and {LONGEST_REASON} characters",
+            next_step="Say why: it is recorded in the audit trail",
+        )
+    started(config)
+    from dropslot.arrivals import queries
+    from dropslot.arrivals.record import user_name
+    from dropslot.arrivals.retry import dismiss as end
+
+    why, by = escape(reason.strip()), user_name(os.getuid())
+
+    def ended(arrival: Arrival) -> str:
+        end(arrival, reason=why, by=by)
+        return (
+            f"({arrival.name}) is dismissed. It stays in failed until `dropslot purge --failed` removes it."
+        )
+
+    _each(queries.find_all(ids), ended)
+
+
+def _each(found: list[Arrival], do: Callable[[Arrival], str]) -> None:
+    """Do it to each arrival and say so; those to which it cannot be done are named, with status 1 in the end."""
     failed = False
-    for arrival in queries.find_all(ids):
+    for arrival in found:
         try:
-            run_again(arrival)
+            sys.stdout.write(f"{arrival.id} {do(arrival)}\n")
         except DropslotError as error:
+            if len(found) == 1:
+                raise
             failed = True
             sys.stderr.write(f"dropslot: {error}\n")
-        else:
-            sys.stdout.write(f"{arrival.id} ({arrival.name}) is tried again.\n")
     if failed:
         raise typer.Exit(1)
 
@@ -100,50 +147,6 @@ def _say_faults(faults: object, found: int) -> None:
         sys.stdout.write(f"FAULT {fault.where}: {fault.what}\n")
     if found > len(listed):
         sys.stdout.write(f"and {found - len(listed)} more faults\n")
-
-
-@commands.command()
-def purge(
-    older_than: Annotated[
-        str, typer.Option("--older-than", metavar="AGE", help="Finished longer ago than this, such as 30d.")
-    ],
-    config: ConfigPath = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")
-    ] = False,
-) -> None:
-    """Empty done, only of what is proved to be at its destination.
-
-    What was never delivered (ignored files, tag files of bags, what somebody put there later) stays.
-    """
-    (reading if dry_run else started)(config)
-    from dropslot.arrivals.purge import purge as remove
-    from dropslot.arrivals.purge import purgeable
-
-    age = ago(older_than)
-    if age is None:
-        raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 30d, 12h or 90m")
-    removed = size = kept = stays = 0
-    for arrival in purgeable(datetime.now(UTC) - age):
-        try:
-            purged = remove(arrival, dry_run=dry_run)
-            size += purged.size_bytes
-            stays += len(purged.stays)
-            removed += 1
-        except DropslotError as error:
-            kept += 1
-            sys.stderr.write(f"dropslot: {arrival.id} ({arrival.name}) is kept. {error}\n")
-    verb = "would be removed" if dry_run else "removed"
-    sys.stdout.write(f"{removed} arrivals {verb} from done ({size} bytes), {kept} kept.\n")
-    if stays:
-        verb = "would stay" if dry_run else "stay"
-        sys.stdout.write(
-            f"{stays} entries that were never delivered {verb} in done: nothing else has them.\n"
-        )
-    if stays and not dry_run:
-        sys.stdout.write("`dropslot events --kind purged` names them; remove by hand what nobody needs.\n")
-    if kept:
-        raise typer.Exit(1)
 
 
 @commands.command()

@@ -233,6 +233,13 @@ class Route(_Model):
         " Windows and chat programs add to names that are copied. `refuse` refuses them and says which, and where;"
         " `keep` delivers them as they are. Characters that turn text around (overrides, isolates) are always refused.",
     )
+    name_help: (
+        Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] | None
+    ) = Field(
+        None,
+        description="The rule for names in words, for the people who send: a refusal says it before the pattern.",
+        examples=["Name the folder STUDY-PC-VISIT, for instance heart-pc17-visit1"],
+    )
     select: Select = Field(Select.model_validate({}), description="What every item must be.")
     checks: list[CheckEntry] = Field(
         default_factory=list,

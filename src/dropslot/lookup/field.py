@@ -21,8 +21,9 @@ class FolderLookup(Field):
     """The folder whose line in the table has the hint that a name gives. Of several look-ups the first that answers
     counts; two answers at once are none."""
 
-    def __init__(self, option: Sequence[Lookup], config: Config) -> None:
+    def __init__(self, option: Sequence[Lookup], config: Config, name_help: str = "") -> None:
         super().__init__(option)
+        self._name_help = f"{name_help.rstrip('.')}; " if name_help else ""
         self._ways = [(lookup, table_name(config, Path(lookup.table))) for lookup in option]
 
     def values(
@@ -36,7 +37,9 @@ class FolderLookup(Field):
         for lookup, table in self._ways:
             hint = hint_of(lookup, arrival_name)
             if not hint:
-                tried.append(f"the hint {lookup.hint.pattern} of label {lookup.label} does not match{unseen}")
+                tried.append(
+                    f"{self._name_help}the hint {lookup.hint.pattern} of label {lookup.label} does not match{unseen}"
+                )
                 continue
             answers = sorted(set(_answers(lookup, table, hint)))
             if len(answers) > 1:
@@ -54,7 +57,7 @@ def for_route(config: Config, route: Route) -> Iterator[FolderLookup]:
     by_field: dict[str, list[Lookup]] = {}
     for lookup in route.lookup:
         by_field.setdefault(lookup.field, []).append(lookup)
-    return (FolderLookup(lookups, config) for lookups in by_field.values())
+    return (FolderLookup(lookups, config, route.name_help or "") for lookups in by_field.values())
 
 
 def hint_of(lookup: Lookup, name: str) -> str:

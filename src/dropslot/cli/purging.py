@@ -1,0 +1,120 @@
+"""`purge`: done and failed are emptied of what need not be kept."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dropslot.cli.faults import UsageError
+from dropslot.cli.narrowing import ago
+from dropslot.cli.options import ConfigPath
+from dropslot.cli.starting import reading, started
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dropslot.arrivals.models import Arrival
+    from dropslot.config import Config
+
+commands = typer.Typer()
+SAFE_AGE = timedelta(days=1)
+
+
+@commands.command()
+def purge(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Finished longer ago than this, such as 30d.")
+    ],
+    config: ConfigPath = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Empty failed, of what was dismissed or delivered later.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, though the age is below a day.")] = False,
+) -> None:
+    """Empty done, only of what is proved to be at its destination.
+
+    What was never delivered (ignored files, tag files of bags, what somebody put there later) stays. With --failed empty
+    failed, only of what was dismissed, or delivered later by another arrival. What is kept is named, and the exit
+    status is 1. An age below a day must be confirmed, or said with --yes.
+    """
+    before = datetime.now(UTC) - _age(older_than, sure=yes or dry_run)
+    settings = reading(config) if dry_run else started(config)
+    if failed:
+        _purge_failed(settings, before, dry_run=dry_run)
+    else:
+        _purge_done(before, dry_run=dry_run)
+
+
+def _age(text: str, *, sure: bool) -> timedelta:
+    age = ago(text)
+    if age is None:
+        raise UsageError(f"--older-than {escape(text)!r} is no age", next_step="Write 30d, 12h or 90m")
+    if sure or age >= SAFE_AGE:
+        return age
+    what = f"--older-than {escape(text)} also removes what ended within the last day"
+    try:
+        if typer.confirm(f"{what}. Is that meant?", default=False, err=True):
+            return age
+    except typer.Abort:
+        sys.stderr.write("\n")  # nobody is there to be asked
+    raise UsageError(what, where="Nothing was removed", next_step="Add --yes if that is meant")
+
+
+def _purge_done(before: datetime, *, dry_run: bool) -> None:
+    from dropslot.arrivals.purge import purge as remove
+    from dropslot.arrivals.purge import purgeable
+
+    stays = 0
+
+    def purged(arrival: Arrival) -> int:
+        nonlocal stays
+        done = remove(arrival, dry_run=dry_run)
+        stays += len(done.stays)
+        return done.size_bytes
+
+    kept = _each("done", purgeable(before), purged, dry_run=dry_run)
+    if stays:
+        verb = "would stay" if dry_run else "stay"
+        sys.stdout.write(
+            f"{stays} entries that were never delivered {verb} in done: nothing else has them.\n"
+        )
+    if stays and not dry_run:
+        sys.stdout.write("`dropslot events --kind purged` names them; remove by hand what nobody needs.\n")
+    if kept:
+        raise typer.Exit(1)
+
+
+def _purge_failed(config: Config, before: datetime, *, dry_run: bool) -> None:
+    from dropslot.arrivals.purge_failed import purge_failed, purgeable_failed
+
+    rows = purgeable_failed(before)
+    if _each("failed", rows, lambda arrival: purge_failed(config, arrival, dry_run=dry_run), dry_run=dry_run):
+        raise typer.Exit(1)
+
+
+def _each(
+    folder: str, rows: Iterable[Arrival], remove: Callable[[Arrival], int | None], *, dry_run: bool
+) -> int:
+    """Remove what may be removed, and count it; name what is kept. Returns how many are."""
+    removed = size = kept = 0
+    for arrival in rows:
+        try:
+            freed = remove(arrival)
+        except DropslotError as error:
+            kept += 1
+            sys.stderr.write(f"dropslot: {arrival.id} ({arrival.name}) is kept. {error}\n")
+        else:
+            removed += freed is not None
+            size += freed or 0
+    verb = "would be removed" if dry_run else "removed"
+    noun = "arrival" if removed == 1 else "arrivals"
+    sys.stdout.write(f"{removed} {noun} {verb} from {folder} ({size} bytes), {kept} kept.\n")
+    return kept

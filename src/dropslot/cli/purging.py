@@ -41,8 +41,8 @@ def purge(
 ) -> None:
     """Empty done, only of what is proved to be at its destination.
 
-    What was never delivered (ignored files, tag files of bags, what somebody put there later) stays. With --failed empty
-    failed, only of what was dismissed, or delivered later by another arrival. What is kept is named, and the exit
+    What was never delivered (ignored files, tag files of bags, what somebody put there later) stays. With --failed
+    empty failed, only of what was dismissed, or delivered later by another arrival. What is kept is named, and the exit
     status is 1. An age below a day must be confirmed, or said with --yes.
     """
     before = datetime.now(UTC) - _age(older_than, sure=yes or dry_run)
@@ -115,6 +115,5 @@ def _each(
             removed += freed is not None
             size += freed or 0
     verb = "would be removed" if dry_run else "removed"
-    noun = "arrival" if removed == 1 else "arrivals"
-    sys.stdout.write(f"{removed} {noun} {verb} from {folder} ({size} bytes), {kept} kept.\n")
+    sys.stdout.write(f"{removed} arrivals {verb} from {folder} ({size} bytes), {kept} kept.\n")
     return kept

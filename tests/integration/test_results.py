@@ -184,6 +184,18 @@ def test_doctor_looks_at_folder_tables(sqlite_product: Product) -> None:
     assert found().startswith("warning") and "is missing" in found()
 
 
+def test_lines_that_are_odd_are_loaded_and_told_aloud(sqlite_product: Product) -> None:
+    product = configured(sqlite_product, "/r,clinic12,12,BHS\n")
+    file = product.root / "remote_folders.csv"
+    file.write_text(HEADER + "/r,clinic02,02,BHS\n/r,clinic3,3,BHS\n/r,clinic12,12.0,BHS\n")
+    said = product.run("load_remote_folders", "remote_folders.csv", status=1)
+    assert "line 3, was loaded; look at it: folder_tag is 3" in said.stderr
+    assert "line 4, was refused: folder_tag is 12.0, a number with decimal places" in said.stderr
+    assert "2 added, 0 updated, 0 unchanged, 1 refused" in said.stdout
+    warned = " ".join(product.run("doctor").stdout.split())
+    assert "1 lines are odd, first line 3" in warned and "1 lines would be refused, first line 4" in warned
+
+
 def test_doctor_warns_of_patterns_that_cut_a_number_from_a_longer_one(sqlite_product: Product) -> None:
     checks = [
         {"pdf_contains": pattern} for pattern in (r"^(?P<s>066-\d{8}-\d)", r"(?P<s>\d{8})$", r"^(?P<s>\d+)")

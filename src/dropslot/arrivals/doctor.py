@@ -28,7 +28,7 @@ from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
-from dropslot.lookup import loading
+from dropslot.lookup import loading, table_file
 from dropslot.lookup.models import Folder
 from dropslot.parsing import process
 from dropslot.storage import probe
@@ -252,6 +252,22 @@ def _tables(config: Config) -> Iterator[Finding]:
             yield Finding("warning", about, "no folder is loaded", f"dropslot load_remote_folders {file}")
         else:
             yield Finding("ok", about, f"{count} folders are loaded")
+            yield from _odd_lines(file, about)
+
+
+def _odd_lines(file: Path, about: str) -> Iterator[Finding]:
+    """What a load would say of the file as it is now."""
+    try:
+        found = table_file.read(file.read_bytes())
+    except (OSError, table_file.BadTable) as error:
+        yield Finding(
+            "warning", about, f"{escape(str(file))} cannot be loaded: {escape(str(error))}", "mend the file"
+        )
+        return
+    for kind, lines in (("would be refused", found.refused), ("are odd", found.suspected)):
+        if lines:
+            what = f"{len(lines):,} lines {kind}, first line {lines[0].number}: {lines[0].reason}"
+            yield Finding("warning", about, what, f"correct it, then: dropslot load_remote_folders {file}")
 
 
 def _server(rule: Deliver, fixed: str, about: str) -> Iterator[Finding]:

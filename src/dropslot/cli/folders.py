@@ -77,9 +77,9 @@ def _table(config: Config, file: Path, wanted: str) -> str:
 
 
 def _report(loaded: Loaded, file: Path, *, replace: bool) -> None:
-    from dropslot.lookup.loading import refusals
+    from dropslot.lookup.loading import refusals, suspicions
 
-    for line in refusals(loaded, file, _LISTED):
+    for line in (*refusals(loaded, file, _LISTED), *suspicions(loaded.suspected, file, _LISTED)):
         sys.stderr.write(f"dropslot: {line}\n")
     counts = [f"{loaded.added} added", f"{loaded.updated} updated", f"{loaded.unchanged} unchanged"]
     counts += [f"{loaded.removed} removed"] if replace else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.patterns import composed
 from dropslot.lookup.models import Folder, FolderTable
-from dropslot.lookup.table_file import BadTable, Key, Line, RefusedLine, TableFile, read
+from dropslot.lookup.table_file import BadTable, Key, Line, OddLine, TableFile, read
 
 log = structlog.get_logger()
 EVENT = "folders-loaded"
@@ -36,7 +36,8 @@ class Loaded:
     unchanged: int = 0
     removed: int = 0
     kept: int = 0  # in the table and not in the file
-    refused: list[RefusedLine] = field(default_factory=list)
+    refused: list[OddLine] = field(default_factory=list)
+    suspected: list[OddLine] = field(default_factory=list)
 
 
 def tables(config: Config) -> dict[str, Path]:
@@ -96,7 +97,9 @@ def _written(row: FolderTable, found: TableFile, *, replace: bool) -> tuple[Load
             Folder.objects.filter(pk__in=[old.pk for old in gone[some : some + 500]]).delete()
     unchanged = len(found.lines) - len(fresh) - len(altered)
     removed, kept = (len(gone), 0) if replace else (0, len(gone))
-    return Loaded(row.name, len(fresh), len(altered), unchanged, removed, kept, found.refused), changes
+    return Loaded(
+        row.name, len(fresh), len(altered), unchanged, removed, kept, found.refused, found.suspected
+    ), changes
 
 
 def _row(table: FolderTable, line: Line) -> Folder:
@@ -121,6 +124,7 @@ def _event(loaded: Loaded, changes: list[dict[str, str]], file: Path, content: b
         name: getattr(loaded, name) for name in ("table", "added", "updated", "unchanged")
     }
     data |= {"removed": loaded.removed, "refused": len(loaded.refused), "by": by}
+    data |= {"suspected": len(loaded.suspected)} if loaded.suspected else {}
     data |= {"file": escape(str(file)), "sha256": _digest(content), "changes": changes[:_TOLD_CHANGES]}
     return Entry(EVENT, "", data)
 
@@ -161,6 +165,8 @@ def _say(loaded: Loaded, file: Path) -> None:
     log.info("Folder table loaded", action="folders_loaded", refused=len(loaded.refused), **counts)
     for line in refusals(loaded, file, _LOGGED):
         log.warning(line, action="folder_line_refused")
+    for line in suspicions(loaded.suspected, file, _LOGGED):
+        log.warning(line, action="folder_line_suspected")
 
 
 def refusals(loaded: Loaded, file: Path, most: int) -> Iterator[str]:
@@ -169,6 +175,14 @@ def refusals(loaded: Loaded, file: Path, most: int) -> Iterator[str]:
         yield f"{escape(str(file))}, line {number}, was refused: {reason}"
     if (more := len(loaded.refused) - most) > 0:
         yield f"{escape(str(file))}: {more:,} more lines were refused"
+
+
+def suspicions(suspected: Sequence[OddLine], file: Path, most: int) -> Iterator[str]:
+    """A sentence for each line that was loaded and is odd, and one about those beyond `most`."""
+    for number, reason in suspected[:most]:
+        yield f"{escape(str(file))}, line {number}, was loaded; look at it: {reason}"
+    if (more := len(suspected) - most) > 0:
+        yield f"{escape(str(file))}: {more:,} more lines are odd"
 
 
 def _content(file: Path) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,7 +12,10 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.patterns import composed
 from dropslot.core.templates import fault_of_value
+from dropslot.lookup import records
+from dropslot.lookup.cells import fault_of_cell, suspicion, unwrapped
 from dropslot.lookup.models import label_key
+from dropslot.lookup.records import Cells, Record
 
 COLUMNS = ("base_path", "folder", "folder_tag", "label")
 LARGEST_BYTES = 50_000_000
@@ -51,8 +52,8 @@ class Line(NamedTuple):
         return Key(label_key(self.label), composed(self.folder_tag), self.base_path)
 
 
-class RefusedLine(NamedTuple):
-    """A line that was not loaded, and why."""
+class OddLine(NamedTuple):
+    """A line that was not loaded, or that somebody should look at, and why."""
 
     number: int
     reason: str
@@ -60,25 +61,26 @@ class RefusedLine(NamedTuple):
 
 @dataclass(slots=True)
 class TableFile:
-    """What a file holds: one good line for each key, and the bad ones."""
+    """What a file holds: one good line for each key, the bad ones, and the good ones in which something is odd."""
 
     lines: dict[Key, Line] = field(default_factory=dict)
-    refused: list[RefusedLine] = field(default_factory=list)
+    refused: list[OddLine] = field(default_factory=list)
+    suspected: list[OddLine] = field(default_factory=list)
 
 
 def read(content: bytes) -> TableFile:
-    """The lines of a CSV file: UTF-8 (with or without a byte order mark), UTF-16 with one, or Windows' Latin 1; LF,
-    CRLF or CR; separated by commas, semicolons or tabs, as its header shows. Raises BadTable."""
+    """The lines of a CSV file: UTF-8 (with or without a byte order mark), UTF-16, or Windows' Latin 1; LF, CRLF or CR;
+    separated by commas, semicolons or tabs, as its header shows. What spreadsheets made of a text is undone, or the
+    line refused. Raises BadTable."""
     if len(content) > LARGEST_BYTES:
         raise BadTable(f"It has {len(content):,} bytes; {LARGEST_BYTES:,} is the limit for a folder table")
-    rows = _Rows(re.split(r"\r\n|\n|\r", _text(content)))
+    text, letters_are_known = records.text_of(content)
     found = TableFile()
     by_key: dict[Key, list[Line]] = defaultdict(list)
-    for row in rows:
-        line = rows.judged(*row)
-        if isinstance(line, RefusedLine):
+    for line in _Rows(records.lines_of(text)):
+        if isinstance(line, OddLine):
             found.refused.append(line)
-        elif line is not None:
+        else:
             by_key[line.key].append(line)
     for lines in by_key.values():
         if len({line.folder for line in lines}) == 1:
@@ -86,79 +88,74 @@ def read(content: bytes) -> TableFile:
         else:
             found.refused.extend(_contradictions(lines))
     found.refused.sort()
+    found.suspected = sorted(_suspicions(list(found.lines.values()), letters_are_known=letters_are_known))
     return found
 
 
-def _text(content: bytes) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace")
-    # Bytes that mean nothing become characters that no line may hold: it is refused, and no other.
-    text = content.decode("utf-8-sig", "surrogateescape")
-    is_utf8 = content.startswith(codecs.BOM_UTF8) or any(
-        not _is_byte(one) for one in set(text) if one > "\x7f"
-    )
-    # A file with some good UTF-8 is no other code page: its good lines would get wrong letters.
-    return text if is_utf8 or text.isascii() else content.decode("cp1252", "surrogateescape")
-
-
-def _is_byte(character: str) -> bool:
-    """Whether it stands for a byte that meant nothing."""
-    return "\udc80" <= character <= "\udcff"
-
-
 class _Rows:
-    """The lines below the header, with what the header tells."""
+    """The lines below the header, each judged by what the header tells; empty ones left out."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-        if numbered and re.fullmatch(r"sep=.", numbered[0][1].strip()):
-            del numbered[0]  # for Excel alone
-        if not numbered:
+    def __init__(self, lines: Sequence[tuple[int, str]]) -> None:
+        separators = _SEPARATORS
+        if lines and (told := re.fullmatch(r'"?sep=(.)"?', lines[0][1].strip())):  # for Excel alone
+            separators, lines = told[1] + separators, lines[1:]
+        if not lines:
             raise BadTable("It is empty", next_step=_expected())
-        self._separator, self._names = _header(numbered[0][1])
-        self._lines = numbered[1:]
+        self._separator, self._names, header = _header(lines, separators)
+        self._lines = lines[header:]
 
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        return iter(self._lines)
+    def __iter__(self) -> Iterator[Line | OddLine]:
+        for record in records.records(self._lines, self._separator, self._needed):
+            judged = self._judged(record)
+            if judged is not None:
+                yield judged
 
-    def judged(self, number: int, line: str) -> Line | RefusedLine | None:
-        """One line; None when all its cells are empty."""
-        try:
-            cells = [cell.strip() for cell in _cells(line, self._separator)]
-        except csv.Error as error:
-            return RefusedLine(number, f"it cannot be taken apart: {error}")
+    def _needed(self, cells: Cells) -> Cells | None:
+        """The cells of a record that count, if it has as many as the header, and none of them is missing."""
+        named = dict(zip(self._names, cells, strict=False))
+        values = [named.get(column, "").strip() for column in COLUMNS]
+        complete = all(value for column, value in zip(COLUMNS, values, strict=True) if column != "base_path")
+        return values if complete and len(cells) == len(self._names) else None
+
+    def _judged(self, record: Record) -> Line | OddLine | None:
+        if record.fault:
+            return OddLine(record.number, record.fault)
+        cells = [cell.strip() for cell in record.cells]
         if not any(cells):
             return None
         if any(cells[len(self._names) :]):
-            return RefusedLine(number, f"it has {len(cells)} cells, and the header has {len(self._names)}")
+            return OddLine(record.number, f"it has {len(cells)} cells, and the header has {len(self._names)}")
         named = dict(zip(self._names, cells, strict=False))
-        values = {column: named.get(column, "") for column in COLUMNS}
-        reason = _fault_of(values)
-        return RefusedLine(number, reason) if reason else Line(number, **values)
+        texts = {column: unwrapped(named.get(column, "")) for column in COLUMNS}
+        values = {column: text for column, (text, _) in texts.items()}
+        reason = _fault_of(values) or next(filter(None, _made(texts)), "")
+        return OddLine(record.number, reason) if reason else Line(record.number, **values)
 
 
-def _header(line: str) -> tuple[str, list[str]]:
-    """The separator and the names of the columns."""
-    for separator in _SEPARATORS:
-        try:
-            names = [re.sub(r"[\s-]+", "_", cell.strip()).lower() for cell in _cells(line, separator)]
-        except csv.Error:
-            continue
+def _made(texts: dict[str, tuple[str, bool]]) -> Iterator[str]:
+    """What a spreadsheet made of cells that do not say that they are texts."""
+    for column, (text, is_surely_text) in texts.items():
+        if not is_surely_text:
+            yield fault_of_cell(column, text, is_path=column == "base_path")
+
+
+def _header(lines: Sequence[tuple[int, str]], separators: str) -> tuple[str, list[str], int]:
+    """The separator, the names of the columns, and how many lines they take."""
+    for separator in separators:
+        record = next(records.records(lines, separator, lambda _: None))
+        names = [re.sub(r"[\s-]+", "_", unwrapped(cell)[0]).lower() for cell in record.cells]
         if set(COLUMNS) <= set(names):
             if twice := [name for name in COLUMNS if names.count(name) > 1]:
                 raise BadTable(f"The column {twice[0]} is there twice")
-            return separator, names
+            return separator, names, record.lines
+    first = lines[0][1]
     raise BadTable(
-        f"Its first line is no header of a folder table: {escape(line[:80])}", next_step=_expected()
+        f"Its first line is no header of a folder table: {escape(first[:80])}", next_step=_expected()
     )
 
 
 def _expected() -> str:
     return f"Its first line must be {','.join(COLUMNS)}, in any order; semicolons or tabs will do"
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator, strict=True), [])
 
 
 def _fault_of(values: dict[str, str]) -> str:
@@ -172,10 +169,48 @@ def _fault_of(values: dict[str, str]) -> str:
     return fault_of_value("folder", values["folder"]) or ""
 
 
-def _contradictions(lines: Sequence[Line]) -> Iterator[RefusedLine]:
+def _contradictions(lines: Sequence[Line]) -> Iterator[OddLine]:
     """Nobody can know which of them is right, and a result in the wrong folder is worse than none."""
     for line in lines:
         others = [other for other in lines if other.folder != line.folder]
         told = ", ".join(f"line {other.number} has {other.folder}" for other in others[:3])
         what = f"{line.label} {line.folder_tag} has the folder {line.folder} here, and {told}"
-        yield RefusedLine(line.number, what)
+        yield OddLine(line.number, what)
+
+
+def _suspicions(lines: Sequence[Line], *, letters_are_known: bool) -> Iterator[OddLine]:
+    """Good lines that somebody should look at."""
+    yield from _lost_zeros(lines)
+    if not letters_are_known:
+        yield from _odd_letters(lines)
+        return
+    for line in lines:
+        for column in COLUMNS:
+            if told := suspicion(column, getattr(line, column)):
+                yield OddLine(line.number, told)
+
+
+def _lost_zeros(lines: Sequence[Line]) -> Iterator[OddLine]:
+    """Tags that are shorter than others that begin with a zero: a spreadsheet writes 2 for 02."""
+    padded: dict[str, Line] = {}
+    for line in lines:
+        if line.folder_tag.isdigit() and line.folder_tag.startswith("0"):
+            longest = padded.setdefault(line.key.label, line)
+            padded[line.key.label] = max(longest, line, key=lambda one: len(one.folder_tag))
+    for line in lines:
+        other = padded.get(line.key.label)
+        if other and line.folder_tag.isdigit() and len(line.folder_tag) < len(other.folder_tag):
+            told = f"folder_tag is {line.folder_tag}, and line {other.number} has {other.folder_tag}"
+            yield OddLine(line.number, f"{told}: did a spreadsheet drop a zero?")
+
+
+def _odd_letters(lines: Sequence[Line]) -> Iterator[OddLine]:
+    """One for the whole file: of a byte beyond ASCII nobody knows which letter was meant."""
+    odd = [(line, cell) for line in lines for cell in line[1:] if not str(cell).isascii()]
+    if odd:
+        shown = ", ".join(dict.fromkeys(str(cell) for _, cell in odd[:5]))
+        yield OddLine(
+            odd[0][0].number,
+            f"the file is no UTF-8, so its letters were taken for those of Windows in western Europe: {shown}. If these"
+            " are wrong (files of a Mac, or of central Europe), save it as CSV UTF-8",
+        )

@@ -1,0 +1,106 @@
+"""What spreadsheets make of texts that look like numbers, dates or formulas: undone where it is sure, else told."""
+
+from __future__ import annotations
+
+import re
+
+_FORMULA_OF_TEXT = re.compile(r'=\s*"((?:[^"]|"")*)"')
+_QUOTES = {
+    '"': '"',
+    "'": "'",
+    "“": "”",
+    "„": "“”",
+    "«": "»",
+    "»": "«",
+    "‘": "’",
+    "‚": "‘’",
+    "’": "’",
+    "”": "”",
+}
+_APOSTROPHES = "'’‘`´"
+# Beginnings of Dutch names: 's-Hertogenbosch, 't Zand.
+_NAME = re.compile(r"['’‘`´][st]\b")
+_MONTHS = (
+    "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
+    "|Mrz|Mär|März|Mai|Juni|Juli|Okt|Dez"
+    "|janv|févr|mars|avr|mai|juin|juil|août|sept|déc|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|ene|abr|ago|dic"
+    "|fev|set|out|dez|gen|mag|giu|lug|ott|mrt|mei|okt|maj|avg|led|úno|bře|dub|kvě|čvn|čvc|srp|zář|říj|lis|pro"
+)
+_BROKEN = (
+    (r"=.*|@.*\(.*", "a formula"),
+    (
+        r"#+|#(?:N/A|NV|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|[A-ZÄÖÜÉ]{2,}[!?])|Err:\d+",
+        "an error",
+    ),
+    (r"nan|NaN|<NA>|NULL|null|None|N/A|n/a", "what programs write for an empty cell"),
+)
+_CHANGED = (
+    (r"[+-]?\d+[.,]0+|[+-]?\d+[.,]", "a number with decimal places"),
+    (r"[+-]?\d+(?:[.,]\d+)?[eE][+-]\d+", "a number with an exponent"),
+    (r"\d{1,3}(?:[.,'’]\d{3})+(?:[.,]\d+)?", "a number with thousands separators"),
+    (rf"\d{{1,2}}[-./ ]{{1,2}}(?:{_MONTHS})\.?(?:[-./ ]{{1,2}}\d{{2,4}})?", "a date"),
+    (rf"(?:{_MONTHS})\.?[-./ ](?:\d{{2}}|\d{{4}})", "a date"),
+    (r"\d{1,2}/\d{1,2}(?:/\d{2,4})?|\d{1,2}\.\d{1,2}\.(?:\d{2,4})?|\d{1,2}-\d{1,2}-\d{2,4}", "a date"),
+    (r"\d{4}-\d\d-\d\d[ T]\d\d?:\d\d(?::\d\d)?(?:\.\d+)?", "a date"),
+    (r"\d{1,2}:\d\d(?::\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?", "a time"),
+)
+_WORDS = [(re.compile(expression), what) for expression, what in _BROKEN]
+_NUMBERS = [(re.compile(expression), what) for expression, what in _CHANGED]
+_LOST = re.compile(r"\w\?\w|\?\w|\w\?")
+
+
+def unwrapped(cell: str) -> tuple[str, bool]:
+    """The text of a cell, and whether it is surely text: `="02"` is written so that a spreadsheet takes it for one.
+
+    `'02` and quotation marks that are left around a cell are taken away, blanks of all kinds at its ends, too.
+    """
+    cell = cell.strip()
+    if found := _FORMULA_OF_TEXT.fullmatch(cell):
+        return found[1].replace('""', '"').strip(), True
+    if len(cell) > 2 and cell[-1] in _QUOTES.get(cell[0], ""):
+        return unwrapped(cell[1:-1])
+    if cell[:1] and cell[0] in _APOSTROPHES and cell[1:2].isdigit():
+        return cell[1:].strip(), False
+    return cell, False
+
+
+def fault_of_cell(column: str, cell: str, *, is_path: bool = False) -> str:
+    """Why this cell is not what somebody wrote into it; empty when it may be. Of a path nobody makes a number."""
+    if "\ufffd" in cell:
+        return f"{column} is {cell}: a letter was lost when the file was saved. Save it as CSV UTF-8"
+    if cell[:1] and cell[0] in _APOSTROPHES and not _NAME.match(cell):
+        return f"{column} is {cell}: take the apostrophe away"
+    what = next(
+        (
+            what
+            for expression, what in (_WORDS if is_path else _WORDS + _NUMBERS)
+            if expression.fullmatch(cell)
+        ),
+        "",
+    )
+    if not what:
+        return ""
+    return (
+        f"{column} is {cell}, {what}, as spreadsheets make it of other texts: make the column text, and write the cell"
+        f' anew. If it is meant so, write ="{cell}"'
+    )
+
+
+def suspicion(column: str, cell: str) -> str:
+    """What is odd about the letters of a cell; empty when nothing is."""
+    if _is_read_twice(cell):
+        return f"{column} is {cell}, which looks like UTF-8 that was read as something else"
+    if _LOST.search(cell):
+        return f"{column} is {cell}: does ? stand for a letter that was lost when the file was saved?"
+    return ""
+
+
+def _is_read_twice(cell: str) -> bool:
+    if cell.isascii():
+        return False
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            return not cell.encode(encoding).decode("utf-8").isascii()
+        except UnicodeError:
+            continue
+    return False

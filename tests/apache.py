@@ -19,7 +19,7 @@ from waiting import wait_until
 
 MODULES = Path("/usr/lib/apache2/modules")
 COMBINED = r'"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\""'
-FULL = COMBINED[:-1] + r' %O %X \"%{Content-Range}o\""'
+FULL = COMBINED[:-1] + r' %O %X \"%{Content-Range}o\" \"%{Content-Encoding}o\""'
 PASSWORD = "only for tests"
 # Who may open which folder; staff may open all.
 USERS = {"clinic12": "digawana", "clínica 7": "molepo", "staff": ""}

@@ -17,6 +17,12 @@ from ports import free_port
 from waiting import wait_until
 
 PASSWORD = "only for tests"
+# As docs/acknowledgments.md recommends it.
+FULL = (
+    """'$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" """
+    """"$http_user_agent" $bytes_sent "$request_completion" "$sent_http_content_range" """
+    """"$sent_http_content_encoding"'"""
+)
 _CONFIGURATION = """
 daemon off;
 {account}
@@ -30,7 +36,13 @@ http {{
     fastcgi_temp_path {folder}/temporary;
     uwsgi_temp_path {folder}/temporary;
     scgi_temp_path {folder}/temporary;
+    types {{ text/plain txt; application/pdf pdf; }}
+    default_type application/octet-stream;
+    gzip on;
+    gzip_types text/plain;
+    log_format dropslot {full};
     access_log {folder}/access.log;
+    access_log {folder}/full.log dropslot;
     server {{
         listen 127.0.0.1:{port};
         root {folder}/root;
@@ -42,8 +54,8 @@ http {{
 
 
 class Nginx:
-    """Started by `start`, ended by `stop`, and by the kernel when the test process dies. Its log has nginx's own
-    format, `combined`."""
+    """Started by `start`, ended by `stop`, and by the kernel when the test process dies. `access_log` has nginx's own
+    format, `combined`, `full_log` the recommended one. Texts (`.txt`) are compressed."""
 
     def __init__(self) -> None:
         self._program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -54,7 +66,7 @@ class Nginx:
         self.folder.chmod(0o755)
         self.results = self.folder / "root" / "results"
         self.results.mkdir(parents=True)
-        self.access_log = self.folder / "access.log"
+        self.access_log, self.full_log = self.folder / "access.log", self.folder / "full.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
@@ -86,12 +98,22 @@ class Nginx:
         wait_until(lambda: self._lines() > before, what="nginx's line")
         return response
 
+    def abort(self, path: str, user: str = "clinic12") -> None:
+        """Ask, and hang up after the first bytes."""
+        before = self._lines()
+        url, login = f"http://127.0.0.1:{self._port}{path}", (user, PASSWORD)
+        response = requests.get(url, auth=login, stream=True, timeout=30, headers={"Connection": "close"})
+        response.raw.read(100)
+        response.close()
+        wait_until(lambda: self._lines() > before, what="the line of what was broken off")
+
     def _lines(self) -> int:
-        return self.access_log.read_bytes().count(b"\n") if self.access_log.exists() else 0
+        logs = (self.access_log, self.full_log)
+        return min(log.read_bytes().count(b"\n") if log.exists() else 0 for log in logs)
 
     def _launch(self) -> None:
         account = "user www-data;" if os.geteuid() == 0 else ""
-        text = _CONFIGURATION.format(folder=self.folder, port=self._port, account=account)
+        text = _CONFIGURATION.format(folder=self.folder, port=self._port, account=account, full=FULL)
         (self.folder / "nginx.conf").write_text(text)
         command = [str(self._program), "-p", str(self.folder), "-e", str(self.folder / "error.log")]
         command += ["-c", str(self.folder / "nginx.conf")]

@@ -59,7 +59,10 @@ Alias /results {results}
     Require all denied
 </Directory>
 """
-_LOG_FORMAT = r'"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\" %O %X \"%{Content-Range}o\""'
+_LOG_FORMAT = (
+    r'"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\" %O %X \"%{Content-Range}o\"'
+    r' \"%{Content-Encoding}o\""'
+)
 _CLINIC = "<Directory {results}/{clinic}>\n    Require user {clinic}\n</Directory>\n"
 
 

@@ -84,7 +84,6 @@ def test_what_is_no_fetch_of_the_whole_file_acknowledges_nothing(results: Produc
     assert apache.get(path, user="").status_code == 401
     assert apache.get(path, Range="bytes=0-99").status_code == 206
     assert apache.get("/results/digawana/never-sent.pdf").status_code == 404
-    assert apache.get(path, User_Agent="Mozilla/5.0 (compatible; Googlebot/2.1)").status_code == 200
     assert fetched(results) == {"digawana-1.pdf": None}
 
 

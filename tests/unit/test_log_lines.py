@@ -39,9 +39,28 @@ def test_combined_line_is_read_whole() -> None:
 
 
 def test_more_of_the_recommended_format_is_read() -> None:
-    found = read(LINE + b' 512 X "bytes 0-99/1000"', FULL)
+    found = read(LINE + b' 512 X "bytes 0-99/1000" "gzip"', FULL)
     assert found is not None
-    assert (found.sent_bytes, found.aborted, found.span) == (512, True, (0, 100))
+    assert (found.sent_bytes, found.aborted, found.span, found.of_bytes) == (512, True, (0, 100), 1000)
+    assert found.encoding == "gzip"
+
+
+def test_lines_of_the_earlier_recommended_format_are_read_still() -> None:
+    found = read(LINE + b' 512 + "-"', "dropslot")
+    assert found is not None
+    assert (found.sent_bytes, found.aborted, found.encoding) == (512, False, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "encoding"), [("-", ""), ("", ""), ("identity", ""), ("GZIP", "gzip"), ("br", "br")]
+)
+def test_how_a_response_was_compressed(more: str, encoding: str) -> None:
+    nginx = b' 512 "OK" "-" "%b"' % more.encode()
+    found = read(LINE + nginx, "dropslot_nginx")
+    assert found is not None and (found.aborted, found.encoding) == (False, encoding)
+    ratio = {"gzip": b"3.10"}.get(encoding, b"-")
+    found = read(LINE + b" " + ratio, NAMED["nginx"] + " $gzip_ratio")
+    assert found is not None and found.encoding == ("gzip" if encoding == "gzip" else "")
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,56 @@ def test_bytes_that_a_response_held(asked_for: Request, span: Span | None) -> No
     assert judging.span_of(asked_for, 100, 1, 100) == span
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "span"),
+    [
+        (request(body=30, encoding="gzip", aborted=False), Span(0, 100)),
+        (request(body=30, encoding="br", aborted=False), Span(0, 100)),
+        (request(body=30, encoding="gzip", aborted=True), None),
+        (request(body=30, encoding="gzip"), None),
+        (request(206, 30, encoding="gzip", aborted=False, span=(0, 30), of_bytes=40), None),
+        (request(206, 30, encoding="x-gzip", span=(0, 30), of_bytes=100), Span(0, 30)),
+        (request(body=100, encoding="x-gzip"), Span(0, 100)),
+        (request(body=130, encoding="gzip", aborted=True), None),
+        (request(body=30, aborted=False), None),
+        (request(body=30, encoding="", aborted=None), Span(0, 30)),
+    ],
+)
+def test_compressed_responses_count_where_they_ended_well(asked_for: Request, span: Span | None) -> None:
+    assert judging.span_of(asked_for, 100, 1, 100) == span
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "span"),
+    [
+        (request(body=None, sent_bytes=100), None),
+        (request(body=None, sent_bytes=257), Span(0, 99)),
+        (request(body=None, sent_bytes=258), Span(0, 100)),
+        (request(body=None, sent_bytes=258, aborted=False), Span(0, 100)),
+        (request(body=None, sent_bytes=258, aborted=True), None),
+        (request(sent_bytes=100), None),
+        (request(sent_bytes=200), Span(0, 42)),
+        (request(sent_bytes=200, aborted=True), Span(0, 42)),
+        (request(sent_bytes=150, aborted=False), Span(0, 100)),
+        (request(206, None, sent_bytes=300), None),
+        (request(206, None, sent_bytes=178, span=(0, 50)), Span(0, 20)),
+    ],
+)
+def test_headers_are_no_part_of_a_file(asked_for: Request, span: Span | None) -> None:
+    assert judging.span_of(asked_for._replace(header_bytes=158), 100, 1, 100) == span
+
+
+def test_lines_of_which_nothing_follows_are_known() -> None:
+    assert judging.never_counts(request(body=30), 100)
+    assert judging.never_counts(request(body=30, aborted=False), 100)
+    assert judging.never_counts(request(body=30, encoding="gzip"), 100)
+    assert not judging.never_counts(request(body=30, encoding="gzip", aborted=False), 100)
+    assert not judging.never_counts(request(body=30, aborted=True), 100)
+    assert not judging.never_counts(request(body=30, encoding=""), 100)
+    assert not judging.never_counts(request(206, body=30), 100)
+    assert not judging.never_counts(request(), 100)
+
+
 def test_empty_file_is_fetched_whole() -> None:
     assert judging.span_of(request(body=0), 0, 1, 0) == Span(0, 0)
 
@@ -217,11 +267,55 @@ def test_rights_of_users() -> None:
 
 
 @pytest.mark.parametrize(
-    "agent", ["Googlebot/2.1", "Mozilla/5.0 (compatible; bingbot/2.0)", "AhrefsBot", "Slurp"]
+    "agent",
+    [
+        "Googlebot/2.1",
+        "Mozilla/5.0 (compatible; bingbot/2.0)",
+        "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " Chrome/120.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "AhrefsBot",
+        "Slurp",
+        "TelegramBot (like TwitterBot)",
+        "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+        "Baiduspider/2.0",
+        "python-crawler/1.0",
+        "Mozilla/5.0 (Windows NT 6.1) SkypeUriPreview Preview/0.5",
+        "WhatsApp/2.23.2",
+        "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)",
+        "Mozilla/5.0 (compatible; Nmap Scripting Engine; https://nmap.org/book/nse.html)",
+    ],
 )
 def test_bots_are_known(agent: str) -> None:
     assert judging.is_bot(agent)
-    assert not judging.is_bot("Mozilla/5.0 (Windows NT 10.0) Chrome/120 Safari/537.36")
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "",
+        "Mozilla/5.0 (Windows NT 10.0) Chrome/120 Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 9; CUBOT NOVA Build/PPR1.180610.011) Chrome/96 Mobile Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 12; CUBOT_X50) Chrome/96 Mobile Safari/537.36",
+        "Dalvik/2.1.0 (Linux; U; Android 10; CUBOT NOTE 20)",
+        "CamScanner/6.42 (Android 13)",
+        "Scanner Pro/8.1 CFNetwork/1408 Darwin/22.5.0",
+        "Mozilla/5.0 (Android 10; Mobile) Gecko/68.0 Firefox Preview/3.0",
+        "SpiderOak/7.5",
+        "RemoteMonitoring/2.1 (clinic)",
+        "The Unarchiver/4.3",
+        "curl/7.88.1",
+        "Robotics-Lab-Reader/1.0",
+    ],
+)
+def test_readers_and_telephones_are_no_bots(agent: str) -> None:
+    assert not judging.is_bot(agent)
+
+
+def test_who_has_the_folder_by_name_is_known_from_anybody() -> None:
+    rights = judging.Rights({"clinic12": ["digawana"], "*": ["molepo"], "lab": ["*"]})
+    assert rights.names("clinic12", "digawana") and rights.names("lab", "molepo")
+    assert not rights.names("clinic12", "molepo") and rights.may("clinic12", "molepo")
+    assert not rights.names("", "molepo") and not rights.names("*", "molepo")
 
 
 def test_asked_among_keeps_the_count() -> None:

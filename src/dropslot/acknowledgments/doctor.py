@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dropslot.acknowledgments import recognizing, rotation, sources
+from dropslot.acknowledgments import blocks, judging, recognizing, rotation, sources
 from dropslot.acknowledgments.finding import destination_of, entries
 from dropslot.acknowledgments.opening import source_of
 from dropslot.acknowledgments.reader import Reader
@@ -22,6 +22,12 @@ from dropslot.lookup.loading import table_name
 from dropslot.lookup.models import Folder
 
 _ANY = "*"
+_LOOKED_AT = 1000  # lines
+_TELL_MORE = (
+    "let the server write the format `dropslot` (nginx: `dropslot_nginx`) of the page Acknowledgments, which has %b, %X"
+    ' and "%{Content-Encoding}o", and set `format` to it'
+)
+_NO_COMPRESSION = "do not let it compress results: `SetEnv no-gzip 1` in Apache, `gzip off;` in nginx"
 _FORMATS = "set `format` to the server's LogFormat for this log; `grep -ri logformat /etc/apache2` finds it"
 
 
@@ -41,10 +47,11 @@ def _log(route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
     source = source_of(route, entry)
     try:
         rotated = rotation.rotated(source.name, source.names())
-        lines = recognizing.recent_lines(source)
+        recent = recognizing.recent_lines(source, _LOOKED_AT)
         _open(source)
     except FileNotFoundError as error:
         raise sources.vanished(entry.log) from error
+    lines = recent[-recognizing.RECENT :]
     beside = f"; rotated ones beside it: {len(rotated)}"
     readable = sum(reader.finder.read(line)[0] for line in lines)
     last = f"its last {len(lines)} lines are" if len(lines) != 1 else "its last line is"
@@ -59,6 +66,34 @@ def _log(route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
     else:
         what = f"{last} not {expected}; the last one is: {_odd(reader, lines)}"
         yield Finding("error", about, what, _FORMATS)
+    yield from _counting(reader, recent, about)
+
+
+def _counting(reader: Reader, lines: Sequence[bytes], about: str) -> Iterator[Finding]:
+    """What the format cannot tell, and how many of the last fetches can never count for that."""
+    if not reader.finder.tells_body:
+        what = (
+            "its format has %O alone, which counts the headers as well: a fetch that broke off within its last bytes"
+            " looks whole, and one by ranges never counts"
+        )
+        yield Finding("warning", about, what, _TELL_MORE)
+    if never := _never_counting(reader, lines):
+        what = (
+            f"{len(never)} of its last {len(lines)} lines asked for a delivery and can never count: fewer bytes went"
+            " out than the file has, and the line does not say whether the server compressed them (Content-Encoding)"
+            " and sent them all; the last one is: "
+        )
+        yield Finding("warning", about, what + _shown(never[-1]), f"{_TELL_MORE}; or {_NO_COMPRESSION}")
+
+
+def _never_counting(reader: Reader, lines: Sequence[bytes]) -> list[bytes]:
+    requests = ((line, reader.finder.read(line)[1]) for line in lines if len(line) <= blocks.LONGEST_LINE)
+    asked = [(line, request, reader.finder.wanted(request)) for line, request in requests if request]
+    return [
+        hit.line
+        for hit in reader.finder.hits([each for each in asked if each[2]])
+        if any(judging.never_counts(hit.request, delivery.size_bytes) for delivery, _ in hit.deliveries)
+    ]
 
 
 def _open(source: Source) -> None:
@@ -68,8 +103,11 @@ def _open(source: Source) -> None:
 
 
 def _odd(reader: Reader, lines: Sequence[bytes]) -> str:
-    odd = next(line for line in reversed(lines) if not reader.finder.read(line)[0])
-    return escape(odd[:200].decode("utf-8", "surrogateescape"))
+    return _shown(next(line for line in reversed(lines) if not reader.finder.read(line)[0]))
+
+
+def _shown(line: bytes) -> str:
+    return escape(line[:200].decode("utf-8", "surrogateescape"))
 
 
 def _folders(config: Config, route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from dropslot.acknowledgments import matching, targets
 from dropslot.acknowledgments.judging import may_count
-from dropslot.acknowledgments.lines import LogLineReader, Request
+from dropslot.acknowledgments.lines import FormatReader, LogLineReader, Request
 from dropslot.acknowledgments.matching import Match
 from dropslot.arrivals.models import Delivery
 from dropslot.config import Config, Route
@@ -66,6 +66,11 @@ class Finder:
         except (ValueError, OverflowError, KeyError):
             return False, None
         return request is not None, request if request and may_count(request) else None
+
+    @property
+    def tells_body(self) -> bool:
+        """Whether lines tell how much of a file went out, without headers; a reader of somebody's own is trusted to."""
+        return not isinstance(self._reader, FormatReader) or self._reader.format.tells_body
 
     def wanted(self, request: Request) -> list[Wanted]:
         """The files that the request asked for, as far as `match` knows them, and what may be folders."""

@@ -16,9 +16,15 @@ ANYBODY = "*"
 SKEW = timedelta(hours=1)
 # Ranges that lie further apart belong to two fetches.
 TOGETHER = timedelta(hours=1)
+# Programs as they name themselves: search engines, previews of links, watchers of services, scanners. Whole names only:
+# CUBOT makes telephones, people read with CamScanner or Firefox Preview.
 _BOTS = re.compile(
-    r"bot\b|bot/|crawl|spider|slurp|archiver|facebookexternalhit|whatsapp|telegrambot|preview|monitoring|uptime"
-    r"|pingdom|nagios|zabbix|censys|masscan|zgrab|nmap|nikto|scanner",
+    r"(?<![a-z0-9])(?!cubot|talbot|abbot)[a-z0-9.]*bot(?![a-z0-9])|crawl(?:er|ing)?\b|spider\b|\bslurp\b|ia_archiver"
+    r"|facebookexternalhit|meta-externalagent|\bwhatsapp/|skypeuripreview|bingpreview|link-?preview|imageproxy"
+    r"|google-(?:read-aloud|pagerenderer|inspectiontool|safety)|uptime|stackdrivermonitoring|pingdom|statuscake|site24x7"
+    r"|\bnagios|check_http|\bzabbix|\bicinga|\bprometheus/|blackbox.exporter|\bcensys|\bmasscan\b|\bzgrab\b|\bnmap\b"
+    r"|\bnikto\b|\bnessus\b|\bopenvas\b|\bacunetix\b|\bqualys|\bsqlmap\b|\bnuclei\b|\bvirustotal|\burlscan"
+    r"|\bbarracuda|\bmimecast|\bproofpoint|\bheadlesschrome/",
     re.IGNORECASE,
 )
 
@@ -43,8 +49,16 @@ class Rights:
 
     def may(self, user: str, folder: str | None) -> bool:
         """Whether this user's fetch acknowledges what lies in this folder."""
-        given = [*(self.users.get(user, ()) if user else ()), *self.users.get(ANYBODY, ())]
-        return ANYBODY in given or (folder is not None and composed(folder) in map(composed, given))
+        return self.names(user, folder) or _has(self.users.get(ANYBODY, ()), folder)
+
+    def names(self, user: str, folder: str | None) -> bool:
+        """Whether this folder is given to the user by name: somebody who is signed in is no program that looks at all
+        that it finds."""
+        return bool(user) and user != ANYBODY and _has(self.users.get(user, ()), folder)
+
+
+def _has(given: Sequence[str], folder: str | None) -> bool:
+    return ANYBODY in given or (folder is not None and composed(folder) in map(composed, given))
 
 
 def may_count(request: Request) -> bool:
@@ -64,14 +78,31 @@ def span_of(request: Request, size_bytes: int, among: int, together_bytes: int) 
     """
     if among > 1:
         return _packed(request, size_bytes, together_bytes)
+    if request.encoding and not _is_as_stored(request, size_bytes):
+        # Other bytes than the file's went out: that all of them did is the only proof.
+        return Span(0, size_bytes) if request.status == 200 and request.aborted is False else None
     sent = body_bytes(request)
     if request.status == 206:
         return _of_range(request, size_bytes, sent)
-    if sent < size_bytes:
-        return (
-            Span(0, sent) if sent else None
-        )  # cut off: a download that goes on from there asks for the rest
-    return None if request.aborted else Span(0, size_bytes)
+    if sent >= size_bytes:
+        return None if request.aborted else Span(0, size_bytes)
+    # Cut off: a download that goes on from there asks for the rest. What ended well with fewer bytes was compressed.
+    return Span(0, sent) if sent and request.aborted is not False else None
+
+
+def _is_as_stored(request: Request, size_bytes: int) -> bool:
+    """Whether what was sent is the file itself, though an encoding is named: of a `.gz` some servers say gzip."""
+    if request.status == 206:
+        return request.of_bytes == size_bytes
+    return body_bytes(request) >= size_bytes
+
+
+def never_counts(request: Request, size_bytes: int) -> bool:
+    """Whether nothing can be concluded from a line of a file of `size_bytes`: fewer bytes went out, and it does not say
+    whether they were compressed, or that all of them were sent."""
+    if request.status != 200 or request.aborted or body_bytes(request) >= size_bytes:
+        return False
+    return request.encoding is None or (bool(request.encoding) and request.aborted is None)
 
 
 def packs_all(request: Request, together_bytes: int) -> bool:
@@ -88,7 +119,9 @@ def _packed(request: Request, size_bytes: int, together_bytes: int) -> Span | No
 def _of_range(request: Request, size_bytes: int, sent: int) -> Span | None:
     if request.span is None:
         # Without Content-Range in the log nobody knows which bytes these were.
-        return Span(0, min(sent, size_bytes), known=False) if sent and not request.aborted else None
+        # Nor how many, where the headers of each answer are counted: they add up.
+        told = request.body_bytes is not None and not request.aborted
+        return Span(0, min(sent, size_bytes), known=False) if sent and told else None
     first, after = request.span[0], min(request.span[1], size_bytes)
     if request.aborted and first + sent >= after:
         return None  # all was meant to be sent; how much was is not known
@@ -97,13 +130,20 @@ def _of_range(request: Request, size_bytes: int, sent: int) -> Span | None:
 
 
 def body_bytes(request: Request) -> int:
-    """Bytes of the body: as the server counts them, else all that was sent, which the headers are part of."""
-    if request.body_bytes is None:
-        return request.sent_bytes or 0
-    if request.sent_bytes is not None:
-        # What was meant to be sent, and what went out: a cut connection shows in the second only.
-        return min(request.body_bytes, request.sent_bytes)
-    return request.body_bytes
+    """Bytes of the body that went out, at most: as the server counts them, and no more than all that was sent without
+    the least that headers have."""
+    if request.sent_bytes is None:
+        return request.body_bytes or 0
+    is_known = request.aborted is False and request.body_bytes is not None
+    sent = max(0, request.sent_bytes - (0 if is_known else request.header_bytes))
+    # What was meant to be sent, and what went out: a cut connection shows in the second only.
+    return sent if request.body_bytes is None else min(request.body_bytes, sent)
+
+
+def may_hold_some(request: Request) -> bool:
+    """Whether some of the file may have gone out, for all that the log tells."""
+    told = [count for count in (request.body_bytes, request.sent_bytes) if count is not None]
+    return bool(told) and all(told)
 
 
 def merged(spans: Sequence[Sequence[int]], span: Span) -> list[list[int]]:

@@ -10,7 +10,13 @@ from dropslot.config import load_dotted
 from dropslot.core.logformats import LogFormat, unescape
 from dropslot.core.logtimes import moment
 
-_RANGE = re.compile(rb"\s*bytes\s+(\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)\s*", re.IGNORECASE)
+# What Apache, nginx and others say at the least before a file; with HTTP/2 it is packed, behind two frames' heads.
+_LEAST_HEADERS = len(
+    "HTTP/1.1 200 OK\r\nDate: Sun, 01 Mar 2026 00:00:00 GMT\r\nServer: nginx\r\nContent-Length: 1\r\n"
+    "Last-Modified: Sun, 01 Mar 2026 00:00:00 GMT\r\nAccept-Ranges: bytes\r\n\r\n"
+)
+_LEAST_FRAMES = 18
+_RANGE = re.compile(rb"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", re.IGNORECASE)
 
 
 class Request(NamedTuple):
@@ -27,6 +33,9 @@ class Request(NamedTuple):
     aborted: bool | None = None  # None: the log does not say
     agent: str = ""
     span: tuple[int, int] | None = None  # of a 206: the first byte, and the one after the last
+    encoding: str | None = None  # how the server compressed it; empty: not at all; None: the log does not say
+    of_bytes: int | None = None  # of a 206: how many the range was taken from, if that is known
+    header_bytes: int = 0  # the least that is in `sent_bytes` besides the body
 
 
 class LogLineReader:
@@ -69,6 +78,9 @@ class FormatReader(LogLineReader):
             aborted=_aborted(groups),
             agent=_text(groups.get("agent", b"")),
             span=_span(groups.get("content_range", b"")),
+            encoding=_encoding(groups),
+            of_bytes=_of_bytes(groups.get("content_range", b"")),
+            header_bytes=_header_bytes(groups),
         )
 
 
@@ -120,6 +132,27 @@ def _aborted(groups: dict[str, bytes]) -> bool | None:
     return groups["completion"] != b"OK" if "completion" in groups else None
 
 
+def _encoding(groups: dict[str, bytes]) -> str | None:
+    if "encoding" in groups:
+        named = _text(groups["encoding"]).strip().lower()
+        return "" if named in ("", "-", "identity") else named
+    if "gzip_ratio" in groups:
+        return "gzip" if groups["gzip_ratio"][:1].isdigit() else ""
+    return None
+
+
+def _header_bytes(groups: dict[str, bytes]) -> int:
+    if "sent_bytes" not in groups:
+        return 0
+    is_packed = groups.get("request", b"").endswith((b"HTTP/2.0", b"HTTP/2", b"HTTP/3.0", b"HTTP/3"))
+    return _LEAST_FRAMES if is_packed else _LEAST_HEADERS
+
+
 def _span(raw: bytes) -> tuple[int, int] | None:
     found = _RANGE.fullmatch(raw)
     return (int(found[1]), int(found[2]) + 1) if found else None
+
+
+def _of_bytes(raw: bytes) -> int | None:
+    found = _RANGE.fullmatch(raw)
+    return int(found[3]) if found and found[3] != b"*" else None

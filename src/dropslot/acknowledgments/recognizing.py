@@ -24,8 +24,8 @@ class WrongFormat(DropslotError):
     retryable = True
 
 
-def recent_lines(source: Source) -> list[bytes]:
-    """The last lines of a log, those of a rotated file while it is empty itself. Raises LogUnready, and
+def recent_lines(source: Source, most: int = RECENT) -> list[bytes]:
+    """The last lines of a log, `most` of them, those of a rotated file while it is empty itself. Raises LogUnready, and
     FileNotFoundError when its folder is missing."""
     for name in newest_first(source):
         try:
@@ -34,7 +34,7 @@ def recent_lines(source: Source) -> list[bytes]:
         except FileNotFoundError:
             continue
         if lines:
-            return lines[-RECENT:]
+            return lines[-most:]
     return []
 
 

@@ -68,7 +68,7 @@ class Recorder:
     ) -> None:
         request = hit.request
         span = judging.span_of(request, delivery.size_bytes, wanted.among, together_bytes)
-        if span is None and not judging.body_bytes(request):
+        if span is None and not judging.may_hold_some(request):
             return
         # Of what others fetch a part is an access, too, even one that cannot be told.
         if because := self._why_not(request, delivery, wanted):
@@ -103,11 +103,11 @@ class Recorder:
 
     def _why_not(self, request: Request, delivery: Delivery, wanted: Wanted) -> str:
         """Why this fetch acknowledges nothing; empty when it does."""
-        if judging.is_bot(request.agent):
-            return "bot"
         if request.at < delivery.arrival.received_at - judging.SKEW:
             return "before it was received"
         folder = wanted.values.get(self._field) or delivery.arrival.fields.get(self._field)
+        if judging.is_bot(request.agent) and not self._rights.names(request.user, folder):
+            return "bot"
         return "" if self._rights.may(request.user, folder) else "not a user of this folder"
 
     def _acknowledgment(self, hit: Hit, delivery: Delivery, evidence: str) -> Acknowledgment:

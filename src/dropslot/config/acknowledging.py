@@ -95,9 +95,9 @@ class Acknowledge(BaseModel):
     format: Format = Field(
         "combined",
         description="What its lines look like: `combined`, `common`, `combinedio`, `debian`, `vhost_combined`,"
-        " `nginx`, `dropslot` (the one that tells most, see Acknowledgments), the text of a LogFormat or log_format,"
-        " or the dotted path of a log line reader of your own.",
-        examples=['%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %O %X "%{Content-Range}o"'],
+        " `nginx`, `dropslot` or `dropslot_nginx` (those that tell most, see Acknowledgments), the text of a"
+        " LogFormat or log_format, or the dotted path of a log line reader of your own.",
+        examples=["dropslot", '%h %l %u %t "%r" %>s %b "%{User-Agent}i" %X "%{Content-Encoding}o"'],
     )
     match: MatchText = Field(
         description="The address of a delivery: path and query, both whole and decoded. It has every field of the"

@@ -18,12 +18,17 @@ _MEANS = {
     "h": "address", "a": "address", "u": "user", "t": "time", "r": "request", "m": "method", "U": "path", "q": "query",
     "s": "status", "b": "body_bytes", "B": "body_bytes", "O": "sent_bytes", "X": "connection",
 }  # fmt: skip
-_HEADERS = {("i", "user-agent"): "agent", ("o", "content-range"): "content_range"}
+_HEADERS = {
+    ("i", "user-agent"): "agent",
+    ("o", "content-range"): "content_range",
+    ("o", "content-encoding"): "encoding",
+}
 _NGINX_MEANS = {
     "remote_addr": "address", "remote_user": "user", "time_local": "time", "time_iso8601": "time_iso",
     "msec": "time_sec", "request": "request", "request_method": "method", "request_uri": "target", "status": "status",
     "body_bytes_sent": "body_bytes", "bytes_sent": "sent_bytes", "http_user_agent": "agent",
     "sent_http_content_range": "content_range", "request_completion": "completion",
+    "sent_http_content_encoding": "encoding", "gzip_ratio": "gzip_ratio",
 }  # fmt: skip
 _TIMES = {"sec": "time_sec", "msec": "time_msec", "usec": "time_usec"}
 

@@ -24,9 +24,13 @@ NAMED = {
     "debian": '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
     "vhost_combined": '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
     # What docs/acknowledgments.md recommends.
-    "dropslot": f'{_COMBINED} %O %X "%{{Content-Range}}o"',
+    "dropslot": f'{_COMBINED} %O %X "%{{Content-Range}}o" "%{{Content-Encoding}}o"',
     "nginx": _NGINX,
+    "dropslot_nginx": f'{_NGINX} $bytes_sent "$request_completion" "$sent_http_content_range"'
+    ' "$sent_http_content_encoding"',
 }
+# Lines that servers write which were set up by earlier versions of the documentation.
+_EARLIER = {NAMED["dropslot"]: f'{_COMBINED} %O %X "%{{Content-Range}}o"'}
 
 _QUOTED = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _SHAPES = {
@@ -56,12 +60,21 @@ class LogFormat:
         self.strftime = next((piece.strftime for piece in found if piece.strftime), "")
         self.means = frozenset(piece.means for piece in found if piece.means)
         _check(self)
-        self._match = re.compile(_expression(found), re.DOTALL).fullmatch
+        earlier = [list(pieces(_EARLIER[self.text]))] if self.text in _EARLIER else []
+        self._matches = [re.compile(_expression(each), re.DOTALL).fullmatch for each in (found, *earlier)]
 
     def groups(self, line: bytes) -> dict[str, bytes] | None:
         """What a line tells, still escaped, by meaning; None when it is not of this format."""
-        found = self._match(line)
-        return found.groupdict(b"") if found else None
+        for match in self._matches:
+            if found := match(line):
+                return found.groupdict(b"")
+        return None
+
+    @property
+    def tells_body(self) -> bool:
+        """Whether it tells if a file went out whole: all that was sent has the headers in it, which are of any length,
+        and is enough only where it is known that nothing broke off."""
+        return "body_bytes" in self.means or bool({"connection", "completion"} & self.means)
 
 
 def unescape(text: bytes) -> bytes:

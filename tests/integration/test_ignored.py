@@ -105,9 +105,11 @@ def test_an_arrival_read_in_place_is_no_revision_when_finder_looked_at_it(sqlite
     product = sqlite_product.configure({"study": STUDY | {"leave_source": True}})
     folder = product.drop("s", {"a": b"1"})
     product.drain()
+    product.drop_copy(bag_with(product.root / "bag", {".DS_Store": b"listed", "@eaDir/x": b"too"}, {}), "bag")
+    product.drain()
     (folder / ".DS_Store").write_bytes(b"Finder")
     product.drain()
-    assert len(product.arrivals()) == 1
+    assert [arrival["name"] for arrival in product.arrivals()] == ["s", "bag"]
 
 
 def bag_with(folder: Path, listed: dict[str, bytes], unlisted: dict[str, bytes]) -> Path:

@@ -18,11 +18,16 @@ from dropslot.watching.completion import Judged
 
 
 def fingerprint(listing: Listing) -> str:
-    """SHA-256 over names, sizes, times and inodes: other whenever anything was changed since."""
+    """SHA-256 over names, sizes, times and inodes: other whenever anything but litter was changed since. Litter that a
+    bag lists does not count either: a claim does not read manifests."""
     digest = hashlib.sha256()
+    litter = listing.litter
     for item in listing.items:
-        digest.update(repr(tuple(item)).encode("utf-8", "surrogateescape") + b"\n")
+        if not (litter.keeps and litter.is_named(item.path)):
+            digest.update(repr(tuple(item)).encode("utf-8", "surrogateescape") + b"\n")
     for path, _ in listing.folders:
+        if litter.keeps and litter.is_named(path):
+            continue
         digest.update(repr(path).encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
 

@@ -85,13 +85,22 @@ class Litter:
         """The same, but these paths (and so the folders above them) are not ignored."""
         return Litter(self.patterns, frozenset(part for path in paths for part in _path_and_folders(path)))
 
+    def is_named(self, path: str) -> bool:
+        """Whether this path inside an arrival is ignored unless it is kept: it, or a folder above it, is litter."""
+        return any(map(self.match, path.split("/")))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there are paths that are kept."""
+        return bool(self._kept)
+
     def match(self, name: str) -> bool:
         """Whether `name`, one part of a path, is litter's."""
         return self._expression.match(_folded(name)) is not None
 
     def ignores(self, path: str) -> bool:
-        """Whether this path inside an arrival is ignored: it, or a folder that it lies in, is litter."""
-        return path not in self._kept and any(map(self.match, path.split("/")))
+        """Whether this path inside an arrival is ignored."""
+        return path not in self._kept and self.is_named(path)
 
     def may_be_among(self, folder: str, names: Sequence[str]) -> bool:
         """Whether a closer look is needed. Quick, since hundred thousands of names have no litter among them."""

@@ -38,7 +38,7 @@ def bag(folder: Path) -> Path:
 
 
 def test_what_was_never_delivered_stays_and_is_named(product: Product) -> None:
-    product.drop("clean", {"a": b"1", "sub/b": b"2", "empty/": b""})
+    product.drop("clean", {"a": b"1", "sub/b": b"2", "hollow/": b""})
     product.drop("file.txt", b"3")
     product.drop(
         "mac", {"scan": b"4", ".DS_Store": b"Finder", "sub/._x": b"5", "@eaDir/x": b"6", "deep/er/y": b"7"}
@@ -108,6 +108,16 @@ def test_an_arrival_stays_whole_when_an_item_of_it_is(
             _mend(path)
     assert product.run(*PURGE).stdout.startswith("1 arrivals removed")
     assert read_tree(product.folder("done"), hidden=()) == {"s/.DS_Store": b"Finder"}
+
+
+def test_a_destination_that_leads_into_done_proves_nothing(sqlite_product: Product) -> None:
+    product = sqlite_product
+    product.drop("s", {"a": b"1"})
+    product.drain()
+    product.studies.rename(product.root / "moved")
+    product.studies.symlink_to(product.folder("done") / "s")
+    assert "the very file" in product.run(*PURGE, status=1).stderr
+    assert read_tree(product.folder("done")) == {"s/a": b"1"}
 
 
 def _mend(path: Path) -> None:

@@ -16,6 +16,7 @@ from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.places import AGAIN
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.receipts import Named
+from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
@@ -37,6 +38,14 @@ class NotRemoved(DropslotError):
 
     code = "not-removed"
     retryable = True
+
+
+class _Proved(NamedTuple):
+    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now; and which files (by
+    device and inode) hold them at destinations on this machine."""
+
+    digests: Mapping[str, str]
+    files: set[tuple[int, int]]
 
 
 class Purged(NamedTuple):
@@ -83,10 +92,10 @@ def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
     return Purged(sum(item.size_bytes for item in removable), sorted(left) + listing.ignored)
 
 
-def _proved(arrival: Arrival) -> Mapping[str, str]:
-    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now."""
+def _proved(arrival: Arrival) -> _Proved:
     where = f"The original stays at {escape(arrival.archived_as)}"
     proved: dict[str, str] | None = None
+    files: set[tuple[int, int]] = set()
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
         here = {}
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
@@ -97,11 +106,12 @@ def _proved(arrival: Arrival) -> Mapping[str, str]:
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
             here[row.item] = row.sha256
+            if not is_remote(place.url):
+                stored = os.stat(os.path.join(place.url, row.stored_as))
+                files.add((stored.st_dev, stored.st_ino))
         proved = here if proved is None else dict(proved.items() & here.items())
-    if not arrival.is_folder:
-        return {Path(arrival.archived_as).name: sha256 for sha256 in (proved or {}).values()}
     prefix = arrival.evidence.get("prefix", "")
-    return {f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}
+    return _Proved({f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}, files)
 
 
 def stored_digest(url: str, name: str, where: str) -> str | None:
@@ -122,9 +132,9 @@ def stored_digest(url: str, name: str, where: str) -> str | None:
     return digest.hexdigest()
 
 
-def _listed(arrival: Arrival, archived: Path, proved: Mapping[str, str]) -> Listing:
+def _listed(arrival: Arrival, archived: Path, proved: _Proved) -> Listing:
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
-    if sent := list(filter(litter.ignores, proved)):  # a bag listed it
+    if sent := list(filter(litter.ignores, proved.digests)):  # a bag listed it
         litter = litter.keeping(sent)
     listing = list_arrival(archived, litter)
     if listing.faults or listing.unreadable:
@@ -134,11 +144,17 @@ def _listed(arrival: Arrival, archived: Path, proved: Mapping[str, str]) -> List
     return listing
 
 
-def _is_proved(done: Emptying, archived: Path, item: Item, proved: Mapping[str, str]) -> bool:
-    """Whether it was delivered, and may go. Raises NotProved when it is not what was delivered."""
-    if item.path not in proved:
+def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> bool:
+    """Whether it was delivered, and may go. Raises NotProved when it is not what was delivered, or is the only copy."""
+    if item.path not in proved.digests:
         return False
-    if done.sha256(item) != proved[item.path]:
+    if (done.device, item.inode) in proved.files:
+        raise NotProved(
+            f"{escape(item.path)} in {escape(str(archived))} is the very file that its destination shows",
+            where="It stays in done",
+            next_step="The destination leads into done by a link or mount: give it a folder of its own",
+        )
+    if done.sha256(item) != proved.digests[item.path]:
         raise NotProved(
             f"{escape(item.path)} in {escape(str(archived))} is at no destination with these bytes",
             where="It stays in done",

@@ -24,6 +24,7 @@ class Emptying:
         folder = path if listing.is_folder else path.parent
         self._top = Folder(os.open(folder, FOLDER)) if listing.is_folder else Folder.trusted(str(folder))
         self._descent = Descent(self._top.fd)
+        self.device = os.fstat(self._top.fd).st_dev
 
     def __enter__(self) -> Emptying:
         return self

@@ -14,6 +14,7 @@ from dropslot.acknowledgments.matching import Match, contradicts
 from dropslot.acknowledgments.targets import asked
 from dropslot.core import patterns
 from dropslot.core.patterns import Glob
+from dropslot.destinations.spelling import twin
 from dropslot.fields.name import NamePattern
 from dropslot.watching.temporary import TemporaryNames
 
@@ -87,6 +88,12 @@ def test_shell_patterns_take_any_form(form: str) -> None:
     assert not Glob("caf").match(normalize(form, "café"))
     temporary = TemporaryNames([normalize(form, "*.läuft")])
     assert temporary.match(normalize(other, "x.läuft"))
+
+
+def test_a_folder_in_another_form_is_told() -> None:
+    nfc, nfd = normalize("NFC", "Größe"), normalize("NFD", "Größe")
+    assert "decomposed (NFD" in twin(nfd, ["x", nfc]) and "composed (NFC)" in twin(nfc, [nfd])
+    assert twin(nfc, [nfc, "x"]) == twin("Gröse", [nfc]) == ""
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

@@ -17,6 +17,7 @@ from dropslot.config.acknowledging import Acknowledge
 from dropslot.core import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.patterns import forms
 from dropslot.core.templates import Template
 from dropslot.lookup.loading import table_name
 from dropslot.lookup.models import Folder
@@ -131,7 +132,7 @@ def _is_in_a_table(config: Config, route: Route, entry: Acknowledge, folder: str
     tables = [
         table_name(config, Path(each.table)) for each in route.lookup if each.field == entry.users_field
     ]
-    return bool(tables) and Folder.objects.filter(table__name__in=tables, folder=folder).exists()
+    return bool(tables) and Folder.objects.filter(table__name__in=tables, folder__in=forms(folder)).exists()
 
 
 def _path_of(route: Route, entry: Acknowledge, folder: str) -> str | None:

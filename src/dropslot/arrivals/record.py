@@ -30,6 +30,7 @@ from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
+from dropslot.core.patterns import forms
 from dropslot.core.states import State
 from dropslot.fields.name import NamePattern
 
@@ -56,7 +57,7 @@ def called(config: Config, folders: FolderSet, name: str) -> dict[str, Any]:
     return {
         "name": escape(name),
         "name_bytes": os.fsencode(name),
-        "location": config.locations.get(location, location)[:LONGEST_LOCATION],
+        "location": _readable(config, location)[:LONGEST_LOCATION],
         "fields": fields,
     }
 
@@ -75,6 +76,12 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
         "dropped_at": claim.dropped_at or dropped_at(claim.id),
         "received_at": claim.received_at,
     }
+
+
+def _readable(config: Config, location: str) -> str:
+    """What config.yaml calls the machine, however the accents of its name are written."""
+    names = config.locations
+    return next((names[form] for form in forms(location) if form in names), location)
 
 
 def record(config: Config, claims: Sequence[Claim]) -> None:

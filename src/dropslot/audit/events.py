@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import timestamp
 from dropslot.audit.models import Event
+from dropslot.core.patterns import forms
 
 
 def find(
@@ -64,8 +65,8 @@ def _narrowed(
     if since is not None:
         events = events.filter(at__gte=timestamp(since))
     if search:
-        in_data = quoted(text_of(search))[1:-1]  # as JSON writes it
-        events = events.filter(
-            Q(data__icontains=in_data) | Q(kind__icontains=search) | Q(arrival__icontains=search)
-        )
+        found = Q(kind__icontains=search) | Q(arrival__icontains=search)
+        for form in forms(search):
+            found |= Q(data__icontains=quoted(text_of(form))[1:-1])  # as JSON writes it
+        events = events.filter(found)
     return events

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, Unsupported
 from dropslot.core.names import escape
-from dropslot.core.patterns import composed
 from dropslot.destinations.base import Target
+from dropslot.destinations.spelling import twin
 from dropslot.storage import faults
 from dropslot.storage.folders import FOLDER, Folder
 
@@ -85,22 +85,15 @@ def _require(fixed: str, must_exist: str | None) -> None:
 
 
 def _looks_the_same(path: str) -> str:
-    """Whether a folder is only spelled in another way (macOS sends accents apart): nobody could see why it is not
-    found."""
     above, name = os.path.split(path.rstrip("/"))
-    if name.isascii() or not os.path.isdir(above):
-        return _looks_the_same(above) if len(above) > 1 and not path.isascii() else ""
-    with os.scandir(above) as entries:
-        twins = [
-            entry.name for entry in entries if composed(entry.name) == composed(name) and entry.name != name
-        ]
-    if not twins:
+    if path.isascii():
         return ""
-    form = "composed (NFC)" if composed(name) == name else "decomposed (NFD, as macOS sends it)"
-    return (
-        f". There is a folder whose name looks the same and is written in another form of Unicode; the name that was"
-        f" sent is {form}. Rename that folder to this form, or let the arrival be sent under a name in the folder's"
-    )
+    try:
+        return twin(name, os.listdir(above))
+    except FileNotFoundError:
+        return _looks_the_same(above)
+    except OSError:
+        return ""
 
 
 def _is_folder(path: str) -> bool:

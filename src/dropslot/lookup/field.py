@@ -32,13 +32,12 @@ class FolderLookup(Field):
         known: Mapping[str, str] | None = None,  # noqa: ARG002
     ) -> Mapping[str, str] | None:
         """The field with its folder. Raises Refused, in words for who looks after the table."""
-        tried: list[str] = []
-        unseen = invisible(arrival_name).removesuffix(",")
+        tried = []
         for lookup, table in self._ways:
             hint = hint_of(lookup, arrival_name)
             if not hint:
                 tried.append(
-                    f"{self._name_help}the hint {lookup.hint.pattern} of label {lookup.label} does not match{unseen}"
+                    f"{self._name_help}the hint {lookup.hint.pattern} of label {lookup.label} does not match"
                 )
                 continue
             answers = sorted(set(_answers(lookup, table, hint)))
@@ -88,8 +87,9 @@ def _near(table: str, hint: str) -> str:
 
 def _none(name: str, tried: Sequence[str], tables: Sequence[str]) -> str:
     which = " and ".join(dict.fromkeys(escape(table) for table in tables))
+    shown = f"{escape(name)}{invisible(name).removesuffix(',')}"
     return (
-        f"{NO_FOLDER}{escape(name)}: {'; '.join(tried)}. If the name is right, add the line to {which}, load it"
+        f"{NO_FOLDER}{shown}: {'; '.join(tried)}. If the name is right, add the line to {which}, load it"
         " (dropslot load_remote_folders FILE) and retry"
     )
 

@@ -11,7 +11,8 @@ from dropslot.core.names import escape
 from dropslot.destinations.base import Target
 from dropslot.destinations.sftp import wire
 from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.remote import join
+from dropslot.destinations.sftp.remote import join, listing
+from dropslot.destinations.spelling import twin
 
 _NOTHING = "Nothing of the arrival was delivered there"
 
@@ -68,9 +69,8 @@ async def find(connection: Connection, target: Target, *, create_folders: bool) 
         raise _missing(server, chain[0])
     if must and ((there := seen[0]) is None or not there.is_folder):
         # Its disk is there, so this is no unmounted one: the name is mistyped, and time does not heal that.
-        raise Refused(
-            [f"{escape(target.must_exist or '')} does not exist, and must_exist says that it is never made"]
-        )
+        what = f"{escape(target.must_exist or '')} does not exist, and must_exist says that it is never made"
+        raise Refused([what + await _looks_the_same(connection, must[0])])
     homes = [chain[0]]
     for path, below in zip(chain[1:], seen[len(must) + 1 :], strict=True):
         if below is None:
@@ -80,9 +80,15 @@ async def find(connection: Connection, target: Target, *, create_folders: bool) 
         homes.append(path)
     missing = "/".join(path.rpartition("/")[2] for path in chain[len(homes) :])
     if missing and not create_folders:
-        path = escape(chain[len(homes)])
-        raise Refused([f"There is no folder {path} at {server}, and create_folders does not say to make it"])
+        path = chain[len(homes)]
+        what = f"There is no folder {escape(path)} at {server}, and create_folders does not say to make it"
+        raise Refused([what + await _looks_the_same(connection, path)])
     return Place(tuple(homes), missing)
+
+
+async def _looks_the_same(connection: Connection, path: str) -> str:
+    above, _, name = path.rpartition("/")
+    return "" if name.isascii() else twin(name, await listing(connection, above or "/") or ())
 
 
 def _missing(server: str, path: str) -> DestinationUnready:

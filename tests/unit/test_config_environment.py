@@ -172,14 +172,14 @@ def test_the_recipe_loads_as_it_was_written(tmp_path: Path) -> None:
     pattern = study.name
     assert pattern is not None
     for name, fields in {
-        "heart": ("heart", None, None),
         "heart-first": ("heart", None, "first"),
-        "heart-pc17-2026-01-01": ("heart", "pc17", "2026-01-01"),
+        "heart-pc17-2026-01-01": ("heart", "pc17", "pc17-2026-01-01"),
     }.items():
         found = pattern.fullmatch(name)
         assert found is not None
         assert (found["study"], found["location"], found["sent"]) == fields
     assert pattern.fullmatch("no study!") is None
+    assert pattern.fullmatch("heart") is None, "each visit has a folder of its own"
     assert from_mapping({"routes": {"s": route()}}, BASE).worker_count == 2
 
 

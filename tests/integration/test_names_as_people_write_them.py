@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from unicodedata import normalize
 
 from product import STUDY, Product
+from sshd import Sshd
 
 PATTERN = {"name": r"(?P<study>\w+)-(?P<sent>\w+)"}
 LRM, RLM, OVERRIDE = "\u200e", "\u200f", "\u202e"
@@ -39,6 +41,20 @@ def test_a_study_that_is_only_spelled_in_another_form_is_told(sqlite_product: Pr
     sqlite_product.drain(status=1)
     [refused] = sqlite_product.arrivals()
     assert "looks the same" in refused["reason"][0] and "NFD" in refused["reason"][0]
+
+
+def test_a_folder_at_a_server_in_another_form_is_told(
+    sqlite_product: Product, shared_sshd: Sshd, tmp_path: Path
+) -> None:
+    (tmp_path / normalize("NFC", "Größe")).mkdir()
+    keys = {"key": str(shared_sshd.key), "known_hosts": str(shared_sshd.known_hosts)}
+    for more in ({}, {"must_exist": shared_sshd.url(tmp_path) + "/{study}"}):
+        deliver = {"to": shared_sshd.url(tmp_path) + "/{study}", **keys, **more}
+        sqlite_product.configure({"study": STUDY | PATTERN | {"deliver": [deliver]}})
+        sqlite_product.drop(normalize("NFD", f"Größe-{len(more)}"), {"a": b"1"})
+        sqlite_product.drain(status=1)
+    reasons = [row["reason"][0] for row in sqlite_product.arrivals()]
+    assert len(reasons) == 2 and all("looks the same" in reason for reason in reasons)
 
 
 def test_marks_that_nobody_sees_are_told_or_kept(sqlite_product: Product) -> None:

@@ -38,6 +38,7 @@ _WAYS: dict[str, tuple[set[str], str | None]] = {
     "retry-asked": ({"failed", "retrying"}, "ready"),
     "renamed": ({"failed"}, None),
     "purged": ({"done", "failed"}, None),
+    "written-since": ({"done"}, None),
 }
 
 

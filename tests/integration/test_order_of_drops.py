@@ -9,85 +9,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from django.db.models import F
 from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from databases import Database
-from dropslot.arrivals import claim, drops, pipeline, queries, record, recovery, waiting
+from desk import Desk
+from dropslot.arrivals import claim, drops, queries, record, recovery, waiting
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.retry import retry
-from dropslot.config import Config, FolderSet, from_mapping
-from dropslot.config.folders import folder_sets
 from dropslot.core.errors import SourceUnready
 from dropslot.core.states import State
 from dropslot.watching.completion import Judged
-from product import STUDY, Product, Tree, write_tree
+from product import STUDY, Product, Tree
 from waiting import wait_until
-
-NAME = r"(?P<place>[^-]+)-.*"
-
-
-class Desk:
-    """Two routes that deliver into one place, and their inboxes; what is done with an arrival is done here."""
-
-    def __init__(self, base: Path) -> None:
-        routes = {
-            key: {"folders": f"./{key}", "name": NAME, "deliver": [{"to": "./to/{place}"}]}
-            for key in ("one", "two")
-        }
-        self.base = base
-        self.config: Config = from_mapping({"data": "./var", "routes": routes}, base)
-        for key in routes:
-            for folder in ("inbox", "processing", "done", "failed"):
-                (base / key / folder).mkdir(parents=True, exist_ok=True)
-        (base / "to").mkdir(exist_ok=True)
-        (base / "var").mkdir(exist_ok=True)
-        self._last = 0
-
-    def folders(self, route: str = "one") -> FolderSet:
-        [folders] = folder_sets(self.config.routes[route])
-        return folders
-
-    def drop(self, name: str, content: Tree | bytes, route: str = "one") -> Judged:
-        """Put it into the inbox later than all before, as a clock tells that ticks some hundred times a second."""
-        path = write_tree(self.folders(route).inbox / name, content)
-
-        def is_later() -> bool:
-            path.chmod(0o700)
-            return path.stat().st_ctime_ns > self._last
-
-        wait_until(is_later, what="the clock")
-        seen = path.stat()
-        self._last = seen.st_ctime_ns
-        is_folder = path.is_dir()
-        return Judged(name, seen.st_dev, seen.st_ino, is_folder, seen.st_size, seen.st_uid, seen.st_ctime_ns)
-
-    def claim(self, judged: Judged, route: str = "one") -> claim.Claim:
-        taken = claim.claim(self.folders(route), judged, drops.id_of_drop(judged.ctime_ns))
-        assert taken
-        return taken
-
-    def send(self, name: str, content: Tree | bytes, route: str = "one") -> str:
-        """Drop, claim and record; returns the id."""
-        taken = self.claim(self.drop(name, content, route), route)
-        record.record(self.config, [taken])
-        return taken.id
-
-    def attempt(self, *arrivals: str) -> list[State]:
-        """Let a worker have these as one batch."""
-        rows = Arrival.objects.filter(id__in=arrivals)
-        rows.update(
-            state=State.PROCESSING, worker="here:1:a", epoch=F("epoch") + 1, attempts=F("attempts") + 1
-        )
-        pipeline.deliver(self.config, list(rows))
-        return [State(Arrival.objects.get(id=arrival).state) for arrival in arrivals]
-
-    def versions(self, item: str) -> list[str]:
-        """The arrivals that delivered its versions."""
-        rows = Delivery.objects.filter(item=item, outcome="delivered").order_by("version")
-        return list(rows.values_list("arrival_id", flat=True))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from ulid import ULID
 _MILLISECOND = 1_000_000  # in nanoseconds: 20 bits
 _RANDOM_BITS = 60
 _AHEAD_NS = 24 * 3600 * 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Dropped(Protocol):
@@ -48,7 +48,7 @@ def dropped_at(arrival: str) -> datetime:
 
 def time_of_drop(ctime_ns: int) -> datetime:
     """The same of a ctime (ns since the epoch)."""
-    return _EPOCH + timedelta(microseconds=_possible(ctime_ns) // 1000)
+    return EPOCH + timedelta(microseconds=_possible(ctime_ns) // 1000)
 
 
 def _possible(ctime_ns: int) -> int:

@@ -19,7 +19,8 @@ from dropslot.arrivals import ledger, places, reserved
 from dropslot.arrivals.models import AfterCall, Arrival, Delivery
 from dropslot.arrivals.moves import move, move_if_free
 from dropslot.arrivals.signals import arrival_done
-from dropslot.arrivals.work import Had, Work
+from dropslot.arrivals.unleased import first_look
+from dropslot.arrivals.work import Work
 from dropslot.audit import receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.models import Receipt
@@ -56,14 +57,17 @@ def _forget_others(work: Work) -> Iterator[Entry]:
     yield from reserved.left_behind(work, reserved.forget(others))
 
 
-_DONE = ("state", "finished_at", "reason", "worker", "lease_until")
+_DONE = ("state", "finished_at", "reason", "worker", "lease_until", "look_again_at")
 
 
 def _done(works: Sequence[Work], finished: datetime) -> bool:
     """Set them all done, or none: another worker may have taken one over."""
     try:
         with transaction.atomic():
-            ledger.update_all(works, _DONE, [(State.DONE, finished, [], "", None)] * len(works))
+            values: list[tuple[Any, ...]] = [
+                (State.DONE, finished, [], "", None, first_look(work.arrival, finished)) for work in works
+            ]
+            ledger.update_all(works, _DONE, values)
     except TakenOver as error:
         if len(works) == 1:
             works[0].failure = error
@@ -118,10 +122,9 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
 
 
 def _guarantees(work: Work) -> list[str]:
-    leased = all(had["leased"] for had in _had(work))
     return [
         receipts.SOURCE_COMPARED,
-        *([receipts.SOURCE_LEASED] if leased else []),
+        *([receipts.SOURCE_LEASED] if work.leased else []),
         *([receipts.BAG_VALIDATED] if work.bag else []),
         *_proved(work),
     ]
@@ -129,13 +132,8 @@ def _guarantees(work: Work) -> list[str]:
 
 def _proved(work: Work) -> list[str]:
     """What every destination that is no local disk proved."""
-    proofs = [frozenset(proved) for had in _had(work) if (proved := had["proved"]) is not None]
+    proofs = [frozenset(proved) for had in work.had if (proved := had["proved"]) is not None]
     return sorted(frozenset.intersection(*proofs)) if proofs else []
-
-
-def _had(work: Work) -> list[Had]:
-    """Of each destination, also of those that an earlier attempt completed."""
-    return [*work.complete.values(), *(leg.had for leg in work.legs)]
 
 
 def clean(work: Work) -> None:

@@ -35,6 +35,7 @@ class Arrival(models.Model):
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)  # not to be tried before
+    look_again_at = models.DateTimeField(null=True)  # done, read without a lease: when it is compared again
     intent = models.JSONField(null=True)  # what is about to be published: manifest digest a destination
     evidence = models.JSONField(default=dict)  # the sender's uid; in place: what it was when it was read last
     dropped_at = models.DateTimeField(default=timezone.now)  # the ctime of its entry in the inbox
@@ -49,6 +50,11 @@ class Arrival(models.Model):
             # Whole, not partial: SQLite does not see that a list of bound values fits the condition of an index.
             models.Index(fields=["state", "dropped_at"], name="dropslot_arrival_queue"),
             models.Index(fields=["inbox", "name"], name="dropslot_arrival_name"),
+            models.Index(
+                fields=["look_again_at"],
+                name="dropslot_arrival_look",
+                condition=Q(look_again_at__isnull=False),
+            ),
         )
 
 

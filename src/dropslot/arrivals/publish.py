@@ -8,7 +8,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from dropslot.arrivals import ledger, places, plan, reserved
+from dropslot.arrivals import ledger, places, plan, reserved, unleased
 from dropslot.arrivals.inplace import fingerprint
 from dropslot.arrivals.known import CHUNK, chunks
 from dropslot.arrivals.models import Adoption, Delivery, Place
@@ -119,6 +119,8 @@ def _intent(work: Work) -> tuple[Any, ...]:
         evidence["ignore"] = list(work.listing.litter.patterns)
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
+    elif not work.leased:
+        evidence["unleased"] = unleased.fingerprint(work.listing)
     rows = work.legs[0].rows
     archive = "" if work.arrival.in_place else str(places.archive_name(work.folders, work.id, work.name))
     return work.manifests, len(rows), sum(row.size_bytes for row in rows), evidence, archive, work.recorded

@@ -123,6 +123,16 @@ class Work:
         return [leg for leg in self.legs if leg.failure is None]
 
     @property
+    def had(self) -> list[Had]:
+        """Of each destination, also of those that an earlier attempt completed."""
+        return [*self.complete.values(), *(leg.had for leg in self.legs)]
+
+    @property
+    def leased(self) -> bool:
+        """Whether every item was read under a lease, for every destination."""
+        return all(had["leased"] for had in self.had)
+
+    @property
     def manifests(self) -> dict[str, str]:
         """The SHA-256 of each destination's manifest, by its URL."""
         found = {leg.target.url: manifests.digest(leg.manifest) for leg in self.legs}

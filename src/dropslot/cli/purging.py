@@ -50,7 +50,7 @@ def purge(
     if failed:
         _purge_failed(settings, before, dry_run=dry_run)
     else:
-        _purge_done(before, dry_run=dry_run)
+        _purge_done(settings, before, dry_run=dry_run)
 
 
 def _age(text: str, *, sure: bool) -> timedelta:
@@ -68,7 +68,8 @@ def _age(text: str, *, sure: bool) -> timedelta:
     raise UsageError(what, where="Nothing was removed", next_step="Add --yes if that is meant")
 
 
-def _purge_done(before: datetime, *, dry_run: bool) -> None:
+def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
+    from dropslot.arrivals.latewrites import require_compared
     from dropslot.arrivals.purge import purge as remove
     from dropslot.arrivals.purge import purgeable
 
@@ -76,6 +77,7 @@ def _purge_done(before: datetime, *, dry_run: bool) -> None:
 
     def purged(arrival: Arrival) -> int:
         nonlocal stays
+        require_compared(config, arrival, dry_run=dry_run)
         done = remove(arrival, dry_run=dry_run)
         stays += len(done.stays)
         return done.size_bytes

@@ -103,8 +103,8 @@ def verify(
     ] = None,
 ) -> None:
     """Verify the audit chain, and with --fixity every stored file."""
-    reading(config)
-    from dropslot.arrivals.fixity import check_all
+    settings = reading(config)
+    from dropslot.arrivals.fixity import check_all, check_archives
     from dropslot.audit import keys, receipts
     from dropslot.audit import verify as audit
 
@@ -126,7 +126,14 @@ def verify(
             f"{'well' if files.ok else f'{files.found} faults'}.\n"
         )
         well = well and files.ok
-    if not well:
+    archives = check_archives(settings, read=fixity)
+    if archives.checked:
+        _say_faults(archives.faults, archives.found)
+        sys.stdout.write(
+            f"Archives of what was read without a lease: {archives.checked} compared: "
+            f"{'well' if archives.ok else f'{archives.found} faults'}.\n"
+        )
+    if not (well and archives.ok):
         raise typer.Exit(1)
 
 

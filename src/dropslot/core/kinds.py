@@ -25,5 +25,6 @@ KINDS = frozenset(
         "upload-audited",
         "waiting",
         "withdrawn",
+        "written-since",
     }
 )

@@ -1,0 +1,301 @@
+"""A writer that stalled is not seen without a lease: what it writes later is an alarm, and is delivered."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from django.utils import timezone
+
+from databases import Database
+from desk import Desk
+from dropslot.arrivals import latewrites, queries, recovery, unleased
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.models import Event
+from dropslot.core.states import State
+from dropslot.storage.walk import list_arrival
+from people import Person, Program
+from product import STUDY, Product
+
+HALF = 100_000
+WHOLE = b"x" * 2 * HALF
+# Room is made for the whole file, half of it is written, it gets its final name; then the program stalls. It goes on
+# with the working folder and the descriptor that it has.
+STALLS = f"""
+import mmap, os, sys
+how, folder, name, final = sys.argv[1:]
+os.umask(0o002)
+os.makedirs(folder, exist_ok=True)
+os.chdir(folder)
+file = os.open(name, os.O_CREAT | os.O_RDWR, 0o664)
+os.posix_fallocate(file, 0, {2 * HALF})
+os.write(file, b"x" * {HALF})
+if how == "map":
+    memory = mmap.mmap(file, 0)
+    memory[{HALF}] = 0
+before = os.fstat(file)
+os.rename(os.path.join("..", os.path.basename(folder)) if folder != "." else name, final)
+print("stalled", flush=True)
+sys.stdin.readline()
+if how == "map":
+    memory[{HALF}:] = b"x" * {HALF}
+else:
+    os.pwrite(file, b"x" * {HALF}, {HALF})
+if how == "set back":
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+if how == "more":
+    open("more", "w").close()
+print("whole", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Office:
+    """A service without any privilege, and a sender whose program stalls."""
+
+    def __init__(self, product: Product, service: Person, sender: Person) -> None:
+        self.product, self.service, self.sender = product, service, sender
+        product.configure({"study": STUDY | {"settle": "0s"}})
+        for path in (product.root, *product.root.rglob("*")):
+            service.owns(path)
+        product.folder("inbox").parent.chmod(0o755)
+
+    @contextmanager
+    def stalls(self, name: str, how: str = "write", *, folder: bool = False) -> Iterator[Callable[[], None]]:
+        """The program; calling it lets it write the other half."""
+        inbox = self.product.folder("inbox")
+        where = (".up", "scan", f"../{name}") if folder else (".", f".{name}", name)
+        command = (sys.executable, "-c", STALLS, how, *where)
+        program = self.sender.start(*command, cwd=inbox, stdin=-1, stdout=-1)
+        assert program.stdin and program.stdout
+
+        def go_on() -> None:
+            assert program.stdin and program.stdout
+            program.stdin.write("\n")
+            program.stdin.flush()
+            assert program.stdout.readline() == "whole\n"
+
+        try:
+            assert program.stdout.readline() == "stalled\n"
+            yield go_on
+        finally:
+            program.communicate("\n\n", timeout=20)
+
+    def run(self, *args: str, status: int | None = 0) -> str:
+        ended = self.product.run(*args, status=status)
+        return ended.stdout + ended.stderr
+
+    def look_now(self) -> None:
+        """Let the next look be due."""
+        with closing(sqlite3.connect(self.product.root / "var/dropslot.sqlite3")) as database:
+            database.execute(
+                "UPDATE dropslot_arrival SET look_again_at = '2026-01-01' WHERE look_again_at > 0"
+            )
+            database.commit()
+
+    def events(self) -> list[dict[str, Any]]:
+        return self.product.listing("events", "--kind", "written-since")
+
+
+@pytest.fixture
+def office(
+    make_product: Callable[..., Product],
+    open_folder: Path,
+    service_user: Person,
+    other_user: Person,
+    program_for_everybody: Program,
+) -> Office:
+    start = ("setpriv", f"--reuid={service_user.uid}", f"--regid={service_user.gid}", "--clear-groups")
+    limits = ("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs", "--")
+    how = replace(program_for_everybody, command=(*start, *limits, *program_for_everybody.command))
+    return Office(make_product(root=open_folder / "product", how=how), service_user, other_user)
+
+
+def is_delivered_whole(office: Office, name: str = "scan") -> None:
+    product = office.product
+    first, second = sorted(product.history("--search", name), key=lambda row: row["version"])
+    assert product.delivered()[name] == b"x" * HALF + bytes(HALF), "what was published stays"
+    assert product.delivered()[second["stored_as"]] == WHOLE
+    assert [row["version"] for row in product.listing("latest", "study")] == [2]
+    assert first["dropped_at"] == second["dropped_at"] and second["sender"] == office.sender.name
+    [event] = office.events()
+    assert (event["arrival"], event["data"]["goes_on_as"]) == (first["arrival"], second["arrival"])
+    assert (product.folder("done") / "scan").read_bytes() == WHOLE
+    assert "well" in product.run("verify", "--fixity").stdout
+
+
+@pytest.mark.parametrize(
+    "finds", [("verify",), ("verify", "--fixity"), ("purge", "--older-than", "0s", "--yes")]
+)
+def test_other_half_is_an_alarm_and_is_delivered(office: Office, finds: tuple[str, ...]) -> None:
+    with office.stalls("scan") as go_on:
+        office.run("drain", "--now")
+        assert "well" in office.run("verify", "--fixity")
+        go_on()
+        told = office.run(*finds, status=1)
+        assert "scan was written to after it had been delivered" in told
+        office.run("drain", "--now")
+    if finds[0] == "purge":
+        assert "written to" in office.run("verify", status=1)
+    is_delivered_whole(office)
+
+
+def test_service_finds_it_by_itself_and_verify_names_it_once(office: Office) -> None:
+    with office.stalls("scan") as go_on:
+        office.run("drain", "--now")
+        go_on()
+        office.look_now()
+        office.run("drain", "--now")
+    told = office.run("verify", status=1)
+    assert "was written to after it had been delivered" in told
+    is_delivered_whole(office)
+
+
+@pytest.mark.parametrize("how", ["map", "set back"])
+def test_write_that_leaves_the_times_as_they_were_is_found_by_reading(office: Office, how: str) -> None:
+    with office.stalls("scan", how) as go_on:
+        office.run("drain", "--now")
+        go_on()
+        assert "written to" in office.run("verify", "--fixity", status=1)
+        office.run("drain", "--now")
+    is_delivered_whole(office)
+
+
+def test_folder_that_a_program_still_stands_in_grows(office: Office) -> None:
+    with office.stalls("visit", "more", folder=True) as go_on:
+        (office.product.folder("inbox") / "visit").chmod(
+            0o777
+        )  # so that a service without privilege may move it
+        office.run("drain", "--now")
+        go_on()
+        assert "written to" in office.run("verify", status=1)
+        office.run("drain", "--now")
+    assert office.product.delivered() == {"scan": b"x" * HALF + bytes(HALF), "scan.v2": WHOLE, "more": b""}
+    assert "well" in office.run("verify", "--fixity")
+
+
+def test_dry_run_of_a_purge_says_it_and_changes_nothing(office: Office) -> None:
+    with office.stalls("scan") as go_on:
+        office.run("drain", "--now")
+        go_on()
+        assert "written to" in office.run("purge", "--older-than", "0s", "--dry-run", status=1)
+    assert office.events() == [] and len(office.product.arrivals()) == 1
+
+
+def test_what_was_read_under_leases_is_not_looked_at_again(sqlite_product: Product) -> None:
+    sqlite_product.drop("scan", b"1")
+    sqlite_product.drain()
+    with closing(sqlite3.connect(sqlite_product.root / "var/dropslot.sqlite3")) as database:
+        assert database.execute("SELECT look_again_at FROM dropslot_arrival").fetchall() == [(None,)]
+    assert "without a lease" not in sqlite_product.run("verify", "--fixity").stdout
+
+
+# Step by step
+
+
+@pytest.fixture
+def desk(database: Database, tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    with override_settings(DROPSLOT=made.config):
+        yield made
+
+
+def unleased_one(desk: Desk, name: str = "p-scan") -> tuple[str, Path]:
+    """A delivered file of which the service had no lease, and where it lies in done."""
+    arrival = desk.send(name, b"half")
+    assert desk.attempt(arrival) == [State.DONE]
+    archived = desk.folders().done / name
+    seen = unleased.fingerprint(list_arrival(archived))
+    past = timezone.now() - timedelta(minutes=2)
+    Arrival.objects.filter(id=arrival).update(
+        evidence={"unleased": seen}, look_again_at=past, finished_at=past
+    )
+    return arrival, archived
+
+
+def write_and_be_quiet(archived: Path, content: bytes = b"whole") -> None:
+    archived.write_bytes(content)
+    os.utime(archived, (1, 1))
+
+
+def look(desk: Desk) -> None:
+    Arrival.objects.filter(look_again_at__isnull=False).update(look_again_at=timezone.now())
+    latewrites.look_due(desk.config)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here waits for `settle`; what is not quiet has a test of its own."""
+    monkeypatch.setattr(latewrites, "_is_quiet", lambda *_: True)
+
+
+def test_nothing_written_is_looked_at_less_and_less_often(desk: Desk) -> None:
+    arrival, _ = unleased_one(desk)
+    look(desk)
+    row = Arrival.objects.get(id=arrival)
+    assert row.finished_at and row.look_again_at
+    assert row.look_again_at - row.finished_at > timedelta(minutes=15)
+    Arrival.objects.update(finished_at=timezone.now() - timedelta(days=31))
+    look(desk)
+    assert Arrival.objects.get(id=arrival).look_again_at is None
+
+
+def test_what_was_only_touched_is_no_alarm(desk: Desk) -> None:
+    arrival, archived = unleased_one(desk)
+    os.utime(archived, (5, 5))
+    look(desk)
+    assert not Event.objects.filter(kind="written-since").exists()
+    assert Arrival.objects.get(id=arrival).archived_as == str(archived)
+
+
+def test_correction_that_was_dropped_meanwhile_stays_the_latest(desk: Desk) -> None:
+    first, archived = unleased_one(desk)
+    correction = desk.send("p-scan", b"corrected", "two")
+    assert desk.attempt(correction) == [State.DONE]
+    write_and_be_quiet(archived)
+    look(desk)
+    heir = Arrival.objects.get(state=State.READY)
+    assert desk.attempt(heir.id) == [State.DONE]
+    assert desk.versions("p-scan") == [first, correction, heir.id]
+    superseded = {row["arrival"]: row["superseded"] for row in queries.history(queries.Filter())}
+    assert superseded == {first: False, correction: False, heir.id: True}
+
+
+def test_crash_between_the_alarm_and_the_move_is_gone_on_from(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, archived = unleased_one(desk)
+    write_and_be_quiet(archived)
+    with monkeypatch.context() as patched:
+        patched.setattr(latewrites, "hand_over", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        look(desk)
+    assert archived.exists()
+    look(desk)
+    assert Event.objects.filter(kind="written-since").count() == 1
+    assert not archived.exists() and Arrival.objects.filter(state=State.READY).count() == 1
+
+
+def test_crash_between_the_move_and_its_row_is_gone_on_from(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival, archived = unleased_one(desk)
+    write_and_be_quiet(archived)
+    with monkeypatch.context() as patched:
+        patched.setattr(latewrites.record, "record", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        look(desk)
+    assert recovery.recover(desk.config) == 1
+    look(desk)
+    first, heir = Arrival.objects.order_by("received_at")
+    assert (first.id, first.state, heir.state) == (arrival, State.DONE, State.READY)
+    assert heir.dropped_at == first.dropped_at and heir.id == first.evidence["heir"]
+    assert desk.attempt(heir.id) == [State.DONE]
+    assert Event.objects.filter(kind="written-since").count() == 1

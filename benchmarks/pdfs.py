@@ -26,7 +26,7 @@ from dropslot.parsing import process
 _FILES = 2_000
 _PEER_FILES = 500
 _LIMIT_A_SECOND = 100
-_PATTERN = r"(?P<specimen>066-\d{8}-\d)"
+_PATTERN = r"^(?P<specimen>066-\d{8}-\d)(?!\d)"
 _ROUTE: dict[str, Any] = RESULTS | {
     "select": {"patterns": ["*.pdf"], "mime": ["application/pdf"]},
     "checks": [{"pdf_contains": _PATTERN}],

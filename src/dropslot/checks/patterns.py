@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dropslot.checks.base import Check, StagedItem
-from dropslot.core.names import escape
+from dropslot.core.names import escape, invisible
 from dropslot.core.patterns import Glob
 
 
@@ -31,4 +31,5 @@ class Patterns(Check):
     def check_item(self, item: StagedItem) -> Iterable[str]:
         """A reason, if the name matches none of the patterns."""
         if not any(pattern.match(item.name) for pattern in self._patterns):
-            yield f"{escape(item.path)}: its name matches none of the patterns {', '.join(self.option)}"
+            whose = f"{escape(item.path)}: its name{invisible(item.name)}"
+            yield f"{whose} matches none of the patterns {', '.join(self.option)}"

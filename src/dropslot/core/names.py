@@ -56,7 +56,10 @@ def fault_of_name(name: str, *, marks: bool = False) -> str | None:
     if "/" in name:
         return "the name contains a slash"
     if found := _UNSAFE.search(name):
-        return f"{_WHY[str(found.lastgroup)]} ({_character(name, found.start())})"
+        kind = str(found.lastgroup)
+        # Windows puts an embedding before a path that is copied from a properties window.
+        remedy = ": type the name anew on the keyboard" if kind == "bidi" else ""
+        return f"{_WHY[kind]} ({_character(name, found.start())}){remedy}"
     if not marks and (fault := fault_of_marks(name)):
         return fault
     if (size := size_bytes(name)) > LIMIT_BYTES:

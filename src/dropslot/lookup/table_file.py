@@ -19,6 +19,7 @@ from dropslot.lookup.records import Cells, Record
 
 COLUMNS = ("base_path", "folder", "folder_tag", "label")
 LARGEST_BYTES = 50_000_000
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 _SEPARATORS = ",;\t"
 _LONGEST_CELL = 1000
 
@@ -74,6 +75,10 @@ def read(content: bytes) -> TableFile:
     line refused. Raises BadTable."""
     if len(content) > LARGEST_BYTES:
         raise BadTable(f"It has {len(content):,} bytes; {LARGEST_BYTES:,} is the limit for a folder table")
+    if content.startswith(_WORKBOOKS):
+        raise BadTable(
+            "It is a workbook of Excel or LibreOffice, not CSV", next_step='Save it as "CSV UTF-8"'
+        )
     text, letters_are_known = records.text_of(content)
     found = TableFile()
     by_key: dict[Key, list[Line]] = defaultdict(list)

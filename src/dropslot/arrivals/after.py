@@ -13,6 +13,7 @@ from dropslot.arrivals import ledger
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.signals import arrival_done
 from dropslot.config import Config
+from dropslot.core.concealing import conceal
 from dropslot.core.names import escape
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ def _call(config: Config, worker: str, call: AfterCall) -> None:
         run(config, call.arrival)
     except Exception as error:  # noqa: BLE001 - whatever an operator's own code raises is written down and tried again
         wait = ledger.backoff(call.attempts + 1)
-        why = escape(f"{type(error).__name__}: {error}")
+        why = escape(conceal(f"{type(error).__name__}: {error}"))
         this.update(due_at=Now() + timedelta(seconds=wait), error=why, worker="")
         log.warning(
             f"What follows a delivery failed; it is called again in {wait:.0f} s",

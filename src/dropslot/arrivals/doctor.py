@@ -23,6 +23,7 @@ from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.remedies import remedy_for
 from dropslot.core.addresses import is_remote
+from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -100,7 +101,7 @@ def _database() -> Iterator[Finding]:
         yield Finding(
             "error",
             "database",
-            f"it does not answer: {error}",
+            f"it does not answer: {conceal(str(error))}",
             "start the server, or mend `database` in config.yaml",
         )
         return

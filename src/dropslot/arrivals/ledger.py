@@ -17,6 +17,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Work
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append
+from dropslot.core.concealing import conceal
 from dropslot.core.errors import TakenOver
 from dropslot.core.states import UNFINISHED, State
 
@@ -188,8 +189,9 @@ def postpone(
 
 
 def _storable(reasons: Sequence[str]) -> list[str]:
-    """Reasons as every database holds them: a plugin's may have NUL, or bytes that are no text, in them."""
-    return [text_of(reason).replace("\0", r"\x00") for reason in reasons]
+    """Reasons as every database holds them, and without secrets: a plugin's may have NUL, bytes that are no text, or a
+    password in them."""
+    return [text_of(conceal(reason)).replace("\0", r"\x00") for reason in reasons]
 
 
 def backoff(attempts: int) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dropslot.config.problems import ConfigError
 from dropslot.config.remedies import remedy_for
+from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -29,11 +30,11 @@ class UsageError(DropslotError):
 def explain(error: BaseException) -> int:
     """Say on stderr what went wrong and what to do; the exit status for it."""
     if os.environ.get(TRACEBACK_VARIABLE):
-        traceback.print_exception(error)
+        sys.stderr.write(conceal("".join(traceback.format_exception(error))))
     if isinstance(error, BrokenPipeError):
         return _silence_stdout()
     words, status = judged(error)
-    sys.stderr.write(f"dropslot: {words}\n")
+    sys.stderr.write(f"dropslot: {conceal(words)}\n")
     return status
 
 

@@ -13,6 +13,7 @@ from dropslot.cli.faults import UsageError
 from dropslot.cli.options import ConfigPath
 from dropslot.cli.starting import configured
 from dropslot.core import addresses
+from dropslot.core.concealing import conceal_value
 from dropslot.core.names import escape
 
 commands = typer.Typer()
@@ -35,7 +36,8 @@ def trust_host(
         address = addresses.parse(url)
     except ValueError as error:
         raise UsageError(
-            f"{escape(url)}: {error}", next_step="dropslot trust_host sftp://edc@edc.example.org/"
+            f"{escape(conceal_value(url))}: {error}",
+            next_step="dropslot trust_host sftp://edc@edc.example.org/",
         ) from None
     if known_hosts is None:
         configured(config)

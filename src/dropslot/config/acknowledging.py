@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dropslot.config.values import DestinationTemplate, Duration, VariableName, template
 from dropslot.core import addresses
+from dropslot.core.concealing import has_password
 from dropslot.core.logformats import LogFormat
 from dropslot.core.templates import Template
 
@@ -28,7 +29,7 @@ def is_dotted(format_: str) -> bool:
 def _log(value: str) -> str:
     if "\0" in value or not value.strip():
         raise ValueError("expected the path of a log, or sftp://USER@HOST/PATH")
-    if "://" not in value:
+    if "://" not in value and not has_password(value):
         return value
     if not addresses.is_remote(value):
         raise ValueError("expected a path or an address that begins with sftp://")

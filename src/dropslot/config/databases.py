@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dropslot.config.secrets import secret
+from dropslot.core.concealing import has_password, is_secret
 
 SQLITE_NAME = "dropslot.sqlite3"
 PASSWORD_VARIABLE = "DROPSLOT_DATABASE_PASSWORD"
 BUSY_TIMEOUT_SECONDS = 20
 _SCHEMES = frozenset({"postgresql", "postgres"})
-_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 
 # WAL lets readers read while one writes; FULL makes a commit durable, which WAL alone does not.
 _SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"
@@ -28,7 +28,7 @@ def database_url(value: Any) -> str:
     parts = _split(value)
     if parts.scheme not in _SCHEMES:
         raise ValueError("expected sqlite, or postgresql://USER@HOST/NAME; no other database is known")
-    if parts.password is not None or _SECRET_PARAMETERS & _parameters(parts).keys():
+    if parts.password is not None or has_password(value) or any(map(is_secret, _parameters(parts))):
         raise ValueError(
             f"expected no password here: set {PASSWORD_VARIABLE} in the environment, or"
             f" {PASSWORD_VARIABLE}_FILE to the"
@@ -80,8 +80,8 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"expected postgresql://USER@HOST/NAME, but {error}") from None
+    except ValueError:  # whose words have a part of what might be a password
+        raise ValueError("expected postgresql://USER@HOST:PORT/NAME, with a number as port") from None
     return parts
 
 

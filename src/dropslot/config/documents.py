@@ -22,6 +22,7 @@ _PLAIN_TAGS = frozenset(
     for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value")
 )
 _TEXT_TAG = "tag:yaml.org,2002:str"
+_QUOTED = re.compile(r"(?<=alias|. tag|andle) '.+'")
 _MOST_VALUES = 50_000
 _DEEPEST = 50
 
@@ -73,7 +74,7 @@ class _Reader:
                 node, location, f"expected no more than {_MOST_VALUES} values and {_DEEPEST} levels"
             )
         if node.tag not in _PLAIN_TAGS:
-            return self.fault(node, location, f"expected plain YAML, without the tag {node.tag}")
+            return self.fault(node, location, "expected plain YAML: what begins with ! needs quotes")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
@@ -119,7 +120,9 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 def _problem_of(error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
-        what = " ".join(part for part in (error.context, error.problem) if part)
+        # PyYAML quotes what it found, which may be a part of a password.
+        parts = (_QUOTED.sub("", part) for part in (error.context, error.problem) if part)
+        what = " ".join(parts)
         return Problem("", NO_VALUE, f"expected YAML, but column {mark.column + 1}: {what}", mark.line + 1)
     reason = getattr(error, "reason", None) or str(error).splitlines()[0]
     return Problem("", NO_VALUE, f"expected YAML in UTF-8, but: {reason}")

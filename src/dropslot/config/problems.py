@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dropslot.core.concealing import conceal, conceal_value
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
 Location = tuple[str | int, ...]
 
 _LONGEST_VALUE = 80
-_SECRET = re.compile(r"password|passwd|secret|token|credential", re.IGNORECASE)
 
 
 class _NoValue:
@@ -40,10 +39,11 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
+        key, expected = conceal_value(self.key), conceal(self.expected)
         value = "" if self.value is NO_VALUE else f" is {shown(self.value)}"
         example = f" For example: {self.example}" if self.example else ""
-        stop = "" if self.expected.endswith("?") else "."
-        return f"{where}{self.key or 'the file'}{value}: {self.expected}{stop}{example}"
+        stop = "" if expected.endswith("?") else "."
+        return f"{where}{key or 'the file'}{value}: {expected}{stop}{example}"
 
 
 class ConfigError(DropslotError):
@@ -68,20 +68,17 @@ def key_of(location: Location) -> str:
         if isinstance(step, int):
             key += f"[{step}]"
         else:
-            key += f".{escape(step)}" if key else escape(step)
+            word = escape(conceal_value(step))
+            key += f".{word}" if key else word
     return key
 
 
 def shown(value: Any) -> str:
-    """A value as people can read it in a terminal, cut short."""
+    """A value as people can read it in a terminal, without secrets, cut short."""
+    value = conceal_value(value)
     # A backslash stays: regular expressions are full of them, and nobody copies a name from here.
     text = escape(f"'{value}'" if isinstance(value, str) else _plain(value)).replace(r"\x5c", "\\")
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
-
-
-def is_secret(key: str) -> bool:
-    """Whether a key of this name may hold a secret, which is never shown."""
-    return bool(_SECRET.search(key))
 
 
 def _plain(value: Any) -> str:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from dropslot.config.problems import NO_VALUE, ConfigError, Problem
+from dropslot.core.concealing import Secret
 
 
-def secret(name: str) -> str | None:
+def secret(name: str) -> Secret | None:
     """The value of the environment variable `name`, or the text of the file that `NAME_FILE` names; else
     None.
 
@@ -19,12 +20,16 @@ def secret(name: str) -> str | None:
     if value is not None and path is not None:
         raise _error(name, f"expected either {name} or {name}_FILE in the environment, and both are set")
     if path is None:
-        return value
+        return None if value is None else Secret(value)
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        return Secret(Path(path).read_text(encoding="utf-8").rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise _error(f"{name}_FILE", f"expected a file that can be read at {path}, but: {why}") from error
+        # Who set the password itself instead must not find it in a log.
+        at = f" at {path}" if os.path.isabs(path) and os.path.isdir(os.path.dirname(path)) else ""
+        raise _error(
+            f"{name}_FILE", f"expected the name of a file that can be read{at}, but: {why}"
+        ) from None
 
 
 def _error(key: str, expected: str) -> ConfigError:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from dropslot.core import addresses
+from dropslot.core.concealing import has_password
 from dropslot.core.templates import Template
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -144,6 +145,8 @@ def path_template(value: str) -> str:
         raise ValueError("expected a path")
     if _SCHEME.match(value):
         raise ValueError("expected a path of this machine, without a scheme")
+    if has_password(value):
+        raise ValueError("expected a path of this machine, or sftp://USER@HOST/PATH without a password")
     template(value)
     climbing = value.split("{", 1)[1:]
     if climbing and ".." in climbing[0].split("/"):
@@ -169,8 +172,11 @@ def destination_template(value: str) -> str:
     """A path, or the address of a folder at a server, perhaps with fields in the path."""
     if not addresses.is_remote(value):
         return path_template(value)
+    url = addresses.parse(
+        value
+    ).url  # first: what is wrong with a field would be told with a part of a password
     template(value)
-    return addresses.parse(value).url
+    return url
 
 
 def variable(value: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from dropslot.core.concealing import has_password
+
 DEFAULT_PORT = 22
 SCHEME = "sftp://"
 _URL = re.compile(
@@ -58,9 +60,9 @@ def is_server(text: str) -> bool:
 
 def parse(text: str) -> Address:
     """The address in a URL; fields in its path stay. Raises ValueError in words for the person who wrote it."""
-    if re.match(r"sftp://[^/@]*:[^/@]*@", text):
-        raise ValueError("expected no password in the address: `password` names where it comes from")
     found = _URL.fullmatch(text)
+    if has_password(text):  # or what looks like one, such as an @ in the path where no user is named
+        raise ValueError("expected no password in the address: `password` names where it comes from")
     if not found:
         raise ValueError("expected sftp://USER@HOST/PATH or sftp://USER@HOST:PORT/~/PATH")
     port = int(found["port"] or DEFAULT_PORT)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from dropslot.core.concealing import conceal
+
 
 class DropslotError(Exception):
     """Root of all errors of dropslot.
@@ -16,10 +18,9 @@ class DropslotError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.next_step = next_step
+        # Addresses and errors of libraries may have a password in them, and an error ends up in logs and events.
+        self.what, self.where, self.next_step = map(conceal, (what, where, next_step))
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         sentences = (self.what, self.where, self.next_step)
@@ -32,8 +33,8 @@ class Refused(DropslotError):
     code = "refused"
 
     def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = list(reasons)
+        self.reasons = list(map(conceal, reasons))
+        super().__init__("; ".join(self.reasons))
 
 
 class SourceChanged(DropslotError):

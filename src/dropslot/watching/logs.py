@@ -19,6 +19,7 @@ import structlog
 
 from dropslot.config.private import make_private
 from dropslot.config.remedies import in_words
+from dropslot.core.concealing import conceal, conceal_value
 from dropslot.core.names import escape
 from dropslot.watching.logfile import LogFile
 
@@ -76,6 +77,18 @@ def for_machines(entry: Entry, *, names: bool) -> str:
         if entry.get("plain"):
             del shown["event"]
     return json.dumps(shown, default=str)
+
+
+def without_secrets(_logger: object, _method: str, entry: Entry) -> Entry:
+    """The entry without passwords: errors of libraries, and their tracebacks, may have them in their words."""
+    for key, value in entry.items():
+        if isinstance(value, str):
+            entry[key] = conceal(value)
+        elif not isinstance(value, int | float | None):
+            entry[key] = (
+                conceal_value(value) if isinstance(value, dict | list | tuple) else conceal(repr(value))
+            )
+    return entry
 
 
 def _one_line(text: str) -> str:
@@ -145,6 +158,7 @@ def _set_up(sinks: Sinks, level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            without_secrets,
             sinks,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

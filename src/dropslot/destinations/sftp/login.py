@@ -76,7 +76,8 @@ def _options(account: Account) -> dict[str, Any]:
     password = secret(account.password) if account.password else None
     if account.password and password is None:
         raise DestinationUnready(
-            f"The environment has neither {account.password} nor {account.password}_FILE",
+            # Without the name: it may be the password, if that was written there by mistake.
+            f"The environment variable that `password` names for {account.host} is not set, nor the one with _FILE",
             where=_WHERE,
             next_step="Set one of them for the service, and restart it; or correct `password`",
         )

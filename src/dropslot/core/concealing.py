@@ -1,0 +1,95 @@
+"""Secrets, and texts without them: what is told, logged or recorded goes through `conceal`.
+
+A secret is known as such in two ways: it is a `Secret`, so that the very text is not shown anywhere from then on; or it
+stands where passwords stand, in a URL or beside a key that is called so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+from urllib.parse import quote, unquote
+
+from dropslot.core.names import escape
+
+HIDDEN = "***"
+_SHORTEST = 4  # what is shorter would hide parts of ordinary words
+_SECRET = re.compile(
+    r"passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key|\bsig\b", re.IGNORECASE
+)
+# From the first colon, also a percent-encoded one, to the last @: a password may have @ and / in it.
+_IN_URL = re.compile(r"(:/{1,2}[^\s:/@%'\"]*(?::|%3[aA]))\S*@")
+_IN_WHOLE_URL = re.compile(r"((?:://[^\s:/@%]*|\A(?!\w+://)[\w.+-]*)(?::|%3[aA])).*@", re.DOTALL)
+# Nor a host: what follows the colon is no port.
+_WITHOUT_HOST = re.compile(
+    r"(://[^\s:/@%'\"\[]*:)(?!\d{1,5}(?:[/?\s'\",)\]]|\.?\Z))[^\s/'\"@{}\[\]]+(?![^\s]*@)"
+)
+_PARAMETER = re.compile(
+    r"([?&;](?:[\w.-]*(?:passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key)[\w.-]*|sig|auth|key)=)"
+    r"[^&;\s'\"]+",
+    re.IGNORECASE,
+)
+_ASSIGNED = re.compile(r"(\b\w*(?:password|passwd|pwd)\s*=\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)", re.IGNORECASE)
+
+_known: set[str] = set()
+
+
+class Secret(str):
+    """A text that is used and never shown: its repr hides it, and `conceal` hides it in every other text."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: str) -> Self:
+        made = super().__new__(cls, value)
+        if len(value) >= _SHORTEST:
+            _known.update(_spellings(value))
+        return made
+
+    def __repr__(self) -> str:
+        return f"'{HIDDEN}'"
+
+
+def is_secret(key: str) -> bool:
+    """Whether what has this name may be a secret."""
+    return bool(_SECRET.search(key))
+
+
+def conceal(text: str) -> str:
+    """A text for people or machines, without the secrets in it."""
+    for known in sorted(_known, key=len, reverse=True):
+        if known in text:
+            text = text.replace(known, HIDDEN)
+    if ":/" in text:
+        text = _WITHOUT_HOST.sub(rf"\1{HIDDEN}", _IN_URL.sub(rf"\1{HIDDEN}@", text))
+    return _ASSIGNED.sub(rf"\1{HIDDEN}", _PARAMETER.sub(rf"\1{HIDDEN}", text)) if "=" in text else text
+
+
+def conceal_value(value: Any) -> Any:
+    """As `conceal`, for what somebody wrote into a configuration: a text may be one address as a whole, also without a
+    scheme; what stands beside a key that is called so is hidden."""
+    if isinstance(value, Mapping):
+        return {key: HIDDEN if is_secret(str(key)) else conceal_value(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [conceal_value(each) for each in value]
+    return conceal(_IN_WHOLE_URL.sub(rf"\1{HIDDEN}@", value)) if isinstance(value, str) else value
+
+
+def has_password(text: str) -> bool:
+    """Whether a text, meant as an address or not, has a password where addresses have it."""
+    return bool(conceal_value(text) != text)
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """The text as it is, and as URLs, errors, JSON and people have it."""
+    plain = str.__str__(value)
+    shown = (
+        unquote(plain),
+        quote(plain, safe=""),
+        quote(plain),
+        json.dumps(plain)[1:-1],
+        repr(plain)[1:-1],
+        escape(plain),
+    )
+    yield from (each for each in (plain, *shown) if len(each) >= _SHORTEST)

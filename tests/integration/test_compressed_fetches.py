@@ -89,19 +89,21 @@ def test_doctor_says_which_lines_never_count_and_how_to_change_that(
     sqlite_product: Product, deflating: Apache
 ) -> None:
     product = configured(sqlite_product, deflating.results, deflating.access_log, "combined")
-    deliver(product, a=REPORT, b=REPORT)
+    deliver(product, a=REPORT, b=REPORT, c=REPORT)
     for name in ("a.txt", "a.txt", "b.txt"):
         deflating.get(ADDRESS + name)
     deflating.get(ADDRESS + "b.txt", Accept_Encoding="identity")
-    assert fetched(product) == {"a.txt": None, "b.txt": "clinic12"}
+    assert fetched(product) == {"a.txt": None, "b.txt": "clinic12", "c.txt": None}
     said = about_the_log(product)
     assert "warning 3 of its last 4 lines asked for a delivery and can never count" in said
     assert "%{Content-Encoding}o" in said and "SetEnv no-gzip 1" in said and "gzip off;" in said
 
     # The headers are counted as well: this alone tells less.
     configured(product, deflating.results, deflating.folder / "debian.log", "debian")
+    deflating.get(ADDRESS + "c.txt", Accept_Encoding="identity")
+    assert fetched(product) == {"a.txt": None, "b.txt": "clinic12", "c.txt": "clinic12"}
     said = about_the_log(product)
-    assert "%O alone, which counts the headers as well" in said and "3 of its last 4 lines" in said
+    assert "%O alone, which counts the headers as well" in said and "3 of its last 5 lines" in said
 
 
 def test_what_nginx_compressed_counts_if_it_was_sent_whole(sqlite_product: Product, nginx: Nginx) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from structlog.testing import capture_logs
@@ -160,6 +161,14 @@ def test_settled_takes_any_name_but_what_the_route_calls_temporary(tmp_path: Pat
         desk.tell(name, "created")
     assert desk.look(5.1) == {".hidden", "scan.part"}
     assert desk.look(1000) == set()
+
+
+def test_marker_may_be_written_in_another_form_of_unicode(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, complete="marker", marker=normalize("NFC", "geprüft"), takes="directories")
+    (desk.inbox / "study").mkdir()
+    (desk.inbox / "study" / normalize("NFD", "geprüft")).touch()
+    desk.tell("study", "created")
+    assert desk.look() == {"study"}
 
 
 def test_marker_completes_when_it_appears_inside(tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ def test_what_a_spreadsheet_made_of_a_text_is_undone(cell: str, tag: str) -> Non
         "12.0", '"12,0"', "2.00", "12.", "12-Jan", "Jan-12", "12. Jan", "1-Dec-26", "12-janv", "mars-12", "12-Mrz",
         "Okt 12", "12-JAN", "12/01", "12/01/2026", "1.2.2026", "12.01.", "12-01-26", "2026-01-12 00:00:00", "12:30",
         "0:12:00", "12:30 PM", "1.2E+10", "1E+05", '"6,6E+12"', '"1,200"', "1.200", "12’345", "#N/A", "#REF!", "#NV",
-        "#WERT!", "#####", "Err:502", "=A1", '"=TEXT(2,""00"")"', "=02", "nan", "<NA>", "NULL", "'abc", "0\u200b2",
-        "0\u00a02", "0\ufffd2", '"0\n2"',
+        "#WERT!", "#####", "12%", "$12.00", "Err:502", "=A1", '"=TEXT(2,""00"")"', "=02", "nan", "<NA>", "NULL", "'abc",
+        "0\u200b2", "0\u00a02", "0\ufffd2", '"0\n2"',
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("column", ["folder_tag", "folder", "label"])
@@ -146,6 +146,13 @@ def test_letters_that_nobody_knows_are_suspected_aloud(encoding: str, folder: st
     assert [each.number for each in (*found.suspected, *found.refused)] == [3]
     assert not found.suspected or "save it as CSV UTF-8" in found.suspected[0].reason
     assert read(f"{HEADER}\n/r,{folder},03,BHS\n".encode()).suspected == []
+
+
+def test_digits_that_a_spreadsheet_did_not_keep_are_suspected() -> None:
+    found = read(
+        f"{HEADER}\n/r,a,1234567890123450,BHS\n/r,b,1234567890123456,BHS\n/r,c,123456789012340,BHS\n".encode()
+    )
+    assert [each.number for each in found.suspected] == [2] and "15 digits" in found.suspected[0].reason
 
 
 def test_letters_that_were_lost_before_are_suspected() -> None:

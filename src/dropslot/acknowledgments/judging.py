@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from dropslot.acknowledgments.lines import Request
-from dropslot.core.patterns import composed
+from dropslot.core.patterns import composed, forms
 
 ANYBODY = "*"
 # A clock of another machine may be wrong by so much.
@@ -54,7 +54,8 @@ class Rights:
     def names(self, user: str, folder: str | None) -> bool:
         """Whether this folder is given to the user by name: somebody who is signed in is no program that looks at all
         that it finds."""
-        return bool(user) and user != ANYBODY and _has(self.users.get(user, ()), folder)
+        given = next((self.users[form] for form in forms(user) if form in self.users), ())
+        return bool(user) and user != ANYBODY and _has(given, folder)
 
 
 def _has(given: Sequence[str], folder: str | None) -> bool:

@@ -179,7 +179,7 @@ def _searched(text: str) -> Q:
 def contains(text: str, *fields: str) -> Q:
     """Rows that have the text in one of the fields, however its accents are written."""
     return Q.create(
-        [Q((f"{field}__icontains", form)) for field in fields for form in sorted(forms(text))], connector=Q.OR
+        [Q((f"{field}__icontains", form)) for field in fields for form in forms(text)], connector=Q.OR
     )
 
 

@@ -41,9 +41,9 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def forms(text: str) -> set[str]:
-    """The text as it is, composed and taken apart: how others may have written it."""
-    return {text, composed(text), unicodedata.normalize("NFD", text)}
+def forms(text: str) -> list[str]:
+    """The text as it is, composed and taken apart, each once: how others may have written it."""
+    return list(dict.fromkeys((text, composed(text), unicodedata.normalize("NFD", text))))
 
 
 class Glob:

@@ -38,6 +38,8 @@ _CHANGED = (
     (r"[+-]?\d+[.,]0+|[+-]?\d+[.,]", "a number with decimal places"),
     (r"[+-]?\d+(?:[.,]\d+)?[eE][+-]\d+", "a number with an exponent"),
     (r"\d{1,3}(?:[.,'’]\d{3})+(?:[.,]\d+)?", "a number with thousands separators"),
+    (r"[+-]?\d+(?:[.,]\d+)?\s?%", "a percentage"),
+    (r"[$€£¥]\s?[\d.,]+|[\d.,]+\s?[$€£¥]", "an amount of money"),
     (rf"\d{{1,2}}[-./ ]{{1,2}}(?:{_MONTHS})\.?(?:[-./ ]{{1,2}}\d{{2,4}})?", "a date"),
     (rf"(?:{_MONTHS})\.?[-./ ](?:\d{{2}}|\d{{4}})", "a date"),
     (r"\d{1,2}/\d{1,2}(?:/\d{2,4})?|\d{1,2}\.\d{1,2}\.(?:\d{2,4})?|\d{1,2}-\d{1,2}-\d{2,4}", "a date"),
@@ -90,6 +92,8 @@ def suspicion(column: str, cell: str) -> str:
     """What is odd about the letters of a cell; empty when nothing is."""
     if _is_read_twice(cell):
         return f"{column} is {cell}, which looks like UTF-8 that was read as something else"
+    if re.fullmatch(r"\d{15}\d*", cell) and len(cell) > 15 and not cell[15:].strip("0"):
+        return f"{column} is {cell}: a spreadsheet keeps 15 digits of a number, and writes 0 for the others"
     if _LOST.search(cell):
         return f"{column} is {cell}: does ? stand for a letter that was lost when the file was saved?"
     return ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import structlog
 
 from dropslot.core.names import escape
-from dropslot.core.patterns import Glob
+from dropslot.core.patterns import Glob, forms
 from dropslot.watching import quiet
 from dropslot.watching.agenda import Agenda
 from dropslot.watching.temporary import TemporaryNames
@@ -265,14 +265,16 @@ class Completion:
         return self._finish(entry, status, status.st_size if stat.S_ISREG(status.st_mode) else 0)
 
     def _marked(self, entry: _Entry) -> bool:
-        try:
-            os.lstat(os.path.join(self._inbox, entry.name, self._route.marker or ""))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            self._say_trouble(entry, error)
-            return False
-        return True
+        for marker in forms(self._route.marker or ""):  # macOS sends accents apart
+            try:
+                os.lstat(os.path.join(self._inbox, entry.name, marker))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                self._say_trouble(entry, error)
+                return False
+            return True
+        return False
 
     def _begin_walk(self, now: float) -> bool:
         while (name := self._trees.pop_due(now)) is not None:

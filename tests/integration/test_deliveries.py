@@ -225,14 +225,23 @@ def test_after_hook_is_called_once_and_retried_by_itself(product: Product) -> No
     product.configure({"study": STUDY | {"after": "lab_hooks.convert"}})
     (product.root / "broken").touch()
     product.drop("s1", b"1")
-    product.drain()
+    told = product.drain(status=1).stdout
     assert product.arrivals()[0]["state"] == "done"
+    why = f"lab_hooks.convert failed: RuntimeError: no converter ({product.root}/plugins/lab_hooks.py:5, in convert)"
+    assert why in told and "called once" in told
+    [row] = product.listing("pending")
+    assert (row["where"], row["name"], row["state"]) == ("after", "s1", "done")
+    assert row["reason"][0].startswith(why) and row["next_attempt_at"]
+    assert why in product.run("doctor", status=1).stdout
+    product.run("retry", row["id"])
     (product.root / "broken").unlink()
     product.drop("s2", b"2")
     deadline_calls = (product.root / "calls").read_text().split()
     assert deadline_calls.count("s1") >= 1
     product.drain()
     assert "s2" in (product.root / "calls").read_text().split()
+    assert product.listing("pending") == []
+    assert "is done, not failed" in product.run("retry", row["id"], status=1).stderr
 
 
 def test_after_hook_that_lasts_holds_up_no_delivery_and_is_not_called_again(sqlite_product: Product) -> None:

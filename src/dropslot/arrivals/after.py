@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import structlog
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
@@ -13,10 +13,17 @@ from dropslot.arrivals import ledger
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.signals import arrival_done
 from dropslot.config import Config
-from dropslot.core.concealing import conceal
-from dropslot.core.names import escape
+from dropslot.core import blame
+from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()
+
+
+class AfterFailed(DropslotError):
+    """A route's `after` function, or a receiver of the signal, broke; it is called again."""
+
+    code = "after-failed"
+    retryable = True
 
 
 def call_due(config: Config, worker: str) -> bool:
@@ -43,25 +50,71 @@ def _call(config: Config, worker: str, call: AfterCall) -> None:
     this = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts + 1, worker=worker)
     try:
         run(config, call.arrival)
-    except Exception as error:  # noqa: BLE001 - whatever an operator's own code raises is written down and tried again
+    except AfterFailed as failure:
         wait = ledger.backoff(call.attempts + 1)
-        why = escape(conceal(f"{type(error).__name__}: {error}"))
-        this.update(due_at=Now() + timedelta(seconds=wait), error=why, worker="")
+        this.update(due_at=Now() + timedelta(seconds=wait), error=failure.what, worker="")
         log.warning(
             f"What follows a delivery failed; it is called again in {wait:.0f} s",
             action="after_failed",
             arrival=call.arrival_id,
-            error=type(error).__name__,
+            error=failure.what,
         )
     else:
         this.update(due_at=None, error="", worker="")
 
 
 def run(config: Config, arrival: Arrival) -> None:
-    """Call the hook with the finished arrival, then send the signal; raises what they raise."""
+    """Call the hook with the finished arrival, then send the signal. Raises AfterFailed."""
     route = config.routes.get(arrival.route)
     if route is not None and route.after:
-        import_string(route.after)(arrival)
-    for _, answer in arrival_done.send_robust(sender=Arrival, arrival=arrival):
+        _call_hook(route.after, arrival)
+    for receiver, answer in arrival_done.send_robust(sender=Arrival, arrival=arrival):
         if isinstance(answer, Exception):
-            raise answer
+            title = getattr(receiver, "__qualname__", type(receiver).__qualname__)
+            raise AfterFailed(
+                f"{title}, which listens to arrival_done, failed: {blame.in_words(answer)}"
+            ) from answer
+
+
+def _call_hook(dotted: str, arrival: Arrival) -> None:
+    try:
+        import_string(dotted)(arrival)
+    except SystemExit as end:
+        # Of a function that was written as a program: its end is not the end of this process.
+        if end.code not in (None, 0):
+            raise AfterFailed(f"{dotted} failed: {blame.in_words(end)}") from end
+    except Exception as error:
+        raise AfterFailed(f"{dotted} failed: {blame.in_words(error)}") from error
+
+
+def outstanding() -> QuerySet[AfterCall]:
+    """Calls that are still to be made, or made again; the oldest first."""
+    return AfterCall.objects.filter(due_at__isnull=False).select_related("arrival").order_by("arrival_id")
+
+
+def failing() -> QuerySet[AfterCall]:
+    """Calls that failed the last time, and are not being made now; the oldest first."""
+    return outstanding().filter(worker="").exclude(error="")
+
+
+def call_again(arrival: Arrival) -> bool:
+    """Have a failed call made at once. False: there is none."""
+    return bool(AfterCall.objects.filter(pk__in=failing().filter(arrival=arrival)).update(due_at=Now()))
+
+
+def in_words(call: AfterCall) -> str:
+    """Why a call is still to be made."""
+    if call.worker:
+        again = f", for the {ordinal(call.attempts)} time; the last time {call.error}" if call.error else ""
+        return f"what follows the delivery is being called{again}"
+    if not call.error:
+        return "what follows the delivery is still to be called"
+    times = "once" if call.attempts == 1 else f"{call.attempts} times"
+    due = f"{call.due_at.astimezone(UTC):%H:%M:%S} UTC" if call.due_at else "the next start"
+    return f"{call.error}. It was delivered; this was called {times}, and is called again at {due}"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th …"""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"

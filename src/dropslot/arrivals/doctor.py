@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Literal
 
 from django.db import DatabaseError, connection
 
-from dropslot.arrivals import additions, readonly, seal
+from dropslot.arrivals import additions, after, readonly, seal
 from dropslot.arrivals.checking import checks_of
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
@@ -57,18 +58,40 @@ def examine(config: Config) -> Iterator[Finding]:
         sets = folder_sets(route, make=False)
         if not sets:
             yield Finding(
-                "warning", f"route {route.key}", f"no inbox matches {route.inbox}", "make the folder of a set"
+                "warning",
+                f"route {route.key}",
+                f"no inbox matches {route.inbox}",
+                _make_one_of(route.inbox),
             )
         for folders in sets:
             yield from _folders(folders)
         for rule in route.deliver:
             yield from _destination(route, rule)
+        yield from _after(route)
         yield from _patterns(route)
     yield from _tables(config)
     yield from _parsers()
     yield from _watching(config)
     for examine_more in additions.examiners:
         yield from examine_more(config)
+
+
+def _make_one_of(inbox: str) -> str:
+    """The line that makes an inbox whose path has fields, which stand there in capitals."""
+    template = Template(inbox)
+    return (
+        f"install -d -m 3773 {shlex.quote(template.fill({name: name.upper() for name in template.fields}))}"
+    )
+
+
+def _after(route: Route) -> Iterator[Finding]:
+    """What follows deliveries, where that fails."""
+    failing = list(after.failing().filter(arrival__route=route.key).order_by("-due_at"))
+    if failing:
+        last = failing[0]
+        what = f"{len(failing)} calls after a delivery fail; {last.arrival.name} ({last.arrival_id}): {last.error}"
+        remedy = f"mend the function; dropslot retry {last.arrival_id} calls it at once; dropslot pending lists all"
+        yield Finding("error", f"route {route.key}, after", what, remedy)
 
 
 def _data(config: Config) -> Iterator[Finding]:
@@ -210,10 +233,10 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
     full = percent_full(fixed)
     if full >= (route.space.warn or 95):
         yield Finding(
-            "warning", about, f"the file system of {fixed} is {full:.0f} % full", "free space, or enlarge it"
+            "warning", about, f"the file system of {fixed} is {full} % full", "free space, or enlarge it"
         )
     else:
-        yield Finding("ok", about, f"{fixed} can be written ({filesystem.kind_of(fixed)}, {full:.0f} % full)")
+        yield Finding("ok", about, f"{fixed} can be written ({filesystem.kind_of(fixed)}, {full} % full)")
 
 
 def _patterns(route: Route) -> Iterator[Finding]:
@@ -281,8 +304,7 @@ def _server(rule: Deliver, fixed: str, about: str) -> Iterator[Finding]:
     except DropslotError as error:
         yield Finding("error", about, error.what, error.next_step)
         return
-    full = 100 * (1 - space.free_bytes / space.total_bytes) if space and space.total_bytes else None
-    room = f", {full:.0f} % full" if full is not None else ""
+    room = f", {space.percent_full} % full" if space and space.total_bytes else ""
     yield Finding("ok", about, f"{fixed} can be written, and nothing is replaced there{room}")
 
 

@@ -12,14 +12,13 @@ from datetime import timedelta
 import structlog
 from django.db.models.functions import Now
 
-from dropslot.arrivals import checking, holder, recovery, starting
-from dropslot.arrivals.models import Arrival
+from dropslot.arrivals import after, checking, holder, latewrites, recovery, starting
+from dropslot.arrivals.known import chunks
+from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.queries import unfinished
 from dropslot.arrivals.record import Recorder
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
-from dropslot.audit import chain
-from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -30,16 +29,21 @@ log = structlog.get_logger()
 # What fails now but can heal is left for the next run, unless it is due within this time.
 PATIENCE_SECONDS = 2.0
 FLUSH_SECONDS = 60.0
+_AT_ONCE = 10_000
 _PAUSE = threading.Event()  # never set: waiting for it is how this module waits
 
 
 @dataclass(slots=True)
 class Drained:
-    """What one run did: arrivals that ended, those left for later, and how long it worked (seconds)."""
+    """What one run did itself: arrivals that ended, those left for later, and how long it worked (seconds)."""
 
     done: int = 0
     failed: list[Arrival] = field(default_factory=list)
     left: list[Arrival] = field(default_factory=list)
+    elsewhere: list[Arrival] = field(default_factory=list)  # in the hands of another drain, or of the service
+    after_failed: list[AfterCall] = field(
+        default_factory=list
+    )  # what follows a delivery failed the last time
     unrecorded: int = 0  # claims that the database did not take; they lie in processing
     unlisted: list[str] = field(default_factory=list)  # inboxes that could not be listed, and why
     work_seconds: float = 0.0
@@ -53,21 +57,30 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     starting.prove(config)
     begun = time.monotonic()
     result = Drained()
-    before = chain.head()
+    taken: set[str] = set()
     with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         recovery.recover(config)
         with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())
-            _take_and_work(config, worker, recorder, [one for _, several in pairs() for one in several])
+            _take_and_work(
+                config, worker, recorder, [one for _, several in pairs() for one in several], taken
+            )
             result.unrecorded = recorder.pending
-    # By the number of their events: ids are made from the clock, which may have been set back.
-    events = Event.objects.filter(seq__gt=before.seq, kind__in=("delivered", "refused"))
-    ended = Arrival.objects.filter(id__in=events.values("arrival"))
-    result.done = ended.filter(state=State.DONE).count()
-    result.failed = list(ended.filter(state=State.FAILED))
-    result.left = list(unfinished())
+        others = holder.others(config.data, worker)
+    for some in chunks(sorted(taken), _AT_ONCE):
+        ended = Arrival.objects.filter(id__in=some)
+        result.done += ended.filter(state=State.DONE).count()
+        result.failed += ended.filter(state=State.FAILED)
+    for row in unfinished():
+        (result.elsewhere if _is_elsewhere(row, others) else result.left).append(row)
+    result.after_failed = list(after.failing())
     result.work_seconds = time.monotonic() - begun
     return result
+
+
+def _is_elsewhere(row: Arrival, others: bool) -> bool:
+    """Whether another process has it in hand, or has claimed it since this one looked last."""
+    return others and row.state in (State.PROCESSING, State.READY)
 
 
 def _scan(pairs: Sequence[Pair]) -> list[str]:
@@ -86,9 +99,10 @@ def _scan(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _take_and_work(
-    config: Config, worker: str, recorder: Recorder, processors: Sequence[EventProcessor]
+    config: Config, worker: str, recorder: Recorder, processors: Sequence[EventProcessor], taken: set[str]
 ) -> None:
-    """Until nothing is left to look at before the horizon, to record or to deliver."""
+    """Until nothing is left to look at before the horizon, to record or to deliver. `taken` gets the ids of what this
+    worker took."""
     settle = max(route.settle.total_seconds() for route in config.routes.values())
     horizon = time.monotonic() + settle + 1.0
     while True:
@@ -96,7 +110,10 @@ def _take_and_work(
         if due is not None and due <= time.monotonic():
             continue  # first all that can be taken now: what was dropped earliest may be among the rest of it
         recorder.flush(FLUSH_SECONDS)
-        if local.work_once(config, worker):
+        batch = local.deliver_batch(config, worker)
+        taken.update(arrival.id for arrival in batch)
+        busy = bool(batch) or latewrites.look_due(config)
+        if after.call_due(config, worker) or busy:
             continue
         if due is not None and due <= horizon:
             _PAUSE.wait(max(0.0, due - time.monotonic()))

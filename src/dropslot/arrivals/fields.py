@@ -8,6 +8,7 @@ from typing import Any
 
 from dropslot.checks.base import BadOption
 from dropslot.config import Config, Route, load_dotted
+from dropslot.core import blame
 from dropslot.core.templates import GIVEN, Template
 from dropslot.fields.base import Field
 from dropslot.lookup import field as lookup
@@ -38,7 +39,7 @@ def _field(route: str, dotted: str, option: Any) -> Field:
         made = load_dotted(dotted)(option)
     except Exception as error:
         raise BadOption(
-            f"Field {dotted!r} of route {route} cannot be made: {type(error).__name__}: {error}",
+            f"Field {dotted!r} of route {route} cannot be made: {blame.in_words(error)}",
             next_step="Mend its entry in config.yaml",
         ) from error
     if not isinstance(made, Field):

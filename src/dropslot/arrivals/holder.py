@@ -81,6 +81,13 @@ def is_dead(data: Path, name: str) -> bool:
         os.close(descriptor)
 
 
+def others(data: Path, name: str) -> bool:
+    """Whether other workers than this one are alive on this host."""
+    folder = _folder(data)
+    names = os.listdir(folder) if folder.is_dir() else []
+    return any(other != name and not other.startswith(".") and not is_dead(data, other) for other in names)
+
+
 def sweep(data: Path) -> None:
     """Remove the lock files of workers that ended without doing it themselves."""
     folder = _folder(data)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from dropslot.arrivals.models import Arrival
+from dropslot.arrivals import after
+from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.queries import Filter, iso, unfinished
 from dropslot.arrivals.watch import all_folders
 from dropslot.config import Config
@@ -19,8 +20,13 @@ from dropslot.watching.temporary import TemporaryNames
 
 
 def pending(config: Config, wanted: Filter) -> Iterator[dict[str, Any]]:
-    """Entries of the inboxes, then unfinished arrivals, each with the reason why it waits and since when."""
-    for row in (*_inboxes(config), *map(_arrival, unfinished().exclude(state=State.WAITING))):
+    """Entries of the inboxes, unfinished arrivals, then calls that follow deliveries, each with the reason why it waits
+    and since when."""
+    for row in (
+        *_inboxes(config),
+        *map(_arrival, unfinished().exclude(state=State.WAITING)),
+        *map(_after, after.outstanding()),
+    ):
         if _fits(row, wanted):
             yield row
 
@@ -43,6 +49,13 @@ def _arrival(row: Arrival) -> dict[str, Any]:
     reason = row.reason or ["waits for a worker" if row.state == State.READY else "is being delivered"]
     where = "inbox" if row.in_place else "processing"
     return _row(where, row.route, row.name, row.id, row.state, iso(row.received_at), reason, iso(row.due_at))
+
+
+def _after(call: AfterCall) -> dict[str, Any]:
+    row = call.arrival
+    reason = [after.in_words(call)]
+    due = None if call.worker else iso(call.due_at)
+    return _row("after", row.route, row.name, row.id, row.state, iso(row.finished_at), reason, due)
 
 
 def _row(*values: Any) -> dict[str, Any]:

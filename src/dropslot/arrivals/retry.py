@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from dropslot.arrivals import places
+from dropslot.arrivals import after, places
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import called
 from dropslot.arrivals.values import mismatch
@@ -39,7 +39,8 @@ class BadName(DropslotError):
 
 
 def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> str:
-    """Put a failed arrival back into the queue, or a retrying one at its head; returns its name.
+    """Put a failed arrival back into the queue, or a retrying one at its head; have what follows a delivery called at
+    once, where that failed. Returns the arrival's name.
 
     With `name` it is run under that name; without, under the name that somebody gave it inside failed. This changes the
     row only: the next worker moves it from failed to processing and gives it its name there, also after a crash. Raises
@@ -50,6 +51,9 @@ def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> 
         if row.state == State.RETRYING and not name:
             Arrival.objects.filter(pk=row.pk).update(due_at=None)
             append([_asked(row)])
+            return row.name
+        if row.state == State.DONE and not name and after.call_again(row):
+            append([Entry("after-asked", row.id)])
             return row.name
         require_failed(row)
         columns = _renamed(config, row, name)

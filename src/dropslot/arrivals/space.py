@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import structlog
 
 from dropslot.config import Config, Route
 from dropslot.config.folders import folder_sets
+from dropslot.core import fullness
 from dropslot.core.addresses import is_remote
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -41,7 +41,7 @@ class SpaceWatch:
             seen.add(device)
             if percent >= limit and folder not in self._full:
                 self._full.add(folder)
-                line = f"The disk of {escape(folder)} is {percent:.0f} % full (warn: {limit} %); make room"
+                line = f"The disk of {escape(folder)} is {percent} % full (warn: {limit} %); make room"
                 log.warning(line, action="disk_filling", plain=True)
             elif percent < limit and folder in self._full:
                 self._full.discard(folder)
@@ -54,7 +54,7 @@ def _folders_of(route: Route) -> list[str]:
     return [*(Template(to).fixed for to in local), *archives]
 
 
-def percent_full(folder: str) -> float:
-    """How full the file system of a folder is, in percent of what this account may use."""
-    usage = shutil.disk_usage(folder)
-    return 100 * usage.used / max(usage.used + usage.free, 1)
+def percent_full(folder: str) -> int:
+    """How full the file system of a folder is."""
+    disk = os.statvfs(folder)
+    return fullness.percent_full(disk.f_blocks, disk.f_bfree, disk.f_bavail)

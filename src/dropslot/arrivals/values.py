@@ -15,6 +15,7 @@ from dropslot.arrivals.fields import fields_of, is_ours, used, wants_mime
 from dropslot.arrivals.work import Work
 from dropslot.audit.canonical import text_of
 from dropslot.config import Route
+from dropslot.core import blame
 from dropslot.core.dates import WEEKDAYS
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.core.names import escape, invisible
@@ -77,7 +78,7 @@ def _values_of(field: Field, name: str, known: dict[str, str], faults: list[str]
         if is_ours(field):
             raise  # the database: the worker knows what to do
         raise FieldFailed(
-            f"Field {title} broke: {type(error).__name__}: {escape(str(error))}",
+            f"Field {title} broke: {blame.in_words(error)}",
             where="Nothing of the arrival was delivered; it waits in processing and is tried again",
             next_step="If this repeats, mend the field or take it out of the route",
         ) from error

@@ -11,6 +11,7 @@ from dropslot.checks.patterns import Patterns
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
 from dropslot.config import Route, load_dotted
+from dropslot.core import blame
 
 __all__ = ["BadOption", "Check", "CheckFailed", "StagedArrival", "StagedItem", "for_route", "run"]
 
@@ -50,7 +51,7 @@ def _made(route: str, name: str, option: Any) -> Check:
         raise
     except Exception as error:
         raise BadOption(
-            f"Check {name!r} of route {route} cannot be made: {type(error).__name__}: {error}",
+            f"Check {name!r} of route {route} cannot be made: {blame.in_words(error)}",
             next_step="Mend its entry in config.yaml",
         ) from error
     if not isinstance(check, Check):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
+from dropslot.core import blame
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -102,7 +103,7 @@ def run(checks: Iterable[Check], arrival: StagedArrival) -> list[str]:
             raise
         except Exception as error:
             raise CheckFailed(
-                f"Check {check.title} broke: {type(error).__name__}: {error}",
+                f"Check {check.title} broke: {blame.in_words(error)}",
                 where="Nothing of the arrival was delivered; it waits in processing and is tried again",
                 next_step="If this repeats, mend the check or take it out of the route",
             ) from error

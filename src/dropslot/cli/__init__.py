@@ -20,7 +20,11 @@ def main() -> NoReturn:
     """The command of this process; ends it with status 0 (done), 1 (something failed) or 2 (wrong usage)."""
     gc.disable()  # until all is loaded (`starting.configured`): looking for garbage takes 0.1 s, and there is none
     begin_command(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
-    status = run(sys.argv[1:])
+    try:
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while it was loaded
+        sys.stderr.write("\ndropslot: Interrupted before anything was done.\n")
+        status = 130
     if "django.db" in sys.modules:  # not before: `--help` answers without it
         from django.db import connections
 

@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from dropslot.cli.faults import explain
+from dropslot.cli.interrupted import INTERRUPTED, explain_interrupt, noticed
 
 # One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own.
 GROUPS = (
@@ -48,10 +49,15 @@ def _dropslot() -> None:
 
 def invoke(args: Sequence[str]) -> int:
     """Run the command in `args`; its exit status, errors explained on stderr."""
-    try:
-        return execute(args)
-    except Exception as error:  # noqa: BLE001 - the last guard: people get words and a status, whatever went wrong
-        return explain(error)
+    with noticed() as pressed:
+        try:
+            status = execute(args)
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+        except Exception as error:  # noqa: BLE001 - the last guard: people get words and a status, whatever went wrong
+            status = explain(error)
+    # Asked for here and not by its exception: typer makes something else of that, in each version something else.
+    return explain_interrupt(args[0] if args else "") if pressed else status
 
 
 def execute(args: Sequence[str]) -> int:

@@ -40,7 +40,8 @@ def drain(
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
 
-    Exit status 1 when something failed or could not be finished; it is named.
+    Exit status 1 when something failed or could not be finished; it is named. What another drain or the service has in
+    hand is no failure.
     """
     settings = started(config)
     from dropslot.arrivals.drain import drain as run_drain
@@ -53,7 +54,7 @@ def drain(
         _print_json(result, startup)
     else:
         _print(result)
-    if result.failed or result.left or result.unrecorded or result.unlisted:
+    if result.failed or result.left or result.unrecorded or result.unlisted or result.after_failed:
         raise typer.Exit(1)
 
 
@@ -69,6 +70,8 @@ def _print_json(result: Drained, startup: float) -> None:
         "done": result.done,
         "failed": [row.id for row in result.failed],
         "left": [row.id for row in result.left],
+        "elsewhere": [row.id for row in result.elsewhere],
+        "after_failed": [call.arrival_id for call in result.after_failed],
         "unrecorded": result.unrecorded,
         "unlisted": result.unlisted,
         "startup_seconds": round(startup, 3),
@@ -78,14 +81,25 @@ def _print_json(result: Drained, startup: float) -> None:
 
 
 def _print(result: Drained) -> None:
+    from dropslot.arrivals.after import in_words
+
     sys.stdout.write(
         f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"
     )
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
-        why = "; ".join(row.reason) or "another process works on it"
+        why = "; ".join(row.reason) or "nobody works on it yet"
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
+    for call in result.after_failed:
+        row = call.arrival
+        sys.stdout.write(
+            f"After {row.name} ({row.id}): {in_words(call)}. `dropslot retry {row.id}` asks at once.\n"
+        )
+    if result.elsewhere:
+        sys.stdout.write(
+            f"{len(result.elsewhere)} more are in the hands of another drain or of the service, which finishes them.\n"
+        )
     for line in result.unlisted:
         sys.stdout.write(
             f"{line}. Nothing of it was taken; `dropslot doctor` tells what is wrong with the folders.\n"

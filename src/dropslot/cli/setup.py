@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dropslot.cli.faults import UsageError
+from dropslot.core.names import escape
 
 commands = typer.Typer()
 
 
-class Recipe(StrEnum):
-    """The examples that `init` can write; those of later versions are known by name, and refused."""
-
-    STUDY = "study"
-    ALL = "all"
-    RESULTS = "results"
-    DICOM = "dicom"
-
-
-_LATER = frozenset({Recipe.DICOM})
+RECIPES = ("study", "results", "all")
+_LATER = frozenset({"dicom"})
 
 
 @commands.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make; it may exist.")],
-    recipe: Annotated[Recipe, typer.Option(help="The example to begin with.")] = Recipe.STUDY,
+    recipe: Annotated[
+        str, typer.Option(metavar="|".join(RECIPES), help="The example to begin with.")
+    ] = "study",
 ) -> None:
     """Write DIR/config.yaml and manage.py, and make the folders with their modes."""
     if recipe in _LATER:
@@ -37,6 +31,13 @@ def init(
             f"The recipe {recipe} comes with a later version; this one ships study and results",
             where="Nothing was written",
             next_step=f"dropslot init {folder} --recipe study",
+        )
+
+    if recipe not in RECIPES:
+        raise UsageError(
+            f"There is no recipe {escape(recipe)!r}",
+            where="Nothing was written",
+            next_step=f"Take one of {', '.join(RECIPES)}",
         )
     from dropslot.cli.account import hand_over_folder
     from dropslot.cli.installation import make

@@ -8,6 +8,7 @@ KINDS = frozenset(
         "acknowledged",
         "adopted",
         "altered",
+        "after-asked",
         "claimed",
         "delivered",
         "dismissed",

@@ -46,7 +46,9 @@ def at_destination(error: OSError, doing: str) -> DropslotError:
         return StorageFault(what, where=_KEPT, next_step=step)
     if number in _IMPOSSIBLE:
         return Refused([f"{what}: the destination's file system cannot hold it"])
-    step = _NEXT.get(number, "It is tried again; if this stays, run `dropslot doctor`")
+    step = _NEXT.get(
+        number, "It is tried again; if this stays, look at the disk and the kernel's log (`dmesg`)"
+    )
     return DestinationUnready(what, where=_KEPT, next_step=step)
 
 

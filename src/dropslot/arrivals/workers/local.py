@@ -14,6 +14,7 @@ import structlog
 from django.db import DatabaseError, close_old_connections, connections
 
 from dropslot.arrivals import after, checking, holder, latewrites, ledger, pipeline
+from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
 from dropslot.watching.stopping import Signal
 
@@ -75,18 +76,17 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
     connections.close_all()
 
 
-def deliver_once(config: Config, worker: str) -> bool:
-    """Take and deliver one batch, or compare what was delivered without a lease. False: there was nothing to do."""
+def deliver_batch(config: Config, worker: str) -> list[Arrival]:
+    """Take and deliver one batch, and return it. Empty: there was nothing to do."""
     batch = ledger.take(worker, config.lease, partial(holder.is_dead, config.data))
     if batch:
         pipeline.deliver(config, batch)
-    return bool(batch) or latewrites.look_due(config)
+    return batch
 
 
-def work_once(config: Config, worker: str) -> bool:
-    """Take and deliver one batch and call what is due after deliveries. False: there was nothing to do."""
-    delivered = deliver_once(config, worker)
-    return after.call_due(config, worker) or delivered
+def deliver_once(config: Config, worker: str) -> bool:
+    """Take and deliver one batch, or compare what was delivered without a lease. False: there was nothing to do."""
+    return bool(deliver_batch(config, worker)) or latewrites.look_due(config)
 
 
 def run(config: Config, hint: Hint, stop: Signal, work: Callable[[Config, str], bool] = deliver_once) -> None:

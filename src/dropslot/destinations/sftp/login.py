@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import socket
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -106,9 +108,32 @@ def _refused(account: Account) -> LoginRefused:
     return LoginRefused(
         f"{account.host} refuses the login of {escape(account.user)}, who has {' and '.join(ways)}",
         where=_WHERE,
-        next_step="Let its administrator put the public key into the account's authorized_keys, or correct `key`,"
-        f" `password` or the user in the address; try it: ssh -p {account.port} {escape(account.user)}@{account.host}",
+        next_step=f"Let its administrator put {_public(account)} into the account's authorized_keys, or correct `key`,"
+        f" `password` or the user in the address; try it: {typed(account)}",
     )
+
+
+def _public(account: Account) -> str:
+    """What belongs into authorized_keys."""
+    if not account.key:
+        return "the public key"
+    key = os.path.expanduser(account.key)
+    try:
+        line = Path(f"{key}.pub").read_text("utf-8").strip()
+    except (OSError, UnicodeError):
+        return f"the public key (ssh-keygen -y -f {shlex.quote(escape(key))})"
+    return f"the line of {escape(key)}.pub ({escape(line)})"
+
+
+def typed(account: Account) -> str:
+    """The line for a shell that logs in as dropslot does."""
+    options = []
+    if account.known_hosts:
+        options += ["-o", f"UserKnownHostsFile={os.path.expanduser(account.known_hosts)}"]
+    if account.key:
+        options += ["-o", "IdentitiesOnly=yes", "-i", os.path.expanduser(account.key)]
+    words = ["ssh", *options, "-p", str(account.port), f"{account.user}@{account.host}"]
+    return " ".join(shlex.quote(escape(word)) for word in words)
 
 
 def _key_fault(account: Account, error: Exception) -> DestinationUnready:
@@ -135,5 +160,6 @@ def _unready(account: Account, why: str) -> Unreachable:
     return Unreachable(
         f"No connection to {escape(account.server)}: {why}",
         where=_WHERE,
-        next_step="It is tried again until the server answers; if this stays, run `dropslot doctor`",
+        next_step="It is tried again until the server answers; if this stays, look whether it runs, and is reached from"
+        f" here: {typed(account)}",
     )

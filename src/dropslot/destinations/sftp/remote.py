@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 
 from dropslot.core.errors import StorageFault
+from dropslot.core.fullness import percent_full
 from dropslot.core.names import escape
 from dropslot.destinations.sftp import wire
 from dropslot.destinations.sftp.channel import Channel
@@ -27,6 +28,7 @@ class Space(NamedTuple):
     free_bytes: int
     total_inodes: int
     free_inodes: int
+    percent_full: int
 
 
 def join(folder: str, name: str) -> str:
@@ -266,5 +268,6 @@ async def space(connection: Connection, path: str) -> Space | None:
         reader = wire.extended_reply(await connection.one(wire.extended(wire.STATVFS, wire.path(path))))
     except Said:
         return None
-    _size, unit, blocks, _free, usable, inodes, _ifree, free_inodes = (reader.integer(8) for _ in range(8))
-    return Space(blocks * unit, usable * unit, inodes, free_inodes)
+    _size, unit, blocks, free, usable, inodes, _ifree, free_inodes = (reader.integer(8) for _ in range(8))
+    full = percent_full(blocks, free, usable)
+    return Space(blocks * unit, usable * unit, inodes, free_inodes, full)

@@ -1,0 +1,58 @@
+"""Ctrl-C: what is the state then, and what to do next."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+_STATE = {
+    "drain": "Nothing is lost. What was taken lies in processing, where `dropslot pending` lists it; the next `dropslot"
+    " drain`, or `dropslot run`, goes on with it",
+    "run": "Nothing is lost: the next start goes on",
+    "start_observer": "Nothing is lost: the next start goes on",
+    "start_watcher": "`dropslot watcher_status` says whether the watcher runs",
+    "stop_watcher": "`dropslot watcher_status` says whether the watcher still runs",
+    "verify": "Nothing was changed. What was not read yet is not verified: run it again",
+    "purge": "What was removed so far is recorded, and was proved or dismissed before; the next purge goes on",
+    "rebuild": "Run it again: it goes on",
+    "load_remote_folders": "Either the whole file was loaded or nothing of it: run it again",
+    "start_log_reader": "What was read so far is recorded; the next run goes on from there",
+    "migrate_data": "Run it again",
+    "init": "Run it again: what is there already stays",
+    "trust_host": "The key is trusted only if that was said",
+}
+
+
+@contextmanager
+def noticed() -> Iterator[list[bool]]:
+    """The list that this gives has an entry once Ctrl-C was pressed, whatever became of the exception on its way."""
+    pressed: list[bool] = []
+
+    def press(number: int, frame: FrameType | None) -> None:
+        pressed.append(True)
+        signal.default_int_handler(number, frame)
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield pressed  # in a project of somebody's own, or where Ctrl-C is ignored
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def explain_interrupt(command: str) -> int:
+    """Say on stderr what the state is after Ctrl-C; the exit status for it."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a second one must not cut this off, nor the end of the interpreter
+    state = _STATE.get(command, "Nothing is half done: run it again")
+    sys.stderr.write(f"\ndropslot: Interrupted. {state}.\n")
+    return INTERRUPTED

@@ -95,7 +95,13 @@ def test_key_that_may_not_log_in_is_told(shared_sshd: Sshd, tmp_path: Path) -> N
     shared_sshd.make_key(tmp_path / "stranger")
     with pytest.raises(LogUnready, match="refuses the login") as caught:
         source(shared_sshd, tmp_path / "x", key=str(tmp_path / "stranger")).names()
-    assert "authorized_keys" in caught.value.next_step
+    key = tmp_path / "stranger"
+    assert (tmp_path / "stranger.pub").read_text().strip() in caught.value.next_step
+    assert f"-i {key} -p {shared_sshd.port} " in caught.value.next_step
+    key.with_suffix(".pub").unlink()
+    with pytest.raises(LogUnready, match="refuses the login") as caught:
+        source(shared_sshd, tmp_path / "x", key=str(key)).names()
+    assert f"ssh-keygen -y -f {key}" in caught.value.next_step
 
 
 @pytest.mark.parametrize(("request_", "words"), [("opendir", "cannot be listed"), ("open", "no permission")])

@@ -98,6 +98,8 @@ def test_key_that_may_not_log_in_is_told(shared_sshd: Sshd, tmp_path: Path) -> N
     key = tmp_path / "stranger"
     assert (tmp_path / "stranger.pub").read_text().strip() in caught.value.next_step
     assert f"-i {key} -p {shared_sshd.port} " in caught.value.next_step
+    key = tmp_path / "other"
+    shared_sshd.make_key(key)
     key.with_suffix(".pub").unlink()
     with pytest.raises(LogUnready, match="refuses the login") as caught:
         source(shared_sshd, tmp_path / "x", key=str(key)).names()

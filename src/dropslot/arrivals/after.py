@@ -12,8 +12,7 @@ from django.utils.module_loading import import_string
 from dropslot.arrivals import ledger
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.signals import arrival_done
-from dropslot.config import Config
-from dropslot.core import blame
+from dropslot.config import Config, blame
 from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()

@@ -7,8 +7,7 @@ from functools import cache
 from typing import Any
 
 from dropslot.checks.base import BadOption
-from dropslot.config import Config, Route, load_dotted
-from dropslot.core import blame
+from dropslot.config import Config, Route, blame, load_dotted
 from dropslot.core.templates import GIVEN, Template
 from dropslot.fields.base import Field
 from dropslot.lookup import field as lookup

@@ -14,8 +14,7 @@ from dropslot.arrivals import content
 from dropslot.arrivals.fields import fields_of, is_ours, used, wants_mime
 from dropslot.arrivals.work import Work
 from dropslot.audit.canonical import text_of
-from dropslot.config import Route
-from dropslot.core import blame
+from dropslot.config import Route, blame
 from dropslot.core.dates import WEEKDAYS
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.core.names import escape, invisible

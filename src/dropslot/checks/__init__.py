@@ -10,8 +10,7 @@ from dropslot.checks.mime import MimeTypes
 from dropslot.checks.patterns import Patterns
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
-from dropslot.config import Route, load_dotted
-from dropslot.core import blame
+from dropslot.config import Route, blame, load_dotted
 
 __all__ = ["BadOption", "Check", "CheckFailed", "StagedArrival", "StagedItem", "for_route", "run"]
 

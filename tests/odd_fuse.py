@@ -2,7 +2,7 @@
 
 lost-answers    a link is made, and answered as if the name had been taken: an NFS server whose first answer was lost
 no-folder-sync  a folder cannot be synced
-no-modes        modes and owners cannot be set, as on FAT
+no-modes        modes and owners are what they are, as on FAT
 whole-seconds   times are whole seconds
 """
 
@@ -32,9 +32,10 @@ class Odd(mfusepy.Operations):  # type: ignore[misc]
         names = ("st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
         times = ("st_atime", "st_mtime", "st_ctime")
         unit = 1_000_000_000 if "whole-seconds" in self._behaviours else 1
-        return {name: getattr(seen, name) for name in names} | {
-            name: getattr(seen, f"{name}_ns") // unit * unit for name in times
-        }
+        shown = {name: getattr(seen, name) for name in names}
+        if "no-modes" in self._behaviours:
+            shown["st_mode"] |= 0o777
+        return shown | {name: getattr(seen, f"{name}_ns") // unit * unit for name in times}
 
     def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, Any], int]]:
         names = [

@@ -12,6 +12,7 @@ import pytest
 from contract.destination_contract import DestinationContract
 from contract.test_local import LocalSite
 from dropslot.core.errors import Unsupported
+from dropslot.destinations.base import Rules
 from dropslot.destinations.local import Local
 from dropslot.storage import filesystems
 from dropslot.storage.filesystems import Naming
@@ -89,3 +90,22 @@ def test_a_mount_with_neither_operation_is_refused_with_what_would_work(mounts: 
     with pytest.raises(Unsupported, match="sftp://"):
         site.destination.check(site.target())
     assert os.listdir(site.root) == []
+
+
+@pytest.mark.parametrize("rules", [Rules(file_mode=0o640), Rules(folder_mode=0o750), Rules(group="games")])
+@pytest.mark.parametrize("kind", ["ntfs", "refusing"])
+def test_modes_that_a_file_system_does_not_keep_are_said_at_the_start(
+    mounts: Mounts, kind: str, rules: Rules
+) -> None:
+    if kind == "refusing" and rules.group:
+        return  # EPERM is what somebody who is no member of the group gets as well
+    site = LocalSite(mounts.ntfs_3g() if kind == "ntfs" else mounts.odd("no-modes"), Local())
+    with pytest.raises(Unsupported, match="fmask="):
+        site.destination.check(site.target("", rules))
+    site.destination.check(site.target())
+    assert os.listdir(site.root) == []
+
+
+def test_modes_that_are_those_of_the_mount_are_fine(mounts: Mounts) -> None:
+    site = LocalSite(mounts.ntfs_3g("fmask=137", "dmask=027"), Local())
+    site.destination.check(site.target("", Rules(file_mode=0o640, folder_mode=0o750)))

@@ -516,32 +516,79 @@ def test_unknown_group_is_said(site: LocalSite, arrival: Path) -> None:
             call()
 
 
-@pytest.mark.parametrize("member", [True, False])
-def test_setgid_folder_of_a_study_group_for_a_service_that_is_not_root(
-    open_folder: Path, arrival: Path, service_user: Person, member: bool
-) -> None:
-    """permissions.md: svc:foo-grp 2750 gives the study group to read; without membership it is said, not hidden."""
+def _study_folder(open_folder: Path, service: Person, mode: int = 0o2750) -> tuple[LocalSite, int]:
+    """permissions.md: svc:foo-grp 2750, made by root, gives the study group to read."""
     gid = grp.getgrnam("games").gr_gid
-    source = make(open_folder / "arrival", {"a/b": b"1"})
     out = open_folder / "out"
     out.mkdir()
-    os.chown(out, service_user.uid, gid)
-    out.chmod(0o2750)
-    site = LocalSite(out, Local())
+    os.chown(out, service.uid, gid)
+    out.chmod(mode)
+    return LocalSite(out, Local()), gid
+
+
+RULES = Rules(group="games", folder_mode=0o2750, file_mode=0o640)
+
+
+@pytest.mark.parametrize("rules", [Rules(), RULES])
+@pytest.mark.parametrize("member", [True, False])
+def test_a_setgid_folder_gives_its_group_to_all_that_a_service_delivers(
+    open_folder: Path, service_user: Person, member: bool, rules: Rules
+) -> None:
+    """What is right already is not set, so that the service need be no member of the group."""
+    source = make(open_folder / "arrival", {"a/b": b"1"})
+    site, gid = _study_folder(open_folder, service_user)
     groups = [gid] if member else []
-    acting(service_user, lambda: deliver(site, source, site.target()), groups=groups, umask=0o027)
-    for path, mode in ((out / "study/raw/a", 0o2750), (out / "study/raw/a/b", 0o640)):
-        assert path.stat().st_gid == gid
-        assert stat.S_IMODE(path.stat().st_mode) == mode
-    rules = Rules(group="games", folder_mode=0o2750, file_mode=0o640)
-    second = site.target("second", rules)
-    if member:
-        acting(service_user, lambda: deliver(site, source, second), groups=groups, umask=0o077)
-        assert stat.S_IMODE((out / "second/a/b").stat().st_mode) == 0o640
-    else:
-        with pytest.raises(DestinationUnready, match="no member of games"):
-            acting(service_user, lambda: deliver(site, source, second), umask=0o077)
-        assert not (out / "second").exists()
+    for target in (site.target("", rules), site.target("study/raw", rules)):
+        umask = 0o022 if rules.folder_mode else 0o027
+        acting(service_user, lambda t=target: deliver(site, source, t), groups=groups, umask=umask)
+        for path, mode in (("a", 0o2750), ("a/b", 0o640), (".dropslot/manifests", 0o2750)):
+            seen = (Path(target.url) / path).stat()
+            assert (seen.st_gid, stat.S_IMODE(seen.st_mode)) == (gid, mode)
+
+
+@pytest.mark.parametrize("files", [{"single": b"1"}, {"a/b": b"1", "c": b"2"}])
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_group_of_which_the_service_is_no_member_is_said_before_anything_is_visible(
+    open_folder: Path, service_user: Person, files: dict[str, bytes], prepared: bool
+) -> None:
+    """With this umask the mode has to be set, and the kernel then drops the setgid bit."""
+    source = make(open_folder / "arrival", files)
+    site, gid = _study_folder(open_folder, service_user, 0o2750 if prepared else 0o750)
+    if not prepared:
+        os.chown(site.root, service_user.uid, service_user.gid)
+    target = site.target("", RULES)
+    with pytest.raises(DestinationUnready, match="no member of games"):
+        acting(service_user, lambda: deliver(site, source, target), umask=0o077)
+    assert site.files() == {}
+    acting(service_user, lambda: deliver(site, source, target, epoch=2), groups=[gid], umask=0o077)
+    for path in files:
+        assert stat.S_IMODE((site.root / path).stat().st_mode) == 0o640
+        assert (site.root / path).stat().st_gid == gid
+
+
+@pytest.mark.parametrize("closed", ["sub", "sub/deep", ".dropslot/manifests", ".dropslot"])
+@pytest.mark.parametrize("naming", ["rename", "link"])
+def test_a_folder_of_somebody_else_in_the_target_is_said_before_anything_is_visible(
+    open_folder: Path, service_user: Person, monkeypatch: pytest.MonkeyPatch, closed: str, naming: str
+) -> None:
+    source = make(open_folder / "arrival", {"a.txt": b"1", "sub/b": b"2", "sub/deep/new/c": b"3"})
+    out = open_folder / "out"
+    (out / closed).mkdir(parents=True)
+    for path in (out, *(out / part for part in Path(closed).parents)):
+        service_user.owns(path)
+    if closed == ".dropslot":
+        (out / closed / "stage").mkdir(mode=0o700)
+        service_user.owns(out / closed / "stage")
+    if naming == "link":
+        monkeypatch.setattr(filesystems, "_naming", {})
+        monkeypatch.setattr(filesystems, "_refuses_and_renames", lambda *_: False)
+    site = LocalSite(out, Local())
+    with pytest.raises(DestinationUnready, match="Permission denied"):
+        acting(service_user, lambda: deliver(site, source, site.target("")))
+    assert site.files() == {}
+    service_user.owns(out / closed)
+    acting(service_user, lambda: deliver(site, source, site.target(""), epoch=2))
+    assert len(site.files()) == 3
 
 
 def test_default_acl_of_the_target_is_inherited(site: LocalSite, arrival: Path) -> None:

@@ -19,6 +19,7 @@ from dropslot.arrivals.checking import checks_of
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
 from dropslot.arrivals.space import percent_full
+from dropslot.arrivals.starting import rules_of
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
@@ -226,7 +227,8 @@ def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
         )
         return
     try:
-        for_rule(rule).check(Target(url=rule.to if not template.fields else fixed, fixed=fixed))
+        url = rule.to if not template.fields else fixed
+        for_rule(rule).check(Target(url=url, fixed=fixed, rules=rules_of(rule)))
     except DropslotError as error:
         yield Finding("error", about, error.what, error.next_step)
         return

@@ -127,7 +127,13 @@ def _guarantees(work: Work) -> list[str]:
         *([receipts.SOURCE_LEASED] if work.leased else []),
         *([receipts.BAG_VALIDATED] if work.bag else []),
         *_proved(work),
+        *_times(work),
     ]
+
+
+def _times(work: Work) -> list[str]:
+    shifted = max((had.get("shifted", 0) for had in work.had), default=0)
+    return [receipts.TIMES_SHIFTED.format(count=shifted)] if shifted else []
 
 
 def _proved(work: Work) -> list[str]:
@@ -257,11 +263,19 @@ def reason_text(config: Config, route: Route, arrival: Arrival) -> str:
     return "\n".join(lines)
 
 
-def describe(error: DropslotError | OSError) -> list[str]:
-    """An error as reasons for people."""
+PARTLY = (
+    "Some of its files may be at their destination already, each of them whole; the rest waits in processing"
+)
+
+
+def describe(error: DropslotError | OSError, *, committed: bool = False) -> list[str]:
+    """An error as reasons for people. `committed`: some of the arrival may be published, in this or an earlier attempt;
+    where the error happened nobody knows of that."""
     if isinstance(error, Refused):
-        return error.reasons
+        return [*error.reasons, PARTLY] if committed else error.reasons
     if isinstance(error, DropslotError):
+        if committed and error.where.startswith("Nothing"):
+            error = DropslotError(error.what, where=PARTLY, next_step=error.next_step)
         return [str(error)]
     at = f" at {escape(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
     return [

@@ -59,7 +59,8 @@ def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
 def _put_off(arrival: Arrival, fault: Fault) -> None:
     with suppress(TakenOver):  # it ended before, or is another worker's
         hold, seconds = Hold(arrival.id, arrival.epoch), ledger.backoff(arrival.attempts)
-        ledger.postpone(hold, finish.describe(fault), seconds)
+        reasons = finish.describe(fault, committed=arrival.intent is not None)
+        ledger.postpone(hold, reasons, seconds)
         _say_later(hold, seconds, fault)
 
 
@@ -222,7 +223,8 @@ def _try_later(work: Work, error: Fault) -> None:
     seconds = _turn_seconds(work.arrival) if waits_its_turn else ledger.backoff(work.arrival.attempts)
     # Before others may take it: what is complete is left alone by the next attempt, so nothing may be left of it.
     done = _clean(work)
-    ledger.postpone(work.hold, finish.describe(error), seconds, counts=not waits_its_turn, evidence=done)
+    reasons = finish.describe(error, committed=work.committed)
+    ledger.postpone(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=done)
     _say_later(work.hold, seconds, error)
 
 

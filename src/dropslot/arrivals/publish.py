@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from dropslot.arrivals import ledger, places, plan, reserved, unleased
@@ -15,9 +15,12 @@ from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.work import Leg, Row, Work
 from dropslot.audit.chain import Entry, append
 from dropslot.checks.bag import PAYLOAD
-from dropslot.core.errors import DropslotError, TakenOver
+from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.litter import BY_DEFAULT
+from dropslot.core.names import escape
+from dropslot.storage.listing import MOST_BYTES
 
+_TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded
 _Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
 LISTED = reserved.LISTED
 AT_ONCE = 10_000  # rows in memory: of a hundred thousand all would be 25 MB
@@ -68,6 +71,20 @@ def _reserved(works: Sequence[Work]) -> list[Entry] | None:
             taken = plan.in_flight("A name that it wants", "that came at the same time")
             works[0].failure = error if isinstance(error, TakenOver) else taken
         return None
+    except (DataError, OperationalError, OverflowError) as error:
+        if isinstance(error, OperationalError) and getattr(error.__cause__, "sqlstate", None) != _TOO_LARGE:
+            raise
+        if len(works) == 1:
+            works[0].failure = _cannot_hold(error)
+        return None
+
+
+def _cannot_hold(error: Exception) -> Refused:
+    """PostgreSQL's indexes hold about 2,700 bytes; what else there may be that no column holds is not known."""
+    why = str(error).strip().partition("\n")[0]
+    return Refused(
+        [f"The database cannot record this arrival, most likely for a very long path: {escape(why)}"]
+    )
 
 
 def _reserve(works: Sequence[Work]) -> list[Entry]:
@@ -123,7 +140,8 @@ def _intent(work: Work) -> tuple[Any, ...]:
         evidence["unleased"] = unleased.fingerprint(work.listing)
     rows = work.legs[0].rows
     archive = "" if work.arrival.in_place else str(places.archive_name(work.folders, work.id, work.name))
-    return work.manifests, len(rows), sum(row.size_bytes for row in rows), evidence, archive, work.recorded
+    size = min(sum(row.size_bytes for row in rows), MOST_BYTES)
+    return work.manifests, len(rows), size, evidence, archive, work.recorded
 
 
 def insert(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:

@@ -35,7 +35,7 @@ from dropslot.core.states import State
 from dropslot.fields.name import NamePattern
 
 log = structlog.get_logger()
-LONGEST_LOCATION = 150  # what the column holds
+LONGEST_NAME = 150  # what the columns of sender and location hold
 
 
 @lru_cache(maxsize=256)
@@ -57,7 +57,7 @@ def called(config: Config, folders: FolderSet, name: str) -> dict[str, Any]:
     return {
         "name": escape(name),
         "name_bytes": os.fsencode(name),
-        "location": _readable(config, location)[:LONGEST_LOCATION],
+        "location": _readable(config, location)[:LONGEST_NAME],
         "fields": fields,
     }
 
@@ -70,7 +70,7 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
         "inbox": str(claim.folders.inbox),
         "is_folder": claim.is_folder,
         "in_place": route.leave_source,
-        "sender": user_name(claim.uid),
+        "sender": user_name(claim.uid)[:LONGEST_NAME],
         "evidence": claim.evidence | {"uid": claim.uid},
         "size_bytes": claim.size_bytes,
         "dropped_at": claim.dropped_at or dropped_at(claim.id),

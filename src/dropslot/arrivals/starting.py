@@ -14,8 +14,8 @@ from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
-from dropslot.destinations import for_url
-from dropslot.destinations.base import Target
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Rules, Target
 from dropslot.lookup import loading
 from dropslot.storage.probe import try_rename
 
@@ -35,7 +35,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     rules = [rule for route in config.routes.values() for rule in route.deliver]
     for rule in rules:
         if not is_remote(rule.to):
-            _prove_destination(Template(rule.to).fixed, rule.to)
+            _prove_destination(rule)
     _prove_servers([rule for rule in rules if is_remote(rule.to)], by_trial=by_trial)
 
 
@@ -51,12 +51,19 @@ def _prove_renames(folders: FolderSet) -> None:
             )
 
 
-def _prove_destination(fixed: str, to: str) -> None:
+def _prove_destination(rule: Deliver) -> None:
+    fixed = Template(rule.to).fixed
     if os.path.isdir(fixed):  # False as well where that cannot be found out now (EIO, ESTALE): it may heal
         try:
-            for_url(to).check(Target(url=fixed, fixed=fixed))
+            for_rule(rule).check(Target(url=fixed, fixed=fixed, rules=rules_of(rule)))
         except DestinationUnready:
             return  # it may heal
+
+
+def rules_of(rule: Deliver) -> Rules:
+    """Group and modes of a rule, before there is an arrival: a group with fields in it is not known yet."""
+    group = None if rule.group is None or Template(rule.group).fields else rule.group
+    return Rules(group, rule.file_mode, rule.folder_mode, rule.manifest)
 
 
 def _prove_servers(rules: Sequence[Deliver], *, by_trial: bool) -> None:

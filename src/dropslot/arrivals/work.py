@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.checks.bag import Bag
@@ -36,6 +36,7 @@ class Had(TypedDict):
 
     leased: bool
     proved: list[str] | None
+    shifted: NotRequired[int]  # since it is counted
 
 
 class Hold(NamedTuple):
@@ -67,7 +68,11 @@ class Leg:
     def had(self) -> Had:
         """What the receipt may say of it, when a later attempt writes that."""
         proved = self.drop.proved
-        return Had(leased=self.drop.leased, proved=None if proved is None else sorted(proved))
+        return Had(
+            leased=self.drop.leased,
+            proved=None if proved is None else sorted(proved),
+            shifted=self.drop.shifted,
+        )
 
 
 @dataclass(slots=True)

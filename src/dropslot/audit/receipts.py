@@ -27,6 +27,9 @@ from dropslot.core.names import escape
 
 # What an arrival's source was proved to be; a receipt lists those that were had.
 SOURCE_COMPARED = "source: compared before and after"
+TIMES_SHIFTED = (
+    "times: {count} with another time than at the source, which a destination or the record cannot hold"
+)
 SOURCE_LEASED = "source: under a lease while it was read"
 BAG_VALIDATED = "bag: validated"
 MOST_NAMED = 100  # entries that a receipt or event names, and how much of each path

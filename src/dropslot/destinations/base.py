@@ -105,6 +105,7 @@ class Drop(ABC):
     target: Target
     destination: Destination
     leased = False  # whether every item was staged under a lease of the source
+    shifted = 0  # items whose time the destination or the record cannot hold: they have the nearest one
 
     @property
     def proved(self) -> frozenset[str] | None:

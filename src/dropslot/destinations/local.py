@@ -15,12 +15,18 @@ from dropslot.destinations.folding import pairs_folded
 from dropslot.destinations.local_drop import LocalDrop
 from dropslot.destinations.places import Place, open_place
 from dropslot.storage import faults, filesystems, probe, staging, syncing
+from dropslot.storage.folders import Folder
 from dropslot.storage.modes import Modes
 from dropslot.storage.reading import chunks_of, open_regular
 
 
 class Local(Destination):
     """Delivers into folders by descriptors, never through a link below the fixed part of the target."""
+
+    def __init__(self) -> None:
+        self._kept: set[tuple[int | None, ...]] = (
+            set()
+        )  # file systems, with modes that were seen to stay there
 
     def check(self, target: Target) -> None:
         rules = target.rules
@@ -29,11 +35,11 @@ class Local(Destination):
                 f"folder_mode {rules.folder_mode:o} takes the service's own rights away",
                 next_step="Let the owner keep rwx, as in 2750",
             )
-        Modes.resolve(rules.group, rules.file_mode, rules.folder_mode)
+        modes = Modes.resolve(rules.group, rules.file_mode, rules.folder_mode)
         with open_place(target) as place:
-            self._check_home(place)
+            self._check_home(place, modes)
 
-    def _check_home(self, place: Place) -> None:
+    def _check_home(self, place: Place, modes: Modes) -> None:
         shown = escape(place.path)
         if os.fstatvfs(place.home.fd).f_flag & os.ST_RDONLY:
             error = OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -41,13 +47,29 @@ class Local(Destination):
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=place.home.fd, effective_ids=True):
             error = OSError(errno.EACCES, os.strerror(errno.EACCES))
             raise faults.at_destination(error, f"asking to write into {shown}")
-        if not filesystems.is_known(place.home.fd):
-            try:
-                with staging.trial(place.home) as private:
-                    filesystems.naming_of(private.fd)
-            except Unsupported as error:
-                what = f"Nothing can be delivered to {shown}: {error.what[0].lower()}{error.what[1:]}"
-                raise Unsupported(what, next_step=error.next_step) from error
+        if not self._is_tried(place.home, modes):
+            self._try_out(place, modes)
+
+    def _is_tried(self, home: Folder, modes: Modes) -> bool:
+        if not filesystems.is_known(home.fd):
+            return False
+        return not (modes.of_folders or modes.file_mode) or self._key(home, modes) in self._kept
+
+    @staticmethod
+    def _key(home: Folder, modes: Modes) -> tuple[int | None, ...]:
+        return (os.fstat(home.fd).st_dev, modes.gid, modes.file_mode, modes.folder_mode)
+
+    def _try_out(self, place: Place, modes: Modes) -> None:
+        try:
+            with staging.trial(place.home) as private:
+                filesystems.naming_of(private.fd)
+                modes.must_be_kept(private.fd)
+        except Unsupported as error:
+            what = (
+                f"Nothing can be delivered to {escape(place.path)}: {error.what[0].lower()}{error.what[1:]}"
+            )
+            raise Unsupported(what, next_step=error.next_step) from error
+        self._kept.add(self._key(place.home, modes))
 
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> LocalDrop:
         return LocalDrop(self, target, arrival, epoch, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -14,7 +15,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
 from dropslot.destinations.base import NO_OTHERS, Drop, Planned, Source, Staged, Stored, Target
 from dropslot.destinations.places import homes, open_place
-from dropslot.storage import collection, faults, filesystems, folders, publishing, staging
+from dropslot.storage import collection, faults, filesystems, folders, publishing, staging, times
 from dropslot.storage.copying import CREATE
 from dropslot.storage.folders import Descent, Folder
 from dropslot.storage.listing import Listing
@@ -75,7 +76,19 @@ class LocalDrop(Drop):
             digests = staging.fill(*args, lease=source.lease)
         self.leased = stage.leased
         with collection.later():
-            return _staged(source.listing, every, digests)
+            staged = _staged(source.listing, every, digests)
+        self.shifted = self._shift(staged, times.unusual(source.listing.items))
+        return staged
+
+    def _shift(self, staged: list[Staged], unusual: Sequence[int]) -> int:
+        """Let these items have times that the record holds; returns how many have another one than at the source."""
+        shifted = 0
+        for at in unusual:
+            item = staged[at]
+            with self.open_staged(item.path) as stream:
+                shifted += not times.is_kept(item.mtime_ns, os.fstat(stream.fileno()).st_mtime_ns)
+            staged[at] = item._replace(mtime_ns=times.storable(item.mtime_ns))
+        return shifted
 
     def _make_stage(self, *, anew: bool = False) -> Stage:
         if self.staging and anew:
@@ -153,6 +166,7 @@ class LocalDrop(Drop):
         if stage.unsynced:
             raise RuntimeError("the staged data is not durable yet: sync_staged comes first")
         self._require_home()
+        self._require_manifests()
         publication = Publication(stage, self._naming(stage), self._modes, self._digest_below_home)
         try:
             if self._is_whole(plan) and publication.publish_new(self._prefix):
@@ -319,6 +333,19 @@ class LocalDrop(Drop):
         fd = open_regular(folder, name)
         return fd is not None and sha256_of(fd, name) == hashlib.sha256(data).hexdigest()
 
+    def _require_manifests(self) -> None:
+        """The folder of manifests may be somebody else's: to be told before the first item has a name."""
+        if self.target.rules.manifest != "hidden" or self._prefix:
+            return
+        assert self._home
+        home = self._home.fd
+        if os.access(MANIFESTS, os.W_OK | os.X_OK, dir_fd=home, effective_ids=True):
+            return
+        path = MANIFESTS if folders.exists(home, MANIFESTS) else RESERVED
+        if not os.access(path, os.W_OK | os.X_OK, dir_fd=home, effective_ids=True):
+            error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            raise faults.at_destination(error, f"asking to write into {path}")
+
     def _make_hidden(self, stage: Stage, target: Folder, inner: str) -> None:
         for _ in range(100):  # another worker may remove the outer folder while it is still empty
             with contextlib.suppress(FileNotFoundError):
@@ -331,7 +358,7 @@ class LocalDrop(Drop):
             with target.beneath(path) as parent:
                 if not folders.exists(parent.fd, part):
                     stage.require()
-                if folders.make(parent.fd, part):
+                if folders.make(parent.fd, part, self._modes.new_folder):
                     self._modes.of_folder(parent.fd, part)
                     self._touched.add(self._below_home(path).rstrip("/"))
             path = f"{path}/{part}" if path else part

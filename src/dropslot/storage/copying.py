@@ -13,6 +13,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.storage import faults, leases, ring
 from dropslot.storage.folders import Descent
+from dropslot.storage.holes import copy_keeping_holes, is_sparse
 from dropslot.storage.listing import Item
 from dropslot.storage.modes import Modes
 from dropslot.storage.walk import difference
@@ -127,7 +128,7 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                     os.lseek(out, 0, os.SEEK_SET)
                     ring.write_all(out, part)
             else:
-                digests.append(_copy_long(job, item, fd, out, buffer, threads))
+                digests.append(_copy_long(job, item, fd, out, buffer, threads, is_sparse(seen)))
             if set_modes:
                 modes.of_file(out)
             utime(out, ns=(mtime, mtime))
@@ -165,11 +166,15 @@ def _digests(hashes: Sequence[Hash], data: memoryview) -> bytes:
     return result
 
 
-def _copy_long(job: Job, item: Item, fd: int, out: int, buffer: memoryview, threads: bool) -> bytes:
+def _copy_long(
+    job: Job, item: Item, fd: int, out: int, buffer: memoryview, threads: bool, sparse: bool
+) -> bytes:
     """An item that does not fit into the buffer."""
     hashes = [fresh.copy() for fresh in job.hashes]
     try:
-        if threads and item.size_bytes >= ring.BIG_BYTES:
+        if sparse:
+            count = copy_keeping_holes(fd, out, hashes, item.size_bytes, buffer)
+        elif threads and item.size_bytes >= ring.BIG_BYTES:
             count = ring.copy_hashing_aside(fd, out, hashes, item.size_bytes)
         else:
             count = ring.copy_in_turn(fd, out, hashes, item.size_bytes, buffer)

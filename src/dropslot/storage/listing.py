@@ -8,6 +8,8 @@ from typing import NamedTuple
 from dropslot.core import litter
 from dropslot.core.litter import Litter
 
+MOST_BYTES = 2**63 - 1
+
 
 class Item(NamedTuple):
     """One regular file of an arrival, as it was when the arrival was listed.
@@ -43,5 +45,5 @@ class Listing:
 
     @property
     def size_bytes(self) -> int:
-        """Sum of the items' sizes."""
-        return sum(item.size_bytes for item in self.items)
+        """Sum of the items' sizes; of sparse files that together are larger than any record holds, that limit."""
+        return min(sum(item.size_bytes for item in self.items), MOST_BYTES)

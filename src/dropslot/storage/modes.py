@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import grp
 import os
+import secrets
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 
-from dropslot.core.errors import DestinationUnready, DropslotError
+from dropslot.core.errors import DestinationUnready, DropslotError, Unsupported
 from dropslot.core.names import escape
 from dropslot.storage import faults
+from dropslot.storage.folders import FOLDER, Folder, remove_folder
 
 _KEPT = "Nothing of the arrival was delivered there"
 
@@ -38,19 +41,35 @@ class Modes:
             ) from error
         return cls(gid, group, file_mode, folder_mode)
 
+    @property
+    def of_folders(self) -> bool:
+        """Whether anything is to be set on folders."""
+        return self.gid is not None or self.folder_mode is not None
+
+    @property
+    def new_folder(self) -> int:
+        """The mode to make a folder with: often nothing is left to set then, which only a member of its group may."""
+        return 0o777 if self.folder_mode is None else self.folder_mode & 0o777
+
     def of_folder(self, parent: int, name: str) -> None:
-        """Give a folder that we just made its group and mode; an inherited setgid bit stays, as chmod(1) keeps it."""
-        if self.gid is None and self.folder_mode is None:
+        """Give a folder that we just made its group and mode; an inherited setgid bit stays, as chmod(1) keeps it.
+
+        What is right already is not set: for that the service need be no member of the group.
+        """
+        if not self.of_folders:
             return
         with_doing = f"setting group and mode of folder {escape(name)}"
         try:
             seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
             inherited = seen.st_mode & stat.S_ISGID
-            if self.gid is not None and seen.st_gid != self.gid:
-                os.chown(name, -1, self.gid, dir_fd=parent, follow_symlinks=False)
             wanted = stat.S_IMODE(seen.st_mode) if self.folder_mode is None else self.folder_mode | inherited
-            os.chmod(name, wanted, dir_fd=parent)
-            self._prove(os.stat(name, dir_fd=parent, follow_symlinks=False), wanted, f"folder {escape(name)}")
+            regroup = self.gid is not None and seen.st_gid != self.gid
+            if regroup:
+                os.chown(name, -1, self.gid or 0, dir_fd=parent, follow_symlinks=False)
+            if regroup or stat.S_IMODE(seen.st_mode) != wanted:
+                os.chmod(name, wanted, dir_fd=parent)
+                now = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                self._prove(now, wanted, f"folder {escape(name)}")
         except OSError as error:
             raise self.denied(error, with_doing) from error
 
@@ -66,6 +85,46 @@ class Modes:
         gid = None if self.gid == seen.st_gid else self.gid
         mode = None if self.file_mode == stat.S_IMODE(seen.st_mode) and gid is None else self.file_mode
         return Modes(gid, self.group, mode, self.folder_mode)
+
+    def must_be_kept(self, folder: int) -> None:
+        """Raise Unsupported when the file system of `folder`, a private one of ours, keeps no such modes or group.
+
+        Whether the service may give the group away is left to the staging: that can be mended without a restart.
+        """
+        name = f"modes-{secrets.token_hex(4)}"
+        os.mkdir(name, self.new_folder, dir_fd=folder)
+        try:
+            with Folder(os.open(name, FOLDER, dir_fd=folder)) as made:
+                self._must_stay(made.fd, self.folder_mode)
+                fd = os.open(
+                    "file", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=made.fd
+                )
+                with open(fd, "wb"):
+                    self._must_stay(fd, self.file_mode)
+        finally:
+            remove_folder(folder, name)
+
+    def _must_stay(self, fd: int, mode: int | None) -> None:
+        with suppress(PermissionError):  # an EPERM for one's own file: what it has now tells
+            if mode is not None:
+                os.fchmod(fd, mode & 0o777)
+        regrouped = False
+        with suppress(PermissionError):
+            if self.gid is not None:
+                os.fchown(fd, -1, self.gid)
+                regrouped = True
+        seen = os.fstat(fd)
+        if mode is not None and seen.st_mode & 0o777 != mode & 0o777:
+            what = f"a mode of {mode & 0o777:o} is {seen.st_mode & 0o777:o} there"
+        elif regrouped and seen.st_gid != self.gid:
+            what = f"what gets group {escape(self.group)} has group {seen.st_gid} there"
+        else:
+            return
+        raise Unsupported(
+            f"The file system keeps no modes or groups: {what}, so others than configured could read what is delivered",
+            next_step="Leave out `group`, `file_mode` and `folder_mode`, and set owner, group and modes when it is "
+            "mounted (for ntfs-3g, exFAT and FAT: uid=, gid=, fmask=, dmask=; for ntfs-3g also: permissions)",
+        )
 
     def denied(self, error: OSError, doing: str) -> DropslotError:
         """EPERM here nearly always means: no member of the group."""
@@ -92,5 +151,7 @@ class Modes:
         return DestinationUnready(
             f"{what}: the service's account is no member of {group}",
             where=_KEPT,
-            next_step=f"Add the account to it (usermod -aG {group} ACCOUNT) and restart the service; it is tried again",
+            next_step=f"Add the account to it (usermod -aG {group} ACCOUNT) and restart the service. Or give the "
+            "folder above that group and the setgid bit, and start the service with umask 027, so that nothing has to "
+            "be set. It is tried again",
         )

@@ -57,6 +57,7 @@ class Publication:
         with self.stage.folder.beneath(TREE) as tree:
             self._from, self._to = Descent(tree.fd), Descent(self.stage.home.fd)
             try:
+                self._prove()
                 self._fill("")
             finally:
                 self._from.close()
@@ -86,6 +87,37 @@ class Publication:
         for path in (*staged, *(p for e in moved for p in (e.staged, e.final))):
             while path := path.rpartition("/")[0]:
                 self._broken.add(path)
+
+    def _prove(self) -> None:
+        """Raise DestinationUnready while nothing has a name yet, when a folder of the target can take none."""
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            there = [inner for inner in self._inner.get(folder, ()) if self._is_there(inner)]
+            # Whether the home may be written to was looked at before.
+            if folder and (folder in self._entries or len(there) < len(self._inner.get(folder, ()))):
+                self._must_take_names(folder)
+            waiting += there
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._to.fd(path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._fault(error, path) from error
+        return True
+
+    def _must_take_names(self, path: str) -> None:
+        try:
+            fd = self._to.fd(path)
+            foreign = os.fstat(fd).st_dev != self.stage.device
+            writable = os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True)
+        except OSError as error:
+            raise self._fault(error, path) from error
+        if foreign or not writable:
+            number = errno.EXDEV if foreign else errno.EACCES
+            raise self._fault(OSError(number, os.strerror(number)), path)
 
     def _fill(self, folder: str) -> None:
         """Publish what belongs into this folder, which exists: its folders first, then its items."""
@@ -123,18 +155,19 @@ class Publication:
             raise self._fault(error, path) from error
 
     def _make(self, above: int, name: str) -> None:
-        if self.naming is not Naming.RENAME:
-            self.stage.require()
-            if folders.make(above, name):
-                self.modes.of_folder(above, name)
-            return
-        new = f"new-{secrets.token_hex(8)}"
-        folders.make(self.stage.folder.fd, new)
-        self.modes.of_folder(self.stage.folder.fd, new)
+        new, stage = f"new-{secrets.token_hex(8)}", self.stage.folder.fd
+        folders.make(stage, new, self.modes.new_folder)
+        self.modes.of_folder(stage, new)
         try:
-            syscalls.rename_no_replace(self.stage.folder.fd, new, above, name)
-        except FileExistsError:
-            os.rmdir(new, dir_fd=self.stage.folder.fd)  # someone else was first: theirs will do
+            if self.naming is Naming.RENAME:
+                syscalls.rename_no_replace(stage, new, above, name)
+            else:  # at worst an empty folder is replaced, which somebody made a moment ago
+                os.rename(new, name, src_dir_fd=stage, dst_dir_fd=above)
+        except OSError:
+            os.rmdir(new, dir_fd=stage)
+            if not folders.exists(above, name):
+                raise
+            # someone else was first: theirs will do
 
     def _name(self, folder: str, entry: Entry) -> None:
         from_folder, _, name = entry.staged.rpartition("/")

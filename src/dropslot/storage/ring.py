@@ -37,7 +37,8 @@ def write_all(out: int, data: memoryview) -> None:
         data = data[os.write(out, data) :]
 
 
-def _read(fd: int, buffer: memoryview) -> int:
+def read(fd: int, buffer: memoryview) -> int:
+    """One read(2) of the source; raises ReadFailed."""
     try:
         return os.readv(fd, [buffer])
     except OSError as error:
@@ -47,7 +48,7 @@ def _read(fd: int, buffer: memoryview) -> int:
 def copy_in_turn(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, buffer: memoryview) -> int:
     """Read, hash and write to the end of `fd`, or until more than `size_bytes` came. Returns the count of bytes."""
     done = started = 0
-    while count := _read(fd, buffer):
+    while count := read(fd, buffer):
         done += count
         if done > size_bytes:  # it grew: the attempt is void, so stop here
             break
@@ -67,7 +68,7 @@ def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes:
         done = started = 0
         while True:
             buffer = hashing.free_buffer()
-            count = _read(fd, buffer)
+            count = read(fd, buffer)
             done += count
             if not count or done > size_bytes:
                 return done

@@ -2,6 +2,7 @@
 
 tree/      laid out like the home folder: what is published
 rest/      items that are staged (and hashed) but never published
+modes/     empty: shows that folders get their group and mode, where no other is made
 manifest   written when everything is named
 """
 
@@ -20,6 +21,7 @@ from dropslot.core.names import RESERVED, escape
 from dropslot.storage import faults, filesystems, folders
 from dropslot.storage.copying import CREATE, Job, fresh_hashes
 from dropslot.storage.folders import Folder
+from dropslot.storage.holes import allocated_bytes
 from dropslot.storage.listing import Item, Listing
 from dropslot.storage.modes import Modes
 from dropslot.storage.sharing import copy_shared
@@ -27,7 +29,9 @@ from dropslot.storage.sharing import copy_shared
 STAGE = "stage"
 TREE = "tree"
 REST = "rest"
+TRIAL_OF_MODES = "modes"
 _TRIAL = "trial."
+MOST_HOLES_BYTES = 256 * 1024**3  # hashed in some minutes
 FEW = 8  # up to here each file is synced by itself; above, the whole file system at once
 _PROBE_FROM = 64
 _opened = itertools.count()
@@ -230,7 +234,7 @@ def fill(
     if there is one to be had (`Stage.leased` tells whether all were). Raises SourceChanged, SourceUnready,
     DiskFull, StorageFault, DestinationUnready, Refused.
     """
-    require_space(stage.folder.fd, listing)
+    require_space(stage.folder.fd, listing, source.fd)
     stage.unsynced = True
     _make_folders(stage, listing, layout, modes)
     few = not stage.network and len(listing.items) + len(stage.folders) <= FEW
@@ -267,6 +271,10 @@ def _make_folders(stage: Stage, listing: Listing, layout: Layout, modes: Modes) 
         for path, _time in listing.folders:
             if (place := layout.place(path)) not in (TREE, layout.base):
                 _make(stage, place, modes if layout.published(path + "/") else Modes())
+        if modes.of_folders and not any(path.startswith(f"{TREE}/") for path in stage.folders):
+            _make(
+                stage, TRIAL_OF_MODES, modes
+            )  # what the manifest's folder needs fails before anything is published
     except OSError as error:
         raise faults.at_destination(error, "making the folders of the arrival") from error
 
@@ -274,9 +282,8 @@ def _make_folders(stage: Stage, listing: Listing, layout: Layout, modes: Modes) 
 def _make(stage: Stage, path: str, modes: Modes) -> None:
     parent, _, name = path.rpartition("/")
     with stage.folder.beneath(parent) as folder:
-        folders.make(
-            folder.fd, name
-        )  # False: by an NFS server whose answer was lost, since the stage is ours
+        # Taken: by an NFS server whose answer was lost, since the stage is ours.
+        folders.make(folder.fd, name, modes.new_folder)
         modes.of_folder(folder.fd, name)
         stage.folders.append(path)
 
@@ -311,11 +318,16 @@ def _set_times(stage: Stage, listing: Listing, layout: Layout) -> None:
         raise faults.at_destination(error, "setting the times of folders") from error
 
 
-def require_space(folder: int, listing: Listing) -> None:
-    """Raise Refused when the arrival is larger than the whole file system, DiskFull when larger than what is free."""
+def require_space(folder: int, listing: Listing, source: int) -> None:
+    """Raise Refused when the arrival is larger than the whole file system, DiskFull when larger than what is free.
+
+    Holes of sparse items count only where they are too large to be read in reasonable time.
+    """
     disk = os.fstatvfs(folder)
     total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
     size = listing.size_bytes
+    if total and size > free and size <= max(total, MOST_HOLES_BYTES):
+        size = allocated_bytes(source, listing)
     if total and size > total:
         largest = max(listing.items, key=lambda item: item.size_bytes)
         raise Refused(
@@ -325,7 +337,7 @@ def require_space(folder: int, listing: Listing) -> None:
             ]
         )
     if total and size > free:
-        raise _full(f"The arrival has {size:,} bytes, and {free:,} are free at the destination")
+        raise _full(f"The arrival needs {size:,} bytes, and {free:,} are free at the destination")
     if disk.f_files and len(listing.items) + len(listing.folders) > disk.f_favail:
         raise _full(
             f"The arrival has {len(listing.items):,} items; the file system has {disk.f_favail:,} inodes free"

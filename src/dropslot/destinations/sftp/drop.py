@@ -117,6 +117,7 @@ class SftpDrop(Drop):
                 stage, self._tree, self._modes, folder.fd, source.lease, algorithms
             )
             upload.run()
+        self.shifted = self._tree.shifted()
         self.leased, self._synced = source.lease and not upload.unleased, upload.synced
         return self._tree.staged(upload.algorithms, upload.digests)
 

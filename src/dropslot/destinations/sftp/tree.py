@@ -12,6 +12,7 @@ from dropslot.destinations.sftp.connection import Connection
 from dropslot.destinations.sftp.modes import RemoteModes
 from dropslot.destinations.sftp.staging import RemoteStage
 from dropslot.destinations.sftp.wire import Attributes, Said
+from dropslot.storage import times
 from dropslot.storage.listing import Listing
 from dropslot.storage.staging import REST, TREE, Layout, published_items
 
@@ -77,6 +78,11 @@ class Tree:
         if len(plan) != sum(1 for _ in published_items(self.listing, self.layout)):
             return False
         return all(self.layout.published(planned.path) == planned.stored_as for planned in plan)
+
+    def shifted(self) -> int:
+        """How many items have another time at the server, since version 3 of the protocol counts from 1970 to 2106."""
+        unusual = (self.listing.items[at].mtime_ns for at in times.unusual(self.listing.items))
+        return sum(not times.is_kept(time, wire.seconds(time) * 1_000_000_000) for time in unusual)
 
     def staged(self, algorithms: Sequence[str], digests: Mapping[int, Sequence[bytes]]) -> list[Staged]:
         """What was staged, in listing order; times as the server has them, in whole seconds."""

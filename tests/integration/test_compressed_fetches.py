@@ -103,7 +103,13 @@ def test_doctor_says_which_lines_never_count_and_how_to_change_that(
     deflating.get(ADDRESS + "c.txt", Accept_Encoding="identity")
     assert fetched(product) == {"a.txt": None, "b.txt": "clinic12", "c.txt": "clinic12"}
     said = about_the_log(product)
+    assert "set `format: debian`" not in said
     assert "%O alone, which counts the headers as well" in said and "3 of its last 5 lines" in said
+
+    # Debian's apache2.conf calls this `combined`.
+    configured(product, deflating.results, deflating.folder / "debian.log", "combined")
+    said = about_the_log(product)
+    assert "lines say that more bytes went out than the file has" in said and "set `format: debian`" in said
 
 
 def test_what_nginx_compressed_counts_if_it_was_sent_whole(sqlite_product: Product, nginx: Nginx) -> None:

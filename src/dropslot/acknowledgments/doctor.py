@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dropslot.acknowledgments import blocks, judging, recognizing, rotation, sources
 from dropslot.acknowledgments.finding import destination_of, entries
+from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.opening import source_of
 from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.sources import Source
@@ -78,22 +79,31 @@ def _counting(reader: Reader, lines: Sequence[bytes], about: str) -> Iterator[Fi
             " looks whole, and one by ranges never counts"
         )
         yield Finding("warning", about, what, _TELL_MORE)
-    if never := _never_counting(reader, lines):
+    asked = _asked_for(reader, lines)
+    if never := [line for line, request, size in asked if judging.never_counts(request, size)]:
         what = (
             f"{len(never)} of its last {len(lines)} lines asked for a delivery and can never count: fewer bytes went"
             " out than the file has, and the line does not say whether the server compressed them (Content-Encoding)"
             " and sent them all; the last one is: "
         )
         yield Finding("warning", about, what + _shown(never[-1]), f"{_TELL_MORE}; or {_NO_COMPRESSION}")
+    if over := [line for line, request, size in asked if judging.counts_headers(request, size)]:
+        what = (
+            f"{len(over)} of its last {len(lines)} lines say that more bytes went out than the file has: the server"
+            " counts the headers (%O), as the LogFormat `combined` of Debian's apache2.conf does; the last one is: "
+        )
+        yield Finding("warning", about, what + _shown(over[-1]), f"set `format: debian`; or {_TELL_MORE}")
 
 
-def _never_counting(reader: Reader, lines: Sequence[bytes]) -> list[bytes]:
+def _asked_for(reader: Reader, lines: Sequence[bytes]) -> list[tuple[bytes, Request, int]]:
+    """Those of the lines that asked for one delivery, and its size."""
     requests = ((line, reader.finder.read(line)[1]) for line in lines if len(line) <= blocks.LONGEST_LINE)
     asked = [(line, request, reader.finder.wanted(request)) for line, request in requests if request]
     return [
-        hit.line
+        (hit.line, hit.request, delivery.size_bytes)
         for hit in reader.finder.hits([each for each in asked if each[2]])
-        if any(judging.never_counts(hit.request, delivery.size_bytes) for delivery, _ in hit.deliveries)
+        for delivery, wanted in hit.deliveries
+        if wanted.among == 1
     ]
 
 

@@ -106,6 +106,12 @@ def never_counts(request: Request, size_bytes: int) -> bool:
     return request.encoding is None or (bool(request.encoding) and request.aborted is None)
 
 
+def counts_headers(request: Request, size_bytes: int) -> bool:
+    """Whether what a line calls the body of a file of `size_bytes` must have headers in it: no body has more."""
+    more = (request.body_bytes or 0) - size_bytes
+    return request.status == 200 and request.sent_bytes is None and not request.encoding and more > 0
+
+
 def packs_all(request: Request, together_bytes: int) -> bool:
     """Whether a response that packed a whole folder had all files of it that together have so many bytes. The clouds
     pack without compressing; one that did has fewer bytes, and proves nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from dropslot.arrivals.queries import unfinished
 from dropslot.arrivals.record import Recorder
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
+from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -44,6 +46,7 @@ class Drained:
     after_failed: list[AfterCall] = field(
         default_factory=list
     )  # what follows a delivery failed the last time
+    ignored: int = 0  # entries of what was delivered that `ignore` names
     unrecorded: int = 0  # claims that the database did not take; they lie in processing
     unlisted: list[str] = field(default_factory=list)  # inboxes that could not be listed, and why
     work_seconds: float = 0.0
@@ -71,11 +74,17 @@ def drain(config: Config, *, now: bool = False) -> Drained:
         ended = Arrival.objects.filter(id__in=some)
         result.done += ended.filter(state=State.DONE).count()
         result.failed += ended.filter(state=State.FAILED)
+        result.ignored += _ignored(some)
     for row in unfinished():
         (result.elsewhere if _is_elsewhere(row, others) else result.left).append(row)
     result.after_failed = list(after.failing())
     result.work_seconds = time.monotonic() - begun
     return result
+
+
+def _ignored(arrivals: Sequence[str]) -> int:
+    events = Event.objects.filter(arrival__in=arrivals, kind="delivered", data__contains='"ignored":')
+    return sum(json.loads(data)["ignored"]["count"] for data in events.values_list("data", flat=True))
 
 
 def _is_elsewhere(row: Arrival, others: bool) -> bool:

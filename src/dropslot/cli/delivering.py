@@ -72,6 +72,7 @@ def _print_json(result: Drained, startup: float) -> None:
         "left": [row.id for row in result.left],
         "elsewhere": [row.id for row in result.elsewhere],
         "after_failed": [call.arrival_id for call in result.after_failed],
+        "ignored": result.ignored,
         "unrecorded": result.unrecorded,
         "unlisted": result.unlisted,
         "startup_seconds": round(startup, 3),
@@ -86,6 +87,8 @@ def _print(result: Drained) -> None:
     sys.stdout.write(
         f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"
     )
+    if result.ignored:
+        sys.stdout.write(f"Ignored: {result.ignored} entries such as .DS_Store; the receipts name them.\n")
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:

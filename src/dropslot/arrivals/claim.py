@@ -24,10 +24,7 @@ from dropslot.storage.folders import Folder
 from dropslot.storage.walk import list_arrival
 from dropslot.watching.completion import Judged
 
-REMEDY = (
-    "Give the service CAP_CHOWN (the systemd unit does), or let the sender's files be group-writable (umask 002); "
-    "`dropslot doctor` tells more"
-)
+REMEDY = "Give the service CAP_CHOWN (the systemd unit does), or let the sender's files be group-writable (umask 002)"
 
 
 @dataclass(frozen=True, slots=True)

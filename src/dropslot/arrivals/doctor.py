@@ -28,6 +28,7 @@ from dropslot.core.addresses import is_remote
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
@@ -39,6 +40,7 @@ from dropslot.watching import filesystem
 
 Level = Literal["ok", "warning", "error"]
 WRITABLE_BY_SENDERS = 0o003
+_NAMED = 5  # so many of a kind are named one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,16 @@ def _folders(folders: FolderSet) -> Iterator[Finding]:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield Finding("error", about, f"{escape(str(path))} is open to others", f"chmod 700 {path}")
     yield from _trial_rename(folders, about)
+    yield from _waiting(folders, about)
+
+
+def _waiting(folders: FolderSet, about: str) -> Iterator[Finding]:
+    """What lies in the inbox and cannot be taken, each with its remedy."""
+    waiting = Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING).order_by("id")
+    for row in waiting[:_NAMED]:
+        yield Finding("warning", about, f"{row.name} waits in the inbox", " ".join(row.reason))
+    if (more := waiting.count() - _NAMED) > 0:
+        yield Finding("warning", about, f"{more} more wait in the inbox", "dropslot pending names them")
 
 
 def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:

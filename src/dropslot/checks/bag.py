@@ -18,9 +18,10 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from dropslot.checks.base import Check, StagedArrival
-from dropslot.checks.completeness import Listed, compare, forms_of, nfc
+from dropslot.checks.completeness import Listed, compare, forms_of
 from dropslot.checks.manifest_lines import HEX_DIGITS, Entry, Malformed, algorithm_of, entries, fetched, lines
 from dropslot.core.names import escape
+from dropslot.core.patterns import composed
 from dropslot.storage.listing import Listing
 
 PAYLOAD = "data/"
@@ -101,8 +102,8 @@ class Bag:
         payload = [path for path in self.sizes if path.startswith(PAYLOAD)]
         if version >= (1, 0) or len(self.manifests) < 2:
             return payload
-        listed = set(map(nfc, self.listed(open_tag)))
-        return [path for path in payload if nfc(path) not in listed]
+        listed = set(map(composed, self.listed(open_tag)))
+        return [path for path in payload if composed(path) not in listed]
 
     def listed(self, open_tag: OpenTag) -> set[str]:
         """The paths that its manifests list, as far as they can be read: what they list is no litter."""
@@ -137,7 +138,7 @@ class Bag:
                     yield f"{FETCH}: {path}"
                 elif not path.startswith(PAYLOAD):
                     yield f"{FETCH}: it lists {escape(path)}, which is no payload"
-                elif path not in self.sizes and forms.get(nfc(path)) is None:
+                elif path not in self.sizes and forms.get(composed(path)) is None:
                     yield f"{FETCH}: {escape(path)} is still to be fetched; dropslot fetches nothing, so send it whole"
 
     def _faults_of_info(self, open_tag: OpenTag, encoding: str) -> Iterator[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dropslot.checks.manifest_lines import Entry, Malformed
 from dropslot.core.names import escape
+from dropslot.core.patterns import composed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def compare(
         if entry.path in seen and not (twice and seen[entry.path] == entry.digest):
             yield f"{title}: it lists {escape(entry.path)} more than once"
         seen[entry.path] = entry.digest
-        path = entry.path if entry.path in listed.digests else forms.get(nfc(entry.path))
+        path = entry.path if entry.path in listed.digests else forms.get(composed(entry.path))
         if not entry.path.startswith(only) or entry.path.startswith(never):
             yield f"{title}: it lists {escape(entry.path)}, which is not for this kind of manifest"
         elif path is None:
@@ -63,13 +63,8 @@ def forms_of(paths: Iterable[str]) -> dict[str, str | None]:
     forms: dict[str, str | None] = {}
     for path in paths:
         if not path.isascii():
-            forms[nfc(path)] = None if nfc(path) in forms else path
+            forms[composed(path)] = None if composed(path) in forms else path
     return forms
-
-
-def nfc(path: str) -> str:
-    """A path in the form in which names are compared."""
-    return unicodedata.normalize("NFC", path)
 
 
 def _fault_of_digest(listed: Listed, path: str, digest: str) -> Iterator[str]:
@@ -91,7 +86,7 @@ def _faults_of_presence(title: str, absent: list[str], unlisted: list[str]) -> I
 def _nearly(path: str, near: str | None) -> str:
     if near is None:
         return ""
-    same = nfc(path) == nfc(near)
+    same = composed(path) == composed(near)
     how = "in another Unicode form (NFC, NFD)" if same else "with other letter case"
     return f"; {escape(near)} is there, the same name {how}"
 
@@ -101,10 +96,10 @@ def _faults_of_twins(title: str, seen: Iterable[str]) -> Iterator[str]:
     # the destination's affair: it refuses them where it folds case.
     forms: dict[str, str] = {}
     for path in sorted(path for path in seen if not path.isascii()):
-        twin = forms.setdefault(nfc(path), path)
+        twin = forms.setdefault(composed(path), path)
         if twin != path:
             yield f"{title}: it lists {escape(path)} twice, in two Unicode forms (NFC, NFD)"
 
 
 def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", path.casefold())
+    return composed(path.casefold())

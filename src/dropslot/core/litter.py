@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
 from functools import lru_cache
+
+from dropslot.core.patterns import composed
 
 # By name alone, any letter case: what is in such a file is not read. An ignored folder is ignored with all that is in
 # it. Left out on purpose: `.x.icloud` and other stand-ins for content that is missing, and hidden names as such.
@@ -121,7 +122,7 @@ def _path_and_folders(path: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", text.casefold())
+    return composed(text.casefold())
 
 
 def _longest_literal(pattern: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["apache", "databases", "mounts", "people", "product", "sshd", "nginx", "tracing"]
+pytest_plugins = ["apache", "databases", "mounts", "people", "product", "samba", "sshd", "nginx", "tracing"]
 
 SOURCE = Path(__file__).parent.parent / "src"
 

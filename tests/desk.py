@@ -11,7 +11,7 @@ from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Config, FolderSet, from_mapping
 from dropslot.config.folders import folder_sets
 from dropslot.core.states import State
-from dropslot.watching.completion import Judged
+from dropslot.watching.entries import Judged
 from product import Tree, write_tree
 from waiting import wait_until
 

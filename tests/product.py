@@ -59,12 +59,15 @@ class Product:
     # Configuration
 
     def configure(self, routes: Mapping[str, Mapping[str, Any]] | None = None, **more: Any) -> Product:
-        """Write config.yaml (route `study` unless others are given) and make the folders it names."""
+        """Write config.yaml (route `study` unless others are given) and make the folders it names.
+
+        Routes have no grace unless they are given one: tests rename once and look no more.
+        """
         routes = routes or {"study": STUDY}
         content = {
             "data": "./var",
             "database": self._database,
-            "routes": {k: dict(v) for k, v in routes.items()},
+            "routes": {k: {"grace": 0, **v} for k, v in routes.items()},
         }
         self.config.write_text(yaml.safe_dump(content | more, sort_keys=False))
         for key in routes:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.config import FolderSet, from_mapping
-from dropslot.watching.completion import Completion, Judged
+from dropslot.watching.completion import Completion
+from dropslot.watching.entries import Judged
 from dropslot.watching.events import KINDS, Event
 from dropslot.watching.processors import EventProcessor
 from dropslot.watching.stopping import Signal
@@ -20,8 +21,8 @@ from waiting import wait_until
 
 
 def folder_set(base: Path, **keys: Any) -> FolderSet:
-    """A folder set `r` under `base`, whose inbox is made."""
-    route = {"folders": "./r", "deliver": [{"to": "./to"}]} | keys
+    """A folder set `r` under `base`, whose inbox is made; without a grace, unless one is given."""
+    route = {"folders": "./r", "deliver": [{"to": "./to"}], "grace": 0} | keys
     config = from_mapping({"routes": {"r": route}}, base)
     folders = FolderSet(
         config.routes["r"], {}, *(base / "r" / name for name in ("inbox", "processing", "done", "failed"))
@@ -51,7 +52,7 @@ class Taker(EventProcessor):
         self.completion.noticed(event.name, "created", time.monotonic())
 
     def on_moved(self, event: Event) -> None:
-        self.completion.noticed(event.name, "moved", time.monotonic())
+        self.completion.moved(event.name, event.moved_from, time.monotonic())
 
     def on_deleted(self, event: Event) -> None:
         self.completion.gone(event.name)

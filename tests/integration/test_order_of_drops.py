@@ -18,9 +18,8 @@ from desk import Desk
 from dropslot.arrivals import claim, drops, queries, record, recovery, waiting
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.retry import retry
-from dropslot.core.errors import SourceUnready
 from dropslot.core.states import State
-from dropslot.watching.completion import Judged
+from dropslot.watching.entries import Judged
 from product import STUDY, Product, Tree
 from waiting import wait_until
 
@@ -69,7 +68,7 @@ def taken_over(desk: Desk, older: Judged) -> Callable[[], str]:
 
 
 def waits_in_the_inbox(desk: Desk, older: Judged) -> Callable[[], str]:
-    noted = waiting.note(desk.folders(), older, SourceUnready("not readable"))
+    noted = waiting.note(desk.folders(), older, "not readable", datetime.now(UTC))
     (desk.folders().inbox / older.name).chmod(0o750)  # made readable: that makes it no later drop
 
     def take() -> str:
@@ -192,7 +191,7 @@ def test_claim_adopted_after_a_crash_has_the_time_of_its_drop(desk: Desk) -> Non
 
 def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(desk: Desk) -> None:
     older = desk.drop("p-old", {"scan": b"old"})
-    noted = waiting.note(desk.folders(), older, SourceUnready("not readable"))
+    noted = waiting.note(desk.folders(), older, "not readable", datetime.now(UTC))
     os.rename(desk.folders().inbox / "p-old", desk.base / "taken-back")
     assert not noted.is_same(desk.drop("p-old", {"scan": b"other"}))
     waiting.replaced(noted.id)

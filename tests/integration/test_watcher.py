@@ -25,6 +25,7 @@ from dropslot.watching.processors import EventProcessor, LogEvents, Pairs, SendS
 from dropslot.watching.watcher import System
 from mounts import Mounts
 from people import Person
+from product import write_tree
 from waiting import wait_until
 from watched import Taker, folder_set, watching
 
@@ -52,7 +53,7 @@ def said(logs: list[Any], action: str) -> list[str]:
 
 def test_rename_into_the_inbox_is_taken(taker: Taker, system: System, tmp_path: Path) -> None:
     with watching(taker, system=system):
-        (tmp_path / "scan").mkdir()
+        write_tree(tmp_path / "scan", {"file": b"1"})
         (tmp_path / "scan").rename(taker.folders.inbox / "scan")
         taker.takes("scan")
     assert taker.closed
@@ -79,7 +80,7 @@ def test_file_created_under_its_final_name_is_taken_when_quiet(taker: Taker, sys
 
 
 def test_what_was_there_before_the_start_is_taken(taker: Taker, system: System) -> None:
-    (taker.folders.inbox / "folder").mkdir()
+    write_tree(taker.folders.inbox / "folder", {"file": b"1"})
     (taker.folders.inbox / "file").write_bytes(b"1")
     with watching(taker, system=system):
         taker.takes("folder", "file")
@@ -142,7 +143,7 @@ def test_each_route_says_what_watches_it(tmp_path: Path) -> None:
 def test_log_events_says_each_event_the_route_listens_to(tmp_path: Path) -> None:
     folders = folder_set(tmp_path, events=["in_create", "in_close_write"])
     with capture_logs() as logs, watching(LogEvents(folders)):
-        (folders.inbox / "folder").mkdir()
+        write_tree(folders.inbox / "folder", {"file": b"1"})
         (folders.inbox / "file").write_bytes(b"1")
         (folders.inbox / "file").unlink()
         wait_until(lambda: len(said(logs, "file_event")) >= 3)
@@ -329,7 +330,7 @@ def test_overflow_is_said_and_nothing_is_missed(tmp_path: Path) -> None:
         assert held.wait(20)
         names = [f"scan{number}" for number in range(100)]
         for name in names:
-            (tmp_path / name).mkdir()
+            write_tree(tmp_path / name, {"file": b"1"})
             (tmp_path / name).rename(taker.folders.inbox / name)
         go.set()
         taker.takes("first", *names)
@@ -344,7 +345,7 @@ def test_inbox_deleted_and_made_again_loses_nothing(taker: Taker, system: System
             shutil.rmtree(inbox)
             wait_until(lambda n=turn: len(said(logs, "inbox_lost")) > n)
             inbox.mkdir()
-            (inbox / f"scan{turn}").mkdir()  # before it can be watched again
+            write_tree(inbox / f"scan{turn}", {"file": b"1"})  # before it can be watched again
             taker.takes(f"scan{turn}")
             (inbox / f"later{turn}.part").touch()
             wait_until(lambda n=turn: taker.kinds(f"later{n}.part"))
@@ -359,7 +360,7 @@ def test_inbox_that_is_replaced_by_another_is_watched(taker: Taker, system: Syst
         (tmp_path / "r").rename(tmp_path / "away")
         taker.folders.inbox.mkdir(parents=True)
         taker.folders.processing.mkdir()
-        (taker.folders.inbox / "scan").mkdir()
+        write_tree(taker.folders.inbox / "scan", {"file": b"1"})
         taker.takes("scan")
 
 
@@ -368,7 +369,7 @@ def test_inbox_missing_at_the_start_is_taken_up_when_it_is_there(taker: Taker, s
     with capture_logs() as logs, watching(taker, system=system):
         assert len(said(logs, "inbox_lost")) == 1
         taker.folders.inbox.mkdir()
-        (taker.folders.inbox / "scan").mkdir()
+        write_tree(taker.folders.inbox / "scan", {"file": b"1"})
         taker.takes("scan")
 
 
@@ -379,7 +380,7 @@ def test_inbox_that_is_a_file_is_said(taker: Taker) -> None:
         assert "is no folder" in said(logs, "inbox_lost")[0]
         taker.folders.inbox.unlink()
         taker.folders.inbox.mkdir()
-        (taker.folders.inbox / "scan").mkdir()
+        write_tree(taker.folders.inbox / "scan", {"file": b"1"})
         taker.takes("scan")
 
 
@@ -390,7 +391,7 @@ def test_unmounted_inbox_is_said_and_taken_up_again(mounts: Mounts) -> None:
         mounts.unmount(disk)
         wait_until(lambda: said(logs, "inbox_lost"))
         folder_set(disk)
-        (taker.folders.inbox / "scan").mkdir()
+        write_tree(taker.folders.inbox / "scan", {"file": b"1"})
         taker.takes("scan")
 
 
@@ -489,7 +490,7 @@ def _watch_unreadable(folder: Path) -> str:
     taker = Taker(folder_set(folder, settle=0.2))
     with capture_logs() as logs, watching(taker):
         wait_until(lambda: said(logs, "inbox_lost"))
-        (taker.folders.inbox / "scan").mkdir()
+        write_tree(taker.folders.inbox / "scan", {"file": b"1"})
         taker.folders.inbox.chmod(0o700)
         taker.takes("scan")
     return said(logs, "inbox_lost")[0]

@@ -5,42 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 from unicodedata import normalize
 
 import pytest
 from structlog.testing import capture_logs
 
+from clocked import Desk
+from dropslot.core import litter
 from dropslot.watching import quiet
-from dropslot.watching.completion import RETRY_SECONDS, Completion
+from dropslot.watching.completion import RETRY_SECONDS
+from dropslot.watching.temporary import TemporaryNames
 from hostility import make_socket
-from watched import folder_set
-
-
-class Desk:
-    """An inbox, its completion, and a clock."""
-
-    def __init__(self, base: Path, trust_names: bool = False, **route: Any) -> None:
-        self.folders = folder_set(base, **({"settle": "5s"} | route))
-        self.inbox = self.folders.inbox
-        self.completion = Completion(self.folders.route, self.inbox, trust_names=trust_names)
-        self.now = 1000.0
-
-    def tell(self, name: str, how: Any = "moved") -> None:
-        self.completion.noticed(name, how, self.now)
-
-    def look(self, seconds: float = 0.0) -> set[str]:
-        """Let so much time pass, with a look whenever one is due."""
-        end = self.now + seconds
-        found: set[str] = set()
-        while (due := self.completion.next_look()) is not None and due <= end:
-            self.now = max(self.now, due)
-            found |= {judged.name for judged in self.completion.complete(self.now)}
-        self.now = end
-        return found
-
-    def waiting(self) -> dict[str, str]:
-        return {waiting.name: waiting.why for waiting in self.completion.waiting()}
 
 
 @pytest.fixture
@@ -50,6 +25,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_renamed_to_a_final_name_is_complete_at_once(desk: Desk) -> None:
     (desk.inbox / "scan").mkdir()
+    (desk.inbox / "scan" / "file").touch()
     desk.tell("scan")
     assert desk.look() == {"scan"}
 
@@ -310,12 +286,13 @@ def test_left_source_is_handed_out_again_only_when_it_changes(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("takes", "taken"), [("files", {"f"}), ("directories", {"d"}), ("any", {"f", "d"})])
-def test_what_a_route_does_not_take_is_ignored_and_said_once(
+def test_what_a_route_does_not_take_can_be_ignored_and_is_said_once(
     tmp_path: Path, takes: str, taken: set[str]
 ) -> None:
-    desk = Desk(tmp_path, takes=takes)
+    desk = Desk(tmp_path, takes=takes, other_kinds="ignore")
     (desk.inbox / "f").touch()
     (desk.inbox / "d").mkdir()
+    (desk.inbox / "d" / "file").touch()
     with capture_logs() as logs:
         for _ in range(2):
             desk.completion.scanned(["f", "d"], desk.now)
@@ -323,15 +300,16 @@ def test_what_a_route_does_not_take_is_ignored_and_said_once(
             desk.tell("d")
     assert desk.look(20) == taken
     assert sum(entry["action"] == "entry_ignored" for entry in logs) == 2 - len(taken)
-    assert desk.waiting() == {}
+    assert desk.waiting().keys() == {"f", "d"} - taken
 
 
 def test_ignored_name_that_becomes_another_thing_is_noticed(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, takes="directories")
+    desk = Desk(tmp_path, takes="directories", other_kinds="ignore")
     (desk.inbox / "scan").touch()
     desk.tell("scan", "scanned")
     (desk.inbox / "scan").unlink()
     (desk.inbox / "scan").mkdir()
+    (desk.inbox / "scan" / "file").touch()
     desk.completion.scanned(["scan"], desk.now)
     assert desk.look(6) == {"scan"}
 
@@ -401,7 +379,7 @@ def test_folder_swapped_for_a_link_while_it_is_walked(desk: Desk, tmp_path: Path
     outside.mkdir()
     scan = desk.inbox / "scan"
     (scan / "sub").mkdir(parents=True)
-    steps = quiet.look(str(scan), scan.lstat())
+    steps = quiet.look(str(scan), scan.lstat(), TemporaryNames().inside(litter.NONE))
     (scan / "sub").rmdir()
     (scan / "sub").symlink_to(outside)
     looks = []

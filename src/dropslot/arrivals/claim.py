@@ -22,7 +22,7 @@ from dropslot.core.names import escape
 from dropslot.storage import filesystems
 from dropslot.storage.folders import Folder
 from dropslot.storage.walk import list_arrival
-from dropslot.watching.completion import Judged
+from dropslot.watching.entries import Judged
 
 REMEDY = "Give the service CAP_CHOWN (the systemd unit does), or let the sender's files be group-writable (umask 002)"
 

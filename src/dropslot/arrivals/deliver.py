@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from typing import ClassVar
 
 import structlog
 from django.db import DatabaseError
+from django.utils import timezone
 
 from dropslot.arrivals import claim, inplace, waiting
 from dropslot.arrivals.drops import id_of_drop
@@ -15,7 +17,8 @@ from dropslot.arrivals.record import Recorder
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, NameInFlight, SourceUnready
 from dropslot.core.names import escape
-from dropslot.watching import completion
+from dropslot.watching import completion, reasons
+from dropslot.watching.entries import Judged, Stuck
 from dropslot.watching.events import Event
 from dropslot.watching.processors import EventProcessor
 
@@ -45,7 +48,7 @@ class Deliver(EventProcessor):
         self.completion.noticed(event.name, "created", time.monotonic())
 
     def on_moved(self, event: Event) -> None:
-        self.completion.noticed(event.name, "moved", time.monotonic())
+        self.completion.moved(event.name, event.moved_from, time.monotonic())
 
     def on_deleted(self, event: Event) -> None:
         self._told.pop(event.name, None)
@@ -68,11 +71,13 @@ class Deliver(EventProcessor):
     def on_wake(self) -> None:
         for judged in self.completion.complete(time.monotonic()):
             self._claim(judged)
+        for stuck in self.completion.stuck():
+            self._note_stuck(stuck)
 
     def close(self) -> None:
         self.completion.close()
 
-    def _claim(self, judged: completion.Judged) -> None:
+    def _claim(self, judged: Judged) -> None:
         try:
             taken = self._take(judged)
         except SourceUnready as error:
@@ -87,7 +92,7 @@ class Deliver(EventProcessor):
             if taken is not None:
                 self.recorder.put(taken)
 
-    def _say_not_claimed(self, judged: completion.Judged, why: str) -> None:
+    def _say_not_claimed(self, judged: Judged, why: str) -> None:
         # It is tried each second; once is enough to be told.
         if self._told.get(judged.name) != why:
             self._told[judged.name] = why
@@ -95,7 +100,7 @@ class Deliver(EventProcessor):
                 "not_claimed", judged, f"{self._shown(judged)} could not be taken: {why}. It is tried again."
             )
 
-    def _take_from_inbox(self, judged: completion.Judged) -> claim.Claim | None:
+    def _take_from_inbox(self, judged: Judged) -> claim.Claim | None:
         noted = self._waiting.get(judged.name)
         if noted and not noted.is_same(judged):
             waiting.replaced(noted.id)
@@ -106,10 +111,10 @@ class Deliver(EventProcessor):
             self.completion.noticed(judged.name, "scanned", time.monotonic())
         return taken
 
-    def _take_new(self, judged: completion.Judged) -> claim.Claim | None:
+    def _take_new(self, judged: Judged) -> claim.Claim | None:
         return claim.claim(self.folders, judged, id_of_drop(judged.ctime_ns))
 
-    def _take_noted(self, judged: completion.Judged, noted: str) -> claim.Claim | None:
+    def _take_noted(self, judged: Judged, noted: str) -> claim.Claim | None:
         """Take what waited, under the id that people were told. Where another process has used that id, it is
         forgotten, and the next look takes the entry under a new one."""
         taken = claim.claim(self.folders, judged, noted, lambda: waiting.still_waits(noted))
@@ -117,26 +122,37 @@ class Deliver(EventProcessor):
             self._waiting.pop(judged.name, None)
         return taken
 
-    def _take_in_place(self, judged: completion.Judged) -> claim.Claim | None:
+    def _take_in_place(self, judged: Judged) -> claim.Claim | None:
         taken = inplace.claim_in_place(self.folders, judged)
         if taken is None or self._in_place.get(judged.name) == taken.evidence["seen"]:
             return None
         self._in_place[judged.name] = taken.evidence["seen"]
         return taken
 
-    def _wait(self, judged: completion.Judged, error: SourceUnready) -> None:
-        if judged.name in self._waiting:
+    def _wait(self, judged: Judged, error: SourceUnready) -> None:
+        if self._told.get(judged.name) == str(error):
             return  # said; the next rescan tries again
         self._say("waiting", judged, str(error))
+        self._note(judged, str(error), timezone.now())
+
+    def _note_stuck(self, stuck: Stuck) -> None:
+        reason = reasons.waits(self.folders.route, stuck.why)
+        self._say("waiting", stuck.judged, f"{self._shown(stuck.judged)} waits: {reason}.")
+        if not self.folders.route.leave_source:  # what lies there for good is no arrival before it is read
+            self._note(stuck.judged, reason, datetime.fromtimestamp(stuck.since, UTC))
+
+    def _note(self, judged: Judged, reason: str, since: datetime) -> None:
+        self._told[judged.name] = reason
         try:
-            self._waiting[judged.name] = waiting.note(self.folders, judged, error)
+            self._waiting[judged.name] = waiting.note(self.folders, judged, reason, since)
         except DatabaseError as trouble:
+            self._told.pop(judged.name)
             log.warning(
                 "That an entry waits could not be noted; tried again", action="not_noted", error=str(trouble)
             )
 
-    def _shown(self, judged: completion.Judged) -> str:
+    def _shown(self, judged: Judged) -> str:
         return escape(str(self.folders.inbox / judged.name))
 
-    def _say(self, action: str, judged: completion.Judged, line: str) -> None:
+    def _say(self, action: str, judged: Judged, line: str) -> None:
         log.warning(line, action=action, plain=True, route=self.folders.route.key, path=self._shown(judged))

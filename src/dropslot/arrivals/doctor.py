@@ -9,12 +9,13 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from django.db import DatabaseError, connection
 
-from dropslot.arrivals import additions, after, readonly, seal
+from dropslot.arrivals import additions, after, inboxes, readonly, seal
 from dropslot.arrivals.checking import checks_of
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
@@ -37,10 +38,11 @@ from dropslot.lookup.models import Folder
 from dropslot.parsing import process
 from dropslot.storage import probe
 from dropslot.watching import filesystem
+from dropslot.watching.reasons import Why
 
 Level = Literal["ok", "warning", "error"]
 WRITABLE_BY_SENDERS = 0o003
-_NAMED = 5  # so many of a kind are named one by one
+_NAMED = 10  # so many entries of an inbox are named one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +160,11 @@ def _folders(folders: FolderSet) -> Iterator[Finding]:
     if missing:
         return
     yield from _inbox(folders, about)
+    yield from _waiting(folders, about)
     for path in (folders.processing, folders.done, folders.failed):
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield Finding("error", about, f"{escape(str(path))} is open to others", f"chmod 700 {path}")
     yield from _trial_rename(folders, about)
-    yield from _waiting(folders, about)
-
-
-def _waiting(folders: FolderSet, about: str) -> Iterator[Finding]:
-    """What lies in the inbox and cannot be taken, each with its remedy."""
-    waiting = Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING).order_by("id")
-    for row in waiting[:_NAMED]:
-        yield Finding("warning", about, f"{row.name} waits in the inbox", " ".join(row.reason))
-    if (more := waiting.count() - _NAMED) > 0:
-        yield Finding("warning", about, f"{more} more wait in the inbox", "dropslot pending names them")
 
 
 def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
@@ -203,6 +196,40 @@ def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
             "folders that were sent with umask 022 or 077 cannot be taken: the service lacks CAP_CHOWN",
             "AmbientCapabilities=CAP_CHOWN in the systemd unit, or umask 002 for senders",
         )
+
+
+_REMEDIES = {
+    "temporary": "let its sender finish, or remove it: under this name it is never taken",
+    "unfinished": "let its sender send it again, or remove what is unfinished",
+    "other kind": "put it into the inbox of a route that takes it",
+    "ignored": "take it out, if nobody needs it there",
+    "unreadable": "look at its disk, its owner and its mode",
+}
+
+
+def _waiting(folders: FolderSet, about: str) -> Iterator[Finding]:
+    """What lies in the inbox and is not taken as it is, since when, each with its remedy."""
+    rows = {row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)}
+    found = [
+        (escape(name), why)
+        for name, why in inboxes.entries(folders)
+        if why.kind in _REMEDIES or escape(name) in rows
+    ]
+    for name, why in found[:_NAMED]:
+        yield _waits(folders, about, name, why, rows.get(name))
+    if len(found) > _NAMED:
+        what = f"{len(found) - _NAMED} more in {escape(str(folders.inbox))} are not taken as they are"
+        yield Finding("warning", about, what, "dropslot pending names them")
+
+
+def _waits(folders: FolderSet, about: str, name: str, why: Why, row: Arrival | None) -> Finding:
+    since = row.received_at if row else datetime.fromtimestamp(why.since, UTC)
+    what = f"{name}, since {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: "
+    if row and why.kind not in _REMEDIES:  # it is whole, and the service may not take it
+        return Finding("warning", about, f"{what}it waits in the inbox", " ".join(row.reason))
+    # Who wrote `other_kinds: ignore` knows of it.
+    is_wanted = why.kind == "ignored" and folders.route.other_kinds == "ignore"
+    return Finding("ok" if is_wanted else "warning", about, f"{what}{why.reason}", _REMEDIES[why.kind])
 
 
 def _trial_rename(folders: FolderSet, about: str) -> Iterator[Finding]:

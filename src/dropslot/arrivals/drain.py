@@ -6,19 +6,20 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 from django.db.models.functions import Now
 
-from dropslot.arrivals import after, checking, holder, latewrites, recovery, starting
+from dropslot.arrivals import after, checking, holder, inboxes, latewrites, recovery, starting
 from dropslot.arrivals.known import chunks
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.queries import unfinished
 from dropslot.arrivals.record import Recorder
-from dropslot.arrivals.watch import recording
+from dropslot.arrivals.watch import all_folders, recording
 from dropslot.arrivals.workers import local
 from dropslot.audit.models import Event
 from dropslot.config import Config
@@ -35,6 +36,14 @@ _AT_ONCE = 10_000
 _PAUSE = threading.Event()  # never set: waiting for it is how this module waits
 
 
+class Untaken(NamedTuple):
+    """An entry that time alone will not complete, of which nothing is recorded yet; it lies in its inbox."""
+
+    route: str
+    name: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Drained:
     """What one run did itself: arrivals that ended, those left for later, and how long it worked (seconds)."""
@@ -49,6 +58,7 @@ class Drained:
     ignored: int = 0  # entries of what was delivered that `ignore` names
     unrecorded: int = 0  # claims that the database did not take; they lie in processing
     unlisted: list[str] = field(default_factory=list)  # inboxes that could not be listed, and why
+    untaken: list[Untaken] = field(default_factory=list)
     work_seconds: float = 0.0
 
 
@@ -79,6 +89,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
         (result.elsewhere if _is_elsewhere(row, others) else result.left).append(row)
     result.after_failed = list(after.failing())
     result.work_seconds = time.monotonic() - begun
+    result.untaken = list(_untaken(config, {(row.inbox, row.name) for row in result.left}))
     return result
 
 
@@ -90,6 +101,14 @@ def _ignored(arrivals: Sequence[str]) -> int:
 def _is_elsewhere(row: Arrival, others: bool) -> bool:
     """Whether another process has it in hand, or has claimed it since this one looked last."""
     return others and row.state in (State.PROCESSING, State.READY)
+
+
+def _untaken(config: Config, recorded: set[tuple[str, str]]) -> Iterator[Untaken]:
+    for folders in all_folders(config):
+        for name, why in inboxes.entries(folders):
+            shown = escape(name)
+            if why.is_stuck and (str(folders.inbox), shown) not in recorded:
+                yield Untaken(folders.route.key, shown, why.reason)
 
 
 def _scan(pairs: Sequence[Pair]) -> list[str]:

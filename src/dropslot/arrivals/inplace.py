@@ -14,7 +14,7 @@ from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED
 from dropslot.storage.listing import Listing
 from dropslot.storage.walk import list_arrival
-from dropslot.watching.completion import Judged
+from dropslot.watching.entries import Judged
 
 
 def fingerprint(listing: Listing) -> str:

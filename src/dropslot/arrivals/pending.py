@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from dropslot.arrivals import after
+from dropslot.arrivals import after, inboxes
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.queries import Filter, iso, unfinished
 from dropslot.arrivals.watch import all_folders
@@ -16,7 +15,7 @@ from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
 from dropslot.core.patterns import composed
 from dropslot.core.states import State
-from dropslot.watching.temporary import TemporaryNames
+from dropslot.watching.reasons import Why
 
 
 def pending(config: Config, wanted: Filter) -> Iterator[dict[str, Any]]:
@@ -70,50 +69,19 @@ def _row(*values: Any) -> dict[str, Any]:
 
 def _inboxes(config: Config) -> Iterator[dict[str, Any]]:
     for folders in all_folders(config):
-        if folders.route.leave_source:
-            continue  # what lies there stays there; what is at work is listed as an arrival
         waiting = {
             row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)
         }
-        temporary = TemporaryNames.of(folders.route)
-        yield from (_entry(folders, entry, temporary, waiting) for entry in _entries(folders))
+        for name, why in inboxes.entries(folders):
+            known = waiting.get(escape(name))
+            if known is None and folders.route.leave_source and not why.is_stuck:
+                continue  # what lies there stays there; what is at work is listed as an arrival
+            yield _entry(folders, name, why, known)
 
 
-def _entries(folders: FolderSet) -> list[os.DirEntry[str]]:
-    litter = folders.route.litter
-    try:
-        with os.scandir(folders.inbox) as found:
-            waiting = (entry for entry in found if not litter.match(entry.name))
-            return sorted(waiting, key=lambda entry: entry.name)
-    except OSError:
-        return []  # `doctor` names what is wrong with it; the others are listed
-
-
-def _entry(
-    folders: FolderSet, entry: os.DirEntry[str], temporary: TemporaryNames, waiting: dict[str, Arrival]
-) -> dict[str, Any]:
-    shown = escape(entry.name)
-    known = waiting.get(shown)
+def _entry(folders: FolderSet, name: str, why: Why, known: Arrival | None) -> dict[str, Any]:
+    key, shown = folders.route.key, escape(name)
     if known is not None:
-        return _row(
-            "inbox",
-            folders.route.key,
-            shown,
-            known.id,
-            known.state,
-            iso(known.received_at),
-            known.reason,
-            None,
-        )
-    if temporary.match(entry.name):
-        reason = "waits to be renamed: its name is a temporary one"
-    else:
-        reason = f"waits until it is complete ({folders.route.complete}) and the service takes it"
-    return _row("inbox", folders.route.key, shown, None, None, _since(entry), [reason], None)
-
-
-def _since(entry: os.DirEntry[str]) -> str | None:
-    try:
-        return iso(datetime.fromtimestamp(entry.stat(follow_symlinks=False).st_ctime, UTC))
-    except FileNotFoundError:
-        return None  # taken just now
+        return _row("inbox", key, shown, known.id, known.state, iso(known.received_at), known.reason, None)
+    since = iso(datetime.fromtimestamp(why.since, UTC))
+    return _row("inbox", key, shown, None, None, since, [why.reason], None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dropslot.arrivals import bags, ledger, places, seal
+from dropslot.arrivals import bags, ledger, places, seal, wholeness
 from dropslot.arrivals.fields import wants_mime
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move
@@ -179,6 +179,8 @@ def _look(work: Work, faults: list[str]) -> None:
             where=f"The arrival waits at {escape(str(work.source))}; nothing of it was delivered",
             next_step="Give the service read permission; it is tried again by itself",
         )
+    if not faults and not work.committed:
+        faults.extend(wholeness.faults(work))
     work.bag = bag.find(work.listing) if not faults else None
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.utils import timezone
 
 from dropslot.arrivals.drops import dropped_at, id_of_drop, time_of_drop
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import user_name
 from dropslot.audit.chain import Entry, append
 from dropslot.config.folders import FolderSet
-from dropslot.core.errors import SourceUnready
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.watching.completion import Judged
+from dropslot.watching.entries import Judged
 
 
 class Noted(NamedTuple):
@@ -47,13 +46,15 @@ def still_waits(arrival: str) -> bool:
     return Arrival.objects.filter(id=arrival, state=State.WAITING).exists()
 
 
-def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> Noted:
-    """Write down that an entry waits, once."""
+def note(folders: FolderSet, judged: Judged, reason: str, since: datetime) -> Noted:
+    """Write down that an entry waits, once, and why."""
     shown = escape(judged.name)
     rows = Arrival.objects.filter(inbox=str(folders.inbox), name=shown, state=State.WAITING)
     sender = user_name(judged.uid)  # not in the transaction: a directory server may be asked
     with transaction.atomic():
         if (noted := rows.first()) is not None:
+            if noted.reason != [reason]:
+                rows.filter(id=noted.id).update(reason=[reason])
             return _noted(noted)
         arrival = id_of_drop(judged.ctime_ns)
         row = Arrival.objects.create(
@@ -65,10 +66,10 @@ def note(folders: FolderSet, judged: Judged, error: SourceUnready) -> Noted:
             is_folder=judged.is_folder,
             sender=sender,
             state=State.WAITING,
-            reason=[str(error)],
+            reason=[reason],
             evidence={"inode": judged.inode},
             dropped_at=dropped_at(arrival),
-            received_at=timezone.now(),
+            received_at=since,
         )
         append([Entry("waiting", row.id, {"route": row.route, "name": shown, "reason": row.reason})])
     return _noted(row)

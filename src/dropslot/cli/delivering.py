@@ -75,6 +75,7 @@ def _print_json(result: Drained, startup: float) -> None:
         "ignored": result.ignored,
         "unrecorded": result.unrecorded,
         "unlisted": result.unlisted,
+        "untaken": [entry._asdict() for entry in result.untaken],
         "startup_seconds": round(startup, 3),
         "work_seconds": round(result.work_seconds, 4),
     }
@@ -94,6 +95,8 @@ def _print(result: Drained) -> None:
     for row in result.left:
         why = "; ".join(row.reason) or "nobody works on it yet"
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
+    for entry in result.untaken:
+        sys.stdout.write(f"Left in the inbox of {entry.route}: {entry.name}: {entry.reason}.\n")
     for call in result.after_failed:
         row = call.arrival
         sys.stdout.write(

@@ -22,6 +22,7 @@ from dropslot.config.values import (
     FileName,
     Glob,
     MimeType,
+    NamePattern,
     PathTemplate,
     Pattern,
     Percent,
@@ -200,12 +201,31 @@ class Route(_Model):
         description="How long an arrival must not have changed to be quiet.",
         examples=["5s"],
     )
-    temporary: list[Glob] = Field(
+    grace: Duration = Field(
+        timedelta(seconds=1),
+        description="How long an arrival is left alone after the rename that completed it: many clients look at the"
+        " new name once more, or set its time and mode. A change of these begins the wait anew. `0` takes it at once.",
+        examples=["1s"],
+    )
+    give_up: Duration = Field(
+        timedelta(days=1),
+        description="How long nothing may change in an arrival that cannot be complete: one that holds the unfinished"
+        " name of a transfer program, or no file at all. Then it is refused, with that reason.",
+        examples=["1d"],
+    )
+    other_kinds: Literal["refuse", "ignore"] = Field(
+        "refuse",
+        description="What becomes of a file where the route takes directories, and of a directory where it takes"
+        " files. `refuse`: once it is quiet it goes to `failed`, with that reason. `ignore`: it stays in the inbox."
+        " With `leave_source` it always stays.",
+    )
+    temporary: list[NamePattern] = Field(
         default_factory=list,
-        description="Patterns of names that are temporary, besides the usual ones: hidden names, a last"
-        " extension that begins with `.tmp` or is `.part`, `.filepart` or `.crdownload`, and a trailing"
-        " `~`.",
-        examples=[["*.partial"]],
+        description="Patterns of names that are temporary, in the inbox and inside of a folder, besides the usual ones:"
+        " in the inbox hidden names, a last extension that begins with `.tmp`, and a trailing `~`; everywhere the"
+        " names that transfer programs give to what is under way, such as `.part`, `.filepart`, `.partial` and"
+        " `.crdownload`. A pattern that begins with `!` takes names out again.",
+        examples=[["*.uploading", "!*.part"]],
     )
     ignore: list[Glob] = Field(
         default_factory=lambda: list(BY_DEFAULT),

@@ -216,6 +216,12 @@ def glob(value: str) -> str:
     return value
 
 
+def name_pattern(value: str) -> str:
+    """A pattern of names, or `!` and a pattern of names to leave out."""
+    glob(value.removeprefix("!"))
+    return value
+
+
 def time_zone(value: str) -> str:
     """A time zone of the IANA database."""
     try:
@@ -258,4 +264,5 @@ DottedPath = Annotated[str, AfterValidator(dotted), _text("dotted path")]
 MimeType = Annotated[str, AfterValidator(mime), _text("MIME type")]
 FileName = Annotated[str, AfterValidator(file_name), _text("file name")]
 Glob = Annotated[str, AfterValidator(glob), _text("pattern")]
+NamePattern = Annotated[str, AfterValidator(name_pattern), _text("pattern, or ! and a pattern")]
 TimeZone = Annotated[str, AfterValidator(time_zone), _text("time zone")]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -15,38 +13,26 @@ import structlog
 
 from dropslot.core.names import escape
 from dropslot.core.patterns import Glob, forms
-from dropslot.watching import quiet
+from dropslot.watching import quiet, reasons
 from dropslot.watching.agenda import Agenda
+from dropslot.watching.entries import NEVER_LOOKED_AT, Entry, Judged, Rule, Stuck
 from dropslot.watching.temporary import TemporaryNames
+from dropslot.watching.walks import Walked, Walks
 
 if TYPE_CHECKING:
     from dropslot.config import Route
 
 log = structlog.get_logger()
 
-How = Literal["created", "moved", "scanned"]
+# `renamed`: within the inbox, from a name that was final too.
+How = Literal["created", "moved", "renamed", "scanned"]
 
 # What a route must hear of for these rules to be quick; a rescan finds the rest.
 EVENTS = frozenset({"in_create", "in_moved_to", "in_moved_from", "in_delete"})
 
 RETRY_SECONDS = 1.0  # before the same entry is handed out again
 _MARKER_SECONDS = (0.5, 5.0)  # between two looks for a marker, by how long it has been waited for
-
-
-class Judged(NamedTuple):
-    """A complete entry, as the lstat saw it that judged it; a claim compares `device` and `inode`, and `ctime_ns` tells
-    when it was dropped.
-
-    `size_bytes` is a file's size, and of a folder the sum of its files where the rule walked it, else 0.
-    """
-
-    name: str
-    device: int
-    inode: int
-    is_folder: bool
-    size_bytes: int
-    uid: int
-    ctime_ns: int = 0
+_STUCK_SECONDS = 30.0  # the longest between two looks at what holds something unfinished
 
 
 class Waiting(NamedTuple):
@@ -55,40 +41,6 @@ class Waiting(NamedTuple):
     name: str
     since: float
     why: str
-
-
-class Rule(Enum):
-    """What an entry waits for; the value says it to people."""
-
-    NOW = "to be taken"
-    QUIET = "until nothing about it changes"
-    MARKER = "for its marker file"
-    TEMPORARY = "to be renamed: its name is a temporary one"
-    IGNORED = "for nothing: the route does not take its kind"
-
-
-_NEVER = (Rule.TEMPORARY, Rule.IGNORED)
-
-
-@dataclass(slots=True)
-class _Entry:
-    name: str
-    rule: Rule
-    since: float  # seconds of the epoch
-    begun: float  # monotonic
-    seen: quiet.Look | None = None
-    handed: tuple[int, int] | None = None  # device and inode, once it was handed out
-    settled: quiet.Look | None = None  # what it looked like then
-    finished: bool = False  # has been said
-    trouble: str = ""
-
-
-@dataclass(slots=True)
-class _Walk:
-    entry: _Entry
-    top: os.stat_result
-    begun: float  # monotonic
-    steps: Generator[None, None, quiet.Look | None]
 
 
 class Completion:
@@ -103,13 +55,18 @@ class Completion:
         self._inbox = str(inbox)
         self._settle = route.settle.total_seconds()
         self._trust = trust_names
+        self._grace = 0.0 if trust_names else route.grace.total_seconds()
+        self._give_up_ns = int(route.give_up.total_seconds() * 1e9)
         self._temporary = TemporaryNames.of(route)
         self._litter = route.litter
         self._test = Glob(route.test_names) if route.test_names else None
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._names = Agenda()  # one look costs one system call
-        self._trees = Agenda()  # one look is a walk
-        self._walk: _Walk | None = None
+        # What is said to be complete is looked at once more, by its names; what must be quiet is compared.
+        inside = self._temporary.inside(self._litter)
+        self._inside = Walks(self._lstat, self._inbox, inside, self.gone, names_only=True)
+        self._trees = Walks(self._lstat, self._inbox, inside, self.gone, names_only=False)
+        self._stuck: list[Stuck] = []
 
     def noticed(self, name: str, how: How, now: float) -> None:
         """`name` appeared, or was found; also told again when what was handed out could not be taken."""
@@ -117,11 +74,17 @@ class Completion:
         if known is not None:
             self._noticed_again(known, how, now)
             return
-        rule = self._rule(name, how)
-        if rule is not None:
-            self._entries[name] = entry = _Entry(name, rule, time.time(), now)
+        status = None if self._litter.match(name) else self._lstat(name)
+        if status is not None:
+            rule = self._rule(name, status, how)
+            self._entries[name] = entry = Entry(name, rule, time.time(), now, status.st_ctime_ns)
             self._say_noticed(entry, how)
-            self._schedule(entry, now)
+            self._schedule(entry, now + self._grace if rule is Rule.NOW else now)
+
+    def moved(self, name: str, moved_from: str | None, now: float) -> None:
+        """`name` came by a rename: from elsewhere (None), or from another name in the inbox."""
+        was_final = moved_from is not None and not self._temporary.match(moved_from)
+        self.noticed(name, "renamed" if was_final else "moved", now)
 
     def scanned(self, names: Iterable[str], now: float) -> None:
         """All that a scan of the inbox found: what is new is noticed, in the order of the drops, and what is not among
@@ -136,17 +99,13 @@ class Completion:
     def gone(self, name: str) -> None:
         """`name` was deleted, moved away or taken."""
         self._entries.pop(name, None)
-        self._names.drop(name)
-        self._trees.drop(name)
-        if self._walk is not None and self._walk.entry.name == name:
-            self.close()
+        for agenda in (self._names, self._inside, self._trees):
+            agenda.drop(name)
 
     def next_look(self) -> float | None:
         """When `complete` wants to be called; a past time means at once, None when there is news."""
-        if self._walk is not None:
-            return float("-inf")
-        times = [when for when in (self._names.next(), self._trees.next()) if when is not None]
-        return min(times, default=None)
+        times = [agenda.next() for agenda in (self._names, self._inside, self._trees)]
+        return min((when for when in times if when is not None), default=None)
 
     def complete(self, now: float) -> list[Judged]:
         """What is complete, each entry once, in the order of the drops.
@@ -157,73 +116,76 @@ class Completion:
         while budget > 0 and (name := self._names.pop_due(now)) is not None:
             judged.append(self._look_at_name(self._entries[name], now))
             budget -= 1
-        while budget > 0 and (self._walk is not None or self._begin_walk(now)):
-            one, cost = self._go_on_walking(now)
-            judged.append(one)
-            budget -= cost
+        for walks, judge in ((self._inside, self._judge_names), (self._trees, self._compare)):
+            while budget > 0:
+                walked, cost = walks.step(now)
+                if not cost:
+                    break
+                budget -= cost
+                if walked is not None:
+                    judged.append(self._judge(walked, judge, now))
         return sorted((one for one in judged if one is not None), key=lambda one: (one.ctime_ns, one.name))
+
+    def stuck(self) -> list[Stuck]:
+        """What has been found to be quiet and not whole since the last call."""
+        found, self._stuck = self._stuck, []
+        return found
 
     def waiting(self) -> list[Waiting]:
         """What is not complete yet, in the order in which it was noticed."""
         return [
             Waiting(entry.name, entry.since, self._why(entry))
             for entry in self._entries.values()
-            if entry.rule is not Rule.IGNORED and not entry.finished and entry.handed is None
+            if not entry.finished and entry.handed is None
         ]
 
     def close(self) -> None:
         """Give back what a walk under way holds open."""
-        if self._walk is not None:
-            self._walk.steps.close()
-            self._walk = None
+        self._inside.close()
+        self._trees.close()
 
     # What rule holds for a name. Litter has none: it is not noticed at all.
 
-    def _rule(self, name: str, how: How) -> Rule | None:
-        if self._litter.match(name):
-            return None
+    def _rule(self, name: str, status: os.stat_result, how: How) -> Rule:
         if self._temporary.match(name):
-            return Rule.TEMPORARY if self._lstat(name) else None
-        status = self._lstat(name)
-        if status is None:
-            return None
-        if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
+            return Rule.TEMPORARY
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not is_folder and not stat.S_ISREG(status.st_mode):
             return Rule.NOW  # a link or special file: what takes it refuses it, unopened
-        if not self._takes(stat.S_ISDIR(status.st_mode)):
+        if reasons.takes(self._route, is_folder=is_folder):
+            return self._rule_of_final(how)
+        if reasons.ignores_other_kinds(self._route):
             return Rule.IGNORED
-        return self._rule_of_final(how)
+        return Rule.OTHER_KIND
 
     def _rule_of_final(self, how: How) -> Rule:
         preset = self._route.complete
         if preset == "marker":
             return Rule.MARKER
-        if self._trust or preset == "named" or (preset == "renamed" and how == "moved"):
+        if self._trust:
             return Rule.NOW
-        return Rule.QUIET
+        if how != "renamed" and (preset == "named" or (preset == "renamed" and how == "moved")):
+            return Rule.NOW
+        return Rule.QUIET  # `renamed` too: "New folder" gets its name before it is filled
 
-    def _takes(self, is_folder: bool) -> bool:
-        if self._route.complete == "marker" and not is_folder:
-            return False  # nothing can appear inside of a file
-        return self._route.takes in ("any", "directories" if is_folder else "files")
-
-    def _noticed_again(self, entry: _Entry, how: How, now: float) -> None:
-        if entry.rule is Rule.IGNORED:
-            if self._rule(entry.name, how) is not Rule.IGNORED:
+    def _noticed_again(self, entry: Entry, how: How, now: float) -> None:
+        if entry.rule in (Rule.IGNORED, Rule.OTHER_KIND) and entry.handed is None:
+            status = self._lstat(entry.name)
+            if status is None or self._rule(entry.name, status, how) is not entry.rule:
                 self._renotice(entry.name, how, now)
         elif entry.handed is not None:
             self._again_after_handing_out(entry, how, now)
         elif entry.rule is Rule.TEMPORARY or entry.finished:
             return
-        elif how == "moved" and entry.rule is Rule.QUIET and self._rule_of_final(how) is Rule.NOW:
-            entry.rule = Rule.NOW  # another one was moved onto it, or a scan was quicker than the event
-            self._say_noticed(entry, how)
-            self._schedule(entry, now)
+        elif how in ("moved", "renamed") and self._rule_of_final(how) is not entry.rule:
+            # Another one was moved onto it, or a scan was quicker than the event.
+            self._renotice(entry.name, how, now)
 
     def _renotice(self, name: str, how: How, now: float) -> None:
         self.gone(name)
         self.noticed(name, how, now)
 
-    def _again_after_handing_out(self, entry: _Entry, how: How, now: float) -> None:
+    def _again_after_handing_out(self, entry: Entry, how: How, now: float) -> None:
         status = self._lstat(entry.name)
         if status is None or (status.st_dev, status.st_ino) != entry.handed:
             self._renotice(entry.name, how, now)
@@ -231,28 +193,26 @@ class Completion:
             if self._route.leave_source and how == "scanned":
                 entry.rule = Rule.QUIET  # it stays; only a change of it is news
             elif entry.rule is not Rule.MARKER:
-                entry.rule = Rule.NOW if entry.rule is Rule.NOW else self._rule_of_final(how)
+                if entry.rule is Rule.QUIET:
+                    entry.rule = self._rule_of_final(how)
                 entry.settled = None
             entry.seen = None
             self._schedule(entry, now + RETRY_SECONDS)
 
-    def _queued(self, entry: _Entry) -> bool:
-        walked = self._walk is not None and self._walk.entry is entry
-        return walked or entry.name in self._names or entry.name in self._trees
+    def _queued(self, entry: Entry) -> bool:
+        return any(entry.name in agenda for agenda in (self._names, self._inside, self._trees))
 
     # Looking.
 
-    def _schedule(self, entry: _Entry, when: float) -> None:
-        if entry.rule is Rule.QUIET:
+    def _schedule(self, entry: Entry, when: float) -> None:
+        if entry.rule in (Rule.QUIET, Rule.OTHER_KIND):
             self._trees.add(entry.name, when)
             return
         self._trees.drop(entry.name)
-        if self._walk is not None and self._walk.entry is entry:
-            self.close()
-        if entry.rule not in _NEVER:
+        if entry.rule not in NEVER_LOOKED_AT:
             self._names.add(entry.name, when)
 
-    def _look_at_name(self, entry: _Entry, now: float) -> Judged | None:
+    def _look_at_name(self, entry: Entry, now: float) -> Judged | None:
         status = self._lstat(entry.name)
         if status is None:
             self.gone(entry.name)
@@ -262,9 +222,16 @@ class Completion:
                 entry, now + min(max(_MARKER_SECONDS[0], (now - entry.begun) / 20), _MARKER_SECONDS[1])
             )
             return None
+        if self._grace and status.st_ctime_ns != entry.ctime_ns:
+            entry.ctime_ns = status.st_ctime_ns  # its sender may still be at it, or its marker has just come
+            self._schedule(entry, now + self._grace)
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            self._inside.add(entry.name, now)
+            return None
         return self._finish(entry, status, status.st_size if stat.S_ISREG(status.st_mode) else 0)
 
-    def _marked(self, entry: _Entry) -> bool:
+    def _marked(self, entry: Entry) -> bool:
         for marker in forms(self._route.marker or ""):  # macOS sends accents apart
             try:
                 os.lstat(os.path.join(self._inbox, entry.name, marker))
@@ -276,57 +243,77 @@ class Completion:
             return True
         return False
 
-    def _begin_walk(self, now: float) -> bool:
-        while (name := self._trees.pop_due(now)) is not None:
-            status = self._lstat(name)
-            if status is not None:
-                steps = quiet.look(os.path.join(self._inbox, name), status)
-                self._walk = _Walk(self._entries[name], status, now, steps)
-                return True
-            self.gone(name)
-        return False
+    def _judge(
+        self, walked: Walked, judge: Callable[[Entry, Walked, float], Judged | None], now: float
+    ) -> Judged | None:
+        entry = self._entries.get(walked.name)
+        if entry is None:
+            return None
+        if isinstance(walked.error, FileNotFoundError):
+            self.gone(walked.name)
+            return None
+        if walked.error is not None:
+            self._say_trouble(entry, walked.error)
+        return judge(entry, walked, now)
 
-    def _go_on_walking(self, now: float) -> tuple[Judged | None, int]:
-        """One slice of the walk under way; what it found complete, and how many entries that cost."""
-        assert self._walk is not None
-        walk = self._walk
-        try:
-            next(walk.steps)
-        except StopIteration as end:
-            self._walk = None
-            seen: quiet.Look | None = end.value
-            return self._compare(walk, seen, now), min(seen.entries, quiet.SLICE) if seen else quiet.SLICE
-        except FileNotFoundError:
-            self.gone(walk.entry.name)
-            return None, 1
-        except OSError as error:
-            self._walk = None
-            self._say_trouble(walk.entry, error)
-            return self._compare(walk, None, now), 1
-        return None, quiet.SLICE
-
-    def _compare(self, walk: _Walk, seen: quiet.Look | None, now: float) -> Judged | None:
-        entry = walk.entry
-        if seen is not None and seen == entry.settled:
-            return None  # handed out as it is now; the next scan looks again
-        if seen is not None and seen == entry.seen:
-            entry.settled = seen
-            return self._finish(entry, walk.top, seen.size_bytes)
-        entry.seen = seen
-        # A tree that takes long to walk is walked less often, so that a large upload does not cost a core.
-        self._schedule(entry, now + max(self._settle, 5 * (now - walk.begun)))
+    def _judge_names(self, entry: Entry, walked: Walked, now: float) -> Judged | None:
+        """A folder that was said to be complete: whether what it holds agrees."""
+        if walked.seen is None:
+            self._schedule(entry, now + RETRY_SECONDS)
+            return None
+        if walked.seen.is_whole:
+            return self._finish(entry, walked.top, 0)
+        # Somebody is still at it, so it must be quiet, too.
+        entry.rule, entry.seen, entry.settled = Rule.QUIET, None, None
+        self._schedule(entry, now)
         return None
 
-    def _finish(self, entry: _Entry, status: os.stat_result, size_bytes: int) -> Judged | None:
+    def _compare(self, entry: Entry, walked: Walked, now: float) -> Judged | None:
+        seen = walked.seen
+        if seen is not None and seen == entry.settled:
+            return None  # handed out as it is now; the next scan looks again
+        # A tree that takes long to walk is walked less often, so that a large upload does not cost a core.
+        pause = max(self._settle, 5 * (now - walked.begun))
+        if seen is not None and (seen == entry.seen or self._trust):
+            if entry.rule is Rule.OTHER_KIND or seen.is_whole or self._is_given_up(seen):
+                return self._finish_quiet(entry, walked.top, seen, now)
+            self._note_stuck(entry, walked.top, seen)
+            if self._trust:
+                return None  # a drain looks once
+            pause = max(pause, min((now - entry.begun) / 20, _STUCK_SECONDS))
+        else:
+            entry.stuck = ""
+        entry.seen = seen
+        self._schedule(entry, now + pause)
+        return None
+
+    def _is_given_up(self, seen: quiet.Look) -> bool:
+        # By the clock of the files, which goes on while no service runs.
+        return time.time_ns() - seen.newest_ns >= self._give_up_ns
+
+    def _note_stuck(self, entry: Entry, top: os.stat_result, seen: quiet.Look) -> None:
+        why = reasons.of_look(seen)
+        is_quiet = not self._trust or time.time_ns() - seen.newest_ns >= self._settle * 1e9
+        if is_quiet and entry.stuck != why:
+            entry.stuck = why
+            self._stuck.append(Stuck(Judged.of(entry.name, top, seen.size_bytes), why, seen.newest_ns / 1e9))
+
+    def _finish_quiet(self, entry: Entry, top: os.stat_result, seen: quiet.Look, now: float) -> Judged | None:
+        if self._route.complete == "marker" and entry.rule is Rule.QUIET and not self._marked(entry):
+            entry.rule = Rule.MARKER  # it went again while something was unfinished
+            self._schedule(entry, now + _MARKER_SECONDS[0])
+            return None
+        entry.settled = seen
+        return self._finish(entry, top, seen.size_bytes)
+
+    def _finish(self, entry: Entry, status: os.stat_result, size_bytes: int) -> Judged | None:
         if not entry.finished:
             entry.finished = True
             self._say("entry_finished", f"2|FINISHED: {self._shown(entry.name)}", entry.name)
         if self._test is not None and self._test.match(entry.name):
             return None
         entry.handed = (status.st_dev, status.st_ino)
-        is_folder = stat.S_ISDIR(status.st_mode)
-        facts = (status.st_dev, status.st_ino, is_folder, size_bytes, status.st_uid, status.st_ctime_ns)
-        return Judged(entry.name, *facts)
+        return Judged.of(entry.name, status, size_bytes)
 
     def _dropped(self, name: str) -> tuple[int, str]:
         status = self._lstat(name)
@@ -343,7 +330,7 @@ class Completion:
 
     # Saying.
 
-    def _say_noticed(self, entry: _Entry, how: How) -> None:
+    def _say_noticed(self, entry: Entry, how: How) -> None:
         verb = "MOVEDTO" if how == "moved" else "CREATE"
         self._say("entry_noticed", f"1|{verb} EVENT: {self._shown(entry.name)}", entry.name)
         if entry.rule is Rule.IGNORED:
@@ -353,7 +340,7 @@ class Completion:
         elif entry.rule is not Rule.NOW:
             self._say("entry_not_finished", f"2|NOTFINISHED: {self._shown(entry.name)}", entry.name)
 
-    def _say_trouble(self, entry: _Entry, error: OSError) -> None:
+    def _say_trouble(self, entry: Entry, error: OSError) -> None:
         if entry.trouble != str(error.strerror):
             entry.trouble = str(error.strerror)
             self._say_unreadable(entry.name, error)
@@ -369,6 +356,8 @@ class Completion:
     def _shown(self, name: str) -> str:
         return escape(os.path.join(self._inbox, name))
 
-    def _why(self, entry: _Entry) -> str:
+    def _why(self, entry: Entry) -> str:
+        if entry.stuck:
+            return f"waits: {reasons.waits(self._route, entry.stuck)}"
         waits = f"waits {entry.rule.value}"
         return f"{waits} ({entry.trouble})" if entry.trouble else waits

@@ -74,7 +74,8 @@ class Event:
     Names are as os.fsdecode gives them: bytes that are no UTF-8 are surrogate-escaped. `kind` is `created`,
     `moved` (into the inbox or within it), `modified`, `closed` (after writing), `deleted` (or moved out),
     `opened`, `accessed`, `attributes`, `closed_unwritten`, `inbox_deleted`, `inbox_moved`, `overflow` or
-    `unmounted`.
+    `unmounted`. `moved_from` is the name that it had in this inbox before it was moved; None when it came from
+    elsewhere.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Event:
     mask: int
     maskname: str
     kind: str
+    moved_from: str | None = None
 
     @property
     def signal(self) -> str:
@@ -91,7 +93,7 @@ class Event:
         return _SIGNAL_OF[self.mask & _EVENT_BITS]
 
 
-def event(mask: int, path: str, name: str = "") -> Event | None:
+def event(mask: int, path: str, name: str = "", moved_from: str | None = None) -> Event | None:
     """An Event of an inotify mask; None when the mask is no event (IN_IGNORED alone)."""
     bit = mask & _EVENT_BITS
     if bit not in _MEANING:
@@ -99,7 +101,7 @@ def event(mask: int, path: str, name: str = "") -> Event | None:
     is_folder = bool(mask & IN_ISDIR) or not name
     pathname = f"{path.rstrip('/')}/{name}" if name else path
     maskname = _SIGNAL_OF[bit].upper() + ("|IN_ISDIR" if mask & IN_ISDIR else "")
-    return Event(name, path, pathname, is_folder, mask, maskname, _MEANING[bit])
+    return Event(name, path, pathname, is_folder, mask, maskname, _MEANING[bit], moved_from)
 
 
 def mask_of(kinds: Iterable[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from inotify_simple import INotify
 
@@ -13,13 +13,26 @@ from dropslot.watching.events import (
     IN_IGNORED,
     IN_MASK_ADD,
     IN_MOVE_SELF,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
     IN_ONLYDIR,
     IN_Q_OVERFLOW,
 )
 
 Owner = TypeVar("Owner")
 
+_UNPAIRED = 1000  # names that left and did not come again: as many are remembered
+
 _ALWAYS = IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK
+
+
+class Heard(NamedTuple, Generic[Owner]):
+    """One event. `owner` is None for IN_Q_OVERFLOW, which concerns all. `moved_from`: see `events.Event`."""
+
+    owner: Owner | None
+    mask: int
+    name: str
+    moved_from: str | None = None
 
 
 class Inotify(Generic[Owner]):
@@ -32,6 +45,7 @@ class Inotify(Generic[Owner]):
     def __init__(self) -> None:
         self._inotify = INotify(nonblocking=True)
         self._owners: dict[int, list[Owner]] = {}
+        self._left: dict[int, tuple[int, str]] = {}  # cookie of a move to the watch and the name that it left
 
     def fileno(self) -> int:
         return int(self._inotify.fileno())
@@ -62,15 +76,27 @@ class Inotify(Generic[Owner]):
         except OSError:
             return  # EINVAL: the kernel has removed it together with its folder
 
-    def read(self) -> Iterator[tuple[Owner | None, int, str]]:
-        """What has happened: owner, mask, name. The owner is None for IN_Q_OVERFLOW, which concerns all."""
-        for watch, mask, _cookie, name in self._inotify.read(timeout=0):
+    def read(self) -> Iterator[Heard[Owner]]:
+        """What has happened since the last call."""
+        for watch, mask, cookie, name in self._inotify.read(timeout=0):
             if mask & IN_Q_OVERFLOW:
-                yield None, mask, ""
+                yield Heard(None, mask, "")
+            moved_from = self._pair(watch, mask, cookie, name)
             for owner in list(self._owners.get(watch, ())):
-                yield owner, mask, name
+                yield Heard(owner, mask, name, moved_from)
             if mask & IN_IGNORED:
                 self._owners.pop(watch, None)
+
+    def _pair(self, watch: int, mask: int, cookie: int, name: str) -> str | None:
+        """The name that an entry had in the same folder. The two halves of a move may be read apart."""
+        if mask & IN_MOVED_FROM:
+            if len(self._left) >= _UNPAIRED:  # most left for good: our own claims do
+                del self._left[next(iter(self._left))]
+            self._left[cookie] = watch, name
+        if not mask & IN_MOVED_TO:
+            return None
+        left, moved_from = self._left.pop(cookie, (None, None))
+        return moved_from if left == watch else None
 
     def close(self) -> None:
         self._inotify.close()

@@ -32,7 +32,7 @@ class _Facts(NamedTuple):
 
 
 class Listings:
-    """Remembers the listing before, and tells what differs as (mask, name).
+    """Remembers the listing before, and tells what differs as (mask, name, and the name that it was moved from).
 
     A rename is one when an inode that was under another name is seen with the size and mtime it had: an inode
     alone may have been used again. A rename of what was written to in the same second comes as created, so is
@@ -42,7 +42,7 @@ class Listings:
     def __init__(self) -> None:
         self._before: dict[str, _Facts] | None = None
 
-    def compare(self, entries: Iterable[os.DirEntry[str]]) -> list[tuple[int, str]]:
+    def compare(self, entries: Iterable[os.DirEntry[str]]) -> list[tuple[int, str, str | None]]:
         """What happened since the listing before: first what went, then what came, then what changed.
 
         The first listing tells nothing: it is the scan's to say what was there.
@@ -60,7 +60,12 @@ class Listings:
         happened += [(IN_MOVED_TO if name in moved else IN_CREATE, name, new) for name, new in came.items()]
         happened += list(_changed(before, now, came))
         return [
-            (mask | (IN_ISDIR if stat.S_ISDIR(facts.mode) else 0), name) for mask, name, facts in happened
+            (
+                mask | (IN_ISDIR if stat.S_ISDIR(facts.mode) else 0),
+                name,
+                moved.get(name) if mask == IN_MOVED_TO else None,
+            )
+            for mask, name, facts in happened
         ]
 
 

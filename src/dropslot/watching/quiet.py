@@ -1,4 +1,4 @@
-"""What a tree looks like now, so that two looks can be compared."""
+"""What a tree looks like now: whether it holds something unfinished, and whether it differs from a look before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import stat
 from collections.abc import Generator, Iterator
 from hashlib import blake2b
 from typing import NamedTuple
+
+from dropslot.watching.temporary import Inside
 
 # Never follows a link, and never opens (so never blocks on) anything but a directory.
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -18,35 +20,59 @@ SLICE = 500  # entries between two yields, about 3 ms
 
 class Look(NamedTuple):
     """Two equal looks: no name, size, mtime or ctime below differs. `size_bytes` is the sum of the regular
-    files'.
+    files'; `newest_ns` the latest ctime. Of names alone, these and `digest` are 0.
+
+    `unfinished` is the path of an unfinished name, the first by the alphabet; empty: there is none.
     """
 
     digest: int
     entries: int
     size_bytes: int
+    holds_file: bool  # anything but folders and litter; what cannot be read counts as one
+    newest_ns: int
+    unfinished: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing says that more is to come."""
+        return self.holds_file and not self.unfinished
 
 
 class _Disturbed(Exception):
     """The tree was rearranged under the walk."""
 
 
-def look(path: str, top: os.stat_result) -> Generator[None, None, Look | None]:
+def look(
+    path: str, top: os.stat_result, inside: Inside, *, names_only: bool = False
+) -> Generator[None, None, Look | None]:
     """Walk the entry whose lstat is `top`, yielding each SLICE entries; returns None when it changed under
     the walk.
 
-    Works by directory descriptors and holds at most three of them at any depth. What cannot be read counts by
-    its own lstat: whether it may be taken is not decided here. Raises FileNotFoundError when the top itself
-    is gone.
+    `inside` is asked of the names below; folders that are litter are not entered. With `names_only` nothing below is
+    looked at by itself: a few system calls for each folder. Works by directory descriptors and holds at most three of
+    them at any depth. What cannot be read counts by its own lstat: whether it may be taken is not decided here. Raises
+    FileNotFoundError when the top itself is gone.
     """
-    walk = _Walk(top)
+    walk = _Walk(top, inside, names_only)
     if stat.S_ISDIR(top.st_mode):
         try:
             yield from walk.run(os.open(path, _FOLDER))
         except (_Disturbed, NotADirectoryError):
             return None
         except PermissionError:
-            pass  # the lstat of the top is all there is to compare
+            walk.holds_file = True  # the lstat of the top is all there is to compare
     return walk.seen()
+
+
+def look_at_names(path: str, top: os.stat_result, inside: Inside) -> Look | None:
+    """`look` at names only, at one go. Raises FileNotFoundError."""
+    steps = look(path, top, inside, names_only=True)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            seen: Look | None = end.value
+            return seen
 
 
 class _Level(NamedTuple):
@@ -59,16 +85,22 @@ class _Level(NamedTuple):
 class _Walk:
     """Depth first. The way back up is `..`, checked by inode, so that depth costs no descriptors."""
 
-    def __init__(self, top: os.stat_result) -> None:
+    def __init__(self, top: os.stat_result, inside: Inside, names_only: bool = False) -> None:
         self._top = (top.st_dev, top.st_ino)
-        self._sum = _hash(b"", top)
+        self._inside = inside
+        self._names_only = names_only
+        self._sum = 0 if names_only else _hash(b"", top)
         self._entries = 1
         self._size = top.st_size if stat.S_ISREG(top.st_mode) else 0
+        self.holds_file = not stat.S_ISDIR(top.st_mode)
+        self._newest_ns = top.st_ctime_ns
+        self._unfinished = ""
         # A running hash of the way down stands for the path, which may be longer than PATH_MAX.
         self._way = [b""]
+        self._names: list[str] = []
 
     def seen(self) -> Look:
-        return Look(self._sum, self._entries, self._size)
+        return Look(self._sum, self._entries, self._size, self.holds_file, self._newest_ns, self._unfinished)
 
     def run(self, folder: int) -> Iterator[None]:
         levels: list[_Level] = []
@@ -87,6 +119,7 @@ class _Walk:
                     levels.pop()
                     self._way.pop()
                     if levels:
+                        self._names.pop()
                         folder = self._leave(folder, levels[-1].identity)
         finally:
             os.close(folder)
@@ -105,15 +138,30 @@ class _Walk:
     def _add(self, entry: os.DirEntry[str]) -> bool:
         """Count one entry; whether it is a folder to walk."""
         self._entries += 1
+        if self._inside.is_unfinished(entry.name):
+            path = "/".join((*self._names, entry.name))
+            self._unfinished = min(self._unfinished or path, path)
+        is_folder = entry.is_dir(follow_symlinks=False) if self._names_only else self._compare(entry)
+        if is_folder:
+            return not self._inside.is_litter(entry.name)
+        # Asked until there is one: most names are no litter.
+        self.holds_file = self.holds_file or not self._inside.is_litter(entry.name)
+        return False
+
+    def _compare(self, entry: os.DirEntry[str]) -> bool:
+        """Add what can be seen of one entry to the sums; whether it is a folder to walk."""
+        way = self._way[-1] + os.fsencode(entry.name)
         try:
             status = entry.stat(follow_symlinks=False)
         except PermissionError:  # a folder that may be listed but not searched: its names count
-            self._sum = (self._sum + _hash(self._way[-1] + os.fsencode(entry.name), None)) % _MODULUS
+            self._sum = (self._sum + _hash(way, None)) % _MODULUS
             return False
         except FileNotFoundError as error:
             raise _Disturbed from error
         # A sum, not a chain: the order in which a directory lists its names may differ from look to look.
-        self._sum = (self._sum + _hash(self._way[-1] + os.fsencode(entry.name), status)) % _MODULUS
+        self._sum = (self._sum + _hash(way, status)) % _MODULUS
+        if status.st_ctime_ns > self._newest_ns:
+            self._newest_ns = status.st_ctime_ns
         if stat.S_ISREG(status.st_mode):
             self._size += status.st_size
         return stat.S_ISDIR(status.st_mode)
@@ -122,6 +170,7 @@ class _Walk:
         try:
             child = os.open(name, _FOLDER, dir_fd=folder)
         except PermissionError:
+            self.holds_file = True
             return None
         except OSError as error:
             raise _Disturbed from error
@@ -129,7 +178,9 @@ class _Walk:
             os.close(os.open("..", _PLACE, dir_fd=child))
         except PermissionError:  # listable, not searchable: there would be no way back
             os.close(child)
+            self.holds_file = True
             return None
+        self._names.append(name)
         self._way.append(blake2b(self._way[-1] + os.fsencode(name), digest_size=16).digest() + b"/")
         return child
 

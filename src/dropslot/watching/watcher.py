@@ -110,14 +110,14 @@ class Watcher:
     def _read_events(self) -> None:
         if self._inotify is None:
             return
-        for inbox, mask, name in self._inotify.read():
+        for inbox, mask, name, moved_from in self._inotify.read():
             if inbox is None:
                 self._overflow()
             else:
-                self._tell(inbox, mask, name)
+                self._tell(inbox, mask, name, moved_from)
 
-    def _tell(self, inbox: Inbox, mask: int, name: str) -> None:
-        happened = event(mask, inbox.path, name)
+    def _tell(self, inbox: Inbox, mask: int, name: str, moved_from: str | None = None) -> None:
+        happened = event(mask, inbox.path, name, moved_from)
         if happened is not None:
             inbox.tell(happened)
         if mask & _LOST and inbox.watch is not None:
@@ -251,8 +251,8 @@ class Watcher:
             return None
         if inbox.watch is not None:
             inbox.well_again()
-        for mask, name in happened:
-            self._tell(inbox, mask, name)
+        for mask, name, moved_from in happened:
+            self._tell(inbox, mask, name, moved_from)
         return entries
 
     def _close(self) -> None:

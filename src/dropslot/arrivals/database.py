@@ -22,6 +22,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from dropslot.arrivals import readonly
 from dropslot.audit import locks
 from dropslot.config.remedies import in_words
+from dropslot.core.concealing import Secret
 from dropslot.core.errors import DropslotError
 
 OURS = frozenset({"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments"})
@@ -43,6 +44,7 @@ def prepare() -> None:
     is newer than this version, corrupt, locked for long, or cannot be reached. After a crash it is as it was
     before one of the migrations.
     """
+    Secret(connection.settings_dict.get("PASSWORD") or "")  # of a project's own settings: known from here on
     _check_transactions()
     try:
         ours_alone = getattr(settings, "DROPSLOT_MIGRATES", False)

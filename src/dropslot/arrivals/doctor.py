@@ -8,7 +8,7 @@ import shlex
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -57,6 +57,11 @@ class Finding:
 
 def examine(config: Config) -> Iterator[Finding]:
     """Look at everything that a delivery needs; changes nothing but for trial files that are removed again."""
+    for found in _findings(config):
+        yield replace(found, what=conceal(found.what), remedy=conceal(found.remedy))
+
+
+def _findings(config: Config) -> Iterator[Finding]:
     yield from _data(config)
     yield from _database()
     for route in config.routes.values():
@@ -129,7 +134,7 @@ def _database() -> Iterator[Finding]:
         yield Finding(
             "error",
             "database",
-            f"it does not answer: {conceal(str(error))}",
+            f"it does not answer: {error}",
             "start the server, or mend `database` in config.yaml",
         )
         return

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dropslot.core.concealing import conceal
+
 # The rest is only counted: a report of a million faults helps nobody and must fit into memory.
 _LISTED = 1000
 
@@ -34,7 +36,7 @@ class Report:
     def fault(self, where: str, what: str) -> None:
         """Note one fault."""
         self.found += 1
-        fault = Fault(where, what)
+        fault = Fault(where, conceal(what))
         if len(self.faults) < _LISTED:
             self.faults.append(fault)
         if self.told is not None:

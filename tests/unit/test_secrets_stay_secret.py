@@ -196,6 +196,8 @@ def test_a_file_that_is_no_yaml_is_not_quoted(text: str) -> None:
 def test_a_secret_of_the_environment_is_used_and_shown_nowhere(
     by_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("DROPSLOT_DATABASE_PASSWORD", "DROPSLOT_DATABASE_PASSWORD_FILE"):
+        monkeypatch.delenv(name, raising=False)
     if by_file:
         (tmp_path / "secret").write_text(f"{HUSH}\n")
         monkeypatch.setenv("DROPSLOT_DATABASE_PASSWORD_FILE", str(tmp_path / "secret"))
@@ -288,7 +290,8 @@ def test_no_command_tells_a_password(tmp_path: Path) -> None:
         "DROPSLOT_TRACEBACK": "1",
         "DROPSLOT_DATABASE_PASSWORD_FILE": HUSH,
     }
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    for name in ("DJANGO_SETTINGS_MODULE", "DROPSLOT_DATABASE_PASSWORD"):
+        environment.pop(name, None)
     wrong = {"routes": {"s": route(deliver=[{"to": url}])}}
     fine = {
         "database": "postgresql://u@127.0.0.1:1/d",

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from databases import Database
 from desk import Desk
-from dropslot.arrivals import latewrites, queries, recovery, unleased
+from dropslot.arrivals import fixity, inplace, latewrites, queries, recovery, unleased
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.core.states import State
@@ -199,6 +199,19 @@ def test_what_was_read_under_leases_is_not_looked_at_again(sqlite_product: Produ
     assert "without a lease" not in sqlite_product.run("verify", "--fixity").stdout
 
 
+def test_source_that_is_read_in_place_becomes_a_revision(sqlite_product: Product) -> None:
+    product = sqlite_product.configure({"study": STUDY | {"leave_source": True, "complete": "named"}})
+    dropped = product.drop("scan", b"x" * HALF + bytes(HALF))
+    with dropped.open("r+b") as writer:
+        product.drain()
+        before = dropped.stat()
+        writer.seek(HALF)
+        writer.write(b"x" * HALF)
+    assert "well" in product.run("verify", "--fixity").stdout  # a change of its times: the next look takes it
+    product.drain()
+    assert product.delivered()["scan.v2"] == WHOLE and before.st_size == len(WHOLE)
+
+
 # Step by step
 
 
@@ -298,4 +311,17 @@ def test_crash_between_the_move_and_its_row_is_gone_on_from(
     assert (first.id, first.state, heir.state) == (arrival, State.DONE, State.READY)
     assert heir.dropped_at == first.dropped_at and heir.id == first.evidence["heir"]
     assert desk.attempt(heir.id) == [State.DONE]
+    assert Event.objects.filter(kind="written-since").count() == 1
+
+
+def test_store_into_a_source_in_place_that_changes_no_time_is_found_by_reading(desk: Desk) -> None:
+    arrival = desk.send("p-scan", b"half")
+    assert desk.attempt(arrival) == [State.DONE]
+    source = desk.drop("p-scan", b"diff")
+    seen = inplace.fingerprint(list_arrival(desk.folders().inbox / source.name))
+    Arrival.objects.update(in_place=True, archived_as="", evidence={"seen": seen})
+    report = fixity.check_archives(desk.config, read=True)
+    assert report.found == 1 and "p-scan was written to" in report.faults[0].what
+    assert inplace.claim_in_place(desk.folders(), source), "it is a revision"
+    assert fixity.check_archives(desk.config, read=True).ok
     assert Event.objects.filter(kind="written-since").count() == 1

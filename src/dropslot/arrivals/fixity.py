@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.db import DatabaseError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from dropslot.arrivals import latewrites
 from dropslot.arrivals.models import Arrival, Delivery
@@ -32,13 +32,36 @@ def check_archives(config: Config, *, read: bool) -> Report:
     report = Report()
     unleased = Q(evidence__has_key="unleased") & ~Q(archived_as="")
     untold = Q(evidence__has_key="heir") & ~Q(evidence__has_key="told")
-    rows = Arrival.objects.filter(state=State.DONE).filter(unleased | untold).order_by("id")
-    after = ""
-    while page := list(rows.filter(id__gt=after)[:PAGE]):
-        for arrival in page:
-            _check_archive(config, report, arrival, read=read)
-        after = page[-1].id
+    done = Arrival.objects.filter(state=State.DONE)
+    for arrival in _paged(done.filter(unleased | untold)):
+        _check_archive(config, report, arrival, read=read)
+    for arrival in _paged(done.filter(in_place=True)) if read else ():
+        _check_in_place(config, report, arrival)
     return report
+
+
+def _paged(rows: QuerySet[Arrival]) -> Iterator[Arrival]:
+    after = ""
+    while page := list(rows.filter(id__gt=after).order_by("id")[:PAGE]):
+        yield from page
+        after = page[-1].id
+
+
+def _check_in_place(config: Config, report: Report, arrival: Arrival) -> None:
+    where = f"{arrival.name} in {escape(arrival.inbox)}"
+    try:
+        if found := latewrites.compare_in_place(config, arrival):
+            report.fault(where, latewrites.words(arrival, found))
+            latewrites.revise(arrival, found)
+    except SourceChanged:
+        return  # it is there no more
+    except (DropslotError, OSError, DatabaseError) as error:
+        report.fault(where, _not_compared(error))
+    report.checked += 1
+
+
+def _not_compared(error: Exception) -> str:
+    return f"it could not be compared with what was delivered, so nothing is proved: {error}"
 
 
 def _check_archive(config: Config, report: Report, arrival: Arrival, *, read: bool) -> None:
@@ -54,9 +77,7 @@ def _check_archive(config: Config, report: Report, arrival: Arrival, *, read: bo
     except SourceChanged:
         report.checked -= 1  # not moved to done yet, or taken out by hand
     except (DropslotError, OSError, DatabaseError) as error:
-        report.fault(
-            where, f"it could not be compared with what was delivered, so nothing is proved: {error}"
-        )
+        report.fault(where, _not_compared(error))
 
 
 def _rows() -> Iterator[tuple[str, str, str]]:

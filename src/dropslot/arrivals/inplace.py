@@ -37,7 +37,7 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
 
     Raises NameInFlight while it is at work: a change since it was read shows only afterwards.
     """
-    last = _last(folders, judged.name)
+    last = last_of(folders, judged.name)
     if last is not None and last.state in UNFINISHED:
         raise NameInFlight(f"{escape(judged.name)} is at work as arrival {last.id}")
     listing = list_arrival(folders.inbox / judged.name, folders.route.litter)
@@ -55,10 +55,11 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
 def is_known(claim: Claim) -> bool:
     """Whether another process has claimed it as it is. To be asked in the transaction that records the claim: nothing
     was moved, so nothing else keeps two processes from taking it."""
-    last = _last(claim.folders, claim.name)
+    last = last_of(claim.folders, claim.name)
     return last is not None and last.id != claim.id and last.evidence.get("seen") == claim.evidence["seen"]
 
 
-def _last(folders: FolderSet, name: str) -> Arrival | None:
+def last_of(folders: FolderSet, name: str) -> Arrival | None:
+    """The newest revision of an entry."""
     rows = Arrival.objects.filter(route=folders.route.key, inbox=str(folders.inbox), name=escape(name))
     return rows.order_by("-id").first()

@@ -23,7 +23,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from dropslot.arrivals import bags, drops, places, record, recovery
+from dropslot.arrivals import bags, drops, inplace, places, record, recovery
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move
 from dropslot.arrivals.unleased import fingerprint
@@ -127,6 +127,37 @@ def differences(arrival: Arrival, listing: Listing, *, read: bool) -> list[Diffe
     return found
 
 
+def compare_in_place(config: Config, arrival: Arrival) -> list[Difference]:
+    """What was written into the source of the newest revision without a change of its times, as a store into a mapped
+    page that was written to before makes none; every other change is a revision by itself. Every item is read. Raises
+    as `compare`."""
+    folders = _folders(config, arrival)
+    last = inplace.last_of(folders, _name(arrival)) if folders else None
+    if folders is None or last is None or last.id != arrival.id:
+        return []
+    listing = list_arrival(folders.inbox / _name(arrival), folders.route.litter)
+    is_as_it_was = inplace.fingerprint(listing) == arrival.evidence.get("seen")
+    return list(_differences(arrival, listing)) if is_as_it_was else []
+
+
+def revise(arrival: Arrival, found: Sequence[Difference]) -> None:
+    """Write the alarm down; the next look at the inbox then takes the source as a revision."""
+    evidence = arrival.evidence | {"seen": ""}
+    with transaction.atomic():
+        if Arrival.objects.filter(id=arrival.id, evidence__seen=arrival.evidence["seen"]).update(
+            evidence=evidence
+        ):
+            append([_event(arrival, found)])
+
+
+def _name(arrival: Arrival) -> str:
+    return os.fsdecode(bytes(arrival.name_bytes))
+
+
+def _lies_at(arrival: Arrival) -> str:
+    return os.path.join(arrival.inbox, _name(arrival)) if arrival.in_place else arrival.archived_as
+
+
 def _has_new_ctime(arrival: Arrival, listing: Listing) -> bool:
     """A single file whose other times were set back after it was written to."""
     if listing.is_folder or not listing.items or arrival.finished_at is None:
@@ -154,8 +185,7 @@ def _differences(arrival: Arrival, listing: Listing) -> Iterator[Difference]:
 
 
 def _sha256(arrival: Arrival, item: Item) -> str:
-    archived = arrival.archived_as
-    path = os.path.join(archived, item.path) if arrival.is_folder else archived
+    path = os.path.join(_lies_at(arrival), item.path) if arrival.is_folder else _lies_at(arrival)
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -232,8 +262,8 @@ def told(arrival: Arrival) -> None:
 
 def _event(row: Arrival, found: Sequence[Difference]) -> Entry:
     files = [difference._asdict() for difference in found[:_LISTED]]
-    data = {"archived_as": row.archived_as, "count": len(found), "files": files}
-    return Entry("written-since", row.id, data | {"goes_on_as": row.evidence["heir"]})
+    data = {"lies_at": escape(_lies_at(row)), "count": len(found), "files": files}
+    return Entry("written-since", row.id, data | {"goes_on_as": row.evidence.get("heir", "")})
 
 
 def words(arrival: Arrival, found: Sequence[Difference] = ()) -> str:
@@ -241,11 +271,11 @@ def words(arrival: Arrival, found: Sequence[Difference] = ()) -> str:
     first = escape(found[0].item) if found else "it"
     more = f" (and {len(found) - 1} more items)" if len(found) > 1 else ""
     heir = arrival.evidence.get("heir")
-    follows = (
-        f"follows as the next version: arrival {heir}"
-        if heir
-        else "is not delivered yet: run `dropslot verify` as the service's account"
-    )
+    follows = "follows as the next version"
+    if heir:
+        follows += f", as arrival {heir}"
+    elif not arrival.in_place:
+        follows = "is not delivered yet: run `dropslot verify` as the service's account"
     return (
         f"{first}{more} was written to after it had been delivered: its sender still had it open, and the service gets "
         f"no lease on such files. What was delivered (arrival {arrival.id}) stays as it is; what is there now {follows}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -42,11 +43,12 @@ MayReach = Callable[[Route, Mapping[str, str]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """An arrival that is not finished; one that has no row yet is not saved. It lies at one of `places`."""
+    """An arrival that is not finished; one that has no row yet is not saved. It lies at one of the paths that
+    `whereabouts` gives."""
 
     arrival: Arrival
     folders: FolderSet
-    places: Sequence[Path]
+    whereabouts: Callable[[], Iterable[Path]]
 
     def common(self, names: Collection[str]) -> Iterator[str]:
         """Which of these items it has."""
@@ -57,7 +59,7 @@ class Rival:
 
     def _folder(self) -> str:
         """Where the items of a folder lie; empty: nowhere any more."""
-        for path in self.places:
+        for path in self.whereabouts():
             if path.is_dir() and not path.is_symlink():
                 is_bag = os.path.lexists(path / DECLARATION)
                 return str(path / PAYLOAD if is_bag else path)
@@ -165,7 +167,8 @@ class Rivals:
 
     def _rival(self, claim: Claim, state: State, path: Path) -> Rival:
         arrival = Arrival(id=claim.id, state=state, **record.describe(self._config, claim))
-        return Rival(arrival, claim.folders, [path, places.held(claim.folders, claim.id, 1) / claim.name])
+        paths = (path, places.held(claim.folders, claim.id, 1) / claim.name)
+        return Rival(arrival, claim.folders, lambda: paths)
 
     def _recorded(self) -> Iterator[Rival]:
         rows = Arrival.objects.filter(state__in=UNFINISHED, dropped_at__lte=self._last)
@@ -174,7 +177,7 @@ class Rivals:
             if route and self._may_reach(route, row.fields):
                 for folders in self._folders(route):
                     if str(folders.inbox) == row.inbox:
-                        yield Rival(row, folders, list(_whereabouts(folders, row)))
+                        yield Rival(row, folders, partial(_whereabouts, folders, row))
 
 
 def _whereabouts(folders: FolderSet, row: Arrival) -> Iterator[Path]:

@@ -130,7 +130,7 @@ def verify(
     if archives.checked:
         _say_faults(archives.faults, archives.found)
         sys.stdout.write(
-            f"Archives of what was read without a lease: {archives.checked} compared: "
+            f"Originals that were read without a lease: {archives.checked} compared: "
             f"{'well' if archives.ok else f'{archives.found} faults'}.\n"
         )
     if not (well and archives.ok):

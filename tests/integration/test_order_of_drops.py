@@ -157,7 +157,7 @@ def test_refused_one_that_is_retried_becomes_a_version_that_is_not_the_latest(de
     older, newer = desk.send("p-old", {"scan": b"old"}), desk.send("p-new", {"scan": b"new"})
     Arrival.objects.filter(id=older).update(state=State.FAILED)
     assert desk.attempt(newer) == [State.DONE]
-    retry(Arrival.objects.get(id=older))
+    retry(desk.config, Arrival.objects.get(id=older))
     assert desk.attempt(older) == [State.DONE]
     assert desk.versions("scan") == [newer, older]
     [latest] = queries.latest("one")

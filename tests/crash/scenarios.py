@@ -132,6 +132,7 @@ def _in_place_refused(laboratory: Laboratory) -> None:
 def _purge(laboratory: Laboratory) -> None:
     _version(laboratory)
     laboratory.product.drop("report.pdf", b"%PDF-1.7")
+    laboratory.product.drop("mac", {"scan": b"mac", ".DS_Store": _LITTER})
     assert laboratory.do(DRAIN)[0].status == 0
 
 
@@ -162,6 +163,7 @@ def _many(laboratory: Laboratory) -> None:
 
 
 _NEWER = {"scan.nii.gz": b"other voxels", "up/new": b"new"}
+_LITTER = b"Finder, and nobody else has it"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -179,7 +181,7 @@ SCENARIOS = {
         Scenario("two-destinations", _two_places, _contents(FOLDER)),
         Scenario("leave-source", _in_place, _contents(FOLDER)),
         Scenario("leave-source-refused", _in_place_refused, _contents(FOLDER)),
-        Scenario("purge", _purge, _contents(FOLDER, _NEWER), [PURGE], [PURGE]),
+        Scenario("purge", _purge, [*_contents(FOLDER, _NEWER), _LITTER], [PURGE], [PURGE]),
         Scenario("recovery", _interrupted, _contents(FOLDER, _NEWER)),
         Scenario("shared-copy", _many, _contents(MANY), settings=_SHARING, shared=True),
     )

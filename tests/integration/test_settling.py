@@ -136,15 +136,15 @@ def test_what_is_not_archived_yet_goes_to_the_archive_that_is_configured_now(
 
 
 def test_folder_for_what_failed_that_is_missing_is_told_and_waited_for(
-    database: Database, tmp_path: Path
+    database: Database, config: Config, tmp_path: Path
 ) -> None:
     folders = folder_set(tmp_path)
     arrival, holding = lying_in_processing(tmp_path, state=State.FAILED, reason=["it is bad"])
     with pytest.raises(FileNotFoundError):
-        finish.file_refused(folders, arrival, holding)
+        finish.file_refused(config, folders, arrival, holding)
     folders.failed.mkdir()
     for _ in range(2):
-        finish.file_refused(folders, arrival, holding)
+        finish.file_refused(config, folders, arrival, holding)
     assert "it is bad" in (folders.failed / arrival.id / "REASON.txt").read_text()
     assert (folders.failed / arrival.id / "scan").is_dir() and not holding.exists()
 

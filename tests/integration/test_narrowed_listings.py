@@ -93,6 +93,12 @@ def test_history_of_a_state_without_deliveries_is_empty_and_says_where_to_look(d
     assert len(delivered.history("--state", "done")) == 2
 
 
+def test_a_route_whose_fetches_nobody_tells_is_wrong_usage(delivered: Product) -> None:
+    for route in ((), ("--route", "one")):
+        [words] = said(delivered, ("history", "--unacknowledged", *route), status=2)
+        assert "Give the route `acknowledge`" in words
+
+
 def test_no_match_says_no_match(delivered: Product) -> None:
     narrowed = [
         ("--since", "2999-01-01"),

@@ -19,7 +19,7 @@ from dropslot.arrivals.drops import in_order
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.work import Hold, Leg, Work
 from dropslot.checks.bag import PAYLOAD
-from dropslot.config import Config
+from dropslot.config import Config, blame
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import (
     DestinationUnready,
@@ -67,7 +67,7 @@ def _put_off(arrival: Arrival, fault: Fault) -> None:
 def _unforeseen(error: Exception) -> Unforeseen:
     log.exception("A fault in dropslot itself, or in a plugin", action="attempt_broke", error=repr(error))
     return Unforeseen(
-        f"A fault in dropslot itself, or in a plugin: {type(error).__name__}: {escape(str(error))}",
+        f"A fault in dropslot itself, or in a plugin: {blame.in_words(error)}",
         where="The source is untouched, and what was delivered before stays as it is",
         next_step="It is tried again. If this stays, report it with what the log says (action attempt_broke)",
     )

@@ -7,6 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from dropslot.config import blame
 from dropslot.config.problems import ConfigError
 from dropslot.config.remedies import remedy_for
 from dropslot.core.concealing import conceal
@@ -50,11 +51,11 @@ def judged(error: BaseException) -> tuple[str, int]:
         return words, FAILED
     if isinstance(error, OSError):
         return _words_of_system(error), FAILED
-    what = f"{type(error).__name__}: {escape(str(error))}"
-    return (
-        f"A fault in dropslot itself: {what}. Set {TRACEBACK_VARIABLE}=1 to see where, and report it.",
-        FAILED,
+    whose, then = (
+        ("code of your own", "mend it there") if blame.is_own(error) else ("dropslot itself", "report it")
     )
+    what = f"A fault in {whose}: {blame.in_words(error)}"
+    return f"{what}. Set {TRACEBACK_VARIABLE}=1 to see all of where, and {then}.", FAILED
 
 
 def _silence_stdout() -> int:

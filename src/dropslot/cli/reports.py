@@ -78,7 +78,9 @@ def history(
     settings = reading(config)
     from dropslot.arrivals import queries
 
-    unfetched = _unacknowledged(settings, older_than) if unacknowledged else None
+    unfetched = (
+        _unacknowledged(settings, known_route(settings, route), older_than) if unacknowledged else None
+    )
     if older_than and not unacknowledged:
         raise UsageError(
             "--older-than goes with --unacknowledged", next_step="Take --since for a time of receipt"
@@ -117,7 +119,7 @@ def _of_undelivered(state: str) -> str:
     return f"Only what is done was delivered: `dropslot arrivals --state {state}` lists the others."
 
 
-def _unacknowledged(config: Config, older_than: str) -> Unacknowledged:
+def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledged:
     from dropslot.arrivals.queries import Unacknowledged
 
     require_acknowledgments()
@@ -127,9 +129,10 @@ def _unacknowledged(config: Config, older_than: str) -> Unacknowledged:
     from dropslot.acknowledgments.finding import served
 
     places = served(config)
-    if not places:
+    if not places or (route and route not in places):
+        which = f"Route {route!r} has no" if route else "No route has a"
         raise UsageError(
-            "No route has a log that tells what was fetched",
+            f"{which} log that tells what was fetched",
             next_step="Give the route `acknowledge` in config.yaml",
         )
     return Unacknowledged(places, datetime.now(UTC) - age if age else None)

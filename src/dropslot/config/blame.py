@@ -35,10 +35,19 @@ def _where(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{escape(error.filename)}:{error.lineno}"
     frames = [frame for frame in _frames(error) if not frame[0].startswith(_DROPSLOT)]
-    own = [frame for frame in frames if not _OF_OTHERS.fullmatch(frame[0])]
-    for file, line, function in reversed(own or frames):
+    for file, line, function in reversed(_own(error) or frames):
         return f"{escape(file)}:{line}, in {escape(function)}"
     return ""
+
+
+def is_own(error: BaseException) -> bool:
+    """Whether it went through code that is neither dropslot's nor a library's."""
+    return bool(_own(error))
+
+
+def _own(error: BaseException) -> list[tuple[str, int, str]]:
+    outside = [frame for frame in _frames(error) if not frame[0].startswith(_DROPSLOT)]
+    return [frame for frame in outside if not _OF_OTHERS.fullmatch(frame[0])]
 
 
 def _frames(error: BaseException) -> Iterator[tuple[str, int, str]]:

@@ -9,15 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from contract.destination_contract import DestinationContract
+from contract.destination_contract import ID, DestinationContract, deliver, make, stage
 from contract.test_local import LocalSite
-from dropslot.core.errors import Unsupported
+from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.destinations.base import Rules
 from dropslot.destinations.local import Local
 from dropslot.storage import filesystems
 from dropslot.storage.filesystems import Naming
 from mounts import Mounts
 from sshd import Sshd
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mount of an earlier test may have had the same device number."""
+    monkeypatch.setattr(filesystems, "_naming", {})
 
 
 class OnFuse(DestinationContract):
@@ -109,3 +115,34 @@ def test_modes_that_a_file_system_does_not_keep_are_said_at_the_start(
 def test_modes_that_are_those_of_the_mount_are_fine(mounts: Mounts) -> None:
     site = LocalSite(mounts.ntfs_3g("fmask=137", "dmask=027"), Local())
     site.destination.check(site.target("", Rules(file_mode=0o640, folder_mode=0o750)))
+
+
+def test_a_staged_file_that_a_program_has_open_delays_the_end_and_nothing_else(
+    bindfs: Path, tmp_path: Path
+) -> None:
+    """FUSE programs keep it under another name until it is closed, so that its folder never gets empty."""
+    site = LocalSite(Path(tempfile.mkdtemp(dir=bindfs)), Local())
+    source = make(tmp_path / "arrival", {"a": b"1"})
+    with site.destination.open(site.target(), ID, 1, "arrival") as drop:
+        plan = stage(drop, source)
+        with drop.open_staged("a") as stream:
+            assert drop.publish(plan) == []
+            with pytest.raises(DestinationUnready, match="removing"):
+                drop.clean()
+            assert stream.read() == b"1"
+    with site.destination.open(site.target(), ID, 2, "arrival") as drop:
+        drop.discard_older()
+    assert site.files() == {"study/raw/a": b"1"}
+    assert site.hidden() == []
+
+
+def test_another_file_system_with_the_number_of_an_earlier_one_is_tried_out_anew(
+    bindfs: Path, tmp_path: Path
+) -> None:
+    site = LocalSite(Path(tempfile.mkdtemp(dir=bindfs)), Local())
+    source = make(tmp_path / "arrival", {"sub/a": b"1"})
+    filesystems._naming[os.stat(site.root).st_dev] = Naming.RENAME
+    with pytest.raises(DestinationUnready):
+        deliver(site, source, site.target())
+    assert deliver(site, source, site.target(), epoch=2) == []
+    assert site.files() == {"study/raw/sub/a": b"1"}

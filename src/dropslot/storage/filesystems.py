@@ -91,6 +91,11 @@ def naming_of(folder: int) -> Naming:
     return _naming[device]
 
 
+def forget(device: int) -> None:
+    """Try the file system out anew: another one may be mounted since, and have the number of one that is gone."""
+    _naming.pop(device, None)
+
+
 def _try_out(folder: int) -> Naming:
     name = f"probe-{os.getpid()}-{secrets.token_hex(4)}"
     os.mkdir(name, 0o700, dir_fd=folder)

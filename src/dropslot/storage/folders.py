@@ -166,14 +166,22 @@ def remove_folder(folder: int, name: str) -> None:
             with Folder(os.open(name, FOLDER, dir_fd=folder)) as inner:
                 for entry in os.listdir(inner.fd):
                     remove_tree(inner.fd, entry)
-            os.rmdir(name, dir_fd=folder)
         except FileNotFoundError:
             return
-        except OSError as error:
-            if error.errno not in NOT_EMPTY or not left:
-                raise
-            continue  # something came in meanwhile
-        return
+        if _remove_empty(folder, name, last_try=not left):
+            return
+
+
+def _remove_empty(folder: int, name: str, *, last_try: bool) -> bool:
+    try:
+        os.rmdir(name, dir_fd=folder)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in NOT_EMPTY or last_try:
+            raise
+        return False  # something came in meanwhile
+    return True
 
 
 def make_locked(parent: Folder, prefix: str) -> tuple[str, Folder]:

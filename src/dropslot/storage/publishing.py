@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from dropslot.core.errors import DropslotError, StorageFault
 from dropslot.core.names import escape
-from dropslot.storage import faults, folders, syscalls
+from dropslot.storage import faults, filesystems, folders, syscalls
 from dropslot.storage.filesystems import Naming
 from dropslot.storage.folders import Descent, Folder
 from dropslot.storage.modes import Modes
@@ -205,6 +205,8 @@ class Publication:
     def _fault(self, error: OSError, path: str) -> DropslotError:
         if isinstance(error, FileNotFoundError):
             self.stage.require()
+        if error.errno in filesystems.LACKING:
+            filesystems.forget(self.stage.device)
         return faults.no_folder_or(error, path, f"publishing {escape(path)}")
 
 

@@ -2,7 +2,7 @@
 
 tree/      laid out like the home folder: what is published
 rest/      items that are staged (and hashed) but never published
-modes/     empty: shows that folders get their group and mode, where no other is made
+manifests/ empty: shows that folders get their group and mode, where no other is made
 manifest   written when everything is named
 """
 
@@ -29,7 +29,7 @@ from dropslot.storage.sharing import copy_shared
 STAGE = "stage"
 TREE = "tree"
 REST = "rest"
-TRIAL_OF_MODES = "modes"
+TRIAL_OF_MODES = "manifests"
 _TRIAL = "trial."
 MOST_HOLES_BYTES = 256 * 1024**3  # hashed in some minutes
 FEW = 8  # up to here each file is synced by itself; above, the whole file system at once

@@ -19,9 +19,9 @@ SHARDS = 3
 ALL = bool(os.environ.get("EVERY_STEP"))
 VARIANTS = (
     "existing-target", "single-file", "unchanged", "retry-refused", "leave-source", "leave-source-refused",
-    "shared-copy",
+    "shared-copy", "purge-failed",
 )  # fmt: skip
-REPEATS = ("new-version", "retry", "retry-named", "purge-failed", "batch", "two-destinations")
+REPEATS = ("new-version", "retry", "retry-named", "batch", "two-destinations")
 # Steps from one kill to the next.
 STRIDES = dict.fromkeys(SCENARIOS, 1) | dict.fromkeys(REPEATS, 2) | dict.fromkeys(VARIANTS, 3)
 # PostgreSQL is another way to commit, and other steps: sends to its socket.

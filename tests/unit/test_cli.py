@@ -111,3 +111,11 @@ def test_tables_show_names_escaped_and_whole(capsys: pytest.CaptureFixture[str])
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     show([], ["name"], as_json=False, empty="No arrivals yet.")
     assert capsys.readouterr().out == "No arrivals yet.\n"
+
+
+def test_what_doctor_shows_does_not_advise_to_run_doctor() -> None:
+    source = Path(__file__).parents[2] / "src/dropslot"
+    rooms = [source / name for name in ("destinations", "acknowledgments", "storage", "lookup")]
+    shown = [source / "arrivals/doctor.py", source / "arrivals/claim.py"]
+    files = [*shown, *(file for room in rooms for file in room.rglob("*.py"))]
+    assert [file for file in files if "dropslot doctor" in file.read_text()] == []

@@ -24,6 +24,7 @@ from dropslot.watching.temporary import TemporaryNames
 # What in an arrival's evidence says that nobody will try it again.
 DISMISSED, PURGED = "dismissed", "purged"
 ENDED = frozenset({DISMISSED, PURGED})
+_INSTEAD = "To deliver a finished one again, move it from done to the inbox"
 
 
 class NotFailed(DropslotError):
@@ -81,7 +82,7 @@ def require_failed(row: Arrival, *, unless: str = "") -> None:
         raise NotFailed(
             f"Arrival {row.id} ({row.name}) is {row.state}, not failed",
             where="Nothing was changed",
-            next_step="To deliver a finished one again, move it from done to the inbox",
+            next_step=_INSTEAD if row.state == State.DONE else "`dropslot pending` says what it waits for",
         )
     if DISMISSED in row.evidence and unless != DISMISSED:
         raise NotFailed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import json
 import os
@@ -129,6 +130,27 @@ def test_what_exceeds_a_quota_is_kept_and_delivered_when_that_is_raised(
     sqlite_product.drain()
     assert visible(home) == {"small.txt": b"1", "large.bin": data}
     assert (home / "large.bin").stat().st_uid == person.pw_uid
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_group_that_the_account_may_not_give_is_said_before_anything_is_visible(
+    sqlite_product: Product, make_sshd: Callable[..., Sshd], open_folder: Path, prepared: bool
+) -> None:
+    """Where root has prepared a setgid folder of that group, there is nothing left to set."""
+    person, group = pwd.getpwnam("games"), grp.getgrnam("audio")
+    remote = open_folder / "remote"
+    remote.mkdir()
+    os.chown(remote, person.pw_uid, group.gr_gid if prepared else person.pw_gid)
+    remote.chmod(0o2750 if prepared else 0o750)
+    server = make_sshd(*account_lines("games", "ForceCommand internal-sftp -u 0022"))
+    modes = {"group": "audio", "file_mode": 640, "folder_mode": 2750}
+    sqlite_product.configure(route_to(server, remote, user="games", **modes))
+    sqlite_product.drop("a.txt", b"1")
+    sqlite_product.drain(status=0 if prepared else 1)
+    assert visible(remote) == ({"a.txt": b"1"} if prepared else {})
+    if prepared:
+        seen = (remote / ".dropslot/manifests").stat()
+        assert (seen.st_gid, seen.st_mode & 0o7777) == (group.gr_gid, 0o2750)
 
 
 def test_an_unknown_server_is_refused_until_somebody_trusts_it(

@@ -199,6 +199,10 @@ class SftpDrop(Drop):
             self._publication(connection, stage), self._tree.set_times(connection, stage if whole else None)
         )
         folders = [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
+        if self._modes.of_folders and not prefix and self.target.rules.manifest == "hidden":
+            await self._make_hidden(
+                connection, places.path_of(self.target)
+            )  # what fails there fails before any name
         try:
             if whole and await publication.publish_new(prefix):
                 self._given |= {entry.final for entry in entries}

@@ -26,6 +26,11 @@ class RemoteModes:
     file_mode: int | None = None
     folder_mode: int | None = None
 
+    @property
+    def of_folders(self) -> bool:
+        """Whether anything is to be set on folders."""
+        return self.gid is not None or self.folder_mode is not None
+
     def of_files(self) -> Attributes:
         """What every delivered file gets, but for its time."""
         own = (self.uid, self.gid) if self.gid is not None else (None, None)
@@ -38,7 +43,7 @@ class RemoteModes:
         Those of `ours` get both though they are there: a cut may have come between the two."""
         made = await remote.make_folders(connection, paths, self.folder_mode)
         new = [path for path, is_new in zip(paths, made, strict=True) if is_new or path in ours]
-        if (self.folder_mode is None and self.gid is None) or not new:
+        if not self.of_folders or not new:
             return made
         for path in new:  # one after the other: a folder inherits what the one above got
             await self._set(connection, path)
@@ -48,6 +53,8 @@ class RemoteModes:
         seen = await remote.look_one(connection, path)
         inherited = (seen.mode or 0) & stat.S_ISGID if seen else 0
         mode = None if self.folder_mode is None else self.folder_mode | inherited
+        if seen and mode in (None, stat.S_IMODE(seen.mode or 0)) and self.gid in (None, seen.gid):
+            return  # what is right already is set by members of the group alone
         own = (self.uid, self.gid) if self.gid is not None else (None, None)
         set_, looked = await connection.ask(
             wire.set_attributes(path, Attributes(None, own[0], own[1], mode)), wire.on(wire.LSTAT, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import stat
 import time
@@ -42,6 +43,8 @@ from dropslot.watching.reasons import Why
 
 Level = Literal["ok", "warning", "error"]
 WRITABLE_BY_SENDERS = 0o003
+_OFTEN = 3  # attempts
+_ADVICE_OF_ITSELF = re.compile(r"[;.] [^;.]*`dropslot doctor`[^;.]*")
 _NAMED = 10  # so many entries of an inbox are named one by one
 
 
@@ -78,6 +81,7 @@ def _findings(config: Config) -> Iterator[Finding]:
         for rule in route.deliver:
             yield from _destination(route, rule)
         yield from _after(route)
+        yield from _failing_again(route)
         yield from _patterns(route)
     yield from _tables(config)
     yield from _parsers()
@@ -102,6 +106,16 @@ def _after(route: Route) -> Iterator[Finding]:
         what = f"{len(failing)} calls after a delivery fail; {last.arrival.name} ({last.arrival_id}): {last.error}"
         remedy = f"mend the function; dropslot retry {last.arrival_id} calls it at once; dropslot pending lists all"
         yield Finding("error", f"route {route.key}, after", what, remedy)
+
+
+def _failing_again(route: Route) -> Iterator[Finding]:
+    """What does not heal by itself: a check or field of somebody's own that breaks, a destination that stays away."""
+    again = Arrival.objects.filter(route=route.key, state=State.RETRYING, attempts__gte=_OFTEN)
+    if (row := again.order_by("-due_at").first()) is not None:
+        reason = _ADVICE_OF_ITSELF.sub("", "; ".join(row.reason))
+        what = f"{again.count()} arrivals fail again and again; {row.name} ({row.id}), {row.attempts} times: {reason}"
+        remedy = f"mend that; dropslot retry {row.id} tries it at once; dropslot pending lists all"
+        yield Finding("warning", f"route {route.key}, at work", what, remedy)
 
 
 def _data(config: Config) -> Iterator[Finding]:

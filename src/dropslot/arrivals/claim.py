@@ -14,7 +14,7 @@ from pathlib import Path
 from ulid import ULID
 
 from dropslot.arrivals import places, seal
-from dropslot.arrivals.moves import move, move_if_free
+from dropslot.arrivals.moves import move, move_to_own
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import SourceUnready, StorageFault
 from dropslot.core.litter import Litter
@@ -100,14 +100,14 @@ def _look_before(source: Path, judged: Judged, litter: Litter) -> None:
 
 def _move(source: Path, taken: Path, judged: Judged) -> None:
     try:
-        move(source, taken)
+        move_to_own(source, taken)
     except PermissionError:
         # Moving a folder to another parent needs write permission on the folder itself.
         if not (
             judged.is_folder and seal.may_chown() and seal.take_over(source, judged.device, judged.inode)
         ):
             raise _unready(judged) from None
-        move(source, taken)
+        move_to_own(source, taken)
         seal.give_back(taken, judged.uid)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.EEXIST):
@@ -145,4 +145,4 @@ def _put_back(taken: Path, source: Path) -> None:
     """Another thing took the name between the look and the rename. If that name is in use again by now, the thing
     stays in processing: recovery adopts it, nothing is lost."""
     with suppress(FileExistsError):
-        move_if_free(taken, source)
+        move(taken, source)

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import ledger, places, reserved
 from dropslot.arrivals.models import AfterCall, Arrival, Delivery
-from dropslot.arrivals.moves import move, move_if_free
+from dropslot.arrivals.moves import move, move_to_own
 from dropslot.arrivals.signals import arrival_done
 from dropslot.arrivals.unleased import first_look
 from dropslot.arrivals.work import Work
@@ -186,12 +186,12 @@ def _archive(folders: FolderSet, arrival: Arrival, holding: Path, name: str) -> 
         _will_lie_at(arrival, first)  # config.yaml has another done folder since
     if arrival.archived_as == str(first):
         try:
-            move_if_free(holding / name, first)
+            move(holding / name, first)
         except FileExistsError:
             _will_lie_at(arrival, again)
     if arrival.archived_as == str(again):
         again.parent.parent.mkdir(mode=0o700, exist_ok=True)
-        move(holding, again.parent)
+        move_to_own(holding, again.parent)
 
 
 def _will_lie_at(arrival: Arrival, place: Path) -> None:
@@ -233,7 +233,7 @@ def file_refused(config: Config, folders: FolderSet, arrival: Arrival, holding: 
         places.reason_file(holding, name).write_text(
             reason_text(config, folders.route, arrival), "utf-8", "backslashreplace"
         )
-        move(holding, target)
+        move_to_own(holding, target)
     except FileNotFoundError:
         if holding.is_dir():  # else it was moved already
             raise

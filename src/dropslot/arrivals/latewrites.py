@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import bags, drops, inplace, places, record, recovery
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.moves import move
+from dropslot.arrivals.moves import move_to_own
 from dropslot.arrivals.unleased import fingerprint
 from dropslot.audit.chain import Entry, append
 from dropslot.config import Config
@@ -212,7 +212,7 @@ def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
     archived, holding = Path(arrival.archived_as), places.held(folders, heir, 1)
     holding.mkdir(mode=0o700, exist_ok=True)
     with suppress(FileNotFoundError, FileExistsError):  # another process was faster
-        move(archived, holding / archived.name)
+        move_to_own(archived, holding / archived.name)
     if claim := recovery.claim_in(folders, heir, holding):
         sender = arrival.evidence.get("uid", claim.uid)
         record.record(config, [replace(claim, uid=sender)])

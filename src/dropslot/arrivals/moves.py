@@ -15,23 +15,12 @@ _NO_FLAG = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename `source` to `target`, whose name is the service's alone: it carries an id, or its folder does.
+    """Rename `source` to `target`, a name that others may take at any time: a sender in the inbox, another arrival in
+    done.
 
-    Raises FileExistsError when the target is taken (nothing happened), FileNotFoundError when the source is gone.
-    """
-    if not _moved(source, target):
-        # Many network and FUSE file systems have no RENAME_NOREPLACE. Nobody else wants this name, so a look will do.
-        os.lstat(source)  # first, as the system does: what was moved already is gone, not in its own way
-        if os.path.lexists(target):
-            raise _taken(target)
-        os.rename(source, target)
-
-
-def move_if_free(source: Path, target: Path) -> None:
-    """As `move`, to a name that others may take at any time: a sender in the inbox, another arrival in done.
-
-    Raises FileExistsError also where the file system has no way to be sure. After a crash a file may have both names,
-    which the same call then mends; before a folder an empty one may be left at `target`.
+    Raises FileExistsError when the target is taken (nothing happened), also where the file system has no way to be
+    sure; FileNotFoundError when the source is gone. After a crash a file may have both names, which the same call then
+    mends; before a folder is moved an empty one may be left at `target`.
     """
     if _moved(source, target):
         return
@@ -39,6 +28,16 @@ def move_if_free(source: Path, target: Path) -> None:
         _move_folder(source, target)
     else:
         _move_by_link(source, target)
+
+
+def move_to_own(source: Path, target: Path) -> None:
+    """As `move`, to a name that is the service's alone: it carries an id, or its folder does."""
+    if not _moved(source, target):
+        # Many network and FUSE file systems have no RENAME_NOREPLACE. Nobody else wants this name, so a look will do.
+        os.lstat(source)  # first, as the system does: what was moved already is gone, not in its own way
+        if os.path.lexists(target):
+            raise _taken(target)
+        os.rename(source, target)
 
 
 def _moved(source: Path, target: Path) -> bool:

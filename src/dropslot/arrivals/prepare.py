@@ -8,7 +8,7 @@ from pathlib import Path
 from dropslot.arrivals import bags, ledger, places, seal, wholeness
 from dropslot.arrivals.fields import wants_mime
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.moves import move
+from dropslot.arrivals.moves import move_to_own
 from dropslot.arrivals.values import collect
 from dropslot.arrivals.work import Leg, Work
 from dropslot.checks import bag
@@ -132,7 +132,7 @@ def _bring(work: Work, own: Path) -> None:
     refused = places.refused(work.folders, work.id)
     for folder in [*older, refused]:
         try:
-            move(folder, own)
+            move_to_own(folder, own)
         except (FileNotFoundError, FileExistsError):
             continue
         if folder == refused:
@@ -146,7 +146,7 @@ def _call_by_its_name(work: Work, own: Path) -> None:
     last: until the entry has its name, it tells which of the two is the arrival."""
     entries = places.entry_of(own, work.name) if not work.arrival.in_place else []
     if entries and entries != [work.name] and len(entries) == 1:
-        move(own / entries[0], own / work.name)
+        move_to_own(own / entries[0], own / work.name)
     if work.arrival.in_place or _is_there(own / work.name):
         places.remove_reasons(own, work.name)
 
@@ -157,7 +157,7 @@ def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
     try:
         ledger.require(work.hold)
     except TakenOver:
-        move(own, refused)
+        move_to_own(own, refused)
         raise
 
 

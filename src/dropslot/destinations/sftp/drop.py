@@ -200,9 +200,8 @@ class SftpDrop(Drop):
         )
         folders = [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
         if self._modes.of_folders and not prefix and self.target.rules.manifest == "hidden":
-            await self._make_hidden(
-                connection, places.path_of(self.target)
-            )  # what fails there fails before any name
+            # Now, so that a group or mode that cannot be set is told before any name is given.
+            await self._make_hidden(connection, places.path_of(self.target))
         try:
             if whole and await publication.publish_new(prefix):
                 self._given |= {entry.final for entry in entries}

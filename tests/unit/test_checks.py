@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 import sys
 import zlib
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.checks import BadOption, Check, CheckFailed, StagedArrival, StagedItem, for_route, run
+from dropslot.checks import BadOption, Check, CheckFailed, StagedArrival, StagedItem, for_route, mime, run
 from dropslot.checks.mime import MimeTypes, types_of_staged
 from dropslot.checks.patterns import Patterns
 from dropslot.config import from_mapping
 from dropslot.core.errors import StorageFault
-from dropslot.parsing import content_types
+from dropslot.parsing import content_types, process
 
 
 def item(path: str, content: bytes = b"x", size: int | None = None) -> StagedItem:
@@ -242,3 +244,30 @@ def test_a_check_that_cannot_be_made_is_found_at_start(tmp_path: Path, entry: di
     with pytest.raises(BadOption, match="route study") as caught:
         for_route(made)
     assert not caught.value.retryable
+
+
+def test_types_of_many_items_are_asked_for_in_batches_and_each_gets_its_own() -> None:
+    count = 2 * mime.AT_ONCE + 5
+    items = [item(str(n), PDF if n % 3 else PNG) for n in range(count)]
+    told: dict[str, str] = {}
+    items = [each._replace(is_of_type=partial(told.__setitem__, each.path)) for each in items]
+    reasons = run([MimeTypes(["application/pdf"])], arrival(*items))
+    assert told == {str(n): "application/pdf" if n % 3 else "image/png" for n in range(count)}
+    assert [reason.partition(":")[0] for reason in reasons] == [str(n) for n in range(0, count, 3)]
+
+
+@pytest.mark.parametrize("answer", [[], "x", None, [["no type"]], [[5]], [[]], [["a/b"]] * 99])
+def test_an_answer_that_is_no_type_refuses_only_the_item_that_it_is_about(
+    answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = process.Parser.ask
+
+    def taken_over(parser: process.Parser, descriptors: list[int], *rest: Any) -> Any:
+        return answer if os.pread(descriptors[0], 1, 0) == b"!" else ask(parser, descriptors, *rest)
+
+    monkeypatch.setattr(process.Parser, "ask", taken_over)
+    monkeypatch.setattr(process.Parser, "ask_each", lambda *_: [answer])
+    reasons = run(
+        [MimeTypes(["application/pdf"])], arrival(item("a", PDF), item("bad", b"!"), item("c", PDF))
+    )
+    assert len(reasons) == 1 and reasons[0].startswith("bad: its type cannot be found out")

@@ -9,12 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from dropslot.arrivals import places
-from dropslot.arrivals.known import chunks
 from dropslot.arrivals.work import Work
 from dropslot.checks import mime
 from dropslot.core.errors import SourceChanged
 from dropslot.core.names import escape
-from dropslot.parsing.server import MOST_DESCRIPTORS
 from dropslot.storage import faults
 from dropslot.storage.reading import READ
 
@@ -46,21 +44,20 @@ def _type_at(descriptor: int, name: str) -> str | None:
         kind = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(kind):
             return DIRECTORY
-        return _as_part(mime.types_of([descriptor], name)) if stat.S_ISREG(kind) else None
+        return _as_part(mime.types_of(descriptor, name)) if stat.S_ISREG(kind) else None
     finally:
         os.close(descriptor)
 
 
-def _as_part(found: Sequence[Sequence[str]]) -> str:
-    return found[0][0].replace("/", "-")
+def _as_part(types: Sequence[str]) -> str:
+    return types[0].replace("/", "-")
 
 
 def look_at_types(works: Sequence[Work]) -> None:
     """Keep the types of what was staged of single files with their works. Raises Refused and CheckFailed."""
-    for some in chunks(works, MOST_DESCRIPTORS):
-        opened = [partial(work.legs[0].drop.open_staged, work.legs[0].staged[0].path) for work in some]
-        for work, types in zip(some, mime.types_of_staged(opened, some[0].name), strict=True):
-            work.types = types
+    opened = [partial(work.legs[0].drop.open_staged, work.legs[0].staged[0].path) for work in works]
+    for work, types in zip(works, mime.types_of_staged(opened, works[0].name), strict=True):
+        work.types = types
 
 
 def prove_type(work: Work) -> None:
@@ -69,7 +66,7 @@ def prove_type(work: Work) -> None:
         return
     leg = work.legs[0]
     opened = [partial(leg.drop.open_staged, leg.staged[0].path)]
-    found = _as_part([work.types] if work.types else mime.types_of_staged(opened, work.name))
+    found = _as_part(work.types or mime.types_of_staged(opened, work.name)[0])
     if found != work.values["mime"]:
         raise SourceChanged(
             f"The content was {work.values['mime']} and is {found} now",

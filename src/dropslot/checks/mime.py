@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from ctypes.util import find_library
 from fnmatch import fnmatchcase
@@ -20,6 +20,7 @@ from dropslot.parsing.given import descriptor_of
 from dropslot.parsing.server import MOST_DESCRIPTORS
 
 SECONDS = 10.0
+AT_ONCE = 16 * MOST_DESCRIPTORS
 _TYPE = re.compile(r"[a-z0-9*][a-z0-9!#$&^_.+*?-]*/[a-z0-9*][a-z0-9!#$&^_.+*?-]*")
 
 
@@ -39,8 +40,8 @@ class MimeTypes(Check):
     def check(self, arrival: StagedArrival) -> Iterable[str]:
         """A reason for each item whose content has none of the types."""
         items = arrival.items
-        for first in range(0, len(items), MOST_DESCRIPTORS):
-            yield from self._faults(items[first : first + MOST_DESCRIPTORS])
+        for first in range(0, len(items), AT_ONCE):
+            yield from self._faults(items[first : first + AT_ONCE])
 
     def check_item(self, item: StagedItem) -> Iterable[str]:
         """A reason, if the content has none of the types."""
@@ -69,29 +70,40 @@ def _types(items: Sequence[StagedItem]) -> list[Sequence[str]]:
 
 
 def types_of_staged(opened: Sequence[Callable[[], BinaryIO]], name: str) -> list[list[str]]:
-    """The types of each, the most telling one first. Raises CheckFailed, naming `name`, and Refused for content that
-    breaks libmagic."""
-    with ExitStack() as stack:
-        files = [stack.enter_context(each()) for each in opened]
-        return types_of([stack.enter_context(descriptor_of(file, LOOKED_AT_BYTES)) for file in files], name)
+    """The types of each, one at least, the most telling one first. Raises CheckFailed, naming `name`, and Refused for
+    content that breaks libmagic (of several: one of them does)."""
+    if len(opened) == 1:
+        with opened[0]() as staged, ExitStack() as stack:
+            return [types_of(descriptor_of(staged, stack, LOOKED_AT_BYTES), name)]
+    return _judged(lambda parser: parser.ask_each(_batches(opened), None, SECONDS), len(opened), name)
 
 
-def types_of(descriptors: Sequence[int], name: str) -> list[list[str]]:
-    """As `types_of_staged`, of descriptors of regular files."""
+def types_of(descriptor: int, name: str) -> list[str]:
+    """As `types_of_staged`, of the descriptor of one regular file."""
+    return _judged(lambda parser: [parser.ask([descriptor], None, SECONDS)], 1, name)[0]
+
+
+def _batches(opened: Sequence[Callable[[], BinaryIO]]) -> Iterator[list[int]]:
+    for first in range(0, len(opened), MOST_DESCRIPTORS):
+        with ExitStack() as stack:
+            files = [stack.enter_context(each()) for each in opened[first : first + MOST_DESCRIPTORS]]
+            yield [descriptor_of(file, stack, LOOKED_AT_BYTES) for file in files]
+
+
+def _judged(ask: Callable[[process.Parser], list[Any]], count: int, name: str) -> list[list[str]]:
     try:
-        found = process.parser(process.CONTENT_TYPES).ask(descriptors, None, SECONDS)
-        return _proved(found, len(descriptors))
+        return _proved(ask(process.parser(process.CONTENT_TYPES)), count)
     except process.BreaksParser as error:
-        raise Refused(
-            [f"{escape(name)}: its type cannot be found out: it breaks the program that looks at it {error}"]
-        ) from error
+        why = f"it breaks the program that looks at it {error}".rstrip()
+        raise Refused([f"{escape(name)}: its type cannot be found out: {why}"]) from error
     except process.NotParsed as error:
         raise not_judged(name, f"the program that finds out types {error}") from error
 
 
-def _proved(found: Any, count: int) -> list[list[str]]:
+def _proved(answers: list[Any], count: int) -> list[list[str]]:
     """What came from a process that a file may have taken over."""
-    if not isinstance(found, list) or len(found) != count or not all(map(_are_types, found)):
+    found = [types for answer in answers if isinstance(answer, list) for types in answer]
+    if len(found) != count or not all(map(_are_types, found)):
         raise process.BreaksParser("(it answers nonsense)")
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any
 
@@ -73,8 +74,8 @@ class PdfContains(Check):
             return f"its name does not say what it must contain: {told}"
         if item.size_bytes > process.MEMORY_BYTES:
             return _ERRORS["memory"]
-        with item.open() as staged, descriptor_of(staged) as descriptor:
-            return self._fault_of_content(item, descriptor, wanted)
+        with item.open() as staged, ExitStack() as until:
+            return self._fault_of_content(item, descriptor_of(staged, until), wanted)
 
     def _wanted(self, name: str) -> list[str]:
         """What the name says, at least one letter or digit of it; empty when it says nothing."""

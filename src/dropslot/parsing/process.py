@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,12 @@ class Parser:
                 # Twice: what broke the process may have been left in it by a file before this one.
                 return self._asked_once(descriptors, question, seconds)
 
+    def ask_each(self, batches: Iterable[Sequence[int]], question: Any, seconds: float) -> list[Any]:
+        """As `ask` for each batch, one at least: the next one is opened and sent while one is looked at. A batch's
+        descriptors may be closed when the next is asked for. Raises for all when one breaks the parser, and at once."""
+        with self._turn:
+            return self._asked_each(batches, question, seconds)
+
     def close(self) -> None:
         """End the process, and wait until it is gone: unless the system itself holds it."""
         with self._turn:
@@ -118,19 +124,26 @@ class Parser:
         self._left = []
 
     def _asked_once(self, descriptors: Sequence[int], question: Any, seconds: float) -> Any:
+        return self._asked_each([descriptors], question, seconds)[0]
+
+    def _asked_each(self, batches: Iterable[Sequence[int]], question: Any, seconds: float) -> list[Any]:
+        answers: list[Any] = []
+        message = json.dumps({"question": question, "seconds": seconds}).encode("ascii")
         try:
-            return _answer_in(self._told(descriptors, question, seconds))
+            channel, before = self._ready(), self._computed_seconds()
+            for asked, descriptors in enumerate(batches):
+                self._asked += 1
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    socket.send_fds(channel, [message], descriptors)
+                if asked:
+                    answers.append(_answer_in(self._received(channel, before, seconds)))
+            answers.append(_answer_in(self._received(channel, before, seconds)))
         except BaseException:
             self._end()
             raise
+        return answers
 
-    def _told(self, descriptors: Sequence[int], question: Any, seconds: float) -> bytes:
-        channel = self._ready()
-        self._asked += 1
-        message = json.dumps({"question": question, "seconds": seconds}).encode("ascii")
-        before = self._computed_seconds()
-        with suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(channel, [message], descriptors)
+    def _received(self, channel: socket.socket, before: float, seconds: float) -> bytes:
         said = self._heard(channel, max(seconds * WALL_FACTOR, LEAST_WALL_SECONDS))
         if said is None:
             raise self._did_not_answer(self._computed_seconds() - before, seconds)

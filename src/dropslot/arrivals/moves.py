@@ -52,7 +52,8 @@ def _moved(source: Path, target: Path) -> bool:
 
 
 def _move_folder(source: Path, target: Path) -> None:
-    """The name is reserved by an empty folder, which only the service may fill; rename(2) replaces nothing more."""
+    """The name is reserved by an empty folder, which only the service may fill: some FUSE programs (`rclone mount`)
+    replace a folder with all that is in it."""
     target.mkdir(mode=0o700)
     try:
         os.rename(source, target)

@@ -155,19 +155,19 @@ class Publication:
             raise self._fault(error, path) from error
 
     def _make(self, above: int, name: str) -> None:
-        new, stage = f"new-{secrets.token_hex(8)}", self.stage.folder.fd
-        folders.make(stage, new, self.modes.new_folder)
-        self.modes.of_folder(stage, new)
+        if self.naming is not Naming.RENAME:
+            # Not made in the stage and renamed: there are FUSE programs whose rename replaces a folder with all in it.
+            self.stage.require()
+            if folders.make(above, name, self.modes.new_folder):
+                self.modes.of_folder(above, name)
+            return
+        new = f"new-{secrets.token_hex(8)}"
+        folders.make(self.stage.folder.fd, new, self.modes.new_folder)
+        self.modes.of_folder(self.stage.folder.fd, new)
         try:
-            if self.naming is Naming.RENAME:
-                syscalls.rename_no_replace(stage, new, above, name)
-            else:  # at worst an empty folder is replaced, which somebody made a moment ago
-                os.rename(new, name, src_dir_fd=stage, dst_dir_fd=above)
-        except OSError:
-            os.rmdir(new, dir_fd=stage)
-            if not folders.exists(above, name):
-                raise
-            # someone else was first: theirs will do
+            syscalls.rename_no_replace(self.stage.folder.fd, new, above, name)
+        except FileExistsError:
+            os.rmdir(new, dir_fd=self.stage.folder.fd)  # someone else was first: theirs will do
 
     def _name(self, folder: str, entry: Entry) -> None:
         from_folder, _, name = entry.staged.rpartition("/")

@@ -83,7 +83,11 @@ class Parser:
     def start(self) -> list[str]:
         """Start the process unless it runs; the layers of its confinement that are missing. Raises NotParsed."""
         with self._turn:
-            self._ready()
+            try:
+                self._ready()
+            except BaseException:
+                self._end()  # what it says of itself must not be read as an answer later
+                raise
             return self.missing
 
     def ask(self, descriptors: Sequence[int], question: Any, seconds: float) -> Any:

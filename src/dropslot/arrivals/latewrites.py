@@ -26,10 +26,11 @@ from django.utils import timezone
 from dropslot.arrivals import bags, drops, inplace, places, record, recovery
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move_to_own
+from dropslot.arrivals.retry import folders_of
 from dropslot.arrivals.unleased import fingerprint
 from dropslot.audit.chain import Entry, append
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
@@ -74,7 +75,7 @@ def look_due(config: Config) -> bool:
 
 def _look(config: Config, arrival: Arrival) -> datetime | None:
     """One look; returns when to take the next one."""
-    folders = _folders(config, arrival)
+    folders = folders_of(config, arrival)
     if not arrival.archived_as or folders is None:
         return None
     try:
@@ -96,12 +97,6 @@ def _next(arrival: Arrival) -> datetime | None:
     assert arrival.finished_at is not None
     age = timezone.now() - arrival.finished_at
     return arrival.finished_at + age * _LONGER if age < _LAST_LOOK else None
-
-
-def _folders(config: Config, arrival: Arrival) -> FolderSet | None:
-    route = config.routes.get(arrival.route)
-    sets = folder_sets(route, make=False) if route else []
-    return next((folders for folders in sets if str(folders.inbox) == arrival.inbox), None)
 
 
 def _is_quiet(listing: Listing, folders: FolderSet) -> bool:
@@ -131,7 +126,7 @@ def compare_in_place(config: Config, arrival: Arrival) -> list[Difference]:
     """What was written into the source of the newest revision without a change of its times, as a store into a mapped
     page that was written to before makes none; every other change is a revision by itself. Every item is read. Raises
     as `compare`."""
-    folders = _folders(config, arrival)
+    folders = folders_of(config, arrival)
     last = inplace.last_of(folders, _name(arrival)) if folders else None
     if folders is None or last is None or last.id != arrival.id:
         return []
@@ -192,7 +187,7 @@ def _sha256(arrival: Arrival, item: Item) -> str:
 
 def alarm(config: Config, arrival: Arrival, found: Sequence[Difference]) -> None:
     """Write the alarm down, and let the whole one go on: now when it is quiet, else as soon as it is."""
-    folders = _folders(config, arrival)
+    folders = folders_of(config, arrival)
     if folders is not None and _is_quiet(_listing(arrival), folders):
         _act(config, folders, arrival, found)
         return

@@ -187,4 +187,5 @@ def _whereabouts(folders: FolderSet, row: Arrival) -> Iterator[Path]:
         yield folders.inbox / name
     for epoch in (row.epoch, row.epoch + 1, *range(row.epoch - 1, 0, -1)):
         yield places.held(folders, row.id, epoch) / name
-    yield places.refused(folders, row.id) / name
+    refused = places.refused(folders, row.id)
+    yield from (refused / entry for entry in places.entry_of(refused, name))  # perhaps under its earlier name

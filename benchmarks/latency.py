@@ -66,7 +66,7 @@ def _p99(values: list[float]) -> float:
 
 def _of_dropslot(scratch: Path) -> list[float]:
     with fresh_disk(scratch, payload_bytes=_ARRIVALS * 4096, files=_ARRIVALS * 4) as disk:
-        slot = Slot(disk, RESULTS)
+        slot = Slot(disk, RESULTS | {"grace": 0})  # a fixed second would hide what the claim itself takes
         slot.prepare()
         with slot.running():
             return _latencies(slot.inbox, disk)

@@ -84,7 +84,9 @@ def _look(config: Config, arrival: Arrival) -> datetime | None:
             return _next(arrival)
         if not _is_quiet(listing, folders):
             return timezone.now() + folders.route.settle
-        _act(config, folders, arrival, differences(arrival, listing, read=True))
+        found = differences(arrival, listing, read=True)
+        _act(config, folders, arrival, found)
+        log.error(words(arrival, found), action="written_since", arrival=arrival.id)
     except (DropslotError, OSError) as error:
         log.info(
             "Not compared with done; tried later", action="not_compared", arrival=arrival.id, error=str(error)
@@ -228,7 +230,6 @@ def _write_down(arrival: Arrival, found: Sequence[Difference]) -> None:
             row.evidence["heir"] = drops.id_of_drop(ctime_ns)
             row.save(update_fields=["evidence"])
             append([_event(row, found)])
-            log.error(words(row, found), action="written_since", arrival=row.id)
     arrival.evidence = row.evidence
 
 

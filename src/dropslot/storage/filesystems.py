@@ -97,21 +97,14 @@ def forget(device: int) -> None:
 
 
 def _try_out(folder: int) -> Naming:
-    name = f"probe-{os.getpid()}-{secrets.token_hex(4)}"
-    os.mkdir(name, 0o700, dir_fd=folder)
-    try:
-        with Folder(os.open(name, FOLDER, dir_fd=folder)) as inside:
-            if _refuses_and_renames(inside.fd, _make_file):
-                whole = _refuses_and_renames(inside.fd, _make_folder)
-                return Naming.RENAME if whole else Naming.RENAME_FILES
-            if _refuses_and_links(inside.fd):
-                return Naming.LINK
-            kind = kind_of(inside.fd)
-    finally:
-        remove_folder(folder, name)
+    if _refuses_and_renames(folder, _make_file):
+        whole = _refuses_and_renames(folder, _make_folder)
+        return Naming.RENAME if whole else Naming.RENAME_FILES
+    if _refuses_and_links(folder):
+        return Naming.LINK
     raise Unsupported(
-        f"The file system ({kind}) can neither rename without replacing nor make hard links, so an earlier delivery "
-        "could be overwritten on it",
+        f"The file system ({kind_of(folder)}) can neither rename without replacing nor make hard links, so an earlier "
+        "delivery could be overwritten on it",
         next_step="Deliver to a local disk, NFS, SMB, sshfs or bindfs, or straight to the server behind the mount "
         "with `to: sftp://…`; `rclone mount` and mounted object stores have neither operation",
     )
@@ -131,14 +124,17 @@ def _make_folder(folder: int, name: str) -> None:
 @contextlib.contextmanager
 def _trial(folder: int, make: Callable[[int, str], None]) -> Iterator[tuple[int, int]]:
     """Two folders: `new` in the first, `taken` in the second. Some file systems link within one folder only."""
-    names = [secrets.token_hex(4) for _ in range(2)]
-    with contextlib.ExitStack() as stack:
-        for name in names:
-            _make_folder(folder, name)
-        one, two = (stack.enter_context(Folder(os.open(name, FOLDER, dir_fd=folder))).fd for name in names)
-        make(one, "new")
-        make(two, "taken")
-        yield one, two
+    name = f"probe-{os.getpid()}-{secrets.token_hex(4)}"
+    _make_folder(folder, name)
+    try:
+        with Folder(os.open(name, FOLDER, dir_fd=folder)) as one:
+            _make_folder(one.fd, "other")
+            with Folder(os.open("other", FOLDER, dir_fd=one.fd)) as two:
+                make(one.fd, "new")
+                make(two.fd, "taken")
+                yield one.fd, two.fd
+    finally:
+        remove_folder(folder, name)
 
 
 def _refuses_and_renames(folder: int, make: Callable[[int, str], None]) -> bool:

@@ -50,10 +50,11 @@ class Uploads(RuleBasedStateMachine):
         if source != final and (self.inbox / source).exists():
             (self.inbox / source).rename(self.inbox / final)
             self.touched[final] = self.now
-            self.renamed.discard(source)
-            self.renamed.add(final)
+            self.renamed -= {source, final}
+            if source == "a.part":  # from a final name it is no sign of the end
+                self.renamed.add(final)
             self.completion.gone(source)
-            self.completion.noticed(final, "moved", self.now)
+            self.completion.moved(final, source, self.now)
 
     @rule(name=st.sampled_from(NAMES), heard=st.booleans())
     def remove(self, name: str, heard: bool) -> None:

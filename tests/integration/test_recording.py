@@ -19,6 +19,7 @@ from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
 from dropslot.core.states import State
 from dropslot.watching.events import IN_ISDIR, IN_MOVED_TO, event
+from product import write_tree
 from waiting import wait_until
 from watched import folder_set
 
@@ -104,7 +105,7 @@ def test_id_that_another_process_used_is_not_used_for_the_next_entry_of_that_nam
     row_of(done, config, State.WAITING).save(force_insert=True)
     processor = Deliver(done.folders)
     Arrival.objects.update(state=State.DONE)  # drain, beside us, took and delivered it
-    (done.folders.inbox / "scan").mkdir()
+    write_tree(done.folders.inbox / "scan", {"a": b"1"})
     processor.on_moved(event(IN_MOVED_TO | IN_ISDIR, str(done.folders.inbox), "scan"))
     processor.on_wake()
     assert not recorder.pending

@@ -112,5 +112,6 @@ def _print(result: Drained) -> None:
         )
     if result.unrecorded:
         sys.stdout.write(
-            f"{result.unrecorded} taken entries wait in processing until the database answers.\n"
+            f"{result.unrecorded} taken entries could not be recorded; the log says why. They wait in processing, and "
+            "the next run tries again.\n"
         )

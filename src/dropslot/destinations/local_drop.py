@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
-from dropslot.destinations.base import NO_OTHERS, Drop, Planned, Source, Staged, Stored, Target
-from dropslot.destinations.places import homes, open_place
+from dropslot.destinations.base import Drop, Planned, Source, Staged, Stored, Target
+from dropslot.destinations.places import homes, open_place, open_source
+from dropslot.destinations.staged import staged_items
 from dropslot.storage import collection, faults, filesystems, folders, publishing, staging, times
 from dropslot.storage.copying import CREATE
 from dropslot.storage.folders import Descent, Folder
@@ -71,12 +72,12 @@ class LocalDrop(Drop):
         every = tuple(dict.fromkeys(("sha256", *algorithms)))
         stage = self._make_stage(anew=True)
         self._listing, self._layout = source.listing, Layout(self._prefix, strip)
-        with _opened(source) as folder:
+        with open_source(source) as folder:
             args = (stage, folder, source.listing, self._layout, self._modes, every)
             digests = staging.fill(*args, lease=source.lease)
         self.leased = stage.leased
         with collection.later():
-            staged = _staged(source.listing, every, digests)
+            staged = staged_items(source.listing, every, digests)
         self.shifted = self._shift(staged, times.unusual(source.listing.items))
         return staged
 
@@ -390,33 +391,3 @@ class LocalDrop(Drop):
             self._seen[1].close()
             self._seen[0].close()
             self._seen = None
-
-
-def _opened(source: Source) -> Folder:
-    """The arrival's folder, which may be no link, or the folder that holds its single file."""
-    path = os.fspath(source.path)
-    try:
-        if source.listing.is_folder:
-            return Folder(os.open(path, folders.FOLDER))
-        return Folder.trusted(os.path.dirname(path))
-    except OSError as error:
-        raise faults.at_source(error, os.path.basename(path)) from error
-
-
-def _staged(listing: Listing, algorithms: Sequence[str], digests: bytes) -> list[Staged]:
-    sizes = [hashlib.new(name, usedforsecurity=False).digest_size for name in algorithms]
-    width = sum(sizes)
-    if width == 32:
-        new = tuple.__new__
-        return [
-            new(Staged, (item.path, item.size_bytes, item.mtime_ns, digests[at : at + 32].hex(), NO_OTHERS))
-            for at, item in zip(range(0, len(digests), 32), listing.items, strict=True)
-        ]
-    staged = []
-    for number, item in enumerate(listing.items):
-        at = number * width
-        found = {}
-        for name, size in zip(algorithms, sizes, strict=True):
-            found[name], at = digests[at : at + size].hex(), at + size
-        staged.append(Staged(item.path, item.size_bytes, item.mtime_ns, found.pop("sha256"), found))
-    return staged

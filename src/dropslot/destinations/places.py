@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, Unsupported
 from dropslot.core.names import escape
-from dropslot.destinations.base import Target
+from dropslot.destinations.base import Source, Target
 from dropslot.destinations.spelling import twin
 from dropslot.storage import faults
 from dropslot.storage.folders import FOLDER, Folder
@@ -126,3 +126,14 @@ def _missing(path: str) -> DestinationUnready:
         next_step="Mount its disk, or make the folder: dropslot never makes it, so that an unmounted disk is not "
         "filled. It is tried again",
     )
+
+
+def open_source(source: Source) -> Folder:
+    """The arrival's folder, which may be no link, or the folder that holds its single file."""
+    path = os.fspath(source.path)
+    try:
+        if source.listing.is_folder:
+            return Folder(os.open(path, FOLDER))
+        return Folder.trusted(os.path.dirname(path))
+    except OSError as error:
+        raise faults.at_source(error, os.path.basename(path)) from error

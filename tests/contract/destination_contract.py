@@ -331,3 +331,17 @@ class DestinationContract:
             assert drop.publish(plan) == []
             drop.clean()
         assert len(site.files()) == len(SMALL)
+
+    def test_a_listing_has_what_is_there_and_follows_no_link(self, site: Site) -> None:
+        site.put("study/raw/sub/x", b"12345")
+        site.put("study/raw/y", b"")
+        target, top = site.target(), site.target("")
+        found = site.destination.listing(target, "")
+        assert {name: (seen.is_folder, seen.regular) for name, seen in found.items()} == {
+            "sub": (True, False),
+            "y": (False, True),
+        }
+        assert site.destination.listing(target, "sub")["x"].size_bytes == 5
+        assert site.destination.listing(top, "study/raw/sub").keys() == {"x"}
+        assert site.destination.listing(target, "nothing/here") == {}
+        assert site.destination.listing(target, "y") == {}

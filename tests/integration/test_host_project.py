@@ -162,3 +162,122 @@ def test_mistakes_in_the_setting_are_listed(migrated: Lab) -> None:
     )
     done = migrated.manage("drain", status=2)
     assert "2 mistakes" in done.stderr
+
+
+CALL = "import io, json\nfrom django.core.management import CommandError, call_command\nout = io.StringIO()\n"
+
+
+def test_the_data_folder_is_the_services_own_whatever_the_umask(migrated: Lab) -> None:
+    migrated.drop("heart-1")
+    before = os.umask(0)
+    try:
+        done = migrated.manage("drain", "--now")
+    finally:
+        os.umask(before)
+    assert "JSON log" not in done.stderr and "cannot be written" not in done.stderr
+    var = migrated.root / "var"
+    private = [
+        var,
+        *(path for path in var.rglob("*") if path.suffix != ".pub" and path.name != "allowed_signers"),
+    ]
+    assert {oct(path.stat().st_mode & 0o077) for path in private if path.is_dir()} == {"0o0"}
+    assert (var / "logs/dropslot.jsonl").exists()
+    assert migrated.manage("doctor", status=1).stdout.count("can be read by others") == 0
+
+
+def test_every_command_is_one_of_django_too() -> None:
+    from dropslot.cli.commands import names
+
+    apps = [SOURCE / "dropslot" / app / "management/commands" for app in ("arrivals", "acknowledgments")]
+    found = {path.stem for app in apps for path in app.glob("*.py")} - {"__init__"}
+    assert found == names()
+
+
+def test_options_are_given_by_their_names_in_python(migrated: Lab) -> None:
+    migrated.drop("heart-1")
+    out = migrated.python(
+        CALL + "from datetime import datetime, timedelta, UTC\n"
+        "call_command('drain', now=True, json=True, stdout=out)\n"
+        "print(json.loads(out.getvalue())['done'])\n"
+        "def rows(name, **options):\n"
+        "    out = io.StringIO()\n"
+        "    assert call_command(name, stdout=out, **options) is None\n"
+        "    return [json.loads(line) for line in out.getvalue().splitlines()]\n"
+        "print(len(rows('history', json=True)), len(rows('history', as_json=True, search='-x')))\n"
+        "print(len(rows('arrivals', json=True, since=datetime(2020, 1, 1, tzinfo=UTC), state='done', route='study')))\n"
+        "print(len(rows('arrivals', json=True, since=timedelta(days=1))))\n"
+        "print(len(rows('uploads', json=True, audited=True)), len(rows('uploads', json=True, audited=False)))\n"
+        "one = rows('arrivals', json=True)[0]['id']\n"
+        "call_command('audit_upload', ids=[one], by='anna', note='looked', stdout=out)\n"
+        "print(len(rows('uploads', json=True, audited=True)))\n"
+        "print(len(rows('events', json=True, arrival=one, kind='claimed')))\n"
+        "print(len(rows('latest', json=True, route='study')))\n"
+        "call_command('purge', older_than=timedelta(days=30), dry_run=True, stdout=out)\n"
+        "call_command('verify', fixity=True, stdout=out)\n"
+        "try:\n"
+        "    call_command('verify', head=['1:' + 64 * '0', '2:' + 64 * '0'], stdout=out)\n"
+        "except CommandError as error:\n"
+        "    print(error.returncode, out.getvalue().count('a head that was kept elsewhere'))\n"
+    )
+    assert out.split() == ["1", "1", "0", "1", "1", "0", "1", "1", "1", "1", "1", "2"]
+
+
+def test_a_call_leaves_the_hosts_logging_as_it_was(migrated: Lab) -> None:
+    out = migrated.python(
+        CALL + "import logging, structlog\n"
+        "handler = logging.FileHandler('/dev/stdout')\n"
+        "logging.getLogger().addHandler(handler)\n"
+        "before = structlog.get_config()['processors']\n"
+        "errors = io.StringIO()\n"
+        "call_command('drain', now=True, stdout=out, stderr=errors)\n"
+        "print(handler in logging.getLogger().handlers, structlog.get_config()['processors'] == before)\n"
+        "import gc; print(gc.get_freeze_count() == 0)\n"
+    )
+    assert out.split() == ["True", "True", "True"]
+
+
+def test_a_transaction_of_the_hosts_lets_listings_run_and_deliveries_not(migrated: Lab) -> None:
+    out = migrated.python(
+        CALL + "from django.db import transaction\n"
+        "with transaction.atomic():\n"
+        "    call_command('history', stdout=out)\n"
+        "    try:\n"
+        "        call_command('drain', now=True, stdout=out)\n"
+        "    except CommandError as error:\n"
+        "        print(error)\n"
+    )
+    assert "non_atomic_requests" in out
+
+
+@pytest.mark.parametrize("setting", ["USE_TZ", "ROUTERS"])
+def test_settings_that_cannot_work_are_said(migrated: Lab, setting: str) -> None:
+    migrated.more = {f"LAB_{setting}": "1"}
+    for command in ("drain", "history"):
+        told = migrated.manage(command, status=1).stderr
+        assert "USE_TZ = True" in told if setting == "USE_TZ" else "DATABASE_ROUTERS" in told
+
+
+def dropslot(lab: Lab, *args: str, status: int, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "DROPSLOT_", "PYTHON"))}
+    path = f"{SOURCE}:{PROJECT}"
+    done = subprocess.run(
+        [sys.executable, "-m", "dropslot", *args],
+        env=kept | {"LAB_ROOT": str(lab.root), "PYTHONPATH": path} | environment,
+        cwd=lab.root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_projects_own_file_leads_to_no_second_database(migrated: Lab) -> None:
+    file = migrated.root / "dropslot.yaml"
+    file.write_text("data: ./var\nroutes: {study: {folders: ./study, deliver: [{to: ./studies}]}}")
+    migrated.more = {"LAB_DROPSLOT": "dropslot.yaml"}
+    migrated.drop("heart-1")
+    migrated.manage("drain", "--now", "-c", str(file))
+    assert "lab.settings" in dropslot(migrated, "history", "-c", str(file), status=2)
+    assert not (migrated.root / "var/dropslot.sqlite3").exists()
+    own = {"DJANGO_SETTINGS_MODULE": "lab.settings", "LAB_DROPSLOT": "dropslot.yaml"}
+    assert "heart-1" in dropslot(migrated, "history", "-c", str(file), status=0, **own)

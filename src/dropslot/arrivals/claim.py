@@ -41,6 +41,7 @@ class Claim:
     received_at: datetime
     evidence: dict[str, str] = field(default_factory=dict)
     dropped_at: datetime | None = None
+    epoch: int = 0  # more only where the row was lost: work on it had begun
 
 
 def new_id() -> str:

@@ -16,7 +16,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, router
 from django.db.migrations.recorder import MigrationRecorder
 
 from dropslot.arrivals import readonly
@@ -45,6 +45,7 @@ def prepare() -> None:
     before one of the migrations.
     """
     Secret(connection.settings_dict.get("PASSWORD") or "")  # of a project's own settings: known from here on
+    _check_settings()
     _check_transactions()
     try:
         ours_alone = getattr(settings, "DROPSLOT_MIGRATES", False)
@@ -58,6 +59,18 @@ def prepare() -> None:
             )
     except (DatabaseError, ImproperlyConfigured) as error:
         raise DatabaseUnready(words_for(error)) from error
+
+
+def require_no_transaction() -> None:
+    """Raise DatabaseUnready inside a transaction, as in a view under ATOMIC_REQUESTS: what is delivered must be
+    recorded for good, and other threads and processes wait for what this one holds."""
+    if connection.in_atomic_block:
+        raise DatabaseUnready(
+            "This command cannot run inside a database transaction",
+            where="Nothing was changed",
+            next_step="Call it outside of transaction.atomic(); in a view, mark that with"
+            " @transaction.non_atomic_requests",
+        )
 
 
 def prepare_to_read() -> None:
@@ -145,6 +158,20 @@ def _fault_of_file(text: str) -> str:
         except OSError as error:
             return in_words(error, Path(os.fsdecode(error.filename or file)))
     return f"{text}. {next(guess for sign, guess in _GUESSES.items() if sign in text.lower())}"
+
+
+def _check_settings() -> None:
+    if not settings.USE_TZ:
+        raise DatabaseUnready(
+            "This project's settings have USE_TZ = False, and times of deliveries would be ambiguous",
+            next_step="Set USE_TZ = True; TIME_ZONE stays what it is",
+        )
+    elsewhere = {router.db_for_write(model) for model in apps.get_models() if model._meta.app_label in OURS}
+    if elsewhere - {"default"}:
+        raise DatabaseUnready(
+            f"A router of this project sends dropslot's tables to the database {', '.join(sorted(elsewhere))}",
+            next_step="Let DATABASE_ROUTERS keep the apps of dropslot in 'default'",
+        )
 
 
 def _check_transactions() -> None:

@@ -19,6 +19,7 @@ from django.db import DatabaseError, connection
 from dropslot.arrivals import additions, after, inboxes, readonly, seal
 from dropslot.arrivals.checking import checks_of
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.rebuilding.signs import REMEDY, signs
 from dropslot.arrivals.record import user_name
 from dropslot.arrivals.space import percent_full
 from dropslot.arrivals.starting import rules_of
@@ -66,7 +67,7 @@ def examine(config: Config) -> Iterator[Finding]:
 
 def _findings(config: Config) -> Iterator[Finding]:
     yield from _data(config)
-    yield from _database()
+    yield from _database(config)
     for route in config.routes.values():
         sets = folder_sets(route, make=False)
         if not sets:
@@ -140,7 +141,7 @@ def _data(config: Config) -> Iterator[Finding]:
             yield Finding("error", "keys", f"{key} can be read by others", f"chmod 600 {key}")
 
 
-def _database() -> Iterator[Finding]:
+def _database(config: Config) -> Iterator[Finding]:
     try:
         Arrival.objects.exists()
         drift = _drift_seconds()
@@ -152,7 +153,11 @@ def _database() -> Iterator[Finding]:
             "start the server, or mend `database` in config.yaml",
         )
         return
-    yield Finding("ok", "database", f"{connection.vendor} answers")
+    behind = list(signs(config))
+    for sign in behind:
+        yield Finding("error", "database", sign, REMEDY)
+    if not behind:
+        yield Finding("ok", "database", f"{connection.vendor} answers")
     if drift > 5:
         remedy = "set both clocks by NTP; leases follow the database's"
         yield Finding("warning", "clock", f"this machine and the database are {drift:.0f} s apart", remedy)

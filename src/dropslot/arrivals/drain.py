@@ -18,6 +18,7 @@ from dropslot.arrivals import after, checking, holder, inboxes, latewrites, reco
 from dropslot.arrivals.known import chunks
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.queries import unfinished
+from dropslot.arrivals.rebuilding import signs
 from dropslot.arrivals.record import Recorder
 from dropslot.arrivals.watch import all_folders, recording
 from dropslot.arrivals.workers import local
@@ -72,6 +73,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     result = Drained()
     taken: set[str] = set()
     with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
+        signs.alarm(config)
         recovery.recover(config)
         with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())

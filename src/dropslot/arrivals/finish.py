@@ -21,7 +21,7 @@ from dropslot.arrivals.moves import move, move_to_own
 from dropslot.arrivals.signals import arrival_done
 from dropslot.arrivals.unleased import first_look
 from dropslot.arrivals.work import Work
-from dropslot.audit import receipts
+from dropslot.audit import receipt_files, receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.models import Receipt
 from dropslot.config import Config, Route
@@ -42,11 +42,29 @@ def record(works: Sequence[Work]) -> list[Work]:
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         left = [entry for work in done if not work.legs for entry in _forget_others(work)]
         head = append([*left, *(_delivered(work) for work in done)])
-        Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
+        signed = Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
         AfterCall.objects.bulk_create(
             [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
         )
+    if done:
+        kept = [_kept(work, receipt) for work, receipt in zip(done, signed, strict=True)]
+        receipt_files.keep(done[0].config.data, finished, kept)
     return list(done)
+
+
+# Of an arrival's row, what neither its receipt nor a manifest says.
+ABOUT = ("inbox", "location", "fields", "is_folder", "in_place", "archived_as")
+
+
+def _kept(work: Work, receipt: Receipt) -> receipt_files.Kept:
+    about = {name: getattr(work.arrival, name) for name in ABOUT}
+    about |= {
+        "name_bytes": bytes(work.arrival.name_bytes).hex(),
+        "prefix": work.arrival.evidence.get("prefix"),
+        "dropped_at": timestamp(work.arrival.dropped_at),
+    }
+    listings = {leg.target.url: leg.manifest for leg in work.legs if leg.target.rules.manifest == "none"}
+    return receipt_files.Kept(receipt.body, receipt.signature, about, listings)
 
 
 def _forget_others(work: Work) -> Iterator[Entry]:

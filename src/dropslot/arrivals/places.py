@@ -17,6 +17,17 @@ _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _HELD = re.compile(rf"({_ULID.pattern})-(\d+)")
 
 
+def epoch_of(holding: Path) -> int:
+    """The epoch in the name of a folder in processing; 0: it is none."""
+    match = _HELD.fullmatch(holding.name)
+    return int(match[2]) if match else 0
+
+
+def is_id(name: str) -> bool:
+    """Whether a name is an arrival's id."""
+    return _ULID.fullmatch(name) is not None
+
+
 def held(folders: FolderSet, arrival: str, epoch: int) -> Path:
     """The folder in processing that holds an arrival for one epoch. It carries the epoch, so that the path of
     a worker that was taken over leads nowhere. A claim is made for the first worker: epochs count from 1."""

@@ -162,7 +162,22 @@ def _row(work: Work, leg: Leg, path: str, item: Staged, known: list[Known], name
     number = max((version.version for version in known), default=0) + 1
     superseded = newest is not None and newest.dropped_at > work.arrival.dropped_at
     row = Row(path, path, number, Outcome.DELIVERED, superseded, sha256, item.size_bytes, item.mtime_ns)
-    return _next_free(leg, row, names)
+    return _lost(leg, row, {version.version for version in known}, names) or _next_free(
+        leg, row, names, may_be_there=True
+    )
+
+
+def _lost(leg: Leg, row: Row, known: set[int], names: _Names) -> Row | None:
+    """The row of an earlier version that is stored, though the ledger has lost it."""
+    for version in sorted(set(range(2, row.version)) - known):
+        if _holds(leg, name := stored_name(row.item, version), row, names):
+            return _found_again(leg, row._replace(version=version, stored_as=name, superseded=True))
+    return None
+
+
+def _found_again(leg: Leg, row: Row) -> Row:
+    leg.adopted.append((row.stored_as, row.sha256, row.size_bytes))
+    return row._replace(outcome=Outcome.UNCHANGED)
 
 
 def _adopt(leg: Leg, path: str) -> Known | None:
@@ -193,20 +208,33 @@ def _is_intact(leg: Leg, version: Known, *, read: bool) -> bool:
     return False
 
 
-def _next_free(leg: Leg, row: Row, names: _Names) -> Row:
-    """The row under the first version number whose name nothing has."""
+def _next_free(leg: Leg, row: Row, names: _Names, *, may_be_there: bool = False) -> Row:
+    """The row under the first version number whose name nothing has; `may_be_there`: or that is stored already, though
+    the ledger has lost it, so that no second copy is made."""
     version = row.version
     while not _is_free(leg, name := stored_name(row.item, version), row.item, names):
+        if may_be_there and version > 1 and _holds(leg, name, row, names):
+            return _found_again(leg, row._replace(version=version, stored_as=name))
         version += 1
     return row._replace(version=version, stored_as=name)
 
 
+def _holds(leg: Leg, name: str, row: Row, names: _Names) -> bool:
+    """Whether a name that nobody was given holds the item's bytes."""
+    stored = leg.drop.stored(name)
+    same_size = stored is not None and stored.regular and stored.size_bytes == row.size_bytes
+    return same_size and not _is_named(name, row.item, names) and leg.drop.digest(name) == row.sha256
+
+
 def _is_free(leg: Leg, name: str, item: str, names: _Names) -> bool:
+    return not _is_named(name, item, names) and leg.drop.stored(name) is None
+
+
+def _is_named(name: str, item: str, names: _Names) -> bool:
+    """Whether this arrival or the ledger has given a name away."""
     if name in names.given or name in names.others or (name != item and name in names.items):
-        return False
-    if name != item and is_given(names.place, name, names.arrival):
-        return False
-    return leg.drop.stored(name) is None
+        return True
+    return name != item and is_given(names.place, name, names.arrival)
 
 
 def stored_name(path: str, version: int) -> str:

@@ -11,12 +11,13 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move_to_own
 from dropslot.arrivals.values import collect
 from dropslot.arrivals.work import Leg, Work
+from dropslot.audit import receipt_files
 from dropslot.checks import bag
 from dropslot.config import Config, Deliver
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
-from dropslot.core.names import escape
+from dropslot.core.names import RESERVED, escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Rules, Target
@@ -163,6 +164,7 @@ def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
 
 def _look(work: Work, faults: list[str]) -> None:
     if not _is_there(work.source):
+        _require_own_database(work)
         faults.append(_gone(work))
         return
     litter = _litter(work)
@@ -197,6 +199,25 @@ def _litter(work: Work) -> Litter:
         if work.committed
         else work.route.litter
     )
+
+
+def _require_own_database(work: Work) -> None:
+    """Raise SourceUnready when what is gone was delivered, or went on, after this database's backup was made."""
+    later = any(
+        arrival == work.id and epoch > work.epoch for arrival, epoch, _ in places.holdings(work.folders)
+    )
+    if later or _has_manifest(work) or receipt_files.find(work.config.data, work.id):
+        raise SourceUnready(
+            f"The database is older than what became of arrival {work.id}, which was put back from a backup, it seems",
+            where="It is in processing with a later epoch"
+            if later
+            else "It was delivered, and its files are archived",
+            next_step="Stop the service and run `dropslot rebuild`",
+        )
+
+
+def _has_manifest(work: Work) -> bool:
+    return any(leg.drop.stored(f"{RESERVED}/manifests/{work.id}.sha256") is not None for leg in work.legs)
 
 
 def _gone(work: Work) -> str:

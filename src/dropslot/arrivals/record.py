@@ -75,6 +75,7 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
         "size_bytes": claim.size_bytes,
         "dropped_at": claim.dropped_at or dropped_at(claim.id),
         "received_at": claim.received_at,
+        "epoch": claim.epoch,
     }
 
 

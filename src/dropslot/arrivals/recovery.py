@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from django.db import transaction
 
 from dropslot.arrivals import finish, holder, places, record, seal
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.models import Arrival
+from dropslot.audit.chain import Entry, append
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.core.states import State
+from dropslot.core.states import UNFINISHED, State
 
 log = structlog.get_logger()
 
@@ -36,7 +38,7 @@ def _recover(config: Config, folders: FolderSet) -> int:
     holdings = list(places.holdings(folders))
     rows = Arrival.objects.in_bulk([arrival for arrival, _, _ in holdings])
     claims = []
-    for arrival, _, folder in holdings:
+    for arrival, epoch, folder in holdings:
         row = rows.get(arrival)
         if row is None or row.state == State.WAITING:
             claims.extend(_claim_of(folders, arrival, folder))
@@ -46,6 +48,8 @@ def _recover(config: Config, folders: FolderSet) -> int:
         elif row.state == State.FAILED:
             with finish.or_later(arrival, "Refused, but it could not be moved to failed"):
                 finish.file_refused(config, folders, row, folder)
+        elif max(row.epoch, 1) < epoch:  # a claim's folder has the first epoch before any worker takes it
+            _catch_up(row, epoch)
     if claims:
         record.record_apart(config, claims)
         log.warning(
@@ -55,6 +59,19 @@ def _recover(config: Config, folders: FolderSet) -> int:
             count=len(claims),
         )
     return len(claims)
+
+
+def _catch_up(row: Arrival, epoch: int) -> None:
+    """The folder has a later epoch than its row, which is committed first: so the database is an older one."""
+    with transaction.atomic():
+        behind = Arrival.objects.filter(id=row.id, epoch__lt=epoch, state__in=UNFINISHED)
+        if behind.update(epoch=epoch):
+            append([Entry("epoch-adopted", row.id, {"epoch": epoch, "before": row.epoch})])
+            log.warning(
+                "The database is older than the folder in processing; it goes on with the folder's epoch",
+                action="epoch_adopted",
+                arrival=row.id,
+            )
 
 
 def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
@@ -67,9 +84,10 @@ def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
 
 
 def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
-    """The claim that made a folder in processing; None: it never came to its rename, or somebody else is at it."""
+    """The claim of what lies in a folder of processing, or of failed; None: it never came to its rename, or somebody
+    else is at it."""
     with suppress(FileNotFoundError):
-        names = os.listdir(folder)
+        names = [name for name in os.listdir(folder) if not _is_reason(folder, name)]
         if not names:
             return None
         entry = folder / names[0]
@@ -77,5 +95,13 @@ def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
         size = None if is_folder else os.lstat(entry).st_size
         received = datetime.fromtimestamp(os.stat(folder).st_mtime, UTC)  # the rename into it was the claim
         sender = seal.sender(entry, folders.route.litter)
-        return Claim(arrival, folders, names[0], is_folder, sender, size, received)
+        epoch = places.epoch_of(folder)
+        begun = epoch if epoch > 1 else 0  # else it may never have been worked on
+        return Claim(arrival, folders, names[0], is_folder, sender, size, received, epoch=begun)
     return None
+
+
+def _is_reason(folder: Path, name: str) -> bool:
+    """Whether a file is what was written beside a refused arrival, which is never alone."""
+    others = [other for other in os.listdir(folder) if other != name]
+    return any(places.reason_file(folder, other).name == name for other in others)

@@ -22,6 +22,7 @@ from django.db import DatabaseError, connections
 
 from dropslot import destinations
 from dropslot.arrivals import additions, after, recovery, starting
+from dropslot.arrivals.rebuilding import signs
 from dropslot.arrivals.space import SpaceWatch
 from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
@@ -80,6 +81,7 @@ def serve(config: Config, life: Life) -> None:
 def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
     space = SpaceWatch(config)
     space.look()
+    signs.alarm(config)
     _recover(config, hint)
     due = time.monotonic() + RECOVER_SECONDS
 

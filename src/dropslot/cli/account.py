@@ -60,6 +60,11 @@ def begin_command(name: str) -> None:
     _command = name
 
 
+def runs_alone() -> bool:
+    """Whether this process runs one command and nothing else."""
+    return _command is not None
+
+
 def hand_over(data: Path, config: Path | None = None) -> None:
     """Begin anew as the account that owns the data folder, when this is root and that is not; else do nothing.
 

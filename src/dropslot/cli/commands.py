@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 from typer.main import get_command
@@ -20,6 +20,7 @@ GROUPS = (
     "dropslot.cli.acknowledging",
     "dropslot.cli.servers",
     "dropslot.cli.upkeep",
+    "dropslot.cli.rebuilding",
     "dropslot.cli.purging",
     "dropslot.cli.uploads",
     "dropslot.cli.folders",
@@ -75,12 +76,24 @@ def names() -> frozenset[str]:
     return frozenset(_group_of_commands())
 
 
-def options_of(name: str) -> dict[str, str]:
-    """The options of one command, by name in Python (`as_json`) with the flag (`--json`); none if it is unknown."""
+class Parameter(NamedTuple):
+    """One parameter of a command: its flag, and the one that says no, where it has one. An argument has no flag."""
+
+    flag: str
+    off: str = ""
+
+
+def parameters_of(name: str) -> dict[str, Parameter]:
+    """The parameters of one command by each name in Python (`as_json`, and `json` of `--json`); none: it is unknown."""
     command = _group_of_commands().get(name)
-    if command is None:
-        return {}
-    return {p.name: max(p.opts, key=len) for p in command.params if p.opts and p.opts[0].startswith("-")}
+    found: dict[str, Parameter] = {}
+    for each in command.params if command is not None else ():
+        flags = [flag for flag in each.opts if flag.startswith("-")]
+        off = max(each.secondary_opts, key=len, default="")
+        parameter = Parameter(max(flags, key=len, default=""), off)
+        found[each.name] = parameter
+        found |= {flag[2:].replace("-", "_"): parameter for flag in flags if flag.startswith("--")}
+    return {name: parameter for name, parameter in found.items() if name != "help"}
 
 
 def _group_of_commands() -> dict[str, Any]:

@@ -224,12 +224,15 @@ def receipt(
     ] = None,
 ) -> None:
     """Show the signed receipt of a finished arrival."""
-    reading(config)
+    settings = reading(config)
     from dropslot.arrivals import queries
+    from dropslot.audit import receipt_files
     from dropslot.audit.models import Receipt
 
     found = queries.find(arrival)
     signed = Receipt.objects.filter(arrival=found.id).first()
+    if signed is None and (kept := receipt_files.find(settings.data, found.id)):
+        signed = kept.saved()  # its database was lost
     if signed is None:
         raise queries.NoSuchArrival(f"Arrival {found.id} is {found.state}: only a finished one has a receipt")
     if out is None:

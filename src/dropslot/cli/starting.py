@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dropslot.cli.account import hand_over
+from dropslot.cli.account import hand_over, runs_alone
 from dropslot.cli.faults import UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ SETTINGS = "dropslot.settings"
 def configured(path: Path | None) -> Config:
     """The configuration, with Django set up for it; the database is not touched.
 
-    `path` (of `-c`) goes before everything; without it a Django project named by DJANGO_SETTINGS_MODULE, then
-    $DROPSLOT_CONFIG and ./config.yaml are taken. Raises ConfigError, or UsageError when Django already runs
-    with another configuration.
+    `path` (of `-c`) goes before everything; without it, or when it is that project's own file, a Django project named
+    by DJANGO_SETTINGS_MODULE, then $DROPSLOT_CONFIG and ./config.yaml are taken. Raises ConfigError, or UsageError
+    when Django already runs with another configuration, or the data folder is a project's.
     """
     from django.conf import settings
 
@@ -41,18 +42,22 @@ def configured(path: Path | None) -> Config:
     config = current()
     hand_over(config.data)
     django.setup()
-    gc.freeze()  # what is loaded stays: no collection need look through it
-    gc.enable()
+    _require_own_data(config)
+    if runs_alone():  # another program's garbage is its own matter
+        gc.freeze()  # what is loaded stays: no collection need look through it
+        gc.enable()
     return config
 
 
 def started(path: Path | None) -> Config:
     """The same, with a database that is there, sound and of this version; raises DatabaseUnready besides."""
     config = configured(path)
-    from dropslot.arrivals.database import prepare
+    from dropslot.arrivals.database import prepare, require_no_transaction
 
+    require_no_transaction()
     prepare()
     _require_key(config)
+    _mark_data(config)
     return config
 
 
@@ -96,15 +101,67 @@ def require_acknowledgments() -> None:
         )
 
 
+_MARKER = "django-settings"
+
+
+def _require_own_data(config: Config) -> None:
+    """Raise UsageError where the data folder is that of another Django project: its database is elsewhere."""
+    here = os.environ.get("DJANGO_SETTINGS_MODULE")
+    try:
+        owner = (config.data / _MARKER).read_text("utf-8").strip()
+    except OSError:
+        return
+    if here == SETTINGS and owner and owner != here:
+        raise UsageError(
+            f"{config.data} belongs to a Django project, whose settings are {owner} and which has the database",
+            where="Nothing was changed",
+            next_step=f"Use the project's `python manage.py COMMAND`, without -c. If it is a project's no more, remove"
+            f" {config.data / _MARKER}",
+        )
+
+
+def _mark_data(config: Config) -> None:
+    """Leave a word in the data folder of a project, so that the command `dropslot` makes no second database."""
+    here = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    marker = config.data / _MARKER
+    if here in ("", SETTINGS) or marker.exists():
+        return
+    from dropslot.config.private import make_data_folder
+
+    make_data_folder(config.data)
+    marker.write_text(f"{here}\n", "utf-8")
+
+
 def choose(path: Path | None) -> None:
     """Name the settings and config.yaml for Django; for before Django's settings are read."""
-    if path is not None:
+    if path is not None and not _is_of_project(path):
         os.environ["DROPSLOT_CONFIG"] = os.path.abspath(path)
         os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
 
 
+def _is_of_project(path: Path) -> bool:
+    """Whether DJANGO_SETTINGS_MODULE names a project whose DROPSLOT is this file: then its database is the one."""
+    project = os.environ.get("DJANGO_SETTINGS_MODULE", SETTINGS)
+    if project == SETTINGS:
+        return False
+    try:
+        found = import_module(project)
+    except Exception:  # noqa: BLE001 - whatever a project's settings raise: the file was named, and counts
+        return False
+    return _is_file(path, getattr(found, "DROPSLOT", None), getattr(found, "BASE_DIR", ""))
+
+
 def _is_current(path: Path) -> bool:
-    chosen = os.environ.get("DROPSLOT_CONFIG") or "config.yaml"
-    standalone = os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS
-    return standalone and os.path.realpath(path) == os.path.realpath(chosen)
+    """Whether a file is the one that the settings take their configuration from."""
+    if os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS:
+        return _is_file(path, os.environ.get("DROPSLOT_CONFIG") or "config.yaml", "")
+    from django.conf import settings
+
+    return _is_file(path, getattr(settings, "DROPSLOT", None), getattr(settings, "BASE_DIR", ""))
+
+
+def _is_file(path: Path, chosen: object, base: str | Path) -> bool:
+    return isinstance(chosen, (str, os.PathLike)) and os.path.realpath(path) == os.path.realpath(
+        os.path.join(base, chosen)
+    )

@@ -105,6 +105,7 @@ def verify(
     """Verify the audit chain, and with --fixity every stored file."""
     settings = reading(config)
     from dropslot.arrivals.fixity import check_all, check_archives
+    from dropslot.arrivals.rebuilding.signs import REMEDY, signs
     from dropslot.audit import keys, receipts
     from dropslot.audit import verify as audit
 
@@ -118,6 +119,11 @@ def verify(
         f"{'well' if chain.ok else f'{chain.found} faults'}. Head {chain.head.seq}:{chain.head.hash}\n"
     )
     well = chain.ok
+    for sign in signs(settings):
+        well = False
+        sys.stdout.write(f"FAULT database: {sign}\n")
+    if chain.ok and not well:
+        sys.stdout.write(f"{REMEDY}.\n")
     if fixity:
         files = check_all()
         _say_faults(files.faults, files.found)

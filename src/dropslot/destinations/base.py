@@ -90,6 +90,15 @@ class Stored(NamedTuple):
     mtime_ns: int
 
 
+class Found(NamedTuple):
+    """One entry of a folder of a destination; no link is followed."""
+
+    is_folder: bool
+    regular: bool
+    size_bytes: int
+    mtime_ns: int
+
+
 class Source(NamedTuple):
     """Where an arrival lies (its absolute path) and what it was seen to hold. `lease`: nobody minds when a program that
     wants to write to it has to wait while it is read."""
@@ -208,6 +217,11 @@ class Destination(ABC):
     @abstractmethod
     def read(self, target: Target, name: str) -> Iterator[bytes]:
         """The bytes of a delivered file, for fixity; FileNotFoundError when it is gone."""
+
+    @abstractmethod
+    def listing(self, target: Target, folder: str) -> dict[str, Found]:
+        """What is in `folder` ("" for the target itself) by name; empty when there is no such folder. No link below the
+        fixed part is followed. Raises DestinationUnready and its like."""
 
     @abstractmethod
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:

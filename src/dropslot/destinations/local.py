@@ -10,7 +10,7 @@ from typing import cast
 
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
-from dropslot.destinations.base import Destination, Drop, Target
+from dropslot.destinations.base import Destination, Drop, Found, Target
 from dropslot.destinations.folding import pairs_folded
 from dropslot.destinations.local_drop import LocalDrop
 from dropslot.destinations.places import Place, open_place
@@ -107,6 +107,18 @@ class Local(Destination):
             raise FileNotFoundError(errno.ENOENT, "no regular file", name)
         return chunks_of(fd, name)
 
+    def listing(self, target: Target, folder: str) -> dict[str, Found]:
+        with open_place(target) as place:
+            if place.missing:
+                return {}
+            try:
+                with place.home.beneath(folder) as opened, os.scandir(opened.fd) as entries:
+                    return dict(filter(None, map(_found, entries)))
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    return {}
+                raise faults.at_destination(error, f"listing {escape(folder or place.path)}") from error
+
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
         if not pairs_folded(names, case=True, form=True):
             return []
@@ -118,3 +130,12 @@ class Local(Destination):
                     error, f"looking how names are folded in {escape(place.path)}"
                 ) from error
         return pairs_folded(names, case=case, form=form)
+
+
+def _found(entry: os.DirEntry[str]) -> tuple[str, Found] | None:
+    try:
+        seen = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None  # gone since it was listed
+    kind = stat.S_ISDIR(seen.st_mode), stat.S_ISREG(seen.st_mode)
+    return entry.name, Found(*kind, seen.st_size, seen.st_mtime_ns)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
@@ -164,7 +165,22 @@ def _set_up(sinks: Sinks, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
+    root = logging.getLogger()
+    root.handlers = [_FromLibraries()]  # others' handlers stay open, for `restored`
+    root.setLevel(logging.WARNING)
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """After the block logging is as it was before: for commands that are called inside another program."""
+    root = logging.getLogger()
+    handlers, level, ours = root.handlers, root.level, structlog.get_config()
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        structlog.configure(**ours)
 
 
 def _open_json(config: Config) -> tuple[LogFile | None, str]:

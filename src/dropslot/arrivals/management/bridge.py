@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from dropslot.cli.account import begin_command
-from dropslot.cli.commands import execute, invoke, options_of
+from dropslot.cli.commands import execute, invoke, parameters_of
 from dropslot.cli.faults import judged
+from dropslot.watching import logs
 
 
 class _PassingParser(CommandParser):
@@ -34,8 +36,8 @@ class Command(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ARG002
         self._name = subcommand
-        # Options may also be given by their names in Python: call_command("drain", now=True).
-        self.stealth_options = (*options_of(subcommand), "args")
+        # Options may also be given by their names in Python: call_command("drain", now=True), or json=True.
+        self.stealth_options = (*parameters_of(subcommand), "args")
         parser = _PassingParser(prog=subcommand, allow_abbrev=False, add_help=False, **kwargs)
         parser.add_argument("--settings", help=argparse.SUPPRESS)
         parser.add_argument("--pythonpath", help=argparse.SUPPRESS)
@@ -54,9 +56,11 @@ class Command(BaseCommand):
 
     def execute(self, *args: str, **options: Any) -> None:
         """What call_command calls. Raises CommandError with dropslot's exit status as `returncode`."""
-        arguments = [self._name, *args, *self._flags(options)]
+        arguments = [self._name, *self._arguments(options), *map(_text, args)]
+        out, err = options.get("stdout") or sys.stdout, options.get("stderr") or sys.stderr
         try:
-            with redirect_stdout(options.get("stdout") or sys.stdout):
+            # The host's own logging is as it was afterwards.
+            with logs.restored(), redirect_stdout(out), redirect_stderr(err):
                 status = execute(arguments)
         except Exception as error:
             words, status = judged(error)
@@ -68,12 +72,26 @@ class Command(BaseCommand):
         """Django asks for it; `execute` does the work."""
         self.execute(*args, **options)
 
-    def _flags(self, options: Mapping[str, Any]) -> Sequence[str]:
-        flags: list[str] = []
-        for name, flag in options_of(self._name).items():
+    def _arguments(self, options: Mapping[str, Any]) -> list[str]:
+        """What was given by names in Python, as the command line has it: options first, then what has no flag."""
+        words: list[str] = []
+        plain: list[str] = []
+        for name, parameter in parameters_of(self._name).items():
             value = options.get(name)
-            if value is True:
-                flags.append(flag)
-            elif value not in (None, False):
-                flags += [flag, str(value)]
-        return flags
+            if value is None:
+                continue
+            several = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+            if not parameter.flag:
+                plain += map(_text, several)
+            elif isinstance(value, bool):
+                words += [parameter.flag] if value else [parameter.off] if parameter.off else []
+            else:
+                words += [f"{parameter.flag}={_text(one)}" for one in several]
+        return [*words, *plain]
+
+
+def _text(value: Any) -> str:
+    """A value of Python as the command line takes it."""
+    if isinstance(value, timedelta):
+        return f"{int(value.total_seconds())}s"
+    return value.isoformat() if isinstance(value, (datetime, date)) else str(value)

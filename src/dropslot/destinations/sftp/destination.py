@@ -10,7 +10,7 @@ from typing import cast
 
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
-from dropslot.destinations.base import Destination, Drop, Target
+from dropslot.destinations.base import Destination, Drop, Found, Target
 from dropslot.destinations.folding import pairs_folded
 from dropslot.destinations.sftp import faults, files, places, probe, remote, runtime, wire
 from dropslot.destinations.sftp.accounts import Account
@@ -187,6 +187,23 @@ class Sftp(Destination):
     def read(self, target: Target, name: str) -> Iterator[bytes]:
         with faults.told(self.account.server, f"Reading {escape(name)}"):
             yield from files.pieces(self.account, join(places.path_of(target), name))
+
+    def listing(self, target: Target, folder: str) -> dict[str, Found]:
+        async def look(connection: Connection) -> dict[str, Found]:
+            place = await places.find(connection, target, create_folders=True)
+            paths = [place.home]
+            for part in folder.split("/") if folder else ():
+                paths.append(join(paths[-1], part))
+            below = await remote.look(connection, paths[1:])
+            if place.missing or not all(seen is not None and seen.is_folder for seen in below):
+                return {}
+            return {
+                name: Found(seen.is_folder, seen.is_file, seen.size or 0, (seen.mtime or 0) * 1_000_000_000)
+                for name, seen in (await remote.listing(connection, paths[-1]) or {}).items()
+            }
+
+        with faults.told(self.account.server, f"Listing {escape(folder or target.url)}"):
+            return runtime.run(look, self.account)
 
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
         if not pairs_folded(names, case=True, form=True):

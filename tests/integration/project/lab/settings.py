@@ -8,7 +8,7 @@ SECRET_KEY = "the project's own"
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "lab.urls"
 AUTH_USER_MODEL = "people.Member"
-USE_TZ = True
+USE_TZ = "LAB_USE_TZ" not in os.environ
 TIME_ZONE = "Europe/Berlin"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {
@@ -33,3 +33,16 @@ DROPSLOT = {
 }
 if path := os.environ.get("LAB_DROPSLOT"):
     DROPSLOT = path
+
+
+class Elsewhere:
+    """Sends every app but the project's own to another database."""
+
+    def db_for_write(self, model: type, **hints: object) -> str | None:
+        """Where a model is written."""
+        return "elsewhere" if model.__module__.startswith("dropslot.") else None
+
+
+if "LAB_ROUTERS" in os.environ:
+    DATABASES["elsewhere"] = DATABASES["default"] | {"NAME": str(BASE_DIR / "elsewhere.sqlite3")}
+    DATABASE_ROUTERS = ["lab.settings.Elsewhere"]

@@ -1,0 +1,35 @@
+"""The targets of a route's destinations that are there, found by their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dropslot.config import Deliver
+from dropslot.core.templates import Template, literal
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Destination, Rules, Target
+
+
+def targets(rule: Deliver) -> Iterator[Target]:
+    """Every folder that `to` gives with some values; only folders in the place of a field are listed, none beneath a
+    target. Raises DestinationUnready and its like."""
+    template = Template(rule.to)
+    top = Target(template.fixed, template.fixed, rules=Rules(manifest=rule.manifest))
+    if not template.fields:
+        yield top
+        return
+    rest = template.text[len(literal(template.fixed)) :].strip("/").split("/")
+    for path in _below(for_rule(rule), top, "", rest):
+        url = f"{template.fixed.rstrip('/')}/{path}"
+        if template.match(url) is not None:
+            yield Target(url, template.fixed, rules=top.rules)
+
+
+def _below(destination: Destination, top: Target, path: str, parts: list[str]) -> Iterator[str]:
+    if not parts:
+        yield path
+        return
+    part = Template(parts[0])
+    for name, found in sorted(destination.listing(top, path).items()):
+        if found.is_folder and not name.startswith(".") and part.match(name) is not None:
+            yield from _below(destination, top, f"{path}/{name}" if path else name, parts[1:])

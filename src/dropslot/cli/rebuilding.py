@@ -1,0 +1,58 @@
+"""`rebuild`: a database that was lost, or is older than what was delivered."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.starting import started
+from dropslot.core.errors import DropslotError
+
+if TYPE_CHECKING:
+    from dropslot.arrivals.rebuilding.rebuild import Rebuilt
+
+commands = typer.Typer()
+
+
+@commands.command()
+def rebuild(config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """Read manifests and receipts back into a database that was lost, or is older than what was delivered.
+
+    It only adds, and may be run again. Exit status 1 when something could not be read; it is named.
+    """
+    settings = started(config)
+    from dropslot.arrivals.rebuilding.rebuild import rebuild as add_missing
+    from dropslot.watching import daemon, logs
+
+    if (running := daemon.status(settings)).running:
+        raise DropslotError(
+            f"The service runs: pid {running.pid}",
+            where="Nothing was changed",
+            next_step="Stop it first (`dropslot stop_watcher`, `systemctl stop dropslot`)",
+        )
+    logs.configure(settings, foreground=True, terminal="stderr")
+    result = add_missing(settings)
+    for problem in result.problems:
+        sys.stderr.write(f"dropslot: {problem}.\n")
+    _say_rebuilt(result, as_json=as_json)
+    if result.problems:
+        raise typer.Exit(1)
+
+
+def _say_rebuilt(result: Rebuilt, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(result)) + "\n")
+        return
+    sys.stdout.write(
+        f"{result.arrivals} arrivals were added with {result.deliveries} deliveries, {result.with_receipt} of them with"
+        f" their receipts (name and sender); and {result.failed} that had failed.\n"
+    )
+    if result.unclaimed:
+        sys.stdout.write(
+            f"{result.unclaimed} entries in done are of no arrival that is known: they stay as they are.\n"
+        )

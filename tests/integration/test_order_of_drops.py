@@ -136,6 +136,24 @@ def test_entry_that_does_not_become_complete_is_not_waited_for_long(desk: Desk) 
     assert desk.attempt(newer) == [State.DONE]
 
 
+def test_entry_that_waits_for_another_place_is_not_waited_for(desk: Desk) -> None:
+    waiting.note(desk.folders(), desk.drop("q-old", {"scan": b"old"}), "not readable", datetime.now(UTC))
+    newer = desk.send("p-new", {"scan": b"new"}, "two")
+    assert desk.attempt(newer) == [State.DONE]
+
+
+def test_entry_that_is_not_whole_is_not_waited_for_until_it_is(desk: Desk) -> None:
+    older = desk.drop("p-old", {"scan": b"old", "b.filepart": b""})
+    waiting.note(desk.folders(), older, "b.filepart is unfinished", datetime.now(UTC), is_whole=False)
+    first, second = desk.send("p-new", {"scan": b"new"}, "two"), desk.send("p-2", {"scan": b"2"}, "two")
+    Arrival.objects.filter(id__in=[first, second]).update(
+        received_at=datetime.now(UTC) - timedelta(minutes=1)
+    )
+    assert desk.attempt(first) == [State.DONE]
+    waiting.note(desk.folders(), older, "not readable", datetime.now(UTC))
+    assert desk.attempt(second) == [State.RETRYING]
+
+
 def test_newer_drop_in_the_inbox_is_not_waited_for(desk: Desk) -> None:
     older = desk.send("p-old", {"scan": b"old"})
     desk.drop("p-new", {"scan": b"new"}, "two")

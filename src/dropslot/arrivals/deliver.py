@@ -139,12 +139,13 @@ class Deliver(EventProcessor):
         reason = reasons.waits(self.folders.route, stuck.why)
         self._say("waiting", stuck.judged, f"{self._shown(stuck.judged)} waits: {reason}.")
         if not self.folders.route.leave_source:  # what lies there for good is no arrival before it is read
-            self._note(stuck.judged, reason, datetime.fromtimestamp(stuck.since, UTC))
+            self._note(stuck.judged, reason, datetime.fromtimestamp(stuck.since, UTC), is_whole=False)
 
-    def _note(self, judged: Judged, reason: str, since: datetime) -> None:
+    def _note(self, judged: Judged, reason: str, since: datetime, *, is_whole: bool = True) -> None:
         self._told[judged.name] = reason
         try:
-            self._waiting[judged.name] = waiting.note(self.folders, judged, reason, since)
+            noted = waiting.note(self.folders, judged, reason, since, is_whole=is_whole)
+            self._waiting[judged.name] = noted
         except DatabaseError as trouble:
             self._told.pop(judged.name)
             log.warning(

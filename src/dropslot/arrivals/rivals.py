@@ -17,6 +17,7 @@ from dropslot.arrivals import places, record, recovery
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.drops import id_of_drop, time_of_drop
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.waiting import NOT_WHOLE
 from dropslot.arrivals.work import Work
 from dropslot.checks.bag import DECLARATION, PAYLOAD
 from dropslot.config import Route
@@ -52,7 +53,7 @@ class Rival:
 
     def common(self, names: Collection[str]) -> Iterator[str]:
         """Which of these items it has."""
-        name = os.fsdecode(bytes(self.arrival.name_bytes))
+        name = _name(self.arrival)
         if not self.arrival.is_folder:
             return iter([name] if name in names else [])
         return common(self._folder(), names)
@@ -172,17 +173,25 @@ class Rivals:
 
     def _recorded(self) -> Iterator[Rival]:
         rows = Arrival.objects.filter(state__in=UNFINISHED, dropped_at__lte=self._last)
+        # What is not whole may wait for a day; its sender's next try is not to wait for it.
+        rows = rows.exclude(state=State.WAITING, evidence__has_key=NOT_WHOLE)
         for row in rows.exclude(id__in=[work.id for work in self._works]).only(*_COLUMNS):
             route = self._config.routes.get(row.route)
             if route and self._may_reach(route, row.fields):
                 for folders in self._folders(route):
                     if str(folders.inbox) == row.inbox:
+                        if row.state == State.WAITING:  # its name's fields are recorded when it is claimed
+                            row.fields = record.called(self._config, folders, _name(row))["fields"]
                         yield Rival(row, folders, partial(_whereabouts, folders, row))
+
+
+def _name(row: Arrival) -> str:
+    return os.fsdecode(bytes(row.name_bytes))
 
 
 def _whereabouts(folders: FolderSet, row: Arrival) -> Iterator[Path]:
     """Where a recorded arrival may lie now: an attempt that begins moves it on."""
-    name = os.fsdecode(bytes(row.name_bytes))
+    name = _name(row)
     if row.in_place or row.state == State.WAITING:
         yield folders.inbox / name
     for epoch in (row.epoch, row.epoch + 1, *range(row.epoch - 1, 0, -1)):

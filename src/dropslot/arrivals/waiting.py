@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -16,6 +16,8 @@ from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.watching.entries import Judged
+
+NOT_WHOLE = "not_whole"  # in the evidence of an entry that waits until it is
 
 
 class Noted(NamedTuple):
@@ -46,15 +48,15 @@ def still_waits(arrival: str) -> bool:
     return Arrival.objects.filter(id=arrival, state=State.WAITING).exists()
 
 
-def note(folders: FolderSet, judged: Judged, reason: str, since: datetime) -> Noted:
-    """Write down that an entry waits, once, and why."""
+def note(folders: FolderSet, judged: Judged, reason: str, since: datetime, *, is_whole: bool = True) -> Noted:
+    """Write down that an entry waits, once, and why. For one that is not whole no other arrival waits."""
     shown = escape(judged.name)
     rows = Arrival.objects.filter(inbox=str(folders.inbox), name=shown, state=State.WAITING)
     sender = user_name(judged.uid)  # not in the transaction: a directory server may be asked
     with transaction.atomic():
         if (noted := rows.first()) is not None:
             if noted.reason != [reason]:
-                rows.filter(id=noted.id).update(reason=[reason])
+                rows.filter(id=noted.id).update(reason=[reason], evidence=_evidence(judged, is_whole))
             return _noted(noted)
         arrival = id_of_drop(judged.ctime_ns)
         row = Arrival.objects.create(
@@ -67,12 +69,16 @@ def note(folders: FolderSet, judged: Judged, reason: str, since: datetime) -> No
             sender=sender,
             state=State.WAITING,
             reason=[reason],
-            evidence={"inode": judged.inode},
+            evidence=_evidence(judged, is_whole),
             dropped_at=dropped_at(arrival),
             received_at=since,
         )
         append([Entry("waiting", row.id, {"route": row.route, "name": shown, "reason": row.reason})])
     return _noted(row)
+
+
+def _evidence(judged: Judged, is_whole: bool) -> dict[str, Any]:
+    return {"inode": judged.inode} | ({} if is_whole else {NOT_WHOLE: True})
 
 
 def forget(folders: FolderSet, present: set[str]) -> None:

@@ -82,7 +82,7 @@ def test_a_read_only_disk_with_a_log_that_was_not_folded_in_is_read_whole(
 
 def test_a_full_disk_is_named(make_product: Callable[..., Product], mounts: Mounts) -> None:
     product = make_product()
-    disk = mounts.tmpfs("1m")
+    disk = mounts.tmpfs("4m")
     product.configure({"study": STUDY | {"name": "never"}}, data=str(disk / "var"))
     product.drop("one", {"scan.txt": b"1"})
     product.drain(status=1)

@@ -36,7 +36,7 @@ def claimed(base: Path, entry: str = "scan", arrival: str = "", **route: object)
 
 
 def row_of(claim: Claim, config: Config, state: State) -> Arrival:
-    return Arrival(id=claim.id, state=state, epoch=1, **record.describe(config, claim))
+    return Arrival(id=claim.id, state=state, **record.describe(config, claim) | {"epoch": 1})
 
 
 def test_arrival_at_work_is_not_made_ready_by_who_records_it_again(

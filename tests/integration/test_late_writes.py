@@ -325,3 +325,14 @@ def test_store_into_a_source_in_place_that_changes_no_time_is_found_by_reading(d
     assert inplace.claim_in_place(desk.folders(), source), "it is a revision"
     assert fixity.check_archives(desk.config, read=True).ok
     assert Event.objects.filter(kind="written-since").count() == 1
+
+
+def test_archive_of_another_that_has_the_name_in_done_by_now_is_no_alarm(desk: Desk) -> None:
+    _, archived = unleased_one(desk)
+    archived.unlink()  # by hand, or moved back into the inbox
+    later = desk.send("p-scan", b"another")
+    assert desk.attempt(later) == [State.DONE] and archived.read_bytes() == b"another"
+    look(desk)
+    assert fixity.check_archives(desk.config, read=True).ok
+    assert not Event.objects.filter(kind="written-since").exists()
+    assert archived.exists() and Arrival.objects.get(id=later).archived_as == str(archived)

@@ -31,7 +31,7 @@ from dropslot.arrivals.unleased import fingerprint
 from dropslot.audit.chain import Entry, append
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
-from dropslot.core.errors import DropslotError
+from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.storage.listing import Item, Listing
@@ -164,11 +164,19 @@ def _has_new_ctime(arrival: Arrival, listing: Listing) -> bool:
 
 def _listing(arrival: Arrival) -> Listing:
     archived = Path(arrival.archived_as)
+    _require_own(arrival)
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
     listing = list_arrival(archived, litter)
     if listing.ignored and (kept := bags.listed(archived, listing)):
         listing = list_arrival(archived, litter.keeping(kept))
     return listing
+
+
+def _require_own(arrival: Arrival) -> None:
+    """Where an archive was taken out of done by hand, a later arrival may lie under its name."""
+    alike = Arrival.objects.filter(inbox=arrival.inbox, name=arrival.name, archived_as=arrival.archived_as)
+    if alike.filter(finished_at__gt=arrival.finished_at).exists():
+        raise SourceChanged(f"{escape(arrival.archived_as)} is the archive of a later arrival by now")
 
 
 def _differences(arrival: Arrival, listing: Listing) -> Iterator[Difference]:

@@ -11,8 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from dropslot.config import Config
-from dropslot.config.folders import INBOX_MODE, PRIVATE_MODE
+from dropslot.config.folders import INBOX_MODE
 from dropslot.config.loading import parse
+from dropslot.config.private import PRIVATE_MODE
 from dropslot.config.schema import json_schema
 from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DropslotError

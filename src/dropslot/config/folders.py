@@ -11,11 +11,11 @@ from pathlib import Path
 import structlog
 
 from dropslot.config.models import Route
+from dropslot.config.private import PRIVATE_MODE
 from dropslot.core.names import escape
 from dropslot.core.templates import Template, fault_of_value, literal
 
 INBOX_MODE = 0o3773
-PRIVATE_MODE = 0o700
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dropslot.config.folders import PRIVATE_MODE
+PRIVATE_MODE = 0o700
 
 
 def make_data_folder(data: Path) -> None:

@@ -216,6 +216,15 @@ def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(des
     assert not Arrival.objects.exists()
 
 
+def test_what_was_not_whole_is_dropped_when_it_is(desk: Desk) -> None:
+    part = desk.drop("p-old", {"scan": b"old", "b.filepart": b""})
+    noted = waiting.note(desk.folders(), part, "b.filepart is unfinished", datetime.now(UTC), is_whole=False)
+    assert noted.is_same(part)  # given up as it is
+    os.rename(desk.folders().inbox / "p-old/b.filepart", desk.folders().inbox / "p-old/b")
+    whole = part._replace(ctime_ns=os.stat(desk.folders().inbox / "p-old").st_ctime_ns)
+    assert not noted.is_same(whole)
+
+
 def test_earlier_rows_were_dropped_when_they_were_received(database: Database) -> None:
     from django.core.management import call_command
     from django.db import connection

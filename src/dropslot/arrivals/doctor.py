@@ -389,9 +389,7 @@ def _parsers() -> Iterator[Finding]:
         remedy = "allow seccomp and Landlock (kernel 5.13 or later; in a container its seccomp profile); the rest holds"
         yield Finding("warning", "parsers", what, remedy)
     else:
-        yield Finding(
-            "ok", "parsers", "what looks at senders' files has no rights, no network and no files here"
-        )
+        yield Finding("ok", "parsers", "what looks at senders' files has no rights, network or files here")
 
 
 def _watching(config: Config) -> Iterator[Finding]:

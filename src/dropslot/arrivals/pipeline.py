@@ -35,7 +35,7 @@ from dropslot.destinations.base import Source
 from dropslot.storage import collection
 
 log = structlog.get_logger()
-LONGEST_TURN_SECONDS = 60.0
+LONGEST_TURN_SECONDS = ledger.LONGEST_WAIT
 Fault = DropslotError | OSError
 Otherwise = Callable[[Work, Fault], None]
 

@@ -21,16 +21,17 @@ NOT_WHOLE = "not_whole"  # in the evidence of an entry that waits until it is
 
 
 class Noted(NamedTuple):
-    """What is known of an entry that waits: the id that its arrival will have, and its inode."""
+    """What is known of an entry that waits: the id that its arrival will have, its inode, whether it was whole."""
 
     id: str
     inode: int | None
+    is_whole: bool = True
 
     def is_same(self, judged: Judged) -> bool:
         """Whether it waits still: else another one was dropped under its name since. A change of its modes makes it no
-        new drop, nor does a file system that numbers anew at each look."""
+        new drop, nor does a file system that numbers anew at each look. What was not whole is dropped when it is."""
         is_same_drop = dropped_at(self.id) == time_of_drop(judged.ctime_ns)
-        return self.inode in (None, judged.inode) or is_same_drop
+        return is_same_drop or (self.is_whole and self.inode in (None, judged.inode))
 
 
 def known(folders: FolderSet) -> dict[str, Noted]:
@@ -40,7 +41,7 @@ def known(folders: FolderSet) -> dict[str, Noted]:
 
 
 def _noted(row: Arrival) -> Noted:
-    return Noted(row.id, row.evidence.get("inode"))
+    return Noted(row.id, row.evidence.get("inode"), NOT_WHOLE not in row.evidence)
 
 
 def still_waits(arrival: str) -> bool:
@@ -56,7 +57,8 @@ def note(folders: FolderSet, judged: Judged, reason: str, since: datetime, *, is
     with transaction.atomic():
         if (noted := rows.first()) is not None:
             if noted.reason != [reason]:
-                rows.filter(id=noted.id).update(reason=[reason], evidence=_evidence(judged, is_whole))
+                noted.evidence = _evidence(judged, is_whole)
+                rows.filter(id=noted.id).update(reason=[reason], evidence=noted.evidence)
             return _noted(noted)
         arrival = id_of_drop(judged.ctime_ns)
         row = Arrival.objects.create(

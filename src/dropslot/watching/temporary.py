@@ -50,8 +50,8 @@ _NAMES = re.compile(
             r"\.tmp\.drive(?:download|upload)|\.~dropbox.*|\.(?:getxfer|megatmp)\..+|\..+\.icloud|\.azDownload-.+",
             # macOS (TextEdit, Office: NAME.sb-1a2b3c4d-Ab1cD2), GNOME
             r".+\.sb-[0-9a-f]{8}-[A-Za-z0-9]{6}|\.goutputstream-[A-Za-z0-9]{6}|\.giosave.+",
-            # Office and OneDrive for Windows (~WRD0001.tmp, ~DF….tmp), Excel (8 hexadecimal digits)
-            r"(?i:~.+\.tmp)|[0-9A-F]{8}\.tmp",
+            # Office and OneDrive for Windows (~WRD0001.tmp, ~DF….tmp), Excel (8 hexadecimal digits), PowerPoint
+            r"(?i:~.+\.tmp)|[0-9A-F]{8}\.tmp|ppt[0-9A-F]{1,4}\.tmp",
             # the AWS command line: NAME.C1eF0a9B; digits alone are a date, letters of one case a hash
             r".+\.(?=[0-9A-Fa-f]*[a-f])(?=[0-9A-Fa-f]*[A-F])[0-9A-Fa-f]{8}",
             # rsync (.NAME.6kVLuA), Chrome; the rsync of macOS has ten characters
@@ -64,12 +64,23 @@ _NAMES = re.compile(
 # Six small letters come up once in two hundred of rsync's names, and in many a hidden file that is data. These
 # are data. What is not among them waits: a wrong guess there costs a day, a wrong one here costs a file.
 _WORDS = (
-    "author backup before bundle cached client colors common config custom deploy design detail docker domain dotnet"
-    " export filter format github gitlab global gradle groovy header hidden ignore images import latest layout legacy"
-    " locale locked manual master module normal option origin output params parser plugin policy public python readme"
-    " record region remote report result sample schema script secret select server shared signed sorted source sqlite"
-    " stable static status stored strict styles syntax system tables target thread tokens update upload values vendor"
-    " viewer window worker"
+    "active annots answer arrays assets author avatar backup before binary bundle cached camera center charts"
+    " client cohort colors column common compat config course cursor custom datset deploy design detail device"
+    " dicoms digest docker domain dotnet driver dryrun editor effect energy engine entity epochs errors events"
+    " export extras family female fields figure filter finish folder format frames future gender genome github"
+    " gitlab global gradle graphs groovy groups header height hidden hourly ignore images import indexs inputs"
+    " joined kernel labels latest layers layout legacy length levels limits listed loader locale locked logger"
+    " making manual mapped margin marker masked master matrix median medium member memory meshes method metric"
+    " middle mirror mobile models module months motion nested neuron normal normed notice number object offset"
+    " online option orient origin output packed packet params parent parser passed paused people person phases"
+    " pickle player plugin points policy pooled posted prefix preset pretty probes public pulses python random"
+    " ranges ratios reader readme record reduce region remote repeat report resize result review rotate rounds"
+    " sample saving scaled schema scores script search second secret secure select sender sensor serial series"
+    " server shapes shared sheets signal signed simple single sketch slices smooth sorted source spaces speech"
+    " sphere sqlite stable stages states static status stereo stored stream strict string styles subset summed"
+    " survey symbol syntax system tables target tested thread tissue tokens topics traces tracks trends trials"
+    " tumors tuning update upload usable values vector vendor verify vertex videos viewer visits visual voices"
+    " volume voxels weight window wizard worker writer yearly zipped"
 )
 _DATA = frozenset(_WORDS.split())
 

@@ -167,3 +167,32 @@ def test_what_done_holds_besides_under_a_taken_name_is_emptied_too(sqlite_produc
     ids = {part for path in left for part in Path(path).parts} - {".again", "s", ".DS_Store"}
     assert len(ids) == 1, "only the one that holds something"
     assert os.listdir(product.folder("done")) == [".again"]
+
+
+def test_an_original_belongs_to_the_newest_arrival_that_names_it(sqlite_product: Product) -> None:
+    product = sqlite_product
+    done = product.folder("done")
+    for _ in range(3):
+        product.drop("s", {"a": b"1", ".DS_Store": b"Finder"})
+        product.drain()
+        (done / "s").rename(product.root / "moved")
+        (product.root / "moved").rename(product.folder("inbox") / "s")
+        product.drain()
+        dry = product.run(*PURGE, "--dry-run").stdout
+        assert "1 arrivals would be removed from done" in dry and "0 kept" in dry
+        said = product.run(*PURGE)
+        assert said.stdout.startswith("1 arrivals removed from done (1 bytes), 0 kept") and not said.stderr
+        assert product.run(*PURGE).stdout.startswith("0 arrivals removed")
+        (done / "s/.DS_Store").unlink()
+        (done / "s").rmdir()
+    assert len(product.listing("events", "--kind", "purged")) == 3
+
+
+def test_an_original_that_somebody_took_away_was_not_purged(sqlite_product: Product) -> None:
+    product = sqlite_product
+    product.drop("s", {"a": b"1"})
+    product.drain()
+    (product.folder("done") / "s").rename(product.root / "away")
+    (product.studies / "a").unlink()
+    assert product.run(*PURGE).stdout.startswith("0 arrivals removed from done (0 bytes), 0 kept")
+    assert product.listing("events", "--kind", "purged") == []

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import F, Max, QuerySet, Window
 
+from dropslot.arrivals.known import chunks
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.places import AGAIN
 from dropslot.audit.chain import Entry, append
@@ -25,6 +27,9 @@ from dropslot.destinations import read
 from dropslot.storage.emptying import Emptying
 from dropslot.storage.listing import Item, Listing
 from dropslot.storage.walk import list_arrival
+
+_AT_ONCE = 500
+_BEGUN = "purging"  # in the evidence, from before the first removal: after a crash what is gone was purged
 
 
 class NotProved(DropslotError):
@@ -58,14 +63,34 @@ class Purged(NamedTuple):
 
 def purgeable(before: datetime) -> Iterator[Arrival]:
     """Finished arrivals that still lie in done, the oldest first."""
-    rows = Arrival.objects.filter(state=State.DONE, in_place=False, finished_at__lt=before).exclude(
-        archived_as=""
-    )
-    return rows.order_by("id").iterator()
+    replaced = _replaced()
+    for arrival in _archived().filter(finished_at__lt=before).order_by("id").iterator():
+        if arrival.id not in replaced and (
+            os.path.lexists(arrival.archived_as) or _BEGUN in arrival.evidence
+        ):
+            yield arrival
 
 
-def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged:
-    """Remove from done what one arrival delivered.
+def give_up_replaced() -> None:
+    """An original that was moved out of done and delivered again belongs to the newest arrival that names its path: the
+    others have none any more. Nothing of it is removed, so no event says that it was purged."""
+    for some in chunks(sorted(_replaced()), _AT_ONCE):
+        Arrival.objects.filter(id__in=some).update(archived_as="")
+
+
+def _archived() -> QuerySet[Arrival]:
+    return Arrival.objects.filter(state=State.DONE, in_place=False).exclude(archived_as="")
+
+
+def _replaced() -> set[str]:
+    """Ids of arrivals whose path in done a later one names, too."""
+    newest = Window(Max("finished_at"), partition_by="archived_as")
+    rows = _archived().order_by().annotate(newest=newest).filter(newest__gt=F("finished_at"))
+    return set(rows.values_list("id", flat=True))
+
+
+def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged | None:
+    """Remove from done what one arrival delivered. None: its original is not there any more, which is no purge.
 
     Every file that is removed was read, and its SHA-256 is that of the delivery of this very item, which was read too,
     at every destination. What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and
@@ -74,7 +99,10 @@ def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged:
     goes on.
     """
     archived = Path(arrival.archived_as)
-    purged = _purge(arrival, archived, dry_run=dry_run) if os.path.lexists(archived) else Purged(0, ())
+    is_there = os.path.lexists(archived)
+    if not is_there and _BEGUN not in arrival.evidence:
+        return None
+    purged = _purge(arrival, archived, dry_run=dry_run) if is_there else Purged(0, ())
     if not dry_run:
         _remove_empty_parent(archived)
         _forget(arrival, purged)
@@ -88,8 +116,14 @@ def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
         removable = [item for item in listing.items if _is_proved(done, archived, item, proved)]
         left = {item.path for item in listing.items} - {item.path for item in removable}
         if not dry_run:
+            _begin(arrival)
             done.remove(removable)
     return Purged(sum(item.size_bytes for item in removable), sorted(left) + listing.ignored)
+
+
+def _begin(arrival: Arrival) -> None:
+    arrival.evidence[_BEGUN] = True
+    Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
 
 
 def _proved(arrival: Arrival) -> _Proved:

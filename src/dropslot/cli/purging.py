@@ -70,15 +70,19 @@ def _age(text: str, *, sure: bool) -> timedelta:
 
 def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
     from dropslot.arrivals.latewrites import require_compared
+    from dropslot.arrivals.purge import give_up_replaced, purgeable
     from dropslot.arrivals.purge import purge as remove
-    from dropslot.arrivals.purge import purgeable
 
+    if not dry_run:
+        give_up_replaced()
     stays = 0
 
-    def purged(arrival: Arrival) -> int:
+    def purged(arrival: Arrival) -> int | None:
         nonlocal stays
         require_compared(config, arrival, dry_run=dry_run)
         done = remove(arrival, dry_run=dry_run)
+        if done is None:
+            return None
         stays += len(done.stays)
         return done.size_bytes
 

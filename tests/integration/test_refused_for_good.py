@@ -73,7 +73,7 @@ def test_what_was_renamed_inside_failed_is_found_by_retry(refused: Product) -> N
     arrival = only(refused)
     folder = refused.folder("failed") / arrival["id"]
     (folder / "heart visit1").rename(folder / "heart-pc17-visit1")
-    assert "(heart-pc17-visit1) is tried again" in refused.run("retry", arrival["id"]).stdout
+    assert "(heart-pc17-visit1) is ready" in refused.run("retry", arrival["id"]).stdout
     refused.drain()
     assert refused.delivered() == {"heart-visit1/pulse.txt": b"72"}
     assert len(refused.listing("events", "--kind", "renamed")) == 1
@@ -137,7 +137,14 @@ def test_a_dismissed_arrival_is_ended_for_good_as_an_event(refused: Product) -> 
     assert r"a trial\x1b" in only(refused)["reason"][-1]
     [event] = refused.listing("events", "--kind", "dismissed")
     assert event["data"]["reason"] == r"a trial\x1b" and event["data"]["by"]
-    assert (refused.folder("failed") / arrival["id"] / "heart visit1/pulse.txt").exists()
+    folder = refused.folder("failed") / arrival["id"]
+    assert (folder / "heart visit1/pulse.txt").exists()
+    text = (folder / "REASON.txt").read_text()
+    assert "dropslot retry" not in text and "not tried again" in text and "does not match" in text
+    assert rf"UTC by {event['data']['by']}: a trial\x1b" in text
+    refused.run("purge", "--failed", "--older-than", "0s", "--yes")
+    said = refused.run("retry", arrival["id"], status=1).stderr
+    assert "was removed from failed" in said and "from failed to the inbox" not in said
 
 
 def test_only_what_failed_can_be_dismissed(sqlite_product: Product) -> None:
@@ -192,3 +199,13 @@ def test_an_age_below_a_day_must_be_meant(sqlite_product: Product) -> None:
     assert "0 arrivals removed" in sqlite_product.run("purge", "--older-than", "1d").stdout
     assert json.loads(sqlite_product.run("arrivals", "--json").stdout)["state"] == "done"
     assert "1 arrivals removed" in sqlite_product.run("purge", "--older-than", "0s", "--yes").stdout
+
+
+def test_what_is_to_be_run_again_waits_for_who_runs_it(refused: Product) -> None:
+    arrival = only(refused)
+    assert refused.run("retry", arrival["id"], "--name", "", status=2).stdout == ""
+    assert only(refused) == arrival
+    told = refused.run("retry", arrival["id"], "--name", "heart-pc17-visit1").stdout
+    assert "is ready: the service or `dropslot drain` runs it" in told
+    [row] = refused.listing("pending")
+    assert row["reason"] == ["waits for the service or `dropslot drain`"]

@@ -118,7 +118,7 @@ def test_a_hint_without_a_folder_is_refused_and_can_go_on_once_the_folder_is_loa
     table.write_text(HEADER + "/r,clinic12,12,BHS\n/r,clinic02,02,BHS\n")
     again = product.run("load_remote_folders", table, "--retry", "--replace")
     assert "0 added, 0 updated, 2 unchanged, 1 removed, 0 refused" in again.stdout
-    assert f"{failed} ({name}.pdf) is tried again." in again.stdout
+    assert f"{failed} ({name}.pdf) is ready: the service or `dropslot drain` runs it." in again.stdout
     product.drain()
     assert list(product.delivered()) == [f"clinic02/{name}.pdf"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,13 +17,14 @@ from django.utils import timezone
 from dropslot.arrivals import ledger, places, reserved
 from dropslot.arrivals.models import AfterCall, Arrival, Delivery
 from dropslot.arrivals.moves import move, move_to_own
+from dropslot.arrivals.refusals import reason_text
 from dropslot.arrivals.signals import arrival_done
 from dropslot.arrivals.unleased import first_look
 from dropslot.arrivals.work import Work
 from dropslot.audit import receipt_files, receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.models import Receipt
-from dropslot.config import Config, Route
+from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
@@ -255,30 +255,6 @@ def file_refused(config: Config, folders: FolderSet, arrival: Arrival, holding: 
     except FileNotFoundError:
         if holding.is_dir():  # else it was moved already
             raise
-
-
-def reason_text(config: Config, route: Route, arrival: Arrival) -> str:
-    """What an operator reads beside a refused arrival, with the lines to type."""
-    installed = config.base / "config.yaml"
-    configured = f" -c {shlex.quote(str(installed))}" if installed.is_file() else ""
-    run_again = f"dropslot retry {arrival.id}{configured}"
-    under_another = ["to deliver it under another name:", f"    {run_again} --name NEW-NAME"]
-    lines = [
-        f"Arrival {arrival.id} ({arrival.name}) of route {arrival.route} was refused. Nothing of it was delivered.",
-        "",
-        *(f"- {reason}" for reason in arrival.reason),
-        "",
-        f"Sender: {arrival.sender or 'unknown'}. Received: {timestamp(arrival.received_at)}.",
-        *([f"The rule for names: {route.name_help}"] if route.name_help else []),
-        "",
-        "Type one of these. To run it again, once the cause is mended:",
-        f"    {run_again}",
-        *([] if arrival.in_place else under_another),
-        "never to deliver it:",
-        f"    dropslot dismiss {arrival.id}{configured} --reason 'WHY'",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 PARTLY = (

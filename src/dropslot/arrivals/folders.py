@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.retry import ENDED
+from dropslot.arrivals.refusals import ENDED
 from dropslot.config import Config
 from dropslot.core.errors import Refused
 from dropslot.core.states import State

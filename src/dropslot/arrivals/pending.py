@@ -45,7 +45,9 @@ def _found(text: str, row: dict[str, Any]) -> bool:
 
 
 def _arrival(row: Arrival) -> dict[str, Any]:
-    reason = row.reason or ["waits for a worker" if row.state == State.READY else "is being delivered"]
+    reason = row.reason or ["is being delivered"]
+    if row.state == State.READY:  # a reason would be that of an attempt before
+        reason = ["waits for the service or `dropslot drain`"]
     where = "inbox" if row.in_place else "processing"
     return _row(where, row.route, row.name, row.id, row.state, iso(row.received_at), reason, iso(row.due_at))
 

@@ -15,7 +15,8 @@ from django.db import transaction
 from dropslot.arrivals import places
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.purge import NotProved, NotRemoved, stored_digest
-from dropslot.arrivals.retry import DISMISSED, PURGED, folders_of, require_failed
+from dropslot.arrivals.refusals import DISMISSED, PURGED
+from dropslot.arrivals.retry import folders_of, require_failed
 from dropslot.audit.chain import Entry, append
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dropslot.arrivals import after, places
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.record import called
+from dropslot.arrivals.refusals import DISMISSED, PURGED, dismissal, rewrite_reason
 from dropslot.arrivals.values import mismatch
 from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.config import Config
@@ -21,9 +22,7 @@ from dropslot.core.states import State
 from dropslot.fields.name import NamePattern
 from dropslot.watching.temporary import TemporaryNames
 
-# What in an arrival's evidence says that nobody will try it again.
-DISMISSED, PURGED = "dismissed", "purged"
-ENDED = frozenset({DISMISSED, PURGED})
+READY = "is ready: the service or `dropslot drain` runs it"
 _INSTEAD = "To deliver a finished one again, move it from done to the inbox"
 
 
@@ -64,16 +63,20 @@ def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> 
         return str(columns.get("name", row.name))
 
 
-def dismiss(arrival: Arrival, *, reason: str, by: str) -> None:
-    """End a failed arrival for good, as an event; its bytes stay in failed until a purge. Raises NotFailed."""
+def dismiss(config: Config, arrival: Arrival, *, reason: str, by: str) -> None:
+    """End a failed arrival for good, as an event; its bytes stay in failed until a purge, and the reason beside them
+    says so. Raises NotFailed. A crash may leave the reason as it was; the record counts."""
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(pk=arrival.pk)
         require_failed(row)
         ended = {"at": timestamp(timezone.now()), "by": by, "reason": reason}
         Arrival.objects.filter(pk=row.pk).update(
-            evidence=row.evidence | {DISMISSED: ended}, reason=[*row.reason, _told(ended)]
+            evidence=row.evidence | {DISMISSED: ended}, reason=[*row.reason, dismissal(ended)]
         )
         append([Entry("dismissed", row.id, {"reason": reason, "by": by})])
+    row.refresh_from_db()
+    if folders := folders_of(config, row):
+        rewrite_reason(config, folders, row)
 
 
 def require_failed(row: Arrival, *, unless: str = "") -> None:
@@ -84,17 +87,17 @@ def require_failed(row: Arrival, *, unless: str = "") -> None:
             where="Nothing was changed",
             next_step=_INSTEAD if row.state == State.DONE else "`dropslot pending` says what it waits for",
         )
+    if PURGED in row.evidence:
+        raise NotFailed(
+            f"Arrival {row.id} ({row.name}) was removed from failed: {row.evidence[PURGED]}",
+            where="Nothing of it lies there any more",
+            next_step="To deliver it all the same, let its sender send it again",
+        )
     if DISMISSED in row.evidence and unless != DISMISSED:
         raise NotFailed(
-            f"Arrival {row.id} ({row.name}) was ended for good. {_told(row.evidence[DISMISSED])}",
+            f"Arrival {row.id} ({row.name}) was ended for good. {dismissal(row.evidence[DISMISSED])}",
             next_step="To deliver it all the same, move it from failed to the inbox",
         )
-    if PURGED in row.evidence:
-        raise NotFailed(f"Arrival {row.id} ({row.name}) was removed from failed: {row.evidence[PURGED]}")
-
-
-def _told(ended: dict[str, str]) -> str:
-    return f"Dismissed at {ended['at'][:16].replace('T', ' ')} UTC by {ended['by']}: {ended['reason']}"
 
 
 def _asked(row: Arrival) -> Entry:

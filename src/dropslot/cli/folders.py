@@ -104,7 +104,7 @@ def _offer(config: Config, table: str, *, retry: bool) -> None:
 
 
 def _retry(config: Config, found: list[Arrival]) -> None:
-    from dropslot.arrivals.retry import NotFailed
+    from dropslot.arrivals.retry import READY, NotFailed
     from dropslot.arrivals.retry import retry as run_again
 
     for arrival in found:
@@ -112,4 +112,4 @@ def _retry(config: Config, found: list[Arrival]) -> None:
             run_again(config, arrival)
         except NotFailed:
             continue  # somebody else was faster
-        sys.stdout.write(f"{arrival.id} ({arrival.name}) is tried again.\n")
+        sys.stdout.write(f"{arrival.id} ({arrival.name}) {READY}.\n")

@@ -29,23 +29,30 @@ def retry(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Arrivals; the start of an id will do.")],
     config: ConfigPath = None,
     name: Annotated[
-        str, typer.Option("--name", metavar="NEW", help="Run it under this name; one arrival only.")
-    ] = "",
+        str | None, typer.Option("--name", metavar="NEW", help="Run it under this name; one arrival only.")
+    ] = None,
 ) -> None:
     """Run failed arrivals again. The service does it, or the next `drain`.
 
     An arrival that was renamed inside failed is run under its new name.
     """
+    if name == "":
+        raise UsageError(
+            "--name needs a name",
+            where="Nothing was changed",
+            next_step="Leave --name away to keep the name it has",
+        )
     settings = started(config)
     from dropslot.arrivals import queries
     from dropslot.arrivals.record import user_name
+    from dropslot.arrivals.retry import READY
     from dropslot.arrivals.retry import retry as run_again
 
     found = queries.find_all(ids)
     if name and len(found) > 1:
         raise UsageError("--name goes with one arrival", next_step="Retry the others without it")
     by = user_name(os.getuid())
-    _each(found, lambda arrival: f"({run_again(settings, arrival, name=name, by=by)}) is tried again.")
+    _each(found, lambda arrival: f"({run_again(settings, arrival, name=name or '', by=by)}) {READY}.")
 
 
 @commands.command()
@@ -60,7 +67,7 @@ def dismiss(
             f"--reason needs between 1 and {LONGEST_REASON} characters",
             next_step="Say why: it is recorded in the audit trail",
         )
-    started(config)
+    settings = started(config)
     from dropslot.arrivals import queries
     from dropslot.arrivals.record import user_name
     from dropslot.arrivals.retry import dismiss as end
@@ -68,7 +75,7 @@ def dismiss(
     why, by = escape(reason.strip()), user_name(os.getuid())
 
     def ended(arrival: Arrival) -> str:
-        end(arrival, reason=why, by=by)
+        end(settings, arrival, reason=why, by=by)
         return (
             f"({arrival.name}) is dismissed. It stays in failed until `dropslot purge --failed` removes it."
         )

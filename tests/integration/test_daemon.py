@@ -403,6 +403,8 @@ def test_commands_start_show_and_stop_the_watcher(make_product: Callable[..., An
         assert status["running"] is True
         assert status["routes"] == [{"route": "study", "inbox": f"{product.root}/study/inbox"}]
         assert "A watcher runs already" in product.run("watcher_start", status=1).stderr
+        beside = product.run("run", status=1)
+        assert not beside.stdout and "dropslot start_watcher --restart" in beside.stderr
         product.run("watcher_start", "--restart")
         again = product.run("watcher_status", "--json").objects[0]
         assert again["pid"] != status["pid"]

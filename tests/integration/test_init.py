@@ -169,7 +169,8 @@ def test_every_command_is_one_of_manage_py_too() -> None:
 
 
 def test_mistakes_and_missing_files_are_wrong_usage(tmp_path: Path) -> None:
-    assert "dropslot init" in run("drain", cwd=tmp_path, status=2).stderr
+    told = run("drain", cwd=tmp_path, status=2).stderr
+    assert told.index("-c PATH") < told.index("dropslot init DIR")
     (tmp_path / "config.yaml").write_text("routes: {s: {folders: ./s, takes: dirs, deliver: [{to: ./x}]}}")
     for done in (
         run("drain", cwd=tmp_path, status=2),

@@ -15,6 +15,7 @@ from dropslot.cli.starting import started
 
 if TYPE_CHECKING:
     from dropslot.arrivals.drain import Drained
+    from dropslot.watching.life import Life
 
 commands = typer.Typer()
 
@@ -26,8 +27,11 @@ def run(config: ConfigPath = None) -> None:
     from dropslot.arrivals import service
     from dropslot.watching import banner, daemon
 
-    banner.show(settings)
-    daemon.foreground(settings, lambda life: service.serve(settings, life))
+    def serve(life: Life) -> None:
+        banner.show(settings)  # here no other watcher runs
+        service.serve(settings, life)
+
+    daemon.foreground(settings, serve)
 
 
 @commands.command()
@@ -93,7 +97,7 @@ def _print(result: Drained) -> None:
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
-        why = "; ".join(row.reason) or "nobody works on it yet"
+        why = "nobody works on it yet" if row.state == "ready" else "; ".join(row.reason)
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
     for entry in result.untaken:
         sys.stdout.write(f"Left in the inbox of {entry.route}: {entry.name}: {entry.reason}.\n")

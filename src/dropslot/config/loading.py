@@ -142,6 +142,8 @@ class _Builder:
 def _unreadable(error: OSError, path: Path) -> Problem:
     if isinstance(error, FileNotFoundError):
         return Problem(
-            "", NO_VALUE, "expected a file here; `dropslot init DIR` makes one", example="dropslot init ."
+            "",
+            NO_VALUE,
+            "it is not there. Give `-c PATH`, or go to the installation's folder; `dropslot init DIR` makes a new one",
         )
     return Problem("", NO_VALUE, f"expected a file that can be read, but: {in_words(error, path)}")

@@ -24,7 +24,7 @@ class AlreadyRunning(DropslotError):
     def __init__(self, pid: int, path: Path) -> None:
         super().__init__(
             f"A watcher runs already: pid {pid}, says {escape(str(path))}",
-            next_step="Use --restart to put a new one in its place, or stop_watcher",
+            next_step="`dropslot stop_watcher` ends it; `dropslot start_watcher --restart` puts a new one in its place",
         )
         self.pid = pid
 

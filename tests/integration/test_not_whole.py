@@ -216,3 +216,12 @@ def test_drain_says_what_a_service_would_wait_for(sqlite_product: Product) -> No
     assert "Left in the inbox of study: empty: it holds no file" in drained.stdout
     objects = product.run("drain", "--now", "--json").objects[0]["untaken"]
     assert [entry["name"] for entry in objects] == ["empty", "scan"]
+
+
+def test_a_drain_says_the_first_time_too_that_somebody_must_fill_a_folder(sqlite_product: Product) -> None:
+    product = configured(sqlite_product, complete="named", grace="1s")
+    (product.folder("inbox") / "New folder").mkdir()
+    for _ in range(2):
+        told = product.run("drain", status=1).stdout
+        assert "1 left for later" in told and "waiting: it holds no file" in told
+    assert "fill it, or remove it" in product.run("doctor", status=None).stdout

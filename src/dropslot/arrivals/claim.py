@@ -24,7 +24,11 @@ from dropslot.storage.folders import Folder
 from dropslot.storage.walk import list_arrival
 from dropslot.watching.entries import Judged
 
-REMEDY = "Give the service CAP_CHOWN (the systemd unit does), or let the sender's files be group-writable (umask 002)"
+WRITABLE = (
+    "let senders' folders be writable by a group that the service is in: made inside the inbox with umask 002, or chgrp"
+    " and chmod g+w (one made elsewhere and moved in keeps its own group)"
+)
+REMEDY = f"Give the service CAP_CHOWN (the systemd unit does), or {WRITABLE}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from django.db import DatabaseError, connection
 
 from dropslot.arrivals import additions, after, inboxes, readonly, seal
 from dropslot.arrivals.checking import checks_of
+from dropslot.arrivals.claim import WRITABLE
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.rebuilding.signs import REMEDY, signs
 from dropslot.arrivals.record import user_name
@@ -212,19 +213,21 @@ def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
             f"chmod +t {inbox}",
         )
     if mode & stat.S_IROTH:
-        yield Finding("warning", about, f"everybody can list {escape(str(inbox))}", f"chmod o-r {inbox}")
+        remedy = f"leave it where Explorer or Finder need it to show the inbox; else chmod o-r {inbox}"
+        yield Finding("warning", about, f"everybody can list {escape(str(inbox))}", remedy)
     if mode & 0o033 and not folders.route.leave_source and not seal.may_chown():
         yield Finding(
             "warning",
             about,
             "folders that were sent with umask 022 or 077 cannot be taken: the service lacks CAP_CHOWN",
-            "AmbientCapabilities=CAP_CHOWN in the systemd unit, or umask 002 for senders",
+            f"AmbientCapabilities=CAP_CHOWN in the systemd unit, or {WRITABLE}",
         )
 
 
 _REMEDIES = {
     "temporary": "let its sender finish, or remove it: under this name it is never taken",
     "unfinished": "let its sender send it again, or remove what is unfinished",
+    "empty": "fill it, or remove it",
     "other kind": "put it into the inbox of a route that takes it",
     "ignored": "take it out, if nobody needs it there",
     "unreadable": "look at its disk, its owner and its mode",

@@ -133,8 +133,8 @@ def _take_and_work(
 ) -> None:
     """Until nothing is left to look at before the horizon, to record or to deliver. `taken` gets the ids of what this
     worker took."""
-    settle = max(route.settle.total_seconds() for route in config.routes.values())
-    horizon = time.monotonic() + settle + 1.0
+    waits = [(route.grace + route.settle).total_seconds() for route in config.routes.values()]
+    horizon = time.monotonic() + max(waits) + 1.0  # by then what stays as it is was compared twice
     while True:
         due = _wake(processors)
         if due is not None and due <= time.monotonic():

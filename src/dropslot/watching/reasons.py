@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dropslot.config import Route
 
 
-Kind = Literal["on its way", "temporary", "unfinished", "other kind", "ignored", "unreadable"]
+Kind = Literal["on its way", "temporary", "unfinished", "empty", "other kind", "ignored", "unreadable"]
 
 
 class Why(NamedTuple):
@@ -85,7 +85,8 @@ def explain(route: Route, inbox: str, name: str, temporary: TemporaryNames) -> W
         return None
     except OSError as error:
         return Why("unreadable", f"it cannot be looked at: {error.strerror}", 0.0)
-    return Why("unfinished", waits(route, of_look(seen)), since.st_ctime)
+    kind: Kind = "unfinished" if seen.unfinished else "empty"
+    return Why(kind, waits(route, of_look(seen)), since.st_ctime)
 
 
 def waits(route: Route, why: str) -> str:

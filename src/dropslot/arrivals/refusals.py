@@ -15,6 +15,10 @@ from dropslot.config.folders import FolderSet
 # In the evidence of an arrival.
 DISMISSED, PURGED = "dismissed", "purged"
 ENDED = frozenset({DISMISSED, PURGED})
+_ENDED_FOR_GOOD = (  # the last of the reasons says when, by whom and why
+    "It was ended for good, and is not tried again. `dropslot purge --failed` may remove it.",
+    "To deliver it all the same, move it into the inbox before.",
+)
 
 
 def dismissal(ended: dict[str, str]) -> str:
@@ -34,7 +38,6 @@ def rewrite_reason(config: Config, folders: FolderSet, arrival: Arrival) -> None
 
 def reason_text(config: Config, route: Route, arrival: Arrival) -> str:
     """What an operator reads beside a refused arrival: why, and the lines to type, or what was decided."""
-    is_dismissed = DISMISSED in arrival.evidence
     lines = [
         f"Arrival {arrival.id} ({arrival.name}) of route {arrival.route} was refused. Nothing of it was delivered.",
         "",
@@ -43,18 +46,10 @@ def reason_text(config: Config, route: Route, arrival: Arrival) -> str:
         f"Sender: {arrival.sender or 'unknown'}. Received: {timestamp(arrival.received_at)}.",
         *([f"The rule for names: {route.name_help}"] if route.name_help else []),
         "",
-        *(_decided(arrival) if is_dismissed else _to_type(config, arrival)),
+        *(_ENDED_FOR_GOOD if DISMISSED in arrival.evidence else _to_type(config, arrival)),
         "",
     ]
     return "\n".join(lines)
-
-
-def _decided(arrival: Arrival) -> list[str]:
-    return [
-        "It was ended for good, and is not tried again.",
-        dismissal(arrival.evidence[DISMISSED]),
-        "`dropslot purge --failed` may remove it. To deliver it all the same, move it into the inbox before.",
-    ]
 
 
 def _to_type(config: Config, arrival: Arrival) -> list[str]:

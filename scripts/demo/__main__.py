@@ -73,8 +73,8 @@ def _show_next_steps(installation: Installation) -> None:
 The first is delivered once it has been quiet for 5 s; the others show what went where, the newest version of each
 file, what no clinic has fetched yet, and that every delivered file still is what it was.
 
-A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot pending` and
-{folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks for its folder.
+A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot arrivals
+--state failed` and {folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks for its folder.
 Ctrl-C ends it; `make run` starts it again with the same folder.""")
 
 

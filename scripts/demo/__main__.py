@@ -74,7 +74,8 @@ The first is delivered once it has been quiet for 5 s; the others show what went
 file, what no clinic has fetched yet, and that every delivered file still is what it was.
 
 A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot arrivals
---state failed` and {folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks for its folder.
+--state failed` and {folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks
+for its folder.
 Ctrl-C ends it; `make run` starts it again with the same folder.""")
 
 

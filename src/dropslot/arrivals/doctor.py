@@ -174,11 +174,8 @@ def _drift_seconds() -> float:
 
 def _folders(folders: FolderSet) -> Iterator[Finding]:
     about = f"route {folders.route.key}"
-    missing = [
-        path
-        for path in (folders.inbox, folders.processing, folders.done, folders.failed)
-        if not path.is_dir()
-    ]
+    four = (folders.inbox, folders.processing, folders.done, folders.failed)
+    missing = [path for path in four if not path.is_dir()]
     for path in missing:
         mode = "3773" if path == folders.inbox else "700"
         yield Finding("error", about, f"{escape(str(path))} is missing", f"install -d -m {mode} {path}")

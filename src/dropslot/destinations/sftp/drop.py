@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import PurePosixPath
@@ -24,6 +23,7 @@ from dropslot.destinations.base import (
     Stored,
     Target,
 )
+from dropslot.destinations.places import open_source
 from dropslot.destinations.sftp import faults, files, looking, places, remote, runtime, staging, wire
 from dropslot.destinations.sftp.connection import Connection
 from dropslot.destinations.sftp.looking import Looking, safe
@@ -36,8 +36,6 @@ from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
 from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import is_wide
 from dropslot.destinations.sftp.wire import Said
-from dropslot.storage import faults as faults_of_storage
-from dropslot.storage.folders import FOLDER, Folder
 from dropslot.storage.listing import Listing
 from dropslot.storage.publishing import Entry
 from dropslot.storage.staging import Layout
@@ -112,7 +110,7 @@ class SftpDrop(Drop):
             lambda connection: self._tree.make(connection, stage, self._modes),
             "Making folders in the staging",
         )
-        with _opened(source) as folder, self.destination.finding_naming(stage.path, self.target):
+        with open_source(source) as folder, self.destination.finding_naming(stage.path, self.target):
             upload = self.destination.upload(
                 stage, self._tree, self._modes, folder.fd, source.lease, algorithms
             )
@@ -337,14 +335,3 @@ class SftpDrop(Drop):
         self._touched.clear()
         self._given.clear()
         self._making.clear()
-
-
-def _opened(source: Source) -> Folder:
-    """The arrival's folder, which may be no link, or the folder that holds its single file."""
-    path = os.fspath(source.path)
-    try:
-        if source.listing.is_folder:
-            return Folder(os.open(path, FOLDER))
-        return Folder.trusted(os.path.dirname(path))
-    except OSError as error:
-        raise faults_of_storage.at_source(error, os.path.basename(path)) from error

@@ -20,10 +20,11 @@ from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.queries import unfinished
 from dropslot.arrivals.rebuilding import signs
 from dropslot.arrivals.record import Recorder
-from dropslot.arrivals.watch import all_folders, recording
+from dropslot.arrivals.watch import recording
 from dropslot.arrivals.workers import local
 from dropslot.audit.models import Event
 from dropslot.config import Config
+from dropslot.config.folders import all_folders
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.watching.processors import EventProcessor, Pair

@@ -23,7 +23,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from dropslot.arrivals import bags, drops, inplace, places, record, recovery
+from dropslot.arrivals import adopting, bags, drops, inplace, places, record
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.moves import move_to_own
 from dropslot.arrivals.retry import folders_of
@@ -218,7 +218,7 @@ def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
     holding.mkdir(mode=0o700, exist_ok=True)
     with suppress(FileNotFoundError, FileExistsError):  # another process was faster
         move_to_own(archived, holding / archived.name)
-    if claim := recovery.claim_in(folders, heir, holding):
+    if claim := adopting.claim_in(folders, heir, holding):
         sender = arrival.evidence.get("uid", claim.uid)
         record.record(config, [replace(claim, uid=sender)])
     with suppress(OSError):  # it is not done/.again/ID

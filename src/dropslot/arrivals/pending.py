@@ -9,9 +9,8 @@ from typing import Any
 from dropslot.arrivals import after, inboxes
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.queries import Filter, iso, unfinished
-from dropslot.arrivals.watch import all_folders
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
+from dropslot.config.folders import FolderSet, all_folders
 from dropslot.core.names import escape
 from dropslot.core.patterns import composed
 from dropslot.core.states import State

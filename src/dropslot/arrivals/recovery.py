@@ -5,15 +5,13 @@ What lies in processing without a row is adopted; what is recorded but was not m
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from django.db import transaction
 
-from dropslot.arrivals import finish, holder, places, record, seal
+from dropslot.arrivals import adopting, finish, holder, places, record
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry, append
@@ -76,32 +74,8 @@ def _catch_up(row: Arrival, epoch: int) -> None:
 
 def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
     """The claim that made this folder; an empty one is a claim that never came to its rename, and goes."""
-    if claim := claim_in(folders, arrival, folder):
+    if claim := adopting.claim_in(folders, arrival, folder):
         return [claim]
     with suppress(OSError):  # somebody else is at it
         folder.rmdir()
     return []
-
-
-def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
-    """The claim of what lies in a folder of processing, or of failed; None: it never came to its rename, or somebody
-    else is at it."""
-    with suppress(FileNotFoundError):
-        names = [name for name in os.listdir(folder) if not _is_reason(folder, name)]
-        if not names:
-            return None
-        entry = folder / names[0]
-        is_folder = entry.is_dir() and not entry.is_symlink()
-        size = None if is_folder else os.lstat(entry).st_size
-        received = datetime.fromtimestamp(os.stat(folder).st_mtime, UTC)  # the rename into it was the claim
-        sender = seal.sender(entry, folders.route.litter)
-        epoch = places.epoch_of(folder)
-        begun = epoch if epoch > 1 else 0  # else it may never have been worked on
-        return Claim(arrival, folders, names[0], is_folder, sender, size, received, epoch=begun)
-    return None
-
-
-def _is_reason(folder: Path, name: str) -> bool:
-    """Whether a file is what was written beside a refused arrival, which is never alone."""
-    others = [other for other in os.listdir(folder) if other != name]
-    return any(places.reason_file(folder, other).name == name for other in others)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from dropslot.arrivals import places, record, recovery
+from dropslot.arrivals import adopting, places, record
 from dropslot.arrivals.claim import Claim
 from dropslot.arrivals.drops import id_of_drop, time_of_drop
 from dropslot.arrivals.models import Arrival
@@ -163,7 +163,7 @@ class Rivals:
         for arrival in held.keys() - set(
             Arrival.objects.filter(id__in=list(held)).values_list("id", flat=True)
         ):
-            if claim := recovery.claim_in(folders, arrival, held[arrival]):
+            if claim := adopting.claim_in(folders, arrival, held[arrival]):
                 yield self._rival(claim, State.READY, held[arrival] / claim.name)
 
     def _rival(self, claim: Claim, state: State, path: Path) -> Rival:

@@ -7,9 +7,8 @@ import os
 from collections.abc import Sequence
 
 from dropslot.arrivals import checking, fields
-from dropslot.arrivals.watch import all_folders
 from dropslot.config import Config, Deliver
-from dropslot.config.folders import FolderSet
+from dropslot.config.folders import FolderSet, all_folders
 from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.core.names import escape

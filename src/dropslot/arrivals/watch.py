@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 
 from dropslot.arrivals.deliver import Deliver
 from dropslot.arrivals.record import Recorder
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.folders import all_folders
 from dropslot.watching.processors import Pairs
-
-
-def all_folders(config: Config) -> list[FolderSet]:
-    """Every folder set that there is now, of all routes."""
-    return list(chain.from_iterable(folder_sets(route) for route in config.routes.values()))
 
 
 @contextmanager

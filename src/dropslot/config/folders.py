@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 
 import structlog
 
-from dropslot.config.models import Route
+from dropslot.config.models import Config, Route
 from dropslot.config.private import PRIVATE_MODE
 from dropslot.core.names import escape
 from dropslot.core.templates import Template, fault_of_value, literal
@@ -52,6 +53,11 @@ def folder_sets(route: Route, *, make: bool = True) -> list[FolderSet]:
         for folders in sets:
             _make_missing(folders)
     return sets
+
+
+def all_folders(config: Config) -> list[FolderSet]:
+    """Every folder set that there is now, of all routes."""
+    return list(chain.from_iterable(folder_sets(route) for route in config.routes.values()))
 
 
 def _folder_set(route: Route, inbox: str, fields: dict[str, str]) -> FolderSet:

@@ -14,6 +14,7 @@ from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
 from dropslot.destinations.base import Drop, Planned, Source, Staged, Stored, Target
+from dropslot.destinations.layout import Entry, Layout, published_items
 from dropslot.destinations.places import homes, open_place, open_source
 from dropslot.destinations.staged import staged_items
 from dropslot.storage import collection, faults, filesystems, folders, publishing, staging, times
@@ -21,10 +22,10 @@ from dropslot.storage.copying import CREATE
 from dropslot.storage.folders import Descent, Folder
 from dropslot.storage.listing import Listing
 from dropslot.storage.modes import Modes
-from dropslot.storage.publishing import Entry, Publication
+from dropslot.storage.publishing import Publication
 from dropslot.storage.reading import open_regular, open_regular_in, sha256_of
 from dropslot.storage.ring import write_all
-from dropslot.storage.staging import Layout, Stage
+from dropslot.storage.staging import Stage
 
 if TYPE_CHECKING:
     from dropslot.destinations.local import Local
@@ -213,7 +214,7 @@ class LocalDrop(Drop):
         return [self._prefix, *inner] if self._prefix else inner
 
     def _count(self) -> int:
-        return sum(1 for _ in staging.published_items(self._listing, self._layout))
+        return sum(1 for _ in published_items(self._listing, self._layout))
 
     def _naming(self, stage: Stage) -> filesystems.Naming:
         try:

@@ -7,23 +7,15 @@ import os
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from dropslot.core.errors import DropslotError, StorageFault
 from dropslot.core.names import escape
+from dropslot.destinations.layout import TREE, Entry
 from dropslot.storage import faults, filesystems, folders, syscalls
 from dropslot.storage.filesystems import Naming
 from dropslot.storage.folders import Descent, Folder
 from dropslot.storage.modes import Modes
-from dropslot.storage.staging import TREE, Stage
-
-
-class Entry(NamedTuple):
-    """One item: where it lies in the tree, and its final path; both are relative to the home folder."""
-
-    staged: str
-    final: str
-    sha256: str
+from dropslot.storage.staging import Stage
 
 
 class Publication:

@@ -16,19 +16,17 @@ import secrets
 import stat
 from collections.abc import Iterator, Sequence
 
-from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault, TakenOver
+from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault
 from dropslot.core.names import RESERVED, escape
+from dropslot.destinations.layout import REST, STAGE, TREE, Layout, taken_over
 from dropslot.storage import faults, filesystems, folders
 from dropslot.storage.copying import CREATE, Job, fresh_hashes
 from dropslot.storage.folders import Folder
 from dropslot.storage.holes import allocated_bytes
-from dropslot.storage.listing import Item, Listing
+from dropslot.storage.listing import Listing
 from dropslot.storage.modes import Modes
 from dropslot.storage.sharing import copy_shared
 
-STAGE = "stage"
-TREE = "tree"
-REST = "rest"
 TRIAL_OF_MODES = "manifests"
 _TRIAL = "trial."
 MOST_HOLES_BYTES = 256 * 1024**3  # hashed in some minutes
@@ -107,14 +105,6 @@ class Stage:
         self.folder.close()
 
 
-def taken_over(name: str) -> TakenOver:
-    """The error for a worker whose staging folder is gone."""
-    return TakenOver(
-        f"The staging folder {name} is gone: another worker has taken the arrival over",
-        where="It goes on with the arrival; this worker has changed nothing since",
-    )
-
-
 def discard_older(home: Folder, arrival: str, epoch: int) -> None:
     """Remove every staging folder in `home` that an earlier epoch of the arrival made, and win against its worker;
     and the trials of processes that were killed in one."""
@@ -186,36 +176,6 @@ def _remove_empty(home: Folder) -> None:
     except OSError as error:
         if error.errno not in (*folders.NOT_EMPTY, errno.ENOENT):
             raise
-
-
-class Layout:
-    """Where each folder of an arrival lies in the stage.
-
-    `prefix` leads from the home to the target ("" when the target is the home); `strip` is a leading folder ("data/")
-    that is left out, and what lies outside of it goes to `rest`.
-    """
-
-    def __init__(self, prefix: str, strip: str) -> None:
-        self.base = f"{TREE}/{prefix}" if prefix else TREE
-        self.strip = strip.rstrip("/") + "/" if strip else ""
-
-    def published(self, path: str) -> str | None:
-        """Path of an item or folder below the target; None when it is not published."""
-        if not self.strip:
-            return path
-        return path.removeprefix(self.strip) if path.startswith(self.strip) else None
-
-    def place(self, folder: str) -> str:
-        """Folder in the stage for the items of this folder."""
-        inner = self.published(f"{folder}/" if folder else "")
-        if inner is None:
-            return f"{REST}/{folder}" if folder else REST
-        return f"{self.base}/{inner}".rstrip("/")
-
-    def path(self, item: str) -> str:
-        """Path in the stage of one item."""
-        folder, _, name = item.rpartition("/")
-        return f"{self.place(folder)}/{name}"
 
 
 def fill(
@@ -348,13 +308,6 @@ def _full(what: str) -> DiskFull:
     return DiskFull(
         what, where="Nothing was written", next_step="Free space there; it is tried again until it fits"
     )
-
-
-def published_items(listing: Listing, layout: Layout) -> Iterator[tuple[Item, str]]:
-    """Each item that is published, with its path below the target."""
-    for item in listing.items:
-        if (path := layout.published(item.path)) is not None:
-            yield item, path
 
 
 @contextlib.contextmanager

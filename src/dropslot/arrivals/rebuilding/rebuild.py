@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 from ulid import ULID
 
-from dropslot.arrivals import places, record, recovery, reserved
+from dropslot.arrivals import adopting, places, record, reserved
 from dropslot.arrivals.known import CHUNK, chunks
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.rebuilding import manifests, signs
@@ -333,7 +333,7 @@ class _Rebuilding:
                         append([*self._begun(), *entries])
 
     def _add_refused(self, folders: FolderSet, arrival: str) -> Entry | None:
-        claim = recovery.claim_in(folders, arrival, places.refused(folders, arrival))
+        claim = adopting.claim_in(folders, arrival, places.refused(folders, arrival))
         if claim is None:
             return None
         reasons = _reasons(places.refused(folders, arrival), claim.name)

@@ -23,6 +23,7 @@ from dropslot.destinations.base import (
     Stored,
     Target,
 )
+from dropslot.destinations.layout import Entry, Layout
 from dropslot.destinations.places import open_source
 from dropslot.destinations.sftp import faults, files, looking, places, remote, runtime, staging, wire
 from dropslot.destinations.sftp.connection import Connection
@@ -37,8 +38,6 @@ from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import is_wide
 from dropslot.destinations.sftp.wire import Said
 from dropslot.storage.listing import Listing
-from dropslot.storage.publishing import Entry
-from dropslot.storage.staging import Layout
 
 if TYPE_CHECKING:
     from dropslot.destinations.sftp.destination import Sftp

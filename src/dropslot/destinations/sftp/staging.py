@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready, TakenOver
 from dropslot.core.names import RESERVED, escape
+from dropslot.destinations.layout import STAGE, TREE, taken_over
 from dropslot.destinations.sftp import remote, wire
 from dropslot.destinations.sftp.connection import Connection
 from dropslot.destinations.sftp.remote import join
 from dropslot.destinations.sftp.wire import Attributes, Said
-from dropslot.storage.staging import STAGE, TREE, taken_over
 
 EPOCHS = f"{RESERVED}/{STAGE}"
 MANIFEST = "manifest"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dropslot.destinations.base import NO_OTHERS, Planned, Staged
+from dropslot.destinations.layout import REST, TREE, Layout, published_items
 from dropslot.destinations.sftp import faults, remote, wire
 from dropslot.destinations.sftp.connection import Connection
 from dropslot.destinations.sftp.modes import RemoteModes
@@ -14,7 +15,6 @@ from dropslot.destinations.sftp.staging import RemoteStage
 from dropslot.destinations.sftp.wire import Attributes, Said
 from dropslot.storage import times
 from dropslot.storage.listing import Listing
-from dropslot.storage.staging import REST, TREE, Layout, published_items
 
 
 @dataclass(slots=True)

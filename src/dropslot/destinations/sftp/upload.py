@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from dropslot.destinations.layout import Layout
 from dropslot.destinations.sftp import runtime
 from dropslot.destinations.sftp.accounts import Account
 from dropslot.destinations.sftp.channel import ConnectionGone
@@ -24,7 +25,6 @@ from dropslot.storage import leases
 from dropslot.storage.copying import READ, Hash, changed, fresh_hashes, miscounted
 from dropslot.storage.folders import Descent
 from dropslot.storage.listing import Item
-from dropslot.storage.staging import Layout
 
 SMALL_BYTES = 8 * 1024 * 1024
 PIECE_BYTES = 255 * 1024 * 2

@@ -1,0 +1,70 @@
+"""Where the items of an arrival lie in a staging folder, and what their final paths are: the same at every destination.
+
+tree/  laid out like the target: what is published
+rest/  items that are staged (and hashed) but never published
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dropslot.core.errors import TakenOver
+from dropslot.storage.listing import Item, Listing
+
+STAGE = "stage"
+TREE = "tree"
+REST = "rest"
+
+
+class Entry(NamedTuple):
+    """One item: where it lies in the tree, and its final path; both are relative to the home folder."""
+
+    staged: str
+    final: str
+    sha256: str
+
+
+class Layout:
+    """Where each folder of an arrival lies in the stage.
+
+    `prefix` leads from the home to the target ("" when the target is the home); `strip` is a leading folder ("data/")
+    that is left out, and what lies outside of it goes to `rest`.
+    """
+
+    def __init__(self, prefix: str, strip: str) -> None:
+        self.base = f"{TREE}/{prefix}" if prefix else TREE
+        self.strip = strip.rstrip("/") + "/" if strip else ""
+
+    def published(self, path: str) -> str | None:
+        """Path of an item or folder below the target; None when it is not published."""
+        if not self.strip:
+            return path
+        return path.removeprefix(self.strip) if path.startswith(self.strip) else None
+
+    def place(self, folder: str) -> str:
+        """Folder in the stage for the items of this folder."""
+        inner = self.published(f"{folder}/" if folder else "")
+        if inner is None:
+            return f"{REST}/{folder}" if folder else REST
+        return f"{self.base}/{inner}".rstrip("/")
+
+    def path(self, item: str) -> str:
+        """Path in the stage of one item."""
+        folder, _, name = item.rpartition("/")
+        return f"{self.place(folder)}/{name}"
+
+
+def published_items(listing: Listing, layout: Layout) -> Iterator[tuple[Item, str]]:
+    """Each item that is published, with its path below the target."""
+    for item in listing.items:
+        if (path := layout.published(item.path)) is not None:
+            yield item, path
+
+
+def taken_over(name: str) -> TakenOver:
+    """The error for a worker whose staging folder is gone."""
+    return TakenOver(
+        f"The staging folder {name} is gone: another worker has taken the arrival over",
+        where="It goes on with the arrival; this worker has changed nothing since",
+    )

@@ -18,12 +18,12 @@ from benchmarks.contenders import Timed, must_hold
 from benchmarks.disks import settle_disk
 from benchmarks.server import Server
 from benchmarks.sources import Source
-from dropslot.destinations.sftp import runtime, wire
-from dropslot.destinations.sftp.accounts import Account
-from dropslot.destinations.sftp.channel import MOST_LENGTH, Channel
-from dropslot.destinations.sftp.connection import CHANNELS, Connection
 from dropslot.destinations.sftp.sending import NEW
-from dropslot.destinations.sftp.wire import Attributes, Request
+from dropslot.sftp import runtime, wire
+from dropslot.sftp.accounts import Account
+from dropslot.sftp.channel import MOST_LENGTH, Channel
+from dropslot.sftp.connection import CHANNELS, Connection
+from dropslot.sftp.wire import Attributes, Request
 
 _HANDLE = bytes(4)  # OpenSSH's first one; each file of a channel gets it again
 _PATIENCE_SECONDS = 120  # else a lost connection would be waited for without end

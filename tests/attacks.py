@@ -1,4 +1,4 @@
-"""A parser that a hostile file has taken over: what it tries from inside. Loaded by `parsing.server` alone."""
+"""A parser that a hostile file has taken over: what it tries from inside. Loaded by `parsing.program` alone."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import bagit
 
 from dropslot.checks import bag
-from dropslot.storage.listing import Item, Listing
+from dropslot.files.listing import Item, Listing
 
 
 def make(folder: Path, *algorithms: str) -> Path:

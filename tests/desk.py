@@ -6,7 +6,8 @@ from pathlib import Path
 
 from django.db.models import F
 
-from dropslot.arrivals import claim, drops, pipeline, record
+from dropslot.arrivals.delivery import pipeline
+from dropslot.arrivals.intake import claim, drop_times, record
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Config, FolderSet, from_mapping
 from dropslot.config.folders import folder_sets
@@ -54,7 +55,7 @@ class Desk:
         return Judged(name, seen.st_dev, seen.st_ino, is_folder, seen.st_size, seen.st_uid, seen.st_ctime_ns)
 
     def claim(self, judged: Judged, route: str = "one") -> claim.Claim:
-        taken = claim.claim(self.folders(route), judged, drops.id_of_drop(judged.ctime_ns))
+        taken = claim.claim(self.folders(route), judged, drop_times.id_of_drop(judged.ctime_ns))
         assert taken
         return taken
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from dropslot.destinations.sftp.pace import Clock
+from dropslot.sftp.pace import Clock
 
 
 class Standing(Clock):

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.config import FolderSet, from_mapping
+from dropslot.running.stopping import Signal
 from dropslot.watching.completion import Completion
 from dropslot.watching.entries import Judged
-from dropslot.watching.events import KINDS, Event
+from dropslot.watching.file_events import KINDS, Event
 from dropslot.watching.processors import EventProcessor
-from dropslot.watching.stopping import Signal
 from dropslot.watching.watcher import System, Watcher
 from waiting import wait_until
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from dropslot.config import Config, Route, from_mapping
 from dropslot.config.databases import django_database
-from dropslot.config.keys import django_secret_key
+from dropslot.config.key_files import django_secret_key
 
 
 class Server:
@@ -54,9 +54,9 @@ class Server:
         self.configure()
         from django.db import connections
 
-        from dropslot.arrivals import service
-        from dropslot.arrivals.database import prepare
-        from dropslot.watching import daemon
+        from dropslot.arrivals.upkeep.database import prepare
+        from dropslot.arrivals.workers import service
+        from dropslot.running import daemon
 
         prepare()
         connections.close_all()  # descriptors do not cross the forks that follow

@@ -13,7 +13,7 @@ from typing import Any
 
 from dropslot.cli.account import hand_over
 from dropslot.config.databases import django_database
-from dropslot.config.keys import secret_key_or_none
+from dropslot.config.key_files import secret_key_or_none
 from dropslot.config.loading import load
 from dropslot.config.models import Config
 

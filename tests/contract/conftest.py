@@ -10,7 +10,7 @@ import pytest
 
 from contract.destination_contract import SMALL, make
 from contract.sftp_site import SftpSite, site_at
-from dropslot.destinations.sftp import runtime
+from dropslot.sftp import runtime
 from misbehaving import Honest, Misbehaving
 from sshd import Sshd
 

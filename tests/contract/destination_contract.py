@@ -16,7 +16,7 @@ import pytest
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready, SourceChanged, TakenOver
 from dropslot.destinations.base import Destination, Drop, Planned, Rules, Source, Staged, Target
-from dropslot.storage.walk import list_arrival
+from dropslot.files.walk import list_arrival
 
 ID = "01JD0000000000000000000000"
 SMALL = {"a.txt": b"hello", "sub/b.nii.gz": b"b" * 300_000, "sub/deep/c": b"", "z": b"z"}

@@ -279,7 +279,7 @@ def test_a_million_bad_lines_are_counted_but_not_kept(tmp_path: Path) -> None:
 
 def test_an_arrival_without_bagit_txt_is_no_bag_and_may_be_required_to_be_one(tmp_path: Path) -> None:
     from dropslot.checks import StagedArrival
-    from dropslot.storage.listing import Listing
+    from dropslot.files.listing import Listing
 
     assert bag.find(Listing(is_folder=True)) is None
     assert bag.find(Listing(is_folder=False)) is None

@@ -13,9 +13,9 @@ from contract.destination_contract import ID, DestinationContract, deliver, make
 from contract.test_local import LocalSite
 from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.destinations.base import Rules
-from dropslot.destinations.local import Local
-from dropslot.storage import filesystems
-from dropslot.storage.filesystems import Naming
+from dropslot.destinations.local.destination import Local
+from dropslot.files import filesystems
+from dropslot.files.filesystems import Naming
 from mounts import Mounts
 from sshd import Sshd
 

@@ -37,9 +37,10 @@ from dropslot.core.errors import (
     Unsupported,
 )
 from dropslot.destinations.base import Destination, Planned, Rules, Target
-from dropslot.destinations.local import Local
-from dropslot.storage import copying, filesystems, probe, publishing, sharing, syscalls
-from dropslot.storage.filesystems import Naming
+from dropslot.destinations.local import publishing
+from dropslot.destinations.local.destination import Local
+from dropslot.files import copying, filesystems, probe, sharing, syscalls
+from dropslot.files.filesystems import Naming
 from mounts import Mounts
 from people import Person
 
@@ -287,7 +288,7 @@ def test_files_that_change_while_they_are_read(
 
     real = copying.fresh_hashes(("sha256",))[0]
     monkeypatch.setattr(copying, "fresh_hashes", lambda _: (Meddling(real, act),))
-    monkeypatch.setattr("dropslot.storage.staging.fresh_hashes", lambda _: (Meddling(real, act),))
+    monkeypatch.setattr("dropslot.destinations.local.staging.fresh_hashes", lambda _: (Meddling(real, act),))
     with site.destination.open(site.target(), ID, 1, "one") as drop:
         source = source_of(path)
         with pytest.raises(SourceChanged, match="grew" if action == "grow" else "shrank"):
@@ -333,7 +334,7 @@ def test_a_full_disk_publishes_nothing_and_heals(
     fills_up_and_heals(
         site,
         tmp_path,
-        lambda: monkeypatch.setattr("dropslot.storage.staging.require_space", lambda *_: None),
+        lambda: monkeypatch.setattr("dropslot.destinations.local.staging.require_space", lambda *_: None),
         lambda: mounts.remount(site.root, "size=4m"),
     )
 
@@ -380,7 +381,7 @@ sys.path[:0] = [sys.argv[1] + "/src", sys.argv[1] + "/tests"]
 from contract.destination_contract import deliver
 from contract.test_local import LocalSite
 from dropslot.core.errors import DropslotError
-from dropslot.destinations.local import Local
+from dropslot.destinations.local.destination import Local
 site = LocalSite(Path(sys.argv[2]), Local())
 try:
     deliver(site, Path(sys.argv[3]), site.target())

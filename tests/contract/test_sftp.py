@@ -30,12 +30,13 @@ from contract.sftp_site import SftpSite, site_at
 from dropslot.core.errors import DestinationUnready, Refused, StorageFault, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Target
-from dropslot.destinations.sftp import connection, faults, publishing, sending, upload
-from dropslot.destinations.sftp.accounts import Account
-from dropslot.destinations.sftp.channel import ConnectionGone
+from dropslot.destinations.sftp import publishing, sending, upload
 from dropslot.destinations.sftp.destination import Sftp
-from dropslot.destinations.sftp.faults import ServerLied
-from dropslot.destinations.sftp.login import LoginRefused, Unreachable
+from dropslot.sftp import connection, faults
+from dropslot.sftp.accounts import Account
+from dropslot.sftp.channel import ConnectionGone
+from dropslot.sftp.faults import ServerLied
+from dropslot.sftp.login import LoginRefused, Unreachable
 from misbehaving import (
     ChangesBytes,
     ForgetsReply,

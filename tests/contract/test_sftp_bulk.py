@@ -11,8 +11,8 @@ import pytest
 
 from contract.destination_contract import deliver, make
 from contract.sftp_site import SftpSite, account_at, site_at
-from dropslot.destinations.sftp import runtime
-from dropslot.destinations.sftp.connection import Connection
+from dropslot.sftp import runtime
+from dropslot.sftp.connection import Connection
 from sshd import Sshd
 
 MANY = {f"{number % 7}/{number}.bin": bytes([number % 256]) * (number * 977) for number in range(120)}
@@ -75,6 +75,6 @@ def test_an_asyncssh_that_is_made_otherwise_is_used_as_it_is(
     tmp_path: Path, shared_sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out").mkdir()
-    monkeypatch.setattr("dropslot.destinations.sftp.bulk._NEEDED", ("_of_a_later_version",))
+    monkeypatch.setattr("dropslot.sftp.bulk._NEEDED", ("_of_a_later_version",))
     assert not connection_to(shared_sshd)._bulk.fits
     assert delivered_whole(site_at(shared_sshd, tmp_path / "out"), tmp_path)

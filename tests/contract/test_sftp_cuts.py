@@ -11,9 +11,10 @@ import pytest
 from contract.destination_contract import ID, deliver, stage
 from contract.sftp_site import SftpSite
 from dropslot.destinations.base import Rules
-from dropslot.destinations.sftp import connection, modes, wire
-from dropslot.destinations.sftp.channel import ConnectionGone
-from dropslot.destinations.sftp.wire import Reply
+from dropslot.destinations.sftp import modes
+from dropslot.sftp import connection, wire
+from dropslot.sftp.channel import ConnectionGone
+from dropslot.sftp.wire import Reply
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -11,10 +11,10 @@ import pytest
 
 from contract.sftp_site import account_at
 from dropslot.core.errors import DestinationUnready
-from dropslot.destinations.sftp import connection, runtime, trust
-from dropslot.destinations.sftp.accounts import Account
-from dropslot.destinations.sftp.hostkeys import HostKeyChanged, HostKeyUnknown
-from dropslot.destinations.sftp.login import LoginRefused, Unreachable
+from dropslot.sftp import connection, runtime, trust
+from dropslot.sftp.accounts import Account
+from dropslot.sftp.hostkeys import HostKeyChanged, HostKeyUnknown
+from dropslot.sftp.login import LoginRefused, Unreachable
 from sshd import Sshd
 
 FURTHER = ("rsa", "ecdsa")

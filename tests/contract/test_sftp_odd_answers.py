@@ -11,9 +11,10 @@ import pytest
 from contract.destination_contract import ID, make, stage
 from contract.sftp_site import SftpSite
 from dropslot.core.errors import DestinationUnready, TakenOver
-from dropslot.destinations.sftp import remote, runtime, upload, wire
-from dropslot.destinations.sftp.faults import ConnectionLost
-from dropslot.destinations.sftp.wire import Garbled, Reply, Said
+from dropslot.destinations.sftp import upload
+from dropslot.sftp import remote, runtime, wire
+from dropslot.sftp.faults import ConnectionLost
+from dropslot.sftp.wire import Garbled, Reply, Said
 from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd, RefusesToList
 
 

@@ -12,8 +12,9 @@ import pytest
 from contract.destination_contract import deliver, make
 from contract.sftp_site import site_at
 from dropslot.config.limits import Limit, limit
-from dropslot.destinations.sftp import runtime, upload
-from dropslot.destinations.sftp.pace import Pace
+from dropslot.destinations.sftp import upload
+from dropslot.sftp import runtime
+from dropslot.sftp.pace import Pace
 from pacing import Standing
 from sshd import Sshd
 

@@ -11,8 +11,8 @@ import pytest
 from contract.destination_contract import ID, deliver, make, source_of
 from contract.test_local import LocalSite
 from dropslot.core.errors import DiskFull, Refused, SourceChanged
-from dropslot.destinations.local import Local
-from dropslot.storage import holes, ring
+from dropslot.destinations.local.destination import Local
+from dropslot.files import holes, ring
 from mounts import Mounts
 
 MIB = 1 << 20

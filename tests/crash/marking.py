@@ -114,7 +114,7 @@ def _path(path: bytes) -> str:
 
 def mark_requests(folder: Path) -> None:
     """From now on requests of this process are steps; `folder` is where a test may cut."""
-    from dropslot.destinations.sftp import channel
+    from dropslot.sftp import channel
 
     channel.WRITE_AT_ONCE = 1
     channel.Bulk.takes = lambda *_: False  # type: ignore[method-assign]

@@ -152,9 +152,9 @@ def _interrupted(laboratory: Laboratory) -> None:
 MANY = {f"series{number % 3}/{number:03}.dcm": b"image %03d" % number for number in range(12)}
 # At these thresholds storage shares a dozen small items with a forked helper.
 _SHARING = {
-    "dropslot.storage.sharing:FORK_COST_BYTES": 1,
-    "dropslot.storage.sharing:CHUNK_COST_BYTES": 64 * 1024,
-    "dropslot.storage.sharing:_cpus()": 2,
+    "dropslot.files.sharing:FORK_COST_BYTES": 1,
+    "dropslot.files.sharing:CHUNK_COST_BYTES": 64 * 1024,
+    "dropslot.files.sharing:_cpus()": 2,
 }
 
 

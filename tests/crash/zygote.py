@@ -168,11 +168,11 @@ def _use(config: Path) -> None:
     from django.conf import settings
     from django.db import connections
 
-    from dropslot.arrivals import checking
-    from dropslot.arrivals import database as database_module
+    from dropslot.arrivals.delivery import checking
+    from dropslot.arrivals.upkeep import database as database_module
     from dropslot.audit import receipts
     from dropslot.config.databases import django_database
-    from dropslot.storage import filesystems
+    from dropslot.files import filesystems
 
     os.environ["DROPSLOT_CONFIG"] = str(config)
     loaded = _loaded(config)
@@ -191,7 +191,7 @@ def _use(config: Path) -> None:
 def _tame() -> None:
     """The recorder begins when all of a scan is claimed: how many claims share its first commit is up to the scheduler
     otherwise, and no two runs would have the same steps."""
-    from dropslot.arrivals.record import Recorder
+    from dropslot.arrivals.intake.record import Recorder
 
     start, flush, close = Recorder.start, Recorder.flush, Recorder.close
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apache import FULL, Apache
-from dropslot.arrivals.record import user_name
+from dropslot.arrivals.intake.record import user_name
 from product import Product
 from waiting import wait_until
 

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 
 from databases import Database
-from dropslot.audit import chain, events, keys, verify
+from dropslot.audit import chain, event_search, signing_key, verify
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import GENESIS, Entry, Head, hash_of
 from dropslot.audit.models import Event
@@ -39,7 +39,9 @@ def rewrite_from(seq: int) -> None:
 def test_an_untouched_trail_is_well(tmp_path: Path) -> None:
     give_receipt(tmp_path, grow(5))
     head = grow(5)
-    report = verify.chain(heads=[head, GENESIS], signers=keys.allowed_signers(tmp_path / "allowed_signers"))
+    report = verify.chain(
+        heads=[head, GENESIS], signers=signing_key.allowed_signers(tmp_path / "allowed_signers")
+    )
     assert report.ok and (report.checked, report.receipts, report.signatures) == (10, 1, 1)
     assert report.head == head == chain.head()
 
@@ -125,7 +127,7 @@ def test_a_receipt_that_was_made_to_fit_a_rewritten_chain_has_no_valid_signature
     body = json.loads(receipt.body) | {"head": chain.head()._asdict()}
     tamper("UPDATE dropslot_receipt SET body = %s", (canonical(body),))
     assert verify.chain().ok
-    where, what = first_fault(signers=keys.allowed_signers(tmp_path / "allowed_signers"))
+    where, what = first_fault(signers=signing_key.allowed_signers(tmp_path / "allowed_signers"))
     assert where == f"receipt {receipt.arrival}" and "signature" in what
 
 
@@ -207,7 +209,7 @@ def test_events_are_found_by_arrival_kind_time_and_text() -> None:
         )
 
     def found(**how: Any) -> list[int]:
-        return [event["seq"] for event in events.find(**how)]
+        return [event["seq"] for event in event_search.find(**how)]
 
     assert found() == [1, 2, 3]
     assert found(arrival="01JD") == found(arrival="01jd") == [1, 2]
@@ -220,7 +222,7 @@ def test_events_are_found_by_arrival_kind_time_and_text() -> None:
     assert found(since=before) == [1, 2, 3]
     assert found(since=datetime.now(UTC) + timedelta(days=1)) == []
     assert found(newest=2) == [2, 3]
-    assert next(events.find(kind="delivered")) == {
+    assert next(event_search.find(kind="delivered")) == {
         **Event.objects.filter(seq=2).values("seq", "at", "kind", "arrival", "hash")[0],
         "data": {"name": "Zoë\\2"},
     }
@@ -229,5 +231,5 @@ def test_events_are_found_by_arrival_kind_time_and_text() -> None:
 def test_no_connection_is_left_in_a_transaction(database: Database) -> None:
     grow(3)
     verify.chain()
-    list(events.find())
+    list(event_search.find())
     assert not connection.in_atomic_block

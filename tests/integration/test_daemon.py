@@ -23,13 +23,13 @@ from waiting import wait_until
 
 SOURCE = Path(__file__).parents[2] / "src"
 
-# Stands for dropslot.arrivals.service.serve: what the daemon does is told by a file beside config.yaml.
+# Stands for dropslot.arrivals.workers.service.serve: what the daemon does is told by a file beside config.yaml.
 PROGRAM = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from dropslot.config import load
 from dropslot.core.errors import DropslotError
-from dropslot.watching import daemon, life
+from dropslot.running import daemon, life
 from dropslot.watching.processors import LogEvents, Pairs
 from dropslot.watching.watcher import Watcher
 from dropslot.config import folder_sets

@@ -14,7 +14,7 @@ import pytest
 
 from product import Product
 
-CHECK = "from dropslot.cli.starting import started; started(None)"
+CHECK = "from dropslot.cli.startup import started; started(None)"
 
 
 def database_of(product: Product) -> Path:

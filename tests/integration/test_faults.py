@@ -276,7 +276,7 @@ def test_mistakes_in_the_configuration_end_every_command_with_status_2(sqlite_pr
 SHIFTED = """
 import os, time
 from datetime import datetime, timedelta, UTC
-from dropslot.arrivals import claim
+from dropslot.arrivals.intake import claim
 from ulid import ULID
 shift = timedelta(seconds=float(os.environ.get("TEST_SHIFT_SECONDS", "0")))
 claim.new_id = lambda: str(ULID.from_datetime(datetime.now(UTC) + shift))

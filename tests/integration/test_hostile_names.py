@@ -22,7 +22,7 @@ TWINS = {
 }
 # Our seam, for kernels without such a file system: how names are folded is found out by a trial at the destination.
 FOLDING = """
-from dropslot.storage import probe
+from dropslot.files import probe
 probe.folds_names = lambda folder: (True, True)
 from dropslot.cli import main
 main()

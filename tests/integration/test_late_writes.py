@@ -18,11 +18,15 @@ from django.utils import timezone
 
 from databases import Database
 from desk import Desk
-from dropslot.arrivals import fixity, inplace, latewrites, queries, recovery, unleased
+from dropslot.arrivals.delivery import unleased
+from dropslot.arrivals.intake import inplace
+from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep import fixity, latewrites
+from dropslot.arrivals.workers import recovery
 from dropslot.audit.models import Event
 from dropslot.core.states import State
-from dropslot.storage.walk import list_arrival
+from dropslot.files.walk import list_arrival
 from people import Person, Program
 from product import STUDY, Product
 

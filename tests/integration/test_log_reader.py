@@ -325,7 +325,7 @@ def test_log_without_permission_is_told(sqlite_database: Database, tmp_path: Pat
             if folder.stat().st_uid == 0 and str(folder) not in ("/", "/tmp"):
                 folder.chmod(folder.stat().st_mode | 0o111)
         os.seteuid(other_user.uid)
-        from dropslot.acknowledgments.local import LocalFolder
+        from dropslot.acknowledgments.local_logs import LocalFolder
 
         try:
             LocalFolder(str(log)).open(log.name)

@@ -10,15 +10,16 @@ from django.db import connection
 from test_settling import half_done
 
 from databases import Database
-from dropslot.arrivals import database as preparing
-from dropslot.arrivals import pipeline, record
-from dropslot.arrivals.claim import Claim, new_id
+from dropslot.arrivals.delivery import pipeline
+from dropslot.arrivals.intake import record
+from dropslot.arrivals.intake.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.arrivals.upkeep import database as preparing
 from dropslot.audit import locks
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.states import State
-from dropslot.storage import comparing, listing
+from dropslot.files import comparing, listing
 from watched import folder_set
 
 __all__ = ["half_done"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from at_once import run_at_once
-from dropslot.cli.faults import UsageError
+from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import moment
 from dropslot.core.kinds import KINDS
 from product import STUDY, Product

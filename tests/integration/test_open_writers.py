@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dropslot.core.errors import SourceUnready
-from dropslot.storage import leases
+from dropslot.files import leases
 from product import STUDY, Product
 
 LEASED = "source: under a lease while it was read"

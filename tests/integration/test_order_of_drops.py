@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from databases import Database
 from desk import Desk
-from dropslot.arrivals import claim, drops, queries, record, recovery, waiting
+from dropslot.arrivals.intake import claim, drop_times, record, waiting
+from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.arrivals.retry import retry
+from dropslot.arrivals.upkeep.retry import retry
+from dropslot.arrivals.workers import recovery
 from dropslot.core.states import State
 from dropslot.watching.entries import Judged
 from product import STUDY, Product, Tree
@@ -204,7 +206,7 @@ def test_claim_adopted_after_a_crash_has_the_time_of_its_drop(desk: Desk) -> Non
         taken.folders.processing / f"{taken.id}-1" / "p-old"
     )  # what the rename did to its ctime, and more
     recovery.recover(desk.config)
-    assert Arrival.objects.get(id=taken.id).dropped_at == drops.time_of_drop(judged.ctime_ns)
+    assert Arrival.objects.get(id=taken.id).dropped_at == drop_times.time_of_drop(judged.ctime_ns)
 
 
 def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(desk: Desk) -> None:

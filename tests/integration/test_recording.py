@@ -11,14 +11,14 @@ import pytest
 from django.db import connection, transaction
 
 from databases import Database
-from dropslot.arrivals import record
-from dropslot.arrivals.claim import Claim, new_id
 from dropslot.arrivals.deliver import Deliver
+from dropslot.arrivals.intake import record
+from dropslot.arrivals.intake.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
 from dropslot.core.states import State
-from dropslot.watching.events import IN_ISDIR, IN_MOVED_TO, event
+from dropslot.watching.file_events import IN_ISDIR, IN_MOVED_TO, event
 from product import write_tree
 from waiting import wait_until
 from watched import folder_set

@@ -12,14 +12,14 @@ from test_settling import deliver_again, lying_in_processing
 
 from databases import Database
 from dropslot.acknowledgments.models import Acknowledgment, PartialFetch
-from dropslot.arrivals import pipeline
-from dropslot.arrivals.claim import new_id
+from dropslot.arrivals.delivery import pipeline
+from dropslot.arrivals.intake.claim import new_id
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.states import State
-from dropslot.destinations.local_drop import LocalDrop
+from dropslot.destinations.local.drop import LocalDrop
 
 
 def to(base: Path, settings: Any, *folders: str) -> Config:

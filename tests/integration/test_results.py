@@ -253,7 +253,7 @@ def test_which_table_a_file_is_for_must_be_clear(sqlite_product: Product) -> Non
 
 CUT = """
 import os
-from dropslot.arrivals import publish
+from dropslot.arrivals.delivery import publish
 from dropslot.checks.base import Check
 
 class Cut(Check):
@@ -494,7 +494,7 @@ def _readers_below(pid: int) -> list[int]:
     found = [
         child
         for child in children
-        if b"dropslot.parsing.server" in Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"dropslot.parsing.program" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
     return found + [each for child in children for each in _readers_below(child)]
 

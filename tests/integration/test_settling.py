@@ -15,16 +15,16 @@ from django.db.models.functions import Now
 
 from databases import Database
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.arrivals import finish, ledger, pipeline, prepare
-from dropslot.arrivals.claim import new_id
+from dropslot.arrivals.delivery import finish, ledger, pipeline, prepare
+from dropslot.arrivals.delivery.work import Work
+from dropslot.arrivals.intake.claim import new_id
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.arrivals.work import Work
 from dropslot.audit.models import Receipt
 from dropslot.config import Config, from_mapping
 from dropslot.core.errors import DestinationUnready, Refused
 from dropslot.core.states import State
 from dropslot.destinations.base import Planned
-from dropslot.destinations.local_drop import LocalDrop
+from dropslot.destinations.local.drop import LocalDrop
 from watched import folder_set
 
 

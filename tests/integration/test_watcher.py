@@ -18,7 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from dropslot.watching import signals, watcher
-from dropslot.watching.events import IN_Q_OVERFLOW, Event
+from dropslot.watching.file_events import IN_Q_OVERFLOW, Event
 from dropslot.watching.inbox import Inbox
 from dropslot.watching.inotify import Inotify
 from dropslot.watching.processors import EventProcessor, LogEvents, Pairs, SendSignals

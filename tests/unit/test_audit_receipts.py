@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.audit import keys, receipts, sshsig
+from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import Head
 from dropslot.audit.models import Receipt
 from trail import ARRIVAL, summary
@@ -27,7 +27,15 @@ HEAD = Head(7, "a" * 64)
 def ssh_keygen_accepts(folder: Path, body: str, signature: str, namespace: str = "dropslot") -> bool:
     written = folder / "receipt.sig"
     written.write_text(signature)
-    command = ["ssh-keygen", "-Y", "verify", "-f", str(folder / keys.ALLOWED_SIGNERS), "-I", "dropslot"]
+    command = [
+        "ssh-keygen",
+        "-Y",
+        "verify",
+        "-f",
+        str(folder / signing_key.ALLOWED_SIGNERS),
+        "-I",
+        "dropslot",
+    ]
     command += ["-n", namespace, "-s", str(written)]
     return subprocess.run(command, input=body.encode(), capture_output=True, check=False).returncode == 0
 
@@ -44,14 +52,14 @@ def test_ssh_keygen_accepts_a_receipt_as_the_documentation_says(tmp_path: Path) 
 
 
 def test_a_signature_made_by_ssh_keygen_is_accepted(tmp_path: Path) -> None:
-    key = keys.receipt_key(tmp_path)
+    key = signing_key.receipt_key(tmp_path)
     (tmp_path / "body").write_text("body")
     command = [
         "ssh-keygen",
         "-Y",
         "sign",
         "-f",
-        str(tmp_path / keys.KEY),
+        str(tmp_path / signing_key.KEY),
         "-n",
         "dropslot",
         str(tmp_path / "body"),
@@ -74,7 +82,7 @@ def test_a_receipt_says_what_happened_in_canonical_json(tmp_path: Path) -> None:
 
 def test_the_key_is_private_and_its_public_files_are_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "keys"
-    keys.receipt_key(folder)
+    signing_key.receipt_key(folder)
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {
         "receipt_ed25519": 0o600,
         "receipt_ed25519.pub": 0o644,
@@ -82,17 +90,17 @@ def test_the_key_is_private_and_its_public_files_are_beside_it(tmp_path: Path) -
     }
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     shown = subprocess.run(
-        ["ssh-keygen", "-y", "-f", folder / keys.KEY], check=True, capture_output=True, text=True
+        ["ssh-keygen", "-y", "-f", folder / signing_key.KEY], check=True, capture_output=True, text=True
     )
     assert (folder / "receipt_ed25519.pub").read_text().startswith(shown.stdout.strip())
 
 
 def test_processes_that_make_the_key_at_once_end_with_one_key(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from dropslot.audit import keys, sshsig;"
-        "print(sshsig.public_blob(keys.receipt_key(Path(sys.argv[1])).public_key()).hex())"
+        "import sys; from pathlib import Path; from dropslot.audit import signing_key, sshsig;"
+        "print(sshsig.public_blob(signing_key.receipt_key(Path(sys.argv[1])).public_key()).hex())"
     )
-    source = str(Path(keys.__file__).parents[2])
+    source = str(Path(signing_key.__file__).parents[2])
 
     def run(_: int) -> str:
         command = [sys.executable, "-c", program, str(tmp_path / "keys")]
@@ -106,44 +114,44 @@ def test_processes_that_make_the_key_at_once_end_with_one_key(tmp_path: Path) ->
 
 
 def test_public_files_that_a_crash_left_out_are_made_at_the_next_use(tmp_path: Path) -> None:
-    keys.receipt_key(tmp_path)
+    signing_key.receipt_key(tmp_path)
     (tmp_path / "allowed_signers").unlink()
     (tmp_path / "receipt_ed25519.pub").unlink()
-    keys.receipt_key(tmp_path)
+    signing_key.receipt_key(tmp_path)
     assert (tmp_path / "allowed_signers").exists() and (tmp_path / "receipt_ed25519.pub").exists()
 
 
 def test_a_new_key_leaves_older_receipts_provable(tmp_path: Path) -> None:
     old = signed(tmp_path)
-    (tmp_path / keys.KEY).unlink()
+    (tmp_path / signing_key.KEY).unlink()
     receipts._key.cache_clear()
     new = signed(tmp_path)
     assert ssh_keygen_accepts(tmp_path, old.body, old.signature)
     assert ssh_keygen_accepts(tmp_path, new.body, new.signature)
-    assert len(keys.allowed_signers(tmp_path / "allowed_signers")) == 2
+    assert len(signing_key.allowed_signers(tmp_path / "allowed_signers")) == 2
 
 
 def test_a_key_that_others_may_read_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    keys.receipt_key(tmp_path)
-    (tmp_path / keys.KEY).chmod(0o640)
-    with pytest.raises(keys.KeyFault, match="chmod 600"):
-        keys.receipt_key(tmp_path)
+    signing_key.receipt_key(tmp_path)
+    (tmp_path / signing_key.KEY).chmod(0o640)
+    with pytest.raises(signing_key.KeyFault, match="chmod 600"):
+        signing_key.receipt_key(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
 def test_a_damaged_key_is_an_error_in_words_and_is_not_replaced(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / keys.KEY
+    path = tmp_path / signing_key.KEY
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(keys.KeyFault, match="no OpenSSH private key"):
-        keys.receipt_key(tmp_path)
+    with pytest.raises(signing_key.KeyFault, match="no OpenSSH private key"):
+        signing_key.receipt_key(tmp_path)
     assert path.read_bytes() == content
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_may_heal(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(keys.KeyFault) as caught:
-        keys.receipt_key(tmp_path / "file" / "keys")
+    with pytest.raises(signing_key.KeyFault) as caught:
+        signing_key.receipt_key(tmp_path / "file" / "keys")
     assert caught.value.retryable
 
 
@@ -152,12 +160,12 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_may_heal(tmp_path: Path) 
 )
 def test_allowed_signers_that_name_nobody_are_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "allowed").write_text(text)
-    with pytest.raises(keys.KeyFault):
-        keys.allowed_signers(tmp_path / "allowed")
+    with pytest.raises(signing_key.KeyFault):
+        signing_key.allowed_signers(tmp_path / "allowed")
 
 
 def test_without_a_file_there_are_no_signers(tmp_path: Path) -> None:
-    assert keys.allowed_signers(tmp_path / "none") == frozenset()
+    assert signing_key.allowed_signers(tmp_path / "none") == frozenset()
 
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dropslot.config import parse
-from dropslot.watching import banner
+from dropslot.running import banner
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 LAB = """

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropslot.checks import BadOption, Check, CheckFailed, StagedArrival, StagedItem, for_route, mime, run
+from dropslot.checks.item_names import Patterns
 from dropslot.checks.mime import MimeTypes, types_of_staged
-from dropslot.checks.patterns import Patterns
 from dropslot.config import from_mapping
 from dropslot.core.errors import StorageFault
 from dropslot.parsing import content_types, process

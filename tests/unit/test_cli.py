@@ -10,9 +10,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 
-from dropslot.arrivals.database import DatabaseUnready, words_for
-from dropslot.cli.faults import TRACEBACK_VARIABLE, UsageError, explain
-from dropslot.cli.listings import show
+from dropslot.arrivals.upkeep.database import DatabaseUnready, words_for
+from dropslot.cli.failures import TRACEBACK_VARIABLE, UsageError, explain
+from dropslot.cli.tables import show
 from dropslot.config import ConfigError, Problem
 from dropslot.core.errors import DiskFull
 
@@ -116,5 +116,5 @@ def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_doctor_shows_does_not_advise_to_run_doctor() -> None:
     source = Path(__file__).parents[2] / "src/dropslot"
     rooms = [source / name for name in ("destinations", "acknowledgments", "storage", "lookup")]
-    files = [source / "arrivals/claim.py", *(file for room in rooms for file in room.rglob("*.py"))]
+    files = [source / "arrivals/intake/claim.py", *(file for room in rooms for file in room.rglob("*.py"))]
     assert [file for file in files if "dropslot doctor" in file.read_text()] == []

@@ -16,7 +16,7 @@ from dropslot.cli.installation import make
 from dropslot.config import ConfigError, current, from_mapping, load, load_dotted, reference, secret
 from dropslot.config.databases import django_database
 from dropslot.config.delivering import Deliver
-from dropslot.config.keys import django_secret_key
+from dropslot.config.key_files import django_secret_key
 from dropslot.config.models import Config, Select, Space
 from dropslot.config.models import Route as RouteModel
 from dropslot.config.plugins import fault_of_dotted, make_importable

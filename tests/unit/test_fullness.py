@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from dropslot.arrivals.space import percent_full as of_folder
+from dropslot.arrivals.upkeep.space import percent_full as of_folder
 from dropslot.core.fullness import percent_full
 
 

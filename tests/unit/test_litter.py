@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acting import acting
-from dropslot.arrivals.seal import seal, sender
+from dropslot.arrivals.intake.seal import seal, sender
 from dropslot.core.litter import BY_DEFAULT, NONE, Litter
-from dropslot.storage.walk import changed, list_arrival
+from dropslot.files.walk import changed, list_arrival
 from people import Person
 
 USUAL = Litter()

@@ -15,7 +15,7 @@ from dropslot.acknowledgments.blocks import Sieve
 from dropslot.acknowledgments.judging import Span
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.matching import Match
-from dropslot.acknowledgments.targets import Asked, asked, files
+from dropslot.acknowledgments.requested import Asked, asked, files
 from dropslot.core.templates import Template
 
 FOLDER = Match("/results/{folder}/{stored_name}")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dropslot.arrivals import prepare
+from dropslot.arrivals.delivery import prepare
 from dropslot.core.errors import DestinationUnready, Refused, StorageFault
-from dropslot.destinations import places
 from dropslot.destinations.base import Target
+from dropslot.destinations.local import targets
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def test_source_on_a_broken_disk_is_tried_again_and_a_missing_one_is_gone(broken
 def test_study_on_a_broken_disk_is_waited_for_and_a_mistyped_one_is_refused(broken_disk: Path) -> None:
     fixed = str(broken_disk.parent)
     with pytest.raises(DestinationUnready, match="Input/output error"):
-        places.open_place(Target(fixed, fixed, must_exist=str(broken_disk)))
+        targets.open_place(Target(fixed, fixed, must_exist=str(broken_disk)))
     with pytest.raises(Refused, match="does not exist"):
-        places.open_place(Target(fixed, fixed, must_exist=str(broken_disk.with_name("mistyped"))))
+        targets.open_place(Target(fixed, fixed, must_exist=str(broken_disk.with_name("mistyped"))))
 
 
 def test_destination_on_a_broken_disk_is_not_called_missing(broken_disk: Path) -> None:
     with pytest.raises(DestinationUnready, match="Input/output error"):
-        places.open_place(Target(str(broken_disk), str(broken_disk)))
+        targets.open_place(Target(str(broken_disk), str(broken_disk)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.arrivals import moves
+from dropslot.arrivals.intake import moves
 
 Meddle = Callable[[Path], object]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dropslot.config.limits import limit
-from dropslot.destinations.sftp import pace
-from dropslot.destinations.sftp.pace import Pace
+from dropslot.sftp import pace
+from dropslot.sftp.pace import Pace
 from pacing import Standing
 
 MB = 1_000_000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dropslot.acknowledgments.judging import Rights
 from dropslot.acknowledgments.matching import Match, contradicts
-from dropslot.acknowledgments.targets import asked
+from dropslot.acknowledgments.requested import asked
 from dropslot.core import patterns
 from dropslot.core.patterns import Glob
 from dropslot.destinations.spelling import twin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropslot.arrivals.finish import PARTLY, describe
+from dropslot.arrivals.delivery.finish import PARTLY, describe
 from dropslot.core.errors import DestinationUnready, Refused
 
 ERROR = DestinationUnready(

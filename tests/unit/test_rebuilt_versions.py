@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.arrivals.rebuilding.versions import item_of
+from dropslot.arrivals.upkeep.rebuilding.stored_names import item_of
 from dropslot.core.names import versioned
 
 NAMES = st.text(st.sampled_from("ab.v12é"), min_size=1, max_size=12) | st.text(

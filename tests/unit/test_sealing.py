@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.arrivals import seal
+from dropslot.arrivals.intake import seal
 from dropslot.core import litter
-from dropslot.storage.walk import list_arrival
+from dropslot.files.walk import list_arrival
 from people import Person
 
 

@@ -21,7 +21,7 @@ from dropslot.config.databases import database_url, django_database
 from dropslot.core import addresses, concealing
 from dropslot.core.concealing import Secret, conceal, conceal_value
 from dropslot.core.errors import DestinationUnready, Refused
-from dropslot.watching import logs
+from dropslot.running import logs
 from people import program
 
 HUSH = "hu5h!sesame"

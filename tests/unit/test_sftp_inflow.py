@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.destinations.sftp.inflow import Inflow
+from dropslot.sftp.inflow import Inflow
 
 KEY, FIRST_IV = bytes(range(16)), bytes(4) + (2**64 - 2).to_bytes(8, "big")  # its count runs over
 DATA, ADJUST, REQUEST = 94, 93, 98

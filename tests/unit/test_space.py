@@ -7,7 +7,7 @@ import os
 import structlog
 from structlog.testing import capture_logs
 
-from dropslot.arrivals.space import SpaceWatch
+from dropslot.arrivals.upkeep.space import SpaceWatch
 from dropslot.config import from_mapping
 from mounts import Mounts
 

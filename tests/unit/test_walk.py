@@ -10,7 +10,7 @@ import pytest
 
 from acting import acting
 from dropslot.core.errors import SourceChanged
-from dropslot.storage.walk import MAX_FAULTS, changed, list_arrival
+from dropslot.files.walk import MAX_FAULTS, changed, list_arrival
 from hostility import make_socket
 from people import Person
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.watching import filesystem
+from dropslot.running.logfile import LogFile
+from dropslot.running.logs import for_machines, for_people
+from dropslot.running.stopping import Signal
+from dropslot.watching import network_mounts
 from dropslot.watching.agenda import Agenda
-from dropslot.watching.events import IN_CREATE, IN_IGNORED, IN_ISDIR, KINDS, MASKS, event, mask_of
-from dropslot.watching.logfile import LogFile
-from dropslot.watching.logs import for_machines, for_people
-from dropslot.watching.stopping import Signal
+from dropslot.watching.file_events import IN_CREATE, IN_IGNORED, IN_ISDIR, KINDS, MASKS, event, mask_of
 from mounts import Mounts
 
 
@@ -109,11 +109,11 @@ def test_file_system_is_that_of_the_innermost_mount(mounts: Mounts) -> None:
     disk = mounts.tmpfs()
     (disk / "inbox").mkdir()
     (disk / "a b").mkdir()
-    assert filesystem.kind_of(str(disk / "inbox")) == "tmpfs"
-    assert filesystem.kind_of(str(disk / "a b")) == "tmpfs"
-    assert filesystem.kind_of(str(disk.parent)) != "tmpfs"
-    assert filesystem.kind_of("/proc/self") == "proc"
-    assert not filesystem.is_shared("ext4")
+    assert network_mounts.kind_of(str(disk / "inbox")) == "tmpfs"
+    assert network_mounts.kind_of(str(disk / "a b")) == "tmpfs"
+    assert network_mounts.kind_of(str(disk.parent)) != "tmpfs"
+    assert network_mounts.kind_of("/proc/self") == "proc"
+    assert not network_mounts.is_shared("ext4")
 
 
 def test_every_kind_has_a_signal_and_an_event() -> None:

@@ -9,9 +9,9 @@ from django.apps import AppConfig
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dropslot.arrivals.doctor import Finding
+    from dropslot.arrivals.upkeep.doctor import Finding
     from dropslot.config import Config
-    from dropslot.watching.stopping import Signal
+    from dropslot.running.stopping import Signal
 
 
 class AcknowledgmentsConfig(AppConfig):

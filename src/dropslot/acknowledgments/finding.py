@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from dropslot.acknowledgments import matching, targets
+from dropslot.acknowledgments import matching, requested
 from dropslot.acknowledgments.judging import may_count
 from dropslot.acknowledgments.lines import FormatReader, LogLineReader, Request
 from dropslot.acknowledgments.matching import Match
@@ -74,8 +74,8 @@ class Finder:
 
     def wanted(self, request: Request) -> list[Wanted]:
         """The files that the request asked for, as far as `match` knows them, and what may be folders."""
-        asked = targets.asked(request.target)
-        files = list(targets.files(self._preset, asked)) if asked else []
+        asked = requested.asked(request.target)
+        files = list(requested.files(self._preset, asked)) if asked else []
         found = [
             Wanted(values, file.among) for file in files if (values := self.match.values(file)) is not None
         ]

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q
 
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
-from dropslot.arrivals.queries import CHUNK, Filter, contains, iso
+from dropslot.arrivals.listings.queries import CHUNK, Filter, contains, iso
 from dropslot.core.names import escape
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from dropslot.acknowledgments.targets import Asked
+from dropslot.acknowledgments.requested import Asked
 from dropslot.core import patterns
 from dropslot.core.names import LIMIT_BYTES
 from dropslot.core.templates import Piece, Template

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropslot.acknowledgments.local import LocalFolder
+from dropslot.acknowledgments.local_logs import LocalFolder
 from dropslot.acknowledgments.sources import LogFile, Source
 from dropslot.acknowledgments.unzipped import Unzipped
 from dropslot.config import Route
@@ -16,9 +16,9 @@ def source_of(route: Route, entry: Acknowledge) -> Source:
     if not entry.is_remote:
         return LocalFolder(entry.log)
     # Here, not above: most logs are of this machine, and asyncssh takes its time to start.
-    from dropslot.acknowledgments.remote import RemoteFolder
-    from dropslot.destinations.sftp.accounts import account_of
+    from dropslot.acknowledgments.remote_logs import RemoteFolder
     from dropslot.destinations.sftp.rules import keys_of_log
+    from dropslot.sftp.accounts import account_of
 
     return RemoteFolder(entry.log, account_of(entry.log, keys_of_log(route, entry)))
 

@@ -11,7 +11,7 @@ from dropslot.acknowledgments.finding import entries
 from dropslot.acknowledgments.reader import Reader
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
-from dropslot.watching.stopping import Signal
+from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
 LONGEST_WAIT_SECONDS = 300.0

@@ -1,1 +1,1 @@
-"""The models, the pipeline, claim and recovery, workers (a Django app)."""
+"""Arrivals and deliveries: their models, and the rooms in which they are worked on (a Django app)."""

@@ -14,10 +14,10 @@ from django.db.models import QuerySet
 
 from dropslot.arrivals.models import Delivery
 from dropslot.config import Config
-from dropslot.watching.stopping import Signal
+from dropslot.running.stopping import Signal
 
 if TYPE_CHECKING:
-    from dropslot.arrivals.doctor import Finding
+    from dropslot.arrivals.upkeep.doctor import Finding
 
 
 class Acknowledged(Protocol):

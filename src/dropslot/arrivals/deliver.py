@@ -11,15 +11,15 @@ import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
-from dropslot.arrivals import claim, inplace, waiting
-from dropslot.arrivals.drops import id_of_drop
-from dropslot.arrivals.record import Recorder
+from dropslot.arrivals.intake import claim, inplace, waiting
+from dropslot.arrivals.intake.drop_times import id_of_drop
+from dropslot.arrivals.intake.record import Recorder
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, NameInFlight, SourceUnready
 from dropslot.core.names import escape
 from dropslot.watching import completion, reasons
 from dropslot.watching.entries import Judged, Stuck
-from dropslot.watching.events import Event
+from dropslot.watching.file_events import Event
 from dropslot.watching.processors import EventProcessor
 
 log = structlog.get_logger()

@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dropslot import config
-from dropslot.audit import keys, sshsig
+from dropslot.audit import signing_key, sshsig
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Head, timestamp
 from dropslot.audit.models import Receipt
@@ -97,7 +97,7 @@ def sign(body: Mapping[str, Any], *, folder: Path | None = None) -> Receipt:
     The key is that in `folder` (default: `keys` in the data folder), made at first use. Raises keys.KeyFault.
     """
     text = canonical(body)
-    signature = sshsig.sign(_key(folder or keys_folder()), keys.NAMESPACE, text.encode("utf-8"))
+    signature = sshsig.sign(_key(folder or keys_folder()), signing_key.NAMESPACE, text.encode("utf-8"))
     return Receipt(arrival=body["arrival"], body=text, signature=signature)
 
 
@@ -117,4 +117,4 @@ def dropslot_version() -> str:
 
 @functools.lru_cache(maxsize=8)
 def _key(folder: Path) -> Ed25519PrivateKey:
-    return keys.receipt_key(folder)
+    return signing_key.receipt_key(folder)

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-from dropslot.audit import keys, sshsig, triggers
+from dropslot.audit import signing_key, sshsig, triggers
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import GENESIS, Head, hash_of
 from dropslot.audit.models import Event, Receipt
@@ -113,7 +113,7 @@ def _receipt_heads(
         try:
             head = head_of(arrival, body)
             if signers is not None:
-                sshsig.verify(signature, keys.NAMESPACE, body.encode("utf-8"), signers)
+                sshsig.verify(signature, signing_key.NAMESPACE, body.encode("utf-8"), signers)
                 report.signatures += 1
         except sshsig.BadSignature as error:
             report.fault(f"receipt {arrival}", f"its signature is not valid: {error}")

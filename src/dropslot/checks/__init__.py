@@ -6,8 +6,8 @@ from typing import Any
 
 from dropslot.checks.bag import Required
 from dropslot.checks.base import BadOption, Check, CheckFailed, StagedArrival, StagedItem, run
+from dropslot.checks.item_names import Patterns
 from dropslot.checks.mime import MimeTypes
-from dropslot.checks.patterns import Patterns
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
 from dropslot.config import Route, blame, load_dotted

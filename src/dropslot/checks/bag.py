@@ -22,7 +22,7 @@ from dropslot.checks.completeness import Listed, compare, forms_of
 from dropslot.checks.manifest_lines import HEX_DIGITS, Entry, Malformed, algorithm_of, entries, fetched, lines
 from dropslot.core.names import escape
 from dropslot.core.patterns import composed
-from dropslot.storage.listing import Listing
+from dropslot.files.listing import Listing
 
 PAYLOAD = "data/"
 DECLARATION = "bagit.txt"

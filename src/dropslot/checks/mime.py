@@ -17,7 +17,7 @@ from dropslot.core.names import escape
 from dropslot.parsing import process
 from dropslot.parsing.content_types import LOOKED_AT_BYTES, canonical
 from dropslot.parsing.given import descriptor_of
-from dropslot.parsing.server import MOST_DESCRIPTORS
+from dropslot.parsing.program import MOST_DESCRIPTORS
 
 SECONDS = 10.0
 AT_ONCE = 16 * MOST_DESCRIPTORS

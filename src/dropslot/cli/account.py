@@ -142,7 +142,7 @@ def _is_roots(path: Path) -> bool:
 
 
 def _become(account: Account, whose: str, *, keep_chown: bool) -> None:
-    from dropslot.storage import capabilities
+    from dropslot.files import capabilities
 
     try:
         os.setgroups(account.groups)

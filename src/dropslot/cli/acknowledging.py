@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
-from dropslot.cli.listings import show
+from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import RouteKey, Search, Since, narrowed, no_match, one_of
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import reading, require_acknowledgments, started
+from dropslot.cli.startup import reading, require_acknowledgments, started
+from dropslot.cli.tables import show
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -46,7 +46,7 @@ def start_log_reader(
     Exit status 1 when a log could not be read; it is named.
     """
     settings = _narrowed(with_logs(config), route)
-    from dropslot.watching import logs
+    from dropslot.running import logs
 
     logs.configure(settings, foreground=True, terminal="stderr")
     if follow:
@@ -85,7 +85,7 @@ def _read_once(config: Config, failed: list[str]) -> Iterator[LogReading]:
 
 def _follow(config: Config) -> None:
     from dropslot.acknowledgments import schedule
-    from dropslot.watching import life
+    from dropslot.running import life
 
     told = life.Life()
     with life.signals_lead_to(told, lambda: None):
@@ -178,7 +178,7 @@ def unacknowledge(
         raise UsageError("--reason is empty", next_step="Say why: it is recorded in the audit trail")
     with_logs(config)
     from dropslot.acknowledgments.undo import undo
-    from dropslot.arrivals.record import user_name
+    from dropslot.arrivals.intake.record import user_name
 
     # Whose process this is: LOGNAME says what anybody likes.
     for row in undo(name, reason.strip(), user_name(os.getuid())):

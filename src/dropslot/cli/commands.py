@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import typer
 from typer.main import get_command
 
-from dropslot.cli.faults import explain
+from dropslot.cli.failures import explain
 from dropslot.cli.interrupted import INTERRUPTED, explain_interrupt, noticed
 
 # One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own.
@@ -23,7 +23,7 @@ GROUPS = (
     "dropslot.cli.rebuilding",
     "dropslot.cli.purging",
     "dropslot.cli.uploads",
-    "dropslot.cli.folders",
+    "dropslot.cli.folder_tables",
     "dropslot.cli.watcher",
 )
 

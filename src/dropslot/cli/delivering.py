@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import started
+from dropslot.cli.startup import started
 
 if TYPE_CHECKING:
-    from dropslot.arrivals.drain import Drained
-    from dropslot.watching.life import Life
+    from dropslot.arrivals.workers.drain import Drained
+    from dropslot.running.life import Life
 
 commands = typer.Typer()
 
@@ -24,8 +24,8 @@ commands = typer.Typer()
 def run(config: ConfigPath = None) -> None:
     """Watch the inboxes and deliver, in the foreground, until Ctrl-C or SIGTERM."""
     settings = started(config)
-    from dropslot.arrivals import service
-    from dropslot.watching import banner, daemon
+    from dropslot.arrivals.workers import service
+    from dropslot.running import banner, daemon
 
     def serve(life: Life) -> None:
         banner.show(settings)  # here no other watcher runs
@@ -48,8 +48,8 @@ def drain(
     hand is no failure.
     """
     settings = started(config)
-    from dropslot.arrivals.drain import drain as run_drain
-    from dropslot.watching import logs
+    from dropslot.arrivals.workers.drain import drain as run_drain
+    from dropslot.running import logs
 
     logs.configure(settings, foreground=True, terminal="stderr")
     startup = _seconds_since_start()
@@ -87,7 +87,7 @@ def _print_json(result: Drained, startup: float) -> None:
 
 
 def _print(result: Drained) -> None:
-    from dropslot.arrivals.after import in_words
+    from dropslot.arrivals.delivery.after import in_words
 
     sys.stdout.write(
         f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dropslot.cli.account import begin_command
 from dropslot.cli.commands import names
-from dropslot.cli.faults import UsageError, explain
-from dropslot.cli.starting import choose
+from dropslot.cli.failures import UsageError, explain
+from dropslot.cli.startup import choose
 
 
 def main(argv: Sequence[str]) -> int:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
+from dropslot.cli.failures import UsageError
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
-    from dropslot.arrivals.queries import Filter
+    from dropslot.arrivals.listings.queries import Filter
     from dropslot.config import Config
 
 Search = Annotated[
@@ -39,7 +39,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 def narrowed(config: Config, search: str, state: str, route: str, since: str) -> Filter:
     """The filter that the options mean. Raises UsageError for a value that there is not."""
-    from dropslot.arrivals.queries import Filter
+    from dropslot.arrivals.listings.queries import Filter
 
     return Filter(searchable(search), known_state(state), known_route(config, route), moment(since))
 
@@ -58,7 +58,7 @@ def known_state(text: str) -> str:
 
 def known_route(config: Config, key: str, option: str = "--route") -> str:
     """A route of config.yaml, or one that it had and arrivals came through; or nothing. Raises UsageError."""
-    from dropslot.arrivals import queries
+    from dropslot.arrivals.listings import queries
 
     if not key or key in config.routes:
         return key
@@ -67,10 +67,10 @@ def known_route(config: Config, key: str, option: str = "--route") -> str:
 
 def known_kind(kind: str) -> str:
     """A kind of event, or nothing. Raises UsageError."""
-    from dropslot.audit import events
+    from dropslot.audit import event_search
     from dropslot.core.kinds import KINDS
 
-    return kind if kind in KINDS else one_of("--kind", kind, KINDS | events.kinds())
+    return kind if kind in KINDS else one_of("--kind", kind, KINDS | event_search.kinds())
 
 
 def one_of(option: str, value: str, known: Iterable[str]) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
+from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import ago
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.starting import reading, started
+from dropslot.cli.startup import reading, started
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -69,9 +69,9 @@ def _age(text: str, *, sure: bool) -> timedelta:
 
 
 def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
-    from dropslot.arrivals.latewrites import require_compared
-    from dropslot.arrivals.purge import give_up_replaced, purgeable
-    from dropslot.arrivals.purge import purge as remove
+    from dropslot.arrivals.upkeep.latewrites import require_compared
+    from dropslot.arrivals.upkeep.purge import give_up_replaced, purgeable
+    from dropslot.arrivals.upkeep.purge import purge as remove
 
     if not dry_run:
         give_up_replaced()
@@ -99,7 +99,7 @@ def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
 
 
 def _purge_failed(config: Config, before: datetime, *, dry_run: bool) -> None:
-    from dropslot.arrivals.purge_failed import purge_failed, purgeable_failed
+    from dropslot.arrivals.upkeep.purge_failed import purge_failed, purgeable_failed
 
     rows = purgeable_failed(before)
     if _each("failed", rows, lambda arrival: purge_failed(config, arrival, dry_run=dry_run), dry_run=dry_run):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import started
+from dropslot.cli.startup import started
 from dropslot.core.errors import DropslotError
 
 if TYPE_CHECKING:
-    from dropslot.arrivals.rebuilding.rebuild import Rebuilt
+    from dropslot.arrivals.upkeep.rebuilding.rebuild import Rebuilt
 
 commands = typer.Typer()
 
@@ -26,8 +26,8 @@ def rebuild(config: ConfigPath = None, as_json: AsJson = False) -> None:
     It only adds, and may be run again. Exit status 1 when something could not be read; it is named.
     """
     settings = started(config)
-    from dropslot.arrivals.rebuilding.rebuild import rebuild as add_missing
-    from dropslot.watching import daemon, logs
+    from dropslot.arrivals.upkeep.rebuilding.rebuild import rebuild as add_missing
+    from dropslot.running import daemon, logs
 
     if (running := daemon.status(settings)).running:
         raise DropslotError(

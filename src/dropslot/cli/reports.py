@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
-from dropslot.cli.listings import show
+from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import (
     ArrivalState,
     RouteKey,
@@ -24,10 +23,11 @@ from dropslot.cli.narrowing import (
     no_match,
 )
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import reading, require_acknowledgments
+from dropslot.cli.startup import reading, require_acknowledgments
+from dropslot.cli.tables import show
 
 if TYPE_CHECKING:
-    from dropslot.arrivals.queries import Unacknowledged
+    from dropslot.arrivals.listings.queries import Unacknowledged
     from dropslot.config import Config
 
 commands = typer.Typer()
@@ -44,7 +44,7 @@ def arrivals(
 ) -> None:
     """List arrivals and their states."""
     settings = reading(config)
-    from dropslot.arrivals import queries
+    from dropslot.arrivals.listings import queries
 
     wanted = narrowed(settings, search, state, route, since)
     columns = ("id", "route", "name", "sender", "state", "items", "size_bytes", "dropped_at", "reason")
@@ -76,7 +76,7 @@ def history(
 ) -> None:
     """List deliveries: each item, where it went, under which name and version."""
     settings = reading(config)
-    from dropslot.arrivals import queries
+    from dropslot.arrivals.listings import queries
 
     unfetched = (
         _unacknowledged(settings, known_route(settings, route), older_than) if unacknowledged else None
@@ -120,7 +120,7 @@ def _of_undelivered(state: str) -> str:
 
 
 def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledged:
-    from dropslot.arrivals.queries import Unacknowledged
+    from dropslot.arrivals.listings.queries import Unacknowledged
 
     require_acknowledgments()
     age = ago(older_than) if older_than else None
@@ -149,7 +149,7 @@ def pending(
 ) -> None:
     """List what is in the inboxes and in processing, why it waits, and since when."""
     settings = reading(config)
-    from dropslot.arrivals import pending as waiting
+    from dropslot.arrivals.listings import pending as waiting
 
     columns = ("where", "route", "name", "state", "since", "reason")
     wanted = narrowed(settings, search, state, route, since)
@@ -183,8 +183,8 @@ def events(
     if export is not None:
         _export(export)
         return
-    from dropslot.arrivals import queries
-    from dropslot.audit.events import find
+    from dropslot.arrivals.listings import queries
+    from dropslot.audit.event_search import find
 
     wanted = narrowed(settings, search, state, route, since)
     within = queries.ids(queries.Filter(state=wanted.state, route=wanted.route)) if state or route else None
@@ -225,7 +225,7 @@ def receipt(
 ) -> None:
     """Show the signed receipt of a finished arrival."""
     settings = reading(config)
-    from dropslot.arrivals import queries
+    from dropslot.arrivals.listings import queries
     from dropslot.audit import receipt_files
     from dropslot.audit.models import Receipt
 
@@ -258,8 +258,8 @@ def latest(
 ) -> None:
     """List the newest version of each file that a route delivered."""
     settings = reading(config)
-    from dropslot.arrivals import queries
-    from dropslot.arrivals.links import link_latest
+    from dropslot.arrivals.listings import queries
+    from dropslot.arrivals.listings.links import link_latest
 
     route = known_route(settings, route, "ROUTE")
     if link_into is not None:

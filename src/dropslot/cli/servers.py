@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
+from dropslot.cli.failures import UsageError
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.starting import configured
+from dropslot.cli.startup import configured
 from dropslot.core import addresses
 from dropslot.core.concealing import conceal_value
 from dropslot.core.names import escape
@@ -41,8 +41,9 @@ def trust_host(
         ) from None
     if known_hosts is None:
         configured(config)
-    from dropslot.destinations.sftp import hostkeys, rules, trust
-    from dropslot.destinations.sftp.accounts import account_of
+    from dropslot.destinations.sftp import rules
+    from dropslot.sftp import hostkeys, trust
+    from dropslot.sftp.accounts import account_of
 
     if known_hosts is None:
         account = rules.account_for(address.url)

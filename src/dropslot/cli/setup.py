@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
+from dropslot.cli.failures import UsageError
 from dropslot.core.names import escape
 
 commands = typer.Typer()

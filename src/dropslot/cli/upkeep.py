@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
-from dropslot.cli.listings import show
+from dropslot.cli.failures import UsageError
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import reading, started
+from dropslot.cli.startup import reading, started
+from dropslot.cli.tables import show
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -43,10 +43,10 @@ def retry(
             next_step="Leave --name away to keep the name it has",
         )
     settings = started(config)
-    from dropslot.arrivals import queries
-    from dropslot.arrivals.record import user_name
-    from dropslot.arrivals.retry import READY
-    from dropslot.arrivals.retry import retry as run_again
+    from dropslot.arrivals.intake.record import user_name
+    from dropslot.arrivals.listings import queries
+    from dropslot.arrivals.upkeep.retry import READY
+    from dropslot.arrivals.upkeep.retry import retry as run_again
 
     found = queries.find_all(ids)
     if name and len(found) > 1:
@@ -68,9 +68,9 @@ def dismiss(
             next_step="Say why: it is recorded in the audit trail",
         )
     settings = started(config)
-    from dropslot.arrivals import queries
-    from dropslot.arrivals.record import user_name
-    from dropslot.arrivals.retry import dismiss as end
+    from dropslot.arrivals.intake.record import user_name
+    from dropslot.arrivals.listings import queries
+    from dropslot.arrivals.upkeep.retry import dismiss as end
 
     why, by = escape(reason.strip()), user_name(os.getuid())
 
@@ -111,14 +111,14 @@ def verify(
 ) -> None:
     """Verify the audit chain, and with --fixity every stored file."""
     settings = reading(config)
-    from dropslot.arrivals.fixity import check_all, check_archives
-    from dropslot.arrivals.rebuilding.signs import REMEDY, signs
-    from dropslot.audit import keys, receipts
+    from dropslot.arrivals.upkeep.fixity import check_all, check_archives
+    from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
+    from dropslot.audit import receipts, signing_key
     from dropslot.audit import verify as audit
 
     heads = [_head(text) for text in head or []]
     chain = audit.chain(
-        heads=heads, signers=keys.allowed_signers(receipts.keys_folder() / keys.ALLOWED_SIGNERS)
+        heads=heads, signers=signing_key.allowed_signers(receipts.keys_folder() / signing_key.ALLOWED_SIGNERS)
     )
     _say_faults(chain.faults, chain.found)
     sys.stdout.write(
@@ -173,7 +173,7 @@ def _say_faults(faults: object, found: int) -> None:
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Look at permissions, file systems, limits, destinations and logs: what is wrong, and how to mend it."""
     settings = reading(config)
-    from dropslot.arrivals.doctor import examine
+    from dropslot.arrivals.upkeep.doctor import examine
 
     rows = [
         {"level": found.level, "about": found.about, "what": found.what, "remedy": found.remedy}

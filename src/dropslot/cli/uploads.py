@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from dropslot.cli.faults import UsageError
-from dropslot.cli.listings import show
+from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import ArrivalState, RouteKey, Search, Since, narrowed, no_match
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import reading, started
+from dropslot.cli.startup import reading, started
+from dropslot.cli.tables import show
 
 commands = typer.Typer()
 _COLUMNS = (
@@ -42,7 +42,7 @@ def uploads(
 ) -> None:
     """List who put in what and when, whether it was sent, and who audited it."""
     settings = reading(config)
-    from dropslot.arrivals import uploads as all_uploads
+    from dropslot.arrivals.listings import uploads as all_uploads
 
     wanted = narrowed(settings, search, state, route, since)
     rows = all_uploads.uploads(wanted, audited=audited)
@@ -67,8 +67,8 @@ def audit_upload(
 ) -> None:
     """Record that somebody has audited uploads; an event each, which nobody can take back."""
     started(config)
-    from dropslot.arrivals import queries
-    from dropslot.arrivals.uploads import BadAudit, audit
+    from dropslot.arrivals.listings import queries
+    from dropslot.arrivals.listings.uploads import BadAudit, audit
 
     for arrival in queries.find_all(ids):
         try:

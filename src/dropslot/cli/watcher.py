@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.faults import FAILED
+from dropslot.cli.failures import FAILED
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.starting import configured
+from dropslot.cli.startup import configured
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dropslot.config import Config
-    from dropslot.watching.daemon import Status
-    from dropslot.watching.life import Life
+    from dropslot.running.daemon import Status
+    from dropslot.running.life import Life
 
 TEST_NAMES = "test*"
 
@@ -33,7 +33,7 @@ commands = typer.Typer()
 def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Test = False) -> None:
     """Start the watcher and its workers in the background."""
     settings = _configured(config, test=test)
-    from dropslot.watching import daemon
+    from dropslot.running import daemon
 
     if restart:
         _stop_if_running(settings)
@@ -48,7 +48,7 @@ def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Tes
 def stop_watcher(config: ConfigPath = None) -> None:
     """Stop the watcher that runs in the background. Exit status 1: there is none."""
     settings = configured(config)
-    from dropslot.watching import daemon
+    from dropslot.running import daemon
 
     try:
         pid = daemon.stop(settings)
@@ -62,7 +62,7 @@ def stop_watcher(config: ConfigPath = None) -> None:
 def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Say whether the watcher runs. Exit status 1: it does not."""
     settings = configured(config)
-    from dropslot.watching import daemon
+    from dropslot.running import daemon
 
     status = daemon.status(settings)
     words = json.dumps(_as_json(settings, status)) if as_json else _in_words(settings, status)
@@ -75,7 +75,7 @@ def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
 def start_observer(config: ConfigPath = None, test: Test = False) -> None:
     """Run the watcher and its workers in the foreground, until Ctrl-C or SIGTERM."""
     settings = _configured(config, test=test)
-    from dropslot.watching import banner, daemon
+    from dropslot.running import banner, daemon
 
     banner.show(settings)
     daemon.foreground(settings, _service(settings))
@@ -95,8 +95,8 @@ def _configured(path: ConfigPath, *, test: bool) -> Config:
 def _service(config: Config) -> Callable[[Life], None]:
     def serve(life: Life) -> None:
         # Here, not before: a database connection must not be shared with the process that was forked.
-        from dropslot.arrivals import service
-        from dropslot.arrivals.database import prepare
+        from dropslot.arrivals.upkeep.database import prepare
+        from dropslot.arrivals.workers import service
 
         prepare()
         service.serve(config, life)
@@ -105,7 +105,7 @@ def _service(config: Config) -> Callable[[Life], None]:
 
 
 def _stop_if_running(config: Config) -> None:
-    from dropslot.watching import daemon
+    from dropslot.running import daemon
 
     try:
         daemon.stop(config)

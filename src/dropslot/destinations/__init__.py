@@ -9,7 +9,7 @@ from functools import cache
 from dropslot.config import Deliver
 from dropslot.core.addresses import is_remote
 from dropslot.destinations.base import Destination, Target
-from dropslot.destinations.local import Local
+from dropslot.destinations.local.destination import Local
 
 
 @cache
@@ -45,5 +45,5 @@ def read(url: str, name: str) -> Iterator[bytes]:
 
 def close() -> None:
     """End what destinations keep open, connections and their thread: before a fork. They are made anew when needed."""
-    if runtime := sys.modules.get("dropslot.destinations.sftp.runtime"):
+    if runtime := sys.modules.get("dropslot.sftp.runtime"):
         runtime.close()

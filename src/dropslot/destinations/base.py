@@ -18,6 +18,7 @@ A drop holds descriptors or a connection: use it as a context manager, or call `
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple, Self
 
-from dropslot.storage.listing import Listing
+from dropslot.files import faults
+from dropslot.files.descriptors import FOLDER, Folder
+from dropslot.files.listing import Listing
 
 # What a destination that is no local disk proved of an arrival; its receipt lists what all of them did.
 SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
@@ -106,6 +109,17 @@ class Source(NamedTuple):
     path: Path
     listing: Listing
     lease: bool = False
+
+    def open(self) -> Folder:
+        """The arrival's folder, which may be no link, or the folder that holds its single file. Raises what
+        `faults.at_source` does."""
+        path = os.fspath(self.path)
+        try:
+            if self.listing.is_folder:
+                return Folder(os.open(path, FOLDER))
+            return Folder.trusted(os.path.dirname(path))
+        except OSError as error:
+            raise faults.at_source(error, os.path.basename(path)) from error
 
 
 class Drop(ABC):

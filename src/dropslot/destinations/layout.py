@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dropslot.core.errors import TakenOver
-from dropslot.storage.listing import Item, Listing
+from dropslot.files.listing import Item, Listing
 
 STAGE = "stage"
 TREE = "tree"

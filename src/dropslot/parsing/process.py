@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.core.names import escape
-from dropslot.parsing.server import MOST_BYTES
+from dropslot.parsing.program import MOST_BYTES
 
 MEMORY_BYTES = 1 << 30
 PDF, CONTENT_TYPES = "dropslot.parsing.pdf", "dropslot.parsing.content_types"
@@ -31,7 +31,7 @@ PDF, CONTENT_TYPES = "dropslot.parsing.pdf", "dropslot.parsing.content_types"
 WALL_FACTOR = 6
 LEAST_WALL_SECONDS = 60.0
 _START_SECONDS = 60.0
-_PROGRAM = (sys.executable, "-P", "-m", "dropslot.parsing.server")
+_PROGRAM = (sys.executable, "-P", "-m", "dropslot.parsing.program")
 _LEAVE_SECONDS = 5.0
 # The memory of libraries grows a little with each file.
 _QUESTIONS_A_PROCESS = 2000

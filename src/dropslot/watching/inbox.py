@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from dropslot.core.names import escape
-from dropslot.watching.events import IN_DELETE_SELF, IN_MOVE_SELF, IN_Q_OVERFLOW, IN_UNMOUNT, Event
+from dropslot.watching.file_events import IN_DELETE_SELF, IN_MOVE_SELF, IN_Q_OVERFLOW, IN_UNMOUNT, Event
 from dropslot.watching.polling import Listings
 from dropslot.watching.processors import EventProcessor, Pair, dotted, listens_to, tell
 

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from inotify_simple import INotify
 
-from dropslot.watching.events import (
+from dropslot.watching.file_events import (
     IN_DELETE_SELF,
     IN_EXCL_UNLINK,
     IN_IGNORED,

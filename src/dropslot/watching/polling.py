@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dropslot.watching.events import (
+from dropslot.watching.file_events import (
     IN_ATTRIB,
     IN_CREATE,
     IN_DELETE,

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from dropslot.core.names import escape
 from dropslot.watching import completion, signals
-from dropslot.watching.events import Event, mask_of
+from dropslot.watching.file_events import Event, mask_of
 
 if TYPE_CHECKING:
     from dropslot.config import Route

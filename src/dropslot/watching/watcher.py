@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from dropslot.watching import filesystem, remedies
-from dropslot.watching.events import (
+from dropslot.watching import network_mounts, unwatchable
+from dropslot.watching.file_events import (
     IN_DELETE_SELF,
     IN_IGNORED,
     IN_MOVE_SELF,
@@ -44,7 +44,7 @@ class Stop(Protocol):
 class System(NamedTuple):
     """What the watcher asks of the system; tests put something else here."""
 
-    filesystem_of: Callable[[str], str] = filesystem.kind_of
+    filesystem_of: Callable[[str], str] = network_mounts.kind_of
     inotify: Callable[[], Inotify[Inbox]] = Inotify
 
 
@@ -125,7 +125,7 @@ class Watcher:
             self._attach(inbox)
 
     def _overflow(self) -> None:
-        line = f"Events were lost: {remedies.of_overflow()} All inboxes are scanned now."
+        line = f"Events were lost: {unwatchable.of_overflow()} All inboxes are scanned now."
         log.warning(line, action="events_lost", plain=True)
         for inbox in self._inboxes.values():
             if inbox.watch is not None:
@@ -191,7 +191,7 @@ class Watcher:
             inbox.identity = _identity(inbox.path)
             self._watch_or_poll(inbox)
         except OSError as error:
-            inbox.say_lost(remedies.of_inbox(inbox.path, error))
+            inbox.say_lost(unwatchable.of_inbox(inbox.path, error))
             return
         inbox.say_watching()
         self._scan(inbox)
@@ -200,15 +200,15 @@ class Watcher:
         kind = self._must_poll(inbox)
         if kind is not None:
             inbox.listings = Listings()
-            inbox.say_once("inbox_polled", remedies.of_shared(inbox.path, kind))
+            inbox.say_once("inbox_polled", unwatchable.of_shared(inbox.path, kind))
             return
         try:
             inbox.watch = self._open_inotify().watch(inbox.path, inbox.mask, inbox)
         except OSError as error:
-            if error.errno not in remedies.LIMITS:
+            if error.errno not in unwatchable.LIMITS:
                 raise
             inbox.listings = Listings()
-            inbox.say_once("watch_limit", remedies.of_limit(inbox.path, error))
+            inbox.say_once("watch_limit", unwatchable.of_limit(inbox.path, error))
 
     def _must_poll(self, inbox: Inbox) -> str | None:
         """Why an inbox is to be polled: `poll: true`, or the kind of its file system; None when it is not."""
@@ -217,7 +217,7 @@ class Watcher:
         if inbox.route.poll is False:
             return None
         kind = self._system.filesystem_of(inbox.path)
-        return kind if filesystem.is_shared(kind) else None
+        return kind if network_mounts.is_shared(kind) else None
 
     def _open_inotify(self) -> Inotify[Inbox]:
         if self._inotify is None:
@@ -247,7 +247,7 @@ class Watcher:
             happened = inbox.listings.compare(entries) if inbox.listings is not None else []
         except OSError as error:
             self._detach(inbox)
-            inbox.say_lost(remedies.of_inbox(inbox.path, error))
+            inbox.say_lost(unwatchable.of_inbox(inbox.path, error))
             return None
         if inbox.watch is not None:
             inbox.well_again()

@@ -15,8 +15,8 @@ from django.db import connections
 
 from dropslot.cli.account import begin_command
 from dropslot.cli.commands import execute, invoke, parameters_of
-from dropslot.cli.faults import judged
-from dropslot.watching import logs
+from dropslot.cli.failures import judged
+from dropslot.running import logs
 
 
 class _PassingParser(CommandParser):

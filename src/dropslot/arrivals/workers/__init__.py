@@ -1,1 +1,1 @@
-"""Who takes arrivals: processes on this machine."""
+"""Who works: processes on this machine that take arrivals, the service that starts them, and `drain`."""

@@ -13,10 +13,12 @@ from functools import partial
 import structlog
 from django.db import DatabaseError, close_old_connections, connections
 
-from dropslot.arrivals import after, checking, holder, latewrites, ledger, pipeline
+from dropslot.arrivals.delivery import after, checking, ledger, pipeline
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep import latewrites
+from dropslot.arrivals.workers import holder
 from dropslot.config import Config
-from dropslot.watching.stopping import Signal
+from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
 IDLE_SECONDS = 1.0

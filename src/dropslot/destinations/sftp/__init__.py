@@ -1,7 +1,6 @@
-"""Folders of a server that speaks SFTP (version 3, with OpenSSH's extensions where it has them).
+"""Folders of a server that speaks SFTP.
 
-wire, channel, connection, login, hostkeys, runtime    from packets to one kept connection an account
-remote, places, probe, modes, looking, files, reading  files and folders of a server
-staging, tree, sending, feed, upload, publishing       the way of an arrival
-drop, destination, rules                               what the pipeline sees
+targets, probe, modes, looking              what is there, and what the server can do
+staging, tree, sending, upload, publishing  the way of an arrival
+drop, destination, rules, preflight         what the pipeline sees
 """

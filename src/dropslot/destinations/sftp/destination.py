@@ -12,21 +12,22 @@ from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
 from dropslot.destinations.folding import pairs_folded
-from dropslot.destinations.sftp import faults, files, places, probe, remote, runtime, wire
-from dropslot.destinations.sftp.accounts import Account
-from dropslot.destinations.sftp.channel import ConnectionGone
-from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp import probe, targets
 from dropslot.destinations.sftp.drop import SftpDrop
-from dropslot.destinations.sftp.login import Unreachable
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
-from dropslot.destinations.sftp.pace import Pace
-from dropslot.destinations.sftp.places import Place
 from dropslot.destinations.sftp.probe import Naming
-from dropslot.destinations.sftp.remote import join
 from dropslot.destinations.sftp.staging import RemoteStage, Trial
+from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import Upload
-from dropslot.destinations.sftp.wire import Garbled, Said
+from dropslot.sftp import faults, remote, runtime, streams, wire
+from dropslot.sftp.accounts import Account
+from dropslot.sftp.channel import ConnectionGone
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.login import Unreachable
+from dropslot.sftp.pace import Pace
+from dropslot.sftp.remote import join
+from dropslot.sftp.wire import Garbled, Said
 
 
 class Sftp(Destination):
@@ -97,7 +98,7 @@ class Sftp(Destination):
 
     async def find(self, connection: Connection, target: Target) -> Place:
         """The place of a target as it is now."""
-        return await places.find(connection, target, create_folders=self.create_folders)
+        return await targets.find(connection, target, create_folders=self.create_folders)
 
     async def naming(self, connection: Connection, folder: str, target: Target) -> Naming:
         """By which operations names can be given; tried once in `folder`. Raises Unsupported."""
@@ -186,11 +187,11 @@ class Sftp(Destination):
 
     def read(self, target: Target, name: str) -> Iterator[bytes]:
         with faults.told(self.account.server, f"Reading {escape(name)}"):
-            yield from files.pieces(self.account, join(places.path_of(target), name))
+            yield from streams.pieces(self.account, join(targets.path_of(target), name))
 
     def listing(self, target: Target, folder: str) -> dict[str, Found]:
         async def look(connection: Connection) -> dict[str, Found]:
-            place = await places.find(connection, target, create_folders=True)
+            place = await targets.find(connection, target, create_folders=True)
             paths = [place.home]
             for part in folder.split("/") if folder else ():
                 paths.append(join(paths[-1], part))

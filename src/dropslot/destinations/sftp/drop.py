@@ -24,20 +24,20 @@ from dropslot.destinations.base import (
     Target,
 )
 from dropslot.destinations.layout import Entry, Layout
-from dropslot.destinations.places import open_source
-from dropslot.destinations.sftp import faults, files, looking, places, remote, runtime, staging, wire
-from dropslot.destinations.sftp.connection import Connection
+from dropslot.destinations.sftp import looking, staging, targets
 from dropslot.destinations.sftp.looking import Looking, safe
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
-from dropslot.destinations.sftp.places import Place
 from dropslot.destinations.sftp.publishing import Publication, digest
-from dropslot.destinations.sftp.remote import join
 from dropslot.destinations.sftp.sending import Sending
 from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
+from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import is_wide
-from dropslot.destinations.sftp.wire import Said
-from dropslot.storage.listing import Listing
+from dropslot.files.listing import Listing
+from dropslot.sftp import faults, remote, runtime, streams, wire
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.remote import join
+from dropslot.sftp.wire import Said
 
 if TYPE_CHECKING:
     from dropslot.destinations.sftp.destination import Sftp
@@ -109,7 +109,7 @@ class SftpDrop(Drop):
             lambda connection: self._tree.make(connection, stage, self._modes),
             "Making folders in the staging",
         )
-        with open_source(source) as folder, self.destination.finding_naming(stage.path, self.target):
+        with source.open() as folder, self.destination.finding_naming(stage.path, self.target):
             upload = self.destination.upload(
                 stage, self._tree, self._modes, folder.fd, source.lease, algorithms
             )
@@ -147,7 +147,7 @@ class SftpDrop(Drop):
                 raise FileNotFoundError(f"{escape(path)} is not staged")
             return seen
 
-        return files.opened(self.destination.account, name, self._do(look, f"Reading {escape(path)}"))
+        return streams.opened(self.destination.account, name, self._do(look, f"Reading {escape(path)}"))
 
     def _require_stage(self) -> RemoteStage:
         if self.staging is None:
@@ -162,14 +162,14 @@ class SftpDrop(Drop):
 
     def stored(self, name: str) -> Stored | None:
         if self._looking is None:
-            self._looking = Looking(places.path_of(self.target))
+            self._looking = Looking(targets.path_of(self.target))
         look = self._looking
         return looking.stored(self._do(lambda c: look.at(c, name), f"Looking at {escape(name)}"))
 
     def digest(self, name: str) -> str | None:
         if (seen := self.stored(name)) is None or not seen.regular:
             return None
-        path = join(places.path_of(self.target), name)
+        path = join(targets.path_of(self.target), name)
         return self._do(lambda c: digest(c, path), f"Reading {escape(name)}")
 
     # Publishing
@@ -198,7 +198,7 @@ class SftpDrop(Drop):
         folders = [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
         if self._modes.of_folders and not prefix and self.target.rules.manifest == "hidden":
             # Now, so that a group or mode that cannot be set is told before any name is given.
-            await self._make_hidden(connection, places.path_of(self.target))
+            await self._make_hidden(connection, targets.path_of(self.target))
         try:
             if whole and await publication.publish_new(prefix):
                 self._given |= {entry.final for entry in entries}
@@ -251,7 +251,7 @@ class SftpDrop(Drop):
         home = self.staging.home if self.staging else ""
         found = {join(home, path) for path in self._touched}
         if self._kept and self._place:
-            target, kept = places.path_of(self.target), {""}
+            target, kept = targets.path_of(self.target), {""}
             for path in self._kept:
                 while path not in kept:
                     kept.add(path)
@@ -288,7 +288,7 @@ class SftpDrop(Drop):
             self._send_manifest(connection, stage, manifests.encode(text)),
         )
         base = f"{self.arrival}.sha256" if hidden else appended(self.name, ".sha256")
-        inner, target = MANIFESTS if hidden else "", places.path_of(self.target)
+        inner, target = MANIFESTS if hidden else "", targets.path_of(self.target)
         sha256, version = manifests.digest(text), 1
         while True:
             name = join(inner, versioned(base, version)) if inner else versioned(base, version)
@@ -304,7 +304,7 @@ class SftpDrop(Drop):
     ) -> Publication:
         publication = await self._publication(connection, stage)
         if hidden:
-            await self._make_hidden(connection, places.path_of(self.target))
+            await self._make_hidden(connection, targets.path_of(self.target))
         return publication
 
     async def _send_manifest(self, connection: Connection, stage: RemoteStage, data: bytes) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.destinations.base import Stored
-from dropslot.destinations.sftp import remote
-from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.remote import join
-from dropslot.destinations.sftp.wire import Attributes
+from dropslot.sftp import remote
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.remote import join
+from dropslot.sftp.wire import Attributes
 
 _FEW = 4  # names of one folder that are asked for one by one; then the folder is listed
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.destinations.base import Rules
-from dropslot.destinations.sftp import remote, wire
-from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.faults import KEPT
-from dropslot.destinations.sftp.wire import Attributes, Said
+from dropslot.sftp import remote, wire
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.faults import KEPT
+from dropslot.sftp.wire import Attributes, Said
 
 _GROUPS = "/etc/group"
 

@@ -12,9 +12,9 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 
-from dropslot.destinations.sftp import remote, wire
-from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.wire import Reply, Request, Said
+from dropslot.sftp import remote, wire
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.wire import Reply, Request, Said
 
 
 @dataclass(frozen=True, slots=True)

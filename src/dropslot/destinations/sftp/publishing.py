@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from dropslot.core.errors import DestinationUnready, StorageFault
 from dropslot.core.names import escape
 from dropslot.destinations.layout import Entry
-from dropslot.destinations.sftp import remote, wire
-from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.faults import typed
 from dropslot.destinations.sftp.modes import RemoteModes
 from dropslot.destinations.sftp.probe import Naming
-from dropslot.destinations.sftp.remote import join
 from dropslot.destinations.sftp.staging import RemoteStage
-from dropslot.destinations.sftp.wire import Request, Said
+from dropslot.sftp import remote, wire
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.faults import typed
+from dropslot.sftp.remote import join
+from dropslot.sftp.wire import Request, Said
 
 _AT_ONCE = 128
 

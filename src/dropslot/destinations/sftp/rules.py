@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from dropslot.config import Acknowledge, Config, Deliver, Route, current
 from dropslot.config.limits import Limit
 from dropslot.core import addresses
-from dropslot.destinations.sftp.accounts import Account, Keys, account_of
 from dropslot.destinations.sftp.destination import Sftp
-from dropslot.destinations.sftp.pace import Pace, file_of
+from dropslot.sftp.accounts import Account, Keys, account_of
+from dropslot.sftp.pace import Pace, file_of
 
 
 def for_rule(rule: Deliver) -> Sftp:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from dropslot.core.errors import StorageFault
 from dropslot.core.names import escape
-from dropslot.destinations.sftp import remote, wire
-from dropslot.destinations.sftp.channel import Channel
-from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.faults import KEPT, ServerLied, explained
 from dropslot.destinations.sftp.staging import RemoteStage, gone
-from dropslot.destinations.sftp.wire import Attributes, Reply, Said
+from dropslot.sftp import remote, wire
+from dropslot.sftp.channel import Channel
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.faults import KEPT, ServerLied, explained
+from dropslot.sftp.wire import Attributes, Reply, Said
 
 NEW = wire.FOR_WRITING | wire.CREATE | wire.EXCLUSIVE
 MARK_BYTES = 64 * 1024 * 1024  # a large file is synced, and can be resumed, at each multiple of this

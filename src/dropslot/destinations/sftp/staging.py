@@ -1,4 +1,4 @@
-"""The staging folder of one arrival and epoch on a server: laid out as that of a local folder (`storage.staging`)."""
+"""The staging folder of one arrival and epoch on a server: laid out as that of a local folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from dropslot.core.errors import DestinationUnready, TakenOver
 from dropslot.core.names import RESERVED, escape
 from dropslot.destinations.layout import STAGE, TREE, taken_over
-from dropslot.destinations.sftp import remote, wire
-from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.remote import join
-from dropslot.destinations.sftp.wire import Attributes, Said
+from dropslot.sftp import remote, wire
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.remote import join
+from dropslot.sftp.wire import Attributes, Said
 
 EPOCHS = f"{RESERVED}/{STAGE}"
 MANIFEST = "manifest"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from dropslot.destinations.base import NO_OTHERS, Planned, Staged
 from dropslot.destinations.layout import REST, TREE, Layout, published_items
-from dropslot.destinations.sftp import faults, remote, wire
-from dropslot.destinations.sftp.connection import Connection
 from dropslot.destinations.sftp.modes import RemoteModes
 from dropslot.destinations.sftp.staging import RemoteStage
-from dropslot.destinations.sftp.wire import Attributes, Said
-from dropslot.storage import times
-from dropslot.storage.listing import Listing
+from dropslot.files import times
+from dropslot.files.listing import Listing
+from dropslot.sftp import faults, remote, wire
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.wire import Attributes, Said
 
 
 @dataclass(slots=True)

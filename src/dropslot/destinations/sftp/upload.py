@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from dropslot.destinations.layout import Layout
-from dropslot.destinations.sftp import runtime
-from dropslot.destinations.sftp.accounts import Account
-from dropslot.destinations.sftp.channel import ConnectionGone
-from dropslot.destinations.sftp.connection import Connection
-from dropslot.destinations.sftp.faults import lost
-from dropslot.destinations.sftp.feed import Feed
-from dropslot.destinations.sftp.login import Unreachable
-from dropslot.destinations.sftp.pace import Pace
 from dropslot.destinations.sftp.sending import MARK_BYTES, Large, Sending
 from dropslot.destinations.sftp.staging import RemoteStage
-from dropslot.destinations.sftp.wire import Attributes, Garbled
-from dropslot.storage import faults as faults_of_storage
-from dropslot.storage import leases
-from dropslot.storage.copying import READ, Hash, changed, fresh_hashes, miscounted
-from dropslot.storage.folders import Descent
-from dropslot.storage.listing import Item
+from dropslot.files import faults as faults_of_storage
+from dropslot.files import leases
+from dropslot.files.copying import READ, Hash, changed, fresh_hashes, miscounted
+from dropslot.files.descriptors import Descent
+from dropslot.files.listing import Item
+from dropslot.sftp import runtime
+from dropslot.sftp.accounts import Account
+from dropslot.sftp.channel import ConnectionGone
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.faults import lost
+from dropslot.sftp.feed import Feed
+from dropslot.sftp.login import Unreachable
+from dropslot.sftp.pace import Pace
+from dropslot.sftp.wire import Attributes, Garbled
 
 SMALL_BYTES = 8 * 1024 * 1024
 PIECE_BYTES = 255 * 1024 * 2

@@ -1,0 +1,1 @@
+"""From a row to done or failed: prepared, staged, checked, published, recorded, archived; what is called after it."""

@@ -1,0 +1,119 @@
+"""What is called after a delivery: the route's `after` hook and the `arrival_done` signal, retried apart from it."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+
+import structlog
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.signals import arrival_done
+from dropslot.config import Config, blame
+from dropslot.core.errors import DropslotError
+
+log = structlog.get_logger()
+
+
+class AfterFailed(DropslotError):
+    """A route's `after` function, or a receiver of the signal, broke; it is called again."""
+
+    code = "after-failed"
+    retryable = True
+
+
+def call_due(config: Config, worker: str) -> bool:
+    """Call what is due, one after another. False: there was nothing.
+
+    A call under way is `worker`'s for as long as its lease is renewed, so it may take hours; a worker that dies in
+    one leaves it due again when the lease has run out.
+    """
+    due = list(AfterCall.objects.filter(due_at__isnull=False, due_at__lte=Now()).order_by("due_at")[:16])
+    for call in due:
+        _call(config, worker, call)
+    return bool(due)
+
+
+def renew(worker: str, lease: timedelta) -> None:
+    """Lengthen the lease of what `worker` is calling."""
+    AfterCall.objects.filter(due_at__isnull=False, worker=worker).update(due_at=Now() + lease)
+
+
+def _call(config: Config, worker: str, call: AfterCall) -> None:
+    due = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts, due_at__lte=Now())
+    if due.update(attempts=F("attempts") + 1, due_at=Now() + config.lease, worker=worker) != 1:
+        return  # another worker calls it
+    this = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts + 1, worker=worker)
+    try:
+        run(config, call.arrival)
+    except AfterFailed as failure:
+        wait = ledger.backoff(call.attempts + 1)
+        this.update(due_at=Now() + timedelta(seconds=wait), error=failure.what, worker="")
+        log.warning(
+            f"What follows a delivery failed; it is called again in {wait:.0f} s",
+            action="after_failed",
+            arrival=call.arrival_id,
+            error=failure.what,
+        )
+    else:
+        this.update(due_at=None, error="", worker="")
+
+
+def run(config: Config, arrival: Arrival) -> None:
+    """Call the hook with the finished arrival, then send the signal. Raises AfterFailed."""
+    route = config.routes.get(arrival.route)
+    if route is not None and route.after:
+        _call_hook(route.after, arrival)
+    for receiver, answer in arrival_done.send_robust(sender=Arrival, arrival=arrival):
+        if isinstance(answer, Exception):
+            title = getattr(receiver, "__qualname__", type(receiver).__qualname__)
+            raise AfterFailed(
+                f"{title}, which listens to arrival_done, failed: {blame.in_words(answer)}"
+            ) from answer
+
+
+def _call_hook(dotted: str, arrival: Arrival) -> None:
+    try:
+        import_string(dotted)(arrival)
+    except SystemExit as end:
+        # Of a function that was written as a program: its end is not the end of this process.
+        if end.code not in (None, 0):
+            raise AfterFailed(f"{dotted} failed: {blame.in_words(end)}") from end
+    except Exception as error:
+        raise AfterFailed(f"{dotted} failed: {blame.in_words(error)}") from error
+
+
+def outstanding() -> QuerySet[AfterCall]:
+    """Calls that are still to be made, or made again; the oldest first."""
+    return AfterCall.objects.filter(due_at__isnull=False).select_related("arrival").order_by("arrival_id")
+
+
+def failing() -> QuerySet[AfterCall]:
+    """Calls that failed the last time, and are not being made now; the oldest first."""
+    return outstanding().filter(worker="").exclude(error="")
+
+
+def call_again(arrival: Arrival) -> bool:
+    """Have a failed call made at once. False: there is none."""
+    return bool(AfterCall.objects.filter(pk__in=failing().filter(arrival=arrival)).update(due_at=Now()))
+
+
+def in_words(call: AfterCall) -> str:
+    """Why a call is still to be made."""
+    if call.worker:
+        again = f", for the {ordinal(call.attempts)} time; the last time {call.error}" if call.error else ""
+        return f"what follows the delivery is being called{again}"
+    if not call.error:
+        return "what follows the delivery is still to be called"
+    times = "once" if call.attempts == 1 else f"{call.attempts} times"
+    due = f"{call.due_at.astimezone(UTC):%H:%M:%S} UTC" if call.due_at else "the next start"
+    return f"{call.error}. It was delivered; this was called {times}, and is called again at {due}"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th …"""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"

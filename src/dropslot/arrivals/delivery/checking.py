@@ -1,0 +1,127 @@
+"""What an arrival must pass once it is staged: the source is as it was listed, and the route's checks are met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import BinaryIO
+
+from dropslot.arrivals.delivery import content, plan
+from dropslot.arrivals.delivery.work import Work
+from dropslot.checks import for_route, run
+from dropslot.checks.base import Check, StagedArrival, StagedItem
+from dropslot.checks.mime import MimeTypes
+from dropslot.config import Config, Route
+from dropslot.core.errors import DropslotError, Refused, SourceChanged
+from dropslot.core.names import escape
+from dropslot.destinations.base import Drop
+from dropslot.files.comparing import Comparison
+from dropslot.parsing import process
+
+_made: dict[int, tuple[Route, list[Check]]] = {}
+
+
+def make_checks(config: Config) -> None:
+    """Make the checks of all routes at start: one that cannot be made is a mistake in config.yaml (BadOption)."""
+    for route in config.routes.values():
+        checks_of(route)
+
+
+def checks_of(route: Route) -> list[Check]:
+    """The route's checks, made once in a process."""
+    made = _made.get(id(route))
+    if made is None:
+        made = _made[id(route)] = (route, for_route(route))  # the route is kept, so that its id stays its own
+    return made[1]
+
+
+@contextmanager
+def helpers() -> Iterator[None]:
+    """The time in which checks may start parsers: none is left after it."""
+    try:
+        yield
+    finally:
+        process.close()
+
+
+def check(work: Work) -> None:
+    """Look at the staged bytes. Raises Refused with every reason, CheckFailed when a check broke."""
+    content.prove_type(work)
+    reasons = _bag_faults(work) + _faults(work)
+    if reasons:
+        raise Refused(reasons)
+
+
+def look_at_types(works: Sequence[Work]) -> None:
+    """Find out the types of single files together, where checks will ask for them: one question for many costs as
+    much as one for each. What goes wrong with any of them is found by its own check."""
+    asked = [work for work in works if not work.listing.is_folder and _asks_for_types(work)]
+    if len(asked) > 1:
+        with suppress(DropslotError, OSError):
+            content.look_at_types(asked)
+
+
+def _asks_for_types(work: Work) -> bool:
+    return any(isinstance(each, MimeTypes) for each in checks_of(work.route))
+
+
+def _bag_faults(work: Work) -> list[str]:
+    if work.bag is None:
+        return []
+    leg = work.legs[0]
+    return work.bag.faults({item.path: item.digests for item in leg.staged}, leg.drop.open_staged)
+
+
+def _faults(work: Work) -> list[str]:
+    checks = checks_of(work.route)
+    return run(checks, _staged(work)) if checks else []
+
+
+def _staged(work: Work) -> StagedArrival:
+    leg = work.legs[0]
+    items = [
+        StagedItem(
+            path,
+            item.size_bytes,
+            item.digests,
+            _opener(leg.drop, item.path),
+            partial(work.mimes.__setitem__, path),
+            work.types,
+        )
+        for path, item in plan.payload_of(work, leg.staged)
+    ]
+    return StagedArrival(work.name, work.values, items, is_bag=work.bag is not None)
+
+
+def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:
+    return lambda: drop.open_staged(path)
+
+
+@contextmanager
+def comparing(works: Sequence[Work]) -> Iterator[Callable[[Sequence[Work]], None]]:
+    """Look at the sources again, now that all of them are staged, while the block goes on.
+
+    The function that it gives waits for the answer: works whose source changed get their `failure`.
+    """
+    with ExitStack() as stack:
+        looks = {work.id: stack.enter_context(Comparison(work.source, work.listing)) for work in works}
+
+        def prove(those: Sequence[Work]) -> None:
+            for work in those:
+                try:
+                    _must_be_the_same(work, looks[work.id].differences())
+                except (DropslotError, OSError) as error:
+                    work.failure = error
+
+        yield prove
+
+
+def _must_be_the_same(work: Work, differences: Sequence[str]) -> None:
+    if differences:
+        raise SourceChanged(
+            f"The source changed while it was read: {differences[0]}",
+            where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
+            next_step="It is tried again. If this repeats, let the sender write under a temporary name and "
+            "rename when done",
+        )

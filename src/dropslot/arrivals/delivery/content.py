@@ -1,0 +1,75 @@
+"""The field `mime`: the type of a single file's content, read before it is staged, and proved afterwards."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery.work import Work
+from dropslot.checks import mime
+from dropslot.core.errors import SourceChanged
+from dropslot.core.names import escape
+from dropslot.files import faults
+from dropslot.files.reading import READ
+
+DIRECTORY = "inode-directory"
+
+
+def type_of(work: Work) -> str | None:
+    """The type of what lies there now, as one part of a path (`application-pdf`); None when it is neither file nor
+    folder, or gone. Raises SourceUnready and StorageFault."""
+    for path in _whereabouts(work):
+        try:
+            return _type_at(os.open(path, READ), work.name)
+        except OSError as error:
+            if error.errno not in faults.NOT_THERE:
+                raise faults.at_source(error, work.name) from error
+    return None
+
+
+def _whereabouts(work: Work) -> list[Path]:
+    """Where the arrival may lie before this attempt has taken it over."""
+    if work.arrival.in_place:
+        return [work.folders.inbox / work.name]
+    held = [folder for arrival, _, folder in whereabouts.holdings(work.folders) if arrival == work.id]
+    return [folder / work.name for folder in (*held, whereabouts.refused(work.folders, work.id))]
+
+
+def _type_at(descriptor: int, name: str) -> str | None:
+    try:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            return DIRECTORY
+        return _as_part(mime.types_of(descriptor, name)) if stat.S_ISREG(kind) else None
+    finally:
+        os.close(descriptor)
+
+
+def _as_part(types: Sequence[str]) -> str:
+    return types[0].replace("/", "-")
+
+
+def look_at_types(works: Sequence[Work]) -> None:
+    """Keep the types of what was staged of single files with their works. Raises Refused and CheckFailed."""
+    opened = [partial(work.legs[0].drop.open_staged, work.legs[0].staged[0].path) for work in works]
+    for work, types in zip(works, mime.types_of_staged(opened, works[0].name), strict=True):
+        work.types = types
+
+
+def prove_type(work: Work) -> None:
+    """What was staged must be of the type that the path says. Raises SourceChanged."""
+    if "mime" not in work.values or work.listing.is_folder:
+        return
+    leg = work.legs[0]
+    opened = [partial(leg.drop.open_staged, leg.staged[0].path)]
+    found = _as_part(work.types or mime.types_of_staged(opened, work.name)[0])
+    if found != work.values["mime"]:
+        raise SourceChanged(
+            f"The content was {work.values['mime']} and is {found} now",
+            where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
+            next_step="It is tried again. If this repeats, let the sender write under a temporary name and rename",
+        )

@@ -1,0 +1,279 @@
+"""Record and archive: the receipt in one transaction, then the arrival moves to done, or to failed with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import ledger, reserved
+from dropslot.arrivals.delivery.refusals import reason_text
+from dropslot.arrivals.delivery.unleased import first_look
+from dropslot.arrivals.delivery.work import Work
+from dropslot.arrivals.intake.moves import move, move_to_own
+from dropslot.arrivals.models import AfterCall, Arrival, Delivery
+from dropslot.arrivals.signals import arrival_done
+from dropslot.audit import receipt_files, receipts
+from dropslot.audit.chain import Entry, Head, append, timestamp
+from dropslot.audit.models import Receipt
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import DropslotError, Refused, TakenOver
+from dropslot.core.names import escape
+from dropslot.core.states import State
+
+log = structlog.get_logger()
+
+
+def record(works: Sequence[Work]) -> list[Work]:
+    """One transaction for all: state, events, signed receipts. Returns the works that were still ours."""
+    if not works:
+        return []
+    finished = timezone.now()
+    with transaction.atomic():
+        done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
+        left = [entry for work in done if not work.legs for entry in _forget_others(work)]
+        head = append([*left, *(_delivered(work) for work in done)])
+        signed = Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
+        AfterCall.objects.bulk_create(
+            [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
+        )
+    if done:
+        kept = [_kept(work, receipt) for work, receipt in zip(done, signed, strict=True)]
+        receipt_files.keep(done[0].config.data, finished, kept)
+    return list(done)
+
+
+# Of an arrival's row, what neither its receipt nor a manifest says.
+ABOUT = ("inbox", "location", "fields", "is_folder", "in_place", "archived_as")
+
+
+def _kept(work: Work, receipt: Receipt) -> receipt_files.Kept:
+    about = {name: getattr(work.arrival, name) for name in ABOUT}
+    about |= {
+        "name_bytes": bytes(work.arrival.name_bytes).hex(),
+        "prefix": work.arrival.evidence.get("prefix"),
+        "dropped_at": timestamp(work.arrival.dropped_at),
+    }
+    listings = {leg.target.url: leg.manifest for leg in work.legs if leg.target.rules.manifest == "none"}
+    return receipt_files.Kept(receipt.body, receipt.signature, about, listings)
+
+
+def _forget_others(work: Work) -> Iterator[Entry]:
+    """All destinations that config.yaml still has were complete before: of others nothing was proved, but for what
+    somebody fetched there."""
+    Arrival.objects.filter(id=work.id).update(intent=work.manifests)
+    others = Delivery.objects.filter(arrival_id=work.id).exclude(place__url__in=list(work.complete))
+    yield from reserved.left_behind(work, reserved.forget(others))
+
+
+_DONE = ("state", "finished_at", "reason", "worker", "lease_until", "look_again_at")
+
+
+def _done(works: Sequence[Work], finished: datetime) -> bool:
+    """Set them all done, or none: another worker may have taken one over."""
+    try:
+        with transaction.atomic():
+            values: list[tuple[Any, ...]] = [
+                (State.DONE, finished, [], "", None, first_look(work.arrival, finished)) for work in works
+            ]
+            ledger.update_all(works, _DONE, values)
+    except TakenOver as error:
+        if len(works) == 1:
+            works[0].failure = error
+        return False
+    for work in works:
+        work.arrival.finished_at = finished
+    return True
+
+
+def _has_after(work: Work) -> bool:
+    return work.route.after is not None or arrival_done.has_listeners()
+
+
+def _delivered(work: Work) -> Entry:
+    return Entry(
+        "delivered",
+        work.id,
+        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests, **_ignored(work)},
+    )
+
+
+def _ignored(work: Work) -> dict[str, Any]:
+    """What was left in done undelivered, as `ignore` says, for the event; nothing when there was none."""
+    found = receipts.Named.of(work.listing.ignored)
+    return {"ignored": found.body()} if found else {}
+
+
+def _outcomes(work: Work) -> dict[str, int]:
+    counted = Counter(str(row.outcome) for leg in work.legs for row in leg.rows)
+    if work.complete:
+        rows = Delivery.objects.filter(arrival_id=work.id, place__url__in=list(work.complete))
+        counted.update(rows.values_list("outcome", flat=True))
+    return dict(counted)
+
+
+def _receipt(work: Work, head: Head) -> dict[str, Any]:
+    arrival = work.arrival
+    assert arrival.finished_at is not None
+    return receipts.Summary(
+        arrival=work.id,
+        route=arrival.route,
+        name=arrival.name,
+        sender=arrival.sender,
+        received_at=arrival.received_at,
+        finished_at=arrival.finished_at,
+        outcomes=_outcomes(work),
+        manifests=work.manifests,
+        guarantees=_guarantees(work),
+        ignored=receipts.Named.of(work.listing.ignored),
+        head=head,
+    ).body()
+
+
+def _guarantees(work: Work) -> list[str]:
+    return [
+        receipts.SOURCE_COMPARED,
+        *([receipts.SOURCE_LEASED] if work.leased else []),
+        *([receipts.BAG_VALIDATED] if work.bag else []),
+        *_proved(work),
+        *_times(work),
+    ]
+
+
+def _times(work: Work) -> list[str]:
+    shifted = max((had.get("shifted", 0) for had in work.had), default=0)
+    return [receipts.TIMES_SHIFTED.format(count=shifted)] if shifted else []
+
+
+def _proved(work: Work) -> list[str]:
+    """What every destination that is no local disk proved."""
+    proofs = [frozenset(proved) for had in work.had if (proved := had["proved"]) is not None]
+    return sorted(frozenset.intersection(*proofs)) if proofs else []
+
+
+def clean(work: Work) -> None:
+    """Remove the staging, before the arrival is finished: afterwards nobody would look for it. After a crash in between
+    the next attempt finds everything published, or refuses again."""
+    for leg in work.legs:
+        leg.drop.clean()
+
+
+def archive(work: Work) -> None:
+    """Move a recorded arrival to done. After a crash recovery does it, and when it cannot be moved now."""
+    with or_later(work.id, "Delivered and recorded, but it could not be moved to done"):
+        archive_folder(work.folders, work.arrival, whereabouts.held(work.folders, work.id, work.epoch))
+
+
+@contextmanager
+def or_later(arrival: str, what: str) -> Iterator[None]:
+    """A move that fails changes nothing of what was written down: it is said, and recovery moves it when it can."""
+    try:
+        yield
+    except OSError as error:
+        log.warning(
+            f"{what}: {error.strerror or error}. It stays in processing, and is moved by itself when that works again;"
+            " `dropslot doctor` tells what is wrong with the folders",
+            action="not_moved",
+            arrival=arrival,
+        )
+
+
+def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
+    """From processing/ID-EPOCH/NAME to done/NAME, or to done/.again/ID/NAME when that is taken."""
+    name = os.fsdecode(bytes(arrival.name_bytes))
+    try:
+        _archive(folders, arrival, holding, name)
+    except FileNotFoundError:
+        if os.path.lexists(holding / name):  # else it was moved already
+            raise
+    _remove_if_empty(holding)
+
+
+def _archive(folders: FolderSet, arrival: Arrival, holding: Path, name: str) -> None:
+    first, again = whereabouts.archived(folders, arrival.id, name)
+    if arrival.archived_as not in ("", str(first), str(again)) and os.path.lexists(holding / name):
+        _will_lie_at(arrival, first)  # config.yaml has another done folder since
+    if arrival.archived_as == str(first):
+        try:
+            move(holding / name, first)
+        except FileExistsError:
+            _will_lie_at(arrival, again)
+    if arrival.archived_as == str(again):
+        again.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        move_to_own(holding, again.parent)
+
+
+def _will_lie_at(arrival: Arrival, place: Path) -> None:
+    """Written down before it happens, so that a crash in between is finished by the same steps; and only if nobody who
+    was faster has finished them, and a purge forgotten the place again."""
+    rows = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
+    if rows.update(archived_as=str(place)):
+        arrival.archived_as = str(place)
+
+
+def _remove_if_empty(holding: Path) -> None:
+    with suppress(OSError):  # gone already
+        holding.rmdir()
+
+
+def fail(work: Work, error: Refused) -> None:
+    """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
+    reasons = error.reasons
+    clean(work)
+    holding = whereabouts.held(work.folders, work.id, work.epoch)
+    if work.arrival.in_place:
+        # Only for the reason. It is there before the commit, so that recovery finds it when a crash comes after.
+        holding.mkdir(mode=0o700, exist_ok=True)
+    try:
+        ledger.refuse(work, reasons)
+    except TakenOver:
+        _remove_if_empty(holding)
+        raise
+    work.arrival.reason = reasons
+    with or_later(work.id, "Refused, but it could not be moved to failed"):
+        file_refused(work.config, work.folders, work.arrival, holding)
+
+
+def file_refused(config: Config, folders: FolderSet, arrival: Arrival, holding: Path) -> None:
+    """Move a refused arrival and its reason to failed as one folder, by one rename. May be repeated."""
+    name = os.fsdecode(bytes(arrival.name_bytes))
+    target = whereabouts.refused(folders, arrival.id)
+    try:
+        whereabouts.reason_file(holding, name).write_text(
+            reason_text(config, folders.route, arrival), "utf-8", "backslashreplace"
+        )
+        move_to_own(holding, target)
+    except FileNotFoundError:
+        if holding.is_dir():  # else it was moved already
+            raise
+
+
+PARTLY = (
+    "Some of its files may be at their destination already, each of them whole; the rest waits in processing"
+)
+
+
+def describe(error: DropslotError | OSError, *, committed: bool = False) -> list[str]:
+    """An error as reasons for people. `committed`: some of the arrival may be published, in this or an earlier attempt;
+    where the error happened nobody knows of that."""
+    if isinstance(error, Refused):
+        return [*error.reasons, PARTLY] if committed else error.reasons
+    if isinstance(error, DropslotError):
+        if committed and error.where.startswith("Nothing"):
+            error = DropslotError(error.what, where=PARTLY, next_step=error.next_step)
+        return [str(error)]
+    at = f" at {escape(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
+    return [
+        f"The system refused: {error.strerror or error}{at}. The source is untouched, and what was delivered before"
+        " stays as it is. It is tried again; if this stays, run `dropslot doctor`."
+    ]

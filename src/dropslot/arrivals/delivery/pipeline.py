@@ -1,0 +1,308 @@
+"""The way of a batch of arrivals: prepare, stage, sync, check, intend, publish, sync, manifest, record, archive.
+
+Each step takes the works that are still well and leaves out those that failed, so that one bad arrival never
+holds up another. Run again after a crash at any point, the same steps finish the work and repeat no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils import timezone
+
+from dropslot.arrivals.delivery import checking, durable, finish, ledger, order, plan, prepare, publish
+from dropslot.arrivals.delivery.work import Hold, Leg, Work
+from dropslot.arrivals.intake.drop_times import in_order
+from dropslot.arrivals.models import Arrival
+from dropslot.checks.bag import PAYLOAD
+from dropslot.config import Config, blame
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import (
+    DestinationUnready,
+    DropslotError,
+    NameInFlight,
+    Refused,
+    SourceChanged,
+    TakenOver,
+    Unforeseen,
+)
+from dropslot.core.names import escape
+from dropslot.destinations.base import Source
+from dropslot.files import collection
+
+log = structlog.get_logger()
+LONGEST_TURN_SECONDS = ledger.LONGEST_WAIT
+Fault = DropslotError | OSError
+Otherwise = Callable[[Work, Fault], None]
+
+
+def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
+    """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt.
+
+    Raises OperationalError or InterfaceError when the database cannot be told: then it stays this worker's.
+    """
+    try:
+        _deliver_all(config, arrivals)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one arrival must not end the worker again and again
+        # Of the whole batch, so nobody knows whose fault it was: after some attempts each is taken alone.
+        fault = error if isinstance(error, DropslotError | OSError) else _unforeseen(error)
+        for arrival in arrivals:
+            _put_off(arrival, fault)
+
+
+def _put_off(arrival: Arrival, fault: Fault) -> None:
+    with suppress(TakenOver):  # it ended before, or is another worker's
+        hold, seconds = Hold(arrival.id, arrival.epoch), ledger.backoff(arrival.attempts)
+        reasons = finish.describe(fault, committed=arrival.intent is not None)
+        ledger.postpone(hold, reasons, seconds)
+        _say_later(hold, seconds, fault)
+
+
+def _unforeseen(error: Exception) -> Unforeseen:
+    log.exception("A fault in dropslot itself, or in a plugin", action="attempt_broke", error=repr(error))
+    return Unforeseen(
+        f"A fault in dropslot itself, or in a plugin: {blame.in_words(error)}",
+        where="The source is untouched, and what was delivered before stays as it is",
+        next_step="It is tried again. If this stays, report it with what the log says (action attempt_broke)",
+    )
+
+
+def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
+    begun = _begin(config, arrivals)
+    try:
+        # Rows of a hundred thousand items are no cycles: looking for some took a third of the time.
+        with collection.later():
+            for group in _groups(_each(begun, prepare.prepare)):
+                _deliver(group)
+    finally:
+        for work in begun:
+            for leg in work.legs:
+                leg.drop.close()
+
+
+def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
+    works = []
+    known: dict[str, dict[str, FolderSet]] = {}
+    for arrival in arrivals:
+        try:
+            works.append(prepare.begin(config, arrival, known))
+        except DropslotError as error:
+            _put_off(arrival, error)
+    return works
+
+
+def _groups(works: list[Work]) -> Iterator[list[Work]]:
+    """The small ones together, but one after the other where they want the same names, in the order of their drops. A
+    large one that turned up among them goes back, so that another worker may have it."""
+    if len(works) == 1:
+        yield works
+        return
+    large = [work for work in works if _is_large(work)]
+    small = sorted((work for work in works if not _is_large(work)), key=lambda work: in_order(work.arrival))
+    _each(large, ledger.give_back)
+    while small:
+        group, small = _apart(small)
+        yield group
+
+
+def _apart(works: list[Work]) -> tuple[list[Work], list[Work]]:
+    """The works whose names differ, each name's first, and those that come after them."""
+    now: list[Work] = []
+    later: list[Work] = []
+    wanted: set[tuple[str, str]] = set()
+    for work in works:
+        names = set(order.names_of(work))
+        (now if wanted.isdisjoint(names) else later).append(work)
+        wanted |= names
+    return now, later
+
+
+def _is_large(work: Work) -> bool:
+    return work.listing.size_bytes > ledger.ALONE_BYTES or len(work.listing.items) > ledger.ALONE_ITEMS
+
+
+def _deliver(works: list[Work]) -> None:
+    complete = [work for work in works if not work.legs]
+    works = _each([work for work in works if work.legs], order.turns(works))
+    works = _each(works, _stage)
+    works = _intend(works)
+    works = _well(works)
+    works = _each(works, publish.publish)
+    durable.sync_names(works)
+    durable.publish_manifests(works)
+    works = _each(_well(works), _raise_away)
+    works = _each(works, finish.clean)
+    works = finish.record([*works, *complete])
+    for work in _each(works, finish.archive):
+        where = {"arrival": work.id, "route": work.route.key, "name": work.arrival.name}
+        ignored = {"ignored": len(work.listing.ignored)} if work.listing.ignored else {}
+        log.info("Delivered", action="delivered", **where, **ignored)
+
+
+def _intend(works: list[Work]) -> list[Work]:
+    """Check and plan while the data is synced, then write down what is about to be published.
+
+    What fails a check is settled when the sync is over: settling removes the staging, and a sync that misses its
+    files would void the attempts of the whole batch.
+    """
+    failed: list[tuple[Work, Fault]] = []
+
+    def later(work: Work, error: Fault) -> None:
+        failed.append((work, error))
+
+    with durable.syncing_staged(works) as synced, checking.comparing(works) as prove:
+        checking.look_at_types(works)
+        works = _each(works, checking.check, later)
+        works = _plan(works, later)
+        synced()  # data before names: nothing is intended of what is not on the disk
+        for work, error in failed:
+            settle(work, error)
+        works = _well(works)
+        publish.intend(works, prove)
+    return works
+
+
+def _well(works: list[Work]) -> list[Work]:
+    return _each(works, _raise_failure)
+
+
+def _each(
+    works: Iterable[Work], step: Callable[[Work], None], otherwise: Otherwise | None = None
+) -> list[Work]:
+    """The works for which the step went well; for the others the outcome is written down (`settle`)."""
+    well = []
+    for work in works:
+        try:
+            step(work)
+        except (DropslotError, OSError) as error:
+            (otherwise or settle)(work, error)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - nor hold up the others of its batch
+            (otherwise or settle)(work, _unforeseen(error))
+        else:
+            well.append(work)
+    return well
+
+
+def settle(work: Work, error: Fault) -> None:
+    """Write down what became of an attempt that did not end in a delivery."""
+    try:
+        if isinstance(error, TakenOver):
+            raise error
+        if isinstance(error, Refused) and not work.committed:
+            _refuse(work, error)
+        else:
+            _try_later(work, error)
+    except TakenOver:
+        _clean(work)  # only its own epoch's, which it may have made after the other had looked
+        log.warning("Another worker goes on with it", action="taken_over", arrival=work.id, epoch=work.epoch)
+
+
+def _refuse(work: Work, error: Refused) -> None:
+    try:
+        finish.fail(work, error)
+    except TakenOver:
+        raise
+    except (DropslotError, OSError) as trouble:
+        _try_later(work, trouble)  # its staging could not be removed: it is refused when that works
+    else:
+        log.warning(
+            "Refused", action="refused", arrival=work.id, epoch=work.epoch, reasons=len(error.reasons)
+        )
+
+
+def _try_later(work: Work, error: Fault) -> None:
+    waits_its_turn = isinstance(error, NameInFlight)
+    seconds = _turn_seconds(work.arrival) if waits_its_turn else ledger.backoff(work.arrival.attempts)
+    # Before others may take it: what is complete is left alone by the next attempt, so nothing may be left of it.
+    done = _clean(work)
+    reasons = finish.describe(error, committed=work.committed)
+    ledger.postpone(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=done)
+    _say_later(work.hold, seconds, error)
+
+
+def _turn_seconds(arrival: Arrival) -> float:
+    """What waits for a slow one is not staged again all the time: the longer it has waited, the longer it waits."""
+    age = (timezone.now() - arrival.received_at).total_seconds()
+    return min(max(0.2, age / 10), LONGEST_TURN_SECONDS)
+
+
+def _say_later(hold: Hold, seconds: float, error: Fault) -> None:
+    code = getattr(error, "code", "os-error")
+    where = {"arrival": hold.id, "epoch": hold.epoch}
+    log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
+
+
+def _clean(work: Work) -> dict[str, Any] | None:
+    """Throw the staging away; what cannot be removed now is removed by the next attempt. Returns the arrival's evidence
+    with the destinations that are complete; None while there are none."""
+    complete = dict(work.complete)
+    for leg in work.legs:
+        try:
+            leg.drop.clean()
+            if leg.complete:
+                complete[leg.target.url] = leg.had
+        except (DropslotError, OSError) as error:
+            log.info(
+                "Staging is left for the next attempt",
+                action="staging_left",
+                arrival=work.id,
+                error=str(error),
+            )
+    return work.arrival.evidence | {"complete": complete} if complete else None
+
+
+def _raise_failure(work: Work) -> None:
+    for failure in (work.failure, *(leg.failure for leg in work.legs)):
+        if failure is not None:
+            raise failure
+
+
+def _raise_away(work: Work) -> None:
+    for error in work.away.values():
+        raise error
+
+
+def _stage(work: Work) -> None:
+    """Read the arrival once for each destination; all of them stage before any publishes."""
+    algorithms = ("sha256", *(name for name in (work.bag.algorithms if work.bag else ()) if name != "sha256"))
+    # A scanner that wants to write to a file of its own is not kept waiting.
+    source = Source(work.source, work.listing, lease=not work.arrival.in_place)
+    for leg in list(work.legs):
+        try:
+            _refuse_twins(work, leg)
+            leg.staged = leg.drop.stage(source, algorithms, PAYLOAD if work.bag else "")
+        except DestinationUnready as error:
+            work.leave(leg, error)
+    first = work.legs[0].staged
+    for leg in work.legs[1:]:
+        if [item.sha256 for item in leg.staged] != [item.sha256 for item in first]:
+            raise SourceChanged(
+                "The source gave different bytes for different destinations", where="It is read again"
+            )
+
+
+def _refuse_twins(work: Work, leg: Leg) -> None:
+    names = [item.path for item in work.listing.items]
+    twins = leg.destination.twins(leg.target, names)
+    if twins:
+        raise Refused(
+            [f"{escape(one)} and {escape(other)} are one name at {leg.target.url}" for one, other in twins]
+        )
+
+
+def _plan(works: list[Work], otherwise: Otherwise) -> list[Work]:
+    shelves = plan.look_up(works)
+
+    def plan_one(work: Work) -> None:
+        for leg in work.legs:
+            plan.plan(work, leg, shelves[leg.target.url])
+
+    return _each(works, plan_one, otherwise)

@@ -1,0 +1,257 @@
+"""Before staging: where the arrival lies, what it holds, where it is to go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import bags, ledger, wholeness
+from dropslot.arrivals.delivery.own_fields import wants_mime
+from dropslot.arrivals.delivery.values import collect
+from dropslot.arrivals.delivery.work import Leg, Work
+from dropslot.arrivals.intake import seal
+from dropslot.arrivals.intake.moves import move_to_own
+from dropslot.arrivals.models import Arrival
+from dropslot.audit import receipt_files
+from dropslot.checks import bag
+from dropslot.config import Config, Deliver
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.errors import DestinationUnready, DropslotError, Refused, SourceUnready, TakenOver
+from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
+from dropslot.core.names import RESERVED, escape
+from dropslot.core.templates import Template
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Rules, Target
+from dropslot.files import faults as faults_of_storage
+from dropslot.files.walk import list_arrival, marked
+
+
+def begin(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]]) -> Work:
+    """The work of a taken arrival; `known` (route and inbox to folders) is filled, for the others of its batch.
+
+    Raises SourceUnready when its route or inbox is configured no more.
+    """
+    route = config.routes.get(arrival.route)
+    if route and route.key not in known:
+        known[route.key] = {str(folders.inbox): folders for folders in folder_sets(route)}
+    folders = known[route.key].get(arrival.inbox) if route else None
+    if route is None or folders is None:
+        raise SourceUnready(
+            f"Arrival {arrival.id} came through route {arrival.route!r}, inbox {arrival.inbox}, which config.yaml "
+            "does not have any more",
+            where="It waits in processing",
+            next_step="Put the route back, or move the arrival by hand into another route's inbox",
+        )
+    return Work(arrival, config, route, folders)
+
+
+def prepare(work: Work) -> None:
+    """Fence off older epochs, then look: after this the arrival's staging is ours alone.
+
+    Raises Refused with every fault of name and content at once; SourceUnready for what may heal.
+    """
+    own_name = whereabouts.fault_of_arrival(work.name, marks=work.keeps_marks)
+    faults = [own_name] if own_name else []
+    try:
+        if wants_mime(work.route):
+            _seal_where_it_lies(work)  # else what is to be read may be the sender's alone
+        work.values = collect(work, faults)
+        _open_legs(work, faults)
+    except DropslotError:
+        _seal_where_it_lies(work)
+        raise
+    # First the older epochs' staging goes, then the folder moves on to this epoch: a worker that was taken over
+    # can neither publish nor archive from here on.
+    for leg in list(work.legs):
+        try:
+            leg.drop.discard_older()
+        except DestinationUnready as error:
+            work.leave(leg, error)
+    work.source = _locate(work)
+    _look(work, faults)
+    if faults:
+        # A single file's own name is an item's too: told once.
+        raise Refused(list(dict.fromkeys(faults)))
+
+
+def _open_legs(work: Work, faults: list[str]) -> None:
+    work.complete = dict(work.arrival.evidence.get("complete", {}))
+    for rule in work.route.deliver:
+        try:
+            target = _target(rule, work.values, marks=work.keeps_marks)
+        except Refused as refusal:
+            # A name that did not match has no fields: one reason is enough.
+            faults.extend([] if faults else refusal.reasons)
+            continue
+        if target.url in work.complete:
+            continue  # it may be away by now: the others do not wait for it
+        destination = for_rule(rule)
+        try:
+            destination.check(target)
+        except DestinationUnready as error:
+            if not work.may_leave(target.url):
+                raise
+            work.away[target.url] = error
+            continue
+        drop = destination.open(target, work.id, work.epoch, work.name)
+        work.legs.append(Leg(destination, target, drop))
+    if work.away and not work.legs:
+        raise next(iter(work.away.values()))
+
+
+def _target(rule: Deliver, values: dict[str, str], *, marks: bool) -> Target:
+    to = Template(rule.to)
+    return Target(
+        url=to.fill(values, marks=marks),
+        fixed=to.fixed,
+        must_exist=Template(rule.must_exist).fill(values, marks=marks) if rule.must_exist else None,
+        rules=Rules(
+            Template(rule.group).fill(values) if rule.group else None,
+            rule.file_mode,
+            rule.folder_mode,
+            rule.manifest,
+        ),
+    )
+
+
+def _locate(work: Work) -> Path:
+    """The arrival's present path, moved under this epoch. Raises Refused when it is nowhere."""
+    own = whereabouts.held(work.folders, work.id, work.epoch)
+    if not own.exists():
+        _bring(work, own)
+    # One that is read in place has a folder in processing only for the reason of a refusal.
+    return (work.folders.inbox if work.arrival.in_place else own) / work.name
+
+
+def _bring(work: Work, own: Path) -> None:
+    """Move the arrival here from an older epoch's folder, or from failed. Raises TakenOver."""
+    ledger.require(work.hold)
+    older = [
+        folder
+        for arrival, epoch, folder in whereabouts.holdings(work.folders)
+        if arrival == work.id and epoch < work.epoch
+    ]
+    refused = whereabouts.refused(work.folders, work.id)
+    for folder in [*older, refused]:
+        try:
+            move_to_own(folder, own)
+        except (FileNotFoundError, FileExistsError):
+            continue
+        if folder == refused:
+            _require_or_put_back(work, own, refused)
+        _call_by_its_name(work, own)
+        return
+
+
+def _call_by_its_name(work: Work, own: Path) -> None:
+    """`retry` records an arrival's new name; the entry gets it here, where no other worker can be. The reason goes
+    last: until the entry has its name, it tells which of the two is the arrival."""
+    entries = whereabouts.entry_of(own, work.name) if not work.arrival.in_place else []
+    if entries and entries != [work.name] and len(entries) == 1:
+        move_to_own(own / entries[0], own / work.name)
+    if work.arrival.in_place or _is_there(own / work.name):
+        whereabouts.remove_reasons(own, work.name)
+
+
+def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
+    # The folder in failed carries no epoch: a worker that slept until others had refused the arrival anew must
+    # not take it away from there. Should it end in here, recovery puts the folder back.
+    try:
+        ledger.require(work.hold)
+    except TakenOver:
+        move_to_own(own, refused)
+        raise
+
+
+def _look(work: Work, faults: list[str]) -> None:
+    if not _is_there(work.source):
+        _require_own_database(work)
+        faults.append(_gone(work))
+        return
+    litter = _litter(work)
+    found = _seal_and_list(work, litter)
+    if work.listing.ignored and (listed := bags.listed(work.source, work.listing)):
+        # What the manifests of a bag list is no litter: it was sent on purpose.
+        found = _seal_and_list(work, litter.keeping(listed))
+    faults.extend(found)
+    if not work.keeps_marks:
+        faults.extend(marked(work.listing))
+    if work.listing.unreadable and not faults:
+        raise SourceUnready(
+            f"{len(work.listing.unreadable)} entries cannot be read, first {work.listing.unreadable[0]}",
+            where=f"The arrival waits at {escape(str(work.source))}; nothing of it was delivered",
+            next_step="Give the service read permission; it is tried again by itself",
+        )
+    if not faults and not work.committed:
+        faults.extend(wholeness.faults(work))
+    work.bag = bag.find(work.listing) if not faults else None
+
+
+def _seal_and_list(work: Work, litter: Litter) -> list[str]:
+    faults = [] if work.arrival.in_place else seal.seal(work.source, _sender(work, work.source), litter)
+    work.listing = list_arrival(work.source, litter)
+    return faults + work.listing.faults
+
+
+def _litter(work: Work) -> Litter:
+    """What config.yaml says now; once something may have been published, what it said then."""
+    return (
+        litter_of(tuple(work.arrival.evidence.get("ignore", BY_DEFAULT)))
+        if work.committed
+        else work.route.litter
+    )
+
+
+def _require_own_database(work: Work) -> None:
+    """Raise SourceUnready when what is gone was delivered, or went on, after this database's backup was made."""
+    later = any(
+        arrival == work.id and epoch > work.epoch for arrival, epoch, _ in whereabouts.holdings(work.folders)
+    )
+    if later or _has_manifest(work) or receipt_files.find(work.config.data, work.id):
+        raise SourceUnready(
+            f"The database is older than what became of arrival {work.id}, which was put back from a backup, it seems",
+            where="It is in processing with a later epoch"
+            if later
+            else "It was delivered, and its files are archived",
+            next_step="Stop the service and run `dropslot rebuild`",
+        )
+
+
+def _has_manifest(work: Work) -> bool:
+    return any(leg.drop.stored(f"{RESERVED}/manifests/{work.id}.sha256") is not None for leg in work.legs)
+
+
+def _gone(work: Work) -> str:
+    again = "it then goes on by itself" if work.committed else f"then say: dropslot retry {work.id}"
+    return (
+        f"Its files are no longer at {escape(str(work.source))}: somebody else moved them, or a disk is not mounted. "
+        f"Mount it, or put them back there; {again}"
+    )
+
+
+def _seal_where_it_lies(work: Work) -> None:
+    """While a destination is away the sender's hands come off all the same. Raises Refused for what is another's."""
+    for arrival, _, folder in whereabouts.holdings(work.folders) if not work.arrival.in_place else ():
+        source = folder / work.name
+        if arrival != work.id or not _is_there(source):
+            continue
+        if faults := seal.seal(source, _sender(work, source), work.route.litter):
+            raise Refused(faults)
+
+
+def _sender(work: Work, source: Path) -> int:
+    """Whose it was when it was claimed: what lies inside tells no more than who made that."""
+    uid = work.arrival.evidence.get("uid")
+    return uid if isinstance(uid, int) else seal.sender(source, work.route.litter)
+
+
+def _is_there(source: Path) -> bool:
+    # Not os.path.lexists: it calls a disk that cannot be read a missing file, and what is missing is refused.
+    try:
+        os.lstat(source)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise faults_of_storage.at_source(error, source.name) from error
+    return True

@@ -1,0 +1,225 @@
+"""Intent, names, manifest: data → names → manifest → record, and each arrow is durable before the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import ledger, plan, reserved, unleased
+from dropslot.arrivals.delivery.known import CHUNK, chunks
+from dropslot.arrivals.delivery.work import Leg, Row, Work
+from dropslot.arrivals.intake.inplace import fingerprint
+from dropslot.arrivals.models import Adoption, Delivery, Place
+from dropslot.audit.chain import Entry, append
+from dropslot.checks.bag import PAYLOAD
+from dropslot.core.errors import DropslotError, Refused, TakenOver
+from dropslot.core.litter import BY_DEFAULT
+from dropslot.core.names import escape
+from dropslot.files.listing import MOST_BYTES
+
+_TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded
+_Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
+LISTED = reserved.LISTED
+_AT_ONCE = 90  # rows in a statement, which may have 999 values in an older SQLite
+LONGEST_MIME = 100  # what the column holds
+_COLUMNS = (
+    "arrival_id, place_id, item, stored_as, version, outcome, superseded, sha256, size_bytes, mtime_ns, mime"
+)
+_ROW = f"({', '.join(['%s'] * 11)})"
+
+
+def intend(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lambda _: None) -> None:
+    """Reserve all names and write down what is about to be published, in one commit; a work that cannot gets its
+    `failure`. After the commit nothing of these arrivals is refused any more.
+
+    `prove` looks at the sources once more: works that get a `failure` from it are left out. It may take long, on a
+    network file system for instance, so nothing is locked meanwhile: no other could write to the database.
+    """
+    prove(works)
+    works = [work for work in works if work.failure is None]
+    if not works:
+        return
+    with transaction.atomic():
+        _make_places(works)
+        entries = _reserved(works)
+        if entries is None:
+            # One of them stands in the way: each by itself, so that only that one fails.
+            entries = [entry for work in works for entry in _reserved([work]) or ()]
+        # Last: the chain has one writer at a time, and rows are locked before it.
+        append(entries)
+
+
+def _make_places(works: Sequence[Work]) -> None:
+    places: dict[str, Place] = {}
+    legs = [leg for work in works for leg in work.legs]
+    # In one order everywhere: two batches that make the same places would wait for each other.
+    for leg in sorted(legs, key=lambda leg: leg.target.url):
+        url = leg.target.url
+        leg.place = places[url] = leg.place or places.get(url) or Place.objects.get_or_create(url=url)[0]
+
+
+def _reserved(works: Sequence[Work]) -> list[Entry] | None:
+    """Reserve the names of these works, or of none: then None, and the `failure` of a single one that cannot."""
+    try:
+        with transaction.atomic():
+            return _reserve(works)
+    except (IntegrityError, TakenOver) as error:
+        if len(works) == 1:
+            taken = plan.in_flight("A name that it wants", "that came at the same time")
+            works[0].failure = error if isinstance(error, TakenOver) else taken
+        return None
+    except (DataError, OperationalError, OverflowError) as error:
+        if isinstance(error, OperationalError) and getattr(error.__cause__, "sqlstate", None) != _TOO_LARGE:
+            raise
+        if len(works) == 1:
+            works[0].failure = _cannot_hold(error)
+        return None
+
+
+def _cannot_hold(error: Exception) -> Refused:
+    """PostgreSQL's indexes hold about 2,700 bytes; what else there may be that no column holds is not known."""
+    why = str(error).strip().partition("\n")[0]
+    return Refused(
+        [f"The database cannot record this arrival, most likely for a very long path: {escape(why)}"]
+    )
+
+
+def _reserve(works: Sequence[Work]) -> list[Entry]:
+    again = [work for work in works if work.committed]
+    intents = [_intent(work) for work in works]
+    ledger.update_all(works, _INTENT, intents)
+    kept: set[_Reserved] = set()
+    left = [entry for work in again for entry in _forget(work, kept)]
+    entries = left + [
+        entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
+    ]
+    insert([(work, leg) for work in works for leg in work.legs], kept)
+    for work, values in zip(works, intents, strict=True):
+        arrival = work.arrival
+        arrival.intent, arrival.evidence, arrival.archived_as, arrival.fields = values[0], *values[3:]
+    return entries
+
+
+def _forget(work: Work, kept: set[_Reserved]) -> Iterable[Entry]:
+    """Delete what an earlier attempt reserved, but for what is reserved again just so: that may be published and
+    fetched by now, and is added to `kept`."""
+    planned = {(work.id, *_reserved_as(leg, row)) for leg in work.legs for row in leg.rows}
+    rows, left = Delivery.objects.filter(arrival_id=work.id), [*work.complete, *work.away]
+    rows = rows.exclude(place__url__in=left) if left else rows
+    gone = []
+    for pk, *columns in rows.values_list("pk", "arrival_id", "place_id", *Row._fields[:-1]).iterator():
+        if (row := tuple(columns)) in planned:
+            kept.add(row)
+        else:
+            gone.append(pk)
+    held = (
+        row for some in chunks(gone, CHUNK) for row in reserved.forget(Delivery.objects.filter(pk__in=some))
+    )
+    return reserved.left_behind(work, held)
+
+
+def _reserved_as(leg: Leg, row: Row) -> _Reserved:
+    """All but the file's time, which the sender may have set anew."""
+    return (leg.place.pk if leg.place else None, *row[:-1])
+
+
+_INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
+
+
+def _intent(work: Work) -> tuple[Any, ...]:
+    """The columns `_INTENT` of a work that is about to be published."""
+    evidence = work.arrival.evidence | ({"prefix": PAYLOAD} if work.bag else {})
+    if work.listing.litter.patterns != BY_DEFAULT:
+        evidence["ignore"] = list(work.listing.litter.patterns)
+    if work.arrival.in_place:
+        evidence["seen"] = fingerprint(work.listing)
+    elif not work.leased:
+        evidence["unleased"] = unleased.fingerprint(work.listing)
+    rows = work.legs[0].rows
+    archive = "" if work.arrival.in_place else str(whereabouts.archive_name(work.folders, work.id, work.name))
+    size = min(sum(row.size_bytes for row in rows), MOST_BYTES)
+    return work.manifests, len(rows), size, evidence, archive, work.recorded
+
+
+def insert(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:
+    """Write delivery rows, but for those that are there. By hand, many in a statement: Django's bulk_create takes
+    five times as long for 100,000 rows."""
+    rows: Iterable[tuple[Any, ...]] = (
+        (work.id, leg.place.pk, *row, work.mimes.get(row.item, "")[:LONGEST_MIME])
+        for work, leg in pairs
+        if leg.place
+        for row in leg.rows
+        if not there or (work.id, *_reserved_as(leg, row)) not in there
+    )
+    if len(pairs) > 1:
+        rows = sorted(rows, key=lambda row: (row[1], row[3]))  # place and name: the same, for names
+    with connection.cursor() as cursor:
+        for some in chunks(rows, _AT_ONCE):
+            values = ", ".join([_ROW] * len(some))
+            cursor.execute(
+                f"INSERT INTO dropslot_delivery ({_COLUMNS}) VALUES {values}", list(chain.from_iterable(some))
+            )
+
+
+def _adopt(work: Work, leg: Leg) -> list[Entry]:
+    """Keep what was there before dropslot as version 1, unless another arrival of this batch did already."""
+    if not leg.adopted:
+        return []
+    names = [name for name, _, _ in leg.adopted]
+    kept = set(
+        Adoption.objects.filter(place=leg.place, stored_as__in=names).values_list("stored_as", flat=True)
+    )
+    rows = [
+        Adoption(place=leg.place, stored_as=name, sha256=sha256, size_bytes=size, at=timezone.now())
+        for name, sha256, size in leg.adopted
+        if name not in kept
+    ]
+    Adoption.objects.bulk_create(rows)
+    files = [{"stored_as": row.stored_as, "sha256": row.sha256} for row in rows]
+    return [_files_entry("adopted", work, leg, files)] if files else []
+
+
+def _altered(work: Work, leg: Leg) -> list[Entry]:
+    """Delivered files that somebody changed or removed since."""
+    return [_files_entry("altered", work, leg, leg.altered)] if leg.altered else []
+
+
+def _files_entry(kind: str, work: Work, leg: Leg, files: list[dict[str, str]]) -> Entry:
+    # An event of a folder with a hundred thousand files must stay readable; the ledger has them all.
+    data = {"destination": leg.target.url, "count": len(files), "files": files[:LISTED]}
+    return Entry(kind, work.id, data)
+
+
+def publish(work: Work) -> None:
+    """Give every staged item its name. Names that somebody took since the plan get the next number, and the ledger
+    and the manifest follow before they are published."""
+    for leg in work.legs:
+        try:
+            _publish(work, leg)
+        except TakenOver:
+            raise
+        except (DropslotError, OSError) as error:
+            leg.failure = error  # a destination that is away holds up no other
+
+
+def _publish(work: Work, leg: Leg) -> None:
+    leg.drop.keep(leg.kept)
+    while taken := leg.drop.publish(leg.publish):
+        renamed = plan.renumber(work, leg, [planned.stored_as for planned in taken])
+        with transaction.atomic():
+            _rename(work, leg, list(renamed.values()))
+
+
+def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
+    intent = work.manifests
+    ledger.update_held(work.hold, intent=intent)
+    for row in rows:
+        Delivery.objects.filter(arrival_id=work.id, place=leg.place, item=row.item).update(
+            stored_as=row.stored_as, version=row.version
+        )
+    work.arrival.intent = intent

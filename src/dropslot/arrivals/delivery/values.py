@@ -1,0 +1,99 @@
+"""The values of an arrival's fields: from its folder and name, what every arrival has, looked up, from own fields.
+
+What a name gives is recorded when the arrival is claimed. What is looked up may be another thing tomorrow: it is found
+anew in each attempt, and recorded in the commit after which something may be published. From then on the recorded
+values count, so that an arrival which a crash cut in two is finished at the same place, whatever the table says now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from dropslot.arrivals.delivery import content
+from dropslot.arrivals.delivery.own_fields import fields_of, is_ours, used, wants_mime
+from dropslot.arrivals.delivery.work import Work
+from dropslot.audit.canonical import text_of
+from dropslot.config import Route, blame
+from dropslot.core.dates import WEEKDAYS
+from dropslot.core.errors import DropslotError, Refused
+from dropslot.core.names import escape, invisible
+from dropslot.core.templates import GIVEN
+from dropslot.fields.base import Field, FieldFailed
+from dropslot.fields.name import NamePattern
+
+
+def collect(work: Work, faults: list[str]) -> dict[str, str]:
+    """All values, and `work.recorded`, those to be kept with the arrival; why it does not fit is added to `faults`."""
+    values = {**work.folders.fields, **_of_name(work, faults), **_given(work)}
+    if work.committed:
+        work.recorded = dict(work.arrival.fields)
+        return values | work.recorded
+    for field in fields_of(work.config, work.route):
+        # A field of one's own may count on what the name should have given.
+        if not faults or is_ours(field):
+            values.update(_values_of(field, work.name, values, faults))
+    in_paths = used(work.route)
+    kept = {name: value for name, value in values.items() if name not in GIVEN or name in in_paths}
+    work.recorded = {name: text_of(value) for name, value in kept.items()}
+    return values
+
+
+def _of_name(work: Work, faults: list[str]) -> Mapping[str, str]:
+    pattern = work.route.name
+    matched = NamePattern(pattern).values(work.name) if pattern is not None else {}
+    if matched is None and pattern is not None:
+        faults.append(mismatch(work.route, work.name))
+    return matched or {}
+
+
+def mismatch(route: Route, name: str) -> str:
+    """That a name does not match the route's pattern: the rule in words, where there is one, then the pattern."""
+    shown, pattern = f"{escape(name)}{invisible(name)}", route.name.pattern if route.name else ""
+    if not route.name_help:
+        return f"The name {shown} does not match the pattern {pattern} of the route"
+    return f"The name {shown} does not match. {route.name_help.rstrip('.')} (pattern {pattern})"
+
+
+def _given(work: Work) -> dict[str, str]:
+    day = work.arrival.received_at.astimezone(work.config.zone).date()
+    values = {"date": day.isoformat(), "weekday": WEEKDAYS[day.weekday()]}
+    if not work.committed and wants_mime(work.route) and (found := content.type_of(work)):
+        values["mime"] = found
+    return values
+
+
+def _values_of(field: Field, name: str, known: dict[str, str], faults: list[str]) -> Mapping[str, str]:
+    title = f"{type(field).__module__}.{type(field).__qualname__}"
+    try:
+        found = field.values(name, MappingProxyType(known))
+        _require_texts(found, known)
+    except Refused as refusal:
+        faults.extend(refusal.reasons)
+        return {}
+    except DropslotError:
+        raise
+    except Exception as error:
+        if is_ours(field):
+            raise  # the database: the worker knows what to do
+        raise FieldFailed(
+            f"Field {title} broke: {blame.in_words(error)}",
+            where="Nothing of the arrival was delivered; it waits in processing and is tried again",
+            next_step="If this repeats, mend the field or take it out of the route",
+        ) from error
+    if found is None:
+        faults.append(f"The field {title} has no value for the name {escape(name)}")
+    return found or {}
+
+
+def _require_texts(found: object, known: Iterable[str]) -> None:
+    """A mistake in a field must not look like a value."""
+    if found is None:
+        return
+    if not isinstance(found, Mapping):
+        raise TypeError(f"a field must give a mapping of names to texts; it gave {type(found).__name__}")
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"a field must give texts; it gave {name!r}: {value!r}")
+    if twice := sorted(set(found) & set(known)):
+        raise ValueError(f"a field must give new names; {twice[0]} is there already")

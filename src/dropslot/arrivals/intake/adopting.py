@@ -1,0 +1,37 @@
+"""What lies in processing, or in failed, as the claim that took it: for what has no row, or has lost it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.intake import seal
+from dropslot.arrivals.intake.claim import Claim
+from dropslot.config.folders import FolderSet
+
+
+def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
+    """The claim of what lies in a folder of processing, or of failed; None: it never came to its rename, or somebody
+    else is at it."""
+    with suppress(FileNotFoundError):
+        names = [name for name in os.listdir(folder) if not _is_reason(folder, name)]
+        if not names:
+            return None
+        entry = folder / names[0]
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        size = None if is_folder else os.lstat(entry).st_size
+        received = datetime.fromtimestamp(os.stat(folder).st_mtime, UTC)  # the rename into it was the claim
+        sender = seal.sender(entry, folders.route.litter)
+        epoch = whereabouts.epoch_of(folder)
+        begun = epoch if epoch > 1 else 0  # else it may never have been worked on
+        return Claim(arrival, folders, names[0], is_folder, sender, size, received, epoch=begun)
+    return None
+
+
+def _is_reason(folder: Path, name: str) -> bool:
+    """Whether a file is what was written beside a refused arrival, which is never alone."""
+    others = [other for other in os.listdir(folder) if other != name]
+    return any(whereabouts.reason_file(folder, other).name == name for other in others)

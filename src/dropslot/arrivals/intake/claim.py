@@ -1,0 +1,154 @@
+"""The claim: a rename from inbox into processing that cannot replace. Its row follows."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ulid import ULID
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.intake import seal
+from dropslot.arrivals.intake.moves import move, move_to_own
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import SourceUnready, StorageFault
+from dropslot.core.litter import Litter
+from dropslot.core.names import escape
+from dropslot.files import filesystems
+from dropslot.files.descriptors import Folder
+from dropslot.files.walk import list_arrival
+from dropslot.watching.entries import Judged
+
+WRITABLE = (
+    "let senders' folders be writable by a group that the service is in: made inside the inbox with umask 002, or chgrp"
+    " and chmod g+w (one made elsewhere and moved in keeps its own group)"
+)
+REMEDY = f"Give the service CAP_CHOWN (the systemd unit does), or {WRITABLE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was taken from an inbox and lies in processing now. `size_bytes` is None for a folder, `dropped_at` where
+    the id tells it."""
+
+    id: str
+    folders: FolderSet
+    name: str
+    is_folder: bool
+    uid: int
+    size_bytes: int | None
+    received_at: datetime
+    evidence: dict[str, str] = field(default_factory=dict)
+    dropped_at: datetime | None = None
+    epoch: int = 0  # more only where the row was lost: work on it had begun
+
+
+def new_id() -> str:
+    """A fresh arrival id for what is read in place: a ULID of now."""
+    return str(ULID())
+
+
+def claim(
+    folders: FolderSet, judged: Judged, arrival: str, is_unused: Callable[[], bool] = lambda: True
+) -> Claim | None:
+    """Take an entry that was judged complete. None: it vanished, another claimed it, or it is not the judged one
+    any more (then it lies in the inbox as before).
+
+    `is_unused` tells whether the id still is nobody's; it is asked when no other process can begin to use it.
+    Raises SourceUnready when the service may not take it yet. After a crash the entry is in the inbox or in
+    processing/ID-1/, where recovery finds it.
+    """
+    holding = whereabouts.held(folders, arrival, 1)
+    source, taken = folders.inbox / judged.name, holding / judged.name
+    _look_before(source, judged, folders.route.litter)
+    holding.mkdir(mode=0o700)
+    try:
+        if not is_unused():
+            return None
+        _move(source, taken, judged)
+        if _is_judged(taken, judged):
+            return _claimed(arrival, folders, judged, taken)
+        _put_back(taken, source)
+    except (FileNotFoundError, FileExistsError):
+        return None
+    finally:
+        with suppress(OSError):  # not empty: it holds the claim
+            holding.rmdir()
+    return None
+
+
+def _claimed(arrival: str, folders: FolderSet, judged: Judged, taken: Path) -> Claim:
+    size = None if judged.is_folder else judged.size_bytes
+    # What seems to be the service's own may have been taken over by a process that was killed before it moved it.
+    seems_ours = judged.is_folder and judged.uid == os.geteuid()
+    uid = seal.sender(taken, folders.route.litter) if seems_ours else judged.uid
+    return Claim(arrival, folders, judged.name, judged.is_folder, uid, size, datetime.now(UTC))
+
+
+def _look_before(source: Path, judged: Judged, litter: Litter) -> None:
+    """Without privilege, what cannot be read whole must stay where its sender can mend it."""
+    if judged.uid == os.geteuid() or seal.may_chown():
+        return
+    unreadable = list_arrival(source, litter).unreadable
+    if unreadable:
+        raise SourceUnready(
+            f"{escape(judged.name)} cannot be read by the service: {unreadable[0]}",
+            where="It stays in the inbox, untouched",
+            next_step=REMEDY,
+        )
+
+
+def _move(source: Path, taken: Path, judged: Judged) -> None:
+    try:
+        move_to_own(source, taken)
+    except PermissionError:
+        # Moving a folder to another parent needs write permission on the folder itself.
+        if not (
+            judged.is_folder and seal.may_chown() and seal.take_over(source, judged.device, judged.inode)
+        ):
+            raise _unready(judged) from None
+        move_to_own(source, taken)
+        seal.give_back(taken, judged.uid)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EEXIST):
+            raise
+        raise StorageFault(
+            f"{escape(judged.name)} could not be moved into processing: {error.strerror}",
+            where="It stays in the inbox",
+            next_step="inbox and processing must be on one file system; it is tried again",
+        ) from error
+
+
+def _unready(judged: Judged) -> SourceUnready:
+    return SourceUnready(
+        f"{escape(judged.name)} may not be moved by the service (its owner is user {judged.uid})",
+        where="It stays in the inbox, untouched",
+        next_step=REMEDY,
+    )
+
+
+def _is_judged(taken: Path, judged: Judged) -> bool:
+    seen = os.lstat(taken)
+    if (seen.st_dev, seen.st_ino) == (judged.device, judged.inode):
+        return True
+    alike = stat.S_ISDIR(seen.st_mode) if judged.is_folder else seen.st_size == judged.size_bytes
+    return alike and _numbers_anew(taken)
+
+
+def _numbers_anew(taken: Path) -> bool:
+    """Some FUSE programs (`rclone mount`) give a file another inode number with each name."""
+    with Folder.trusted(os.fspath(taken.parent)) as folder:
+        return filesystems.kind_of(folder.fd) == "fuse"
+
+
+def _put_back(taken: Path, source: Path) -> None:
+    """Another thing took the name between the look and the rename. If that name is in use again by now, the thing
+    stays in processing: recovery adopts it, nothing is lost."""
+    with suppress(FileExistsError):
+        move(taken, source)

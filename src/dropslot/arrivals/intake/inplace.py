@@ -1,0 +1,65 @@
+"""`leave_source`: arrivals that are read where they lie. A later change of one is a revision."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from dropslot.arrivals.intake import drop_times
+from dropslot.arrivals.intake.claim import Claim, new_id
+from dropslot.arrivals.models import Arrival
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import NameInFlight
+from dropslot.core.names import escape
+from dropslot.core.states import UNFINISHED
+from dropslot.files.listing import Listing
+from dropslot.files.walk import list_arrival
+from dropslot.watching.entries import Judged
+
+
+def fingerprint(listing: Listing) -> str:
+    """SHA-256 over names, sizes, times and inodes: other whenever anything but litter was changed since. Litter that a
+    bag lists does not count either: a claim does not read manifests."""
+    digest = hashlib.sha256()
+    litter = listing.litter
+    for item in listing.items:
+        if not (litter.keeps and litter.is_named(item.path)):
+            digest.update(repr(tuple(item)).encode("utf-8", "surrogateescape") + b"\n")
+    for path, _ in listing.folders:
+        if litter.keeps and litter.is_named(path):
+            continue
+        digest.update(repr(path).encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
+    """A claim on what lies in the inbox; None when it was delivered (or refused) as it is now.
+
+    Raises NameInFlight while it is at work: a change since it was read shows only afterwards.
+    """
+    last = last_of(folders, judged.name)
+    if last is not None and last.state in UNFINISHED:
+        raise NameInFlight(f"{escape(judged.name)} is at work as arrival {last.id}")
+    listing = list_arrival(folders.inbox / judged.name, folders.route.litter)
+    seen = fingerprint(listing)
+    if last is not None and last.evidence.get("seen") == seen:
+        return None
+    size = None if judged.is_folder else judged.size_bytes
+    now = datetime.now(UTC)
+    # What changes in a folder may change nothing about the folder itself: a revision is dropped when it is made.
+    dropped = drop_times.time_of_drop(max([judged.ctime_ns, *(item.ctime_ns for item in listing.items)]))
+    facts = (judged.name, judged.is_folder, judged.uid, size, now)
+    return Claim(new_id(), folders, *facts, {"seen": seen}, dropped)
+
+
+def is_known(claim: Claim) -> bool:
+    """Whether another process has claimed it as it is. To be asked in the transaction that records the claim: nothing
+    was moved, so nothing else keeps two processes from taking it."""
+    last = last_of(claim.folders, claim.name)
+    return last is not None and last.id != claim.id and last.evidence.get("seen") == claim.evidence["seen"]
+
+
+def last_of(folders: FolderSet, name: str) -> Arrival | None:
+    """The newest revision of an entry."""
+    rows = Arrival.objects.filter(route=folders.route.key, inbox=str(folders.inbox), name=escape(name))
+    return rows.order_by("-id").first()

@@ -1,0 +1,278 @@
+"""The rows of claims: written in batches by one thread, so that a slow commit never delays a claim."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connections,
+    transaction,
+)
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.intake import inplace
+from dropslot.arrivals.intake.claim import Claim
+from dropslot.arrivals.intake.drop_times import dropped_at
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.canonical import text_of
+from dropslot.audit.chain import Entry, append, become_only_writer
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet
+from dropslot.core.names import escape
+from dropslot.core.patterns import forms
+from dropslot.core.states import State
+from dropslot.fields.name import NamePattern
+
+log = structlog.get_logger()
+LONGEST_NAME = 150  # what the columns of sender and location hold
+
+
+@lru_cache(maxsize=256)
+def user_name(uid: int) -> str:
+    """The account's name; its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def called(config: Config, folders: FolderSet, name: str) -> dict[str, Any]:
+    """The columns that an arrival's name decides on."""
+    pattern = folders.route.name
+    matched = NamePattern(pattern).values(name) if pattern else None
+    # A name that is no text is refused, but first recorded: no database holds its raw bytes as text.
+    fields = {key: text_of(value) for key, value in {**folders.fields, **(matched or {})}.items()}
+    location = fields.get("location") or ""
+    return {
+        "name": escape(name),
+        "name_bytes": os.fsencode(name),
+        "location": _readable(config, location)[:LONGEST_NAME],
+        "fields": fields,
+    }
+
+
+def describe(config: Config, claim: Claim) -> dict[str, Any]:
+    """The columns of a claim's row, state left out."""
+    route = claim.folders.route
+    return called(config, claim.folders, claim.name) | {
+        "route": route.key,
+        "inbox": str(claim.folders.inbox),
+        "is_folder": claim.is_folder,
+        "in_place": route.leave_source,
+        "sender": user_name(claim.uid)[:LONGEST_NAME],
+        "evidence": claim.evidence | {"uid": claim.uid},
+        "size_bytes": claim.size_bytes,
+        "dropped_at": claim.dropped_at or dropped_at(claim.id),
+        "received_at": claim.received_at,
+        "epoch": claim.epoch,
+    }
+
+
+def _readable(config: Config, location: str) -> str:
+    """What config.yaml calls the machine, however the accents of its name are written."""
+    names = config.locations
+    return next((names[form] for form in forms(location) if form in names), location)
+
+
+def record(config: Config, claims: Sequence[Claim]) -> None:
+    """Make the claims durable and give them rows in state ready: one sync a folder set and one commit for all.
+
+    May be repeated, by others at the same time too: a row that is there already is left as it is, unless it waited.
+    """
+    _sync([claim for claim in claims if not claim.folders.route.leave_source])
+    try:
+        _write(config, claims)
+    except IntegrityError:
+        # Recovery, or another process, recorded one of them between our look and our insert: now it is seen.
+        _write(config, claims)
+
+
+def _write(config: Config, claims: Sequence[Claim]) -> None:
+    moved = [claim for claim in claims if not claim.folders.route.leave_source]
+    if moved:
+        _write_moved(config, moved)
+    in_place = [claim for claim in claims if claim.folders.route.leave_source]
+    if in_place:
+        _write_in_place(config, in_place)
+
+
+def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
+    made = _rows(config, claims)
+    with transaction.atomic():
+        known = (
+            Arrival.objects.select_for_update().filter(id__in=[claim.id for claim in claims]).order_by("id")
+        )
+        states = dict(known.values_list("id", "state"))
+        rows = [row for row in made if states.get(row.id, State.WAITING) == State.WAITING]
+        Arrival.objects.bulk_create([row for row in rows if row.id not in states])
+        for row in (row for row in rows if row.id in states):
+            row.save(force_update=True)  # what was noted when it began to wait was less, or of another entry
+        append([_claimed(row) for row in rows])
+
+
+def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
+    """What lies in its inbox for good may have been claimed by another process, too: that is left out."""
+    made = _rows(config, claims)
+    with transaction.atomic():
+        # Of two that see the same entry the second sees the first one's row. A transaction of its own: no row that
+        # somebody else has is waited for in here.
+        become_only_writer()
+        there = set(
+            Arrival.objects.filter(id__in=[claim.id for claim in claims]).values_list("id", flat=True)
+        )
+        fresh = zip(claims, made, strict=True)
+        rows = [row for claim, row in fresh if claim.id not in there and not inplace.is_known(claim)]
+        Arrival.objects.bulk_create(rows)
+        append([_claimed(row) for row in rows])
+
+
+def _rows(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
+    """Before the transaction: the names of senders may come from a directory server, and nobody waits for it there."""
+    return [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in claims]
+
+
+def record_apart(config: Config, claims: Sequence[Claim]) -> int:
+    """As `record`, but a claim that cannot be recorded holds up no other: it is said, and lies in processing, where
+    recovery tries it again. Returns how many are left so. Raises OperationalError or InterfaceError when the database
+    takes none."""
+    try:
+        record(config, claims)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(claims) > 1:
+            return sum(record_apart(config, [claim]) for claim in claims)
+        line = "A claim could not be recorded; it lies in processing, and is tried again in a minute"
+        log.exception(line, action="claim_unrecorded", arrival=claims[0].id, error=type(error).__name__)
+        return 1
+    return 0
+
+
+def _claimed(row: Arrival) -> Entry:
+    return Entry(
+        "claimed",
+        row.id,
+        {
+            "route": row.route,
+            "inbox": row.inbox,
+            "name": row.name,
+            "sender": row.sender,
+            "in_place": row.in_place,
+        },
+    )
+
+
+def _sync(claims: Sequence[Claim]) -> None:
+    """The row must not outlive the rename: a power cut could put the entry back into the inbox. Each claim's own
+    folder has the name, processing has the folder; after the first sync the others have little left to do."""
+    for claim in claims:
+        with suppress(FileNotFoundError):  # adopted meanwhile, and moved on
+            _sync_folder(str(whereabouts.held(claim.folders, claim.id, 1)))
+    for processing in {claim.folders.processing for claim in claims}:
+        _sync_folder(str(processing))
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Recorder:
+    """Takes claims from the watcher's thread and records them in its own. `recorded` is called after each commit.
+
+    Claims that cannot be recorded (database locked, server away) are kept and tried again; they also lie in
+    processing, where the next start adopts them.
+    """
+
+    def __init__(self, config: Config, recorded: Callable[[int], None]) -> None:
+        self._config = config
+        self._recorded = recorded
+        self._queue: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._pending = 0  # in hand
+        self._left = 0  # given up until recovery tries them
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._thread.start()
+
+    def put(self, claim: Claim) -> None:
+        """Hand over one claim; never waits for the database."""
+        with self._changed:
+            self._pending += 1
+        self._queue.put(claim)
+
+    @property
+    def pending(self) -> int:
+        """Claims that have no row yet."""
+        return self._pending + self._left
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until nothing is in hand, at most `seconds`; whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._pending == 0, seconds)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Record what was handed over, then end; what cannot be recorded in time is adopted at the next start."""
+        self._stopping.set()
+        self._queue.put(None)
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (claims := self._next()) is not None:
+            self._persist(claims)
+        connections.close_all()
+
+    def _next(self) -> list[Claim] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        claims = [first]
+        while len(claims) < 500 and not self._queue.empty():
+            claim = self._queue.get()
+            if claim is None:
+                self._queue.put(None)
+                break
+            claims.append(claim)
+        return claims
+
+    def _persist(self, claims: list[Claim]) -> None:
+        wait = 0.5
+        while True:
+            try:
+                left = record_apart(self._config, claims)
+            except (OperationalError, InterfaceError) as error:
+                log.warning(
+                    "Claims could not be recorded; they wait in processing, and it is tried again",
+                    action="claims_unrecorded",
+                    count=len(claims),
+                    error=str(error),
+                )
+                close_old_connections()
+                if self._stopping.wait(wait):
+                    return
+                wait = min(wait * 2, 30.0)
+            else:
+                with self._changed:
+                    self._pending -= len(claims)
+                    self._left += left
+                    self._changed.notify_all()
+                self._recorded(len(claims))
+                return

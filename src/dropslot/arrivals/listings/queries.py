@@ -1,0 +1,260 @@
+"""What the listings show: plain dictionaries with the keys that others script against."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from dropslot.arrivals import additions
+from dropslot.arrivals.additions import Acknowledged
+from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.audit import event_search
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.core.patterns import forms
+from dropslot.core.states import UNFINISHED, Outcome, State
+from dropslot.core.templates import Template
+
+# Dictionaries are made a few at a time: a listing may have millions of rows.
+CHUNK = 2000
+_NAMED = 5  # so many are named where one was meant
+_UNTOUCHED = "Nothing was done"
+
+
+class NoSuchArrival(DropslotError):
+    """An id, or the start of one, that names no arrival or several."""
+
+    code = "no-such-arrival"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a listing is narrowed to; `history` has nothing in another state than done. `since` compares with the time
+    of receipt."""
+
+    search: str = ""
+    state: str = ""
+    route: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unacknowledged:
+    """Deliveries that nobody acknowledged, finished before a time. `places`: where each route delivers to whose fetches
+    are known of."""
+
+    places: Mapping[str, Sequence[Template]]
+    before: datetime | None = None
+
+    def asks_for(self, row: Delivery) -> bool:
+        """Whether a delivery went to one of the places."""
+        return any(to.match(row.place.url) is not None for to in self.places[row.arrival.route])
+
+
+def iso(moment: datetime | None) -> str | None:
+    """UTC, ISO 8601 with Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
+
+
+def iso_ns(ns: int) -> str:
+    """A file's time (ns since the epoch) with microseconds, as `iso`."""
+    moment = datetime.fromtimestamp(ns // 1_000_000_000, UTC).replace(microsecond=ns % 1_000_000_000 // 1000)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def find(prefix: str) -> Arrival:
+    """The arrival with this id; a unique start of the id will do, in any case. Raises NoSuchArrival."""
+    found = list(Arrival.objects.filter(id__startswith=prefix.upper())[:_NAMED]) if prefix.isascii() else []
+    if len(found) == 1 and prefix:
+        return found[0]
+    raise _no_such(prefix, [f"{row.id} ({row.name})" for row in found])
+
+
+def find_all(prefixes: Iterable[str]) -> list[Arrival]:
+    """The arrivals with these ids, each once. Raises NoSuchArrival, before anything is done to any of them."""
+    return list({row.id: row for row in map(find, prefixes)}.values())
+
+
+def arrival_of_events(prefix: str) -> str:
+    """The id that starts so, of an arrival that has events, though it may have left the inbox again. Raises
+    NoSuchArrival."""
+    found = event_search.arrivals(prefix, _NAMED) if prefix.isascii() else []
+    if len(found) != 1:
+        raise _no_such(prefix, found)
+    return found[0]
+
+
+def _no_such(prefix: str, found: Sequence[str]) -> NoSuchArrival:
+    if not found:
+        what = f"No arrival's id starts with {escape(prefix)!r}"
+        return NoSuchArrival(what, where=_UNTOUCHED, next_step="`dropslot arrivals` lists them")
+    more = " and more" if len(found) == _NAMED else ""
+    what = f"Several arrivals' ids start with {escape(prefix)!r}: {', '.join(found)}{more}"
+    return NoSuchArrival(what, where=_UNTOUCHED, next_step="Write more of the id")
+
+
+def routes_of_arrivals() -> set[str]:
+    """The routes that arrivals came through, also those that config.yaml has no more."""
+    return set(Arrival.objects.order_by().values_list("route", flat=True).distinct())
+
+
+def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
+    """Arrivals that a filter leaves."""
+    if wanted.state:
+        rows = rows.filter(state=wanted.state)
+    if wanted.route:
+        rows = rows.filter(route=wanted.route)
+    if wanted.since:
+        rows = rows.filter(received_at__gte=wanted.since)
+    if wanted.search:
+        text = wanted.search
+        rows = rows.filter(contains(text, "name", "sender") | Q(id__istartswith=text))
+    return rows
+
+
+def ids(wanted: Filter) -> QuerySet[Any]:
+    """The ids of the arrivals that a filter leaves, as a query to be used within another."""
+    return narrowed(Arrival.objects.order_by(), wanted).values("id")
+
+
+def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
+    """Arrivals, the oldest first."""
+    for row in narrowed(Arrival.objects.order_by("id"), wanted).iterator(CHUNK):
+        yield {
+            "id": row.id,
+            "route": row.route,
+            "name": row.name,
+            "sender": row.sender,
+            "state": row.state,
+            "items": row.items,
+            "size_bytes": row.size_bytes,
+            "attempts": row.attempts,
+            "reason": row.reason,
+            "dropped_at": iso(row.dropped_at),
+            "received_at": iso(row.received_at),
+            "finished_at": iso(row.finished_at),
+        }
+
+
+def history(wanted: Filter, unacknowledged: Unacknowledged | None = None) -> Iterator[dict[str, Any]]:
+    """Deliveries of finished arrivals, the oldest first."""
+    rows = (
+        Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
+    )
+    if wanted.state not in ("", State.DONE):
+        rows = rows.none()
+    if wanted.route:
+        rows = rows.filter(arrival__route=wanted.route)
+    if wanted.since:
+        rows = rows.filter(arrival__received_at__gte=wanted.since)
+    if wanted.search:
+        rows = rows.filter(_searched(wanted.search))
+    if unacknowledged:
+        rows = additions.acknowledging.without(rows.filter(arrival__route__in=list(unacknowledged.places)))
+        if unacknowledged.before:
+            rows = rows.filter(arrival__finished_at__lt=unacknowledged.before)
+    found = rows.iterator(CHUNK)
+    return _with_acknowledgments(filter(unacknowledged.asks_for, found) if unacknowledged else found)
+
+
+def _with_acknowledgments(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
+    while some := list(islice(rows, CHUNK)):
+        first = additions.acknowledging.first(some)
+        yield from (_delivery(row, first.get(row.id)) for row in some)
+
+
+def _searched(text: str) -> Q:
+    named = contains(text, "item", "stored_as", "arrival__name", "arrival__sender")
+    return named | Q(sha256__istartswith=text) | Q(arrival__id__istartswith=text)
+
+
+def contains(text: str, *fields: str) -> Q:
+    """Rows that have the text in one of the fields, however its accents are written."""
+    return Q.create(
+        [Q((f"{field}__icontains", form)) for field in fields for form in forms(text)], connector=Q.OR
+    )
+
+
+def _delivery(row: Delivery, acknowledged: Acknowledged | None = None) -> dict[str, Any]:
+    arrival = row.arrival
+    return {
+        "arrival": arrival.id,
+        "route": arrival.route,
+        "name": arrival.name,
+        "item": row.item,
+        "sender": arrival.sender,
+        "location": arrival.location,
+        "fields": arrival.fields,
+        "mime": row.mime or _mime(os.path.splitext(row.item)[1]),
+        "size_bytes": row.size_bytes,
+        "modified_at": iso_ns(row.mtime_ns),
+        "destination": row.place.url,
+        "stored_as": row.stored_as,
+        "version": row.version,
+        "outcome": row.outcome,
+        "superseded": row.superseded,
+        "sha256": row.sha256,
+        "dropped_at": iso(arrival.dropped_at),
+        "delivered_at": iso(arrival.finished_at),
+        "archived_as": archived_item(arrival, row.item),
+        "acknowledged_at": iso(acknowledged.at) if acknowledged else None,
+        "acknowledged_by": acknowledged.user if acknowledged else None,
+    }
+
+
+@cache
+def _mime(suffix: str) -> str | None:
+    return mimetypes.types_map.get(suffix.lower())
+
+
+def archived_item(arrival: Arrival, item: str) -> str | None:
+    """Where one item lies in done; None for an arrival that was read in place or purged."""
+    if not arrival.archived_as:
+        return None
+    if not arrival.is_folder:
+        return arrival.archived_as
+    return os.path.join(arrival.archived_as, arrival.evidence.get("prefix", ""), item)
+
+
+def latest(route: str) -> Iterator[dict[str, Any]]:
+    """The newest version of each file that a route delivered: the one that was dropped last."""
+    rows = Delivery.objects.filter(arrival__route=route, arrival__state=State.DONE, outcome=Outcome.DELIVERED)
+    newest: Delivery | None = None
+    newest_last = ("place_id", "item", "arrival__dropped_at", "version")
+    for row in rows.select_related("place", "arrival").order_by(*newest_last).iterator(CHUNK):
+        if newest is not None and (newest.place_id, newest.item) != (row.place_id, row.item):
+            yield _newest(newest)
+        newest = row
+    if newest is not None:
+        yield _newest(newest)
+
+
+_LATEST = (
+    "item",
+    "destination",
+    "stored_as",
+    "version",
+    "sha256",
+    "size_bytes",
+    "dropped_at",
+    "delivered_at",
+    "arrival",
+)
+
+
+def _newest(row: Delivery) -> dict[str, Any]:
+    whole = _delivery(row)
+    return {key: whole[key] for key in _LATEST}
+
+
+def unfinished() -> QuerySet[Arrival]:
+    """Arrivals that are neither done nor failed, the oldest first."""
+    return Arrival.objects.filter(state__in=UNFINISHED).order_by("id")

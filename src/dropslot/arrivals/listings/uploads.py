@@ -1,0 +1,76 @@
+"""Uploads: who put what in when, whether it was sent, and who has audited it. Audits are events, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+
+from dropslot.arrivals.intake.record import user_name
+from dropslot.arrivals.listings.queries import CHUNK, Filter, iso, narrowed
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.chain import Entry, append
+from dropslot.audit.models import Event
+from dropslot.core.errors import DropslotError
+from dropslot.core.states import State
+
+AUDITED = "upload-audited"
+_LONGEST = 1000
+
+
+class BadAudit(DropslotError):
+    """An audit that says nothing, or too much."""
+
+    code = "bad-audit"
+
+
+def uploads(wanted: Filter, *, audited: bool | None = None) -> Iterator[dict[str, Any]]:
+    """Uploads, the oldest first, each with its latest audit; `audited` keeps only those that have one, or have none."""
+    rows = narrowed(Arrival.objects.order_by("id"), wanted).iterator(CHUNK)
+    while some := list(islice(rows, 500)):
+        latest = _latest_audits([row.id for row in some])
+        for row in some:
+            if audited is None or audited == (row.id in latest):
+                yield _upload(row, latest.get(row.id))
+
+
+def audit(arrival: Arrival, *, by: str, note: str = "") -> None:
+    """Record that somebody has looked at an upload, as it is now. Again is fine: each is an event. Raises BadAudit."""
+    by, note = by.strip(), note.strip()
+    if not by or len(by) > _LONGEST or len(note) > _LONGEST:
+        raise BadAudit(
+            f"An audit needs the name of who did it; name and note have at most {_LONGEST} characters"
+        )
+    data = {"by": by, "note": note, "state": arrival.state, "account": user_name(os.getuid())}
+    with transaction.atomic():
+        append([Entry(AUDITED, arrival.id, data)])
+
+
+def _latest_audits(ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    events = (
+        Event.objects.filter(kind=AUDITED, arrival__in=ids).order_by("seq").values("arrival", "at", "data")
+    )
+    return {event["arrival"]: {**json.loads(event["data"]), "at": event["at"]} for event in events}
+
+
+def _upload(row: Arrival, audit: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "route": row.route,
+        "name": row.name,
+        "sender": row.sender,
+        "location": row.location,
+        "uploaded_at": iso(row.received_at),
+        "items": row.items,
+        "size_bytes": row.size_bytes,
+        "state": row.state,
+        "reason": row.reason,
+        "sent_at": iso(row.finished_at) if row.state == State.DONE else None,
+        "audited_by": audit["by"] if audit else None,
+        "audited_at": audit["at"] if audit else None,
+        "audit_note": audit["note"] if audit else None,
+    }

@@ -1,0 +1,403 @@
+"""What is wrong with an installation, and how to mend it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from django.db import DatabaseError, connection
+
+from dropslot.arrivals import additions
+from dropslot.arrivals.delivery import after
+from dropslot.arrivals.delivery.checking import checks_of
+from dropslot.arrivals.intake import inboxes, seal
+from dropslot.arrivals.intake.claim import WRITABLE
+from dropslot.arrivals.intake.record import user_name
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep import readonly
+from dropslot.arrivals.upkeep.preflight import rules_of
+from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
+from dropslot.arrivals.upkeep.space import percent_full
+from dropslot.checks.pdf_contains import PdfContains
+from dropslot.config import Config, Deliver, Route
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.remedies import remedy_for
+from dropslot.core.addresses import is_remote
+from dropslot.core.concealing import conceal
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.core.states import State
+from dropslot.core.templates import Template
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Rules, Target
+from dropslot.files import probe
+from dropslot.lookup import loading, table_file
+from dropslot.lookup.models import Folder
+from dropslot.parsing import process
+from dropslot.watching import network_mounts
+from dropslot.watching.reasons import Why
+
+Level = Literal["ok", "warning", "error"]
+WRITABLE_BY_SENDERS = 0o003
+_OFTEN = 3  # attempts
+_ADVICE_OF_ITSELF = re.compile(r"[;.] [^;.]*`dropslot doctor`[^;.]*")
+_NAMED = 10  # so many entries of an inbox are named one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `remedy` says what to do, ready to be pasted where it is a command."""
+
+    level: Level
+    about: str
+    what: str
+    remedy: str = ""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Look at everything that a delivery needs; changes nothing but for trial files that are removed again."""
+    for found in _findings(config):
+        yield replace(found, what=conceal(found.what), remedy=conceal(found.remedy))
+
+
+def _findings(config: Config) -> Iterator[Finding]:
+    yield from _data(config)
+    yield from _database(config)
+    for route in config.routes.values():
+        sets = folder_sets(route, make=False)
+        if not sets:
+            yield Finding(
+                "warning",
+                f"route {route.key}",
+                f"no inbox matches {route.inbox}",
+                _make_one_of(route.inbox),
+            )
+        for folders in sets:
+            yield from _folders(folders)
+        for rule in route.deliver:
+            yield from _destination(route, rule)
+        yield from _after(route)
+        yield from _failing_again(route)
+        yield from _patterns(route)
+    yield from _tables(config)
+    yield from _parsers()
+    yield from _watching(config)
+    for examine_more in additions.examiners:
+        yield from examine_more(config)
+
+
+def _make_one_of(inbox: str) -> str:
+    """The line that makes an inbox whose path has fields, which stand there in capitals."""
+    template = Template(inbox)
+    return (
+        f"install -d -m 3773 {shlex.quote(template.fill({name: name.upper() for name in template.fields}))}"
+    )
+
+
+def _after(route: Route) -> Iterator[Finding]:
+    """What follows deliveries, where that fails."""
+    failing = list(after.failing().filter(arrival__route=route.key).order_by("-due_at"))
+    if failing:
+        last = failing[0]
+        what = f"{len(failing)} calls after a delivery fail; {last.arrival.name} ({last.arrival_id}): {last.error}"
+        remedy = f"mend the function; dropslot retry {last.arrival_id} calls it at once; dropslot pending lists all"
+        yield Finding("error", f"route {route.key}, after", what, remedy)
+
+
+def _failing_again(route: Route) -> Iterator[Finding]:
+    """What does not heal by itself: a check or field of somebody's own that breaks, a destination that stays away."""
+    again = Arrival.objects.filter(route=route.key, state=State.RETRYING, attempts__gte=_OFTEN)
+    if (row := again.order_by("-due_at").first()) is not None:
+        reason = _ADVICE_OF_ITSELF.sub("", "; ".join(row.reason))
+        what = f"{again.count()} arrivals fail again and again; {row.name} ({row.id}), {row.attempts} times: {reason}"
+        remedy = f"mend that; dropslot retry {row.id} tries it at once; dropslot pending lists all"
+        yield Finding("warning", f"route {route.key}, at work", what, remedy)
+
+
+def _data(config: Config) -> Iterator[Finding]:
+    try:
+        seen = os.stat(config.data)
+        readonly.prove_folder_writable(config.data)
+    except OSError as error:
+        what = f"{config.data} cannot be used: {error.strerror}"
+        yield Finding("error", "data", what, remedy_for(error, config.data))
+        return
+    if stat.S_IMODE(seen.st_mode) & 0o077:
+        remedy = f"chmod 700 {config.data}"
+        yield Finding("error", "data", f"{config.data} holds keys and can be read by others", remedy)
+    else:
+        yield Finding("ok", "data", f"{config.data} is the service's own")
+    for key in sorted(config.keys.glob("*")) if config.keys.is_dir() else []:
+        if (
+            key.suffix != ".pub"
+            and key.name != "allowed_signers"
+            and stat.S_IMODE(key.stat().st_mode) & 0o077
+        ):
+            yield Finding("error", "keys", f"{key} can be read by others", f"chmod 600 {key}")
+
+
+def _database(config: Config) -> Iterator[Finding]:
+    try:
+        Arrival.objects.exists()
+        drift = _drift_seconds()
+    except DatabaseError as error:
+        yield Finding(
+            "error",
+            "database",
+            f"it does not answer: {error}",
+            "start the server, or mend `database` in config.yaml",
+        )
+        return
+    behind = list(signs(config))
+    for sign in behind:
+        yield Finding("error", "database", sign, REMEDY)
+    if not behind:
+        yield Finding("ok", "database", f"{connection.vendor} answers")
+    if drift > 5:
+        remedy = "set both clocks by NTP; leases follow the database's"
+        yield Finding("warning", "clock", f"this machine and the database are {drift:.0f} s apart", remedy)
+
+
+def _drift_seconds() -> float:
+    if connection.vendor != "postgresql":
+        return 0.0  # its clock is this machine's
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        return abs(float(cursor.fetchone()[0]) - time.time())
+
+
+def _folders(folders: FolderSet) -> Iterator[Finding]:
+    about = f"route {folders.route.key}"
+    four = (folders.inbox, folders.processing, folders.done, folders.failed)
+    missing = [path for path in four if not path.is_dir()]
+    for path in missing:
+        mode = "3773" if path == folders.inbox else "700"
+        yield Finding("error", about, f"{escape(str(path))} is missing", f"install -d -m {mode} {path}")
+    if missing:
+        return
+    yield from _inbox(folders, about)
+    yield from _waiting(folders, about)
+    for path in (folders.processing, folders.done, folders.failed):
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield Finding("error", about, f"{escape(str(path))} is open to others", f"chmod 700 {path}")
+    yield from _trial_rename(folders, about)
+
+
+def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
+    inbox = folders.inbox
+    mode = stat.S_IMODE(inbox.stat().st_mode)
+    if not os.access(inbox, os.R_OK | os.W_OK | os.X_OK):
+        read_only = os.statvfs(inbox).f_flag & os.ST_RDONLY
+        yield Finding(
+            "error",
+            about,
+            f"{escape(str(inbox))} cannot be read and written by {user_name(os.geteuid())}",
+            remedy_for(OSError(errno.EROFS), inbox)
+            if read_only
+            else f"chown {user_name(os.geteuid())} {inbox}",
+        )
+    if mode & WRITABLE_BY_SENDERS and not mode & stat.S_ISVTX:
+        yield Finding(
+            "error",
+            about,
+            f"in {escape(str(inbox))} senders can delete each other's files",
+            f"chmod +t {inbox}",
+        )
+    if mode & stat.S_IROTH:
+        remedy = f"leave it where Explorer or Finder need it to show the inbox; else chmod o-r {inbox}"
+        yield Finding("warning", about, f"everybody can list {escape(str(inbox))}", remedy)
+    if mode & 0o033 and not folders.route.leave_source and not seal.may_chown():
+        yield Finding(
+            "warning",
+            about,
+            "folders that were sent with umask 022 or 077 cannot be taken: the service lacks CAP_CHOWN",
+            f"AmbientCapabilities=CAP_CHOWN in the systemd unit, or {WRITABLE}",
+        )
+
+
+_REMEDIES = {
+    "temporary": "let its sender finish, or remove it: under this name it is never taken",
+    "unfinished": "let its sender send it again, or remove what is unfinished",
+    "empty": "fill it, or remove it",
+    "other kind": "put it into the inbox of a route that takes it",
+    "ignored": "take it out, if nobody needs it there",
+    "unreadable": "look at its disk, its owner and its mode",
+}
+
+
+def _waiting(folders: FolderSet, about: str) -> Iterator[Finding]:
+    """What lies in the inbox and is not taken as it is, since when, each with its remedy."""
+    rows = {row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)}
+    found = [
+        (escape(name), why)
+        for name, why in inboxes.entries(folders)
+        if why.kind in _REMEDIES or escape(name) in rows
+    ]
+    for name, why in found[:_NAMED]:
+        yield _waits(folders, about, name, why, rows.get(name))
+    if len(found) > _NAMED:
+        what = f"{len(found) - _NAMED} more in {escape(str(folders.inbox))} are not taken as they are"
+        yield Finding("warning", about, what, "dropslot pending names them")
+
+
+def _waits(folders: FolderSet, about: str, name: str, why: Why, row: Arrival | None) -> Finding:
+    since = row.received_at if row else datetime.fromtimestamp(why.since, UTC)
+    what = f"{name}, since {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: "
+    if row and why.kind not in _REMEDIES:  # it is whole, and the service may not take it
+        return Finding("warning", about, f"{what}it waits in the inbox", " ".join(row.reason))
+    # Who wrote `other_kinds: ignore` knows of it.
+    is_wanted = why.kind == "ignored" and folders.route.other_kinds == "ignore"
+    return Finding("ok" if is_wanted else "warning", about, f"{what}{why.reason}", _REMEDIES[why.kind])
+
+
+def _trial_rename(folders: FolderSet, about: str) -> Iterator[Finding]:
+    """processing, done and failed must be on the inbox's file system: a trial tells, device numbers do not."""
+    if folders.route.leave_source:
+        return
+    for path in (folders.processing, folders.done, folders.failed):
+        reason = probe.rename_trial(folders.inbox, path)
+        if reason:
+            where = f"from {escape(str(folders.inbox))} to {escape(str(path))}"
+            yield Finding(
+                "error",
+                about,
+                f"nothing can be moved {where}: {reason}",
+                "put both on one file system, as one mount",
+            )
+            return
+    yield Finding("ok", about, f"{escape(str(folders.inbox))}, processing, done and failed work together")
+
+
+def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
+    about = f"route {route.key}, {rule.to}"
+    template = Template(rule.to)
+    fixed = template.fixed
+    if is_remote(rule.to):
+        yield from _server(rule, fixed, about)
+        return
+    if not Path(fixed).is_dir():
+        yield Finding(
+            "error",
+            about,
+            f"{fixed} is missing; it is never created, since it may be an unmounted disk",
+            f"mkdir {fixed}",
+        )
+        return
+    try:
+        url = rule.to if not template.fields else fixed
+        for_rule(rule).check(Target(url=url, fixed=fixed, rules=rules_of(rule)))
+    except DropslotError as error:
+        yield Finding("error", about, error.what, error.next_step)
+        return
+    full = percent_full(fixed)
+    if full >= (route.space.warn or 95):
+        yield Finding(
+            "warning", about, f"the file system of {fixed} is {full} % full", "free space, or enlarge it"
+        )
+    else:
+        yield Finding("ok", about, f"{fixed} can be written ({network_mounts.kind_of(fixed)}, {full} % full)")
+
+
+def _patterns(route: Route) -> Iterator[Finding]:
+    """Patterns of `pdf_contains` that find a number within a longer one: such names are refused, none passes."""
+    try:
+        checks = checks_of(route)
+    except DropslotError as error:
+        yield Finding("error", f"route {route.key}, checks", error.what, error.next_step)
+        return
+    for check in checks:
+        if isinstance(check, PdfContains) and (cut := check.open_end()):
+            where = "beginning" if cut.begins_sooner else "end"
+            yield Finding(
+                "warning",
+                f"route {route.key}, pdf_contains",
+                f"its pattern has no {where}: from {escape(cut.name)} it takes {escape(cut.taken)}, which is another"
+                f" number or word than {escape(cut.whole)}; such a file is refused",
+                r"write (?!\d) behind the number"
+                if where == "end"
+                else r"write ^ or (?<!\d) before the number",
+            )
+
+
+def _tables(config: Config) -> Iterator[Finding]:
+    """Folder tables: who can write one decides who gets whose results."""
+    for table, file in loading.tables(config).items():
+        about = f"table {escape(table)}"
+        count = Folder.objects.filter(table__name=table).count()
+        if not file.is_file():
+            remedy = f"put it back, or mend `lookup` in config.yaml; {count} folders loaded from it count"
+            yield Finding("warning" if count else "error", about, f"{escape(str(file))} is missing", remedy)
+        elif stat.S_IMODE(file.stat().st_mode) & 0o002:
+            yield Finding(
+                "error", about, f"{escape(str(file))} can be changed by anybody", f"chmod o-w {file}"
+            )
+        elif not count:
+            yield Finding("warning", about, "no folder is loaded", f"dropslot load_remote_folders {file}")
+        else:
+            yield Finding("ok", about, f"{count} folders are loaded")
+            yield from _odd_lines(file, about)
+
+
+def _odd_lines(file: Path, about: str) -> Iterator[Finding]:
+    """What a load would say of the file as it is now."""
+    try:
+        found = table_file.read(file.read_bytes())
+    except (OSError, table_file.BadTable) as error:
+        yield Finding(
+            "warning", about, f"{escape(str(file))} cannot be loaded: {escape(str(error))}", "mend the file"
+        )
+        return
+    for kind, lines in (("would be refused", found.refused), ("are odd", found.suspected)):
+        if lines:
+            what = f"{len(lines):,} lines {kind}, first line {lines[0].number}: {lines[0].reason}"
+            yield Finding("warning", about, what, f"correct it, then: dropslot load_remote_folders {file}")
+
+
+def _server(rule: Deliver, fixed: str, about: str) -> Iterator[Finding]:
+    """Log in, find the folder, and really write and name something in it."""
+    from dropslot.destinations.sftp import rules
+
+    modes = Rules(file_mode=rule.file_mode, folder_mode=rule.folder_mode)
+    try:
+        space = rules.for_rule(rule).examine(Target(url=fixed, fixed=fixed, rules=modes))
+    except DropslotError as error:
+        yield Finding("error", about, error.what, error.next_step)
+        return
+    room = f", {space.percent_full} % full" if space and space.total_bytes else ""
+    yield Finding("ok", about, f"{fixed} can be written, and nothing is replaced there{room}")
+
+
+def _parsers() -> Iterator[Finding]:
+    """What reads strangers' PDFs and looks at types: what it may do here."""
+    parser = process.parser(process.CONTENT_TYPES)
+    try:
+        missing = parser.start()
+    except process.NotParsed as error:
+        remedy = "pip install 'dropslot[server]'; until then nothing is delivered that is looked at"
+        yield Finding("error", "parsers", f"the program that looks at senders' files {error}", remedy)
+        return
+    finally:
+        parser.close()
+    if missing:
+        what = f"what looks at senders' files lacks a part of its confinement: {'; '.join(missing)}"
+        remedy = "allow seccomp and Landlock (kernel 5.13 or later; in a container its seccomp profile); the rest holds"
+        yield Finding("warning", "parsers", what, remedy)
+    else:
+        yield Finding("ok", "parsers", "what looks at senders' files has no rights, network or files here")
+
+
+def _watching(config: Config) -> Iterator[Finding]:
+    needed = 8 + sum(len(folder_sets(route, make=False)) for route in config.routes.values())
+    path = Path("/proc/sys/fs/inotify/max_user_watches")
+    if path.exists() and (have := int(path.read_text())) < needed:
+        what = f"only {have} folders can be watched; those beyond are polled"
+        yield Finding("warning", "inotify", what, f"sysctl fs.inotify.max_user_watches={max(524288, needed)}")

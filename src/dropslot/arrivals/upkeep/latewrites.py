@@ -1,0 +1,288 @@
+"""What was read without a lease is compared with its archive once more, later.
+
+Where the service gets no lease (files of other accounts, network file systems) a program may have had an item open for
+writing while it was staged, and go on afterwards: what was delivered is then not all of it, and the archive is. Looks
+at names, sizes and times are cheap, and are taken a few times in the month after the delivery; `verify` and `purge`
+look too. A difference is an alarm, and the whole one goes on as an arrival of its own, dropped when the first one was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import bags
+from dropslot.arrivals.delivery.unleased import fingerprint
+from dropslot.arrivals.intake import adopting, drop_times, inplace, record
+from dropslot.arrivals.intake.moves import move_to_own
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep.retry import folders_of
+from dropslot.audit.chain import Entry, append
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet
+from dropslot.core.errors import DropslotError, SourceChanged
+from dropslot.core.litter import BY_DEFAULT, litter_of
+from dropslot.core.names import escape
+from dropslot.files.listing import Item, Listing
+from dropslot.files.walk import list_arrival
+
+log = structlog.get_logger()
+
+_LONGER = 8  # times, from look to look: 1 minute, 8, an hour, 8.5 hours, 3 days, 23 days
+_LAST_LOOK = timedelta(days=30)
+_AT_ONCE = 64
+_ARCHIVED_WITHIN = (
+    10_000_000_000  # ns after the delivery in which the move to done gave a single file its ctime
+)
+_LISTED = 100
+
+
+class Difference(NamedTuple):
+    """An item of the archive that is not what was delivered; `delivered` is empty where it was not there then. What is
+    in the archive no more is left out: a purge may be at it."""
+
+    item: str
+    delivered: str
+    found: str
+
+
+def look_due(config: Config) -> bool:
+    """Compare what is due, by names, sizes and times. False: nothing was."""
+    due = list(
+        Arrival.objects.filter(look_again_at__isnull=False, look_again_at__lte=Now()).order_by(
+            "look_again_at"
+        )[:_AT_ONCE]
+    )
+    after = [(arrival, _look(config, arrival)) for arrival in due]
+    if after:
+        with transaction.atomic():
+            for arrival, when in after:
+                rows = Arrival.objects.filter(id=arrival.id, look_again_at=arrival.look_again_at)
+                rows.update(look_again_at=when, evidence=arrival.evidence)
+    return bool(after)
+
+
+def _look(config: Config, arrival: Arrival) -> datetime | None:
+    """One look; returns when to take the next one."""
+    folders = folders_of(config, arrival)
+    if not arrival.archived_as or folders is None:
+        return None
+    try:
+        listing = _listing(arrival)
+        if "heir" not in arrival.evidence and not differences(arrival, listing, read=False):
+            return _next(arrival)
+        if not _is_quiet(listing, folders):
+            return timezone.now() + folders.route.settle
+        found = differences(arrival, listing, read=True)
+        _act(config, folders, arrival, found)
+        log.error(words(arrival, found), action="written_since", arrival=arrival.id)
+    except (DropslotError, OSError) as error:
+        log.info(
+            "Not compared with done; tried later", action="not_compared", arrival=arrival.id, error=str(error)
+        )
+        return _next(arrival)
+    return None
+
+
+def _next(arrival: Arrival) -> datetime | None:
+    assert arrival.finished_at is not None
+    age = timezone.now() - arrival.finished_at
+    return arrival.finished_at + age * _LONGER if age < _LAST_LOOK else None
+
+
+def _is_quiet(listing: Listing, folders: FolderSet) -> bool:
+    changed = max((max(item.mtime_ns, item.ctime_ns) for item in listing.items), default=0)
+    return not 0 <= time.time() - changed / 1e9 < folders.route.settle.total_seconds()
+
+
+def compare(arrival: Arrival, *, read: bool) -> list[Difference]:
+    """How the archive of an arrival differs from what was delivered; with `read` every item is read, else those of an
+    archive whose names, sizes or times are others than they were. Raises SourceChanged when it is not there,
+    SourceUnready, StorageFault and OSError."""
+    return differences(arrival, _listing(arrival), read=read)
+
+
+def differences(arrival: Arrival, listing: Listing, *, read: bool) -> list[Difference]:
+    """As `compare`, for what was listed just now."""
+    seen = fingerprint(listing)
+    if not read and seen == arrival.evidence["unleased"] and not _has_new_ctime(arrival, listing):
+        return []
+    found = list(_differences(arrival, listing))
+    if not found:
+        arrival.evidence["unleased"] = seen  # touched, no more
+    return found
+
+
+def compare_in_place(config: Config, arrival: Arrival) -> list[Difference]:
+    """What was written into the source of the newest revision without a change of its times, as a store into a mapped
+    page that was written to before makes none; every other change is a revision by itself. Every item is read. Raises
+    as `compare`."""
+    folders = folders_of(config, arrival)
+    last = inplace.last_of(folders, _name(arrival)) if folders else None
+    if folders is None or last is None or last.id != arrival.id:
+        return []
+    listing = list_arrival(folders.inbox / _name(arrival), folders.route.litter)
+    is_as_it_was = inplace.fingerprint(listing) == arrival.evidence.get("seen")
+    return list(_differences(arrival, listing)) if is_as_it_was else []
+
+
+def revise(arrival: Arrival, found: Sequence[Difference]) -> None:
+    """Write the alarm down; the next look at the inbox then takes the source as a revision."""
+    evidence = arrival.evidence | {"seen": ""}
+    with transaction.atomic():
+        if Arrival.objects.filter(id=arrival.id, evidence__seen=arrival.evidence["seen"]).update(
+            evidence=evidence
+        ):
+            append([_event(arrival, found)])
+
+
+def _name(arrival: Arrival) -> str:
+    return os.fsdecode(bytes(arrival.name_bytes))
+
+
+def _lies_at(arrival: Arrival) -> str:
+    return os.path.join(arrival.inbox, _name(arrival)) if arrival.in_place else arrival.archived_as
+
+
+def _has_new_ctime(arrival: Arrival, listing: Listing) -> bool:
+    """A single file whose other times were set back after it was written to."""
+    if listing.is_folder or not listing.items or arrival.finished_at is None:
+        return False
+    return listing.items[0].ctime_ns > arrival.finished_at.timestamp() * 1e9 + _ARCHIVED_WITHIN
+
+
+def _listing(arrival: Arrival) -> Listing:
+    archived = Path(arrival.archived_as)
+    _require_own(arrival)
+    litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
+    listing = list_arrival(archived, litter)
+    if listing.ignored and (kept := bags.listed(archived, listing)):
+        listing = list_arrival(archived, litter.keeping(kept))
+    return listing
+
+
+def _require_own(arrival: Arrival) -> None:
+    """Where an archive was taken out of done by hand, a later arrival may lie under its name."""
+    alike = Arrival.objects.filter(inbox=arrival.inbox, name=arrival.name, archived_as=arrival.archived_as)
+    if alike.filter(finished_at__gt=arrival.finished_at).exists():
+        raise SourceChanged(f"{escape(arrival.archived_as)} is the archive of a later arrival by now")
+
+
+def _differences(arrival: Arrival, listing: Listing) -> Iterator[Difference]:
+    delivered = dict(arrival.deliveries.values_list("item", "sha256"))
+    prefix = arrival.evidence.get("prefix", "")
+    for item in listing.items:
+        if item.path.startswith(prefix):
+            name, found = item.path.removeprefix(prefix), _sha256(arrival, item)
+            if found != (expected := delivered.get(name, "")):
+                yield Difference(name, expected, found)
+
+
+def _sha256(arrival: Arrival, item: Item) -> str:
+    path = os.path.join(_lies_at(arrival), item.path) if arrival.is_folder else _lies_at(arrival)
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def alarm(config: Config, arrival: Arrival, found: Sequence[Difference]) -> None:
+    """Write the alarm down, and let the whole one go on: now when it is quiet, else as soon as it is."""
+    folders = folders_of(config, arrival)
+    if folders is not None and _is_quiet(_listing(arrival), folders):
+        _act(config, folders, arrival, found)
+        return
+    _write_down(arrival, found)
+    Arrival.objects.filter(id=arrival.id).update(look_again_at=Now())
+
+
+def _act(config: Config, folders: FolderSet, arrival: Arrival, found: Sequence[Difference]) -> None:
+    _write_down(arrival, found)
+    hand_over(config, folders, arrival)
+
+
+def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
+    """The whole one goes from done to processing, as the arrival whose id the alarm has. May be repeated, by others at
+    the same time too. After a crash the next look goes on, or recovery adopts what lies in processing."""
+    heir = arrival.evidence["heir"]
+    archived, holding = Path(arrival.archived_as), whereabouts.held(folders, heir, 1)
+    holding.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileNotFoundError, FileExistsError):  # another process was faster
+        move_to_own(archived, holding / archived.name)
+    if claim := adopting.claim_in(folders, heir, holding):
+        sender = arrival.evidence.get("uid", claim.uid)
+        record.record(config, [replace(claim, uid=sender)])
+    with suppress(OSError):  # it is not done/.again/ID
+        if archived.parent.parent.name == whereabouts.AGAIN:
+            archived.parent.rmdir()
+    Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as).update(
+        archived_as="", look_again_at=None
+    )
+
+
+def _write_down(arrival: Arrival, found: Sequence[Difference]) -> None:
+    """The alarm, once, with the id that the whole one will have."""
+    with transaction.atomic():
+        row = Arrival.objects.select_for_update().get(id=arrival.id)
+        if "heir" not in row.evidence:
+            ctime_ns = (row.dropped_at - drop_times.EPOCH) // timedelta(microseconds=1) * 1000
+            row.evidence["heir"] = drop_times.id_of_drop(ctime_ns)
+            row.save(update_fields=["evidence"])
+            append([_event(row, found)])
+    arrival.evidence = row.evidence
+
+
+class WrittenSince(DropslotError):
+    """What lies in done was written to after it had been delivered; the whole one follows."""
+
+    code = "written-since"
+
+
+def require_compared(config: Config, arrival: Arrival, *, dry_run: bool = False) -> None:
+    """Before an arrival that was read without a lease is removed from done: raise WrittenSince when anything in it is
+    not what was delivered, and let that go on, unless it is a `dry_run`."""
+    if "unleased" not in arrival.evidence or not os.path.lexists(arrival.archived_as):
+        return
+    if found := compare(arrival, read=True):
+        if not dry_run:
+            alarm(config, arrival, found)
+        raise WrittenSince(words(arrival, found))
+
+
+def told(arrival: Arrival) -> None:
+    """Somebody has been told of the alarm."""
+    arrival.evidence["told"] = True
+    Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
+
+
+def _event(row: Arrival, found: Sequence[Difference]) -> Entry:
+    files = [difference._asdict() for difference in found[:_LISTED]]
+    data = {"lies_at": escape(_lies_at(row)), "count": len(found), "files": files}
+    return Entry("written-since", row.id, data | {"goes_on_as": row.evidence.get("heir", "")})
+
+
+def words(arrival: Arrival, found: Sequence[Difference] = ()) -> str:
+    """The alarm for people."""
+    first = escape(found[0].item) if found else "it"
+    more = f" (and {len(found) - 1} more items)" if len(found) > 1 else ""
+    heir = arrival.evidence.get("heir")
+    follows = "follows as the next version"
+    if heir:
+        follows += f", as arrival {heir}"
+    elif not arrival.in_place:
+        follows = "is not delivered yet: run `dropslot verify` as the service's account"
+    return (
+        f"{first}{more} was written to after it had been delivered: its sender still had it open, and the service gets "
+        f"no lease on such files. What was delivered (arrival {arrival.id}) stays as it is; what is there now {follows}"
+    )

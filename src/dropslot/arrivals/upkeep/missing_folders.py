@@ -1,0 +1,41 @@
+"""Arrivals that failed for want of a folder."""
+
+from __future__ import annotations
+
+import os
+
+from dropslot.arrivals.delivery.refusals import ENDED
+from dropslot.arrivals.models import Arrival
+from dropslot.config import Config
+from dropslot.core.errors import Refused
+from dropslot.core.states import State
+from dropslot.lookup import field as lookup
+from dropslot.lookup.loading import tables
+
+
+def found_now(config: Config, table: str) -> list[Arrival]:
+    """Failed arrivals that could not be looked up in this table when they came, and can be now; the oldest first."""
+    file = tables(config)[table]
+    found = []
+    for route in config.routes.values():
+        fields = list(lookup.for_route(config, route))
+        if not any(each.table == str(file) for each in route.lookup):
+            continue
+        for arrival in Arrival.objects.filter(route=route.key, state=State.FAILED).order_by("id"):
+            if arrival.evidence.keys() & ENDED:
+                continue
+            if any(reason.startswith(lookup.NO_FOLDER) for reason in arrival.reason) and _have(
+                fields, arrival
+            ):
+                found.append(arrival)
+    return found
+
+
+def _have(fields: list[lookup.FolderLookup], arrival: Arrival) -> bool:
+    name = os.fsdecode(bytes(arrival.name_bytes))
+    try:
+        for field in fields:
+            field.values(name)
+    except Refused:
+        return False
+    return True

@@ -1,0 +1,234 @@
+"""Empties done, only of what is proved to be at its destination."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import F, Max, QuerySet, Window
+
+from dropslot.arrivals.delivery.known import chunks
+from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.arrivals.whereabouts import AGAIN
+from dropslot.audit.chain import Entry, append
+from dropslot.audit.receipts import Named
+from dropslot.core.addresses import is_remote
+from dropslot.core.errors import DropslotError, SourceChanged
+from dropslot.core.litter import BY_DEFAULT, litter_of
+from dropslot.core.names import escape
+from dropslot.core.states import State
+from dropslot.destinations import read
+from dropslot.files.emptying import Emptying
+from dropslot.files.listing import Item, Listing
+from dropslot.files.walk import list_arrival
+
+_AT_ONCE = 500
+_BEGUN = "purging"  # in the evidence, from before the first removal: after a crash what is gone was purged
+
+
+class NotProved(DropslotError):
+    """Something in done is not, or not any more, at its destination as it was recorded; it is kept."""
+
+    code = "not-proved"
+
+
+class NotRemoved(DropslotError):
+    """Something that was proved to be at its destination could not be removed from done, or not whole."""
+
+    code = "not-removed"
+    retryable = True
+
+
+class _Proved(NamedTuple):
+    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now; and which files (by
+    device and inode) hold them at destinations on this machine."""
+
+    digests: Mapping[str, str]
+    files: set[tuple[int, int]]
+
+
+class Purged(NamedTuple):
+    """What became (or with `dry_run` would become) of one arrival in done: the bytes that are free, and the paths in it
+    of what stays, because it was never delivered."""
+
+    size_bytes: int
+    stays: Sequence[str]
+
+
+def purgeable(before: datetime) -> Iterator[Arrival]:
+    """Finished arrivals that still lie in done, the oldest first."""
+    replaced = _replaced()
+    for arrival in _archived().filter(finished_at__lt=before).order_by("id").iterator():
+        if arrival.id not in replaced and (
+            os.path.lexists(arrival.archived_as) or _BEGUN in arrival.evidence
+        ):
+            yield arrival
+
+
+def give_up_replaced() -> None:
+    """An original that was moved out of done and delivered again belongs to the newest arrival that names its path: the
+    others have none any more. Nothing of it is removed, so no event says that it was purged."""
+    for some in chunks(sorted(_replaced()), _AT_ONCE):
+        Arrival.objects.filter(id__in=some).update(archived_as="")
+
+
+def _archived() -> QuerySet[Arrival]:
+    return Arrival.objects.filter(state=State.DONE, in_place=False).exclude(archived_as="")
+
+
+def _replaced() -> set[str]:
+    """Ids of arrivals whose path in done a later one names, too."""
+    newest = Window(Max("finished_at"), partition_by="archived_as")
+    rows = _archived().order_by().annotate(newest=newest).filter(newest__gt=F("finished_at"))
+    return set(rows.values_list("id", flat=True))
+
+
+def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged | None:
+    """Remove from done what one arrival delivered. None: its original is not there any more, which is no purge.
+
+    Every file that is removed was read, and its SHA-256 is that of the delivery of this very item, which was read too,
+    at every destination. What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and
+    the folders that it is in. Raises NotProved, naming the first delivered file for which that does not hold; then
+    nothing is removed. Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge
+    goes on.
+    """
+    archived = Path(arrival.archived_as)
+    is_there = os.path.lexists(archived)
+    if not is_there and _BEGUN not in arrival.evidence:
+        return None
+    purged = _purge(arrival, archived, dry_run=dry_run) if is_there else Purged(0, ())
+    if not dry_run:
+        _remove_empty_parent(archived)
+        _forget(arrival, purged)
+    return purged
+
+
+def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
+    proved = _proved(arrival)
+    listing = _listed(arrival, archived, proved)
+    with _said(archived), Emptying(archived, listing) as done:
+        removable = [item for item in listing.items if _is_proved(done, archived, item, proved)]
+        left = {item.path for item in listing.items} - {item.path for item in removable}
+        if not dry_run:
+            _begin(arrival)
+            done.remove(removable)
+    return Purged(sum(item.size_bytes for item in removable), sorted(left) + listing.ignored)
+
+
+def _begin(arrival: Arrival) -> None:
+    arrival.evidence[_BEGUN] = True
+    Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
+
+
+def _proved(arrival: Arrival) -> _Proved:
+    where = f"The original stays at {escape(arrival.archived_as)}"
+    proved: dict[str, str] | None = None
+    files: set[tuple[int, int]] = set()
+    for place in {row.place for row in arrival.deliveries.select_related("place")}:
+        here = {}
+        for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
+            if stored_digest(place.url, row.stored_as, where) != row.sha256:
+                raise NotProved(
+                    f"{escape(row.stored_as)} at {place.url} is missing or changed",
+                    where=where,
+                    next_step="`dropslot verify --fixity` shows all such files",
+                )
+            here[row.item] = row.sha256
+            if not is_remote(place.url):
+                stored = os.stat(os.path.join(place.url, row.stored_as))
+                files.add((stored.st_dev, stored.st_ino))
+        proved = here if proved is None else dict(proved.items() & here.items())
+    prefix = arrival.evidence.get("prefix", "")
+    return _Proved({f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}, files)
+
+
+def stored_digest(url: str, name: str, where: str) -> str | None:
+    """SHA-256 of what is at a destination now; None when it is not there. Raises NotProved when it cannot be read;
+    `where` says where the original is then."""
+    digest = hashlib.sha256()
+    try:
+        for block in read(url, name):
+            digest.update(block)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotProved(
+            f"{escape(name)} at {url} cannot be read: {error.strerror}",
+            where=where,
+            next_step="Give the service read permission there, then purge again",
+        ) from error
+    return digest.hexdigest()
+
+
+def _listed(arrival: Arrival, archived: Path, proved: _Proved) -> Listing:
+    litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
+    if sent := list(filter(litter.ignores, proved.digests)):  # a bag listed it
+        litter = litter.keeping(sent)
+    listing = list_arrival(archived, litter)
+    if listing.faults or listing.unreadable:
+        raise NotProved(
+            f"{escape(str(archived))} is not what was archived: {[*listing.faults, *listing.unreadable][0]}"
+        )
+    return listing
+
+
+def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> bool:
+    """Whether it was delivered, and may go. Raises NotProved when it is not what was delivered, or is the only copy."""
+    if item.path not in proved.digests:
+        return False
+    if (done.device, item.inode) in proved.files:
+        raise NotProved(
+            f"{escape(item.path)} in {escape(str(archived))} is the very file that its destination shows",
+            where="It stays in done",
+            next_step="The destination leads into done by a link or mount: give it a folder of its own",
+        )
+    if done.sha256(item) != proved.digests[item.path]:
+        raise NotProved(
+            f"{escape(item.path)} in {escape(str(archived))} is at no destination with these bytes",
+            where="It stays in done",
+            next_step="Look whether it was changed in done; move it into the inbox to deliver it",
+        )
+    return True
+
+
+@contextmanager
+def _said(archived: Path) -> Iterator[None]:
+    """What went wrong in done, in the words of a purge."""
+    try:
+        yield
+    except SourceChanged as error:
+        raise NotProved(
+            f"{escape(str(archived))} was changed while it was looked at: {error.what}",
+            where="What was not removed yet stays in done",
+            next_step="Purge again when nobody works in done",
+        ) from error
+    except OSError as error:
+        raise NotRemoved(
+            f"{escape(str(archived))} cannot be removed whole: {error.strerror}",
+            where="It was delivered; what is left of it stays there",
+            next_step="A folder that its sender closed needs root (or CAP_CHOWN before it is taken): "
+            "remove it by hand; the next purge tries again",
+        ) from error
+
+
+def _remove_empty_parent(archived: Path) -> None:
+    if archived.parent.parent.name == AGAIN:
+        with suppress(OSError):  # something of it stays
+            archived.parent.rmdir()
+
+
+def _forget(arrival: Arrival, purged: Purged) -> None:
+    """Write down that it is no archive any more; what stays of it is in the event, and dropslot's own no longer."""
+    with transaction.atomic():
+        still_there = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
+        if not still_there.update(archived_as=""):
+            return  # another purge has said so already
+        stays = Named.of(purged.stays)
+        data = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
+        append([Entry("purged", arrival.id, data | ({"stays": stays.body()} if stays else {}))])

@@ -1,0 +1,381 @@
+"""Make the rows of a lost or older database again, from manifests, kept receipts, and what lies in failed.
+
+It only adds: what the database knows as done stays as it is. Run again, after a crash too, it adds what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from ulid import ULID
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import reserved
+from dropslot.arrivals.delivery.known import CHUNK, chunks
+from dropslot.arrivals.delivery.work import Row
+from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
+from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
+from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
+from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
+from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf
+from dropslot.audit import receipt_files, receipts, signing_key, sshsig
+from dropslot.audit.chain import GENESIS, Entry, append, head
+from dropslot.audit.receipt_files import Kept
+from dropslot.config import Config, Route
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.errors import DropslotError
+from dropslot.core.manifests import digest, write
+from dropslot.core.names import escape
+from dropslot.core.states import Outcome, State
+from dropslot.core.templates import Template
+from dropslot.destinations.base import Target
+
+AT_ONCE = 200  # arrivals in one transaction
+_UNKNOWN = "unknown"
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was added, and what could not be read: sentences without their full stops."""
+
+    arrivals: int = 0
+    deliveries: int = 0
+    with_receipt: int = 0
+    failed: int = 0
+    unclaimed: int = 0  # entries in done that are of no known arrival
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Where a target is delivered to."""
+
+    route: Route
+    to: Template
+    target: Target
+
+
+def rebuild(config: Config) -> Rebuilt:
+    """Add what the database lacks. No worker or watcher may run meanwhile. Raises DatabaseError."""
+    work = _Rebuilding(config)
+    work.look()
+    for some in chunks(sorted(work.wanted()), AT_ONCE):
+        work.add(some)
+    work.add_failed()
+    work.end()
+    if not work.result.problems:
+        signs.mended(config)
+    return work.result
+
+
+class _Rebuilding:
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.result = Rebuilt()
+        self._kept = dict(self._receipts())
+        self._found: dict[str, _Found] = {}
+        self._manifests: dict[str, dict[str, Manifest]] = defaultdict(dict)
+        self._shelves: dict[str, Shelf] = {}
+        self._texts: dict[tuple[str, str], Manifest] = {}  # by target and digest: two arrivals may share one
+        self._receipted = set(self._kept) - self._known(self._kept)
+        self._doubtful: set[str] = set()
+        self._away: set[str] = set()  # routes of which a destination could not be read
+        self._said = False
+
+    # Reading
+
+    def _receipts(self) -> Iterator[tuple[str, Kept]]:
+        signers = signing_key.allowed_signers(receipts.keys_folder() / signing_key.ALLOWED_SIGNERS)
+        for kept in receipt_files.read(self.config.data):
+            arrival = kept.receipt["arrival"]
+            try:
+                sshsig.verify(kept.signature, signing_key.NAMESPACE, kept.body.encode("utf-8"), signers)
+            except sshsig.BadSignature as error:
+                self._problem(f"The kept receipt of {arrival} is not believed: {error}")
+            else:
+                yield arrival, kept
+
+    def look(self) -> None:
+        """Find all targets, and the manifests of what is not known."""
+        by_digest = {d: a for a, k in self._kept.items() for d in k.receipt["manifests"].values()}
+        for route in self.config.routes.values():
+            for rule in route.deliver:
+                try:
+                    for target in targets(rule):
+                        self._look_at(_Found(route, Template(rule.to), target), by_digest)
+                except (DropslotError, OSError) as error:
+                    self._away.add(route.key)
+                    self._problem(
+                        f"{escape(rule.to)} could not be read, so nothing of it was rebuilt: {error}"
+                    )
+        for arrival in sorted(self._receipted):
+            self._complete(arrival, self._kept[arrival])
+        for url, found in self._found.items():
+            self._open_shelf(url, found)
+
+    def _complete(self, arrival: str, kept: Kept) -> None:
+        """What a receipt names: manifests that it keeps itself, and those that an equal arrival left beside."""
+        for url, wanted in kept.receipt["manifests"].items():
+            if url not in self._found or url in self._manifests[arrival]:
+                continue
+            if url in kept.listings:
+                self._manifests[arrival][url] = Manifest(arrival, url, kept.listings[url], _finished(kept))
+            elif same := self._texts.get((url, wanted)):
+                self._manifests[arrival][url] = replace(same, arrival=arrival)
+
+    def _look_at(self, found: _Found, by_digest: dict[str, str]) -> None:
+        target = found.target
+        # Where several routes deliver into one folder, receipts tell whose an arrival is.
+        self._found.setdefault(target.url, found)
+        there = list(found_manifests.ids(target))
+        known = self._known(there)
+        hidden = found_manifests.hidden(target, known.__contains__, self._problem)
+        beside = list(found_manifests.beside(target, by_digest, self._problem))
+        known |= self._known([manifest.arrival for manifest in beside])
+        self._texts |= {(target.url, digest(one.text)): one for one in beside}
+        for manifest in (*hidden, *(one for one in beside if not self._is_listed(one, known))):
+            if self._is_believed(manifest):
+                self._manifests[manifest.arrival].setdefault(target.url, manifest)
+
+    def _is_listed(self, manifest: Manifest, known: set[str]) -> bool:
+        """Whether the database knows all of a manifest that has no id in its name."""
+        if manifest.arrival in known or manifest.arrival in self._kept:
+            return manifest.arrival in known
+        paths = {path for _, path in manifest.lines}
+        rows = Delivery.objects.filter(place__url=manifest.url, arrival__state=State.DONE)
+        listed: set[str] = set()
+        for some in chunks(sorted(paths), CHUNK):
+            listed |= set(rows.filter(stored_as__in=some).values_list("stored_as", flat=True))
+        return listed == paths
+
+    def _known(self, arrivals: Iterable[str]) -> set[str]:
+        known: set[str] = set()
+        for some in chunks(arrivals, CHUNK):
+            known |= set(Arrival.objects.filter(id__in=some, state=State.DONE).values_list("id", flat=True))
+        return known
+
+    def _is_believed(self, manifest: Manifest) -> bool:
+        kept = self._kept.get(manifest.arrival)
+        expected = kept.receipt["manifests"].get(manifest.url) if kept else None
+        if expected in (None, digest(manifest.text)):
+            return True
+        self._doubtful.add(manifest.arrival)  # it is left out whole, so that the alarm stays
+        self._problem(
+            f"The manifest of {manifest.arrival} in {escape(manifest.url)} is not the one that its receipt names"
+        )
+        return False
+
+    def _open_shelf(self, url: str, found: _Found) -> None:
+        mine = [several[url] for several in self._manifests.values() if url in several]
+        if not mine and found.target.rules.manifest != "none":
+            return
+        shelf = self._shelves[url] = Shelf(found.target, Place.objects.get_or_create(url=url)[0])
+        shelf.read(mine)
+        if found.target.rules.manifest == "none":
+            self._add_unlisted(url, shelf, mine)
+
+    def _add_unlisted(self, url: str, shelf: Shelf, mine: list[Manifest]) -> None:
+        """Later versions that no receipt lists either: by what is stored."""
+        known = set(
+            Delivery.objects.filter(place=shelf.place, outcome=Outcome.DELIVERED).values_list(
+                "stored_as", flat=True
+            )
+        )
+        lines = [(sha256, path) for sha256, path in shelf.unlisted_versions() if path not in known]
+        if lines:
+            text = write(lines)
+            found = Manifest(made_up_id(url, text, 0), url, text, timezone.now())
+            self._manifests[found.arrival][url] = found
+            shelf.read([*mine, found])
+
+    # Writing
+
+    def wanted(self) -> set[str]:
+        """The arrivals to be added: of what lies in processing a worker still decides."""
+        at_work = {
+            arrival
+            for folders in self._folders()
+            if folders.processing.is_dir()
+            for arrival, _, _ in whereabouts.holdings(folders)
+        }
+        return (set(self._manifests) | self._receipted) - at_work - self._doubtful
+
+    def _folders(self) -> Iterator[FolderSet]:
+        for route in self.config.routes.values():
+            yield from folder_sets(route, make=False)
+
+    def add(self, several: list[str]) -> None:
+        """Add some arrivals, in one transaction."""
+        with transaction.atomic():
+            entries = [entry for arrival in several if (entry := self._add(arrival))]
+            if entries:
+                append([*self._begun(), *entries])
+
+    def _add(self, arrival: str) -> Entry | None:
+        kept, mine = self._kept.get(arrival), self._manifests.get(arrival, {})
+        route = self._route_of(kept, mine)
+        if route is None or self._lacks_a_place(kept, mine, route):
+            return None
+        rows = {url: self._rows(url, manifest) for url, manifest in sorted(mine.items())}
+        row = self._arrival(arrival, kept, mine, route, [one for some in rows.values() for one in some])
+        # What an older database says that it was to deliver.
+        reserved.forget(Delivery.objects.filter(arrival_id=arrival))
+        row.save()
+        for url, some in rows.items():
+            self._insert(row, self._shelves[url], some)
+        self.result.arrivals += 1
+        self.result.with_receipt += kept is not None
+        digests = {url: digest(manifest.text) for url, manifest in mine.items()}
+        source = "receipt" if kept else "manifest"
+        return Entry("rebuilt", arrival, {"from": source, "manifests": digests, "items": row.items})
+
+    def _route_of(self, kept: Kept | None, mine: dict[str, Manifest]) -> Route | None:
+        if kept and (route := self.config.routes.get(kept.receipt["route"])):
+            return route
+        for url in mine:
+            return self._found[url].route
+        if kept:
+            self._problem(
+                f"{kept.receipt['arrival']} came through route {kept.receipt['route']}, which is gone"
+            )
+        return None
+
+    def _lacks_a_place(self, kept: Kept | None, mine: dict[str, Manifest], route: Route) -> bool:
+        """Whether more may be known of it when a destination that is away now is back: then it is left for then."""
+        lacking = set(kept.receipt["manifests"]) - set(mine) if kept else set()
+        if kept and lacking and route.key not in self._away:
+            self._problem(
+                f"{kept.receipt['arrival']} has no manifest in {escape(', '.join(sorted(lacking)))}"
+            )
+        return route.key in self._away and (kept is None or bool(lacking))
+
+    def _rows(self, url: str, manifest: Manifest) -> list[Row]:
+        return list(self._shelves[url].rows(manifest))
+
+    def _arrival(
+        self, arrival: str, kept: Kept | None, mine: dict[str, Manifest], route: Route, rows: list[Row]
+    ) -> Arrival:
+        about: dict[str, Any] = dict(kept.about) if kept else {}
+        said: dict[str, Any] = kept.receipt if kept else {}
+        archived = about.get("archived_as", "")
+        evidence = {"rebuilt": "receipt" if kept else "manifest"}
+        first = next(iter(sorted(mine)), None)
+        fields = self._found[first].to.match(first) if first else None
+        return Arrival(
+            id=arrival,
+            route=said.get("route", route.key),
+            inbox=about.get("inbox", self._an_inbox(route)),
+            name=said.get("name", _UNKNOWN),
+            name_bytes=bytes.fromhex(about.get("name_bytes", "")) or _UNKNOWN.encode(),
+            is_folder=about.get("is_folder", len(rows) != 1),
+            in_place=about.get("in_place", route.leave_source),
+            sender=said.get("sender", ""),
+            location=about.get("location", ""),
+            fields=about.get("fields", fields or {}),
+            state=State.DONE,
+            items=len(next(iter(mine.values())).lines) if mine else 0,
+            size_bytes=sum({row.stored_as: row.size_bytes for row in rows}.values()),
+            epoch=1,
+            intent={url: digest(manifest.text) for url, manifest in mine.items()},
+            evidence=evidence | ({"prefix": about["prefix"]} if about.get("prefix") else {}),
+            dropped_at=_moment(about.get("dropped_at")) or _received(arrival),
+            received_at=_moment(said.get("received_at")) or _received(arrival),
+            finished_at=_moment(said.get("finished_at")) or max(manifest.at for manifest in mine.values()),
+            archived_as=archived if archived and os.path.lexists(archived) else "",
+        )
+
+    def _an_inbox(self, route: Route) -> str:
+        sets = folder_sets(route, make=False)
+        return str(sets[0].inbox) if sets else route.inbox
+
+    def _insert(self, arrival: Arrival, shelf: Shelf, rows: list[Row]) -> None:
+        for some in chunks(rows, CHUNK):
+            Delivery.objects.bulk_create(
+                [Delivery(arrival=arrival, place=shelf.place, **row._asdict()) for row in some],
+                ignore_conflicts=True,  # a name that an unfinished arrival has reserved stays that one's
+            )
+        found = list(shelf.foundations(rows))
+        Adoption.objects.bulk_create(
+            [
+                Adoption(place=shelf.place, stored_as=path, sha256=sha256, size_bytes=size, at=timezone.now())
+                for path, sha256, size in found
+            ]
+        )
+        self.result.deliveries += len(rows)
+
+    def _begun(self) -> list[Entry]:
+        """Before the first thing that is added: the event that says where the trail was cut."""
+        if self._said:
+            return []
+        self._said = True
+        heads = [self._kept[arrival].receipt["head"] for arrival in self._receipted]
+        lost = max(heads, key=lambda one: one["seq"], default=None)
+        return [Entry("rebuild", "", {"newest_head_in_receipts": lost, "from": "manifests and receipts"})]
+
+    def add_failed(self) -> None:
+        """What lies in failed and has no row."""
+        for folders in self._folders():
+            if not folders.failed.is_dir():
+                continue
+            ids = [name for name in sorted(os.listdir(folders.failed)) if whereabouts.is_id(name)]
+            known = set(Arrival.objects.filter(id__in=ids).values_list("id", flat=True))
+            for some in chunks([name for name in ids if name not in known], AT_ONCE):
+                with transaction.atomic():
+                    entries = [entry for arrival in some if (entry := self._add_refused(folders, arrival))]
+                    if entries:
+                        append([*self._begun(), *entries])
+
+    def _add_refused(self, folders: FolderSet, arrival: str) -> Entry | None:
+        claim = adopting.claim_in(folders, arrival, whereabouts.refused(folders, arrival))
+        if claim is None:
+            return None
+        reasons = _reasons(whereabouts.refused(folders, arrival), claim.name)
+        values = record.describe(self.config, claim) | {"reason": reasons, "epoch": 1}
+        finished = datetime.fromtimestamp(whereabouts.refused(folders, arrival).stat().st_mtime, UTC)
+        Arrival.objects.create(id=arrival, state=State.FAILED, finished_at=finished, **values)
+        self.result.failed += 1
+        return Entry("rebuilt", arrival, {"from": "failed", "reason": reasons})
+
+    def end(self) -> None:
+        """Count what is left over; an empty trail gets its event, even if nothing was found."""
+        if head() == GENESIS and not self._said:
+            with transaction.atomic():
+                append(self._begun())
+        known = set(Arrival.objects.exclude(archived_as="").values_list("archived_as", flat=True).iterator())
+        for folders in self._folders():
+            if folders.done.is_dir():
+                names = [name for name in os.listdir(folders.done) if not name.startswith(".")]
+                self.result.unclaimed += sum(str(folders.done / name) not in known for name in names)
+
+    def _problem(self, what: str) -> None:
+        self.result.problems.append(what.rstrip("."))
+
+
+def _finished(kept: Kept) -> datetime:
+    return _moment(kept.receipt["finished_at"]) or timezone.now()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _received(arrival: str) -> datetime:
+    return datetime.fromtimestamp(ULID.from_str(arrival).timestamp, UTC)
+
+
+def _reasons(folder: Path, name: str) -> list[str]:
+    """What the file beside a refused arrival says."""
+    try:
+        lines = whereabouts.reason_file(folder, name).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]

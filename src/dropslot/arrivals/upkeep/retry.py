@@ -1,0 +1,168 @@
+"""Run refused arrivals again, under another name if need be; or end them for good."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import after
+from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED, dismissal, rewrite_reason
+from dropslot.arrivals.delivery.values import mismatch
+from dropslot.arrivals.intake.record import called
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.chain import Entry, append, timestamp
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.core.states import State
+from dropslot.fields.name import NamePattern
+from dropslot.watching.temporary import TemporaryNames
+
+READY = "is ready: the service or `dropslot drain` runs it"
+_INSTEAD = "To deliver a finished one again, move it from done to the inbox"
+
+
+class NotFailed(DropslotError):
+    """Only what failed, or waits for its next attempt, can be tried again; and only what failed can be dismissed."""
+
+    code = "not-failed"
+
+
+class BadName(DropslotError):
+    """A name under which an arrival cannot be run again."""
+
+    code = "bad-name"
+
+
+def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> str:
+    """Put a failed arrival back into the queue, or a retrying one at its head; have what follows a delivery called at
+    once, where that failed. Returns the arrival's name.
+
+    With `name` it is run under that name; without, under the name that somebody gave it inside failed. This changes the
+    row only: the next worker moves it from failed to processing and gives it its name there, also after a crash. Raises
+    NotFailed and BadName; then nothing was changed.
+    """
+    with transaction.atomic():
+        row = Arrival.objects.select_for_update().get(pk=arrival.pk)
+        if row.state == State.RETRYING and not name:
+            Arrival.objects.filter(pk=row.pk).update(due_at=None)
+            append([_asked(row)])
+            return row.name
+        if row.state == State.DONE and not name and after.call_again(row):
+            append([Entry("after-asked", row.id)])
+            return row.name
+        require_failed(row)
+        columns = _renamed(config, row, name)
+        ready = {"state": State.READY, "due_at": None, "finished_at": None, "attempts": 0}
+        Arrival.objects.filter(pk=row.pk).update(**ready, **columns)
+        append([*_renaming(row, columns, by), _asked(row)])
+        return str(columns.get("name", row.name))
+
+
+def dismiss(config: Config, arrival: Arrival, *, reason: str, by: str) -> None:
+    """End a failed arrival for good, as an event; its bytes stay in failed until a purge, and the reason beside them
+    says so. Raises NotFailed. A crash may leave the reason as it was; the record counts."""
+    with transaction.atomic():
+        row = Arrival.objects.select_for_update().get(pk=arrival.pk)
+        require_failed(row)
+        ended = {"at": timestamp(timezone.now()), "by": by, "reason": reason}
+        Arrival.objects.filter(pk=row.pk).update(
+            evidence=row.evidence | {DISMISSED: ended}, reason=[*row.reason, dismissal(ended)]
+        )
+        append([Entry("dismissed", row.id, {"reason": reason, "by": by})])
+    row.refresh_from_db()
+    if folders := folders_of(config, row):
+        rewrite_reason(config, folders, row)
+
+
+def require_failed(row: Arrival, *, unless: str = "") -> None:
+    """Raise NotFailed unless the arrival failed and was neither dismissed nor purged (`unless`: that may be)."""
+    if row.state != State.FAILED:
+        raise NotFailed(
+            f"Arrival {row.id} ({row.name}) is {row.state}, not failed",
+            where="Nothing was changed",
+            next_step=_INSTEAD if row.state == State.DONE else "`dropslot pending` says what it waits for",
+        )
+    if PURGED in row.evidence:
+        raise NotFailed(
+            f"Arrival {row.id} ({row.name}) was removed from failed: {row.evidence[PURGED]}",
+            where="Nothing of it lies there any more",
+            next_step="To deliver it all the same, let its sender send it again",
+        )
+    if DISMISSED in row.evidence and unless != DISMISSED:
+        raise NotFailed(
+            f"Arrival {row.id} ({row.name}) was ended for good. {dismissal(row.evidence[DISMISSED])}",
+            next_step="To deliver it all the same, move it from failed to the inbox",
+        )
+
+
+def _asked(row: Arrival) -> Entry:
+    return Entry("retry-asked", row.id, {"reason": row.reason})
+
+
+def _renaming(row: Arrival, columns: dict[str, Any], by: str) -> list[Entry]:
+    if not columns:
+        return []
+    return [Entry("renamed", row.id, {"from": row.name, "to": columns["name"], "by": by})]
+
+
+def _renamed(config: Config, row: Arrival, name: str) -> dict[str, Any]:
+    """The columns that another name changes; none when the arrival keeps its own."""
+    folders = folders_of(config, row)
+    old = os.fsdecode(bytes(row.name_bytes))
+    new = name or _name_in_failed(folders, row, old)
+    if new == old or folders is None:
+        if name and folders is None:
+            raise BadName(
+                f"Route {row.route}, inbox {row.inbox}, is not in config.yaml any more",
+                where="Nothing was changed",
+            )
+        return {}
+    if fault := _fault_of(folders, row, new):
+        raise BadName(
+            fault, where="Nothing was changed", next_step=f"dropslot retry {row.id} --name NEW-NAME"
+        )
+    return called(config, folders, new)
+
+
+def folders_of(config: Config, row: Arrival) -> FolderSet | None:
+    """The folders that an arrival came through; None when config.yaml has them no more."""
+    route = config.routes.get(row.route)
+    sets = folder_sets(route, make=False) if route else []
+    return next((folders for folders in sets if str(folders.inbox) == row.inbox), None)
+
+
+def _name_in_failed(folders: FolderSet | None, row: Arrival, old: str) -> str:
+    if folders is None or row.in_place:
+        return old
+    folder = whereabouts.refused(folders, row.id)
+    found = whereabouts.entry_of(folder, old)
+    if len(found) > 1:
+        raise BadName(
+            f"{escape(str(folder))} holds {' and '.join(map(escape, found[:3]))}, and not {row.name}: it is not clear "
+            "which is the arrival",
+            where="Nothing was changed",
+            next_step="Leave only that one beside REASON.txt",
+        )
+    return found[0] if found else old
+
+
+def _fault_of(folders: FolderSet, row: Arrival, new: str) -> str | None:
+    """Why an arrival may not be run again under a new name; None when it may."""
+    route = folders.route
+    if row.in_place:
+        return f"{row.name} is read where it lies: rename it there"
+    if fault := whereabouts.fault_of_arrival(new, marks=route.names == "keep"):
+        return f"It cannot be called {fault}"
+    if new in whereabouts.REASONS:
+        return f"It cannot be called {new}: so the reason beside it is called"
+    if TemporaryNames.of(route).match(new):
+        return f"It cannot be called {escape(new)}: that is a temporary name"
+    if route.name and NamePattern(route.name).values(new) is None:
+        return mismatch(route, new)
+    return None

@@ -1,0 +1,172 @@
+"""Deliver what is complete, then end: for cron, scripts and tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+
+import structlog
+from django.db.models.functions import Now
+
+from dropslot.arrivals.delivery import after, checking
+from dropslot.arrivals.delivery.known import chunks
+from dropslot.arrivals.intake import inboxes
+from dropslot.arrivals.intake.record import Recorder
+from dropslot.arrivals.listings.queries import unfinished
+from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.upkeep import latewrites, preflight
+from dropslot.arrivals.upkeep.rebuilding import signs
+from dropslot.arrivals.workers import holder, local, recovery
+from dropslot.arrivals.workers.recording import recording
+from dropslot.audit.models import Event
+from dropslot.config import Config
+from dropslot.config.folders import all_folders
+from dropslot.core.names import escape
+from dropslot.core.states import State
+from dropslot.watching.processors import EventProcessor, Pair
+
+log = structlog.get_logger()
+
+# What fails now but can heal is left for the next run, unless it is due within this time.
+PATIENCE_SECONDS = 2.0
+FLUSH_SECONDS = 60.0
+_AT_ONCE = 10_000
+_PAUSE = threading.Event()  # never set: waiting for it is how this module waits
+
+
+class Untaken(NamedTuple):
+    """An entry that time alone will not complete, of which nothing is recorded yet; it lies in its inbox."""
+
+    route: str
+    name: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Drained:
+    """What one run did itself: arrivals that ended, those left for later, and how long it worked (seconds)."""
+
+    done: int = 0
+    failed: list[Arrival] = field(default_factory=list)
+    left: list[Arrival] = field(default_factory=list)
+    elsewhere: list[Arrival] = field(default_factory=list)  # in the hands of another drain, or of the service
+    after_failed: list[AfterCall] = field(
+        default_factory=list
+    )  # what follows a delivery failed the last time
+    ignored: int = 0  # entries of what was delivered that `ignore` names
+    unrecorded: int = 0  # claims that the database did not take; they lie in processing
+    unlisted: list[str] = field(default_factory=list)  # inboxes that could not be listed, and why
+    untaken: list[Untaken] = field(default_factory=list)
+    work_seconds: float = 0.0
+
+
+def drain(config: Config, *, now: bool = False) -> Drained:
+    """Take what is complete (entries found must be quiet for `settle`; `now` trusts final names) and deliver it.
+
+    May run beside the daemon, and twice at once. An inbox that cannot be listed holds up no other.
+    """
+    preflight.prove(config)
+    begun = time.monotonic()
+    result = Drained()
+    taken: set[str] = set()
+    with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
+        signs.alarm(config)
+        recovery.recover(config)
+        with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
+            result.unlisted = _scan(pairs())
+            _take_and_work(
+                config, worker, recorder, [one for _, several in pairs() for one in several], taken
+            )
+            result.unrecorded = recorder.pending
+        others = holder.others(config.data, worker)
+    for some in chunks(sorted(taken), _AT_ONCE):
+        ended = Arrival.objects.filter(id__in=some)
+        result.done += ended.filter(state=State.DONE).count()
+        result.failed += ended.filter(state=State.FAILED)
+        result.ignored += _ignored(some)
+    for row in unfinished():
+        (result.elsewhere if _is_elsewhere(row, others) else result.left).append(row)
+    result.after_failed = list(after.failing())
+    result.work_seconds = time.monotonic() - begun
+    result.untaken = list(_untaken(config, {(row.inbox, row.name) for row in result.left}))
+    return result
+
+
+def _ignored(arrivals: Sequence[str]) -> int:
+    events = Event.objects.filter(arrival__in=arrivals, kind="delivered", data__contains='"ignored":')
+    return sum(json.loads(data)["ignored"]["count"] for data in events.values_list("data", flat=True))
+
+
+def _is_elsewhere(row: Arrival, others: bool) -> bool:
+    """Whether another process has it in hand, or has claimed it since this one looked last."""
+    return others and row.state in (State.PROCESSING, State.READY)
+
+
+def _untaken(config: Config, recorded: set[tuple[str, str]]) -> Iterator[Untaken]:
+    for folders in all_folders(config):
+        for name, why in inboxes.entries(folders):
+            shown = escape(name)
+            if why.is_stuck and (str(folders.inbox), shown) not in recorded:
+                yield Untaken(folders.route.key, shown, why.reason)
+
+
+def _scan(pairs: Sequence[Pair]) -> list[str]:
+    """Tell the processors what is there; returns a sentence for each inbox that cannot be listed."""
+    unlisted = []
+    for folders, processors in pairs:
+        try:
+            with os.scandir(folders.inbox) as found:
+                entries = list(found)
+        except OSError as error:
+            unlisted.append(f"The inbox {escape(str(folders.inbox))} cannot be listed: {error.strerror}")
+            continue
+        for processor in processors:
+            processor.on_scan(entries)
+    return unlisted
+
+
+def _take_and_work(
+    config: Config, worker: str, recorder: Recorder, processors: Sequence[EventProcessor], taken: set[str]
+) -> None:
+    """Until nothing is left to look at before the horizon, to record or to deliver. `taken` gets the ids of what this
+    worker took."""
+    waits = [(route.grace + route.settle).total_seconds() for route in config.routes.values()]
+    horizon = time.monotonic() + max(waits) + 1.0  # by then what stays as it is was compared twice
+    while True:
+        due = _wake(processors)
+        if due is not None and due <= time.monotonic():
+            continue  # first all that can be taken now: what was dropped earliest may be among the rest of it
+        recorder.flush(FLUSH_SECONDS)
+        batch = local.deliver_batch(config, worker)
+        taken.update(arrival.id for arrival in batch)
+        busy = bool(batch) or latewrites.look_due(config)
+        if after.call_due(config, worker) or busy:
+            continue
+        if due is not None and due <= horizon:
+            _PAUSE.wait(max(0.0, due - time.monotonic()))
+        elif not _due_soon():
+            return
+
+
+def _wake(processors: Sequence[EventProcessor]) -> float | None:
+    """Let each processor look at what is due; returns when the next one wants to."""
+    for processor in processors:
+        wanted = processor.wake()
+        if wanted is not None and wanted <= time.monotonic():
+            processor.on_wake()
+    return min((when for processor in processors if (when := processor.wake()) is not None), default=None)
+
+
+def _due_soon() -> bool:
+    """Wait a little when an attempt is to be repeated shortly; False: nothing is."""
+    soon = unfinished().filter(state=State.RETRYING, due_at__lte=Now() + timedelta(seconds=PATIENCE_SECONDS))
+    if not soon.exists():
+        return False
+    _PAUSE.wait(0.05)
+    return True

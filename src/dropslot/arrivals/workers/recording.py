@@ -1,0 +1,27 @@
+"""The watching side of the service: inboxes, their event processors, and the recorder of what they claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dropslot.arrivals.deliver import Deliver
+from dropslot.arrivals.intake.record import Recorder
+from dropslot.config import Config
+from dropslot.config.folders import all_folders
+from dropslot.watching.processors import Pairs
+
+
+@contextmanager
+def recording(
+    config: Config, recorded: Callable[[int], None], *, trust_names: bool = False
+) -> Iterator[tuple[Recorder, Pairs]]:
+    """Folder sets with their processors, and a thread that records what those claim. `recorded` is called with the
+    number of claims after each commit. What was claimed is recorded before the block is left."""
+    recorder = Recorder(config, recorded)
+    Deliver.recorder, Deliver.trust_names = recorder, trust_names
+    recorder.start()
+    try:
+        yield recorder, Pairs(lambda: all_folders(config))
+    finally:
+        recorder.close()

@@ -1,0 +1,84 @@
+"""At start and from time to time: the folders and the database are the truth, and are made to agree.
+
+What lies in processing without a row is adopted; what is recorded but was not moved yet is moved.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from django.db import transaction
+
+from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import finish
+from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake.claim import Claim
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.workers import holder
+from dropslot.audit.chain import Entry, append
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.states import UNFINISHED, State
+
+log = structlog.get_logger()
+
+
+def recover(config: Config) -> int:
+    """Bring folders and rows together; returns how many arrivals were adopted. May run beside working processes."""
+    holder.sweep(config.data)
+    adopted = 0
+    for route in config.routes.values():
+        for folders in folder_sets(route):
+            adopted += _recover(config, folders)
+    return adopted
+
+
+def _recover(config: Config, folders: FolderSet) -> int:
+    holdings = list(whereabouts.holdings(folders))
+    rows = Arrival.objects.in_bulk([arrival for arrival, _, _ in holdings])
+    claims = []
+    for arrival, epoch, folder in holdings:
+        row = rows.get(arrival)
+        if row is None or row.state == State.WAITING:
+            claims.extend(_claim_of(folders, arrival, folder))
+        elif row.state == State.DONE:
+            with finish.or_later(arrival, "Delivered and recorded, but it could not be moved to done"):
+                finish.archive_folder(folders, row, folder)
+        elif row.state == State.FAILED:
+            with finish.or_later(arrival, "Refused, but it could not be moved to failed"):
+                finish.file_refused(config, folders, row, folder)
+        elif max(row.epoch, 1) < epoch:  # a claim's folder has the first epoch before any worker takes it
+            _catch_up(row, epoch)
+    if claims:
+        record.record_apart(config, claims)
+        log.warning(
+            "Claims without a record were found in processing, and go on",
+            action="adopted",
+            route=folders.route.key,
+            count=len(claims),
+        )
+    return len(claims)
+
+
+def _catch_up(row: Arrival, epoch: int) -> None:
+    """The folder has a later epoch than its row, which is committed first: so the database is an older one."""
+    with transaction.atomic():
+        behind = Arrival.objects.filter(id=row.id, epoch__lt=epoch, state__in=UNFINISHED)
+        if behind.update(epoch=epoch):
+            append([Entry("epoch-adopted", row.id, {"epoch": epoch, "before": row.epoch})])
+            log.warning(
+                "The database is older than the folder in processing; it goes on with the folder's epoch",
+                action="epoch_adopted",
+                arrival=row.id,
+            )
+
+
+def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
+    """The claim that made this folder; an empty one is a claim that never came to its rename, and goes."""
+    if claim := adopting.claim_in(folders, arrival, folder):
+        return [claim]
+    with suppress(OSError):  # somebody else is at it
+        folder.rmdir()
+    return []

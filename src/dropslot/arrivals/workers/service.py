@@ -1,0 +1,194 @@
+"""The product at work: one supervising process, one that watches, and local workers.
+
+The supervisor has no threads and no database connection, so it can fork anew whatever ends. All share the pages
+that were loaded before the fork, which keeps the whole small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from django.db import DatabaseError, connections
+
+from dropslot import destinations
+from dropslot.arrivals import additions
+from dropslot.arrivals.delivery import after
+from dropslot.arrivals.upkeep import preflight
+from dropslot.arrivals.upkeep.rebuilding import signs
+from dropslot.arrivals.upkeep.space import SpaceWatch
+from dropslot.arrivals.workers import local, recovery
+from dropslot.arrivals.workers.recording import recording
+from dropslot.config import Config
+from dropslot.files.syscalls import die_with_parent
+from dropslot.running.life import Life
+from dropslot.running.stopping import Signal
+from dropslot.watching.watcher import Watcher
+
+log = structlog.get_logger()
+STOP_SECONDS = 8.0
+RESTART_SECONDS = 1.0
+RECOVER_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One process of the tree, and how to make it again."""
+
+    name: str
+    body: Callable[[Signal], None]
+    pid: int = 0
+    pidfd: int = -1
+    begun: float = 0.0
+
+
+def serve(config: Config, life: Life) -> None:
+    """Watch and work until `life` is told to end; what ends unasked is started again.
+
+    `life` hears when all inboxes are watched, and about once a second that the watcher is well. On return no
+    process is left; a delivery that could not be finished in time is finished at the next start.
+    """
+    preflight.prove(config, by_trial=True)
+    destinations.close()
+    added = additions.wanted_by(config)
+    hint = local.Hint()
+    up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    connections.close_all()
+    gc.freeze()  # pages that no collection touches stay shared
+    children = [Child("watcher", lambda told: _watch(config, hint, told, up_writer))]
+    children += [
+        Child(f"worker-{number}", lambda told: local.run(config, hint, told))
+        for number in range(1, config.worker_count + 1)
+    ]
+    # By itself: no delivery waits for an operator's hook, however long that takes.
+    children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
+    children += [Child(process.name, partial(process.body, config)) for process in added]
+    try:
+        for child in children:
+            _start(child)
+        _supervise(children, life, up_reader)
+    finally:
+        _stop_all(children)
+
+
+def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
+    space = SpaceWatch(config)
+    space.look()
+    signs.alarm(config)
+    _recover(config, hint)
+    due = time.monotonic() + RECOVER_SECONDS
+
+    def on_beat() -> None:
+        nonlocal due
+        _say(up, b".")
+        if time.monotonic() >= due:
+            space.look()
+            _recover(config, hint)
+            due = time.monotonic() + RECOVER_SECONDS
+
+    with recording(config, hint.give) as (_, pairs):
+        Watcher(pairs(), refresh=pairs, ready=lambda: _say(up, b"r"), beat=on_beat).run(told)
+
+
+def _say(up: int, what: bytes) -> None:
+    with contextlib.suppress(BlockingIOError):  # the supervisor is busy; it has enough to read
+        os.write(up, what)
+
+
+def _recover(config: Config, hint: local.Hint) -> None:
+    try:
+        hint.give(recovery.recover(config))
+    except (DatabaseError, OSError) as error:
+        log.warning(
+            "Folders and records could not be compared; tried again", action="unrecovered", error=str(error)
+        )
+        connections.close_all()
+
+
+def _start(child: Child) -> None:
+    child.begun = time.monotonic()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child.pid = os.fork()
+    if child.pid == 0:
+        _live(child)
+    child.pidfd = os.pidfd_open(child.pid)
+
+
+def _live(child: Child) -> None:
+    """The life of a forked process; never returns."""
+    status = 1
+    try:
+        told = Signal()
+        die_with_parent(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *_: told.set())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        child.body(told)
+        status = 0
+    except Exception:
+        log.exception(
+            "A process of the service failed; it is started again",
+            action="process_failed",
+            process=child.name,
+        )
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _supervise(children: list[Child], life: Life, up: int) -> None:
+    poll = select.poll()
+    for descriptor in (life.fileno(), up, *(child.pidfd for child in children)):
+        poll.register(descriptor, select.POLLIN)
+    while not life.is_set():
+        for descriptor, _ in poll.poll(1000):
+            if descriptor == up:
+                if b"r" in os.read(up, 4096):
+                    life.ready()
+                life.beat()
+            elif ended := next((child for child in children if child.pidfd == descriptor), None):
+                poll.unregister(descriptor)
+                _restart(ended, life)
+                poll.register(ended.pidfd, select.POLLIN)
+
+
+def _restart(child: Child, life: Life) -> None:
+    status = _reap(child)
+    line = f"The process {child.name} ended with {status}; it is started again, and its work is taken over"
+    log.error(line, action="process_ended", process=child.name, status=status)
+    if time.monotonic() - child.begun < RESTART_SECONDS:
+        # One that fails at once must not be forked in a tight loop.
+        life.wait(RESTART_SECONDS)
+    _start(child)
+
+
+def _reap(child: Child) -> int:
+    _, status = os.waitpid(child.pid, 0)
+    os.close(child.pidfd)
+    child.pid, child.pidfd = 0, -1
+    return os.waitstatus_to_exitcode(status)
+
+
+def _stop_all(children: list[Child]) -> None:
+    """All are told at once: the watcher takes nothing more, the workers may finish what they have in hand."""
+    running = [child for child in children if child.pid]
+    for child in running:
+        signal.pidfd_send_signal(child.pidfd, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in running:
+        if not select.select([child.pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            line = f"The process {child.name} did not end in time; what it had in hand is finished at the next start"
+            log.warning(line, action="process_killed", process=child.name)
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        _reap(child)

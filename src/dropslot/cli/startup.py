@@ -1,0 +1,167 @@
+"""What a command does first: find the configuration, set Django up, see to the database."""
+
+from __future__ import annotations
+
+import gc
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dropslot.cli.account import hand_over, runs_alone
+from dropslot.cli.failures import UsageError
+
+if TYPE_CHECKING:
+    from django.conf import LazySettings
+
+    from dropslot.config import Config
+
+SETTINGS = "dropslot.settings"
+
+
+def configured(path: Path | None) -> Config:
+    """The configuration, with Django set up for it; the database is not touched.
+
+    `path` (of `-c`) goes before everything; without it, or when it is that project's own file, a Django project named
+    by DJANGO_SETTINGS_MODULE, then $DROPSLOT_CONFIG and ./config.yaml are taken. Raises ConfigError, or UsageError
+    when Django already runs with another configuration, or the data folder is a project's.
+    """
+    from django.conf import settings
+
+    if not settings.configured:
+        choose(path)
+    elif path is not None and not _is_current(path):
+        raise UsageError(
+            f"-c {path} cannot be taken: this project's settings have DROPSLOT already",
+            next_step="Leave -c away, or use the command `dropslot`",
+        )
+    import django
+
+    from dropslot.config import current
+
+    config = current()
+    hand_over(config.data)
+    django.setup()
+    _require_own_data(config)
+    if runs_alone():  # another program's garbage is its own matter
+        gc.freeze()  # what is loaded stays: no collection need look through it
+        gc.enable()
+    return config
+
+
+def started(path: Path | None) -> Config:
+    """The same, with a database that is there, sound and of this version; raises DatabaseUnready besides."""
+    config = configured(path)
+    from dropslot.arrivals.upkeep.database import prepare, require_no_transaction
+
+    require_no_transaction()
+    prepare()
+    _require_key(config)
+    _mark_data(config)
+    return config
+
+
+def reading(path: Path | None) -> Config:
+    """As `started`, for a command that changes nothing: also for an account that may only read, and where the disk of
+    the data folder is read-only."""
+    config = configured(path)
+    from dropslot.arrivals.upkeep.database import prepare_to_read
+
+    prepare_to_read()
+    return config
+
+
+def _require_key(config: Config) -> None:
+    """Raise DropslotError where Django's key could not be made: for who only reads the settings leave it empty."""
+    from django.conf import settings
+
+    from dropslot.config.key_files import django_secret_key
+
+    if os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS and not _has_key(settings):
+        django_secret_key(config.keys)
+
+
+def _has_key(settings: LazySettings) -> bool:
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        return bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:
+        return False
+
+
+def require_acknowledgments() -> None:
+    """Raise UsageError in a project that leaves the app of the acknowledgments away."""
+    from django.apps import apps
+
+    if not apps.is_installed("dropslot.acknowledgments"):
+        raise UsageError(
+            "This project does not have dropslot's acknowledgments",
+            next_step="Add 'dropslot.acknowledgments' to INSTALLED_APPS and run `python manage.py migrate`",
+        )
+
+
+_MARKER = "django-settings"
+
+
+def _require_own_data(config: Config) -> None:
+    """Raise UsageError where the data folder is that of another Django project: its database is elsewhere."""
+    here = os.environ.get("DJANGO_SETTINGS_MODULE")
+    try:
+        owner = (config.data / _MARKER).read_text("utf-8").strip()
+    except OSError:
+        return
+    if here == SETTINGS and owner and owner != here:
+        raise UsageError(
+            f"{config.data} belongs to a Django project, whose settings are {owner} and which has the database",
+            where="Nothing was changed",
+            next_step=f"Use the project's `python manage.py COMMAND`, without -c. If it is a project's no more, remove"
+            f" {config.data / _MARKER}",
+        )
+
+
+def _mark_data(config: Config) -> None:
+    """Leave a word in the data folder of a project, so that the command `dropslot` makes no second database."""
+    here = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    marker = config.data / _MARKER
+    if here in ("", SETTINGS) or marker.exists():
+        return
+    from dropslot.config.private import make_data_folder
+
+    make_data_folder(config.data)
+    marker.write_text(f"{here}\n", "utf-8")
+
+
+def choose(path: Path | None) -> None:
+    """Name the settings and config.yaml for Django; for before Django's settings are read."""
+    if path is not None and not _is_of_project(path):
+        os.environ["DROPSLOT_CONFIG"] = os.path.abspath(path)
+        os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
+
+
+def _is_of_project(path: Path) -> bool:
+    """Whether DJANGO_SETTINGS_MODULE names a project whose DROPSLOT is this file: then its database is the one."""
+    project = os.environ.get("DJANGO_SETTINGS_MODULE", SETTINGS)
+    if project == SETTINGS:
+        return False
+    try:
+        found = import_module(project)
+    except Exception:  # noqa: BLE001 - whatever a project's settings raise: the file was named, and counts
+        return False
+    return _is_file(path, getattr(found, "DROPSLOT", None), getattr(found, "BASE_DIR", ""))
+
+
+def _is_current(path: Path) -> bool:
+    """Whether a file is the one that the settings take their configuration from."""
+    if os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS:
+        return _is_file(path, os.environ.get("DROPSLOT_CONFIG") or "config.yaml", "")
+    from django.conf import settings
+
+    return _is_file(path, getattr(settings, "DROPSLOT", None), getattr(settings, "BASE_DIR", ""))
+
+
+def _is_file(path: Path, chosen: object, base: str | Path) -> bool:
+    return isinstance(chosen, (str, os.PathLike)) and os.path.realpath(path) == os.path.realpath(
+        os.path.join(base, chosen)
+    )

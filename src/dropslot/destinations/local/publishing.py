@@ -1,0 +1,238 @@
+"""Staged items get their final names: by operations that cannot replace, a wholly new folder by one of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from dropslot.core.errors import DropslotError, StorageFault
+from dropslot.core.names import escape
+from dropslot.destinations.layout import TREE, Entry
+from dropslot.destinations.local.staging import Stage
+from dropslot.files import descriptors, faults, filesystems, syscalls
+from dropslot.files.descriptors import Descent, Folder
+from dropslot.files.filesystems import Naming
+from dropslot.files.modes import Modes
+
+
+class Publication:
+    """Publishes the tree of one stage into its home folder. Used once; `touched` are the folders that got names."""
+
+    def __init__(
+        self, stage: Stage, naming: Naming, modes: Modes, digest: Callable[[str], str | None]
+    ) -> None:
+        self.stage, self.naming, self.modes, self._digest = stage, naming, modes, digest
+        self.touched: set[str] = set()
+        self._broken: set[str] = set()  # folders that cannot be published by one rename
+        self.taken: list[Entry] = []
+
+    def publish_new(self, prefix: str) -> bool:
+        """Publish the whole tree by one rename of the topmost folder of `prefix`; False when that is there already."""
+        self.stage.require()
+        with self.stage.folder.beneath(TREE) as tree:
+            self._from, self._to = Descent(tree.fd), Descent(self.stage.home.fd)
+            return self._by_one_rename(prefix.partition("/")[0])
+
+    def publish(
+        self, staged_folders: Sequence[str], staged_items: int, entries: Sequence[Entry]
+    ) -> list[Entry]:
+        """Returns the entries whose name something else has.
+
+        `staged_folders` are the folders of the tree that are to be there afterwards, parents first. Raises TakenOver
+        when the stage is gone, DestinationUnready when a folder of the target is a link or not a folder.
+        """
+        self.stage.require()
+        self._plan(staged_folders, staged_items, entries)
+        with self.stage.folder.beneath(TREE) as tree:
+            self._from, self._to = Descent(tree.fd), Descent(self.stage.home.fd)
+            try:
+                self._prove()
+                self._fill("")
+            finally:
+                self._from.close()
+                self._to.close()
+        return self.taken
+
+    def _plan(self, staged_folders: Sequence[str], staged_items: int, entries: Sequence[Entry]) -> None:
+        self._entries: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            self._entries[entry.final.rpartition("/")[0]].append(entry)
+        if len(entries) != staged_items or any(entry.staged != entry.final for entry in entries):
+            self._find_broken(entries)
+        self._inner: dict[str, list[str]] = defaultdict(list)
+        known = {""}
+        for path in (*staged_folders, *self._entries):
+            while path not in known:
+                known.add(path)
+                parent = path.rpartition("/")[0]
+                self._inner[parent].append(path)
+                path = parent
+
+    def _find_broken(self, entries: Sequence[Entry]) -> None:
+        with self.stage.folder.beneath(TREE) as tree:
+            staged = set(_files_beneath(tree.fd, ""))
+        staged -= {entry.staged for entry in entries if entry.staged == entry.final}
+        moved = (e for e in entries if e.staged != e.final)
+        for path in (*staged, *(p for e in moved for p in (e.staged, e.final))):
+            while path := path.rpartition("/")[0]:
+                self._broken.add(path)
+
+    def _prove(self) -> None:
+        """Raise DestinationUnready while nothing has a name yet, when a folder of the target can take none."""
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            there = [inner for inner in self._inner.get(folder, ()) if self._is_there(inner)]
+            # Whether the home may be written to was looked at before.
+            if folder and (folder in self._entries or len(there) < len(self._inner.get(folder, ()))):
+                self._must_take_names(folder)
+            waiting += there
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._to.fd(path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._fault(error, path) from error
+        return True
+
+    def _must_take_names(self, path: str) -> None:
+        try:
+            fd = self._to.fd(path)
+            foreign = os.fstat(fd).st_dev != self.stage.device
+            writable = os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True)
+        except OSError as error:
+            raise self._fault(error, path) from error
+        if foreign or not writable:
+            number = errno.EXDEV if foreign else errno.EACCES
+            raise self._fault(OSError(number, os.strerror(number)), path)
+
+    def _fill(self, folder: str) -> None:
+        """Publish what belongs into this folder, which exists: its folders first, then its items."""
+        for inner in self._inner.get(folder, ()):
+            if not self._by_one_rename(inner):
+                self._ensure(inner)
+                self._fill(inner)
+        for entry in self._entries.get(folder, ()):
+            self._name(folder, entry)
+
+    def _by_one_rename(self, path: str) -> bool:
+        """A folder that is wholly new and keeps all its names appears at once, with all that is in it."""
+        if self.naming is not Naming.RENAME or path in self._broken:
+            return False
+        parent, _, name = path.rpartition("/")
+        try:
+            syscalls.rename_no_replace(self._from.fd(parent), name, self._to.fd(parent), name)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
+                return False  # there already, or published before a crash: entry by entry tells which
+            raise self._fault(error, path) from error
+        self.touched.add(parent)
+        return True
+
+    def _ensure(self, path: str) -> None:
+        """Have a real folder at `path`. A new one is made in the stage, so that a worker taken over can make none."""
+        parent, _, name = path.rpartition("/")
+        try:
+            above = self._to.fd(parent)
+            if not descriptors.exists(above, name):
+                self._make(above, name)
+                self.touched.add(parent)
+            self._to.fd(path)
+        except OSError as error:
+            raise self._fault(error, path) from error
+
+    def _make(self, above: int, name: str) -> None:
+        if self.naming is not Naming.RENAME:
+            # Not made in the stage and renamed: there are FUSE programs whose rename replaces a folder with all in it.
+            self.stage.require()
+            if descriptors.make(above, name, self.modes.new_folder):
+                self.modes.of_folder(above, name)
+            return
+        new = f"new-{secrets.token_hex(8)}"
+        descriptors.make(self.stage.folder.fd, new, self.modes.new_folder)
+        self.modes.of_folder(self.stage.folder.fd, new)
+        try:
+            syscalls.rename_no_replace(self.stage.folder.fd, new, above, name)
+        except FileExistsError:
+            os.rmdir(new, dir_fd=self.stage.folder.fd)  # someone else was first: theirs will do
+
+    def _name(self, folder: str, entry: Entry) -> None:
+        from_folder, _, name = entry.staged.rpartition("/")
+        final = entry.final.rpartition("/")[2]
+        try:
+            to_fd = self._to.fd(folder)
+            try:
+                from_fd = self._from.fd(from_folder)
+                given = give_name(self.naming, from_fd, name, to_fd, final) or self._is_ours(entry)
+            except FileNotFoundError:
+                self._must_be_ours(entry)
+                given = True
+        except OSError as error:
+            raise self._fault(error, entry.final) from error
+        if given:
+            self.touched.add(folder)
+        else:
+            self.taken.append(entry)
+
+    def _is_ours(self, entry: Entry) -> bool:
+        """Some network and FUSE file systems number one file anew under each name (sshfs does): there the bytes tell
+        whether a name is taken by the file that an earlier try linked."""
+        return self.stage.network and not self.naming.renames and self._digest(entry.final) == entry.sha256
+
+    def _must_be_ours(self, entry: Entry) -> None:
+        """No longer staged: published by an earlier try of this worker, or the stage was taken away."""
+        self.stage.require()
+        if self._digest(entry.final) != entry.sha256:
+            raise StorageFault(
+                f"{escape(entry.final)} is neither staged nor published any more",
+                where="The source is untouched",
+                next_step="Look who else writes into the target; it is staged anew",
+            )
+
+    def _fault(self, error: OSError, path: str) -> DropslotError:
+        if isinstance(error, FileNotFoundError):
+            self.stage.require()
+        if error.errno in filesystems.LACKING:
+            filesystems.forget(self.stage.device)
+        return faults.no_folder_or(error, path, f"publishing {escape(path)}")
+
+
+def give_name(naming: Naming, from_folder: int, name: str, to_folder: int, final: str) -> bool:
+    """Give one staged file its final name; False when something else has it. Never replaces.
+
+    After a crash the final name is absent or complete. EEXIST on the very same file is ours: made before a crash, or
+    by an NFS server whose answer was lost.
+    """
+    try:
+        if naming.renames:
+            syscalls.rename_no_replace(from_folder, name, to_folder, final)
+        else:
+            # link, not rename: rename would replace an earlier delivery.
+            os.link(name, final, src_dir_fd=from_folder, dst_dir_fd=to_folder, follow_symlinks=False)
+    except FileExistsError:
+        return _same(from_folder, name, to_folder, final)
+    return True
+
+
+def _same(from_folder: int, name: str, to_folder: int, final: str) -> bool:
+    staged, there = descriptors.look(from_folder, name), descriptors.look(to_folder, final)
+    if staged is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    return there is not None and (staged.st_dev, staged.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _files_beneath(fd: int, prefix: str) -> list[str]:
+    found = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                with Folder(os.open(entry.name, descriptors.FOLDER, dir_fd=fd)) as inner:
+                    found += _files_beneath(inner.fd, f"{prefix}{entry.name}/")
+            else:
+                found.append(prefix + entry.name)
+    return found

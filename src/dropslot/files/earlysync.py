@@ -1,0 +1,69 @@
+"""Syncing beside the copying, so that little is left for the sync at the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+from dropslot.files import faults, syscalls
+from dropslot.files.descriptors import FOLDER
+
+EVERY_BYTES = 32 * 1024 * 1024
+
+EVERY_BYTES_OF_FILE = 128 * 1024 * 1024
+
+
+class EarlySync:
+    """Syncs a file system now and then, in a thread; leaving the block waits for it and raises what it met.
+
+    The sync at the end still decides: its descriptor was opened before the first write. This one has its own, since an
+    error is reported once to each open descriptor, and must not be used up here.
+    """
+
+    def __init__(self, fd: int, sync: Callable[[int], None], every_bytes: int) -> None:
+        self._fd, self._sync_fd, self._every_bytes = fd, sync, every_bytes
+        self._thread: threading.Thread | None = None
+        self._pending_bytes = 0
+        self._error: OSError | None = None
+
+    @classmethod
+    def of_file_system(cls, stage: int) -> EarlySync:
+        """For many items: all that is staged below this folder."""
+        return cls(os.open(".", FOLDER, dir_fd=stage), syscalls.syncfs, EVERY_BYTES)
+
+    @classmethod
+    def of_file(cls, out: int) -> EarlySync:
+        """For one big item that is being written; what others write does not hold it up."""
+        return cls(
+            os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC), os.fdatasync, EVERY_BYTES_OF_FILE
+        )
+
+    def __enter__(self) -> EarlySync:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._thread:
+            self._thread.join()
+        os.close(self._fd)
+        if self._error and kind is None:
+            raise faults.sync_failed(self._error) from self._error
+
+    def staged(self, cost_bytes: int) -> None:
+        """Tell how much was staged since the last call; starts a sync when it is enough and none is running."""
+        self._pending_bytes += cost_bytes
+        if (
+            self._pending_bytes < self._every_bytes
+            or self._error
+            or (self._thread and self._thread.is_alive())
+        ):
+            return
+        self._pending_bytes = 0
+        self._thread = threading.Thread(target=self._sync, name="dropslot-sync", daemon=True)
+        self._thread.start()
+
+    def _sync(self) -> None:
+        try:
+            self._sync_fd(self._fd)
+        except OSError as error:
+            self._error = error

@@ -1,0 +1,73 @@
+"""Removing files that are proved to be elsewhere: exactly these, as they were when they were proved."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dropslot.core.errors import SourceChanged
+from dropslot.core.names import escape
+from dropslot.files import descriptors
+from dropslot.files.descriptors import FOLDER, Descent, Folder
+from dropslot.files.listing import Item, Listing
+from dropslot.files.reading import open_regular_in, sha256_of
+from dropslot.files.walk import difference
+
+
+class Emptying:
+    """What lies at `path`, a file or a folder that was listed. A context manager; follows no link beneath `path`."""
+
+    def __init__(self, path: Path, listing: Listing) -> None:
+        self._path, self._listing = path, listing
+        folder = path if listing.is_folder else path.parent
+        self._top = Folder(os.open(folder, FOLDER)) if listing.is_folder else Folder.trusted(str(folder))
+        self._descent = Descent(self._top.fd)
+        self.device = os.fstat(self._top.fd).st_dev
+
+    def __enter__(self) -> Emptying:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._descent.close()
+        self._top.close()
+
+    def sha256(self, item: Item) -> str | None:
+        """Digest of an item's bytes (hex); None when it is no regular file any more. Raises StorageFault, OSError."""
+        descriptor = open_regular_in(self._descent, item.path)
+        return None if descriptor is None else sha256_of(descriptor, item.path)
+
+    def remove(self, items: Iterable[Item]) -> None:
+        """Remove these items, then each folder that is empty now.
+
+        Raises SourceChanged at the first item that is not what was listed, OSError when the system refuses. After a
+        crash some of them are gone, and the rest is as it was.
+        """
+        for item in items:
+            folder, _, name = item.path.rpartition("/")
+            with contextlib.suppress(FileNotFoundError):  # another purge was faster
+                _remove(self._descent.fd(folder), name, item)
+        for path, _time in reversed(self._listing.folders):
+            folder, _, name = path.rpartition("/")
+            with contextlib.suppress(FileNotFoundError):
+                _remove_if_empty(name, self._descent.fd(folder))
+        if self._listing.is_folder:
+            with contextlib.suppress(FileNotFoundError):
+                _remove_if_empty(self._path, None)
+
+
+def _remove(folder: int, name: str, item: Item) -> None:
+    seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    now = Item(item.path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+    if now != item:
+        raise SourceChanged(f"{escape(item.path)} {difference(item, now)} while it was looked at")
+    os.unlink(name, dir_fd=folder)
+
+
+def _remove_if_empty(name: str | Path, folder: int | None) -> None:
+    try:
+        os.rmdir(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in descriptors.NOT_EMPTY:
+            raise

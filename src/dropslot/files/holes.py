@@ -1,0 +1,87 @@
+"""Sparse items: holes are hashed as the zeros that they are read as, and stay holes in the copy."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+
+from dropslot.files import ring
+from dropslot.files.descriptors import Descent
+from dropslot.files.listing import Listing
+from dropslot.files.ring import Updated
+
+_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's own blocks are
+_ZEROS = memoryview(bytes(1024 * 1024))
+
+
+def is_sparse(seen: os.stat_result) -> bool:
+    """Whether holes make up a sixteenth of a file or more: for less the faster way of dense files is taken."""
+    return seen.st_blocks * _BLOCK_BYTES < seen.st_size - (seen.st_size >> 4)
+
+
+def copy_keeping_holes(
+    fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, buffer: memoryview
+) -> int:
+    """As `ring.copy_in_turn`, for a fresh `out`; returns the count of bytes, or another size that `fd` has by now."""
+    at = 0
+    for start, end in _runs_of_data(fd, size_bytes):
+        _hash_zeros(hashes, start - at)
+        os.lseek(fd, start, os.SEEK_SET)
+        os.lseek(out, start, os.SEEK_SET)
+        at = start
+        while at < end and (count := ring.read(fd, buffer[: end - at])):
+            part = buffer[:count]
+            for one in hashes:
+                one.update(part)
+            ring.write_all(out, part)
+            at += count
+        if at < end:
+            return at
+    _hash_zeros(hashes, size_bytes - at)
+    os.ftruncate(out, size_bytes)
+    return os.fstat(fd).st_size
+
+
+def _runs_of_data(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of each; a file system that knows no holes gives the whole file as one."""
+    end = 0
+    while end < size_bytes:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+            end = min(os.lseek(fd, start, os.SEEK_HOLE), size_bytes)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no data after this
+                return
+            if error.errno != errno.EINVAL:
+                raise ring.ReadFailed(error) from error
+            start, end = end, size_bytes
+        if start >= size_bytes:
+            return
+        yield start, end
+
+
+def _hash_zeros(hashes: Sequence[Updated], count: int) -> None:
+    while count > 0:
+        part = _ZEROS[:count]
+        for one in hashes:
+            one.update(part)
+        count -= len(part)
+
+
+def allocated_bytes(source: int, listing: Listing) -> int:
+    """What the items take up on their disk, as far as they are still there. `source`: the folder they lie in."""
+    descent = Descent(source)
+    try:
+        return sum(_allocated(descent, item.path, item.size_bytes) for item in listing.items)
+    finally:
+        descent.close()
+
+
+def _allocated(descent: Descent, path: str, size_bytes: int) -> int:
+    folder, _, name = path.rpartition("/")
+    try:
+        seen = os.stat(name, dir_fd=descent.fd(folder), follow_symlinks=False)
+    except OSError:
+        return size_bytes  # the copying tells what is wrong with it
+    return min(size_bytes, seen.st_blocks * _BLOCK_BYTES)

@@ -1,0 +1,57 @@
+"""Regular files read without following a link."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+
+from dropslot.core.names import escape
+from dropslot.files import faults
+from dropslot.files.descriptors import Descent, Folder
+
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+CHUNK_BYTES = 1024 * 1024
+
+
+def open_regular(root: Folder, path: str) -> int | None:
+    """A descriptor of the regular file at `path` below `root`; None when there is none, or something else is there."""
+    descent = Descent(root.fd)
+    try:
+        return open_regular_in(descent, path)
+    finally:
+        descent.close()
+
+
+def open_regular_in(descent: Descent, path: str) -> int | None:
+    """As `open_regular`, for many paths below the same root."""
+    folder, _, name = path.rpartition("/")
+    try:
+        fd = os.open(name, READ, dir_fd=descent.fd(folder))
+    except OSError as error:
+        if error.errno in faults.NOT_THERE:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
+
+
+def chunks_of(fd: int, name: str) -> Iterator[bytes]:
+    """The bytes to the end; closes the descriptor. Raises StorageFault on EIO."""
+    with os.fdopen(fd, "rb", buffering=0) as stream:
+        try:
+            while chunk := stream.read(CHUNK_BYTES):
+                yield chunk
+        except OSError as error:
+            raise faults.at_destination(error, f"reading {escape(name)}") from error
+
+
+def sha256_of(fd: int, name: str) -> str:
+    """SHA-256 (hex) of what is left to read; closes the descriptor. Raises StorageFault on EIO."""
+    digest = hashlib.sha256(usedforsecurity=False)
+    for chunk in chunks_of(fd, name):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""The program that parses what strangers sent: a process by itself, without rights, so that no file can harm who asks.
+
+    python -m dropslot.parsing.program DESCRIPTOR MEMORY_BYTES MODULE
+
+DESCRIPTOR is a Unix socket of the kind SOCK_SEQPACKET. The first message comes from here: `{"missing": [LAYER, …]}`,
+what of its confinement this system does not have, or `{"failed": WORDS}`. Then a question is one message of JSON,
+`{"seconds": N, "question": …}`, with descriptors of files beside it; its answer is one message, `{"answer": …}`, what
+MODULE.parse returned, or `{"failed": WORDS}`. The process ends when the other side closes. A question that needs more
+than `seconds` of computing ends it by SIGPROF, one that breaks the library by whatever signal that gives.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dropslot.parsing import confinement
+
+MOST_BYTES = 64 * 1024
+MOST_DESCRIPTORS = 32
+
+Parse = Callable[[list[int], Any], Any]
+
+
+def main() -> None:
+    """Load, give up every right, then answer questions until the other side closes."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        parse = _loaded(sys.argv[3])
+    except Exception as error:  # noqa: BLE001 - told to who asked, which has a log
+        channel.send(_message({"failed": f"{type(error).__name__}: {error}"}))
+        return
+    channel.send(_message({"missing": confinement.confine(int(sys.argv[2]), channel.fileno())}))
+    while _answered(channel, parse):
+        pass
+
+
+def _loaded(module: str) -> Parse:
+    loaded = importlib.import_module(module)
+    if hasattr(loaded, "prepare"):
+        loaded.prepare()
+    parse: Parse = loaded.parse
+    return parse
+
+
+def _answered(channel: socket.socket, parse: Parse) -> bool:
+    message, descriptors, _, _ = socket.recv_fds(channel, MOST_BYTES, MOST_DESCRIPTORS)
+    if not message:
+        return False
+    asked = json.loads(message)
+    signal.setitimer(signal.ITIMER_PROF, asked["seconds"])
+    try:
+        said = _message({"answer": parse(descriptors, asked["question"])})
+    except Exception as error:  # noqa: BLE001 - a file that breaks the parser is judged by who asked
+        said = _message({"failed": f"{type(error).__name__}: {error}"})
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    channel.send(said)
+    return True
+
+
+def _message(content: Any) -> bytes:
+    message = json.dumps(content).encode("ascii")
+    return message if len(message) <= MOST_BYTES else b'{"failed": "its answer is too long"}'
+
+
+if __name__ == "__main__":
+    main()

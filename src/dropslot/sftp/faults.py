@@ -1,0 +1,130 @@
+"""One place that turns what a server says into dropslot's own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dropslot.core.errors import (
+    DestinationUnready,
+    DiskFull,
+    DropslotError,
+    Refused,
+    StorageFault,
+    Unsupported,
+)
+from dropslot.core.names import escape
+from dropslot.sftp import remote, wire
+from dropslot.sftp.channel import ConnectionGone
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.wire import Garbled, Said
+
+KEPT = "The source is untouched, and what was delivered before stays as it is"
+_LITTLE_BYTES = 64 * 1024
+
+
+class ConnectionLost(DestinationUnready):
+    """The connection broke during the work. What was under way may have been done, or not: it is looked at again."""
+
+    code = "connection-lost"
+
+
+class ServerLied(StorageFault):
+    """The server acknowledged bytes that it does not have."""
+
+    code = "server-lied"
+
+
+def lost(server: str, error: ConnectionGone | Garbled) -> ConnectionLost:
+    """The error for a connection that broke."""
+    return ConnectionLost(
+        f"The connection to {escape(server)} broke: {escape(str(error))}",
+        where=KEPT,
+        next_step="It is tried again; what the server has already is looked at first",
+    )
+
+
+@contextmanager
+def told(server: str, doing: str) -> Iterator[None]:
+    """What goes wrong inside, as dropslot's own errors; `doing` is like "looking at results/x.pdf"."""
+    try:
+        yield
+    except (ConnectionGone, Garbled) as error:
+        raise lost(server, error) from error
+    except Said as said:
+        raise typed(server, said, doing) from said
+
+
+def typed(server: str, said: Said, doing: str) -> DropslotError:
+    """The typed error for an answer that says no more than its code."""
+    what = f"{doing} at {escape(server)} failed: {_words(said)}"
+    if said.code == wire.PERMISSION_DENIED:
+        step = "Give the account the right to write and search there, or correct `to`; it is tried again"
+        return DestinationUnready(what, where=KEPT, next_step=step)
+    if said.code == wire.NO_SUCH_FILE:
+        return DestinationUnready(
+            what, where=KEPT, next_step="Mount its disk or make the folder; it is tried again"
+        )
+    if said.code in (wire.NO_SPACE, wire.QUOTA):
+        return _full(what)
+    if said.code == wire.BAD_MESSAGE:
+        # OpenSSH's word for EINVAL and ENAMETOOLONG.
+        return Refused([f"{what}: the server cannot store a file of this name or size"])
+    if said.code == wire.UNSUPPORTED:
+        return Unsupported(what, where=KEPT, next_step="Another server program is needed, such as OpenSSH's")
+    step = "Look at the server's log: its disk, a quota of the account, or a read-only file system. It is tried again"
+    return DestinationUnready(what, where=KEPT, next_step=step)
+
+
+async def explained(connection: Connection, said: Said, doing: str, folder: str) -> DropslotError:
+    """As `typed`; "failure" says nothing, so the file system of `folder` is asked whether it is full."""
+    server = connection.account.server
+    if said.code != wire.FAILURE:
+        return typed(server, said, doing)
+    space = await remote.space(connection, folder)
+    what = f"{doing} at {escape(server)} failed"
+    if space and space.free_bytes < _LITTLE_BYTES:
+        return _full(f"{what}: its disk is full ({space.free_bytes:,} bytes are free)")
+    if space and space.total_inodes and space.free_inodes == 0:
+        return _full(f"{what}: its file system has no inodes free")
+    if space:
+        room = f"its disk has {space.free_bytes:,} bytes free: a quota of the account, or a fault of the disk"
+        return DestinationUnready(
+            f"{what}: {_words(said)}; {room}",
+            where=KEPT,
+            next_step="Raise the quota, or look at the server's log; it is tried again until it fits",
+        )
+    return typed(server, said, doing)
+
+
+def _full(what: str) -> DiskFull:
+    step = "Free space there, or raise the quota; it is tried again until it fits"
+    return DiskFull(what, where=KEPT, next_step=step)
+
+
+def _words(said: Said) -> str:
+    names = {
+        wire.NO_SUCH_FILE: "no such file or folder",
+        wire.PERMISSION_DENIED: "permission denied",
+        wire.UNSUPPORTED: "the server cannot do this",
+        wire.NO_SPACE: "no space left",
+        wire.QUOTA: "the account's quota is used up",
+    }
+    words = names.get(said.code, f"code {said.code}")
+    own = escape(said.text)[:200]
+    return f"{words} (the server says: {own})" if own and own.lower() not in words else words
+
+
+def require_space(space: remote.Space | None, size: int, count: int, largest: str) -> None:
+    """Raise Refused when the arrival is larger than the whole file system, DiskFull when larger than what is free."""
+    if space is None or not space.total_bytes:
+        return
+    if size > space.total_bytes:
+        makes = f"{escape(largest)} makes the arrival {size:,} bytes large"
+        raise Refused([f"{makes}, and the server's whole file system has {space.total_bytes:,}"])
+    if size > space.free_bytes:
+        raise _full(f"The arrival has {size:,} bytes, and {space.free_bytes:,} are free at the server")
+    if space.total_inodes and count > space.free_inodes:
+        raise _full(
+            f"The arrival has {count:,} items; the server's file system has {space.free_inodes:,} inodes free"
+        )

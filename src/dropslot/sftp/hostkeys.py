@@ -1,0 +1,141 @@
+"""Which servers are trusted: known_hosts, always. An unknown key is shown and refused, a changed one never accepted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncssh
+
+from dropslot.core.addresses import DEFAULT_PORT
+from dropslot.core.errors import DestinationUnready
+from dropslot.core.names import escape
+from dropslot.sftp.accounts import Account
+
+# As OpenSSH prefers them, so that the key to compare is the one that its administrators look at.
+_KINDS = {
+    "ssh-ed25519": ("ssh-ed25519",),
+    **{f"ecdsa-sha2-nistp{bits}": (f"ecdsa-sha2-nistp{bits}",) for bits in (256, 384, 521)},
+    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
+}
+_WHERE = "Nothing was sent to it; the arrival waits"
+
+
+class HostKeyUnknown(DestinationUnready):
+    """The server showed a key that known_hosts does not have, and has none for it."""
+
+    code = "host-key-unknown"
+
+
+class HostKeyChanged(DestinationUnready):
+    """The server showed another key than known_hosts has for it."""
+
+    code = "host-key-changed"
+
+
+def fingerprint(key: asyncssh.SSHKey) -> str:
+    """As `ssh-keygen -l` shows it, with the kind of the key."""
+    return f"{key.get_algorithm()} {key.get_fingerprint()}"
+
+
+def known(account: Account) -> list[asyncssh.SSHKey]:
+    """The keys that known_hosts has for a server; those of certificate authorities are left to asyncssh."""
+    return list(_matches(account)[0])
+
+
+def algorithms(account: Account) -> tuple[str, ...]:
+    """What a server is asked to show, the best first: of the kinds that are known for it, or any. Empty: asyncssh's."""
+    keys, authorities, _revoked = _matches(account)
+    if authorities:
+        return ()
+    kinds = {key.get_algorithm() for key in keys} or set(_KINDS)
+    return tuple(name for kind, names in _KINDS.items() if kind in kinds for name in names)
+
+
+def trusted(account: Account) -> Callable[[str, str, int | None], tuple[list[asyncssh.SSHKey], ...]]:
+    """Tells asyncssh which keys are trusted. Of the name alone, as ssh has it: by its own look-up a server would also
+    pass with the key of another one, whose address the name has got. And never no bytes: for these asyncssh takes
+    ~/.ssh/known_hosts, whatever file was meant."""
+    found = _matches(account)
+    return lambda _host, _address, _port: found
+
+
+def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
+    data = contents(account)
+    port = account.port if account.port != DEFAULT_PORT else None
+    try:
+        hosts = asyncssh.import_known_hosts(data.decode("utf-8", "replace"))
+    except ValueError as error:
+        raise DestinationUnready(
+            f"{escape(str(account.hosts_file))} has a line that cannot be read: {escape(str(error))}",
+            where=_WHERE,
+            next_step="Correct or remove that line; it is tried again",
+        ) from error
+    return tuple(list(part) for part in hosts.match(account.host, "", port)[:3])
+
+
+def contents(account: Account) -> bytes:
+    """The bytes of known_hosts; none where there is no file. Raises DestinationUnready."""
+    try:
+        return account.hosts_file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise DestinationUnready(
+            f"{escape(str(account.hosts_file))} cannot be read: {error.strerror}",
+            where=_WHERE,
+            next_step="Give the service the right to read it, or correct `known_hosts`; it is tried again",
+        ) from error
+
+
+def refusal(account: Account, key: asyncssh.SSHKey) -> DestinationUnready:
+    """The error for a server whose key is not trusted."""
+    shown, hosts = fingerprint(key), escape(str(account.hosts_file))
+    keys, _authorities, revoked = _matches(account)
+    if key in revoked:
+        return HostKeyChanged(
+            f"{account.host} shows the host key {shown}, which {hosts} has revoked",
+            where=_WHERE,
+            next_step="Ask its administrator; somebody may stand between you and the server",
+        )
+    if not keys:
+        return HostKeyUnknown(
+            f"The host key of {account.host} is not known: {shown}",
+            where=_WHERE,
+            next_step="Compare that fingerprint with what its administrator says (there: ssh-keygen -lf"
+            f" /etc/ssh/ssh_host_ed25519_key.pub). If it is the same: dropslot trust_host {account.url}",
+        )
+    return HostKeyChanged(
+        f"The host key of {account.host} has changed: it shows {shown}, and {hosts} has"
+        f" {', '.join(sorted(fingerprint(one) for one in keys))}",
+        where=_WHERE,
+        next_step="Somebody may stand between you and the server. Ask its administrator; only when the change is"
+        f" theirs: ssh-keygen -R '{pattern(account)}' -f {hosts}, then dropslot trust_host {account.url}",
+    )
+
+
+def pattern(account: Account) -> str:
+    """The server as known_hosts names it."""
+    return account.host if account.port == DEFAULT_PORT else f"[{account.host}]:{account.port}"
+
+
+def add(account: Account, key: asyncssh.SSHKey) -> Path:
+    """Add a key that a person has compared; returns the file. Raises HostKeyChanged when another one is there."""
+    path = account.hosts_file
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # two at once: the second sees the first one's line
+        trusted = known(account)
+        if key in trusted:
+            return path
+        if trusted or key in _matches(account)[2]:
+            raise refusal(account, key)
+        before = file.read()
+        line = f"{pattern(account)} ".encode() + key.export_public_key("openssh").strip() + b"\n"
+        file.write((b"" if not before or before.endswith(b"\n") else b"\n") + line)
+        file.flush()
+        os.fsync(file.fileno())
+    return path

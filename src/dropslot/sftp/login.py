@@ -1,0 +1,165 @@
+"""Logging in: every way in which that can fail is a typed error with its next step."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import socket
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from dropslot.config import secret
+from dropslot.core.errors import DestinationUnready
+from dropslot.core.names import escape
+from dropslot.sftp import hostkeys
+from dropslot.sftp.accounts import Account
+
+CONNECT_SECONDS = 20
+LOGIN_SECONDS = 30
+# AES-GCM first: chacha20 takes three times the processor's time, and compression ten times.
+_CIPHERS = (
+    "aes256-gcm@openssh.com",
+    "aes128-gcm@openssh.com",
+    "aes256-ctr",
+    "aes192-ctr",
+    "aes128-ctr",
+    "chacha20-poly1305@openssh.com",
+)
+_WHERE = "Nothing of the arrival is published there; it waits"
+
+
+class LoginRefused(DestinationUnready):
+    """The server takes neither key nor password of the account."""
+
+    code = "login-refused"
+
+
+class Unreachable(DestinationUnready):
+    """The server does not answer; it may do so in a moment."""
+
+    code = "unreachable"
+
+
+class _Client(asyncssh.SSHClient):
+    """Remembers the key that the server shows; trusts none but those of known_hosts."""
+
+    shown: asyncssh.SSHKey | None = None
+
+    def validate_host_public_key(self, _host: str, _addr: str, _port: int, key: asyncssh.SSHKey) -> bool:
+        self.shown = key
+        return False
+
+
+async def login(account: Account) -> asyncssh.SSHClientConnection:
+    """A connection on which the account is logged in. Raises DestinationUnready and its like."""
+    client = _Client()
+    try:
+        connection, _ = await asyncio.wait_for(
+            asyncssh.create_connection(lambda: client, account.host, account.port, **_options(account)),
+            CONNECT_SECONDS + LOGIN_SECONDS,
+        )
+    except asyncssh.HostKeyNotVerifiable as error:
+        if client.shown is not None:
+            raise hostkeys.refusal(account, client.shown) from error
+        raise _unready(account, f"its host key cannot be verified: {escape(str(error))}") from error
+    except asyncssh.PermissionDenied as error:
+        raise _refused(account) from error
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        raise _key_fault(account, error) from error
+    except (OSError, asyncssh.Error, TimeoutError, UnicodeError) as error:  # the last: no name of a host
+        raise unreachable(account, error) from error
+    return connection
+
+
+def _options(account: Account) -> dict[str, Any]:
+    password = secret(account.password) if account.password else None
+    if account.password and password is None:
+        raise DestinationUnready(
+            # Without the name: it may be the password, if that was written there by mistake.
+            f"The environment variable that `password` names for {account.host} is not set, nor the one with _FILE",
+            where=_WHERE,
+            next_step="Set one of them for the service, and restart it; or correct `password`",
+        )
+    options: dict[str, Any] = {
+        "username": account.user,
+        "password": password,
+        "known_hosts": hostkeys.trusted(account),
+        "server_host_key_algs": hostkeys.algorithms(account),
+        "config": None,  # what somebody else writes into ~/.ssh/config must not send data elsewhere
+        "encryption_algs": _CIPHERS,
+        "compression_algs": None,
+        "connect_timeout": CONNECT_SECONDS,
+        "login_timeout": LOGIN_SECONDS,
+        "keepalive_interval": 15,
+        "keepalive_count_max": 4,
+        "gss_host": None,
+    }
+    if account.key:
+        options |= {"client_keys": [os.path.expanduser(account.key)], "agent_path": None}
+    return options
+
+
+def _refused(account: Account) -> LoginRefused:
+    ways = [f"the key {escape(account.key)}"] if account.key else ["the keys of the agent and of ~/.ssh"]
+    ways += [f"the password in {account.password}"] if account.password else []
+    return LoginRefused(
+        f"{account.host} refuses the login of {escape(account.user)}, who has {' and '.join(ways)}",
+        where=_WHERE,
+        next_step=f"Let its administrator put {_public(account)} into the account's authorized_keys, or correct `key`,"
+        f" `password` or the user in the address; try it: {typed(account)}",
+    )
+
+
+def _public(account: Account) -> str:
+    """What belongs into authorized_keys."""
+    if not account.key:
+        return "the public key"
+    key = os.path.expanduser(account.key)
+    try:
+        line = Path(f"{key}.pub").read_text("utf-8").strip()
+    except (OSError, UnicodeError):
+        return f"the public key (ssh-keygen -y -f {shlex.quote(escape(key))})"
+    return f"the line of {escape(key)}.pub ({escape(line)})"
+
+
+def typed(account: Account) -> str:
+    """The line for a shell that logs in as dropslot does."""
+    options = []
+    if account.known_hosts:
+        options += ["-o", f"UserKnownHostsFile={os.path.expanduser(account.known_hosts)}"]
+    if account.key:
+        options += ["-o", "IdentitiesOnly=yes", "-i", os.path.expanduser(account.key)]
+    words = ["ssh", *options, "-p", str(account.port), f"{account.user}@{account.host}"]
+    return " ".join(shlex.quote(escape(word)) for word in words)
+
+
+def _key_fault(account: Account, error: Exception) -> DestinationUnready:
+    return LoginRefused(
+        f"The key {escape(account.key or '~/.ssh')} cannot be used: {escape(str(error))}",
+        where=_WHERE,
+        next_step="Give a private key without a passphrase that the service's account alone can read, or load it into"
+        " the agent (SSH_AUTH_SOCK) and leave out `key`",
+    )
+
+
+def unreachable(account: Account, error: BaseException) -> DestinationUnready:
+    """The error for a connection that could not be made, or that broke."""
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.filename):
+        return _key_fault(account, error)
+    if isinstance(error, socket.gaierror):
+        return _unready(account, f"there is no host of this name ({escape(str(error.strerror))})")
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return _unready(account, "it did not answer in time")
+    return _unready(account, escape(str(error) or type(error).__name__))
+
+
+def _unready(account: Account, why: str) -> Unreachable:
+    return Unreachable(
+        f"No connection to {escape(account.server)}: {why}",
+        where=_WHERE,
+        next_step="It is tried again until the server answers; if this stays, look whether it runs, and is reached from"
+        f" here: {typed(account)}",
+    )

@@ -1,0 +1,57 @@
+"""What to say when an inbox cannot be watched, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from dropslot.core.names import escape
+from dropslot.watching import inotify_limits
+
+# inotify cannot be had, though the folder itself is well.
+LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSYS})
+
+
+def of_inbox(path: str, error: OSError) -> str:
+    """Why an inbox can neither be watched nor polled."""
+    shown = escape(path)
+    if error.errno == errno.ENOENT:
+        what = f"Inbox {shown} is gone: deleted, moved away, or its disk is not mounted. Make or mount it"
+    elif error.errno == errno.ENOTDIR:
+        what = f"Inbox {shown} is no folder. Move away what is there and make the folder"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        who = f"uid {os.geteuid()}"
+        what = (
+            f"Inbox {shown} may not be read by dropslot ({who}); watching needs read and search permission. "
+            f"Let {who} own it (chown), or give it r-x, and search permission (x) on the folders above"
+        )
+    else:
+        what = f"Inbox {shown} cannot be read: {error.strerror}. Look at its disk or server"
+    return f"{what}; it is then watched within a second. The other inboxes are watched on."
+
+
+def of_limit(path: str, error: OSError) -> str:
+    """Why inotify could not be had for an inbox that is well."""
+    until = f"{escape(path)} is polled each second until there is room."
+    if error.errno == errno.ENOSPC:
+        return f"The limit of inotify watches is reached: {_raise('max_user_watches')} {until}"
+    if error.errno == errno.EMFILE:
+        more = "(or this process's own limit of open files: ulimit -n, LimitNOFILE=)"
+        return f"The limit of inotify instances is reached: {_raise('max_user_instances')} {more} {until}"
+    return f"inotify cannot be had: {error.strerror}. {until}"
+
+
+def of_shared(path: str, kind: str) -> str:
+    """Why an inbox is polled by choice."""
+    if kind.startswith("poll:"):
+        return f"{escape(path)} is polled each second, as its route says ({kind})."
+    return f"{escape(path)} is on {kind}, where what others do gives no events: it is polled each second."
+
+
+def of_overflow() -> str:
+    """That the kernel's queue of events was too short."""
+    return f"The queue of inotify events was full: {_raise('max_queued_events')}"
+
+
+def _raise(name: str) -> str:
+    return f"fs.inotify.{name} is {inotify_limits.value_of(name)}. {inotify_limits.advice(name)}"

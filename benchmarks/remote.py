@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import floor
 from benchmarks.contenders import Timed, lay_out, must_hold
 from benchmarks.disks import fresh_disk, run, settle_disk
 from benchmarks.report import Row, ratio, seconds
@@ -28,8 +27,6 @@ RSYNC = "rsync -a -e ssh"
 RSYNC_SYNCED = "rsync -a --fsync -e ssh"
 SCP = "scp -r"
 RCLONE = "rclone copy --transfers 16 (sftp)"
-FLOOR = "floor: ready-made requests, and hashes"
-FLOOR_UNSYNCED = "floor, without syncs"
 _TRIAL = "trial-of-speed"
 _MUCH_SLOWER = 10  # times as long: such a peer is measured once, or it would take all of the time
 
@@ -53,11 +50,7 @@ class Case:
 
 
 CASES = {
-    "mixed": Case(
-        MIXED,
-        0,
-        {RSYNC: 0.8, SCP: 0.8, RSYNC_SYNCED: None, READ_BACK: None, FLOOR: None, FLOOR_UNSYNCED: None},
-    ),
+    "mixed": Case(MIXED, 0, {RSYNC_SYNCED: 0.9, SCP: 0.9, RSYNC: None, READ_BACK: None}),
     "big": Case(BIG, 0, {RSYNC: 0.8, SCP: 0.8, RSYNC_SYNCED: None, READ_BACK: None}),
     "far": Case(FEW, 0.05, {RSYNC: 1.0, SCP: 1 / 20, RCLONE: 1 / 10, READ_BACK: None}),
 }
@@ -135,10 +128,6 @@ def _read_back(disk: Path, tree: Path, source: Source, server: Server) -> Timed:
     return _dropslot(disk, tree, source, server, verify="read-back")
 
 
-def _floor(disk: Path, tree: Path, source: Source, server: Server, *, synced: bool) -> Timed:
-    return floor.run(tree, disk / "there", source, server, synced=synced)
-
-
 def _timed(disk: Path, source: Source, target: Path, command: list[str]) -> Timed:
     settle_disk(disk)
     begun = time.perf_counter()
@@ -188,6 +177,4 @@ _CONTENDERS: dict[str, Callable[[Path, Path, Source, Server], Timed]] = {
     RSYNC_SYNCED: lambda *trial: _rsync(*trial, "--fsync"),
     SCP: _scp,
     RCLONE: _rclone,
-    FLOOR: lambda *trial: _floor(*trial, synced=True),
-    FLOOR_UNSYNCED: lambda *trial: _floor(*trial, synced=False),
 }

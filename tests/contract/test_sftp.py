@@ -384,6 +384,20 @@ def test_a_server_that_says_nothing_is_given_up(
         site.destination.check(site.target())
 
 
+def test_new_keys_in_the_midst_of_the_data_change_nothing(
+    make_sshd: Callable[..., Sshd], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    server = make_sshd("RekeyLimit 1M", "LogLevel DEBUG")
+    site = site_at(server, tmp_path / "out")
+    contents = {f"{number % 7}/{number}.bin": bytes([number]) * (number * 977) for number in range(60)}
+    contents["large.bin"] = os.urandom(12 * 1024 * 1024)
+    deliver(site, make(tmp_path / "many", contents), site.target())
+    found = site.files()
+    assert all(found[f"study/raw/{path}"] == data for path, data in contents.items())
+    assert (server.folder / "log").read_text().count("rekey") > 5
+
+
 def test_nobody_listens(tmp_path: Path, shared_sshd: Sshd) -> None:
     account = Account("root", "127.0.0.1", free_port(), str(shared_sshd.key), str(shared_sshd.known_hosts))
     url = f"sftp://root@127.0.0.1:{account.port}{tmp_path}"

@@ -14,7 +14,6 @@ from typing import Any
 import asyncssh
 
 from dropslot.sftp import wire
-from dropslot.sftp.bulk import Bulk
 from dropslot.sftp.wire import Garbled, Reply, Request
 
 _REPLY = struct.Struct(">IBI")  # length of what follows it, kind, number of the request (or version)
@@ -39,7 +38,7 @@ class _Batch:
 class Channel(asyncssh.SSHClientSession[bytes]):
     """Used in the loop's thread alone."""
 
-    def __init__(self, bulk: Bulk) -> None:
+    def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.extensions: frozenset[str] = frozenset()
         self.longest_write = self.longest_read = SAFE_LENGTH
@@ -52,8 +51,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._waiting: dict[int, tuple[_Batch, int]] = {}
         self._number = 0
         self._out: deque[memoryview] = deque()
-        self._paused = self._scheduled = self._lean = False
-        self._bulk = bulk
+        self._paused = self._scheduled = False
         self._in = b""  # the beginning of an answer
         self._gone: ConnectionGone | None = None
 
@@ -71,7 +69,6 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         Raises ConnectionGone, Garbled."""
         assert self._channel
         self._channel.set_write_buffer_limits(high=4 * WRITE_AT_ONCE)
-        self._lean = self._bulk.takes(self._channel, self._flush)
         self._channel.write(b"\0\0\0\5\1\0\0\0\3")
         self.extensions = await self._version
         if like is not None:
@@ -117,12 +114,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._out and not self._paused and not self._gone and not self._bulk.must_wait(self._flush):
-            sent = self._bulk.send(self._channel, self._out) if self._lean else None
-            if sent is None:
-                self._write()
-            elif not sent:
-                return  # until the server opens its window
+        while self._out and not self._paused and not self._gone:
+            self._write()
 
     def _write(self) -> None:
         """Give asyncssh the next bytes."""

@@ -10,7 +10,6 @@ import asyncssh
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp.accounts import Account
-from dropslot.sftp.bulk import Bulk
 from dropslot.sftp.channel import Channel, ConnectionGone
 from dropslot.sftp.login import login
 from dropslot.sftp.wire import Garbled, Reply, Request
@@ -25,7 +24,7 @@ class Connection:
     """Used in the loop's thread alone."""
 
     def __init__(self, account: Account, ssh: asyncssh.SSHClientConnection) -> None:
-        self.account, self._ssh, self._bulk = account, ssh, Bulk(ssh)
+        self.account, self._ssh = account, ssh
         self.channels: list[Channel] = []
         self.patience = PATIENCE_SECONDS
         self._more: asyncio.Task[None] | None = None
@@ -94,7 +93,7 @@ class Connection:
             await asyncio.gather(*(self._add_channel() for _ in range(CHANNELS - len(self.channels))))
 
     async def _add_channel(self) -> None:
-        channel = Channel(self._bulk)
+        channel = Channel()
         async with asyncio.timeout(OPEN_SECONDS):
             await self._ssh.create_session(lambda: channel, subsystem="sftp", encoding=None)
             await channel.begin(self.channels[0] if self.channels else None)

@@ -228,7 +228,7 @@ def _every_state_is_an_event(
 
 def _receipts(arrivals: Sequence[Mapping[str, Any]], verified: str) -> None:
     done = sum(row["state"] == "done" for row in arrivals)
-    assert f", {done} receipts, {done} signatures: well." in verified, verified
+    assert f", {done} receipts, {done} signatures: OK." in verified, verified
 
 
 def is_tidy(end: Ending) -> None:

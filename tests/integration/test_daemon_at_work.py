@@ -99,7 +99,7 @@ def recorded_once(daemon: Daemon, *names: str, files: int = 1) -> None:
     assert sorted(history) == sorted(wanted)
     assert {row["sender"] for row in product.history()} == {daemon.sender.name}
     assert {path.name for path in product.folder("done").iterdir()} == set(names)
-    assert "well" in product.run("verify", "--fixity").stdout
+    assert "OK" in product.run("verify", "--fixity").stdout
     assert not list(product.studies.rglob(".dropslot/stage"))
 
 

@@ -134,7 +134,7 @@ def is_delivered_whole(office: Office, name: str = "scan") -> None:
     [event] = office.events()
     assert (event["arrival"], event["data"]["goes_on_as"]) == (first["arrival"], second["arrival"])
     assert (product.folder("done") / "scan").read_bytes() == WHOLE
-    assert "well" in product.run("verify", "--fixity").stdout
+    assert "OK" in product.run("verify", "--fixity").stdout
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def is_delivered_whole(office: Office, name: str = "scan") -> None:
 def test_other_half_is_an_alarm_and_is_delivered(office: Office, finds: tuple[str, ...]) -> None:
     with office.stalls("scan") as go_on:
         office.run("drain", "--now")
-        assert "well" in office.run("verify", "--fixity")
+        assert "OK" in office.run("verify", "--fixity")
         go_on()
         told = office.run(*finds, status=1)
         assert "scan was written to after it had been delivered" in told
@@ -184,7 +184,7 @@ def test_folder_that_a_program_still_stands_in_grows(office: Office) -> None:
         assert "written to" in office.run("verify", status=1)
         office.run("drain", "--now")
     assert office.product.delivered() == {"scan": b"x" * HALF + bytes(HALF), "scan.v2": WHOLE, "more": b""}
-    assert "well" in office.run("verify", "--fixity")
+    assert "OK" in office.run("verify", "--fixity")
 
 
 def test_dry_run_of_a_purge_says_it_and_changes_nothing(office: Office) -> None:
@@ -211,7 +211,7 @@ def test_source_that_is_read_in_place_becomes_a_revision(sqlite_product: Product
         before = dropped.stat()
         writer.seek(HALF)
         writer.write(b"x" * HALF)
-    assert "well" in product.run("verify", "--fixity").stdout  # a change of its times: the next look takes it
+    assert "OK" in product.run("verify", "--fixity").stdout  # a change of its times: the next look takes it
     product.drain()
     assert product.delivered()["scan.v2"] == WHOLE and before.st_size == len(WHOLE)
 

@@ -62,7 +62,7 @@ def test_an_rsync_that_stalls_is_waited_for_and_then_delivered_whole(sqlite_prod
     source = write_tree(product.root / "source", content)
     with stalled_rsync(source / "heart-1", product.folder("inbox")) as go_on:
         product.drain(status=None)
-        drained = product.run("drain", status=1)
+        drained = product.run("drain")
         assert "Left: heart-1" in drained.stdout
         assert "IM2" in drained.stdout
         since = pending(product)["heart-1"]["since"]
@@ -70,7 +70,7 @@ def test_an_rsync_that_stalls_is_waited_for_and_then_delivered_whole(sqlite_prod
         assert ".IM2." in pending(product)["heart-1"]["reason"][0]
         doctor = [row["what"] for row in product.listing("doctor") if "heart-1" in row["what"]]
         assert "is unfinished" in doctor[0]
-        product.run("drain", status=1)
+        product.run("drain")
         assert pending(product)["heart-1"]["since"] == since  # each run starts anew
         go_on()
     product.run("drain")
@@ -218,10 +218,10 @@ def test_drain_says_what_a_service_would_wait_for(sqlite_product: Product) -> No
     assert [entry["name"] for entry in objects] == ["empty", "scan"]
 
 
-def test_a_drain_says_the_first_time_too_that_somebody_must_fill_a_folder(sqlite_product: Product) -> None:
+def test_each_drain_says_that_a_folder_is_empty_and_has_not_failed(sqlite_product: Product) -> None:
     product = configured(sqlite_product, complete="named", grace="1s")
     (product.folder("inbox") / "New folder").mkdir()
     for _ in range(2):
-        told = product.run("drain", status=1).stdout
+        told = product.run("drain").stdout
         assert "1 left for later" in told and "waiting: it holds no file" in told
     assert "fill it, or remove it" in product.run("doctor", status=None).stdout

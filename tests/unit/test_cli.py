@@ -10,9 +10,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 
+from dropslot import __version__
 from dropslot.arrivals.upkeep.database import DatabaseUnready, words_for
+from dropslot.cli import commands, run
 from dropslot.cli.failures import TRACEBACK_VARIABLE, UsageError, explain
-from dropslot.cli.tables import show
+from dropslot.cli.tables import Looks, show
 from dropslot.config import ConfigError, Problem
 from dropslot.core.errors import DiskFull
 
@@ -90,7 +92,7 @@ ROWS = [
 
 
 def test_json_is_one_safe_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    show(ROWS * 2, ["name"], as_json=True)
+    show(ROWS * 2, ["name"], Looks(True))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "\x1b" not in lines[0]
@@ -100,7 +102,7 @@ def test_json_is_one_safe_object_a_line(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_tables_show_names_escaped_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    show([*ROWS, {"name": "x" * 500}], ["name", "reason", "fields", "none"], as_json=False)
+    show([*ROWS, {"name": "x" * 500}], ["name", "reason", "fields", "none"], Looks(False))
     said = capsys.readouterr().out
     assert r"a[red]b\x1b[31m" in said
     assert "one; two" in said
@@ -109,8 +111,38 @@ def test_tables_show_names_escaped_and_whole(capsys: pytest.CaptureFixture[str])
 
 
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    show([], ["name"], as_json=False, empty="No arrivals yet.")
+    show([], ["name"], Looks(False), empty="No arrivals yet.")
     assert capsys.readouterr().out == "No arrivals yet.\n"
+
+
+def test_every_command_has_short_help_that_is_listed_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == 0
+    whole = capsys.readouterr().out
+    assert run(["-h"]) == 0
+    said = capsys.readouterr().out
+    assert said == whole
+    assert "..." not in said.partition("Commands:")[2]
+    assert max(map(len, said.splitlines())) <= 80
+    for name in commands.names():
+        assert run([name, "-h"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"dropslot {__version__}\n"
+
+
+def test_columns_without_a_value_are_left_out_and_times_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+    show(
+        [{"id": "1", "none": None, "seen_at": "2026-11-29T00:19:37.116Z"}],
+        ["id", "none", "seen_at"],
+        Looks(False),
+    )
+    assert capsys.readouterr().out == "id  seen at\n1   2026-11-29 00:19Z\n"
 
 
 def test_what_doctor_shows_does_not_advise_to_run_doctor() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
-from dropslot.arrivals.listings.queries import CHUNK, Filter, contains, iso
+from dropslot.arrivals.listings.queries import Filter, contains, iso, last
 from dropslot.core.names import escape
 
 
@@ -28,7 +27,7 @@ def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
             | Q(id__istartswith=text)
             | Q(delivery__arrival__id__istartswith=text)
         )
-    return map(_acknowledgment, rows.iterator(CHUNK))
+    return map(_acknowledgment, last(rows, wanted.newest))
 
 
 def _acknowledgment(row: Acknowledgment) -> dict[str, Any]:
@@ -53,16 +52,16 @@ def _acknowledgment(row: Acknowledgment) -> dict[str, Any]:
     }
 
 
-def readings(route: str = "", since: datetime | None = None, search: str = "") -> Iterator[dict[str, Any]]:
+def readings(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Every run of a reader, the oldest first."""
     rows = LogReading.objects.order_by("id")
-    if route:
-        rows = rows.filter(route=route)
-    if since:
-        rows = rows.filter(started_at__gte=since)
-    if search:
-        rows = rows.filter(Q(log__icontains=search) | Q(error__icontains=search))
-    return map(reading, rows.iterator(CHUNK))
+    if wanted.route:
+        rows = rows.filter(route=wanted.route)
+    if wanted.since:
+        rows = rows.filter(started_at__gte=wanted.since)
+    if text := wanted.search:
+        rows = rows.filter(Q(log__icontains=text) | Q(error__icontains=text))
+    return map(reading, last(rows, wanted.newest))
 
 
 def reading(row: LogReading) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import RouteKey, Search, Since, narrowed, no_match, one_of
-from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
 from dropslot.cli.startup import reading, require_acknowledgments, started
-from dropslot.cli.tables import show
+from dropslot.cli.tables import Looks, show
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -54,7 +54,7 @@ def start_log_reader(
         return
     failed: list[str] = []
     rows = [_shown(reading) for reading in _read_once(settings, failed)]
-    show(rows, _READING, as_json=as_json, empty="Nothing was read.")
+    show(rows, _READING, Looks(as_json), below=_READ, empty="Nothing was read.")
     for error in failed:
         sys.stderr.write(f"dropslot: {error}\n")
     if failed:
@@ -94,17 +94,8 @@ def _follow(config: Config) -> None:
         schedule.serve(config, told)
 
 
-_READING = (
-    "started_at",
-    "route",
-    "log",
-    "lines",
-    "matches",
-    "acknowledged",
-    "accesses",
-    "unreadable",
-    "error",
-)
+_READING = ("started_at", "route", "lines", "matches", "acknowledged", "unreadable")
+_READ = ("log", "error")
 
 
 def _shown(reading: LogReading) -> dict[str, object]:
@@ -120,17 +111,19 @@ def log_readers(
     route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
 ) -> None:
     """List the runs of the log readers: what each read, from where to where, and what it found."""
     settings = with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import readings
 
-    wanted = narrowed(settings, search, "", route, since)
-    rows = readings(wanted.route, wanted.since, wanted.search)
+    rows = readings(narrowed(settings, search, "", route, since, limit))
     empty = no_match(
         "No log was read yet: `dropslot start_log_reader` does.", search=search, route=route, since=since
     )
-    show(rows, _READING, as_json=as_json, empty=empty)
+    show(rows, _READING, Looks(as_json, wide, no_pager), below=_READ, empty=empty)
 
 
 @commands.command()
@@ -140,25 +133,29 @@ def acknowledgments(
     route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
 ) -> None:
     """List acknowledgments: who fetched which delivery when, with the line of the log; undone ones too."""
     settings = with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import acknowledgments as listed
 
-    columns = (
-        "id",
-        "at",
-        "user",
-        "address",
-        "destination",
-        "stored_as",
-        "version",
-        "evidence",
-        "undone_because",
-    )
-    rows = listed(narrowed(settings, search, "", route, since))
+    rows = listed(narrowed(settings, search, "", route, since, limit))
     empty = no_match("Nothing was acknowledged yet.", search=search, route=route, since=since)
-    show(rows, columns, as_json=as_json, empty=empty)
+    show(
+        rows if as_json or wide else map(_with_path, rows),
+        ("id", "at", "user", "address", "evidence"),
+        Looks(as_json, wide, no_pager),
+        below=("path", "undone"),
+        empty=empty,
+    )
+
+
+def _with_path(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the path of what was fetched, and why it was undone, for the table."""
+    undone = f"undone: {row['undone_because']}" if row["undone_at"] else ""
+    return {**row, "path": f"{row['destination']}/{row['stored_as']}", "undone": undone}
 
 
 @commands.command()

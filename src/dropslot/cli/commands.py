@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
+from dropslot import __version__
 from dropslot.cli.failures import explain
 from dropslot.cli.interrupted import INTERRUPTED, explain_interrupt, noticed
 
@@ -27,8 +29,23 @@ GROUPS = (
     "dropslot.cli.watcher",
 )
 
+_UNCUT = 10_000  # characters
+
+
+class _WholeLines(TyperGroup):
+    """Lists the commands with whole sentences: click would cut them off at the width of the terminal."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(_UNCUT)) for name, one in found if one and not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="dropslot",
+    cls=_WholeLines,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -42,9 +59,23 @@ for _group in GROUPS:
     app.add_typer(_commands)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dropslot {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _dropslot() -> None:
-    """Put files in the slot. They arrive once, whole, for good, and you can prove it."""
+def _dropslot(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Put files in the slot. They arrive once, whole, for good, and you can prove it.
+
+    `dropslot COMMAND --help` describes a command and its options.
+    """
     # A callback makes a group of the app, however many commands it has.
 
 

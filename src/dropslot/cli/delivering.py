@@ -44,8 +44,8 @@ def drain(
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
 
-    Exit status 1 when something failed or could not be finished; it is named. What another drain or the service has in
-    hand is no failure.
+    Exit status 1 when something failed, is to be retried, or cannot be taken; it is named. An entry that its sender has
+    not finished is named too, and is no failure; nor is an arrival that another drain or the service works on.
     """
     settings = started(config)
     from dropslot.arrivals.workers.drain import drain as run_drain
@@ -58,8 +58,15 @@ def drain(
         _print_json(result, startup)
     else:
         _print(result)
-    if result.failed or result.left or result.unrecorded or result.unlisted or result.after_failed:
+    if _has_failed(result):
         raise typer.Exit(1)
+
+
+def _has_failed(result: Drained) -> bool:
+    from dropslot.arrivals.intake.waiting import waits_for_sender
+
+    left = [row for row in result.left if not waits_for_sender(row)]
+    return bool(result.failed or left or result.unrecorded or result.unlisted or result.after_failed)
 
 
 def _seconds_since_start() -> float:

@@ -37,11 +37,13 @@ _AGO = re.compile(r"([0-9]{1,18})\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def narrowed(config: Config, search: str, state: str, route: str, since: str) -> Filter:
+def narrowed(
+    config: Config, search: str, state: str, route: str, since: str, newest: int | None = None
+) -> Filter:
     """The filter that the options mean. Raises UsageError for a value that there is not."""
     from dropslot.arrivals.listings.queries import Filter
 
-    return Filter(searchable(search), known_state(state), known_route(config, route), moment(since))
+    return Filter(searchable(search), known_state(state), known_route(config, route), moment(since), newest)
 
 
 def searchable(text: str) -> str:

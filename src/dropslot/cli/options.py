@@ -14,3 +14,8 @@ ConfigPath = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Wide = Annotated[bool, typer.Option("--wide", help="All columns, however long the lines.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Only the newest N.")]
+NoPager = Annotated[
+    bool, typer.Option("--no-pager", help="Do not use $PAGER, though the terminal is too small.")
+]

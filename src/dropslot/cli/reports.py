@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,9 +23,9 @@ from dropslot.cli.narrowing import (
     narrowed,
     no_match,
 )
-from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
 from dropslot.cli.startup import reading, require_acknowledgments
-from dropslot.cli.tables import show
+from dropslot.cli.tables import Looks, show
 
 if TYPE_CHECKING:
     from dropslot.arrivals.listings.queries import Unacknowledged
@@ -41,17 +42,25 @@ def arrivals(
     route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
 ) -> None:
-    """List arrivals and their states."""
+    """List arrivals and their states, the newest last."""
     settings = reading(config)
     from dropslot.arrivals.listings import queries
 
-    wanted = narrowed(settings, search, state, route, since)
-    columns = ("id", "route", "name", "sender", "state", "items", "size_bytes", "dropped_at", "reason")
+    wanted = narrowed(settings, search, state, route, since, limit)
     empty = no_match(
         "No arrivals. Drop something into an inbox.", search=search, state=state, route=route, since=since
     )
-    show(queries.arrivals(wanted), columns, as_json=as_json, empty=empty)
+    show(
+        queries.arrivals(wanted),
+        ("id", "dropped_at", "state", "name"),
+        Looks(as_json, wide, no_pager),
+        below=("reason",),
+        empty=empty,
+    )
 
 
 @commands.command()
@@ -73,8 +82,11 @@ def history(
         str, typer.Option("--older-than", metavar="AGE", help="With --unacknowledged: delivered longer ago.")
     ] = "",
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
 ) -> None:
-    """List deliveries: each item, where it went, under which name and version."""
+    """List deliveries: each item, where it went, under which name and version; the newest last."""
     settings = reading(config)
     from dropslot.arrivals.listings import queries
 
@@ -86,21 +98,7 @@ def history(
             "--older-than goes with --unacknowledged", next_step="Take --since for a time of receipt"
         )
 
-    wanted = narrowed(settings, search, state, route, since)
-    columns = (
-        "dropped_at",
-        "delivered_at",
-        "route",
-        "name",
-        "item",
-        "outcome",
-        "version",
-        "destination",
-        "stored_as",
-        "acknowledged_at",
-        "acknowledged_by",
-        "sha256",
-    )
+    wanted = narrowed(settings, search, state, route, since, limit)
     empty = no_match(
         "Nothing was delivered yet." if unfetched is None else "Nothing waits to be fetched.",
         hint=_of_undelivered(state),
@@ -110,7 +108,18 @@ def history(
         since=since,
         older_than=older_than,
     )
-    show(queries.history(wanted, unfetched), columns, as_json=as_json, empty=empty)
+    show(
+        with_paths(queries.history(wanted, unfetched), as_json or wide),
+        ("delivered_at", "outcome", "name", "acknowledged_at"),
+        Looks(as_json, wide, no_pager),
+        below=("path",),
+        empty=empty,
+    )
+
+
+def with_paths(rows: Iterator[dict[str, Any]], whole: bool) -> Iterator[dict[str, Any]]:
+    """The rows with the path under which each was stored, for tables; with `whole` as they are."""
+    return rows if whole else ({**row, "path": f"{row['destination']}/{row['stored_as']}"} for row in rows)
 
 
 def _of_undelivered(state: str) -> str:
@@ -146,15 +155,34 @@ def pending(
     route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
 ) -> None:
-    """List what is in the inboxes and in processing, why it waits, and since when."""
+    """List what waits in the inboxes and in processing, why, and since when."""
     settings = reading(config)
     from dropslot.arrivals.listings import pending as waiting
 
-    columns = ("where", "route", "name", "state", "since", "reason")
     wanted = narrowed(settings, search, state, route, since)
     empty = no_match("Nothing waits.", search=search, state=state, route=route, since=since)
-    show(waiting.pending(settings, wanted), columns, as_json=as_json, empty=empty)
+    rows = _newest(list(waiting.pending(settings, wanted)), limit)
+    show(
+        rows if as_json else sorted(rows, key=_since),
+        ("id", "since", "where", "name"),
+        Looks(as_json, wide, no_pager),
+        below=("reason",),
+        empty=empty,
+    )
+
+
+def _newest(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:
+    """So many rows that have waited the shortest time, in the order of all."""
+    newest = sorted(range(len(rows)), key=lambda at: _since(rows[at]))[-limit:] if limit else range(len(rows))
+    return [rows[at] for at in sorted(newest)]
+
+
+def _since(row: Mapping[str, Any]) -> str:
+    return str(row["since"] or "")
 
 
 @commands.command()
@@ -171,6 +199,9 @@ def events(
     route: RouteKey = "",
     since: Since = "",
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
     export: Annotated[
         Path | None,
         typer.Option(
@@ -178,7 +209,7 @@ def events(
         ),
     ] = None,
 ) -> None:
-    """List the audit trail, or export it."""
+    """List the audit trail, the newest event last, or export it."""
     settings = reading(config)
     if export is not None:
         _export(export)
@@ -189,7 +220,14 @@ def events(
     wanted = narrowed(settings, search, state, route, since)
     within = queries.ids(queries.Filter(state=wanted.state, route=wanted.route)) if state or route else None
     of = queries.arrival_of_events(arrival) if arrival else ""
-    rows = find(arrival=of, kind=known_kind(kind), since=wanted.since, search=wanted.search, within=within)
+    rows = find(
+        arrival=of,
+        kind=known_kind(kind),
+        since=wanted.since,
+        search=wanted.search,
+        newest=limit,
+        within=within,
+    )
     empty = no_match(
         "The trail is empty.",
         search=search,
@@ -199,7 +237,8 @@ def events(
         route=route,
         since=since,
     )
-    show(rows, ("seq", "at", "kind", "arrival", "data"), as_json=as_json, empty=empty)
+    columns = ("seq", "at", "kind", "arrival")
+    show(rows, columns, Looks(as_json, wide, no_pager), below=("data",), empty=empty)
 
 
 def _export(path: Path) -> None:
@@ -255,6 +294,8 @@ def latest(
         typer.Option("--link-into", metavar="DIR", help="Build DIR as a tree of links to the newest files."),
     ] = None,
     as_json: AsJson = False,
+    wide: Wide = False,
+    no_pager: NoPager = False,
 ) -> None:
     """List the newest version of each file that a route delivered."""
     settings = reading(config)
@@ -266,5 +307,10 @@ def latest(
         count = link_latest(queries.latest(route), link_into)
         sys.stdout.write(f"{count} links in {link_into}\n")
         return
-    columns = ("item", "version", "destination", "stored_as", "size_bytes", "delivered_at")
-    show(queries.latest(route), columns, as_json=as_json, empty="This route has delivered nothing yet.")
+    show(
+        with_paths(queries.latest(route), as_json or wide),
+        ("delivered_at", "version", "size_bytes", "item"),
+        Looks(as_json, wide, no_pager),
+        below=("path",),
+        empty="This route has delivered nothing yet.",
+    )

@@ -12,7 +12,7 @@ import typer
 from dropslot.cli.failures import UsageError
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.startup import reading, started
-from dropslot.cli.tables import show
+from dropslot.cli.tables import Looks, show
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -123,30 +123,30 @@ def verify(
     _say_faults(chain.faults, chain.found)
     sys.stdout.write(
         f"Chain: {chain.checked} events, {chain.receipts} receipts, {chain.signatures} signatures: "
-        f"{'well' if chain.ok else f'{chain.found} faults'}. Head {chain.head.seq}:{chain.head.hash}\n"
+        f"{'OK' if chain.ok else f'{chain.found} faults'}. Head {chain.head.seq}:{chain.head.hash}\n"
     )
-    well = chain.ok
+    sound = chain.ok
     for sign in signs(settings):
-        well = False
+        sound = False
         sys.stdout.write(f"FAULT database: {sign}\n")
-    if chain.ok and not well:
+    if chain.ok and not sound:
         sys.stdout.write(f"{REMEDY}.\n")
     if fixity:
         files = check_all()
         _say_faults(files.faults, files.found)
         sys.stdout.write(
             f"Fixity: {files.checked} stored files, {files.size_bytes} bytes read: "
-            f"{'well' if files.ok else f'{files.found} faults'}.\n"
+            f"{'OK' if files.ok else f'{files.found} faults'}.\n"
         )
-        well = well and files.ok
+        sound = sound and files.ok
     archives = check_archives(settings, read=fixity)
     if archives.checked:
         _say_faults(archives.faults, archives.found)
         sys.stdout.write(
             f"Originals that were read without a lease: {archives.checked} compared: "
-            f"{'well' if archives.ok else f'{archives.found} faults'}.\n"
+            f"{'OK' if archives.ok else f'{archives.found} faults'}.\n"
         )
-    if not (well and archives.ok):
+    if not (sound and archives.ok):
         raise typer.Exit(1)
 
 
@@ -179,6 +179,6 @@ def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
         {"level": found.level, "about": found.about, "what": found.what, "remedy": found.remedy}
         for found in examine(settings)
     ]
-    show(rows, ("level", "about", "what", "remedy"), as_json=as_json)
+    show(rows, ("level", "about"), Looks(as_json), below=("what", "remedy"))
     if any(row["level"] == "error" for row in rows):
         raise typer.Exit(1)

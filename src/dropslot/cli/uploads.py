@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import ArrivalState, RouteKey, Search, Since, narrowed, no_match
-from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
 from dropslot.cli.startup import reading, started
-from dropslot.cli.tables import show
+from dropslot.cli.tables import Looks, show
 
 commands = typer.Typer()
-_COLUMNS = (
-    "id",
-    "uploaded_at",
-    "route",
-    "name",
-    "sender",
-    "state",
-    "sent_at",
-    "audited_by",
-    "audited_at",
-    "audit_note",
-)
 
 
 @commands.command()
@@ -39,12 +27,15 @@ def uploads(
         bool | None, typer.Option("--audited/--unaudited", help="Only those that were audited, or were not.")
     ] = None,
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
 ) -> None:
-    """List who put in what and when, whether it was sent, and who audited it."""
+    """List who put in what and when, whether it was sent, and who audited it; the newest last."""
     settings = reading(config)
     from dropslot.arrivals.listings import uploads as all_uploads
 
-    wanted = narrowed(settings, search, state, route, since)
+    wanted = narrowed(settings, search, state, route, since, limit)
     rows = all_uploads.uploads(wanted, audited=audited)
     empty = no_match(
         "No uploads. Drop something into an inbox.",
@@ -55,7 +46,21 @@ def uploads(
         audited=audited,
         unaudited=audited is False,
     )
-    show(rows, _COLUMNS, as_json=as_json, empty=empty)
+    show(
+        rows if as_json or wide else map(_with_audit, rows),
+        ("id", "uploaded_at", "state", "sender", "name"),
+        Looks(as_json, wide, no_pager),
+        below=("audit",),
+        empty=empty,
+    )
+
+
+def _with_audit(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its audit in one sentence, for the table."""
+    if not row["audited_by"]:
+        return row
+    note = f": {row['audit_note']}" if row["audit_note"] else ""
+    return {**row, "audit": f"audited by {row['audited_by']}{note}"}
 
 
 @commands.command()

@@ -44,6 +44,11 @@ def _noted(row: Arrival) -> Noted:
     return Noted(row.id, row.evidence.get("inode"), NOT_WHOLE not in row.evidence)
 
 
+def waits_for_sender(row: Arrival) -> bool:
+    """Whether an arrival lies in its inbox because its sender has not sent all of it."""
+    return row.state == State.WAITING and NOT_WHOLE in row.evidence
+
+
 def still_waits(arrival: str) -> bool:
     """Whether an id that was noted is unused yet: another process may have taken its entry meanwhile."""
     return Arrival.objects.filter(id=arrival, state=State.WAITING).exists()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from dropslot.arrivals import additions
 from dropslot.arrivals.additions import Acknowledged
@@ -25,6 +25,7 @@ from dropslot.core.templates import Template
 
 # Dictionaries are made a few at a time: a listing may have millions of rows.
 CHUNK = 2000
+_Row = TypeVar("_Row", bound=Model)
 _NAMED = 5  # so many are named where one was meant
 _UNTOUCHED = "Nothing was done"
 
@@ -38,12 +39,13 @@ class NoSuchArrival(DropslotError):
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What a listing is narrowed to; `history` has nothing in another state than done. `since` compares with the time
-    of receipt."""
+    of receipt; `newest` keeps so many of the last rows."""
 
     search: str = ""
     state: str = ""
     route: str = ""
     since: datetime | None = None
+    newest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,16 @@ def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
     return rows
 
 
+def last(
+    rows: QuerySet[_Row], newest: int | None, keep: Callable[[_Row], bool] = lambda _: True
+) -> Iterator[_Row]:
+    """The rows that `keep` keeps, in their order, a few at a time; with `newest` only so many of the last."""
+    if newest is None:
+        return filter(keep, rows.iterator(CHUNK))
+    backwards = filter(keep, rows.reverse().iterator(min(newest, CHUNK)))
+    return iter(list(islice(backwards, newest))[::-1])
+
+
 def ids(wanted: Filter) -> QuerySet[Any]:
     """The ids of the arrivals that a filter leaves, as a query to be used within another."""
     return narrowed(Arrival.objects.order_by(), wanted).values("id")
@@ -127,7 +139,7 @@ def ids(wanted: Filter) -> QuerySet[Any]:
 
 def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Arrivals, the oldest first."""
-    for row in narrowed(Arrival.objects.order_by("id"), wanted).iterator(CHUNK):
+    for row in last(narrowed(Arrival.objects.order_by("id"), wanted), wanted.newest):
         yield {
             "id": row.id,
             "route": row.route,
@@ -161,8 +173,9 @@ def history(wanted: Filter, unacknowledged: Unacknowledged | None = None) -> Ite
         rows = additions.acknowledging.without(rows.filter(arrival__route__in=list(unacknowledged.places)))
         if unacknowledged.before:
             rows = rows.filter(arrival__finished_at__lt=unacknowledged.before)
-    found = rows.iterator(CHUNK)
-    return _with_acknowledgments(filter(unacknowledged.asks_for, found) if unacknowledged else found)
+    if unacknowledged:
+        return _with_acknowledgments(last(rows, wanted.newest, unacknowledged.asks_for))
+    return _with_acknowledgments(last(rows, wanted.newest))
 
 
 def _with_acknowledgments(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:

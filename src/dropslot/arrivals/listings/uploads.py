@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from dropslot.arrivals.intake.record import user_name
-from dropslot.arrivals.listings.queries import CHUNK, Filter, iso, narrowed
+from dropslot.arrivals.listings.queries import Filter, iso, last, narrowed
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.models import Event
@@ -30,12 +30,15 @@ class BadAudit(DropslotError):
 
 def uploads(wanted: Filter, *, audited: bool | None = None) -> Iterator[dict[str, Any]]:
     """Uploads, the oldest first, each with its latest audit; `audited` keeps only those that have one, or have none."""
-    rows = narrowed(Arrival.objects.order_by("id"), wanted).iterator(CHUNK)
+    found = narrowed(Arrival.objects.order_by("id"), wanted)
+    if audited is not None:
+        audits = Event.objects.filter(kind=AUDITED).values("arrival")
+        found = found.filter(id__in=audits) if audited else found.exclude(id__in=audits)
+    rows = last(found, wanted.newest)
     while some := list(islice(rows, 500)):
         latest = _latest_audits([row.id for row in some])
         for row in some:
-            if audited is None or audited == (row.id in latest):
-                yield _upload(row, latest.get(row.id))
+            yield _upload(row, latest.get(row.id))
 
 
 def audit(arrival: Arrival, *, by: str, note: str = "") -> None:

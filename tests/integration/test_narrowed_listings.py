@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 
 from at_once import run_at_once
 from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import moment
-from dropslot.core.kinds import KINDS
 from product import STUDY, Product
 
 LISTINGS = ("arrivals", "history", "pending", "events", "uploads")
@@ -125,9 +122,3 @@ def test_a_raw_byte_of_a_name_is_found(delivered: Product) -> None:
     delivered.drop("odd\udcff", b"1", route="one")
     delivered.drain(status=1)
     assert [row["name"] for row in delivered.arrivals("--search", "odd\udcff")] == [r"odd\xff"]
-
-
-def test_every_kind_of_event_is_known() -> None:
-    source = Path(__file__).parents[2] / "src" / "dropslot"
-    text = "".join(path.read_text() for path in source.rglob("*.py"))
-    assert set(re.findall(r'\bEntry\(\s*"([a-z-]+)",', text)) <= KINDS, "add it to dropslot.core.kinds"

@@ -9,9 +9,8 @@ from typing import NamedTuple
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, timestamp
+from dropslot.audit.kinds import Accessed, Acknowledged, Fetched, Kind, entry
 from dropslot.core.names import escape
-
-ACKNOWLEDGED = "acknowledged"
 
 
 class Access(NamedTuple):
@@ -28,7 +27,8 @@ class Access(NamedTuple):
 def acknowledged(row: Acknowledgment) -> Entry:
     """The first fetch of a delivery that counts; the row has the line itself, the event its SHA-256."""
     delivery = row.delivery
-    data = _about(delivery) | {
+    data: Acknowledged = {
+        **_about(delivery),
         "acknowledgment": row.id,
         "user": row.user,
         "address": row.address,
@@ -37,12 +37,13 @@ def acknowledged(row: Acknowledgment) -> Entry:
         "log": escape(row.log),
         "line_sha256": sha256(row.line).hexdigest(),
     }
-    return Entry(ACKNOWLEDGED, delivery.arrival_id, data)
+    return entry(Kind.ACKNOWLEDGED, delivery.arrival_id, data)
 
 
 def accessed(access: Access, count: int, last: datetime, log: str) -> Entry:
     """So many fetches that acknowledge nothing, and when the last one was."""
-    data = _about(access.delivery) | {
+    data: Accessed = {
+        **_about(access.delivery),
         "user": escape(access.user),
         "address": escape(access.address),
         "because": access.because,
@@ -51,10 +52,10 @@ def accessed(access: Access, count: int, last: datetime, log: str) -> Entry:
         "last_at": timestamp(last),
         "log": escape(log),
     }
-    return Entry("accessed", access.delivery.arrival_id, data)
+    return entry(Kind.ACCESSED, access.delivery.arrival_id, data)
 
 
-def _about(delivery: Delivery) -> dict[str, object]:
+def _about(delivery: Delivery) -> Fetched:
     return {
         "destination": delivery.place.url,
         "stored_as": delivery.stored_as,

@@ -10,9 +10,10 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.acknowledgments.trail import ACKNOWLEDGED, acknowledged
+from dropslot.acknowledgments.trail import acknowledged
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.kinds import Kind, Unacknowledged, entry
 from dropslot.audit.models import Event
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -41,7 +42,7 @@ def undo(name: str, reason: str, by: str) -> list[Acknowledgment]:
 def _told_anew(delivery: Delivery) -> list[Entry]:
     """Of several fetches the trail has the first; once that is undone, the next one is what history shows."""
     standing = Acknowledgment.objects.filter(delivery=delivery, undone_at__isnull=True)
-    events = Event.objects.filter(arrival=delivery.arrival_id, kind=ACKNOWLEDGED)
+    events = Event.objects.filter(arrival=delivery.arrival_id, kind=Kind.ACKNOWLEDGED)
     row = standing.order_by("at", "id").first()
     if row is None or events.filter(data__contains=row.id).exists():
         return []
@@ -95,7 +96,7 @@ def _none(name: str) -> NotAcknowledged:
 
 
 def _undone(row: Acknowledgment, reason: str, by: str) -> Entry:
-    data = {
+    data: Unacknowledged = {
         "acknowledgment": row.id,
         "destination": row.delivery.place.url,
         "stored_as": row.delivery.stored_as,
@@ -103,4 +104,4 @@ def _undone(row: Acknowledgment, reason: str, by: str) -> Entry:
         "reason": reason,
         "by": by,
     }
-    return Entry("unacknowledged", row.delivery.arrival_id, data)
+    return entry(Kind.UNACKNOWLEDGED, row.delivery.arrival_id, data)

@@ -22,6 +22,7 @@ from dropslot import config
 from dropslot.audit import signing_key, sshsig
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Head, timestamp
+from dropslot.audit.kinds import Names
 from dropslot.audit.models import Receipt
 from dropslot.core.names import escape
 
@@ -48,7 +49,7 @@ class Named:
         """None when there are none."""
         return cls(len(paths), [_shortened(escape(path)) for path in paths[:MOST_NAMED]]) if paths else None
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> Names:
         """As JSON has it."""
         return {"count": self.count, "names": list(self.names)}
 

@@ -70,9 +70,10 @@ def known_route(config: Config, key: str, option: str = "--route") -> str:
 def known_kind(kind: str) -> str:
     """A kind of event, or nothing. Raises UsageError."""
     from dropslot.audit import event_search
-    from dropslot.core.kinds import KINDS
+    from dropslot.audit.kinds import Kind
 
-    return kind if kind in KINDS else one_of("--kind", kind, KINDS | event_search.kinds())
+    kinds = {each.value for each in Kind}
+    return kind if kind in kinds else one_of("--kind", kind, kinds | event_search.kinds())
 
 
 def one_of(option: str, value: str, known: Iterable[str]) -> str:

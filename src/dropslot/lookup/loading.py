@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import structlog
 from django.db import transaction
 from django.utils import timezone
 
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.kinds import FoldersLoaded, Kind, entry
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -21,7 +21,6 @@ from dropslot.lookup.models import Folder, FolderTable
 from dropslot.lookup.table_file import BadTable, Key, Line, OddLine, TableFile, read
 
 log = structlog.get_logger()
-EVENT = "folders-loaded"
 _TOLD_CHANGES = 100
 _LOGGED = 20
 
@@ -120,13 +119,21 @@ def _change(line: Line | Folder, before: str, after: str) -> dict[str, str]:
 
 def _event(loaded: Loaded, changes: list[dict[str, str]], file: Path, content: bytes, by: str) -> Entry:
     """Where results go is decided here, so the trail says what changed, and by which file."""
-    data: dict[str, Any] = {
-        name: getattr(loaded, name) for name in ("table", "added", "updated", "unchanged")
+    data: FoldersLoaded = {
+        "table": loaded.table,
+        "added": loaded.added,
+        "updated": loaded.updated,
+        "unchanged": loaded.unchanged,
+        "removed": loaded.removed,
+        "refused": len(loaded.refused),
+        "by": by,
+        "file": escape(str(file)),
+        "sha256": _digest(content),
+        "changes": changes[:_TOLD_CHANGES],
     }
-    data |= {"removed": loaded.removed, "refused": len(loaded.refused), "by": by}
-    data |= {"suspected": len(loaded.suspected)} if loaded.suspected else {}
-    data |= {"file": escape(str(file)), "sha256": _digest(content), "changes": changes[:_TOLD_CHANGES]}
-    return Entry(EVENT, "", data)
+    if loaded.suspected:
+        data["suspected"] = len(loaded.suspected)
+    return entry(Kind.FOLDERS_LOADED, "", data)
 
 
 def refresh(config: Config) -> None:

@@ -24,6 +24,7 @@ from dropslot.arrivals.models import AfterCall, Arrival, Delivery
 from dropslot.arrivals.signals import arrival_done
 from dropslot.audit import receipt_files, receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
+from dropslot.audit.kinds import Delivered, Kind, entry
 from dropslot.audit.models import Receipt
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
@@ -101,17 +102,11 @@ def _has_after(work: Work) -> bool:
 
 
 def _delivered(work: Work) -> Entry:
-    return Entry(
-        "delivered",
-        work.id,
-        {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests, **_ignored(work)},
-    )
-
-
-def _ignored(work: Work) -> dict[str, Any]:
-    """What was left in done undelivered, as `ignore` says, for the event; nothing when there was none."""
-    found = receipts.Named.of(work.listing.ignored)
-    return {"ignored": found.body()} if found else {}
+    data: Delivered = {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests}
+    # What was left in done undelivered, as `ignore` says.
+    if ignored := receipts.Named.of(work.listing.ignored):
+        data["ignored"] = ignored.body()
+    return entry(Kind.DELIVERED, work.id, data)
 
 
 def _outcomes(work: Work) -> dict[str, int]:

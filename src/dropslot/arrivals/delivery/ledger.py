@@ -17,6 +17,7 @@ from dropslot.arrivals.delivery.work import Hold, Work
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.kinds import Kind, Started, entry
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import TakenOver
 from dropslot.core.states import UNFINISHED, State
@@ -94,8 +95,10 @@ def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
 
 
 def _started(arrival: Arrival, worker: str) -> Entry:
-    kind = "started" if arrival.state != State.PROCESSING else "taken-over"
-    return Entry(kind, arrival.id, {"attempt": arrival.attempts, "epoch": arrival.epoch, "worker": worker})
+    data: Started = {"attempt": arrival.attempts, "epoch": arrival.epoch, "worker": worker}
+    if arrival.state == State.PROCESSING:
+        return entry(Kind.TAKEN_OVER, arrival.id, data)
+    return entry(Kind.STARTED, arrival.id, data)
 
 
 def renew(worker: str, lease: timedelta) -> None:
@@ -153,7 +156,7 @@ def give_back(work: Work) -> None:
             worker="",
             lease_until=None,
         )
-        append([Entry("given-back", work.id, {"epoch": work.epoch})])
+        append([entry(Kind.GIVEN_BACK, work.id, {"epoch": work.epoch})])
 
 
 def postpone(
@@ -179,8 +182,8 @@ def postpone(
         )
         append(
             [
-                Entry(
-                    "retrying",
+                entry(
+                    Kind.RETRYING,
                     hold.id,
                     {"epoch": hold.epoch, "in_seconds": round(seconds, 1), "reason": _storable(reasons)},
                 )
@@ -213,4 +216,4 @@ def refuse(work: Work, reasons: Sequence[str]) -> None:
             worker="",
             lease_until=None,
         )
-        append([Entry("refused", work.id, {"epoch": work.epoch, "reason": _storable(reasons)})])
+        append([entry(Kind.REFUSED, work.id, {"epoch": work.epoch, "reason": _storable(reasons)})])

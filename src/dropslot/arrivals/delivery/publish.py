@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
@@ -16,6 +16,7 @@ from dropslot.arrivals.delivery.work import Leg, Row, Work
 from dropslot.arrivals.intake.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.kinds import Files, Kind, entry
 from dropslot.checks.bag import PAYLOAD
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.litter import BY_DEFAULT
@@ -181,18 +182,20 @@ def _adopt(work: Work, leg: Leg) -> list[Entry]:
     ]
     Adoption.objects.bulk_create(rows)
     files = [{"stored_as": row.stored_as, "sha256": row.sha256} for row in rows]
-    return [_files_entry("adopted", work, leg, files)] if files else []
+    return [_files_entry(Kind.ADOPTED, work, leg, files)] if files else []
 
 
 def _altered(work: Work, leg: Leg) -> list[Entry]:
     """Delivered files that somebody changed or removed since."""
-    return [_files_entry("altered", work, leg, leg.altered)] if leg.altered else []
+    return [_files_entry(Kind.ALTERED, work, leg, leg.altered)] if leg.altered else []
 
 
-def _files_entry(kind: str, work: Work, leg: Leg, files: list[dict[str, str]]) -> Entry:
+def _files_entry(
+    kind: Literal[Kind.ADOPTED, Kind.ALTERED], work: Work, leg: Leg, files: list[dict[str, str]]
+) -> Entry:
     # An event of a folder with a hundred thousand files must stay readable; the ledger has them all.
-    data = {"destination": leg.target.url, "count": len(files), "files": files[:LISTED]}
-    return Entry(kind, work.id, data)
+    data: Files = {"destination": leg.target.url, "count": len(files), "files": files[:LISTED]}
+    return entry(kind, work.id, data)
 
 
 def publish(work: Work) -> None:

@@ -12,6 +12,7 @@ from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry
+from dropslot.audit.kinds import Kind, entry
 
 LISTED = 100
 
@@ -38,6 +39,6 @@ def left_behind(work: Work, rows: Iterable[Delivery]) -> Iterator[Entry]:
     ordered = sorted((row for row in rows if row.place.url not in present), key=lambda row: row.place.url)
     for url, some in groupby(ordered, key=lambda row: row.place.url):
         files = [{"stored_as": row.stored_as, "sha256": row.sha256} for row in some]
-        yield Entry(
-            "left-behind", work.id, {"destination": url, "count": len(files), "files": files[:LISTED]}
+        yield entry(
+            Kind.LEFT_BEHIND, work.id, {"destination": url, "count": len(files), "files": files[:LISTED]}
         )

@@ -28,6 +28,7 @@ from dropslot.arrivals.intake.drop_times import dropped_at
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
+from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
@@ -161,8 +162,8 @@ def record_apart(config: Config, claims: Sequence[Claim]) -> int:
 
 
 def _claimed(row: Arrival) -> Entry:
-    return Entry(
-        "claimed",
+    return entry(
+        Kind.CLAIMED,
         row.id,
         {
             "route": row.route,

@@ -11,7 +11,8 @@ from django.db import transaction
 from dropslot.arrivals.intake.drop_times import dropped_at, id_of_drop, time_of_drop
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.models import Arrival
-from dropslot.audit.chain import Entry, append
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, entry
 from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -80,7 +81,7 @@ def note(folders: FolderSet, judged: Judged, reason: str, since: datetime, *, is
             dropped_at=dropped_at(arrival),
             received_at=since,
         )
-        append([Entry("waiting", row.id, {"route": row.route, "name": shown, "reason": row.reason})])
+        append([entry(Kind.WAITING, row.id, {"route": row.route, "name": shown, "reason": row.reason})])
     return _noted(row)
 
 
@@ -106,7 +107,7 @@ def _withdraw(row: Arrival) -> None:
         # Another process may have recorded a claim of it since the look.
         deleted, _ = Arrival.objects.filter(id=row.id, state=State.WAITING).delete()
         if deleted:
-            append([Entry("withdrawn", row.id, {"route": row.route, "name": row.name})])
+            append([entry(Kind.WITHDRAWN, row.id, {"route": row.route, "name": row.name})])
 
 
 def _was_claimed(folders: FolderSet, arrival: str) -> bool:

@@ -13,12 +13,12 @@ from django.db import transaction
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.listings.queries import Filter, iso, last, narrowed
 from dropslot.arrivals.models import Arrival
-from dropslot.audit.chain import Entry, append
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, UploadAudited, entry
 from dropslot.audit.models import Event
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import State
 
-AUDITED = "upload-audited"
 _LONGEST = 1000
 
 
@@ -48,14 +48,16 @@ def audit(arrival: Arrival, *, by: str, note: str = "") -> None:
         raise BadAudit(
             f"An audit needs the name of who did it; name and note have at most {_LONGEST} characters"
         )
-    data = {"by": by, "note": note, "state": arrival.state, "account": user_name(os.getuid())}
+    data: UploadAudited = {"by": by, "note": note, "state": arrival.state, "account": user_name(os.getuid())}
     with transaction.atomic():
-        append([Entry(AUDITED, arrival.id, data)])
+        append([entry(Kind.UPLOAD_AUDITED, arrival.id, data)])
 
 
 def _latest_audits(ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     events = (
-        Event.objects.filter(kind=AUDITED, arrival__in=ids).order_by("seq").values("arrival", "at", "data")
+        Event.objects.filter(kind=Kind.UPLOAD_AUDITED, arrival__in=ids)
+        .order_by("seq")
+        .values("arrival", "at", "data")
     )
     return {event["arrival"]: {**json.loads(event["data"]), "at": event["at"]} for event in events}
 

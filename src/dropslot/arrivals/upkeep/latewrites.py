@@ -31,6 +31,7 @@ from dropslot.arrivals.intake.moves import move_to_own
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.retry import folders_of
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, SourceChanged
@@ -268,8 +269,16 @@ def told(arrival: Arrival) -> None:
 
 def _event(row: Arrival, found: Sequence[Difference]) -> Entry:
     files = [difference._asdict() for difference in found[:_LISTED]]
-    data = {"lies_at": escape(_lies_at(row)), "count": len(found), "files": files}
-    return Entry("written-since", row.id, data | {"goes_on_as": row.evidence.get("heir", "")})
+    return entry(
+        Kind.WRITTEN_SINCE,
+        row.id,
+        {
+            "lies_at": escape(_lies_at(row)),
+            "count": len(found),
+            "files": files,
+            "goes_on_as": row.evidence.get("heir", ""),
+        },
+    )
 
 
 def words(arrival: Arrival, found: Sequence[Difference] = ()) -> str:

@@ -16,7 +16,9 @@ from django.db.models import F, Max, QuerySet, Window
 from dropslot.arrivals.delivery.known import chunks
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.whereabouts import AGAIN
-from dropslot.audit.chain import Entry, append
+from dropslot.audit import kinds
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
 from dropslot.core.addresses import is_remote
 from dropslot.core.errors import DropslotError, SourceChanged
@@ -230,5 +232,7 @@ def _forget(arrival: Arrival, purged: Purged) -> None:
         if not still_there.update(archived_as=""):
             return  # another purge has said so already
         stays = Named.of(purged.stays)
-        data = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
-        append([Entry("purged", arrival.id, data | ({"stays": stays.body()} if stays else {}))])
+        data: kinds.Purged = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
+        if stays:
+            data["stays"] = stays.body()
+        append([entry(Kind.PURGED, arrival.id, data)])

@@ -17,7 +17,8 @@ from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.purge import NotProved, NotRemoved, stored_digest
 from dropslot.arrivals.upkeep.retry import folders_of, require_failed
-from dropslot.audit.chain import Entry, append
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, Purged, entry
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.litter import BY_DEFAULT, litter_of
@@ -170,5 +171,5 @@ def _forget(arrival: Arrival, folder: Path, size_bytes: int, why: str) -> None:
         row = Arrival.objects.select_for_update().get(pk=arrival.pk)
         require_failed(row, unless=DISMISSED)
         Arrival.objects.filter(pk=row.pk).update(evidence=row.evidence | {PURGED: why})
-        data = {"from": str(folder), "size_bytes": size_bytes, "because": why}
-        append([Entry("purged", row.id, data)])
+        data: Purged = {"from": str(folder), "size_bytes": size_bytes, "because": why}
+        append([entry(Kind.PURGED, row.id, data)])

@@ -15,6 +15,7 @@ from dropslot.arrivals.delivery.values import mismatch
 from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry, append, timestamp
+from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import DropslotError
@@ -54,7 +55,7 @@ def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> 
             append([_asked(row)])
             return row.name
         if row.state == State.DONE and not name and after.call_again(row):
-            append([Entry("after-asked", row.id)])
+            append([entry(Kind.AFTER_ASKED, row.id, {})])
             return row.name
         require_failed(row)
         columns = _renamed(config, row, name)
@@ -74,7 +75,7 @@ def dismiss(config: Config, arrival: Arrival, *, reason: str, by: str) -> None:
         Arrival.objects.filter(pk=row.pk).update(
             evidence=row.evidence | {DISMISSED: ended}, reason=[*row.reason, dismissal(ended)]
         )
-        append([Entry("dismissed", row.id, {"reason": reason, "by": by})])
+        append([entry(Kind.DISMISSED, row.id, {"reason": reason, "by": by})])
     row.refresh_from_db()
     if folders := folders_of(config, row):
         rewrite_reason(config, folders, row)
@@ -102,13 +103,13 @@ def require_failed(row: Arrival, *, unless: str = "") -> None:
 
 
 def _asked(row: Arrival) -> Entry:
-    return Entry("retry-asked", row.id, {"reason": row.reason})
+    return entry(Kind.RETRY_ASKED, row.id, {"reason": row.reason})
 
 
 def _renaming(row: Arrival, columns: dict[str, Any], by: str) -> list[Entry]:
     if not columns:
         return []
-    return [Entry("renamed", row.id, {"from": row.name, "to": columns["name"], "by": by})]
+    return [entry(Kind.RENAMED, row.id, {"from": row.name, "to": columns["name"], "by": by})]
 
 
 def _renamed(config: Config, row: Arrival, name: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.workers import holder, local, recovery
 from dropslot.arrivals.workers.recording import recording
+from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.config.folders import all_folders
@@ -99,7 +100,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
 
 
 def _ignored(arrivals: Sequence[str]) -> int:
-    events = Event.objects.filter(arrival__in=arrivals, kind="delivered", data__contains='"ignored":')
+    events = Event.objects.filter(arrival__in=arrivals, kind=Kind.DELIVERED, data__contains='"ignored":')
     return sum(json.loads(data)["ignored"]["count"] for data in events.values_list("data", flat=True))
 
 

@@ -17,7 +17,8 @@ from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import Claim
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import holder
-from dropslot.audit.chain import Entry, append
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.states import UNFINISHED, State
@@ -67,7 +68,7 @@ def _catch_up(row: Arrival, epoch: int) -> None:
     with transaction.atomic():
         behind = Arrival.objects.filter(id=row.id, epoch__lt=epoch, state__in=UNFINISHED)
         if behind.update(epoch=epoch):
-            append([Entry("epoch-adopted", row.id, {"epoch": epoch, "before": row.epoch})])
+            append([entry(Kind.EPOCH_ADOPTED, row.id, {"epoch": epoch, "before": row.epoch})])
             log.warning(
                 "The database is older than the folder in processing; it goes on with the folder's epoch",
                 action="epoch_adopted",

@@ -29,6 +29,7 @@ from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
 from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf
 from dropslot.audit import receipt_files, receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
+from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipt_files import Kept
 from dropslot.config import Config, Route
 from dropslot.config.folders import FolderSet, folder_sets
@@ -236,7 +237,7 @@ class _Rebuilding:
         self.result.with_receipt += kept is not None
         digests = {url: digest(manifest.text) for url, manifest in mine.items()}
         source = "receipt" if kept else "manifest"
-        return Entry("rebuilt", arrival, {"from": source, "manifests": digests, "items": row.items})
+        return entry(Kind.REBUILT, arrival, {"from": source, "manifests": digests, "items": row.items})
 
     def _route_of(self, kept: Kept | None, mine: dict[str, Manifest]) -> Route | None:
         if kept and (route := self.config.routes.get(kept.receipt["route"])):
@@ -319,7 +320,7 @@ class _Rebuilding:
         self._said = True
         heads = [self._kept[arrival].receipt["head"] for arrival in self._receipted]
         lost = max(heads, key=lambda one: one["seq"], default=None)
-        return [Entry("rebuild", "", {"newest_head_in_receipts": lost, "from": "manifests and receipts"})]
+        return [entry(Kind.REBUILD, "", {"newest_head_in_receipts": lost, "from": "manifests and receipts"})]
 
     def add_failed(self) -> None:
         """What lies in failed and has no row."""
@@ -343,7 +344,7 @@ class _Rebuilding:
         finished = datetime.fromtimestamp(whereabouts.refused(folders, arrival).stat().st_mtime, UTC)
         Arrival.objects.create(id=arrival, state=State.FAILED, finished_at=finished, **values)
         self.result.failed += 1
-        return Entry("rebuilt", arrival, {"from": "failed", "reason": reasons})
+        return entry(Kind.REBUILT, arrival, {"from": "failed", "reason": reasons})
 
     def end(self) -> None:
         """Count what is left over; an empty trail gets its event, even if nothing was found."""

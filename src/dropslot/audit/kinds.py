@@ -1,0 +1,269 @@
+"""The kinds of events, and what each of them records: one list for writers, listings and readers of the outbox.
+
+`entry` makes an event of a kind from its payload; mypy proves that the payload has what that kind needs. The stored
+JSON of a payload is its keys as they are here, so an old trail stays what it was: a key may be added as NotRequired,
+none is renamed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Literal, NotRequired, TypedDict, overload
+
+from dropslot.audit.chain import Entry
+
+
+class Kind(StrEnum):
+    """What happened. The value is what is stored."""
+
+    # An arrival on its way
+    WAITING = "waiting"
+    WITHDRAWN = "withdrawn"
+    CLAIMED = "claimed"
+    STARTED = "started"
+    TAKEN_OVER = "taken-over"
+    GIVEN_BACK = "given-back"
+    RETRYING = "retrying"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    # Files at a destination
+    ADOPTED = "adopted"
+    ALTERED = "altered"
+    LEFT_BEHIND = "left-behind"
+    WRITTEN_SINCE = "written-since"
+    # What an operator did
+    RETRY_ASKED = "retry-asked"
+    AFTER_ASKED = "after-asked"
+    RENAMED = "renamed"
+    DISMISSED = "dismissed"
+    PURGED = "purged"
+    UPLOAD_AUDITED = "upload-audited"
+    FOLDERS_LOADED = "folders-loaded"
+    # What recipients did
+    ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
+    ACCESSED = "accessed"
+    # A lost or older database
+    EPOCH_ADOPTED = "epoch-adopted"
+    REBUILD = "rebuild"
+    REBUILT = "rebuilt"
+
+
+class Nothing(TypedDict):
+    """The kind says it all."""
+
+
+class Waiting(TypedDict):
+    route: str
+    name: str
+    reason: Sequence[str]
+
+
+class Withdrawn(TypedDict):
+    route: str
+    name: str
+
+
+class Claimed(TypedDict):
+    route: str
+    inbox: str
+    name: str
+    sender: str
+    in_place: bool
+
+
+class Started(TypedDict):
+    attempt: int
+    epoch: int
+    worker: str
+
+
+class GivenBack(TypedDict):
+    epoch: int
+
+
+class Retrying(TypedDict):
+    epoch: int
+    in_seconds: float
+    reason: Sequence[str]
+
+
+class Refused(TypedDict):
+    epoch: int
+    reason: Sequence[str]
+
+
+class Names(TypedDict):
+    """So many entries, and the names of the first."""
+
+    count: int
+    names: Sequence[str]
+
+
+class Delivered(TypedDict):
+    epoch: int
+    outcomes: Mapping[str, int]
+    manifests: Mapping[str, str]  # destination: SHA-256 of its manifest
+    ignored: NotRequired[Names]
+
+
+class Files(TypedDict):
+    """So many files at a destination, and the first of them."""
+
+    destination: str
+    count: int
+    files: Sequence[Mapping[str, str]]
+
+
+class WrittenSince(TypedDict):
+    lies_at: str
+    count: int
+    files: Sequence[Mapping[str, Any]]
+    goes_on_as: str
+
+
+class RetryAsked(TypedDict):
+    reason: Sequence[str]
+
+
+Renamed = TypedDict("Renamed", {"from": str, "to": str, "by": str})
+
+
+class Dismissed(TypedDict):
+    reason: str
+    by: str
+
+
+Purged = TypedDict(
+    "Purged", {"from": str, "size_bytes": int, "stays": NotRequired[Names], "because": NotRequired[str]}
+)
+
+
+class UploadAudited(TypedDict):
+    by: str
+    note: str
+    state: str
+    account: str
+
+
+class FoldersLoaded(TypedDict):
+    table: str
+    added: int
+    updated: int
+    unchanged: int
+    removed: int
+    refused: int
+    suspected: NotRequired[int]
+    by: str
+    file: str
+    sha256: str
+    changes: Sequence[Mapping[str, str]]
+
+
+class Fetched(TypedDict):
+    """The delivery that was fetched."""
+
+    destination: str
+    stored_as: str
+    version: int
+    sha256: str
+
+
+class Acknowledged(Fetched):
+    acknowledgment: str
+    user: str
+    address: str
+    at: str
+    evidence: str
+    log: str
+    line_sha256: str
+
+
+class Accessed(Fetched):
+    user: str
+    address: str
+    because: str
+    count: int
+    files: int
+    last_at: str
+    log: str
+
+
+class Unacknowledged(TypedDict):
+    acknowledgment: str
+    destination: str
+    stored_as: str
+    user: str
+    reason: str
+    by: str
+
+
+class EpochAdopted(TypedDict):
+    epoch: int
+    before: int
+
+
+Rebuild = TypedDict("Rebuild", {"from": str, "newest_head_in_receipts": Mapping[str, Any] | None})
+Rebuilt = TypedDict(
+    "Rebuilt",
+    {
+        "from": str,
+        "manifests": NotRequired[Mapping[str, str]],
+        "items": NotRequired[int | None],
+        "reason": NotRequired[Sequence[str]],
+    },
+)
+
+
+@overload
+def entry(kind: Literal[Kind.WAITING], arrival: str, data: Waiting) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.WITHDRAWN], arrival: str, data: Withdrawn) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.CLAIMED], arrival: str, data: Claimed) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.STARTED, Kind.TAKEN_OVER], arrival: str, data: Started) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.GIVEN_BACK], arrival: str, data: GivenBack) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.RETRYING], arrival: str, data: Retrying) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.REFUSED], arrival: str, data: Refused) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.DELIVERED], arrival: str, data: Delivered) -> Entry: ...
+@overload
+def entry(
+    kind: Literal[Kind.ADOPTED, Kind.ALTERED, Kind.LEFT_BEHIND], arrival: str, data: Files
+) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: WrittenSince) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.RETRY_ASKED], arrival: str, data: RetryAsked) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.AFTER_ASKED], arrival: str, data: Nothing) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.RENAMED], arrival: str, data: Renamed) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.DISMISSED], arrival: str, data: Dismissed) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.PURGED], arrival: str, data: Purged) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.UPLOAD_AUDITED], arrival: str, data: UploadAudited) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.FOLDERS_LOADED], arrival: Literal[""], data: FoldersLoaded) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.ACKNOWLEDGED], arrival: str, data: Acknowledged) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.UNACKNOWLEDGED], arrival: str, data: Unacknowledged) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.ACCESSED], arrival: str, data: Accessed) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.REBUILD], arrival: Literal[""], data: Rebuild) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.REBUILT], arrival: str, data: Rebuilt) -> Entry: ...
+def entry(kind: Kind, arrival: str, data: Any) -> Entry:
+    """An event to append: its kind, the arrival's id (empty: it is of none) and what that kind records."""
+    return Entry(kind.value, arrival, data)

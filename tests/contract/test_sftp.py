@@ -30,9 +30,9 @@ from contract.sftp_site import SftpSite, site_at
 from dropslot.core.errors import DestinationUnready, Refused, StorageFault, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Target
-from dropslot.destinations.sftp import publishing, sending, upload
+from dropslot.destinations.sftp import publishing, sending, tree, upload
 from dropslot.destinations.sftp.destination import Sftp
-from dropslot.sftp import connection, faults
+from dropslot.sftp import connection
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.faults import ServerLied
@@ -206,7 +206,7 @@ def test_a_full_disk_publishes_nothing_and_heals(
     fills_up_and_heals(
         site,
         tmp_path,
-        lambda: monkeypatch.setattr(faults, "require_space", lambda *_: None),
+        lambda: monkeypatch.setattr(tree, "require_space", lambda *_: None),
         lambda: mounts.remount(site.root, "size=8m"),
     )
 

@@ -13,8 +13,8 @@ from contract.destination_contract import deliver, make
 from contract.sftp_site import site_at
 from dropslot.config.limits import Limit, limit
 from dropslot.destinations.sftp import upload
+from dropslot.destinations.sftp.shared_pace import SharedPace
 from dropslot.sftp import runtime
-from dropslot.sftp.pace import Pace
 from pacing import Standing
 from sshd import Sshd
 
@@ -60,7 +60,7 @@ def delivered_at(tmp_path: Path, server: Sshd, allowed: Limit, begun: datetime |
     """The clock by which a delivery of one large and many small files was done."""
     (tmp_path / "out").mkdir()
     clock = Watched(tmp_path / "out", begun)
-    site = site_at(server, tmp_path / "out", pace=Pace(allowed, UTC, tmp_path / "pace", clock))
+    site = site_at(server, tmp_path / "out", pace=SharedPace(allowed, UTC, tmp_path / "pace", clock))
     files = {f"small{number:02}": os.urandom(SMALL) for number in range(COUNT)}
     source = make(tmp_path / "a", {"big": os.urandom(BIG), **files})
     assert deliver(site, source, site.target()) == []

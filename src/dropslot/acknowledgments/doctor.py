@@ -160,8 +160,8 @@ def _are_there(route: Route, entry: Acknowledge, paths: Sequence[str]) -> list[b
     to = destination_of(route, entry)
     if not paths or not addresses.is_remote(to):
         return [os.path.isdir(path) for path in paths]
+    from dropslot.destinations.sftp.logins import account_of
     from dropslot.sftp import faults, remote, runtime
-    from dropslot.sftp.accounts import account_of
 
     account = account_of(to, next(rule for rule in route.deliver if rule.to == to))
     asked = [addresses.parse(path).remote_path for path in paths]

@@ -17,8 +17,8 @@ def source_of(route: Route, entry: Acknowledge) -> Source:
         return LocalFolder(entry.log)
     # Here, not above: most logs are of this machine, and asyncssh takes its time to start.
     from dropslot.acknowledgments.remote_logs import RemoteFolder
+    from dropslot.destinations.sftp.logins import account_of
     from dropslot.destinations.sftp.rules import keys_of_log
-    from dropslot.sftp.accounts import account_of
 
     return RemoteFolder(entry.log, account_of(entry.log, keys_of_log(route, entry)))
 

@@ -41,14 +41,13 @@ def trust_host(
         ) from None
     if known_hosts is None:
         configured(config)
-    from dropslot.destinations.sftp import rules
+    from dropslot.destinations.sftp import logins, rules
     from dropslot.sftp import hostkeys, trust
-    from dropslot.sftp.accounts import account_of
 
     if known_hosts is None:
         account = rules.account_for(address.url)
     else:
-        account = replace(account_of(address.url), known_hosts=str(known_hosts))
+        account = replace(logins.account_of(address.url), known_hosts=str(known_hosts))
     key = trust.shown_key(account)
     sys.stdout.write(f"{hostkeys.pattern(account)} {hostkeys.fingerprint(key)}\n")
     if trust.is_trusted(account, key):
@@ -62,4 +61,4 @@ def trust_host(
     if not yes and not typer.confirm("Is this what the server's administrator says?", default=False):
         sys.stdout.write("Nothing was changed.\n")
         raise typer.Exit(1)
-    sys.stdout.write(f"Trusted from now on, by {escape(str(trust.accept(account, key)))}.\n")
+    sys.stdout.write(f"Trusted from now on, by {escape(str(logins.accept(account, key)))}.\n")

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from dropslot.core import addresses
 
+UNSENT = "Nothing was sent there, and the source is untouched"
 
-class Keys(Protocol):
-    """What an entry of config.yaml says about logging in."""
 
-    @property
-    def key(self) -> Path | None: ...
+@dataclass(frozen=True, slots=True)
+class Password:
+    """Where a password is kept; `name` is how people know it. It is read at each login, so a new one counts at once."""
 
-    @property
-    def known_hosts(self) -> Path | None: ...
-
-    @property
-    def password(self) -> str | None: ...
+    name: str
+    read: Callable[[], str] = field(compare=False, repr=False)  # raises DestinationUnready when there is none
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One login at one server. `password` is the name of the environment variable that has it (or NAME_FILE a file)."""
+    """One login at one server. `key` and `known_hosts` are paths; without them the agent and ~/.ssh are used."""
 
     user: str
     host: str
     port: int
     key: str | None = None
     known_hosts: str | None = None
-    password: str | None = None
+    password: Password | None = None
 
     @property
     def server(self) -> str:
@@ -49,13 +44,3 @@ class Account:
     def hosts_file(self) -> Path:
         """The known_hosts file that says which servers are trusted."""
         return Path(self.known_hosts or "~/.ssh/known_hosts").expanduser()
-
-
-def account_of(url: str, keys: Keys | None = None) -> Account:
-    """The account of an address, with these keys."""
-    address = addresses.parse(url)
-    user = address.user or pwd.getpwuid(os.geteuid()).pw_name
-    if keys is None:
-        return Account(user, address.host, address.port)
-    key, hosts = (str(path) if path else None for path in (keys.key, keys.known_hosts))
-    return Account(user, address.host, address.port, key, hosts, keys.password)

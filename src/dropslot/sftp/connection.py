@@ -9,7 +9,7 @@ import asyncssh
 
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
-from dropslot.sftp.accounts import Account
+from dropslot.sftp.accounts import UNSENT, Account
 from dropslot.sftp.channel import Channel, ConnectionGone
 from dropslot.sftp.login import login
 from dropslot.sftp.wire import Garbled, Reply, Request
@@ -42,7 +42,7 @@ class Connection:
             raise DestinationUnready(
                 f"{escape(account.server)} lets the account log in, but offers no SFTP:"
                 f" {escape(str(error) or 'it says nothing')}",
-                where="Nothing of the arrival is published there; it waits",
+                where=UNSENT,
                 next_step="Let its administrator enable the sftp subsystem for the account, and see to it that no"
                 f" start-up file prints anything; try it: sftp -P {account.port} {escape(account.user)}@{account.host}",
             ) from error

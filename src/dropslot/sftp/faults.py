@@ -66,7 +66,7 @@ def typed(server: str, said: Said, doing: str) -> DropslotError:
             what, where=KEPT, next_step="Mount its disk or make the folder; it is tried again"
         )
     if said.code in (wire.NO_SPACE, wire.QUOTA):
-        return _full(what)
+        return full(what)
     if said.code == wire.BAD_MESSAGE:
         # OpenSSH's word for EINVAL and ENAMETOOLONG.
         return Refused([f"{what}: the server cannot store a file of this name or size"])
@@ -84,9 +84,9 @@ async def explained(connection: Connection, said: Said, doing: str, folder: str)
     space = await remote.space(connection, folder)
     what = f"{doing} at {escape(server)} failed"
     if space and space.free_bytes < _LITTLE_BYTES:
-        return _full(f"{what}: its disk is full ({space.free_bytes:,} bytes are free)")
+        return full(f"{what}: its disk is full ({space.free_bytes:,} bytes are free)")
     if space and space.total_inodes and space.free_inodes == 0:
-        return _full(f"{what}: its file system has no inodes free")
+        return full(f"{what}: its file system has no inodes free")
     if space:
         room = f"its disk has {space.free_bytes:,} bytes free: a quota of the account, or a fault of the disk"
         return DestinationUnready(
@@ -97,7 +97,8 @@ async def explained(connection: Connection, said: Said, doing: str, folder: str)
     return typed(server, said, doing)
 
 
-def _full(what: str) -> DiskFull:
+def full(what: str) -> DiskFull:
+    """The error for a file system that has no room."""
     step = "Free space there, or raise the quota; it is tried again until it fits"
     return DiskFull(what, where=KEPT, next_step=step)
 
@@ -113,18 +114,3 @@ def _words(said: Said) -> str:
     words = names.get(said.code, f"code {said.code}")
     own = escape(said.text)[:200]
     return f"{words} (the server says: {own})" if own and own.lower() not in words else words
-
-
-def require_space(space: remote.Space | None, size: int, count: int, largest: str) -> None:
-    """Raise Refused when the arrival is larger than the whole file system, DiskFull when larger than what is free."""
-    if space is None or not space.total_bytes:
-        return
-    if size > space.total_bytes:
-        makes = f"{escape(largest)} makes the arrival {size:,} bytes large"
-        raise Refused([f"{makes}, and the server's whole file system has {space.total_bytes:,}"])
-    if size > space.free_bytes:
-        raise _full(f"The arrival has {size:,} bytes, and {space.free_bytes:,} are free at the server")
-    if space.total_inodes and count > space.free_inodes:
-        raise _full(
-            f"The arrival has {count:,} items; the server's file system has {space.free_inodes:,} inodes free"
-        )

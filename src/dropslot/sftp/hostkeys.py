@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import asyncssh
 
 from dropslot.core.addresses import DEFAULT_PORT
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
-from dropslot.sftp.accounts import Account
+from dropslot.sftp.accounts import UNSENT, Account
 
 # As OpenSSH prefers them, so that the key to compare is the one that its administrators look at.
 _KINDS = {
@@ -20,7 +17,6 @@ _KINDS = {
     **{f"ecdsa-sha2-nistp{bits}": (f"ecdsa-sha2-nistp{bits}",) for bits in (256, 384, 521)},
     "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
 }
-_WHERE = "Nothing was sent to it; the arrival waits"
 
 
 class HostKeyUnknown(DestinationUnready):
@@ -43,6 +39,11 @@ def fingerprint(key: asyncssh.SSHKey) -> str:
 def known(account: Account) -> list[asyncssh.SSHKey]:
     """The keys that known_hosts has for a server; those of certificate authorities are left to asyncssh."""
     return list(_matches(account)[0])
+
+
+def is_revoked(account: Account, key: asyncssh.SSHKey) -> bool:
+    """Whether known_hosts says that this key is never to be trusted again."""
+    return key in _matches(account)[2]
 
 
 def algorithms(account: Account) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
     except ValueError as error:
         raise DestinationUnready(
             f"{escape(str(account.hosts_file))} has a line that cannot be read: {escape(str(error))}",
-            where=_WHERE,
+            where=UNSENT,
             next_step="Correct or remove that line; it is tried again",
         ) from error
     return tuple(list(part) for part in hosts.match(account.host, "", port)[:3])
@@ -85,7 +86,7 @@ def contents(account: Account) -> bytes:
     except OSError as error:
         raise DestinationUnready(
             f"{escape(str(account.hosts_file))} cannot be read: {error.strerror}",
-            where=_WHERE,
+            where=UNSENT,
             next_step="Give the service the right to read it, or correct `known_hosts`; it is tried again",
         ) from error
 
@@ -93,24 +94,24 @@ def contents(account: Account) -> bytes:
 def refusal(account: Account, key: asyncssh.SSHKey) -> DestinationUnready:
     """The error for a server whose key is not trusted."""
     shown, hosts = fingerprint(key), escape(str(account.hosts_file))
-    keys, _authorities, revoked = _matches(account)
-    if key in revoked:
+    keys = known(account)
+    if is_revoked(account, key):
         return HostKeyChanged(
             f"{account.host} shows the host key {shown}, which {hosts} has revoked",
-            where=_WHERE,
+            where=UNSENT,
             next_step="Ask its administrator; somebody may stand between you and the server",
         )
     if not keys:
         return HostKeyUnknown(
             f"The host key of {account.host} is not known: {shown}",
-            where=_WHERE,
+            where=UNSENT,
             next_step="Compare that fingerprint with what its administrator says (there: ssh-keygen -lf"
             f" /etc/ssh/ssh_host_ed25519_key.pub). If it is the same: dropslot trust_host {account.url}",
         )
     return HostKeyChanged(
         f"The host key of {account.host} has changed: it shows {shown}, and {hosts} has"
         f" {', '.join(sorted(fingerprint(one) for one in keys))}",
-        where=_WHERE,
+        where=UNSENT,
         next_step="Somebody may stand between you and the server. Ask its administrator; only when the change is"
         f" theirs: ssh-keygen -R '{pattern(account)}' -f {hosts}, then dropslot trust_host {account.url}",
     )
@@ -119,23 +120,3 @@ def refusal(account: Account, key: asyncssh.SSHKey) -> DestinationUnready:
 def pattern(account: Account) -> str:
     """The server as known_hosts names it."""
     return account.host if account.port == DEFAULT_PORT else f"[{account.host}]:{account.port}"
-
-
-def add(account: Account, key: asyncssh.SSHKey) -> Path:
-    """Add a key that a person has compared; returns the file. Raises HostKeyChanged when another one is there."""
-    path = account.hosts_file
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # two at once: the second sees the first one's line
-        trusted = known(account)
-        if key in trusted:
-            return path
-        if trusted or key in _matches(account)[2]:
-            raise refusal(account, key)
-        before = file.read()
-        line = f"{pattern(account)} ".encode() + key.export_public_key("openssh").strip() + b"\n"
-        file.write((b"" if not before or before.endswith(b"\n") else b"\n") + line)
-        file.flush()
-        os.fsync(file.fileno())
-    return path

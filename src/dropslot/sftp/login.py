@@ -11,11 +11,10 @@ from typing import Any
 
 import asyncssh
 
-from dropslot.config import secret
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp import hostkeys
-from dropslot.sftp.accounts import Account
+from dropslot.sftp.accounts import UNSENT, Account
 
 CONNECT_SECONDS = 20
 LOGIN_SECONDS = 30
@@ -28,7 +27,6 @@ _CIPHERS = (
     "aes128-ctr",
     "chacha20-poly1305@openssh.com",
 )
-_WHERE = "Nothing of the arrival is published there; it waits"
 
 
 class LoginRefused(DestinationUnready):
@@ -75,17 +73,9 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
 
 
 def _options(account: Account) -> dict[str, Any]:
-    password = secret(account.password) if account.password else None
-    if account.password and password is None:
-        raise DestinationUnready(
-            # Without the name: it may be the password, if that was written there by mistake.
-            f"The environment variable that `password` names for {account.host} is not set, nor the one with _FILE",
-            where=_WHERE,
-            next_step="Set one of them for the service, and restart it; or correct `password`",
-        )
     options: dict[str, Any] = {
         "username": account.user,
-        "password": password,
+        "password": account.password.read() if account.password else None,
         "known_hosts": hostkeys.trusted(account),
         "server_host_key_algs": hostkeys.algorithms(account),
         "config": None,  # what somebody else writes into ~/.ssh/config must not send data elsewhere
@@ -104,10 +94,10 @@ def _options(account: Account) -> dict[str, Any]:
 
 def _refused(account: Account) -> LoginRefused:
     ways = [f"the key {escape(account.key)}"] if account.key else ["the keys of the agent and of ~/.ssh"]
-    ways += [f"the password in {account.password}"] if account.password else []
+    ways += [f"the password in {account.password.name}"] if account.password else []
     return LoginRefused(
         f"{account.host} refuses the login of {escape(account.user)}, who has {' and '.join(ways)}",
-        where=_WHERE,
+        where=UNSENT,
         next_step=f"Let its administrator put {_public(account)} into the account's authorized_keys, or correct `key`,"
         f" `password` or the user in the address; try it: {typed(account)}",
     )
@@ -139,7 +129,7 @@ def typed(account: Account) -> str:
 def _key_fault(account: Account, error: Exception) -> DestinationUnready:
     return LoginRefused(
         f"The key {escape(account.key or '~/.ssh')} cannot be used: {escape(str(error))}",
-        where=_WHERE,
+        where=UNSENT,
         next_step="Give a private key without a passphrase that the service's account alone can read, or load it into"
         " the agent (SSH_AUTH_SOCK) and leave out `key`",
     )
@@ -159,7 +149,7 @@ def unreachable(account: Account, error: BaseException) -> DestinationUnready:
 def _unready(account: Account, why: str) -> Unreachable:
     return Unreachable(
         f"No connection to {escape(account.server)}: {why}",
-        where=_WHERE,
+        where=UNSENT,
         next_step="It is tried again until the server answers; if this stays, look whether it runs, and is reached from"
         f" here: {typed(account)}",
     )

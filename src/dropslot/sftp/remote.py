@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import posixpath
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
@@ -119,7 +119,7 @@ async def _made(channel: Channel, path: str, attributes: Attributes, reply: wire
 
 def aside_of(path: str) -> str:
     """A random name beside a folder, under which it is removed."""
-    return f"{os.path.dirname(path)}/gone-{secrets.token_hex(8)}"
+    return f"{posixpath.dirname(path)}/gone-{secrets.token_hex(8)}"
 
 
 async def remove_tree(connection: Connection, path: str, aside: str | None = None) -> None:

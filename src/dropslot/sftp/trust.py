@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 import asyncssh
 
@@ -42,6 +44,24 @@ def is_trusted(account: Account, key: asyncssh.SSHKey) -> bool:
     return key in trusted
 
 
+def opened(account: Account) -> BinaryIO:
+    """The known_hosts file for adding a line; made when it is not there, for its owner alone."""
+    path = account.hosts_file
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open(path, "a+b", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
 def accept(account: Account, key: asyncssh.SSHKey) -> Path:
-    """Add the key to known_hosts; returns the file. Raises HostKeyChanged: a changed key is never accepted."""
-    return hostkeys.add(account, key)
+    """Add a key that a person has compared to known_hosts; returns the file. Raises HostKeyChanged when another one is
+    there, or this one is revoked: a changed key is never accepted."""
+    if is_trusted(account, key):
+        return account.hosts_file
+    if hostkeys.is_revoked(account, key):
+        raise hostkeys.refusal(account, key)
+    before = hostkeys.contents(account)
+    line = f"{hostkeys.pattern(account)} ".encode() + key.export_public_key("openssh").strip() + b"\n"
+    with opened(account) as file:
+        file.write((b"" if not before or before.endswith(b"\n") else b"\n") + line)
+        file.flush()
+        os.fsync(file.fileno())
+    return account.hosts_file

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import struct
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ STATVFS = "statvfs@openssh.com"
 LIMITS = "limits@openssh.com"
 COPY_DATA = "copy-data"
 LATEST_TIME = 2**32 - 1
+_NAMES = sys.getfilesystemencoding()  # as names of this machine: bytes that are no text are kept
 
 
 class Said(Exception):
@@ -104,7 +105,7 @@ def text(value: bytes) -> bytes:
 
 
 def path(value: str) -> bytes:
-    return text(os.fsencode(value))
+    return text(value.encode(_NAMES, "surrogateescape"))
 
 
 def open_file(name: str, flags: int, attributes: Attributes = NOTHING) -> Request:
@@ -226,7 +227,7 @@ def names(reply: Reply) -> list[tuple[str, Attributes]]:
     for _ in range(reader.integer()):
         name, _long, seen = reader.text(), reader.text(), reader.attributes()
         if name not in (b".", b".."):
-            entries.append((os.fsdecode(name), seen))
+            entries.append((name.decode(_NAMES, "surrogateescape"), seen))
     return entries
 
 

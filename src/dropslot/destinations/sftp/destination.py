@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC
 from typing import cast
 
 from dropslot.core.errors import Unsupported
@@ -43,7 +42,7 @@ class Sftp(Destination):
         pace: Pace | None = None,
     ) -> None:
         self.account, self.create_folders, self.read_back = account, create_folders, read_back
-        self._pace = pace or Pace(None, UTC)
+        self._pace = pace or Pace()
         self._namings: dict[str, Naming] = {}
         self._checked: tuple[Target, Place] | None = (
             None  # the last check: what is opened next needs not look again

@@ -9,8 +9,9 @@ from dropslot.config import Acknowledge, Config, Deliver, Route, current
 from dropslot.config.limits import Limit
 from dropslot.core import addresses
 from dropslot.destinations.sftp.destination import Sftp
-from dropslot.sftp.accounts import Account, Keys, account_of
-from dropslot.sftp.pace import Pace, file_of
+from dropslot.destinations.sftp.logins import Keys, account_of
+from dropslot.destinations.sftp.shared_pace import SharedPace, file_of
+from dropslot.sftp.accounts import Account
 
 
 def for_rule(rule: Deliver) -> Sftp:
@@ -26,8 +27,8 @@ def _made(account: Account, create_folders: bool, read_back: bool, limit: Limit 
     return Sftp(account, create_folders=create_folders, read_back=read_back, pace=pace)
 
 
-def _pace(config: Config, account: Account, limit: Limit) -> Pace:
-    return Pace(limit, ZoneInfo(config.time_zone), file_of(config.data / "pace", account.server))
+def _pace(config: Config, account: Account, limit: Limit) -> SharedPace:
+    return SharedPace(limit, ZoneInfo(config.time_zone), file_of(config.data / "pace", account.server))
 
 
 def keys_of_log(route: Route, entry: Acknowledge) -> Keys:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dropslot.core.errors import Refused
+from dropslot.core.names import escape
 from dropslot.destinations.base import NO_OTHERS, Planned, Staged
 from dropslot.destinations.layout import REST, TREE, Layout, published_items
 from dropslot.destinations.sftp.modes import RemoteModes
@@ -35,9 +37,7 @@ class Tree:
                 remote.make_folders(connection, plain, 0o700),
                 modes.make_folders(connection, delivered, ours=frozenset(delivered)),
             )
-            faults.require_space(
-                space, self.listing.size_bytes, len(items) + len(self.listing.folders), largest
-            )
+            require_space(space, self.listing.size_bytes, len(items) + len(self.listing.folders), largest)
         except Said as said:
             raise await faults.explained(
                 connection, said, "Making the folders of the arrival", stage.path
@@ -93,3 +93,18 @@ class Tree:
             mtime_ns = wire.seconds(item.mtime_ns) * 1_000_000_000
             rows.append(Staged(item.path, item.size_bytes, mtime_ns, sha256, more))
         return rows
+
+
+def require_space(space: remote.Space | None, size: int, count: int, largest: str) -> None:
+    """Raise Refused when the arrival is larger than the whole file system, DiskFull when larger than what is free."""
+    if space is None or not space.total_bytes:
+        return
+    if size > space.total_bytes:
+        makes = f"{escape(largest)} makes the arrival {size:,} bytes large"
+        raise Refused([f"{makes}, and the server's whole file system has {space.total_bytes:,}"])
+    if size > space.free_bytes:
+        raise faults.full(f"The arrival has {size:,} bytes, and {space.free_bytes:,} are free at the server")
+    if space.total_inodes and count > space.free_inodes:
+        raise faults.full(
+            f"The arrival has {count:,} items; the server's file system has {space.free_inodes:,} inodes free"
+        )

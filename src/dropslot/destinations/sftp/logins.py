@@ -1,0 +1,62 @@
+"""From config.yaml to accounts of servers, and to the keys of servers that are trusted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import asyncssh
+
+from dropslot.config import secret
+from dropslot.core import addresses
+from dropslot.core.errors import DestinationUnready
+from dropslot.sftp import trust
+from dropslot.sftp.accounts import UNSENT, Account, Password
+
+
+class Keys(Protocol):
+    """What an entry of config.yaml says about logging in."""
+
+    @property
+    def key(self) -> Path | None: ...
+
+    @property
+    def known_hosts(self) -> Path | None: ...
+
+    @property
+    def password(self) -> str | None:
+        """The name of the environment variable that has it (or NAME_FILE a file)."""
+
+
+def account_of(url: str, keys: Keys | None = None) -> Account:
+    """The account of an address, with these keys."""
+    address = addresses.parse(url)
+    user = address.user or pwd.getpwuid(os.geteuid()).pw_name
+    if keys is None:
+        return Account(user, address.host, address.port)
+    key, hosts = (str(path) if path else None for path in (keys.key, keys.known_hosts))
+    password = Password(keys.password, partial(_read, keys.password, address.host)) if keys.password else None
+    return Account(user, address.host, address.port, key, hosts, password)
+
+
+def _read(name: str, host: str) -> str:
+    password = secret(name)
+    if password is None:
+        raise DestinationUnready(
+            # Without the name: it may be the password, if that was written there by mistake.
+            f"The environment variable that `password` names for {host} is not set, nor the one with _FILE",
+            where=UNSENT,
+            next_step="Set one of them for the service, and restart it; or correct `password`",
+        )
+    return password
+
+
+def accept(account: Account, key: asyncssh.SSHKey) -> Path:
+    """As `trust.accept`; of two commands at once the second sees the first one's line."""
+    with trust.opened(account) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return trust.accept(account, key)

@@ -67,6 +67,16 @@ def test_another_key_of_a_known_kind_is_a_changed_one(server: Sshd, tmp_path: Pa
         can_log_in(account_with(server, tmp_path, "other"))
 
 
+def test_a_revoked_key_is_never_accepted(server: Sshd, tmp_path: Path) -> None:
+    account = account_with(server, tmp_path, "ed25519")
+    known = tmp_path / "known"
+    known.write_text(f"@revoked {known.read_text()}")
+    before = known.read_bytes()
+    with pytest.raises(HostKeyChanged, match="has revoked"):
+        trust.accept(account, trust.shown_key(account))
+    assert known.read_bytes() == before
+
+
 def test_the_key_of_an_address_says_nothing_of_a_name(server: Sshd, tmp_path: Path) -> None:
     """Who can make the name resolve to another trusted server must not get what was meant for this one."""
     account = replace(account_with(server, tmp_path, "ed25519"), host="localhost")

@@ -74,7 +74,9 @@ def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
             where=UNSENT,
             next_step="Correct or remove that line; it is tried again",
         ) from error
-    return tuple(list(part) for part in hosts.match(account.host, "", port)[:3])
+    keys, authorities, revoked = (list(part) for part in hosts.match(account.host, "", port)[:3])
+    # Where a server with a port of its own has revoked keys alone, asyncssh goes on without the port and loses them.
+    return keys, authorities, [*revoked, *hosts.match(pattern(account), "", None)[2]]
 
 
 def contents(account: Account) -> bytes:

@@ -32,7 +32,7 @@ def uploads(wanted: Filter, *, audited: bool | None = None) -> Iterator[dict[str
     """Uploads, the oldest first, each with its latest audit; `audited` keeps only those that have one, or have none."""
     found = narrowed(Arrival.objects.order_by("id"), wanted)
     if audited is not None:
-        audits = Event.objects.filter(kind=AUDITED).values("arrival")
+        audits = Event.objects.filter(kind=Kind.UPLOAD_AUDITED).values("arrival")
         found = found.filter(id__in=audits) if audited else found.exclude(id__in=audits)
     rows = last(found, wanted.newest)
     while some := list(islice(rows, 500)):

@@ -10,7 +10,7 @@ from django.db import connection
 from test_settling import half_done
 
 from databases import Database
-from dropslot.arrivals.delivery import pipeline
+from dropslot.arrivals.delivery import checking, pipeline
 from dropslot.arrivals.intake import record
 from dropslot.arrivals.intake.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival, Delivery
@@ -19,7 +19,7 @@ from dropslot.audit import locks
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.states import State
-from dropslot.files import comparing, listing
+from dropslot.files import listing
 from watched import folder_set
 
 __all__ = ["half_done"]
@@ -29,13 +29,13 @@ def test_the_source_is_looked_at_again_before_the_transaction_that_intends(
     database: Database, half_done: tuple[Config, Arrival], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, arrival = half_done
-    walk, locked = comparing.changed, []
+    walk, locked = checking.changed, []
 
     def watched(source: Path, known: listing.Listing) -> list[str]:
         locked.append((connection.in_atomic_block, Delivery.objects.exists()))
         return walk(source, known)
 
-    monkeypatch.setattr(comparing, "changed", watched)
+    monkeypatch.setattr(checking, "changed", watched)
     pipeline.deliver(config, [arrival])
     arrival.refresh_from_db()
     assert (arrival.state, locked) == (State.DONE, [(False, False)])
@@ -45,13 +45,13 @@ def test_a_source_that_changed_after_it_was_staged_intends_nothing(
     database: Database, half_done: tuple[Config, Arrival], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, arrival = half_done
-    walk = comparing.changed
+    walk = checking.changed
 
     def written_to(source: Path, known: listing.Listing) -> list[str]:
         (source / "x.dat").write_bytes(b"another")
         return walk(source, known)
 
-    monkeypatch.setattr(comparing, "changed", written_to)
+    monkeypatch.setattr(checking, "changed", written_to)
     pipeline.deliver(config, [arrival])
     arrival.refresh_from_db()
     assert (arrival.state, arrival.intent) == (State.RETRYING, None)

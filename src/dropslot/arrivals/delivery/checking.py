@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ from dropslot.config import Config, Route
 from dropslot.core.errors import DropslotError, Refused, SourceChanged
 from dropslot.core.names import escape
 from dropslot.destinations.base import Drop
-from dropslot.files.comparing import Comparison
+from dropslot.files.walk import changed
 from dropslot.parsing import process
 
 _made: dict[int, tuple[Route, list[Check]]] = {}
@@ -98,23 +98,13 @@ def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:
     return lambda: drop.open_staged(path)
 
 
-@contextmanager
-def comparing(works: Sequence[Work]) -> Iterator[Callable[[Sequence[Work]], None]]:
-    """Look at the sources again, now that all of them are staged, while the block goes on.
-
-    The function that it gives waits for the answer: works whose source changed get their `failure`.
-    """
-    with ExitStack() as stack:
-        looks = {work.id: stack.enter_context(Comparison(work.source, work.listing)) for work in works}
-
-        def prove(those: Sequence[Work]) -> None:
-            for work in those:
-                try:
-                    _must_be_the_same(work, looks[work.id].differences())
-                except (DropslotError, OSError) as error:
-                    work.failure = error
-
-        yield prove
+def prove_unchanged(works: Sequence[Work]) -> None:
+    """Look at the sources again, now that all of them are staged: works whose source changed get their `failure`."""
+    for work in works:
+        try:
+            _must_be_the_same(work, changed(work.source, work.listing))
+        except (DropslotError, OSError) as error:
+            work.failure = error
 
 
 def _must_be_the_same(work: Work, differences: Sequence[str]) -> None:

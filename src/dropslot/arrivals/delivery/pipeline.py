@@ -156,7 +156,7 @@ def _intend(works: list[Work]) -> list[Work]:
     def later(work: Work, error: Fault) -> None:
         failed.append((work, error))
 
-    with durable.syncing_staged(works) as synced, checking.comparing(works) as prove:
+    with durable.syncing_staged(works) as synced:
         checking.look_at_types(works)
         works = _each(works, checking.check, later)
         works = _plan(works, later)
@@ -164,7 +164,7 @@ def _intend(works: list[Work]) -> list[Work]:
         for work, error in failed:
             settle(work, error)
         works = _well(works)
-        publish.intend(works, prove)
+        publish.intend(works, checking.prove_unchanged)
     return works
 
 

@@ -137,6 +137,18 @@ def test_names_are_found_wherever_a_module_gives_them(tmp_path: Path) -> None:
     assert "cannot be read" in str(fault_of_dotted("broken.x"))
 
 
+def test_nothing_is_run_to_find_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "costly.py").write_text("def check(): ...\nraise SystemExit('it was run')\n")
+    (folder / "starred.py").write_text("from json import *\n")
+    (folder / "lazy.py").write_text("def __getattr__(name): ...\n")
+    make_importable(tmp_path)
+    for found in ("costly.check", "starred.dumps", "lazy.anything"):
+        assert fault_of_dotted(found) is None
+    assert "has no chek" in str(fault_of_dotted("costly.chek"))
+
+
 def test_every_key_is_described_in_schema_and_reference() -> None:
     schema, text = json_schema(), reference.markdown()
     for model in (Config, RouteModel, Deliver, Select, Space):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -68,8 +67,8 @@ def load_dotted(dotted: str) -> Any:
 def fault_of_dotted(dotted: str) -> str | None:
     """Why a dotted path cannot be imported; None when it can, as far as can be seen without running it.
 
-    Nothing is imported: configuration is read while Django's settings are, when models cannot be imported
-    yet.
+    Nothing is imported: every command reads the configuration, `--help` and listings too, and none of them is to run
+    other people's code; nor can models be imported while Django's settings are read.
     """
     module_name, _, name = dotted.rpartition(".")
     spec = _find(module_name)
@@ -107,40 +106,10 @@ def _find_part(full_name: str, path: Sequence[str] | None) -> ModuleSpec | None:
 
 def _fault_of_name(source: Path, module_name: str, name: str) -> str | None:
     try:
-        names = _names_in(source)
+        # Compiled, not run: a module's code lists every name that its statements give or use.
+        code = compile(source.read_bytes(), source, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError) as error:
         return f"expected something that can be imported, and {module_name} cannot be read: {error}"
-    if name in names or "*" in names or "__getattr__" in names:
+    if not {name, "__getattr__"}.isdisjoint(code.co_names) or ("*",) in code.co_consts:
         return None
     return f"expected something that can be imported, and module {module_name} has no {name}"
-
-
-def _names_in(source: Path) -> frozenset[str]:
-    return frozenset(_defined(ast.parse(source.read_bytes()).body))
-
-
-def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """The names that a module's statements give; `*` stands for unknown ones."""
-    for statement in body:
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield statement.name
-        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-            yield from ((alias.asname or alias.name).split(".")[0] for alias in statement.names)
-        else:
-            yield from _assigned(statement)
-            for inner in _blocks(statement):
-                yield from _defined(inner)
-
-
-def _assigned(statement: ast.stmt) -> Iterator[str]:
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-
-
-def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
-    """The statements within one, as those of `try` or `if`."""
-    for part in ("body", "orelse", "finalbody"):
-        yield getattr(statement, part, [])
-    for handler in getattr(statement, "handlers", []):
-        yield handler.body

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,11 +14,11 @@ from dropslot.acknowledgments.sources import Source
 from dropslot.arrivals.upkeep.doctor import Finding
 from dropslot.config import Config, Route
 from dropslot.config.acknowledging import Acknowledge
-from dropslot.core import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.patterns import forms
 from dropslot.core.templates import Template
+from dropslot.destinations import for_rule
 from dropslot.lookup.loading import table_name
 from dropslot.lookup.models import Folder
 
@@ -158,12 +157,4 @@ def _path_of(route: Route, entry: Acknowledge, folder: str) -> str | None:
 
 def _are_there(route: Route, entry: Acknowledge, paths: Sequence[str]) -> list[bool]:
     to = destination_of(route, entry)
-    if not paths or not addresses.is_remote(to):
-        return [os.path.isdir(path) for path in paths]
-    from dropslot.destinations.sftp.logins import account_of
-    from dropslot.sftp import faults, remote, runtime
-
-    account = account_of(to, next(rule for rule in route.deliver if rule.to == to))
-    asked = [addresses.parse(path).remote_path for path in paths]
-    with faults.told(account.server, "Looking for the folders of `users`"):
-        return runtime.run_again(lambda c: remote.are_folders(c, asked), account)
+    return for_rule(next(rule for rule in route.deliver if rule.to == to)).are_folders(paths)

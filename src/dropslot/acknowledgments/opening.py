@@ -13,7 +13,7 @@ PACKED = ".gz"
 
 def source_of(route: Route, entry: Acknowledge) -> Source:
     """The folder of a log, here or on another machine."""
-    if not entry.is_remote:
+    if not entry.server:
         return LocalFolder(entry.log)
     # Here, not above: most logs are of this machine, and asyncssh takes its time to start.
     from dropslot.acknowledgments.remote_logs import RemoteFolder

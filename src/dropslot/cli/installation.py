@@ -15,7 +15,7 @@ from dropslot.config.folders import INBOX_MODE
 from dropslot.config.loading import parse
 from dropslot.config.private import PRIVATE_MODE
 from dropslot.config.schema import json_schema
-from dropslot.core.addresses import is_remote
+from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -93,7 +93,7 @@ def _make_folders(config: Config) -> Iterator[str]:
         for name in ("processing", "done", "failed"):
             yield from _folder(config, Path(getattr(route, name)), PRIVATE_MODE, "")
         for deliver in route.deliver:
-            if not is_remote(deliver.to):
+            if not scheme_of(deliver.to):
                 yield from _folder(config, Path(Template(deliver.to).fixed), SHARED_MODE, "what is delivered")
 
 

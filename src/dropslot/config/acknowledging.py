@@ -31,7 +31,7 @@ def _log(value: str) -> str:
         raise ValueError("expected the path of a log, or sftp://USER@HOST/PATH")
     if "://" not in value and not has_password(value):
         return value
-    if not addresses.is_remote(value):
+    if addresses.scheme_of(value) != "sftp":
         raise ValueError("expected a path or an address that begins with sftp://")
     address = addresses.parse(value)
     if address.path in ("/", "~"):
@@ -153,6 +153,6 @@ class Acknowledge(BaseModel):
     )
 
     @property
-    def is_remote(self) -> bool:
-        """Whether the log is on another machine."""
-        return addresses.is_remote(self.log)
+    def server(self) -> str:
+        """Account and server of a log that is on another machine, else empty."""
+        return addresses.server_of(self.log)

@@ -1,9 +1,13 @@
-"""Where a route delivers to, as config.yaml says it."""
+"""Where a route delivers to, as config.yaml says it.
+
+Each kind of destination brings the keys that it alone takes: a model in OPTIONS, under the scheme of its addresses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,10 +18,8 @@ ManifestPlace = Literal["hidden", "beside", "none"]
 Verify = Literal["size", "read-back"]
 
 
-class Deliver(BaseModel):
-    """One destination of a route."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Everywhere(BaseModel):
+    """What every destination of a route has."""
 
     to: DestinationTemplate = Field(
         description="The folder that gets the contents of an arrival: a path, or `sftp://USER@HOST/PATH` (with `:PORT`"
@@ -55,6 +57,13 @@ class Deliver(BaseModel):
         " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
         " writes none.",
     )
+
+
+class SftpOptions(BaseModel):
+    """What only destinations at an SFTP server take."""
+
+    address_example: ClassVar[str] = "sftp://USER@HOST/~/PATH"
+
     create_folders: bool = Field(
         False,
         strict=True,
@@ -89,3 +98,12 @@ class Deliver(BaseModel):
         description="`sftp://` only: bytes a second at most, over all workers; or by time of day, in `time_zone`.",
         examples=["20MB/s", {"08:00-18:00": "5MB/s"}],
     )
+
+
+class Deliver(SftpOptions, Everywhere):
+    """One destination of a route."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+OPTIONS: Mapping[str, type[SftpOptions]] = {"sftp": SftpOptions}

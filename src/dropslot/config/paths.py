@@ -9,7 +9,7 @@ from typing import Any
 from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.delivering import Deliver
 from dropslot.config.models import Config, Route
-from dropslot.core.addresses import is_remote
+from dropslot.core.addresses import scheme_of
 from dropslot.core.templates import literal
 
 
@@ -72,12 +72,12 @@ def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
 
 
 def _absolute_target(text: str | None, base: Path) -> str | None:
-    return text if text is None or is_remote(text) else absolute_text(text, base)
+    return text if text is None or scheme_of(text) else absolute_text(text, base)
 
 
 def _absolute_acknowledge(entry: Acknowledge, base: Path) -> Acknowledge:
     updates: dict[str, Any] = {"destination": _absolute_target(entry.destination, base)}
-    if not entry.is_remote:
+    if not entry.server:
         updates["log"] = str(absolute_path(Path(entry.log), base))
     for name in ("key", "known_hosts"):
         if path := getattr(entry, name):

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 from dropslot.config import overlaps
 from dropslot.config.acknowledging import STORED, Acknowledge, is_dotted
-from dropslot.config.delivering import Deliver
+from dropslot.config.delivering import OPTIONS, Deliver
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
@@ -163,7 +163,7 @@ def _marker_goes_with_complete(route: Route) -> Found:
 @_rule("folders", *FOLDERS, "deliver")
 def _destinations_outside(route: Route) -> Found:
     for index, deliver in enumerate(route.deliver):
-        for name in FOLDERS if not addresses.is_remote(deliver.to) else ():
+        for name in FOLDERS if not addresses.scheme_of(deliver.to) else ():
             if expected := _fault_of_destination(deliver, name, getattr(route, name)):
                 yield _broken(route, ("deliver", index, "to"), deliver.to, expected, "to: ./delivered")
 
@@ -189,28 +189,28 @@ def _destinations_differ(route: Route) -> Found:
         seen.add(deliver.to)
 
 
-_OF_SERVERS = ("create_folders", "key", "known_hosts", "password", "verify", "limit")
-
-
 @_rule("deliver")
 def _keys_fit_the_destination(route: Route) -> Found:
     for index, deliver in enumerate(route.deliver):
-        if not addresses.is_remote(deliver.to):
-            for key in _OF_SERVERS:
+        scheme = addresses.scheme_of(deliver.to)
+        for other, kind in OPTIONS.items():
+            for key in kind.model_fields if other != scheme else ():
                 if key in deliver.model_fields_set:
-                    expected = "expected this key only where `to` begins with sftp://"
+                    expected = f"expected this key only where `to` begins with {other}://"
                     value = NO_VALUE if key == "password" else getattr(deliver, key)
                     yield _broken(
-                        route, ("deliver", index, key), value, expected, "to: sftp://USER@HOST/~/PATH"
+                        route, ("deliver", index, key), value, expected, f"to: {kind.address_example}"
                     )
-        elif deliver.must_exist and not _same_server(deliver.to, deliver.must_exist):
+        if scheme and deliver.must_exist and not _same_server(deliver.to, deliver.must_exist):
             expected = "expected a folder at the server of `to`"
-            example = f"must_exist: {addresses.parse(deliver.to).url}"
+            example = f"must_exist: {deliver.to}"
             yield _broken(route, ("deliver", index, "must_exist"), deliver.must_exist, expected, example)
 
 
 def _same_server(one: str, other: str) -> bool:
-    return addresses.is_remote(other) and addresses.parse(one).server == addresses.parse(other).server
+    return addresses.scheme_of(one) == addresses.scheme_of(other) and addresses.server_of(
+        one
+    ) == addresses.server_of(other)
 
 
 @_rule("processors", "checks", "fields", "after")
@@ -296,7 +296,7 @@ def _each_log_once(route: Route) -> Found:
         if is_dotted(entry.format) and (expected := fault_of_dotted(entry.format)):
             yield _broken(route, ("acknowledge", index, "format"), entry.format, expected)
         for key in ("key", "known_hosts", "password"):
-            if getattr(entry, key) and not entry.is_remote:
+            if getattr(entry, key) and not entry.server:
                 expected = "expected this only for a log on another machine (sftp://…)"
                 value = NO_VALUE if key == "password" else getattr(entry, key)
                 yield _broken(route, ("acknowledge", index, key), value, expected)

@@ -170,11 +170,11 @@ def table_path(value: str) -> str:
 
 def destination_template(value: str) -> str:
     """A path, or the address of a folder at a server, perhaps with fields in the path."""
-    if not addresses.is_remote(value):
+    if not addresses.scheme_of(value):
         return path_template(value)
-    url = addresses.parse(
+    url = addresses.spelled(
         value
-    ).url  # first: what is wrong with a field would be told with a part of a password
+    )  # first: what is wrong with a field would be told with a part of a password
     template(value)
     return url
 

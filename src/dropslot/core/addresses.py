@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dropslot.core.concealing import has_password
 
 DEFAULT_PORT = 22
 SCHEME = "sftp://"
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<server>[^/]*)")
 _URL = re.compile(
     r"sftp://(?:(?P<user>[^@/:\s{}]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
     r"/(?P<path>.*)",
@@ -48,14 +50,32 @@ class Address(NamedTuple):
         return self.path[2:] or "."
 
 
-def is_remote(text: str) -> bool:
-    """Whether a text is meant as an address of a server rather than a path of this machine."""
-    return text[: len(SCHEME)].lower() == SCHEME
+def scheme_of(text: str) -> str:
+    """What stands before `://`, in small letters; empty for a path of this machine."""
+    found = _SCHEME.match(text)
+    return found["scheme"].lower() if found else ""
+
+
+def server_of(text: str) -> str:
+    """The account and server of an address in its usual spelling (`edc@edc.example.org:2222`), or what another scheme
+    has in that place, such as a bucket; empty for a path of this machine."""
+    found = _SCHEME.match(text)
+    return found["server"] if found else ""
 
 
 def is_server(text: str) -> bool:
     """Whether a text is the address of a server up to its path, without the slash that begins it."""
-    return is_remote(text) and "/" not in text[len(SCHEME) :]
+    found = _SCHEME.fullmatch(text)
+    return found is not None
+
+
+def spelled(text: str) -> str:
+    """An address in its one spelling. Raises ValueError in words for the person who wrote it."""
+    check = SCHEMES.get(scheme_of(text))
+    if check is None:
+        known = " or ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise ValueError(f"expected a path, or an address that begins with {known}")
+    return check(text)
 
 
 def parse(text: str) -> Address:
@@ -70,6 +90,10 @@ def parse(text: str) -> Address:
         raise ValueError("expected a port between 1 and 65535")
     host = found["host"].strip("[]").lower()
     return Address(found["user"] or "", host, port, _path(found["path"]))
+
+
+# Each kind of destination that is no folder of this machine, by the scheme of its addresses.
+SCHEMES: dict[str, Callable[[str], str]] = {"sftp": lambda text: parse(text).url}
 
 
 def _path(path: str) -> str:

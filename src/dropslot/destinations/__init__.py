@@ -1,41 +1,34 @@
-"""Where items are delivered; one file a kind. `base` is the contract that every kind keeps."""
+"""Where items are delivered; one room a kind. `base` is the contract that every kind keeps."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import cache
+from importlib import import_module
 
 from dropslot.config import Deliver
-from dropslot.core.addresses import is_remote
-from dropslot.destinations.base import Destination, Target
-from dropslot.destinations.local.destination import Local
+from dropslot.core.addresses import scheme_of
+from dropslot.destinations.base import Destination, Kind, Target
+
+# By the scheme of their addresses; without one, it is a path of this machine. Each module has a KIND, and is imported
+# when it is first needed: asyncssh takes a quarter of a second.
+KINDS = {"": "dropslot.destinations.local.kind", "sftp": "dropslot.destinations.sftp.kind"}
 
 
-@cache
-def _local() -> Destination:
-    # One for the whole process, so that the drops of a batch are synced together.
-    return Local()
+def kind_of(address: str) -> Kind:
+    """The kind of destination that an address belongs to."""
+    kind: Kind = import_module(KINDS[scheme_of(address)]).KIND
+    return kind
 
 
 def for_rule(rule: Deliver) -> Destination:
     """The destination of one entry of `deliver`."""
-    if not is_remote(rule.to):
-        return _local()
-    from dropslot.destinations.sftp import (
-        rules,  # its library takes a quarter of a second: only who needs it waits
-    )
-
-    return rules.for_rule(rule)
+    return kind_of(rule.to).for_rule(rule)
 
 
 def for_url(url: str) -> Destination:
     """The destination that a resolved target belongs to."""
-    if not is_remote(url):
-        return _local()
-    from dropslot.destinations.sftp import rules
-
-    return rules.for_url(url)
+    return kind_of(url).for_url(url)
 
 
 def read(url: str, name: str) -> Iterator[bytes]:
@@ -45,5 +38,6 @@ def read(url: str, name: str) -> Iterator[bytes]:
 
 def close() -> None:
     """End what destinations keep open, connections and their thread: before a fork. They are made anew when needed."""
-    if runtime := sys.modules.get("dropslot.sftp.runtime"):
-        runtime.close()
+    for name in KINDS.values():
+        if module := sys.modules.get(name):
+            module.KIND.close()

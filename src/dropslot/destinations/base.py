@@ -24,8 +24,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Literal, NamedTuple, Self
 
+from dropslot.config import Deliver
+from dropslot.core.templates import Template
 from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER, Folder
 from dropslot.files.listing import Listing
@@ -45,6 +47,12 @@ class Rules:
     folder_mode: int | None = None
     manifest: str = "hidden"  # hidden: .dropslot/manifests/ID.sha256; beside: NAME.sha256 in the target; none
 
+    @classmethod
+    def of(cls, rule: Deliver) -> Rules:
+        """Those of a rule, before there is an arrival: a group with fields in it is not known yet."""
+        group = None if rule.group is None or Template(rule.group).fields else rule.group
+        return cls(group, rule.file_mode, rule.folder_mode, rule.manifest)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -57,6 +65,12 @@ class Target:
     fixed: str
     must_exist: str | None = None
     rules: Rules = field(default_factory=Rules)
+
+    @classmethod
+    def fixed_part(cls, rule: Deliver) -> Target:
+        """The folder before the first field of a rule, which is there before any arrival."""
+        fixed = Template(rule.to).fixed
+        return cls(url=fixed, fixed=fixed, rules=Rules.of(rule))
 
 
 NO_OTHERS: Mapping[str, str] = MappingProxyType({})
@@ -238,5 +252,45 @@ class Destination(ABC):
         fixed part is followed. Raises DestinationUnready and its like."""
 
     @abstractmethod
+    def are_folders(self, urls: Sequence[str]) -> list[bool]:
+        """Whether each of these addresses is a folder there now."""
+
+    @abstractmethod
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
         """Pairs of `names` that the destination would fold into one (case, NFC/NFD)."""
+
+
+class Examined(NamedTuple):
+    """What `doctor` says of a destination; `remedy` is ready to be pasted where it is a command."""
+
+    level: Literal["ok", "warning", "error"]
+    what: str
+    remedy: str = ""
+
+
+class Kind(ABC):
+    """A kind of destination, registered under the scheme of its addresses (`dropslot.destinations.KINDS`): makes them,
+    proves them before the start, and examines them for `doctor`. What config.yaml says of it alone is in
+    `dropslot.config.delivering.OPTIONS`."""
+
+    @abstractmethod
+    def for_rule(self, rule: Deliver) -> Destination:
+        """The destination of one entry of `deliver`: one object for all rules that say the same."""
+
+    @abstractmethod
+    def for_url(self, url: str) -> Destination:
+        """The destination that a resolved target belongs to."""
+
+    @abstractmethod
+    def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:
+        """Raise Unsupported or BadOption for permanent faults, before anything is taken; temporary ones are left to the
+        delivery that hits them. `by_trial`: try it, whatever the place says of itself."""
+
+    @abstractmethod
+    def examine(self, rule: Deliver, warn_percent: float) -> Examined:
+        """Look at the place of a rule and write there; warns from `warn_percent` full. Raises DropslotError, which says
+        what is wrong and what to do."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what is kept open, before a fork; it is made anew when it is needed."""

@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from dropslot.core import fullness
 from dropslot.files import descriptors, filesystems, syscalls
 from dropslot.files.descriptors import Folder
 
@@ -63,3 +64,9 @@ def folds_names(folder: int) -> tuple[bool, bool]:
         return descriptors.exists(folder, other_case), descriptors.exists(folder, other_form)
     finally:
         os.unlink(made, dir_fd=folder)
+
+
+def percent_full(folder: str) -> int:
+    """How full the file system of a folder is."""
+    disk = os.statvfs(folder)
+    return fullness.percent_full(disk.f_blocks, disk.f_bfree, disk.f_bavail)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dropslot.core.addresses import is_remote, parse
+from dropslot.core.addresses import server_of
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
@@ -48,5 +48,4 @@ def _facts(route: Route) -> Iterator[tuple[str, str]]:
 
 def _hosts(places: Iterable[str]) -> list[str]:
     """The servers among them, each once."""
-    found = [parse(place).server for place in places if is_remote(place)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(filter(None, map(server_of, places))))

@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from dropslot.watching import network_mounts, unwatchable
+from dropslot.files import network_mounts
+from dropslot.watching import unwatchable
 from dropslot.watching.file_events import (
     IN_DELETE_SELF,
     IN_IGNORED,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dropslot.core.addresses import is_remote
+from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 
 
@@ -25,7 +25,7 @@ def link_latest(rows: Iterable[Mapping[str, Any]], folder: Path) -> int:
     is changed when the folder holds other things.
     """
     found = list(rows)
-    if any(is_remote(str(row["destination"])) for row in found):
+    if any(scheme_of(str(row["destination"])) for row in found):
         raise NotALinkTree(
             "Some of these files are at a server, and a link cannot lead there",
             where="Nothing was changed",

@@ -24,26 +24,21 @@ from dropslot.arrivals.intake.claim import WRITABLE
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep import readonly
-from dropslot.arrivals.upkeep.preflight import rules_of
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
-from dropslot.arrivals.upkeep.space import percent_full
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.remedies import remedy_for
-from dropslot.core.addresses import is_remote
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.core.templates import Template
-from dropslot.destinations import for_rule
-from dropslot.destinations.base import Rules, Target
+from dropslot.destinations import kind_of
 from dropslot.files import probe
 from dropslot.lookup import loading, table_file
 from dropslot.lookup.models import Folder
 from dropslot.parsing import process
-from dropslot.watching import network_mounts
 from dropslot.watching.reasons import Why
 
 Level = Literal["ok", "warning", "error"]
@@ -84,7 +79,7 @@ def _findings(config: Config) -> Iterator[Finding]:
         for folders in sets:
             yield from _folders(folders)
         for rule in route.deliver:
-            yield from _destination(route, rule)
+            yield _destination(route, rule)
         yield from _after(route)
         yield from _failing_again(route)
         yield from _patterns(route)
@@ -277,34 +272,13 @@ def _trial_rename(folders: FolderSet, about: str) -> Iterator[Finding]:
     yield Finding("ok", about, f"{escape(str(folders.inbox))}, processing, done and failed work together")
 
 
-def _destination(route: Route, rule: Deliver) -> Iterator[Finding]:
+def _destination(route: Route, rule: Deliver) -> Finding:
     about = f"route {route.key}, {rule.to}"
-    template = Template(rule.to)
-    fixed = template.fixed
-    if is_remote(rule.to):
-        yield from _server(rule, fixed, about)
-        return
-    if not Path(fixed).is_dir():
-        yield Finding(
-            "error",
-            about,
-            f"{fixed} is missing; it is never created, since it may be an unmounted disk",
-            f"mkdir {fixed}",
-        )
-        return
     try:
-        url = rule.to if not template.fields else fixed
-        for_rule(rule).check(Target(url=url, fixed=fixed, rules=rules_of(rule)))
+        found = kind_of(rule.to).examine(rule, route.space.warn or 95)
     except DropslotError as error:
-        yield Finding("error", about, error.what, error.next_step)
-        return
-    full = percent_full(fixed)
-    if full >= (route.space.warn or 95):
-        yield Finding(
-            "warning", about, f"the file system of {fixed} is {full} % full", "free space, or enlarge it"
-        )
-    else:
-        yield Finding("ok", about, f"{fixed} can be written ({network_mounts.kind_of(fixed)}, {full} % full)")
+        return Finding("error", about, error.what, error.next_step)
+    return Finding(found.level, about, found.what, found.remedy)
 
 
 def _patterns(route: Route) -> Iterator[Finding]:
@@ -360,20 +334,6 @@ def _odd_lines(file: Path, about: str) -> Iterator[Finding]:
         if lines:
             what = f"{len(lines):,} lines {kind}, first line {lines[0].number}: {lines[0].reason}"
             yield Finding("warning", about, what, f"correct it, then: dropslot load_remote_folders {file}")
-
-
-def _server(rule: Deliver, fixed: str, about: str) -> Iterator[Finding]:
-    """Log in, find the folder, and really write and name something in it."""
-    from dropslot.destinations.sftp import rules
-
-    modes = Rules(file_mode=rule.file_mode, folder_mode=rule.folder_mode)
-    try:
-        space = rules.for_rule(rule).examine(Target(url=fixed, fixed=fixed, rules=modes))
-    except DropslotError as error:
-        yield Finding("error", about, error.what, error.next_step)
-        return
-    room = f", {space.percent_full} % full" if space and space.total_bytes else ""
-    yield Finding("ok", about, f"{fixed} can be written, and nothing is replaced there{room}")
 
 
 def _parsers() -> Iterator[Finding]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Sequence
+from itertools import groupby
 
 from dropslot.arrivals.delivery import checking, own_fields
 from dropslot.config import Config, Deliver
 from dropslot.config.folders import FolderSet, all_folders
-from dropslot.core.addresses import is_remote
-from dropslot.core.errors import DestinationUnready, Unsupported
+from dropslot.core.addresses import scheme_of
+from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
-from dropslot.core.templates import Template
-from dropslot.destinations import for_rule
-from dropslot.destinations.base import Rules, Target
+from dropslot.destinations import kind_of
 from dropslot.files.probe import try_rename
 from dropslot.lookup import loading
 
@@ -32,10 +29,12 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
         if not folders.route.leave_source:
             _prove_renames(folders)
     rules = [rule for route in config.routes.values() for rule in route.deliver]
-    for rule in rules:
-        if not is_remote(rule.to):
-            _prove_destination(rule)
-    _prove_servers([rule for rule in rules if is_remote(rule.to)], by_trial=by_trial)
+    for scheme, alike in groupby(sorted(rules, key=_scheme), key=_scheme):
+        kind_of(f"{scheme}://" if scheme else "").prove(list(alike), by_trial=by_trial)
+
+
+def _scheme(rule: Deliver) -> str:
+    return scheme_of(rule.to)
 
 
 def _prove_renames(folders: FolderSet) -> None:
@@ -48,25 +47,3 @@ def _prove_renames(folders: FolderSet) -> None:
                 where="Nothing was taken",
                 next_step="Put all four folders of a route on one (in a systemd unit: one ReadWritePaths)",
             )
-
-
-def _prove_destination(rule: Deliver) -> None:
-    fixed = Template(rule.to).fixed
-    if os.path.isdir(fixed):  # False as well where that cannot be found out now (EIO, ESTALE): it may heal
-        try:
-            for_rule(rule).check(Target(url=fixed, fixed=fixed, rules=rules_of(rule)))
-        except DestinationUnready:
-            return  # it may heal
-
-
-def rules_of(rule: Deliver) -> Rules:
-    """Group and modes of a rule, before there is an arrival: a group with fields in it is not known yet."""
-    group = None if rule.group is None or Template(rule.group).fields else rule.group
-    return Rules(group, rule.file_mode, rule.folder_mode, rule.manifest)
-
-
-def _prove_servers(rules: Sequence[Deliver], *, by_trial: bool) -> None:
-    if rules:
-        from dropslot.destinations.sftp import preflight as servers  # see `dropslot.destinations`
-
-        servers.prove(rules, by_trial=by_trial)

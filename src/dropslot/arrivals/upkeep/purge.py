@@ -20,7 +20,7 @@ from dropslot.audit import kinds
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
-from dropslot.core.addresses import is_remote
+from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
@@ -142,7 +142,7 @@ def _proved(arrival: Arrival) -> _Proved:
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
             here[row.item] = row.sha256
-            if not is_remote(place.url):
+            if not scheme_of(place.url):
                 stored = os.stat(os.path.join(place.url, row.stored_as))
                 files.add((stored.st_dev, stored.st_ino))
         proved = here if proved is None else dict(proved.items() & here.items())

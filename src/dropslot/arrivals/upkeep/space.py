@@ -8,10 +8,10 @@ import structlog
 
 from dropslot.config import Config, Route
 from dropslot.config.folders import folder_sets
-from dropslot.core import fullness
-from dropslot.core.addresses import is_remote
+from dropslot.core.addresses import scheme_of
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
+from dropslot.files.probe import percent_full
 
 log = structlog.get_logger()
 
@@ -50,11 +50,5 @@ class SpaceWatch:
 
 def _folders_of(route: Route) -> list[str]:
     archives = (str(folders.done) for folders in folder_sets(route))
-    local = [rule.to for rule in route.deliver if not is_remote(rule.to)]
+    local = [rule.to for rule in route.deliver if not scheme_of(rule.to)]
     return [*(Template(to).fixed for to in local), *archives]
-
-
-def percent_full(folder: str) -> int:
-    """How full the file system of a folder is."""
-    disk = os.statvfs(folder)
-    return fullness.percent_full(disk.f_blocks, disk.f_bfree, disk.f_bavail)

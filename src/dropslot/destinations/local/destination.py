@@ -120,6 +120,9 @@ class Local(Destination):
                     return {}
                 raise faults.at_destination(error, f"listing {escape(folder or place.path)}") from error
 
+    def are_folders(self, urls: Sequence[str]) -> list[bool]:
+        return [os.path.isdir(path) for path in urls]
+
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
         if not pairs_folded(names, case=True, form=True):
             return []

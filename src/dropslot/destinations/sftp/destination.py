@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 
+from dropslot.core import addresses
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
@@ -204,6 +205,13 @@ class Sftp(Destination):
 
         with faults.told(self.account.server, f"Listing {escape(folder or target.url)}"):
             return runtime.run(look, self.account)
+
+    def are_folders(self, urls: Sequence[str]) -> list[bool]:
+        paths = [addresses.parse(url).remote_path for url in urls]
+        if not paths:
+            return []
+        with faults.told(self.account.server, "Looking for folders"):
+            return runtime.run_again(lambda c: remote.are_folders(c, paths), self.account)
 
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
         if not pairs_folded(names, case=True, form=True):

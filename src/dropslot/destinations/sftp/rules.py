@@ -13,6 +13,8 @@ from dropslot.destinations.sftp.logins import Keys, account_of
 from dropslot.destinations.sftp.shared_pace import SharedPace, file_of
 from dropslot.sftp.accounts import Account
 
+SCHEME = "sftp"
+
 
 def for_rule(rule: Deliver) -> Sftp:
     """The destination of one entry of `deliver`. Raises ConfigError when the process has no configuration and the rule
@@ -36,13 +38,11 @@ def keys_of_log(route: Route, entry: Acknowledge) -> Keys:
     server."""
     if entry.key or entry.known_hosts or entry.password:
         return entry
-    server = addresses.parse(entry.log).server
-    same = (
-        rule
-        for rule in route.deliver
-        if addresses.is_remote(rule.to) and addresses.parse(rule.to).server == server
-    )
-    return next(same, entry)
+    return next((rule for rule in route.deliver if _is_at(rule.to, entry.server)), entry)
+
+
+def _is_at(address: str, server: str) -> bool:
+    return addresses.scheme_of(address) == SCHEME and addresses.server_of(address) == server
 
 
 def account_for(url: str) -> Account:
@@ -50,9 +50,9 @@ def account_for(url: str) -> Account:
     server = addresses.parse(url).server
     for route in current().routes.values():
         named: list[tuple[str, Keys]] = [(rule.to, rule) for rule in route.deliver]
-        named += [(entry.log, keys_of_log(route, entry)) for entry in route.acknowledge if entry.is_remote]
+        named += [(entry.log, keys_of_log(route, entry)) for entry in route.acknowledge if entry.server]
         for address, keys in named:
-            if addresses.is_remote(address) and addresses.parse(address).server == server:
+            if _is_at(address, server):
                 return account_of(url, keys)
     return account_of(url)
 
@@ -62,6 +62,6 @@ def for_url(url: str) -> Sftp:
     server = addresses.parse(url).server
     for route in current().routes.values():
         for rule in route.deliver:
-            if addresses.is_remote(rule.to) and addresses.parse(rule.to).server == server:
+            if _is_at(rule.to, server):
                 return for_rule(rule)
     return _made(account_of(url), False, False, None)

@@ -18,7 +18,7 @@ from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
 from dropslot.audit import receipt_files, signing_key
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.core.addresses import is_remote
+from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -120,7 +120,7 @@ def _unknown_manifest(places: Iterator[Target], *, all_of_each: bool) -> tuple[s
 def _all_targets(config: Config, *, remote: bool) -> Iterator[Target]:
     for route in config.routes.values():
         for rule in route.deliver:
-            if is_remote(rule.to) and not remote:
+            if scheme_of(rule.to) and not remote:
                 continue  # no start waits for a server
             try:
                 yield from targets(rule)
@@ -133,7 +133,7 @@ def _recent_targets() -> Iterator[Target]:
     newest = Arrival.objects.filter(state=State.DONE).aggregate(at=Max("finished_at"))["at"]
     known = (newest or datetime.fromtimestamp(0, UTC)).timestamp() + _MARGIN_SECONDS
     for url in Place.objects.order_by("-id").values_list("url", flat=True)[:_RECENT]:
-        if is_remote(url):
+        if scheme_of(url):
             continue
         try:
             changed = os.stat(f"{url}/{found_manifests.FOLDER}").st_mtime

@@ -37,16 +37,9 @@ _LEAVE_SECONDS = 5.0
 _QUESTIONS_A_PROCESS = 2000
 # What the interpreter needs to find its modules; no secret of the service's goes to where hostile files are read.
 _PASSED_ON = ("PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
+# Not SIGBUS: a page of a mapped file that the disk does not give ends it so.
 _CRASHES = frozenset(
-    {
-        signal.SIGSEGV,
-        signal.SIGBUS,
-        signal.SIGABRT,
-        signal.SIGTRAP,
-        signal.SIGILL,
-        signal.SIGFPE,
-        signal.SIGSYS,
-    }
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGSYS}
 )
 
 
@@ -168,10 +161,14 @@ class Parser:
         return NotParsed(f"was ended by signal {number}" if number else "ended by itself")
 
     def _ready(self) -> socket.socket:
-        if self._asked >= _QUESTIONS_A_PROCESS or (self._process and self._process.poll() is not None):
+        # What is to be read before anything was asked: its end, or answers of a file that has taken it over.
+        if self._asked >= _QUESTIONS_A_PROCESS or (self._channel and _speaks(self._channel, 0)):
             self._end()
         if self._channel is None:
-            self._start()
+            try:
+                self._start()
+            except OSError as error:
+                raise NotParsed(f"cannot be started: {error.strerror}") from error
         assert self._channel is not None
         return self._channel
 
@@ -201,9 +198,7 @@ class Parser:
 
     def _heard(self, channel: socket.socket, seconds: float) -> bytes | None:
         """Its message; empty when it ended, None when there was none in time."""
-        poll = select.poll()
-        poll.register(channel, select.POLLIN)
-        if not poll.poll(seconds * 1000):
+        if not _speaks(channel, seconds):
             return None
         try:
             return channel.recv(MOST_BYTES)
@@ -237,11 +232,19 @@ class Parser:
         self._left = [one for one in self._left if not _is_gone(one)]
 
 
+def _speaks(channel: socket.socket, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def _answer_in(said: bytes) -> Any:
     try:
         told = json.loads(said)
         if isinstance(told, dict) and "answer" in told:
             return told["answer"]
+        if "unread" in told:
+            raise NotParsed(f"could not read it: {escape(str(told['unread']))}")
         why = str(told["failed"])
     except (ValueError, TypeError, KeyError, RecursionError):
         why = "it answers nonsense"

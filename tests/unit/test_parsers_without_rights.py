@@ -177,6 +177,17 @@ def test_a_program_of_32_bits_gets_no_filter_of_64(monkeypatch: pytest.MonkeyPat
         syscall_filter.restrict()
 
 
+def test_what_lies_beside_dropslot_hides_no_module_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As an old backport of `typing` in site-packages, which nobody notices else.
+    (tmp_path / "typing.py").write_text("raise RuntimeError('the wrong one')")
+    (tmp_path / "dropslot").symlink_to(Path(process.__file__).parents[1])
+    monkeypatch.setattr(process, "__file__", str(tmp_path / "dropslot" / "parsing" / "process.py"))
+    with closing(process.Parser(process.CONTENT_TYPES)) as parser:
+        assert parser.start() == []
+
+
 def test_a_module_that_cannot_be_loaded_is_told_by_its_name() -> None:
     with pytest.raises(
         process.NotParsed, match="cannot work here: ModuleNotFoundError: No module named 'nowhere'"

@@ -379,7 +379,9 @@ def _parsers() -> Iterator[Finding]:
     try:
         missing = parser.start()
     except process.NotParsed as error:
-        remedy = "pip install 'dropslot[server]'; until then nothing is delivered that is looked at"
+        remedy = (
+            "for a missing module pip install 'dropslot[server]'; until it works all that is looked at waits"
+        )
         yield Finding("error", "parsers", f"the program that looks at senders' files {error}", remedy)
         return
     finally:

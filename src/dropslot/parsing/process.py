@@ -31,12 +31,14 @@ PDF, CONTENT_TYPES = "dropslot.parsing.pdf", "dropslot.parsing.content_types"
 WALL_FACTOR = 6
 LEAST_WALL_SECONDS = 60.0
 _START_SECONDS = 60.0
-_PROGRAM = (sys.executable, "-P", "-m", "dropslot.parsing.server")
+# Wherever this process found dropslot, that one must, too; last, so that nothing there hides Python's own modules.
+_START = "import sys; sys.path.append(sys.argv.pop()); from dropslot.parsing.server import main; main()"
+_PROGRAM = (sys.executable, "-P", "-c", _START)
 _LEAVE_SECONDS = 5.0
 # The memory of libraries grows a little with each file.
 _QUESTIONS_A_PROCESS = 2000
 # What the interpreter needs to find its modules; no secret of the service's goes to where hostile files are read.
-_PASSED_ON = ("PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
+_PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
 # Not SIGBUS: a page of a mapped file that the disk does not give ends it so.
 _CRASHES = frozenset(
     {signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGSYS}
@@ -177,12 +179,18 @@ class Parser:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [*_PROGRAM, str(theirs.fileno()), str(self._memory_bytes), self.module],
+                    [
+                        *_PROGRAM,
+                        str(theirs.fileno()),
+                        str(self._memory_bytes),
+                        self.module,
+                        _beside_dropslot(),
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env=_environment(),
+                    env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                     cwd="/",
                     start_new_session=True,  # Ctrl-C is for those who know what they have in hand
                 )
@@ -251,11 +259,8 @@ def _answer_in(said: bytes) -> Any:
     raise BreaksParser(f"({escape(why)})")
 
 
-def _environment() -> dict[str, str]:
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # Wherever this process found dropslot, that one must, too; last, so that nothing there hides Python's own.
-    path = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])]
-    return passed | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+def _beside_dropslot() -> str:
+    return str(Path(__file__).parents[2])
 
 
 def _is_gone(process: subprocess.Popen[bytes]) -> bool:

@@ -1,6 +1,6 @@
 """The program that parses what strangers sent: a process by itself, without rights, so that no file can harm who asks.
 
-    python -m dropslot.parsing.server DESCRIPTOR MEMORY_BYTES MODULE
+`main` takes three arguments of the command line: DESCRIPTOR MEMORY_BYTES MODULE.
 
 DESCRIPTOR is a Unix socket of the kind SOCK_SEQPACKET. The first message comes from here: `{"missing": [LAYER, …]}`,
 what of its confinement this system does not have, or `{"failed": WORDS}`. Then a question is one message of JSON,
@@ -74,7 +74,3 @@ def _answered(channel: socket.socket, parse: Parse) -> bool:
 def _message(content: Any) -> bytes:
     message = json.dumps(content).encode("ascii")
     return message if len(message) <= MOST_BYTES else b'{"failed": "its answer is too long"}'
-
-
-if __name__ == "__main__":
-    main()

@@ -379,9 +379,7 @@ def _parsers() -> Iterator[Finding]:
     try:
         missing = parser.start()
     except process.NotParsed as error:
-        remedy = (
-            "for a missing module pip install 'dropslot[server]'; until it works all that is looked at waits"
-        )
+        remedy = "pip install 'dropslot[server]' for a missing module; what is looked at waits meanwhile"
         yield Finding("error", "parsers", f"the program that looks at senders' files {error}", remedy)
         return
     finally:

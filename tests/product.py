@@ -94,7 +94,9 @@ class Product:
     @property
     def environment(self) -> dict[str, str]:
         # Of the tests' own configuration only the database's password reaches the product.
-        inherited = {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith(_OWN)}
+        kept = [k for k in os.environ if k in _KEPT or not k.startswith(_OWN)]
+        # By get: asked in threads, while pytest sets and removes a variable of its own.
+        inherited = {k: value for k in kept if (value := os.environ.get(k)) is not None}
         return inherited | dict(self._how.environment)
 
     def run(

@@ -34,8 +34,8 @@ _IN_WHOLE_URL = re.compile(
 _WITHOUT_HOST = re.compile(rf"(://[^\s:/@'\"\[]*:){_NO_PORT}[^\s/'\"@{{}}\[\]]+")
 _WORD = re.compile(r"\S+")
 _PARAMETER = re.compile(
-    r"([?&;](?:[\w.-]*(?:passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key)[\w.-]*|sig|auth|key)=)"
-    r"[^&;\s'\"]+",
+    r"([?&;](?:(?=[\w.-]*(?:passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key))[\w.-]++"
+    r"|sig|auth|key)=)[^&;\s'\"]+",
     re.IGNORECASE,
 )
 _ASSIGNED = re.compile(r"(\b\w*(?:password|passwd|pwd)\s*=\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)", re.IGNORECASE)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from inherited import environment
 from people import Person, Program, program
 from waiting import wait_until
 
@@ -94,9 +95,7 @@ class Product:
     @property
     def environment(self) -> dict[str, str]:
         # Of the tests' own configuration only the database's password reaches the product.
-        kept = [k for k in os.environ if k in _KEPT or not k.startswith(_OWN)]
-        # By get: asked in threads, while pytest sets and removes a variable of its own.
-        inherited = {k: value for k in kept if (value := os.environ.get(k)) is not None}
+        inherited = {k: v for k, v in environment().items() if k in _KEPT or not k.startswith(_OWN)}
         return inherited | dict(self._how.environment)
 
     def run(

@@ -302,7 +302,9 @@ def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
     assert conceal(text) == text
 
 
-@pytest.mark.parametrize("part", [":/", "a:/", ":/a:", "://a:b", "://a%3a", "@:/", "?passw", "passw", "=password "])
+@pytest.mark.parametrize(
+    "part", [":/", "a:/", ":/a:", "://a:b", "://a%3a", "@:/", "?passw", "passw", "=password "]
+)
 def test_a_long_path_is_looked_through_once(part: str) -> None:
     # Quadratic, this takes minutes.
     path = f"@?{part * 200_000} ="

@@ -327,6 +327,9 @@ def test_crash_between_the_move_and_its_row_is_gone_on_from(
     assert heir.dropped_at == first.dropped_at and heir.id == first.evidence["heir"]
     assert desk.attempt(heir.id) == [State.DONE]
     assert Event.objects.filter(kind="written-since").count() == 1
+    report = fixity.check_archives(desk.config, read=False)
+    assert report.found == 1 and "follows as the next version" in report.faults[0].what
+    assert first.archived_as == "" and fixity.check_archives(desk.config, read=False).ok
 
 
 def alarmed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[Arrival, Path]:

@@ -80,9 +80,6 @@ def _look(config: Config, arrival: Arrival) -> datetime | None:
     folders = folders_of(config, arrival)
     if not arrival.archived_as or folders is None:
         return None
-    if (heir := arrival.evidence.get("heir")) and Arrival.objects.filter(id=heir).exists():
-        _forget_archive(arrival)  # a crash came between the move of the whole one and this
-        return None
     try:
         if "heir" in arrival.evidence:
             return _go_on(config, folders, arrival)
@@ -233,12 +230,9 @@ def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
     with suppress(OSError):  # it is not done/.again/ID
         if archived.parent.parent.name == places.AGAIN:
             archived.parent.rmdir()
-    _forget_archive(arrival)
-
-
-def _forget_archive(arrival: Arrival) -> None:
-    rows = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
-    rows.update(archived_as="", look_again_at=None)
+    Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as).update(
+        archived_as="", look_again_at=None
+    )
 
 
 def _taken_out(folders: FolderSet, arrival: Arrival) -> Path | None:

@@ -20,6 +20,8 @@ _ATTACH = 16
 
 def parse(descriptors: list[int], question: dict[str, Any]) -> dict[str, str]:
     """What became of each attempt: `refused`, or what it achieved."""
+    if "signal" in question:
+        signal.raise_signal(question["signal"])
     if question.get("spin"):
         return _spin()
     attempts = _on_files(question["key"], descriptors[0]) | _on_others(question) | _on_itself()

@@ -22,9 +22,9 @@ NAME = r"(?P<place>[^-]+)-.*"
 class Desk:
     """Two routes that deliver into one place, and their inboxes; what is done with an arrival is done here."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, **more: object) -> None:
         routes = {
-            key: {"folders": f"./{key}", "name": NAME, "deliver": [{"to": "./to/{place}"}]}
+            key: {"folders": f"./{key}", "name": NAME, "deliver": [{"to": "./to/{place}"}]} | more
             for key in ("one", "two")
         }
         self.base = base

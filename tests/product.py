@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from inherited import environment
 from people import Person, Program, program
 from waiting import wait_until
 
@@ -94,7 +95,7 @@ class Product:
     @property
     def environment(self) -> dict[str, str]:
         # Of the tests' own configuration only the database's password reaches the product.
-        inherited = {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith(_OWN)}
+        inherited = {k: v for k, v in environment().items() if k in _KEPT or not k.startswith(_OWN)}
         return inherited | dict(self._how.environment)
 
     def run(

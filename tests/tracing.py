@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from inherited import environment
 
 _LINE = re.compile(r"^(?P<pid>\d+) +(?P<rest>.*)$")
 _WHOLE = re.compile(r"^(?P<name>\w+)\((?P<args>.*)\) += (?P<result>.*)$")
@@ -86,10 +87,10 @@ class Strace:
         fast = [] if any(":signal=" in text for text in inject) else ["--seccomp-bpf"]
         output = ["-y", "-s", "4096", "-o", str(log)]
         flags = ["-f", *fast, "-e", f"trace={calls}", *injections, *output]
-        environment = os.environ | env if env else None
+        variables = environment() | dict(env) if env else None
         done = subprocess.run(
             ["strace", *flags, *command],
-            env=environment,
+            env=variables,
             cwd=cwd,
             capture_output=True,
             text=True,

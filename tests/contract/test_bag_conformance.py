@@ -101,6 +101,10 @@ VALID: dict[str, Made] = {
     "names with blanks": Made({"a file with  blanks.txt": b"a", "one 1.txt": b"b"}, between=" "),
     "leading dot and slash": Made(listed={"one.txt": "./data/one.txt"}, version="0.97"),
     "leading dot and slash in 1.0": Made(listed={path: f"./data/{path}" for path in PAYLOAD}),
+    "two slashes, as find on macOS writes them": Made(listed={path: f"data//{path}" for path in PAYLOAD}),
+    "dots that lead nowhere": Made(
+        listed={"one.txt": "././data/./one.txt", "dir1/three.txt": ".//data/dir1/./three.txt"}
+    ),
     "holey, and all was fetched": Made(
         more={"fetch.txt": b"".join(f"http://localhost/{p} - data/{p}\r\n".encode() for p in PAYLOAD)}
     ),
@@ -141,6 +145,9 @@ PATHS = {
     "dots": "../../../README.md",
     "dots within data": "data/../../README.md",
     "dots after the leading dot": "./../README.md",
+    "dots after a dot": "data/./../../README.md",
+    "two slashes": "//server/foo",
+    "a folder": "data/dir1/",
     "dots with backslashes": r"\.\./\.\./README.md",
     "an absolute path": "/tmp/foo",
     "a home folder": "~/foo",
@@ -178,6 +185,7 @@ INVALID: dict[str, Made] = {
     "same name twice with different hashes": Made(lines="0" * 128 + "  data/one.txt\n", version="0.97"),
     "same name twice with the same hash": Made(lines="{digest}  data/one.txt\n"),
     "same name twice, once with a dot": Made(lines="{digest}  ./data/one.txt\n"),
+    "same name twice, once with two slashes": Made(lines="{digest}  data//one.txt\n"),
     "wrong Payload-Oxum": Made(info="Payload-Oxum: 12.2\n"),
     "Payload-Oxum without files": Made(info="Payload-Oxum: 12\n"),
     "percent sign not decoded in 1.0": Made({"50%25.txt": b"50"}),

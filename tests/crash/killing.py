@@ -13,6 +13,7 @@ from scenarios import SCENARIOS, Scenario
 from stepping import Point
 
 RESTARTS = 4
+REPEATED = 4
 TRIES = 3
 
 
@@ -53,6 +54,19 @@ class Trial:
         if self.scenario.shared:
             return list(range(1, len(steps) + 1))
         return sorted(step.point for step in steps if not step.request)
+
+    def thinned(self, points: list[Point | int]) -> list[Point | int]:
+        """All that are the scenario's own, and every REPEATED-th of those that other scenarios have, too."""
+        own = self._own() if self.scenario.until else points
+        others = [point for point in points if point not in own][::REPEATED]
+        return [point for point in points if point in own or point in others]
+
+    def _own(self) -> list[Point]:
+        steps, _ = self.undisturbed
+        order = sorted(steps, key=lambda step: step.point)
+        begin = next(at for at, step in enumerate(order) if "/workers/" in step.about)
+        end = next(at for at, step in enumerate(order) if at > begin and step.about == self.scenario.until)
+        return [step.point for step in order[begin:end]]
 
     @property
     def requests(self) -> list[str]:

@@ -181,7 +181,7 @@ def _names(arrivals: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Arrival ids, and what they are called instead: by name, the first, second, … of it."""
     counts: Counter[str] = Counter()
     names = {}
-    for row in sorted(arrivals, key=lambda row: row["id"]):
+    for row in sorted(arrivals, key=lambda row: row["received_at"]):
         counts[row["name"]] += 1
         names[row["id"]] = f"<{row['name']} {counts[row['name']]}>"
     return names

@@ -17,6 +17,7 @@ from laboratory import Laboratory
 _TABLES = ("arrival", "delivery", "place", "adoption", "after_call", "event", "receipt")
 _RECEIPT = ("route", "name", "sender", "outcomes", "manifests", "guarantees")
 _PAST = "2001-01-01 00:00:00+00:00"
+_DUE = "UPDATE dropslot_arrival SET look_again_at = '2001-01-01 00:00:00' WHERE look_again_at IS NOT NULL"
 _LATE = f"UPDATE dropslot_arrival SET lease_until = '{_PAST}' WHERE state = 'processing'"
 _WAIT_SECONDS = 0.05
 
@@ -47,6 +48,13 @@ def leases_run_out(laboratory: Laboratory) -> bool:
     except (sqlite3.OperationalError, psycopg.errors.LockNotAvailable):
         return False
     return True
+
+
+def looks_are_due(laboratory: Laboratory) -> None:
+    """As if the time had come to compare what was delivered without a lease once more."""
+    with _connected(laboratory) as connection:
+        connection.execute(_DUE)
+        connection.commit()
 
 
 @contextmanager

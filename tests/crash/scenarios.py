@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import records
 from laboratory import DRAIN, Command, Laboratory
 from product import STUDY
 
+VERIFY: Command = ("verify",)
 PURGE: Command = ("purge", "--older-than", "0s", "--yes")
 PURGE_FAILED: Command = ("purge", "--failed", "--older-than", "0s", "--yes")
 RETRY_NAMED: list[Command] = [("retry", "0", "--name", "alpha-1"), DRAIN]
+LATE = [DRAIN, VERIFY]  # which tells of the alarm
 RETRY: list[Command] = [("retry", "0"), DRAIN]  # a unique start of an id will do
 FOLDER = {
     "scan.nii.gz": b"voxels",
@@ -34,7 +37,8 @@ PICKY: dict[str, Any] = {**STUDY, "select": {"patterns": ["*.txt"]}}
 class Scenario:
     """`before` makes the state in which `commands` begin; `again` is what is run after a crash, `drain` if nothing
     else. `dropped` are the bytes that must never be lost. Where several processes share work in an order that nobody
-    knows, steps are counted over all of them (`shared`)."""
+    knows, steps are counted over all of them (`shared`). `until`: its own steps are those from the worker's lock to the
+    first one about this; all others are steps of other scenarios."""
 
     name: str
     before: Callable[[Laboratory], None]
@@ -43,6 +47,7 @@ class Scenario:
     again: list[Command] = field(default_factory=lambda: [DRAIN])
     settings: Mapping[str, Any] = field(default_factory=dict)
     shared: bool = False
+    until: str = ""
 
 
 def _contents(*trees: Mapping[str, bytes]) -> list[bytes]:
@@ -149,6 +154,23 @@ def _interrupted(laboratory: Laboratory) -> None:
     laboratory.kill()
 
 
+HALF, WHOLE = b"%PDF-1.7 half", b"%PDF-1.7 half, and the other half"
+_SENDER = 54321
+# The kernel refuses what asks for a lease, as a file system without leases does.
+_UNLEASED = {"dropslot.files.leases:_SETSIG": -1}
+
+
+def _written_on(laboratory: Laboratory) -> None:
+    """Its program stalled, and wrote the other half after the delivery; the time has come to look."""
+    dropped = laboratory.product.configure({"study": STUDY | {"settle": "0s"}}).drop("report.pdf", HALF)
+    if os.geteuid() == 0:
+        os.chown(dropped, _SENDER, -1)
+    with dropped.open("r+b") as writer:
+        assert laboratory.do(DRAIN)[0].status == 0
+        writer.write(WHOLE)
+    records.looks_are_due(laboratory)
+
+
 MANY = {f"series{number % 3}/{number:03}.dcm": b"image %03d" % number for number in range(12)}
 # At these thresholds storage shares a dozen small items with a forked helper.
 _SHARING = {
@@ -183,6 +205,7 @@ SCENARIOS = {
         Scenario("leave-source-refused", _in_place_refused, _contents(FOLDER)),
         Scenario("purge", _purge, [*_contents(FOLDER, _NEWER), _LITTER], [PURGE], [PURGE]),
         Scenario("recovery", _interrupted, _contents(FOLDER, _NEWER)),
+        Scenario("late-write", _written_on, [HALF, WHOLE], LATE, LATE, _UNLEASED, until="stage"),
         Scenario("shared-copy", _many, _contents(MANY), settings=_SHARING, shared=True),
     )
 }

@@ -2,18 +2,20 @@
 
 What is mostly made of the same steps is killed at a part of them, the same in each run: what has steps of its own at
 every one, what repeats those of a new arrival at every second, variants of these at every third, PostgreSQL at every
-fourth. With EVERY_STEP=1 in the environment all of them are taken.
+fourth. With EVERY_STEP=1 in the environment all of them are taken; but for those of a scenario that says which steps
+are its own: there every fourth of the others.
 """
 
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 import pytest
 
 from killing import trial_of
 from laboratory import Laboratory
-from scenarios import SCENARIOS
+from scenarios import HALF, SCENARIOS, WHOLE
 
 SHARDS = 3
 ALL = bool(os.environ.get("EVERY_STEP"))
@@ -21,7 +23,7 @@ VARIANTS = (
     "existing-target", "single-file", "unchanged", "retry-refused", "leave-source", "leave-source-refused",
     "shared-copy", "purge-failed",
 )  # fmt: skip
-REPEATS = ("new-version", "retry", "retry-named", "batch", "two-destinations")
+REPEATS = ("new-version", "retry", "retry-named", "batch", "two-destinations", "late-write")
 # Steps from one kill to the next.
 STRIDES = dict.fromkeys(SCENARIOS, 1) | dict.fromkeys(REPEATS, 2) | dict.fromkeys(VARIANTS, 3)
 # PostgreSQL is another way to commit, and other steps: sends to its socket.
@@ -40,10 +42,22 @@ def test_killed_at_steps_on_postgresql(postgres_laboratory: Laboratory, name: st
     kill_everywhere(postgres_laboratory, name, shard, 4)
 
 
+def test_what_was_written_on_becomes_the_next_version_once(sqlite_laboratory: Laboratory) -> None:
+    """What all kills of this scenario are compared with."""
+    _, end = trial_of(sqlite_laboratory, "late-write").undisturbed
+    half, whole = (sha256(data).hexdigest() for data in (HALF, WHOLE))
+    shown = {name: found for name, found in end.trees["studies"].items() if not name.startswith(".dropslot")}
+    assert shown == {"report.pdf": half, "report.v2.pdf": whole}
+    assert end.trees["done"] == {"report.pdf": whole}
+    assert [kind for kind in end.kinds.elements() if kind[1] == "written-since"] == [
+        ("<report.pdf 1>", "written-since")
+    ]
+
+
 def kill_everywhere(laboratory: Laboratory, name: str, shard: int, stride: int) -> None:
     """Every SHARDS-th point; together the shards leave none of every stride-th out."""
     trial = trial_of(laboratory, name)
-    points = trial.points[:: 1 if ALL else stride]
+    points = trial.thinned(trial.points)[:: 1 if ALL else stride]
     mine = points[shard::SHARDS]
     covered = [trial.kill(point) for point in mine]
     assert len(covered) == len(mine) == len(range(shard, len(points), SHARDS)) > 0

@@ -266,6 +266,21 @@ def test_nothing_written_is_looked_at_less_and_less_often(desk: Desk) -> None:
     assert Arrival.objects.get(id=arrival).look_again_at is None
 
 
+def test_look_keeps_what_others_note_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrival, archived = unleased_one(desk)
+    os.utime(archived, (5, 5))
+    compare = latewrites.differences
+
+    def noted_first(row: Arrival, *given: Any, **how: Any) -> list[latewrites.Difference]:
+        Arrival.objects.filter(id=arrival).update(evidence=row.evidence | {"purging": True})
+        return compare(row, *given, **how)
+
+    monkeypatch.setattr(latewrites, "differences", noted_first)
+    look(desk)
+    evidence = Arrival.objects.get(id=arrival).evidence
+    assert evidence["purging"] and evidence["unleased"] == unleased.fingerprint(list_arrival(archived))
+
+
 def test_what_was_only_touched_is_no_alarm(desk: Desk) -> None:
     arrival, archived = unleased_one(desk)
     os.utime(archived, (5, 5))
@@ -316,6 +331,94 @@ def test_crash_between_the_move_and_its_row_is_gone_on_from(
     assert heir.dropped_at == first.dropped_at and heir.id == first.evidence["heir"]
     assert desk.attempt(heir.id) == [State.DONE]
     assert Event.objects.filter(kind="written-since").count() == 1
+    report = fixity.check_archives(desk.config, read=False)
+    assert report.found == 1 and "follows as the next version" in report.faults[0].what
+    assert first.archived_as == "" and fixity.check_archives(desk.config, read=False).ok
+
+
+def alarmed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[Arrival, Path]:
+    """The alarm is written down, and no more."""
+    arrival, archived = unleased_one(desk)
+    write_and_be_quiet(archived)
+    with monkeypatch.context() as patched:
+        patched.setattr(latewrites, "hand_over", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        look(desk)
+    return Arrival.objects.get(id=arrival), archived
+
+
+def test_whole_one_that_was_adopted_and_delivered_before_the_next_look_has_its_sender(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, archived = alarmed(desk, monkeypatch)
+    Arrival.objects.filter(id=first.id).update(evidence=first.evidence | {"uid": 54321})
+    with monkeypatch.context() as patched:
+        patched.setattr(latewrites.record, "record", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        look(desk)
+    assert recovery.recover(desk.config) == 1
+    heir = Arrival.objects.get(state=State.READY)
+    assert desk.attempt(heir.id) == [State.DONE] and heir.sender == "54321"
+    look(desk)
+    first.refresh_from_db()
+    assert (first.archived_as, first.look_again_at) == ("", None)
+    assert Arrival.objects.get(id=heir.id).archived_as == str(archived) and archived.exists()
+
+
+def test_who_wakes_up_when_the_whole_one_is_done_moves_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, archived = alarmed(desk, monkeypatch)
+    look(desk)
+    assert desk.attempt(late.evidence["heir"]) == [State.DONE]
+    latewrites.hand_over(desk.config, desk.folders(), late)
+    assert archived.read_bytes() == b"whole"
+    assert not list(desk.folders().processing.iterdir())
+
+
+def test_whole_one_that_cannot_go_on_yet_is_tried_again_however_old_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, archived = alarmed(desk, monkeypatch)
+    Arrival.objects.update(finished_at=timezone.now() - timedelta(days=40))
+    with monkeypatch.context() as patched:
+        patched.setattr(latewrites, "move_to_own", lambda *_: (_ for _ in ()).throw(OSError("read-only")))
+        look(desk)
+    due = Arrival.objects.get(id=first.id).look_again_at
+    assert due and timezone.now() < due < timezone.now() + timedelta(minutes=2)
+    look(desk)
+    assert not archived.exists() and Arrival.objects.get(id=first.evidence["heir"]).state == State.READY
+
+
+def test_empty_folder_that_recovery_removed_meanwhile_is_made_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, archived = alarmed(desk, monkeypatch)
+    move, moves = latewrites.move_to_own, []
+
+    def recovered_first(source: Path, target: Path) -> None:
+        moves.append(target)
+        if len(moves) == 1:
+            recovery.recover(desk.config)
+        move(source, target)
+
+    monkeypatch.setattr(latewrites, "move_to_own", recovered_first)
+    look(desk)
+    assert len(moves) == 2 and not archived.exists()
+    assert Arrival.objects.get(id=first.evidence["heir"]).state == State.READY
+
+
+def test_alarm_of_a_verification_that_was_killed_is_gone_on_from(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, archived = unleased_one(desk)
+    Arrival.objects.update(look_again_at=None)  # the last look was taken
+    write_and_be_quiet(archived)
+    with monkeypatch.context() as patched:
+        patched.setattr(latewrites, "hand_over", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        fixity.check_archives(desk.config, read=False)
+    look(desk)
+    assert not archived.exists() and Arrival.objects.filter(state=State.READY).count() == 1
+    assert Event.objects.filter(kind="written-since").count() == 1
+    assert Arrival.objects.get(id=first).archived_as == ""
 
 
 def test_store_into_a_source_in_place_that_changes_no_time_is_found_by_reading(desk: Desk) -> None:

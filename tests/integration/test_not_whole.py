@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from ulid import ULID
 
+from databases import Database
+from desk import Desk
+from dropslot.arrivals.models import Arrival
+from dropslot.core.states import State
+from dropslot.files.walk import MAX_FAULTS
 from product import STUDY, Product, read_tree, write_tree
 from waiting import wait_until
 
@@ -79,16 +85,18 @@ def test_an_rsync_that_stalls_is_waited_for_and_then_delivered_whole(sqlite_prod
 
 
 def test_pending_and_doctor_tell_of_it_before_any_service_has_looked(sqlite_product: Product) -> None:
-    product = configured(sqlite_product)
+    product = configured(sqlite_product, test_names="test*")
     product.drop("scan", UNFINISHED)
     product.drop("empty", {"sub/": b""})
     product.drop("good", {"IM1": b"1"})
     product.drop("letter.docx.part", b"1")
+    product.drop("Test of the line", {"IM1": b"1"})
     told = {name: row["reason"][0] for name, row in pending(product).items()}
     assert "sub/IM2.filepart is unfinished" in told["scan"]
     assert "holds no file" in told["empty"]
     assert "waits until it is complete" in told["good"]
     assert "its name is a temporary one" in told["letter.docx.part"]
+    assert "is never delivered" in told["Test of the line"]
     warned = " ".join(row["what"] for row in product.listing("doctor") if row["level"] == "warning")
     for name in ("scan, since 20", "empty, since 20", "letter.docx.part, since 20"):
         assert name in warned
@@ -127,6 +135,14 @@ def test_what_became_unfinished_after_it_was_judged_is_refused(sqlite_product: P
     sqlite_product.drain(status=1)
     assert sqlite_product.delivered() == {}
     assert "sub/IM2.filepart is unfinished" in refused(sqlite_product)["scan"]
+
+
+def test_very_many_unfinished_names_are_not_all_told(sqlite_database: Database, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    with override_settings(DROPSLOT=desk.config):
+        arrival = desk.send("p-scan", {f"{number}.part": b"" for number in range(MAX_FAULTS + 100)})
+        assert desk.attempt(arrival) == [State.FAILED]
+        assert len(Arrival.objects.get(id=arrival).reason) == MAX_FAULTS
 
 
 def test_a_route_can_take_names_out_of_the_list(sqlite_product: Product) -> None:

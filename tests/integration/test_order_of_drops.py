@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from databases import Database
 from desk import Desk
+from dropslot.arrivals.delivery import ledger, rivals
 from dropslot.arrivals.intake import claim, drop_times, record, waiting
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival, Delivery
@@ -113,6 +114,19 @@ def test_newer_one_waits_for_the_older_wherever_that_is(
     assert [row["version"] for row in queries.latest("two") if row["item"] == item] == [2]
 
 
+def test_next_try_is_when_the_older_one_may_have_ended(desk: Desk) -> None:
+    older, newer = desk.send("p-old", {"scan": b"old"}), desk.send("p-new", {"scan": b"new"})
+    now = datetime.now(UTC)
+    Arrival.objects.update(received_at=now - timedelta(days=1))
+    [taken] = ledger.take("there:1:b", timedelta(minutes=1), lambda _: False, limit=1)
+    assert taken.id == older and desk.attempt(newer) == [State.RETRYING]
+    assert Arrival.objects.get(id=newer).due_at < now + timedelta(seconds=30)  # type: ignore[operator]
+    Arrival.objects.filter(id=older).update(state=State.RETRYING, due_at=now + timedelta(minutes=3))
+    assert desk.attempt(newer) == [State.RETRYING]
+    due = Arrival.objects.get(id=newer).due_at
+    assert due and abs(due - now - timedelta(minutes=3)) < timedelta(seconds=20)
+
+
 def test_claim_that_has_no_row_yet_is_waited_for_by_what_saw_it_in_the_inbox(desk: Desk) -> None:
     older = desk.drop("p-old", {"scan": b"old"})
     newer = desk.send("p-new", {"scan": b"new"}, "two")
@@ -128,6 +142,45 @@ def test_claim_that_has_no_row_yet_is_waited_for_by_what_saw_it_in_the_inbox(des
 def test_what_is_no_drop_for_that_place_is_not_waited_for(desk: Desk, name: str) -> None:
     desk.drop(name, {"scan": b"old"})
     newer = desk.send("p-new", {"scan": b"new"}, "two")
+    assert desk.attempt(newer) == [State.DONE]
+
+
+@pytest.mark.parametrize("route", [{"test_names": "p-old"}, {"takes": "files"}], ids=["test", "other kind"])
+def test_entry_that_is_never_delivered_is_not_waited_for(
+    sqlite_database: Database, tmp_path: Path, route: dict[str, str]
+) -> None:
+    desk = Desk(tmp_path, **route)
+    with override_settings(DROPSLOT=desk.config):
+        desk.drop("p-old", {"p-scan": b"old"})
+        newer = desk.send("p-scan", b"new", "two")
+        assert desk.attempt(newer) == [State.DONE]
+
+
+def test_bag_waits_for_a_file_that_is_still_in_the_inbox(desk: Desk) -> None:
+    older = desk.drop("p-scan", b"old")
+    bag = {"bagit.txt": b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n", "data/p-scan": b"1"}
+    newer = desk.send("p-bag", bag, "two")
+    assert desk.attempt(newer) == [State.RETRYING]
+    taken = desk.claim(older)
+    record.record(desk.config, [taken])
+    assert desk.attempt(taken.id) == [State.DONE]
+    assert desk.attempt(newer) == [State.FAILED]  # it has no manifest
+
+
+@pytest.mark.parametrize("content", [{"scan": b"1"}, b"1"], ids=["folders", "files"])
+@pytest.mark.parametrize("place", range(5))
+def test_one_among_many_that_are_not_finished_is_found(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, content: Tree | bytes, place: int
+) -> None:
+    monkeypatch.setattr(rivals, "CHUNK", 2)  # a page of rows
+    for number in range(5):
+        here = number == place
+        desk.send("p-scan" if here else f"p-{number}", content if here else b"")
+    newer = desk.send("p-scan", content, "two")
+    Arrival.objects.update(dropped_at=Arrival.objects.get(id=newer).dropped_at)  # a coarse clock
+    Arrival.objects.filter(id=newer).update(dropped_at=datetime.now(UTC))
+    assert desk.attempt(newer) == [State.RETRYING]
+    Arrival.objects.exclude(id=newer).filter(name="p-scan").update(state=State.FAILED)
     assert desk.attempt(newer) == [State.DONE]
 
 

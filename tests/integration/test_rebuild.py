@@ -190,6 +190,8 @@ def test_what_was_refused_after_the_backup_can_be_retried(losing: Losing) -> Non
     product.drop("bad", {"x.exe": b"1"})
     product.drain(status=1)
     (refused,) = product.arrivals("--state", "failed")
+    for name in (".DS_Store", ".REASON.txt", "Thumbs.db", "._bad", "$RECYCLE.BIN", "desktop.ini"):
+        (product.folder("failed") / refused["id"] / name).write_bytes(b"left by a file manager")
     losing.put_back()
     product.run("rebuild")
     (found,) = product.arrivals("--state", "failed")
@@ -236,6 +238,72 @@ def test_what_was_there_before_dropslot_stays_version_1(sqlite_product: Product)
     sqlite_product.run("rebuild")
     assert losing.deliver("b", {"scan.txt": b"before"}) == [("scan.txt", 1, "unchanged")]
     assert losing.deliver("c", ONE) == [("scan.v2.txt", 2, "unchanged")]
+
+
+def test_what_was_retried_after_a_later_drop_is_known_as_it_was(losing: Losing) -> None:
+    product = losing.product
+    product.configure({"study": STUDY | {"select": {"patterns": ["*.txt"]}}})
+    losing.deliver("older", TWO | {"x.exe": b"1"}, status=1)
+    losing.deliver("newer", ONE)
+    product.configure()
+    (refused,) = product.arrivals("--state", "failed")
+    product.run("retry", refused["id"])
+    product.drain()
+    losing.deliver("again", ONE)
+    losing.deliver("once more", TWO)
+    before = losing.ledger()
+    assert len({row[7] for row in before}) == 2, "some are superseded"
+    losing.lose()
+    product.run("rebuild")
+    assert losing.ledger() == before
+    assert not product.listing("events", "--kind", "adopted")
+    (latest,) = [row for row in product.listing("latest", "study") if row["item"] == "scan.txt"]
+    assert latest["stored_as"] == "scan.txt"
+
+
+def test_original_that_was_archived_aside_is_found_there(losing: Losing) -> None:
+    product = losing.product
+    product.studies.rename(product.root / "away")
+    for content in (ONE, {"other.txt": b"2"}):
+        product.drop("visit", content)
+        product.drain(status=1)
+    (product.root / "away").rename(product.studies)
+    for row in product.arrivals():
+        product.run("retry", row["id"])
+    product.drain()  # in one batch, whose originals were all to go to done/visit
+    before = losing.ledger()
+    assert len({row[13] for row in before}) == 2
+    losing.lose()
+    product.run("rebuild")
+    assert losing.ledger() == before
+
+
+@pytest.mark.parametrize("lost", ["database", "data folder"])
+def test_sums_that_a_sender_wrote_are_no_manifest(sqlite_product: Product, lost: str) -> None:
+    product, losing = sqlite_product, Losing(sqlite_product)
+    product.configure({"study": STUDY | {"deliver": [{"to": "./studies", "manifest": "beside"}]}})
+    sums = {"all.sha256": f"{'0' * 64}  images/IM1\n".encode(), "one.sha256": b"0" * 64, "IM1": b"1"}
+    losing.deliver("visit", sums)
+    before = {(row[4], row[5], row[8]) for row in losing.ledger()}
+    losing.lose()
+    if lost == "data folder":
+        shutil.rmtree(product.root / "var")
+    assert "1 arrivals" in product.run("rebuild").stdout
+    assert {(row[4], row[5], row[8]) for row in losing.ledger()} == before
+    product.run("verify", "--fixity")
+
+
+def test_refusal_of_what_is_read_in_place_is_found_anew(sqlite_product: Product) -> None:
+    product = sqlite_product
+    route = {"leave_source": True, "complete": "named", "select": {"patterns": ["*.txt"]}}
+    product.configure({"study": STUDY | route})
+    product.drop("bad", {"x.exe": b"1"})
+    product.drain(status=1)
+    Losing(product).lose()
+    product.run("rebuild")
+    assert product.arrivals() == []
+    product.drain(status=1)
+    assert [row["name"] for row in product.arrivals("--state", "failed")] == ["bad"]
 
 
 def test_a_manifest_that_was_changed_is_not_believed(sqlite_product: Product) -> None:

@@ -256,6 +256,15 @@ def test_types_of_many_items_are_asked_for_in_batches_and_each_gets_its_own() ->
     assert [reason.partition(":")[0] for reason in reasons] == [str(n) for n in range(0, count, 3)]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_content_that_the_disk_does_not_give_is_tried_again_and_not_refused(count: int) -> None:
+    unreadable = Path("/proc/self/mem")  # a regular file of which no byte can be read
+    items = [StagedItem(str(n), 9, {}, lambda: unreadable.open("rb")) for n in range(count)]
+    with pytest.raises(CheckFailed, match="could not read it: ") as caught:
+        run([MimeTypes(["application/pdf"])], arrival(*items))
+    assert caught.value.retryable
+
+
 @pytest.mark.parametrize("answer", [[], "x", None, [["no type"]], [[5]], [[]], [["a/b"]] * 99])
 def test_an_answer_that_is_no_type_refuses_only_the_item_that_it_is_about(
     answer: Any, monkeypatch: pytest.MonkeyPatch

@@ -232,6 +232,22 @@ def test_the_process_killed_in_the_middle_is_a_retry_and_no_pass(monkeypatch: py
     assert reasons(pdf(SPECIMEN)) == []
 
 
+def test_a_file_that_the_disk_does_not_give_is_tried_again() -> None:
+    unreadable = Path("/proc/self/mem")  # a regular file of which no byte can be read
+    with pytest.raises(CheckFailed, match="could not read it: ") as caught:
+        _checked(f"{SPECIMEN}.pdf", 100, lambda: unreadable.open("rb"), PATTERN)
+    assert caught.value.retryable
+
+
+def test_a_process_that_cannot_be_started_is_a_retry_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    process.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(process, "_PROGRAM", ("/nowhere/python",))
+        with pytest.raises(CheckFailed, match="cannot be started: No such file or directory"):
+            reasons(pdf(SPECIMEN))
+    assert reasons(pdf(SPECIMEN)) == []
+
+
 def test_a_process_that_does_not_answer_is_replaced_and_the_file_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -275,6 +275,9 @@ def test_rights_of_users() -> None:
         " Chrome/120.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
         "AhrefsBot",
         "Slurp",
+        "Mozilla/5.0 (Linux; Android 5.0) AppleWebKit/537.36 (KHTML, like Gecko; compatible; Bytespider; x@y.com)",
+        "Mozilla/5.0 (Linux; Android 7.0; compatible; PetalBot)",
+        "org.example.Bot",
         "TelegramBot (like TwitterBot)",
         "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
         "Baiduspider/2.0",
@@ -305,10 +308,19 @@ def test_bots_are_known(agent: str) -> None:
         "The Unarchiver/4.3",
         "curl/7.88.1",
         "Robotics-Lab-Reader/1.0",
+        "Scanbot/9.1 (iPhone; iOS 16.2; Scale/3.00)",
+        "Mozilla/5.0 (Linux; Android 9; SPIDER X4 Build/PPR1) Chrome/96 Mobile Safari/537.36",
+        "Dalvik/2.1.0 (Linux; U; Android 8.1; S-BOT T5)",
     ],
 )
 def test_readers_and_telephones_are_no_bots(agent: str) -> None:
     assert not judging.is_bot(agent)
+
+
+@pytest.mark.parametrize("part", ["a.", "(Linux;", "(Linux; Android ", "bot0", "link"])
+def test_a_long_agent_is_looked_through_once(part: str) -> None:
+    # Quadratic, this takes minutes.
+    assert not judging.is_bot(part * 100_000)
 
 
 def test_who_has_the_folder_by_name_is_known_from_anybody() -> None:

@@ -153,6 +153,8 @@ def test_digits_that_a_spreadsheet_did_not_keep_are_suspected() -> None:
         f"{HEADER}\n/r,a,1234567890123450,BHS\n/r,b,1234567890123456,BHS\n/r,c,123456789012340,BHS\n".encode()
     )
     assert [each.number for each in found.suspected] == [2] and "15 digits" in found.suspected[0].reason
+    found = read(f"{HEADER}\n/r,Käse,02,BHS\n/r,b,1234567890123450,BHS\n".encode("cp1252"))
+    assert [each.number for each in found.suspected] == [2, 3]
 
 
 def test_letters_that_were_lost_before_are_suspected() -> None:
@@ -247,3 +249,12 @@ def test_no_content_makes_a_traceback(content: bytes) -> None:
             continue
         assert all(line.folder.isprintable() and "/" not in line.folder for line in found.lines.values())
         assert all(line.reason.isprintable() for line in found.refused)
+
+
+@pytest.mark.parametrize("mark", ["'", "’"])
+def test_quotation_marks_without_number_make_no_traceback(mark: str) -> None:
+    found = read(f"{HEADER}\n/r,{mark * 5000},02,BHS\n/r,{mark * 3000}a{mark * 3000},03,BHS\n".encode())
+    assert [line.folder for line in found.lines.values()] == ["a"]
+    assert [each.number for each in found.refused] == [2]
+    with pytest.raises(BadTable):
+        read(mark.encode() * 5000)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -14,8 +16,9 @@ from typing import Any
 import pytest
 
 from acting import acting
-from dropslot.parsing import process
+from dropslot.parsing import process, syscall_filter
 from people import Person
+from waiting import wait_until
 
 _CHOWN = 1 << 0
 _TESTS = str(Path(__file__).parent.parent)
@@ -144,9 +147,45 @@ def test_without_a_filter_of_system_calls_files_and_the_parent_are_out_of_reach(
 def test_computing_for_ever_with_its_clock_switched_off_is_a_statement_about_the_file(
     given: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "LEAST_WALL_SECONDS", 0.3)
+    monkeypatch.setattr(process, "LEAST_WALL_SECONDS", 0.5)
     with pytest.raises(process.TakesTooLong):
-        _attacked(given() | {"spin": True, "seconds": 0.05})
+        _attacked(given() | {"spin": True, "seconds": 0.01})
+
+
+def test_answers_that_nobody_asked_for_end_the_process() -> None:
+    with closing(process.Parser("chatter")) as parser:
+        assert parser.ask([], 1, 1.0) == 1
+        before, channel = parser.pid, parser._channel
+        assert channel is not None
+        wait_until(lambda: select.select([channel], [], [], 0)[0], what="an answer to no question")
+        assert parser.ask([], 2, 1.0) == 2
+        assert parser.pid != before
+
+
+def test_only_a_page_that_the_disk_does_not_give_is_no_statement_about_the_file(
+    given: Callable[[], dict[str, Any]],
+) -> None:
+    with pytest.raises(process.NotParsed, match="was ended by signal 7"):
+        _attacked(given() | {"signal": signal.SIGBUS})
+    with pytest.raises(process.BreaksParser, match="SIGSEGV"):
+        _attacked(given() | {"signal": signal.SIGSEGV})
+
+
+def test_a_program_of_32_bits_gets_no_filter_of_64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syscall_filter, "_POINTER_BYTES", 4)
+    with pytest.raises(OSError, match="no list of system calls for 32-bit programs"):
+        syscall_filter.restrict()
+
+
+def test_what_lies_beside_dropslot_hides_no_module_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As an old backport of `typing` in site-packages, which nobody notices else.
+    (tmp_path / "typing.py").write_text("raise RuntimeError('the wrong one')")
+    (tmp_path / "dropslot").symlink_to(Path(process.__file__).parents[1])
+    monkeypatch.setattr(process, "__file__", str(tmp_path / "dropslot" / "parsing" / "process.py"))
+    with closing(process.Parser(process.CONTENT_TYPES)) as parser:
+        assert parser.start() == []
 
 
 def test_a_module_that_cannot_be_loaded_is_told_by_its_name() -> None:

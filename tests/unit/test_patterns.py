@@ -105,3 +105,11 @@ def test_an_address_in_a_log_is_found_in_any_form(form: str) -> None:
     assert values == {"folder": folder, "stored_name": name}
     assert not contradicts(values, {"folder": normalize("NFC", folder)}, ["folder"])
     assert Rights({"clinic": [normalize("NFC", folder)]}).may("clinic", folder)
+
+
+def test_marks_without_number_take_no_time() -> None:
+    text = "a" + "\u0301\u0316" * 1000 + "/b"
+    found = patterns.fullmatch(re.compile("(?P<a>[^/]+)/(?P<b>.+)"), text)
+    assert found is not None and found.groups == {"a": text[:-2], "b": "b"}
+    assert patterns.search(re.compile("b"), text) is not None
+    assert patterns.search(re.compile("c"), text) is None

@@ -102,6 +102,7 @@ BEHIND = {
     "a mail gateway's lines": b"\r\n--=_boundary_1 0--\r\nScanned by the gateway of object 7.\r\n" * 99,
     "a signature block": b"\n-----BEGIN PGP SIGNATURE-----\n\n" + b"iQIzBAEBCAAdFiEE0obj12\n" * 400,
     "end once more": b"%%EOF\n%%EOF\n",
+    "a server's last chunk": b"\r\n0\r\n\r\n",
 }
 BEFORE = {
     "a byte order mark": b"\xef\xbb\xbf",
@@ -160,6 +161,14 @@ def _places_of(content: bytes, mark: bytes) -> list[int]:
 def test_an_update_without_its_mark_is_refused_since_some_programs_show_what_it_updates() -> None:
     content = updated()
     assert CUT in _reasons(content[: content.rindex(b"%%EOF")])[0]
+
+
+@pytest.mark.parametrize(
+    "begun", [b"4", b"4 ", b"4 0", b"4 0 ", b"4 0 o", b"4 0 ob", b"4 0 obj", b"4 0 obj\n<</L"]
+)
+@pytest.mark.parametrize("filled", [b"", b"\n", bytes(3000)], ids=["cut", "a line end", "filled with zeros"])
+def test_an_update_of_which_only_the_first_letters_came_is_refused(begun: bytes, filled: bytes) -> None:
+    assert CUT in _reasons(with_table() + begun + filled)[0]
 
 
 def test_a_first_page_alone_is_refused() -> None:

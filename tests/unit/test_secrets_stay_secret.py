@@ -65,6 +65,12 @@ def _urls(password: str) -> list[str]:
         f"sftp://edc:{password}@[::1]/x",
         f"sftp://edc:{password}@edc.example.org:notaport/x",
         f"sftp://edc:{password}@edc.example.org",
+        f"sftp://edc%40lab.example:{password}@edc.example.org/x",
+        # A number and a slash behind that @ are a port and a path.
+        f"sftp://edc@lab.example:{password.removeprefix('1234/')}@edc.example.org:2222/x",
+        f"sftp://LAB\\edc:{password}@edc.example.org/x",
+        f"sftp://edc%20r:{password}@edc.example.org/x",
+        f"edc@lab.example:{password}@edc.example.org:/x",
     ]
 
 
@@ -79,7 +85,7 @@ QUERIES = [
         "sig",
         "client_secret",
     )
-] + [f"sftp://edc:{HUSH}/x", f"https://u:{HUSH}/x"]
+] + [f"sftp://edc:{HUSH}/x", f"https://u:{HUSH}/x", f"sftp://edc%40lab:{HUSH}/x", f"sftp://edc r:{HUSH}@h/x"]
 PLACES = (
     lambda url: {"routes": {"s": route(deliver=[{"to": url}])}},
     lambda url: {"routes": {"s": route(deliver=[{"to": url, "must_exist": url, "key": url, "group": url}])}},
@@ -131,6 +137,17 @@ def test_a_password_in_an_address_is_in_no_error_wherever_it_is_written(place: i
         configuration = PLACES[place](url)
         if any(found in json.dumps(configuration) for found in ("deliver", "log")):
             _shows_none(_told(configuration))
+
+
+def test_an_address_to_notify_is_a_secret_as_a_whole() -> None:
+    for url in (
+        "slack://hu5h/T1/sesame",
+        "https://hooks.example/hu5h",
+        "tgram://12:hu5h/sesame",
+        "mailto:u:hu5h@h",
+    ):
+        for wrong in ({"notify": url, "routes": {"s": route()}}, {"routes": {"s": route(notify=url)}}):
+            _shows_none(_told(wrong))
 
 
 @pytest.mark.parametrize("url", [*_urls(HUSH), *QUERIES])
@@ -265,6 +282,8 @@ def test_whatever_the_password_is_nothing_of_an_address_is_shown_but_its_server(
     [
         "sftp://edc@edc.example.org/~/x",
         "sftp://edc@edc.example.org:2222/x/a@b",
+        "sftp://edc%40lab.example@edc.example.org:2222/x/a@b",
+        "sftp://edc@lab.example@edc.example.org/x/12:30@b",
         "sftp://edc.example.org:22/x",
         "sftp://[::1]:22/x",
         "sftp://u@[fe80::1]/x",
@@ -273,6 +292,7 @@ def test_whatever_the_password_is_nothing_of_an_address_is_shown_but_its_server(
         "expected sftp://USER@HOST/PATH or sftp://USER@HOST:PORT/~/PATH",
         "/srv/a:b@c/d",
         "(?:x)@y",
+        "https://drop.lab.example:8443. Then go on",
         "mailto:ops@lab.example",
         "scan_12:30@home.nii",
         "12:30",
@@ -280,6 +300,15 @@ def test_whatever_the_password_is_nothing_of_an_address_is_shown_but_its_server(
 )
 def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
     assert conceal(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", [":/", "a:/", ":/a:", "://a:b", "://a%3a", "@:/", "?passw", "passw", "=password "]
+)
+def test_a_long_path_is_looked_through_once(part: str) -> None:
+    # Quadratic, this takes minutes.
+    path = f"@?{part * 200_000} ="
+    assert conceal(path).startswith("@")
 
 
 def test_no_command_tells_a_password(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ SKEW = timedelta(hours=1)
 # Ranges that lie further apart belong to two fetches.
 TOGETHER = timedelta(hours=1)
 # Programs as they name themselves: search engines, previews of links, watchers of services, scanners. Whole names only:
-# CUBOT makes telephones, people read with CamScanner or Firefox Preview.
+# CUBOT makes telephones, people read with CamScanner, Scanbot or Firefox Preview.
 _BOTS = re.compile(
-    r"(?<![a-z0-9])(?!cubot|talbot|abbot)[a-z0-9.]*bot(?![a-z0-9])|crawl(?:er|ing)?\b|spider\b|\bslurp\b|ia_archiver"
+    r"(?<![a-z0-9.])(?!cubot|scanbot|talbot|abbot)[a-z0-9.]*bot(?![a-z0-9])|crawl(?:er|ing)?\b|spider\b|\bslurp\b|ia_archiver"
     r"|facebookexternalhit|meta-externalagent|\bwhatsapp/|skypeuripreview|bingpreview|link-?preview|imageproxy"
     r"|google-(?:read-aloud|pagerenderer|inspectiontool|safety)|uptime|stackdrivermonitoring|pingdom|statuscake|site24x7"
     r"|\bnagios|check_http|\bzabbix|\bicinga|\bprometheus/|blackbox.exporter|\bcensys|\bmasscan\b|\bzgrab\b|\bnmap\b"
@@ -27,6 +27,8 @@ _BOTS = re.compile(
     r"|\bbarracuda|\bmimecast|\bproofpoint|\bheadlesschrome/",
     re.IGNORECASE,
 )
+# What a telephone or tablet says of itself, its model's name with it.
+_DEVICE = re.compile(r"\(Linux;(?![^()]*compatible)[^()]*Android[^()]*\)?", re.IGNORECASE)
 
 
 class Span(NamedTuple):
@@ -69,7 +71,7 @@ def may_count(request: Request) -> bool:
 
 def is_bot(agent: str) -> bool:
     """Programs that look at what they find, by the names that they give themselves."""
-    return _BOTS.search(agent) is not None
+    return _BOTS.search(_DEVICE.sub("", agent)) is not None
 
 
 def span_of(request: Request, size_bytes: int, among: int, together_bytes: int) -> Span | None:

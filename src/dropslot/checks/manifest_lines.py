@@ -20,6 +20,7 @@ HEX_DIGITS = {
 _LONGEST_LINE = 16_384
 _ENTRY = re.compile(r"(?P<digest>[0-9A-Fa-f]+)[ \t]+(?P<path>[^ \t].*)", re.DOTALL)
 _FETCH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+[ \t]+(?:-|[0-9]+)[ \t]+(?P<path>[^ \t].*)", re.DOTALL)
+_IN_PLACE = re.compile(r"\A(?:\./+)+|(?<=/)(?:\.?/)+")
 _ENCODED = re.compile(r"%0[AaDd]|%25")
 _ENCODED_BEFORE_1_0 = re.compile(r"%0[AaDd]")
 _DECODED = {"%0A": "\n", "%0D": "\r", "%25": "%"}
@@ -111,7 +112,8 @@ def _path(number: int, written: str, version: tuple[int, int]) -> str:
     # RFC 8493 encodes line ends and the percent sign, the drafts before it only line ends; nothing else is decoded.
     encoded = _ENCODED if version >= (1, 0) else _ENCODED_BEFORE_1_0
     path = encoded.sub(lambda match: _DECODED[match[0].upper()], written)
-    path = path.removeprefix("./")  # as `find . | xargs sha256sum` writes it
+    # As `find . | xargs sha256sum` writes it, and `find data/` on macOS.
+    path = _IN_PLACE.sub("", path)
     if fault := fault_of_path(path):
         raise Malformed(f"line {number}: {escape(written)}: {fault}")
     return path

@@ -47,7 +47,9 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     """The mistake of a key that `owner` does not have. What may be a secret is not shown."""
     key = str(location[-1])
     known = {name for name in owner.model_fields if not owner.model_fields[name].exclude}
-    shown = NO_VALUE if is_secret(key) or isinstance(value, (Mapping, list)) else value
+    # Addresses of `notify` are secrets as a whole: whoever knows one may write there.
+    hidden = is_secret(key) or key in LATER_KEYS or isinstance(value, (Mapping, list))
+    shown = NO_VALUE if hidden else value
     expected = known_key(key, known)
     if is_secret(key):
         expected = "expected no secret in this file: secrets come from the environment, as X or X_FILE"

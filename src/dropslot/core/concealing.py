@@ -19,16 +19,23 @@ _SHORTEST = 4  # what is shorter would hide parts of ordinary words
 _SECRET = re.compile(
     r"passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key|\bsig\b", re.IGNORECASE
 )
-# From the first colon, also a percent-encoded one, to the last @: a password may have @ and / in it.
-_IN_URL = re.compile(r"(:/{1,2}[^\s:/@%'\"]*(?::|%3[aA]))\S*@")
-_IN_WHOLE_URL = re.compile(r"((?:://[^\s:/@%]*|\A(?!\w+://)[\w.+-]*)(?::|%3[aA])).*@", re.DOTALL)
-# Nor a host: what follows the colon is no port.
-_WITHOUT_HOST = re.compile(
-    r"(://[^\s:/@%'\"\[]*:)(?!\d{1,5}(?:[/?\s'\",)\]]|\.?\Z))[^\s/'\"@{}\[\]]+(?![^\s]*@)"
+# What follows a colon is no port.
+_NO_PORT = r"(?!\d{1,5}(?:[/?\s'\",)\]]|\.?\Z))"
+# From the first colon, also a percent-encoded one, to the last @: a password may have @ and / in it. A user may have
+# an @, too (an address of mail), so that what is behind it may be a host with its port.
+_COLON = r"(?::|%3[aA])"
+_TO_PASSWORD = re.compile(
+    rf":/{{1,2}}(?:[^\s:/@'\"]*?{_COLON}|[^\s:/'\"\[]*@[^\s:/@'\"\[]*?{_COLON}{_NO_PORT})"
 )
+_IN_WHOLE_URL = re.compile(
+    rf"((?:://[^:/@\n]*?|\A(?!\w+://)[\w.+@%\\-]*?){_COLON}|://[^\s:/\[]*@[^\s:/@\[]*?{_COLON}{_NO_PORT}).*@",
+    re.DOTALL,
+)
+_WITHOUT_HOST = re.compile(rf"(://[^\s:/@'\"\[]*:){_NO_PORT}[^\s/'\"@{{}}\[\]]+")
+_WORD = re.compile(r"\S+")
 _PARAMETER = re.compile(
-    r"([?&;](?:[\w.-]*(?:passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key)[\w.-]*|sig|auth|key)=)"
-    r"[^&;\s'\"]+",
+    r"([?&;](?:(?=[\w.-]*(?:passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key))[\w.-]++"
+    r"|sig|auth|key)=)[^&;\s'\"]+",
     re.IGNORECASE,
 )
 _ASSIGNED = re.compile(r"(\b\w*(?:password|passwd|pwd)\s*=\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)", re.IGNORECASE)
@@ -62,8 +69,17 @@ def conceal(text: str) -> str:
         if known in text:
             text = text.replace(known, HIDDEN)
     if ":/" in text:
-        text = _WITHOUT_HOST.sub(rf"\1{HIDDEN}", _IN_URL.sub(rf"\1{HIDDEN}@", text))
+        text = _WORD.sub(_without_password, text)
     return _ASSIGNED.sub(rf"\1{HIDDEN}", _PARAMETER.sub(rf"\1{HIDDEN}", text)) if "=" in text else text
+
+
+def _without_password(word: re.Match[str]) -> str:
+    # In one pass, since senders choose the names in a text: no expression looks for the last @ from each place anew.
+    text = word[0]
+    after = text.rfind("@") + 1
+    found = _TO_PASSWORD.search(text, 0, after)
+    begins = f"{text[: found.end()]}{HIDDEN}@" if found else text[:after]
+    return begins + _WITHOUT_HOST.sub(rf"\1{HIDDEN}", text[after:])
 
 
 def conceal_value(value: Any) -> Any:

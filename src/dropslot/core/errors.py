@@ -78,10 +78,12 @@ class Unforeseen(DropslotError):
 
 
 class NameInFlight(DropslotError):
-    """Another unfinished arrival has reserved the same name; this one waits for it."""
+    """Another unfinished arrival has reserved the same name; this one waits for it. `again_in`: the seconds until
+    another try is worth it, where that is known."""
 
     code = "name-in-flight"
     retryable = True
+    again_in: float | None = None
 
 
 class TakenOver(DropslotError):

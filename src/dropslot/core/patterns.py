@@ -15,6 +15,8 @@ from fnmatch import translate
 from functools import cache
 from typing import Any
 
+_LONGEST_CLUSTER = 32  # letters and marks; the longest that a text for people has (UAX 15, D3)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -58,15 +60,13 @@ class Glob:
 
 
 def _matched(how: str, pattern: re.Pattern[str], text: str) -> Found | None:
-    borders: Sequence[int] = range(len(text) + 1)
-    if text.isascii():
-        match = getattr(pattern, how)(text)
-    else:
-        borders = _borders(text)
-        match = getattr(_with_marks(pattern), how)(composed(text))
+    match = (
+        getattr(pattern, how)(text) if text.isascii() else getattr(_with_marks(pattern), how)(composed(text))
+    )
     if match is None:
         return None
 
+    borders = _borders(text)
     spans = {"": match.span(), **{name: match.span(name) for name in pattern.groupindex}}
     places = {name: (borders[start], borders[end]) for name, (start, end) in spans.items() if start >= 0}
     texts = {name: text[start:end] for name, (start, end) in places.items()}
@@ -88,12 +88,15 @@ def _with_marks(pattern: re.Pattern[str]) -> Any:
 
 def _borders(text: str) -> Sequence[int]:
     """For each place in the composed text, the place in `text`; what cannot be parted lies before its own end."""
-    if unicodedata.is_normalized("NFC", text):
+    if text.isascii() or unicodedata.is_normalized("NFC", text):
         return range(len(text) + 1)
     borders, at = [0], 0
     for cluster in _clusters(text):
         whole = composed(cluster)
-        borders += [at + _place(cluster, whole[:count]) for count in range(1, len(whole))]
+        if len(cluster) <= _LONGEST_CLUSTER:
+            borders += [at + _place(cluster, whole[:count]) for count in range(1, len(whole))]
+        else:  # a name or address of marks alone, which would take seconds
+            borders += [at + len(cluster)] * (len(whole) - 1)
         at += len(cluster)
         borders.append(at)
     return borders

@@ -57,10 +57,10 @@ def unwrapped(cell: str) -> tuple[str, bool]:
     `'02` and quotation marks that are left around a cell are taken away, blanks of all kinds at its ends, too.
     """
     cell = cell.strip()
+    while len(cell) > 2 and cell[-1] in _QUOTES.get(cell[0], ""):
+        cell = cell[1:-1].strip()
     if found := _FORMULA_OF_TEXT.fullmatch(cell):
         return found[1].replace('""', '"').strip(), True
-    if len(cell) > 2 and cell[-1] in _QUOTES.get(cell[0], ""):
-        return unwrapped(cell[1:-1])
     if cell[:1] and cell[0] in _APOSTROPHES and cell[1:2].isdigit():
         return cell[1:].strip(), False
     return cell, False

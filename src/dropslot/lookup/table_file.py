@@ -188,7 +188,6 @@ def _suspicions(lines: Sequence[Line], *, letters_are_known: bool) -> Iterator[O
     yield from _lost_zeros(lines)
     if not letters_are_known:
         yield from _odd_letters(lines)
-        return
     for line in lines:
         for column in COLUMNS:
             if told := suspicion(column, getattr(line, column)):

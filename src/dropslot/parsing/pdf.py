@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import codecs
 import ctypes
+import errno
 import mmap
 import os
 import unicodedata
@@ -43,7 +44,11 @@ def parse(descriptors: list[int], wanted: list[str]) -> dict[str, Any]:
         # A private mapping: ctypes wants memory that may be written, and nothing is copied.
         with mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
             return _answer(mapped, wanted)
-    except (MemoryError, OSError):
+    except MemoryError:
+        return {"error": "memory"}
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise  # of the disk, which tells nothing about the PDF
         return {"error": "memory"}
 
 

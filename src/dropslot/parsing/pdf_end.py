@@ -13,8 +13,10 @@ HEADER_WITHIN_BYTES = 1024
 _BLANKS = b"\0\t\n\f\r "
 _END, _TABLE_AT = b"%%EOF", b"startxref"
 _STEP = 64 * 1024
-# An update that was begun: objects, or the first letters of one, behind the end of the PDF that it updates.
-_BEGUN = re.compile(rb"\d\s+\d+\s+obj\b|\A\s*\d+(?:\s+(?:\d+(?:\s+(?:o(?:bj?)?)?)?)?)?\s*\Z")
+# An update that was begun: objects, or the first letters of one (none has the number 0), behind the end of the PDF
+# that it updates.
+_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
+_BEGUN = re.compile(rb"\s*[1-9]\d*(?:\s+(?:\d+(?:\s+(?:o(?:bj?)?)?)?)?)?\s*\Z")
 _TABLE = re.compile(rb"\s*(?:xref\b|\d+\s+\d+\s+obj\b)")
 _PLACE = re.compile(rb"startxref\s+(\d{1,20})\s")
 
@@ -32,9 +34,13 @@ def end(data: mmap.mmap) -> int:
         # Of an update without its mark some programs show what it updates.
         first = ends < 0 or _is_first_part(data, data.rfind(_TABLE_AT, 0, ends), ends)
         return filled + 1 if first and _has_whole_table(data, table, filled) else 0
-    if ends < 0 or _BEGUN.search(data, ends + len(_END), filled) or _is_first_part(data, table, ends):
+    if ends < 0 or _is_begun(data, ends + len(_END), filled) or _is_first_part(data, table, ends):
         return 0
     return ends + len(_END)
+
+
+def _is_begun(data: mmap.mmap, ends: int, filled: int) -> bool:
+    return bool(_OBJECT.search(data, ends, filled) or _BEGUN.match(data, ends, filled))
 
 
 def _without_blanks(data: mmap.mmap) -> int:

@@ -31,22 +31,17 @@ PDF, CONTENT_TYPES = "dropslot.parsing.pdf", "dropslot.parsing.content_types"
 WALL_FACTOR = 6
 LEAST_WALL_SECONDS = 60.0
 _START_SECONDS = 60.0
-_PROGRAM = (sys.executable, "-P", "-m", "dropslot.parsing.program")
+# Wherever this process found dropslot, that one must, too; last, so that nothing there hides Python's own modules.
+_START = "import sys; sys.path.append(sys.argv.pop()); from dropslot.parsing.program import main; main()"
+_PROGRAM = (sys.executable, "-P", "-c", _START)
 _LEAVE_SECONDS = 5.0
 # The memory of libraries grows a little with each file.
 _QUESTIONS_A_PROCESS = 2000
 # What the interpreter needs to find its modules; no secret of the service's goes to where hostile files are read.
-_PASSED_ON = ("PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
+_PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
+# Not SIGBUS: a page of a mapped file that the disk does not give ends it so.
 _CRASHES = frozenset(
-    {
-        signal.SIGSEGV,
-        signal.SIGBUS,
-        signal.SIGABRT,
-        signal.SIGTRAP,
-        signal.SIGILL,
-        signal.SIGFPE,
-        signal.SIGSYS,
-    }
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGSYS}
 )
 
 
@@ -168,10 +163,14 @@ class Parser:
         return NotParsed(f"was ended by signal {number}" if number else "ended by itself")
 
     def _ready(self) -> socket.socket:
-        if self._asked >= _QUESTIONS_A_PROCESS or (self._process and self._process.poll() is not None):
+        # What is to be read before anything was asked: its end, or answers of a file that has taken it over.
+        if self._asked >= _QUESTIONS_A_PROCESS or (self._channel and _speaks(self._channel, 0)):
             self._end()
         if self._channel is None:
-            self._start()
+            try:
+                self._start()
+            except OSError as error:
+                raise NotParsed(f"cannot be started: {error.strerror}") from error
         assert self._channel is not None
         return self._channel
 
@@ -180,12 +179,18 @@ class Parser:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [*_PROGRAM, str(theirs.fileno()), str(self._memory_bytes), self.module],
+                    [
+                        *_PROGRAM,
+                        str(theirs.fileno()),
+                        str(self._memory_bytes),
+                        self.module,
+                        _beside_dropslot(),
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env=_environment(),
+                    env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                     cwd="/",
                     start_new_session=True,  # Ctrl-C is for those who know what they have in hand
                 )
@@ -201,9 +206,7 @@ class Parser:
 
     def _heard(self, channel: socket.socket, seconds: float) -> bytes | None:
         """Its message; empty when it ended, None when there was none in time."""
-        poll = select.poll()
-        poll.register(channel, select.POLLIN)
-        if not poll.poll(seconds * 1000):
+        if not _speaks(channel, seconds):
             return None
         try:
             return channel.recv(MOST_BYTES)
@@ -237,22 +240,27 @@ class Parser:
         self._left = [one for one in self._left if not _is_gone(one)]
 
 
+def _speaks(channel: socket.socket, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def _answer_in(said: bytes) -> Any:
     try:
         told = json.loads(said)
         if isinstance(told, dict) and "answer" in told:
             return told["answer"]
+        if "unread" in told:
+            raise NotParsed(f"could not read it: {escape(str(told['unread']))}")
         why = str(told["failed"])
     except (ValueError, TypeError, KeyError, RecursionError):
         why = "it answers nonsense"
     raise BreaksParser(f"({escape(why)})")
 
 
-def _environment() -> dict[str, str]:
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # Wherever this process found dropslot, that one must, too; last, so that nothing there hides Python's own.
-    path = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])]
-    return passed | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+def _beside_dropslot() -> str:
+    return str(Path(__file__).parents[2])
 
 
 def _is_gone(process: subprocess.Popen[bytes]) -> bool:

@@ -1,11 +1,12 @@
 """The program that parses what strangers sent: a process by itself, without rights, so that no file can harm who asks.
 
-    python -m dropslot.parsing.program DESCRIPTOR MEMORY_BYTES MODULE
+`main` takes three arguments of the command line: DESCRIPTOR MEMORY_BYTES MODULE.
 
 DESCRIPTOR is a Unix socket of the kind SOCK_SEQPACKET. The first message comes from here: `{"missing": [LAYER, …]}`,
 what of its confinement this system does not have, or `{"failed": WORDS}`. Then a question is one message of JSON,
 `{"seconds": N, "question": …}`, with descriptors of files beside it; its answer is one message, `{"answer": …}`, what
-MODULE.parse returned, or `{"failed": WORDS}`. The process ends when the other side closes. A question that needs more
+MODULE.parse returned, `{"failed": WORDS}`, or `{"unread": WORDS}` when the disk did not give what was to be looked at.
+The process ends when the other side closes. A question that needs more
 than `seconds` of computing ends it by SIGPROF, one that breaks the library by whatever signal that gives.
 """
 
@@ -57,6 +58,10 @@ def _answered(channel: socket.socket, parse: Parse) -> bool:
     signal.setitimer(signal.ITIMER_PROF, asked["seconds"])
     try:
         said = _message({"answer": parse(descriptors, asked["question"])})
+    except OSError as error:
+        # What is refused here is a parser that wants more than it may.
+        kind = "failed" if isinstance(error, PermissionError) else "unread"
+        said = _message({kind: error.strerror or str(error)})
     except Exception as error:  # noqa: BLE001 - a file that breaks the parser is judged by who asked
         said = _message({"failed": f"{type(error).__name__}: {error}"})
     signal.setitimer(signal.ITIMER_PROF, 0)
@@ -69,7 +74,3 @@ def _answered(channel: socket.socket, parse: Parse) -> bool:
 def _message(content: Any) -> bytes:
     message = json.dumps(content).encode("ascii")
     return message if len(message) <= MOST_BYTES else b'{"failed": "its answer is too long"}'
-
-
-if __name__ == "__main__":
-    main()

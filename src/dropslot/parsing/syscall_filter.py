@@ -44,6 +44,7 @@ _ALLOWED: dict[str, tuple[int, int | None]] = {
 _MAP, _PROTECT, _SEND, _CONTROL, _KILL = (9, 222), (10, 226), (44, 206), (72, 25), (234, 131)
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH of the kernel
 _OTHER_ABI = 0x40000000  # x32: the same numbers for other calls
+_POINTER_BYTES = struct.calcsize("P")  # a 32-bit program on a 64-bit kernel has numbers of its own
 
 _PROT_EXEC, _DUPLICATE_CLOEXEC = 4, 1030
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -56,8 +57,9 @@ Instruction = tuple[int, int, int, int]
 
 def restrict() -> None:
     """Filter this process's system calls for good. Raises OSError where that cannot be had. Needs no_new_privs."""
-    if platform.machine() not in _MACHINES:
-        raise OSError(errno.ENOSYS, f"no list of system calls for {platform.machine()}")
+    if platform.machine() not in _MACHINES or _POINTER_BYTES != 8:
+        bits = f"{8 * _POINTER_BYTES}-bit programs on {platform.machine()}"
+        raise OSError(errno.ENOSYS, f"no list of system calls for {bits}")
     program = [struct.pack("=HBBI", *each) for each in _program(*_MACHINES[platform.machine()], os.getpid())]
     instructions = ctypes.create_string_buffer(b"".join(program))
     described = struct.pack("@HP", len(program), ctypes.addressof(instructions))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dropslot.core.names import escape
+from dropslot.core.patterns import Glob
 from dropslot.watching import quiet
 from dropslot.watching.temporary import TemporaryNames
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from dropslot.config import Route
 
 
-Kind = Literal["on its way", "temporary", "unfinished", "empty", "other kind", "ignored", "unreadable"]
+Kind = Literal[
+    "on its way", "temporary", "test", "unfinished", "empty", "other kind", "ignored", "unreadable"
+]
 
 
 class Why(NamedTuple):
@@ -28,7 +31,7 @@ class Why(NamedTuple):
     @property
     def is_stuck(self) -> bool:
         """Time alone does not complete it."""
-        return self.kind not in ("on its way", "temporary")
+        return self.kind not in ("on its way", "temporary", "test")
 
 
 def takes(route: Route, *, is_folder: bool) -> bool:
@@ -73,6 +76,8 @@ def explain(route: Route, inbox: str, name: str, temporary: TemporaryNames) -> W
         top = os.lstat(path)
         if temporary.match(name):
             return Why("temporary", "waits to be renamed: its name is a temporary one", top.st_ctime)
+        if route.test_names and Glob(route.test_names).match(name):
+            return Why("test", "is never delivered: its name is one of `test_names`", top.st_ctime)
         is_folder = stat.S_ISDIR(top.st_mode)
         if (is_folder or stat.S_ISREG(top.st_mode)) and not takes(route, is_folder=is_folder):
             return _of_other_kind(route, top)

@@ -6,18 +6,23 @@ each of the others has a place of its own in the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
+
+from django.utils import timezone
 
 from dropslot.arrivals.delivery.rivals import Rival, Rivals
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake.drop_times import in_order
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.models import Event
 from dropslot.checks.bag import PAYLOAD
 from dropslot.config import Route
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.core.templates import Template
+from dropslot.core.templates import Piece, Template
 
 _template = lru_cache(maxsize=1024)(Template)
 _Wanted = Mapping[str, Mapping[str, Work]]  # by the place's URL and the item
@@ -46,13 +51,32 @@ def names_of(work: Work) -> Iterator[tuple[str, str]]:
                 yield leg.target.url, item.path.removeprefix(PAYLOAD)
 
 
-def reaches(route: Route, fields: Mapping[str, str], url: str) -> bool:
-    """Whether an arrival with these fields may be delivered to a place; one that is not known yet may be anything."""
+def reached(route: Route, fields: Mapping[str, str], urls: Collection[str]) -> Iterator[str]:
+    """Those of the places to which an arrival with these fields may be delivered. A field that is not known yet may be
+    anything; a place that two rules give may come twice."""
     for rule in route.deliver:
-        values = _template(rule.to).match(url)
-        if values is not None and all(fields.get(key, value) == value for key, value in values.items()):
-            return True
-    return False
+        pieces = _template(rule.to).pieces
+        if all(not piece.field or (piece.field in fields and not piece.spec) for piece in pieces):
+            url = "".join(piece.literal + fields.get(piece.field, "") for piece in pieces)
+            yield from [url] if url in urls else []
+        else:
+            yield from (url for url in urls if _may_give(pieces, fields, url))
+
+
+def _may_give(pieces: Sequence[Piece], fields: Mapping[str, str], text: str) -> bool:
+    if not pieces:
+        return not text
+    piece, *others = pieces
+    if not text.startswith(piece.literal):
+        return False
+    rest = text[len(piece.literal) :]
+    if not piece.field:
+        return not rest
+    if piece.field in fields and not piece.spec:
+        known = fields[piece.field]
+        return rest.startswith(known) and _may_give(others, fields, rest[len(known) :])
+    longest = len(rest.partition("/")[0])
+    return any(_may_give(others, fields, rest[end:]) for end in range(longest, 0, -1))
 
 
 def _behind(works: Sequence[Work]) -> dict[str, NameInFlight]:
@@ -62,25 +86,45 @@ def _behind(works: Sequence[Work]) -> dict[str, NameInFlight]:
         for url, name in names_of(work):
             wanted.setdefault(url, {})[name] = work
     found: dict[str, NameInFlight] = {}
-    for rival in Rivals(works, lambda route, fields: any(reaches(route, fields, url) for url in wanted)):
+    rivals = Rivals(
+        works, lambda route, fields: any(reached(route, fields, wanted)), set().union(*wanted.values())
+    )
+    for rival in rivals:
         for name, work in _wanted_by(rival, wanted):
-            found.setdefault(work.id, _after(rival, name))
+            if work.id not in found:
+                found[work.id] = _after(rival, name)
+            if len(found) == len(works):
+                return found  # behind one that is stuck there may be thousands
     return found
 
 
 def _wanted_by(rival: Rival, wanted: _Wanted) -> Iterator[tuple[str, Work]]:
-    for url, names in wanted.items():
-        if reaches(rival.folders.route, rival.arrival.fields, url):
-            for name in rival.common(names):
-                if in_order(rival.arrival) < in_order(names[name].arrival):
-                    yield name, names[name]
+    for url in set(reached(rival.folders.route, rival.arrival.fields, wanted)):
+        for name in rival.common(names := wanted[url]):
+            if in_order(rival.arrival) < in_order(names[name].arrival):
+                yield name, names[name]
 
 
 def _after(rival: Rival, name: str) -> NameInFlight:
     where = {State.WAITING: "inbox", State.RETRYING: "processing, to be tried again"}
     arrival = rival.arrival
-    return NameInFlight(
+    error = NameInFlight(
         f"{escape(name)} is also in {arrival.name} (arrival {arrival.id}), which was dropped earlier and is not "
         f"finished: it is in {where.get(State(arrival.state), 'processing')}",
         next_step="This one follows when that is done or refused; `dropslot pending` tells what that waits for",
     )
+    error.again_in = _seconds_of(arrival)
+    return error
+
+
+def _seconds_of(rival: Arrival) -> float | None:
+    """Until it may have ended: not before its next attempt, and at work in a tenth of the time that it took so far.
+    Else those that wait in a row, each for the one before it, would wait that much longer each."""
+    now = timezone.now()
+    if rival.state == State.RETRYING:
+        due = Arrival.objects.filter(id=rival.id).values_list("due_at", flat=True).first()
+        return (due - now).total_seconds() if due else None
+    if rival.state == State.PROCESSING:
+        begun = Event.objects.filter(arrival=rival.id, kind__in=("started", "taken-over")).last()
+        return (now - datetime.fromisoformat(begun.at)).total_seconds() / 10 if begun else None
+    return None

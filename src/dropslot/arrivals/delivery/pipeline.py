@@ -220,7 +220,11 @@ def _refuse(work: Work, error: Refused) -> None:
 
 def _try_later(work: Work, error: Fault) -> None:
     waits_its_turn = isinstance(error, NameInFlight)
-    seconds = _turn_seconds(work.arrival) if waits_its_turn else ledger.backoff(work.arrival.attempts)
+    seconds = (
+        _turn_seconds(work.arrival, error.again_in)
+        if isinstance(error, NameInFlight)
+        else ledger.backoff(work.arrival.attempts)
+    )
     # Before others may take it: what is complete is left alone by the next attempt, so nothing may be left of it.
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
@@ -228,10 +232,12 @@ def _try_later(work: Work, error: Fault) -> None:
     _say_later(work.hold, seconds, error)
 
 
-def _turn_seconds(arrival: Arrival) -> float:
-    """What waits for a slow one is not staged again all the time: the longer it has waited, the longer it waits."""
-    age = (timezone.now() - arrival.received_at).total_seconds()
-    return min(max(0.2, age / 10), LONGEST_TURN_SECONDS)
+def _turn_seconds(arrival: Arrival, again_in: float | None) -> float:
+    """What waits for a slow one is not tried again all the time: where nothing else is known, the longer it has waited,
+    the longer it waits."""
+    if again_in is None:
+        again_in = (timezone.now() - arrival.received_at).total_seconds() / 10
+    return min(max(0.2, again_in), LONGEST_TURN_SECONDS)
 
 
 def _say_later(hold: Hold, seconds: float, error: Fault) -> None:

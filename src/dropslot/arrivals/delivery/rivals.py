@@ -10,10 +10,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import Claim
@@ -23,7 +26,10 @@ from dropslot.arrivals.models import Arrival
 from dropslot.checks.bag import DECLARATION, PAYLOAD
 from dropslot.config import Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.names import escape
+from dropslot.core.patterns import Glob
 from dropslot.core.states import UNFINISHED, State
+from dropslot.watching.reasons import takes
 from dropslot.watching.temporary import TemporaryNames
 
 _COLUMNS = (
@@ -98,9 +104,10 @@ class Rivals:
     From the inboxes on, so that what moves on during the look is seen further on.
     """
 
-    def __init__(self, works: Sequence[Work], may_reach: MayReach) -> None:
+    def __init__(self, works: Sequence[Work], may_reach: MayReach, names: Collection[str]) -> None:
         self._works = works
         self._may_reach = may_reach
+        self._names = names
         self._config = works[0].config
         self._last = max(work.arrival.dropped_at for work in works)
         self._sets: dict[str, list[FolderSet]] = {}
@@ -118,7 +125,8 @@ class Rivals:
 
     def _without_row(self, route: Route) -> Iterator[Rival]:
         young = self._are_young(route)
-        again = any(work.epoch > 1 for work in self._works)
+        # What only waited for its turn was no attempt that counts.
+        again = any(work.epoch > work.arrival.attempts for work in self._works)
         for folders in self._folders(route) if young or again else ():
             if self._may_reach(route, folders.fields):
                 if young:
@@ -133,27 +141,30 @@ class Rivals:
 
     def _dropped(self, folders: FolderSet) -> Iterator[Rival]:
         """What still lies in the inbox."""
-        names = {item.path for work in self._works for item in work.listing.items}
-        temporary, litter = TemporaryNames.of(folders.route), folders.route.litter
+        is_drop = _drops_of(folders.route)
         try:
             with os.scandir(folders.inbox) as entries:
                 for entry in entries:
-                    may_have = entry.is_dir(follow_symlinks=False) or entry.name in names
-                    if may_have and not temporary.match(entry.name) and not litter.match(entry.name):
-                        yield from self._entry(folders, entry)
+                    may_have = entry.is_dir(follow_symlinks=False) or entry.name in self._names
+                    if may_have and (rival := self._entry(folders, entry, is_drop)):
+                        yield rival
         except OSError:
             return  # whoever watches it says so
 
-    def _entry(self, folders: FolderSet, entry: os.DirEntry[str]) -> Iterator[Rival]:
+    def _entry(
+        self, folders: FolderSet, entry: os.DirEntry[str], is_drop: Callable[[str, bool], bool]
+    ) -> Rival | None:
+        """What this entry would be; None when it was dropped later, as most of a backlog was, or is no drop."""
         try:
             seen = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            return
-        if time_of_drop(seen.st_ctime_ns) <= self._last:
-            is_folder = stat.S_ISDIR(seen.st_mode)
-            facts = (entry.name, is_folder, seen.st_uid, None, datetime.now(UTC))
-            claim = Claim(id_of_drop(seen.st_ctime_ns), folders, *facts)
-            yield self._rival(claim, State.WAITING, Path(entry.path))
+            return None
+        is_folder = stat.S_ISDIR(seen.st_mode)
+        if time_of_drop(seen.st_ctime_ns) > self._last or not is_drop(entry.name, is_folder):
+            return None
+        facts = (entry.name, is_folder, seen.st_uid, None, datetime.now(UTC))
+        claim = Claim(id_of_drop(seen.st_ctime_ns), folders, *facts)
+        return self._rival(claim, State.WAITING, Path(entry.path))
 
     def _unrecorded(self, folders: FolderSet) -> Iterator[Rival]:
         """What was claimed, and has no row yet. A work that waited once may have seen it in the inbox before."""
@@ -163,9 +174,10 @@ class Rivals:
             for arrival, _, folder in whereabouts.holdings(folders)
             if arrival[:_OF_TIME] <= newest
         }
-        for arrival in held.keys() - set(
-            Arrival.objects.filter(id__in=list(held)).values_list("id", flat=True)
-        ):
+        recorded: set[str] = set()
+        for some in chunks(held, CHUNK):
+            recorded |= set(Arrival.objects.filter(id__in=some).values_list("id", flat=True))
+        for arrival in held.keys() - recorded:
             if claim := adopting.claim_in(folders, arrival, held[arrival]):
                 yield self._rival(claim, State.READY, held[arrival] / claim.name)
 
@@ -175,17 +187,53 @@ class Rivals:
         return Rival(arrival, claim.folders, lambda: paths)
 
     def _recorded(self) -> Iterator[Rival]:
-        rows = Arrival.objects.filter(state__in=UNFINISHED, dropped_at__lte=self._last)
+        for columns in self._rows():
+            route = self._config.routes[columns["route"]]
+            if self._may_reach(route, columns["fields"]):  # before anything else: there may be thousands
+                yield from self._rivals_of(route, Arrival(**columns))
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """The earlier ones, the earliest first, by pages: who finds what to wait for need not see them all."""
+        rows = self._earlier()
+        while page := list(rows.values(*_COLUMNS)[:CHUNK]):
+            yield from page
+            if len(page) < CHUNK:
+                return
+            at, last = page[-1]["dropped_at"], page[-1]["id"]
+            rows = self._earlier().filter(Q(dropped_at__gt=at) | Q(dropped_at=at, id__gt=last))
+
+    def _earlier(self) -> QuerySet[Arrival]:
+        """Rows that may be rivals, as far as the database can tell."""
+        routes = [key for key, route in self._config.routes.items() if self._may_reach(route, {})]
+        rows = Arrival.objects.filter(state__in=UNFINISHED, dropped_at__lte=self._last, route__in=routes)
+        if len(self._names) <= CHUNK:
+            files = [escape(name) for name in self._names if "/" not in name]
+            rows = rows.filter(Q(is_folder=True) | Q(name__in=files))
         # What is not whole may wait for a day; its sender's next try is not to wait for it.
         rows = rows.exclude(state=State.WAITING, evidence__has_key=NOT_WHOLE)
-        for row in rows.exclude(id__in=[work.id for work in self._works]).only(*_COLUMNS):
-            route = self._config.routes.get(row.route)
-            if route and self._may_reach(route, row.fields):
-                for folders in self._folders(route):
-                    if str(folders.inbox) == row.inbox:
-                        if row.state == State.WAITING:  # its name's fields are recorded when it is claimed
-                            row.fields = record.called(self._config, folders, _name(row))["fields"]
-                        yield Rival(row, folders, partial(_whereabouts, folders, row))
+        return rows.exclude(id__in=[work.id for work in self._works]).order_by("dropped_at", "id")
+
+    def _rivals_of(self, route: Route, row: Arrival) -> Iterator[Rival]:
+        for folders in self._folders(route):
+            if str(folders.inbox) == row.inbox:
+                if row.state == State.WAITING:  # its name's fields are recorded when it is claimed
+                    row.fields = record.called(self._config, folders, _name(row))["fields"]
+                yield Rival(row, folders, partial(_whereabouts, folders, row))
+
+
+def _drops_of(route: Route) -> Callable[[str, bool], bool]:
+    """Asks of an entry in the inbox, by its name and whether it is a folder, if it is to be delivered."""
+    temporary, test = TemporaryNames.of(route), Glob(route.test_names) if route.test_names else None
+
+    def is_drop(name: str, is_folder: bool) -> bool:
+        return (
+            takes(route, is_folder=is_folder)
+            and not temporary.match(name)
+            and not route.litter.match(name)
+            and not (test and test.match(name))
+        )
+
+    return is_drop
 
 
 def _name(row: Arrival) -> str:
@@ -197,7 +245,9 @@ def _whereabouts(folders: FolderSet, row: Arrival) -> Iterator[Path]:
     name = _name(row)
     if row.in_place or row.state == State.WAITING:
         yield folders.inbox / name
-    for epoch in (row.epoch, row.epoch + 1, *range(row.epoch - 1, 0, -1)):
+    for epoch in range(
+        1, row.epoch + 2
+    ):  # upwards, as it moves; while its destination is away it stays at the first
         yield whereabouts.held(folders, row.id, epoch) / name
     refused = whereabouts.refused(folders, row.id)
     yield from (

@@ -4,23 +4,27 @@ given up is taken to be refused."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
+from operator import itemgetter
 
 from dropslot.arrivals.delivery.work import Work
 from dropslot.core.names import escape
+from dropslot.files.walk import MAX_FAULTS
 from dropslot.watching import reasons
 from dropslot.watching.temporary import TemporaryNames
 
 
 def faults(work: Work) -> Iterator[str]:
-    """A sentence for everything that says that the arrival is not whole, or of a kind that its route does not take."""
+    """A sentence for everything that says that the arrival is not whole, or of a kind that its route does not take;
+    MAX_FAULTS of them at most."""
     listing, route = work.listing, work.route
     if not reasons.takes(route, is_folder=listing.is_folder):
         yield f"{escape(work.name)}: {reasons.of_other_kind(route, is_folder=listing.is_folder)}"
     elif listing.is_folder:
-        temporary = TemporaryNames.of(route)
-        paths = [item.path for item in listing.items] + [path for path, _ in listing.folders]
-        for path in paths:
-            if temporary.match_inside(path.rpartition("/")[2]):
-                yield f"{reasons.of_unfinished(path)}. Send the arrival again"
+        is_unfinished = TemporaryNames.of(route).asked_inside
+        paths = map(itemgetter(0), chain(listing.items, listing.folders))
+        unfinished = (path for path in paths if is_unfinished(path.rpartition("/")[2]))
+        for path in islice(unfinished, MAX_FAULTS):
+            yield f"{reasons.of_unfinished(path)}. Send the arrival again"
         if not listing.items:
             yield f"{escape(work.name)}: {reasons.EMPTY}"

@@ -20,14 +20,16 @@ def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
         names = [name for name in os.listdir(folder) if not _is_reason(folder, name)]
         if not names:
             return None
-        entry = folder / names[0]
+        # Not what a file manager left beside it.
+        name = min(names, key=lambda name: (name.startswith("."), folders.route.litter.match(name), name))
+        entry = folder / name
         is_folder = entry.is_dir() and not entry.is_symlink()
         size = None if is_folder else os.lstat(entry).st_size
         received = datetime.fromtimestamp(os.stat(folder).st_mtime, UTC)  # the rename into it was the claim
         sender = seal.sender(entry, folders.route.litter)
         epoch = whereabouts.epoch_of(folder)
         begun = epoch if epoch > 1 else 0  # else it may never have been worked on
-        return Claim(arrival, folders, names[0], is_folder, sender, size, received, epoch=begun)
+        return Claim(arrival, folders, name, is_folder, sender, size, received, epoch=begun)
     return None
 
 

@@ -342,7 +342,7 @@ def _parsers() -> Iterator[Finding]:
     try:
         missing = parser.start()
     except process.NotParsed as error:
-        remedy = "pip install 'dropslot[server]'; until then nothing is delivered that is looked at"
+        remedy = "pip install 'dropslot[server]' for a missing module; what is looked at waits meanwhile"
         yield Finding("error", "parsers", f"the program that looks at senders' files {error}", remedy)
         return
     finally:

@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import bags
-from dropslot.arrivals.delivery.unleased import fingerprint
+from dropslot.arrivals.delivery.unleased import FIRST_LOOK, fingerprint
 from dropslot.arrivals.intake import adopting, drop_times, inplace, record
 from dropslot.arrivals.intake.moves import move_to_own
 from dropslot.arrivals.models import Arrival
@@ -67,13 +67,15 @@ def look_due(config: Config) -> bool:
             "look_again_at"
         )[:_AT_ONCE]
     )
-    after = [(arrival, _look(config, arrival)) for arrival in due]
-    if after:
+    looked = {arrival.id: (arrival, _look(config, arrival)) for arrival in due}
+    if looked:
         with transaction.atomic():
-            for arrival, when in after:
-                rows = Arrival.objects.filter(id=arrival.id, look_again_at=arrival.look_again_at)
-                rows.update(look_again_at=when, evidence=arrival.evidence)
-    return bool(after)
+            for row in Arrival.objects.select_for_update().filter(id__in=list(looked)).order_by("id"):
+                arrival, when = looked[row.id]
+                if row.look_again_at == arrival.look_again_at:  # else another process was faster
+                    row.look_again_at, row.evidence["unleased"] = when, arrival.evidence["unleased"]
+                    row.save(update_fields=["look_again_at", "evidence"])
+    return bool(looked)
 
 
 def _look(config: Config, arrival: Arrival) -> datetime | None:
@@ -82,14 +84,17 @@ def _look(config: Config, arrival: Arrival) -> datetime | None:
     if not arrival.archived_as or folders is None:
         return None
     try:
+        if "heir" in arrival.evidence:
+            return _go_on(config, folders, arrival)
         listing = _listing(arrival)
-        if "heir" not in arrival.evidence and not differences(arrival, listing, read=False):
+        found = differences(arrival, listing, read=False)
+        if not found:
             return _next(arrival)
         if not _is_quiet(listing, folders):
             return timezone.now() + folders.route.settle
-        found = differences(arrival, listing, read=True)
-        _act(config, folders, arrival, found)
+        _write_down(arrival, found)
         log.error(words(arrival, found), action="written_since", arrival=arrival.id)
+        hand_over(config, folders, arrival)
     except (DropslotError, OSError) as error:
         log.info(
             "Not compared with done; tried later", action="not_compared", arrival=arrival.id, error=str(error)
@@ -98,7 +103,18 @@ def _look(config: Config, arrival: Arrival) -> datetime | None:
     return None
 
 
+def _go_on(config: Config, folders: FolderSet, arrival: Arrival) -> datetime | None:
+    """The alarm is written down, and a crash, a fault or a writer that was not quiet kept the whole one; as `_look`."""
+    with suppress(SourceChanged):  # it is not in done any more
+        if not _is_quiet(_listing(arrival), folders):
+            return timezone.now() + folders.route.settle
+    hand_over(config, folders, arrival)
+    return None
+
+
 def _next(arrival: Arrival) -> datetime | None:
+    if "heir" in arrival.evidence:
+        return timezone.now() + FIRST_LOOK
     assert arrival.finished_at is not None
     age = timezone.now() - arrival.finished_at
     return arrival.finished_at + age * _LONGER if age < _LAST_LOOK else None
@@ -167,7 +183,8 @@ def _has_new_ctime(arrival: Arrival, listing: Listing) -> bool:
 
 def _listing(arrival: Arrival) -> Listing:
     archived = Path(arrival.archived_as)
-    _require_own(arrival)
+    if _is_of_a_later_one(arrival):
+        raise SourceChanged(f"{escape(arrival.archived_as)} is the archive of a later arrival by now")
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
     listing = list_arrival(archived, litter)
     if listing.ignored and (kept := bags.listed(archived, listing)):
@@ -175,11 +192,10 @@ def _listing(arrival: Arrival) -> Listing:
     return listing
 
 
-def _require_own(arrival: Arrival) -> None:
-    """Where an archive was taken out of done by hand, a later arrival may lie under its name."""
+def _is_of_a_later_one(arrival: Arrival) -> bool:
+    """Where an archive was taken out of done, a later arrival may lie under its name."""
     alike = Arrival.objects.filter(inbox=arrival.inbox, name=arrival.name, archived_as=arrival.archived_as)
-    if alike.filter(finished_at__gt=arrival.finished_at).exists():
-        raise SourceChanged(f"{escape(arrival.archived_as)} is the archive of a later arrival by now")
+    return alike.filter(finished_at__gt=arrival.finished_at).exists()
 
 
 def _differences(arrival: Arrival, listing: Listing) -> Iterator[Difference]:
@@ -200,28 +216,18 @@ def _sha256(arrival: Arrival, item: Item) -> str:
 
 def alarm(config: Config, arrival: Arrival, found: Sequence[Difference]) -> None:
     """Write the alarm down, and let the whole one go on: now when it is quiet, else as soon as it is."""
+    _write_down(arrival, found)
     folders = folders_of(config, arrival)
     if folders is not None and _is_quiet(_listing(arrival), folders):
-        _act(config, folders, arrival, found)
-        return
-    _write_down(arrival, found)
-    Arrival.objects.filter(id=arrival.id).update(look_again_at=Now())
-
-
-def _act(config: Config, folders: FolderSet, arrival: Arrival, found: Sequence[Difference]) -> None:
-    _write_down(arrival, found)
-    hand_over(config, folders, arrival)
+        hand_over(config, folders, arrival)
 
 
 def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
     """The whole one goes from done to processing, as the arrival whose id the alarm has. May be repeated, by others at
     the same time too. After a crash the next look goes on, or recovery adopts what lies in processing."""
-    heir = arrival.evidence["heir"]
-    archived, holding = Path(arrival.archived_as), whereabouts.held(folders, heir, 1)
-    holding.mkdir(mode=0o700, exist_ok=True)
-    with suppress(FileNotFoundError, FileExistsError):  # another process was faster
-        move_to_own(archived, holding / archived.name)
-    if claim := adopting.claim_in(folders, heir, holding):
+    heir, archived = arrival.evidence["heir"], Path(arrival.archived_as)
+    holding = _taken_out(folders, arrival)
+    if holding and (claim := adopting.claim_in(folders, heir, holding)):
         sender = arrival.evidence.get("uid", claim.uid)
         record.record(config, [replace(claim, uid=sender)])
     with suppress(OSError):  # it is not done/.again/ID
@@ -232,14 +238,43 @@ def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
     )
 
 
+def _taken_out(folders: FolderSet, arrival: Arrival) -> Path | None:
+    """The folder in processing that holds the whole one, by now at the latest. None: it was recorded, and may lie in
+    done again by the same name; or somebody took it away.
+
+    The row is locked meanwhile, so that a process that wakes up late moves nothing that has the name by then."""
+    heir, archived = arrival.evidence["heir"], Path(arrival.archived_as)
+    with transaction.atomic():
+        row = Arrival.objects.select_for_update().get(id=arrival.id)
+        # In this order: it leaves processing only after its row is there.
+        if holding := _holding(folders, heir):
+            return holding
+        if row.archived_as != arrival.archived_as or Arrival.objects.filter(id=heir).exists():
+            return None
+        holding = whereabouts.held(folders, heir, 1)
+        while os.path.lexists(archived) and not _is_of_a_later_one(row):
+            holding.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileNotFoundError):  # recovery removes a folder that is empty yet
+                move_to_own(archived, holding / archived.name)
+                return holding
+    return None
+
+
+def _holding(folders: FolderSet, arrival: str) -> Path | None:
+    """The folder in processing in which an arrival lies."""
+    held = (folder for held, _, folder in whereabouts.holdings(folders) if held == arrival)
+    return next((folder for folder in held if whereabouts.entry_of(folder, "")), None)
+
+
 def _write_down(arrival: Arrival, found: Sequence[Difference]) -> None:
-    """The alarm, once, with the id that the whole one will have."""
+    """The alarm, once, with the id that the whole one will have. Until that is recorded a next look is due."""
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(id=arrival.id)
         if "heir" not in row.evidence:
             ctime_ns = (row.dropped_at - drop_times.EPOCH) // timedelta(microseconds=1) * 1000
             row.evidence["heir"] = drop_times.id_of_drop(ctime_ns)
-            row.save(update_fields=["evidence"])
+            row.look_again_at = arrival.look_again_at = timezone.now()
+            row.save(update_fields=["evidence", "look_again_at"])
             append([_event(row, found)])
     arrival.evidence = row.evidence
 

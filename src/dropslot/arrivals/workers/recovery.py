@@ -5,7 +5,9 @@ What lies in processing without a row is adopted; what is recorded but was not m
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -53,7 +55,7 @@ def _recover(config: Config, folders: FolderSet) -> int:
         elif max(row.epoch, 1) < epoch:  # a claim's folder has the first epoch before any worker takes it
             _catch_up(row, epoch)
     if claims:
-        record.record_apart(config, claims)
+        record.record_apart(config, list(_as_announced(claims)))
         log.warning(
             "Claims without a record were found in processing, and go on",
             action="adopted",
@@ -83,3 +85,15 @@ def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
     with suppress(OSError):  # somebody else is at it
         folder.rmdir()
     return []
+
+
+def _as_announced(claims: Sequence[Claim]) -> Iterator[Claim]:
+    """What goes on after a late write is announced by its id in the first one's row, and has the sender of that: it may
+    be sealed since."""
+    rows = Arrival.objects.filter(
+        look_again_at__isnull=False, evidence__heir__in=[claim.id for claim in claims]
+    )
+    uids = {row.evidence["heir"]: row.evidence.get("uid") for row in rows}
+    for claim in claims:
+        uid = uids.get(claim.id)
+        yield claim if uid is None else replace(claim, uid=uid)

@@ -58,17 +58,22 @@ def beside(target: Target, by_digest: Mapping[str, str], problem: Problem) -> It
     """The manifests that lie beside the files. Whose they are a receipt tells by its digest; else they get an id that
     is always the same."""
     names = for_url(target.url).listing(target, "")
-    for name, seen in sorted(names.items()):
-        if not (seen.regular and name.endswith(".sha256") and 0 < seen.size_bytes <= _LONGEST_BESIDE):
-            continue
-        text = _read(target, name, lambda _: None)
+    texts = {
+        name: _read(target, name, lambda _: None)
+        for name, seen in sorted(names.items())
+        if seen.regular and name.endswith(".sha256") and 0 < seen.size_bytes <= _LONGEST_BESIDE
+    }
+    # Senders' own lists of sums, which are called so too, are items of some manifest.
+    items = {path for text in texts.values() for _, path in manifests.parse(text) if path in texts}
+    for name, text in texts.items():
+        at = names[name].mtime_ns
         if text and (arrival := by_digest.get(manifests.digest(text))):
-            yield Manifest(arrival, target.url, text, moment(seen.mtime_ns))
-        elif text and target.rules.manifest == "beside" and _is_ours(text, name):
-            yield Manifest(
-                made_up_id(target.url, text, seen.mtime_ns), target.url, text, moment(seen.mtime_ns)
-            )
-        elif target.rules.manifest == "beside" and not text:
+            yield Manifest(arrival, target.url, text, moment(at))
+        elif name in items or target.rules.manifest != "beside":
+            continue
+        elif text:
+            yield Manifest(made_up_id(target.url, text, at), target.url, text, moment(at))
+        else:
             problem(f"{escape(target.url)}/{escape(name)} is no manifest, or was cut off")
 
 
@@ -85,10 +90,6 @@ def moment(mtime_ns: int) -> datetime:
         return datetime.fromtimestamp(mtime_ns / 1e9, UTC)
     except (OverflowError, ValueError, OSError):
         return datetime.fromtimestamp(0, UTC)
-
-
-def _is_ours(text: str, name: str) -> bool:
-    return all(path != name for _, path in manifests.parse(text))
 
 
 def _read(target: Target, name: str, problem: Problem) -> str:

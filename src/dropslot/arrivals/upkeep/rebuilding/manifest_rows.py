@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 from dropslot.arrivals.delivery.known import CHUNK, chunks
@@ -20,13 +21,17 @@ from dropslot.destinations.base import Found, Target
 
 @dataclass(slots=True)
 class Shelf:
-    """What is known of one target while its manifests are read in the order of their arrivals."""
+    """What is known of one target while its manifests are read in the order in which they were written."""
 
     target: Target
     place: Place
     delivered: set[str] = field(default_factory=set)
-    newest: dict[str, int] = field(default_factory=dict)  # version by item
+    # By item and version: when its arrival was finished, and when that was dropped.
+    versions: dict[str, dict[int, tuple[datetime, datetime]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     adopted: set[str] = field(default_factory=set)
+    _was_there: set[str] = field(default_factory=set)  # before dropslot came
     _manifested: set[str] = field(default_factory=set)
     _names: set[str] = field(default_factory=set)  # that may be first versions: those, and what lies there
     _near: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -54,11 +59,10 @@ class Shelf:
     def _read_rows(self) -> None:
         rows = Delivery.objects.filter(place=self.place, outcome=Outcome.DELIVERED, arrival__state=State.DONE)
         for chunk in chunks(sorted(self._names), CHUNK):
-            for stored_as, item, version in rows.filter(stored_as__in=chunk).values_list(
-                "stored_as", "item", "version"
-            ):
+            columns = ("stored_as", "item", "version", "arrival__finished_at", "arrival__dropped_at")
+            for stored_as, item, version, *times in rows.filter(stored_as__in=chunk).values_list(*columns):
                 self.delivered.add(stored_as)
-                self.newest[item] = max(version, self.newest.get(item, 0))
+                self.versions[item][version] = (times[0], times[1])
             adopted = Adoption.objects.filter(place=self.place, stored_as__in=chunk)
             self.adopted |= set(adopted.values_list("stored_as", flat=True))
 
@@ -68,18 +72,29 @@ class Shelf:
             return stored_as, 1
         return item_of(stored_as, self._names, self._near.get(os.path.dirname(stored_as), ()))
 
-    def rows(self, manifest: Manifest) -> Iterator[Row]:
-        """The rows of one arrival. The first that names a stored file delivered it; others found it `unchanged`."""
+    def rows(self, manifest: Manifest, finished: datetime, dropped: datetime) -> Iterator[Row]:
+        """The rows of one arrival, by when it was finished and dropped. The first that names a stored file delivered
+        it; others found it `unchanged`."""
         for digest, stored_as in manifest.lines:
             item, version = self.item(stored_as)
             found = self._at(os.path.dirname(stored_as)).get(os.path.basename(stored_as))
             size, mtime = (found.size_bytes, found.mtime_ns) if found else (0, 0)
-            first = stored_as not in self.delivered
+            first = stored_as not in self.delivered and stored_as not in self._was_there
             outcome = Outcome.DELIVERED if first else Outcome.UNCHANGED
-            superseded = not first and version < self.newest.get(item, 0)
-            self.delivered.add(stored_as)
-            self.newest[item] = max(version, self.newest.get(item, 0))
+            superseded = self._is_superseded(item, version, first, finished, dropped)
+            if first:
+                self.delivered.add(stored_as)
+                self.versions[item][version] = finished, dropped
             yield Row(item, stored_as, version, outcome, superseded, digest, size, mtime)
+
+    def _is_superseded(
+        self, item: str, version: int, is_first: bool, finished: datetime, dropped: datetime
+    ) -> bool:
+        """Whether there was a version by then that was dropped later."""
+        known = {n: later for n, (at, later) in self.versions[item].items() if at <= finished}
+        if is_first:
+            return any(n < version and later > dropped for n, later in known.items())
+        return max(known, key=lambda n: (known[n], n), default=version) != version
 
     def foundations(self, rows: Sequence[Row]) -> Iterator[tuple[str, str, int]]:
         """(path, SHA-256, size) of the files that later versions stand on and that no manifest names: they were there
@@ -88,6 +103,7 @@ class Shelf:
             found = self._at(os.path.dirname(item)).get(os.path.basename(item))
             if found and found.regular and (digest := self.digest(item)):
                 self.adopted.add(item)
+                self._was_there.add(item)
                 yield item, digest, found.size_bytes
 
     def digest(self, path: str) -> str:

@@ -21,7 +21,7 @@ from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
 from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.delivery.work import Row
-from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake import adopting, drop_times, record
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
@@ -69,7 +69,7 @@ def rebuild(config: Config) -> Rebuilt:
     """Add what the database lacks. No worker or watcher may run meanwhile. Raises DatabaseError."""
     work = _Rebuilding(config)
     work.look()
-    for some in chunks(sorted(work.wanted()), AT_ONCE):
+    for some in chunks(sorted(work.wanted(), key=work.when), AT_ONCE):
         work.add(some)
     work.add_failed()
     work.end()
@@ -210,6 +210,12 @@ class _Rebuilding:
         }
         return (set(self._manifests) | self._receipted) - at_work - self._doubtful
 
+    def when(self, arrival: str) -> tuple[datetime, str]:
+        """The key that they are sorted by: versions were numbered as arrivals were finished."""
+        if kept := self._kept.get(arrival):
+            return _finished(kept), arrival
+        return max(manifest.at for manifest in self._manifests[arrival].values()), arrival
+
     def _folders(self) -> Iterator[FolderSet]:
         for route in self.config.routes.values():
             yield from folder_sets(route, make=False)
@@ -226,7 +232,8 @@ class _Rebuilding:
         route = self._route_of(kept, mine)
         if route is None or self._lacks_a_place(kept, mine, route):
             return None
-        rows = {url: self._rows(url, manifest) for url, manifest in sorted(mine.items())}
+        times = self.when(arrival)[0], _dropped(arrival, kept)
+        rows = {url: list(self._shelves[url].rows(mine[url], *times)) for url in sorted(mine)}
         row = self._arrival(arrival, kept, mine, route, [one for some in rows.values() for one in some])
         # What an older database says that it was to deliver.
         reserved.forget(Delivery.objects.filter(arrival_id=arrival))
@@ -246,7 +253,8 @@ class _Rebuilding:
             return self._found[url].route
         if kept:
             self._problem(
-                f"{kept.receipt['arrival']} came through route {kept.receipt['route']}, which is gone"
+                f"{kept.receipt['arrival']} came through route {kept.receipt['route']}, which config.yaml does not have"
+                " any more: put it back, and rebuild once more"
             )
         return None
 
@@ -259,15 +267,11 @@ class _Rebuilding:
             )
         return route.key in self._away and (kept is None or bool(lacking))
 
-    def _rows(self, url: str, manifest: Manifest) -> list[Row]:
-        return list(self._shelves[url].rows(manifest))
-
     def _arrival(
         self, arrival: str, kept: Kept | None, mine: dict[str, Manifest], route: Route, rows: list[Row]
     ) -> Arrival:
         about: dict[str, Any] = dict(kept.about) if kept else {}
         said: dict[str, Any] = kept.receipt if kept else {}
-        archived = about.get("archived_as", "")
         evidence = {"rebuilt": "receipt" if kept else "manifest"}
         first = next(iter(sorted(mine)), None)
         fields = self._found[first].to.match(first) if first else None
@@ -288,10 +292,10 @@ class _Rebuilding:
             epoch=1,
             intent={url: digest(manifest.text) for url, manifest in mine.items()},
             evidence=evidence | ({"prefix": about["prefix"]} if about.get("prefix") else {}),
-            dropped_at=_moment(about.get("dropped_at")) or _received(arrival),
+            dropped_at=_dropped(arrival, kept),
             received_at=_moment(said.get("received_at")) or _received(arrival),
             finished_at=_moment(said.get("finished_at")) or max(manifest.at for manifest in mine.values()),
-            archived_as=archived if archived and os.path.lexists(archived) else "",
+            archived_as=_lies_at(arrival, about.get("archived_as", "")),
         )
 
     def _an_inbox(self, route: Route) -> str:
@@ -336,12 +340,15 @@ class _Rebuilding:
                         append([*self._begun(), *entries])
 
     def _add_refused(self, folders: FolderSet, arrival: str) -> Entry | None:
-        claim = adopting.claim_in(folders, arrival, whereabouts.refused(folders, arrival))
+        folder = whereabouts.refused(folders, arrival)
+        if not whereabouts.entry_of(folder, ""):
+            return None  # only its reason: it was read in place, or somebody took it out
+        claim = adopting.claim_in(folders, arrival, folder)
         if claim is None:
             return None
-        reasons = _reasons(whereabouts.refused(folders, arrival), claim.name)
+        reasons = _reasons(folder, claim.name)
         values = record.describe(self.config, claim) | {"reason": reasons, "epoch": 1}
-        finished = datetime.fromtimestamp(whereabouts.refused(folders, arrival).stat().st_mtime, UTC)
+        finished = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         Arrival.objects.create(id=arrival, state=State.FAILED, finished_at=finished, **values)
         self.result.failed += 1
         return entry(Kind.REBUILT, arrival, {"from": "failed", "reason": reasons})
@@ -367,6 +374,17 @@ def _finished(kept: Kept) -> datetime:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _dropped(arrival: str, kept: Kept | None) -> datetime:
+    return _moment(kept.about.get("dropped_at") if kept else None) or drop_times.dropped_at(arrival)
+
+
+def _lies_at(arrival: str, archived: str) -> str:
+    """Where it lies in done, if it still does: not where it was to go, when another one had come there first."""
+    folder, name = os.path.split(archived)
+    aside = os.path.join(folder, whereabouts.AGAIN, arrival, name)
+    return next((path for path in (aside, archived) if archived and os.path.lexists(path)), "")
 
 
 def _received(arrival: str) -> datetime:

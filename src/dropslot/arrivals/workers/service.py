@@ -60,6 +60,7 @@ def serve(config: Config, life: Life) -> None:
     preflight.prove(config, by_trial=True)
     destinations.close()
     added = additions.wanted_by(config)
+    after.listen(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()

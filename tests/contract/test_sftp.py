@@ -163,7 +163,7 @@ def test_a_lost_write_is_found_by_the_size(misbehave: Callable[..., SftpSite], a
 
 def test_changed_bytes_are_found_by_reading_back(misbehave: Callable[..., SftpSite], arrival: Path) -> None:
     site = misbehave(ChangesBytes, read_back=True)
-    with pytest.raises(ServerLied, match="other bytes back"):
+    with pytest.raises(ServerLied, match="returns other bytes"):
         deliver(site, arrival, site.target())
     assert site.files() == {}
 

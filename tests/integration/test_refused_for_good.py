@@ -206,6 +206,6 @@ def test_what_is_to_be_run_again_waits_for_who_runs_it(refused: Product) -> None
     assert refused.run("retry", arrival["id"], "--name", "", status=2).stdout == ""
     assert only(refused) == arrival
     told = refused.run("retry", arrival["id"], "--name", "heart-pc17-visit1").stdout
-    assert "is ready: the service or `dropslot drain` runs it" in told
+    assert "is ready: the service, or the next `dropslot drain`, runs it" in told
     [row] = refused.listing("pending")
     assert row["reason"] == ["waits for the service or `dropslot drain`"]

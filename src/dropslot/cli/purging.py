@@ -56,7 +56,7 @@ def purge(
 def _age(text: str, *, sure: bool) -> timedelta:
     age = ago(text)
     if age is None:
-        raise UsageError(f"--older-than {escape(text)!r} is no age", next_step="Write 30d, 12h or 90m")
+        raise UsageError(f"--older-than {escape(text)!r} is not an age", next_step="Write 30d, 12h or 90m")
     if sure or age >= SAFE_AGE:
         return age
     what = f"--older-than {escape(text)} also removes what ended within the last day"

@@ -54,5 +54,5 @@ def _say_rebuilt(result: Rebuilt, *, as_json: bool) -> None:
     )
     if result.unclaimed:
         sys.stdout.write(
-            f"{result.unclaimed} entries in done are of no arrival that is known: they stay as they are.\n"
+            f"{result.unclaimed} entries in done belong to no known arrival: they stay as they are.\n"
         )

@@ -95,7 +95,7 @@ def history(
     )
     if older_than and not unacknowledged:
         raise UsageError(
-            "--older-than goes with --unacknowledged", next_step="Take --since for a time of receipt"
+            "--older-than goes with --unacknowledged", next_step="Use --since for the time of receipt"
         )
 
     wanted = narrowed(settings, search, state, route, since, limit)
@@ -134,7 +134,7 @@ def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledg
     require_acknowledgments()
     age = ago(older_than) if older_than else None
     if older_than and age is None:
-        raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 7d, 12h or 90m")
+        raise UsageError(f"--older-than {older_than!r} is not an age", next_step="Write 7d, 12h or 90m")
     from dropslot.acknowledgments.finding import served
 
     places = served(config)

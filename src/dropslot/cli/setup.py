@@ -37,7 +37,7 @@ def init(
         raise UsageError(
             f"There is no recipe {escape(recipe)!r}",
             where="Nothing was written",
-            next_step=f"Take one of {', '.join(RECIPES)}",
+            next_step=f"Use one of {', '.join(RECIPES)}",
         )
     from dropslot.cli.account import hand_over_folder
     from dropslot.cli.installation import make

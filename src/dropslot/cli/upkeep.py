@@ -1,4 +1,4 @@
-"""`retry`, `dismiss`, `verify`, `doctor`: keeping an installation well."""
+"""`retry`, `dismiss`, `verify`, `doctor`: keeping an installation healthy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def retry(
         raise UsageError(
             "--name needs a name",
             where="Nothing was changed",
-            next_step="Leave --name away to keep the name it has",
+            next_step="Leave out --name to keep the name that it has",
         )
     settings = started(config)
     from dropslot.arrivals.intake.record import user_name
@@ -50,7 +50,7 @@ def retry(
 
     found = queries.find_all(ids)
     if name and len(found) > 1:
-        raise UsageError("--name goes with one arrival", next_step="Retry the others without it")
+        raise UsageError("--name works with one arrival only", next_step="Retry the others without it")
     by = user_name(os.getuid())
     _each(found, lambda arrival: f"({run_again(settings, arrival, name=name or '', by=by)}) {READY}.")
 
@@ -61,7 +61,7 @@ def dismiss(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")],
     config: ConfigPath = None,
 ) -> None:
-    """End refused arrivals for good: they are not tried again, and a purge of failed may remove them."""
+    """Give up refused arrivals for good: they are not retried, and a purge of failed may remove them."""
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise UsageError(
             f"--reason needs between 1 and {LONGEST_REASON} characters",
@@ -171,7 +171,7 @@ def _say_faults(faults: object, found: int) -> None:
 
 @commands.command()
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Look at permissions, file systems, limits, destinations and logs: what is wrong, and how to mend it."""
+    """Look at permissions, file systems, limits, destinations and logs: what is wrong, and how to fix it."""
     settings = reading(config)
     from dropslot.arrivals.upkeep.doctor import examine
 

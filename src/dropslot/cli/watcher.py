@@ -40,7 +40,7 @@ def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Tes
     status = daemon.start(settings, _service(settings))
     if status.places.warning:
         sys.stderr.write(f"dropslot: {status.places.warning}\n")
-    sys.stdout.write(f"The watcher runs: pid {status.pid}. Its log: {escape(str(status.places.out))}\n")
+    sys.stdout.write(f"The watcher is running: pid {status.pid}. Its log: {escape(str(status.places.out))}\n")
 
 
 @commands.command("stop_watcher")
@@ -126,7 +126,7 @@ def _as_json(config: Config, status: Status) -> dict[str, object]:
 
 def _in_words(config: Config, status: Status) -> str:
     if status.since is None:
-        return f"The watcher does not run (pid file: {escape(str(status.places.pid))})."
+        return f"The watcher is not running (pid file: {escape(str(status.places.pid))})."
     since = status.since.astimezone(config.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     routes = [f"  {route.key}: {escape(route.inbox)}" for route in config.routes.values()]
-    return "\n".join([f"The watcher runs: pid {status.pid}, since {since}.", *routes])
+    return "\n".join([f"The watcher is running: pid {status.pid}, since {since}.", *routes])

@@ -89,7 +89,7 @@ def _call(config: Config, worker: str, call: AfterCall) -> None:
         wait = ledger.backoff(call.attempts + 1)
         this.update(due_at=Now() + timedelta(seconds=wait), error=failure.what, worker="")
         log.warning(
-            f"What follows a delivery failed; it is called again in {wait:.0f} s",
+            f"The call after a delivery failed; it is called again in {wait:.0f} s",
             action="after_failed",
             arrival=call.arrival_id,
             error=failure.what,
@@ -146,12 +146,12 @@ def in_words(call: AfterCall) -> str:
     """Why a call is still to be made."""
     if call.worker:
         again = f", for the {ordinal(call.attempts)} time; the last time {call.error}" if call.error else ""
-        return f"what follows the delivery is being called{again}"
+        return f"the function after the delivery is being called{again}"
     if not call.error:
-        return "what follows the delivery is still to be called"
+        return "the function after the delivery is still to be called"
     times = "once" if call.attempts == 1 else f"{call.attempts} times"
     due = f"{call.due_at.astimezone(UTC):%H:%M:%S} UTC" if call.due_at else "the next start"
-    return f"{call.error}. It was delivered; this was called {times}, and is called again at {due}"
+    return f"{call.error}. The arrival is delivered; this was called {times}, and is called again at {due}"
 
 
 def ordinal(number: int) -> str:

@@ -168,8 +168,8 @@ def or_later(arrival: str, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         log.warning(
-            f"{what}: {error.strerror or error}. It stays in processing, and is moved by itself when that works again;"
-            " `dropslot doctor` tells what is wrong with the folders",
+            f"{what}: {error.strerror or error}. It stays in processing, and is moved as soon as that works again;"
+            " `dropslot doctor` says what is wrong with the folders",
             action="not_moved",
             arrival=arrival,
         )
@@ -245,9 +245,7 @@ def file_refused(config: Config, folders: FolderSet, arrival: Arrival, holding: 
             raise
 
 
-PARTLY = (
-    "Some of its files may be at their destination already, each of them whole; the rest waits in processing"
-)
+PARTLY = "Some of its files may already be at their destination, each of them complete; the rest waits in processing"
 
 
 def describe(error: DropslotError | OSError, *, committed: bool = False) -> list[str]:
@@ -262,5 +260,5 @@ def describe(error: DropslotError | OSError, *, committed: bool = False) -> list
     at = f" at {escape(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
     return [
         f"The system refused: {error.strerror or error}{at}. The source is untouched, and what was delivered before"
-        " stays as it is. It is tried again; if this stays, run `dropslot doctor`."
+        " stays as it is. It is retried; if this goes on, run `dropslot doctor`."
     ]

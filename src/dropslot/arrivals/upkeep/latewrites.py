@@ -92,7 +92,10 @@ def _look(config: Config, arrival: Arrival) -> datetime | None:
         log.error(words(arrival, found), action="written_since", arrival=arrival.id)
     except (DropslotError, OSError) as error:
         log.info(
-            "Not compared with done; tried later", action="not_compared", arrival=arrival.id, error=str(error)
+            "Not compared with done; retried later",
+            action="not_compared",
+            arrival=arrival.id,
+            error=str(error),
         )
         return _next(arrival)
     return None
@@ -179,7 +182,7 @@ def _require_own(arrival: Arrival) -> None:
     """Where an archive was taken out of done by hand, a later arrival may lie under its name."""
     alike = Arrival.objects.filter(inbox=arrival.inbox, name=arrival.name, archived_as=arrival.archived_as)
     if alike.filter(finished_at__gt=arrival.finished_at).exists():
-        raise SourceChanged(f"{escape(arrival.archived_as)} is the archive of a later arrival by now")
+        raise SourceChanged(f"{escape(arrival.archived_as)} is now the archive of a later arrival")
 
 
 def _differences(arrival: Arrival, listing: Listing) -> Iterator[Difference]:
@@ -293,5 +296,5 @@ def words(arrival: Arrival, found: Sequence[Difference] = ()) -> str:
         follows = "is not delivered yet: run `dropslot verify` as the service's account"
     return (
         f"{first}{more} was written to after it had been delivered: its sender still had it open, and the service gets "
-        f"no lease on such files. What was delivered (arrival {arrival.id}) stays as it is; what is there now {follows}"
+        f"no lease on such files. What was delivered (arrival {arrival.id}) stays as it is; the content now {follows}"
     )

@@ -69,7 +69,7 @@ def beside(target: Target, by_digest: Mapping[str, str], problem: Problem) -> It
                 made_up_id(target.url, text, seen.mtime_ns), target.url, text, moment(seen.mtime_ns)
             )
         elif target.rules.manifest == "beside" and not text:
-            problem(f"{escape(target.url)}/{escape(name)} is no manifest, or was cut off")
+            problem(f"{escape(target.url)}/{escape(name)} is not a manifest, or is incomplete")
 
 
 def made_up_id(url: str, text: str, mtime_ns: int) -> str:

@@ -18,7 +18,8 @@ from typing import NoReturn
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
-DELIVERING = frozenset({"run", "drain", "start_watcher", "watcher_start", "start_observer"})
+# These need CAP_CHOWN as the service has it, or, for doctor, look whether it is there.
+KEEPING_CHOWN = frozenset({"run", "drain", "start_watcher", "watcher_start", "start_observer", "doctor"})
 # Of root's session, and no use to another account.
 _ROOTS_OWN = (
     "SSH_AUTH_SOCK",
@@ -117,7 +118,7 @@ def _begin_anew(account: Account, data: Path, config: Path | None) -> NoReturn:
             where="Nothing was changed",
             next_step=f"Run it as {account.name}: {account.line('COMMAND')}",
         )
-    keep_chown = _command in DELIVERING and config is not None and _is_roots_word(config)
+    keep_chown = _command in KEEPING_CHOWN and config is not None and _is_roots_word(config)
     _become(account, whose, keep_chown=keep_chown)
     _require_readable(account, config)
     sys.stderr.write(f"dropslot: {whose}, so this continues as {account.name}, not as root.\n")

@@ -216,8 +216,8 @@ def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
         yield Finding(
             "warning",
             about,
-            "folders that were sent with umask 022 or 077 cannot be taken: the service lacks CAP_CHOWN",
-            f"AmbientCapabilities=CAP_CHOWN in the systemd unit, or {WRITABLE}",
+            "folders that were sent with umask 022 or 077 cannot be taken without CAP_CHOWN, which is not here",
+            f"nothing, if the service runs by its systemd unit, which has CAP_CHOWN; else {WRITABLE}",
         )
 
 

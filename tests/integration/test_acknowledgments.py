@@ -179,7 +179,7 @@ def test_undone_acknowledgment_is_an_event_and_stays(results: Product, apache: A
     assert row["undone_by"] == user_name(os.getuid())
     assert kinds(results).count("unacknowledged") == 1
     assert (
-        "no acknowledgment that stands"
+        "neither a valid acknowledgment"
         in results.run("unacknowledge", stored, "--reason", "x", status=1).stderr
     )
     apache.get("/results/digawana/digawana-1.pdf")

@@ -140,7 +140,7 @@ def test_a_dismissed_arrival_is_ended_for_good_as_an_event(refused: Product) -> 
     folder = refused.folder("failed") / arrival["id"]
     assert (folder / "heart visit1/pulse.txt").exists()
     text = (folder / "REASON.txt").read_text()
-    assert "dropslot retry" not in text and "not tried again" in text and "does not match" in text
+    assert "dropslot retry" not in text and "not retried" in text and "does not match" in text
     assert rf"UTC by {event['data']['by']}: a trial\x1b" in text
     refused.run("purge", "--failed", "--older-than", "0s", "--yes")
     said = refused.run("retry", arrival["id"], status=1).stderr

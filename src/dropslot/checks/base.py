@@ -84,7 +84,7 @@ def not_judged(name: str, what: str) -> CheckFailed:
     return CheckFailed(
         f"{escape(name)} could not be looked at: {what}",
         where="Nothing of the arrival was delivered; it waits in processing and is retried",
-        next_step="If this repeats, look whether the machine is out of memory (`dmesg`) or a disk does not answer;"
+        next_step="If this repeats, check whether the machine is out of memory (`dmesg`) or a disk does not answer;"
         " `dropslot doctor` tells whether parsers work here",
     )
 

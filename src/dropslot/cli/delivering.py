@@ -44,8 +44,8 @@ def drain(
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
 
-    Exit status 1 when something failed, is to be retried, or cannot be taken; it is named. An entry that its sender has
-    not finished is named too, and is no failure; nor is an arrival that another drain or the service works on.
+    Exit status 1 if something failed, is to be retried, or cannot be taken; it is named. Entries that their senders
+    have not finished are named, too, but are no failure; nor are arrivals that another drain or the service works on.
     """
     settings = started(config)
     from dropslot.arrivals.workers.drain import drain as run_drain

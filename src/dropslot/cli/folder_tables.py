@@ -32,16 +32,20 @@ def load_remote_folders(
     ],
     config: ConfigPath = None,
     table: Annotated[
-        str, typer.Option("--table", metavar="TABLE", help="The table of config.yaml, if there are several.")
+        str,
+        typer.Option("--table", metavar="TABLE", help="Which table of config.yaml, if there are several."),
     ] = "",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Remove what the file does not have any more.")
+        bool, typer.Option("--replace", help="Remove entries that are no longer in the file.")
     ] = False,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Run arrivals again that failed for want of a folder.")
+        bool, typer.Option("--retry", help="Retry arrivals that failed because a folder was missing.")
     ] = False,
 ) -> None:
-    """Load a folder look-up table. Exit status 1 when lines were refused; the good ones are loaded."""
+    """Load a folder look-up table.
+
+    Exit status 1 if lines were refused; the others are loaded.
+    """
     settings = started(config)
     from dropslot.arrivals.intake.record import user_name
     from dropslot.lookup.loading import load

@@ -29,11 +29,16 @@ def trust_host(
     ] = False,
     known_hosts: Annotated[
         Path | None,
-        typer.Option("--known-hosts", metavar="FILE", help="Default: what config.yaml says for this server."),
+        typer.Option(
+            "--known-hosts", metavar="FILE", help="Default: the file that config.yaml names for this server."
+        ),
     ] = None,
     config: ConfigPath = None,
 ) -> None:
-    """Show the fingerprint of a server's host key and, once it was compared, trust it. Never accepts a changed key."""
+    """Show the fingerprint of a server's host key, and trust the key once you have compared it.
+
+    A changed key is never accepted.
+    """
     try:
         address = addresses.parse(url)
     except ValueError as error:

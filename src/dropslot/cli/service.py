@@ -57,7 +57,7 @@ def install_service(
         ),
     ] = "",
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="Of the unit: NAME.service.")
+        str, typer.Option("--name", metavar="NAME", help="The unit is NAME.service.")
     ] = "dropslot",
     units: Annotated[
         Path, typer.Option("--units", metavar="DIR", help="Where the unit file is written.")
@@ -70,9 +70,9 @@ def install_service(
         bool, typer.Option("--dry-run", help="Print the exact lines as a shell script; change nothing.")
     ] = False,
 ) -> None:
-    """Install a systemd service: its account, its folders and its unit file. Needs root, except for --dry-run.
+    """Install a systemd service: its account, folders and unit file. Needs root, except for --dry-run.
 
-    It may be run again: what is right already is left alone. It starts nothing, and says how to.
+    It may be run again, and leaves alone what is right already. It does not start the service, and prints how to.
     """
     path = Path(os.path.abspath(config or os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))
     from dropslot.config.loading import load

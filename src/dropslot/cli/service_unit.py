@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dropslot.config import Config
 from dropslot.config.models import Route
-from dropslot.core.addresses import is_remote
+from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -59,7 +59,7 @@ def writable(config: Config) -> Iterator[str]:
 
 def destinations(config: Config) -> list[str]:
     """The local folders that are delivered to: of each `to` the part before its first field."""
-    rules = [rule for route in config.routes.values() for rule in route.deliver if not is_remote(rule.to)]
+    rules = [rule for route in config.routes.values() for rule in route.deliver if not scheme_of(rule.to)]
     return sorted({Template(rule.to).fixed.rstrip("/") for rule in rules})
 
 

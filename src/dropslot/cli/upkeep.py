@@ -26,7 +26,7 @@ LONGEST_REASON = 1000
 
 @commands.command()
 def retry(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Arrivals; the start of an id will do.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Arrivals; the start of an id is enough.")],
     config: ConfigPath = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NEW", help="Run it under this name; one arrival only.")
@@ -34,7 +34,7 @@ def retry(
 ) -> None:
     """Run failed arrivals again. The service does it, or the next `drain`.
 
-    An arrival that was renamed inside failed is run under its new name.
+    An arrival that was renamed inside failed runs under its new name.
     """
     if name == "":
         raise UsageError(
@@ -57,11 +57,11 @@ def retry(
 
 @commands.command()
 def dismiss(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Arrivals; the start of an id will do.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Arrivals; the start of an id is enough.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")],
     config: ConfigPath = None,
 ) -> None:
-    """Give up refused arrivals for good: they are not retried, and a purge of failed may remove them."""
+    """Give up refused arrivals for good: they are not retried, and `purge --failed` may remove them."""
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise UsageError(
             f"--reason needs between 1 and {LONGEST_REASON} characters",
@@ -106,10 +106,14 @@ def verify(
     ] = False,
     head: Annotated[
         list[str] | None,
-        typer.Option("--head", metavar="SEQ:HASH", help="A head of the chain that was kept elsewhere."),
+        typer.Option(
+            "--head",
+            metavar="SEQ:HASH",
+            help="A head of the chain, as verify prints it, that was kept elsewhere.",
+        ),
     ] = None,
 ) -> None:
-    """Verify the audit chain, and with --fixity every stored file."""
+    """Check the audit chain and, with --fixity, every stored file."""
     settings = reading(config)
     from dropslot.arrivals.upkeep.fixity import check_all, check_archives
     from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
@@ -171,7 +175,7 @@ def _say_faults(faults: object, found: int) -> None:
 
 @commands.command()
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Look at permissions, file systems, limits, destinations and logs: what is wrong, and how to fix it."""
+    """Check permissions, file systems, limits, destinations and logs: what is wrong, and how to fix it."""
     settings = reading(config)
     from dropslot.arrivals.upkeep.doctor import examine
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 TEST_NAMES = "test*"
 
 Restart = Annotated[bool, typer.Option("--restart", help="Stop the running watcher first.")]
-Test = Annotated[bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged only.")]
+Test = Annotated[
+    bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged but not delivered.")
+]
 
 commands = typer.Typer()
 
@@ -46,7 +48,7 @@ def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Tes
 @commands.command("stop_watcher")
 @commands.command("watcher_stop", hidden=True)
 def stop_watcher(config: ConfigPath = None) -> None:
-    """Stop the watcher that runs in the background. Exit status 1: there is none."""
+    """Stop the watcher in the background. Exit status 1: none is running."""
     settings = configured(config)
     from dropslot.running import daemon
 
@@ -60,7 +62,7 @@ def stop_watcher(config: ConfigPath = None) -> None:
 
 @commands.command("watcher_status")
 def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Say whether the watcher runs. Exit status 1: it does not."""
+    """Say whether the watcher is running. Exit status 1: it is not."""
     settings = configured(config)
     from dropslot.running import daemon
 

@@ -150,6 +150,6 @@ def _unready(account: Account, why: str) -> Unreachable:
     return Unreachable(
         f"No connection to {escape(account.server)}: {why}",
         where=UNSENT,
-        next_step="It is retried until the server answers; if this stays, look whether it runs, and is reached from"
+        next_step="It is retried until the server answers; if this goes on, check that it runs and can be reached from"
         f" here: {typed(account)}",
     )

@@ -53,7 +53,7 @@ def faults_of(folder: Path) -> list[str]:
     listing = listing_of(folder)
     found = bag.find(listing)
     if found is None:
-        return ["it is no bag"]
+        return ["it is not a bag"]
     return found.faults(
         digests_of(folder, listing, found.algorithms), lambda name: (folder / name).open("rb")
     )

@@ -211,7 +211,7 @@ def test_version_1_0_decodes_the_percent_sign_and_the_drafts_do_not(tmp_path: Pa
 
 FETCHED: dict[str, bytes] = {
     "is not there yet": b"https://example.org/b.txt 5 data/b.txt\n",
-    "is no payload": b"https://example.org/a.txt 5 bag-info.txt\n",
+    "is not a payload file": b"https://example.org/a.txt 5 bag-info.txt\n",
     "leaves the bag": b"https://example.org/a.txt 5 ../../a.txt\n",
     "leaves data": b"https://example.org/a.txt 5 data/../../a.txt\n",
     "is absolute": b"https://example.org/a.txt 5 /etc/passwd\n",
@@ -240,7 +240,7 @@ def test_what_is_still_to_be_fetched_is_named_with_what_to_do(tmp_path: Path) ->
     (folder / "tagmanifest-sha256.txt").unlink()
     write("fetch.txt", b"https://example.org/a.txt 5 data/a.txt\n")(folder)
     assert faults_of(folder) == [
-        "fetch.txt: data/a.txt is still to be fetched; dropslot fetches nothing, so send it whole",
+        "fetch.txt: data/a.txt is still to be fetched; dropslot does not fetch: send the whole bag",
         f"{MANIFEST}: it lists data/a.txt, which is missing",
     ]
 
@@ -285,5 +285,5 @@ def test_an_arrival_without_bagit_txt_is_no_bag_and_may_be_required_to_be_one(tm
     assert bag.find(Listing(is_folder=True)) is None
     assert bag.find(Listing(is_folder=False)) is None
     reasons = list(bag.Required("required").check(StagedArrival("x", {}, [])))
-    assert reasons == ["x: it is no bag: it has no bagit.txt"]
+    assert reasons == ["x: it is not a bag: it has no bagit.txt"]
     assert list(bag.Required("required").check(StagedArrival("x", {}, [], is_bag=True))) == []

@@ -104,7 +104,7 @@ def test_modes_that_a_file_system_does_not_keep_are_said_at_the_start(
     mounts: Mounts, kind: str, rules: Rules
 ) -> None:
     if kind == "refusing" and rules.group:
-        return  # EPERM is what somebody who is no member of the group gets as well
+        return  # EPERM is what somebody who is not a member of the group gets as well
     site = LocalSite(mounts.ntfs_3g() if kind == "ntfs" else mounts.odd("no-modes"), Local())
     with pytest.raises(Unsupported, match="fmask="):
         site.destination.check(site.target("", rules))

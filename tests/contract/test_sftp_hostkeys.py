@@ -72,7 +72,7 @@ def test_a_revoked_key_is_never_accepted(server: Sshd, tmp_path: Path) -> None:
     known = tmp_path / "known"
     known.write_text(f"@revoked {known.read_text()}")
     before = known.read_bytes()
-    with pytest.raises(HostKeyChanged, match="has revoked"):
+    with pytest.raises(HostKeyChanged, match="marks as revoked"):
         trust.accept(account, trust.shown_key(account))
     assert known.read_bytes() == before
 

@@ -179,7 +179,7 @@ def test_undone_acknowledgment_is_an_event_and_stays(results: Product, apache: A
     assert row["undone_by"] == user_name(os.getuid())
     assert kinds(results).count("unacknowledged") == 1
     assert (
-        "no acknowledgment that stands"
+        "neither a valid acknowledgment"
         in results.run("unacknowledge", stored, "--reason", "x", status=1).stderr
     )
     apache.get("/results/digawana/digawana-1.pdf")
@@ -243,7 +243,7 @@ def test_service_does_not_start_with_a_reader_that_cannot_be_made(sqlite_product
     route = {"folders": "./results", "deliver": [{"to": "./studies"}], "acknowledge": [entry]}
     product.configure({"results": route})
     for command in ("run", "start_log_reader"):
-        assert "mylogs.Mine is no dropslot" in product.run(command, status=2).stderr
+        assert "mylogs.Mine is not a dropslot" in product.run(command, status=2).stderr
 
 
 @pytest.fixture

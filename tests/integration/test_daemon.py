@@ -215,7 +215,7 @@ def test_log_names_shows_names_in_the_json_log(installed: Installation) -> None:
 def test_second_start_is_refused(installed: Installation) -> None:
     pid = installed.start()
     refused = installed.run("start", status=1)
-    assert f"A watcher runs already: pid {pid}" in refused.stderr
+    assert f"A watcher is already running: pid {pid}" in refused.stderr
     assert is_alive(pid)
     assert f"pid {pid}" in installed.run("foreground", status=1).stderr
 
@@ -283,7 +283,7 @@ def test_failed_start_says_why(installed: Installation) -> None:
 
 
 def test_death_before_it_is_up_is_a_failed_start(installed: Installation) -> None:
-    assert "it ended without a word" in installed.run("start", "dies", status=1).stderr
+    assert "it ended without an error message" in installed.run("start", "dies", status=1).stderr
 
 
 def test_fault_after_the_start_is_in_watcher_err(installed: Installation) -> None:
@@ -330,7 +330,7 @@ def test_folder_in_the_temporary_folder_that_someone_else_made_is_not_used(
     installed.run("stop")
     (folder,) = installed.root.glob("dropslot-*-*")
     other_user.owns(folder)
-    assert "is not a folder of uid" in installed.run("start", status=1).stderr
+    assert "is not a folder that only uid" in installed.run("start", status=1).stderr
 
 
 def test_foreground_stops_at_sigterm_and_sigint(installed: Installation) -> None:
@@ -364,7 +364,7 @@ def test_systemd_that_is_gone_does_not_end_us(installed: Installation) -> None:
     installed.environment["NOTIFY_SOCKET"] = str(installed.root / "nobody-listens")
     pid = installed.start()
     assert is_alive(pid)
-    assert "systemd does not hear us" in installed.err
+    assert "systemd cannot be notified" in installed.err
 
 
 def test_daemon_of_another_account_than_the_senders(
@@ -398,11 +398,11 @@ def test_commands_start_show_and_stop_the_watcher(make_product: Callable[..., An
     refused = product.run("stop_watcher", status=1)
     assert refused.stderr == f"No pid file exists at {product.root}/var/watcher.pid.\n"
     try:
-        assert "The watcher runs: pid" in product.run("start_watcher", "--test").stdout
+        assert "The watcher is running: pid" in product.run("start_watcher", "--test").stdout
         status = product.run("watcher_status", "--json").objects[0]
         assert status["running"] is True
         assert status["routes"] == [{"route": "study", "inbox": f"{product.root}/study/inbox"}]
-        assert "A watcher runs already" in product.run("watcher_start", status=1).stderr
+        assert "A watcher is already running" in product.run("watcher_start", status=1).stderr
         beside = product.run("run", status=1)
         assert not beside.stdout and "dropslot start_watcher --restart" in beside.stderr
         product.run("watcher_start", "--restart")
@@ -411,7 +411,7 @@ def test_commands_start_show_and_stop_the_watcher(make_product: Callable[..., An
         assert f"pid {again['pid']}" in product.run("watcher_status").stdout
     finally:
         product.run("watcher_stop", status=None)
-    assert product.run("watcher_status", status=1).stdout.startswith("The watcher does not run")
+    assert product.run("watcher_status", status=1).stdout.startswith("The watcher is not running")
 
 
 def test_unit_file_names_what_the_service_needs() -> None:

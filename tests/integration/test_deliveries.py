@@ -404,7 +404,7 @@ def test_purge_goes_on_after_what_cannot_be_removed(
     os.chown(closed, 0, 0)  # a sender's folder with umask 022
     for _ in range(2):
         told = product.run("purge", "--older-than", "0s", "--yes", status=1, as_person=other_user).stderr
-        assert "cannot be removed whole: Permission denied" in told
+        assert "cannot be removed completely: Permission denied" in told
         assert not (product.folder("done") / "open").exists()
 
 

@@ -101,7 +101,7 @@ def test_destinations_that_cannot_be_written_are_waited_for_told_and_delivered_t
     pending = {row["route"]: row for row in product.listing("pending")}
     for key, trouble in troubles.items():
         assert pending[key]["where"] == "processing" and pending[key]["next_attempt_at"]
-        for word in (*trouble.words, "tried again"):
+        for word in (*trouble.words, "retried"):
             assert word in told and word in rows[key]["reason"][0] and word in pending[key]["reason"][0]
         trouble.heal()
     product.run("retry", *(row["id"] for row in rows.values()))

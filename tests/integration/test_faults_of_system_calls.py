@@ -20,7 +20,7 @@ STRERROR = {
     "EROFS": "Read-only file system",
     "EDQUOT": "Disk quota exceeded",
 }
-# Calls that are tried again by the same drain, at the source's side first.
+# Calls that are retried by the same drain, at the source's side first.
 FAULTS = [
     Fault("mkdir", "processing", "ENOSPC"),
     Fault("renameat2", "inbox", "EIO", text='/inbox/s"'),
@@ -90,7 +90,7 @@ def test_call_that_fails_once_is_survived_and_told(
     _delivered_once(one, fault)
     if fault.name != "unlinkat":  # only the cleaning up was late
         assert STRERROR[fault.errno] in one.said
-        assert "tried again" in one.said or "staged anew" in one.said
+        assert "retried" in one.said or "staged again" in one.said
 
 
 @pytest.mark.parametrize("fault", MOVES, ids=str)

@@ -44,7 +44,7 @@ def test_twins_are_refused_where_the_destination_folds_them(folding_product: Pro
     folding_product.drain(status=1)
     states = {row["name"]: (row["state"], row["reason"]) for row in folding_product.arrivals()}
     assert {name for name, (state, _) in states.items() if state == "failed"} == {"case", "form", "folders"}
-    assert "SCAN.txt and scan.txt are one name" in states["case"][1][0]
+    assert "SCAN.txt and scan.txt are the same name" in states["case"][1][0]
     assert NFC in states["form"][1][0]
     assert {row["item"] for row in folding_product.history()} == set(TWINS["none"])
 

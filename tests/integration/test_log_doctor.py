@@ -61,7 +61,7 @@ def test_log_that_is_well_is_said_to_be(sqlite_product: Product, log: Path) -> N
     (log.parent / "access.log.1").unlink()
     (log.parent / "access.log.2.gz").unlink()
     [(level, what, _)] = findings(sqlite_product)
-    assert (level, "has no line yet" in what) == ("ok", True)
+    assert (level, "has no lines yet" in what) == ("ok", True)
 
 
 def test_log_that_is_missing_is_an_error(sqlite_product: Product, log: Path) -> None:
@@ -72,7 +72,7 @@ def test_log_that_is_missing_is_an_error(sqlite_product: Product, log: Path) -> 
     [(level, what, _)] = findings(sqlite_product, status=1)
     assert level == "error" and "does not exist" in what
     configured(sqlite_product, log.parent)
-    assert "is no file" in findings(sqlite_product, status=1)[0][1]
+    assert "is not a file" in findings(sqlite_product, status=1)[0][1]
 
 
 def test_log_of_another_format_is_shown_with_a_line_of_it(sqlite_product: Product, log: Path) -> None:
@@ -137,7 +137,7 @@ def test_log_that_the_account_may_not_read_or_whose_folder_it_may_not_list(
     log.chmod(0o644)
     log.parent.chmod(0o711)
     told = findings(product, status=None, as_person=service_user)
-    assert told[0][0] == "error" and "cannot be listed, so that what was rotated is not found" in told[0][1]
+    assert told[0][0] == "error" and "cannot be listed, so rotated logs cannot be found" in told[0][1]
     log.parent.chmod(0o755)
     assert findings(product, status=None, as_person=service_user)[0][0] == "ok"
 

@@ -279,7 +279,7 @@ def test_unreadable_and_vanished_logs_are_told_and_healed(
         read(route)
     assert caught.value.retryable
     log.mkdir()
-    with pytest.raises(LogUnready, match="is no file"):
+    with pytest.raises(LogUnready, match="is not a file"):
         read(route)
     log.rmdir()
     log.with_name("aside").rename(log)
@@ -305,10 +305,10 @@ def test_log_that_was_rotated_away_unread_is_told(
     delivered(route, 30)
     write(log, range(10))
     read(route)
-    assert "rotated away" not in capsys.readouterr().out
+    assert "removed by rotation" not in capsys.readouterr().out
     write(log, range(20, 30), "w")
     read(route)
-    assert "rotated away" in capsys.readouterr().out
+    assert "removed by rotation" in capsys.readouterr().out
     assert found() == [*names(range(10)), *names(range(20, 30))]
 
 
@@ -633,7 +633,7 @@ def test_figures_of_a_commit_that_failed_once_are_not_told_twice(
             raise RuntimeError("cut off")
 
     monkeypatch.setattr(runs.Run, "_store", fail_once)
-    monkeypatch.setattr(runs, "AT_ONCE", 1)  # so that what failed is tried again by the same run
+    monkeypatch.setattr(runs, "AT_ONCE", 1)  # so that what failed is retried by the same run
     with pytest.raises(RuntimeError, match="cut off"):
         read(route)
     read(route)

@@ -68,7 +68,7 @@ def test_marks_that_nobody_sees_are_told_or_kept(sqlite_product: Product) -> Non
     assert len(reasons) == 4
     told = reasons[r"\u200evisit1"]
     assert told[0].startswith(r"\u200evisit1: the name contains U+200E LEFT-TO-RIGHT MARK at position 1")
-    assert "type the name anew" in told[0] and "names: keep" in told[0]
+    assert "type the name again" in told[0] and "names: keep" in told[0]
     assert "U+200F RIGHT-TO-LEFT MARK at position 7" in reasons[r"visit2\u200f"][0]
     assert [reason.split(":")[0] for reason in reasons["inner"]] == [r"c\u200e", r"b\u200e.txt"]
     assert "U+202E RIGHT-TO-LEFT OVERRIDE" in reasons["turned"][0]

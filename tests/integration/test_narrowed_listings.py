@@ -38,7 +38,7 @@ def said(product: Product, *commands: tuple[str, ...], status: int = 0) -> list[
 
 def test_a_route_that_there_is_not_is_wrong_usage_and_those_that_are_get_named(delivered: Product) -> None:
     for words in said(delivered, *((command, "--route", "nope") for command in BY_ROUTE), status=2):
-        assert words == "dropslot: --route 'nope' is unknown. Take one of gone, one, two.\n"
+        assert words == "dropslot: --route 'nope' is unknown. Use one of gone, one, two.\n"
 
 
 def test_a_state_that_there_is_not_is_wrong_usage(delivered: Product) -> None:
@@ -77,7 +77,7 @@ def test_a_route_that_config_has_no_more_is_known(delivered: Product) -> None:
     history, latest = said(delivered, ("history", "--route", "gone", "--json"), ("latest", "gone", "--json"))
     assert (json.loads(history)["name"], json.loads(latest)["item"]) == ("old", "b")
     assert said(delivered, ("latest", "two")) == ["This route has delivered nothing yet.\n"]
-    assert "Take one of gone, one, two" in said(delivered, ("latest", "nope"), status=2)[0]
+    assert "Use one of gone, one, two" in said(delivered, ("latest", "nope"), status=2)[0]
 
 
 def test_history_of_a_state_without_deliveries_is_empty_and_says_where_to_look(delivered: Product) -> None:

@@ -93,9 +93,9 @@ def test_pending_and_doctor_tell_of_it_before_any_service_has_looked(sqlite_prod
     product.drop("Test of the line", {"IM1": b"1"})
     told = {name: row["reason"][0] for name, row in pending(product).items()}
     assert "sub/IM2.filepart is unfinished" in told["scan"]
-    assert "holds no file" in told["empty"]
+    assert "contains no file" in told["empty"]
     assert "waits until it is complete" in told["good"]
-    assert "its name is a temporary one" in told["letter.docx.part"]
+    assert "its name is temporary" in told["letter.docx.part"]
     assert "is never delivered" in told["Test of the line"]
     warned = " ".join(row["what"] for row in product.listing("doctor") if row["level"] == "warning")
     for name in ("scan, since 20", "empty, since 20", "letter.docx.part, since 20"):
@@ -110,7 +110,7 @@ def test_what_is_given_up_goes_to_failed_whole_and_can_be_retried(sqlite_product
     product.run("drain", status=1)
     assert product.delivered() == {}
     assert "sub/IM2.filepart is unfinished" in refused(product)["scan"]
-    assert "it holds no file" in refused(product)["empty"]
+    assert "it contains no file" in refused(product)["empty"]
     scan, empty = (
         product.folder("failed") / row["id"] for row in sorted(product.arrivals(), key=_name, reverse=True)
     )
@@ -229,7 +229,7 @@ def test_drain_says_what_a_service_would_wait_for(sqlite_product: Product) -> No
     product.drop("empty", {})
     drained = product.drain()
     assert "Left in the inbox of study: scan: sub/IM2.filepart is unfinished" in drained.stdout
-    assert "Left in the inbox of study: empty: it holds no file" in drained.stdout
+    assert "Left in the inbox of study: empty: it contains no file" in drained.stdout
     objects = product.run("drain", "--now", "--json").objects[0]["untaken"]
     assert [entry["name"] for entry in objects] == ["empty", "scan"]
 
@@ -239,5 +239,5 @@ def test_each_drain_says_that_a_folder_is_empty_and_has_not_failed(sqlite_produc
     (product.folder("inbox") / "New folder").mkdir()
     for _ in range(2):
         told = product.run("drain").stdout
-        assert "1 left for later" in told and "waiting: it holds no file" in told
+        assert "1 left for later" in told and "waiting: it contains no file" in told
     assert "fill it, or remove it" in product.run("doctor", status=None).stdout

@@ -31,7 +31,7 @@ def test_folder_called_probe_among_many_items(sqlite_product: Product) -> None:
         (b"new\nline", r"new\x0aline: the name contains a control character"),
         (
             b"turned\xe2\x80\xaeround",
-            r"turned\u202eround: the name contains a character that turns text around",
+            r"turned\u202eround: the name contains a character that reverses the direction of text",
         ),
     ],
 )
@@ -77,7 +77,7 @@ def test_key_that_cannot_be_used_is_said_and_waited_for(sqlite_product: Product)
     sqlite_product.drop("second", {"b": b"2"})
     sqlite_product.drain(status=1)
     second = sqlite_product.wait_for_state("second", "retrying")
-    assert "Others than the service may read" in second["reason"][0]
+    assert "Other accounts can read" in second["reason"][0]
     key.chmod(0o600)
     sqlite_product.run("retry", second["id"])
     sqlite_product.drain()

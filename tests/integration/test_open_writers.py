@@ -43,7 +43,7 @@ def test_item_that_a_program_has_open_for_writing_is_waited_for(
         assert product.drain(status=1).status == 1
         [row] = product.arrivals()
         assert row["state"] == "retrying" and product.delivered() == {}
-        assert "b.dat is still open for writing" in row["reason"][0] and "closed it" in row["reason"][0]
+        assert "b.dat is still open for writing" in row["reason"][0] and "closed the file" in row["reason"][0]
     product.run("retry", row["id"])
     product.drain()
     assert product.delivered() == {"a.dat": b"1", "b.dat": b"2"}

@@ -116,7 +116,7 @@ def test_a_destination_that_leads_into_done_proves_nothing(sqlite_product: Produ
     product.drain()
     product.studies.rename(product.root / "moved")
     product.studies.symlink_to(product.folder("done") / "s")
-    assert "the very file" in product.run(*PURGE, status=1).stderr
+    assert "the same file" in product.run(*PURGE, status=1).stderr
     assert read_tree(product.folder("done")) == {"s/a": b"1"}
 
 

@@ -71,7 +71,7 @@ def test_log_that_is_not_there_is_told_apart(shared_sshd: Sshd, tmp_path: Path) 
     (tmp_path / "folder.log").mkdir()
     os.mkfifo(tmp_path / "pipe.log")
     for name in ("folder.log", "pipe.log"):
-        with pytest.raises(LogUnready, match="is no file"):
+        with pytest.raises(LogUnready, match="is not a file"):
             source(shared_sshd, tmp_path / name).open(name)
 
 

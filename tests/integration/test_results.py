@@ -65,7 +65,7 @@ def test_every_reason_of_select_and_of_the_text_is_told(sqlite_product: Product)
     assert [word.split(",")[0][:40] for word in words] == [
         "its content is text/plain",
         "its name matches none of the patterns *.",
-        "its text cannot be extracted: it is no P",
+        "its text cannot be extracted: it is not a P",
         "there is no '066-12345678-2' in the text",
     ]
 
@@ -111,14 +111,16 @@ def test_a_hint_without_a_folder_is_refused_and_can_go_on_once_the_folder_is_loa
     failed = next(row["id"] for row in product.arrivals() if row["name"].startswith(name))
     assert loaded.stdout == (
         "remote_folders.csv: 1 added, 0 updated, 1 unchanged, 1 refused.\n"
-        "1 that the file does not have were kept; --replace removes them.\n"
-        f"1 arrival that failed for want of a folder can go on:\n  dropslot retry {failed}\n"
+        "1 entries that are not in the file were kept; --replace removes them.\n"
+        f"1 arrival that failed because a folder was missing can go on:\n  dropslot retry {failed}\n"
     )
     assert f"{table}, line 4, was refused: folder is empty" in loaded.stderr
     table.write_text(HEADER + "/r,clinic12,12,BHS\n/r,clinic02,02,BHS\n")
     again = product.run("load_remote_folders", table, "--retry", "--replace")
     assert "0 added, 0 updated, 2 unchanged, 1 removed, 0 refused" in again.stdout
-    assert f"{failed} ({name}.pdf) is ready: the service or `dropslot drain` runs it." in again.stdout
+    assert (
+        f"{failed} ({name}.pdf) is ready: the service, or the next `dropslot drain`, runs it." in again.stdout
+    )
     product.drain()
     assert list(product.delivered()) == [f"clinic02/{name}.pdf"]
 
@@ -189,7 +191,7 @@ def test_lines_that_are_odd_are_loaded_and_told_aloud(sqlite_product: Product) -
     file = product.root / "remote_folders.csv"
     file.write_text(HEADER + "/r,clinic02,02,BHS\n/r,clinic3,3,BHS\n/r,clinic12,12.0,BHS\n")
     said = product.run("load_remote_folders", "remote_folders.csv", status=1)
-    assert "line 3, was loaded; look at it: folder_tag is 3" in said.stderr
+    assert "line 3, was loaded but looks suspicious: folder_tag is 3" in said.stderr
     assert "line 4, was refused: folder_tag is 12.0, a number with decimal places" in said.stderr
     assert "2 added, 0 updated, 0 unchanged, 1 refused" in said.stdout
     warned = " ".join(product.run("doctor").stdout.split())
@@ -239,10 +241,10 @@ def test_which_table_a_file_is_for_must_be_clear(sqlite_product: Product) -> Non
     (product.root / "b.csv").write_text(HEADER)
     (product.root / "c.csv").write_text(HEADER + "/r,c,99,BHS\n")
     assert (
-        "Say --table; there is remote_folders.csv, b.csv"
+        "Use --table; there is remote_folders.csv, b.csv"
         in product.run("load_remote_folders", "c.csv", status=2).stderr
     )
-    assert "is no table" in product.run("load_remote_folders", "c.csv", "--table", "x", status=2).stderr
+    assert "is not a table" in product.run("load_remote_folders", "c.csv", "--table", "x", status=2).stderr
     assert "b.csv: 1 added" in product.run("load_remote_folders", "c.csv", "--table", "b.csv").stdout
     assert (
         "Nothing was loaded"
@@ -332,7 +334,7 @@ def test_content_of_another_type_than_the_path_says_is_never_delivered(sqlite_pr
     product.drain()
     assert product.delivered() == {"text-plain/a": b"text"}
     retried = product.listing("events", "--kind", "retrying")
-    assert "The content was application-pdf and is text-plain now" in retried[0]["data"]["reason"][0]
+    assert "The content type was application-pdf and is now text-plain" in retried[0]["data"]["reason"][0]
 
 
 def test_the_type_is_known_wherever_the_arrival_lies(sqlite_product: Product) -> None:
@@ -421,7 +423,7 @@ def test_a_field_that_breaks_or_gives_a_name_twice_is_a_retry(
     product.drop("broken", b"1")
     assert "Field ownward.Ward broke: ZeroDivisionError: by zero" in product.drain(status=1).stdout
     product = with_own_fields("./studies", fields=["ownward.Twice"])
-    said = "a field must give new names; specimen is there already"
+    said = "a field must return new names; specimen already exists"
     wait_until(lambda: said in product.drain(status=1).stdout, what="the next attempt")
     assert product.arrivals()[0]["state"] == "retrying"
     with_own_fields("./studies", fields=[])
@@ -436,8 +438,8 @@ def test_a_field_that_breaks_or_gives_a_name_twice_is_a_retry(
             "Field 'ownward.Ward' of route study cannot be made",
         ),
         ({"fields": ["ownward.Refused"]}, "cannot be made"),
-        ({"fields": [{"ownward.Path": "x"}]}, "is no dropslot.fields.base.Field"),
-        ({"to": "./studies/{wrad}"}, "Nothing gives the field wrad"),
+        ({"fields": [{"ownward.Path": "x"}]}, "is not a dropslot.fields.base.Field"),
+        ({"to": "./studies/{wrad}"}, "Nothing provides the field wrad"),
         ({"fields": ["ownward.Nothing"]}, "module ownward has no Nothing"),
         ({"fields": ["ward"]}, "expected the dotted path of a class"),
     ],

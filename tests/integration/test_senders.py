@@ -115,6 +115,6 @@ def test_new_folder_over_a_share_is_renamed_and_then_filled(
     share.run('rename "New folder" heart-1')
     wait_until(lambda: "inbox/heart-1" in (product.root / "run.log").read_text(), what="the notice")
     # More than a moment later: a person looks for the files that they want to put in.
-    wait_until(lambda: "heart-1 waits: it holds no file" in (product.root / "run.log").read_text())
+    wait_until(lambda: "heart-1 waits: it contains no file" in (product.root / "run.log").read_text())
     share.run(f"lcd {source}", "cd heart-1", "put IM1", "put IM2", "allinfo IM2")
     arrives_once(product, "heart-1", read_tree(source))

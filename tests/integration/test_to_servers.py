@@ -121,7 +121,7 @@ def test_what_exceeds_a_quota_is_kept_and_delivered_when_that_is_raised(
     assert states == {"small.txt": "done", "large.bin": "retrying"}
     large = next(arrival for arrival in sqlite_product.arrivals() if arrival["name"] == "large.bin")
     assert "Raise the quota" in large["reason"][0]
-    assert "is tried again until it fits" in large["reason"][0]
+    assert "is retried until it fits" in large["reason"][0]
     kept = next(path for path in sqlite_product.folder("processing").rglob("large.bin"))
     assert kept.read_bytes() == data
     assert visible(home) == {"small.txt": b"1"}
@@ -173,7 +173,7 @@ def test_an_unknown_server_is_refused_until_somebody_trusts_it(
     sqlite_product.run("trust_host", command, "--yes")
     assert "already" in sqlite_product.run("trust_host", command).stdout
     assert hosts.read_text().count("\n") == 1
-    assert "nothing is replaced there" in sqlite_product.run("doctor", status=None).stdout
+    assert "no file there can be replaced" in sqlite_product.run("doctor", status=None).stdout
     sqlite_product.wait_for_state("a.txt", "retrying")
     sqlite_product.run("doctor", status=None)
 

@@ -482,7 +482,7 @@ def test_unreadable_inbox_is_said_with_its_remedy(open_folder: Path, service_use
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     line = os.read(reader, 65536).decode()
     os.close(reader)
-    assert "may not be read by dropslot" in line
+    assert "cannot be read by dropslot" in line
     assert "chown" in line
 
 

@@ -252,7 +252,7 @@ def test_full_disk_in_mid_write_is_told_and_tried_again(sqlite_product: Product)
     trace = traced_drain(product, "write", fault)
     assert any("/stage/" in call.args for call in trace.calls if call.injected)
     [event] = product.listing("events", "--kind", "retrying")
-    assert "No space left" in event["data"]["reason"][0] and "tried again" in event["data"]["reason"][0]
+    assert "No space left" in event["data"]["reason"][0] and "retried" in event["data"]["reason"][0]
     assert product.delivered()["a.dat"] == b"1" * 300_000
 
 

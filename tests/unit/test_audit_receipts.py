@@ -143,7 +143,7 @@ def test_a_damaged_key_is_an_error_in_words_and_is_not_replaced(tmp_path: Path, 
     path = tmp_path / signing_key.KEY
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(signing_key.KeyFault, match="no OpenSSH private key"):
+    with pytest.raises(signing_key.KeyFault, match="not an OpenSSH private key"):
         signing_key.receipt_key(tmp_path)
     assert path.read_bytes() == content
 

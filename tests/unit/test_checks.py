@@ -279,4 +279,4 @@ def test_an_answer_that_is_no_type_refuses_only_the_item_that_it_is_about(
     reasons = run(
         [MimeTypes(["application/pdf"])], arrival(item("a", PDF), item("bad", b"!"), item("c", PDF))
     )
-    assert len(reasons) == 1 and reasons[0].startswith("bad: its type cannot be found out")
+    assert len(reasons) == 1 and reasons[0].startswith("bad: its type cannot be determined")

@@ -108,11 +108,11 @@ def test_a_number_is_not_pieced_together_from_two_pages() -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (pdf(SPECIMEN, user_password="secret"), "its text cannot be extracted: it is encrypted and wants a password"),
+        (pdf(SPECIMEN, user_password="secret"), "its text cannot be extracted: it is encrypted and needs a password"),
         (pdf(SPECIMEN)[:600], "it is cut off or damaged: it does not end as a PDF does (%%EOF)"),
         (pdf(SPECIMEN)[:-3], "it is cut off or damaged: it does not end as a PDF does (%%EOF)"),
-        (SPECIMEN.encode(), "its text cannot be extracted: it is no PDF, or a damaged one"),
-        (b"%PDF-1.4\n%%EOF\n", "its text cannot be extracted: it is no PDF, or a damaged one"),
+        (SPECIMEN.encode(), "its text cannot be extracted: it is not a PDF, or is damaged"),
+        (b"%PDF-1.4\n%%EOF\n", "its text cannot be extracted: it is not a PDF, or is damaged"),
         (b"", "it is empty, so there is no text in it"),
         (picture(), "there is no text on its only page (a scanned image?), so"),
         (pdf("", ""), "there is no text on any of its 2 pages (a scanned image?), so"),

@@ -63,7 +63,7 @@ def test_a_traceback_is_shown_on_request(
         (OperationalError("database is locked"), "Try again"),
         (OperationalError("unable to open database file"), "service's account"),
         (OperationalError("attempt to write a readonly database"), "read-only"),
-        (OperationalError("database or disk is full"), "make room"),
+        (OperationalError("database or disk is full"), "free space"),
         (
             OperationalError('connection failed: password authentication failed for user "x"'),
             "DROPSLOT_DATABASE_PASSWORD",

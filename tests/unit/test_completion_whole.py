@@ -117,7 +117,7 @@ def test_a_folder_without_a_file_waits_and_then_must_be_quiet(
     scan = fill(desk, "scan", {"sub/subsub/": b""})
     desk.tell("scan", how)
     assert desk.look(100) == set()
-    assert "holds no file" in desk.waiting()["scan"]
+    assert "contains no file" in desk.waiting()["scan"]
     (scan / "sub/IM1").touch()
     assert desk.look(4.9) == set()
     assert desk.look(30) == {"scan"}

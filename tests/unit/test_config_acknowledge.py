@@ -58,7 +58,7 @@ def test_a_date_has_the_format_that_the_destination_has() -> None:
         ({"match": "results/{stored_name}"}, "match", "beginning with /"),
         ({"match": "/results/{folder}"}, "match", "{stored_name} and {stored_as}"),
         ({"match": "/results/{stored_name}"}, "match", "folder of"),
-        ({"match": "/results/{folder}/{nothing}/{stored_name}"}, "match", "nothing is none"),
+        ({"match": "/results/{folder}/{nothing}/{stored_name}"}, "match", "nothing is not one of them"),
         ({"users": {}}, "users", "at least one entry"),
         ({"users_field": "study"}, "users_field", "one of this route's fields: folder"),
         ({"destination": "./elsewhere"}, "destination", "destinations"),

@@ -37,7 +37,7 @@ def test_the_root_of_a_server_can_be_what_is_fixed() -> None:
     values = {"folder": "digawana", "date": "2026-03-01"}
     assert parse(template.fill(values)).remote_path == "/digawana/2026"
     for name in ("~", "~root"):
-        with pytest.raises(Refused, match="where the account starts"):
+        with pytest.raises(Refused, match="the account's start folder"):
             template.fill(values | {"folder": name})
     assert Template("sftp://edc.example.org/~/{folder}").fill({"folder": "~"}).endswith("/~/~")
 
@@ -60,7 +60,7 @@ def test_keys_of_servers_are_read(tmp_path: Path) -> None:
     [
         ("password", "hunter2", "expected the name of an environment variable"),
         ("limit", "fast", "expected a rate such as 20MB/s"),
-        ("limit", {"8-18": "5MB/s"}, "no span of a day"),
+        ("limit", {"8-18": "5MB/s"}, "not a span of a day"),
         ("limit", "3B/s", "1kB/s or more"),
         ("verify", "hash", "expected one of size, read-back"),
         ("must_exist", "./here", "at the server of `to`"),

@@ -1,4 +1,4 @@
-"""A look that fails is no proof that something is missing: what is missing is refused, the rest is tried again."""
+"""A look that fails is no proof that something is missing: what is missing is refused, the rest is retried."""
 
 from __future__ import annotations
 

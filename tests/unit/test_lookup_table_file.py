@@ -52,14 +52,17 @@ def test_a_table_is_read_as_spreadsheets_write_it(content: bytes) -> None:
         ("/results,a,02", "label is empty"),
         (
             "/results,a/b,02,BHS",
-            "field folder is 'a/b', which is no safe path part: the name contains a slash",
+            "field folder is 'a/b', which is not a safe path component: the name contains a slash",
         ),
-        ("/results,..,02,BHS", "field folder is '..', which is no safe path part"),
+        ("/results,..,02,BHS", "field folder is '..', which is not a safe path component"),
         ("/results,.dropslot,02,BHS", "field folder is '.dropslot', which begins with a dot"),
-        ("/results,a\x1b[31m,02,BHS", "folder is no text of at most 1000 printable characters: a\\x1b[31m"),
+        (
+            "/results,a\x1b[31m,02,BHS",
+            "folder is not a text of at most 1000 printable characters: a\\x1b[31m",
+        ),
         ("/results,a,02,BHS,more", "it has 5 cells, and the header has 4"),
-        ('/results,"a,02,BHS', "it cannot be taken apart: unexpected end of data"),
-        (f"/results,{'a' * 2000},02,BHS", "folder is no text of at most 1000"),
+        ('/results,"a,02,BHS', "it cannot be split into cells: unexpected end of data"),
+        (f"/results,{'a' * 2000},02,BHS", "folder is not a text of at most 1000"),
     ],
 )
 def test_a_bad_line_is_refused_with_its_number_and_spoils_no_other(line: str, reason: str) -> None:

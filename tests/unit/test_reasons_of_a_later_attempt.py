@@ -20,5 +20,5 @@ def test_after_the_intent_some_may_be_there() -> None:
 
 
 def test_what_tells_more_stays() -> None:
-    error = DestinationUnready("Moved", where="The staged data went with it", next_step="Look")
+    error = DestinationUnready("Moved", where="The staged data moved with it", next_step="Look")
     assert describe(error, committed=True) == [str(error)]

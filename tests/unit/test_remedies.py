@@ -15,7 +15,7 @@ from dropslot.config.remedies import remedy_for
     ("number", "words"),
     [
         (errno.EROFS, "mounted read-only"),
-        (errno.ENOSPC, "make room"),
+        (errno.ENOSPC, "free space"),
         (errno.EDQUOT, "quota"),
         (errno.EIO, "dmesg"),
         (errno.EUCLEAN, "dmesg"),

@@ -337,5 +337,5 @@ def test_no_command_tells_a_password(tmp_path: Path) -> None:
         done = subprocess.run(
             [*how.command, *args], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
         )
-        assert done.returncode in (1, 2) and ("expected" in done.stderr or "it is not there" in done.stderr)
+        assert done.returncode in (1, 2) and ("expected" in done.stderr or "does not exist" in done.stderr)
         _shows_none(done.stdout + done.stderr)

@@ -1,4 +1,4 @@
-"""What is wrong with the logs that are to be read, and how to mend it: for `doctor`."""
+"""What is wrong with the logs that are to be read, and how to fix it: for `doctor`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _log(route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
     last = f"its last {len(lines)} lines are" if len(lines) != 1 else "its last line is"
     expected = f"of the format {escape(entry.format)}"
     if not lines:
-        yield Finding("ok", about, f"it can be read, and has no line yet{beside}")
+        yield Finding("ok", about, f"it can be read and has no lines yet{beside}")
     elif readable == len(lines):
         yield Finding("ok", about, f"{last} {expected}{beside}")
     elif readable:
@@ -81,7 +81,7 @@ def _counting(reader: Reader, lines: Sequence[bytes], about: str) -> Iterator[Fi
     asked = _asked_for(reader, lines)
     if never := [line for line, request, size in asked if judging.never_counts(request, size)]:
         what = (
-            f"{len(never)} of its last {len(lines)} lines asked for a delivery and can never count: fewer bytes went"
+            f"{len(never)} of its last {len(lines)} lines asked for a delivery but can never count: fewer bytes went"
             " out than the file has, and the line does not say whether the server compressed them (Content-Encoding)"
             " and sent them all; the last one is: "
         )
@@ -133,7 +133,7 @@ def _folders(config: Config, route: Route, entry: Acknowledge, about: str) -> It
                 "warning",
                 about,
                 f"`users` lets {users} acknowledge for {escape(folder)}, and there is no {escape(path)}",
-                "correct `users` if it is mistyped; else the folder is made with the first delivery",
+                "correct `users` if it is mistyped; otherwise the first delivery makes the folder",
             )
 
 

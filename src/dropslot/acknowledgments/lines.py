@@ -90,7 +90,7 @@ def for_format(text: str) -> LogLineReader:
         return FormatReader(text)
     reader = load_dotted(text)()
     if not isinstance(reader, LogLineReader):
-        raise ValueError(f"{text} is no dropslot.acknowledgments.lines.LogLineReader")  # noqa: TRY004
+        raise ValueError(f"{text} is not a dropslot.acknowledgments.lines.LogLineReader")  # noqa: TRY004
     return reader
 
 

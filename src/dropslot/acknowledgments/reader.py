@@ -38,7 +38,7 @@ class Reader:
         except Exception as error:
             raise BadOption(
                 f"The format of log {escape(entry.log)} of route {route.key} cannot be used: {error}",
-                next_step="Mend it in config.yaml",
+                next_step="Correct it in config.yaml",
             ) from error
         self.finder = Finder(route, entry, lines)
         self._sieve = Sieve(self.finder.match.needle if lines.searchable else b"")
@@ -142,7 +142,7 @@ class Reader:
 
     def _say_gap(self) -> None:
         log.warning(
-            "A log was rotated away before it was read to its end; lines may be missing",
+            "A log was removed by rotation before it was read to its end; lines may be missing",
             action="log_gap",
             route=self.route.key,
             log=escape(self.entry.log),
@@ -150,7 +150,7 @@ class Reader:
 
     def _say_foreign(self, count: int) -> None:
         log.warning(
-            f"{count:,} lines of log {escape(self.entry.log)} could not be read and are passed over: they were written"
+            f"{count:,} lines of log {escape(self.entry.log)} could not be read and are skipped: they were written"
             " in another format than it has now",
             action="log_lines_unreadable",
             route=self.route.key,

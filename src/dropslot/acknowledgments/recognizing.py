@@ -18,7 +18,7 @@ RECENT = 20
 
 
 class WrongFormat(DropslotError):
-    """A log is not of the format that config.yaml says. It is read from there on once that is mended."""
+    """A log is not of the format that config.yaml says. It is read from there on once that is corrected."""
 
     code = "log-format"
     retryable = True
@@ -72,7 +72,7 @@ class Recognizer:
     def _wrong(self, block: Block, count: int) -> WrongFormat:
         first = escape(block.data[:200].partition(b"\n")[0].decode("utf-8", "surrogateescape"))
         return WrongFormat(
-            f"None of the {count:,} lines that come next in log {escape(self._log)} is of the format that config.yaml"
+            f"None of the {count:,} lines that come next in log {escape(self._log)} has the format that config.yaml"
             f" gives; the first is: {first}",
             where="Nothing of these lines was taken; they are read again once the format is right",
             next_step="Set `format` of this log to the server's LogFormat for it",

@@ -133,8 +133,8 @@ class Run:
         )
         if changed != 1:
             raise ReadElsewhere(
-                f"Another process reads log {escape(position.log)} of route {position.route}",
-                next_step="Nothing is left to do here",
+                f"Another process is reading log {escape(position.log)} of route {position.route}",
+                next_step="Nothing needs to be done here",
             )
         position.turn += 1
 

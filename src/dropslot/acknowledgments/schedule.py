@@ -35,7 +35,7 @@ class _Turn:
             self._failures += 1
             every = max(every, min(2.0**self._failures, LONGEST_WAIT_SECONDS))
             log.warning(
-                f"{error} It is tried again in {every:.0f} s",
+                f"{error} It is retried in {every:.0f} s",
                 action="log_not_read",
                 route=self.reader.route.key,
                 error=error.code,

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
-KEPT = "What was read of it before is recorded; reading goes on from there"
+KEPT = "What was read before is recorded; reading continues from there"
 
 
 class LogUnready(DropslotError):
@@ -65,7 +65,7 @@ def unready(path: str, error: OSError) -> LogUnready:
 def unlistable(folder: str, why: str) -> LogUnready:
     """The error for a folder that does not tell what was rotated."""
     return LogUnready(
-        f"The folder {escape(folder)} of the log cannot be listed, so that what was rotated is not found: {why}",
+        f"The folder {escape(folder)} of the log cannot be listed, so rotated logs cannot be found: {why}",
         where=KEPT,
         next_step="Let the service's account read the folder, too (Debian: `adduser ACCOUNT adm`)",
     )
@@ -74,7 +74,7 @@ def unlistable(folder: str, why: str) -> LogUnready:
 def no_file(path: str) -> LogUnready:
     """The error for a folder, pipe or device where the log should be."""
     return LogUnready(
-        f"The log {escape(path)} is no file", where=KEPT, next_step="Correct `log` in config.yaml"
+        f"The log {escape(path)} is not a file", where=KEPT, next_step="Correct `log` in config.yaml"
     )
 
 
@@ -82,6 +82,6 @@ def vanished(path: str) -> LogUnready:
     """The error for a log that is not there, under any of its names."""
     return LogUnready(
         f"The log {escape(path)} does not exist",
-        where="What was read of it before is recorded; when it is there again, reading goes on",
-        next_step="Correct `log` in config.yaml, or see why the server writes none",
+        where="What was read before is recorded; reading continues when the log exists again",
+        next_step="Correct `log` in config.yaml, or find out why the server writes none",
     )

@@ -20,7 +20,7 @@ from dropslot.core.names import escape
 
 
 class NotAcknowledged(DropslotError):
-    """What was named is no acknowledgment that stands, and no delivery that has one."""
+    """What was named is neither a valid acknowledgment nor a delivery that has one."""
 
     code = "not-acknowledged"
 
@@ -64,7 +64,7 @@ def _named(name: str) -> Sequence[Acknowledgment]:
         raise NotAcknowledged(
             f"Both an acknowledgment's id and an arrival's start with {name!r}",
             where="Nothing was changed",
-            next_step="Write more of the id",
+            next_step="Type more of the id",
         )
     rows = rows or of_delivery
     if not rows:
@@ -89,7 +89,7 @@ def _by_delivery(standing: QuerySet[Acknowledgment], name: str) -> QuerySet[Ackn
 
 def _none(name: str) -> NotAcknowledged:
     return NotAcknowledged(
-        f"{escape(name)!r} is no acknowledgment that stands, and no delivery that has one",
+        f"{escape(name)!r} is neither a valid acknowledgment nor a delivery that has one",
         where="Nothing was changed",
         next_step="`dropslot acknowledgments` lists them",
     )

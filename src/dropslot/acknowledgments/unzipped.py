@@ -39,7 +39,7 @@ class Unzipped(LogFile):
         except (EOFError, OSError, zlib.error) as error:
             raise LogUnready(
                 f"The rotated log {escape(self._name)} cannot be unpacked: {escape(str(error))}",
-                where="What was read of the log before is recorded; it is tried again from there",
+                where="What was read before is recorded; reading is retried from there",
                 next_step="If it stays damaged, move it out of the log's folder",
             ) from error
 

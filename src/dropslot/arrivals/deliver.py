@@ -97,7 +97,7 @@ class Deliver(EventProcessor):
         if self._told.get(judged.name) != why:
             self._told[judged.name] = why
             self._say(
-                "not_claimed", judged, f"{self._shown(judged)} could not be taken: {why}. It is tried again."
+                "not_claimed", judged, f"{self._shown(judged)} could not be taken: {why}. It is retried."
             )
 
     def _take_from_inbox(self, judged: Judged) -> claim.Claim | None:
@@ -149,7 +149,9 @@ class Deliver(EventProcessor):
         except DatabaseError as trouble:
             self._told.pop(judged.name)
             log.warning(
-                "That an entry waits could not be noted; tried again", action="not_noted", error=str(trouble)
+                "It could not be recorded that an entry waits; this is retried",
+                action="not_noted",
+                error=str(trouble),
             )
 
     def _shown(self, judged: Judged) -> str:

@@ -88,11 +88,11 @@ class Checker:
             self._part = "over"
             self._end(content["end"])
         else:
-            raise Malformed("an export has no such line here")
+            raise Malformed("this line does not belong here")
 
     def _header(self, content: dict[str, Any]) -> None:
         if content.get("dropslot_export") != FORMAT:
-            raise Malformed(f"this is no export of dropslot in format {FORMAT}")
+            raise Malformed(f"this is not an export of dropslot in format {FORMAT}")
 
     def _event(self, event: Any, stored: Any) -> None:
         require(event, EVENT_TYPES)
@@ -159,7 +159,7 @@ def parsed(line: bytes) -> dict[str, Any]:
         if type(content) is dict and canonical(content) == text:
             return content
     except (ValueError, UnicodeError) as error:
-        raise Malformed(f"it is no JSON in UTF-8: {str(error)!a}") from error
+        raise Malformed(f"it is not JSON in UTF-8: {str(error)!a}") from error
     raise Malformed("it is not one canonical JSON object")
 
 
@@ -190,7 +190,7 @@ def verify_signature(body: str, signature: str, allowed_signers: Path, arrival: 
         try:
             run = subprocess.run(command, input=body.encode("utf-8"), capture_output=True, check=False)
         except OSError as error:
-            raise Malformed(f"ssh-keygen cannot be run, so no signature is proved: {error}") from error
+            raise Malformed(f"ssh-keygen cannot be run, so no signature is verified: {error}") from error
     if run.returncode != 0:
         said = ascii((run.stdout + run.stderr).decode(errors="replace").strip())
         raise Malformed(f"the signature of receipt {arrival} is not valid: {said}")

@@ -12,7 +12,9 @@ from dropslot.core.errors import DestinationUnready, DropslotError
 
 # A server that does not answer is not asked again for each of a hundred thousand files.
 _ASKED = 3
-_NOT_ASKED = "it was not read, since its destination was away for those before it: nothing is proved"
+_NOT_ASKED = (
+    "it was not read, because its destination did not answer for the files before it: it is not verified"
+)
 
 
 @dataclass(slots=True)
@@ -59,9 +61,9 @@ def _fault(
         return "it is gone"
     except DestinationUnready as error:
         away[url] += 1
-        return f"it could not be read, so nothing is proved: {error.what}"
+        return f"it could not be read, so it is not verified: {error.what}"
     except (OSError, DropslotError) as error:
-        return f"it could not be read, so nothing is proved: {error}"
+        return f"it could not be read, so it is not verified: {error}"
     away[url] = 0
     found = hasher.hexdigest()
     return "" if found == expected else f"it was changed: delivered with SHA-256 {expected}, now {found}"

@@ -30,3 +30,13 @@ class Receipt(models.Model):
 
     class Meta:
         db_table = "dropslot_receipt"
+
+
+class EventReader(models.Model):
+    """Who learns of events, and up to which `seq` it has; see `outbox`."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    seq = models.BigIntegerField()
+
+    class Meta:
+        db_table = "dropslot_event_reader"

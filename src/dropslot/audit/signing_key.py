@@ -76,7 +76,7 @@ def allowed_signers(path: Path) -> frozenset[bytes]:
     try:
         blobs = frozenset(map(_blob_of, _lines(path)))
     except (ValueError, IndexError, binascii.Error) as error:
-        raise KeyFault(f"{path} has a line that is no `NAME [OPTIONS] ssh-ed25519 KEY`") from error
+        raise KeyFault(f"{path} has a line that is not `NAME [OPTIONS] ssh-ed25519 KEY`") from error
     if not blobs:
         raise KeyFault(f"{path} names no signer")
     return blobs
@@ -92,11 +92,11 @@ def _make(path: Path) -> None:
 
 def _load(path: Path) -> Ed25519PrivateKey:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise KeyFault(f"Others than the service may read {path}", next_step=f"Run `chmod 600 {path}`")
+        raise KeyFault(f"Other accounts can read {path}", next_step=f"Run `chmod 600 {path}`")
     try:
         key = load_ssh_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyFault(f"{path} is no OpenSSH private key without a passphrase: {error}") from error
+        raise KeyFault(f"{path} is not an OpenSSH private key without a passphrase: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFault(f"{path} is not of type ssh-ed25519")
     return key

@@ -55,7 +55,7 @@ def verify(signature: str, namespace: str, message: bytes, allowed: Collection[b
     """Raise BadSignature unless one of the `allowed` public blobs signed `message` for `namespace`."""
     reader = _Reader(_unarmored(signature))
     if reader.take(len(_MAGIC)) != _MAGIC or reader.number() != _VERSION:
-        raise BadSignature("it is no SSH signature of version 1")
+        raise BadSignature("it is not an SSH signature of version 1")
     signer, found, _reserved, hash_name = reader.string(), reader.string(), reader.string(), reader.string()
     inner = _Reader(reader.string())
     kind, raw = inner.string(), inner.string()
@@ -93,11 +93,11 @@ def _string(value: bytes) -> bytes:
 def _unarmored(signature: str) -> bytes:
     lines = signature.strip().splitlines()
     if len(lines) < 3 or lines[0] != _BEGIN or lines[-1] != _END:
-        raise BadSignature("it is no armored SSH signature")
+        raise BadSignature("it is not an armored SSH signature")
     try:
         return base64.b64decode("".join(lines[1:-1]), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadSignature("it is no base64") from error
+        raise BadSignature("it is not base64") from error
 
 
 class _Reader:

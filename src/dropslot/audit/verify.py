@@ -118,7 +118,7 @@ def _receipt_heads(
         except sshsig.BadSignature as error:
             report.fault(f"receipt {arrival}", f"its signature is not valid: {error}")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            report.fault(f"receipt {arrival}", f"its text is no receipt of this arrival: {error}")
+            report.fault(f"receipt {arrival}", f"its text is not a receipt of this arrival: {error}")
         else:
             yield head, f"receipt {arrival}"
 

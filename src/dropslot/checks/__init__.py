@@ -50,11 +50,11 @@ def _made(route: str, name: str, option: Any) -> Check:
         raise
     except Exception as error:
         raise BadOption(
-            f"Check {name!r} of route {route} cannot be made: {blame.in_words(error)}",
-            next_step="Mend its entry in config.yaml",
+            f"Check {name!r} of route {route} cannot be created: {blame.in_words(error)}",
+            next_step="Correct its entry in config.yaml",
         ) from error
     if not isinstance(check, Check):
-        raise BadOption(f"{name!r} of route {route} is no dropslot.checks.base.Check")
+        raise BadOption(f"{name!r} of route {route} is not a dropslot.checks.base.Check")
     return check
 
 

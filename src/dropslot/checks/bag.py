@@ -137,9 +137,9 @@ class Bag:
                 if isinstance(path, Malformed):
                     yield f"{FETCH}: {path}"
                 elif not path.startswith(PAYLOAD):
-                    yield f"{FETCH}: it lists {escape(path)}, which is no payload"
+                    yield f"{FETCH}: it lists {escape(path)}, which is not a payload file"
                 elif path not in self.sizes and forms.get(composed(path)) is None:
-                    yield f"{FETCH}: {escape(path)} is still to be fetched; dropslot fetches nothing, so send it whole"
+                    yield f"{FETCH}: {escape(path)} is still to be fetched; dropslot does not fetch: send the whole bag"
 
     def _faults_of_info(self, open_tag: OpenTag, encoding: str) -> Iterator[str]:
         try:
@@ -175,7 +175,7 @@ class Required(Check):
     def check(self, arrival: StagedArrival) -> Iterable[str]:
         """A reason, if it is none."""
         if not arrival.is_bag:
-            yield f"{escape(arrival.name)}: it is no bag: it has no {DECLARATION}"
+            yield f"{escape(arrival.name)}: it is not a bag: it has no {DECLARATION}"
 
 
 def find(listing: Listing) -> Bag | None:

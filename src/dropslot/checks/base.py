@@ -18,7 +18,7 @@ class BadOption(DropslotError):
 
 
 class CheckFailed(DropslotError):
-    """A check broke instead of judging; the arrival is neither refused nor delivered, and is tried again."""
+    """A check broke instead of judging; the arrival is neither refused nor delivered, and is retried."""
 
     code = "check-failed"
     retryable = True
@@ -83,8 +83,8 @@ def not_judged(name: str, what: str) -> CheckFailed:
     """The error for an item of this name that a parser of its own could not look at."""
     return CheckFailed(
         f"{escape(name)} could not be looked at: {what}",
-        where="Nothing of the arrival was delivered; it waits in processing and is tried again",
-        next_step="If this repeats, look whether the machine is out of memory (`dmesg`) or a disk does not answer;"
+        where="Nothing of the arrival was delivered; it waits in processing and is retried",
+        next_step="If this repeats, check whether the machine is out of memory (`dmesg`) or a disk does not answer;"
         " `dropslot doctor` tells whether parsers work here",
     )
 
@@ -103,9 +103,9 @@ def run(checks: Iterable[Check], arrival: StagedArrival) -> list[str]:
             raise
         except Exception as error:
             raise CheckFailed(
-                f"Check {check.title} broke: {blame.in_words(error)}",
-                where="Nothing of the arrival was delivered; it waits in processing and is tried again",
-                next_step="If this repeats, mend the check or take it out of the route",
+                f"Check {check.title} failed: {blame.in_words(error)}",
+                where="Nothing of the arrival was delivered; it waits in processing and is retried",
+                next_step="If this repeats, fix the check or take it out of the route",
             ) from error
     return reasons
 

@@ -60,7 +60,7 @@ class MimeTypes(Check):
         for item, types in zip(items, found, strict=True):
             item.is_of_type(types[0])
             if not any(fnmatchcase(one, wanted) for one in types for wanted in self._wanted):
-                yield f"{escape(item.path)}: its content is {types[0]}, which is none of {', '.join(self.option)}"
+                yield f"{escape(item.path)}: its content is {types[0]}, not one of {', '.join(self.option)}"
 
 
 def _types(items: Sequence[StagedItem]) -> list[Sequence[str]]:
@@ -94,10 +94,10 @@ def _judged(ask: Callable[[process.Parser], list[Any]], count: int, name: str) -
     try:
         return _proved(ask(process.parser(process.CONTENT_TYPES)), count)
     except process.BreaksParser as error:
-        why = f"it breaks the program that looks at it {error}".rstrip()
-        raise Refused([f"{escape(name)}: its type cannot be found out: {why}"]) from error
+        why = f"it crashes the program that examines it: it {error}".rstrip()
+        raise Refused([f"{escape(name)}: its type cannot be determined: {why}"]) from error
     except process.NotParsed as error:
-        raise not_judged(name, f"the program that finds out types {error}") from error
+        raise not_judged(name, f"the program that determines types {error}") from error
 
 
 def _proved(answers: list[Any], count: int) -> list[list[str]]:

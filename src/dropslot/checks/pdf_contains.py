@@ -18,13 +18,13 @@ from dropslot.parsing.given import descriptor_of
 DEFAULT_SECONDS = 10.0
 _LONGEST_SECONDS = 600
 _MEMORY = f"{process.MEMORY_BYTES >> 20:,} MiB of memory"
-_BREAKS = "its text cannot be extracted: it breaks the program that reads PDFs {}; it is damaged, or wants more than "
+_BREAKS = "its text cannot be extracted: it crashes the program that reads PDFs, which {}; it is damaged or needs over "
 _BREAKS += _MEMORY
 _ERRORS = {
     "empty": "it is empty, so there is no text in it",
     "cut": "it is cut off or damaged: it does not end as a PDF does (%%EOF)",
-    "format": "its text cannot be extracted: it is no PDF, or a damaged one",
-    "password": "its text cannot be extracted: it is encrypted and wants a password",
+    "format": "its text cannot be extracted: it is not a PDF, or is damaged",
+    "password": "its text cannot be extracted: it is encrypted and needs a password",
     "memory": f"its text cannot be extracted with {_MEMORY}",
 }
 
@@ -78,7 +78,7 @@ class PdfContains(Check):
             return self._fault_of_content(item, descriptor_of(staged, until), wanted)
 
     def _wanted(self, name: str) -> list[str]:
-        """What the name says, at least one letter or digit of it; empty when it says nothing."""
+        """What the name says, at least one letter or digit of it; empty when it gives no reason."""
         found = patterns.search(self._pattern, name)
         if found is None:
             return []

@@ -18,7 +18,8 @@ from typing import NoReturn
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
-DELIVERING = frozenset({"run", "drain", "start_watcher", "watcher_start", "start_observer"})
+# These need CAP_CHOWN as the service has it, or, for doctor, look whether it is there.
+KEEPING_CHOWN = frozenset({"run", "drain", "start_watcher", "watcher_start", "start_observer", "doctor"})
 # Of root's session, and no use to another account.
 _ROOTS_OWN = (
     "SSH_AUTH_SOCK",
@@ -113,14 +114,14 @@ def _begin_anew(account: Account, data: Path, config: Path | None) -> NoReturn:
     whose = f"{escape(str(data))} is {account.name}'s"
     if _command is None:
         raise OthersInstallation(
-            f"{whose}, and this is root: its files would be root's, and {account.name} could not go on",
+            f"{whose}, but this is root: new files would belong to root, and {account.name} could not use them",
             where="Nothing was changed",
             next_step=f"Run it as {account.name}: {account.line('COMMAND')}",
         )
-    keep_chown = _command in DELIVERING and config is not None and _is_roots_word(config)
+    keep_chown = _command in KEEPING_CHOWN and config is not None and _is_roots_word(config)
     _become(account, whose, keep_chown=keep_chown)
     _require_readable(account, config)
-    sys.stderr.write(f"dropslot: {whose}, so that this goes on as {account.name}, not as root.\n")
+    sys.stderr.write(f"dropslot: {whose}, so this continues as {account.name}, not as root.\n")
     sys.stderr.flush()
     # A new program, so that nothing that root read, opened or imported comes along.
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], _environment(account))
@@ -153,7 +154,7 @@ def _become(account: Account, whose: str, *, keep_chown: bool) -> None:
             os.setresuid(account.uid, account.uid, account.uid)
     except OSError as error:
         raise OthersInstallation(
-            f"{whose}, and this process may not become {account.name}: {error.strerror}",
+            f"{whose}, but this process cannot become {account.name}: {error.strerror}",
             where="Nothing was changed",
             next_step=f"Run it as {account.name}: {account.line(_typed())}",
         ) from error
@@ -167,10 +168,10 @@ def _require_readable(account: Account, config: Path | None) -> None:
     for path, kind in wanted:
         if not os.access(path, kind):
             raise OthersInstallation(
-                f"This would go on as {account.name}, whose installation it is, but {account.name} cannot read"
-                f" {escape(str(path))}, or may not enter a folder above it",
+                f"This would continue as {account.name}, the owner of the installation, but {account.name} cannot read"
+                f" {escape(str(path))}, or cannot enter a folder above it",
                 where="Nothing was changed",
-                next_step=f"Let {account.name} read it, and say: {account.line(_typed())}",
+                next_step=f"Let {account.name} read it, and run: {account.line(_typed())}",
             )
 
 

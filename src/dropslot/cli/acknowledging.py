@@ -36,14 +36,14 @@ def with_logs(path: ConfigPath, *, to_read: bool = False) -> Config:
 def start_log_reader(
     config: ConfigPath = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on reading until Ctrl-C or SIGTERM, as `run` does.")
+        bool, typer.Option("--follow", help="Keep reading until Ctrl-C or SIGTERM, as `run` does.")
     ] = False,
     route: RouteKey = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read the access logs for acknowledgments, from where it stopped.
+    """Read the access logs for acknowledgments, from where the last run stopped.
 
-    Exit status 1 when a log could not be read; it is named.
+    Exit status 1 if a log could not be read; it is named.
     """
     settings = _narrowed(with_logs(config), route)
     from dropslot.running import logs
@@ -115,7 +115,7 @@ def log_readers(
     limit: Limit = None,
     no_pager: NoPager = False,
 ) -> None:
-    """List the runs of the log readers: what each read, from where to where, and what it found."""
+    """List the runs of the log readers: what each one read and found; the newest last."""
     settings = with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import readings
 
@@ -137,7 +137,7 @@ def acknowledgments(
     limit: Limit = None,
     no_pager: NoPager = False,
 ) -> None:
-    """List acknowledgments: who fetched which delivery when, with the line of the log; undone ones too."""
+    """List acknowledgments, undone ones too: who fetched which delivery, and when; the newest last."""
     settings = with_logs(config, to_read=True)
     from dropslot.acknowledgments.listings import acknowledgments as listed
 
@@ -164,13 +164,13 @@ def unacknowledge(
         str,
         typer.Argument(
             metavar="ID|DELIVERY",
-            help="An acknowledgment's id (its start will do), DESTINATION/STORED_AS as in history, or an arrival's id.",
+            help="An acknowledgment's id, DESTINATION/STORED_AS as in history, or an arrival's id.",
         ),
     ],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")],
     config: ConfigPath = None,
 ) -> None:
-    """Undo an acknowledgment, or all of a delivery: an event with its reason, never an erasure."""
+    """Undo one acknowledgment, or all of a delivery. The record stays, and the reason is recorded."""
     if not reason.strip():
         raise UsageError("--reason is empty", next_step="Say why: it is recorded in the audit trail")
     with_logs(config)

@@ -27,6 +27,7 @@ GROUPS = (
     "dropslot.cli.uploads",
     "dropslot.cli.folder_tables",
     "dropslot.cli.watcher",
+    "dropslot.cli.service",
 )
 
 _UNCUT = 10_000  # characters

@@ -44,8 +44,8 @@ def drain(
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
 
-    Exit status 1 when something failed, is to be retried, or cannot be taken; it is named. An entry that its sender has
-    not finished is named too, and is no failure; nor is an arrival that another drain or the service works on.
+    Exit status 1 if something failed, is to be retried, or cannot be taken; it is named. Entries that their senders
+    have not finished are named, too, but are no failure; nor are arrivals that another drain or the service works on.
     """
     settings = started(config)
     from dropslot.arrivals.workers.drain import drain as run_drain
@@ -104,25 +104,25 @@ def _print(result: Drained) -> None:
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
-        why = "nobody works on it yet" if row.state == "ready" else "; ".join(row.reason)
+        why = "no worker has taken it yet" if row.state == "ready" else "; ".join(row.reason)
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
     for entry in result.untaken:
         sys.stdout.write(f"Left in the inbox of {entry.route}: {entry.name}: {entry.reason}.\n")
     for call in result.after_failed:
         row = call.arrival
         sys.stdout.write(
-            f"After {row.name} ({row.id}): {in_words(call)}. `dropslot retry {row.id}` asks at once.\n"
+            f"After {row.name} ({row.id}): {in_words(call)}. `dropslot retry {row.id}` calls it at once.\n"
         )
     if result.elsewhere:
         sys.stdout.write(
-            f"{len(result.elsewhere)} more are in the hands of another drain or of the service, which finishes them.\n"
+            f"{len(result.elsewhere)} more are being processed by another drain or the service, which finishes them.\n"
         )
     for line in result.unlisted:
         sys.stdout.write(
-            f"{line}. Nothing of it was taken; `dropslot doctor` tells what is wrong with the folders.\n"
+            f"{line}. Nothing was taken from it; `dropslot doctor` says what is wrong with the folders.\n"
         )
     if result.unrecorded:
         sys.stdout.write(
             f"{result.unrecorded} taken entries could not be recorded; the log says why. They wait in processing, and "
-            "the next run tries again.\n"
+            "the next run retries.\n"
         )

@@ -52,10 +52,10 @@ def judged(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError):
         return _words_of_system(error), FAILED
     whose, then = (
-        ("code of your own", "mend it there") if blame.is_own(error) else ("dropslot itself", "report it")
+        ("your own code", "fix it there") if blame.is_own(error) else ("dropslot itself", "report it")
     )
-    what = f"A fault in {whose}: {blame.in_words(error)}"
-    return f"{what}. Set {TRACEBACK_VARIABLE}=1 to see all of where, and {then}.", FAILED
+    what = f"An error in {whose}: {blame.in_words(error)}"
+    return f"{what}. Set {TRACEBACK_VARIABLE}=1 to see the traceback, and {then}.", FAILED
 
 
 def _silence_stdout() -> int:

@@ -32,16 +32,20 @@ def load_remote_folders(
     ],
     config: ConfigPath = None,
     table: Annotated[
-        str, typer.Option("--table", metavar="TABLE", help="The table of config.yaml, if there are several.")
+        str,
+        typer.Option("--table", metavar="TABLE", help="Which table of config.yaml, if there are several."),
     ] = "",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Remove what the file does not have any more.")
+        bool, typer.Option("--replace", help="Remove entries that are no longer in the file.")
     ] = False,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Run arrivals again that failed for want of a folder.")
+        bool, typer.Option("--retry", help="Retry arrivals that failed because a folder was missing.")
     ] = False,
 ) -> None:
-    """Load a folder look-up table. Exit status 1 when lines were refused; the good ones are loaded."""
+    """Load a folder look-up table.
+
+    Exit status 1 if lines were refused; the others are loaded.
+    """
     settings = started(config)
     from dropslot.arrivals.intake.record import user_name
     from dropslot.lookup.loading import load
@@ -63,7 +67,9 @@ def _table(config: Config, file: Path, wanted: str) -> str:
     named = ", ".join(known) or "none: no route has `lookup`"
     if wanted:
         if wanted not in known:
-            raise UsageError(f"--table {wanted!r} is no table of config.yaml", next_step=f"There is {named}")
+            raise UsageError(
+                f"--table {wanted!r} is not a table of config.yaml", next_step=f"There is {named}"
+            )
         return wanted
     for name, path in known.items():
         if path == file or os.path.realpath(path) == os.path.realpath(file):
@@ -71,7 +77,7 @@ def _table(config: Config, file: Path, wanted: str) -> str:
     alike = [name for name, path in known.items() if path.name == file.name]
     if len(alike) != 1 and len(known) != 1:
         raise UsageError(
-            f"It is not clear which table {file} is for", next_step=f"Say --table; there is {named}"
+            f"It is not clear which table {file} is for", next_step=f"Use --table; there is {named}"
         )
     return alike[0] if len(alike) == 1 else next(iter(known))
 
@@ -86,7 +92,7 @@ def _report(loaded: Loaded, file: Path, *, replace: bool) -> None:
     sys.stdout.write(f"{loaded.table}: {', '.join(counts)}, {len(loaded.refused)} refused.\n")
     if loaded.kept:
         why = "lines were refused, so nothing was removed" if replace else "--replace removes them"
-        sys.stdout.write(f"{loaded.kept} that the file does not have were kept; {why}.\n")
+        sys.stdout.write(f"{loaded.kept} entries that are not in the file were kept; {why}.\n")
 
 
 def _offer(config: Config, table: str, *, retry: bool) -> None:
@@ -99,7 +105,7 @@ def _offer(config: Config, table: str, *, retry: bool) -> None:
         arrivals = "arrival that" if len(found) == 1 else "arrivals that"
         ids = " ".join(arrival.id for arrival in found)
         sys.stdout.write(
-            f"{len(found)} {arrivals} failed for want of a folder can go on:\n  dropslot retry {ids}\n"
+            f"{len(found)} {arrivals} failed because a folder was missing can go on:\n  dropslot retry {ids}\n"
         )
 
 

@@ -56,7 +56,7 @@ class Installation:
             *(line.format(**places) for line in _NEXT[PARTS[self.recipe][0]]),
             f"  dropslot drain -c {config}",
             f"  dropslot history -c {config}",
-            f"`dropslot run -c {config}` stays and delivers whatever comes.",
+            f"`dropslot run -c {config}` keeps running and delivers whatever arrives.",
         ]
         return "\n".join(lines)
 
@@ -71,9 +71,9 @@ def make(root: Path, recipe: str) -> Installation:
     target = root / CONFIG
     if os.path.lexists(target):
         raise DropslotError(
-            f"{escape(str(target))} is there already and was not replaced",
+            f"{escape(str(target))} already exists and was not replaced",
             where="Nothing was written",
-            next_step="Take another folder, or move that file away",
+            next_step="Choose another folder, or move that file away",
         )
     root.mkdir(parents=True, exist_ok=True)
     # Read as it will be read later, which is also the proof that the recipe has no mistake.
@@ -89,7 +89,7 @@ def _make_folders(config: Config) -> Iterator[str]:
     yield from _folder(config, config.data, PRIVATE_MODE, "database, logs and keys")
     for route in config.routes.values():
         yield from _folder(config, Path(route.folders), SHARED_MODE, f"the route {route.key}")
-        yield from _folder(config, Path(route.inbox), INBOX_MODE, "anyone may drop here, and no one list it")
+        yield from _folder(config, Path(route.inbox), INBOX_MODE, "anyone may drop here; nobody can list it")
         for name in ("processing", "done", "failed"):
             yield from _folder(config, Path(getattr(route, name)), PRIVATE_MODE, "")
         for deliver in route.deliver:
@@ -107,12 +107,12 @@ def _folder(config: Config, path: Path, mode: int, meaning: str) -> Iterator[str
 
 def _write_files(root: Path, recipe: str) -> Iterator[str]:
     schema = json.dumps(json_schema(), indent=2) + "\n"
-    yield from _file(root / SCHEMA, schema, 0o644, "what editors know config.yaml by")
+    yield from _file(root / SCHEMA, schema, 0o644, "lets editors check config.yaml")
     yield from _file(root / MANAGE, _text(MANAGE), 0o755, "the same commands, and Django's own")
     for part in PARTS[recipe]:
         if table := _TABLES.get(part):
             yield from _file(root / table, _text(table), 0o644, "which clinic has which folder")
-    yield from _file(root / CONFIG, _configuration(recipe), 0o644, "the configuration: read it, change it")
+    yield from _file(root / CONFIG, _configuration(recipe), 0o644, "the configuration: read and change it")
 
 
 def _file(path: Path, text: str, mode: int, meaning: str) -> Iterator[str]:

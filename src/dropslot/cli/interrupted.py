@@ -12,19 +12,19 @@ from types import FrameType
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 _STATE = {
     "drain": "Nothing is lost. What was taken lies in processing, where `dropslot pending` lists it; the next `dropslot"
-    " drain`, or `dropslot run`, goes on with it",
-    "run": "Nothing is lost: the next start goes on",
-    "start_observer": "Nothing is lost: the next start goes on",
+    " drain`, or `dropslot run`, continues with it",
+    "run": "Nothing is lost: the next start continues",
+    "start_observer": "Nothing is lost: the next start continues",
     "start_watcher": "`dropslot watcher_status` says whether the watcher runs",
     "stop_watcher": "`dropslot watcher_status` says whether the watcher still runs",
-    "verify": "Nothing was changed. What was not read yet is not verified: run it again",
-    "purge": "What was removed so far is recorded, and was proved or dismissed before; the next purge goes on",
-    "rebuild": "Run it again: it goes on",
+    "verify": "Nothing was changed. The rest is not verified: run it again",
+    "purge": "What was removed so far is recorded, and was proved or dismissed before; the next purge continues",
+    "rebuild": "Run it again: it continues",
     "load_remote_folders": "Either the whole file was loaded or nothing of it: run it again",
-    "start_log_reader": "What was read so far is recorded; the next run goes on from there",
+    "start_log_reader": "What was read so far is recorded; the next run continues from there",
     "migrate_data": "Run it again",
-    "init": "Run it again: what is there already stays",
-    "trust_host": "The key is trusted only if that was said",
+    "init": "Run it again: what exists already is kept",
+    "trust_host": "The key is trusted only if the command said so",
 }
 
 
@@ -53,6 +53,6 @@ def explain_interrupt(command: str) -> int:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # a second one must not cut this off, nor the end of the interpreter
-    state = _STATE.get(command, "Nothing is half done: run it again")
+    state = _STATE.get(command, "Nothing is left half done: run it again")
     sys.stderr.write(f"\ndropslot: Interrupted. {state}.\n")
     return INTERRUPTED

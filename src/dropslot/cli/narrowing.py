@@ -80,9 +80,7 @@ def one_of(option: str, value: str, known: Iterable[str]) -> str:
     """The value, when it is known or empty. Raises UsageError, which names all that are."""
     there = sorted(known) if isinstance(known, (set, frozenset)) else list(known)
     if value and value not in there:
-        raise UsageError(
-            f"{option} {escape(value)!r} is unknown", next_step=f"Take one of {', '.join(there)}"
-        )
+        raise UsageError(f"{option} {escape(value)!r} is unknown", next_step=f"Use one of {', '.join(there)}")
     return value
 
 
@@ -109,7 +107,7 @@ def moment(text: str) -> datetime | None:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since {escape(text)!r} is no time",
+            f"--since {escape(text)!r} is not a time",
             next_step="Write 2026-03-01, 2026-03-01T08:00, or 7d for seven days ago",
         ) from None
 

@@ -7,15 +7,23 @@ from typing import Annotated
 
 import typer
 
+
+def _at_least_one(limit: int | None) -> int | None:
+    if limit is not None and limit < 1:
+        raise typer.BadParameter("expected 1 or more")
+    return limit
+
+
 ConfigPath = Annotated[
     Path | None,
     typer.Option(
         "--config", "-c", metavar="FILE", help="config.yaml; default: $DROPSLOT_CONFIG, then ./config.yaml"
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-Wide = Annotated[bool, typer.Option("--wide", help="All columns, however long the lines.")]
-Limit = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Only the newest N.")]
-NoPager = Annotated[
-    bool, typer.Option("--no-pager", help="Do not use $PAGER, though the terminal is too small.")
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+Wide = Annotated[bool, typer.Option("--wide", help="All columns, on lines of any length.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", "-n", metavar="N", help="Only the newest N.", callback=_at_least_one),
 ]
+NoPager = Annotated[bool, typer.Option("--no-pager", help="Print everything at once, without $PAGER.")]

@@ -32,18 +32,18 @@ def purge(
     ],
     config: ConfigPath = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Empty failed, of what was dismissed or delivered later.")
+        bool, typer.Option("--failed", help="Remove from failed what was dismissed or delivered later.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, though the age is below a day.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if the age is below a day.")] = False,
 ) -> None:
-    """Empty done, only of what is proved to be at its destination.
+    """Remove from done what is proved to be at its destination.
 
-    What was never delivered (ignored files, tag files of bags, what somebody put there later) stays. With --failed
-    empty failed, only of what was dismissed, or delivered later by another arrival. What is kept is named, and the exit
-    status is 1. An age below a day must be confirmed, or said with --yes.
+    What was never delivered stays: ignored files, tag files of bags, what somebody put there later. With --failed,
+    remove from failed what was dismissed, or was delivered later by another arrival. Exit status 1 if something was
+    kept; it is named. An age below a day must be confirmed, or given with --yes.
     """
     before = datetime.now(UTC) - _age(older_than, sure=yes or dry_run)
     settings = reading(config) if dry_run else started(config)
@@ -56,7 +56,7 @@ def purge(
 def _age(text: str, *, sure: bool) -> timedelta:
     age = ago(text)
     if age is None:
-        raise UsageError(f"--older-than {escape(text)!r} is no age", next_step="Write 30d, 12h or 90m")
+        raise UsageError(f"--older-than {escape(text)!r} is not an age", next_step="Write 30d, 12h or 90m")
     if sure or age >= SAFE_AGE:
         return age
     what = f"--older-than {escape(text)} also removes what ended within the last day"

@@ -21,9 +21,9 @@ commands = typer.Typer()
 
 @commands.command()
 def rebuild(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Read manifests and receipts back into a database that was lost, or is older than what was delivered.
+    """Restore a database that was lost, or is an older copy, from manifests and receipts.
 
-    It only adds, and may be run again. Exit status 1 when something could not be read; it is named.
+    It only adds, and may be run again. Exit status 1 if something could not be read; it is named.
     """
     settings = started(config)
     from dropslot.arrivals.upkeep.rebuilding.rebuild import rebuild as add_missing
@@ -54,5 +54,5 @@ def _say_rebuilt(result: Rebuilt, *, as_json: bool) -> None:
     )
     if result.unclaimed:
         sys.stdout.write(
-            f"{result.unclaimed} entries in done are of no arrival that is known: they stay as they are.\n"
+            f"{result.unclaimed} entries in done belong to no known arrival: they stay as they are.\n"
         )

@@ -72,14 +72,17 @@ def history(
     state: Annotated[
         str,
         typer.Option(
-            "--state", metavar="STATE", help="Of arrivals in this state; only `done` ones have any."
+            "--state", metavar="STATE", help="Only of arrivals in this state; only `done` has deliveries."
         ),
     ] = "",
     unacknowledged: Annotated[
         bool, typer.Option("--unacknowledged", help="Only what no recipient has fetched yet.")
     ] = False,
     older_than: Annotated[
-        str, typer.Option("--older-than", metavar="AGE", help="With --unacknowledged: delivered longer ago.")
+        str,
+        typer.Option(
+            "--older-than", metavar="AGE", help="With --unacknowledged: only what was delivered longer ago."
+        ),
     ] = "",
     as_json: AsJson = False,
     wide: Wide = False,
@@ -95,7 +98,7 @@ def history(
     )
     if older_than and not unacknowledged:
         raise UsageError(
-            "--older-than goes with --unacknowledged", next_step="Take --since for a time of receipt"
+            "--older-than goes with --unacknowledged", next_step="Use --since for the time of receipt"
         )
 
     wanted = narrowed(settings, search, state, route, since, limit)
@@ -134,7 +137,7 @@ def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledg
     require_acknowledgments()
     age = ago(older_than) if older_than else None
     if older_than and age is None:
-        raise UsageError(f"--older-than {older_than!r} is no age", next_step="Write 7d, 12h or 90m")
+        raise UsageError(f"--older-than {older_than!r} is not an age", next_step="Write 7d, 12h or 90m")
     from dropslot.acknowledgments.finding import served
 
     places = served(config)
@@ -190,10 +193,11 @@ def events(
     config: ConfigPath = None,
     search: Search = "",
     arrival: Annotated[
-        str, typer.Option("--arrival", metavar="ID", help="Of this arrival; the start of an id will do.")
+        str,
+        typer.Option("--arrival", metavar="ID", help="Only of this arrival; the start of its id is enough."),
     ] = "",
     kind: Annotated[
-        str, typer.Option("--kind", metavar="KIND", help="Of this kind, such as delivered or refused.")
+        str, typer.Option("--kind", metavar="KIND", help="Only of this kind, such as delivered or refused.")
     ] = "",
     state: ArrivalState = "",
     route: RouteKey = "",
@@ -256,10 +260,11 @@ def _export(path: Path) -> None:
 
 @commands.command()
 def receipt(
-    arrival: Annotated[str, typer.Argument(metavar="ID", help="The arrival; the start of its id will do.")],
+    arrival: Annotated[str, typer.Argument(metavar="ID", help="The arrival; the start of its id is enough.")],
     config: ConfigPath = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Write ID.json and ID.json.sig there.")
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Write ID.json and ID.json.sig into this folder."),
     ] = None,
 ) -> None:
     """Show the signed receipt of a finished arrival."""
@@ -287,7 +292,7 @@ def receipt(
 
 @commands.command()
 def latest(
-    route: Annotated[str, typer.Argument(metavar="ROUTE")],
+    route: Annotated[str, typer.Argument(metavar="ROUTE", help="The key of the route.")],
     config: ConfigPath = None,
     link_into: Annotated[
         Path | None,

@@ -24,14 +24,21 @@ def trust_host(
     url: Annotated[
         str, typer.Argument(metavar="URL", help="The server, as in `to` or `log`: sftp://USER@HOST/")
     ],
-    yes: Annotated[bool, typer.Option("--yes", help="The fingerprint was compared; do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="The fingerprint has been compared; do not ask.")
+    ] = False,
     known_hosts: Annotated[
         Path | None,
-        typer.Option("--known-hosts", metavar="FILE", help="Default: what config.yaml says for this server."),
+        typer.Option(
+            "--known-hosts", metavar="FILE", help="Default: the file that config.yaml names for this server."
+        ),
     ] = None,
     config: ConfigPath = None,
 ) -> None:
-    """Show the fingerprint of a server's host key and, once it was compared, trust it. Never accepts a changed key."""
+    """Show the fingerprint of a server's host key, and trust the key once you have compared it.
+
+    A changed key is never accepted.
+    """
     try:
         address = addresses.parse(url)
     except ValueError as error:
@@ -51,14 +58,17 @@ def trust_host(
     key = trust.shown_key(account)
     sys.stdout.write(f"{hostkeys.pattern(account)} {hostkeys.fingerprint(key)}\n")
     if trust.is_trusted(account, key):
-        sys.stdout.write(f"It is trusted already, by {escape(str(account.hosts_file))}.\n")
+        sys.stdout.write(f"It is already trusted, by {escape(str(account.hosts_file))}.\n")
         return
     if not yes and not sys.stdin.isatty():
         sys.stdout.write(
-            "Compare it with what the server's administrator says, then add --yes. Nothing was changed.\n"
+            "Nothing was changed. Compare it with the fingerprint that the server's administrator gives you, then add"
+            " --yes.\n"
         )
         raise typer.Exit(1)
-    if not yes and not typer.confirm("Is this what the server's administrator says?", default=False):
+    if not yes and not typer.confirm(
+        "Is this the fingerprint that the server's administrator gives you?", default=False
+    ):
         sys.stdout.write("Nothing was changed.\n")
         raise typer.Exit(1)
     sys.stdout.write(f"Trusted from now on, by {escape(str(logins.accept(account, key)))}.\n")

@@ -22,10 +22,10 @@ _LATER = frozenset({"dicom"})
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make; it may exist.")],
     recipe: Annotated[
-        str, typer.Option(metavar="|".join(RECIPES), help="The example to begin with.")
+        str, typer.Option(metavar="|".join(RECIPES), help="The example to start from.")
     ] = "study",
 ) -> None:
-    """Write DIR/config.yaml and manage.py, and make the folders with their modes."""
+    """Make an installation: DIR/config.yaml, manage.py, and the folders with their modes."""
     if recipe in _LATER:
         raise UsageError(
             f"The recipe {recipe} comes with a later version; this one ships study and results",
@@ -37,7 +37,7 @@ def init(
         raise UsageError(
             f"There is no recipe {escape(recipe)!r}",
             where="Nothing was written",
-            next_step=f"Take one of {', '.join(RECIPES)}",
+            next_step=f"Use one of {', '.join(RECIPES)}",
         )
     from dropslot.cli.account import hand_over_folder
     from dropslot.cli.installation import make

@@ -32,8 +32,8 @@ def configured(path: Path | None) -> Config:
         choose(path)
     elif path is not None and not _is_current(path):
         raise UsageError(
-            f"-c {path} cannot be taken: this project's settings have DROPSLOT already",
-            next_step="Leave -c away, or use the command `dropslot`",
+            f"-c {path} cannot be used: this project's settings already have DROPSLOT",
+            next_step="Leave out -c, or use the command `dropslot`",
         )
     import django
 
@@ -115,8 +115,8 @@ def _require_own_data(config: Config) -> None:
         raise UsageError(
             f"{config.data} belongs to a Django project, whose settings are {owner} and which has the database",
             where="Nothing was changed",
-            next_step=f"Use the project's `python manage.py COMMAND`, without -c. If it is a project's no more, remove"
-            f" {config.data / _MARKER}",
+            next_step=f"Use the project's `python manage.py COMMAND`, without -c. If the project no longer exists,"
+            f" remove {config.data / _MARKER}",
         )
 
 

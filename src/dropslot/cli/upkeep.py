@@ -1,4 +1,4 @@
-"""`retry`, `dismiss`, `verify`, `doctor`: keeping an installation well."""
+"""`retry`, `dismiss`, `verify`, `doctor`: keeping an installation healthy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONGEST_REASON = 1000
 
 @commands.command()
 def retry(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Arrivals; the start of an id will do.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Arrivals; the start of an id is enough.")],
     config: ConfigPath = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NEW", help="Run it under this name; one arrival only.")
@@ -34,13 +34,13 @@ def retry(
 ) -> None:
     """Run failed arrivals again. The service does it, or the next `drain`.
 
-    An arrival that was renamed inside failed is run under its new name.
+    An arrival that was renamed inside failed runs under its new name.
     """
     if name == "":
         raise UsageError(
             "--name needs a name",
             where="Nothing was changed",
-            next_step="Leave --name away to keep the name it has",
+            next_step="Leave out --name to keep the name that it has",
         )
     settings = started(config)
     from dropslot.arrivals.intake.record import user_name
@@ -50,18 +50,18 @@ def retry(
 
     found = queries.find_all(ids)
     if name and len(found) > 1:
-        raise UsageError("--name goes with one arrival", next_step="Retry the others without it")
+        raise UsageError("--name works with one arrival only", next_step="Retry the others without it")
     by = user_name(os.getuid())
     _each(found, lambda arrival: f"({run_again(settings, arrival, name=name or '', by=by)}) {READY}.")
 
 
 @commands.command()
 def dismiss(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Arrivals; the start of an id will do.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Arrivals; the start of an id is enough.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")],
     config: ConfigPath = None,
 ) -> None:
-    """End refused arrivals for good: they are not tried again, and a purge of failed may remove them."""
+    """Give up refused arrivals for good: they are not retried, and `purge --failed` may remove them."""
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise UsageError(
             f"--reason needs between 1 and {LONGEST_REASON} characters",
@@ -106,10 +106,14 @@ def verify(
     ] = False,
     head: Annotated[
         list[str] | None,
-        typer.Option("--head", metavar="SEQ:HASH", help="A head of the chain that was kept elsewhere."),
+        typer.Option(
+            "--head",
+            metavar="SEQ:HASH",
+            help="A head of the chain, as verify prints it, that was kept elsewhere.",
+        ),
     ] = None,
 ) -> None:
-    """Verify the audit chain, and with --fixity every stored file."""
+    """Check the audit chain and, with --fixity, every stored file."""
     settings = reading(config)
     from dropslot.arrivals.upkeep.fixity import check_all, check_archives
     from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
@@ -171,7 +175,7 @@ def _say_faults(faults: object, found: int) -> None:
 
 @commands.command()
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Look at permissions, file systems, limits, destinations and logs: what is wrong, and how to mend it."""
+    """Check permissions, file systems, limits, destinations and logs: what is wrong, and how to fix it."""
     settings = reading(config)
     from dropslot.arrivals.upkeep.doctor import examine
 

@@ -24,14 +24,14 @@ def uploads(
     route: RouteKey = "",
     since: Since = "",
     audited: Annotated[
-        bool | None, typer.Option("--audited/--unaudited", help="Only those that were audited, or were not.")
+        bool | None, typer.Option("--audited/--unaudited", help="Only audited uploads, or only others.")
     ] = None,
     as_json: AsJson = False,
     wide: Wide = False,
     limit: Limit = None,
     no_pager: NoPager = False,
 ) -> None:
-    """List who put in what and when, whether it was sent, and who audited it; the newest last."""
+    """List uploads: who sent what and when, its state, and who audited it; the newest last."""
     settings = reading(config)
     from dropslot.arrivals.listings import uploads as all_uploads
 
@@ -65,12 +65,12 @@ def _with_audit(row: dict[str, Any]) -> dict[str, Any]:
 
 @commands.command()
 def audit_upload(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Uploads; the start of an id will do.")],
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who looked at them.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Uploads; the start of an id is enough.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who audited them.")],
     config: ConfigPath = None,
-    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What was found.")] = "",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What they found.")] = "",
 ) -> None:
-    """Record that somebody has audited uploads; an event each, which nobody can take back."""
+    """Record that somebody has audited uploads. Each audit is an event, which nobody can remove."""
     started(config)
     from dropslot.arrivals.listings import queries
     from dropslot.arrivals.listings.uploads import BadAudit, audit

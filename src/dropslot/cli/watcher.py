@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 TEST_NAMES = "test*"
 
 Restart = Annotated[bool, typer.Option("--restart", help="Stop the running watcher first.")]
-Test = Annotated[bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged only.")]
+Test = Annotated[
+    bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged but not delivered.")
+]
 
 commands = typer.Typer()
 
@@ -40,13 +42,13 @@ def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Tes
     status = daemon.start(settings, _service(settings))
     if status.places.warning:
         sys.stderr.write(f"dropslot: {status.places.warning}\n")
-    sys.stdout.write(f"The watcher runs: pid {status.pid}. Its log: {escape(str(status.places.out))}\n")
+    sys.stdout.write(f"The watcher is running: pid {status.pid}. Its log: {escape(str(status.places.out))}\n")
 
 
 @commands.command("stop_watcher")
 @commands.command("watcher_stop", hidden=True)
 def stop_watcher(config: ConfigPath = None) -> None:
-    """Stop the watcher that runs in the background. Exit status 1: there is none."""
+    """Stop the watcher in the background. Exit status 1: none is running."""
     settings = configured(config)
     from dropslot.running import daemon
 
@@ -60,7 +62,7 @@ def stop_watcher(config: ConfigPath = None) -> None:
 
 @commands.command("watcher_status")
 def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Say whether the watcher runs. Exit status 1: it does not."""
+    """Say whether the watcher is running. Exit status 1: it is not."""
     settings = configured(config)
     from dropslot.running import daemon
 
@@ -126,7 +128,7 @@ def _as_json(config: Config, status: Status) -> dict[str, object]:
 
 def _in_words(config: Config, status: Status) -> str:
     if status.since is None:
-        return f"The watcher does not run (pid file: {escape(str(status.places.pid))})."
+        return f"The watcher is not running (pid file: {escape(str(status.places.pid))})."
     since = status.since.astimezone(config.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     routes = [f"  {route.key}: {escape(route.inbox)}" for route in config.routes.values()]
-    return "\n".join([f"The watcher runs: pid {status.pid}, since {since}.", *routes])
+    return "\n".join([f"The watcher is running: pid {status.pid}, since {since}.", *routes])

@@ -25,7 +25,7 @@ class Everywhere(BaseModel):
         description="The folder that gets the contents of an arrival: a path, or `sftp://USER@HOST/PATH` (with `:PORT`"
         " after the host; `/~/PATH` is beneath where the account starts; nothing in it is percent-encoded)."
         " `{field}` stands for a field's"
-        " value, which must be a single safe path part. Besides the route's own fields there are `{date:%Y%m%d}`"
+        " value, which must be a single safe path component. Besides the route's own fields there are `{date:%Y%m%d}`"
         " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`; `inode-directory`"
         " for a folder). The part before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
@@ -68,7 +68,7 @@ class SftpOptions(BaseModel):
         False,
         strict=True,
         description="`sftp://` only: make missing folders of the target, from the first field on. Otherwise an arrival"
-        " for a folder that is not there is refused.",
+        " for a missing folder is refused.",
     )
     key: Path | None = Field(
         None,
@@ -90,8 +90,8 @@ class SftpOptions(BaseModel):
     )
     verify: Verify = Field(
         "size",
-        description="`sftp://` only: what proves that the server has it, besides its acknowledgment and sync. `size`"
-        " compares sizes; `read-back` reads every byte again. The receipt says which was had.",
+        description="`sftp://` only: what proves that the server has the file, besides its answer and sync. `size`"
+        " compares sizes; `read-back` reads every byte again. The receipt says which one was used.",
     )
     limit: SpeedLimit | None = Field(
         None,

@@ -90,7 +90,7 @@ class _Reader:
                 continue
             key, line = key_node.value, key_node.start_mark.line + 1
             if key in found:
-                expected = f"expected each key once; it is there since line {first_lines[key]}"
+                expected = f"expected each key once; it is already in line {first_lines[key]}"
                 self.fault(key_node, (*location, key), expected)
                 continue
             self.document.lines[*location, key] = first_lines[key] = line

@@ -70,7 +70,7 @@ def _mistakes(error: ValidationError) -> list[ErrorDetails]:
 def known_key(key: str, known: Iterable[str]) -> str:
     """What was expected instead of the unknown `key`."""
     if key in LATER_KEYS:
-        return "this version does not know this key; it comes with a later one"
+        return "this version does not have this key yet"
     known = sorted(known)
     if near := get_close_matches(key, known, n=1, cutoff=0.6):
         return f"expected a known key; did you mean {near[0]}?"

@@ -59,10 +59,10 @@ def _rate(value: Any) -> int:
 def _span(text: str) -> tuple[int, int]:
     found = _SPAN.fullmatch(text.strip())
     if not found:
-        raise ValueError(f"{_EXPECTED}; '{text}' is no span of a day")
+        raise ValueError(f"{_EXPECTED}; '{text}' is not a span of a day")
     first, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
     if first == end or max(first, end) > 24 * 60:
-        raise ValueError(f"expected a span of a day such as 08:00-18:00, and '{text}' is none")
+        raise ValueError(f"expected a span of a day such as 08:00-18:00, but '{text}' is not one")
     return first, end
 
 

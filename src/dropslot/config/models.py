@@ -204,18 +204,18 @@ class Route(_Model):
     grace: Duration = Field(
         timedelta(seconds=1),
         description="How long an arrival is left alone after the rename that completed it: many clients look at the"
-        " new name once more, or set its time and mode. A change of these begins the wait anew. `0` takes it at once.",
+        " new name once more, or set its time and mode. Each such change starts the wait again. `0` takes it at once.",
         examples=["1s"],
     )
     give_up: Duration = Field(
         timedelta(days=1),
-        description="How long nothing may change in an arrival that cannot be complete: one that holds the unfinished"
+        description="How long an arrival that cannot be complete may stay unchanged: one that holds the unfinished"
         " name of a transfer program, or no file at all. Then it is refused, with that reason.",
         examples=["1d"],
     )
     other_kinds: Literal["refuse", "ignore"] = Field(
         "refuse",
-        description="What becomes of a file where the route takes directories, and of a directory where it takes"
+        description="What happens to a file where the route takes directories, and to a directory where it takes"
         " files. `refuse`: once it is quiet it goes to `failed`, with that reason. `ignore`: it stays in the inbox."
         " With `leave_source` it always stays.",
     )
@@ -229,7 +229,7 @@ class Route(_Model):
     )
     ignore: list[Glob] = Field(
         default_factory=lambda: list(BY_DEFAULT),
-        description="Patterns of names, any letter case, of what is no data: it is not delivered and not checked, an"
+        description="Patterns of names, any letter case, of what is not data: it is not delivered and not checked, an"
         " arrival's receipt names it, and it stays in `done`. At the top of an inbox such entries are no arrivals. In"
         " place of the usual list, which has what Finder, Explorer, Office and network storage leave behind:"
         " `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`, `~$*`, `$RECYCLE.BIN`, `@eaDir` and more. `[]` ignores"
@@ -249,7 +249,7 @@ class Route(_Model):
     )
     names: Literal["refuse", "keep"] = Field(
         "refuse",
-        description="What becomes of names with direction marks (U+200E, U+200F, U+061C), which nobody sees and which"
+        description="What happens to names with direction marks (U+200E, U+200F, U+061C), which are invisible and which"
         " Windows and chat programs add to names that are copied. `refuse` refuses them and says which, and where;"
         " `keep` delivers them as they are. Characters that turn text around (overrides, isolates) are always refused.",
     )

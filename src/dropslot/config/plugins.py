@@ -73,7 +73,7 @@ def fault_of_dotted(dotted: str) -> str | None:
     module_name, _, name = dotted.rpartition(".")
     spec = _find(module_name)
     if spec is None:
-        return f"expected something that can be imported, and there is no module {module_name}"
+        return f"expected something that can be imported, but there is no module {module_name}"
     if not spec.origin or not spec.origin.endswith(".py"):
         return None  # built in, compiled or a namespace: it shows when it is used
     return _fault_of_name(Path(spec.origin), module_name, name)

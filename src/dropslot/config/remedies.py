@@ -19,13 +19,13 @@ def remedy_for(error: OSError, path: Path) -> str:
     if number == errno.EROFS:
         return _read_only(path)
     if number == errno.ENOSPC:
-        return f"The disk is full: make room (`df -h {_named(path)}`; when it has room, `df -i`)"
+        return f"The disk is full: free space (`df -h {_named(path)}`; when it has room, `df -i`)"
     if number == errno.EDQUOT:
-        return "The quota of this account is used up: make room, or have it raised"
+        return "The quota of this account is used up: free space, or have it raised"
     if number in _BROKEN:
         return "The disk or its file system has a fault: look at the kernel's log (`dmesg`)"
     if number in _GONE:
-        return f"The disk of {_named(path)} is away: mount it again"
+        return f"The disk of {_named(path)} is not mounted: mount it again"
     if number in (errno.EACCES, errno.EPERM):
         return _denied(number, path)
     if number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
@@ -53,7 +53,7 @@ def account_of(uid: int) -> str:
 def _read_only(path: Path) -> str:
     point = _mount_point(path)
     return (
-        f"The file system at {_named(point)} is mounted read-only. A fault of the disk may be why (`dmesg`); then say:"
+        f"The file system at {_named(point)} is mounted read-only. A disk fault may be the cause (`dmesg`). Then run:"
         f" mount -o remount,rw {_named(point)}"
     )
 
@@ -86,22 +86,22 @@ def _denied(number: int, path: Path) -> str:
     if seen.st_uid == os.geteuid():
         if number == errno.EPERM or seen.st_mode & 0o700 == 0o700:
             return f"{_named(closed)} is {here}'s own; look what protects it: `lsattr -d {_named(closed)}`, `getfacl`"
-        return f"{_named(closed)} is closed to its own account: chmod u+rwX {_named(closed)}"
+        return f"{_named(closed)} cannot be entered by its own account: chmod u+rwX {_named(closed)}"
     if closed != Path(closed.anchor) and os.stat(closed.parent).st_uid == os.geteuid():
-        return f"{_named(closed)} is {owner}'s in a folder of {here}'s: as root say chown -R {here} {_named(closed)}"
+        return f"{_named(closed)} is {owner}'s in a folder of {here}'s: as root run chown -R {here} {_named(closed)}"
     return f"{_named(closed)} is {owner}'s, and this is {here}: run it as {owner} (sudo -u {owner} -H dropslot ...)"
 
 
 def _in_the_way(path: Path) -> str:
     for each in (*reversed(path.parents), path):
         if os.path.islink(each) and not os.path.exists(each):
-            return f"{_named(each)} is a link that leads nowhere: mend it, or mount the disk that it leads to"
+            return f"{_named(each)} is a link to nothing: correct it, or mount the disk that it points to"
         if not os.path.lexists(each):
             return f"{_named(each)} is missing: mount its disk, or make it"
         if each != path and not os.path.isdir(each):
-            return f"{_named(each)} is no folder: move it away"
+            return f"{_named(each)} is not a folder: move it away"
     if os.path.islink(path):
-        return f"{_named(path)} is a link, which is not followed here: put the file itself there"
+        return f"{_named(path)} is a link, which dropslot does not follow: put the file itself there"
     return ""
 
 

@@ -82,9 +82,7 @@ def _folders_share_fields(route: Route) -> Found:
     for name in FOLDERS[1:]:
         if Template(getattr(route, name)).fields != fields:
             wanted = ", ".join(sorted(fields)) or "none"
-            expected = (
-                f"expected the same fields as in inbox ({wanted}): each set of folders stands by itself"
-            )
+            expected = f"expected the same fields as in inbox ({wanted}): each set of folders is separate"
             yield _broken(route, (_written_as(route, name),), getattr(route, name), expected)
 
 
@@ -121,7 +119,7 @@ def _fields_given_once(route: Route) -> Found:
 
 
 def _another_name(field: str) -> str:
-    return f"expected another name than {field}: that field every arrival has by itself"
+    return f"expected another name than {field}: every arrival has that field already"
 
 
 @_rule("name", "folders", "inbox", "lookup", "fields", "deliver")
@@ -136,7 +134,7 @@ def _fields_known(route: Route) -> Found:
             for field in sorted(Template(text or "").fields - known):
                 expected = (
                     f"expected only fields that folders, name or lookup give, or {', '.join(sorted(GIVEN))}"
-                    f" (this route has {', '.join(sorted(known - GIVEN)) or 'none of its own'}), and {field} is none"
+                    f" (this route has {', '.join(sorted(known - GIVEN)) or 'none of its own'}), not {field}"
                 )
                 example = f"name: '(?P<{field}>[^-]+)-.*'"
                 yield _broken(route, ("deliver", index, key), text, expected, example)
@@ -272,7 +270,10 @@ def _match_is_exact(route: Route, index: int, entry: Acknowledge, to: str) -> Fo
         yield _broken(route, location, entry.match, expected, "match: '/results/{folder}/{stored_name}'")
     for field in sorted(has - known - STORED):
         yield _broken(
-            route, location, entry.match, f"expected only fields of this route, and {field} is none"
+            route,
+            location,
+            entry.match,
+            f"expected only fields of this route, but {field} is not one of them",
         )
     if entry.users_field not in has | known:
         expected = f"expected one of this route's fields: {', '.join(sorted((has | known) - STORED)) or 'it has none'}"

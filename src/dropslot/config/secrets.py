@@ -18,13 +18,13 @@ def secret(name: str) -> Secret | None:
     """
     value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
     if value is not None and path is not None:
-        raise _error(name, f"expected either {name} or {name}_FILE in the environment, and both are set")
+        raise _error(name, f"expected either {name} or {name}_FILE in the environment, but both are set")
     if path is None:
         return None if value is None else Secret(value)
     try:
         return Secret(Path(path).read_text(encoding="utf-8").rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         # Who set the password itself instead must not find it in a log.
         at = f" at {path}" if os.path.isabs(path) and os.path.isdir(os.path.dirname(path)) else ""
         raise _error(

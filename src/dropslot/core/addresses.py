@@ -102,6 +102,6 @@ def _path(path: str) -> str:
         raise ValueError("expected a path without '..'")
     if parts and parts[0].startswith("~"):
         if parts[0] != "~":
-            raise ValueError("expected ~ alone: the home of another account has a path of its own")
+            raise ValueError("expected ~ alone: for the home of another account, write its path")
         return "/".join(parts)
     return "/" + "/".join(parts)

@@ -98,7 +98,7 @@ def _check(made: LogFormat) -> None:
         "the time (%t)": "time" in has,
         "the request (%r)": "request" in has or {"method", "path"} <= has or {"method", "target"} <= has,
         "the status (%>s)": "status" in has,
-        "the bytes sent (%b, %B or %O): without them nobody knows whether a file was sent whole": bool(
+        "the bytes sent (%b, %B or %O): without them it is unknown whether a file was sent completely": bool(
             {"body_bytes", "sent_bytes"} & made.means
         ),
     }

@@ -20,7 +20,7 @@ _INVISIBLE = {"Cf", "Zs"}  # formats, and blanks of other kinds
 _WHY = {
     "control": "the name contains a control character",
     "line": "the name contains a line or paragraph separator",
-    "bidi": "the name contains a character that turns text around",
+    "bidi": "the name contains a character that reverses the direction of text",
     "byte": "the name is not valid UTF-8",
 }
 _COMPOUND = re.compile(r"(?i)(?:\.nii\.gz|\.tar\.[^.]+)\Z")
@@ -52,13 +52,13 @@ def fault_of_name(name: str, *, marks: bool = False) -> str | None:
     if name.isascii() and name.isprintable() and 2 < len(name) <= LIMIT_BYTES and "/" not in name:
         return _reserved(name) if name[0] == "." else None
     if name in ("", ".", ".."):
-        return "the name is empty" if not name else f"the name is '{name}', which is no name of its own"
+        return "the name is empty" if not name else f"the name is '{name}', which has a special meaning"
     if "/" in name:
         return "the name contains a slash"
     if found := _UNSAFE.search(name):
         kind = str(found.lastgroup)
         # Windows puts an embedding before a path that is copied from a properties window.
-        remedy = ": type the name anew on the keyboard" if kind == "bidi" else ""
+        remedy = ": type the name again on the keyboard" if kind == "bidi" else ""
         return f"{_WHY[kind]} ({_character(name, found.start())}){remedy}"
     if not marks and (fault := fault_of_marks(name)):
         return fault
@@ -72,8 +72,8 @@ def fault_of_marks(name: str) -> str | None:
     if (found := _MARKS.search(name)) is None:
         return None
     return (
-        f"the name contains {_character(name, found.start())}, which nobody sees. Windows and chat programs add such"
-        " marks when a name is copied: type the name anew on the keyboard, or set `names: keep` for the route, which"
+        f"the name contains {_character(name, found.start())}, which is invisible. Windows and chat programs add such"
+        " marks when a name is copied: type the name again on the keyboard, or set `names: keep` for the route, which"
         " takes them"
     )
 

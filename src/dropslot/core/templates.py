@@ -40,7 +40,7 @@ def fault_of_value(field: str, value: str, *, marks: bool = False) -> str | None
     if value.startswith(".") and value not in {".", ".."}:
         return f"field {field} is '{escape(value)}', which begins with a dot"
     if fault := fault_of_name(value, marks=marks):
-        return f"field {field} is '{escape(value)}', which is no safe path part: {fault}"
+        return f"field {field} is '{escape(value)}', which is not a safe path component: {fault}"
     return None
 
 
@@ -75,7 +75,7 @@ class Template:
     def fill(self, values: Mapping[str, str], *, marks: bool = False) -> str:
         """The text with every field's value put in; `marks`: direction marks may be in them.
 
-        Raises Refused with a sentence for each field that is missing or no single safe path part, and for
+        Raises Refused with a sentence for each field that is missing or no single safe path component, and for
         each path part that became unsafe (too long, reserved) by what was put in.
         """
         reasons = [reason for field in sorted(self.fields) if (reason := _fault_of(field, values, marks))]
@@ -110,14 +110,14 @@ def _pieces(text: str) -> Iterator[Piece]:
     try:
         parsed = list(Formatter().parse(text))
     except ValueError as error:
-        raise ValueError(f"{error}; write {{{{ or }}}} for a brace that is no field") from None
+        raise ValueError(f"{error}; write {{{{ or }}}} for a brace that is not part of a field") from None
     for before, field, spec, conversion in parsed:
         if field is not None and (conversion or not _FIELD.fullmatch(field)):
-            raise ValueError(f"'{{{field}}}' is no field: a field is a word of letters, digits and _")
+            raise ValueError(f"'{{{field}}}' is not a field: a field is a word of letters, digits and _")
         if spec and field != "date":
             raise ValueError(f"'{{{field}:{spec}}}' has a format, which only date has, as in {{date:%Y%m%d}}")
         if spec and (fault := fault_of_format(spec) or fault_of_value("date", formatted(date.min, spec))):
-            raise ValueError(f"'{{date:{spec}}}' is no format of a date: {fault}")
+            raise ValueError(f"'{{date:{spec}}}' is not a date format: {fault}")
         yield Piece(before, field or "", spec or "")
 
 
@@ -142,10 +142,10 @@ def _check_parts(filled: str, fixed: str, marks: bool) -> None:
     if addresses.is_server(fixed.removesuffix("/")) and rest.startswith("~"):
         first = escape(rest.partition("/")[0])
         reasons.append(
-            f"'{first}' cannot be the first folder at a server: there ~ is where the account starts"
+            f"'{first}' cannot be the first folder at a server: there, ~ is the account's start folder"
         )
     for part in rest.split("/"):
         if part and (fault := fault_of_name(part, marks=marks)):
-            reasons.append(f"'{escape(part)}' is no safe path part: {fault}")
+            reasons.append(f"'{escape(part)}' is not a safe path component: {fault}")
     if reasons:
         raise Refused(reasons)

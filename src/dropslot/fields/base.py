@@ -10,7 +10,7 @@ from dropslot.core.errors import DropslotError
 
 
 class FieldFailed(DropslotError):
-    """A field broke instead of giving values; the arrival is neither refused nor delivered, and is tried again."""
+    """A field broke instead of giving values; the arrival is neither refused nor delivered, and is retried."""
 
     code = "field-failed"
     retryable = True

@@ -197,7 +197,7 @@ def changed(item: Item, seen: os.stat_result) -> DropslotError:
     """The error for an item that is not what was listed when it is opened."""
     shown = escape(item.path)
     if not stat.S_ISREG(seen.st_mode):
-        return faults.source_changed(f"{shown} was replaced by something that is no regular file")
+        return faults.source_changed(f"{shown} was replaced by something that is not a regular file")
     if seen.st_nlink != 1:
         return faults.source_changed(f"{shown} got another hard link while the arrival was read")
     now = Item(item.path, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)

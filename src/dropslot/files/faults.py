@@ -24,13 +24,13 @@ _DENIED = {errno.EACCES, errno.EPERM}
 
 _KEPT = "The source is untouched, and what was delivered before stays as it is"
 _NEXT = {
-    errno.EACCES: "Give the service's account the right to write and search there, or correct `to`; it is tried again",
-    errno.EPERM: "Give the service's account the right to do this there, or correct the rule; it is tried again",
-    errno.EROFS: "Mount the file system read-write again (a disk error may have made it read-only); it is tried again",
-    errno.ENOENT: "Mount the disk or make the folder; dropslot never fills an unmounted disk. It is tried again",
-    errno.ESTALE: "The server of this network file system has lost the folder: mount it again; it is tried again",
-    errno.EXDEV: "Another file system is mounted inside the target; it is staged anew at the next try",
-    errno.EMFILE: "Raise the limit of open files of the service (LimitNOFILE); it is tried again",
+    errno.EACCES: "Give the service's account the right to write and search there, or correct `to`; it is retried",
+    errno.EPERM: "Give the service's account the right to do this there, or correct the rule; it is retried",
+    errno.EROFS: "Mount the file system read-write again (a disk error may have made it read-only); it is retried",
+    errno.ENOENT: "Mount the disk or make the folder; dropslot never fills an unmounted disk. It is retried",
+    errno.ESTALE: "The server of this network file system has lost the folder: mount it again; it is retried",
+    errno.EXDEV: "Another file system is mounted inside the target; it is staged again at the next attempt",
+    errno.EMFILE: "Raise the limit of open files of the service (LimitNOFILE); it is retried",
 }
 
 
@@ -39,15 +39,15 @@ def at_destination(error: OSError, doing: str) -> DropslotError:
     number = error.errno or 0
     what = _sentence(error, doing)
     if number in _FULL:
-        step = "Free space there, or raise the quota; it is tried again until it fits"
+        step = "Free space there, or raise the quota; it is retried until it fits"
         return DiskFull(what, where=_KEPT, next_step=step)
     if number in _BROKEN:
-        step = "Look at the disk and the kernel's log; what was staged is thrown away and staged anew"
+        step = "Look at the disk and the kernel's log; the staged data is thrown away and staged again"
         return StorageFault(what, where=_KEPT, next_step=step)
     if number in _IMPOSSIBLE:
         return Refused([f"{what}: the destination's file system cannot hold it"])
     step = _NEXT.get(
-        number, "It is tried again; if this stays, look at the disk and the kernel's log (`dmesg`)"
+        number, "It is retried; if this goes on, look at the disk and the kernel's log (`dmesg`)"
     )
     return DestinationUnready(what, where=_KEPT, next_step=step)
 
@@ -59,7 +59,7 @@ def no_folder_or(error: OSError, path: str, doing: str) -> DropslotError:
     return DestinationUnready(
         f"{escape(path)} at the destination is a link or not a folder; dropslot never writes through it",
         where="What is published so far stays; the rest waits",
-        next_step="Move it out of the way, or make it a real folder; it is tried again",
+        next_step="Move it out of the way, or make it a real folder; it is retried",
     )
 
 
@@ -73,10 +73,10 @@ def at_source(error: OSError, path: str) -> DropslotError:
         return SourceUnready(
             f"{shown} cannot be read ({os.strerror(number)})",
             where="Nothing of the arrival was delivered; it stays where it is",
-            next_step="Let the sender chmod -R g+rX, or give the service CAP_CHOWN; it is tried again",
+            next_step="Let the sender chmod -R g+rX, or give the service CAP_CHOWN; it is retried",
         )
     what = _sentence(error, f"reading {shown}")
-    step = "Look at the disk and the kernel's log; it is tried again"
+    step = "Look at the disk and the kernel's log; it is retried"
     return StorageFault(what, where="Nothing of the arrival was delivered", next_step=step)
 
 
@@ -84,7 +84,7 @@ def source_changed(what: str) -> SourceChanged:
     """`what` names the item and how it differs."""
     return SourceChanged(
         what,
-        where="Nothing of the arrival was delivered; it waits in processing and is tried again",
+        where="Nothing of the arrival was delivered; it waits in processing and is retried",
         next_step="If this repeats, let the sender write under a temporary name and rename when done",
     )
 
@@ -93,8 +93,8 @@ def sync_failed(error: OSError) -> StorageFault:
     """The typed error for any failed sync: whatever its number, the data may be lost, and no other sync would tell."""
     return StorageFault(
         f"Writing to the disk failed: {os.strerror(error.errno or 0)}",
-        where="The source is untouched; what was staged is thrown away",
-        next_step="Look at the disk and the kernel's log (dmesg); it is staged anew",
+        where="The source is untouched; the staged data is thrown away",
+        next_step="Look at the disk and the kernel's log (dmesg); it is staged again",
     )
 
 

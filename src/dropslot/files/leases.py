@@ -29,6 +29,6 @@ def take(fd: int, path: str) -> bool:
         raise SourceUnready(
             f"{escape(path)} is still open for writing in some program",
             where="Nothing of the arrival was delivered; it waits in processing",
-            next_step="It is tried again by itself, and goes on when the program that writes has closed it",
+            next_step="It is retried, and goes on when that program has closed the file",
         ) from error
     return True

@@ -37,7 +37,7 @@ class Modes:
             raise DestinationUnready(
                 f"There is no group '{escape(group)}' on this machine",
                 where=_KEPT,
-                next_step=f"Make it (groupadd {escape(group)}) or correct `group`; it is tried again",
+                next_step=f"Make it (groupadd {escape(group)}) or correct `group`; it is retried",
             ) from error
         return cls(gid, group, file_mode, folder_mode)
 
@@ -117,11 +117,11 @@ class Modes:
         if mode is not None and seen.st_mode & 0o777 != mode & 0o777:
             what = f"a mode of {mode & 0o777:o} is {seen.st_mode & 0o777:o} there"
         elif regrouped and seen.st_gid != self.gid:
-            what = f"what gets group {escape(self.group)} has group {seen.st_gid} there"
+            what = f"a file set to group {escape(self.group)} has group {seen.st_gid} there"
         else:
             return
         raise Unsupported(
-            f"The file system keeps no modes or groups: {what}, so others than configured could read what is delivered",
+            f"The file system does not store modes or groups: {what}, so others could read what is delivered",
             next_step="Leave out `group`, `file_mode` and `folder_mode`, and set owner, group and modes when it is "
             "mounted (for ntfs-3g, exFAT and FAT: uid=, gid=, fmask=, dmask=; for ntfs-3g also: permissions)",
         )
@@ -139,9 +139,9 @@ class Modes:
         if (
             mode == wanted & ~stat.S_ISGID
         ):  # chmod drops the bit, without an error, for those not in the group
-            raise self._no_member(f"The setgid bit of {what} did not stay")
+            raise self._no_member(f"The setgid bit of {what} was not kept")
         raise DestinationUnready(
-            f"The mode of {what} is {mode:o} after it was set to {wanted:o}: this file system keeps no such modes",
+            f"The mode of {what} is {mode:o} after it was set to {wanted:o}: this file system does not store modes",
             where=_KEPT,
             next_step="Leave out file_mode and folder_mode, or set them when it is mounted",
         )
@@ -149,9 +149,9 @@ class Modes:
     def _no_member(self, what: str) -> DestinationUnready:
         group = escape(self.group) or "the folder's group"
         return DestinationUnready(
-            f"{what}: the service's account is no member of {group}",
+            f"{what}: the service's account is not a member of {group}",
             where=_KEPT,
             next_step=f"Add the account to it (usermod -aG {group} ACCOUNT) and restart the service. Or give the "
             "folder above that group and the setgid bit, and start the service with umask 027, so that nothing has to "
-            "be set. It is tried again",
+            "be set. It is retried",
         )

@@ -182,7 +182,7 @@ class Child:
         raise StorageFault(
             "The second copying process was killed",
             where="The source is untouched, and what was delivered before stays as it is",
-            next_step="Look whether the machine ran out of memory; what was staged is thrown away and staged anew",
+            next_step="Check whether the machine ran out of memory (`dmesg`); the data is staged again",
         )
 
 

@@ -80,7 +80,7 @@ def changed(path: Path, listing: Listing) -> list[str]:
     if expected.all_came() and _folders(now) == _folders(listing) and now.faults == listing.faults:
         return []
     return list(_differences(listing, list_arrival(path, listing.litter))) or [
-        "something in it changed for a moment"
+        "something in it changed while it was read"
     ]
 
 
@@ -250,7 +250,7 @@ class _Walk:
         elif size_bytes(name) > room:
             self.fault(path[:80] + "…", f"the path has more than {MAX_PATH_BYTES:,} bytes")
         elif deep:
-            self.fault(path, f"lies more than {MAX_DEPTH} folders deep")
+            self.fault(path, f"is more than {MAX_DEPTH} folders deep")
         else:
             return True
         return False
@@ -268,7 +268,7 @@ class _Walk:
         if why := _SPECIAL.get(stat.S_IFMT(mode)) or fault_of_name(name, marks=True):
             self.fault(path, why)
         elif seen.st_nlink != 1:
-            self.fault(path, f"has {seen.st_nlink} hard links; it may be someone else's file")
+            self.fault(path, f"has {seen.st_nlink} hard links; it may be somebody else's file")
         elif mode & (stat.S_ISUID | stat.S_ISGID):
             self.fault(path, "has a setuid or setgid bit")
         elif size_bytes(name) > room:

@@ -71,7 +71,7 @@ def fault_of_cell(column: str, cell: str, *, is_path: bool = False) -> str:
     if "\ufffd" in cell:
         return f"{column} is {cell}: a letter was lost when the file was saved. Save it as CSV UTF-8"
     if cell[:1] and cell[0] in _APOSTROPHES and not _NAME.match(cell):
-        return f"{column} is {cell}: take the apostrophe away"
+        return f"{column} is {cell}: remove the apostrophe"
     what = next(
         (
             what
@@ -84,7 +84,7 @@ def fault_of_cell(column: str, cell: str, *, is_path: bool = False) -> str:
         return ""
     return (
         f"{column} is {cell}, {what}, as spreadsheets make it of other texts: make the column text, and write the cell"
-        f' anew. If it is meant so, write ="{cell}"'
+        f' again. If the value is right, write ="{cell}"'
     )
 
 

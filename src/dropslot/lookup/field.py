@@ -60,7 +60,7 @@ def for_route(config: Config, route: Route) -> Iterator[FolderLookup]:
 
 
 def hint_of(lookup: Lookup, name: str) -> str:
-    """What the name says about its folder: the group `hint`, else the whole match; empty when it says nothing."""
+    """What the name says about its folder: the group `hint`, else the whole match; empty when it gives no reason."""
     found = patterns.search(lookup.hint, name)
     if found is None:
         return ""
@@ -98,6 +98,6 @@ def _several(name: str, lookup: Lookup, table: str, hint: str, answers: Sequence
     named = " and ".join(answers[:5])
     return (
         f"{NO_FOLDER}{escape(name)}: for hint '{escape(hint)}' with label {lookup.label} {escape(table)} has"
-        f" {len(answers)}, {named}. Say base_path in the look-up, or take the wrong line out of the file and load it"
+        f" {len(answers)}, {named}. Set base_path in `lookup`, or take the wrong line out of the file and load it"
         " (dropslot load_remote_folders FILE --replace), and retry"
     )

@@ -58,7 +58,7 @@ def load(config: Config, file: Path, table: str, *, by: str, replace: bool = Fal
     try:
         found = read(content)
     except BadTable as error:
-        what = f"{escape(str(file))} is no folder table. {error.what}"
+        what = f"{escape(str(file))} is not a folder table. {error.what}"
         raise BadTable(what, where="Nothing was loaded", next_step=error.next_step) from error
     configured = tables(config).get(table, file)
     seen = _digest(content if configured == file else _content(configured))
@@ -187,9 +187,9 @@ def refusals(loaded: Loaded, file: Path, most: int) -> Iterator[str]:
 def suspicions(suspected: Sequence[OddLine], file: Path, most: int) -> Iterator[str]:
     """A sentence for each line that was loaded and is odd, and one about those beyond `most`."""
     for number, reason in suspected[:most]:
-        yield f"{escape(str(file))}, line {number}, was loaded; look at it: {reason}"
+        yield f"{escape(str(file))}, line {number}, was loaded but looks suspicious: {reason}"
     if (more := len(suspected) - most) > 0:
-        yield f"{escape(str(file))}: {more:,} more lines are odd"
+        yield f"{escape(str(file))}: {more:,} more lines look suspicious"
 
 
 def _content(file: Path) -> bytes:

@@ -77,7 +77,7 @@ def _cells(text: str, separator: str) -> tuple[Cells | None, str]:
     try:
         return next(csv.reader([text], delimiter=separator, strict=True), []), ""
     except csv.Error as error:
-        return None, f"it cannot be taken apart: {error}"
+        return None, f"it cannot be split into cells: {error}"
 
 
 def _is_byte(character: str) -> bool:

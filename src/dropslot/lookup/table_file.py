@@ -155,12 +155,14 @@ def _header(lines: Sequence[tuple[int, str]], separators: str) -> tuple[str, lis
             return separator, names, record.lines
     first = lines[0][1]
     raise BadTable(
-        f"Its first line is no header of a folder table: {escape(first[:80])}", next_step=_expected()
+        f"Its first line is not the header of a folder table: {escape(first[:80])}", next_step=_expected()
     )
 
 
 def _expected() -> str:
-    return f"Its first line must be {','.join(COLUMNS)}, in any order; semicolons or tabs will do"
+    return (
+        f"Its first line must be {','.join(COLUMNS)}, in any order; separated by commas, semicolons or tabs"
+    )
 
 
 def _fault_of(values: dict[str, str]) -> str:
@@ -168,9 +170,7 @@ def _fault_of(values: dict[str, str]) -> str:
         if not value and column != "base_path":
             return f"{column} is empty"
         if not value.isprintable() or len(value) > _LONGEST_CELL:
-            return (
-                f"{column} is no text of at most {_LONGEST_CELL} printable characters: {escape(value[:80])}"
-            )
+            return f"{column} is not a text of at most {_LONGEST_CELL} printable characters: {escape(value[:80])}"
     return fault_of_value("folder", values["folder"]) or ""
 
 
@@ -215,6 +215,6 @@ def _odd_letters(lines: Sequence[Line]) -> Iterator[OddLine]:
         shown = ", ".join(dict.fromkeys(str(cell) for _, cell in odd[:5]))
         yield OddLine(
             odd[0][0].number,
-            f"the file is no UTF-8, so its letters were taken for those of Windows in western Europe: {shown}. If these"
+            f"the file is not UTF-8, so it was read as the Windows encoding of western Europe: {shown}. If these"
             " are wrong (files of a Mac, or of central Europe), save it as CSV UTF-8",
         )

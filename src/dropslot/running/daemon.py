@@ -118,9 +118,9 @@ def _await_up(reader: int, where: Places) -> None:
                 break
             said += part
         else:
-            said = f"it was not up after {UP_SECONDS:.0f} s".encode()
+            said = f"it did not start within {UP_SECONDS:.0f} s".encode()
     if said != _UP:
-        reason = said.decode(errors="replace").strip() or "it ended without a word"
+        reason = said.decode(errors="replace").strip() or "it ended without an error message"
         raise StartFailed(f"The watcher did not start: {reason}", next_step=f"See {escape(str(where.err))}")
 
 
@@ -196,7 +196,7 @@ def _serve(serve: Serve, life: Life, log_files: logs.Logs, where: Places) -> Non
         try:
             serve(life)
         except Exception:
-            line = "The watcher ends because of a fault. What it was doing is resumed at the next start."
+            line = "The watcher stops because of an error. The next start resumes what it was doing."
             log.exception(line, action="watcher_failed", plain=True)
             raise
         log.info("Stopped", action="watcher_stopped", plain=True)

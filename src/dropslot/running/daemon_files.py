@@ -96,7 +96,7 @@ def _prepared(places: Places) -> Places:
         or stat.S_IMODE(status.st_mode) & 0o077
     ):
         raise UnsafePlace(
-            f"{folder} is not a folder of uid {os.geteuid()} alone",
+            f"{folder} is not a folder that only uid {os.geteuid()} can use",
             next_step="Remove it, or set `pid:` and `logs:`",
         )
     return places

@@ -23,7 +23,7 @@ class AlreadyRunning(DropslotError):
 
     def __init__(self, pid: int, path: Path) -> None:
         super().__init__(
-            f"A watcher runs already: pid {pid}, says {escape(str(path))}",
+            f"A watcher is already running: pid {pid}, according to {escape(str(path))}",
             next_step="`dropslot stop_watcher` ends it; `dropslot start_watcher --restart` puts a new one in its place",
         )
         self.pid = pid

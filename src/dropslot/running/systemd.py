@@ -45,7 +45,7 @@ class Systemd:
                     sender.sendall(message.encode())
             except OSError as error:
                 # systemd may restart us for it; that is no reason to stop by ourselves.
-                log.warning(f"systemd does not hear us: {error}", action="systemd_unheard", plain=True)
+                log.warning(f"systemd cannot be notified: {error}", action="systemd_unheard", plain=True)
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float:

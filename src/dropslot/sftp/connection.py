@@ -40,10 +40,10 @@ class Connection:
         except (asyncssh.Error, OSError, ConnectionGone, Garbled, TimeoutError) as error:
             ssh.abort()
             raise DestinationUnready(
-                f"{escape(account.server)} lets the account log in, but offers no SFTP:"
-                f" {escape(str(error) or 'it says nothing')}",
+                f"{escape(account.server)} accepts the login but offers no SFTP:"
+                f" {escape(str(error) or 'it gives no reason')}",
                 where=UNSENT,
-                next_step="Let its administrator enable the sftp subsystem for the account, and see to it that no"
+                next_step="Let its administrator enable the sftp subsystem for the account, and make sure that no"
                 f" start-up file prints anything; try it: sftp -P {account.port} {escape(account.user)}@{account.host}",
             ) from error
         connection._watch = asyncio.create_task(connection._watching())

@@ -40,7 +40,7 @@ def lost(server: str, error: ConnectionGone | Garbled) -> ConnectionLost:
     return ConnectionLost(
         f"The connection to {escape(server)} broke: {escape(str(error))}",
         where=KEPT,
-        next_step="It is tried again; what the server has already is looked at first",
+        next_step="It is retried; what the server already has is checked first",
     )
 
 
@@ -59,11 +59,11 @@ def typed(server: str, said: Said, doing: str) -> DropslotError:
     """The typed error for an answer that says no more than its code."""
     what = f"{doing} at {escape(server)} failed: {_words(said)}"
     if said.code == wire.PERMISSION_DENIED:
-        step = "Give the account the right to write and search there, or correct `to`; it is tried again"
+        step = "Give the account the right to write and search there, or correct `to`; it is retried"
         return DestinationUnready(what, where=KEPT, next_step=step)
     if said.code == wire.NO_SUCH_FILE:
         return DestinationUnready(
-            what, where=KEPT, next_step="Mount its disk or make the folder; it is tried again"
+            what, where=KEPT, next_step="Mount its disk or make the folder; it is retried"
         )
     if said.code in (wire.NO_SPACE, wire.QUOTA):
         return full(what)
@@ -72,7 +72,7 @@ def typed(server: str, said: Said, doing: str) -> DropslotError:
         return Refused([f"{what}: the server cannot store a file of this name or size"])
     if said.code == wire.UNSUPPORTED:
         return Unsupported(what, where=KEPT, next_step="Another server program is needed, such as OpenSSH's")
-    step = "Look at the server's log: its disk, a quota of the account, or a read-only file system. It is tried again"
+    step = "Look at the server's log: its disk, a quota of the account, or a read-only file system. It is retried"
     return DestinationUnready(what, where=KEPT, next_step=step)
 
 
@@ -92,14 +92,14 @@ async def explained(connection: Connection, said: Said, doing: str, folder: str)
         return DestinationUnready(
             f"{what}: {_words(said)}; {room}",
             where=KEPT,
-            next_step="Raise the quota, or look at the server's log; it is tried again until it fits",
+            next_step="Raise the quota, or look at the server's log; it is retried until it fits",
         )
     return typed(server, said, doing)
 
 
 def full(what: str) -> DiskFull:
     """The error for a file system that has no room."""
-    step = "Free space there, or raise the quota; it is tried again until it fits"
+    step = "Free space there, or raise the quota; it is retried until it fits"
     return DiskFull(what, where=KEPT, next_step=step)
 
 

@@ -72,7 +72,7 @@ def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
         raise DestinationUnready(
             f"{escape(str(account.hosts_file))} has a line that cannot be read: {escape(str(error))}",
             where=UNSENT,
-            next_step="Correct or remove that line; it is tried again",
+            next_step="Correct or remove that line; it is retried",
         ) from error
     keys, authorities, revoked = (list(part) for part in hosts.match(account.host, "", port)[:3])
     # Where a server with a port of its own has revoked keys alone, asyncssh goes on without the port and loses them.
@@ -89,7 +89,7 @@ def contents(account: Account) -> bytes:
         raise DestinationUnready(
             f"{escape(str(account.hosts_file))} cannot be read: {error.strerror}",
             where=UNSENT,
-            next_step="Give the service the right to read it, or correct `known_hosts`; it is tried again",
+            next_step="Give the service the right to read it, or correct `known_hosts`; it is retried",
         ) from error
 
 
@@ -99,22 +99,22 @@ def refusal(account: Account, key: asyncssh.SSHKey) -> DestinationUnready:
     keys = known(account)
     if is_revoked(account, key):
         return HostKeyChanged(
-            f"{account.host} shows the host key {shown}, which {hosts} has revoked",
+            f"{account.host} shows the host key {shown}, which {hosts} marks as revoked",
             where=UNSENT,
-            next_step="Ask its administrator; somebody may stand between you and the server",
+            next_step="Ask its administrator; somebody may be intercepting the connection",
         )
     if not keys:
         return HostKeyUnknown(
             f"The host key of {account.host} is not known: {shown}",
             where=UNSENT,
-            next_step="Compare that fingerprint with what its administrator says (there: ssh-keygen -lf"
+            next_step="Compare this fingerprint with the one that its administrator has (on the server: ssh-keygen -lf"
             f" /etc/ssh/ssh_host_ed25519_key.pub). If it is the same: dropslot trust_host {account.url}",
         )
     return HostKeyChanged(
         f"The host key of {account.host} has changed: it shows {shown}, and {hosts} has"
         f" {', '.join(sorted(fingerprint(one) for one in keys))}",
         where=UNSENT,
-        next_step="Somebody may stand between you and the server. Ask its administrator; only when the change is"
+        next_step="Somebody may be intercepting the connection. Ask its administrator; only when the change is"
         f" theirs: ssh-keygen -R '{pattern(account)}' -f {hosts}, then dropslot trust_host {account.url}",
     )
 

@@ -96,7 +96,7 @@ def _refused(account: Account) -> LoginRefused:
     ways = [f"the key {escape(account.key)}"] if account.key else ["the keys of the agent and of ~/.ssh"]
     ways += [f"the password in {account.password.name}"] if account.password else []
     return LoginRefused(
-        f"{account.host} refuses the login of {escape(account.user)}, who has {' and '.join(ways)}",
+        f"{account.host} refuses the login of {escape(account.user)} with {' and '.join(ways)}",
         where=UNSENT,
         next_step=f"Let its administrator put {_public(account)} into the account's authorized_keys, or correct `key`,"
         f" `password` or the user in the address; try it: {typed(account)}",
@@ -130,7 +130,7 @@ def _key_fault(account: Account, error: Exception) -> DestinationUnready:
     return LoginRefused(
         f"The key {escape(account.key or '~/.ssh')} cannot be used: {escape(str(error))}",
         where=UNSENT,
-        next_step="Give a private key without a passphrase that the service's account alone can read, or load it into"
+        next_step="Give a private key without a passphrase that only the service's account can read, or load it into"
         " the agent (SSH_AUTH_SOCK) and leave out `key`",
     )
 
@@ -140,7 +140,7 @@ def unreachable(account: Account, error: BaseException) -> DestinationUnready:
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.filename):
         return _key_fault(account, error)
     if isinstance(error, socket.gaierror):
-        return _unready(account, f"there is no host of this name ({escape(str(error.strerror))})")
+        return _unready(account, f"there is no host with this name ({escape(str(error.strerror))})")
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return _unready(account, "it did not answer in time")
     return _unready(account, escape(str(error) or type(error).__name__))
@@ -150,6 +150,6 @@ def _unready(account: Account, why: str) -> Unreachable:
     return Unreachable(
         f"No connection to {escape(account.server)}: {why}",
         where=UNSENT,
-        next_step="It is tried again until the server answers; if this stays, look whether it runs, and is reached from"
+        next_step="It is retried until the server answers; if this goes on, check that it runs and can be reached from"
         f" here: {typed(account)}",
     )

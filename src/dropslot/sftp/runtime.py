@@ -23,7 +23,7 @@ from dropslot.sftp.wire import Garbled
 
 T = TypeVar("T")
 _END_SECONDS = 2.0
-_SOON_SECONDS = 0.9  # before the first arrival is tried again
+_SOON_SECONDS = 0.9  # before the first arrival is retried
 _LONGEST_SECONDS = 60.0
 
 

@@ -347,7 +347,7 @@ class Completion:
 
     def _say_unreadable(self, name: str, error: OSError) -> None:
         path = self._shown(name)
-        line = f"Cannot look at {path}: {error.strerror}. It stays where it is and is looked at again."
+        line = f"Cannot read {path}: {error.strerror}. It stays where it is and is looked at again."
         log.warning(line, action="entry_unreadable", plain=True, route=self._route.key, path=path)
 
     def _say(self, action: str, line: str, name: str) -> None:

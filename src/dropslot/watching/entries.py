@@ -49,7 +49,7 @@ class Rule(Enum):
     NOW = "to be taken"
     QUIET = "until nothing about it changes"
     MARKER = "for its marker file"
-    TEMPORARY = "to be renamed: its name is a temporary one"
+    TEMPORARY = "to be renamed: its name is temporary"
     OTHER_KIND = "to be refused: the route does not take its kind"
     IGNORED = "for nothing: the route does not take its kind"
 

@@ -118,7 +118,7 @@ class Inbox:
 
     def well_again(self) -> None:
         if self._said:
-            line = f"{self.shown} is watched as it should be again."
+            line = f"{self.shown} is watched again."
             log.info(line, action="inbox_well", plain=True, route=self.route.key, inbox=self.shown)
         self._said = ""
 
@@ -132,7 +132,7 @@ class Inbox:
             call(*args)
         except Exception:
             name = dotted(listener.processor)
-            line = f"{name} failed on {self.shown}. The watcher goes on; the next rescan tells it again."
+            line = f"{name} failed on {self.shown}. The watcher goes on; the next rescan reports the entry again."
             log.exception(line, action="processor_failed", plain=True, route=self.route.key, processor=name)
             return False
         return True

@@ -50,18 +50,16 @@ def of_other_kind(route: Route, *, is_folder: bool) -> str:
     """It is a file where directories are taken, or the reverse."""
     kind = "directory" if is_folder else "file"
     if route.complete == "marker" and not is_folder:
-        return f"it is a file, and route {route.key} waits for a marker inside of a directory"
+        return f"it is a file, and route {route.key} waits for a marker inside a directory"
     return f"it is a {kind}, and route {route.key} takes {'files' if is_folder else 'directories'} only"
 
 
 def of_unfinished(path: str) -> str:
     """`path`, beneath the arrival, is an unfinished name."""
-    return (
-        f"{escape(path)} is unfinished: transfer programs give such a name to what they have not sent whole"
-    )
+    return f"{escape(path)} is unfinished: transfer programs use such a name until a file is complete"
 
 
-EMPTY = "it holds no file"
+EMPTY = "it contains no file"
 
 
 def of_look(seen: quiet.Look) -> str:
@@ -75,7 +73,7 @@ def explain(route: Route, inbox: str, name: str, temporary: TemporaryNames) -> W
     try:
         top = os.lstat(path)
         if temporary.match(name):
-            return Why("temporary", "waits to be renamed: its name is a temporary one", top.st_ctime)
+            return Why("temporary", "waits to be renamed: its name is temporary", top.st_ctime)
         if route.test_names and Glob(route.test_names).match(name):
             return Why("test", "is never delivered: its name is one of `test_names`", top.st_ctime)
         is_folder = stat.S_ISDIR(top.st_mode)
@@ -89,21 +87,21 @@ def explain(route: Route, inbox: str, name: str, temporary: TemporaryNames) -> W
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Why("unreadable", f"it cannot be looked at: {error.strerror}", 0.0)
+        return Why("unreadable", f"it cannot be read: {error.strerror}", 0.0)
     kind: Kind = "unfinished" if seen.unfinished else "empty"
     return Why(kind, waits(route, of_look(seen)), since.st_ctime)
 
 
 def waits(route: Route, why: str) -> str:
     """What is told of an arrival that is not whole; `why` says in which way."""
-    return f"{why}. It is refused after {shown(route.give_up)} without a change"
+    return f"{why}. It is refused when nothing has changed for {shown(route.give_up)}"
 
 
 def _of_other_kind(route: Route, top: os.stat_result) -> Why:
     why = of_other_kind(route, is_folder=stat.S_ISDIR(top.st_mode))
     if ignores_other_kinds(route):
         return Why("ignored", f"{why}. It stays where it is", top.st_ctime)
-    fate = f"It is refused after {shown(route.settle)} without a change"
+    fate = f"It is refused when nothing has changed for {shown(route.settle)}"
     return Why("other kind", f"{why}. {fate}", top.st_ctime)
 
 

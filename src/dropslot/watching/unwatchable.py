@@ -8,7 +8,7 @@ import os
 from dropslot.core.names import escape
 from dropslot.watching import inotify_limits
 
-# inotify cannot be had, though the folder itself is well.
+# inotify is not available, though the folder itself is well.
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSYS})
 
 
@@ -16,18 +16,18 @@ def of_inbox(path: str, error: OSError) -> str:
     """Why an inbox can neither be watched nor polled."""
     shown = escape(path)
     if error.errno == errno.ENOENT:
-        what = f"Inbox {shown} is gone: deleted, moved away, or its disk is not mounted. Make or mount it"
+        what = f"Inbox {shown} is gone: it was deleted or moved, or its disk is not mounted. Make it, or mount the disk"
     elif error.errno == errno.ENOTDIR:
-        what = f"Inbox {shown} is no folder. Move away what is there and make the folder"
+        what = f"Inbox {shown} is not a folder. Move away what is there and make the folder"
     elif error.errno in (errno.EACCES, errno.EPERM):
         who = f"uid {os.geteuid()}"
         what = (
-            f"Inbox {shown} may not be read by dropslot ({who}); watching needs read and search permission. "
-            f"Let {who} own it (chown), or give it r-x, and search permission (x) on the folders above"
+            f"Inbox {shown} cannot be read by dropslot ({who}), which needs read and search permission to watch it. "
+            f"Make {who} its owner (chown), or give {who} r-x on it and x on the folders above"
         )
     else:
         what = f"Inbox {shown} cannot be read: {error.strerror}. Look at its disk or server"
-    return f"{what}; it is then watched within a second. The other inboxes are watched on."
+    return f"{what}; it is then watched within a second. The other inboxes are still watched."
 
 
 def of_limit(path: str, error: OSError) -> str:
@@ -38,14 +38,14 @@ def of_limit(path: str, error: OSError) -> str:
     if error.errno == errno.EMFILE:
         more = "(or this process's own limit of open files: ulimit -n, LimitNOFILE=)"
         return f"The limit of inotify instances is reached: {_raise('max_user_instances')} {more} {until}"
-    return f"inotify cannot be had: {error.strerror}. {until}"
+    return f"inotify is not available: {error.strerror}. {until}"
 
 
 def of_shared(path: str, kind: str) -> str:
     """Why an inbox is polled by choice."""
     if kind.startswith("poll:"):
         return f"{escape(path)} is polled each second, as its route says ({kind})."
-    return f"{escape(path)} is on {kind}, where what others do gives no events: it is polled each second."
+    return f"{escape(path)} is on {kind}, where changes by other machines raise no events: it is polled each second."
 
 
 def of_overflow() -> str:

@@ -169,7 +169,9 @@ class Watcher:
         try:
             self._take_up(self._refresh())
         except Exception:
-            line = "New inboxes could not be looked for; the known ones are watched on. Tried again soon."
+            line = (
+                "New inboxes could not be looked for; the known ones are still watched. This is retried soon."
+            )
             log.exception(line, action="refresh_failed", plain=True)
 
     def _take_up(self, pairs: Iterable[Pair]) -> None:

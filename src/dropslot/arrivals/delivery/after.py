@@ -1,8 +1,15 @@
-"""What is called after a delivery: the route's `after` hook and the `arrival_done` signal, retried apart from it."""
+"""What is called after a delivery: the route's `after` hook and the `arrival_done` signal, retried apart from it.
+
+A reader of the outbox: each `delivered` event that wants a call becomes a row, in the transaction that moves the reader
+on. The rows are then called, one by one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, timedelta
+from functools import partial
+from typing import Any
 
 import structlog
 from django.db.models import F, QuerySet
@@ -12,10 +19,14 @@ from django.utils.module_loading import import_string
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.signals import arrival_done
+from dropslot.audit import outbox
+from dropslot.audit.kinds import Kind
+from dropslot.audit.models import Event
 from dropslot.config import Config, blame
 from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()
+READER = "after"
 
 
 class AfterFailed(DropslotError):
@@ -25,16 +36,41 @@ class AfterFailed(DropslotError):
     retryable = True
 
 
+def listen(config: Config) -> None:
+    """At the start of what delivers: from here on each delivery is followed by its call, while a route has `after` or
+    somebody listens to the signal. What was delivered when nothing of this was configured is never called for."""
+    if arrival_done.has_listeners() or _routes(config):
+        outbox.begin(READER)
+    else:
+        outbox.end(READER)
+
+
+def _routes(config: Config) -> list[str]:
+    return [key for key, route in config.routes.items() if route.after]
+
+
 def call_due(config: Config, worker: str) -> bool:
     """Call what is due, one after another. False: there was nothing.
 
     A call under way is `worker`'s for as long as its lease is renewed, so it may take hours; a worker that dies in
     one leaves it due again when the lease has run out.
     """
+    new = outbox.read(READER, partial(_queue, config), kinds=[Kind.DELIVERED])
     due = list(AfterCall.objects.filter(due_at__isnull=False, due_at__lte=Now()).order_by("due_at")[:16])
     for call in due:
         _call(config, worker, call)
-    return bool(due)
+    return bool(new or due)
+
+
+def _queue(config: Config, delivered: Sequence[Event]) -> None:
+    wanting = _wanting(config, [event.arrival for event in delivered])
+    AfterCall.objects.bulk_create([AfterCall(arrival=arrival, due_at=Now()) for arrival in wanting])
+
+
+def _wanting(config: Config, ids: Sequence[str] | QuerySet[Any]) -> QuerySet[Arrival]:
+    """Those of the delivered arrivals that a call follows; the oldest first."""
+    rows = Arrival.objects.filter(id__in=ids).order_by("id")
+    return rows if arrival_done.has_listeners() else rows.filter(route__in=_routes(config))
 
 
 def renew(worker: str, lease: timedelta) -> None:
@@ -53,7 +89,7 @@ def _call(config: Config, worker: str, call: AfterCall) -> None:
         wait = ledger.backoff(call.attempts + 1)
         this.update(due_at=Now() + timedelta(seconds=wait), error=failure.what, worker="")
         log.warning(
-            f"What follows a delivery failed; it is called again in {wait:.0f} s",
+            f"The call after a delivery failed; it is called again in {wait:.0f} s",
             action="after_failed",
             arrival=call.arrival_id,
             error=failure.what,
@@ -86,14 +122,19 @@ def _call_hook(dotted: str, arrival: Arrival) -> None:
         raise AfterFailed(f"{dotted} failed: {blame.in_words(error)}") from error
 
 
-def outstanding() -> QuerySet[AfterCall]:
-    """Calls that are still to be made, or made again; the oldest first."""
+def outstanding(config: Config) -> list[AfterCall]:
+    """Calls that are still to be made, or made again; the oldest first. Also what the reader has not seen yet."""
+    unread = outbox.unread(READER, [Kind.DELIVERED]).values("arrival")
+    return [*_due(), *(AfterCall(arrival=arrival) for arrival in _wanting(config, unread.order_by()))]
+
+
+def _due() -> QuerySet[AfterCall]:
     return AfterCall.objects.filter(due_at__isnull=False).select_related("arrival").order_by("arrival_id")
 
 
 def failing() -> QuerySet[AfterCall]:
     """Calls that failed the last time, and are not being made now; the oldest first."""
-    return outstanding().filter(worker="").exclude(error="")
+    return _due().filter(worker="").exclude(error="")
 
 
 def call_again(arrival: Arrival) -> bool:
@@ -105,12 +146,12 @@ def in_words(call: AfterCall) -> str:
     """Why a call is still to be made."""
     if call.worker:
         again = f", for the {ordinal(call.attempts)} time; the last time {call.error}" if call.error else ""
-        return f"what follows the delivery is being called{again}"
+        return f"the function after the delivery is being called{again}"
     if not call.error:
-        return "what follows the delivery is still to be called"
+        return "the function after the delivery is still to be called"
     times = "once" if call.attempts == 1 else f"{call.attempts} times"
     due = f"{call.due_at.astimezone(UTC):%H:%M:%S} UTC" if call.due_at else "the next start"
-    return f"{call.error}. It was delivered; this was called {times}, and is called again at {due}"
+    return f"{call.error}. The arrival is delivered; this was called {times}, and is called again at {due}"
 
 
 def ordinal(number: int) -> str:

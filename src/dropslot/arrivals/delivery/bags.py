@@ -33,5 +33,7 @@ def listed(source: Path, listing: Listing) -> set[str]:
 def _open(folder: Folder, name: str) -> BinaryIO:
     descriptor = open_regular(folder, name)
     if descriptor is None:
-        raise SourceChanged(f"{escape(name)} is gone, or no regular file any more", where="It is read again")
+        raise SourceChanged(
+            f"{escape(name)} is gone, or is no longer a regular file", where="It is read again"
+        )
     return os.fdopen(descriptor, "rb")

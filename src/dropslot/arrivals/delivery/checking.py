@@ -112,6 +112,6 @@ def _must_be_the_same(work: Work, differences: Sequence[str]) -> None:
         raise SourceChanged(
             f"The source changed while it was read: {differences[0]}",
             where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
-            next_step="It is tried again. If this repeats, let the sender write under a temporary name and "
+            next_step="It is retried. If this repeats, let the sender write under a temporary name and "
             "rename when done",
         )

@@ -69,7 +69,7 @@ def prove_type(work: Work) -> None:
     found = _as_part(work.types or mime.types_of_staged(opened, work.name)[0])
     if found != work.values["mime"]:
         raise SourceChanged(
-            f"The content was {work.values['mime']} and is {found} now",
+            f"The content type was {work.values['mime']} and is now {found}",
             where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
-            next_step="It is tried again. If this repeats, let the sender write under a temporary name and rename",
+            next_step="It is retried. If this repeats, let the sender write under a temporary name and rename",
         )

@@ -20,8 +20,7 @@ from dropslot.arrivals.delivery.refusals import reason_text
 from dropslot.arrivals.delivery.unleased import first_look
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake.moves import move, move_to_own
-from dropslot.arrivals.models import AfterCall, Arrival, Delivery
-from dropslot.arrivals.signals import arrival_done
+from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import receipt_files, receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.kinds import Delivered, Kind, entry
@@ -45,9 +44,6 @@ def record(works: Sequence[Work]) -> list[Work]:
         left = [entry for work in done if not work.legs for entry in _forget_others(work)]
         head = append([*left, *(_delivered(work) for work in done)])
         signed = Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
-        AfterCall.objects.bulk_create(
-            [AfterCall(arrival=work.arrival, due_at=finished) for work in done if _has_after(work)]
-        )
     if done:
         kept = [_kept(work, receipt) for work, receipt in zip(done, signed, strict=True)]
         receipt_files.keep(done[0].config.data, finished, kept)
@@ -95,10 +91,6 @@ def _done(works: Sequence[Work], finished: datetime) -> bool:
     for work in works:
         work.arrival.finished_at = finished
     return True
-
-
-def _has_after(work: Work) -> bool:
-    return work.route.after is not None or arrival_done.has_listeners()
 
 
 def _delivered(work: Work) -> Entry:
@@ -176,8 +168,8 @@ def or_later(arrival: str, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         log.warning(
-            f"{what}: {error.strerror or error}. It stays in processing, and is moved by itself when that works again;"
-            " `dropslot doctor` tells what is wrong with the folders",
+            f"{what}: {error.strerror or error}. It stays in processing, and is moved as soon as that works again;"
+            " `dropslot doctor` says what is wrong with the folders",
             action="not_moved",
             arrival=arrival,
         )
@@ -253,9 +245,7 @@ def file_refused(config: Config, folders: FolderSet, arrival: Arrival, holding: 
             raise
 
 
-PARTLY = (
-    "Some of its files may be at their destination already, each of them whole; the rest waits in processing"
-)
+PARTLY = "Some of its files may already be at their destination, each of them complete; the rest waits in processing"
 
 
 def describe(error: DropslotError | OSError, *, committed: bool = False) -> list[str]:
@@ -270,5 +260,5 @@ def describe(error: DropslotError | OSError, *, committed: bool = False) -> list
     at = f" at {escape(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
     return [
         f"The system refused: {error.strerror or error}{at}. The source is untouched, and what was delivered before"
-        " stays as it is. It is tried again; if this stays, run `dropslot doctor`."
+        " stays as it is. It is retried; if this goes on, run `dropslot doctor`."
     ]

@@ -124,7 +124,7 @@ def _held(hold: Hold) -> QuerySet[Arrival]:
 
 def _taken_over(hold: Hold) -> TakenOver:
     return TakenOver(
-        f"Arrival {hold.id} is held by another worker now", next_step="Nothing is left to do here"
+        f"Arrival {hold.id} is now held by another worker", next_step="Nothing needs to be done here"
     )
 
 
@@ -141,7 +141,7 @@ def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[S
     with connection.cursor() as cursor:
         cursor.executemany(statement, rows)
         if cursor.rowcount != len(works):
-            raise TakenOver(f"One of {len(works)} arrivals is held by another worker now")
+            raise TakenOver(f"One of {len(works)} arrivals is now held by another worker")
 
 
 def give_back(work: Work) -> None:

@@ -106,12 +106,12 @@ def _wanted_by(rival: Rival, wanted: _Wanted) -> Iterator[tuple[str, Work]]:
 
 
 def _after(rival: Rival, name: str) -> NameInFlight:
-    where = {State.WAITING: "inbox", State.RETRYING: "processing, to be tried again"}
+    where = {State.WAITING: "inbox", State.RETRYING: "processing, to be retried"}
     arrival = rival.arrival
     error = NameInFlight(
         f"{escape(name)} is also in {arrival.name} (arrival {arrival.id}), which was dropped earlier and is not "
         f"finished: it is in {where.get(State(arrival.state), 'processing')}",
-        next_step="This one follows when that is done or refused; `dropslot pending` tells what that waits for",
+        next_step="This one follows when that one is done or refused; `dropslot pending` says what that one waits for",
     )
     error.again_in = _seconds_of(arrival)
     return error

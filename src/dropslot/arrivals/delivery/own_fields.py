@@ -38,11 +38,11 @@ def _field(route: str, dotted: str, option: Any) -> Field:
         made = load_dotted(dotted)(option)
     except Exception as error:
         raise BadOption(
-            f"Field {dotted!r} of route {route} cannot be made: {blame.in_words(error)}",
-            next_step="Mend its entry in config.yaml",
+            f"Field {dotted!r} of route {route} cannot be created: {blame.in_words(error)}",
+            next_step="Correct its entry in config.yaml",
         ) from error
     if not isinstance(made, Field):
-        raise BadOption(f"{dotted!r} of route {route} is no dropslot.fields.base.Field")
+        raise BadOption(f"{dotted!r} of route {route} is not a dropslot.fields.base.Field")
     return made
 
 
@@ -56,9 +56,9 @@ def _require_known(route: Route, fields: Sequence[Field]) -> None:
     known |= {each.field for each in route.lookup}.union(*(field.gives or () for field in fields))
     for field in sorted(used(route) - known):
         raise BadOption(
-            f"Nothing gives the field {field} that deliver of route {route.key} has; there are"
+            f"Nothing provides the field {field}, which `deliver` of route {route.key} uses; the fields are"
             f" {', '.join(sorted(known))}",
-            next_step="Mend `to`, `must_exist` or `group`, or what the field says that it `gives`",
+            next_step="Correct `to`, `must_exist` or `group`, or what the field says that it `gives`",
         )
 
 

@@ -65,11 +65,11 @@ def _put_off(arrival: Arrival, fault: Fault) -> None:
 
 
 def _unforeseen(error: Exception) -> Unforeseen:
-    log.exception("A fault in dropslot itself, or in a plugin", action="attempt_broke", error=repr(error))
+    log.exception("An error in dropslot itself, or in a plugin", action="attempt_broke", error=repr(error))
     return Unforeseen(
-        f"A fault in dropslot itself, or in a plugin: {blame.in_words(error)}",
+        f"An error in dropslot itself, or in a plugin: {blame.in_words(error)}",
         where="The source is untouched, and what was delivered before stays as it is",
-        next_step="It is tried again. If this stays, report it with what the log says (action attempt_broke)",
+        next_step="It is retried. If this goes on, report it with the log entry (action attempt_broke)",
     )
 
 
@@ -202,7 +202,7 @@ def settle(work: Work, error: Fault) -> None:
             _try_later(work, error)
     except TakenOver:
         _clean(work)  # only its own epoch's, which it may have made after the other had looked
-        log.warning("Another worker goes on with it", action="taken_over", arrival=work.id, epoch=work.epoch)
+        log.warning("Another worker continues it", action="taken_over", arrival=work.id, epoch=work.epoch)
 
 
 def _refuse(work: Work, error: Refused) -> None:
@@ -291,7 +291,8 @@ def _stage(work: Work) -> None:
     for leg in work.legs[1:]:
         if [item.sha256 for item in leg.staged] != [item.sha256 for item in first]:
             raise SourceChanged(
-                "The source gave different bytes for different destinations", where="It is read again"
+                "The source had different bytes when it was read for different destinations",
+                where="It is read again",
             )
 
 
@@ -300,7 +301,10 @@ def _refuse_twins(work: Work, leg: Leg) -> None:
     twins = leg.destination.twins(leg.target, names)
     if twins:
         raise Refused(
-            [f"{escape(one)} and {escape(other)} are one name at {leg.target.url}" for one, other in twins]
+            [
+                f"{escape(one)} and {escape(other)} are the same name at {leg.target.url}"
+                for one, other in twins
+            ]
         )
 
 

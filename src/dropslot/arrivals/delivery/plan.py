@@ -141,8 +141,8 @@ def _kept(path: str, item: Staged, had: Known) -> Row:
 def in_flight(item: str, arrival: str) -> NameInFlight:
     """Two arrivals want one name at once."""
     return NameInFlight(
-        f"{escape(item)} is just being delivered by arrival {arrival}",
-        next_step="This one follows when that is done",
+        f"{escape(item)} is being delivered by arrival {arrival} now",
+        next_step="This one follows when that one is done",
     )
 
 

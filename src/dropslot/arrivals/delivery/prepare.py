@@ -181,7 +181,7 @@ def _look(work: Work, faults: list[str]) -> None:
         raise SourceUnready(
             f"{len(work.listing.unreadable)} entries cannot be read, first {work.listing.unreadable[0]}",
             where=f"The arrival waits at {escape(str(work.source))}; nothing of it was delivered",
-            next_step="Give the service read permission; it is tried again by itself",
+            next_step="Give the service read permission; it is retried",
         )
     if not faults and not work.committed:
         faults.extend(wholeness.faults(work))
@@ -210,7 +210,7 @@ def _require_own_database(work: Work) -> None:
     )
     if later or _has_manifest(work) or receipt_files.find(work.config.data, work.id):
         raise SourceUnready(
-            f"The database is older than what became of arrival {work.id}, which was put back from a backup, it seems",
+            f"The database is older than the state of arrival {work.id}, probably restored from a backup",
             where="It is in processing with a later epoch"
             if later
             else "It was delivered, and its files are archived",
@@ -223,9 +223,9 @@ def _has_manifest(work: Work) -> bool:
 
 
 def _gone(work: Work) -> str:
-    again = "it then goes on by itself" if work.committed else f"then say: dropslot retry {work.id}"
+    again = "it then goes on by itself" if work.committed else f"then run: dropslot retry {work.id}"
     return (
-        f"Its files are no longer at {escape(str(work.source))}: somebody else moved them, or a disk is not mounted. "
+        f"Its files are no longer at {escape(str(work.source))}: somebody moved them, or a disk is not mounted. "
         f"Mount it, or put them back there; {again}"
     )
 

@@ -16,8 +16,8 @@ from dropslot.config.folders import FolderSet
 DISMISSED, PURGED = "dismissed", "purged"
 ENDED = frozenset({DISMISSED, PURGED})
 _ENDED_FOR_GOOD = (  # the last of the reasons says when, by whom and why
-    "It was ended for good, and is not tried again. `dropslot purge --failed` may remove it.",
-    "To deliver it all the same, move it into the inbox before.",
+    "It was dismissed, and is not retried. `dropslot purge --failed` may remove it.",
+    "To deliver it anyway, move it into the inbox before that.",
 )
 
 
@@ -59,11 +59,11 @@ def _to_type(config: Config, arrival: Arrival) -> list[str]:
     configured = f" -c {shlex.quote(str(installed))}" if installed.is_file() else ""
     run_again = f"dropslot retry {arrival.id}{configured}"
     under_another = [
-        "if its name is the cause, to deliver it under another one:",
+        "if its name is the problem, deliver it under another one:",
         f"    {run_again} --name NEW-NAME",
     ]
     return [
-        "Type one of these. To run it again, once the cause is mended:",
+        "Run one of these. To retry it once the problem is fixed:",
         f"    {run_again}",
         *([] if arrival.in_place else under_another),
         "never to deliver it:",

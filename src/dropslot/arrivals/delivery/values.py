@@ -77,9 +77,9 @@ def _values_of(field: Field, name: str, known: dict[str, str], faults: list[str]
         if is_ours(field):
             raise  # the database: the worker knows what to do
         raise FieldFailed(
-            f"Field {title} broke: {blame.in_words(error)}",
-            where="Nothing of the arrival was delivered; it waits in processing and is tried again",
-            next_step="If this repeats, mend the field or take it out of the route",
+            f"Field {title} failed: {blame.in_words(error)}",
+            where="Nothing of the arrival was delivered; it waits in processing and is retried",
+            next_step="If this repeats, fix the field or take it out of the route",
         ) from error
     if found is None:
         faults.append(f"The field {title} has no value for the name {escape(name)}")
@@ -91,9 +91,11 @@ def _require_texts(found: object, known: Iterable[str]) -> None:
     if found is None:
         return
     if not isinstance(found, Mapping):
-        raise TypeError(f"a field must give a mapping of names to texts; it gave {type(found).__name__}")
+        raise TypeError(
+            f"a field must return a mapping of names to texts; it returned {type(found).__name__}"
+        )
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"a field must give texts; it gave {name!r}: {value!r}")
+            raise TypeError(f"a field must return texts; it returned {name!r}: {value!r}")
     if twice := sorted(set(found) & set(known)):
-        raise ValueError(f"a field must give new names; {twice[0]} is there already")
+        raise ValueError(f"a field must return new names; {twice[0]} already exists")

@@ -121,13 +121,13 @@ def _move(source: Path, taken: Path, judged: Judged) -> None:
         raise StorageFault(
             f"{escape(judged.name)} could not be moved into processing: {error.strerror}",
             where="It stays in the inbox",
-            next_step="inbox and processing must be on one file system; it is tried again",
+            next_step="inbox and processing must be on one file system; it is retried",
         ) from error
 
 
 def _unready(judged: Judged) -> SourceUnready:
     return SourceUnready(
-        f"{escape(judged.name)} may not be moved by the service (its owner is user {judged.uid})",
+        f"{escape(judged.name)} cannot be moved by the service (its owner is user {judged.uid})",
         where="It stays in the inbox, untouched",
         next_step=REMEDY,
     )

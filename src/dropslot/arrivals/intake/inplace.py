@@ -39,7 +39,7 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
     """
     last = last_of(folders, judged.name)
     if last is not None and last.state in UNFINISHED:
-        raise NameInFlight(f"{escape(judged.name)} is at work as arrival {last.id}")
+        raise NameInFlight(f"{escape(judged.name)} is being processed as arrival {last.id}")
     listing = list_arrival(folders.inbox / judged.name, folders.route.litter)
     seen = fingerprint(listing)
     if last is not None and last.evidence.get("seen") == seen:

@@ -155,7 +155,7 @@ def record_apart(config: Config, claims: Sequence[Claim]) -> int:
     except Exception as error:
         if len(claims) > 1:
             return sum(record_apart(config, [claim]) for claim in claims)
-        line = "A claim could not be recorded; it lies in processing, and is tried again in a minute"
+        line = "A claim could not be recorded; it lies in processing, and is retried in a minute"
         log.exception(line, action="claim_unrecorded", arrival=claims[0].id, error=type(error).__name__)
         return 1
     return 0
@@ -261,7 +261,7 @@ class Recorder:
                 left = record_apart(self._config, claims)
             except (OperationalError, InterfaceError) as error:
                 log.warning(
-                    "Claims could not be recorded; they wait in processing, and it is tried again",
+                    "Claims could not be recorded; they wait in processing and are retried",
                     action="claims_unrecorded",
                     count=len(claims),
                     error=str(error),

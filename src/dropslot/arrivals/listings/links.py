@@ -27,7 +27,7 @@ def link_latest(rows: Iterable[Mapping[str, Any]], folder: Path) -> int:
     found = list(rows)
     if any(scheme_of(str(row["destination"])) for row in found):
         raise NotALinkTree(
-            "Some of these files are at a server, and a link cannot lead there",
+            "Some of these files are on a server, and a link cannot point there",
             where="Nothing was changed",
             next_step="Leave out --link-into: `latest` lists them",
         )
@@ -60,9 +60,9 @@ def _links(folder: Path) -> set[str]:
             path = os.path.join(parent, name)
             if not os.path.islink(path):
                 raise NotALinkTree(
-                    f"{path} is no link",
+                    f"{path} is not a link",
                     where="Nothing was changed",
-                    next_step="Give a folder that is new or made by `latest`",
+                    next_step="Give a new folder, or one that `latest` made",
                 )
             present.add(os.path.relpath(path, folder))
     return present

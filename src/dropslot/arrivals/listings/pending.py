@@ -24,7 +24,7 @@ def pending(config: Config, wanted: Filter) -> Iterator[dict[str, Any]]:
     for row in (
         *_inboxes(config),
         *map(_arrival, unfinished().exclude(state=State.WAITING)),
-        *map(_after, after.outstanding()),
+        *map(_after, after.outstanding(config)),
     ):
         if _fits(row, wanted):
             yield row

@@ -100,7 +100,7 @@ def _no_such(prefix: str, found: Sequence[str]) -> NoSuchArrival:
         return NoSuchArrival(what, where=_UNTOUCHED, next_step="`dropslot arrivals` lists them")
     more = " and more" if len(found) == _NAMED else ""
     what = f"Several arrivals' ids start with {escape(prefix)!r}: {', '.join(found)}{more}"
-    return NoSuchArrival(what, where=_UNTOUCHED, next_step="Write more of the id")
+    return NoSuchArrival(what, where=_UNTOUCHED, next_step="Type more of the id")
 
 
 def routes_of_arrivals() -> set[str]:

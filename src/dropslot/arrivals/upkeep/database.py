@@ -126,8 +126,8 @@ _CORRUPT = (
 _SIGNS = {
     "not a database": _CORRUPT,
     "malformed": _CORRUPT,
-    "locked": "The database {where} is locked by another process and did not become free in time. Nothing was"
-    " changed. Try again; if it stays so, look which process has it open (`fuser FILE`).",
+    "locked": "The database {where} is locked by another process and was not released in time. Nothing was"
+    " changed. Try again; if this goes on, find out which process has it open (`fuser FILE`).",
     **dict.fromkeys(
         ("unable to open", "readonly", "disk is full", "disk i/o error"),
         "The database {where} cannot be used: {fault}. Nothing is lost; the inboxes keep what was dropped.",
@@ -144,7 +144,7 @@ _SIGNS = {
 _GUESSES = {
     "unable to open": "Run this as the service's account, and let it write to the folder",
     "readonly": "Run this as the service's account; is the disk mounted read-only",
-    "disk is full": "The disk is full: make room",
+    "disk is full": "The disk is full: free space",
     # With a write-ahead log SQLite calls a full disk this, since it cannot enlarge the file that processes share.
     "disk i/o error": "Is its disk full (`df`), or broken (`dmesg`)",
 }
@@ -169,7 +169,7 @@ def _check_settings() -> None:
     elsewhere = {router.db_for_write(model) for model in apps.get_models() if model._meta.app_label in OURS}
     if elsewhere - {"default"}:
         raise DatabaseUnready(
-            f"A router of this project sends dropslot's tables to the database {', '.join(sorted(elsewhere))}",
+            f"A database router of this project sends dropslot's tables to {', '.join(sorted(elsewhere))}",
             next_step="Let DATABASE_ROUTERS keep the apps of dropslot in 'default'",
         )
 
@@ -180,7 +180,7 @@ def _check_transactions() -> None:
         and connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE"
     ):
         raise DatabaseUnready(
-            f"The database {_place()} would let two processes get in each other's way",
+            f"The database {_place()} lets two processes block each other",
             next_step="Set OPTIONS of DATABASES to {'transaction_mode': 'IMMEDIATE', 'timeout': 20}",
         )
 

@@ -1,4 +1,4 @@
-"""What is wrong with an installation, and how to mend it."""
+"""What is wrong with an installation, and how to fix it."""
 
 from __future__ import annotations
 
@@ -103,8 +103,10 @@ def _after(route: Route) -> Iterator[Finding]:
     failing = list(after.failing().filter(arrival__route=route.key).order_by("-due_at"))
     if failing:
         last = failing[0]
-        what = f"{len(failing)} calls after a delivery fail; {last.arrival.name} ({last.arrival_id}): {last.error}"
-        remedy = f"mend the function; dropslot retry {last.arrival_id} calls it at once; dropslot pending lists all"
+        what = f"{len(failing)} calls after a delivery failed; {last.arrival.name} ({last.arrival_id}): {last.error}"
+        remedy = (
+            f"fix the function; dropslot retry {last.arrival_id} calls it at once; dropslot pending lists all"
+        )
         yield Finding("error", f"route {route.key}, after", what, remedy)
 
 
@@ -113,8 +115,8 @@ def _failing_again(route: Route) -> Iterator[Finding]:
     again = Arrival.objects.filter(route=route.key, state=State.RETRYING, attempts__gte=_OFTEN)
     if (row := again.order_by("-due_at").first()) is not None:
         reason = _ADVICE_OF_ITSELF.sub("", "; ".join(row.reason))
-        what = f"{again.count()} arrivals fail again and again; {row.name} ({row.id}), {row.attempts} times: {reason}"
-        remedy = f"mend that; dropslot retry {row.id} tries it at once; dropslot pending lists all"
+        what = f"{again.count()} arrivals failed several times; {row.name} ({row.id}), {row.attempts} times: {reason}"
+        remedy = f"fix that; dropslot retry {row.id} runs it at once; dropslot pending lists all"
         yield Finding("warning", f"route {route.key}, at work", what, remedy)
 
 
@@ -149,7 +151,7 @@ def _database(config: Config) -> Iterator[Finding]:
             "error",
             "database",
             f"it does not answer: {error}",
-            "start the server, or mend `database` in config.yaml",
+            "start the server, or correct `database` in config.yaml",
         )
         return
     behind = list(signs(config))
@@ -183,7 +185,7 @@ def _folders(folders: FolderSet) -> Iterator[Finding]:
     yield from _waiting(folders, about)
     for path in (folders.processing, folders.done, folders.failed):
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield Finding("error", about, f"{escape(str(path))} is open to others", f"chmod 700 {path}")
+            yield Finding("error", about, f"{escape(str(path))} can be used by others", f"chmod 700 {path}")
     yield from _trial_rename(folders, about)
 
 
@@ -208,20 +210,20 @@ def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
             f"chmod +t {inbox}",
         )
     if mode & stat.S_IROTH:
-        remedy = f"leave it where Explorer or Finder need it to show the inbox; else chmod o-r {inbox}"
+        remedy = f"keep it if Explorer or Finder must show the inbox; else chmod o-r {inbox}"
         yield Finding("warning", about, f"everybody can list {escape(str(inbox))}", remedy)
     if mode & 0o033 and not folders.route.leave_source and not seal.may_chown():
         yield Finding(
             "warning",
             about,
-            "folders that were sent with umask 022 or 077 cannot be taken: the service lacks CAP_CHOWN",
-            f"AmbientCapabilities=CAP_CHOWN in the systemd unit, or {WRITABLE}",
+            "folders that were sent with umask 022 or 077 cannot be taken without CAP_CHOWN, which is not here",
+            f"nothing, if the service runs by its systemd unit, which has CAP_CHOWN; else {WRITABLE}",
         )
 
 
 _REMEDIES = {
-    "temporary": "let its sender finish, or remove it: under this name it is never taken",
-    "unfinished": "let its sender send it again, or remove what is unfinished",
+    "temporary": "let its sender finish and rename it, or remove it: it is never taken under this name",
+    "unfinished": "let its sender send it again, or remove the unfinished file",
     "empty": "fill it, or remove it",
     "other kind": "put it into the inbox of a route that takes it",
     "ignored": "take it out, if nobody needs it there",
@@ -240,7 +242,7 @@ def _waiting(folders: FolderSet, about: str) -> Iterator[Finding]:
     for name, why in found[:_NAMED]:
         yield _waits(folders, about, name, why, rows.get(name))
     if len(found) > _NAMED:
-        what = f"{len(found) - _NAMED} more in {escape(str(folders.inbox))} are not taken as they are"
+        what = f"{len(found) - _NAMED} more in {escape(str(folders.inbox))} cannot be taken as they are"
         yield Finding("warning", about, what, "dropslot pending names them")
 
 
@@ -266,7 +268,7 @@ def _trial_rename(folders: FolderSet, about: str) -> Iterator[Finding]:
                 "error",
                 about,
                 f"nothing can be moved {where}: {reason}",
-                "put both on one file system, as one mount",
+                "put both on one file system, under one mount",
             )
             return
     yield Finding("ok", about, f"{escape(str(folders.inbox))}, processing, done and failed work together")
@@ -308,7 +310,7 @@ def _tables(config: Config) -> Iterator[Finding]:
         about = f"table {escape(table)}"
         count = Folder.objects.filter(table__name=table).count()
         if not file.is_file():
-            remedy = f"put it back, or mend `lookup` in config.yaml; {count} folders loaded from it count"
+            remedy = f"put it back, or correct `lookup` in config.yaml; {count} folders loaded from it count"
             yield Finding("warning" if count else "error", about, f"{escape(str(file))} is missing", remedy)
         elif stat.S_IMODE(file.stat().st_mode) & 0o002:
             yield Finding(
@@ -327,7 +329,10 @@ def _odd_lines(file: Path, about: str) -> Iterator[Finding]:
         found = table_file.read(file.read_bytes())
     except (OSError, table_file.BadTable) as error:
         yield Finding(
-            "warning", about, f"{escape(str(file))} cannot be loaded: {escape(str(error))}", "mend the file"
+            "warning",
+            about,
+            f"{escape(str(file))} cannot be loaded: {escape(str(error))}",
+            "correct the file",
         )
         return
     for kind, lines in (("would be refused", found.refused), ("are odd", found.suspected)):
@@ -342,17 +347,19 @@ def _parsers() -> Iterator[Finding]:
     try:
         missing = parser.start()
     except process.NotParsed as error:
-        remedy = "pip install 'dropslot[server]' for a missing module; what is looked at waits meanwhile"
-        yield Finding("error", "parsers", f"the program that looks at senders' files {error}", remedy)
+        remedy = "pip install 'dropslot[server]' for a missing module; until then, arrivals that need such checks wait"
+        yield Finding("error", "parsers", f"the program that examines senders' files {error}", remedy)
         return
     finally:
         parser.close()
     if missing:
-        what = f"what looks at senders' files lacks a part of its confinement: {'; '.join(missing)}"
-        remedy = "allow seccomp and Landlock (kernel 5.13 or later; in a container its seccomp profile); the rest holds"
+        what = f"the program that examines senders' files is not fully confined: {'; '.join(missing)}"
+        remedy = "allow seccomp and Landlock (kernel 5.13 or later; in a container: its seccomp profile)"
         yield Finding("warning", "parsers", what, remedy)
     else:
-        yield Finding("ok", "parsers", "what looks at senders' files has no rights, network or files here")
+        yield Finding(
+            "ok", "parsers", "the program that examines senders' files has no rights, network or files here"
+        )
 
 
 def _watching(config: Config) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ def _check_in_place(config: Config, report: Report, arrival: Arrival) -> None:
 
 
 def _not_compared(error: Exception) -> str:
-    return f"it could not be compared with what was delivered, so nothing is proved: {error}"
+    return f"it could not be compared with what was delivered, so it is not verified: {error}"
 
 
 def _check_archive(config: Config, report: Report, arrival: Arrival, *, read: bool) -> None:

@@ -97,7 +97,10 @@ def _look(config: Config, arrival: Arrival) -> datetime | None:
         hand_over(config, folders, arrival)
     except (DropslotError, OSError) as error:
         log.info(
-            "Not compared with done; tried later", action="not_compared", arrival=arrival.id, error=str(error)
+            "Not compared with done; retried later",
+            action="not_compared",
+            arrival=arrival.id,
+            error=str(error),
         )
         return _next(arrival)
     return None
@@ -328,5 +331,5 @@ def words(arrival: Arrival, found: Sequence[Difference] = ()) -> str:
         follows = "is not delivered yet: run `dropslot verify` as the service's account"
     return (
         f"{first}{more} was written to after it had been delivered: its sender still had it open, and the service gets "
-        f"no lease on such files. What was delivered (arrival {arrival.id}) stays as it is; what is there now {follows}"
+        f"no lease on such files. What was delivered (arrival {arrival.id}) stays as it is; the content now {follows}"
     )

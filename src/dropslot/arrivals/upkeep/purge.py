@@ -186,15 +186,15 @@ def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> b
         return False
     if (done.device, item.inode) in proved.files:
         raise NotProved(
-            f"{escape(item.path)} in {escape(str(archived))} is the very file that its destination shows",
+            f"{escape(item.path)} in {escape(str(archived))} is the same file as the one at its destination",
             where="It stays in done",
-            next_step="The destination leads into done by a link or mount: give it a folder of its own",
+            next_step="A link or mount makes the destination part of done: give it a folder of its own",
         )
     if done.sha256(item) != proved.digests[item.path]:
         raise NotProved(
-            f"{escape(item.path)} in {escape(str(archived))} is at no destination with these bytes",
+            f"{escape(item.path)} in {escape(str(archived))} is not at any destination with these bytes",
             where="It stays in done",
-            next_step="Look whether it was changed in done; move it into the inbox to deliver it",
+            next_step="Check whether it was changed in done; move it into the inbox to deliver it",
         )
     return True
 
@@ -208,14 +208,14 @@ def _said(archived: Path) -> Iterator[None]:
         raise NotProved(
             f"{escape(str(archived))} was changed while it was looked at: {error.what}",
             where="What was not removed yet stays in done",
-            next_step="Purge again when nobody works in done",
+            next_step="Purge again when nobody uses done",
         ) from error
     except OSError as error:
         raise NotRemoved(
-            f"{escape(str(archived))} cannot be removed whole: {error.strerror}",
+            f"{escape(str(archived))} cannot be removed completely: {error.strerror}",
             where="It was delivered; what is left of it stays there",
-            next_step="A folder that its sender closed needs root (or CAP_CHOWN before it is taken): "
-            "remove it by hand; the next purge tries again",
+            next_step="The sender may have closed a folder in it, which only root can remove: "
+            "remove it by hand; the next purge retries it",
         ) from error
 
 

@@ -56,7 +56,7 @@ def purge_failed(config: Config, arrival: Arrival, *, dry_run: bool = False) -> 
     """
     folders = folders_of(config, arrival)
     if folders is None:
-        raise NotDecided(f"Its route {arrival.route}, inbox {arrival.inbox}, is not in config.yaml any more")
+        raise NotDecided(f"Its route {arrival.route}, inbox {arrival.inbox}, is no longer in config.yaml")
     folder = whereabouts.refused(folders, arrival.id)
     doomed = folder.with_name(f"{whereabouts.DOOMED}{arrival.id}")
     size: int | None = None
@@ -153,7 +153,7 @@ def _delete(doomed: Path) -> None:
         return  # removed before
     except OSError as error:
         raise NotRemoved(
-            f"{escape(str(doomed))} cannot be removed whole: {error.strerror}",
+            f"{escape(str(doomed))} cannot be removed completely: {error.strerror}",
             where="What is left of it stays there",
             next_step="Remove it by hand, or purge again",
         ) from error
@@ -161,7 +161,7 @@ def _delete(doomed: Path) -> None:
 
 def _not_decided(arrival: Arrival) -> NotDecided:
     return NotDecided(
-        "It was not delivered since, and nobody has dismissed it",
+        "It was not delivered later, and nobody has dismissed it",
         next_step=f"dropslot retry {arrival.id}, or dropslot dismiss {arrival.id} --reason 'WHY'",
     )
 

@@ -24,7 +24,7 @@ from dropslot.core.states import State
 from dropslot.fields.name import NamePattern
 from dropslot.watching.temporary import TemporaryNames
 
-READY = "is ready: the service or `dropslot drain` runs it"
+READY = "is ready: the service, or the next `dropslot drain`, runs it"
 _INSTEAD = "To deliver a finished one again, move it from done to the inbox"
 
 
@@ -92,13 +92,13 @@ def require_failed(row: Arrival, *, unless: str = "") -> None:
     if PURGED in row.evidence:
         raise NotFailed(
             f"Arrival {row.id} ({row.name}) was removed from failed: {row.evidence[PURGED]}",
-            where="Nothing of it lies there any more",
-            next_step="To deliver it all the same, let its sender send it again",
+            where="It is no longer there",
+            next_step="To deliver it anyway, let its sender send it again",
         )
     if DISMISSED in row.evidence and unless != DISMISSED:
         raise NotFailed(
-            f"Arrival {row.id} ({row.name}) was ended for good. {dismissal(row.evidence[DISMISSED])}",
-            next_step="To deliver it all the same, move it from failed to the inbox",
+            f"Arrival {row.id} ({row.name}) was dismissed. {dismissal(row.evidence[DISMISSED])}",
+            next_step="To deliver it anyway, move it from failed to the inbox",
         )
 
 
@@ -120,7 +120,7 @@ def _renamed(config: Config, row: Arrival, name: str) -> dict[str, Any]:
     if new == old or folders is None:
         if name and folders is None:
             raise BadName(
-                f"Route {row.route}, inbox {row.inbox}, is not in config.yaml any more",
+                f"Route {row.route}, inbox {row.inbox}, is no longer in config.yaml",
                 where="Nothing was changed",
             )
         return {}
@@ -148,7 +148,7 @@ def _name_in_failed(folders: FolderSet | None, row: Arrival, old: str) -> str:
             f"{escape(str(folder))} holds {' and '.join(map(escape, found[:3]))}, and not {row.name}: it is not clear "
             "which is the arrival",
             where="Nothing was changed",
-            next_step="Leave only that one beside REASON.txt",
+            next_step="Leave only the arrival beside REASON.txt",
         )
     return found[0] if found else old
 
@@ -157,11 +157,11 @@ def _fault_of(folders: FolderSet, row: Arrival, new: str) -> str | None:
     """Why an arrival may not be run again under a new name; None when it may."""
     route = folders.route
     if row.in_place:
-        return f"{row.name} is read where it lies: rename it there"
+        return f"{row.name} is read in place: rename it there"
     if fault := whereabouts.fault_of_arrival(new, marks=route.names == "keep"):
         return f"It cannot be called {fault}"
     if new in whereabouts.REASONS:
-        return f"It cannot be called {new}: so the reason beside it is called"
+        return f"It cannot be called {new}: the file with the reason has that name"
     if TemporaryNames.of(route).match(new):
         return f"It cannot be called {escape(new)}: that is a temporary name"
     if route.name and NamePattern(route.name).values(new) is None:

@@ -41,7 +41,7 @@ class SpaceWatch:
             seen.add(device)
             if percent >= limit and folder not in self._full:
                 self._full.add(folder)
-                line = f"The disk of {escape(folder)} is {percent} % full (warn: {limit} %); make room"
+                line = f"The disk of {escape(folder)} is {percent} % full (warn: {limit} %); free space there"
                 log.warning(line, action="disk_filling", plain=True)
             elif percent < limit and folder in self._full:
                 self._full.discard(folder)

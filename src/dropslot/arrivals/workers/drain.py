@@ -78,6 +78,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     taken: set[str] = set()
     with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         signs.alarm(config)
+        after.listen(config)
         recovery.recover(config)
         with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())

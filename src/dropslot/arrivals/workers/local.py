@@ -100,7 +100,7 @@ def run(config: Config, hint: Hint, stop: Signal, work: Callable[[Config, str], 
                 busy = work(config, worker)
             except DatabaseError as error:
                 log.warning(
-                    "The database does not answer; tried again in a second",
+                    "The database does not answer; retried in a second",
                     action="database_unavailable",
                     error=str(error),
                 )

@@ -57,7 +57,7 @@ def _recover(config: Config, folders: FolderSet) -> int:
     if claims:
         record.record_apart(config, list(_as_announced(claims)))
         log.warning(
-            "Claims without a record were found in processing, and go on",
+            "Claims without a record were found in processing and are continued",
             action="adopted",
             route=folders.route.key,
             count=len(claims),
@@ -72,7 +72,7 @@ def _catch_up(row: Arrival, epoch: int) -> None:
         if behind.update(epoch=epoch):
             append([entry(Kind.EPOCH_ADOPTED, row.id, {"epoch": epoch, "before": row.epoch})])
             log.warning(
-                "The database is older than the folder in processing; it goes on with the folder's epoch",
+                "The database is older than the folder in processing; it continues with the folder's epoch",
                 action="epoch_adopted",
                 arrival=row.id,
             )

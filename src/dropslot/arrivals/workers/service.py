@@ -60,6 +60,7 @@ def serve(config: Config, life: Life) -> None:
     preflight.prove(config, by_trial=True)
     destinations.close()
     added = additions.wanted_by(config)
+    after.listen(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()
@@ -109,7 +110,9 @@ def _recover(config: Config, hint: local.Hint) -> None:
         hint.give(recovery.recover(config))
     except (DatabaseError, OSError) as error:
         log.warning(
-            "Folders and records could not be compared; tried again", action="unrecovered", error=str(error)
+            "Folders and records could not be compared; this is retried",
+            action="unrecovered",
+            error=str(error),
         )
         connections.close_all()
 
@@ -165,7 +168,7 @@ def _supervise(children: list[Child], life: Life, up: int) -> None:
 
 def _restart(child: Child, life: Life) -> None:
     status = _reap(child)
-    line = f"The process {child.name} ended with {status}; it is started again, and its work is taken over"
+    line = f"The process {child.name} ended with {status}; it is started again, and another worker takes over its work"
     log.error(line, action="process_ended", process=child.name, status=status)
     if time.monotonic() - child.begun < RESTART_SECONDS:
         # One that fails at once must not be forked in a tight loop.
@@ -188,7 +191,7 @@ def _stop_all(children: list[Child]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for child in running:
         if not select.select([child.pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            line = f"The process {child.name} did not end in time; what it had in hand is finished at the next start"
+            line = f"The process {child.name} did not end in time; the next start finishes its work"
             log.warning(line, action="process_killed", process=child.name)
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         _reap(child)

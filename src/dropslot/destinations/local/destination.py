@@ -33,7 +33,7 @@ class Local(Destination):
         rules = target.rules
         if rules.folder_mode is not None and rules.folder_mode & stat.S_IRWXU != stat.S_IRWXU:
             raise Unsupported(
-                f"folder_mode {rules.folder_mode:o} takes the service's own rights away",
+                f"folder_mode {rules.folder_mode:o} takes away the service's own rights",
                 next_step="Let the owner keep rwx, as in 2750",
             )
         modes = Modes.resolve(rules.group, rules.file_mode, rules.folder_mode)

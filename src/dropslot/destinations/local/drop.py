@@ -242,8 +242,8 @@ class LocalDrop(Drop):
         if not any((seen.st_dev, seen.st_ino) == (ours.st_dev, ours.st_ino) for seen in there):
             raise DestinationUnready(
                 f"A folder on the way to {escape(self.target.url)} was renamed or replaced during the delivery",
-                where="The staged data, and names given so far, went with it",
-                next_step="Move it back, or leave it: the next try stages in the folder that is there",
+                where="The staged data and the names published so far moved with it",
+                next_step="Move it back, or leave it: the next attempt stages in the folder that is there",
             )
 
     def touched_folders(self) -> list[Folder]:
@@ -353,7 +353,7 @@ class LocalDrop(Drop):
         for _ in range(100):  # another worker may remove the outer folder while it is still empty
             with contextlib.suppress(FileNotFoundError):
                 return self._make_folders(stage, target, inner)
-        raise DestinationUnready(f"{escape(inner)} vanishes again and again", next_step="It is tried again")
+        raise DestinationUnready(f"{escape(inner)} keeps vanishing", next_step="It is retried")
 
     def _make_folders(self, stage: Stage, target: Folder, inner: str) -> None:
         path = ""

@@ -189,9 +189,9 @@ class Publication:
         self.stage.require()
         if self._digest(entry.final) != entry.sha256:
             raise StorageFault(
-                f"{escape(entry.final)} is neither staged nor published any more",
+                f"{escape(entry.final)} is no longer staged or published",
                 where="The source is untouched",
-                next_step="Look who else writes into the target; it is staged anew",
+                next_step="Find out who else writes into the target; it is staged again",
             )
 
     def _fault(self, error: OSError, path: str) -> DropslotError:

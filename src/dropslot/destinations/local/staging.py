@@ -70,7 +70,7 @@ class Stage:
     def require(self) -> None:
         """Raise TakenOver when a later epoch has removed this folder, StorageFault when a sync of it failed."""
         if self.failed:
-            raise StorageFault("A sync of the staged data failed before", next_step="It is staged anew")
+            raise StorageFault("A sync of the staged data failed before", next_step="It is staged again")
         if not self.is_there():
             raise taken_over(self.name)
 
@@ -150,7 +150,7 @@ def _epochs(home: Folder) -> Folder:
             continue
         if os.fstat(epochs.fd).st_nlink > 0:
             return _private(epochs)
-    raise DestinationUnready(f"{RESERVED}/{STAGE} vanishes again and again", next_step="It is tried again")
+    raise DestinationUnready(f"{RESERVED}/{STAGE} keeps vanishing", next_step="It is retried")
 
 
 def _private(epochs: Folder) -> Folder:
@@ -162,7 +162,7 @@ def _private(epochs: Folder) -> Folder:
         raise DestinationUnready(
             f"{RESERVED}/{STAGE} belongs to user {seen.st_uid} with mode {stat.S_IMODE(seen.st_mode):o}",
             where="Nothing of the arrival was delivered",
-            next_step="It must be writable for the service alone: look what is in it, then remove it",
+            next_step="Only the service may be able to write to it: check what is in it, then remove it",
         )
     return epochs
 
@@ -306,7 +306,7 @@ def require_space(folder: int, listing: Listing, source: int) -> None:
 
 def _full(what: str) -> DiskFull:
     return DiskFull(
-        what, where="Nothing was written", next_step="Free space there; it is tried again until it fits"
+        what, where="Nothing was written", next_step="Free space there; it is retried until it fits"
     )
 
 

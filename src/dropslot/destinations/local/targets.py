@@ -80,7 +80,7 @@ def _require(fixed: str, must_exist: str | None) -> None:
         raise _missing(fixed)
     if must_exist is not None and not _is_folder(must_exist):
         # Its disk is there, so this is no unmounted one: the name is mistyped, and time does not heal that.
-        what = f"{escape(must_exist)} does not exist, and must_exist says that it is never made"
+        what = f"{escape(must_exist)} does not exist, and must_exist forbids making it"
         raise Refused([what + _looks_the_same(must_exist)])
 
 
@@ -112,7 +112,7 @@ def unready(error: OSError, path: str) -> DropslotError:
         return DestinationUnready(
             f"{escape(path)} is a link or not a folder; dropslot never writes through it",
             where="Nothing of the arrival was delivered there",
-            next_step="Move it out of the way or make it a real folder; it is tried again",
+            next_step="Move it out of the way or make it a real folder; it is retried",
         )
     if isinstance(error, FileNotFoundError):
         return _missing(path)
@@ -124,5 +124,5 @@ def _missing(path: str) -> DestinationUnready:
         f"{escape(path)} does not exist",
         where="Nothing of the arrival was delivered there",
         next_step="Mount its disk, or make the folder: dropslot never makes it, so that an unmounted disk is not "
-        "filled. It is tried again",
+        "filled. It is retried",
     )

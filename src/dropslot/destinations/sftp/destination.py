@@ -55,7 +55,7 @@ class Sftp(Destination):
         mode = target.rules.folder_mode
         if mode is not None and mode & stat.S_IRWXU != stat.S_IRWXU:
             raise Unsupported(
-                f"folder_mode {mode:o} takes the account's own rights away",
+                f"folder_mode {mode:o} takes away the account's own rights",
                 next_step="Let the owner keep rwx, as in 2750",
             )
         with faults.told(self.account.server, f"Looking at {escape(target.url)}"):
@@ -108,9 +108,9 @@ class Sftp(Destination):
         if not (known.links or known.renames):
             del self._namings[target.fixed]  # it may be mended while we run
             raise Unsupported(
-                f"{escape(self.account.server)} gives no file a name without perhaps replacing another: it has no"
+                f"{escape(self.account.server)} may replace a file when it gives another one its name: it has no"
                 f" {wire.HARDLINK}, and {known.why}",
-                where="Nothing was delivered there, and nothing is: an earlier delivery could be lost",
+                where="Nothing was or will be delivered there: an earlier delivery could be overwritten",
                 next_step="Use a server with OpenSSH's extension, on a file system that has hard links",
             )
         return known

@@ -224,8 +224,8 @@ class SftpDrop(Drop):
         if not all(one is not None and one.is_folder for one in seen[:-1]):
             raise DestinationUnready(
                 f"A folder on the way to {escape(self.target.url)} was renamed or replaced during the delivery",
-                where="The staged data, and names given so far, went with it",
-                next_step="Move it back, or leave it: the next try stages in the folder that is there",
+                where="The staged data and the names published so far moved with it",
+                next_step="Move it back, or leave it: the next attempt stages in the folder that is there",
             )
         if seen[-1] is None:
             raise staging.gone(stage)

@@ -26,7 +26,7 @@ class SftpKind(Kind):
     def examine(self, rule: Deliver, warn_percent: float) -> Examined:
         target = Target.fixed_part(rule)
         space = rules.for_rule(rule).examine(target)
-        written = f"{target.fixed} can be written, and nothing is replaced there"
+        written = f"{target.fixed} can be written, and no file there can be replaced"
         if space is None or not space.total_bytes:
             return Examined("ok", written)
         if space.percent_full >= warn_percent:

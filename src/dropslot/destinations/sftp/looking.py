@@ -53,7 +53,7 @@ class Looking:
                 raise DestinationUnready(
                     f"{escape(path)} at {escape(connection.account.server)} is a link or not a folder; dropslot never"
                     " reads or writes through it",
-                    next_step="Move it out of the way, or make it a real folder; it is tried again",
+                    next_step="Move it out of the way, or make it a real folder; it is retried",
                 )
             self._folders.add(path)
         return True

@@ -74,7 +74,7 @@ class RemoteModes:
         return DestinationUnready(
             f"Group and mode of {escape(path)} cannot be set{group}: {why}",
             where=KEPT,
-            next_step="Add the account to the group there, or correct `group` and `folder_mode`; it is tried again",
+            next_step="Add the account to the group there, or correct `group` and `folder_mode`; it is retried",
         )
 
 
@@ -100,7 +100,7 @@ async def _gid(connection: Connection, group: str) -> int:
             return int(number[0])
     why = f"{_GROUPS} there has no such group" if text else f"{_GROUPS} cannot be read there"
     raise DestinationUnready(
-        f"The number of group '{escape(group)}' at {escape(connection.account.server)} cannot be found out: {why}",
+        f"The number of group '{escape(group)}' at {escape(connection.account.server)} cannot be determined: {why}",
         where=KEPT,
-        next_step="Write the number itself as `group`, in quotes; `getent group NAME` at the server tells it",
+        next_step="Write the number itself as `group`, in quotes; `getent group NAME` on the server shows it",
     )

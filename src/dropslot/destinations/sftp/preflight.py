@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 5.0
 
 
 def prove(deliver: Sequence[Deliver], *, by_trial: bool) -> None:
-    """Raise Unsupported when one of these servers gives no file a name without perhaps replacing another.
+    """Raise Unsupported when one of these servers cannot give a file its name without the risk of replacing another.
 
     All are asked at once. One that does not answer within PATIENCE_SECONDS, or cannot do now what it may do later, is
     left to the delivery that meets it: it must not keep the others from starting. `by_trial`: names are really given

@@ -109,12 +109,12 @@ async def _renames(connection: Connection, top: str) -> tuple[bool, str]:
     if made is None:
         return (
             False,
-            "it makes no symbolic links, so that nothing shows whether its rename may replace a file",
+            "it cannot make symbolic links, so it is unknown whether its rename may replace a file",
         )
     dangling, given = await connection.ask(wire.rename(one, made), wire.rename(one, f"{top}/renamed"))
     if not _refused(dangling):
-        return False, "its rename looks first and then replaces: what comes in between would be lost"
-    return (True, "") if _worked(given) else (False, "it renames no files")
+        return False, "its rename first looks and then replaces: a file that appears in between would be lost"
+    return (True, "") if _worked(given) else (False, "it cannot rename files")
 
 
 async def _folders(connection: Connection, top: str) -> bool:

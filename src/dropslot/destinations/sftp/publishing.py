@@ -99,7 +99,7 @@ class Publication:
                 f"{escape(path)} at {escape(self.connection.account.server)} is a link or not a folder; dropslot never"
                 " writes through it",
                 where="What is published so far stays; the rest waits",
-                next_step="Move it out of the way, or make it a real folder; it is tried again",
+                next_step="Move it out of the way, or make it a real folder; it is retried",
             )
         return seen is not None
 
@@ -160,9 +160,9 @@ class Publication:
 
 def _lost(entry: Entry) -> StorageFault:
     return StorageFault(
-        f"{escape(entry.final)} is neither staged nor published any more at the server",
+        f"{escape(entry.final)} is no longer staged or published at the server",
         where="The source is untouched",
-        next_step="Look who else writes into the target; it is staged anew",
+        next_step="Find out who else writes into the target; it is staged again",
     )
 
 

@@ -106,8 +106,8 @@ class Sending:
                     continue
                 raise StorageFault(
                     f"Syncing {escape(path)} to the server's disk failed: {escape(said.text)[:200]}",
-                    where="The source is untouched; what was staged is thrown away",
-                    next_step="Look at the server's disk, quota and log; it is staged anew",
+                    where="The source is untouched; the staged data is thrown away",
+                    next_step="Look at the server's disk, quota and log; it is staged again",
                 ) from said
 
     async def _has_size(self, channel: Channel, path: str, reply: Reply, size: int) -> None:
@@ -119,7 +119,7 @@ class Sending:
             raise ServerLied(
                 f"{self.connection.account.server} acknowledged {size:,} bytes of {escape(path)} and has {has}",
                 where=KEPT,
-                next_step="Look at the server: its disk or its program loses data. It is staged anew",
+                next_step="Check the server: its disk or its program loses data. It is staged again",
             )
 
     async def compare(self, path: str, sha256: bytes) -> None:
@@ -129,9 +129,9 @@ class Sending:
             digest.update(piece)
         if digest.digest() != sha256:
             raise ServerLied(
-                f"{self.connection.account.server} acknowledged {escape(path)} and gives other bytes back",
+                f"{self.connection.account.server} acknowledged {escape(path)} and returns other bytes",
                 where=KEPT,
-                next_step="Look at the server: its disk or its program changes data. It is staged anew",
+                next_step="Check the server: its disk or its program changes data. It is staged again",
             )
 
     async def typed(self, said: Said, path: str) -> Exception:

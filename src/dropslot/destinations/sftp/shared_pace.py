@@ -38,7 +38,7 @@ class SharedPace(Pace):
 
 
 def _read(fd: int) -> float:
-    """What the file says; 0 when it says nothing, or something of before the machine was started anew."""
+    """What the file says; 0 when it gives no reason, or something of before the machine was started anew."""
     free, _, boot = os.pread(fd, 100, 0).decode("ascii", "replace").partition(" ")
     with suppress(ValueError):
         return float(free) if boot == _boot() else 0.0

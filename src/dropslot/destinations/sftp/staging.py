@@ -129,7 +129,7 @@ async def _make_folders(connection: Connection, stage: RemoteStage) -> None:
                 continue
         else:
             return
-    raise DestinationUnready(f"{EPOCHS} vanishes again and again", next_step="It is tried again")
+    raise DestinationUnready(f"{EPOCHS} keeps vanishing", next_step="It is retried")
 
 
 def _private(
@@ -137,13 +137,13 @@ def _private(
 ) -> None:
     """Refuse a staging folder that someone else made or may write to: they could exchange what is staged."""
     if seen is None or own is None:
-        raise DestinationUnready(f"{EPOCHS} vanished", next_step="It is tried again")
+        raise DestinationUnready(f"{EPOCHS} vanished", next_step="It is retried")
     if not seen.is_folder or seen.uid != own.uid or (seen.mode or 0) & 0o022:
         raise DestinationUnready(
             f"{escape(stage.epochs)} at {escape(connection.account.server)} is not the account's own: it belongs to"
             f" user {seen.uid} with mode {(seen.mode or 0) & 0o7777:o}",
             where="Nothing of the arrival was delivered",
-            next_step="It must be writable for the account alone: look what is in it, then remove it",
+            next_step="Only the account may be able to write to it: check what is in it, then remove it",
         )
 
 

@@ -69,7 +69,7 @@ async def find(connection: Connection, target: Target, *, create_folders: bool) 
         raise _missing(server, chain[0])
     if must and ((there := seen[0]) is None or not there.is_folder):
         # Its disk is there, so this is no unmounted one: the name is mistyped, and time does not heal that.
-        what = f"{escape(target.must_exist or '')} does not exist, and must_exist says that it is never made"
+        what = f"{escape(target.must_exist or '')} does not exist, and must_exist forbids making it"
         raise Refused([what + await _looks_the_same(connection, must[0])])
     homes = [chain[0]]
     for path, below in zip(chain[1:], seen[len(must) + 1 :], strict=True):
@@ -81,7 +81,7 @@ async def find(connection: Connection, target: Target, *, create_folders: bool) 
     missing = "/".join(path.rpartition("/")[2] for path in chain[len(homes) :])
     if missing and not create_folders:
         path = chain[len(homes)]
-        what = f"There is no folder {escape(path)} at {server}, and create_folders does not say to make it"
+        what = f"There is no folder {escape(path)} at {server}, and create_folders is off"
         raise Refused([what + await _looks_the_same(connection, path)])
     return Place(tuple(homes), missing)
 
@@ -96,7 +96,7 @@ def _missing(server: str, path: str) -> DestinationUnready:
         f"{escape(path)} does not exist at {escape(server)}",
         where=_NOTHING,
         next_step="Mount its disk, or make the folder: dropslot never makes the part before the first field, so that an"
-        " unmounted disk is not filled. It is tried again",
+        " unmounted disk is not filled. It is retried",
     )
 
 
@@ -104,5 +104,5 @@ def _in_the_way(server: str, path: str) -> DestinationUnready:
     return DestinationUnready(
         f"{escape(path)} at {escape(server)} is a link or not a folder; dropslot never writes through it",
         where=_NOTHING,
-        next_step="Move it out of the way or make it a real folder; it is tried again",
+        next_step="Move it out of the way or make it a real folder; it is retried",
     )

@@ -74,7 +74,7 @@ def beside(target: Target, by_digest: Mapping[str, str], problem: Problem) -> It
         elif text:
             yield Manifest(made_up_id(target.url, text, at), target.url, text, moment(at))
         else:
-            problem(f"{escape(target.url)}/{escape(name)} is no manifest, or was cut off")
+            problem(f"{escape(target.url)}/{escape(name)} is not a manifest, or is incomplete")
 
 
 def made_up_id(url: str, text: str, mtime_ns: int) -> str:

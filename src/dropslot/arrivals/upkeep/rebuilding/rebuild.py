@@ -101,7 +101,7 @@ class _Rebuilding:
             try:
                 sshsig.verify(kept.signature, signing_key.NAMESPACE, kept.body.encode("utf-8"), signers)
             except sshsig.BadSignature as error:
-                self._problem(f"The kept receipt of {arrival} is not believed: {error}")
+                self._problem(f"The kept receipt of {arrival} is not valid: {error}")
             else:
                 yield arrival, kept
 

@@ -43,7 +43,9 @@ def alarm(config: Config) -> None:
             log.error(f"{sign}. {REMEDY}.", action="database_behind", plain=True)
     except (DatabaseError, DropslotError, OSError) as error:
         log.warning(
-            "It could not be seen whether the database is whole", action="signs_unread", error=str(error)
+            "It could not be checked whether the database is complete",
+            action="signs_unread",
+            error=str(error),
         )
 
 
@@ -67,7 +69,7 @@ def signs(config: Config) -> Iterator[str]:
 def _of_the_data_folder(config: Config, *, thorough: bool) -> Iterator[str]:
     key = config.keys / signing_key.KEY
     if not Event.objects.exists() and key.exists():
-        yield f"The database is empty, though its key {escape(str(key))} has signed receipts"
+        yield f"The database is empty, although its key {escape(str(key))} has signed receipts"
     if unknown := _unknown_receipt(config, thorough=thorough):
         name = f"arrival {unknown['arrival']} ({unknown['name']}), finished {unknown['finished_at']}"
         yield f"The database does not know {name}, whose receipt is in {escape(str(config.data))}/receipts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from people import Person
 
@@ -36,6 +36,6 @@ def acting(person: Person, call: Callable[[], T], *, groups: Sequence[int] = (),
     os.waitpid(pid, 0)
     went_well, value = pickle.loads(data)
     if went_well:
-        return value
+        return cast(T, value)
     kind, text = value
     raise kind(text)

@@ -142,7 +142,8 @@ class Apache:
         url = f"http://{f'[{host}]' if ':' in host else host}:{self._port}{path}"
         login = (user.encode(), PASSWORD.encode()) if user else None
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.request(method, url, auth=login, headers=named, data=body or None, timeout=30)
+        # requests takes bytes as well, and a user in another script than Latin needs them.
+        return requests.request(method, url, auth=login, headers=named, data=body or None, timeout=30)  # type: ignore[arg-type]
 
     def abort(self, path: str, user: str = "clinic12") -> None:
         """Ask, and hang up after the first bytes."""

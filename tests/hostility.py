@@ -1,3 +1,4 @@
+# mypy: disable-error-code="misc"
 """Arrivals that senders could make on purpose: each with what its refusal must name."""
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ GOOD = b"a good file beside the bad one\n"
 DEEP = 1_000
 TERABYTE = 1 << 40
 
-Build = Callable[[Path, Path], None]
+Build = Callable[[Path, Path], object]
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,7 @@ def plant_outside(root: Path) -> Path:
 def look_of(folder: Path) -> dict[str, tuple[object, ...]]:
     """Bytes, owner, modes and times of everything in a folder; ctime too, which nobody can set back. The moves of its
     other link leave a trace in that of linked.txt, which is left out."""
-    seen = {}
+    seen: dict[str, tuple[object, ...]] = {}
     for path in sorted([folder, *folder.rglob("*")]):
         status = path.lstat()
         data = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""

@@ -82,7 +82,7 @@ class Mounts:
 
     def rclone(self) -> Path:
         """A folder through `rclone mount`: neither links nor a rename that does not replace."""
-        options = ("--daemon", "--dir-cache-time", "0", "--vfs-cache-mode", "writes")
+        options: tuple[str, ...] = ("--daemon", "--dir-cache-time", "0", "--vfs-cache-mode", "writes")
         options += ("--cache-dir", str(self._folder / "cache"))
         return self._fuse(lambda source, point: ("rclone", "mount", *options, source, point))
 

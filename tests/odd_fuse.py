@@ -106,7 +106,7 @@ class Odd(mfusepy.Operations):  # type: ignore[misc]
         os.chown(self._real(path), uid, gid)
 
     def utimens(self, path: str, times: tuple[int, int] | None = None) -> None:
-        os.utime(self._real(path), ns=times, follow_symlinks=False)
+        os.utime(self._real(path), ns=times, follow_symlinks=False)  # type: ignore[arg-type]
 
     def statfs(self, path: str) -> dict[str, int]:
         seen = os.statvfs(self._real(path))

@@ -93,7 +93,7 @@ class PostgresServer:
         if self._account:
             for path in (self._folder, password):
                 os.chown(path, self._account.pw_uid, self._account.pw_gid)
-        initdb = [self._programs / "initdb", "-D", "data", "-U", "dropslot", "-A", "scram-sha-256"]
+        initdb = [str(self._programs / "initdb"), "-D", "data", "-U", "dropslot", "-A", "scram-sha-256"]
         options = ["--pwfile", "password", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
         subprocess.run(
             [*self._as_account(), *initdb, *options], cwd=self._folder, check=True, capture_output=True

@@ -15,7 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
-def again_and_again(change: Callable[[int], None]) -> Iterator[None]:
+def again_and_again(change: Callable[[int], object]) -> Iterator[None]:
     """Call `change(times)` without a pause until the block ends; what it raises fails the test."""
     stop, failed = threading.Event(), []
 

@@ -58,7 +58,7 @@ class Samba:
             "--foreground",
             "--no-process-group",
             "-s",
-            config,
+            str(config),
         ]
         with (folder / "out").open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)

@@ -55,7 +55,7 @@ class Sshd:
                     "-D",
                     "-e",
                     "-f",
-                    self.folder / "config",
+                    str(self.folder / "config"),
                 ]
                 self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
             if wait_until(self._answers_or_ended, what="sshd's start") == "answers":

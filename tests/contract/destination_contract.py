@@ -1,3 +1,4 @@
+# mypy: disable-error-code="func-returns-value"
 """What every kind of destination keeps. A test class inherits it and gives the fixtures `site`.
 
 A site knows how to look at the destination from outside, by other means than the code under test.
@@ -25,8 +26,8 @@ SMALL = {"a.txt": b"hello", "sub/b.nii.gz": b"b" * 300_000, "sub/deep/c": b"", "
 class Site(Protocol):
     """One destination and the means to look at it."""
 
-    destination: Destination
-
+    @property
+    def destination(self) -> Destination: ...
     def target(self, inner: str = "study/raw", rules: Rules | None = None) -> Target: ...
     def files(self) -> dict[str, bytes]:
         """Path below the fixed part -> content, of all that is visible (`.dropslot` left out)."""

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="misc"
 """The local destination: the contract, and what only a real file system can show."""
 
 from __future__ import annotations

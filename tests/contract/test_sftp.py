@@ -444,7 +444,8 @@ def test_a_cut_at_publication_is_reconciled(
     (tmp_path / "out").mkdir()
     site = site_at(server, tmp_path / "out")
     site.put("study/raw/other", b"so that the folder is there")
-    original, cuts = publishing.Publication._name, []
+    original = publishing.Publication._name
+    cuts: list[object] = []
 
     async def name_then_cut(publication: publishing.Publication, entries: Any) -> Any:
         taken = await original(publication, entries)
@@ -486,7 +487,7 @@ def test_a_server_that_stays_away_is_a_retryable_error(
 def ended(child: int) -> int:
     """The exit status of a fork; one that hangs is killed."""
     try:
-        _, status = wait_until(
+        _, status = wait_until(  # type: ignore[misc]  # 0 is waited out
             lambda: (end := os.waitpid(child, os.WNOHANG))[0] and end,
             deadline_seconds=60,
             what="the fork's end",

@@ -42,7 +42,8 @@ def test_folders_have_their_mode_though_a_cut_came_before_it_was_set(
 def test_a_new_folder_is_synced_though_nobody_heard_that_it_has_its_name(
     site: SftpSite, arrival: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, cut = connection.Connection.one, []
+    original = connection.Connection.one
+    cut: list[object] = []
 
     async def done_and_cut(self: connection.Connection, request: wire.Request) -> Reply:
         reply = await original(self, request)
@@ -55,7 +56,7 @@ def test_a_new_folder_is_synced_though_nobody_heard_that_it_has_its_name(
     with site.destination.open(site.target(), ID, 1, "arrival") as drop:
         plan = stage(drop, arrival)
         assert drop.publish(plan) == []
-        assert str(site.root) in drop.folders_to_sync()  # type: ignore[attr-defined]
+        assert str(site.root) in drop.folders_to_sync()
         site.destination.sync_names([drop])
         drop.clean()
     assert cut
@@ -65,6 +66,6 @@ def test_all_that_a_new_folder_holds_is_synced(site: SftpSite, arrival: Path) ->
     with site.destination.open(site.target(), ID, 1, "arrival") as drop:
         assert drop.publish(stage(drop, arrival)) == []
         made = ("", "study", "study/raw", "study/raw/sub", "study/raw/sub/deep")
-        assert set(drop.folders_to_sync()) == {str(site.root / path) for path in made}  # type: ignore[attr-defined]
+        assert set(drop.folders_to_sync()) == {str(site.root / path) for path in made}
         site.destination.sync_names([drop])
         drop.clean()

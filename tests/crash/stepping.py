@@ -76,7 +76,7 @@ class Point(NamedTuple):
     """The `count`-th step (from 1) of the `task`-th thread or process (from 0, in order of birth)."""
 
     task: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides the count() of tuples
 
 
 class Step(NamedTuple):
@@ -283,7 +283,7 @@ def _about(task: int, call: str, args: tuple[int, ...]) -> str:
         return ""
     if call in ("sync", "io_submit", "io_uring_enter", "msync", "copy_file_range", "splice"):
         return ""
-    places = (
+    places: tuple[int, ...] = (
         (1, 3)
         if call in ("renameat", "renameat2", "linkat")
         else (0, 1)

@@ -37,7 +37,7 @@ def test_cut_at_requests(remote_laboratory: Laboratory, name: str, shard: int) -
     requests = some(trial.requests, CUT[name])[shard::SHARDS]
     assert len(requests) > 8
     for request in requests:
-        trial.cut(request)
+        trial.cut(str(request))
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

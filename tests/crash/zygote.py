@@ -211,9 +211,9 @@ def _tame() -> None:
         import psycopg
 
         # Else a pipeline decides by the socket's readiness how many statements go into one `sendto`.
-        psycopg.Pipeline.is_supported = classmethod(lambda cls: False)  # type: ignore[method-assign]
-    Recorder.start = lambda recorder: None  # type: ignore[method-assign]
-    Recorder.flush, Recorder.close = flush_later, close_later  # type: ignore[method-assign]
+        psycopg.Pipeline.is_supported = classmethod(lambda cls: False)  # type: ignore[method-assign, assignment]
+    Recorder.start = lambda recorder: None  # type: ignore[method-assign, assignment]
+    Recorder.flush, Recorder.close = flush_later, close_later  # type: ignore[method-assign, assignment]
 
 
 def _warm_up(config: Path) -> None:
@@ -221,7 +221,7 @@ def _warm_up(config: Path) -> None:
     os.environ |= {"DROPSLOT_CONFIG": str(config), "DJANGO_SETTINGS_MODULE": "dropslot.settings"}
     from dropslot.cli import commands
 
-    commands.get_command = functools.cache(commands.get_command)  # 20 ms for each command
+    commands.get_command = functools.cache(commands.get_command)  # type: ignore[attr-defined]  # 20 ms for each command
     importlib.import_module("dropslot.destinations.sftp.rules")  # its library takes a quarter of a second
     for command in (["drain", "--now"], ["verify"], ["history", "--json"], ["events", "--json"]):
         result = _command([*command, "-c", str(config)])

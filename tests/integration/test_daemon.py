@@ -1,3 +1,4 @@
+# mypy: disable-error-code="misc"
 """The daemon as a daemon: real processes, started, killed, restarted, as another account."""
 
 from __future__ import annotations

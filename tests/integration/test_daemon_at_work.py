@@ -1,3 +1,4 @@
+# mypy: disable-error-code="misc"
 """The daemon delivers as one account what another one sends; killed as a whole or in part, it loses nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="func-returns-value"
 """What becomes of arrivals: delivered once, whole, in versions, recorded and archived. On SQLite and PostgreSQL."""
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def test_manifest_is_accepted_by_sha256sum(product: Product) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_new_target_is_made_whole(make_product, database_url: str) -> None:
+def test_new_target_is_made_whole(make_product: Callable[..., Product], database_url: str) -> None:
     product = make_product(database_url).configure({"study": FIELD})
     product.drop("alpha-1", {"x/y": b"1"})
     product.drain()

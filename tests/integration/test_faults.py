@@ -1,3 +1,4 @@
+# mypy: disable-error-code="func-returns-value"
 """Full, read-only and missing disks, a database that is locked or full, clocks that jump: all of it heals by itself."""
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def test_full_file_system_of_the_inbox_loses_nothing_and_holds_up_nobody(
 
 
 def _take_all_inodes(folder: Path) -> list[Path]:
-    taken = []
+    taken: list[Path] = []
     while True:
         path = folder / f"taken{len(taken)}"
         try:

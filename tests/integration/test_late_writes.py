@@ -1,3 +1,4 @@
+# mypy: disable-error-code="attr-defined"
 """A writer that stalled is not seen without a lease: what it writes later is an alarm, and is delivered."""
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import subprocess
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_listings_fit_80_columns_but_for_paths(filled: Product, listing: tuple[s
 
 
 def test_a_pager_gets_what_does_not_fit_a_terminal(filled: Product, pager: Path) -> None:
-    page = {"PAGER": str(pager)}
+    page: dict[str, Any] = {"PAGER": str(pager)}
     assert on_terminal(filled, "arrivals", **page)[0] == "PAGED"
     assert on_terminal(filled, "arrivals", "--limit", "3", **page)[0] != "PAGED"
     assert on_terminal(filled, "arrivals", "--no-pager", **page)[0] != "PAGED"

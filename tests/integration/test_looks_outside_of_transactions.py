@@ -1,3 +1,4 @@
+# mypy: disable-error-code="attr-defined"
 """What may take long is not done while the database is locked for others."""
 
 from __future__ import annotations

@@ -56,7 +56,12 @@ def test_a_kind_that_there_is_not_is_wrong_usage_and_one_that_did_not_happen_is_
 
 @pytest.mark.parametrize("prefix", ["ZZZ", "0", "\u00fc", "\udcff", ""])
 def test_an_id_of_none_or_of_several_is_wrong_usage(delivered: Product, prefix: str) -> None:
-    commands = (("receipt",), ("retry",), ("audit_upload", "--by", "x"), ("events", "--arrival"))
+    commands: tuple[tuple[str, ...], ...] = (
+        ("receipt",),
+        ("retry",),
+        ("audit_upload", "--by", "x"),
+        ("events", "--arrival"),
+    )
     commands = commands if prefix else commands[:3]
     ids = [row["id"] for row in delivered.arrivals()]
     for words in said(delivered, *((*command, prefix) for command in commands), status=2):

@@ -22,8 +22,8 @@ TIMES = {
 
 def test_times_beyond_64_bits_are_delivered_with_their_neighbours(product: Product, mounts: Mounts) -> None:
     place = mounts.tmpfs("8m")
-    for folder in ("inbox", "processing", "done", "failed", "out"):
-        (place / folder).mkdir()
+    for each in ("inbox", "processing", "done", "failed", "out"):
+        (place / each).mkdir()
     route = {
         "folders": str(place),
         "takes": "any",
@@ -31,14 +31,14 @@ def test_times_beyond_64_bits_are_delivered_with_their_neighbours(product: Produ
     }
     product.configure({"study": route})
     for name, time in TIMES.items():
-        path = place / "inbox" / name
-        path.write_text(name)
-        os.utime(path, ns=(time, time))
+        dropped = place / "inbox" / name
+        dropped.write_text(name)
+        os.utime(dropped, ns=(time, time))
     folder = place / "inbox/folder"
     (folder / "sub").mkdir(parents=True)
     (folder / "sub/x").write_text("x")
-    for path in (folder / "sub/x", folder / "sub", folder):
-        os.utime(path, ns=(TIMES["farther"],) * 2)
+    for inside in (folder / "sub/x", folder / "sub", folder):
+        os.utime(inside, ns=(TIMES["farther"],) * 2)
     product.drain()
     assert {row["outcome"] for row in product.history()} == {"delivered"}
     for name, time in TIMES.items():

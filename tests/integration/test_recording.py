@@ -1,3 +1,4 @@
+# mypy: disable-error-code="func-returns-value, arg-type"
 """Claims become rows: once, whoever else records them, and one that cannot be recorded holds up no other."""
 
 from __future__ import annotations

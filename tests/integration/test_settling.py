@@ -1,3 +1,4 @@
+# mypy: disable-error-code="func-returns-value"
 """What becomes of an attempt that went wrong in a way that nobody foresaw."""
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ def test_destination_that_fails_is_retried_by_itself(
     a.mkdir(), b.mkdir()
     arrival, holding = lying_in_processing(tmp_path)
     (holding / "scan/x.dat").write_bytes(b"1")
-    publish, stage, staged = LocalDrop.publish, LocalDrop.stage, []
+    publish, stage = LocalDrop.publish, LocalDrop.stage
+    staged: list[str] = []
 
     def away(drop: LocalDrop, plan: Sequence[Planned]) -> list[Planned]:
         if drop.target.url == str(b) and len(staged) == 2:

@@ -143,7 +143,7 @@ def test_a_group_that_the_account_may_not_give_is_said_before_anything_is_visibl
     os.chown(remote, person.pw_uid, group.gr_gid if prepared else person.pw_gid)
     remote.chmod(0o2750 if prepared else 0o750)
     server = make_sshd(*account_lines("games", "ForceCommand internal-sftp -u 0022"))
-    modes = {"group": "audio", "file_mode": 640, "folder_mode": 2750}
+    modes: dict[str, Any] = {"group": "audio", "file_mode": 640, "folder_mode": 2750}
     sqlite_product.configure(route_to(server, remote, user="games", **modes))
     sqlite_product.drop("a.txt", b"1")
     sqlite_product.drain(status=0 if prepared else 1)

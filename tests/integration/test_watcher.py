@@ -1,3 +1,4 @@
+# mypy: disable-error-code="misc"
 """The watcher on real inboxes: events, lost events, and inboxes with which something is the matter."""
 
 from __future__ import annotations

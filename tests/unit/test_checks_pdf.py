@@ -206,7 +206,7 @@ def _kill_when_asked(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     READER.start()
     hear = process.Parser._heard
 
-    def heard(reader: process.Parser, *args: Any) -> bytes:
+    def heard(reader: process.Parser, *args: Any) -> bytes | None:
         assert reader.pid is not None
         os.kill(reader.pid, number)
         return hear(reader, *args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 import pytest
@@ -97,7 +98,8 @@ def test_created_under_its_final_name_waits_until_it_is_quiet(desk: Desk, how: s
 @pytest.mark.parametrize("preset", ["renamed", "named", "marker"])
 @pytest.mark.parametrize("how", ["created", "moved", "scanned"])
 def test_temporary_name_is_never_complete(tmp_path: Path, preset: str, how: str) -> None:
-    desk = Desk(tmp_path, complete=preset, **({"marker": "READY"} if preset == "marker" else {}))
+    keys: dict[str, Any] = {"marker": "READY"} if preset == "marker" else {}
+    desk = Desk(tmp_path, complete=preset, **keys)
     (desk.inbox / ".scan.part").mkdir()
     (desk.inbox / ".scan.part" / "READY").touch()
     desk.tell(".scan.part", how)

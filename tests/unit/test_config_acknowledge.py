@@ -87,6 +87,5 @@ def test_each_log_is_read_once_by_a_route() -> None:
 
 
 def test_any_user_and_any_folder_can_be_meant() -> None:
-    route = {"deliver": [{"to": "./results"}]}
     entry = ENTRY | {"match": "/results/{stored_name}", "users": {"*": "*"}}
-    assert config(**route, acknowledge=[entry])
+    assert config(deliver=[{"to": "./results"}], acknowledge=[entry])

@@ -70,7 +70,8 @@ def test_modes_are_octal_however_yaml_would_read_them(written: str) -> None:
 
 
 def test_modes_are_octal_digits_in_python_too() -> None:
-    assert Deliver(to="./x", file_mode=640, folder_mode=2750).file_mode == 0o640
+    made: dict[str, Any] = {"to": "./x", "file_mode": 640, "folder_mode": 2750}
+    assert Deliver(**made).file_mode == 0o640
     assert (
         config(deliver=[{"to": "./x", "folder_mode": 2750}]).routes["study"].deliver[0].folder_mode == 0o2750
     )

@@ -19,7 +19,7 @@ def folders(content: bytes) -> dict[tuple[str, str], str]:
     return {(line.label, line.folder_tag): line.folder for line in found.lines.values()}
 
 
-def refused(*lines: str) -> list[tuple[int, str]]:
+def refused(*lines: str) -> list[tuple[object, ...]]:
     return [tuple(each) for each in read("\n".join([HEADER, *lines]).encode()).refused]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 from unicodedata import normalize
 
 import pytest
@@ -18,6 +19,7 @@ from dropslot.destinations.spelling import twin
 from dropslot.fields.name import NamePattern
 from dropslot.watching.temporary import TemporaryNames
 
+Form = Literal["NFC", "NFD"]
 STUDY = r"(?P<study>\w+)-(?P<sent>[^\W_]+)"
 WORDS = {
     "German": "Größe",
@@ -38,7 +40,7 @@ WORDS = {
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("word", WORDS.values(), ids=WORDS.keys())
-def test_a_word_of_any_script_is_a_word_and_its_value_is_as_it_was_sent(word: str, form: str) -> None:
+def test_a_word_of_any_script_is_a_word_and_its_value_is_as_it_was_sent(word: str, form: Form) -> None:
     sent = normalize(form, word)
     values = NamePattern(STUDY).values(f"{sent}-{sent}")
     assert values == {"study": sent, "sent": sent}
@@ -81,8 +83,8 @@ def test_flags_of_a_compiled_pattern_count_in_any_script() -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_shell_patterns_take_any_form(form: str) -> None:
-    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+def test_shell_patterns_take_any_form(form: Form) -> None:
+    other: Form = "NFD" if form == "NFC" else "NFC"
     assert Glob(normalize(form, "prüfung*")).match(normalize(other, "Prüfung7"))
     assert Glob("caf?").match(normalize(form, "café"))
     assert not Glob("caf").match(normalize(form, "café"))
@@ -97,7 +99,7 @@ def test_a_folder_in_another_form_is_told() -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_an_address_in_a_log_is_found_in_any_form(form: str) -> None:
+def test_an_address_in_a_log_is_found_in_any_form(form: Form) -> None:
     folder, name = normalize(form, "Überlingen"), normalize(form, "é-1.pdf")
     wanted = asked(f"/Ergebnisse für/{folder}/{name}".replace("ü", normalize(form, "ü")).encode())
     assert wanted is not None

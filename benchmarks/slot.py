@@ -57,22 +57,24 @@ class Slot:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"PYTHONPATH": str(_SOURCE), "DROPSLOT_CONFIG": str(self.config)}
+        # From compiled bytecode, as an installation runs.
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return inherited | {"PYTHONPATH": str(_SOURCE), "DROPSLOT_CONFIG": str(self.config)}
 
     def prepare(self) -> None:
         """Make the database; nothing is delivered."""
-        self._run("drain", "--now")
+        self.run("drain", "--now")
 
     def drain(self) -> Drained:
         """Deliver what is in the inbox. All wall time that drain does not call start-up is work, its end included."""
         begun = time.perf_counter()
-        printed = self._run("drain", "--now", "--json")
+        printed = self.run("drain", "--now", "--json")
         wall = time.perf_counter() - begun
         told = json.loads(printed.splitlines()[-1])
         return Drained(told["startup_seconds"], wall - told["startup_seconds"])
 
     def arrivals(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._run("arrivals", "--json").splitlines()]
+        return [json.loads(line) for line in self.run("arrivals", "--json").splitlines()]
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -85,7 +87,8 @@ class Slot:
             process.terminate()
             process.wait(60)
 
-    def _run(self, *args: str) -> str:
+    def run(self, *args: str) -> str:
+        """What a command prints; it must succeed."""
         done = subprocess.run(self.command(*args), capture_output=True, text=True, env=self.environment)
         if done.returncode:
             raise RuntimeError(

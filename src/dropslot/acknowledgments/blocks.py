@@ -1,5 +1,6 @@
-"""Bytes of a log in blocks of whole lines, and the few lines of a block that can matter. Memory stays the same, however
-long the log or one of its lines is."""
+"""A log in blocks of whole lines, and the few lines of a block that can matter. Memory does not grow with the length
+of the log or of a line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far each file of a log was read: it is known by a fingerprint of its first bytes, not by name, inode or size."""
+"""How far each file of a log was read. A file is identified by its first bytes, not by name, inode or size."""
 
 from __future__ import annotations
 

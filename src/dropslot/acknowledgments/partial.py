@@ -1,4 +1,4 @@
-"""Parts of deliveries that one user fetched by and by, until they are all of it."""
+"""The parts of a delivery that one user has fetched, until they cover all of it."""
 
 from __future__ import annotations
 

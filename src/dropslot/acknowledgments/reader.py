@@ -1,4 +1,4 @@
-"""Reads one log of one route, from where it stopped: block by block, each with what was found in one transaction."""
+"""Reads one log of one route from where the last run stopped. Each block and its findings are one transaction."""
 
 from __future__ import annotations
 

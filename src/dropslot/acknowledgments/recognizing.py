@@ -1,4 +1,4 @@
-"""Whether a log is of the format that config.yaml gives, and what becomes of lines that are not."""
+"""Whether a log has the format that config.yaml names, and what to do with lines that do not."""
 
 from __future__ import annotations
 

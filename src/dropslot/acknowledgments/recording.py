@@ -1,4 +1,4 @@
-"""What was found in a batch of a log becomes rows and events, in the caller's transaction."""
+"""Writes the findings of a batch as rows and events, in the caller's transaction."""
 
 from __future__ import annotations
 

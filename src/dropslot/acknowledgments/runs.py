@@ -1,4 +1,4 @@
-"""One run of a reader: how far it came, and what that came to. Position, row and findings are one transaction."""
+"""One run of a reader: its positions and its counts. Position, row and findings are one transaction."""
 
 from __future__ import annotations
 

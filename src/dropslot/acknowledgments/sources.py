@@ -1,4 +1,6 @@
-"""What every place of a log has, and how its faults are told; `local`, `remote` and `unzipped` are such places."""
+"""The interface of every place of a log, and how its faults are reported; `local`, `remote` and `unzipped` are such
+places.
+"""
 
 from __future__ import annotations
 

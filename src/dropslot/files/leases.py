@@ -1,7 +1,9 @@
-"""A read lease on a source: nobody has it open for writing, or can open it so, while it is read (fcntl(2), "Leases").
+"""A read lease on a source: while it is read, nobody has it open for writing or can open it for writing (fcntl(2),
+"Leases").
 
-What its sender opened before the seal can still be written to. A comparison afterwards sees such a write by its ctime,
-but not every store into a mapped page; the lease is refused while any writer has the file, a mapping included.
+A sender that opened a file before the seal can still write to it. A comparison afterwards sees such a write by its
+ctime, but not every store into a mapped page; the lease is refused while any writer has the file, a mapping
+included.
 """
 
 from __future__ import annotations

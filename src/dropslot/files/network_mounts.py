@@ -1,4 +1,4 @@
-"""On what kind of file system a folder lies, and whether events of other machines arrive there."""
+"""The kind of file system that a folder is on, and whether changes by other machines raise events there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `doctor` wants to know of a folder."""
+"""What `doctor` examines in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of one item, from descriptor to descriptor: in turn, or hashed in a thread beside the writing."""
+"""Copies the bytes of one item between descriptors, and hashes them: in turn, or in a thread beside the writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What spreadsheets make of texts that look like numbers, dates or formulas: undone where it is sure, else told."""
+"""Undoes what spreadsheets do to texts that look like numbers, dates or formulas; where that is uncertain, reports
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of a CSV file as records: in whatever code page a spreadsheet wrote them, a bad one spoiling no other."""
+"""The records of a CSV file, in whatever code page a spreadsheet wrote it. A bad record spoils no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folder tables as CSV files, also as spreadsheets write them: read line by line, so that a bad one spoils no other."""
+"""Folder tables as CSV files, also as spreadsheets write them. A bad line spoils no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MIME types, found out from the first 64 KiB of content. Runs in a process without rights, see `server`.
+"""MIME types, found out from the first 64 KiB of content. Runs in a process without rights, see `program`.
 
 The types are libmagic's; what imaging people send and libmagic does not know is recognised here. A file may have
 several: a compressed NIfTI volume is `application/x-nifti` and `application/gzip`.

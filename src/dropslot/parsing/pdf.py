@@ -1,4 +1,4 @@
-"""The text of PDFs, by PDFium: whether texts are in it. Runs in a process without rights, see `server`."""
+"""The text of PDFs, by PDFium: whether texts are in it. Runs in a process without rights, see `program`."""
 
 from __future__ import annotations
 

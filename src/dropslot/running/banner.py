@@ -1,4 +1,4 @@
-"""What the product connects to and watches, for whom starts it on a terminal."""
+"""What the product connects to and watches, for people who start it on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service is told (when to stop), and what it tells (that it is up, that it is well)."""
+"""The signals of a service: it is told when to stop, and reports that it is ready and alive."""
 
 from __future__ import annotations
 

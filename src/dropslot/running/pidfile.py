@@ -1,5 +1,4 @@
-"""The pid file: locked (flock) by who runs, so that a stale one, or a pid used again, is told from a live
-one."""
+"""The pid file. The running process holds a lock (flock) on it, which tells it from a stale file or a reused pid."""
 
 from __future__ import annotations
 

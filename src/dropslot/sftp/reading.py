@@ -1,5 +1,6 @@
-"""A file that stays open at its server and is read from any offset, by code that waits: what follows a growing file, or
-one that is renamed meanwhile."""
+"""A file that stays open at its server and is read from any offset, by blocking code. It can follow a file that
+grows or is renamed meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a server for code that waits: as a stream, and piece by piece."""
+"""Files of a server for blocking code: as a stream, and piece by piece."""
 
 from __future__ import annotations
 

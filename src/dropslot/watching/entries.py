@@ -1,4 +1,4 @@
-"""An entry of an inbox that is not taken yet: what it waits for, and what has been seen of it."""
+"""An entry of an inbox that is not taken yet: what it waits for, and its last observed state."""
 
 from __future__ import annotations
 

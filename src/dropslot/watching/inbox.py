@@ -1,4 +1,4 @@
-"""One inbox under watch: its processors, how it is watched now, and what has been said about it."""
+"""One watched inbox: its processors, how it is watched now, and the warnings already given about it."""
 
 from __future__ import annotations
 

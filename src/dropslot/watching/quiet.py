@@ -1,4 +1,4 @@
-"""What a tree looks like now: whether it holds something unfinished, and whether it differs from a look before."""
+"""The state of a tree now: whether it holds something unfinished, and whether it has changed since the last look."""
 
 from __future__ import annotations
 

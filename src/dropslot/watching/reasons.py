@@ -1,4 +1,4 @@
-"""Why an entry of an inbox is not taken, in sentences: the same for the log, for `pending`, and for a refusal."""
+"""The sentences that say why an entry of an inbox is not taken. The log, `pending` and refusals use the same."""
 
 from __future__ import annotations
 

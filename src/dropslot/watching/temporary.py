@@ -1,4 +1,4 @@
-"""Which names say that an upload still goes on: one list for the inbox itself and for what lies inside of a folder."""
+"""Names that mean that an upload is in progress: one list for the inbox and for the contents of folders."""
 
 from __future__ import annotations
 

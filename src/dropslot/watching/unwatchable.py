@@ -1,4 +1,4 @@
-"""What to say when an inbox cannot be watched, and what to do about it."""
+"""The message when an inbox cannot be watched, with the remedy."""
 
 from __future__ import annotations
 

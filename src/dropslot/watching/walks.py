@@ -1,4 +1,4 @@
-"""Walks of entries that are due: one at a time, a slice a call, so that nothing else waits long for one."""
+"""Walks of entries that are due, one at a time. Each call does a slice of a walk, so that nothing else waits long."""
 
 from __future__ import annotations
 

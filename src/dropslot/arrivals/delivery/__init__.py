@@ -1,1 +1,1 @@
-"""From a row to done or failed: prepared, staged, checked, published, recorded, archived; what is called after it."""
+"""From a row to done or failed: prepare, stage, check, publish, record, archive; and the calls after a delivery."""

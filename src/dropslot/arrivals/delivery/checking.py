@@ -1,4 +1,4 @@
-"""What an arrival must pass once it is staged: the source is as it was listed, and the route's checks are met."""
+"""What a staged arrival must pass: its source has not changed, and the route's checks succeed."""
 
 from __future__ import annotations
 

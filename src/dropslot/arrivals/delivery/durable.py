@@ -1,4 +1,4 @@
-"""Syncing a batch: one call for all drops of a destination. A sync that failed voids the attempt of all it was for."""
+"""Syncing a batch: one call for all drops of a destination. If it fails, the attempts of all these drops are void."""
 
 from __future__ import annotations
 

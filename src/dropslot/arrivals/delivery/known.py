@@ -1,4 +1,4 @@
-"""What the ledger knows of targets: the versions of each item, and the names that are given. Read once for a batch."""
+"""What the database knows of targets: the versions of each item, and the names in use. Read once for a batch."""
 
 from __future__ import annotations
 

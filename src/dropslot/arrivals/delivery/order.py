@@ -1,7 +1,7 @@
 """Whose turn it is: arrivals that want the same names at a destination are planned in the order of their drops.
 
-All others overtake freely. Nobody waits in a circle: an arrival that has written down its intent waits for no turn, and
-each of the others has a place of its own in the order.
+All others overtake freely. Arrivals cannot wait in a circle: one that has recorded its intent waits for no turn, and
+the others are strictly ordered.
 """
 
 from __future__ import annotations

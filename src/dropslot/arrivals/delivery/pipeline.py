@@ -1,7 +1,7 @@
 """The way of a batch of arrivals: prepare, stage, sync, check, intend, publish, sync, manifest, record, archive.
 
-Each step takes the works that are still well and leaves out those that failed, so that one bad arrival never
-holds up another. Run again after a crash at any point, the same steps finish the work and repeat no effect.
+Each step leaves out the arrivals that have failed, so that one bad arrival never holds up another. Run again after a
+crash at any point, the same steps finish the work and repeat no effect.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Names and versions: what each item is to be called at a target, and which are there already.
+"""Names and versions: the name of each item at a target, and which items are already there.
 
-Looking (which may hash what is stored) happens before the transaction, inserting within it; the unique
-constraint on (place, stored_as) decides between two arrivals that planned the same name.
+Looking (which may hash what is stored) happens before the transaction, inserting within it; the unique constraint on
+(place, stored_as) decides between two arrivals that planned the same name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Before staging: where the arrival lies, what it holds, where it is to go."""
+"""Before staging: where the arrival is, what it holds, and where it goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Names that an attempt reserved and a later one does not want: forgotten, but for what somebody fetched by then."""
+"""Names that an earlier attempt reserved and this one does not need. They are released, except those of files that
+somebody has already fetched.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unfinished arrivals that were dropped earlier than others, and what names they have."""
+"""Unfinished arrivals that were dropped earlier, and the names that they want."""
 
 from __future__ import annotations
 

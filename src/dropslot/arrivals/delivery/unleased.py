@@ -1,4 +1,4 @@
-"""What was read without a lease: what is kept of it, so that it can be compared once more."""
+"""Arrivals that were read without a lease: what is recorded so that they can be compared again later."""
 
 from __future__ import annotations
 

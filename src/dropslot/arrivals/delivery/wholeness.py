@@ -1,5 +1,6 @@
-"""What keeps an arrival in its inbox, asked once more of what was taken: a name may have come in between, and what was
-given up is taken to be refused."""
+"""Asks again, after the claim, what would have kept an arrival in its inbox. A name may have appeared in between,
+and an entry that was given up is claimed only to be refused.
+"""
 
 from __future__ import annotations
 

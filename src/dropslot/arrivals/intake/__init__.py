@@ -1,1 +1,1 @@
-"""From the inbox to a row: claimed, sealed and recorded; what waits, and what a claim without a row is."""
+"""From the inbox to a row: claim, seal, record; entries that wait, and claims that have no row."""

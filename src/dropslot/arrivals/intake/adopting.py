@@ -1,4 +1,4 @@
-"""What lies in processing, or in failed, as the claim that took it: for what has no row, or has lost it."""
+"""Makes a claim again of an entry in processing or failed that has no row, or has lost it."""
 
 from __future__ import annotations
 

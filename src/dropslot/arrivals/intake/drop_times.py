@@ -1,7 +1,7 @@
 """When something was dropped: the ctime of its entry in the inbox, which the claim's rename changes.
 
-An arrival's id carries it: the milliseconds that every ULID begins with, and then, in place of random bits, the rest of
-the nanoseconds. So ids sort by it, and a claim that was cut off before its row was written has it still.
+An arrival's id carries it: the milliseconds that every ULID begins with, and then, in place of random bits, the rest
+of the nanoseconds. So ids sort by it, and a claim whose row was not written before a crash still has it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What lies in an inbox now and why, seen without a service at work."""
+"""What is in an inbox now, and why it is still there; works without a running service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Uploads: who put what in when, whether it was sent, and who has audited it. Audits are events, and nothing else."""
+"""Uploads: who sent what and when, whether it was delivered, and who has audited it. Audits are stored as events
+only.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Keeping an installation well: database, preflight, doctor, retry, purge, fixity, late writes, rebuild."""
+"""Maintaining an installation: database, preflight, doctor, retry, purge, fixity, late writes, rebuild."""

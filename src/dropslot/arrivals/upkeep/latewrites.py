@@ -1,9 +1,10 @@
-"""What was read without a lease is compared with its archive once more, later.
+"""Compares arrivals that were read without a lease with their archive, once more and later.
 
-Where the service gets no lease (files of other accounts, network file systems) a program may have had an item open for
-writing while it was staged, and go on afterwards: what was delivered is then not all of it, and the archive is. Looks
-at names, sizes and times are cheap, and are taken a few times in the month after the delivery; `verify` and `purge`
-look too. A difference is an alarm, and the whole one goes on as an arrival of its own, dropped when the first one was.
+Where the service gets no lease (files of other accounts, network file systems) a program may have had an item open
+for writing while it was staged, and go on afterwards: what was delivered is then not all of it, and the archive is.
+Looks at names, sizes and times are cheap, and are taken a few times in the month after the delivery; `verify` and
+`purge` look too. A difference is an alarm, and the whole one goes on as an arrival of its own, dropped when the
+first one was.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrivals that failed for want of a folder."""
+"""Arrivals that failed because no folder was known for them."""
 
 from __future__ import annotations
 

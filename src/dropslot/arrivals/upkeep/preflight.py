@@ -1,4 +1,4 @@
-"""What is proved before anything is taken: that the promises can be kept on these file systems."""
+"""Proves, before anything is taken, that the promises can be kept on these file systems."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""SQLite's file where it can be read and not written: by an auditor's account, or on a disk that is read-only.
+"""SQLite's file when it can be read but not written: by an auditor's account, or on a read-only disk.
 
-A write-ahead log makes that hard: whoever reads wants to write into the index of the log, `-shm`.
+A write-ahead log makes this hard: a reader must write into the index of the log, `-shm`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Who works: processes on this machine that take arrivals, the service that starts them, and `drain`."""
+"""The workers: processes on this machine that take arrivals, the service that starts them, and `drain`."""

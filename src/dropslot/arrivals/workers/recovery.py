@@ -1,6 +1,6 @@
-"""At start and from time to time: the folders and the database are the truth, and are made to agree.
+"""Makes the folders and the database agree, at start and from time to time.
 
-What lies in processing without a row is adopted; what is recorded but was not moved yet is moved.
+An entry in processing without a row is adopted; an arrival that is recorded but was not moved yet is moved.
 """
 
 from __future__ import annotations

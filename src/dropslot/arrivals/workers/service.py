@@ -1,7 +1,7 @@
 """The product at work: one supervising process, one that watches, and local workers.
 
-The supervisor has no threads and no database connection, so it can fork anew whatever ends. All share the pages
-that were loaded before the fork, which keeps the whole small.
+The supervisor has no threads and no database connection, so it can fork a new process for each one that ends. All
+share the pages that were loaded before the fork, which saves memory.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A database that was lost, or is older than what was delivered: noticed, and made again from what is on the disks."""
+"""Notices that the database was lost, or is older than the deliveries, and rebuilds it from the disks."""

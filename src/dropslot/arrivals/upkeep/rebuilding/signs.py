@@ -1,4 +1,6 @@
-"""Signs that the database was lost, or is older than what was delivered: keys, receipts and manifests know more."""
+"""Signs that the database was lost, or is older than what was delivered: keys, receipts or manifests name more than
+it knows.
+"""
 
 from __future__ import annotations
 

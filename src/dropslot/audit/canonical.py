@@ -1,8 +1,7 @@
-"""Canonical JSON: the one text of a value, so that its hash means the value.
+"""Canonical JSON: each value has exactly one text, so that a hash of the text identifies the value.
 
-Keys sorted by code point, no blanks, UTF-8, characters as themselves unless JSON demands an escape. Only text
-as keys; no NaN, no infinity. Reading it and writing it again gives the same bytes, here and in
-`check_export`.
+Keys sorted by code point, no blanks, UTF-8, characters as themselves unless JSON demands an escape. Only text as
+keys; no NaN, no infinity. Reading it and writing it again gives the same bytes, here and in `check_export`.
 """
 
 from __future__ import annotations

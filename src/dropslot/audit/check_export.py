@@ -6,7 +6,7 @@
 Checked are: the form of every line; that events count 1, 2, 3, …; that each one's hash is SHA-256 over the
 hash before it and its own canonical JSON; that the heads inside of receipts, and those given, are in the
 chain; that the export is complete; with --allowed-signers, every receipt's SSH signature (by ssh-keygen).
-Exit status: 0 all is well; 1 something is amiss and is named; 2 wrong usage.
+Exit status: 0 OK; 1 something is wrong and is named; 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def head(text: str) -> tuple[int, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 all is well, 1 something is amiss."""
+    """Exit status: 0 OK, 1 something is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("export", type=Path)
     parser.add_argument("--head", type=head, action="append", default=[], metavar="SEQ:HASH")

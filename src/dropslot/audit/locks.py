@@ -1,4 +1,4 @@
-"""PostgreSQL's advisory locks that dropslot takes: a number each, in one list, so that none stands for two things.
+"""The numbers of PostgreSQL's advisory locks that dropslot takes: one list, so that no number is used twice.
 
 A number counts for a whole database, not for a schema of it.
 """

@@ -1,7 +1,8 @@
 """Receipts outside of the database: `data/receipts/YEAR-MONTH.jsonl`, one finished arrival a line.
 
 They are what `rebuild` reads when the database is lost or older. They are written after the commit, so that the
-database knows all that they name; a crash in between leaves a line out, and the manifests at the destinations stay.
+database knows every arrival that they name. A crash in between leaves a line out; the manifests at the destinations
+remain.
 """
 
 from __future__ import annotations

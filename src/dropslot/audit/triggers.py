@@ -1,8 +1,8 @@
 """Triggers that refuse to change or remove what was recorded, on SQLite and PostgreSQL.
 
-They stop mistakes, and everybody who may write but not alter tables. Who drops a trigger is found by
-`verify`. Django makes a SQLite table anew to alter it, which loses its triggers: a later migration of these
-tables ends with `create`.
+They stop mistakes, and everybody who may write to tables but not alter them. `verify` notices a dropped trigger.
+Django makes a SQLite table anew to alter it, which loses its triggers: a later migration of these tables ends with
+`create`.
 """
 
 from __future__ import annotations

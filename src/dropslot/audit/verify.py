@@ -1,8 +1,8 @@
-"""Whether the chain of events is what was written: streaming, in constant memory, while others append.
+"""Verifies that the chain of events is unchanged: streaming, in constant memory, while others append.
 
-What changes one event breaks its own hash; what removes or inserts one breaks the count or the next hash;
-what cuts the end off, or rewrites all that follows, contradicts a head that was kept elsewhere: in a
-receipt, a mail, a notebook.
+What changes one event breaks its own hash; what removes or inserts one breaks the count or the next hash; what cuts
+the end off, or rewrites all that follows, contradicts a head that was kept elsewhere: in a receipt, a mail, a
+notebook.
 """
 
 from __future__ import annotations

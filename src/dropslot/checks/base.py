@@ -1,4 +1,4 @@
-"""What a check is, what it is shown, and how checks are run: a check that breaks is never a pass."""
+"""The base class of checks, what a check sees, and how checks run: a check that breaks never counts as passed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""MIME types, found out from content: a name proves nothing. The first 64 KiB are looked at, see
-`parsing.content_types`; not in this process, since a library reads what strangers sent."""
+"""MIME types by content, because a name proves nothing. Another process examines the first 64 KiB, because a library
+written in C reads strangers' bytes: see `parsing.content_types`.
+"""
 
 from __future__ import annotations
 

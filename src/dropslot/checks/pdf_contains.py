@@ -1,4 +1,4 @@
-"""PDFs that must contain what their own name says: a result filed under another specimen is no result."""
+"""PDFs must contain the text that their name gives: a result that is filed under another specimen is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Patterns that take a part of a number or word: the result of specimen 066-12345670-12 must not pass as that of -1."""
+"""Recognizes patterns that match only part of a number or word: the result of specimen 066-12345670-12 must not pass
+as that of -1.
+"""
 
 from __future__ import annotations
 

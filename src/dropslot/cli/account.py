@@ -1,7 +1,7 @@
-"""Root goes on as the account whose installation it is.
+"""A command that root runs continues as the account that owns the installation.
 
-A database, key, log or pid file that root made would stop every later command of that account, and plugins are that
-account's code. So the program begins anew as the account, before anything is opened or imported for it.
+A database, key, log or pid file of root's would stop every later command of that account, and plugins are that
+account's code. So the program starts again as the account, before anything is opened or imported.
 """
 
 from __future__ import annotations

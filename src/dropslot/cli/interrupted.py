@@ -1,4 +1,4 @@
-"""Ctrl-C: what is the state then, and what to do next."""
+"""Ctrl-C: says what the state is, and what to do next."""
 
 from __future__ import annotations
 

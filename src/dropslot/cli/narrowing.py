@@ -1,4 +1,4 @@
-"""The options that narrow a listing: what they may be, and what is said when nothing fits them."""
+"""The options that narrow a listing: their valid values, and the message when nothing matches."""
 
 from __future__ import annotations
 

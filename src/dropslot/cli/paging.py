@@ -1,4 +1,4 @@
-"""A pager for a terminal, as git has one: only for what does not fit."""
+"""A pager for a terminal, as in git: only for output that does not fit."""
 
 from __future__ import annotations
 

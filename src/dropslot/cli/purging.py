@@ -1,4 +1,4 @@
-"""`purge`: done and failed are emptied of what need not be kept."""
+"""`purge`: removes from done and failed what need not be kept."""
 
 from __future__ import annotations
 

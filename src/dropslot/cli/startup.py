@@ -1,4 +1,4 @@
-"""What a command does first: find the configuration, set Django up, see to the database."""
+"""The first steps of a command: find the configuration, set up Django, prepare the database."""
 
 from __future__ import annotations
 

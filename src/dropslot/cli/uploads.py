@@ -1,4 +1,4 @@
-"""`uploads` and `audit_upload`: what was put in by whom, and who has looked at it."""
+"""`uploads` and `audit_upload`: who sent what, and who has audited it."""
 
 from __future__ import annotations
 

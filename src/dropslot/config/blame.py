@@ -1,4 +1,4 @@
-"""What went wrong in code that is not dropslot's own (a hook, a check, a field), in words for who wrote it."""
+"""Errors in code that is not dropslot's own (a hook, a check, a field), in words for its author."""
 
 from __future__ import annotations
 

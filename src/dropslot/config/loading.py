@@ -1,4 +1,6 @@
-"""config.yaml, or a mapping with the same keys, as a Config: validated whole, every mistake in one go."""
+"""Loads config.yaml, or a mapping with the same keys, as a Config. It is validated whole, and all mistakes are
+reported together.
+"""
 
 from __future__ import annotations
 

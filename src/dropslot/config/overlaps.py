@@ -1,4 +1,4 @@
-"""Whether one path lies within another when both may have fields."""
+"""Whether one path is inside another, when both may contain fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do when the system refuses a file or folder of the installation's own: by the kind of its refusal."""
+"""The remedy when a file or folder of the installation cannot be used, by the kind of error."""
 
 from __future__ import annotations
 

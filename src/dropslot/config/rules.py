@@ -1,5 +1,4 @@
-"""Rules between keys. Each names the keys that it reads, and is left out where one of them is faulty
-already."""
+"""Rules between keys. Each names the keys that it reads, and is skipped if one of them is faulty already."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Secrets, and texts without them: what is told, logged or recorded goes through `conceal`.
+"""Hides secrets: everything that is printed, logged or recorded goes through `conceal`.
 
-A secret is known as such in two ways: it is a `Secret`, so that the very text is not shown anywhere from then on; or it
-stands where passwords stand, in a URL or beside a key that is called so.
+A secret is known as such in two ways: it is a `Secret`, so that the very text is not shown anywhere from then on; or
+it stands where passwords stand, in a URL or beside a key that is called so.
 """
 
 from __future__ import annotations

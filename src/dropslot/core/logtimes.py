@@ -1,4 +1,4 @@
-"""Times as servers write them into their logs."""
+"""The formats in which servers write times into their logs."""
 
 from __future__ import annotations
 

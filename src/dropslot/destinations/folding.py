@@ -1,4 +1,4 @@
-"""Names that a file system may take for one and the same."""
+"""Names that a file system may treat as the same name."""
 
 from __future__ import annotations
 

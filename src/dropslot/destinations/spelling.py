@@ -1,4 +1,4 @@
-"""Folders that are not found because their name is written in another form of Unicode: nobody could see that."""
+"""Folders that are not found because their name is written in another form of Unicode, which nobody can see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durable: the data and the names of several stagings with as few syncs as the file systems allow.
+"""Makes the data and names of several stagings durable, with as few syncs as the file systems allow.
 
 A sync that failed is never repeated: the kernel may have dropped the pages, and the next sync would succeed.
 """

@@ -1,4 +1,4 @@
-"""What a target holds already, asked for in as few round trips as the planning allows."""
+"""Finds out what a target already holds, in as few round trips as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is found out about servers before anything is taken, as far as they answer."""
+"""Examines the servers that answer, before anything is taken."""
 
 from __future__ import annotations
 

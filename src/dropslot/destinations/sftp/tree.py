@@ -1,4 +1,4 @@
-"""What an arrival looks like in its stage, and what is said of it afterwards."""
+"""The layout of an arrival in its stage, and what is reported about it afterwards."""
 
 from __future__ import annotations
 

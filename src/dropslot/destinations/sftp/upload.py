@@ -1,4 +1,4 @@
-"""All items of an arrival into a stage: read and hashed by this thread, sent by the loop; goes on after a cut."""
+"""Uploads all items of an arrival into a stage: this thread reads and hashes, the loop sends. Continues after a cut."""
 
 from __future__ import annotations
 

@@ -222,7 +222,10 @@ def test_second_start_is_refused(installed: Installation) -> None:
 
 
 def test_stop_without_a_daemon_says_so(installed: Installation) -> None:
-    assert installed.run("stop", status=1).stderr.strip() == f"No pid file exists at {installed.pid_file}."
+    assert (
+        installed.run("stop", status=1).stderr.strip()
+        == f"No watcher is running: no pid file exists at {installed.pid_file}."
+    )
 
 
 def test_pid_file_of_a_killed_daemon_is_replaced(installed: Installation) -> None:
@@ -237,7 +240,7 @@ def test_pid_file_of_a_killed_daemon_is_replaced(installed: Installation) -> Non
 
 def test_stop_after_a_kill_removes_the_stale_file(installed: Installation) -> None:
     kill(installed.start())
-    assert "No pid file exists at" in installed.run("stop", status=1).stderr
+    assert "no pid file exists at" in installed.run("stop", status=1).stderr
     assert not installed.pid_file.exists()
 
 
@@ -246,7 +249,7 @@ def test_pid_used_again_by_another_process_is_recognised(installed: Installation
     with subprocess.Popen(["sleep", "60"]) as other:
         installed.pid_file.write_text(f"{other.pid}\n")
         assert installed.run("status").stdout == "not running\n"
-        assert "No pid file exists" in installed.run("stop", status=1).stderr
+        assert "no pid file exists" in installed.run("stop", status=1).stderr
         installed.pid_file.write_text(f"{other.pid}\n")
         pid = installed.start()
         assert installed.pid_file.read_text() == f"{pid}\n"
@@ -397,7 +400,7 @@ def test_commands_start_show_and_stop_the_watcher(make_product: Callable[..., An
     route = {"folders": "./study", "deliver": [{"to": "./studies"}]}
     product.configure({"study": route | {"processors": ["dropslot.watching.processors.LogEvents"]}})
     refused = product.run("stop_watcher", status=1)
-    assert refused.stderr == f"No pid file exists at {product.root}/var/watcher.pid.\n"
+    assert refused.stderr == f"No watcher is running: no pid file exists at {product.root}/var/watcher.pid.\n"
     try:
         assert "The watcher is running: pid" in product.run("start_watcher", "--test").stdout
         status = product.run("watcher_status", "--json").objects[0]

@@ -54,7 +54,7 @@ def test_what_was_never_delivered_stays_and_is_named(product: Product) -> None:
     assert "4 arrivals would be removed from done" in said and "11 entries" in said
     assert read_tree(done, hidden=()) == before
     said = product.run(*PURGE).stdout
-    assert "4 arrivals removed from done" in said and "11 entries that were never delivered stay" in said
+    assert "4 arrivals removed from done" in said and "11 entries never delivered, so kept" in said
     tags = ["bag-info.txt", "bagit.txt", "consent.pdf", "manifest-sha256.txt", "notes/empty"]
     tags += ["tagmanifest-sha256.txt", ".DS_Store"]
     assert stays(product) == {
@@ -107,7 +107,7 @@ def test_an_arrival_stays_whole_when_an_item_of_it_is(
             assert read_tree(product.folder("done"), hidden=()) == before
         for path in (done / "a", product.studies / "a", second / "a"):
             _mend(path)
-    assert product.run(*PURGE).stdout.startswith("1 arrivals removed")
+    assert product.run(*PURGE).stdout.startswith("1 arrival removed")
     assert read_tree(product.folder("done"), hidden=()) == {"s/.DS_Store": b"Finder"}
 
 
@@ -180,9 +180,9 @@ def test_an_original_belongs_to_the_newest_arrival_that_names_it(sqlite_product:
         (product.root / "moved").rename(product.folder("inbox") / "s")
         product.drain()
         dry = product.run(*PURGE, "--dry-run").stdout
-        assert "1 arrivals would be removed from done" in dry and "0 kept" in dry
+        assert "1 arrival would be removed from done" in dry and "0 kept" in dry
         said = product.run(*PURGE)
-        assert said.stdout.startswith("1 arrivals removed from done (1 bytes), 0 kept") and not said.stderr
+        assert said.stdout.startswith("1 arrival removed from done (1 byte), 0 kept") and not said.stderr
         assert product.run(*PURGE).stdout.startswith("0 arrivals removed")
         (done / "s/.DS_Store").unlink()
         (done / "s").rmdir()

@@ -198,7 +198,7 @@ def test_an_age_below_a_day_must_be_meant(sqlite_product: Product) -> None:
     assert (sqlite_product.folder("done") / "kept").exists()
     assert "0 arrivals removed" in sqlite_product.run("purge", "--older-than", "1d").stdout
     assert json.loads(sqlite_product.run("arrivals", "--json").stdout)["state"] == "done"
-    assert "1 arrivals removed" in sqlite_product.run("purge", "--older-than", "0s", "--yes").stdout
+    assert "1 arrival removed" in sqlite_product.run("purge", "--older-than", "0s", "--yes").stdout
 
 
 def test_what_is_to_be_run_again_waits_for_who_runs_it(refused: Product) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.startup import started
+from dropslot.core.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.workers.drain import Drained
@@ -100,7 +101,8 @@ def _print(result: Drained) -> None:
         f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"
     )
     if result.ignored:
-        sys.stdout.write(f"Ignored: {result.ignored} entries such as .DS_Store; the receipts name them.\n")
+        ignored = counted(result.ignored, "entry")
+        sys.stdout.write(f"Ignored: {ignored} such as .DS_Store; the receipts name them.\n")
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
@@ -115,7 +117,7 @@ def _print(result: Drained) -> None:
         )
     if result.elsewhere:
         sys.stdout.write(
-            f"{len(result.elsewhere)} more are being processed by another drain or the service, which finishes them.\n"
+            f"{counted(len(result.elsewhere), 'more arrival')} in the hands of another drain or the service.\n"
         )
     for line in result.unlisted:
         sys.stdout.write(
@@ -123,6 +125,6 @@ def _print(result: Drained) -> None:
         )
     if result.unrecorded:
         sys.stdout.write(
-            f"{result.unrecorded} taken entries could not be recorded; the log says why. They wait in processing, and "
-            "the next run retries.\n"
+            f"Taken but not recorded: {counted(result.unrecorded, 'entry')}; the log says why. They wait in"
+            " processing, and the next run retries.\n"
         )

@@ -56,7 +56,8 @@ class Installation:
             *(line.format(**places) for line in _NEXT[PARTS[self.recipe][0]]),
             f"  dropslot drain -c {config}",
             f"  dropslot history -c {config}",
-            f"`dropslot run -c {config}` keeps running and delivers whatever arrives.",
+            f"`dropslot run -c {config}` keeps running and delivers whatever arrives;",
+            f"`dropslot install_service -c {config}`, as root, makes it a service of systemd.",
         ]
         return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from dropslot.cli.failures import UsageError
 from dropslot.cli.narrowing import ago
 from dropslot.cli.options import ConfigPath
 from dropslot.cli.startup import reading, started
+from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -61,11 +62,11 @@ def _age(text: str, *, sure: bool) -> timedelta:
         return age
     what = f"--older-than {escape(text)} also removes what ended within the last day"
     try:
-        if typer.confirm(f"{what}. Is that meant?", default=False, err=True):
+        if typer.confirm(f"{what}. Do you want that?", default=False, err=True):
             return age
     except typer.Abort:
         sys.stderr.write("\n")  # nobody is there to be asked
-    raise UsageError(what, where="Nothing was removed", next_step="Add --yes if that is meant")
+    raise UsageError(what, where="Nothing was removed", next_step="Add --yes if you want that")
 
 
 def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
@@ -88,9 +89,9 @@ def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
 
     kept = _each("done", purgeable(before), purged, dry_run=dry_run)
     if stays:
-        verb = "would stay" if dry_run else "stay"
+        verb = "would be kept" if dry_run else "kept"
         sys.stdout.write(
-            f"{stays} entries that were never delivered {verb} in done: nothing else has them.\n"
+            f"{counted(stays, 'entry')} never delivered, so {verb} in done: nothing else has them.\n"
         )
     if stays and not dry_run:
         sys.stdout.write("`dropslot events --kind purged` names them; remove by hand what nobody needs.\n")
@@ -121,5 +122,7 @@ def _each(
             removed += freed is not None
             size += freed or 0
     verb = "would be removed" if dry_run else "removed"
-    sys.stdout.write(f"{removed} arrivals {verb} from {folder} ({size} bytes), {kept} kept.\n")
+    sys.stdout.write(
+        f"{counted(removed, 'arrival')} {verb} from {folder} ({counted(size, 'byte')}), {kept} kept.\n"
+    )
     return kept

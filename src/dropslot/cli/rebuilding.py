@@ -11,6 +11,7 @@ import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.startup import started
+from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ def _say_rebuilt(result: Rebuilt, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(asdict(result)) + "\n")
         return
     sys.stdout.write(
-        f"{result.arrivals} arrivals were added with {result.deliveries} deliveries, {result.with_receipt} of them with"
-        f" their receipts (name and sender); and {result.failed} that had failed.\n"
+        f"Added: {counted(result.arrivals, 'arrival')} with {counted(result.deliveries, 'delivery')};"
+        f" {counted(result.with_receipt, 'arrival')} with a receipt (name and sender), {result.failed} failed.\n"
     )
     if result.unclaimed:
         sys.stdout.write(
-            f"{result.unclaimed} entries in done belong to no known arrival: they stay as they are.\n"
+            f"{counted(result.unclaimed, 'entry')} in done without a known arrival: left alone.\n"
         )

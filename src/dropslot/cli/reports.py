@@ -26,6 +26,7 @@ from dropslot.cli.narrowing import (
 from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
 from dropslot.cli.startup import reading, require_acknowledgments
 from dropslot.cli.tables import Looks, show
+from dropslot.core.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.listings.queries import Unacknowledged
@@ -251,10 +252,10 @@ def _export(path: Path) -> None:
     with path.open("x", encoding="utf-8", newline="\n") as stream:
         written = export.write(stream)
     sys.stdout.write(
-        f"{written.events} events and {written.receipts} receipts are in {path}.\n"
-        f"Keep this head apart from it: {written.head.seq}:{written.head.hash}\n"
-        f"To check it anywhere: python3 {check_export.__file__} {path} --head {written.head.seq}:{written.head.hash}\n"
-        f"Signatures of receipts are checked with {receipts.keys_folder() / 'allowed_signers'}.\n"
+        f"Written to {path}: {counted(written.events, 'event')}, {counted(written.receipts, 'receipt')}.\n"
+        f"Keep this head in another place: {written.head.seq}:{written.head.hash}\n"
+        f"Check it anywhere: python3 {check_export.__file__} {path} --head {written.head.seq}:{written.head.hash}\n"
+        f"Check signatures of receipts with {receipts.keys_folder() / 'allowed_signers'}.\n"
     )
 
 
@@ -278,7 +279,9 @@ def receipt(
     if signed is None and (kept := receipt_files.find(settings.data, found.id)):
         signed = kept.saved()  # its database was lost
     if signed is None:
-        raise queries.NoSuchArrival(f"Arrival {found.id} is {found.state}: only a finished one has a receipt")
+        raise queries.NoSuchArrival(
+            f"Arrival {found.id} is {found.state}; only an arrival that is done has a receipt"
+        )
     if out is None:
         sys.stdout.write(
             json.dumps(json.loads(signed.body), indent=2) + "\n" + signed.signature.rstrip() + "\n"
@@ -310,7 +313,7 @@ def latest(
     route = known_route(settings, route, "ROUTE")
     if link_into is not None:
         count = link_latest(queries.latest(route), link_into)
-        sys.stdout.write(f"{count} links in {link_into}\n")
+        sys.stdout.write(f"{counted(count, 'link')} in {link_into}\n")
         return
     show(
         with_paths(queries.latest(route), as_json or wide),

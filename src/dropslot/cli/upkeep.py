@@ -13,6 +13,7 @@ from dropslot.cli.failures import UsageError
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.startup import reading, started
 from dropslot.cli.tables import Looks, show
+from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -126,8 +127,9 @@ def verify(
     )
     _say_faults(chain.faults, chain.found)
     sys.stdout.write(
-        f"Chain: {chain.checked} events, {chain.receipts} receipts, {chain.signatures} signatures: "
-        f"{'OK' if chain.ok else f'{chain.found} faults'}. Head {chain.head.seq}:{chain.head.hash}\n"
+        f"Chain: {counted(chain.checked, 'event')}, {counted(chain.receipts, 'receipt')},"
+        f" {counted(chain.signatures, 'signature')}: "
+        f"{'OK' if chain.ok else counted(chain.found, 'fault')}.\nHead {chain.head.seq}:{chain.head.hash}\n"
     )
     sound = chain.ok
     for sign in signs(settings):
@@ -139,8 +141,8 @@ def verify(
         files = check_all()
         _say_faults(files.faults, files.found)
         sys.stdout.write(
-            f"Fixity: {files.checked} stored files, {files.size_bytes} bytes read: "
-            f"{'OK' if files.ok else f'{files.found} faults'}.\n"
+            f"Fixity: {counted(files.checked, 'stored file')}, {counted(files.size_bytes, 'byte')} read: "
+            f"{'OK' if files.ok else counted(files.found, 'fault')}.\n"
         )
         sound = sound and files.ok
     archives = check_archives(settings, read=fixity)
@@ -148,7 +150,7 @@ def verify(
         _say_faults(archives.faults, archives.found)
         sys.stdout.write(
             f"Originals that were read without a lease: {archives.checked} compared: "
-            f"{'OK' if archives.ok else f'{archives.found} faults'}.\n"
+            f"{'OK' if archives.ok else counted(archives.found, 'fault')}.\n"
         )
     if not (sound and archives.ok):
         raise typer.Exit(1)
@@ -170,7 +172,7 @@ def _say_faults(faults: object, found: int) -> None:
     for fault in listed:
         sys.stdout.write(f"FAULT {fault.where}: {fault.what}\n")
     if found > len(listed):
-        sys.stdout.write(f"and {found - len(listed)} more faults\n")
+        sys.stdout.write(f"and {counted(found - len(listed), 'more fault')}\n")
 
 
 @commands.command()

@@ -146,6 +146,6 @@ def _unreadable(error: OSError, path: Path) -> Problem:
         return Problem(
             "",
             NO_VALUE,
-            "the file does not exist. Use `-c PATH`, or go to the installation's folder; `dropslot init DIR` makes one",
+            "it does not exist. Use `-c PATH`, or go to the installation's folder; `dropslot init DIR` makes one",
         )
     return Problem("", NO_VALUE, f"expected a file that can be read, but: {in_words(error, path)}")

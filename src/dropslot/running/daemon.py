@@ -212,7 +212,7 @@ def stop(config: Config) -> int:
     pid = pidfile.holder(where.pid)
     if not pid:
         pidfile.remove_stale(where.pid)
-        raise NotRunning(f"No pid file exists at {escape(str(where.pid))}.")
+        raise NotRunning(f"No watcher is running: no pid file exists at {escape(str(where.pid))}.")
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:

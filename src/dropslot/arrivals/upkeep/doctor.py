@@ -30,6 +30,7 @@ from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.remedies import remedy_for
 from dropslot.core.concealing import conceal
+from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -103,7 +104,8 @@ def _after(route: Route) -> Iterator[Finding]:
     failing = list(after.failing().filter(arrival__route=route.key).order_by("-due_at"))
     if failing:
         last = failing[0]
-        what = f"{len(failing)} calls after a delivery failed; {last.arrival.name} ({last.arrival_id}): {last.error}"
+        calls = counted(len(failing), "call")
+        what = f"{calls} after a delivery failed; {last.arrival.name} ({last.arrival_id}): {last.error}"
         remedy = (
             f"fix the function; dropslot retry {last.arrival_id} calls it at once; dropslot pending lists all"
         )
@@ -115,7 +117,8 @@ def _failing_again(route: Route) -> Iterator[Finding]:
     again = Arrival.objects.filter(route=route.key, state=State.RETRYING, attempts__gte=_OFTEN)
     if (row := again.order_by("-due_at").first()) is not None:
         reason = _ADVICE_OF_ITSELF.sub("", "; ".join(row.reason))
-        what = f"{again.count()} arrivals failed several times; {row.name} ({row.id}), {row.attempts} times: {reason}"
+        arrivals = counted(again.count(), "arrival")
+        what = f"{arrivals} failed several times; {row.name} ({row.id}), {row.attempts} times: {reason}"
         remedy = f"fix that; dropslot retry {row.id} runs it at once; dropslot pending lists all"
         yield Finding("warning", f"route {route.key}, at work", what, remedy)
 

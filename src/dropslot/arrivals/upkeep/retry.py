@@ -97,7 +97,7 @@ def require_failed(row: Arrival, *, unless: str = "") -> None:
         )
     if DISMISSED in row.evidence and unless != DISMISSED:
         raise NotFailed(
-            f"Arrival {row.id} ({row.name}) was dismissed. {dismissal(row.evidence[DISMISSED])}",
+            f"Arrival {row.id} ({row.name}) cannot be retried. {dismissal(row.evidence[DISMISSED])}",
             next_step="To deliver it anyway, move it from failed to the inbox",
         )
 

@@ -125,7 +125,7 @@ def test_a_kill_between_the_record_and_the_call_loses_no_call(sqlite_product: Pr
     assert (row["where"], row["name"], row["reason"]) == (
         "after",
         "s1",
-        ["what follows the delivery is still to be called"],
+        ["the function after the delivery is still to be called"],
     )
     product.configure({"study": route})
     product.drain()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import records
+from dropslot.core.counting import counted
 from laboratory import Laboratory, Result
 from product import Product
 
@@ -228,7 +229,8 @@ def _every_state_is_an_event(
 
 def _receipts(arrivals: Sequence[Mapping[str, Any]], verified: str) -> None:
     done = sum(row["state"] == "done" for row in arrivals)
-    assert f", {done} receipts, {done} signatures: OK." in verified, verified
+    proved = f", {counted(done, 'receipt')}, {counted(done, 'signature')}: OK."
+    assert proved in verified, verified
 
 
 def is_tidy(end: Ending) -> None:

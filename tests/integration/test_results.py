@@ -111,7 +111,7 @@ def test_a_hint_without_a_folder_is_refused_and_can_go_on_once_the_folder_is_loa
     failed = next(row["id"] for row in product.arrivals() if row["name"].startswith(name))
     assert loaded.stdout == (
         "remote_folders.csv: 1 added, 0 updated, 1 unchanged, 1 refused.\n"
-        "1 entries that are not in the file were kept; --replace removes them.\n"
+        "Kept: 1 entry not in the file; --replace removes them.\n"
         f"1 arrival that failed because a folder was missing can go on:\n  dropslot retry {failed}\n"
     )
     assert f"{table}, line 4, was refused: folder is empty" in loaded.stderr

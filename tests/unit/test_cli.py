@@ -16,6 +16,7 @@ from dropslot.cli import commands, run
 from dropslot.cli.failures import TRACEBACK_VARIABLE, UsageError, explain
 from dropslot.cli.tables import Looks, show
 from dropslot.config import ConfigError, Problem
+from dropslot.core.counting import counted
 from dropslot.core.errors import DiskFull
 
 
@@ -129,6 +130,12 @@ def test_every_command_has_short_help_that_is_listed_whole(
     for name in commands.names():
         assert run([name, "-h"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_counts_agree_with_what_is_counted() -> None:
+    assert counted(1, "entry") == "1 entry"
+    assert counted(2_000, "entry") == "2,000 entries"
+    assert counted(0, "arrival") == "0 arrivals"
 
 
 def test_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import typer
 from dropslot.cli.failures import UsageError
 from dropslot.cli.options import ConfigPath
 from dropslot.cli.startup import started
+from dropslot.core.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.models import Arrival
@@ -92,7 +93,7 @@ def _report(loaded: Loaded, file: Path, *, replace: bool) -> None:
     sys.stdout.write(f"{loaded.table}: {', '.join(counts)}, {len(loaded.refused)} refused.\n")
     if loaded.kept:
         why = "lines were refused, so nothing was removed" if replace else "--replace removes them"
-        sys.stdout.write(f"{loaded.kept} entries that are not in the file were kept; {why}.\n")
+        sys.stdout.write(f"Kept: {counted(loaded.kept, 'entry')} not in the file; {why}.\n")
 
 
 def _offer(config: Config, table: str, *, retry: bool) -> None:

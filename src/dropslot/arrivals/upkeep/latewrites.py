@@ -188,7 +188,7 @@ def _has_new_ctime(arrival: Arrival, listing: Listing) -> bool:
 def _listing(arrival: Arrival) -> Listing:
     archived = Path(arrival.archived_as)
     if _is_of_a_later_one(arrival):
-        raise SourceChanged(f"{escape(arrival.archived_as)} is the archive of a later arrival by now")
+        raise SourceChanged(f"{escape(arrival.archived_as)} is now the archive of a later arrival")
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
     listing = list_arrival(archived, litter)
     if listing.ignored and (kept := bags.listed(archived, listing)):

@@ -34,7 +34,8 @@ def _paged(pager: str, text: str, *, cut_lines: bool) -> bool:
     """Whether the pager took it."""
     if shutil.which(pager.split()[0]) is None:
         return False
-    environment = {"LESS": "FRXS" if cut_lines else "FRX", "LESSCHARSET": "utf-8"} | os.environ
+    # At its end, where the newest rows are.
+    environment = {"LESS": "FRXS+G" if cut_lines else "FRX+G", "LESSCHARSET": "utf-8"} | os.environ
     sys.stdout.flush()
     process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=environment)  # noqa: S602 - as git does
     with _left_to_the_pager(), suppress(BrokenPipeError):  # it may be left before its end

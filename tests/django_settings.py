@@ -6,11 +6,13 @@ import os
 import tempfile
 from pathlib import Path
 
+from dropslot.core.apps import NAMES
+
 SECRET_KEY = "only for tests"
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["dropslot.audit", "dropslot.lookup", "dropslot.arrivals", "dropslot.acknowledgments"]
+INSTALLED_APPS = NAMES
 # The fixtures `database`, `sqlite_database` and `postgres_database` put another one in its place.
 DATABASES = {
     "default": {

@@ -15,6 +15,7 @@ from typing import Any
 from dropslot.config import Config, Route, from_mapping
 from dropslot.config.databases import django_database
 from dropslot.config.key_files import django_secret_key
+from dropslot.core.apps import NAMES
 
 
 class Server:
@@ -67,12 +68,7 @@ class Server:
             "DROPSLOT": self.config,
             "DROPSLOT_MIGRATES": True,
             "SECRET_KEY": django_secret_key(self.config.keys),
-            "INSTALLED_APPS": [
-                "dropslot.audit",
-                "dropslot.lookup",
-                "dropslot.arrivals",
-                "dropslot.acknowledgments",
-            ],
+            "INSTALLED_APPS": NAMES,
             "DATABASES": {"default": django_database(self.config.database, self.config.data)},
             "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
             "LOGGING_CONFIG": None,

@@ -16,6 +16,7 @@ from dropslot.config.databases import django_database
 from dropslot.config.key_files import secret_key_or_none
 from dropslot.config.loading import load
 from dropslot.config.models import Config
+from dropslot.core.apps import NAMES
 
 _path = Path(os.path.abspath(os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))
 
@@ -35,10 +36,7 @@ SECRET_KEY = (
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
-    "dropslot.audit",
-    "dropslot.lookup",
-    "dropslot.arrivals",
-    "dropslot.acknowledgments",
+    *NAMES,
 ]
 DROPSLOT_MIGRATES = True  # this database is dropslot's alone: commands bring it up to date by themselves
 MIDDLEWARE: list[str] = []

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.apps import AppConfig
+from dropslot.arrivals import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from dropslot.arrivals.upkeep.doctor import Finding
     from dropslot.config import Config
     from dropslot.running.stopping import Signal
 
 
-class AcknowledgmentsConfig(AppConfig):
-    """Label and tables carry the prefix `dropslot_`, so that the app fits into any project."""
+class AcknowledgmentsConfig(registry.DropslotApp):
+    """Gives the service its reader of logs, `doctor` what it knows of logs, and `history` its columns."""
 
+    default = True
     name = "dropslot.acknowledgments"
     label = "dropslot_acknowledgments"
     verbose_name = "dropslot: acknowledgments"
-    default_auto_field = "django.db.models.BigAutoField"
 
-    def ready(self) -> None:
-        """Give history its columns, the service its reader, and `doctor` what it knows of logs."""
-        from dropslot.acknowledgments import history
-        from dropslot.arrivals import additions
+    def processes(self) -> Sequence[registry.Process]:
+        return (registry.Process("log-reader", _has_logs, _prove, _serve),)
 
-        additions.acknowledged_by(history.AcknowledgedHistory())
-        additions.served_by(additions.Process("log-reader", _has_logs, _prove, _serve))
-        additions.examined_by(_examine)
+    def examine(self, config: Config) -> Iterable[registry.Finding]:
+        from dropslot.acknowledgments import doctor
+
+        return doctor.examine(config)
+
+    def columns(self) -> registry.Columns:
+        from dropslot.acknowledgments.history import AcknowledgedColumns
+
+        return AcknowledgedColumns()
 
 
 def _has_logs(config: Config) -> bool:
@@ -43,13 +46,6 @@ def _prove(config: Config) -> None:
 
 
 def _serve(config: Config, stop: Signal) -> None:
-    # Here, not above: commands that read no log start sooner.
     from dropslot.acknowledgments import schedule
 
     schedule.serve(config, stop)
-
-
-def _examine(config: Config) -> Iterable[Finding]:
-    from dropslot.acknowledgments import doctor
-
-    return doctor.examine(config)

@@ -11,7 +11,7 @@ from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.opening import source_of
 from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.sources import Source
-from dropslot.arrivals.upkeep.doctor import Finding
+from dropslot.arrivals.registry import Finding
 from dropslot.config import Config, Route
 from dropslot.config.acknowledging import Acknowledge
 from dropslot.core.errors import DropslotError

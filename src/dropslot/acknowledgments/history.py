@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.arrivals.listings.queries import iso
 from dropslot.arrivals.models import Delivery
 from dropslot.core.states import Outcome
+from dropslot.core.templates import Template
 
 
 class First(NamedTuple):
     """The earliest fetch that stands."""
 
-    at: datetime
+    at: str | None
     user: str
 
 
-class AcknowledgedHistory:
-    """Plugged into `arrivals.additions`."""
+class AcknowledgedColumns:
+    """Who fetched a delivery first, and when."""
 
-    def first(self, rows: Sequence[Delivery]) -> dict[int, First]:
+    names: tuple[str, ...] = ("acknowledged_at", "acknowledged_by")
+
+    def of(self, rows: Sequence[Delivery]) -> dict[int, First]:
         """The first acknowledgment of each delivery, by its id. What was `unchanged` has that of the file which was
         there already."""
         stored = {row.id: row.id for row in rows} | _delivered_before(rows)
         found = _firsts(sorted(set(stored.values())))
         return {row: found[original] for row, original in stored.items() if original in found}
 
-    def without(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+
+@dataclass(frozen=True, slots=True)
+class Unacknowledged:
+    """Narrows `history` to deliveries that nobody acknowledged, finished before a time. `places`: where each route
+    delivers to whose fetches are known of."""
+
+    places: Mapping[str, Sequence[Template]]
+    before: datetime | None = None
+
+    def narrow(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
         """Only what was delivered (not `unchanged`) and has no acknowledgment that stands."""
         standing = Acknowledgment.objects.filter(delivery=OuterRef("pk"), undone_at__isnull=True)
-        return rows.filter(~Exists(standing), outcome=Outcome.DELIVERED)
+        rows = rows.filter(~Exists(standing), outcome=Outcome.DELIVERED, arrival__route__in=list(self.places))
+        return rows.filter(arrival__finished_at__lt=self.before) if self.before else rows
+
+    def keeps(self, row: Delivery) -> bool:
+        """Whether a delivery went to one of the places."""
+        return any(to.match(row.place.url) is not None for to in self.places[row.arrival.route])
 
 
 def _firsts(ids: Sequence[int]) -> dict[int, First]:
@@ -42,7 +61,7 @@ def _firsts(ids: Sequence[int]) -> dict[int, First]:
     for delivery, at, user in (
         standing.order_by("at", "id").values_list("delivery_id", "at", "user").iterator()
     ):
-        found.setdefault(delivery, First(at, user))
+        found.setdefault(delivery, First(iso(at), user))
     return found
 
 

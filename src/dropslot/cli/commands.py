@@ -13,21 +13,21 @@ from typer.main import get_command
 from dropslot import __version__
 from dropslot.cli.failures import explain
 from dropslot.cli.interrupted import INTERRUPTED, explain_interrupt, noticed
+from dropslot.core.apps import APPS
 
-# One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own.
+# One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own. Apps bring more.
 GROUPS = (
     "dropslot.cli.setup",
     "dropslot.cli.delivering",
     "dropslot.cli.reports",
-    "dropslot.cli.acknowledging",
     "dropslot.cli.servers",
     "dropslot.cli.upkeep",
     "dropslot.cli.rebuilding",
     "dropslot.cli.purging",
     "dropslot.cli.uploads",
-    "dropslot.cli.folder_tables",
     "dropslot.cli.watcher",
     "dropslot.cli.service",
+    *(group for each in APPS for group in each.commands),
 )
 
 _UNCUT = 10_000  # characters

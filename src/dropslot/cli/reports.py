@@ -29,7 +29,7 @@ from dropslot.cli.tables import Looks, show
 from dropslot.core.counting import counted
 
 if TYPE_CHECKING:
-    from dropslot.arrivals.listings.queries import Unacknowledged
+    from dropslot.acknowledgments.history import Unacknowledged
     from dropslot.config import Config
 
 commands = typer.Typer()
@@ -133,13 +133,12 @@ def _of_undelivered(state: str) -> str:
 
 
 def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledged:
-    from dropslot.arrivals.listings.queries import Unacknowledged
-
     require_acknowledgments()
     age = ago(older_than) if older_than else None
     if older_than and age is None:
         raise UsageError(f"--older-than {older_than!r} is not an age", next_step="Write 7d, 12h or 90m")
     from dropslot.acknowledgments.finding import served
+    from dropslot.acknowledgments.history import Unacknowledged
 
     places = served(config)
     if not places or (route and route not in places):

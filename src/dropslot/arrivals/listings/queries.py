@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from dropslot.arrivals import additions
-from dropslot.arrivals.additions import Acknowledged
+from dropslot.arrivals import registry
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import event_search
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.patterns import forms
 from dropslot.core.states import UNFINISHED, Outcome, State
-from dropslot.core.templates import Template
 
 # Dictionaries are made a few at a time: a listing may have millions of rows.
 CHUNK = 2000
@@ -48,17 +46,14 @@ class Filter:
     newest: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unacknowledged:
-    """Deliveries that nobody acknowledged, finished before a time. `places`: where each route delivers to whose fetches
-    are known of."""
+class Only(Protocol):
+    """What an app narrows `history` to."""
 
-    places: Mapping[str, Sequence[Template]]
-    before: datetime | None = None
+    def narrow(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        """What the database can leave out."""
 
-    def asks_for(self, row: Delivery) -> bool:
-        """Whether a delivery went to one of the places."""
-        return any(to.match(row.place.url) is not None for to in self.places[row.arrival.route])
+    def keeps(self, row: Delivery) -> bool:
+        """Whether one of the other rows is shown."""
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -156,8 +151,8 @@ def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
         }
 
 
-def history(wanted: Filter, unacknowledged: Unacknowledged | None = None) -> Iterator[dict[str, Any]]:
-    """Deliveries of finished arrivals, the oldest first."""
+def history(wanted: Filter, only: Only | None = None) -> Iterator[dict[str, Any]]:
+    """Deliveries of finished arrivals, the oldest first, with the columns that apps add."""
     rows = (
         Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
     )
@@ -169,19 +164,20 @@ def history(wanted: Filter, unacknowledged: Unacknowledged | None = None) -> Ite
         rows = rows.filter(arrival__received_at__gte=wanted.since)
     if wanted.search:
         rows = rows.filter(_searched(wanted.search))
-    if unacknowledged:
-        rows = additions.acknowledging.without(rows.filter(arrival__route__in=list(unacknowledged.places)))
-        if unacknowledged.before:
-            rows = rows.filter(arrival__finished_at__lt=unacknowledged.before)
-    if unacknowledged:
-        return _with_acknowledgments(last(rows, wanted.newest, unacknowledged.asks_for))
-    return _with_acknowledgments(last(rows, wanted.newest))
+    if only is None:
+        return _with_columns(last(rows, wanted.newest))
+    return _with_columns(last(only.narrow(rows), wanted.newest, only.keeps))
 
 
-def _with_acknowledgments(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
+def _with_columns(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
+    added = registry.columns()
     while some := list(islice(rows, CHUNK)):
-        first = additions.acknowledging.first(some)
-        yield from (_delivery(row, first.get(row.id)) for row in some)
+        known = [(each.names, each.of(some)) for each in added]
+        for row in some:
+            shown = _delivery(row)
+            for names, values in known:
+                shown.update(zip(names, values.get(row.id) or [None] * len(names), strict=True))
+            yield shown
 
 
 def _searched(text: str) -> Q:
@@ -196,7 +192,7 @@ def contains(text: str, *fields: str) -> Q:
     )
 
 
-def _delivery(row: Delivery, acknowledged: Acknowledged | None = None) -> dict[str, Any]:
+def _delivery(row: Delivery) -> dict[str, Any]:
     arrival = row.arrival
     return {
         "arrival": arrival.id,
@@ -218,8 +214,6 @@ def _delivery(row: Delivery, acknowledged: Acknowledged | None = None) -> dict[s
         "dropped_at": iso(arrival.dropped_at),
         "delivered_at": iso(arrival.finished_at),
         "archived_as": archived_item(arrival, row.item),
-        "acknowledged_at": iso(acknowledged.at) if acknowledged else None,
-        "acknowledged_by": acknowledged.user if acknowledged else None,
     }
 
 

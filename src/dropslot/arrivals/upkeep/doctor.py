@@ -9,20 +9,20 @@ import shlex
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from django.db import DatabaseError, connection
 
-from dropslot.arrivals import additions
+from dropslot.arrivals import registry
 from dropslot.arrivals.delivery import after
 from dropslot.arrivals.delivery.checking import checks_of
 from dropslot.arrivals.intake import inboxes, seal
 from dropslot.arrivals.intake.claim import WRITABLE
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.registry import Finding
 from dropslot.arrivals.upkeep import readonly
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
@@ -42,21 +42,10 @@ from dropslot.lookup.models import Folder
 from dropslot.parsing import process
 from dropslot.watching.reasons import Why
 
-Level = Literal["ok", "warning", "error"]
 WRITABLE_BY_SENDERS = 0o003
 _OFTEN = 3  # attempts
 _ADVICE_OF_ITSELF = re.compile(r"[;.] [^;.]*`dropslot doctor`[^;.]*")
 _NAMED = 10  # so many entries of an inbox are named one by one
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `remedy` says what to do, ready to be pasted where it is a command."""
-
-    level: Level
-    about: str
-    what: str
-    remedy: str = ""
 
 
 def examine(config: Config) -> Iterator[Finding]:
@@ -87,8 +76,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _tables(config)
     yield from _parsers()
     yield from _watching(config)
-    for examine_more in additions.examiners:
-        yield from examine_more(config)
+    yield from registry.findings(config)
 
 
 def _make_one_of(inbox: str) -> str:

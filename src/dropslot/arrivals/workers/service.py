@@ -21,7 +21,7 @@ import structlog
 from django.db import DatabaseError, connections
 
 from dropslot import destinations
-from dropslot.arrivals import additions
+from dropslot.arrivals import registry
 from dropslot.arrivals.delivery import after
 from dropslot.arrivals.upkeep import preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
@@ -59,7 +59,7 @@ def serve(config: Config, life: Life) -> None:
     """
     preflight.prove(config, by_trial=True)
     destinations.close()
-    added = additions.wanted_by(config)
+    added = registry.processes(config)
     after.listen(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,0 +1,97 @@
+"""What apps on top of the arrivals add to the product: processes of the service, findings of `doctor`, columns of
+`history`.
+
+Each says it in its AppConfig, a DropslotApp; Django's own list of installed apps is the register. This layer knows none
+of them: without them it works the same, and shows nothing of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from django.apps import AppConfig, apps
+
+if TYPE_CHECKING:
+    from dropslot.arrivals.models import Delivery  # Django loads an app's class before any model
+    from dropslot.config import Config
+    from dropslot.running.stopping import Signal
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `doctor` looked at. `remedy` says what to do, ready to be pasted where it is a command."""
+
+    level: Level
+    about: str
+    what: str
+    remedy: str = ""
+
+
+class Process(NamedTuple):
+    """One more process of the service. `wanted` says whether a configuration needs it; `prove` raises before the start
+    for permanent faults."""
+
+    name: str
+    wanted: Callable[[Config], bool]
+    prove: Callable[[Config], None]
+    body: Callable[[Config, Signal], None]
+
+
+class Columns(Protocol):
+    """Columns of `history` that an app fills."""
+
+    names: tuple[str, ...]
+
+    def of(self, rows: Sequence[Delivery]) -> Mapping[int, Sequence[Any]]:
+        """The values of these columns by the delivery's id, for those that have any; asked once for many rows."""
+
+
+class DropslotApp(AppConfig):
+    """A Django app on top of the arrivals. Whatever it overrides is added where the app is installed.
+
+    A subclass says `default = True`, so that Django takes it and not this class. The methods import what they need
+    themselves: commands that do not need it start sooner.
+    """
+
+    default = False
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def processes(self) -> Sequence[Process]:
+        """Processes that the service has besides its own."""
+        return ()
+
+    def examine(self, config: Config) -> Iterable[Finding]:  # noqa: ARG002
+        """What `doctor` is to look at besides; changes nothing."""
+        return ()
+
+    def columns(self) -> Columns | None:
+        """Columns of `history`."""
+        return None
+
+
+def installed() -> Iterator[DropslotApp]:
+    """The apps on top of the arrivals that this project has."""
+    return (app for app in apps.get_app_configs() if isinstance(app, DropslotApp))
+
+
+def processes(config: Config) -> list[Process]:
+    """The processes that a configuration needs besides the service's own. Raises what their `prove` raises."""
+    wanted = [process for app in installed() for process in app.processes() if process.wanted(config)]
+    for process in wanted:
+        process.prove(config)
+    return wanted
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """What the apps find for `doctor`."""
+    for app in installed():
+        yield from app.examine(config)
+
+
+def columns() -> list[Columns]:
+    """The columns of `history` that the apps fill."""
+    return [added for app in installed() if (added := app.columns()) is not None]

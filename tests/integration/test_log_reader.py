@@ -22,6 +22,7 @@ from dropslot.acknowledgments.models import Acknowledgment, LogPosition, LogRead
 from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.recognizing import WrongFormat
 from dropslot.acknowledgments.runs import ReadElsewhere
+from dropslot.acknowledgments.section import logs_of
 from dropslot.acknowledgments.sources import LogUnready
 from dropslot.acknowledgments.undo import NotAcknowledged, undo
 from dropslot.arrivals.models import Arrival, Delivery, Place
@@ -58,7 +59,7 @@ def route_of(tmp_path: Path, log: Path | str, **entry: Any) -> Route:
 
 
 def read(route: Route, **options: Any) -> LogReading:
-    return Reader(route, route.acknowledge[0]).read(**options)
+    return Reader(route, logs_of(route)[0]).read(**options)
 
 
 def delivered(route: Route, count: int) -> None:
@@ -546,7 +547,7 @@ def test_gzip_that_is_damaged_is_told_and_loses_nothing(
 def test_of_two_readers_at_once_one_stops(database: Database, route: Route, log: Path) -> None:
     delivered(route, 20)
     write(log, range(10))
-    first = Reader(route, route.acknowledge[0])
+    first = Reader(route, logs_of(route)[0])
     look = first._look
 
     def overtaken(*arguments: Any, **options: Any) -> None:

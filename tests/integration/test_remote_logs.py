@@ -14,6 +14,7 @@ from apache import Apache
 from dropslot.acknowledgments.marks import Mark
 from dropslot.acknowledgments.opening import source_of
 from dropslot.acknowledgments.rotation import parts
+from dropslot.acknowledgments.section import logs_of
 from dropslot.acknowledgments.sources import LogUnready, Source
 from dropslot.config import from_mapping
 from product import Product
@@ -30,7 +31,7 @@ def source(server: Sshd, path: Path, **keys: Any) -> Source:
     entry = {"log": server.url(path), "match": "/{stored_name}", "users": {"*": "*"}, **own, **keys}
     route = {"folders": "./r", "deliver": [{"to": "./to"}], "acknowledge": [entry]}
     made = from_mapping({"routes": {"r": route}}, path.parent).routes["r"]
-    return source_of(made, made.acknowledge[0])
+    return source_of(made, logs_of(made)[0])
 
 
 def test_remote_log_is_read_from_an_offset_and_through_rotation(shared_sshd: Sshd, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from configurations import BASE, config, problems_of_route, the_problem
+from dropslot.acknowledgments.section import logs_of
 
 ROUTE: dict[str, Any] = {
     "name": "(?P<folder>[^-]+)-.*",
@@ -20,14 +21,14 @@ ENTRY: dict[str, Any] = {
 
 
 def test_entry_has_its_defaults_and_absolute_paths() -> None:
-    [entry] = config(**ROUTE, acknowledge=[ENTRY]).routes["study"].acknowledge
+    [entry] = logs_of(config(**ROUTE, acknowledge=[ENTRY]).routes["study"])
     assert (entry.log, entry.format, entry.preset) == (f"{BASE}/access.log", "combined", "none")
     assert entry.users == {"clinic12": ["digawana"]}
 
 
 def test_addresses_stay_as_they_are() -> None:
     log = "sftp://edc@edc.example.org/var/log/apache2/access.log"
-    [entry] = config(**ROUTE, acknowledge=[ENTRY | {"log": log, "key": "k"}]).routes["study"].acknowledge
+    [entry] = logs_of(config(**ROUTE, acknowledge=[ENTRY | {"log": log, "key": "k"}]).routes["study"])
     assert (entry.log, entry.key) == (log, BASE / "k")
 
 

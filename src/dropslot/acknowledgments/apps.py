@@ -36,7 +36,9 @@ class AcknowledgmentsConfig(registry.DropslotApp):
 
 
 def _has_logs(config: Config) -> bool:
-    return any(route.acknowledge for route in config.routes.values())
+    from dropslot.acknowledgments.section import entries
+
+    return any(entries(config))
 
 
 def _prove(config: Config) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dropslot.acknowledgments import blocks, judging, recognizing, rotation, sources
-from dropslot.acknowledgments.finding import destination_of, entries
+from dropslot.acknowledgments.finding import destination_of
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.opening import source_of
 from dropslot.acknowledgments.reader import Reader
+from dropslot.acknowledgments.section import Acknowledge, entries
 from dropslot.acknowledgments.sources import Source
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Config, Route
-from dropslot.config.acknowledging import Acknowledge
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.patterns import forms

@@ -11,9 +11,9 @@ from dropslot.acknowledgments import matching, requested
 from dropslot.acknowledgments.judging import may_count
 from dropslot.acknowledgments.lines import FormatReader, LogLineReader, Request
 from dropslot.acknowledgments.matching import Match
+from dropslot.acknowledgments.section import Acknowledge, entries
 from dropslot.arrivals.models import Delivery
 from dropslot.config import Config, Route
-from dropslot.config.acknowledging import Acknowledge
 from dropslot.core.states import Outcome
 from dropslot.core.templates import Template
 
@@ -161,8 +161,3 @@ def served(config: Config) -> dict[str, list[Template]]:
     for route, entry in entries(config):
         found.setdefault(route.key, []).append(Template(destination_of(route, entry)))
     return found
-
-
-def entries(config: Config) -> list[tuple[Route, Acknowledge]]:
-    """Every log that is to be read, with its route."""
-    return [(route, entry) for route in config.routes.values() for entry in route.acknowledge]

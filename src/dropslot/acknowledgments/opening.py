@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dropslot.acknowledgments.local_logs import LocalFolder
+from dropslot.acknowledgments.section import Acknowledge, keys_of_log
 from dropslot.acknowledgments.sources import LogFile, Source
 from dropslot.acknowledgments.unzipped import Unzipped
 from dropslot.config import Route
-from dropslot.config.acknowledging import Acknowledge
 
 PACKED = ".gz"
 
@@ -18,7 +18,6 @@ def source_of(route: Route, entry: Acknowledge) -> Source:
     # Here, not above: most logs are of this machine, and asyncssh takes its time to start.
     from dropslot.acknowledgments.remote_logs import RemoteFolder
     from dropslot.destinations.sftp.logins import account_of
-    from dropslot.destinations.sftp.rules import keys_of_log
 
     return RemoteFolder(entry.log, account_of(entry.log, keys_of_log(route, entry)))
 

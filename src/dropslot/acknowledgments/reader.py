@@ -18,10 +18,10 @@ from dropslot.acknowledgments.recognizing import Recognizer
 from dropslot.acknowledgments.recording import Recorder
 from dropslot.acknowledgments.rotation import Part
 from dropslot.acknowledgments.runs import Batch, Counts, Run
+from dropslot.acknowledgments.section import Acknowledge
 from dropslot.acknowledgments.sources import Source
 from dropslot.checks import BadOption
 from dropslot.config import Route
-from dropslot.config.acknowledging import Acknowledge
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

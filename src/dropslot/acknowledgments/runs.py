@@ -15,8 +15,8 @@ from dropslot.acknowledgments.finding import Wanted
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.marks import Mark
 from dropslot.acknowledgments.models import LogPosition, LogReading
+from dropslot.acknowledgments.section import Acknowledge
 from dropslot.config import Route
-from dropslot.config.acknowledging import Acknowledge
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

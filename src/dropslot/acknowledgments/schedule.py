@@ -7,8 +7,8 @@ import time
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot.acknowledgments.finding import entries
 from dropslot.acknowledgments.reader import Reader
+from dropslot.acknowledgments.section import entries
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.running.stopping import Signal

@@ -64,7 +64,9 @@ def start_log_reader(
 def _narrowed(config: Config, route: str) -> Config:
     """Only routes whose logs are to be read. Raises UsageError when there are none."""
     one_of("--route", route, config.routes)
-    routes = {key: value for key, value in config.routes.items() if value.acknowledge}
+    from dropslot.acknowledgments.section import logs_of
+
+    routes = {key: value for key, value in config.routes.items() if logs_of(value)}
     if route:
         routes = {key: value for key, value in routes.items() if key == route}
     if not routes:

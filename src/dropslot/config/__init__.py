@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dropslot.config.acknowledging import Acknowledge
     from dropslot.config.active import current
     from dropslot.config.delivering import Deliver
     from dropslot.config.folders import FolderSet, folder_sets
@@ -31,7 +30,6 @@ _MODULES = {
     "active": ("current",),
     "folders": ("FolderSet", "folder_sets"),
     "loading": ("from_mapping", "load", "parse"),
-    "acknowledging": ("Acknowledge",),
     "delivering": ("Deliver",),
     "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Lookup", "Route", "Select", "Space"),
     "plugins": ("load_dotted",),
@@ -43,7 +41,6 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "DELIVER_PROCESSOR",
     "EVENT_NAMES",
-    "Acknowledge",
     "Config",
     "ConfigError",
     "Deliver",

@@ -7,14 +7,14 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.databases import database_url
 from dropslot.config.delivering import Deliver
+from dropslot.config.sections import keys_of_apps
 from dropslot.config.values import (
     DottedPath,
     Duration,
@@ -91,6 +91,15 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+if TYPE_CHECKING:  # which keys apps add is known when it runs: see `sections.Section`
+
+    class _RouteKeysOfApps(BaseModel): ...
+
+    class _TopKeysOfApps(BaseModel): ...
+else:
+    _RouteKeysOfApps, _TopKeysOfApps = map(keys_of_apps, ("route_keys", "top_keys"))
+
+
 class Select(_Model):
     """What every item of an arrival must be; anything else refuses the arrival, whole."""
 
@@ -148,7 +157,7 @@ class Space(_Model):
     )
 
 
-class Route(_Model):
+class Route(_RouteKeysOfApps, _Model):
     """One configured way from an inbox to its destinations.
 
     Relative paths stand for what is beneath the folder of config.yaml; in a loaded configuration all are
@@ -282,10 +291,6 @@ class Route(_Model):
     deliver: list[Deliver] = Field(
         min_length=1, description="The destinations; all of them get every arrival."
     )
-    acknowledge: list[Acknowledge] = Field(
-        default_factory=list,
-        description="Access logs of the servers that recipients fetch from: who fetched which delivery, and when.",
-    )
     after: DottedPath | None = Field(
         None,
         description="Dotted path of a function that is called once with each finished arrival, and retried"
@@ -331,7 +336,7 @@ class Route(_Model):
         return litter_of(tuple(self.ignore))
 
 
-class Config(_Model):
+class Config(_TopKeysOfApps, _Model):
     """A whole config.yaml. `base` is its folder; relative paths start there."""
 
     base: Path = Field(exclude=True, description="The folder of config.yaml.")

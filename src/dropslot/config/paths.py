@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dropslot.config.acknowledging import Acknowledge
+from dropslot.config import sections
 from dropslot.config.delivering import Deliver
 from dropslot.config.models import Config, Route
 from dropslot.core.addresses import scheme_of
@@ -21,6 +21,7 @@ def absolute(config: Config) -> Config:
             "data": absolute_path(config.data, base),
             "logs": absolute_path(config.logs, base),
             "pid": absolute_path(config.pid, base),
+            **sections.absolute(config, base),
             "routes": {key: absolute_route(route, base) for key, route in config.routes.items()},
         }
     )
@@ -37,7 +38,7 @@ def absolute_route(route: Route, base: Path) -> Route:
     texts["lookup"] = [
         each.model_copy(update={"table": str(absolute_path(Path(each.table), base))}) for each in route.lookup
     ]
-    texts["acknowledge"] = [_absolute_acknowledge(entry, base) for entry in route.acknowledge]
+    texts |= sections.absolute(route, base)
     # model_copy would forget which of the folders were set by themselves and which follow from `folders`.
     return Route.model_construct(route.model_fields_set, **{**dict(route), **texts})
 
@@ -63,7 +64,7 @@ def _home(text: str) -> str:
 
 def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
     updates: dict[str, Any] = {
-        name: _absolute_target(getattr(deliver, name), base) for name in ("to", "must_exist")
+        name: absolute_target(getattr(deliver, name), base) for name in ("to", "must_exist")
     }
     for name in ("key", "known_hosts"):
         if path := getattr(deliver, name):  # what is updated counts as set
@@ -71,15 +72,6 @@ def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
     return deliver.model_copy(update=updates)
 
 
-def _absolute_target(text: str | None, base: Path) -> str | None:
+def absolute_target(text: str | None, base: Path) -> str | None:
+    """The same for a destination; the address of a server stays as it is."""
     return text if text is None or scheme_of(text) else absolute_text(text, base)
-
-
-def _absolute_acknowledge(entry: Acknowledge, base: Path) -> Acknowledge:
-    updates: dict[str, Any] = {"destination": _absolute_target(entry.destination, base)}
-    if not entry.server:
-        updates["log"] = str(absolute_path(Path(entry.log), base))
-    for name in ("key", "known_hosts"):
-        if path := getattr(entry, name):
-            updates[name] = absolute_path(path, base)
-    return entry.model_copy(update=updates)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dropslot.config.schema import json_schema
+from dropslot.config.sections import SECTIONS
 
 _SECTIONS = (
     ("", "The whole file", "Keys at the top level of `config.yaml`."),
@@ -15,12 +16,8 @@ _SECTIONS = (
     ("Deliver", "routes.KEY.deliver[]", "One destination; `deliver` is a list of these."),
     ("Select", "routes.KEY.select", "What every item must be; anything else refuses the arrival, whole."),
     ("Lookup", "routes.KEY.lookup", "A field that is looked up in a table of folders; or a list of these."),
-    (
-        "Acknowledge",
-        "routes.KEY.acknowledge[]",
-        "One access log that tells whether deliveries were fetched; `acknowledge` is a list of these.",
-    ),
     ("Space", "routes.KEY.space", "Warnings about full disks."),
+    *((part.model.__name__, part.where, part.meaning) for section in SECTIONS for part in section.parts),
 )
 _VALUES = """\
 ## How values are written

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from itertools import combinations, pairwise
 
 from dropslot.config import overlaps
-from dropslot.config.acknowledging import STORED, Acknowledge, is_dotted
 from dropslot.config.delivering import OPTIONS, Deliver
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
+from dropslot.config.sections import SECTIONS, Found, RouteRule
 from dropslot.core import addresses
 from dropslot.core.templates import GIVEN, Template, literal
 
 FOLDERS = ("inbox", "processing", "done", "failed")
-Found = Iterator[tuple[Location, Problem]]
-RouteRule = Callable[[Route], Found]
 
 _RULES: list[tuple[frozenset[str], RouteRule]] = []
 
@@ -33,8 +31,9 @@ def _rule(*keys: str) -> Callable[[RouteRule], RouteRule]:
 def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
     """Every broken rule with its place. `faulty`: keys to leave out, by route; those of the whole file
     under ""."""
+    rules = _RULES + [rule for section in SECTIONS for rule in section.rules()]
     for key, route in config.routes.items():
-        for needs, rule in _RULES:
+        for needs, rule in rules:
             if not needs & faulty.get(key, set()):
                 yield from rule(route)
     sound = [
@@ -50,9 +49,10 @@ def _written_as(route: Route, name: str) -> str:
     return name if name in route.model_fields_set else "folders"
 
 
-def _broken(
+def broken(
     route: Route, steps: Location, value: object, expected: str, example: str = ""
 ) -> tuple[Location, Problem]:
+    """A broken rule at a place within a route."""
     location = ("routes", route.key, *steps)
     return location, Problem(key_of(location), value, expected, example=example)
 
@@ -61,7 +61,7 @@ def _broken(
 def _folders_given(route: Route) -> Found:
     if not route.folders and not set(FOLDERS) <= route.model_fields_set:
         expected = "expected the folder of inbox, processing, done and failed (or each of the four by itself)"
-        yield _broken(route, ("folders",), NO_VALUE, expected, f"folders: ./{route.key}")
+        yield broken(route, ("folders",), NO_VALUE, expected, f"folders: ./{route.key}")
 
 
 @_rule("folders", *FOLDERS)
@@ -72,7 +72,7 @@ def _folders_apart(route: Route) -> Found:
         if overlaps.overlap(getattr(route, one), getattr(route, other)):
             expected = f"expected a folder outside of {one} ({getattr(route, one)})"
             example = f"{other}: ./{route.key}/{other}"
-            yield _broken(route, (_written_as(route, other),), getattr(route, other), expected, example)
+            yield broken(route, (_written_as(route, other),), getattr(route, other), expected, example)
 
 
 @_rule("folders", *FOLDERS)
@@ -82,7 +82,7 @@ def _folders_share_fields(route: Route) -> Found:
         if Template(getattr(route, name)).fields != fields:
             wanted = ", ".join(sorted(fields)) or "none"
             expected = f"expected the same fields as in inbox ({wanted}): each set of folders is separate"
-            yield _broken(route, (_written_as(route, name),), getattr(route, name), expected)
+            yield broken(route, (_written_as(route, name),), getattr(route, name), expected)
 
 
 @_rule("folders", "inbox")
@@ -92,7 +92,7 @@ def _fields_apart(route: Route) -> Found:
         if before.field and after.field and not after.literal:
             expected = f"expected some text between the fields {before.field} and {after.field}"
             key = _written_as(route, "inbox")
-            yield _broken(route, (key,), getattr(route, key), expected)
+            yield broken(route, (key,), getattr(route, key), expected)
 
 
 @_rule("name", "folders", "inbox", "lookup")
@@ -101,20 +101,20 @@ def _fields_given_once(route: Route) -> Found:
     by_folder = Template(route.inbox).fields
     by_name = set(route.name.groupindex if route.name else ())
     for field in sorted(by_folder & by_name):
-        yield _broken(
+        yield broken(
             route, ("name",), name, f"expected each field once; {field} comes from the folder already"
         )
     for field in sorted(by_folder & GIVEN):
         key = _written_as(route, "inbox")
-        yield _broken(route, (key,), getattr(route, key), _another_name(field))
+        yield broken(route, (key,), getattr(route, key), _another_name(field))
     for field in sorted(by_name & GIVEN):
-        yield _broken(route, ("name",), name, _another_name(field))
+        yield broken(route, ("name",), name, _another_name(field))
     for index, lookup in enumerate(route.lookup):
         if lookup.field in GIVEN:
-            yield _broken(route, ("lookup", index, "field"), lookup.field, _another_name(lookup.field))
+            yield broken(route, ("lookup", index, "field"), lookup.field, _another_name(lookup.field))
         elif lookup.field in by_folder | by_name:
             expected = f"expected each field once; {lookup.field} comes from the folder or the name already"
-            yield _broken(route, ("lookup", index, "field"), lookup.field, expected)
+            yield broken(route, ("lookup", index, "field"), lookup.field, expected)
 
 
 def _another_name(field: str) -> str:
@@ -136,13 +136,13 @@ def _fields_known(route: Route) -> Found:
                     f" (this route has {', '.join(sorted(known - GIVEN)) or 'none of its own'}), not {field}"
                 )
                 example = f"name: '(?P<{field}>[^-]+)-.*'"
-                yield _broken(route, ("deliver", index, key), text, expected, example)
+                yield broken(route, ("deliver", index, key), text, expected, example)
 
 
 @_rule("complete", "marker", "takes")
 def _marker_goes_with_complete(route: Route) -> Found:
     if route.complete == "marker" and route.marker is None:
-        yield _broken(
+        yield broken(
             route,
             ("marker",),
             NO_VALUE,
@@ -151,10 +151,10 @@ def _marker_goes_with_complete(route: Route) -> Found:
         )
     if route.complete != "marker" and route.marker is not None:
         expected = f"expected no marker, since complete is {route.complete}"
-        yield _broken(route, ("marker",), route.marker, expected, "complete: marker")
+        yield broken(route, ("marker",), route.marker, expected, "complete: marker")
     if route.complete == "marker" and route.takes == "files":
         expected = "expected directories, since complete is marker: a marker is a file inside"
-        yield _broken(route, ("takes",), route.takes, expected, "takes: directories")
+        yield broken(route, ("takes",), route.takes, expected, "takes: directories")
 
 
 @_rule("folders", *FOLDERS, "deliver")
@@ -162,7 +162,7 @@ def _destinations_outside(route: Route) -> Found:
     for index, deliver in enumerate(route.deliver):
         for name in FOLDERS if not addresses.scheme_of(deliver.to) else ():
             if expected := _fault_of_destination(deliver, name, getattr(route, name)):
-                yield _broken(route, ("deliver", index, "to"), deliver.to, expected, "to: ./delivered")
+                yield broken(route, ("deliver", index, "to"), deliver.to, expected, "to: ./delivered")
 
 
 def _fault_of_destination(deliver: Deliver, name: str, folder: str) -> str | None:
@@ -182,7 +182,7 @@ def _destinations_differ(route: Route) -> Found:
     seen: set[str] = set()
     for index, deliver in enumerate(route.deliver):
         if deliver.to in seen:
-            yield _broken(route, ("deliver", index, "to"), deliver.to, "expected each destination once")
+            yield broken(route, ("deliver", index, "to"), deliver.to, "expected each destination once")
         seen.add(deliver.to)
 
 
@@ -195,13 +195,13 @@ def _keys_fit_the_destination(route: Route) -> Found:
                 if key in deliver.model_fields_set:
                     expected = f"expected this key only where `to` begins with {other}://"
                     value = NO_VALUE if key == "password" else getattr(deliver, key)
-                    yield _broken(
+                    yield broken(
                         route, ("deliver", index, key), value, expected, f"to: {kind.address_example}"
                     )
         if scheme and deliver.must_exist and not _same_server(deliver.to, deliver.must_exist):
             expected = "expected a folder at the server of `to`"
             example = f"must_exist: {deliver.to}"
-            yield _broken(route, ("deliver", index, "must_exist"), deliver.must_exist, expected, example)
+            yield broken(route, ("deliver", index, "must_exist"), deliver.must_exist, expected, example)
 
 
 def _same_server(one: str, other: str) -> bool:
@@ -219,7 +219,7 @@ def _dotted_paths_importable(route: Route) -> Found:
     for steps, dotted in named:
         # Ours is known to be there; a route that says nothing about processors has made no mistake.
         if dotted != DELIVER_PROCESSOR and (expected := fault_of_dotted(dotted)):
-            yield _broken(route, steps, dotted, expected)
+            yield broken(route, steps, dotted, expected)
 
 
 @_rule("checks")
@@ -230,7 +230,7 @@ def _checks_known(route: Route) -> Found:
                 near = get_close_matches(name, CHECK_NAMES, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 expected = f"expected a dotted path, or one of {', '.join(sorted(CHECK_NAMES))}{hint}"
-                yield _broken(route, ("checks", index), name, expected)
+                yield broken(route, ("checks", index), name, expected)
 
 
 @_rule("fields")
@@ -239,67 +239,9 @@ def _fields_dotted(route: Route) -> Found:
         for name in entry:
             if "." not in name:
                 expected = "expected the dotted path of a class, module and name"
-                yield _broken(
+                yield broken(
                     route, ("fields", index), name, expected, "fields: [{mylab.fields.Ward: wards.txt}]"
                 )
-
-
-@_rule("acknowledge", "deliver")
-def _logs_serve_a_destination(route: Route) -> Found:
-    known = [deliver.to for deliver in route.deliver]
-    for index, entry in enumerate(route.acknowledge):
-        to = entry.destination
-        if to is None and len(known) > 1:
-            expected = f"expected the destination that this log's server serves, one of {', '.join(known)}"
-            yield _broken(route, ("acknowledge", index, "destination"), NO_VALUE, expected)
-        elif to is not None and to not in known:
-            expected = f"expected the `to` of one of this route's destinations: {', '.join(known)}"
-            yield _broken(route, ("acknowledge", index, "destination"), to, expected)
-        else:
-            yield from _match_is_exact(route, index, entry, to or known[0])
-
-
-def _match_is_exact(route: Route, index: int, entry: Acknowledge, to: str) -> Found:
-    """One address must mean one delivery; so it has all that the destination's path has."""
-    has, wanted = Template(entry.match).fields, Template(to).fields
-    known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ()) | wanted
-    location = ("acknowledge", index, "match")
-    if missing := sorted(_with_formats(to) - _with_formats(entry.match)):
-        expected = f"expected every field of the destination; {', '.join(missing)} of {to} is missing"
-        yield _broken(route, location, entry.match, expected, "match: '/results/{folder}/{stored_name}'")
-    for field in sorted(has - known - STORED):
-        yield _broken(
-            route,
-            location,
-            entry.match,
-            f"expected only fields of this route, but {field} is not one of them",
-        )
-    if entry.users_field not in has | known:
-        expected = f"expected one of this route's fields: {', '.join(sorted((has | known) - STORED)) or 'it has none'}"
-        if any(folders != ["*"] for folders in entry.users.values()):
-            yield _broken(route, ("acknowledge", index, "users_field"), entry.users_field, expected)
-
-
-def _with_formats(text: str) -> set[str]:
-    """The fields of a text; `{date:%Y}` and `{date:%m}` are two."""
-    pieces = (piece for piece in Template(text).pieces if piece.field)
-    return {f"{piece.field}:{piece.spec}" if piece.spec else piece.field for piece in pieces}
-
-
-@_rule("acknowledge")
-def _each_log_once(route: Route) -> Found:
-    seen: set[str] = set()
-    for index, entry in enumerate(route.acknowledge):
-        if entry.log in seen:
-            yield _broken(route, ("acknowledge", index, "log"), entry.log, "expected each log once")
-        seen.add(entry.log)
-        if is_dotted(entry.format) and (expected := fault_of_dotted(entry.format)):
-            yield _broken(route, ("acknowledge", index, "format"), entry.format, expected)
-        for key in ("key", "known_hosts", "password"):
-            if getattr(entry, key) and not entry.server:
-                expected = "expected this only for a log on another machine (sftp://…)"
-                value = NO_VALUE if key == "password" else getattr(entry, key)
-                yield _broken(route, ("acknowledge", index, key), value, expected)
 
 
 def _shared_folders(routes: list[Route]) -> Found:
@@ -311,7 +253,7 @@ def _shared_folders(routes: list[Route]) -> Found:
                     continue
                 if overlaps.overlap(getattr(one, theirs), getattr(other, mine)):
                     expected = f"expected a folder of its own; route {one.key} has its {theirs} there"
-                    yield _broken(other, (_written_as(other, mine),), getattr(other, mine), expected)
+                    yield broken(other, (_written_as(other, mine),), getattr(other, mine), expected)
 
 
 def _data_in_folders(config: Config, routes: list[Route]) -> Found:

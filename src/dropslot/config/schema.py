@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
-from dropslot.config.acknowledging import Acknowledge
 from dropslot.config.models import Config, Route
+from dropslot.config.sections import SECTIONS
 
 
 def json_schema() -> dict[str, Any]:
@@ -17,6 +18,8 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     _leave_out(schema, "base")
     _leave_out(definitions["Route"], "key")
+    _move_last(schema, [section.top_keys for section in SECTIONS])
+    _move_last(definitions["Route"], [section.route_keys for section in SECTIONS])
     for model in (schema, *definitions.values()):
         for name, entry in model.get("properties", {}).items():
             _write_default(entry, _default_of(model["title"], name))
@@ -32,8 +35,15 @@ def _leave_out(model: dict[str, Any], name: str) -> None:
     model["required"] = [required for required in model["required"] if required != name]
 
 
+def _move_last(model: dict[str, Any], of_apps: Iterable[type[BaseModel] | None]) -> None:
+    """The keys of apps come after the others."""
+    for name in [name for keys in of_apps if keys for name in keys.model_fields]:
+        model["properties"][name] = model["properties"].pop(name)
+
+
 def _default_of(model: str, name: str) -> Any:
-    owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route, "Acknowledge": Acknowledge}
+    owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route}
+    owners |= {part.model.__name__: part.model for section in SECTIONS for part in section.parts}
     return owners[model].model_fields[name].default if model in owners else None
 
 

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 
 class App(NamedTuple):
-    """`commands` are modules of the command line, each with a group of commands; they import nothing that is slow."""
+    """`section` is the module with its keys of config.yaml (`config.sections`); `commands` are modules of the command
+    line, each with a group of commands. Neither needs Django; every start of a command imports them."""
 
     name: str
+    section: str = ""
     commands: tuple[str, ...] = ()
 
 
@@ -19,6 +21,10 @@ APPS = (
     App("dropslot.audit"),
     App("dropslot.lookup", commands=("dropslot.cli.folder_tables",)),
     App("dropslot.arrivals"),
-    App("dropslot.acknowledgments", commands=("dropslot.cli.acknowledging",)),
+    App(
+        "dropslot.acknowledgments",
+        section="dropslot.acknowledgments.section",
+        commands=("dropslot.cli.acknowledging",),
+    ),
 )
 NAMES = [app.name for app in APPS]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dropslot.config import sections
 from dropslot.core.addresses import server_of
 from dropslot.core.names import escape
 
@@ -30,8 +31,8 @@ def text(config: Config, now: datetime) -> str:
 
 
 def _facts(route: Route) -> Iterator[tuple[str, str]]:
-    logs = [one.log for one in route.acknowledge]
-    for host in _hosts([one.to for one in route.deliver] + logs):
+    read = sections.connections(route)
+    for host in _hosts([*(one.to for one in route.deliver), *(one.place for one in read)]):
         yield "connects to", host
     yield "patterns", ", ".join(route.select.patterns) or "any name"
     yield "MIME types", ", ".join(route.select.mime) or "any"
@@ -40,8 +41,8 @@ def _facts(route: Route) -> Iterator[tuple[str, str]]:
         yield "deliver to", one.to
     yield "archive", "the source stays where it is" if route.leave_source else route.done
     yield "refused to", route.failed
-    for log in logs:
-        yield "access log", log
+    for connection in read:
+        yield connection.what, connection.place
     for dotted in route.processors:
         yield "processed by", dotted
 

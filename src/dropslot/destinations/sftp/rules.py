@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from dropslot.config import Acknowledge, Config, Deliver, Route, current
+from dropslot.config import Config, Deliver, current, sections
 from dropslot.config.limits import Limit
 from dropslot.core import addresses
 from dropslot.destinations.sftp.destination import Sftp
@@ -33,24 +33,16 @@ def _pace(config: Config, account: Account, limit: Limit) -> SharedPace:
     return SharedPace(limit, ZoneInfo(config.time_zone), file_of(config.data / "pace", account.server))
 
 
-def keys_of_log(route: Route, entry: Acknowledge) -> Keys:
-    """What to log in with for a log: its own keys; when it has none, those of the route's destination at the same
-    server."""
-    if entry.key or entry.known_hosts or entry.password:
-        return entry
-    return next((rule for rule in route.deliver if _is_at(rule.to, entry.server)), entry)
-
-
 def _is_at(address: str, server: str) -> bool:
     return addresses.scheme_of(address) == SCHEME and addresses.server_of(address) == server
 
 
 def account_for(url: str) -> Account:
-    """The account of a server, with the keys of the destination or the log that config.yaml has there, if any."""
+    """The account of a server, with the keys that config.yaml has for it: of a destination, or of what is read."""
     server = addresses.parse(url).server
     for route in current().routes.values():
         named: list[tuple[str, Keys]] = [(rule.to, rule) for rule in route.deliver]
-        named += [(entry.log, keys_of_log(route, entry)) for entry in route.acknowledge if entry.server]
+        named += [(read.place, read.keys) for read in sections.connections(route)]
         for address, keys in named:
             if _is_at(address, server):
                 return account_of(url, keys)

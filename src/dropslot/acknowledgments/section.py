@@ -1,20 +1,24 @@
-"""The access logs that tell whether deliveries were fetched, as config.yaml names them."""
+"""The key `acknowledge` of a route: the access logs that tell whether deliveries were fetched."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from dropslot.config.sections import Connection, Part, RouteRule, Section
 from dropslot.config.values import DestinationTemplate, Duration, VariableName, template
 from dropslot.core import addresses
 from dropslot.core.concealing import has_password
 from dropslot.core.logformats import LogFormat
 from dropslot.core.templates import Template
+
+if TYPE_CHECKING:
+    from dropslot.config import Config, Deliver, Route
 
 STORED = frozenset({"stored_name", "stored_as"})
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
@@ -156,3 +160,77 @@ class Acknowledge(BaseModel):
     def server(self) -> str:
         """Account and server of a log that is on another machine, else empty."""
         return addresses.server_of(self.log)
+
+
+class RouteKeys(BaseModel):
+    """What the app adds to a route."""
+
+    acknowledge: list[Acknowledge] = Field(
+        default_factory=list,
+        description="Access logs of the servers that recipients fetch from: who fetched which delivery, and when.",
+    )
+
+
+def logs_of(route: Route) -> list[Acknowledge]:
+    """The logs of one route."""
+    return route.acknowledge if isinstance(route, RouteKeys) else []
+
+
+def entries(config: Config) -> Iterator[tuple[Route, Acknowledge]]:
+    """Every log that is to be read, with its route."""
+    return ((route, entry) for route in config.routes.values() for entry in logs_of(route))
+
+
+def keys_of_log(route: Route, entry: Acknowledge) -> Acknowledge | Deliver:
+    """What to log in with for a log: its own keys; when it has none, those of the route's destination at the same
+    server."""
+    if entry.key or entry.known_hosts or entry.password:
+        return entry
+    same = (rule for rule in route.deliver if _server(rule.to) == _server(entry.log))
+    return next(same, entry)
+
+
+def _server(address: str) -> tuple[str, str]:
+    return addresses.scheme_of(address), addresses.server_of(address)
+
+
+class AcknowledgeSection(Section):
+    """Logs: their keys, paths, rules and servers."""
+
+    route_keys = RouteKeys
+    parts = (
+        Part(
+            Acknowledge,
+            "routes.KEY.acknowledge[]",
+            "One access log that tells whether deliveries were fetched; `acknowledge` is a list of these.",
+        ),
+    )
+
+    def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:
+        if not isinstance(model, RouteKeys):
+            return {}
+        return {"acknowledge": [_absolute(entry, base) for entry in model.acknowledge]}
+
+    def rules(self) -> Iterable[tuple[frozenset[str], RouteRule]]:
+        from dropslot.acknowledgments.section_rules import RULES
+
+        return RULES
+
+    def connections(self, route: Route) -> Iterable[Connection]:
+        for entry in logs_of(route):
+            yield Connection("access log", entry.log, keys_of_log(route, entry))
+
+
+def _absolute(entry: Acknowledge, base: Path) -> Acknowledge:
+    from dropslot.config.paths import absolute_path, absolute_target
+
+    updates: dict[str, Any] = {"destination": absolute_target(entry.destination, base)}
+    if not entry.server:
+        updates["log"] = str(absolute_path(Path(entry.log), base))
+    for name in ("key", "known_hosts"):
+        if path := getattr(entry, name):
+            updates[name] = absolute_path(path, base)
+    return entry.model_copy(update=updates)
+
+
+SECTION = AcknowledgeSection()

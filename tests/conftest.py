@@ -48,3 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("exclusive"):
             item.add_marker(pytest.mark.xdist_group("exclusive"))
+
+
+@pytest.fixture(autouse=True)
+def _process_that_has_just_started() -> None:
+    """Each test finds nothing of what this process kept for an earlier one."""
+    from dropslot.core import context
+
+    context.renew()

@@ -11,6 +11,7 @@ import pytest
 
 from contract.destination_contract import ID, DestinationContract, deliver, make, stage
 from contract.test_local import LocalSite
+from dropslot.core.context import kept
 from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.destinations.base import Rules
 from dropslot.destinations.local.destination import Local
@@ -18,12 +19,6 @@ from dropslot.files import filesystems
 from dropslot.files.filesystems import Naming
 from mounts import Mounts
 from sshd import Sshd
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mount of an earlier test may have had the same device number."""
-    monkeypatch.setattr(filesystems, "_naming", {})
 
 
 class OnFuse(DestinationContract):
@@ -35,7 +30,7 @@ class OnFuse(DestinationContract):
 
     def test_names_are_given_by_link(self, site: LocalSite) -> None:
         site.destination.check(site.target())
-        assert filesystems._naming[os.stat(site.root).st_dev] is Naming.LINK
+        assert kept(filesystems.Namings)[os.stat(site.root).st_dev] is Naming.LINK
         assert os.listdir(site.root) == []
 
 
@@ -141,7 +136,7 @@ def test_another_file_system_with_the_number_of_an_earlier_one_is_tried_out_anew
 ) -> None:
     site = LocalSite(Path(tempfile.mkdtemp(dir=bindfs)), Local())
     source = make(tmp_path / "arrival", {"sub/a": b"1"})
-    filesystems._naming[os.stat(site.root).st_dev] = Naming.RENAME
+    kept(filesystems.Namings)[os.stat(site.root).st_dev] = Naming.RENAME
     with pytest.raises(DestinationUnready):
         deliver(site, source, site.target())
     assert deliver(site, source, site.target(), epoch=2) == []

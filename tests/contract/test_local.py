@@ -29,6 +29,7 @@ from contract.destination_contract import (
     stage,
 )
 from contract.full_disks import fills_up_and_heals, free_space_is_looked_at_first
+from dropslot.core.context import kept
 from dropslot.core.errors import (
     DestinationUnready,
     Refused,
@@ -74,12 +75,11 @@ class TestLocalWithLinks(DestinationContract):
 
     @pytest.fixture(autouse=True)
     def _links_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(filesystems, "_naming", {})
         monkeypatch.setattr(filesystems, "_refuses_and_renames", lambda *_: False)
 
     def test_the_probe_found_links(self, site: Site) -> None:
         site.destination.check(site.target())
-        assert set(filesystems._naming.values()) == {Naming.LINK}
+        assert set(kept(filesystems.Namings).values()) == {Naming.LINK}
 
 
 class TestLocalByTwoProcesses(DestinationContract):
@@ -582,7 +582,6 @@ def test_a_folder_of_somebody_else_in_the_target_is_said_before_anything_is_visi
         (out / closed / "stage").mkdir(mode=0o700)
         service_user.owns(out / closed / "stage")
     if naming == "link":
-        monkeypatch.setattr(filesystems, "_naming", {})
         monkeypatch.setattr(filesystems, "_refuses_and_renames", lambda *_: False)
     site = LocalSite(out, Local())
     with pytest.raises(DestinationUnready, match="Permission denied"):
@@ -630,7 +629,6 @@ def test_twins_only_where_the_file_system_folds(site: LocalSite, monkeypatch: py
 def test_a_file_system_with_neither_operation_is_unsupported(
     site: LocalSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filesystems, "_naming", {})
     monkeypatch.setattr(filesystems, "_refuses_and_renames", lambda *_: False)
     monkeypatch.setattr(filesystems, "_refuses_and_links", lambda *_: False)
     with pytest.raises(Unsupported, match="overwritten"):

@@ -168,12 +168,11 @@ def _use(config: Path) -> None:
     from django.conf import settings
     from django.db import connections
 
-    from dropslot.arrivals.delivery import checking
     from dropslot.arrivals.upkeep import database as database_module
-    from dropslot.audit import receipts
     from dropslot.config.databases import django_database
-    from dropslot.files import filesystems
+    from dropslot.core import context
 
+    context.renew()
     os.environ["DROPSLOT_CONFIG"] = str(config)
     loaded = _loaded(config)
     settings.DROPSLOT = loaded
@@ -183,9 +182,6 @@ def _use(config: Path) -> None:
     connections["default"].close()
     del connections["default"]
     connections.settings["default"] = connections.configure_settings({"default": database})["default"]
-    filesystems._naming.clear()
-    receipts._key.cache_clear()
-    checking._made.clear()
 
 
 def _tame() -> None:

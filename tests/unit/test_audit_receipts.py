@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import Head
 from dropslot.audit.models import Receipt
+from dropslot.core import context
 from trail import ARRIVAL, summary
 
 HEAD = Head(7, "a" * 64)
@@ -124,7 +125,7 @@ def test_public_files_that_a_crash_left_out_are_made_at_the_next_use(tmp_path: P
 def test_a_new_key_leaves_older_receipts_provable(tmp_path: Path) -> None:
     old = signed(tmp_path)
     (tmp_path / signing_key.KEY).unlink()
-    receipts._key.cache_clear()
+    context.renew()  # another process
     new = signed(tmp_path)
     assert ssh_keygen_accepts(tmp_path, old.body, old.signature)
     assert ssh_keygen_accepts(tmp_path, new.body, new.signature)

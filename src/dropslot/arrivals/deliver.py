@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import NamedTuple
 
 import structlog
 from django.db import DatabaseError
@@ -15,6 +15,7 @@ from dropslot.arrivals.intake import claim, inplace, waiting
 from dropslot.arrivals.intake.drop_times import id_of_drop
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.config.folders import FolderSet
+from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, NameInFlight, SourceUnready
 from dropslot.core.names import escape
 from dropslot.watching import completion, reasons
@@ -25,19 +26,25 @@ from dropslot.watching.processors import EventProcessor
 log = structlog.get_logger()
 
 
-class Deliver(EventProcessor):
-    """Feeds the completion rules of its inbox and claims what they call complete.
+class Claiming(NamedTuple):
+    """Who records the claims of this process, and whether final names are trusted at once: put into its context by the
+    process that watches, before a Deliver is made."""
 
-    `recorder` and `trust_names` are set by the process that watches, before any is made.
-    """
+    recorder: Recorder
+    trust_names: bool
+
+
+class Deliver(EventProcessor):
+    """Feeds the completion rules of its inbox and claims what they call complete."""
 
     events = completion.EVENTS
-    recorder: ClassVar[Recorder]
-    trust_names: ClassVar[bool] = False
 
     def __init__(self, folders: FolderSet) -> None:
         super().__init__(folders)
-        self.completion = completion.Completion(folders.route, folders.inbox, trust_names=self.trust_names)
+        self._claiming = kept(Claiming)
+        self.completion = completion.Completion(
+            folders.route, folders.inbox, trust_names=self._claiming.trust_names
+        )
         self._waiting = waiting.known(folders)
         self._told: dict[str, str] = {}  # name: why it could not be taken, said
         self._at_work: set[str] = set()  # in place, judged while an arrival of that name was being delivered
@@ -90,7 +97,7 @@ class Deliver(EventProcessor):
         else:
             self._told.pop(judged.name, None)
             if taken is not None:
-                self.recorder.put(taken)
+                self._claiming.recorder.put(taken)
 
     def _say_not_claimed(self, judged: Judged, why: str) -> None:
         # It is tried each second; once is enough to be told.

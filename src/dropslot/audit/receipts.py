@@ -24,6 +24,7 @@ from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Head, timestamp
 from dropslot.audit.kinds import Names
 from dropslot.audit.models import Receipt
+from dropslot.core.context import kept
 from dropslot.core.names import escape
 
 # What an arrival's source was proved to be; a receipt lists those that were had.
@@ -98,7 +99,7 @@ def sign(body: Mapping[str, Any], *, folder: Path | None = None) -> Receipt:
     The key is that in `folder` (default: `keys` in the data folder), made at first use. Raises keys.KeyFault.
     """
     text = canonical(body)
-    signature = sshsig.sign(_key(folder or keys_folder()), signing_key.NAMESPACE, text.encode("utf-8"))
+    signature = sshsig.sign(kept(_Keys)[folder or keys_folder()], signing_key.NAMESPACE, text.encode("utf-8"))
     return Receipt(arrival=body["arrival"], body=text, signature=signature)
 
 
@@ -116,6 +117,9 @@ def dropslot_version() -> str:
         return "unknown"
 
 
-@functools.lru_cache(maxsize=8)
-def _key(folder: Path) -> Ed25519PrivateKey:
-    return signing_key.receipt_key(folder)
+class _Keys(dict[Path, Ed25519PrivateKey]):
+    """The signing keys that were read, by their folder."""
+
+    def __missing__(self, folder: Path) -> Ed25519PrivateKey:
+        self[folder] = signing_key.receipt_key(folder)
+        return self[folder]

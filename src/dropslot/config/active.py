@@ -10,9 +10,13 @@ from typing import Any
 from dropslot.config.loading import from_mapping, load
 from dropslot.config.models import Config
 from dropslot.config.problems import NO_VALUE, ConfigError, Problem
+from dropslot.core.context import kept
 
 _EXAMPLE = 'DROPSLOT = "/srv/dropslot/config.yaml"'
-_last: tuple[Any, Config] | None = None
+
+
+class _Configs(dict[int, tuple[Any, Config]]):
+    """The configuration of the setting, by its id; the setting's value is kept, so that its id stays its own."""
 
 
 def current() -> Config:
@@ -21,14 +25,14 @@ def current() -> Config:
     Relative paths of a mapping are beneath settings.BASE_DIR, else the working folder. It is read once for
     each value of the setting. Raises ConfigError.
     """
-    global _last
     from django.conf import settings
 
     value = getattr(settings, "DROPSLOT", None)
-    if _last is None or _last[0] is not value:
+    configs = kept(_Configs)
+    if id(value) not in configs:
         base = Path(getattr(settings, "BASE_DIR", None) or Path.cwd())
-        _last = (value, _config_of(value, base))
-    return _last[1]
+        configs[id(value)] = (value, _config_of(value, base))
+    return configs[id(value)][1]
 
 
 def _config_of(value: Any, base: Path) -> Config:

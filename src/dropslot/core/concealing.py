@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
+from dropslot.core.context import kept
 from dropslot.core.names import escape
 
 HIDDEN = "***"
@@ -40,7 +41,9 @@ _PARAMETER = re.compile(
 )
 _ASSIGNED = re.compile(r"(\b\w*(?:password|passwd|pwd)\s*=\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)", re.IGNORECASE)
 
-_known: set[str] = set()
+
+class _Known(set[str]):
+    """The spellings of all secrets that were made."""
 
 
 class Secret(str):
@@ -51,7 +54,7 @@ class Secret(str):
     def __new__(cls, value: str) -> Self:
         made = super().__new__(cls, value)
         if len(value) >= _SHORTEST:
-            _known.update(_spellings(value))
+            kept(_Known).update(_spellings(value))
         return made
 
     def __repr__(self) -> str:
@@ -65,7 +68,7 @@ def is_secret(key: str) -> bool:
 
 def conceal(text: str) -> str:
     """A text for people or machines, without the secrets in it."""
-    for known in sorted(_known, key=len, reverse=True):
+    for known in sorted(kept(_Known), key=len, reverse=True):
         if known in text:
             text = text.replace(known, HIDDEN)
     if ":/" in text:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
+from dropslot.core.context import kept
 from dropslot.core.errors import Unsupported
 from dropslot.files import syscalls
 from dropslot.files.descriptors import FOLDER, Folder, look, remove_folder
@@ -72,12 +73,13 @@ def is_network(kind: str) -> bool:
     return kind in NETWORK
 
 
-_naming: dict[int, Naming] = {}
+class Namings(dict[int, Naming]):
+    """How files get their names on each file system that was tried out, by its device number."""
 
 
 def is_known(folder: int) -> bool:
     """Whether the no-replace operation of this file system was tried out by this process before."""
-    return os.fstat(folder).st_dev in _naming
+    return os.fstat(folder).st_dev in kept(Namings)
 
 
 def naming_of(folder: int) -> Naming:
@@ -85,15 +87,15 @@ def naming_of(folder: int) -> Naming:
 
     Tried out once a file system and process. Raises Unsupported when there is none.
     """
-    device = os.fstat(folder).st_dev
-    if device not in _naming:
-        _naming[device] = _try_out(folder)
-    return _naming[device]
+    known, device = kept(Namings), os.fstat(folder).st_dev
+    if device not in known:
+        known[device] = _try_out(folder)
+    return known[device]
 
 
 def forget(device: int) -> None:
     """Try the file system out anew: another one may be mounted since, and have the number of one that is gone."""
-    _naming.pop(device, None)
+    kept(Namings).pop(device, None)
 
 
 def _try_out(folder: int) -> Naming:

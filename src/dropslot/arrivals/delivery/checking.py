@@ -13,13 +13,16 @@ from dropslot.checks import for_route, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
 from dropslot.checks.mime import MimeTypes
 from dropslot.config import Config, Route
+from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, Refused, SourceChanged
 from dropslot.core.names import escape
 from dropslot.destinations.base import Drop
 from dropslot.files.walk import changed
 from dropslot.parsing import process
 
-_made: dict[int, tuple[Route, list[Check]]] = {}
+
+class _Made(dict[int, tuple[Route, list[Check]]]):
+    """The checks of each route, by its id; the route is kept, so that its id stays its own."""
 
 
 def make_checks(config: Config) -> None:
@@ -30,10 +33,10 @@ def make_checks(config: Config) -> None:
 
 def checks_of(route: Route) -> list[Check]:
     """The route's checks, made once in a process."""
-    made = _made.get(id(route))
-    if made is None:
-        made = _made[id(route)] = (route, for_route(route))  # the route is kept, so that its id stays its own
-    return made[1]
+    made = kept(_Made)
+    if id(route) not in made:
+        made[id(route)] = (route, for_route(route))
+    return made[id(route)][1]
 
 
 @contextmanager

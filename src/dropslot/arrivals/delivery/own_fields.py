@@ -8,11 +8,14 @@ from typing import Any
 
 from dropslot.checks.base import BadOption
 from dropslot.config import Config, Route, blame, load_dotted
+from dropslot.core.context import kept
 from dropslot.core.templates import GIVEN, Template
 from dropslot.fields.base import Field
 from dropslot.lookup import field as lookup
 
-_made: dict[int, tuple[Route, list[Field]]] = {}
+
+class _Made(dict[int, tuple[Route, list[Field]]]):
+    """The fields of each route, by its id; the route is kept, so that its id stays its own."""
 
 
 def make_fields(config: Config) -> None:
@@ -26,11 +29,11 @@ def make_fields(config: Config) -> None:
 
 def fields_of(config: Config, route: Route) -> list[Field]:
     """Look-ups, then the route's own, made once in a process."""
-    made = _made.get(id(route))
-    if made is None:
+    made = kept(_Made)
+    if id(route) not in made:
         own = [_field(route.key, *pair) for entry in route.fields for pair in entry.items()]
-        made = _made[id(route)] = (route, [*lookup.for_route(config, route), *own])
-    return made[1]
+        made[id(route)] = (route, [*lookup.for_route(config, route), *own])
+    return made[id(route)][1]
 
 
 def _field(route: str, dotted: str, option: Any) -> Field:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dropslot.arrivals.deliver import Deliver
+from dropslot.arrivals.deliver import Claiming
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.config import Config
 from dropslot.config.folders import all_folders
+from dropslot.core import context
 from dropslot.watching.processors import Pairs
 
 
@@ -19,7 +20,7 @@ def recording(
     """Folder sets with their processors, and a thread that records what those claim. `recorded` is called with the
     number of claims after each commit. What was claimed is recorded before the block is left."""
     recorder = Recorder(config, recorded)
-    Deliver.recorder, Deliver.trust_names = recorder, trust_names
+    context.put(Claiming(recorder, trust_names))
     recorder.start()
     try:
         yield recorder, Pairs(lambda: all_folders(config))

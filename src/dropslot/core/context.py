@@ -1,0 +1,46 @@
+"""What one process has found out or made and keeps for its life, all in one object.
+
+A module declares a class for what it keeps, and asks for the process's object of it: `kept(Namings)`. A forked process
+goes on with what its parent had. `renew` empties the whole, for a process that is to be as if it had just started.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Context:
+    """The objects of one process, one of each class."""
+
+    def __init__(self) -> None:
+        self._kept: dict[type[Any], Any] = {}
+
+    def kept(self, kind: type[T]) -> T:
+        """The one object of this class: what was `put`, else made without arguments when it is first asked for."""
+        found: T | None = self._kept.get(kind)
+        return self._kept.setdefault(kind, kind()) if found is None else found
+
+    def put(self, thing: object) -> None:
+        """Keep this as the one object of its class."""
+        self._kept[type(thing)] = thing
+
+
+_context = Context()
+
+
+def kept(kind: type[T]) -> T:
+    """This process's one object of a class."""
+    return _context.kept(kind)
+
+
+def put(thing: object) -> None:
+    """Make this the process's one object of its class."""
+    _context.put(thing)
+
+
+def renew() -> None:
+    """Forget all that this process keeps."""
+    global _context
+    _context = Context()

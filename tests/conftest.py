@@ -7,9 +7,16 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["apache", "databases", "mounts", "people", "product", "samba", "sshd", "nginx", "tracing"]
+
+# Times are in no test: on a busy machine any example may take longer than hypothesis' 200 ms.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 SOURCE = Path(__file__).parent.parent / "src"
 

@@ -25,7 +25,6 @@ HARDLINK = "hardlink@openssh.com"
 FSYNC = "fsync@openssh.com"
 STATVFS = "statvfs@openssh.com"
 LIMITS = "limits@openssh.com"
-COPY_DATA = "copy-data"
 LATEST_TIME = 2**32 - 1
 _NAMES = sys.getfilesystemencoding()  # as names of this machine: bytes that are no text are kept
 

@@ -14,7 +14,7 @@ from misbehaving import Honest, Misbehaving, ReplacingLink, ReplacingRename, Wit
 from product import STUDY, Product
 from waiting import wait_until
 
-SAYS = "cannot give a file its name without the risk of replacing another"
+SAYS = "may replace a file when it gives another one its name"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bagit
 
-from dropslot.checks import bag
+from dropslot.contents import bag_manifests as bag
 from dropslot.files.listing import Item, Listing
 
 

@@ -14,9 +14,10 @@ from typing import Protocol
 
 import pytest
 
+from dropslot.contents.items import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready, SourceChanged, TakenOver
-from dropslot.destinations.base import Destination, Drop, Planned, Rules, Source, Staged, Target
+from dropslot.destinations.base import Destination, Drop, Planned, Rules, Target
 from dropslot.files.walk import list_arrival
 
 ID = "01JD0000000000000000000000"

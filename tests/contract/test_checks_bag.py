@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bags import faults_of, make, reference_accepts
-from dropslot.checks import bag
+from dropslot.checks.bag import Required
+from dropslot.contents import bag_manifests as bag
 
 Damage = Callable[[Path], object]
 ALGORITHMS = [["md5"], ["sha1"], ["sha256"], ["sha512"], ["md5", "sha1", "sha256", "sha512"]]
@@ -285,6 +286,6 @@ def test_an_arrival_without_bagit_txt_is_no_bag_and_may_be_required_to_be_one(tm
 
     assert bag.find(Listing(is_folder=True)) is None
     assert bag.find(Listing(is_folder=False)) is None
-    reasons = list(bag.Required("required").check(StagedArrival("x", {}, [])))
+    reasons = list(Required("required").check(StagedArrival("x", {}, [])))
     assert reasons == ["x: it is not a bag: it has no bagit.txt"]
-    assert list(bag.Required("required").check(StagedArrival("x", {}, [], is_bag=True))) == []
+    assert list(Required("required").check(StagedArrival("x", {}, [], is_bag=True))) == []

@@ -8,8 +8,8 @@ import io
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from dropslot.checks.bag import Bag
-from dropslot.checks.manifest_lines import Entry, Malformed, entries, fault_of_path
+from dropslot.contents.bag_manifests import Bag
+from dropslot.contents.manifest_lines import Entry, Malformed, entries, fault_of_path
 
 CONTENT = {"data/a.txt": b"alpha", "data/b/c.nii": b"gamma", "data/é": b"e"}
 DIGESTS = {path: {"sha256": hashlib.sha256(content).hexdigest()} for path, content in CONTENT.items()}

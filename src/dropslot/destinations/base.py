@@ -18,19 +18,14 @@ A drop holds descriptors or a connection: use it as a context manager, or call `
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO, Literal, NamedTuple, Self
 
 from dropslot.config import Deliver
+from dropslot.contents.items import Source, Staged
 from dropslot.core.templates import Template
-from dropslot.files import faults
-from dropslot.files.descriptors import FOLDER, Folder
-from dropslot.files.listing import Listing
 
 # What a destination that is no local disk proved of an arrival; its receipt lists what all of them did.
 SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
@@ -73,24 +68,6 @@ class Target:
         return cls(url=fixed, fixed=fixed, rules=Rules.of(rule))
 
 
-NO_OTHERS: Mapping[str, str] = MappingProxyType({})
-
-
-class Staged(NamedTuple):
-    """One staged item; `path` as it was listed. `others` maps further algorithms ("md5", "sha512", …) to hex."""
-
-    path: str
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-    others: Mapping[str, str] = NO_OTHERS
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """All digests by algorithm; sha256 is always there."""
-        return {"sha256": self.sha256, **self.others}
-
-
 class Planned(NamedTuple):
     """One item and the name it is to get."""
 
@@ -114,26 +91,6 @@ class Found(NamedTuple):
     regular: bool
     size_bytes: int
     mtime_ns: int
-
-
-class Source(NamedTuple):
-    """Where an arrival lies (its absolute path) and what it was seen to hold. `lease`: nobody minds when a program that
-    wants to write to it has to wait while it is read."""
-
-    path: Path
-    listing: Listing
-    lease: bool = False
-
-    def open(self) -> Folder:
-        """The arrival's folder, which may be no link, or the folder that holds its single file. Raises what
-        `faults.at_source` does."""
-        path = os.fspath(self.path)
-        try:
-            if self.listing.is_folder:
-                return Folder(os.open(path, FOLDER))
-            return Folder.trusted(os.path.dirname(path))
-        except OSError as error:
-            raise faults.at_source(error, os.path.basename(path)) from error
 
 
 class Drop(ABC):

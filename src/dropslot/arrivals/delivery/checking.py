@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
-from dropslot.arrivals.delivery import content, plan
+from dropslot.arrivals.delivery import content
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import for_route, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
@@ -51,7 +51,7 @@ def helpers() -> Iterator[None]:
 def check(work: Work) -> None:
     """Look at the staged bytes. Raises Refused with every reason, CheckFailed when a check broke."""
     content.prove_type(work)
-    reasons = _bag_faults(work) + _faults(work)
+    reasons = _faults_of_contents(work) + _faults(work)
     if reasons:
         raise Refused(reasons)
 
@@ -69,11 +69,9 @@ def _asks_for_types(work: Work) -> bool:
     return any(isinstance(each, MimeTypes) for each in checks_of(work.route))
 
 
-def _bag_faults(work: Work) -> list[str]:
-    if work.bag is None:
-        return []
+def _faults_of_contents(work: Work) -> list[str]:
     leg = work.legs[0]
-    return work.bag.faults({item.path: item.digests for item in leg.staged}, leg.drop.open_staged)
+    return work.contents.faults(leg.staged, leg.drop.open_staged)
 
 
 def _faults(work: Work) -> list[str]:
@@ -92,9 +90,9 @@ def _staged(work: Work) -> StagedArrival:
             partial(work.mimes.__setitem__, path),
             work.types,
         )
-        for path, item in plan.payload_of(work, leg.staged)
+        for path, item in work.contents.delivered(leg.staged)
     ]
-    return StagedArrival(work.name, work.values, items, is_bag=work.bag is not None)
+    return StagedArrival(work.name, work.values, items, is_bag=work.contents.is_bag)
 
 
 def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:

@@ -131,7 +131,7 @@ def _guarantees(work: Work) -> list[str]:
     return [
         receipts.SOURCE_COMPARED,
         *([receipts.SOURCE_LEASED] if work.leased else []),
-        *([receipts.BAG_VALIDATED] if work.bag else []),
+        *([receipts.BAG_VALIDATED] if work.contents.is_bag else []),
         *_proved(work),
         *_times(work),
     ]

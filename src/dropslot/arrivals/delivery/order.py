@@ -17,7 +17,6 @@ from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake.drop_times import in_order
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
-from dropslot.checks.bag import PAYLOAD
 from dropslot.config import Route
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape
@@ -44,11 +43,8 @@ def turns(works: Sequence[Work]) -> Callable[[Work], None]:
 def names_of(work: Work) -> Iterator[tuple[str, str]]:
     """What an arrival wants: the URL of each place, and the items there."""
     for leg in work.legs:
-        for item in work.listing.items:
-            if work.bag is None:
-                yield leg.target.url, item.path
-            elif item.path.startswith(PAYLOAD):
-                yield leg.target.url, item.path.removeprefix(PAYLOAD)
+        for path in work.contents.paths():
+            yield leg.target.url, path
 
 
 def reached(route: Route, fields: Mapping[str, str], urls: Collection[str]) -> Iterator[str]:

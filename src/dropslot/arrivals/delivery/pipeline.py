@@ -18,9 +18,9 @@ from dropslot.arrivals.delivery import checking, durable, finish, ledger, order,
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.intake.drop_times import in_order
 from dropslot.arrivals.models import Arrival
-from dropslot.checks.bag import PAYLOAD
 from dropslot.config import Config, blame
 from dropslot.config.folders import FolderSet
+from dropslot.contents.items import Source
 from dropslot.core.errors import (
     DestinationUnready,
     DropslotError,
@@ -31,7 +31,6 @@ from dropslot.core.errors import (
     Unforeseen,
 )
 from dropslot.core.names import escape
-from dropslot.destinations.base import Source
 from dropslot.files import collection
 
 log = structlog.get_logger()
@@ -278,13 +277,12 @@ def _raise_away(work: Work) -> None:
 
 def _stage(work: Work) -> None:
     """Read the arrival once for each destination; all of them stage before any publishes."""
-    algorithms = ("sha256", *(name for name in (work.bag.algorithms if work.bag else ()) if name != "sha256"))
     # A scanner that wants to write to a file of its own is not kept waiting.
     source = Source(work.source, work.listing, lease=not work.arrival.in_place)
     for leg in list(work.legs):
         try:
             _refuse_twins(work, leg)
-            leg.staged = leg.drop.stage(source, algorithms, PAYLOAD if work.bag else "")
+            leg.staged = leg.drop.stage(source, work.contents.algorithms, work.contents.prefix)
         except DestinationUnready as error:
             work.leave(leg, error)
     first = work.legs[0].staged

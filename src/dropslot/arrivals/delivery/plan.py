@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from dropslot.arrivals.delivery.known import Known, Shelf, is_given, shelves
 from dropslot.arrivals.delivery.work import Leg, Row, Work
 from dropslot.arrivals.models import Place
-from dropslot.checks.bag import PAYLOAD
+from dropslot.contents.items import Staged
 from dropslot.core import manifests
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
 from dropslot.core.states import Outcome
-from dropslot.destinations.base import Planned, Staged
+from dropslot.destinations.base import Planned
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class _Names:
 def look_up(works: Sequence[Work]) -> dict[str, Shelf]:
     """What the ledger knows of all that these works want to deliver."""
     return shelves(
-        (leg.target.url, [path for path, _ in payload_of(work, leg.staged)])
+        (leg.target.url, [path for path, _ in work.contents.delivered(leg.staged)])
         for work in works
         for leg in work.legs
     )
@@ -49,11 +49,11 @@ def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
     Raises NameInFlight when another unfinished arrival has reserved one of the names.
     """
     leg.place, leg.adopted, leg.altered = shelf.place, [], []
-    payload = payload_of(work, leg.staged)
+    payload = work.contents.delivered(leg.staged)
     earlier = published_before(work, leg, shelf)
     fresh = shelf.place is None and leg.drop.is_new()
     leg.rows = _fresh(payload) if fresh else _beside(work, leg, shelf, payload, earlier)
-    staged_as = {path: item.path for path, item in payload} if work.bag else None
+    staged_as = {path: item.path for path, item in payload} if work.contents.prefix else None
     leg.publish = [
         Planned(staged_as[row.item] if staged_as else row.item, row.stored_as, row.sha256)
         for row in leg.rows
@@ -66,13 +66,6 @@ def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
 def manifest_of(rows: Iterable[Row]) -> str:
     """All of the arrival, in sha256sum's format."""
     return manifests.write((row.sha256, row.stored_as) for row in rows)
-
-
-def payload_of(work: Work, staged: Sequence[Staged]) -> list[tuple[str, Staged]]:
-    """(path under which it is published, item): all of it, or the payload of a bag."""
-    if work.bag is None:
-        return [(item.path, item) for item in staged]
-    return [(item.path.removeprefix(PAYLOAD), item) for item in staged if item.path.startswith(PAYLOAD)]
 
 
 def published_before(work: Work, leg: Leg, shelf: Shelf) -> dict[str, Known]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import bags, ledger, wholeness
+from dropslot.arrivals.delivery import ledger, wholeness
 from dropslot.arrivals.delivery.own_fields import wants_mime
 from dropslot.arrivals.delivery.values import collect
 from dropslot.arrivals.delivery.work import Leg, Work
@@ -14,9 +14,9 @@ from dropslot.arrivals.intake import seal
 from dropslot.arrivals.intake.moves import move_to_own
 from dropslot.arrivals.models import Arrival
 from dropslot.audit import receipt_files
-from dropslot.checks import bag
 from dropslot.config import Config, Deliver
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.contents.kinds import contents_of, sent_on_purpose
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import RESERVED, escape
@@ -171,7 +171,7 @@ def _look(work: Work, faults: list[str]) -> None:
         return
     litter = _litter(work)
     found = _seal_and_list(work, litter)
-    if work.listing.ignored and (listed := bags.listed(work.source, work.listing)):
+    if work.listing.ignored and (listed := sent_on_purpose(work.source, work.listing)):
         # What the manifests of a bag list is no litter: it was sent on purpose.
         found = _seal_and_list(work, litter.keeping(listed))
     faults.extend(found)
@@ -185,7 +185,8 @@ def _look(work: Work, faults: list[str]) -> None:
         )
     if not faults and not work.committed:
         faults.extend(wholeness.faults(work))
-    work.bag = bag.find(work.listing) if not faults else None
+    if not faults:
+        work.contents = contents_of(work.listing)
 
 
 def _seal_and_list(work: Work, litter: Litter) -> list[str]:

@@ -17,11 +17,9 @@ from dropslot.arrivals.intake.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Files, Kind, entry
-from dropslot.checks.bag import PAYLOAD
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.litter import BY_DEFAULT
 from dropslot.core.names import escape
-from dropslot.files.listing import MOST_BYTES
 
 _TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded
 _Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
@@ -134,17 +132,15 @@ _INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
 
 def _intent(work: Work) -> tuple[Any, ...]:
     """The columns `_INTENT` of a work that is about to be published."""
-    evidence = work.arrival.evidence | ({"prefix": PAYLOAD} if work.bag else {})
+    evidence = work.arrival.evidence | ({"prefix": work.contents.prefix} if work.contents.prefix else {})
     if work.listing.litter.patterns != BY_DEFAULT:
         evidence["ignore"] = list(work.listing.litter.patterns)
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
     elif not work.leased:
         evidence["unleased"] = unleased.fingerprint(work.listing)
-    rows = work.legs[0].rows
     archive = "" if work.arrival.in_place else str(whereabouts.archive_name(work.folders, work.id, work.name))
-    size = min(sum(row.size_bytes for row in rows), MOST_BYTES)
-    return work.manifests, len(rows), size, evidence, archive, work.recorded
+    return work.manifests, *work.contents.size(), evidence, archive, work.recorded
 
 
 def insert(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:

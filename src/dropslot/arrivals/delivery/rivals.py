@@ -23,9 +23,9 @@ from dropslot.arrivals.intake.claim import Claim
 from dropslot.arrivals.intake.drop_times import id_of_drop, time_of_drop
 from dropslot.arrivals.intake.waiting import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
-from dropslot.checks.bag import DECLARATION, PAYLOAD
 from dropslot.config import Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.contents.kinds import folder_of_items
 from dropslot.core.names import escape
 from dropslot.core.patterns import Glob
 from dropslot.core.states import UNFINISHED, State
@@ -69,8 +69,7 @@ class Rival:
         """Where the items of a folder lie; empty: nowhere any more."""
         for path in self.whereabouts():
             if path.is_dir() and not path.is_symlink():
-                is_bag = os.path.lexists(path / DECLARATION)
-                return str(path / PAYLOAD if is_bag else path)
+                return str(folder_of_items(path))
         return ""
 
 

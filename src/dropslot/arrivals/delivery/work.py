@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
 from dropslot.arrivals.models import Arrival, Place
-from dropslot.checks.bag import Bag
 from dropslot.config import Config, Route
 from dropslot.config.folders import FolderSet
+from dropslot.contents.base import Contents
+from dropslot.contents.items import Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DropslotError
-from dropslot.destinations.base import Destination, Drop, Planned, Staged, Target
+from dropslot.destinations.base import Destination, Drop, Planned, Target
 from dropslot.files.listing import Listing
 
 
@@ -87,7 +88,7 @@ class Work:
     values: dict[str, str] = field(default_factory=dict)
     recorded: dict[str, str] = field(default_factory=dict)  # of the values, what is kept with the arrival
     listing: Listing = field(default_factory=lambda: Listing(is_folder=False))
-    bag: Bag | None = None
+    contents: Contents = field(default_factory=lambda: Contents(Listing(is_folder=False)))
     types: Sequence[str] = ()  # of a single file, where they were found with those of other arrivals
     mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
     legs: list[Leg] = field(default_factory=list)

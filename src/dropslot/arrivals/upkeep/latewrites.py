@@ -25,7 +25,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import bags
 from dropslot.arrivals.delivery.unleased import FIRST_LOOK, fingerprint
 from dropslot.arrivals.intake import adopting, drop_times, inplace, record
 from dropslot.arrivals.intake.moves import move_to_own
@@ -35,6 +34,7 @@ from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
+from dropslot.contents.kinds import sent_on_purpose
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
@@ -191,7 +191,7 @@ def _listing(arrival: Arrival) -> Listing:
         raise SourceChanged(f"{escape(arrival.archived_as)} is now the archive of a later arrival")
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
     listing = list_arrival(archived, litter)
-    if listing.ignored and (kept := bags.listed(archived, listing)):
+    if listing.ignored and (kept := sent_on_purpose(archived, listing)):
         listing = list_arrival(archived, litter.keeping(kept))
     return listing
 

@@ -10,10 +10,11 @@ import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from dropslot.contents.items import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
-from dropslot.destinations.base import Drop, Planned, Source, Staged, Stored, Target
+from dropslot.destinations.base import Drop, Planned, Stored, Target
 from dropslot.destinations.layout import Entry, Layout, published_items
 from dropslot.destinations.local import publishing, staging
 from dropslot.destinations.local.publishing import Publication

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from dropslot.destinations.base import NO_OTHERS, Staged
+from dropslot.contents.items import NO_OTHERS, Staged
 from dropslot.files.listing import Listing
 
 

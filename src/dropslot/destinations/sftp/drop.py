@@ -9,20 +9,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from dropslot.contents.items import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
-from dropslot.destinations.base import (
-    READ_BACK,
-    SIZE_COMPARED,
-    SYNCED,
-    Drop,
-    Planned,
-    Source,
-    Staged,
-    Stored,
-    Target,
-)
+from dropslot.destinations.base import READ_BACK, SIZE_COMPARED, SYNCED, Drop, Planned, Stored, Target
 from dropslot.destinations.layout import Entry, Layout
 from dropslot.destinations.sftp import looking, staging, targets
 from dropslot.destinations.sftp.looking import Looking, safe

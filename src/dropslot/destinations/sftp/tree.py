@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dropslot.contents.items import NO_OTHERS, Staged
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
-from dropslot.destinations.base import NO_OTHERS, Planned, Staged
+from dropslot.destinations.base import Planned
 from dropslot.destinations.layout import REST, TREE, Layout, published_items
 from dropslot.destinations.sftp.modes import RemoteModes
 from dropslot.destinations.sftp.staging import RemoteStage

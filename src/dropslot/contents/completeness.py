@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dropslot.checks.manifest_lines import Entry, Malformed
+from dropslot.contents.manifest_lines import Entry, Malformed
 from dropslot.core.names import escape
 from dropslot.core.patterns import composed
 

@@ -1,0 +1,55 @@
+"""A folder or a single file whose items are delivered as they are; other kinds of contents override what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+from dropslot.contents.items import Staged
+from dropslot.files.listing import MOST_BYTES, Listing
+
+OpenItem = Callable[[str], BinaryIO]
+
+
+class Contents:
+    """What was listed of an arrival, and what of it is delivered under which paths.
+
+    Every item is staged and hashed. Delivered is what lies in the folder `prefix` (all of it, where that is empty),
+    under its path in there. `algorithms` are the digests to take of each item while it is read once; sha256 comes
+    first. `is_bag`: the sender's own manifest tells what there must be, and `faults` holds it against that.
+    """
+
+    prefix = ""
+    is_bag = False
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Names as hashlib has them."""
+        return ("sha256",)
+
+    def path_of(self, item: str) -> str | None:
+        """The path, below a target, of an item or folder as it was listed; None when it is not delivered."""
+        return item.removeprefix(self.prefix) if item.startswith(self.prefix) else None
+
+    def paths(self) -> Iterator[str]:
+        """The path of each item that is delivered, in listing order."""
+        prefix = self.prefix
+        return (i.path.removeprefix(prefix) for i in self.listing.items if i.path.startswith(prefix))
+
+    def size(self) -> tuple[int, int]:
+        """How many items are delivered, and their bytes: as many as the record holds."""
+        sizes = [item.size_bytes for item in self.listing.items if item.path.startswith(self.prefix)]
+        return len(sizes), min(sum(sizes), MOST_BYTES)
+
+    def delivered(self, staged: Sequence[Staged]) -> list[tuple[str, Staged]]:
+        """Of what was staged: (path below the target, item) of all that is delivered."""
+        prefix = self.prefix
+        return [(item.path.removeprefix(prefix), item) for item in staged if item.path.startswith(prefix)]
+
+    def faults(self, staged: Sequence[Staged], open_item: OpenItem) -> list[str]:  # noqa: ARG002
+        """A sentence for everything that is not as the sender says it is. `open_item` opens a staged item's bytes by
+        its path; errors of reading pass through, since they are no verdict."""
+        return []

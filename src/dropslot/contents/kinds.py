@@ -1,0 +1,51 @@
+"""Which kind of contents an arrival has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from dropslot.contents import bag_manifests
+from dropslot.contents.bags import BagContents
+from dropslot.contents.base import Contents
+from dropslot.core.errors import SourceChanged
+from dropslot.core.names import escape
+from dropslot.files import faults
+from dropslot.files.descriptors import FOLDER, Folder
+from dropslot.files.listing import Listing
+from dropslot.files.reading import open_regular
+
+
+def contents_of(listing: Listing) -> Contents:
+    """What was listed, as its kind sees it. Nothing is opened."""
+    bag = bag_manifests.find(listing)
+    return BagContents(listing, bag) if bag else Contents(listing)
+
+
+def folder_of_items(arrival: Path) -> Path:
+    """Where in a folder that lies at `arrival` the items are that are delivered. It is not listed for that."""
+    declaration = arrival / bag_manifests.DECLARATION
+    return arrival / bag_manifests.PAYLOAD if os.path.lexists(declaration) else arrival
+
+
+def sent_on_purpose(source: Path, listing: Listing) -> set[str]:
+    """The paths that the arrival's own manifests list: they are no litter, whatever they are called. Empty where there
+    are no manifests. Raises SourceChanged, SourceUnready and StorageFault."""
+    bag = bag_manifests.find(listing)
+    if bag is None:
+        return set()
+    try:
+        with Folder(os.open(source, FOLDER)) as folder:
+            return bag.listed(lambda name: _open(folder, name))
+    except OSError as error:
+        raise faults.at_source(error, source.name) from error
+
+
+def _open(folder: Folder, name: str) -> BinaryIO:
+    descriptor = open_regular(folder, name)
+    if descriptor is None:
+        raise SourceChanged(
+            f"{escape(name)} is gone, or is no longer a regular file", where="It is read again"
+        )
+    return os.fdopen(descriptor, "rb")

@@ -138,8 +138,9 @@ class DestinationContract:
         with site.destination.open(site.target(), ID, 1, "arrival") as drop:
             stage(drop, arrival)
             assert site.files() == {}
-            with drop.open_staged("sub/b.nii.gz") as stream:
-                assert stream.read() == SMALL["sub/b.nii.gz"]
+            if stream := drop.open_staged("sub/b.nii.gz"):  # where the stage is on a disk of this machine
+                with stream:
+                    assert stream.read() == SMALL["sub/b.nii.gz"]
             drop.clean()
         assert site.files() == {}
         assert site.hidden() == []
@@ -231,8 +232,9 @@ class DestinationContract:
         with site.destination.open(site.target(), ID, 1, "bag") as drop:
             staged = drop.stage(source_of(bag), ("sha256",), "data/")
             site.destination.sync_staged([drop])
-            with drop.open_staged("bagit.txt") as stream:
-                assert stream.read() == b"1"
+            if stream := drop.open_staged("bagit.txt"):
+                with stream:
+                    assert stream.read() == b"1"
             payload = [s for s in staged if s.path.startswith("data/")]
             plan = [Planned(s.path, s.path.removeprefix("data/"), s.sha256) for s in payload]
             assert drop.publish(plan) == []
@@ -267,7 +269,6 @@ class DestinationContract:
             for call in (
                 lambda: old.publish(plan),
                 lambda: old.publish_manifest("x"),
-                lambda: old.open_staged("a.txt"),
             ):
                 with pytest.raises(TakenOver):
                     call()

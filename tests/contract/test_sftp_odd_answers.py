@@ -14,7 +14,7 @@ from dropslot.core.errors import DestinationUnready, TakenOver
 from dropslot.destinations.sftp import upload
 from dropslot.sftp import remote, runtime, wire
 from dropslot.sftp.faults import ConnectionLost
-from dropslot.sftp.wire import Garbled, Reply, Said
+from dropslot.sftp.wire import Garbled, Reply
 from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd, RefusesToList
 
 
@@ -84,17 +84,3 @@ def test_a_later_epoch_is_seen_where_the_folder_was_opened_before_ours_was_made(
 def test_an_answer_that_is_cut_short_is_no_success() -> None:
     with pytest.raises(Garbled):
         wire.done(Reply(wire.STATUS, b""))
-
-
-def test_a_check_that_reads_hears_of_the_server_and_is_not_broken_by_it(
-    site: SftpSite, arrival: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(*_: object) -> bytes:
-        raise Said(wire.FAILURE, "\x1b[2Jdisk")
-
-    with site.destination.open(site.target(), ID, 1, "arrival") as drop:
-        stage(drop, arrival)
-        monkeypatch.setattr(remote, "read_at", refuse)
-        with drop.open_staged("sub/b.nii.gz") as stream, pytest.raises(DestinationUnready) as told:
-            stream.read()
-    assert r"\x1b[2Jdisk" in str(told.value)

@@ -67,6 +67,49 @@ def test_a_route_delivers_to_a_server(product: Product, shared_sshd: Sshd, remot
     assert checked.returncode == 0, checked.stderr
 
 
+MEDDLES = """
+from pathlib import Path
+from dropslot.checks.base import Check
+
+class Meddles(Check):
+    def check_item(self, item):
+        (source,) = Path(self.option).glob(f"*/{item.name}")
+        if source.read_bytes() == b"bad":
+            source.write_bytes(b"good")
+        with item.open() as file:
+            if file.read() != b"good":
+                yield f"{item.name} is bad"
+"""
+
+
+def test_checks_read_the_source_of_what_goes_to_a_server(
+    sqlite_product: Product, shared_sshd: Sshd, remote: Path
+) -> None:
+    types = {"select": {"mime": ["text/plain"]}}
+    sqlite_product.configure({"study": route_to(shared_sshd, remote)["study"] | types})
+    sqlite_product.drop("good", {"a.txt": b"text", "sub/b.txt": b"more text\n" * 9000})
+    sqlite_product.drop("bad", {"a.txt": b"text", "b.png": b"\x89PNG\r\n\x1a\n" + bytes(99)})
+    sqlite_product.drain(status=1)
+    assert visible(remote) == {"a.txt": b"text", "sub/b.txt": b"more text\n" * 9000}
+    (refused,) = (row for row in sqlite_product.arrivals() if row["state"] == "failed")
+    assert "b.png: its content is application" in refused["reason"][0]
+    assert {row["mime"] for row in sqlite_product.history()} == {"text/plain"}
+
+
+def test_a_source_that_is_made_good_while_it_is_checked_publishes_nothing_bad(
+    sqlite_product: Product, shared_sshd: Sshd, remote: Path
+) -> None:
+    (sqlite_product.root / "plugins").mkdir()
+    (sqlite_product.root / "plugins/meddling.py").write_text(MEDDLES)
+    checks = {"checks": [{"meddling.Meddles": str(sqlite_product.folder("processing"))}]}
+    sqlite_product.configure({"study": route_to(shared_sshd, remote)["study"] | checks})
+    sqlite_product.drop("a.txt", b"bad")
+    sqlite_product.drain()
+    assert visible(remote) == {"a.txt": b"good"}
+    (row,) = sqlite_product.arrivals()
+    assert (row["state"], row["attempts"]) == ("done", 2)
+
+
 def test_the_receipt_says_what_the_server_proved(
     sqlite_product: Product, shared_sshd: Sshd, remote: Path
 ) -> None:

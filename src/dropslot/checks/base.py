@@ -25,7 +25,8 @@ class CheckFailed(DropslotError):
 
 
 class StagedItem(NamedTuple):
-    """One item as staged. `digests` maps algorithm to hex, sha256 always; `open` gives the staged bytes; a check that
+    """One item as staged. `digests` maps algorithm to hex, sha256 always; `open` gives bytes that have this SHA-256: if
+    they turn out to have another one, what the checks found is void and the arrival is staged again. A check that
     knows the MIME type of the content tells it to `is_of_type`, for the record. `types` are those that were found
     already, with other arrivals' at once."""
 
@@ -44,7 +45,7 @@ class StagedItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StagedArrival:
-    """What a check judges: staged bytes, not the sender's files. Of a bag, `items` are its payload only."""
+    """What a check judges: the bytes that were staged. Of a bag, `items` are its payload only."""
 
     name: str
     fields: Mapping[str, str]

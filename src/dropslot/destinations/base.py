@@ -121,9 +121,10 @@ class Drop(ABC):
         final name.
         """
 
-    @abstractmethod
-    def open_staged(self, path: str) -> BinaryIO:
-        """The staged bytes of one item, for checks."""
+    def open_staged(self, path: str) -> BinaryIO | None:  # noqa: ARG002
+        """The staged bytes of one item, where they lie on a disk of this machine; else None, and checks read the source
+        (`contents.local_bytes`): nothing is fetched back for them."""
+        return None
 
     @abstractmethod
     def is_new(self) -> bool:

@@ -216,15 +216,6 @@ async def _pieces(channel: Channel, handle: bytes) -> AsyncIterator[bytes]:
         ahead = min(ahead * 2, READS_AT_ONCE)
 
 
-async def read_at(connection: Connection, path: str, offset: int, length: int) -> bytes:
-    """Some bytes of a file."""
-    channel = connection.channel()
-    handle = wire.handle(await channel.one(wire.open_file(path, wire.FOR_READING)))
-    most = min(length, channel.longest_read)
-    replies = await channel.ask(wire.read(handle, offset, most), wire.close(handle))
-    return _asked_for(replies[0], most)
-
-
 async def sync_folders(connection: Connection, folders: Sequence[str]) -> bool:
     """Make the names in folders durable; False when the server cannot (OpenSSH opens folders as it does files).
 

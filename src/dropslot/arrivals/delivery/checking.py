@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
 from dropslot.arrivals.delivery import content
+from dropslot.arrivals.delivery.content import local_bytes
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import for_route, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
 from dropslot.checks.mime import MimeTypes
 from dropslot.config import Config, Route
+from dropslot.contents.local_bytes import LocalBytes
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, Refused, SourceChanged
 from dropslot.core.names import escape
-from dropslot.destinations.base import Drop
 from dropslot.files.walk import changed
 from dropslot.parsing import process
 
@@ -49,9 +50,11 @@ def helpers() -> Iterator[None]:
 
 
 def check(work: Work) -> None:
-    """Look at the staged bytes. Raises Refused with every reason, CheckFailed when a check broke."""
-    content.prove_type(work)
-    reasons = _faults_of_contents(work) + _faults(work)
+    """Look at the bytes that were staged. Raises Refused with every reason, CheckFailed when a check broke, and
+    SourceChanged when checks had to read the source and that was not what was staged."""
+    with local_bytes(work) as local:
+        content.prove_type(work, local)
+        reasons = _faults_of_contents(work, local) + _faults(work, local)
     if reasons:
         raise Refused(reasons)
 
@@ -69,34 +72,32 @@ def _asks_for_types(work: Work) -> bool:
     return any(isinstance(each, MimeTypes) for each in checks_of(work.route))
 
 
-def _faults_of_contents(work: Work) -> list[str]:
-    leg = work.legs[0]
-    return work.contents.faults(leg.staged, leg.drop.open_staged)
+def _faults_of_contents(work: Work, local: LocalBytes) -> list[str]:
+    def open_item(path: str) -> BinaryIO:
+        return local.open(next(item for item in staged if item.path == path))
+
+    staged = work.legs[0].staged
+    return work.contents.faults(staged, open_item)
 
 
-def _faults(work: Work) -> list[str]:
+def _faults(work: Work, local: LocalBytes) -> list[str]:
     checks = checks_of(work.route)
-    return run(checks, _staged(work)) if checks else []
+    return run(checks, _staged(work, local)) if checks else []
 
 
-def _staged(work: Work) -> StagedArrival:
-    leg = work.legs[0]
+def _staged(work: Work, local: LocalBytes) -> StagedArrival:
     items = [
         StagedItem(
             path,
             item.size_bytes,
             item.digests,
-            _opener(leg.drop, item.path),
+            partial(local.open, item),
             partial(work.mimes.__setitem__, path),
             work.types,
         )
-        for path, item in work.contents.delivered(leg.staged)
+        for path, item in work.contents.delivered(work.legs[0].staged)
     ]
     return StagedArrival(work.name, work.values, items, is_bag=work.contents.is_bag)
-
-
-def _opener(drop: Drop, path: str) -> Callable[[], BinaryIO]:
-    return lambda: drop.open_staged(path)
 
 
 def prove_unchanged(works: Sequence[Work]) -> None:

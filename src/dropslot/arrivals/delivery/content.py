@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import mime
+from dropslot.contents.items import Source, Staged
+from dropslot.contents.local_bytes import LocalBytes
 from dropslot.core.errors import SourceChanged
 from dropslot.core.names import escape
 from dropslot.files import faults
@@ -53,20 +57,36 @@ def _as_part(types: Sequence[str]) -> str:
     return types[0].replace("/", "-")
 
 
+def local_bytes(work: Work) -> LocalBytes:
+    """Opens what was staged of an arrival, for checks."""
+
+    def staged_here(path: str) -> BinaryIO | None:
+        return next((file for leg in work.legs if (file := leg.drop.open_staged(path)) is not None), None)
+
+    return LocalBytes(Source(work.source, work.listing), staged_here, work.config.data)
+
+
 def look_at_types(works: Sequence[Work]) -> None:
-    """Keep the types of what was staged of single files with their works. Raises Refused and CheckFailed."""
-    opened = [partial(work.legs[0].drop.open_staged, work.legs[0].staged[0].path) for work in works]
-    for work, types in zip(works, mime.types_of_staged(opened, works[0].name), strict=True):
+    """Keep the types of what was staged of single files with their works. Raises Refused, CheckFailed and
+    SourceChanged."""
+    with ExitStack() as stack:
+        opened = [partial(stack.enter_context(local_bytes(work)).open, _only_item(work)) for work in works]
+        found = mime.types_of_staged(opened, works[0].name)
+    for work, types in zip(works, found, strict=True):
         work.types = types
 
 
-def prove_type(work: Work) -> None:
+def _only_item(work: Work) -> Staged:
+    return work.legs[0].staged[0]
+
+
+def prove_type(work: Work, local: LocalBytes) -> None:
     """What was staged must be of the type that the path says. Raises SourceChanged."""
     if "mime" not in work.values or work.listing.is_folder:
         return
-    leg = work.legs[0]
-    opened = [partial(leg.drop.open_staged, leg.staged[0].path)]
-    found = _as_part(work.types or mime.types_of_staged(opened, work.name)[0])
+    found = _as_part(
+        work.types or mime.types_of_staged([partial(local.open, _only_item(work))], work.name)[0]
+    )
     if found != work.values["mime"]:
         raise SourceChanged(
             f"The content type was {work.values['mime']} and is now {found}",

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dropslot.contents.items import Source, Staged
 from dropslot.core import manifests
@@ -25,7 +25,7 @@ from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import is_wide
 from dropslot.files.listing import Listing
-from dropslot.sftp import faults, remote, runtime, streams, wire
+from dropslot.sftp import faults, runtime, wire
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.remote import join
 from dropslot.sftp.wire import Said
@@ -126,19 +126,6 @@ class SftpDrop(Drop):
             raise await faults.explained(connection, said, doing, self._place.home) from said
         self._modes = await resolve(connection, self.target.rules, stage.uid)
         self.staging = stage
-
-    def open_staged(self, path: str) -> BinaryIO:
-        stage = self._require_stage()
-        name = f"{stage.path}/{self._tree.layout.path(safe(path))}"
-
-        async def look(connection: Connection) -> wire.Attributes:
-            seen = await remote.look_one(connection, name)
-            if seen is None or not seen.is_file:
-                await stage.require(connection)
-                raise FileNotFoundError(f"{escape(path)} is not staged")
-            return seen
-
-        return streams.opened(self.destination.account, name, self._do(look, f"Reading {escape(path)}"))
 
     def _require_stage(self) -> RemoteStage:
         if self.staging is None:

@@ -1,0 +1,173 @@
+"""Items opened for checks, on this machine alone.
+
+A check is a statement about a SHA-256, so nothing is read back from a server for it. Where an item is staged on a local
+disk, the staged bytes are read. Elsewhere the source is read and hashed on the way: unless it has the SHA-256 that was
+staged, what the check found is void.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from weakref import WeakSet
+
+from dropslot.contents.items import Source, Staged
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.files import faults
+from dropslot.files.reading import open_regular
+from dropslot.files.ring import write_all
+
+PIECE_BYTES = 1024 * 1024
+BUFFER_BYTES = 256 * 1024
+
+
+class LocalBytes:
+    """Opens the staged items of one arrival. Leave the block before anything is concluded from what was read: it raises
+    SourceChanged when that is not what was staged, and SourceUnready and StorageFault of its reading.
+
+    `staged_here` gives the staged bytes of an item where they are on a local disk. `scratch` is a folder of the
+    service's own: what is read more than once is copied into a file there that has no name.
+    """
+
+    def __init__(self, source: Source, staged_here: Callable[[str], BinaryIO | None], scratch: Path) -> None:
+        self._source, self._staged_here, self._scratch = source, staged_here, scratch
+        self._opened: WeakSet[_Proved] = WeakSet()
+        self._found: list[DropslotError] = []
+
+    def open(self, item: Staged) -> BinaryIO:
+        """The bytes of one item, at their beginning."""
+        if (staged := self._staged_here(item.path)) is not None:
+            return staged
+        with self._source.open() as folder:
+            try:
+                descriptor = open_regular(folder, item.path)
+            except OSError as error:
+                raise faults.at_source(error, item.path) from error
+        if descriptor is None:
+            raise faults.source_changed(f"{escape(item.path)} is gone, or no regular file any more")
+        proved = _Proved(descriptor, item, self._scratch, self._found.append)
+        self._opened.add(proved)
+        return io.BufferedReader(proved, BUFFER_BYTES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for proved in list(self._opened):  # what a check has not closed
+            proved.close()
+        if self._found:
+            raise self._found[0]
+
+
+class _Proved(io.RawIOBase):
+    """One item at its source. It is hashed in one go from its beginning, at latest when it is closed; `found` is told
+    when it was not what was staged, since nobody hears an error of a file that is closed by being forgotten."""
+
+    def __init__(
+        self, descriptor: int, item: Staged, scratch: Path, found: Callable[[DropslotError], None]
+    ) -> None:
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self._item, self._scratch, self._found = item, scratch, found
+        self._at = 0
+        self._hash, self._hashed = hashlib.sha256(usedforsecurity=False), 0
+        self._copy: BinaryIO | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._item.size_bytes}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Raises SourceChanged, SourceUnready and StorageFault: a check is not broken by them."""
+        view = memoryview(buffer).cast("B")
+        if self._at < self._hashed or self._copy is not None:
+            count = self._read_again(view)
+        else:
+            self._hash_until(self._at)
+            count = self._read(view) if self._at == self._hashed else 0
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        """Read what is left, and compare."""
+        if self.closed:
+            return
+        try:
+            if self._copy is None:
+                self._hash_until(self._item.size_bytes + 1)
+                self._require(self._hash.hexdigest() == self._item.sha256)
+        except DropslotError as error:
+            self._found(error)
+        finally:
+            self._file.close()
+            if self._copy is not None:
+                self._copy.close()
+            super().close()
+
+    def _read(self, view: memoryview) -> int:
+        """Read and hash what comes next."""
+        try:
+            count = self._file.readinto(view)
+        except OSError as error:
+            raise faults.at_source(error, self._item.path) from error
+        self._hash.update(view[:count])
+        self._hashed += count
+        return count
+
+    def _read_again(self, view: memoryview) -> int:
+        try:
+            self._copy = self._copy or self._copied()
+            return os.preadv(self._copy.fileno(), [view], self._at)
+        except DropslotError as error:
+            self._found(error)  # though the source may be as it was by the time that this is closed
+            raise
+        except OSError as error:
+            raise faults.at_destination(error, f"copying {escape(self._item.path)} for a check") from error
+
+    def _hash_until(self, at: int) -> None:
+        piece = memoryview(bytearray(min(PIECE_BYTES, max(at - self._hashed, 0))))
+        while self._hashed < at and self._read(piece[: at - self._hashed]):
+            pass
+
+    def _copied(self) -> BinaryIO:
+        """All of it, in a file of our own: what is read again is what was read before."""
+        before = self._hash.copy().digest(), self._hashed
+        self._hash, self._hashed = hashlib.sha256(usedforsecurity=False), 0
+        self._file.seek(0)
+        copy = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - closed with this file
+        try:
+            self._copy_into(copy.fileno(), before[1])
+            self._require((self._hash.copy().digest(), self._hashed) == before)
+            self._copy_into(copy.fileno(), self._item.size_bytes + 1)
+            self._require(self._hash.hexdigest() == self._item.sha256)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+    def _copy_into(self, out: int, end: int) -> None:
+        piece = memoryview(bytearray(PIECE_BYTES))
+        while self._hashed < end and (count := self._read(piece[: end - self._hashed])):
+            write_all(out, piece[:count])
+
+    def _require(self, is_same: bool) -> None:
+        if not is_same:
+            raise faults.source_changed(f"{escape(self._item.path)} is not what was staged any more")

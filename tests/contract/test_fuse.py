@@ -120,7 +120,9 @@ def test_a_staged_file_that_a_program_has_open_delays_the_end_and_nothing_else(
     source = make(tmp_path / "arrival", {"a": b"1"})
     with site.destination.open(site.target(), ID, 1, "arrival") as drop:
         plan = stage(drop, source)
-        with drop.open_staged("a") as stream:
+        stream = drop.open_staged("a")
+        assert stream is not None
+        with stream:
             assert drop.publish(plan) == []
             with pytest.raises(DestinationUnready, match="removing"):
                 drop.clean()

@@ -304,7 +304,9 @@ def test_big_items_are_hashed_beside_the_writing(site: LocalSite, tmp_path: Path
     with site.destination.open(site.target(), ID, 1, "big") as drop:
         (item,) = drop.stage(source_of(tmp_path / "big.raw"), ("sha256", "md5"))
         assert item.digests == {n: hashlib.new(n, data).hexdigest() for n in ("sha256", "md5")}
-        with drop.open_staged("big.raw") as stream:
+        stream = drop.open_staged("big.raw")
+        assert stream is not None
+        with stream:
             assert stream.read() == data
         drop.clean()
 

@@ -37,6 +37,8 @@ class Contents:
     def paths(self) -> Iterator[str]:
         """The path of each item that is delivered, in listing order."""
         prefix = self.prefix
+        if not prefix:
+            return (item.path for item in self.listing.items)
         return (i.path.removeprefix(prefix) for i in self.listing.items if i.path.startswith(prefix))
 
     def size(self) -> tuple[int, int]:
@@ -47,6 +49,8 @@ class Contents:
     def delivered(self, staged: Sequence[Staged]) -> list[tuple[str, Staged]]:
         """Of what was staged: (path below the target, item) of all that is delivered."""
         prefix = self.prefix
+        if not prefix:
+            return [(item.path, item) for item in staged]
         return [(item.path.removeprefix(prefix), item) for item in staged if item.path.startswith(prefix)]
 
     def faults(self, staged: Sequence[Staged], open_item: OpenItem) -> list[str]:  # noqa: ARG002

@@ -73,6 +73,31 @@ def test_one_that_is_away_holds_up_no_other(product: Product) -> None:
     assert len(product.history()) == 6
 
 
+def test_new_folders_below_one_folder_are_destinations_of_one_arrival(
+    product: Product, shared_sshd: Sshd
+) -> None:
+    """They are staged in the same place until they are there."""
+    far = at(shared_sshd, product.root / "far", create_folders=True)
+    below = [far | {"to": f"{far['to']}/{{study}}/{part}"} for part in ("{visit}", "all")]
+    product.configure(
+        {
+            "study": STUDY
+            | {
+                "name": r"(?P<study>\w+)-(?P<visit>\w+)",
+                "deliver": [{"to": "./studies/{study}"}, {"to": "./studies/{visit}"}, *below],
+            }
+        }
+    )
+    product.drop("heart-v1", FILES)
+    product.drain()
+    for folder in (product.studies, product.root / "far/heart"):
+        there = read_tree(folder)
+        assert sorted(set(there.values())) == [b"1", b"2"] and len(there) == 4
+        assert not (folder / ".dropslot").exists()
+    assert len(product.history()) == 8
+    product.run("verify", "--fixity")
+
+
 @pytest.mark.parametrize("first_is_read_back", [True, False])
 def test_the_receipt_says_what_was_had_at_each_in_whatever_attempt(
     sqlite_product: Product, shared_sshd: Sshd, first_is_read_back: bool

@@ -6,6 +6,7 @@ rest/  items that are staged (and hashed) but never published
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,20 @@ from dropslot.files.listing import Item, Listing
 STAGE = "stage"
 TREE = "tree"
 REST = "rest"
+
+
+def stage_name(arrival: str, epoch: int, prefix: str) -> str:
+    """The name of a staging folder. `prefix` leads from its home to the target: two new targets of one arrival may have
+    the same home, so it is told apart by that."""
+    apart = f".{hashlib.sha256(prefix.encode(errors='surrogateescape')).hexdigest()[:8]}" if prefix else ""
+    return f"{arrival}-{epoch}{apart}"
+
+
+def epoch_of_stage(arrival: str, name: str) -> int | None:
+    """The epoch of a staging folder; None when it is none of this arrival."""
+    begin, dash, rest = name.rpartition("-")
+    epoch = rest.partition(".")[0]
+    return int(epoch) if dash and begin == arrival and epoch.isdecimal() else None
 
 
 class Entry(NamedTuple):

@@ -101,7 +101,7 @@ class LocalDrop(Drop):
             place = open_place(self.target)
             self._home, self._prefix = place.home, place.missing
             self._layout = Layout(self._prefix, "")
-            self.staging = Stage.make(place.home, self.arrival, self.epoch)
+            self.staging = Stage.make(place.home, self.arrival, self.epoch, place.missing)
         return self.staging
 
     def open_staged(self, path: str) -> BinaryIO:

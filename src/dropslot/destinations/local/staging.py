@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault
 from dropslot.core.names import RESERVED, escape
-from dropslot.destinations.layout import REST, STAGE, TREE, Layout, taken_over
+from dropslot.destinations.layout import REST, STAGE, TREE, Layout, epoch_of_stage, stage_name, taken_over
 from dropslot.files import descriptors, faults, filesystems
 from dropslot.files.copying import CREATE, Job, fresh_hashes
 from dropslot.files.descriptors import Folder
@@ -51,9 +51,9 @@ class Stage:
         self.failed = False
 
     @classmethod
-    def make(cls, home: Folder, arrival: str, epoch: int) -> Stage:
+    def make(cls, home: Folder, arrival: str, epoch: int, prefix: str) -> Stage:
         """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
-        name = f"{arrival}-{epoch}"
+        name = stage_name(arrival, epoch, prefix)
         try:
             epochs = _epochs(home)
             descriptors.make(epochs.fd, name, 0o700)
@@ -126,16 +126,11 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
             raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{arrival}") from error
 
 
-def _parsed(name: str) -> tuple[str, int] | None:
-    arrival, dash, epoch = name.rpartition("-")
-    return (arrival, int(epoch)) if dash and epoch.isdecimal() else None
-
-
 def _of(epochs: Folder, arrival: str) -> Iterator[tuple[int, str]]:
     for name in os.listdir(epochs.fd):
-        found = _parsed(name)
-        if found and found[0] == arrival:
-            yield found[1], name
+        epoch = epoch_of_stage(arrival, name)
+        if epoch is not None:
+            yield epoch, name
 
 
 def _epochs(home: Folder) -> Folder:

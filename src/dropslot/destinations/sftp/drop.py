@@ -120,7 +120,9 @@ class SftpDrop(Drop):
             connection.widen()  # ready when the staging is
         self._place = self._place or await self.destination.find(connection, self.target)
         try:
-            stage = await staging.make(connection, self._place.home, self.arrival, self.epoch)
+            stage = await staging.make(
+                connection, self._place.home, self.arrival, self.epoch, self._place.missing
+            )
         except Said as said:
             doing = f"Making {staging.EPOCHS} in {escape(self._place.home)}"
             raise await faults.explained(connection, said, doing, self._place.home) from said

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready, TakenOver
 from dropslot.core.names import RESERVED, escape
-from dropslot.destinations.layout import STAGE, TREE, taken_over
+from dropslot.destinations.layout import STAGE, TREE, epoch_of_stage, stage_name, taken_over
 from dropslot.sftp import remote, wire
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.remote import join
@@ -70,9 +70,9 @@ async def remove_hidden(connection: Connection, home: str) -> None:
     await remote.remove_empty(connection, [join(home, EPOCHS), join(home, RESERVED)])
 
 
-async def make(connection: Connection, home: str, arrival: str, epoch: int) -> RemoteStage:
+async def make(connection: Connection, home: str, arrival: str, epoch: int, prefix: str) -> RemoteStage:
     """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
-    stage = RemoteStage(home, f"{arrival}-{epoch}")
+    stage = RemoteStage(home, stage_name(arrival, epoch, prefix))
     seen, own, entries = await _made(connection, stage)
     _private(connection, stage, seen, own)
     if stage.name not in entries:  # it was opened too early
@@ -160,9 +160,9 @@ def _left_trials(entries: Mapping[str, Attributes], own: Attributes | None) -> l
 def _epochs_of(arrival: str, entries: Iterable[str]) -> list[tuple[int, str]]:
     found = []
     for name in entries:
-        begin, dash, epoch = name.rpartition("-")
-        if dash and begin == arrival and epoch.isdecimal():
-            found.append((int(epoch), name))
+        epoch = epoch_of_stage(arrival, name)
+        if epoch is not None:
+            found.append((epoch, name))
         elif name.startswith(GONE):
             found.append((-1, name))  # somebody was killed while removing it
     return found

@@ -153,7 +153,7 @@ def test_missing_fixed_part_is_never_made(site: LocalSite, arrival: Path) -> Non
         with pytest.raises(DestinationUnready, match="unmounted disk is not filled"):
             call()
     wanted = Target(str(site.root / "s/raw"), str(site.root), must_exist=str(site.root / "s"))
-    with pytest.raises(Refused, match="never made"):
+    with pytest.raises(Refused, match="must_exist forbids"):
         site.destination.check(wanted)
     assert os.listdir(site.root) == []
 
@@ -256,7 +256,8 @@ def test_discarding_wins_against_a_worker_that_goes_on_writing(site: LocalSite, 
     os.close(receive)
     os.close(send)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert list(os.listdir(site.root / ".dropslot/stage")) == [f"{ID}-2"]
+    [left] = os.listdir(site.root / ".dropslot/stage")
+    assert left.startswith(f"{ID}-2")
 
 
 class Meddling:
@@ -561,7 +562,7 @@ def test_a_group_of_which_the_service_is_no_member_is_said_before_anything_is_vi
     if not prepared:
         os.chown(site.root, service_user.uid, service_user.gid)
     target = site.target("", RULES)
-    with pytest.raises(DestinationUnready, match="no member of games"):
+    with pytest.raises(DestinationUnready, match="not a member of games"):
         acting(service_user, lambda: deliver(site, source, target), umask=0o077)
     assert site.files() == {}
     acting(service_user, lambda: deliver(site, source, target, epoch=2), groups=[gid], umask=0o077)

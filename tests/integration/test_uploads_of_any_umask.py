@@ -239,5 +239,5 @@ def test_group_that_the_service_is_no_member_of_is_waited_for_and_named(
         office.service.owns(path)
     office.send("s", 0o002)
     told = product.drain(status=1).stdout
-    assert "no member of nogroup" in told and "usermod -aG nogroup" in told
+    assert "not a member of nogroup" in told and "usermod -aG nogroup" in told
     assert product.delivered() == {}

@@ -146,7 +146,7 @@ def test_a_receipt_that_was_made_to_fit_a_rewritten_chain_has_no_valid_signature
 def test_a_receipt_that_is_none_is_named(tmp_path: Path, body: str) -> None:
     give_receipt(tmp_path, grow(5))
     tamper("UPDATE dropslot_receipt SET body = %s", (body,))
-    assert "no receipt" in first_fault()[1]
+    assert "not a receipt" in first_fault()[1]
 
 
 def test_receipts_are_faults_when_no_signer_is_known(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_what_is_in_the_way_of_the_data_folder_is_named(sqlite_product: Product,
         data.symlink_to(data if kind == "loop" else sqlite_product.root / "away/var")
     told = sqlite_product.run("drain", "--now", status=1).stderr
     assert str(data) in told and "run it as" not in told and "Traceback" not in told
-    assert ("no folder" if kind == "file" else "leads nowhere") in told
+    assert ("is not a folder" if kind == "file" else "a link to nothing") in told
 
 
 def test_a_folder_that_its_own_account_closed_is_named(

@@ -152,7 +152,7 @@ def test_the_setting_may_name_a_file(migrated: Lab) -> None:
 def test_another_configuration_is_refused(migrated: Lab) -> None:
     (migrated.root / "other.yaml").write_text("routes: {s: {folders: ./s, deliver: [{to: ./studies}]}}")
     done = migrated.manage("drain", "-c", str(migrated.root / "other.yaml"), status=2)
-    assert "cannot be taken" in done.stderr
+    assert "cannot be used" in done.stderr
 
 
 def test_mistakes_in_the_setting_are_listed(migrated: Lab) -> None:

@@ -222,7 +222,7 @@ def test_purge_empties_done_and_keeps_what_failed(story: Story) -> None:
 
 
 def test_trail_and_stored_files_are_well_afterwards(story: Story) -> None:
-    assert story.said["verify"].stdout.count("well") == 2
+    assert story.said["verify"].stdout.count("OK") == 2
 
 
 def test_nothing_is_left_in_processing_or_staging(story: Story) -> None:

@@ -288,7 +288,7 @@ def test_sums_that_a_sender_wrote_are_no_manifest(sqlite_product: Product, lost:
     losing.lose()
     if lost == "data folder":
         shutil.rmtree(product.root / "var")
-    assert "1 arrivals" in product.run("rebuild").stdout
+    assert "1 arrival " in product.run("rebuild").stdout
     assert {(row[4], row[5], row[8]) for row in losing.ledger()} == before
     product.run("verify", "--fixity")
 
@@ -404,7 +404,7 @@ def test_rebuild_beside_a_running_service_is_refused(sqlite_product: Product) ->
 def test_a_new_installation_raises_no_alarm(sqlite_product: Product) -> None:
     assert "rebuild" not in sqlite_product.drain().stderr
     sqlite_product.run("verify")
-    assert sqlite_product.run("rebuild").stdout.startswith("0 arrivals")
+    assert sqlite_product.run("rebuild").stdout.startswith("Added: 0 arrivals")
 
 
 def test_a_receipt_outlives_its_database(sqlite_product: Product) -> None:

@@ -12,12 +12,13 @@ import pytest
 from django.db import connection, transaction
 
 from databases import Database
-from dropslot.arrivals.deliver import Deliver
+from dropslot.arrivals.deliver import Claiming, Deliver
 from dropslot.arrivals.intake import record
 from dropslot.arrivals.intake.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
+from dropslot.core import context
 from dropslot.core.states import State
 from dropslot.watching.file_events import IN_ISDIR, IN_MOVED_TO, event
 from product import write_tree
@@ -101,7 +102,7 @@ def test_id_that_another_process_used_is_not_used_for_the_next_entry_of_that_nam
 ) -> None:
     # A claim under the id of a finished arrival would be taken for its left-over, and archived undelivered.
     recorder = record.Recorder(config, lambda _: None)
-    monkeypatch.setattr(Deliver, "recorder", recorder, raising=False)
+    context.put(Claiming(recorder, trust_names=False))
     done = claimed(tmp_path)
     row_of(done, config, State.WAITING).save(force_insert=True)
     processor = Deliver(done.folders)
@@ -122,7 +123,7 @@ def test_change_in_place_while_it_is_at_work_is_a_revision_afterwards(
     first = claimed(tmp_path, leave_source=True, settle="0s")
     row_of(first, config, State.PROCESSING).save(force_insert=True)
     recorder = record.Recorder(config, lambda _: None)
-    monkeypatch.setattr(Deliver, "recorder", recorder, raising=False)
+    context.put(Claiming(recorder, trust_names=False))
     processor = Deliver(first.folders)
     (first.folders.inbox / "scan").write_bytes(b"changed")
 
@@ -143,7 +144,7 @@ def test_entry_in_place_that_is_at_work_is_waited_for_by_no_drain(
 ) -> None:
     first = claimed(tmp_path, leave_source=True, settle="0s")
     row_of(first, config, State.PROCESSING).save(force_insert=True)
-    monkeypatch.setattr(Deliver, "recorder", record.Recorder(config, lambda _: None), raising=False)
+    context.put(Claiming(record.Recorder(config, lambda _: None), trust_names=False))
     processor = Deliver(first.folders)
     (first.folders.inbox / "scan").write_bytes(b"as it is read now")
     with os.scandir(first.folders.inbox) as entries:

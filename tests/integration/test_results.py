@@ -65,7 +65,7 @@ def test_every_reason_of_select_and_of_the_text_is_told(sqlite_product: Product)
     assert [word.split(",")[0][:40] for word in words] == [
         "its content is text/plain",
         "its name matches none of the patterns *.",
-        "its text cannot be extracted: it is not a P",
+        "its text cannot be extracted: it is not ",
         "there is no '066-12345678-2' in the text",
     ]
 
@@ -227,7 +227,7 @@ def test_a_table_that_never_was_is_a_mistake_told_at_start_and_one_that_vanished
     table.unlink()
     assert "Make that file, with the columns" in product.drain(status=1).stderr
     table.write_text("nonsense")
-    assert "is no folder table" in product.drain(status=1).stderr
+    assert "is not a folder table" in product.drain(status=1).stderr
     table.write_text(HEADER + "/r,clinic12,12,BHS\n")
     product.drain()
     table.unlink()
@@ -421,7 +421,7 @@ def test_a_field_that_breaks_or_gives_a_name_twice_is_a_retry(
 ) -> None:
     product = with_own_fields()
     product.drop("broken", b"1")
-    assert "Field ownward.Ward broke: ZeroDivisionError: by zero" in product.drain(status=1).stdout
+    assert "Field ownward.Ward failed: ZeroDivisionError: by zero" in product.drain(status=1).stdout
     product = with_own_fields("./studies", fields=["ownward.Twice"])
     said = "a field must return new names; specimen already exists"
     wait_until(lambda: said in product.drain(status=1).stdout, what="the next attempt")
@@ -435,9 +435,9 @@ def test_a_field_that_breaks_or_gives_a_name_twice_is_a_retry(
     [
         (
             {"fields": [{"ownward.Ward": "/no/such/file"}]},
-            "Field 'ownward.Ward' of route study cannot be made",
+            "Field 'ownward.Ward' of route study cannot be created",
         ),
-        ({"fields": ["ownward.Refused"]}, "cannot be made"),
+        ({"fields": ["ownward.Refused"]}, "cannot be created"),
         ({"fields": [{"ownward.Path": "x"}]}, "is not a dropslot.fields.base.Field"),
         ({"to": "./studies/{wrad}"}, "Nothing provides the field wrad"),
         ({"fields": ["ownward.Nothing"]}, "module ownward has no Nothing"),

@@ -65,8 +65,8 @@ def test_what_root_runs_leaves_no_file_of_roots(
 ) -> None:
     _drop(theirs, "one", service_user)
     told = theirs.run(*first, status=None)
-    assert f"goes on as {service_user.name}" in told.stderr
-    assert told.stderr.count("goes on as") == 1 and "goes on as" not in told.stdout
+    assert f"continues as {service_user.name}" in told.stderr
+    assert told.stderr.count("continues as") == 1 and "continues as" not in told.stdout
     theirs.run("drain", "--now", as_person=service_user)
     theirs.drain()
     assert len(theirs.run("history", "--json", as_person=service_user).objects) == 1

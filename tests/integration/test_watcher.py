@@ -378,7 +378,7 @@ def test_inbox_that_is_a_file_is_said(taker: Taker) -> None:
     taker.folders.inbox.rmdir()
     taker.folders.inbox.touch()
     with capture_logs() as logs, watching(taker):
-        assert "is no folder" in said(logs, "inbox_lost")[0]
+        assert "is not a folder" in said(logs, "inbox_lost")[0]
         taker.folders.inbox.unlink()
         taker.folders.inbox.mkdir()
         write_tree(taker.folders.inbox / "scan", {"file": b"1"})

@@ -246,7 +246,9 @@ def write_and_be_quiet(archived: Path, content: bytes = b"whole") -> None:
 
 
 def look(desk: Desk) -> None:
-    Arrival.objects.filter(look_again_at__isnull=False).update(look_again_at=timezone.now())
+    Arrival.objects.filter(look_again_at__isnull=False).update(
+        look_again_at=timezone.now() - timedelta(seconds=1)
+    )
     latewrites.look_due(desk.config)
 
 

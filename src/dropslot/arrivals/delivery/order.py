@@ -60,19 +60,23 @@ def reached(route: Route, fields: Mapping[str, str], urls: Collection[str]) -> I
 
 
 def _may_give(pieces: Sequence[Piece], fields: Mapping[str, str], text: str) -> bool:
-    if not pieces:
-        return not text
-    piece, *others = pieces
-    if not text.startswith(piece.literal):
-        return False
-    rest = text[len(piece.literal) :]
-    if not piece.field:
-        return not rest
-    if piece.field in fields and not piece.spec:
-        known = fields[piece.field]
-        return rest.startswith(known) and _may_give(others, fields, rest[len(known) :])
-    longest = len(rest.partition("/")[0])
-    return any(_may_give(others, fields, rest[end:]) for end in range(longest, 0, -1))
+    """Whether the pieces may give the text, each unknown field being a part of one path component."""
+    ends = {0}  # a set: a sender chooses in how many ways a name can be parted
+    for piece in pieces:
+        starts = {at + len(piece.literal) for at in ends if text.startswith(piece.literal, at)}
+        if not piece.field:
+            ends = starts
+        elif piece.field in fields and not piece.spec:
+            known = fields[piece.field]
+            ends = {at + len(known) for at in starts if text.startswith(known, at)}
+        else:
+            ends = {end for at in starts for end in range(at + 1, _end_of_component(text, at) + 1)}
+    return len(text) in ends
+
+
+def _end_of_component(text: str, at: int) -> int:
+    end = text.find("/", at)
+    return len(text) if end < 0 else end
 
 
 def _behind(works: Sequence[Work]) -> dict[str, NameInFlight]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.failures import UsageError
 from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, started
-from dropslot.cli.tables import Looks, show
 from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

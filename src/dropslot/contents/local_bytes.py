@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 from weakref import WeakSet
 
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.files import faults

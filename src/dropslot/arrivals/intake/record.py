@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import queue
+import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from django.db import (
@@ -20,11 +23,11 @@ from django.db import (
     connections,
     transaction,
 )
+from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import inplace
 from dropslot.arrivals.intake.claim import Claim
-from dropslot.arrivals.intake.drop_times import dropped_at
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
@@ -87,7 +90,7 @@ def _readable(config: Config, location: str) -> str:
     return next((names[form] for form in forms(location) if form in names), location)
 
 
-def record(config: Config, claims: Sequence[Claim]) -> None:
+def record_claims(config: Config, claims: Sequence[Claim]) -> None:
     """Make the claims durable and give them rows in state ready: one sync a folder set and one commit for all.
 
     May be repeated, by others at the same time too: a row that is there already is left as it is, unless it waited.
@@ -149,7 +152,7 @@ def record_apart(config: Config, claims: Sequence[Claim]) -> int:
     recovery tries it again. Returns how many are left so. Raises OperationalError or InterfaceError when the database
     takes none."""
     try:
-        record(config, claims)
+        record_claims(config, claims)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
@@ -277,3 +280,52 @@ class Recorder:
                     self._changed.notify_all()
                 self._recorded(len(claims))
                 return
+
+
+_MILLISECOND = 1_000_000  # in nanoseconds: 20 bits
+_RANDOM_BITS = 60
+_AHEAD_NS = 24 * 3600 * 1_000_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Dropped(Protocol):
+    """What has a place in the order: an arrival, recorded or not."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dropped_at(self) -> datetime: ...
+
+
+def id_of_drop(ctime_ns: int) -> str:
+    """A fresh arrival id for what was dropped at this time (ns since the epoch)."""
+    milliseconds, rest = divmod(_possible(ctime_ns), _MILLISECOND)
+    drawn = rest << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + drawn.to_bytes(10, "big")))
+
+
+def dropped_at(arrival: str) -> datetime:
+    """When the arrival with this id was dropped, in whole microseconds, as databases hold it."""
+    number = int.from_bytes(ULID.from_str(arrival).bytes, "big")
+    milliseconds, drawn = number >> 80, number & ((1 << 80) - 1)
+    return time_of_drop(milliseconds * _MILLISECOND + (drawn >> _RANDOM_BITS))
+
+
+def time_of_drop(ctime_ns: int) -> datetime:
+    """The same of a ctime (ns since the epoch)."""
+    return EPOCH + timedelta(microseconds=_possible(ctime_ns) // 1000)
+
+
+def _possible(ctime_ns: int) -> int:
+    """Now, where a file system has no such time, or one that cannot be."""
+    now = time.time_ns()
+    return ctime_ns if 0 < ctime_ns < now + _AHEAD_NS else now
+
+
+def in_order(arrival: Dropped) -> tuple[datetime, str, str]:
+    """The key that arrivals are sorted by: all of them have another one, so that no two wait for each other."""
+    return arrival.dropped_at, arrival.name, arrival.id

@@ -254,15 +254,18 @@ class Rivals:
 
     def _dropped(self, folders: FolderSet) -> Iterator[Rival]:
         """What still lies in the inbox."""
-        is_drop = _drops_of(folders.route)
         try:
-            with os.scandir(folders.inbox) as entries:
-                for entry in entries:
-                    may_have = entry.is_dir(follow_symlinks=False) or entry.name in self._names
-                    if may_have and (rival := self._entry(folders, entry, is_drop)):
-                        yield rival
+            with os.scandir(folders.inbox) as found:
+                entries = [entry for entry in found if self._may_have(entry)]
         except OSError:
             return  # whoever watches it says so
+        is_drop = _drops_of(folders.route) if entries else None
+        for entry in entries:
+            if is_drop and (rival := self._entry(folders, entry, is_drop)):
+                yield rival
+
+    def _may_have(self, entry: os.DirEntry[str]) -> bool:
+        return entry.name in self._names or entry.is_dir(follow_symlinks=False)
 
     def _entry(
         self, folders: FolderSet, entry: os.DirEntry[str], is_drop: Callable[[str, bool], bool]

@@ -95,7 +95,7 @@ class _Rebuilding:
     # Reading
 
     def _receipts(self) -> Iterator[tuple[str, Kept]]:
-        signers = signing_key.allowed_signers(receipts.keys_folder() / signing_key.ALLOWED_SIGNERS)
+        signers = signing_key.allowed_signers(self.config.keys / signing_key.ALLOWED_SIGNERS)
         for kept in receipts.read_outside(self.config.data):
             arrival = kept.receipt["arrival"]
             try:

@@ -22,8 +22,7 @@ from django.utils import timezone
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import adopting, record
-from dropslot.arrivals.intake.claim import Claim
-from dropslot.arrivals.intake.record import id_of_drop, in_order, time_of_drop
+from dropslot.arrivals.intake.claim import Claim, id_of_drop, in_order, time_of_drop
 from dropslot.arrivals.intake.waiting import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event

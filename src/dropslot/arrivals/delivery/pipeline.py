@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
-from dropslot.arrivals.intake.record import in_order
+from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from dropslot.acknowledgments.logs.formats import LogFormat
+from dropslot.acknowledgments.formats.log_format import LogFormat
 from dropslot.config.sections import Connection, Part, RouteRule, Section
 from dropslot.config.values import DestinationTemplate, Duration, VariableName, template
 from dropslot.core import addresses

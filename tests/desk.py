@@ -55,7 +55,7 @@ class Desk:
         return Judged(name, seen.st_dev, seen.st_ino, is_folder, seen.st_size, seen.st_uid, seen.st_ctime_ns)
 
     def claim(self, judged: Judged, route: str = "one") -> claim.Claim:
-        taken = claim.claim_arrival(self.folders(route), judged, record.id_of_drop(judged.ctime_ns))
+        taken = claim.claim_arrival(self.folders(route), judged, claim.id_of_drop(judged.ctime_ns))
         assert taken
         return taken
 

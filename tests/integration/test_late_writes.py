@@ -325,7 +325,9 @@ def test_crash_between_the_move_and_its_row_is_gone_on_from(
     arrival, archived = unleased_one(desk)
     write_and_be_quiet(archived)
     with monkeypatch.context() as patched:
-        patched.setattr(latewrites.record, "record_claims", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patched.setattr(
+            latewrites.record, "record_claims", lambda *_: (_ for _ in ()).throw(OSError("killed"))
+        )
         look(desk)
     assert recovery.recover(desk.config) == 1
     look(desk)
@@ -355,7 +357,9 @@ def test_whole_one_that_was_adopted_and_delivered_before_the_next_look_has_its_s
     first, archived = alarmed(desk, monkeypatch)
     Arrival.objects.filter(id=first.id).update(evidence=first.evidence | {"uid": 54321})
     with monkeypatch.context() as patched:
-        patched.setattr(latewrites.record, "record_claims", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patched.setattr(
+            latewrites.record, "record_claims", lambda *_: (_ for _ in ()).throw(OSError("killed"))
+        )
         look(desk)
     assert recovery.recover(desk.config) == 1
     heir = Arrival.objects.get(state=State.READY)

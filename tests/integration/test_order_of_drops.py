@@ -259,7 +259,7 @@ def test_claim_adopted_after_a_crash_has_the_time_of_its_drop(desk: Desk) -> Non
         taken.folders.processing / f"{taken.id}-1" / "p-old"
     )  # what the rename did to its ctime, and more
     recovery.recover(desk.config)
-    assert Arrival.objects.get(id=taken.id).dropped_at == record.time_of_drop(judged.ctime_ns)
+    assert Arrival.objects.get(id=taken.id).dropped_at == claim.time_of_drop(judged.ctime_ns)
 
 
 def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(desk: Desk) -> None:

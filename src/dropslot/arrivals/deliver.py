@@ -12,7 +12,8 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from dropslot.arrivals.intake import claim, inplace, waiting
-from dropslot.arrivals.intake.record import Recorder, id_of_drop
+from dropslot.arrivals.intake.claim import id_of_drop
+from dropslot.arrivals.intake.record import Recorder
 from dropslot.config.folders import FolderSet
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, NameInFlight, SourceUnready

@@ -21,7 +21,6 @@ from typing import Any
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dropslot import config
 from dropslot.audit import signing_key, sshsig
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Head, timestamp
@@ -97,19 +96,14 @@ def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
 
 
-def sign(body: Mapping[str, Any], *, folder: Path | None = None) -> Receipt:
+def sign(body: Mapping[str, Any], folder: Path) -> Receipt:
     """An unsaved receipt over `body`, which needs the keys `arrival` and `head` ({"seq", "hash"}).
 
-    The key is that in `folder` (default: `keys` in the data folder), made at first use. Raises keys.KeyFault.
+    The key is that in `folder`, made at first use. Raises keys.KeyFault.
     """
     text = canonical(body)
-    signature = sshsig.sign(kept(_Keys)[folder or keys_folder()], signing_key.NAMESPACE, text.encode("utf-8"))
+    signature = sshsig.sign(kept(_Keys)[folder], signing_key.NAMESPACE, text.encode("utf-8"))
     return Receipt(arrival=body["arrival"], body=text, signature=signature)
-
-
-def keys_folder() -> Path:
-    """Where this configuration keeps its keys."""
-    return config.current().data / "keys"
 
 
 @functools.cache

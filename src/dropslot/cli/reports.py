@@ -216,7 +216,7 @@ def events(
     """List the audit trail, the newest event last, or export it."""
     settings = reading(config)
     if export is not None:
-        _export(export)
+        _export(settings, export)
         return
     from dropslot.arrivals.listings import queries
     from dropslot.audit.event_search import find
@@ -245,8 +245,8 @@ def events(
     show(rows, columns, Looks(as_json, wide, no_pager), below=("data",), empty=empty)
 
 
-def _export(path: Path) -> None:
-    from dropslot.audit import check_export, export, receipts
+def _export(settings: Config, path: Path) -> None:
+    from dropslot.audit import check_export, export
 
     with path.open("x", encoding="utf-8", newline="\n") as stream:
         written = export.write(stream)
@@ -254,7 +254,7 @@ def _export(path: Path) -> None:
         f"Written to {path}: {counted(written.events, 'event')}, {counted(written.receipts, 'receipt')}.\n"
         f"Keep this head in another place: {written.head.seq}:{written.head.hash}\n"
         f"Check it anywhere: python3 {check_export.__file__} {path} --head {written.head.seq}:{written.head.hash}\n"
-        f"Check signatures of receipts with {receipts.keys_folder() / 'allowed_signers'}.\n"
+        f"Check signatures of receipts with {settings.keys / 'allowed_signers'}.\n"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dropslot.core.errors import DropslotError, SourceUnready
 from dropslot.core.names import escape
-from dropslot.files import faults, ring
+from dropslot.files import faults, ring, syscalls
 from dropslot.files.descriptors import Descent
 from dropslot.files.holes import copy_keeping_holes, is_sparse
 from dropslot.files.listing import Item
@@ -129,7 +129,7 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                     digests.append(_digests(hashes, part))
                 if count and write(out, part) != count:
                     os.lseek(out, 0, os.SEEK_SET)
-                    ring.write_all(out, part)
+                    syscalls.write_all(out, part)
             else:
                 digests.append(_copy_long(job, item, fd, out, buffer, threads, is_sparse(seen)))
             if set_modes:

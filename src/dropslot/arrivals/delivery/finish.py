@@ -44,7 +44,9 @@ def record_done(works: Sequence[Work]) -> list[Work]:
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         left = [entry for work in done if not work.legs for entry in _forget_others(work)]
         head = append([*left, *(_delivered(work) for work in done)])
-        signed = Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
+        signed = Receipt.objects.bulk_create(
+            [receipts.sign(_receipt(work, head), work.config.keys) for work in done]
+        )
     if done:
         kept = [_kept(work, receipt) for work, receipt in zip(done, signed, strict=True)]
         receipts.keep_outside(done[0].config.data, finished, kept)

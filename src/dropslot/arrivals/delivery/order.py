@@ -22,8 +22,7 @@ from django.utils import timezone
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import adopting, record
-from dropslot.arrivals.intake.claim import Claim
-from dropslot.arrivals.intake.record import id_of_drop, in_order, time_of_drop
+from dropslot.arrivals.intake.claim import Claim, id_of_drop, in_order, time_of_drop
 from dropslot.arrivals.intake.waiting import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
@@ -254,15 +253,18 @@ class Rivals:
 
     def _dropped(self, folders: FolderSet) -> Iterator[Rival]:
         """What still lies in the inbox."""
-        is_drop = _drops_of(folders.route)
         try:
-            with os.scandir(folders.inbox) as entries:
-                for entry in entries:
-                    may_have = entry.is_dir(follow_symlinks=False) or entry.name in self._names
-                    if may_have and (rival := self._entry(folders, entry, is_drop)):
-                        yield rival
+            with os.scandir(folders.inbox) as found:
+                entries = [entry for entry in found if self._may_have(entry)]
         except OSError:
             return  # whoever watches it says so
+        is_drop = _drops_of(folders.route) if entries else None
+        for entry in entries:
+            if is_drop and (rival := self._entry(folders, entry, is_drop)):
+                yield rival
+
+    def _may_have(self, entry: os.DirEntry[str]) -> bool:
+        return entry.name in self._names or entry.is_dir(follow_symlinks=False)
 
     def _entry(
         self, folders: FolderSet, entry: os.DirEntry[str], is_drop: Callable[[str, bool], bool]

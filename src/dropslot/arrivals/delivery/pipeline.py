@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
-from dropslot.arrivals.intake.record import in_order
+from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
@@ -32,7 +32,7 @@ from dropslot.core.errors import (
     Unforeseen,
 )
 from dropslot.core.names import escape
-from dropslot.files import collection
+from dropslot.files.listing import without_collection
 
 log = structlog.get_logger()
 LONGEST_TURN_SECONDS = ledger.LONGEST_WAIT
@@ -77,7 +77,7 @@ def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
     begun = _begin(config, arrivals)
     try:
         # Rows of a hundred thousand items are no cycles: looking for some took a third of the time.
-        with collection.later():
+        with without_collection():
             for group in _groups(_each(begun, prepare.prepare_arrival)):
                 _deliver(group)
     finally:
@@ -282,7 +282,8 @@ def _stage(work: Work) -> None:
     source = Source(work.source, work.listing, lease=not work.arrival.in_place)
     for leg in list(work.legs):
         try:
-            _refuse_twins(work, leg)
+            if work.listing.is_folder:
+                _refuse_twins(work, leg)
             leg.staged = leg.drop.stage(source, work.contents.algorithms, work.contents.prefix)
         except DestinationUnready as error:
             work.leave(leg, error)

@@ -1,15 +1,20 @@
-"""The claim: a rename from inbox into processing that cannot replace. Its row follows."""
+"""The claim: a rename from inbox into processing that cannot replace, under an id that tells when the arrival was
+dropped. Its row follows.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from ulid import ULID
 
@@ -227,3 +232,52 @@ def _move_by_link(source: Path, target: Path) -> None:
 
 def _taken(target: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+
+
+_MILLISECOND = 1_000_000  # in nanoseconds: 20 bits
+_RANDOM_BITS = 60
+_AHEAD_NS = 24 * 3600 * 1_000_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Dropped(Protocol):
+    """What has a place in the order: an arrival, recorded or not."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dropped_at(self) -> datetime: ...
+
+
+def id_of_drop(ctime_ns: int) -> str:
+    """A fresh arrival id for what was dropped at this time (ns since the epoch)."""
+    milliseconds, rest = divmod(_possible(ctime_ns), _MILLISECOND)
+    drawn = rest << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + drawn.to_bytes(10, "big")))
+
+
+def dropped_at(arrival: str) -> datetime:
+    """When the arrival with this id was dropped, in whole microseconds, as databases hold it."""
+    number = int.from_bytes(ULID.from_str(arrival).bytes, "big")
+    milliseconds, drawn = number >> 80, number & ((1 << 80) - 1)
+    return time_of_drop(milliseconds * _MILLISECOND + (drawn >> _RANDOM_BITS))
+
+
+def time_of_drop(ctime_ns: int) -> datetime:
+    """The same of a ctime (ns since the epoch)."""
+    return EPOCH + timedelta(microseconds=_possible(ctime_ns) // 1000)
+
+
+def _possible(ctime_ns: int) -> int:
+    """Now, where a file system has no such time, or one that cannot be."""
+    now = time.time_ns()
+    return ctime_ns if 0 < ctime_ns < now + _AHEAD_NS else now
+
+
+def in_order(arrival: Dropped) -> tuple[datetime, str, str]:
+    """The key that arrivals are sorted by: all of them have another one, so that no two wait for each other."""
+    return arrival.dropped_at, arrival.name, arrival.id

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import queue
-import secrets
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from django.db import (
@@ -23,11 +20,10 @@ from django.db import (
     connections,
     transaction,
 )
-from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import inplace
-from dropslot.arrivals.intake.claim import Claim
+from dropslot.arrivals.intake.claim import Claim, dropped_at
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
@@ -280,52 +276,3 @@ class Recorder:
                     self._changed.notify_all()
                 self._recorded(len(claims))
                 return
-
-
-_MILLISECOND = 1_000_000  # in nanoseconds: 20 bits
-_RANDOM_BITS = 60
-_AHEAD_NS = 24 * 3600 * 1_000_000_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Dropped(Protocol):
-    """What has a place in the order: an arrival, recorded or not."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def dropped_at(self) -> datetime: ...
-
-
-def id_of_drop(ctime_ns: int) -> str:
-    """A fresh arrival id for what was dropped at this time (ns since the epoch)."""
-    milliseconds, rest = divmod(_possible(ctime_ns), _MILLISECOND)
-    drawn = rest << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-    return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + drawn.to_bytes(10, "big")))
-
-
-def dropped_at(arrival: str) -> datetime:
-    """When the arrival with this id was dropped, in whole microseconds, as databases hold it."""
-    number = int.from_bytes(ULID.from_str(arrival).bytes, "big")
-    milliseconds, drawn = number >> 80, number & ((1 << 80) - 1)
-    return time_of_drop(milliseconds * _MILLISECOND + (drawn >> _RANDOM_BITS))
-
-
-def time_of_drop(ctime_ns: int) -> datetime:
-    """The same of a ctime (ns since the epoch)."""
-    return EPOCH + timedelta(microseconds=_possible(ctime_ns) // 1000)
-
-
-def _possible(ctime_ns: int) -> int:
-    """Now, where a file system has no such time, or one that cannot be."""
-    now = time.time_ns()
-    return ctime_ns if 0 < ctime_ns < now + _AHEAD_NS else now
-
-
-def in_order(arrival: Dropped) -> tuple[datetime, str, str]:
-    """The key that arrivals are sorted by: all of them have another one, so that no two wait for each other."""
-    return arrival.dropped_at, arrival.name, arrival.id

@@ -20,13 +20,13 @@ from dropslot.destinations.local import publishing, staging
 from dropslot.destinations.local.publishing import Publication
 from dropslot.destinations.local.staging import Stage, staged_items
 from dropslot.destinations.local.targets import homes, open_place
-from dropslot.files import collection, descriptors, faults, filesystems, listing
+from dropslot.files import descriptors, faults, filesystems, listing
 from dropslot.files.copying import CREATE
 from dropslot.files.descriptors import Descent, Folder
-from dropslot.files.listing import Listing
+from dropslot.files.listing import Listing, without_collection
 from dropslot.files.modes import Modes
 from dropslot.files.reading import open_regular, open_regular_in, sha256_of
-from dropslot.files.ring import write_all
+from dropslot.files.syscalls import write_all
 
 if TYPE_CHECKING:
     from dropslot.destinations.local.destination import Local
@@ -78,7 +78,7 @@ class LocalDrop(Drop):
             args = (stage, folder, source.listing, self._layout, self._modes, every)
             digests = staging.fill(*args, lease=source.lease)
         self.leased = stage.leased
-        with collection.later():
+        with without_collection():
             staged = staged_items(source.listing, every, digests)
         self.shifted = self._shift(staged, listing.unusual(source.listing.items))
         return staged

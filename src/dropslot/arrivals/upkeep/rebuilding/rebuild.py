@@ -21,6 +21,7 @@ from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
 from dropslot.arrivals.delivery.work import Row
 from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake.claim import dropped_at
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
@@ -95,7 +96,7 @@ class _Rebuilding:
     # Reading
 
     def _receipts(self) -> Iterator[tuple[str, Kept]]:
-        signers = signing_key.allowed_signers(receipts.keys_folder() / signing_key.ALLOWED_SIGNERS)
+        signers = signing_key.allowed_signers(self.config.keys / signing_key.ALLOWED_SIGNERS)
         for kept in receipts.read_outside(self.config.data):
             arrival = kept.receipt["arrival"]
             try:
@@ -377,7 +378,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _dropped(arrival: str, kept: Kept | None) -> datetime:
-    return _moment(kept.about.get("dropped_at") if kept else None) or record.dropped_at(arrival)
+    return _moment(kept.about.get("dropped_at") if kept else None) or dropped_at(arrival)
 
 
 def _lies_at(arrival: str, archived: str) -> str:

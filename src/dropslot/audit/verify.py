@@ -46,7 +46,7 @@ def chain(
     report = ChainReport()
     for guard in triggers.missing(connections[using]):
         report.fault(
-            guard, "it is gone or switched off: the database let rows be changed; the chain shows if any were"
+            guard, "it is missing or switched off, so rows could be changed; the chain shows whether any were"
         )
     # Receipts first: the events that they name are then verified in the pass that follows.
     _verify_receipts(report, using, signers)
@@ -73,7 +73,8 @@ def _verify_events(report: ChainReport, using: str) -> None:
             seq, previous = found, stored
     except DatabaseError as error:
         report.fault(
-            f"event {seq + 1}", f"it, or one soon after, cannot be read, nor is the rest verified: {error}"
+            f"event {seq + 1}",
+            f"it, or one soon after it, cannot be read, so the rest is not verified: {error}",
         )
     if report.checked:
         report.head = Head(seq, previous)
@@ -81,7 +82,7 @@ def _verify_events(report: ChainReport, using: str) -> None:
 
 _CHANGED = (
     "its hash does not fit: it was changed after it was written, or the event before it was replaced. "
-    "The events before it stand"
+    "The events before it are intact"
 )
 
 

@@ -105,7 +105,7 @@ def _proved(answers: list[Any], count: int) -> list[list[str]]:
     """What came from a process that a file may have taken over."""
     found = [types for answer in answers if isinstance(answer, list) for types in answer]
     if len(found) != count or not all(map(_are_types, found)):
-        raise process.BreaksParser("(it answers nonsense)")
+        raise process.BreaksParser("(its answer makes no sense)")
     return found
 
 

@@ -102,7 +102,7 @@ def _judged(answer: Any) -> str | None:
             return _ERRORS[answer["error"]]
         return _fault(answer) if answer["missing"] else None
     except (TypeError, KeyError, ValueError, AttributeError):  # a file may have taken over who answers
-        return _BREAKS.format("(it answers nonsense)")
+        return _BREAKS.format("(its answer makes no sense)")
 
 
 def _fault(answer: Mapping[str, Any]) -> str:

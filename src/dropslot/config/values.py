@@ -92,8 +92,8 @@ def _mode(value: Any) -> int:
     # This also catches 0o640 given as a number in Python: it arrives here as 416.
     if group & ~owner or others & ~group or not owner & 4:
         raise ValueError(
-            "expected a mode in which the owner may read and no one may more than the one before (owner,"
-            " group, others); in Python write '640', not 0o640"
+            "expected a mode that lets the owner read, and gives no right to the group that the owner lacks, and none"
+            " to others that the group lacks; in Python write '640', not 0o640"
         )
     return mode
 
@@ -150,7 +150,7 @@ def path_template(value: str) -> str:
     template(value)
     climbing = value.split("{", 1)[1:]
     if climbing and ".." in climbing[0].split("/"):
-        raise ValueError("expected a path that does not climb with '..' after a field")
+        raise ValueError("expected a path without '..' after a field")
     return value
 
 

@@ -255,7 +255,7 @@ def _answer_in(said: bytes) -> Any:
             raise NotParsed(f"could not read it: {escape(str(told['unread']))}")
         why = str(told["failed"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        why = "it answers nonsense"
+        why = "its answer makes no sense"
     raise BreaksParser(f"({escape(why)})")
 
 

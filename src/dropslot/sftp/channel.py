@@ -148,7 +148,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         try:
             self._in = self._parsed(self._in + data if self._in else data)
         except Garbled as error:
-            self.end(f"the server answered something that is no SFTP: {error}")
+            self.end(f"the server's answer is not SFTP: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(str(exc) if exc else "the connection was closed")
@@ -185,7 +185,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             return
         batch, slot = self._waiting.pop(number, (None, 0))
         if batch is None:
-            raise Garbled("an answer to nothing that was asked")
+            raise Garbled("an answer to a request that was not sent")
         batch.replies[slot] = Reply(kind, body)
         batch.left -= 1
         if not batch.left and not batch.future.done():

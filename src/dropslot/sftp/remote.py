@@ -76,7 +76,7 @@ async def listing_of(channel: Channel, opened: wire.Reply) -> dict[str, Attribut
             for reply in await channel.ask(*[wire.of(wire.READDIR, handle)] * ahead):
                 entries.update(wire.names(reply))
             if len(entries) == before and ahead > 2:  # the first may be `.` and `..` alone
-                raise Garbled("a folder that does not end")
+                raise Garbled("an endless list of a folder")
             ahead = min(2 * ahead, READS_AT_ONCE)
     except Said as said:
         if said.code == wire.NO_SUCH_FILE:  # some servers look only now

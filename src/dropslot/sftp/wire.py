@@ -171,7 +171,7 @@ def frame(number: int, request: Request) -> bytes:
 def done(reply: Reply) -> None:
     """Raise Said unless the answer is OK."""
     if reply.kind != STATUS:
-        raise Garbled(f"an answer of kind {reply.kind} where a status was due")
+        raise Garbled(f"an answer of kind {reply.kind} where a status was expected")
     if reply.body.startswith(_WELL):
         return
     raise Said(Reader(reply.body).integer(), _message(reply.body))
@@ -181,7 +181,7 @@ def _expect(reply: Reply, kind: int) -> bytes:
     if reply.kind == STATUS:
         raise Said(Reader(reply.body).integer() or FAILURE, _message(reply.body))
     if reply.kind != kind:
-        raise Garbled(f"an answer of kind {reply.kind} where {kind} was due")
+        raise Garbled(f"an answer of kind {reply.kind} where {kind} was expected")
     return reply.body
 
 

@@ -31,8 +31,8 @@ from dropslot.files.walk import list_arrival
 from dropslot.watching.entries import Judged
 
 WRITABLE = (
-    "let senders' folders be writable by a group that the service is in: made inside the inbox with umask 002, or chgrp"
-    " and chmod g+w (one made elsewhere and moved in keeps its own group)"
+    "let senders make their folders inside the inbox with umask 002, or chgrp them to a group that the service is in,"
+    " and chmod g+w (a folder that was made elsewhere and moved in keeps its own group)"
 )
 REMEDY = f"Give the service CAP_CHOWN (the systemd unit does), or {WRITABLE}"
 

@@ -201,14 +201,14 @@ def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
             f"chmod +t {inbox}",
         )
     if mode & stat.S_IROTH:
-        remedy = f"keep it if Explorer or Finder must show the inbox; else chmod o-r {inbox}"
+        remedy = f"keep this if Explorer or Finder must show the inbox; otherwise chmod o-r {inbox}"
         yield Finding("warning", about, f"everybody can list {escape(str(inbox))}", remedy)
     if mode & 0o033 and not folders.route.leave_source and not seal.may_chown():
         yield Finding(
             "warning",
             about,
             "folders that were sent with umask 022 or 077 cannot be taken without CAP_CHOWN, which is not here",
-            f"nothing, if the service runs by its systemd unit, which has CAP_CHOWN; else {WRITABLE}",
+            f"nothing if the service runs from its systemd unit, which has CAP_CHOWN; otherwise {WRITABLE}",
         )
 
 
@@ -218,7 +218,7 @@ _REMEDIES = {
     "empty": "fill it, or remove it",
     "other kind": "put it into the inbox of a route that takes it",
     "ignored": "take it out, if nobody needs it there",
-    "unreadable": "look at its disk, its owner and its mode",
+    "unreadable": "check its disk, owner and mode",
 }
 
 
@@ -357,5 +357,5 @@ def _watching(config: Config) -> Iterator[Finding]:
     needed = 8 + sum(len(folder_sets(route, make=False)) for route in config.routes.values())
     path = Path("/proc/sys/fs/inotify/max_user_watches")
     if path.exists() and (have := int(path.read_text())) < needed:
-        what = f"only {have} folders can be watched; those beyond are polled"
+        what = f"only {have} folders can be watched; the others are polled"
         yield Finding("warning", "inotify", what, f"sysctl fs.inotify.max_user_watches={max(524288, needed)}")

@@ -214,7 +214,7 @@ def _failed(step: Sequence[str], why: str) -> DropslotError:
     return DropslotError(
         f"`{shlex.join(step)}` failed: {escape(why)}",
         where="The steps before it are done",
-        next_step="Solve that and run the same command again: it continues",
+        next_step="Fix that, then run the same command again: it continues",
     )
 
 

@@ -147,7 +147,7 @@ def _epochs(home: Folder) -> Folder:
             continue
         if os.fstat(epochs.fd).st_nlink > 0:
             return _private(epochs)
-    raise DestinationUnready(f"{RESERVED}/{STAGE} keeps vanishing", next_step="It is retried")
+    raise DestinationUnready(f"{RESERVED}/{STAGE} disappears again and again", next_step="It is retried")
 
 
 def _private(epochs: Folder) -> Folder:

@@ -1,6 +1,5 @@
-"""Where a route delivers to, as config.yaml says it.
-
-Each kind of destination brings the keys that it alone takes: a model in OPTIONS, under the scheme of its addresses.
+"""Where a route delivers to, in config.yaml. Each kind of destination has keys that only it takes: a model in
+OPTIONS, under the scheme of its addresses.
 """
 
 from __future__ import annotations

@@ -160,8 +160,7 @@ class Space(_Model):
 class Route(_RouteKeysOfApps, _Model):
     """One configured way from an inbox to its destinations.
 
-    Relative paths stand for what is beneath the folder of config.yaml; in a loaded configuration all are
-    absolute.
+    Relative paths start at the folder of config.yaml; in a loaded configuration all paths are absolute.
     """
 
     key: RouteKey = Field(exclude=True, description="The route's name.")
@@ -333,7 +332,7 @@ class Route(_RouteKeysOfApps, _Model):
 
     @property
     def litter(self) -> Litter:
-        """What `ignore` says, ready to be asked."""
+        """The patterns of `ignore`, compiled."""
         return litter_of(tuple(self.ignore))
 
 

@@ -140,7 +140,7 @@ def template(value: str) -> str:
 
 
 def path_template(value: str) -> str:
-    """A path, perhaps with fields; nothing climbs with `..` after a field."""
+    """A path, perhaps with fields; there is no `..` after a field."""
     if not value.strip():
         raise ValueError("expected a path")
     if _SCHEME.match(value):
@@ -172,9 +172,7 @@ def destination_template(value: str) -> str:
     """A path, or the address of a folder at a server, perhaps with fields in the path."""
     if not addresses.scheme_of(value):
         return path_template(value)
-    url = addresses.spelled(
-        value
-    )  # first: what is wrong with a field would be told with a part of a password
+    url = addresses.spelled(value)  # first: an error about a field could show a part of a password
     template(value)
     return url
 

@@ -31,7 +31,7 @@ class Address(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The same address, always spelled in one way."""
+        """The same address in its one spelling."""
         path = self.path if self.path.startswith("/") else f"/{self.path}"
         return f"{SCHEME}{self.server}{path}"
 
@@ -81,7 +81,7 @@ def spelled(text: str) -> str:
 def parse(text: str) -> Address:
     """The address in a URL; fields in its path stay. Raises ValueError in words for the person who wrote it."""
     found = _URL.fullmatch(text)
-    if has_password(text):  # or what looks like one, such as an @ in the path where no user is named
+    if has_password(text):  # or something like one, such as an @ in the path of an address without a user
         raise ValueError("expected no password in the address: `password` names where it comes from")
     if not found:
         raise ValueError("expected sftp://USER@HOST/PATH or sftp://USER@HOST:PORT/~/PATH")

@@ -47,7 +47,7 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     """The mistake of a key that `owner` does not have. What may be a secret is not shown."""
     key = str(location[-1])
     known = {name for name in owner.model_fields if not owner.model_fields[name].exclude}
-    # Addresses of `notify` are secrets as a whole: whoever knows one may write there.
+    # Addresses of `notify` are secrets as a whole: anyone who knows one can write there.
     hidden = is_secret(key) or key in LATER_KEYS or isinstance(value, (Mapping, list))
     shown = NO_VALUE if hidden else value
     expected = known_key(key, known)
@@ -62,7 +62,7 @@ def faulty_keys(error: ValidationError) -> set[str]:
 
 
 def _mistakes(error: ValidationError) -> list[ErrorDetails]:
-    """Without what only follows from another mistake."""
+    """Without mistakes that only follow from another one."""
     details = error.errors(include_url=False)
     return [entry for entry in details if entry["type"] != "default_factory_not_called"]
 

@@ -1,4 +1,4 @@
-"""The key `acknowledge` of a route: the access logs that tell whether deliveries were fetched."""
+"""The key `acknowledge` of a route: the access logs that show whether deliveries were fetched."""
 
 from __future__ import annotations
 
@@ -191,8 +191,8 @@ def entries(config: Config) -> Iterator[tuple[Route, Acknowledge]]:
 
 
 def keys_of_log(route: Route, entry: Acknowledge) -> Acknowledge | Deliver:
-    """What to log in with for a log: its own keys; when it has none, those of the route's destination at the same
-    server."""
+    """The keys for logging in to a log's server: its own; if it has none, those of the route's destination at the
+    same server."""
     if entry.key or entry.known_hosts or entry.password:
         return entry
     same = (rule for rule in route.deliver if _server(rule.to) == _server(entry.log))
@@ -258,7 +258,7 @@ def _logs_serve_a_destination(route: Route) -> Found:
 
 
 def _match_is_exact(route: Route, index: int, entry: Acknowledge, to: str) -> Found:
-    """One address must mean one delivery; so it has all that the destination's path has."""
+    """One address must mean one delivery, so it must have every field of the destination's path."""
     has, wanted = Template(entry.match).fields, Template(to).fields
     known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ()) | wanted
     location = ("acknowledge", index, "match")

@@ -1,7 +1,7 @@
 """Verifies that the chain of events is unchanged: streaming, in constant memory, while others append.
 
-What changes one event breaks its own hash; what removes or inserts one breaks the count or the next hash; what cuts
-the end off, or rewrites all that follows, contradicts a head that was kept elsewhere: in a receipt, a mail, a
+Changing an event breaks its own hash. Removing or inserting one breaks the count or the next hash. Cutting off the
+end, or rewriting everything after an event, contradicts a head that was kept elsewhere: in a receipt, a mail, a
 notebook.
 """
 
@@ -40,8 +40,8 @@ def chain(
 ) -> ChainReport:
     """Verify every event, every receipt and the guards of their tables.
 
-    `heads` were kept elsewhere. `signers` are the public keys of receipts (`keys.allowed_signers`); without
-    them no signature is checked. What cannot be read is a fault, never a pass.
+    `heads` were kept elsewhere. `signers` are the public keys of receipts (`keys.allowed_signers`); without them no
+    signature is checked. An event that cannot be read is a fault.
     """
     report = ChainReport()
     for guard in triggers.missing(connections[using]):

@@ -1,7 +1,7 @@
 """Regular expressions and shell patterns that meet names as people write them.
 
-macOS takes accents apart (NFD), and what stands above, below and beside a letter in Hindi, Thai, Arabic or Hebrew are
-marks, which Python's `\\w` does not match. So a pattern is matched on the composed form (NFC), with marks as letters;
+macOS decomposes accents (NFD), and in Hindi, Thai, Arabic and Hebrew the signs around a letter are marks, which
+Python's `\\w` does not match. So a pattern is matched on the composed form (NFC), with marks as letters;
 the value of a group is cut out of the text as it was sent.
 """
 

@@ -1,1 +1,1 @@
-"""Access logs: where they are, how they rotate, and what their lines say."""
+"""Access logs: where they are, how they rotate, whether they have the format that config.yaml names, how far they were read."""

@@ -1,1 +1,1 @@
-"""Access logs: where they are, how they rotate, whether they have the format that config.yaml names, how far they were read."""
+"""Access logs: where they are, how they rotate, whether they are written as config.yaml says, and the place in each."""

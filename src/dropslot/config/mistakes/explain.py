@@ -39,7 +39,7 @@ def explain(
     """The mistakes in what was to become `model` at `prefix`, each with its place; lines are left to the
     caller."""
     for details in _mistakes(error):
-        location = tuple(step for step in details["loc"] if step != "[key]")
+        location = _location(details)
         yield prefix + location, _problem(details, model, prefix, location)
 
 
@@ -54,6 +54,13 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     if is_secret(key):
         expected = "expected no secret in this file: secrets come from the environment, as X or X_FILE"
     return Problem(key_of(location), shown, expected)
+
+
+def _location(details: ErrorDetails) -> Location:
+    """Without pydantic's word for a mistake in a key itself, which may also be the name of an unknown key."""
+    if details["type"] == "extra_forbidden":
+        return details["loc"]
+    return tuple(step for step in details["loc"] if step != "[key]")
 
 
 def faulty_keys(error: ValidationError) -> set[str]:

@@ -15,7 +15,7 @@ PYTEST = rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT
 .DEFAULT_GOAL := help
 .PHONY: help run quick test crash coverage lint format bench docs docs-serve setup pins clean
 
-help: ## what there is
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 run: setup ## start dropslot with a demonstration in ./demo; Ctrl-C ends it
@@ -26,15 +26,15 @@ quick: lint ## while you work, about a minute: lint, and the tests that start no
 	@setup/packages test
 	@$(PYTEST) -q tests/unit tests/contract/test_local.py tests/contract/test_checks_bag.py $(ARGS)
 
-test: setup ## every test but the crash suite, on SQLite and PostgreSQL
+test: setup ## every test except the crash suite, on SQLite and PostgreSQL
 	@setup/packages test
 	@$(PYTEST) --ignore tests/crash $(ARGS)
 
-crash: setup ## killed and frozen at every single step
+crash: setup ## kill and freeze deliveries at every single step
 	@setup/packages test
 	@export EVERY_STEP=1; $(PYTEST) tests/crash $(ARGS)
 
-coverage: setup ## which lines the tests run, those of every process; takes longer than `make test`
+coverage: setup ## which lines the tests run, in every process; takes longer than `make test`
 	@setup/packages test
 	@rm -rf .cache/coverage && install -d -m 1777 .cache/coverage # other accounts, too, write what they ran
 	@rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT)
@@ -49,26 +49,26 @@ lint: setup ## style, types, layers
 	$(VENV_PYTHON) -m mypy --platform win32 --cache-dir .mypy_cache/win32 -p dropslot.sftp # senders run it on Windows
 	.venv/bin/lint-imports
 
-format: setup ## mend what ruff can mend
+format: setup ## fix what ruff can fix by itself
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
-bench: setup ## the table of docs/performance.md: peers in the same run, minutes to an hour
+bench: setup ## measure, with peers, the tables of docs/performance.md; minutes to an hour
 	@setup/packages bench
 	@$(VENV_PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-docs: setup ## the documentation as pages in ./site
+docs: setup ## build the documentation as pages in ./site
 	@$(VENV_PYTHON) -m dropslot.config.reference > docs/configuration.md
 	@$(VENV_PYTHON) -m mkdocs build --strict --quiet
 	@echo 'The pages are in site/; open site/index.html.'
 
-docs-serve: setup ## the documentation on a local port, renewed while it is written
+docs-serve: setup ## serve the documentation on a local port, rebuilt at each change
 	@$(VENV_PYTHON) -m mkdocs serve
 
 setup:
 	@setup/venv
 
-pins: ## renew setup/constraints.txt: the newest tools; then run every test
+pins: ## write setup/constraints.txt with the newest tools; then run every test
 	@setup/pins
 
 clean: ## remove the environment, caches, pages and the demonstration

@@ -14,7 +14,8 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault
 from dropslot.core.names import RESERVED, escape
@@ -26,6 +27,8 @@ from dropslot.files.holes import allocated_bytes
 from dropslot.files.listing import Listing
 from dropslot.files.modes import Modes
 from dropslot.files.sharing import copy_shared
+
+T = TypeVar("T")
 
 TRIAL_OF_MODES = "manifests"
 _TRIAL = "trial."
@@ -55,13 +58,11 @@ class Stage:
         """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
         name = stage_name(arrival, epoch, prefix)
         try:
-            epochs = _epochs(home)
-            descriptors.make(epochs.fd, name, 0o700)
-            stage = cls(home, epochs, epochs.beneath(name), name)
+            stage = cls(home, *_make_among_epochs(home, lambda epochs: _make_stage(epochs, name)), name)
         except OSError as error:
             raise faults.at_destination(error, f"making {RESERVED}/{STAGE}/{name}") from error
         # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
-        if any(e > epoch for e, _ in _of(epochs, arrival)):
+        if any(e > epoch for e, _ in _of(stage.epochs, arrival)):
             stage.remove()
             raise taken_over(name)
         discard_older(home, arrival, epoch)
@@ -122,6 +123,8 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
                     descriptors.remove_folder(hidden.fd, name)
             descriptors.remove_unlocked(hidden, _TRIAL)
             _remove_empty(home)
+        except FileNotFoundError:
+            return  # another worker removed the empty folder
         except OSError as error:
             raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{arrival}") from error
 
@@ -133,18 +136,20 @@ def _of(epochs: Folder, arrival: str) -> Iterator[tuple[int, str]]:
             yield epoch, name
 
 
-def _epochs(home: Folder) -> Folder:
-    """`.dropslot/stage` of the home, made by mkdir alone so that setgid bit and default ACL are inherited."""
-    for _ in range(100):  # another worker may remove the empty folder between two calls
+def _make_stage(epochs: Folder, name: str) -> Folder:
+    descriptors.make(epochs.fd, name, 0o700)
+    return epochs.beneath(name)
+
+
+def _make_among_epochs(home: Folder, make: Callable[[Folder], T]) -> tuple[Folder, T]:
+    """`.dropslot/stage` of the home and what `make` makes in it. By mkdir alone, so that setgid bit and default ACL are
+    inherited."""
+    for _ in range(100):  # another worker may remove the empty folder between any two calls
         descriptors.make(home.fd, RESERVED)
-        try:
-            with home.beneath(RESERVED) as hidden:
-                descriptors.make(hidden.fd, STAGE, 0o700)
-                epochs = hidden.beneath(STAGE)
-        except FileNotFoundError:
-            continue
-        if os.fstat(epochs.fd).st_nlink > 0:
-            return _private(epochs)
+        with contextlib.suppress(FileNotFoundError), home.beneath(RESERVED) as hidden:
+            descriptors.make(hidden.fd, STAGE, 0o700)
+            epochs = _private(hidden.beneath(STAGE))
+            return epochs, make(epochs)
     raise DestinationUnready(f"{RESERVED}/{STAGE} keeps vanishing", next_step="It is retried")
 
 
@@ -312,8 +317,8 @@ def trial(home: Folder) -> Iterator[Folder]:
     It is locked while it is used: one without a lock is a dead process's, and goes with `discard_older`.
     """
     try:
-        with _epochs(home) as epochs:
-            name, folder = descriptors.make_locked(epochs, _TRIAL)
+        epochs, (name, folder) = _make_among_epochs(home, lambda at: descriptors.make_locked(at, _TRIAL))
+        with epochs:
             try:
                 with folder:
                     yield folder

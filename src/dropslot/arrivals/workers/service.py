@@ -27,7 +27,7 @@ from dropslot.arrivals.upkeep import preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.upkeep.space import SpaceWatch
 from dropslot.arrivals.workers import local, recovery
-from dropslot.arrivals.workers.recording import recording
+from dropslot.arrivals.workers.claims import recording
 from dropslot.config import Config
 from dropslot.files.syscalls import die_with_parent
 from dropslot.running.life import Life

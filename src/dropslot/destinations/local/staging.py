@@ -15,7 +15,7 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from dropslot.contents.base import NO_OTHERS, Staged
@@ -64,10 +64,11 @@ class Stage:
         except OSError as error:
             raise faults.at_destination(error, f"making {RESERVED}/{STAGE}/{name}") from error
         # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
-        if any(e > epoch for e, _ in _of(stage.epochs, arrival)):
+        found = _of(os.listdir(stage.epochs.fd), arrival)
+        if any(other > epoch for other, _ in found):
             stage.remove()
             raise taken_over(name)
-        discard_older(home, arrival, epoch)
+        _remove_older(stage.epochs, found, epoch)
         return stage
 
     def require(self) -> None:
@@ -120,22 +121,29 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
         raise faults.at_destination(error, f"opening {RESERVED}/{STAGE}") from error
     with hidden:
         try:
-            for older, name in _of(hidden, arrival):
-                if older < epoch:
-                    descriptors.remove_folder(hidden.fd, name)
-            descriptors.remove_unlocked(hidden, _TRIAL)
-            _remove_empty(home)
+            names = os.listdir(hidden.fd)
+            _remove_older(hidden, _of(names, arrival), epoch)
+            if any(name.startswith(_TRIAL) for name in names):
+                descriptors.remove_unlocked(hidden, _TRIAL)
+            if all(name.startswith((arrival, _TRIAL)) for name in names):  # else others are at work in it
+                _remove_empty(home)
         except FileNotFoundError:
             return  # another worker removed the empty folder
         except OSError as error:
-            raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{arrival}") from error
+            raise faults.at_destination(error, f"looking into {RESERVED}/{STAGE}") from error
 
 
-def _of(epochs: Folder, arrival: str) -> Iterator[tuple[int, str]]:
-    for name in os.listdir(epochs.fd):
-        epoch = epoch_of_stage(arrival, name)
-        if epoch is not None:
-            yield epoch, name
+def _of(names: Iterable[str], arrival: str) -> list[tuple[int, str]]:
+    found = ((epoch_of_stage(arrival, name), name) for name in names)
+    return [(epoch, name) for epoch, name in found if epoch is not None]
+
+
+def _remove_older(epochs: Folder, found: Iterable[tuple[int, str]], epoch: int) -> None:
+    for name in (name for older, name in found if older < epoch):
+        try:
+            descriptors.remove_folder(epochs.fd, name)
+        except OSError as error:
+            raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{name}") from error
 
 
 def _make_stage(epochs: Folder, name: str) -> Folder:

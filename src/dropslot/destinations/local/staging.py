@@ -134,7 +134,8 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
 
 
 def _of(names: Iterable[str], arrival: str) -> list[tuple[int, str]]:
-    found = ((epoch_of_stage(arrival, name), name) for name in names)
+    # A batch has many arrivals there.
+    found = ((epoch_of_stage(arrival, name), name) for name in names if name.startswith(arrival))
     return [(epoch, name) for epoch, name in found if epoch is not None]
 
 
@@ -155,11 +156,12 @@ def _make_among_epochs(home: Folder, make: Callable[[Folder], T]) -> tuple[Folde
     """`.dropslot/stage` of the home and what `make` makes in it. By mkdir alone, so that setgid bit and default ACL are
     inherited."""
     for _ in range(100):  # another worker may remove the empty folder between any two calls
+        with contextlib.suppress(FileNotFoundError):
+            epochs = _private(home.beneath(f"{RESERVED}/{STAGE}"))
+            return epochs, make(epochs)
         descriptors.make(home.fd, RESERVED)
         with contextlib.suppress(FileNotFoundError), home.beneath(RESERVED) as hidden:
             descriptors.make(hidden.fd, STAGE, 0o700)
-            epochs = _private(hidden.beneath(STAGE))
-            return epochs, make(epochs)
     raise DestinationUnready(f"{RESERVED}/{STAGE} keeps vanishing", next_step="It is retried")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from dropslot.checks.base import BadOption
 from dropslot.config import Config, Route, blame, load_dotted
 from dropslot.core.context import kept
+from dropslot.core.errors import BadOption
 from dropslot.core.templates import GIVEN, Template
 from dropslot.fields.base import Field
 from dropslot.lookup import field as lookup
@@ -67,7 +67,7 @@ def _require_known(route: Route, fields: Sequence[Field]) -> None:
 
 def used(route: Route) -> set[str]:
     """The fields in the paths of a route."""
-    texts = (text for rule in route.deliver for text in (rule.to, rule.must_exist, rule.group) if text)
+    texts = (text for rule in route.deliver for _, text in rule.texts)
     return set().union(*map(_fields_in, texts))
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import errno
-from itertools import groupby
 
 from dropslot.arrivals.delivery import checking, own_fields
-from dropslot.config import Config, Deliver
+from dropslot.config import Config
 from dropslot.config.folders import FolderSet, all_folders
-from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
-from dropslot.destinations import kind_of
+from dropslot.destinations import by_kind
 from dropslot.files.probe import try_rename
 from dropslot.lookup import loading
 
@@ -28,13 +26,8 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)
-    rules = [rule for route in config.routes.values() for rule in route.deliver]
-    for scheme, alike in groupby(sorted(rules, key=_scheme), key=_scheme):
-        kind_of(f"{scheme}://" if scheme else "").prove(list(alike), by_trial=by_trial)
-
-
-def _scheme(rule: Deliver) -> str:
-    return scheme_of(rule.to)
+    for kind, rules in by_kind(rule for route in config.routes.values() for rule in route.deliver):
+        kind.prove(rules, by_trial=by_trial)
 
 
 def _prove_renames(folders: FolderSet) -> None:

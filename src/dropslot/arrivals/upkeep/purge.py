@@ -20,12 +20,11 @@ from dropslot.audit import kinds
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
-from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.destinations import read
+from dropslot.destinations import for_url, read
 from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival
@@ -133,7 +132,7 @@ def _proved(arrival: Arrival) -> _Proved:
     proved: dict[str, str] | None = None
     files: set[tuple[int, int]] = set()
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
-        here = {}
+        destination, here = for_url(place.url), {}
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
             if stored_digest(place.url, row.stored_as, where) != row.sha256:
                 raise NotProved(
@@ -142,9 +141,8 @@ def _proved(arrival: Arrival) -> _Proved:
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
             here[row.item] = row.sha256
-            if not scheme_of(place.url):
-                stored = os.stat(os.path.join(place.url, row.stored_as))
-                files.add((stored.st_dev, stored.st_ino))
+            if same := destination.identity(place.url, row.stored_as):
+                files.add(same)
         proved = here if proved is None else dict(proved.items() & here.items())
     prefix = arrival.evidence.get("prefix", "")
     return _Proved({f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}, files)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropslot.acknowledgments.lines import FormatReader, Request
-from dropslot.core.logformats import NAMED, LogFormat, unescape
+from dropslot.acknowledgments.logs.formats import NAMED, LogFormat, unescape
 
 FULL = NAMED["dropslot"]
 LINE = (

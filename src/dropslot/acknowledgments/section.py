@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from dropslot.acknowledgments.logs.formats import LogFormat
 from dropslot.config.sections import Connection, Part, RouteRule, Section
 from dropslot.config.values import DestinationTemplate, Duration, VariableName, template
 from dropslot.core import addresses
 from dropslot.core.concealing import has_password
-from dropslot.core.logformats import LogFormat
 from dropslot.core.templates import Template
 
 if TYPE_CHECKING:

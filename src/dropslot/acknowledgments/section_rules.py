@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dropslot.acknowledgments.section import STORED, Acknowledge, is_dotted, logs_of
+from dropslot.config.mistakes.problems import NO_VALUE
 from dropslot.config.plugins import fault_of_dotted
-from dropslot.config.problems import NO_VALUE
 from dropslot.config.rules import broken
 from dropslot.config.sections import Found, RouteRule
 from dropslot.core.templates import Template

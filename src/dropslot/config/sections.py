@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel
 
-from dropslot.config.problems import Location, Problem
+from dropslot.config.mistakes.problems import Location, Problem
 from dropslot.core.apps import APPS
 
 if TYPE_CHECKING:

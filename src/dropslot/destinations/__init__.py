@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from dropslot.config import Deliver, blame, current, load_dotted
+from dropslot.config import Deliver, current, load_dotted
+from dropslot.config.mistakes import blame
 from dropslot.core.addresses import scheme_of
 from dropslot.core.context import kept
 from dropslot.core.errors import BadOption, Unsupported

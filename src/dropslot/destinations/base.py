@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Literal, NamedTuple, Self
 
 from dropslot.config import Deliver, current
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core.addresses import scheme_of, server_of
 from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.core.templates import Template
@@ -265,8 +265,10 @@ class Examined(NamedTuple):
 
 class Kind(ABC):
     """A kind of destination, registered under the scheme of its addresses: makes them, proves them before the start,
-    and examines them for `doctor`. One object a process, made without arguments. Keys of config.yaml that it alone takes
-    are in `dropslot.config.delivering.PLACES` for dropslot's own; for others they are `rule.options`."""
+    and examines them for `doctor`. One object a process, made without arguments.
+
+    Keys of config.yaml that only dropslot's own kinds take are in `dropslot.config.delivering.PLACES`; another kind
+    reads `rule.options`."""
 
     @abstractmethod
     def for_rule(self, rule: Deliver) -> Destination:

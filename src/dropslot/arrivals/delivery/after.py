@@ -22,7 +22,8 @@ from dropslot.arrivals.signals import arrival_done
 from dropslot.audit import outbox
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
-from dropslot.config import Config, blame
+from dropslot.config import Config
+from dropslot.config.mistakes import blame
 from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()

@@ -11,8 +11,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.config import Config, Route
 from dropslot.config.folders import FolderSet
-from dropslot.contents.base import Contents
-from dropslot.contents.items import Staged
+from dropslot.contents.base import Contents, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DropslotError
 from dropslot.destinations.base import Destination, Drop, Planned, Target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from dropslot.arrivals.delivery import checking, own_fields
+from dropslot.arrivals.delivery import checking, field_values
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.core.errors import Unsupported
@@ -21,7 +21,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     `by_trial`: servers show how they give names, whatever they say of themselves; that takes ten round trips, and a
     process that soon ends finds it out beside its deliveries."""
     checking.make_checks(config)
-    own_fields.make_fields(config)
+    field_values.make_fields(config)
     loading.refresh(config)
     for folders in all_folders(config):
         if not folders.route.leave_source:

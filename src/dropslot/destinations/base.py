@@ -34,6 +34,9 @@ from dropslot.core.templates import Template
 SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
 SYNCED = "destination: synced to the server's disk"
 READ_BACK = "destination: read back and compared"
+ACKNOWLEDGED = "destination: acknowledged by the server"
+# Of a single destination, which the receipt names behind it.
+ONLY_ACKNOWLEDGED = "destination: only acknowledged, it cannot be read back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,10 @@ def _adopt(leg: Leg, path: str) -> Known | None:
 
 def _is_intact(leg: Leg, version: Known, *, read: bool) -> bool:
     """Whether the stored file still holds what was delivered. `unchanged` is said only of what was `read` just now;
-    for other versions size and time must show a change before the file is read."""
+    for other versions size and time must show a change before the file is read. Where nothing can be read back, the
+    acknowledgment counts."""
+    if not leg.destination.can_be_read:
+        return True
     stored = leg.drop.stored(version.stored_as)
     seen = (stored.regular, stored.size_bytes, stored.mtime_ns) if stored else None
     if not read and seen == (True, version.size_bytes, version.mtime_ns):

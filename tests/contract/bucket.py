@@ -15,9 +15,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from dropslot.config import Deliver
-from dropslot.core.errors import BadOption, DestinationUnready
-from dropslot.destinations.base import Found, Kind, Target
+from dropslot.core.errors import DestinationUnready
+from dropslot.destinations.base import Found, Kind, Target, options_of
 from dropslot.destinations.spooled import Spooled
 
 
@@ -92,17 +94,24 @@ def _key(target: Target, name: str) -> str:
     return f"{prefix}/{name}" if prefix else name
 
 
-class BucketKind(Kind):
+class Options(BaseModel):
     """`options: {store: FILE}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    store: str = Field(description="The file that is the bucket.")
+
+
+class BucketKind(Kind):
+    """`bucket://NAME/PREFIX`."""
+
+    options = Options
 
     def __init__(self) -> None:
         self._made: dict[str, Bucket] = {}
 
     def for_rule(self, rule: Deliver) -> Bucket:
-        options = rule.options if isinstance(rule.options, dict) else {}
-        if set(options) != {"store"}:
-            raise BadOption(f"`options` of {rule.to} needs the key store, and no other")
-        file = str(options["store"])
+        file = options_of(rule, Options).store
         if file not in self._made:
             self._made[file] = Bucket(Store(Path(file)))
         return self._made[file]

@@ -200,6 +200,13 @@ def test_links_to_what_is_elsewhere_are_refused(laboratory: Laboratory) -> None:
     assert "on a server" in ended.stderr
 
 
+def test_the_schema_has_the_options_of_own_kinds(laboratory: Laboratory) -> None:
+    schema = json.loads(laboratory.product.run("schema").stdout)
+    (rule,) = schema["$defs"]["Deliver"]["allOf"]
+    assert rule["if"] == {"properties": {"to": {"pattern": "^bucket://"}}}
+    assert "The file that is" in rule["then"]["properties"]["options"]["properties"]["store"]["description"]
+
+
 def test_doctor_looks_at_each(laboratory: Laboratory) -> None:
     laboratory.product.drain()
     Path(f"{laboratory.journal}.away").touch()
@@ -213,7 +220,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
     "it cannot be made": lambda plugin: plugin.write_text("def BucketKind():\n    raise OSError(5)\n"),
     "it is none": lambda plugin: plugin.write_text("class BucketKind: ...\n"),
     "it lacks its option": lambda plugin: plugin.write_text(
-        plugin.read_text().replace('{"store"}', '{"shop"}')
+        plugin.read_text().replace("store: str", "shop: str")
     ),
 }
 

@@ -32,7 +32,7 @@ class Everywhere(BaseModel):
         " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`; `inode-directory`"
         " for a folder). The part before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
-        " exist. What an address of another scheme means is up to its kind (`destinations`).",
+        " exist. An address of another scheme belongs to a kind of your own (`destinations`).",
         examples=["./studies/{study}/raw-data/{sent}"],
     )
     manifest: ManifestPlace = Field(
@@ -43,7 +43,7 @@ class Everywhere(BaseModel):
     )
     options: Any = Field(
         None,
-        description="What a kind of destination of your own takes, which `destinations` names.",
+        description="What a kind of destination of your own takes: one that `destinations` names.",
         examples=[{"region": "eu-north-1"}],
     )
 
@@ -53,20 +53,25 @@ class InFolders(BaseModel):
 
     must_exist: DestinationTemplate | None = Field(
         None,
-        description="A folder that must exist, or the arrival is refused: a mistyped study is not created.",
+        description="Folders and `sftp://` only: a folder that must exist, or"
+        " the arrival is refused: a mistyped study is not created.",
         examples=["./studies/{study}"],
     )
     group: TextTemplate | None = Field(
-        None, description="The group that delivered files and folders get.", examples=["{study}-dittohead"]
+        None,
+        description="Folders and `sftp://` only: the group that delivered files and folders get.",
+        examples=["{study}-dittohead"],
     )
     file_mode: FileMode | None = Field(
         None,
-        description="Mode of delivered files, in the octal digits of chmod. Default: the umask decides.",
+        description="Folders and `sftp://` only: mode of delivered files, in the octal digits of chmod."
+        " Default: the umask decides.",
         examples=[640],
     )
     folder_mode: FolderMode | None = Field(
         None,
-        description="Mode of delivered folders, in the octal digits of chmod. Default: the umask and the"
+        description="Folders and `sftp://` only: mode of delivered folders, in the octal digits of chmod."
+        " Default: the umask and the"
         " folder above decide.",
         examples=[2750],
     )

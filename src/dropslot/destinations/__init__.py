@@ -50,6 +50,11 @@ def kind_of(address: str) -> Kind:
             f"No kind of destination is registered for {scheme}://",
             next_step="Put its line back under `destinations` in config.yaml",
         )
+    return kind_named(dotted)
+
+
+def kind_named(dotted: str) -> Kind:
+    """The kind that a dotted path names. Raises BadOption."""
     return kept(_Made)[dotted]
 
 

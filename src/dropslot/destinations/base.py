@@ -22,13 +22,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, ClassVar, Literal, NamedTuple, Self
+from typing import BinaryIO, ClassVar, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from dropslot.config import Deliver, current
+from dropslot.config.mistakes.explain import explain
 from dropslot.contents.base import Source, Staged
 from dropslot.core.addresses import scheme_of, server_of
-from dropslot.core.errors import DestinationUnready, Unsupported
+from dropslot.core.errors import BadOption, DestinationUnready, Unsupported
 from dropslot.core.templates import Template
+
+M = TypeVar("M", bound=BaseModel)
 
 # What a destination that is no local disk proved of an arrival; its receipt lists what all of them did.
 SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
@@ -266,12 +271,24 @@ class Examined(NamedTuple):
     remedy: str = ""
 
 
+def options_of(rule: Deliver, model: type[M]) -> M:
+    """What a rule has under `options`, as this model. Raises BadOption with every mistake."""
+    try:
+        return model.model_validate({} if rule.options is None else rule.options)
+    except ValidationError as error:
+        mistakes = "; ".join(str(problem).rstrip(".") for _, problem in explain(error, model, ("options",)))
+        raise BadOption(f"deliver to {rule.to}: {mistakes}", next_step="Correct it in config.yaml") from error
+
+
 class Kind(ABC):
     """A kind of destination, registered under the scheme of its addresses: makes them, proves them before the start,
     and examines them for `doctor`. One object a process, made without arguments.
 
     Keys of config.yaml that only dropslot's own kinds take are in `dropslot.config.delivering.PLACES`; another kind
-    reads `rule.options`."""
+    reads `rule.options` with `options_of`."""
+
+    # What `options` may hold, for the schema of config.yaml.
+    options: ClassVar[type[BaseModel] | None] = None
 
     @abstractmethod
     def for_rule(self, rule: Deliver) -> Destination:

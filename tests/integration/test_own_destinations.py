@@ -218,6 +218,7 @@ def test_doctor_looks_at_each(laboratory: Laboratory) -> None:
 
 BROKEN: dict[str, Callable[[Path], object]] = {
     "it cannot be made": lambda plugin: plugin.write_text("def BucketKind():\n    raise OSError(5)\n"),
+    "it has another name": lambda plugin: plugin.write_text("class BuketKind: ...\n"),
     "it is none": lambda plugin: plugin.write_text("class BucketKind: ...\n"),
     "it lacks its option": lambda plugin: plugin.write_text(
         plugin.read_text().replace("store: str", "shop: str")

@@ -138,7 +138,7 @@ def test_an_address_of_an_own_kind_is_kept_as_it_is(lab: Path) -> None:
             "a kind that `destinations` has",
         ),
         (of_own_kind("./here", "sftp"), "destinations.sftp", "sftp:// is dropslot's own"),
-        (of_own_kind() | {"destinations": {"ftp": "mykinds.FtpKnd"}}, "destinations.ftp", "has no FtpKnd"),
+        (of_own_kind() | {"destinations": {"ftp": "mykids.FtpKind"}}, "destinations.ftp", "no module mykids"),
     ],
 )
 def test_mistakes_with_own_kinds_are_told(lab: Path, mapping: object, key: str, says: str) -> None:

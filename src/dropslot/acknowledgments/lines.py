@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from dropslot.acknowledgments.logs.formats import LogFormat, unescape
-from dropslot.acknowledgments.logs.moments import moment
+from dropslot.acknowledgments.formats.log_format import LogFormat, unescape
+from dropslot.acknowledgments.formats.moments import moment
 from dropslot.config import load_dotted
 
 # What Apache, nginx and others say at the least before a file; with HTTP/2 it is packed, behind two frames' heads.

@@ -11,7 +11,7 @@ from dropslot.config.delivering import PLACES, Deliver
 from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
-from dropslot.config.sections import SECTIONS, Found, RouteRule
+from dropslot.config.sections import SECTIONS, Found, RouteRule, broken
 from dropslot.core.addresses import scheme_of, server_of
 from dropslot.core.templates import GIVEN, Template, literal
 
@@ -49,14 +49,6 @@ def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
 def _written_as(route: Route, name: str) -> str:
     """The key that is in the file: a folder that was not set by itself follows from `folders`."""
     return name if name in route.model_fields_set else "folders"
-
-
-def broken(
-    route: Route, steps: Location, value: object, expected: str, example: str = ""
-) -> tuple[Location, Problem]:
-    """A broken rule at a place within a route."""
-    location = ("routes", route.key, *steps)
-    return location, Problem(key_of(location), value, expected, example=example)
 
 
 @_rule("folders")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 
 from dropslot.arrivals.delivery import checking, field_values
-from dropslot.config import Config
+from dropslot.config import Config, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
-from dropslot.core.errors import Unsupported
+from dropslot.config.mistakes import blame
+from dropslot.core.errors import BadOption, Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations import by_kind
 from dropslot.files.probe import try_rename
@@ -22,12 +23,27 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     process that soon ends finds it out beside its deliveries."""
     checking.make_checks(config)
     field_values.make_fields(config)
+    _import_named(config)
     loading.refresh(config)
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)
     for kind, rules in by_kind(rule for route in config.routes.values() for rule in route.deliver):
         kind.prove(rules, by_trial=by_trial)
+
+
+def _import_named(config: Config) -> None:
+    """Import what is called later, so that a misspelled name shows now."""
+    for route in config.routes.values():
+        for dotted in (*route.processors, *([route.after] if route.after else [])):
+            try:
+                load_dotted(dotted)
+            except Exception as error:
+                raise BadOption(
+                    f"{dotted}, which route {route.key} names, cannot be imported: {blame.in_words(error)}",
+                    where="Nothing was taken",
+                    next_step="Correct its entry in config.yaml, or the module",
+                ) from error
 
 
 def _prove_renames(folders: FolderSet) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dropslot.acknowledgments.logs.directives import Piece, pieces
+from dropslot.acknowledgments.formats.directives import Piece, pieces
 
 _COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 _NGINX = (

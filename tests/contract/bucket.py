@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deadly import deadly
 from dropslot.config import Deliver
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.base import Found, Kind, Target, options_of
@@ -24,7 +25,7 @@ from dropslot.destinations.spooled import Spooled
 
 
 class Store:
-    """Keys and what they hold. While a file `FILE.away` is there, it answers nothing."""
+    """Keys and what they hold. While `FILE.away` is there, it answers nothing; `FILE.deadly` is as in `deadly`."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -38,7 +39,7 @@ class Store:
 
     def put_new(self, key: str, data: bytes) -> bool:
         """`PUT` with `If-None-Match: *`; False is the answer 412."""
-        with self._open() as connection:
+        with deadly(Path(f"{self.file}.deadly")), self._open() as connection:
             put = "INSERT INTO objects VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
             return connection.execute(put, (key, data, time.time_ns())).rowcount == 1
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+from deadly import deadly
 from dropslot.config import Deliver
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.base import Kind, Target
@@ -21,8 +21,7 @@ from dropslot.destinations.spooled import Receiver
 
 
 class Courier(Receiver):
-    """`courier://NAME`. While a file `JOURNAL.away` is there, it answers nothing. Where a file `JOURNAL.deadly` is, the
-    process that sends is killed once, when the receiver has the item and before its answer is heard."""
+    """`courier://NAME`. While `JOURNAL.away` is there, it answers nothing; `JOURNAL.deadly` is as in `deadly`."""
 
     def __init__(self, journal: Path, spool: Path | None = None) -> None:
         super().__init__(spool)
@@ -36,14 +35,10 @@ class Courier(Receiver):
         self.check(target)
         whole = data.read()
         assert hashlib.sha256(whole).hexdigest() == sha256
-        with self.journal.open("a") as journal:
+        with deadly(Path(f"{self.journal}.deadly")), self.journal.open("a") as journal:
             journal.write(json.dumps({"to": target.url, "name": name, "sha256": sha256}) + "\n")
             journal.flush()
             os.fsync(journal.fileno())
-        deadly = Path(f"{self.journal}.deadly")
-        if deadly.exists():
-            deadly.unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
         return True
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-import contract
 from contract.bucket import Store
 from product import Product, read_tree
 
@@ -24,20 +23,22 @@ BUCKET, COURIER = "bucket://lab/in", "courier://pacs"
 class Laboratory:
     """A product that delivers into a folder, a bucket and to a courier."""
 
-    def __init__(self, product: Product, *wanted: str) -> None:
+    def __init__(self, product: Product, *wanted: str, to: str = "") -> None:
+        """`wanted`: only these of the three; `to` is added to their addresses."""
         self.product = product
         self.store = Store(product.root / "bucket.sqlite")
         self.journal = product.root / "journal"
         (product.root / "plugins").mkdir(exist_ok=True)
-        for name in ("bucket.py", "courier.py"):
-            shutil.copy(Path(contract.__path__[0]) / name, product.root / "plugins")
+        tests = Path(__file__).parent.parent
+        for name in ("contract/bucket.py", "contract/courier.py", "deadly.py"):
+            shutil.copy(tests / name, product.root / "plugins")
         everywhere: dict[str, dict[str, Any]] = {
             "folder": {"to": "./studies"},
-            "bucket": {"to": BUCKET, "options": {"store": str(self.store.file)}},
-            "courier": {"to": COURIER, "options": str(self.journal)},
+            "bucket": {"to": BUCKET + to, "options": {"store": str(self.store.file)}},
+            "courier": {"to": COURIER + to, "options": str(self.journal)},
         }
         rules = [everywhere[name] for name in wanted or everywhere]
-        route = {"folders": "./study", "takes": "any", "deliver": rules}
+        route = {"folders": "./study", "takes": "any", "name": "(?P<visit>.+)", "deliver": rules}
         product.configure({"study": route}, destinations=KINDS)
 
     def deliver(self, name: str, content: Any, status: int | None = 0) -> str:
@@ -127,13 +128,19 @@ def test_an_arrival_waits_while_one_is_away_and_follows(laboratory: Laboratory, 
     assert laboratory.acknowledged() == ["a.txt"]
 
 
-def test_a_worker_killed_between_an_item_and_its_answer_sends_it_again_under_its_name(
-    laboratory: Laboratory,
-) -> None:
-    Path(f"{laboratory.journal}.deadly").touch()
+@pytest.mark.parametrize(
+    ("where", "when"),
+    [
+        *(("bucket.sqlite", f"{when} {call}") for call in (1, 2, 3) for when in ("before", "after")),
+        *(("journal", f"{when} {call}") for call in (1, 2) for when in ("before", "after")),
+    ],
+)
+def test_a_worker_killed_while_it_sends_delivers_once(laboratory: Laboratory, where: str, when: str) -> None:
+    (laboratory.product.root / f"{where}.deadly").write_text(when)
     arrival = laboratory.deliver("visit", {"a.txt": b"a", "b.txt": b"b"}, status=None)
+    assert not (laboratory.product.root / f"{where}.deadly").exists()
     laboratory.product.drain()
-    assert laboratory.acknowledged() == ["a.txt", "a.txt", "b.txt"]
+    assert list(dict.fromkeys(laboratory.acknowledged())) == ["a.txt", "b.txt"]
     for rows in laboratory.rows(arrival).values():
         assert rows == [("a.txt", 1, "delivered", False), ("b.txt", 1, "delivered", False)]
     assert laboratory.stored() == {"a.txt": b"a", "b.txt": b"b"}
@@ -165,10 +172,9 @@ def test_purge_reads_the_bucket_and_takes_the_courier_at_its_word(laboratory: La
 
 @pytest.mark.parametrize("only", ["bucket", "courier"])
 def test_a_lost_database_is_rebuilt(sqlite_product: Product, only: str) -> None:
-    laboratory = Laboratory(sqlite_product, only)
-    laboratory.deliver("a.txt", b"1")
-    laboratory.deliver("a.txt", b"2")
-    laboratory.deliver("a.txt", b"1")
+    laboratory = Laboratory(sqlite_product, only, to="/{visit}")
+    for content in (b"1", b"2", b"1"):
+        laboratory.deliver("visit", {"a.txt": content, "sub/b": b"b"})
     keys = (
         "arrival",
         "name",
@@ -186,10 +192,9 @@ def test_a_lost_database_is_rebuilt(sqlite_product: Product, only: str) -> None:
     sqlite_product.run("rebuild")
     assert [[row[key] for key in keys] for row in sqlite_product.history()] == before
     assert "FAULT" not in laboratory.fixity()
-    again = laboratory.deliver("a.txt", b"2")
-    assert [row for rows in laboratory.rows(again).values() for row in rows] == [
-        ("a.v2.txt", 2, "unchanged", False)
-    ]
+    again = laboratory.deliver("visit", {"a.txt": b"2", "sub/b": b"b"})
+    said = [row for rows in laboratory.rows(again).values() for row in rows]
+    assert said == [("a.v2.txt", 2, "unchanged", False), ("sub/b", 1, "unchanged", False)]
 
 
 def test_links_to_what_is_elsewhere_are_refused(laboratory: Laboratory) -> None:

@@ -102,11 +102,12 @@ class Planned(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What is at a name now. `regular` is False for a folder, link or special file."""
+    """What is at a name now. `regular` is False for a folder, link or special file; `mtime_ns` is None where a
+    destination keeps no times of items."""
 
     regular: bool
     size_bytes: int
-    mtime_ns: int
+    mtime_ns: int | None
 
 
 class Found(NamedTuple):
@@ -313,8 +314,10 @@ class Kind(ABC):
         """Raise Unsupported or BadOption for permanent faults, before anything is taken; temporary ones are left to the
         delivery that hits them. `by_trial`: try it, whatever the place says of itself."""
         for rule in rules:
-            with suppress(DestinationUnready):  # it may heal
-                self.for_rule(rule).check(Target.fixed_part(rule))
+            destination = self.for_rule(rule)
+            if destination.answers_at_once:  # else the delivery finds out: no start waits for a server
+                with suppress(DestinationUnready):  # it may heal
+                    destination.check(Target.fixed_part(rule))
 
     def examine(self, rule: Deliver, warn_percent: float) -> Examined:  # noqa: ARG002
         """Look at the place of a rule and write there; warns from `warn_percent` full. Raises DropslotError, which says

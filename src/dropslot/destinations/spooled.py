@@ -109,7 +109,7 @@ class SpooledDrop(Drop):
         self.destination.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._layout = Layout("", strip)
         staged = self._staged.stage(source, algorithms, strip)
-        self.leased = self._staged.leased
+        self.leased, self.shifted = self._staged.leased, self._staged.shifted
         return staged
 
     def open_staged(self, path: str) -> BinaryIO:
@@ -123,7 +123,7 @@ class SpooledDrop(Drop):
     def stored(self, name: str) -> Stored | None:
         folder, _, last = safe(name).rpartition("/")
         found = self.destination.listing(self.target, folder).get(last)
-        return Stored(found.regular, found.size_bytes, found.mtime_ns) if found else None
+        return Stored(found.regular, found.size_bytes, None) if found else None
 
     def digest(self, name: str) -> str | None:
         hasher = hashlib.sha256()

@@ -93,6 +93,13 @@ def test_a_reader_of_the_page_delivers_to_an_ftp_server(reader: Product, server:
     assert read_tree(server.root / "in") == reader.delivered() == wanted
     assert "OK" in reader.run("verify", "--fixity", FTP_PASSWORD="hidden").stdout
     reader.run("doctor", FTP_PASSWORD="hidden")
+    before = len(reader.history())
+    for path in (reader.root / "var").glob("dropslot.sqlite3*"):
+        path.unlink()
+    reader.run("rebuild", FTP_PASSWORD="hidden")
+    assert len(reader.history()) == before == 12
+    reader.run("purge", "--older-than", "0s", "--yes", FTP_PASSWORD="hidden")
+    assert read_tree(reader.folder("done")) == {}
     (server.root / "in/visit1/a.txt").write_bytes(b"changed")
     assert "it was changed" in reader.run("verify", "--fixity", status=1, FTP_PASSWORD="hidden").stdout
 

@@ -221,6 +221,21 @@ def test_doctor_looks_at_each(laboratory: Laboratory) -> None:
     assert levels[f"route study, {COURIER}"] == "error"
 
 
+def test_doctor_says_where_a_kind_of_ones_own_fails_and_goes_on(laboratory: Laboratory) -> None:
+    plugin = laboratory.product.root / "plugins/courier.py"
+    plugin.write_text(
+        plugin.read_text().replace(
+            "        if os.path.exists", "        {}['nothing']\n        if os.path.exists"
+        )
+    )
+    found = {
+        row["about"]: row["what"] for row in laboratory.product.run("doctor", "--json", status=1).objects
+    }
+    assert "KeyError" in found[f"route study, {COURIER}"]
+    assert "plugins/courier.py" in found[f"route study, {COURIER}"]
+    assert f"route study, {laboratory.product.studies}" in found
+
+
 BROKEN: dict[str, Callable[[Path], object]] = {
     "it cannot be made": lambda plugin: plugin.write_text("def BucketKind():\n    raise OSError(5)\n"),
     "it has another name": lambda plugin: plugin.write_text("class BuketKind: ...\n"),

@@ -145,7 +145,7 @@ class Deliver(SftpOptions, Everywhere):
         """The keys that its kind does not take, each with what was expected and an example of `to`."""
         own = PLACES.get(self.scheme)
         taken = {*Everywhere.model_fields, *own.options.model_fields} - {"options"} if own else _OF_ANY_KIND
-        for key in self.model_fields_set - taken:
+        for key in sorted(self.model_fields_set - taken):
             fits = [place for place in PLACES.values() if key in place.options.model_fields]
             where = " or ".join(place.words for place in fits) or "names a kind that `destinations` has"
             example = fits[-1].example if fits else "SCHEME://PLACE"

@@ -85,7 +85,7 @@ def dismiss(
 
 
 def _each(found: list[Arrival], do: Callable[[Arrival], str]) -> None:
-    """Do it to each arrival and say so; those to which it cannot be done are named, with status 1 in the end."""
+    """Do it for each arrival and print it. If one cannot be done, its reason is printed and the status is 1."""
     failed = False
     for arrival in found:
         try:

@@ -1,5 +1,5 @@
-"""Relative paths of a configuration, made absolute; texts with fields stay such texts. And whether one path is inside
-another, when both may contain fields.
+"""Makes relative paths of a configuration absolute; texts with fields stay templates. Also says whether one path is
+inside another if both may contain fields.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def absolute_route(route: Route, base: Path) -> Route:
         each.model_copy(update={"table": str(absolute_path(Path(each.table), base))}) for each in route.lookup
     ]
     texts |= sections.absolute(route, base)
-    # model_copy would forget which of the folders were set by themselves and which follow from `folders`.
+    # model_copy would forget which folders were set and which follow from `folders`.
     return Route.model_construct(route.model_fields_set, **{**dict(route), **texts})
 
 

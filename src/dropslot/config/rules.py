@@ -47,7 +47,7 @@ def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
 
 
 def _written_as(route: Route, name: str) -> str:
-    """The key that is in the file: a folder that was not set by itself follows from `folders`."""
+    """The key that is in the file: `folders`, if the folder was not set by itself."""
     return name if name in route.model_fields_set else "folders"
 
 
@@ -118,7 +118,7 @@ def _another_name(field: str) -> str:
 @_rule("name", "folders", "inbox", "lookup", "fields", "deliver")
 def _fields_known(route: Route) -> Found:
     if route.fields:
-        return  # nobody knows what they give until they are made: then it is proved
+        return  # what they give is known, and checked, only when they are created
     own = Template(route.inbox).fields | set(route.name.groupindex if route.name else ())
     known = own | {lookup.field for lookup in route.lookup} | GIVEN
     for index, deliver in enumerate(route.deliver):
@@ -225,7 +225,7 @@ def _dotted_paths_importable(route: Route) -> Found:
     named += [(("fields", i), name) for i, entry in enumerate(route.fields) for name in entry if "." in name]
     named += [(("after",), route.after)] if route.after else []
     for steps, dotted in named:
-        # Ours is known to be there; a route that says nothing about processors has made no mistake.
+        # The default processor exists; a route that names none has made no mistake.
         if dotted != DELIVER_PROCESSOR and (expected := fault_of_dotted(dotted)):
             yield broken(route, steps, dotted, expected)
 

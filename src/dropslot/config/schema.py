@@ -1,4 +1,4 @@
-"""The JSON Schema of config.yaml, for editors that complete and check while one types."""
+"""The JSON Schema of config.yaml, for editors that complete and check it."""
 
 from __future__ import annotations
 

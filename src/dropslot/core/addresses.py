@@ -31,7 +31,7 @@ class Address(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The same address, always spelled in one way."""
+        """The same address in its one spelling."""
         path = self.path if self.path.startswith("/") else f"/{self.path}"
         return f"{SCHEME}{self.server}{path}"
 

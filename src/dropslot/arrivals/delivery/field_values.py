@@ -1,8 +1,8 @@
 """The values of an arrival's fields: from its folder and name, what every arrival has, looked up, from own fields.
 
-Values from the name are recorded at the claim. Values that are looked up may change: each attempt finds them anew,
-and they are recorded in the commit after which something may be published. From then on the recorded values count,
-so that a delivery that a crash cut in two is finished at the same place, whatever the table says now.
+Values from the name are recorded at the claim. Values that are looked up may change: each attempt finds them again,
+and they are recorded in the commit after which something may be published. From then on the recorded values count, so
+that a delivery that a crash interrupted is finished at the same place, whatever the table says now.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def archive_arrival(work: Work) -> None:
 
 @contextmanager
 def or_later(arrival: str, what: str) -> Iterator[None]:
-    """A move that fails changes nothing of what was written down: it is said, and recovery moves it when it can."""
+    """A failed move does not change the record: it is logged, and recovery moves the arrival when it can."""
     try:
         yield
     except OSError as error:
@@ -265,8 +265,8 @@ PARTLY = "Some of its files may already be at their destination, each of them co
 
 
 def describe(error: DropslotError | OSError, *, committed: bool = False) -> list[str]:
-    """An error as reasons for people. `committed`: some of the arrival may be published, in this or an earlier attempt;
-    where the error happened nobody knows of that."""
+    """An error as reasons for people. `committed`: a part of the arrival may be published, in this or an earlier
+    attempt, which the error itself does not know."""
     if isinstance(error, Refused):
         return [*error.reasons, PARTLY] if committed else error.reasons
     if isinstance(error, DropslotError):
@@ -296,5 +296,5 @@ def fingerprint(listing: Listing) -> str:
 
 
 def first_look(arrival: Arrival, finished: datetime) -> datetime | None:
-    """When an arrival is to be compared for the first time; None when all of it was read under leases."""
+    """When an arrival is to be compared for the first time; None if all of it was read under leases."""
     return finished + FIRST_LOOK if "unleased" in arrival.evidence else None

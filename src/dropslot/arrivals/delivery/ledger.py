@@ -22,20 +22,20 @@ from dropslot.core.concealing import conceal
 from dropslot.core.errors import TakenOver
 from dropslot.core.states import State
 
-# Above this an arrival is taken alone, so that one worker does not sit on what another could do.
+# A larger arrival is taken alone, so that one worker does not hold work that another could do.
 ALONE_BYTES = 32 << 20
 ALONE_ITEMS = 500
 LONGEST_WAIT = 300.0
 
 
 def update_held(hold: Hold, **values: Any) -> None:
-    """Write columns of a held arrival; raises TakenOver when another epoch has begun."""
+    """Write columns of a held arrival; raises TakenOver if another epoch has begun."""
     if _held(hold).update(**values) != 1:
         raise _taken_over(hold)
 
 
 def require_held(hold: Hold) -> None:
-    """Raise TakenOver when another epoch has begun, or the arrival is not at work any more."""
+    """Raise TakenOver if another epoch has begun, or if the arrival is no longer in processing."""
     if not _held(hold).exists():
         raise _taken_over(hold)
 
@@ -67,7 +67,7 @@ def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[S
 
 
 def give_back_arrival(work: Work) -> None:
-    """A large arrival of a batch goes back to the queue, with what is known of its size."""
+    """Put a large arrival of a batch back into the queue, with its size as far as it is known."""
     with transaction.atomic():
         update_held(
             work.hold,
@@ -89,8 +89,8 @@ def postpone_attempt(
     counts: bool = True,
     evidence: dict[str, Any] | None = None,
 ) -> None:
-    """Try again after `seconds`: what failed can heal. An attempt that only waited its turn does not count; what is
-    known of it since, in `evidence`, is kept."""
+    """Retry after `seconds`: the problem is temporary. An attempt that only waited for its turn does not count; new
+    facts, in `evidence`, are kept."""
     with transaction.atomic():
         update_held(
             hold,
@@ -114,8 +114,8 @@ def postpone_attempt(
 
 
 def _storable(reasons: Sequence[str]) -> list[str]:
-    """Reasons as every database holds them, and without secrets: a plugin's may have NUL, bytes that are no text, or a
-    password in them."""
+    """Reasons in a form that every database accepts, and without secrets: those of a plugin may contain NUL, bytes
+    that are not text, or a password."""
     return [text_of(conceal(reason)).replace("\0", r"\x00") for reason in reasons]
 
 

@@ -12,7 +12,7 @@ from dropslot.destinations import for_url
 
 
 class NotALinkTree(DropslotError):
-    """The folder holds something that is no link; it is left alone."""
+    """The folder contains something that is not a link; nothing is changed."""
 
     code = "not-a-link-tree"
 
@@ -20,9 +20,9 @@ class NotALinkTree(DropslotError):
 def link_latest(rows: Iterable[Mapping[str, Any]], folder: Path) -> int:
     """Make `folder` show the newest files, by item; returns how many links there are.
 
-    A file of several destinations of a route is found under the last part of each destination that tells them apart.
-    Each link is put in place by one rename; links to what is newest no more go. Raises NotALinkTree before anything
-    is changed when the folder holds other things.
+    If a route has several destinations, files are below the last path component that differs between them. Each link
+    is put in place by one rename; links to files that are no longer the newest are removed. Raises NotALinkTree,
+    before anything is changed, if the folder contains other things.
     """
     found = list(rows)
     wanted = _wanted(found)

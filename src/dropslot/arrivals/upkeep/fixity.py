@@ -1,4 +1,4 @@
-"""Every stored file against the SHA-256 it was delivered with."""
+"""Compares every stored file with the SHA-256 with which it was delivered."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def _can_be_read(url: str) -> bool:
 
 
 def check_archives(config: Config, *, read: bool) -> Report:
-    """Compare the archives of what was read without a lease: with `read` every item, else where names, sizes or times
-    differ. What was written to since is an alarm, and goes on as the next version; an alarm of a look between two
-    verifications is named once."""
+    """Compare the archives of arrivals that were read without a lease: with `read` every item, otherwise only where
+    names, sizes or times differ. If one was written to since, that is an alarm, and its content is delivered as the
+    next version; an alarm of an earlier look is named once."""
     report = Report()
     unleased = Q(evidence__has_key="unleased") & ~Q(archived_as="")
     untold = Q(evidence__has_key="heir") & ~Q(evidence__has_key="told")
@@ -105,7 +105,7 @@ def _check_archive(config: Config, report: Report, arrival: Arrival, *, read: bo
 
 
 def _rows() -> Iterator[_Row]:
-    """By pages: a read that stays open for hours would keep SQLite's write-ahead log from being emptied."""
+    """By pages: SQLite could not empty its write-ahead log during a read of several hours."""
     rows = Delivery.objects.filter(outcome=Outcome.DELIVERED, arrival__state=State.DONE).order_by("id")
     after = 0
     while page := list(

@@ -16,11 +16,11 @@ from dropslot.lookup import loading
 
 
 def prove(config: Config, *, by_trial: bool = False) -> None:
-    """Raise Unsupported or BadOption for what time cannot heal; what may heal is left to the delivery that meets it.
+    """Raise Unsupported or BadOption for permanent faults; temporary ones are left to the delivery that hits them.
 
-    Folder tables whose files have changed are loaded. Raises NoTable for one that never was, and cannot be.
-    `by_trial`: servers show how they give names, whatever they say of themselves; that takes ten round trips, and a
-    process that soon ends finds it out beside its deliveries."""
+    Folder tables whose files have changed are loaded. Raises NoTable if one was never loaded and cannot be.
+    `by_trial`: test how servers give names, whatever they announce. That takes ten round trips; a process that soon
+    ends finds it out during its deliveries."""
     checking.make_checks(config)
     field_values.make_fields(config)
     _import_named(config)
@@ -33,7 +33,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
 
 
 def _import_named(config: Config) -> None:
-    """Import what is called later, so that a misspelled name shows now."""
+    """Import functions that are called later, so that a misspelled name shows now."""
     for route in config.routes.values():
         for dotted in (*route.processors, *([route.after] if route.after else [])):
             try:

@@ -1,4 +1,4 @@
-"""Empties done, only of what is proved to be at its destination."""
+"""Removes from done only what is proved to be at its destination."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival
 
 _AT_ONCE = 500
-_BEGUN = "purging"  # in the evidence, from before the first removal: after a crash what is gone was purged
+_BEGUN = (
+    "purging"  # in the evidence, recorded before the first removal: after a crash, missing files were purged
+)
 
 
 class NotProved(DropslotError):
-    """Something in done is not, or not any more, at its destination as it was recorded; it is kept."""
+    """Something in done is not at its destination as recorded, or no longer; it is kept."""
 
     code = "not-proved"
 
 
 class NotRemoved(DropslotError):
-    """Something that was proved to be at its destination could not be removed from done, or not whole."""
+    """Something that was proved to be at its destination could not be removed from done, or not completely."""
 
     code = "not-removed"
     retryable = True
@@ -65,7 +67,7 @@ class Purged(NamedTuple):
 
 
 def purgeable(before: datetime) -> Iterator[Arrival]:
-    """Finished arrivals that still lie in done, the oldest first."""
+    """Finished arrivals that are still in done, the oldest first."""
     replaced = _replaced()
     for arrival in _archived().filter(finished_at__lt=before).order_by("id").iterator():
         if arrival.id not in replaced and (
@@ -186,7 +188,8 @@ def _listed(arrival: Arrival, archived: Path, proved: _Proved) -> Listing:
 
 
 def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> bool:
-    """Whether it was delivered, and may go. Raises NotProved when it is not what was delivered, or is the only copy."""
+    """Whether it was delivered, and may be removed. Raises NotProved when it is not what was delivered, or is the
+    only copy."""
     if item.path not in proved.digests:
         return False
     if (done.device, item.inode) in proved.files:
@@ -206,7 +209,7 @@ def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> b
 
 @contextmanager
 def _said(archived: Path) -> Iterator[None]:
-    """What went wrong in done, in the words of a purge."""
+    """An error in done, in the words of a purge."""
     try:
         yield
     except SourceChanged as error:
@@ -231,11 +234,12 @@ def _remove_empty_parent(archived: Path) -> None:
 
 
 def _forget(arrival: Arrival, purged: Purged) -> None:
-    """Write down that it is no archive any more; what stays of it is in the event, and dropslot's own no longer."""
+    """Record that it is no longer an archive. The event names what stays of it, which no longer belongs to
+    dropslot."""
     with transaction.atomic():
         still_there = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
         if not still_there.update(archived_as=""):
-            return  # another purge has said so already
+            return  # another purge has recorded it already
         stays = Named.of(purged.stays)
         data: kinds.Purged = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
         if stays:

@@ -15,8 +15,8 @@ log = structlog.get_logger()
 
 
 class SpaceWatch:
-    """Looks at the file systems of all destinations, of done and of the data folder; says once when one gets fuller
-    than its route's `space.warn`, and once when there is room again."""
+    """Looks at the file systems of all destinations, of done and of the data folder; warns once when one gets fuller
+    than its route's `space.warn`, and logs once when there is room again."""
 
     def __init__(self, config: Config) -> None:
         self._limits: dict[str, float] = {}
@@ -27,7 +27,7 @@ class SpaceWatch:
         self._full: set[str] = set()
 
     def look(self) -> None:
-        """Look now. A folder that cannot be looked at is left to the delivery, which says what is wrong."""
+        """Check now. A folder that cannot be examined is left to the delivery, which reports the problem."""
         seen: set[int] = set()
         for folder, limit in self._limits.items():
             try:

@@ -1,4 +1,4 @@
-"""The watching side of the service: inboxes, their event processors, and the recorder of what they claim."""
+"""The watching side of the service: inboxes, their event processors, and the recorder of their claims."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dropslot.watching.processors import Pairs
 def recording(
     config: Config, announce: Callable[[Sequence[str]], None], *, trust_names: bool = False
 ) -> Iterator[tuple[Recorder, Pairs]]:
-    """Folder sets with their processors, and a thread that records what those claim. `announce` gets the ids of
-    claims after each commit. What was claimed is recorded before the block is left."""
+    """Folder sets with their processors, and a thread that records their claims. `announce` gets the ids of claims
+    after each commit. All claims are recorded before the block ends."""
     recorder = Recorder(config, announce)
     context.put(Claiming(recorder, trust_names))
     recorder.start()

@@ -1,4 +1,4 @@
-"""Who holds an arrival: it is taken for a time, under the next epoch, and the lease is renewed while work goes on.
+"""Who holds an arrival: it is taken for a time, under the next epoch, and the lease is renewed during the work.
 
 The database's clock decides on leases.
 """
@@ -23,14 +23,16 @@ MANY_ATTEMPTS = 3
 
 
 def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
-    """Arrivals that `worker` may take now: due ones, its own left-overs, and those whose holder is dead or late."""
+    """Arrivals that `worker` may take now: due ones, its own unfinished ones, and those whose holder is dead or
+    late."""
     holders = Arrival.objects.filter(state=State.PROCESSING).exclude(worker=worker)
     dead = [name for name in holders.values_list("worker", flat=True).distinct() if is_dead(name)]
-    # No wait is that long: what is due later than this was written before the clock was set back.
+    # No wait is that long: a later due time was written before the clock was set back.
     set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * ledger.LONGEST_WAIT))
     due = Q(due_at__isnull=True) | Q(due_at__lte=Now()) | set_back
     waiting = Q(state__in=(State.READY, State.RETRYING)) & due
-    # What killed its workers again and again waits for its lease: taken at once it would leave no worker to others.
+    # An arrival that killed its workers again and again waits for its lease: taken at once, it would leave no worker
+    # for others.
     left = Q(worker=worker) | Q(worker__in=dead, attempts__lte=MANY_ATTEMPTS)
     orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | left)
     # The state is said twice so that the planner can use the partial index.
@@ -38,8 +40,8 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
 
 
 def take(arrival: str, worker: str, lease: timedelta, is_dead: Callable[[str], bool]) -> Arrival | None:
-    """Take the arrival that a message of a queue names, as `take_next` takes a batch. None: it has ended, is not due or
-    is another worker's, so that messages may come twice, late or for nothing."""
+    """Take the arrival that a queue's message names, as `take_next` takes a batch. None: it has ended, is not due or
+    belongs to another worker; so messages may come twice, late or without need."""
     taken = _take(takeable(worker, is_dead).filter(id=arrival), worker, lease, 1)
     return taken[0] if taken else None
 
@@ -81,8 +83,8 @@ def _locked(candidates: QuerySet[Arrival]) -> QuerySet[Arrival]:
 
 
 def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
-    """The longest start of the queue that is worth one batch: small ones together, a large one alone, and one that
-    failed before alone too, so that it cannot hold up others again and again."""
+    """The longest beginning of the queue that makes one batch: small ones together, a large one alone, and one that
+    failed before also alone, so that it cannot delay others again and again."""
     batch: list[Arrival] = []
     for arrival in candidates:
         alone = (
@@ -106,5 +108,5 @@ def _started(arrival: Arrival, worker: str) -> Entry:
 
 
 def renew_leases(worker: str, lease: timedelta) -> None:
-    """Lengthen the leases of all that `worker` holds."""
+    """Renew the leases of all arrivals that `worker` holds."""
     Arrival.objects.filter(state=State.PROCESSING, worker=worker).update(lease_until=Now() + lease)

@@ -26,7 +26,7 @@ MANY_FILES = 65_536
 
 
 class Hint:
-    """Says from one process to another that there may be work. Workers also look by themselves."""
+    """Tells another process that there may be work. Workers also look by themselves."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -52,7 +52,7 @@ def allow_many_files() -> None:
 
 @contextlib.contextmanager
 def renewing(config: Config, worker: str) -> Iterator[None]:
-    """Keep the worker's leases alive for the time of the block."""
+    """Keep the worker's leases renewed during the block."""
     allow_many_files()
     stop = threading.Event()
     thread = threading.Thread(target=_renew, args=(config, worker, stop), name="lease", daemon=True)
@@ -87,12 +87,13 @@ def deliver_batch(config: Config, worker: str) -> list[Arrival]:
 
 
 def deliver_once(config: Config, worker: str) -> bool:
-    """Take and deliver one batch, or compare what was delivered without a lease. False: there was nothing to do."""
+    """Take and deliver one batch, or compare arrivals that were read without a lease. False: there was nothing to
+    do."""
     return bool(deliver_batch(config, worker)) or latewrites.look_due(config)
 
 
 def run(config: Config, hint: Hint, stop: Signal, work: Callable[[Config, str], bool] = deliver_once) -> None:
-    """Do one kind of work until `stop`. The batch in hand is finished; a killed worker's batch is taken over."""
+    """Do one kind of work until `stop`. The present batch is finished; a killed worker's batch is taken over."""
     with checking.helpers(), holder.holding(config.data) as worker, renewing(config, worker):
         log.info("Worker started", action="worker_started", worker=worker)
         while not stop.is_set():

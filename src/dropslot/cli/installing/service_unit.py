@@ -20,7 +20,7 @@ _TEMPORARY = ("/tmp", "/var/tmp")
 
 
 def unit(config: Config, config_path: Path, account: str, group: str, name: str) -> str:
-    """The text of NAME.service. Raises DropslotError where the folders of a route have no folder of their own above."""
+    """The text of NAME.service. Raises DropslotError if a route's folders have no common folder except /."""
     written = list(writable(config))
     seen = [*written, str(config_path), *program()]
     values = {

@@ -11,12 +11,6 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
 
-class BadOption(DropslotError):
-    """A check or field cannot be created from config.yaml; found at start, before any arrival."""
-
-    code = "bad-option"
-
-
 class CheckFailed(DropslotError):
     """A check raised an exception; the arrival is neither refused nor delivered, and is retried."""
 

@@ -1,7 +1,8 @@
 # `make run` and `make test` do all their set-up themselves; the second time they start at once.
 # Options go to the command: `make test ARGS='-k versions -x'`, `make bench ONLY=trees`.
 
-PYTHON := .venv/bin/python
+# Not called PYTHON: make would hand that to setup/venv in place of the Python that the caller asks for.
+VENV_PYTHON := .venv/bin/python
 JOBS ?= $(shell expr $$(nproc) + 1) # one more than cores: tests often wait for what they started
 ARGS ?=
 ONLY ?=
@@ -9,7 +10,7 @@ DEMO ?= ./demo
 # This checkout's own, emptied by rm: pytest's clean-up recurses, which trees of 1,000 levels do not survive.
 export PYTEST_DEBUG_TEMPROOT := /tmp/dropslot-tests-$(shell id -u)-$(shell pwd | sha256sum | cut -c1-8)
 PYTEST = rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT) && \
-	$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
+	$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help run quick test crash coverage lint format bench docs docs-serve setup pins clean
@@ -19,11 +20,11 @@ help: ## what there is
 
 run: setup ## start dropslot with a demonstration in ./demo; Ctrl-C ends it
 	@setup/packages run || true
-	@exec $(PYTHON) scripts/demo $(DEMO) $(ARGS)
+	@exec $(VENV_PYTHON) scripts/demo $(DEMO) $(ARGS)
 
 quick: lint ## while you work, about a minute: lint, and the tests that start no server
 	@setup/packages test
-	@$(PYTEST) -q tests/unit tests/contract/test_local.py tests/contract/test_checks_bag.py $(ARGS)
+	@$(PYTEST) -q tests/unit tests/contract/test_local.py tests/contract/test_bucket.py tests/contract/test_courier.py tests/contract/test_checks_bag.py $(ARGS)
 
 test: setup ## every test but the crash suite, on SQLite and PostgreSQL
 	@setup/packages test
@@ -37,32 +38,32 @@ coverage: setup ## which lines the tests run, those of every process; takes long
 	@setup/packages test
 	@rm -rf .cache/coverage && install -d -m 1777 .cache/coverage # other accounts, too, write what they ran
 	@rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT)
-	-@$(PYTHON) -m coverage run -m pytest -n $(JOBS) --dist loadgroup --ignore tests/crash $(ARGS)
-	@$(PYTHON) -m coverage combine --quiet
-	@$(PYTHON) -m coverage report --skip-covered --show-missing
+	-@$(VENV_PYTHON) -m coverage run -m pytest -n $(JOBS) --dist loadgroup --ignore tests/crash $(ARGS)
+	@$(VENV_PYTHON) -m coverage combine --quiet
+	@$(VENV_PYTHON) -m coverage report --skip-covered --show-missing
 
 lint: setup ## style, types, layers
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy
-	$(PYTHON) -m mypy --platform win32 --cache-dir .mypy_cache/win32 -p dropslot.sftp # senders run it on Windows
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy
+	$(VENV_PYTHON) -m mypy --platform win32 --cache-dir .mypy_cache/win32 -p dropslot.sftp # senders run it on Windows
 	.venv/bin/lint-imports
 
 format: setup ## mend what ruff can mend
-	$(PYTHON) -m ruff check --fix .
-	$(PYTHON) -m ruff format .
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
 
 bench: setup ## the table of docs/performance.md: peers in the same run, minutes to an hour
 	@setup/packages bench
-	@$(PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@$(VENV_PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: setup ## the documentation as pages in ./site
-	@$(PYTHON) -m dropslot.config.reference > docs/configuration.md
-	@$(PYTHON) -m mkdocs build --strict --quiet
+	@$(VENV_PYTHON) -m dropslot.config.reference > docs/configuration.md
+	@$(VENV_PYTHON) -m mkdocs build --strict --quiet
 	@echo 'The pages are in site/; open site/index.html.'
 
 docs-serve: setup ## the documentation on a local port, renewed while it is written
-	@$(PYTHON) -m mkdocs serve
+	@$(VENV_PYTHON) -m mkdocs serve
 
 setup:
 	@setup/venv

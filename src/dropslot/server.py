@@ -33,8 +33,8 @@ class Server:
         self.config: Config = from_mapping(mapping, base or Path.cwd())
 
     def configure(self) -> None:
-        """Set Django up, unless a project has done so already: then its database is used, and its DROPSLOT
-        is this. Raises OthersInstallation for root, when the data folder is another account's."""
+        """Set Django up. If a project has done so already, its database is used, and its DROPSLOT becomes this.
+        Raises OthersInstallation for root, when the data folder is another account's."""
         import django
         from django.conf import settings
 
@@ -48,7 +48,7 @@ class Server:
         django.setup()
 
     def observe(self) -> None:
-        """Make what is missing of the database and serve in the foreground until SIGTERM or Ctrl-C.
+        """Bring the database up to date, and serve in the foreground until SIGTERM or Ctrl-C.
 
         Raises DatabaseUnready when the database cannot be used.
         """

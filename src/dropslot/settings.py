@@ -20,7 +20,7 @@ from dropslot.core.apps import NAMES
 
 _path = Path(os.path.abspath(os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))
 
-# A path of no file is kept: who asks for the configuration then hears what to do.
+# The path is kept even if there is no file: the error then says what to do.
 DROPSLOT: Config | str = load(_path) if _path.exists() else str(_path)
 if isinstance(DROPSLOT, Config):
     hand_over(DROPSLOT.data, _path)  # before the key below is made, which would be root's
@@ -50,7 +50,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
-TIME_ZONE = "UTC"  # what is stored; config.time_zone is what people see
+TIME_ZONE = "UTC"  # the database stores UTC; people see config.time_zone
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 

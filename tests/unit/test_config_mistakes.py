@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from configurations import BASE, config, problems, problems_of_route, problems_of_text, route, the_problem
+from configurations import BASE, problems, problems_of_route, problems_of_text, route, the_problem
 from dropslot.config import ConfigError, Problem, from_mapping, load, parse
 from dropslot.config.mistakes.problems import NO_VALUE
 
@@ -225,6 +225,7 @@ _trees = st.recursive(
 
 
 @given(_trees)
+@example({"[key]": None})
 def test_any_tree_is_a_configuration_or_a_list_of_mistakes(tree: Any) -> None:
     try:
         from_mapping(tree, BASE)
@@ -234,9 +235,10 @@ def test_any_tree_is_a_configuration_or_a_list_of_mistakes(tree: Any) -> None:
 
 
 @given(st.dictionaries(_keys, _trees, max_size=6))
+@example({"base": None})
 def test_any_route_is_a_route_or_a_list_of_mistakes(keys: dict[str, Any]) -> None:
     try:
-        config(**keys)
+        from_mapping({"routes": {"study": route(**keys)}}, BASE)
     except ConfigError as error:
         assert all(
             problem.key.startswith("routes.study") or problem.key == "data" for problem in error.problems

@@ -189,9 +189,9 @@ def test_dotted_paths_are_looked_up(tmp_path: Path) -> None:
     }
     assert config(base=tmp_path, **keys).routes["study"].after == "lab_looked_up.tasks.convert"
     wrong = {
-        "after": "lab_looked_up.tasks.cnvert",
+        "after": "lab_looked_up.task.convert",
         "processors": ["lab_looked_up.nothing.X"],
-        "checks": [{"json.nothing": 1}, {"pdf": 1}],
+        "checks": [{"json.no.thing": 1}, {"pdf": 1}],
     }
     found = {problem.key for problem in problems({"routes": {"study": route(**wrong)}}, tmp_path)}
     prefix = "routes.study."

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AcknowledgmentsConfig(registry.DropslotApp):
-    """Gives the service its reader of logs, `doctor` what it knows of logs, and `history` its columns."""
+    """Gives the service its log reader, `doctor` the findings about logs, and `history` its columns."""
 
     default = True
     name = "dropslot.acknowledgments"

@@ -72,7 +72,7 @@ def _log(route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
 
 
 def _counting(reader: Reader, lines: Sequence[bytes], about: str) -> Iterator[Finding]:
-    """What the format cannot tell, and how many of the last fetches can never count for that."""
+    """What the format does not say, and how many of the last fetches can never count because of that."""
     if not reader.finder.tells_body:
         what = (
             "its format has %O alone, which counts the headers as well: a fetch that broke off within its last bytes"
@@ -96,7 +96,7 @@ def _counting(reader: Reader, lines: Sequence[bytes], about: str) -> Iterator[Fi
 
 
 def _asked_for(reader: Reader, lines: Sequence[bytes]) -> list[tuple[bytes, Request, int]]:
-    """Those of the lines that asked for one delivery, and its size."""
+    """The lines that asked for exactly one delivery, with its size."""
     requests = ((line, reader.finder.read(line)[1]) for line in lines if len(line) <= blocks.LONGEST_LINE)
     asked = [(line, request, reader.finder.wanted(request)) for line, request in requests if request]
     return [
@@ -108,7 +108,7 @@ def _asked_for(reader: Reader, lines: Sequence[bytes]) -> list[tuple[bytes, Requ
 
 
 def _open(source: Source) -> None:
-    """Whether the log itself is there: its lines may have been those of a rotated file."""
+    """Whether the log itself is there: the lines may have come from a rotated file."""
     with source.open(source.name):
         pass
 
@@ -122,7 +122,7 @@ def _shown(line: bytes) -> str:
 
 
 def _folders(config: Config, route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
-    """A mistyped folder in `users` would let its user's fetches count for nothing."""
+    """Checks the folders in `users`: with a mistyped one, its user's fetches would never count."""
     named = sorted({folder for folders in entry.users.values() for folder in folders} - {_ANY})
     unknown = [folder for folder in named if not _is_in_a_table(config, route, entry, folder)]
     paths = {folder: path for folder in unknown if (path := _path_of(route, entry, folder))}
@@ -146,7 +146,8 @@ def _is_in_a_table(config: Config, route: Route, entry: Acknowledge, folder: str
 
 
 def _path_of(route: Route, entry: Acknowledge, folder: str) -> str | None:
-    """The destination as far as it tells this folder; None where other fields come before, or it does not tell it."""
+    """The path of this folder at the destination; None if other fields come before, or if the destination does not
+    have the field."""
     parts: list[str] = []
     for part in destination_of(route, entry).split("/"):
         parts.append(part)

@@ -1,4 +1,4 @@
-"""What `history` shows of acknowledgments, and the deliveries that nobody acknowledged."""
+"""The acknowledgments that `history` shows, and the deliveries that nobody acknowledged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dropslot.core.templates import Template
 
 
 class First(NamedTuple):
-    """The earliest fetch that stands."""
+    """The earliest fetch that was not undone."""
 
     at: str | None
     user: str
@@ -29,7 +29,7 @@ class AcknowledgedColumns:
     names: tuple[str, ...] = ("acknowledged_at", "acknowledged_by")
 
     def of(self, rows: Sequence[Delivery]) -> dict[int, First]:
-        """The first acknowledgment of each delivery, by its id. What was `unchanged` has that of the file which was
+        """The first acknowledgment of each delivery, by its id. An `unchanged` item has that of the file which was
         there already."""
         stored = {row.id: row.id for row in rows} | _delivered_before(rows)
         found = _firsts(sorted(set(stored.values())))
@@ -38,14 +38,14 @@ class AcknowledgedColumns:
 
 @dataclass(frozen=True, slots=True)
 class Unacknowledged:
-    """Narrows `history` to deliveries that nobody acknowledged, finished before a time. `places`: where each route
-    delivers to whose fetches are known of."""
+    """Narrows `history` to deliveries that nobody acknowledged, finished before a time. `places`: for each route, the
+    destinations whose logs are read."""
 
     places: Mapping[str, Sequence[Template]]
     before: datetime | None = None
 
     def narrow(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
-        """Only what was delivered (not `unchanged`) and has no acknowledgment that stands."""
+        """Only deliveries (not `unchanged`) whose acknowledgments were all undone, or that have none."""
         standing = Acknowledgment.objects.filter(delivery=OuterRef("pk"), undone_at__isnull=True)
         rows = rows.filter(~Exists(standing), outcome=Outcome.DELIVERED, arrival__route__in=list(self.places))
         return rows.filter(arrival__finished_at__lt=self.before) if self.before else rows
@@ -66,7 +66,7 @@ def _firsts(ids: Sequence[int]) -> dict[int, First]:
 
 
 def _delivered_before(rows: Sequence[Delivery]) -> dict[int, int]:
-    """The delivery whose file an unchanged item was found to be, by the unchanged row's id."""
+    """The delivery with the same content, by the id of the unchanged row."""
     unchanged = {(row.place_id, row.stored_as): row.id for row in rows if row.outcome == Outcome.UNCHANGED}
     if not unchanged:
         return {}

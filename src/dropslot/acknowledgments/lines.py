@@ -1,4 +1,4 @@
-"""Log line readers: what one line of an access log says. The extension point `format`, by dotted path."""
+"""Log line readers: they read one line of an access log. The extension point `format`, by dotted path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dropslot.acknowledgments.formats.log_format import LogFormat, unescape
 from dropslot.acknowledgments.formats.moments import moment
 from dropslot.config import load_dotted
 
-# What Apache, nginx and others say at the least before a file; with HTTP/2 it is packed, behind two frames' heads.
+# The shortest headers that Apache, nginx and others send before a file; HTTP/2 compresses them, after two frame
+# headers.
 _LEAST_HEADERS = len(
     "HTTP/1.1 200 OK\r\nDate: Sun, 01 Mar 2026 00:00:00 GMT\r\nServer: nginx\r\nContent-Length: 1\r\n"
     "Last-Modified: Sun, 01 Mar 2026 00:00:00 GMT\r\nAccept-Ranges: bytes\r\n\r\n"
@@ -34,13 +35,13 @@ class Request(NamedTuple):
     agent: str = ""
     span: tuple[int, int] | None = None  # of a 206: the first byte, and the one after the last
     encoding: str | None = None  # how the server compressed it; empty: not at all; None: the log does not say
-    of_bytes: int | None = None  # of a 206: how many the range was taken from, if that is known
-    header_bytes: int = 0  # the least that is in `sent_bytes` besides the body
+    of_bytes: int | None = None  # of a 206: the size of the whole file, if known
+    header_bytes: int = 0  # the smallest number of bytes in `sent_bytes` besides the body
 
 
 class LogLineReader:
-    """Reads lines; made once from its format and used for many. Subclass it and name it in config.yaml by its dotted
-    path for a log that no LogFormat describes.
+    """Reads lines; created once from its format and used for many. Subclass it and name it in config.yaml by its
+    dotted path for a log that no LogFormat describes.
 
     `searchable`: every line holds its request's target as bytes, percent-encoded as it was sent, so that lines
     without the fixed text of `match` need not be read at all.
@@ -104,7 +105,7 @@ def _asked(groups: dict[str, bytes]) -> tuple[str, bytes]:
         return _text(parts[0]), b" ".join(rest)
     if target := groups.get("target"):
         return _text(groups["method"]), unescape(target)
-    # Apache logs %U decoded: what it says with % is a % of the name.
+    # Apache logs %U decoded: a % in it is part of the name.
     path = unescape(groups["path"]).replace(b"%", b"%25").replace(b"?", b"%3F")
     return _text(groups["method"]), path + unescape(groups.get("query", b""))
 

@@ -1,4 +1,4 @@
-"""Acknowledgments, what leads to them, and how far logs were read."""
+"""Acknowledgments, parts of fetches, and how far logs were read."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Acknowledgment(models.Model):
 
 
 class PartialFetch(models.Model):
-    """What one user has of one delivery by now: ranges of it, until they cover it."""
+    """The ranges of one delivery that one user has fetched so far, until they cover it."""
 
     delivery = models.ForeignKey(Delivery, models.PROTECT, related_name="partial_fetches", db_index=False)
     user = models.TextField()
     spans = models.JSONField(default=list)  # sorted, apart: [first byte, byte after the last]
-    sum_bytes = models.BigIntegerField(default=0)  # of responses whose range the log does not tell
+    sum_bytes = models.BigIntegerField(default=0)  # of responses whose range is not in the log
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
 

@@ -45,10 +45,9 @@ class Reader:
         self._recorder = Recorder(entry.log, Rights(entry.users), entry.users_field)
 
     def read(self, *, quiet: bool = False, stop: Callable[[], bool] = lambda: False) -> LogReading:
-        """Read to the end. A run's row is written, with `quiet` only when it read or failed.
-
-        Raises LogUnready, WrongFormat or ReadElsewhere, which the row tells too; a kill at any point neither loses
-        nor repeats a line.
+        """Read to the end. A row of the run is written; with `quiet` only if it read something or failed. Raises
+        LogUnready, WrongFormat or ReadElsewhere, and the row records it; a kill at any point neither loses nor
+        repeats a line.
         """
         run = Run(self.route, self.entry)
         try:
@@ -61,7 +60,7 @@ class Reader:
 
     def _read_all(self, run: Run, source: Source, stop: Callable[[], bool]) -> None:
         recognizer = Recognizer(self.entry.log, source, lambda line: self.finder.read(line)[0])
-        # What was rotated before the first run counts, too: who fetched last week has fetched.
+        # Logs that were rotated before the first run count, too: a fetch of last week is a fetch.
         older = not run.marks and self.finder.has_deliveries()
         try:
             while self._read_parts(run, source, recognizer, stop, older=older) and not stop():
@@ -94,12 +93,12 @@ class Reader:
     def _read_part(
         self, run: Run, part: Part, recognizer: Recognizer, stop: Callable[[], bool], *, newest: bool
     ) -> None:
-        # Those before it were read by now: what somebody copied is not read twice.
+        # The files before it have been read by now, so that a copy is not read twice.
         mark = part.mark if part.known else marks.mark_of(part.file, run.marks) or part.mark
         if not run.marks:
             run.marks.append(mark)
         batch, size = Batch(mark), part.file.size()
-        if size is not None and size < mark.offset:  # cut short in place; what comes is behind the cut
+        if size is not None and size < mark.offset:  # truncated in place; new lines come after the cut
             batch.moved = replace(mark, offset=size)
         try:
             for block in blocks.blocks(part.file, batch.moved.offset, skipping=mark.skipping):
@@ -110,13 +109,13 @@ class Reader:
                 if batch.is_full:
                     batch = self._record(run, batch)
         finally:
-            # Also what was looked through before a fault: it need not be read again.
+            # Also the lines that were read before a fault: they need not be read again.
             batch = self._record(run, batch)
         if size is None and batch.mark.first and not stop():
             run.finish(batch.mark)
 
     def _record(self, run: Run, batch: Batch) -> Batch:
-        """What was found in a batch becomes rows; gives an empty batch."""
+        """Save the findings of a batch as rows; returns an empty batch."""
         if batch.moved is batch.mark:
             return batch
         hits = self.finder.hits(batch.requests)

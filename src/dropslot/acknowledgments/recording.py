@@ -71,14 +71,14 @@ class Recorder:
         span = judging.span_of(request, delivery.size_bytes, wanted.among, together_bytes)
         if span is None and not judging.may_hold_some(request):
             return
-        # Of what others fetch a part is an access, too, even one that cannot be told.
+        # For others, a fetch of a part is an access, too, even if the range is unknown.
         if because := self._why_not(request, delivery, wanted):
             self._note_access(found, request, Access(delivery, request.user, request.address, because))
         elif span and (evidence := found.fetches.evidence(delivery, request, span)):
             found.made.append(self._acknowledgment(hit, delivery, evidence))
 
     def _judge_packed(self, found: _Found, hit: Hit, packed: Packed) -> None:
-        """What was acknowledged before is not acknowledged again; what others fetch is one event."""
+        """A delivery is not acknowledged twice; fetches by others are one event."""
         together = packed.rows.aggregate(bytes=Sum("size_bytes"))["bytes"] or 0
         if not judging.packs_all(hit.request, together):
             return

@@ -20,13 +20,13 @@ from dropslot.config import Route
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
-# What one commit is made for, so that a long log does not wait for the disk at every block.
+# The number of lines for one commit, so that a long log does not wait for the disk at every block.
 AT_ONCE = 1000
 AT_ONCE_BYTES = 64 << 20
 
 
 class ReadElsewhere(DropslotError):
-    """Another reader moves this position; this one stops, and has recorded nothing twice."""
+    """Another reader moves this position. This one stops; nothing was recorded twice."""
 
     code = "log-read-elsewhere"
     retryable = True
@@ -34,7 +34,7 @@ class ReadElsewhere(DropslotError):
 
 @dataclass(slots=True)
 class Counts:
-    """What a block, or a run, came to."""
+    """The counts of a block, or of a run."""
 
     lines: int = 0
     matches: int = 0
@@ -54,7 +54,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Batch:
-    """What was looked through since the last commit: from `mark` to `moved`."""
+    """What was read since the last commit: from `mark` to `moved`."""
 
     mark: Mark
     moved: Mark = field(init=False)
@@ -71,7 +71,7 @@ class Batch:
 
 
 class Run:
-    """Its position, its row once there is something to say, and its sums."""
+    """The run's position, its sums, and its row once there is something to record."""
 
     def __init__(self, route: Route, entry: Acknowledge) -> None:
         self.position, _ = LogPosition.objects.get_or_create(route=route.key, log=entry.log)
@@ -102,7 +102,7 @@ class Run:
                 self._counts.add(batch.counts)
                 self.reading.after = marks.dump(moved)
                 self._store()
-        except BaseException:  # what was rolled back did not happen here, either
+        except BaseException:  # the counts are rolled back, too
             self._counts, self.reading.after, self.position.turn, self._stored = before
             raise
         self.marks = moved
@@ -121,12 +121,12 @@ class Run:
         if self._stored or not quiet or (error and error != self._last_error()):
             self._store()
         if self.marks and not error and not self.position.marks and not self._counts.lines:
-            # An empty log was seen: what it holds by then is read even if it is rotated before the next run.
+            # An empty log was seen: its later lines are read even if it is rotated before the next run.
             with suppress(ReadElsewhere), transaction.atomic():
                 self._move(self.marks)
 
     def _move(self, moved: Sequence[Mark]) -> None:
-        """First of the transaction: of two readers at once, the later one ends here."""
+        """First in the transaction: of two simultaneous readers, the later one stops here."""
         position = self.position
         changed = LogPosition.objects.filter(pk=position.pk, turn=position.turn).update(
             marks=marks.dump(moved), turn=position.turn + 1, readable=position.readable

@@ -1,4 +1,4 @@
-"""Reading again and again: within the service, and with `start_log_reader --follow`."""
+"""Repeated reading: in the service, and with `start_log_reader --follow`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Turn:
         self._failures = 0
 
     def read(self, stop: Signal) -> None:
-        """Read what there is; a failure is said, and waited after."""
+        """Read the new lines; log a failure, and wait after it."""
         every = self.reader.entry.every.total_seconds()
         try:
             self.reader.read(quiet=True, stop=stop.is_set)

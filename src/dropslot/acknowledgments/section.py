@@ -1,4 +1,4 @@
-"""The key `acknowledge` of a route: the access logs that tell whether deliveries were fetched."""
+"""The key `acknowledge` of a route: the access logs that show whether deliveries were fetched."""
 
 from __future__ import annotations
 
@@ -102,21 +102,21 @@ class Acknowledge(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     log: LogPlace = Field(
-        description="The log: a path, or `sftp://USER@HOST[:PORT]/PATH` (`/~/PATH` is beneath the account's home)."
-        " What was rotated (`.1`, `-20260131`, `.gz`) is found beside it.",
+        description="The log: a path, or `sftp://USER@HOST[:PORT]/PATH` (`/~/PATH` is below the account's home)."
+        " Rotated logs (`.1`, `-20260131`, `.gz`) are found beside it.",
         examples=["/var/log/apache2/access.log"],
     )
     format: Format = Field(
         "combined",
-        description="What its lines look like: `combined`, `common`, `combinedio`, `debian`, `vhost_combined`,"
-        " `nginx`, `dropslot` or `dropslot_nginx` (those that tell most, see Acknowledgments), the text of a"
-        " LogFormat or log_format, or the dotted path of a log line reader of your own.",
+        description="The format of its lines: `combined`, `common`, `combinedio`, `debian`, `vhost_combined`,"
+        " `nginx`, `dropslot` or `dropslot_nginx` (the last two say most, see Acknowledgments), the text"
+        " of a LogFormat or log_format, or the dotted path of a log line reader of your own.",
         examples=["dropslot", '%h %l %u %t "%r" %>s %b "%{User-Agent}i" %X "%{Content-Encoding}o"'],
     )
     match: MatchText = Field(
-        description="The address of a delivery: path and query, both whole and decoded. It has every field of the"
-        " destination, and `{stored_as}` (the path within it) or `{stored_name}` (the same, for what lies directly"
-        " in it).",
+        description="The address of a delivery: the whole path and query, decoded. It must have every field of the"
+        " destination, and `{stored_as}` (the path within the destination) or `{stored_name}` (the same,"
+        " for files directly in it).",
         examples=["/results/{folder}/{stored_name}"],
     )
     preset: Preset = Field(
@@ -126,8 +126,8 @@ class Acknowledge(BaseModel):
         " several files, and their WebDAV; `webdav`: WebDAV. With these, `match` is the path as the recipient sees it.",
     )
     users: Users = Field(
-        description="Whose fetch acknowledges: each user of the log with the folder, or folders, that are theirs."
-        " `'*'` stands for any user, or any folder. What others fetch is an access event.",
+        description="Who may acknowledge: each user in the log, with the folder or folders that belong to them. `'*'`"
+        " stands for any user, or any folder. A fetch by anybody else is an event `accessed`.",
         examples=[{"clinic12": "digawana"}],
     )
     users_field: str = Field(
@@ -191,8 +191,8 @@ def entries(config: Config) -> Iterator[tuple[Route, Acknowledge]]:
 
 
 def keys_of_log(route: Route, entry: Acknowledge) -> Acknowledge | Deliver:
-    """What to log in with for a log: its own keys; when it has none, those of the route's destination at the same
-    server."""
+    """The keys for logging in to a log's server: its own; if it has none, those of the route's destination at the
+    same server."""
     if entry.key or entry.known_hosts or entry.password:
         return entry
     same = (rule for rule in route.deliver if _server(rule.to) == _server(entry.log))
@@ -258,7 +258,7 @@ def _logs_serve_a_destination(route: Route) -> Found:
 
 
 def _match_is_exact(route: Route, index: int, entry: Acknowledge, to: str) -> Found:
-    """One address must mean one delivery; so it has all that the destination's path has."""
+    """One address must mean one delivery, so it must have every field of the destination's path."""
     has, wanted = Template(entry.match).fields, Template(to).fields
     known = Template(route.inbox).fields | set(route.name.groupindex if route.name else ()) | wanted
     location = ("acknowledge", index, "match")

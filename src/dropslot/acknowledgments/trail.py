@@ -1,4 +1,4 @@
-"""Events of what was fetched."""
+"""The events for fetches."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dropslot.core.names import escape
 
 
 class Access(NamedTuple):
-    """Fetches that acknowledge nothing, told as one event: the same file by the same user for the same reason. `files`:
-    so many of a folder that was packed, of which this is one."""
+    """Fetches that acknowledge nothing, as one event: the same file, user and reason. `files`: the number of files of
+    a packed folder; this is one of them."""
 
     delivery: Delivery
     user: str
@@ -41,7 +41,7 @@ def acknowledged(row: Acknowledgment) -> Entry:
 
 
 def accessed(access: Access, count: int, last: datetime, log: str) -> Entry:
-    """So many fetches that acknowledge nothing, and when the last one was."""
+    """The number of fetches that acknowledge nothing, and the time of the last one."""
     data: Accessed = {
         **_about(access.delivery),
         "user": escape(access.user),

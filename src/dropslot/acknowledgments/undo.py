@@ -40,7 +40,7 @@ def undo(name: str, reason: str, by: str) -> list[Acknowledgment]:
 
 
 def _told_anew(delivery: Delivery) -> list[Entry]:
-    """Of several fetches the trail has the first; once that is undone, the next one is what history shows."""
+    """The trail has the first of several fetches; once it is undone, history shows the next one."""
     standing = Acknowledgment.objects.filter(delivery=delivery, undone_at__isnull=True)
     events = Event.objects.filter(arrival=delivery.arrival_id, kind=Kind.ACKNOWLEDGED)
     row = standing.order_by("at", "id").first()

@@ -1,4 +1,4 @@
-"""The default event processor: claims what is complete."""
+"""The default event processor: claims complete entries."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ log = structlog.get_logger()
 
 
 class Claiming(NamedTuple):
-    """Who records the claims of this process, and whether final names are trusted at once: put into its context by the
-    process that watches, before a Deliver is made."""
+    """The recorder of this process's claims, and whether final names are trusted at once. The watching process puts
+    it into its context before it creates a Deliver."""
 
     recorder: Recorder
     trust_names: bool
 
 
 class Deliver(EventProcessor):
-    """Feeds the completion rules of its inbox and claims what they call complete."""
+    """Reports events to the completion rules of its inbox, and claims the entries that these rules find complete."""
 
     events = completion.EVENTS
 
@@ -64,7 +64,7 @@ class Deliver(EventProcessor):
     def on_scan(self, entries: list[os.DirEntry[str]]) -> None:
         names = {entry.name for entry in entries}
         for name in self._at_work & names:
-            # As if it had come anew: what was judged once is otherwise judged again only when it changes once more.
+            # As if it were new: otherwise a judged entry is judged again only after another change.
             self.completion.noticed(name, "created", time.monotonic())
         self._at_work.clear()
         self.completion.scanned(names, time.monotonic())
@@ -90,7 +90,9 @@ class Deliver(EventProcessor):
         except SourceUnready as error:
             self._wait(judged, error)
         except NameInFlight:
-            self._at_work.add(judged.name)  # nothing can be done until the next rescan: no drain waits for it
+            self._at_work.add(
+                judged.name
+            )  # nothing can be done until the next rescan, so no drain waits for it
         except (DropslotError, OSError, DatabaseError) as error:
             self._say_not_claimed(judged, str(error).rstrip("."))
             self.completion.noticed(judged.name, "scanned", time.monotonic())
@@ -100,7 +102,7 @@ class Deliver(EventProcessor):
                 self._claiming.recorder.put(taken)
 
     def _say_not_claimed(self, judged: Judged, why: str) -> None:
-        # It is tried each second; once is enough to be told.
+        # It is tried every second; one log entry is enough.
         if self._told.get(judged.name) != why:
             self._told[judged.name] = why
             self._say(
@@ -122,7 +124,7 @@ class Deliver(EventProcessor):
         return claim.claim_arrival(self.folders, judged, id_of_drop(judged.ctime_ns))
 
     def _take_noted(self, judged: Judged, noted: str) -> claim.Claim | None:
-        """Take what waited, under the id that people were told. Where another process has used that id, it is
+        """Take an entry that waited, under the id that people have seen. If another process has used that id, it is
         forgotten, and the next look takes the entry under a new one."""
         taken = claim.claim_arrival(self.folders, judged, noted, lambda: waiting.still_waits(noted))
         if taken is not None or not waiting.still_waits(noted):
@@ -145,7 +147,7 @@ class Deliver(EventProcessor):
     def _note_stuck(self, stuck: Stuck) -> None:
         reason = reasons.waits(self.folders.route, stuck.why)
         self._say("waiting", stuck.judged, f"{self._shown(stuck.judged)} waits: {reason}.")
-        if not self.folders.route.leave_source:  # what lies there for good is no arrival before it is read
+        if not self.folders.route.leave_source:  # what stays in its place is no arrival before it is read
             self._note(stuck.judged, reason, datetime.fromtimestamp(stuck.since, UTC), is_whole=False)
 
     def _note(self, judged: Judged, reason: str, since: datetime, *, is_whole: bool = True) -> None:

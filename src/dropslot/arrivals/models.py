@@ -36,7 +36,9 @@ class Arrival(models.Model):
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)  # not to be tried before
     look_again_at = models.DateTimeField(null=True)  # done, read without a lease: when it is compared again
-    intent = models.JSONField(null=True)  # what is about to be published: manifest digest a destination
+    intent = models.JSONField(
+        null=True
+    )  # what is about to be published: for each destination, the digest of its manifest
     evidence = models.JSONField(default=dict)  # the sender's uid; in place: what it was when it was read last
     dropped_at = models.DateTimeField(default=timezone.now)  # the ctime of its entry in the inbox
     received_at = models.DateTimeField()
@@ -77,7 +79,7 @@ class Delivery(models.Model):
     stored_as = models.TextField()  # path inside the place
     version = models.IntegerField()
     outcome = models.CharField(max_length=10, choices=_choices(Outcome))
-    superseded = models.BooleanField(default=False)  # there was a version that was dropped later
+    superseded = models.BooleanField(default=False)  # a version that was dropped later existed already
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
     mtime_ns = models.BigIntegerField()
@@ -92,7 +94,7 @@ class Delivery(models.Model):
                 name="dropslot_delivery_once",
             ),
         )
-        # A first version is stored as its item is called, so the unique index finds it.
+        # A first version is stored under its item's name, so the unique index finds it.
         indexes = (
             models.Index(fields=["place", "item"], name="dropslot_delivery_item", condition=Q(version__gt=1)),
         )
@@ -113,7 +115,7 @@ class Adoption(models.Model):
 
 
 class AfterCall(models.Model):
-    """The `after` hook of one finished arrival; retried apart from the delivery."""
+    """The `after` function of one finished arrival; retried apart from the delivery."""
 
     arrival = models.OneToOneField(Arrival, models.PROTECT, primary_key=True)
     attempts = models.IntegerField(default=0)

@@ -1,8 +1,8 @@
 """What apps on top of the arrivals add to the product: processes of the service, findings of `doctor`, columns of
 `history`.
 
-Each says it in its AppConfig, a DropslotApp; Django's own list of installed apps is the register. This layer knows none
-of them: without them it works the same, and shows nothing of theirs.
+Each app declares them in its AppConfig, a DropslotApp; Django's own list of installed apps is the register. This
+layer does not know the apps: without them it works the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that `doctor` looked at. `remedy` says what to do, ready to be pasted where it is a command."""
+    """One result of `doctor`. `remedy` says what to do; a command in it can be pasted."""
 
     level: Level
     about: str
@@ -47,25 +47,25 @@ class Columns(Protocol):
     names: tuple[str, ...]
 
     def of(self, rows: Sequence[Delivery]) -> Mapping[int, Sequence[Any]]:
-        """The values of these columns by the delivery's id, for those that have any; asked once for many rows."""
+        """The values of these columns by the delivery's id, for deliveries that have any; called once for many
+        rows."""
 
 
 class DropslotApp(AppConfig):
-    """A Django app on top of the arrivals. Whatever it overrides is added where the app is installed.
-
-    A subclass says `default = True`, so that Django takes it and not this class. The methods import what they need
-    themselves: commands that do not need it start sooner.
+    """A Django app on top of the arrivals. Its methods add to the product if the app is installed. A subclass sets
+    `default = True`, so that Django takes it and not this class. The methods import what they need themselves, so
+    that other commands start sooner.
     """
 
     default = False
     default_auto_field = "django.db.models.BigAutoField"
 
     def processes(self) -> Sequence[Process]:
-        """Processes that the service has besides its own."""
+        """More processes of the service."""
         return ()
 
     def examine(self, config: Config) -> Iterable[Finding]:  # noqa: ARG002
-        """What `doctor` is to look at besides; changes nothing."""
+        """More findings of `doctor`; changes nothing."""
         return ()
 
     def columns(self) -> Columns | None:
@@ -87,7 +87,7 @@ def processes(config: Config) -> list[Process]:
 
 
 def findings(config: Config) -> Iterator[Finding]:
-    """What the apps find for `doctor`."""
+    """The apps' findings for `doctor`."""
     for app in installed():
         yield from app.examine(config)
 

@@ -1,4 +1,4 @@
-"""Where an arrival lies on its way: inbox, processing/ID-EPOCH/NAME, done/NAME, failed/ID/NAME."""
+"""The paths of an arrival on its way: inbox, processing/ID-EPOCH/NAME, done/NAME, failed/ID/NAME."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def is_id(name: str) -> bool:
 
 
 def held(folders: FolderSet, arrival: str, epoch: int) -> Path:
-    """The folder in processing that holds an arrival for one epoch. It carries the epoch, so that the path of
-    a worker that was taken over leads nowhere. A claim is made for the first worker: epochs count from 1."""
+    """The folder in processing that holds an arrival for one epoch. Its name contains the epoch, so the path of a
+    worker that was taken over leads nowhere. A claim is made for the first worker: epochs count from 1."""
     return folders.processing / f"{arrival}-{max(epoch, 1)}"
 
 
 def holdings(folders: FolderSet) -> Iterator[tuple[str, int, Path]]:
-    """(arrival, epoch, folder) of all that lies in processing; nothing else is ours."""
+    """(arrival, epoch, folder) of all arrivals in processing; nothing else there is ours."""
     with os.scandir(folders.processing) as entries:
         for entry in entries:
             match = _HELD.fullmatch(entry.name)
@@ -49,33 +49,33 @@ def refused(folders: FolderSet, arrival: str) -> Path:
 
 
 def reason_file(folder: Path, name: str) -> Path:
-    """The readable reason beside a refused arrival; an arrival of that very name keeps it."""
+    """The readable reason beside a refused arrival; another name if the arrival itself has this one."""
     return folder / (_REASON if name != _REASON else _REASON_BESIDES)
 
 
 def entry_of(folder: Path, name: str) -> list[str]:
-    """What lies in an arrival's own folder in failed or processing: `name` alone where that is there, else whatever a
-    person may have renamed it to. Not the reason, nor what a file manager hides. Empty when there is nothing."""
+    """The entry in an arrival's own folder in failed or processing: `name` if it is there, otherwise the name that a
+    person may have given it. Without the reason and hidden files of file managers. Empty if there is nothing."""
     try:
         names = set(os.listdir(folder))
     except FileNotFoundError:
         return []
     if name in names:
         return [name]
-    # Beside an arrival that is called REASON.txt itself the reason has its other name.
+    # Beside an arrival with the name REASON.txt, the reason has its other name.
     reasons = {_REASON_BESIDES} if names >= {_REASON, _REASON_BESIDES} else {_REASON, _REASON_BESIDES}
     found = sorted(names - reasons)
     return [entry for entry in found if not entry.startswith(".")] or found
 
 
 def remove_reasons(folder: Path, name: str) -> None:
-    """Remove the reason beside the arrival `name`, however the arrival was called when it was written."""
+    """Remove the reason beside the arrival `name`, whatever the arrival's name was when it was written."""
     for reason in {_REASON, _REASON_BESIDES} - {name}:
         (folder / reason).unlink(missing_ok=True)
 
 
 def fault_of_arrival(name: str, *, marks: bool = False) -> str | None:
-    """Why an arrival may not be called so, as a sentence; None when it may. Its name goes into done, failed, records
+    """Why an arrival may not have this name, as a sentence; None if it may. Its name goes into done, failed, records
     and manifests, even where it is no part of what is delivered. `marks`: direction marks may be in it."""
     why = fault_of_name(name, marks=marks)
     if why is None and name == AGAIN:

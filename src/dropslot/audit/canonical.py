@@ -47,7 +47,8 @@ def _plain(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
-    # json turns 1, True and None into text after sorting: another order than a reader of the text would make.
+    # json turns 1, True and None into text after it has sorted the keys; a reader of the text would sort them in
+    # another order.
     if not isinstance(key, str):
         raise TypeError(f"a key of an audit entry must be text, not {key!r}")
     return text_of(key)

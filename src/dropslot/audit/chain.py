@@ -33,7 +33,7 @@ _LONGEST_ARRIVAL = 26
 
 
 class Head(NamedTuple):
-    """The last event of a chain: who keeps it elsewhere can prove that all before it still stands."""
+    """The last event of a chain: anyone who keeps it elsewhere can prove that nothing before it was changed."""
 
     seq: int
     hash: str
@@ -62,9 +62,8 @@ class Entry:
 def append(entries: Sequence[Entry], *, using: str = "default") -> Head:
     """Record the entries, in order, in the caller's transaction on database `using`; returns the new head.
 
-    Nothing of it stands unless that transaction commits. Raises TransactionManagementError outside of one;
-    waits for another writer as long as the database's own time-out says, then raises its OperationalError
-    (try again).
+    It counts only if that transaction commits. Raises TransactionManagementError outside of one; waits for another
+    writer as long as the database's own time-out says, then raises its OperationalError (try again).
     """
     connection = connections[using]
     if not connection.in_atomic_block:
@@ -79,7 +78,7 @@ def append(entries: Sequence[Entry], *, using: str = "default") -> Head:
 
 
 def become_only_writer(*, using: str = "default") -> None:
-    """Take the chain's lock before the end of a transaction, for what only one process may decide at a time.
+    """Take the chain's lock before the end of a transaction, for decisions that only one process may make at a time.
 
     Until that transaction ends all other writers wait, so nothing that they hold may be waited for after it.
     """
@@ -95,7 +94,7 @@ def head(*, using: str = "default") -> Head:
 
 
 def head_from(text: str) -> Head:
-    """A head as people keep it, `SEQ:HASH`. Raises ValueError."""
+    """A head in its written form, `SEQ:HASH`. Raises ValueError."""
     match = _HEAD.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"expected SEQ:HASH, a number and 64 hex digits, not {text!r}")
@@ -136,9 +135,8 @@ def _become_only_writer(connection: BaseDatabaseWrapper, cursor: CursorWrapper) 
     if connection.vendor == "postgresql":
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHAIN])
     elif connection.vendor == "sqlite":
-        # Our settings begin transactions IMMEDIATE, so this changes nothing there. In a project that begins
-        # them DEFERRED a write that touches no row takes the write lock, waiting its turn, before the head
-        # is read.
+        # Our settings begin transactions IMMEDIATE, so this changes nothing there. In a project that begins them
+        # DEFERRED, a write that changes no row waits for the write lock before the head is read.
         cursor.execute(f"UPDATE {_TABLE} SET seq = seq WHERE 0")
     else:
         raise Unsupported(
@@ -151,5 +149,5 @@ def _number(word: bytes) -> int:
     return int.from_bytes(word, "big", signed=True)
 
 
-CHAIN = _number(b"dropslot")  # until the end of a transaction: who appends to the chain of events
-MIGRATIONS = _number(b"dropmigr")  # of a session: who brings the tables up to date
+CHAIN = _number(b"dropslot")  # until the end of a transaction: for appending to the chain of events
+MIGRATIONS = _number(b"dropmigr")  # of a session: for updating the tables

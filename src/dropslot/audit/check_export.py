@@ -32,7 +32,7 @@ RECEIPT_TYPES = {"arrival": str, "body": str, "signature": str}
 
 
 class Malformed(ValueError):
-    """A line is not what an export has there."""
+    """A line does not have the form that an export has at this place."""
 
 
 class Checker:
@@ -141,7 +141,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-# Made once: json.dumps and json.loads would make them anew for every line.
+# Made once: json.dumps and json.loads would make new ones for every line.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 

@@ -43,12 +43,12 @@ def find(
 
 
 def kinds(*, using: str = "default") -> set[str]:
-    """The kinds of all events that there are."""
+    """The kinds of all recorded events."""
     return set(Event.objects.using(using).order_by().values_list("kind", flat=True).distinct())
 
 
 def arrivals(beginning: str, at_most: int, *, using: str = "default") -> list[str]:
-    """Ids that start so, of arrivals that have events; `at_most` of them, the oldest first."""
+    """Ids of arrivals that have events, with this beginning; `at_most` of them, the oldest first."""
     found = _narrowed(Event.objects.using(using), beginning, "", None, "").order_by("arrival")
     return list(found.values_list("arrival", flat=True).distinct()[:at_most])
 

@@ -34,7 +34,7 @@ class Exported(NamedTuple):
 def write(stream: TextIO, *, using: str = "default") -> Exported:
     """Write every event and receipt up to the head at this moment; `stream` is text, UTF-8, newline `\\n`.
 
-    What was tampered with is exported as it is, for the check to find. Constant memory; others may append
+    A row that was tampered with is exported as it is, so that the check finds it. Constant memory; others may append
     meanwhile.
     """
     until = newest_head(using=using)
@@ -56,7 +56,7 @@ def _event_lines(until: Head, using: str) -> Iterator[str]:
     for seq, at, kind, arrival, data, stored in pages(Event._meta.db_table, columns, using=using):
         if seq > until.seq:
             return
-        # One event, one line, whatever an editor put into the row.
+        # One event is one line, even if somebody edited the row.
         one_line = data.replace("\n", " ").replace("\r", " ")
         yield f'{{"event":{entry_text(seq, at, kind, arrival, one_line)},"hash":{canonical(stored)}}}'
 
@@ -69,10 +69,9 @@ def _receipt_lines(until: Head, using: str) -> Iterator[str]:
 
 
 def _is_later(arrival: str, body: Any, until: Head, using: str) -> bool:
-    """Whether a receipt was made after this export began: it speaks of an event beyond the head, which is there.
-
-    If it is not there, the end of the chain was removed. Then the receipt goes out, and the check says so; as it
-    does of a malformed one.
+    """Whether a receipt was made after this export began: it names an event after the head, and this event exists. If
+    it does not exist, the end of the chain was removed; then the receipt is exported and the check reports it. It
+    also reports a malformed one.
     """
     try:
         head = head_of(arrival, body)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from dropslot.audit.report import Fault, Report
 from dropslot.core.errors import DestinationUnready, DropslotError
 
-# A server that does not answer is not asked again for each of a hundred thousand files.
+# A server that does not answer is not asked again for each of 100,000 files.
 _ASKED = 3
 _NOT_ASKED = (
     "it was not read, because its destination did not answer for the files before it: it is not verified"
@@ -19,9 +19,11 @@ _NOT_ASKED = (
 
 @dataclass(slots=True)
 class FixityReport(Report):
-    """`checked` counts files that were looked for, `size_bytes` what was read of them."""
+    """`checked` counts files that were looked for, `size_bytes` what was read of them; `acknowledged` the deliveries to
+    destinations that cannot be read back, of which nobody can say more."""
 
     size_bytes: int = 0
+    acknowledged: int = 0
 
 
 def check(
@@ -31,11 +33,11 @@ def check(
 ) -> FixityReport:
     """Read every (url, stored_as, sha256) through `read(url, stored_as)` and compare, a chunk at a time.
 
-    `read` raises FileNotFoundError for a file that is gone. A file that cannot be read is a fault too: it
-    is not proved to be well. `told` hears of each fault at once. Errors in `rows` itself pass through.
+    `read` raises FileNotFoundError for a file that is gone. A file that cannot be read is a fault too: it is not
+    proved to be OK. `told` gets each fault at once. Errors in `rows` itself pass through.
     """
     report = FixityReport(told=told)
-    away: Counter[str] = Counter()  # destination -> files in a row for which it was not there
+    away: Counter[str] = Counter()  # destination -> number of consecutive files for which it did not answer
     for url, stored_as, expected in rows:
         report.checked += 1
         what = _NOT_ASKED if away[url] >= _ASKED else _fault(report, away, read, url, stored_as, expected)

@@ -1,8 +1,8 @@
 """The kinds of events, and what each of them records: one list for writers, listings and readers of the outbox.
 
 `entry` makes an event of a kind from its payload; mypy proves that the payload has what that kind needs. The stored
-JSON of a payload is its keys as they are here, so an old trail stays what it was: a key may be added as NotRequired,
-none is renamed or removed.
+JSON of a payload has the keys as they are here, so old trails stay valid: a key may be added as NotRequired; none may
+be renamed or removed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Kind(StrEnum):
 
 
 class Nothing(TypedDict):
-    """The kind says it all."""
+    """No data: the kind says everything."""
 
 
 class Waiting(TypedDict):
@@ -95,7 +95,7 @@ class Refused(TypedDict):
 
 
 class Names(TypedDict):
-    """So many entries, and the names of the first."""
+    """The number of entries, and the names of the first ones."""
 
     count: int
     names: Sequence[str]
@@ -109,7 +109,7 @@ class Delivered(TypedDict):
 
 
 class Files(TypedDict):
-    """So many files at a destination, and the first of them."""
+    """The number of files at a destination, and the first ones."""
 
     destination: str
     count: int
@@ -136,7 +136,14 @@ class Dismissed(TypedDict):
 
 
 Purged = TypedDict(
-    "Purged", {"from": str, "size_bytes": int, "stays": NotRequired[Names], "because": NotRequired[str]}
+    "Purged",
+    {
+        "from": str,
+        "size_bytes": int,
+        "stays": NotRequired[Names],
+        "because": NotRequired[str],
+        "acknowledged": NotRequired[list[str]],  # destinations that cannot be read back
+    },
 )
 
 
@@ -265,5 +272,5 @@ def entry(kind: Literal[Kind.REBUILD], arrival: Literal[""], data: Rebuild) -> E
 @overload
 def entry(kind: Literal[Kind.REBUILT], arrival: str, data: Rebuilt) -> Entry: ...
 def entry(kind: Kind, arrival: str, data: Any) -> Entry:
-    """An event to append: its kind, the arrival's id (empty: it is of none) and what that kind records."""
+    """An event to append: its kind, the arrival's id (empty: none) and the data of that kind."""
     return Entry(kind.value, arrival, data)

@@ -33,7 +33,7 @@ class Receipt(models.Model):
 
 
 class EventReader(models.Model):
-    """Who learns of events, and up to which `seq` it has; see `outbox`."""
+    """A reader of events, and the `seq` up to which it has read; see `outbox`."""
 
     name = models.CharField(max_length=100, primary_key=True)
     seq = models.BigIntegerField()

@@ -1,9 +1,10 @@
-"""The event table as an outbox: named readers get each event once, in order, each at its own pace.
+"""The event table as an outbox: named readers get each event once, in order, each at its own speed.
 
 A reader is a row with the `seq` that it has read up to, moved in the transaction of its effect: both stand, or
-neither. Writers take turns until their commit (`chain`), so an event that can be seen has all before it in sight, and
-none that commits late is passed over, on PostgreSQL too. An effect outside of the database (a mail, an HTTP request)
-cannot be undone with the transaction: write down there what is to be done, and do it afterwards, as `after` calls are.
+neither. Writers take turns until their commit (`chain`). So when an event can be read, all events before it can be
+read, too, and no late commit is skipped, on PostgreSQL too. An effect outside of the database (a mail, an HTTP
+request) cannot be undone with the transaction: write down there what is to be done, and do it afterwards, as `after`
+calls are.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Effect = Callable[[Sequence[Event]], None]
 
 
 def begin(reader: str, *, using: str = "default") -> None:
-    """From now on `reader` gets what is appended; one that is there already goes on where it is."""
+    """From now on `reader` gets new events; an existing reader continues where it is."""
     start = {"seq": chain.head(using=using).seq}
     EventReader.objects.using(using).get_or_create(name=reader, defaults=start)
 
@@ -37,8 +38,8 @@ def read(
 ) -> int:
     """Give `effect` the next events of these kinds, in order, `at_most` in one call; returns how many there were.
 
-    0: it has read all, or was never begun. Processes with the same reader take turns. What `effect` raises is raised
-    on, and the same events come again.
+    0: it has read all, or was never begun. Processes with the same reader take turns. If `effect` raises, the
+    exception is passed on, and the same events come again.
     """
     if not _behind(reader, using):
         return 0
@@ -63,6 +64,6 @@ def unread(reader: str, kinds: Collection[Kind], *, using: str = "default") -> Q
 
 
 def _behind(reader: str, using: str) -> bool:
-    """Whether there is any event that it has not read; asked without a lock."""
+    """Whether there is any event that it has not read; without a lock."""
     newest = Event.objects.using(using).order_by("-seq").values("seq")[:1]
     return EventReader.objects.using(using).filter(name=reader, seq__lt=Subquery(newest)).exists()

@@ -2,8 +2,8 @@
 
     ssh-keygen -Y verify -f allowed_signers -I dropslot -n dropslot -s RECEIPT.sig < RECEIPT.json
 
-The body is canonical JSON. It holds the head of the chain, so that whoever has a receipt can prove that no
-event up to it was changed or removed since.
+The body is canonical JSON. It holds the head of the chain, so anyone who has a receipt can prove that no event up to
+it was changed or removed since.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dropslot.config.secrets import make_private
 from dropslot.core.context import kept
 from dropslot.core.names import escape
 
-# What an arrival's source was proved to be; a receipt lists those that were had.
+# Possible guarantees about an arrival's source; a receipt lists those that applied.
 SOURCE_COMPARED = "source: compared before and after"
 TIMES_SHIFTED = (
     "times: {count} with another time than at the source, which a destination or the record cannot hold"
@@ -54,13 +54,13 @@ class Named:
         return cls(len(paths), [_shortened(escape(path)) for path in paths[:MOST_NAMED]]) if paths else None
 
     def body(self) -> Names:
-        """As JSON has it."""
+        """As a JSON object."""
         return {"count": self.count, "names": list(self.names)}
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a receipt says. Names are escaped; `manifests` maps each destination to its manifest's SHA-256."""
+    """The content of a receipt. Names are escaped; `manifests` maps each destination to its manifest's SHA-256."""
 
     arrival: str
     route: str
@@ -130,7 +130,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One finished arrival. `about` is what its row said besides, `listings` the manifests that lie nowhere else."""
+    """One finished arrival. `about` has other data of its row, `listings` the manifests that are stored nowhere
+    else."""
 
     body: str
     signature: str
@@ -144,19 +145,19 @@ class Kept:
         return found
 
     def saved(self) -> Receipt:
-        """As the database has it; unsaved."""
+        """As a row of the database; unsaved."""
         return Receipt(arrival=self.receipt["arrival"], body=self.body, signature=self.signature)
 
 
 def keep_outside(data: Path, month: datetime, several: Sequence[Kept]) -> None:
-    """Append lines, whole, by one write. What cannot be written is logged: no delivery waits for it."""
+    """Append whole lines by one write. A failure is logged: no delivery waits for it."""
     lines = [
         json.dumps({"body": k.body, "signature": k.signature, "about": k.about, "listings": k.listings})
         for k in several
     ]
     path = data / FOLDER / f"{month:%Y-%m}.jsonl"
     try:
-        # It begins with a line end, so that a line which a full disk cut off spoils no other.
+        # It begins with a line end, so that a line that a full disk cut off does not spoil the next one.
         _append(path, data, ("\n" + "\n".join(lines) + "\n").encode("ascii"))
     except OSError as error:
         line = "Receipts could not be kept beside the database, which has them"
@@ -177,7 +178,7 @@ def _append(path: Path, data: Path, content: bytes) -> None:
 
 
 def read_outside(data: Path) -> Iterator[Kept]:
-    """All that were kept, the oldest first. Lines that cannot be read are logged and left out. Raises OSError."""
+    """All kept receipts, the oldest first. Lines that cannot be read are logged and left out. Raises OSError."""
     for path in _files(data):
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
@@ -186,7 +187,7 @@ def read_outside(data: Path) -> Iterator[Kept]:
 
 
 def newest(data: Path) -> Kept | None:
-    """The last one that was kept, found by reading no more than the end of one file. Raises OSError."""
+    """The last kept receipt, found by reading only the end of one file. Raises OSError."""
     for path in reversed(_files(data)):
         with path.open("rb") as stream:
             size, tail = path.stat().st_size, 0

@@ -1,4 +1,4 @@
-"""What a verification found."""
+"""The findings of a verification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LISTED = 1000
 
 
 class Fault(NamedTuple):
-    """One thing that is not as it was recorded. `where`: "event 17", "receipt 01J…", or the stored file."""
+    """One difference from what was recorded. `where`: "event 17", "receipt 01J…", or the stored file."""
 
     where: str
     what: str
@@ -30,7 +30,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found amiss."""
+        """Whether there are no faults."""
         return self.found == 0
 
     def fault(self, where: str, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The key that signs receipts: made at first use, once, however many processes ask at the same time.
+"""The key that signs receipts: made once, at first use, even if many processes ask at the same time.
 
 In the folder `data/keys` (mode 0700): `receipt_ed25519` (0600), `receipt_ed25519.pub`, and
 `allowed_signers`, which auditors get a copy of. A key that replaces a lost one is added to
@@ -40,7 +40,7 @@ _DRAFT = re.compile(rf"\.({KEY}|{KEY}\.pub|{ALLOWED_SIGNERS})\.[0-9a-f]{{16}}")
 
 
 class KeyFault(DropslotError):
-    """The key of the receipts cannot be read, made or trusted; no arrival is recorded without it."""
+    """The signing key cannot be read, made or trusted; no arrival is recorded without it."""
 
     code = "key-fault"
     retryable = True
@@ -69,7 +69,7 @@ def receipt_key(folder: Path) -> Ed25519PrivateKey:
 def allowed_signers(path: Path) -> frozenset[bytes]:
     """The public keys in an `allowed_signers` file. Raises KeyFault for a malformed line, and for none.
 
-    No file, no signers: then no receipt is proved, and each one is a fault.
+    Without a file there are no signers: then no receipt is proved, and each one is a fault.
     """
     if not path.exists():
         return frozenset()
@@ -147,13 +147,13 @@ def _draft(path: Path, content: bytes, mode: int) -> Iterator[Path]:
 
 
 def _locked_draft(path: Path, mode: int) -> tuple[Path, int]:
-    """Locked as long as its maker lives, so that what a killed process left can be told and removed."""
+    """Locked as long as its maker lives, so that the draft of a killed process can be recognized and removed."""
     while True:
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         if _is_locked_now(descriptor) and draft.exists():
             return draft, descriptor
-        os.close(descriptor)  # taken for a dead process's before it was locked
+        os.close(descriptor)  # another process took it for a dead process's draft before it was locked
 
 
 def _is_locked_now(descriptor: int) -> bool:

@@ -1,6 +1,6 @@
 """Triggers that refuse to change or remove what was recorded, on SQLite and PostgreSQL.
 
-They stop mistakes, and everybody who may write to tables but not alter them. `verify` notices a dropped trigger.
+They stop mistakes, and accounts that may write to tables but not alter them. `verify` notices a dropped trigger.
 Django makes a SQLite table anew to alter it, which loses its triggers: a later migration of these tables ends with
 `create`.
 """
@@ -57,7 +57,7 @@ def create(apps: Apps | None, schema_editor: BaseDatabaseSchemaEditor) -> None: 
 
 
 def drop(apps: Apps | None, schema_editor: BaseDatabaseSchemaEditor) -> None:  # noqa: ARG001
-    """Take the guards away: to reverse the migration, and for tests that empty all tables."""
+    """Remove the guards: to reverse the migration, and for tests that empty all tables."""
     _run(schema_editor, 1)
 
 

@@ -1,7 +1,7 @@
 """Verifies that the chain of events is unchanged: streaming, in constant memory, while others append.
 
-What changes one event breaks its own hash; what removes or inserts one breaks the count or the next hash; what cuts
-the end off, or rewrites all that follows, contradicts a head that was kept elsewhere: in a receipt, a mail, a
+Changing an event breaks its own hash. Removing or inserting one breaks the count or the next hash. Cutting off the
+end, or rewriting everything after an event, contradicts a head that was kept elsewhere: in a receipt, a mail, a
 notebook.
 """
 
@@ -40,13 +40,13 @@ def chain(
 ) -> ChainReport:
     """Verify every event, every receipt and the guards of their tables.
 
-    `heads` were kept elsewhere. `signers` are the public keys of receipts (`keys.allowed_signers`); without
-    them no signature is checked. What cannot be read is a fault, never a pass.
+    `heads` were kept elsewhere. `signers` are the public keys of receipts (`keys.allowed_signers`); without them no
+    signature is checked. An event that cannot be read is a fault.
     """
     report = ChainReport()
     for guard in triggers.missing(connections[using]):
         report.fault(
-            guard, "it is gone or switched off: the database let rows be changed; the chain shows if any were"
+            guard, "it is missing or switched off, so rows could be changed; the chain shows whether any were"
         )
     # Receipts first: the events that they name are then verified in the pass that follows.
     _verify_receipts(report, using, signers)
@@ -73,7 +73,8 @@ def _verify_events(report: ChainReport, using: str) -> None:
             seq, previous = found, stored
     except DatabaseError as error:
         report.fault(
-            f"event {seq + 1}", f"it, or one soon after, cannot be read, nor is the rest verified: {error}"
+            f"event {seq + 1}",
+            f"it, or one soon after it, cannot be read, so the rest is not verified: {error}",
         )
     if report.checked:
         report.head = Head(seq, previous)
@@ -81,7 +82,7 @@ def _verify_events(report: ChainReport, using: str) -> None:
 
 _CHANGED = (
     "its hash does not fit: it was changed after it was written, or the event before it was replaced. "
-    "The events before it stand"
+    "The events before it are intact"
 )
 
 

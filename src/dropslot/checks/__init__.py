@@ -1,21 +1,22 @@
-"""Rules that an arrival must keep before anything of it is delivered; one file a kind."""
+"""Rules that an arrival must fulfil before anything of it is delivered; one file for each kind."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from dropslot.checks.bag import Required
-from dropslot.checks.base import BadOption, Check, CheckFailed, StagedArrival, StagedItem, run
+from dropslot.checks.base import Check, CheckFailed, StagedArrival, StagedItem, run
 from dropslot.checks.item_names import Patterns
 from dropslot.checks.mime import MimeTypes
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
 from dropslot.config import Route, load_dotted
 from dropslot.config.mistakes import blame
+from dropslot.core.errors import BadOption
 
 __all__ = ["BadOption", "Check", "CheckFailed", "StagedArrival", "StagedItem", "for_route", "run"]
 
-# What config.yaml may call a check that dropslot brings; every other one is named by its dotted path.
+# The short names of dropslot's own checks in config.yaml; all others are named by their dotted paths.
 SHORT_NAMES: dict[str, type[Check]] = {
     "bag": Required,
     "max_item_size": MaxItemSize,
@@ -30,7 +31,7 @@ SHORT_NAMES: dict[str, type[Check]] = {
 def for_route(route: Route) -> list[Check]:
     """The checks of a route: those of `select`, the cheap ones first, then those of `checks` in their order.
 
-    Raises BadOption, naming the route and the check, for one that cannot be found or does not take its option.
+    Raises BadOption, naming the route and the check, if a check cannot be found or does not accept its option.
     """
     select = route.select
     wanted: list[tuple[str, Any]] = [

@@ -1,4 +1,4 @@
-"""Whether an arrival is a bag. What a bag's manifests say is held against it in any case: `contents.bag_manifests`."""
+"""Whether an arrival is a bag. A bag is always compared with its manifests: `contents.bag_manifests`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dropslot.core.names import escape
 
 
 class Required(Check):
-    """The arrival must be a bag. Bags are validated whether this is asked for or not."""
+    """The arrival must be a bag. Bags are validated even without this check."""
 
     def __init__(self, option: Any = None) -> None:
         super().__init__(option)

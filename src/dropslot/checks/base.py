@@ -1,4 +1,4 @@
-"""The base class of checks, what a check sees, and how checks run: a check that breaks never counts as passed."""
+"""The base class of checks, what a check sees, and how checks run: a check that raises never counts as passed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,18 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
 
-class BadOption(DropslotError):
-    """A check or field cannot be made as config.yaml says; found at start, before any arrival."""
-
-    code = "bad-option"
-
-
 class CheckFailed(DropslotError):
-    """A check broke instead of judging; the arrival is neither refused nor delivered, and is retried."""
+    """A check raised an exception; the arrival is neither refused nor delivered, and is retried."""
 
     code = "check-failed"
     retryable = True
 
 
 class StagedItem(NamedTuple):
-    """One item as staged. `digests` maps algorithm to hex, sha256 always; `open` gives bytes that have this SHA-256: if
-    they turn out to have another one, what the checks found is void and the arrival is staged again. A check that
-    knows the MIME type of the content tells it to `is_of_type`, for the record. `types` are those that were found
-    already, with other arrivals' at once."""
+    """One item as staged. `digests` maps algorithm to hex, sha256 always; `open` gives bytes that have this SHA-256:
+    if they turn out to have another one, the checks' results are void and the arrival is staged again. A check that
+    knows the MIME type of the content reports it with `is_of_type`, for the record. `types` are those that were
+    determined before, for many arrivals at once."""
 
     path: str
     size_bytes: int
@@ -45,7 +39,7 @@ class StagedItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StagedArrival:
-    """What a check judges: the bytes that were staged. Of a bag, `items` are its payload only."""
+    """What a check judges: the bytes that were staged. `items` of a bag are its payload only."""
 
     name: str
     fields: Mapping[str, str]
@@ -54,11 +48,11 @@ class StagedArrival:
 
 
 class Check:
-    """One rule, made once from its option and used for many arrivals.
+    """One rule, created once from its option and used for many arrivals.
 
-    Override `check_item`, or `check` for the whole. Both yield a sentence for each fault, naming the item
-    through `core.names.escape`; none means that all is well. An exception is a broken check: the arrival is
-    tried again.
+    Override `check_item`, or `check` for the whole. Both yield a sentence for each fault, naming the item through
+    `core.names.escape`; no sentence means that the arrival passes. An exception means that the check fails: the
+    arrival is retried.
     """
 
     def __init__(self, option: Any = None) -> None:
@@ -72,7 +66,7 @@ class Check:
     def check(self, arrival: StagedArrival) -> Iterable[str]:
         """Reasons why the arrival is refused."""
         for item in arrival.items:
-            # An explicit call of sentences(): `yield from "some text"` would give its letters.
+            # With sentences(): `yield from "some text"` would give its letters.
             yield from sentences(self.check_item(item))
 
     def check_item(self, item: StagedItem) -> Iterable[str]:  # noqa: ARG002
@@ -81,7 +75,7 @@ class Check:
 
 
 def not_judged(name: str, what: str) -> CheckFailed:
-    """The error for an item of this name that a parser of its own could not look at."""
+    """The error for an item with this name that a parser could not examine."""
     return CheckFailed(
         f"{escape(name)} could not be looked at: {what}",
         where="Nothing of the arrival was delivered; it waits in processing and is retried",
@@ -93,8 +87,8 @@ def not_judged(name: str, what: str) -> CheckFailed:
 def run(checks: Iterable[Check], arrival: StagedArrival) -> list[str]:
     """All reasons of all checks, in order; empty when the arrival passes every one.
 
-    Raises CheckFailed, naming the check, when one broke. Errors of dropslot's own (a disk that fails while
-    staged bytes are read) pass through as they are.
+    Raises CheckFailed, naming the check, if one raised an exception. Errors of dropslot's own (a disk that fails
+    while staged bytes are read) pass through as they are.
     """
     reasons: list[str] = []
     for check in checks:
@@ -112,7 +106,8 @@ def run(checks: Iterable[Check], arrival: StagedArrival) -> list[str]:
 
 
 def sentences(given: object) -> Iterable[str]:
-    """What a check gave, text by text; TypeError unless they are sentences, so that a mistake is no pass."""
+    """The sentences of a check, one by one; TypeError if they are not sentences, so that a mistake does not count as
+    passed."""
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise TypeError(f"a check must yield its reasons one by one; it gave {type(given).__name__}")
     for sentence in given:

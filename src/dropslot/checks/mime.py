@@ -71,8 +71,8 @@ def _types(items: Sequence[StagedItem]) -> list[Sequence[str]]:
 
 
 def types_of_staged(opened: Sequence[Callable[[], BinaryIO]], name: str) -> list[list[str]]:
-    """The types of each, one at least, the most telling one first. Raises CheckFailed, naming `name`, and Refused for
-    content that breaks libmagic (of several: one of them does)."""
+    """The types of each file, at least one, the most specific one first. Raises CheckFailed, naming `name`, and
+    Refused if the content crashes libmagic (of several files: if one does)."""
     if len(opened) == 1:
         with opened[0]() as staged, ExitStack() as stack:
             return [types_of(descriptor_of(staged, stack, LOOKED_AT_BYTES), name)]
@@ -102,10 +102,10 @@ def _judged(ask: Callable[[process.Parser], list[Any]], count: int, name: str) -
 
 
 def _proved(answers: list[Any], count: int) -> list[list[str]]:
-    """What came from a process that a file may have taken over."""
+    """Checks the answer of a process that a file may control."""
     found = [types for answer in answers if isinstance(answer, list) for types in answer]
     if len(found) != count or not all(map(_are_types, found)):
-        raise process.BreaksParser("(it answers nonsense)")
+        raise process.BreaksParser("(its answer makes no sense)")
     return found
 
 

@@ -32,11 +32,11 @@ _ERRORS = {
 class PdfContains(Check):
     """The text of each PDF must contain what the pattern finds in the item's name.
 
-    The option is the pattern, or `{pattern: …, seconds: 10}`. It is searched in the name; what its named groups match
-    is looked for in the text of all pages, else what it matches as a whole. Blanks and line breaks in the text make
-    no difference, nor which kind of dash it has; letter case does. A number or word must be there by itself: `12` is
-    not in `123`, and a name is refused when the pattern takes a part of a number or word. A PDF whose text cannot be
-    extracted is refused: encrypted, damaged, scanned without text, or one that needs more than `seconds` of computing.
+    The option is the pattern, or `{pattern: …, seconds: 10}`. It is searched for in the name. The texts of its named
+    groups, or the whole match if it has none, must be in the text of the pages. Blanks, line breaks and the kind of
+    dash in the text make no difference; letter case does. A number or word must stand alone: `12` is not in `123`,
+    and a name is refused if the pattern matches only a part of a number or word. A PDF whose text cannot be extracted
+    is refused: encrypted, damaged, scanned without text, or one that needs more than `seconds` of computing.
     """
 
     def __init__(self, option: str | Mapping[str, Any]) -> None:
@@ -55,7 +55,8 @@ class PdfContains(Check):
             raise ValueError("it needs the package pypdfium2: pip install 'dropslot[server]'")
 
     def open_end(self) -> whole_tokens.Cut | None:
-        """A name of which the pattern takes only a part, where it has no end or no beginning: for `doctor`."""
+        """For `doctor`: an example of a name in which the pattern matches only a part, because it has no end or no
+        beginning."""
         return whole_tokens.open_end(self._pattern)
 
     def check_item(self, item: StagedItem) -> Iterable[str]:
@@ -78,7 +79,7 @@ class PdfContains(Check):
             return self._fault_of_content(item, descriptor_of(staged, until), wanted)
 
     def _wanted(self, name: str) -> list[str]:
-        """What the name says, at least one letter or digit of it; empty when it gives no reason."""
+        """The texts from the name that have at least one letter or digit; empty if there are none."""
         found = patterns.search(self._pattern, name)
         if found is None:
             return []
@@ -101,8 +102,8 @@ def _judged(answer: Any) -> str | None:
         if "error" in answer:
             return _ERRORS[answer["error"]]
         return _fault(answer) if answer["missing"] else None
-    except (TypeError, KeyError, ValueError, AttributeError):  # a file may have taken over who answers
-        return _BREAKS.format("(it answers nonsense)")
+    except (TypeError, KeyError, ValueError, AttributeError):  # a file may control the process that answers
+        return _BREAKS.format("(its answer makes no sense)")
 
 
 def _fault(answer: Mapping[str, Any]) -> str:

@@ -16,12 +16,12 @@ from dropslot.core.patterns import Found
 _LONGEST_SAMPLE = 128
 _MOST_STEPS = 500
 _SECONDS = 0.1  # for one step
-_MORE = 20  # digits or letters; no pattern for a number takes so many
+_MORE = 20  # digits or letters; no pattern for a number needs so many
 
 
 class Cut(NamedTuple):
-    """What a pattern takes from a name, the whole number or word that it is a part of, and whether that begins
-    sooner (else it ends later)."""
+    """What a pattern takes from a name, the whole number or word around it, and whether that begins earlier
+    (otherwise it ends later)."""
 
     name: str
     taken: str
@@ -30,10 +30,10 @@ class Cut(NamedTuple):
 
 
 def cut(pattern: re.Pattern[str], name: str) -> Cut | None:
-    """The first number or word in a name of which the pattern takes only a part; None when there is none.
+    """The first number or word in a name of which the pattern takes only a part; None if there is none.
 
-    A letter behind a digit belongs to it (the aliquot 1A is not 1), one before it does not (S12 is number 12). It is
-    no part where the pattern asks for the rest as well, as in `(?P<specimen>\\d{6})\\d{8}`.
+    A letter after a digit belongs to it (the aliquot 1A is not 1), one before it does not (S12 is number 12). It is
+    not a part if the pattern also matches the rest, as in `(?P<specimen>\\d{6})\\d{8}`.
     """
     found = patterns.search(pattern, name)
     for group, (start, end) in _wanted(pattern, found):
@@ -46,8 +46,8 @@ def cut(pattern: re.Pattern[str], name: str) -> Cut | None:
 
 
 def open_end(pattern: re.Pattern[str]) -> Cut | None:
-    """Whether the pattern cuts what it takes from a longer number or word, by an example: it has no end, or no
-    beginning. None when it has both, or when no name can be made up for it."""
+    """An example in which the pattern takes only a part of a longer number or word, because it has no end or no
+    beginning. None if it has both, or if no name can be made up for it."""
     sample = _sample(pattern)
     for _, (start, end) in _wanted(pattern, patterns.search(pattern, sample)):
         for place, letter in ((end, sample[end - 1]), (start, sample[start])):
@@ -58,14 +58,15 @@ def open_end(pattern: re.Pattern[str]) -> Cut | None:
 
 
 def _wanted(pattern: re.Pattern[str], found: Found | None) -> Iterator[tuple[str, tuple[int, int]]]:
-    """The places of what must be in the PDF: the named groups, else all that matched; empty ones left out."""
+    """The places of the texts that must be in the PDF: the named groups, otherwise the whole match; without empty
+    ones."""
     for name in (pattern.groupindex or [""]) if found else ():
         if found and name in found.places and found.places[name][0] < found.places[name][1]:
             yield name, found.places[name]
 
 
 def _around(name: str, start: int, end: int) -> tuple[int, int]:
-    """A place, widened to whole numbers and words."""
+    """The place, extended to whole numbers and words."""
     first, last = start, end
     while first > 0 and _same_kind(name[first - 1], name[first]):
         first -= 1
@@ -107,7 +108,7 @@ def _sample(pattern: re.Pattern[str]) -> str:
 
 
 def _tails(expression: str) -> list[str]:
-    """How a text may end that matches, such as `.pdf`: behind `.*` nothing else leads to an end."""
+    """Possible ends of a matching text, such as `.pdf`: after `.*` only these lead to an end."""
     plain = re.sub(r"\\([^\w\s])", r"\1", expression).rstrip("$)?")
     last = plain[len(plain.rstrip(string.ascii_letters + string.digits + "_.- ")) :]
     ends = [last[start:] for start in range(len(last) + 1)]

@@ -18,7 +18,7 @@ _SERVER_PACKAGES = frozenset({"typer", "rich", "pydantic", "yaml", "structlog", 
 
 def main() -> NoReturn:
     """The command of this process; ends it with status 0 (done), 1 (something failed) or 2 (wrong usage)."""
-    gc.disable()  # until all is loaded (`starting.configured`): looking for garbage takes 0.1 s, and there is none
+    gc.disable()  # until everything is loaded (`startup.configured`): a collection takes 0.1 s and finds nothing
     begin_command(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     try:
         status = run(sys.argv[1:])
@@ -29,7 +29,7 @@ def main() -> NoReturn:
         from django.db import connections
 
         connections.close_all()  # the last one out folds SQLite's log into the database
-    gc.freeze()  # else the interpreter looks through everything once more before it ends: 0.2 s
+    gc.freeze()  # otherwise the interpreter's last collection takes 0.2 s
     sys.exit(status)
 
 

@@ -1,7 +1,7 @@
 """A command that root runs continues as the account that owns the installation.
 
-A database, key, log or pid file of root's would stop every later command of that account, and plugins are that
-account's code. So the program starts again as the account, before anything is opened or imported.
+A database, key, log or pid file that belongs to root would stop every later command of that account, and plugins are
+that account's code. So the program starts again as that account, before it opens or imports anything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dropslot.core.names import escape
 
 # These need CAP_CHOWN as the service has it, or, for doctor, look whether it is there.
 KEEPING_CHOWN = frozenset({"run", "drain", "start_watcher", "watcher_start", "start_observer", "doctor"})
-# Of root's session, and no use to another account.
+# These belong to root's session; another account cannot use them.
 _ROOTS_OWN = (
     "SSH_AUTH_SOCK",
     "XDG_RUNTIME_DIR",
@@ -34,7 +34,7 @@ _command: str | None = None  # of this process, when the process is one command 
 
 
 class OthersInstallation(DropslotError):
-    """Root was to work on an installation of another account, and could not go on as that account."""
+    """Root ran a command on another account's installation, and the command could not continue as that account."""
 
     code = "others-installation"
 
@@ -56,7 +56,7 @@ class Account:
 
 
 def begin_command(name: str) -> None:
-    """Say that this process runs the command `name` and nothing else, so that it may begin anew as another account."""
+    """Record that this process runs the command `name` and nothing else, so it may start again as another account."""
     global _command
     _command = name
 
@@ -67,17 +67,19 @@ def runs_alone() -> bool:
 
 
 def hand_over(data: Path, config: Path | None = None) -> None:
-    """Begin anew as the account that owns the data folder, when this is root and that is not; else do nothing.
+    """If this is root and the data folder belongs to another account, start again as that account; otherwise do
+    nothing.
 
-    `config` is config.yaml, where there is one: its owner counts while there is no data folder. Raises
-    OthersInstallation, with the line to type, where this process cannot or may not begin anew.
+    `config` is config.yaml, if there is one: its owner counts as long as there is no data folder. Raises
+    OthersInstallation, with the line to type, if this process cannot or may not start again.
     """
     if os.geteuid() == 0 and (uid := _owner_uid(data, config)) != 0:
         _begin_anew(_account_of(uid, data), data, config)
 
 
 def hand_over_folder(folder: Path) -> None:
-    """The same for a folder that `init` fills: who owns it, or the nearest folder above, has the installation."""
+    """The same for a folder that `init` fills: the installation belongs to the owner of the folder, or of the nearest
+    one above."""
     hand_over(Path(os.path.abspath(folder)))
 
 
@@ -123,12 +125,12 @@ def _begin_anew(account: Account, data: Path, config: Path | None) -> NoReturn:
     _require_readable(account, config)
     sys.stderr.write(f"dropslot: {whose}, so this continues as {account.name}, not as root.\n")
     sys.stderr.flush()
-    # A new program, so that nothing that root read, opened or imported comes along.
+    # A new program: it keeps nothing that root has read, opened or imported.
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], _environment(account))
 
 
 def _is_roots_word(config: Path) -> bool:
-    """Whether root alone decides what is run: else CAP_CHOWN would be a gift to who can write there."""
+    """Whether root alone decides what is run. Otherwise anyone who can write there would get CAP_CHOWN."""
     plugins = config.parent / "plugins"
     code = [plugins, *plugins.rglob("*")] if plugins.is_dir() else []
     real = Path(os.path.realpath(config))
@@ -161,7 +163,7 @@ def _become(account: Account, whose: str, *, keep_chown: bool) -> None:
 
 
 def _require_readable(account: Account, config: Path | None) -> None:
-    """What the account cannot read would be told by an error of the interpreter."""
+    """Otherwise the interpreter itself would fail, with an error that explains nothing."""
     package = Path(__file__).parent.parent
     wanted = [(Path(sys.executable), os.X_OK), (package / "__init__.py", os.R_OK)]
     wanted += [(config, os.R_OK)] if config is not None else []

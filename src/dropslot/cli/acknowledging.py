@@ -179,7 +179,7 @@ def unacknowledge(
     from dropslot.acknowledgments.undo import undo
     from dropslot.arrivals.intake.record import user_name
 
-    # Whose process this is: LOGNAME says what anybody likes.
+    # The owner of this process, not LOGNAME, which anybody can set.
     for row in undo(name, reason.strip(), user_name(os.getuid())):
         stored = f"{row.delivery.place.url}/{row.delivery.stored_as}"
         sys.stdout.write(f"{row.id} is undone: {escape(stored)}, fetched by {row.user or 'anybody'}.\n")

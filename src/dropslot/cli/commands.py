@@ -34,7 +34,7 @@ _UNCUT = 10_000  # characters
 
 
 class _WholeLines(TyperGroup):
-    """Lists the commands with whole sentences: click would cut them off at the width of the terminal."""
+    """Lists the commands with whole sentences; click would cut them at the width of the terminal."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
@@ -89,7 +89,7 @@ def invoke(args: Sequence[str]) -> int:
             status = INTERRUPTED
         except Exception as error:  # noqa: BLE001 - the last guard: people get words and a status, whatever went wrong
             status = explain(error)
-    # Asked for here and not by its exception: typer makes something else of that, in each version something else.
+    # Checked here, not by its exception: each version of typer turns that into something else.
     return explain_interrupt(args[0] if args else "") if pressed else status
 
 

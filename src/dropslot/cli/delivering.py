@@ -117,7 +117,7 @@ def _print(result: Drained) -> None:
         )
     if result.elsewhere:
         sys.stdout.write(
-            f"{counted(len(result.elsewhere), 'more arrival')} in the hands of another drain or the service.\n"
+            f"{counted(len(result.elsewhere), 'more arrival')}, which another drain or the service works on.\n"
         )
     for line in result.unlisted:
         sys.stdout.write(

@@ -1,4 +1,4 @@
-"""`arrivals`, `history`, `pending`, `events`, `latest`, `receipt`: what happened, and what is to come."""
+"""`arrivals`, `history`, `pending`, `events`, `latest`, `receipt`: what happened, and what waits."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def pending(
 
 
 def _newest(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:
-    """So many rows that have waited the shortest time, in the order of all."""
+    """The `limit` rows that have waited the shortest time, in their usual order."""
     newest = sorted(range(len(rows)), key=lambda at: _since(rows[at]))[-limit:] if limit else range(len(rows))
     return [rows[at] for at in sorted(newest)]
 

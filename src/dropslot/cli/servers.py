@@ -1,4 +1,4 @@
-"""`trust_host`: the first time that a server is delivered to."""
+"""`trust_host`: needed before the first delivery to a server."""
 
 from __future__ import annotations
 

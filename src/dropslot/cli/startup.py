@@ -22,9 +22,9 @@ SETTINGS = "dropslot.settings"
 def configured(path: Path | None) -> Config:
     """The configuration, with Django set up for it; the database is not touched.
 
-    `path` (of `-c`) goes before everything; without it, or when it is that project's own file, a Django project named
-    by DJANGO_SETTINGS_MODULE, then $DROPSLOT_CONFIG and ./config.yaml are taken. Raises ConfigError, or UsageError
-    when Django already runs with another configuration, or the data folder is a project's.
+    `path` (of `-c`) comes first. Without it, or if it is the project's own file: a Django project named by
+    DJANGO_SETTINGS_MODULE, then $DROPSLOT_CONFIG, then ./config.yaml. Raises ConfigError; raises UsageError if Django
+    already runs with another configuration, or if the data folder belongs to a project.
     """
     from django.conf import settings
 
@@ -43,14 +43,14 @@ def configured(path: Path | None) -> Config:
     hand_over(config.data)
     django.setup()
     _require_own_data(config)
-    if runs_alone():  # another program's garbage is its own matter
-        gc.freeze()  # what is loaded stays: no collection need look through it
+    if runs_alone():  # in another program, the collector is not ours to change
+        gc.freeze()  # loaded code stays: no collection needs to examine it
         gc.enable()
     return config
 
 
 def started(path: Path | None) -> Config:
-    """The same, with a database that is there, sound and of this version; raises DatabaseUnready besides."""
+    """The same, with a database that exists, is sound and has this version; also raises DatabaseUnready."""
     config = configured(path)
     from dropslot.arrivals.upkeep.database import prepare, require_no_transaction
 
@@ -62,8 +62,8 @@ def started(path: Path | None) -> Config:
 
 
 def reading(path: Path | None) -> Config:
-    """As `started`, for a command that changes nothing: also for an account that may only read, and where the disk of
-    the data folder is read-only."""
+    """As `started`, for a command that changes nothing. It also works for an account that may only read, and on a
+    read-only disk."""
     config = configured(path)
     from dropslot.arrivals.upkeep.database import prepare_to_read
 
@@ -72,7 +72,8 @@ def reading(path: Path | None) -> Config:
 
 
 def _require_key(config: Config) -> None:
-    """Raise DropslotError where Django's key could not be made: for who only reads the settings leave it empty."""
+    """Raise DropslotError if Django's key could not be made: the settings leave it empty, for readers that do not
+    need it."""
     from django.conf import settings
 
     from dropslot.config.secrets import django_secret_key
@@ -91,7 +92,7 @@ def _has_key(settings: LazySettings) -> bool:
 
 
 def require_acknowledgments() -> None:
-    """Raise UsageError in a project that leaves the app of the acknowledgments away."""
+    """Raise UsageError in a project without the app of the acknowledgments."""
     from django.apps import apps
 
     if not apps.is_installed("dropslot.acknowledgments"):
@@ -105,7 +106,7 @@ _MARKER = "django-settings"
 
 
 def _require_own_data(config: Config) -> None:
-    """Raise UsageError where the data folder is that of another Django project: its database is elsewhere."""
+    """Raise UsageError if the data folder belongs to another Django project, whose database is elsewhere."""
     here = os.environ.get("DJANGO_SETTINGS_MODULE")
     try:
         owner = (config.data / _MARKER).read_text("utf-8").strip()
@@ -121,7 +122,7 @@ def _require_own_data(config: Config) -> None:
 
 
 def _mark_data(config: Config) -> None:
-    """Leave a word in the data folder of a project, so that the command `dropslot` makes no second database."""
+    """Mark the data folder as a project's, so that the command `dropslot` makes no second database."""
     here = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     marker = config.data / _MARKER
     if here in ("", SETTINGS) or marker.exists():
@@ -133,7 +134,7 @@ def _mark_data(config: Config) -> None:
 
 
 def choose(path: Path | None) -> None:
-    """Name the settings and config.yaml for Django; for before Django's settings are read."""
+    """Name the settings and config.yaml for Django, before Django reads its settings."""
     if path is not None and not _is_of_project(path):
         os.environ["DROPSLOT_CONFIG"] = os.path.abspath(path)
         os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
@@ -141,7 +142,8 @@ def choose(path: Path | None) -> None:
 
 
 def _is_of_project(path: Path) -> bool:
-    """Whether DJANGO_SETTINGS_MODULE names a project whose DROPSLOT is this file: then its database is the one."""
+    """Whether DJANGO_SETTINGS_MODULE names a project whose DROPSLOT is this file: then the project's database is
+    used."""
     project = os.environ.get("DJANGO_SETTINGS_MODULE", SETTINGS)
     if project == SETTINGS:
         return False

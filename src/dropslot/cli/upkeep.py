@@ -85,7 +85,7 @@ def dismiss(
 
 
 def _each(found: list[Arrival], do: Callable[[Arrival], str]) -> None:
-    """Do it to each arrival and say so; those to which it cannot be done are named, with status 1 in the end."""
+    """Do it for each arrival and print it. If one cannot be done, its reason is printed and the status is 1."""
     failed = False
     for arrival in found:
         try:
@@ -144,6 +144,11 @@ def verify(
             f"Fixity: {counted(files.checked, 'stored file')}, {counted(files.size_bytes, 'byte')} read: "
             f"{'OK' if files.ok else counted(files.found, 'fault')}.\n"
         )
+        if files.acknowledged:
+            sys.stdout.write(
+                f"{counted(files.acknowledged, 'more file')} at destinations that only acknowledge: not verified,"
+                " since nothing can be read back there.\n"
+            )
         sound = sound and files.ok
     archives = check_archives(settings, read=fixity)
     if archives.checked:

@@ -96,7 +96,7 @@ def _configured(path: ConfigPath, *, test: bool) -> Config:
 
 def _service(config: Config) -> Callable[[Life], None]:
     def serve(life: Life) -> None:
-        # Here, not before: a database connection must not be shared with the process that was forked.
+        # Only here: a forked process must not share a database connection.
         from dropslot.arrivals.upkeep.database import prepare
         from dropslot.arrivals.workers import service
 
@@ -112,7 +112,7 @@ def _stop_if_running(config: Config) -> None:
     try:
         daemon.stop(config)
     except daemon.NotRunning:
-        return  # nothing to put a new one in the place of
+        return  # there is no running one to replace
 
 
 def _as_json(config: Config, status: Status) -> dict[str, object]:

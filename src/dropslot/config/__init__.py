@@ -1,6 +1,6 @@
-"""config.yaml: its models, how it is loaded and judged, and the folders that it names. No Django is needed.
+"""config.yaml: its models, loading and validation, and the folders that it names. No Django is needed.
 
-The names below are loaded when they are used: a command that only prints its help waits for none of them.
+The names below are loaded on first use, so a command that only prints its help does not wait for them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The configuration of this process: what Django's settings say."""
+"""The configuration of this process, from Django's settings."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError:  # whose words have a part of what might be a password
+    except ValueError:  # its message may contain a part of a password
         raise ValueError("expected postgresql://USER@HOST:PORT/NAME, with a number as port") from None
     return parts
 

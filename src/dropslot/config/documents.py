@@ -11,8 +11,8 @@ import yaml
 
 from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem, key_of
 
-# Plain words are read as YAML 1.2's core does, less its octals: `no` and `1:30` are texts, and a mode written
-# as 0640 keeps its digits.
+# Plain words are read as in YAML 1.2's core schema, without its octals: `no` and `1:30` are texts, and the mode 0640
+# keeps its digits.
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)

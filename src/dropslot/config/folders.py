@@ -37,14 +37,13 @@ class FolderSet:
 def folder_sets(route: Route, *, make: bool = True) -> list[FolderSet]:
     """The route's sets, by inbox. Look again to notice new ones.
 
-    A route whose folders have no field has exactly one set, whether or not it can be read now. Otherwise
-    there is one for each inbox that matches; a symbolic link is not followed from the first field on, and a
-    folder whose name would be no safe value of a field is left out.
+    A route whose folders have no field has exactly one set, even if it cannot be read now. Otherwise there is one for
+    each inbox that matches; a symbolic link is not followed from the first field on, and a folder whose name would be
+    no safe value of a field is left out.
 
-    With `make` (what the service does) a missing processing, done or failed is made with mode 0700, and the
-    inbox of a route without fields with 3773, when the folder above the route's own exists: where that is
-    missing too, a disk may not be mounted. An inbox beneath a field is made by who makes the set. What cannot
-    be made is logged.
+    With `make` (what the service does) a missing processing, done or failed is made with mode 0700, and the inbox of
+    a route without fields with 3773, if the folder above the route's own exists: if that is missing too, a disk may
+    not be mounted. An inbox below a field is made by the person who makes the set. What cannot be made is logged.
     """
     template = Template(route.inbox)
     matches = _matches(template) if template.fields else [(template.fixed, {})]
@@ -66,7 +65,7 @@ def _folder_set(route: Route, inbox: str, fields: dict[str, str]) -> FolderSet:
 
 
 def _matches(template: Template) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every folder that the template gives with safe values, and these values."""
+    """Every folder that matches the template with safe values, and these values."""
     rest = template.text[len(literal(template.fixed)) :].strip("/").split("/")
     for path in _descend(template.fixed, rest):
         values = template.match(path)

@@ -1,4 +1,4 @@
-"""How fast a destination may be written to: always, or by time of day."""
+"""The highest rate at which a destination is written: constant, or by time of day."""
 
 from __future__ import annotations
 

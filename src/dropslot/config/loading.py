@@ -24,7 +24,7 @@ from dropslot.config.rules import broken_rules
 
 _Model = TypeVar("_Model", Config, Route)
 
-# Stands in for a part that is faulty, so that the other parts can be judged in the same go.
+# Replaces a faulty part, so that the other parts can be validated at the same time.
 _PLACEHOLDER = Route.model_validate({"key": "placeholder", "folders": ".", "deliver": [{"to": "."}]})
 
 
@@ -80,7 +80,7 @@ class _Builder:
         return config
 
     def header(self, top: Mapping[Any, Any]) -> Config:
-        """Everything but the routes; what is faulty has its default."""
+        """Everything but the routes; a faulty key has its default."""
         config, faulty = self.validated(
             Config, top, (), {"base": self.base, "routes": {"placeholder": _PLACEHOLDER}}
         )

@@ -34,6 +34,8 @@ from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 
 ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit, 100 at most"
+SCHEME = r"[a-z][a-z0-9+.-]*"
+Scheme = Annotated[str, StringConstraints(pattern=f"^{SCHEME}$")]
 RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
@@ -105,20 +107,20 @@ class Select(_Model):
 
     patterns: list[Glob] = Field(
         default_factory=list,
-        description="Patterns of names, any letter case; an item must match one of them.",
+        description="Patterns of names, any letter case. An item must match one of them.",
         examples=[["*.pdf"]],
     )
     mime: list[MimeType] = Field(
         default_factory=list,
-        description="MIME types, found out from the content; an item must have one of them. `image/*` is"
-        " every image.",
+        description="MIME types, determined from the content. An item must have one of them. `image/*` is every"
+        " image.",
         examples=[["application/pdf"]],
     )
     max_item_size: Size | None = Field(
-        None, description="Size that no single item may exceed.", examples=["20MB"]
+        None, description="The largest size that an item may have.", examples=["20MB"]
     )
     max_size: Size | None = Field(
-        None, description="Size that an arrival as a whole may not exceed.", examples=["50GiB"]
+        None, description="The largest size that an arrival may have as a whole.", examples=["50GiB"]
     )
     max_items: int | None = Field(
         None, ge=1, strict=True, description="How many items an arrival may hold.", examples=[100000]
@@ -128,18 +130,18 @@ class Select(_Model):
 class Lookup(_Model):
     """A field that is looked up in a table of folders."""
 
-    field: FieldName = Field(description="The field that gets the folder found.", examples=["folder"])
+    field: FieldName = Field(description="The field that gets the name of the folder.", examples=["folder"])
     table: TablePath = Field(
         description="The CSV file with the columns `base_path`, `folder`, `folder_tag` and `label`. It is loaded into"
-        " the database at start when it has changed, and by `dropslot load_remote_folders`.",
+        " the database by `dropslot load_remote_folders`, and at start if it has changed.",
         examples=["remote_folders.csv"],
     )
     label: str = Field(
         min_length=1, description="Which lines of the table count, any letter case.", examples=["BHS"]
     )
     hint: Pattern = Field(
-        description="Regular expression that is searched in the arrival's name; its group `hint`, else all that it"
-        " matches, is the `folder_tag` that is looked up.",
+        description="Regular expression that is searched for in the arrival's name. Its group `hint`, or the whole"
+        " match if there is no such group, is the `folder_tag` to look up.",
         examples=[r"^066-(?P<hint>\d\d)"],
     )
     base_path: str | None = Field(
@@ -160,15 +162,14 @@ class Space(_Model):
 class Route(_RouteKeysOfApps, _Model):
     """One configured way from an inbox to its destinations.
 
-    Relative paths stand for what is beneath the folder of config.yaml; in a loaded configuration all are
-    absolute.
+    Relative paths start at the folder of config.yaml; in a loaded configuration all paths are absolute.
     """
 
     key: RouteKey = Field(exclude=True, description="The route's name.")
     folders: PathTemplate = Field(
         "",
-        description="The folder that holds `inbox`, `processing`, `done` and `failed`. A field, as in"
-        " `./drop/{study}`, makes one such set of each folder there is; new ones are noticed. Needed"
+        description="The folder that holds `inbox`, `processing`, `done` and `failed`. With a field, as in"
+        " `./drop/{study}`, each folder that exists there is one such set; new ones are noticed. Needed"
         " unless all four are set.",
         examples=["./study"],
     )
@@ -194,32 +195,32 @@ class Route(_RouteKeysOfApps, _Model):
     takes: Takes = Field("any", description="What an arrival is: a directory, a single file, or either.")
     complete: Complete = Field(
         "renamed",
-        description="When an arrival is complete. `renamed`: once it has got its final name by a rename,"
-        " or, when it was created under it, once it has been quiet for `settle`. `named`: as soon as it"
-        " has a final name. `settled`: once it has been quiet, whatever its name (but for those in `temporary`)."
-        " `marker`: when the file"
-        " named by `marker` appears inside.",
+        description="When an arrival is complete. `renamed`: after a rename gave it its final name; if it was created"
+        " under that name, once it has been quiet for `settle`. `named`: as soon as it has a final name."
+        " `settled`: once it has been quiet, whatever its name (except for names in `temporary`)."
+        " `marker`: when the file named by `marker` appears inside.",
     )
     marker: FileName | None = Field(
         None,
-        description="The file that says an arrival is complete; with `complete: marker` only.",
+        description="The file that shows that an arrival is complete; with `complete: marker` only.",
         examples=["READY"],
     )
     settle: Duration = Field(
         timedelta(seconds=5),
-        description="How long an arrival must not have changed to be quiet.",
+        description="How long nothing about an arrival must change until it counts as quiet.",
         examples=["5s"],
     )
     grace: Duration = Field(
         timedelta(seconds=1),
-        description="How long an arrival is left alone after the rename that completed it: many clients look at the"
-        " new name once more, or set its time and mode. Each such change starts the wait again. `0` takes it at once.",
+        description="How long dropslot waits after the rename that completed an arrival: many clients look at the new"
+        " name once more, or set its time and mode. Each such change starts the wait again. `0`: it is"
+        " taken at once.",
         examples=["1s"],
     )
     give_up: Duration = Field(
         timedelta(days=1),
-        description="How long an arrival that cannot be complete may stay unchanged: one that holds the unfinished"
-        " name of a transfer program, or no file at all. Then it is refused, with that reason.",
+        description="How long an arrival that is not complete may stay unchanged: one that holds the unfinished name"
+        " of a transfer program, or no file at all. Then it is refused, with that reason.",
         examples=["1d"],
     )
     other_kinds: Literal["refuse", "ignore"] = Field(
@@ -230,24 +231,25 @@ class Route(_RouteKeysOfApps, _Model):
     )
     temporary: list[NamePattern] = Field(
         default_factory=list,
-        description="Patterns of names that are temporary, in the inbox and inside of a folder, besides the usual ones:"
-        " in the inbox hidden names, a last extension that begins with `.tmp`, and a trailing `~`; everywhere the"
-        " names that transfer programs give to what is under way, such as `.part`, `.filepart`, `.partial` and"
-        " `.crdownload`. A pattern that begins with `!` takes names out again.",
+        description="More patterns of names that are temporary, in the inbox and inside folders. The usual ones"
+        " always apply: in the inbox hidden names, a last extension that begins with `.tmp`, and a"
+        " trailing `~`; everywhere the names that transfer programs give to unfinished files, such as"
+        " `.part`, `.filepart`, `.partial` and `.crdownload`. A pattern that begins with `!` removes names"
+        " from this list.",
         examples=[["*.uploading", "!*.part"]],
     )
     ignore: list[Glob] = Field(
         default_factory=lambda: list(BY_DEFAULT),
-        description="Patterns of names, any letter case, of what is not data: it is not delivered and not checked, an"
-        " arrival's receipt names it, and it stays in `done`. At the top of an inbox such entries are no arrivals. In"
-        " place of the usual list, which has what Finder, Explorer, Office and network storage leave behind:"
-        " `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`, `~$*`, `$RECYCLE.BIN`, `@eaDir` and more. `[]` ignores"
-        " nothing.",
+        description="Patterns of names, any letter case, that are not data. Such files are not delivered and not"
+        " checked; they stay in `done`, and the arrival's receipt names them. At the top of an inbox they"
+        " are not arrivals. This list replaces the usual one, which has what Finder, Explorer, Office and"
+        " network storage leave behind: `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`, `~$*`,"
+        " `$RECYCLE.BIN`, `@eaDir` and more. `[]` ignores nothing.",
         examples=[[".DS_Store", "Thumbs.db"]],
     )
     test_names: Glob | None = Field(
         None,
-        description="Pattern of names, any letter case, that are noticed and logged and never delivered.",
+        description="Pattern of names, any letter case, that are noticed and logged but never delivered.",
         examples=["test*"],
     )
     name: Pattern | None = Field(
@@ -258,15 +260,16 @@ class Route(_RouteKeysOfApps, _Model):
     )
     names: Literal["refuse", "keep"] = Field(
         "refuse",
-        description="What happens to names with direction marks (U+200E, U+200F, U+061C), which are invisible and which"
-        " Windows and chat programs add to names that are copied. `refuse` refuses them and says which, and where;"
-        " `keep` delivers them as they are. Characters that turn text around (overrides, isolates) are always refused.",
+        description="What happens to names with direction marks (U+200E, U+200F, U+061C). These are invisible;"
+        " Windows and chat programs add them to names that are copied. `refuse` refuses such names and"
+        " says which mark, and where; `keep` delivers them as they are. Characters that turn text around"
+        " (overrides, isolates) are always refused.",
     )
     name_help: (
         Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] | None
     ) = Field(
         None,
-        description="The rule for names in words, for the people who send: a refusal says it before the pattern.",
+        description="The rule for names in words, for the people who send. A refusal shows it before the pattern.",
         examples=["Name the folder STUDY-PC-VISIT, for instance heart-pc17-visit1"],
     )
     select: Select = Field(Select.model_validate({}), description="What every item must be.")
@@ -278,14 +281,14 @@ class Route(_RouteKeysOfApps, _Model):
     )
     lookup: Annotated[list[Lookup], BeforeValidator(_one_or_more)] = Field(
         default_factory=list,
-        description="A field that is looked up in a table of folders; or a list of such: of those for one field the"
-        " first that answers counts.",
+        description="A field that is looked up in a table of folders, or a list of these. If several are for one"
+        " field, the first one that finds a folder counts.",
         json_schema_extra=_show_one_or_more,
     )
     fields: list[CheckEntry] = Field(
         default_factory=list,
         description="Fields of your own, each a dotted path with its option. They come after all others, in this"
-        " order, and see what is known by then.",
+        " order, and each sees the values found so far.",
         examples=[[{"mylab.fields.Ward": "wards.txt"}]],
     )
     deliver: list[Deliver] = Field(
@@ -293,18 +296,17 @@ class Route(_RouteKeysOfApps, _Model):
     )
     after: DottedPath | None = Field(
         None,
-        description="Dotted path of a function that is called once with each finished arrival, and retried"
-        " by itself, in a process of its own.",
+        description="Dotted path of a function that is called with each finished arrival, in a process of its own. A"
+        " failed call is retried; the delivery is not affected.",
         examples=["mylab.tasks.convert"],
     )
     leave_source: bool = Field(
         False,
-        description="Move nothing: arrivals are read where they lie, and a later change of one is a"
-        " revision.",
+        description="Move nothing: arrivals are read where they are, and a later change of one makes a revision.",
     )
     rescan: Duration = Field(
         timedelta(seconds=30),
-        description="How often the inbox is looked through, besides events.",
+        description="How often the inbox is listed, in addition to events.",
         examples=["30s"],
     )
     events: list[EventName] = Field(
@@ -332,7 +334,7 @@ class Route(_RouteKeysOfApps, _Model):
 
     @property
     def litter(self) -> Litter:
-        """What `ignore` says, ready to be asked."""
+        """The patterns of `ignore`, compiled."""
         return litter_of(tuple(self.ignore))
 
 
@@ -379,6 +381,12 @@ class Config(_TopKeysOfApps, _Model):
         ge=timedelta(seconds=1),
         description="How long a silent worker on another machine keeps an arrival before it is taken over.",
         examples=["60s"],
+    )
+    destinations: dict[Scheme, DottedPath] = Field(
+        default_factory=dict,
+        description="Kinds of destinations of your own: the scheme of their addresses, as `ftp` for `ftp://…` in `to`,"
+        " and the dotted path of a class, which is a `dropslot.destinations.base.Kind`.",
+        examples=[{"ftp": "mylab.ftp.FtpKind"}],
     )
     routes: dict[RouteKey, Route] = Field(min_length=1, description="The routes, each under its key.")
 

@@ -1,5 +1,5 @@
-"""Relative paths of a configuration, made absolute; texts with fields stay such texts. And whether one path is inside
-another, when both may contain fields.
+"""Makes relative paths of a configuration absolute; texts with fields stay templates. Also says whether one path is
+inside another if both may contain fields.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def absolute_route(route: Route, base: Path) -> Route:
         each.model_copy(update={"table": str(absolute_path(Path(each.table), base))}) for each in route.lookup
     ]
     texts |= sections.absolute(route, base)
-    # model_copy would forget which of the folders were set by themselves and which follow from `folders`.
+    # model_copy would forget which folders were set and which follow from `folders`.
     return Route.model_construct(route.model_fields_set, **{**dict(route), **texts})
 
 
@@ -65,9 +65,9 @@ def _home(text: str) -> str:
 
 
 def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
-    updates: dict[str, Any] = {
-        name: absolute_target(getattr(deliver, name), base) for name in ("to", "must_exist")
-    }
+    updates: dict[str, Any] = {"to": absolute_target(deliver.to, base)}
+    if deliver.must_exist:
+        updates["must_exist"] = absolute_target(deliver.must_exist, base)
     for name in ("key", "known_hosts"):
         if path := getattr(deliver, name):  # what is updated counts as set
             updates[name] = absolute_path(path, base)

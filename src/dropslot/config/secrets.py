@@ -30,7 +30,7 @@ def secret(name: str) -> Secret | None:
         return Secret(Path(path).read_text(encoding="utf-8").rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        # Who set the password itself instead must not find it in a log.
+        # Somebody may have set the password itself; it must not appear in a log.
         at = f" at {path}" if os.path.isabs(path) and os.path.isdir(os.path.dirname(path)) else ""
         raise _error(
             f"{name}_FILE", f"expected the name of a file that can be read{at}, but: {why}"

@@ -50,7 +50,7 @@ class Section:
     parts: ClassVar[Sequence[Part]] = ()
 
     def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Those of its keys in a route, or in the whole file, that hold relative paths, with absolute ones."""
+        """The app's keys in a route, or in the whole file, that hold paths, with the paths made absolute."""
         return {}
 
     def rules(self) -> Iterable[tuple[frozenset[str], RouteRule]]:

@@ -92,8 +92,8 @@ def _mode(value: Any) -> int:
     # This also catches 0o640 given as a number in Python: it arrives here as 416.
     if group & ~owner or others & ~group or not owner & 4:
         raise ValueError(
-            "expected a mode in which the owner may read and no one may more than the one before (owner,"
-            " group, others); in Python write '640', not 0o640"
+            "expected a mode that lets the owner read, and gives no right to the group that the owner lacks, and none"
+            " to others that the group lacks; in Python write '640', not 0o640"
         )
     return mode
 
@@ -140,7 +140,7 @@ def template(value: str) -> str:
 
 
 def path_template(value: str) -> str:
-    """A path, perhaps with fields; nothing climbs with `..` after a field."""
+    """A path, perhaps with fields; there is no `..` after a field."""
     if not value.strip():
         raise ValueError("expected a path")
     if _SCHEME.match(value):
@@ -150,7 +150,7 @@ def path_template(value: str) -> str:
     template(value)
     climbing = value.split("{", 1)[1:]
     if climbing and ".." in climbing[0].split("/"):
-        raise ValueError("expected a path that does not climb with '..' after a field")
+        raise ValueError("expected a path without '..' after a field")
     return value
 
 
@@ -172,9 +172,7 @@ def destination_template(value: str) -> str:
     """A path, or the address of a folder at a server, perhaps with fields in the path."""
     if not addresses.scheme_of(value):
         return path_template(value)
-    url = addresses.spelled(
-        value
-    )  # first: what is wrong with a field would be told with a part of a password
+    url = addresses.spelled(value)  # first: an error about a field could show a part of a password
     template(value)
     return url
 

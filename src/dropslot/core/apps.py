@@ -1,6 +1,5 @@
-"""dropslot's Django apps, the one list of them; and what is wanted of each before Django has started.
-
-What an app adds besides (processes, findings of `doctor`, columns) its own class says: `arrivals.registry`.
+"""The one list of dropslot's Django apps, with what is needed of each before Django has started. What else an app
+adds (processes, findings of `doctor`, columns) is in its own class: `arrivals.registry`.
 """
 
 from __future__ import annotations

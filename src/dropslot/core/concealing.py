@@ -1,7 +1,7 @@
 """Hides secrets: everything that is printed, logged or recorded goes through `conceal`.
 
-A secret is known as such in two ways: it is a `Secret`, so that the very text is not shown anywhere from then on; or
-it stands where passwords stand, in a URL or beside a key that is called so.
+A text is a secret in two cases: it is a `Secret`, and is then hidden in every text; or it is in the place of a
+password, in a URL or beside a key with such a name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dropslot.core.context import kept
 from dropslot.core.names import escape
 
 HIDDEN = "***"
-_SHORTEST = 4  # what is shorter would hide parts of ordinary words
+_SHORTEST = 4  # a shorter one would hide parts of ordinary words
 _SECRET = re.compile(
     r"passw|pwd|secret|token|credential|signature|api[_-]?key|access[_-]?key|\bsig\b", re.IGNORECASE
 )
@@ -86,8 +86,8 @@ def _without_password(word: re.Match[str]) -> str:
 
 
 def conceal_value(value: Any) -> Any:
-    """As `conceal`, for what somebody wrote into a configuration: a text may be one address as a whole, also without a
-    scheme; what stands beside a key that is called so is hidden."""
+    """As `conceal`, for a value from a configuration: a text may be one address as a whole, also without a scheme;
+    the value of a key that is named like a secret is hidden."""
     if isinstance(value, Mapping):
         return {key: HIDDEN if is_secret(str(key)) else conceal_value(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -101,7 +101,7 @@ def has_password(text: str) -> bool:
 
 
 def _spellings(value: str) -> Iterator[str]:
-    """The text as it is, and as URLs, errors, JSON and people have it."""
+    """The text itself, and its spellings in URLs, errors and JSON, and by people."""
     plain = str.__str__(value)
     shown = (
         unquote(plain),

@@ -1,7 +1,6 @@
-"""What one process has found out or made and keeps for its life, all in one object.
-
-A module declares a class for what it keeps, and asks for the process's object of it: `kept(Namings)`. A forked process
-goes on with what its parent had. `renew` empties the whole, for a process that is to be as if it had just started.
+"""Everything that one process has found out or made and keeps for its life, in one object. A module declares a class
+for what it keeps, and gets the process's object of it: `kept(Namings)`. A forked process keeps what its parent had.
+`renew` forgets everything, as if the process had just started.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ class Context:
         self._kept: dict[type[Any], Any] = {}
 
     def kept(self, kind: type[T]) -> T:
-        """The one object of this class: what was `put`, else made without arguments when it is first asked for."""
+        """The one object of this class: the one that was `put`, otherwise one that is made without arguments on first
+        use."""
         found: T | None = self._kept.get(kind)
         return self._kept.setdefault(kind, kind()) if found is None else found
 

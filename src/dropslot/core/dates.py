@@ -11,7 +11,7 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-# Those of strftime that speak of a day and cannot give a slash; %b and %A would follow the process's locale there.
+# The directives of strftime that describe a day and give no slash. In strftime, %b and %A would follow the locale.
 _LETTERS: dict[str, Callable[[date], str]] = {
     "Y": lambda day: f"{day.year:04}",
     "y": lambda day: f"{day.year % 100:02}",
@@ -31,7 +31,7 @@ _DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 
 
 def fault_of_format(text: str) -> str | None:
-    """Why `text` formats no date as strftime would, a day and nothing shorter; None when it does."""
+    """What is wrong with `text` as the format of a day; None if nothing is."""
     letters = _DIRECTIVE.findall(text)
     for letter in letters:
         if letter not in _LETTERS:

@@ -11,7 +11,7 @@ from dropslot.core.concealing import conceal
 class DropslotError(Exception):
     """Root of all errors of dropslot.
 
-    `code` is stable and may be scripted against. `retryable` says whether time alone may heal it.
+    `code` is stable and may be scripted against. `retryable`: it may go away by itself.
     """
 
     code: ClassVar[str] = "error"
@@ -45,7 +45,7 @@ class SourceChanged(DropslotError):
 
 
 class SourceUnready(DropslotError):
-    """The service may not take or read the source as it is now (modes, owner, lock)."""
+    """The service cannot take or read the source in its present state (modes, owner, lock)."""
 
     code = "source-unready"
     retryable = True
@@ -78,8 +78,8 @@ class Unforeseen(DropslotError):
 
 
 class NameInFlight(DropslotError):
-    """Another unfinished arrival has reserved the same name; this one waits for it. `again_in`: the seconds until
-    another try is worth it, where that is known."""
+    """Another unfinished arrival has reserved the same name; this one waits for it. `again_in`: the seconds after
+    which a retry makes sense, if known."""
 
     code = "name-in-flight"
     retryable = True
@@ -87,9 +87,15 @@ class NameInFlight(DropslotError):
 
 
 class TakenOver(DropslotError):
-    """Another worker holds this arrival now; whatever this one still wanted must not happen."""
+    """Another worker holds this arrival now; this worker must do nothing more with it."""
 
     code = "taken-over"
+
+
+class BadOption(DropslotError):
+    """A check, field or destination cannot be made as config.yaml says; found at start, before any arrival."""
+
+    code = "bad-option"
 
 
 class Unsupported(DropslotError):

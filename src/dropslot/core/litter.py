@@ -1,4 +1,5 @@
-"""Litter: what file managers, Office and network storage leave in folders by themselves. It is no study data."""
+"""Litter: what file managers, Office and network storage leave in folders by themselves. It is not data of a
+study."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from functools import lru_cache
 
 from dropslot.core.patterns import composed
 
-# By name alone, any letter case: what is in such a file is not read. An ignored folder is ignored with all that is in
+# Only the name decides, in any letter case; such a file is not read. An ignored folder is ignored with everything in
 # it. Left out on purpose: `.x.icloud` and other stand-ins for content that is missing, and hidden names as such.
 BY_DEFAULT = (
     # macOS: Finder, AppleDouble files, indexes and trashes of volumes
@@ -42,7 +43,7 @@ BY_DEFAULT = (
     "$RECYCLE.BIN",
     "RECYCLER",
     "System Volume Information",
-    # A colon is a private letter where a server keeps Windows' names: SFM's and SFU's.
+    # Servers that store Windows' names write a colon as a private-use character (SFM and SFU).
     "*[:\uf022\uf03a]Zone.Identifier*",
     "*[:\uf022\uf03a]com.apple.*",
     "*[:\uf022\uf03a]AFP_AfpInfo*",
@@ -70,9 +71,8 @@ BY_DEFAULT = (
 
 
 class Litter:
-    """Which entries of an arrival or inbox are ignored: patterns of names, and paths that are no litter all the same.
-
-    Letter case and Unicode form make no difference, as Windows and macOS have it.
+    """Which entries of an arrival or inbox are ignored: patterns of names, and exceptions by path. Letter case and
+    Unicode form make no difference, as on Windows and macOS.
     """
 
     def __init__(self, patterns: Iterable[str] = BY_DEFAULT, kept: frozenset[str] = frozenset()) -> None:
@@ -105,7 +105,7 @@ class Litter:
         return path not in self._kept and self.is_named(path)
 
     def may_be_among(self, folder: str, names: Sequence[str]) -> bool:
-        """Whether a closer look is needed. Quick, since hundred thousands of names have no litter among them."""
+        """Whether a closer look is needed. This is quick, because most arrivals have many names and no litter."""
         text = _folded("/".join((folder, *names)))
         return not self._exact.isdisjoint(text.split("/")) or any(piece in text for piece in self._pieces)
 

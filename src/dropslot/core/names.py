@@ -11,7 +11,7 @@ RESERVED = ".dropslot"
 
 # Embeddings, overrides and isolates turn text around on a terminal or page (Trojan Source, CVE-2021-42574).
 _BIDI = "\u202a-\u202e\u2066-\u2069"
-# Marks only say which way the characters beside them are read: Windows and chat programs put them into names.
+# Marks only give the reading direction of the characters beside them; Windows and chat programs put them into names.
 _MARKS = re.compile("[\u061c\u200e\u200f]")
 _UNSAFE = re.compile(
     f"(?P<control>[\x00-\x1f\x7f-\x9f])|(?P<line>[\u2028\u2029])|(?P<bidi>[{_BIDI}])|(?P<byte>[\ud800-\udfff])"
@@ -68,7 +68,7 @@ def fault_of_name(name: str, *, marks: bool = False) -> str | None:
 
 
 def fault_of_marks(name: str) -> str | None:
-    """Which direction mark the name contains, and how to be rid of it; None when it contains none."""
+    """Which direction mark the name contains, and how to remove it; None if it contains none."""
     if (found := _MARKS.search(name)) is None:
         return None
     return (

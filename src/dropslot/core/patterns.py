@@ -1,8 +1,8 @@
 """Regular expressions and shell patterns that meet names as people write them.
 
-macOS takes accents apart (NFD), and what stands above, below and beside a letter in Hindi, Thai, Arabic or Hebrew are
-marks, which Python's `\\w` does not match. So a pattern is matched on the composed form (NFC), in which a mark belongs
-to its word; what a group holds is cut out of the text as it was sent.
+macOS decomposes accents (NFD), and in Hindi, Thai, Arabic and Hebrew the signs around a letter are marks, which
+Python's `\\w` does not match. So a pattern is matched on the composed form (NFC), with marks as letters;
+the value of a group is cut out of the text as it was sent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def composed(text: str) -> str:
 
 
 def forms(text: str) -> list[str]:
-    """The text as it is, composed and taken apart, each once: how others may have written it."""
+    """The text as it is, composed, and decomposed, each once: the ways in which others may have written it."""
     return list(dict.fromkeys((text, composed(text), unicodedata.normalize("NFD", text))))
 
 
@@ -76,18 +76,19 @@ def _matched(how: str, pattern: re.Pattern[str], text: str) -> Found | None:
 @cache
 def _with_marks(pattern: re.Pattern[str]) -> Any:
     """The same expression, with marks as letters."""
-    import regex  # takes 14 ms, which few commands need
+    import regex  # importing it takes 14 ms, and few commands need it
 
     flags = pattern.flags & (re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE)
     only_ascii = regex.ASCII if pattern.flags & re.ASCII else 0
     try:
         return regex.compile(composed(pattern.pattern), int(flags) | only_ascii)
-    except regex.error:  # what only Python's own module takes
+    except regex.error:  # an expression that only Python's own module accepts
         return pattern
 
 
 def _borders(text: str) -> Sequence[int]:
-    """For each place in the composed text, the place in `text`; what cannot be parted lies before its own end."""
+    """For each position in the composed text, the position in `text`; within an inseparable piece, the position of
+    its start."""
     if text.isascii() or unicodedata.is_normalized("NFC", text):
         return range(len(text) + 1)
     borders, at = [0], 0
@@ -95,7 +96,7 @@ def _borders(text: str) -> Sequence[int]:
         whole = composed(cluster)
         if len(cluster) <= _LONGEST_CLUSTER:
             borders += [at + _place(cluster, whole[:count]) for count in range(1, len(whole))]
-        else:  # a name or address of marks alone, which would take seconds
+        else:  # a text of marks alone would take seconds
             borders += [at + len(cluster)] * (len(whole) - 1)
         at += len(cluster)
         borders.append(at)

@@ -15,7 +15,7 @@ from dropslot.core.dates import fault_of_format, formatted
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape, fault_of_name
 
-# What every arrival has, whatever its name: when it came, and of a single file the type of its content.
+# Fields that every arrival has: when it came, and the type of the content of a single file.
 GIVEN = frozenset({"date", "weekday", "mime"})
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -35,8 +35,8 @@ def literal(text: str) -> str:
 
 
 def fault_of_value(field: str, value: str, *, marks: bool = False) -> str | None:
-    """Why `value` may not stand for a field in a path; None when it may. It must be one safe, visible path
-    part. `marks`: direction marks may be in it."""
+    """Why `value` may not stand for a field in a path; None when it may. It must be one safe, visible path component.
+    `marks`: direction marks may be in it."""
     if value.startswith(".") and value not in {".", ".."}:
         return f"field {field} is '{escape(value)}', which begins with a dot"
     if fault := fault_of_name(value, marks=marks):
@@ -75,8 +75,8 @@ class Template:
     def fill(self, values: Mapping[str, str], *, marks: bool = False) -> str:
         """The text with every field's value put in; `marks`: direction marks may be in them.
 
-        Raises Refused with a sentence for each field that is missing or no single safe path component, and for
-        each path part that became unsafe (too long, reserved) by what was put in.
+        Raises Refused with a sentence for each field that is missing or no single safe path component, and for each
+        path part that became unsafe (too long, reserved) through the values.
         """
         reasons = [reason for field in sorted(self.fields) if (reason := _fault_of(field, values, marks))]
         if reasons:

@@ -1,1 +1,1 @@
-"""Named values taken from an arrival, used in destination paths; one file a kind."""
+"""Named values taken from an arrival, used in destination paths; one file for each kind."""

@@ -1,4 +1,4 @@
-"""What a field is: something that takes named values from an arrival."""
+"""The base class of fields, which take named values from an arrival."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from dropslot.core.errors import DropslotError
 
 
 class FieldFailed(DropslotError):
-    """A field broke instead of giving values; the arrival is neither refused nor delivered, and is retried."""
+    """A field raised an exception; the arrival is neither refused nor delivered, and is retried."""
 
     code = "field-failed"
     retryable = True
 
 
 class Field(ABC):
-    """Made once from its option and used for many arrivals.
-
-    Values are whatever the sender chose: they are judged where they are used, when a path is filled. A field that
-    says which names it `gives` lets mistakes in paths be told at start.
+    """Created once from its option and used for many arrivals. Senders choose the values, so they are checked when a
+    path is filled. If a field says which names it `gives`, mistakes in paths are reported at start.
     """
 
     gives: ClassVar[frozenset[str] | None] = None
@@ -32,6 +30,7 @@ class Field(ABC):
     def values(self, arrival_name: str, known: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
         """The values taken from this arrival; None when it does not fit, which refuses it.
 
-        `known` holds what earlier fields gave. Raises `core.errors.Refused` to say why it does not fit, and a
-        retryable DropslotError when there is no answer now; any other exception is a broken field, and tried again.
+        `known` has the values of earlier fields. Raises `core.errors.Refused` to say why it does not fit, and a
+        retryable DropslotError if there is no answer now. Any other exception means that the field fails; the arrival
+        is retried.
         """

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dropslot.core import patterns
 from dropslot.fields.base import Field
 
-# What a file system gives out; anything longer was not read from one.
+# The limit of file systems; a longer text is not a name from one.
 _LONGEST_NAME_BYTES = 255
 
 
 class NamePattern(Field):
     """The named groups of a regular expression that must match the whole name.
 
-    It is matched on the name as people read it (`core.patterns`); a value is what the sender wrote. A group that took
-    no part in the match gives no value, so a path that needs it is refused. The time of a match with nested repeats,
-    such as `(a+)+`, can double with each character: write those possessive, `(?:a+)++`.
+    It is matched on the name as people read it (`core.patterns`); a value has the characters that the sender wrote. A
+    group that did not take part in the match gives no value, so a path that needs it is refused. With nested repeats,
+    such as `(a+)+`, the time of a match can double with each character: write them possessive, `(?:a+)++`.
     """
 
     def __init__(self, option: str | re.Pattern[str]) -> None:

@@ -54,9 +54,8 @@ _LOST = re.compile(r"\w\?\w|\?\w|\w\?")
 
 
 def unwrapped(cell: str) -> tuple[str, bool]:
-    """The text of a cell, and whether it is surely text: `="02"` is written so that a spreadsheet takes it for one.
-
-    `'02` and quotation marks that are left around a cell are taken away, blanks of all kinds at its ends, too.
+    """The text of a cell, and whether it is certainly text: people write `="02"` so that a spreadsheet keeps it as
+    text. The apostrophe of `'02`, quotation marks around a cell, and all kinds of blanks at its ends are removed.
     """
     cell = cell.strip()
     while len(cell) > 2 and cell[-1] in _QUOTES.get(cell[0], ""):
@@ -69,7 +68,8 @@ def unwrapped(cell: str) -> tuple[str, bool]:
 
 
 def fault_of_cell(column: str, cell: str, *, is_path: bool = False) -> str:
-    """Why this cell is not what somebody wrote into it; empty when it may be. Of a path nobody makes a number."""
+    """Why this cell does not have the text that somebody wrote; empty if nothing is wrong. Paths are never changed to
+    numbers."""
     if "\ufffd" in cell:
         return f"{column} is {cell}: a letter was lost when the file was saved. Save it as CSV UTF-8"
     if cell[:1] and cell[0] in _APOSTROPHES and not _NAME.match(cell):
@@ -91,7 +91,7 @@ def fault_of_cell(column: str, cell: str, *, is_path: bool = False) -> str:
 
 
 def suspicion(column: str, cell: str) -> str:
-    """What is odd about the letters of a cell; empty when nothing is."""
+    """What is suspicious about the letters of a cell; empty if nothing is."""
     if _is_read_twice(cell):
         return f"{column} is {cell}, which looks like UTF-8 that was read as something else"
     if re.fullmatch(r"\d{15}\d*", cell) and len(cell) > 15 and not cell[15:].strip("0"):

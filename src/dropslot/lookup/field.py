@@ -13,13 +13,13 @@ from dropslot.fields.base import Field
 from dropslot.lookup.loading import table_name
 from dropslot.lookup.models import Folder, label_key
 
-# How the reason of every refusal for want of a folder begins: `dropslot load_remote_folders` finds them by it.
+# The beginning of the reason of every refusal for a missing folder; `dropslot load_remote_folders` finds them by it.
 NO_FOLDER = "No folder is known for "
 
 
 class FolderLookup(Field):
-    """The folder whose line in the table has the hint that a name gives. Of several look-ups the first that answers
-    counts; two answers at once are none."""
+    """The folder whose line in the table has the hint from the name. Of several look-ups, the first that finds a
+    folder counts; two answers from one look-up are an error."""
 
     def __init__(self, option: Sequence[Lookup], config: Config, name_help: str = "") -> None:
         super().__init__(option)
@@ -31,7 +31,7 @@ class FolderLookup(Field):
         arrival_name: str,
         known: Mapping[str, str] | None = None,  # noqa: ARG002
     ) -> Mapping[str, str] | None:
-        """The field with its folder. Raises Refused, in words for who looks after the table."""
+        """The field with its folder. Raises Refused, in words for the person who maintains the table."""
         tried = []
         for lookup, table in self._ways:
             hint = hint_of(lookup, arrival_name)
@@ -60,7 +60,7 @@ def for_route(config: Config, route: Route) -> Iterator[FolderLookup]:
 
 
 def hint_of(lookup: Lookup, name: str) -> str:
-    """What the name says about its folder: the group `hint`, else the whole match; empty when it gives no reason."""
+    """The hint in the name: the group `hint`, otherwise the whole match; empty if the name has none."""
     found = patterns.search(lookup.hint, name)
     if found is None:
         return ""
@@ -68,7 +68,8 @@ def hint_of(lookup: Lookup, name: str) -> str:
 
 
 def _answers(lookup: Lookup, table: str, hint: str) -> Iterator[str]:
-    # A hint that is no text (bytes of a name that is no UTF-8) is in no table, and no database can be asked for it.
+    # A hint that is not text (bytes of a name that is not UTF-8) is in no table, and no database accepts it in a
+    # query.
     tag = hint if hint.isprintable() else escape(hint)
     tags = patterns.forms(tag)
     rows = Folder.objects.filter(table__name=table, label_key=label_key(lookup.label), folder_tag__in=tags)
@@ -78,7 +79,7 @@ def _answers(lookup: Lookup, table: str, hint: str) -> Iterator[str]:
 
 
 def _near(table: str, hint: str) -> str:
-    """A spreadsheet that takes 02 for a number writes 2."""
+    """A spreadsheet that reads 02 as a number writes 2."""
     bare = escape(hint).lstrip("0")
     if bare and bare != hint and Folder.objects.filter(table__name=table, folder_tag=bare).exists():
         return f" (it has '{bare}': did a spreadsheet drop the zero?)"

@@ -1,4 +1,4 @@
-"""Folder tables go from their files into the database; what changed is an event."""
+"""Loads folder tables from their files into the database; each change is an event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOGGED = 20
 
 @dataclass(slots=True)
 class Loaded:
-    """What became of a file's lines."""
+    """The result for a file's lines."""
 
     table: str
     added: int = 0
@@ -46,13 +46,13 @@ def tables(config: Config) -> dict[str, Path]:
 
 
 def table_name(config: Config, file: Path) -> str:
-    """What the table of a file is called: its path, relative where it is beneath config.yaml's folder."""
+    """The name of a file's table: its path, relative if the file is below config.yaml's folder."""
     return str(file.relative_to(config.base)) if file.is_relative_to(config.base) else str(file)
 
 
 def load(config: Config, file: Path, table: str, *, by: str, replace: bool = False) -> Loaded:
-    """Load the good lines of a file into a table, in one transaction. With `replace` what the file does not have is
-    removed, unless lines of it were refused. Raises BadTable, and OSError when it cannot be read.
+    """Load the good lines of a file into a table, in one transaction. `replace` removes entries that are not in the
+    file, unless lines of it were refused. Raises BadTable, and OSError when it cannot be read.
     """
     content = file.read_bytes()
     try:
@@ -71,7 +71,7 @@ def load(config: Config, file: Path, table: str, *, by: str, replace: bool = Fal
 
 
 def _locked(table: str) -> FolderTable:
-    """The table's row: who has it locked is the only one who loads it."""
+    """The table's row, locked: only the holder of the lock loads the table."""
     FolderTable.objects.get_or_create(name=table)
     return FolderTable.objects.select_for_update().get(name=table)
 
@@ -118,7 +118,7 @@ def _change(line: Line | Folder, before: str, after: str) -> dict[str, str]:
 
 
 def _event(loaded: Loaded, changes: list[dict[str, str]], file: Path, content: bytes, by: str) -> Entry:
-    """Where results go is decided here, so the trail says what changed, and by which file."""
+    """This table decides where results go, so the trail records what changed, and from which file."""
     data: FoldersLoaded = {
         "table": loaded.table,
         "added": loaded.added,
@@ -137,10 +137,9 @@ def _event(loaded: Loaded, changes: list[dict[str, str]], file: Path, content: b
 
 
 def refresh(config: Config) -> None:
-    """Load the tables whose files are not what they were when they were loaded last; for the start of a command.
-
-    Raises DropslotError when a table was never loaded and cannot be now. Else what is wrong is logged, and what was
-    loaded before counts.
+    """Load the tables whose files have changed since they were last loaded; for the start of a command. Raises
+    DropslotError if a table was never loaded and cannot be loaded now. Otherwise faults are logged, and the entries
+    loaded before stay.
     """
     for table, file in tables(config).items():
         row = FolderTable.objects.filter(name=table).first()
@@ -162,7 +161,7 @@ def refresh(config: Config) -> None:
 
 
 class NoTable(DropslotError):
-    """A table that routes look things up in has never been loaded."""
+    """A table that routes use has never been loaded."""
 
     code = "no-table"
 
@@ -177,7 +176,7 @@ def _say(loaded: Loaded, file: Path) -> None:
 
 
 def refusals(loaded: Loaded, file: Path, most: int) -> Iterator[str]:
-    """A sentence for each refused line, and one about those beyond `most`."""
+    """A sentence for each refused line; if there are more than `most`, one about the others."""
     for number, reason in loaded.refused[:most]:
         yield f"{escape(str(file))}, line {number}, was refused: {reason}"
     if (more := len(loaded.refused) - most) > 0:
@@ -185,7 +184,7 @@ def refusals(loaded: Loaded, file: Path, most: int) -> Iterator[str]:
 
 
 def suspicions(suspected: Sequence[OddLine], file: Path, most: int) -> Iterator[str]:
-    """A sentence for each line that was loaded and is odd, and one about those beyond `most`."""
+    """A sentence for each loaded but suspicious line; if there are more than `most`, one about the others."""
     for number, reason in suspected[:most]:
         yield f"{escape(str(file))}, line {number}, was loaded but looks suspicious: {reason}"
     if (more := len(suspected) - most) > 0:

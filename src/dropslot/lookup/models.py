@@ -8,7 +8,7 @@ from dropslot.core.patterns import composed
 
 
 def label_key(label: str) -> str:
-    """A label as it is compared: in any letter case, and in any form of its accents."""
+    """A label in the form in which labels are compared: letter case and the form of accents make no difference."""
     return composed(composed(label).casefold())
 
 
@@ -25,7 +25,7 @@ class FolderTable(models.Model):
 
 
 class Folder(models.Model):
-    """One line: what is tagged so under this label belongs into this folder."""
+    """One line: results with this tag and label go into this folder."""
 
     table = models.ForeignKey(FolderTable, models.CASCADE, related_name="folders", db_index=False)
     base_path = models.TextField(blank=True)

@@ -1,4 +1,4 @@
-"""The records of a CSV file, in whatever code page a spreadsheet wrote it. A bad record spoils no other."""
+"""The records of a CSV file, in any encoding that spreadsheets write. A bad record does not affect the others."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-# A cell of a spreadsheet may have lines; a quotation mark that is never closed would have all that follow.
+# A cell of a spreadsheet may have several lines; an unclosed quotation mark would swallow all that follow.
 _MOST_LINES = 100
 Cells = Sequence[str]
-# What matters of a record, where it looks like one by itself; else None.
+# The cells that matter, if the line looks like a record by itself; otherwise None.
 Needed = Callable[[Cells], Cells | None]
 
 
 class Record(NamedTuple):
-    """The cells of one record, the number of its first line, from 1, and how many lines it has; or `fault`, why it
-    cannot be taken apart."""
+    """The cells of one record, the number of its first line, from 1, and how many lines it has; or `fault`: why it
+    cannot be split into cells."""
 
     number: int
     cells: Cells
@@ -26,8 +26,8 @@ class Record(NamedTuple):
 
 
 def text_of(content: bytes) -> tuple[str, bool]:
-    """The text, and whether its letters are known: not where it is no UTF-8 or UTF-16, and Windows' western code page
-    is no more than likely. Bytes that mean nothing become characters that no line may hold."""
+    """The text, and whether its letters are certain. They are not if it is neither UTF-8 nor UTF-16: then Windows'
+    western encoding is only likely. Bytes without a meaning become characters that no line may contain."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", "replace"), True
     if len(content) > 3 and (content[1] == content[3] == 0 or content[0] == content[2] == 0):
@@ -36,20 +36,20 @@ def text_of(content: bytes) -> tuple[str, bool]:
     is_utf8 = content.startswith(codecs.BOM_UTF8) or any(
         not _is_byte(one) for one in set(text) if one > "\x7f"
     )
-    # A file with some good UTF-8 is no other code page: its good lines would get wrong letters.
+    # A file with some valid UTF-8 is not read in another encoding: its good lines would get wrong letters.
     if is_utf8 or text.isascii():
         return text, True
     return content.decode("cp1252", "surrogateescape"), False
 
 
 def lines_of(text: str) -> list[tuple[int, str]]:
-    """The lines that have anything, with their numbers."""
+    """The lines that are not empty, with their numbers."""
     return [(number, line) for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1) if line.strip()]
 
 
 def records(lines: Sequence[tuple[int, str]], separator: str, needed: Needed) -> Iterator[Record]:
-    """Every record. A cell may have lines, unless one of them is a record itself: then a quotation mark was not
-    closed, and only the line that has it is bad."""
+    """Every record. A cell may have several lines, unless one of them is a record itself: then a quotation mark was
+    not closed, and only its line is bad."""
     at = 0
     while at < len(lines):
         record = _record(lines[at : at + _MOST_LINES], separator, needed)
@@ -81,5 +81,5 @@ def _cells(text: str, separator: str) -> tuple[Cells | None, str]:
 
 
 def _is_byte(character: str) -> bool:
-    """Whether it stands for a byte that meant nothing."""
+    """Whether it represents a byte without a meaning."""
     return "\udc80" <= character <= "\udcff"

@@ -1,4 +1,4 @@
-"""Folder tables as CSV files, also as spreadsheets write them. A bad line spoils no other."""
+"""Folder tables as CSV files, also from spreadsheets. A bad line does not affect the others."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _LONGEST_CELL = 1000
 
 
 class BadTable(DropslotError):
-    """The file is no folder table; nothing of it was loaded."""
+    """The file is not a folder table; nothing of it was loaded."""
 
     code = "bad-table"
 
 
 class Key(NamedTuple):
-    """What a folder is found by."""
+    """The key of a look-up."""
 
     label: str  # as compared
     folder_tag: str  # likewise
@@ -49,12 +49,12 @@ class Line(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """No two lines may have the same one and differ."""
+        """Two lines with the same key must not differ."""
         return Key(label_key(self.label), composed(self.folder_tag), self.base_path)
 
 
 class OddLine(NamedTuple):
-    """A line that was not loaded, or that somebody should look at, and why."""
+    """A line that was not loaded, or that somebody should check, and why."""
 
     number: int
     reason: str
@@ -62,7 +62,7 @@ class OddLine(NamedTuple):
 
 @dataclass(slots=True)
 class TableFile:
-    """What a file holds: one good line for each key, the bad ones, and the good ones in which something is odd."""
+    """The content of a file: one good line for each key, the bad lines, and good lines that look suspicious."""
 
     lines: dict[Key, Line] = field(default_factory=dict)
     refused: list[OddLine] = field(default_factory=list)
@@ -98,7 +98,7 @@ def read(content: bytes) -> TableFile:
 
 
 class _Rows:
-    """The lines below the header, each judged by what the header tells; empty ones left out."""
+    """The lines below the header, each judged by the header; empty ones are left out."""
 
     def __init__(self, lines: Sequence[tuple[int, str]]) -> None:
         separators = _SEPARATORS
@@ -116,7 +116,7 @@ class _Rows:
                 yield judged
 
     def _needed(self, cells: Cells) -> Cells | None:
-        """The cells of a record that count, if it has as many as the header, and none of them is missing."""
+        """The cells that are used, if the record has as many cells as the header and none of these is empty."""
         named = dict(zip(self._names, cells, strict=False))
         values = [named.get(column, "").strip() for column in COLUMNS]
         complete = all(value for column, value in zip(COLUMNS, values, strict=True) if column != "base_path")
@@ -138,7 +138,7 @@ class _Rows:
 
 
 def _made(texts: dict[str, tuple[str, bool]]) -> Iterator[str]:
-    """What a spreadsheet made of cells that do not say that they are texts."""
+    """For each cell that is not certainly text, what a spreadsheet did to it; empty if nothing."""
     for column, (text, is_surely_text) in texts.items():
         if not is_surely_text:
             yield fault_of_cell(column, text, is_path=column == "base_path")
@@ -175,7 +175,7 @@ def _fault_of(values: dict[str, str]) -> str:
 
 
 def _contradictions(lines: Sequence[Line]) -> Iterator[OddLine]:
-    """Nobody can know which of them is right, and a result in the wrong folder is worse than none."""
+    """It is unknown which of them is right, and a result in the wrong folder is worse than none."""
     for line in lines:
         others = [other for other in lines if other.folder != line.folder]
         told = ", ".join(f"line {other.number} has {other.folder}" for other in others[:3])
@@ -195,7 +195,7 @@ def _suspicions(lines: Sequence[Line], *, letters_are_known: bool) -> Iterator[O
 
 
 def _lost_zeros(lines: Sequence[Line]) -> Iterator[OddLine]:
-    """Tags that are shorter than others that begin with a zero: a spreadsheet writes 2 for 02."""
+    """Tags that are shorter than others with a leading zero: a spreadsheet writes 2 for 02."""
     padded: dict[str, Line] = {}
     for line in lines:
         if line.folder_tag.isdigit() and line.folder_tag.startswith("0"):
@@ -209,7 +209,7 @@ def _lost_zeros(lines: Sequence[Line]) -> Iterator[OddLine]:
 
 
 def _odd_letters(lines: Sequence[Line]) -> Iterator[OddLine]:
-    """One for the whole file: of a byte beyond ASCII nobody knows which letter was meant."""
+    """One suspicion for the whole file: it is unknown which letters its bytes beyond ASCII mean."""
     odd = [(line, cell) for line in lines for cell in line[1:] if not str(cell).isascii()]
     if odd:
         shown = ", ".join(dict.fromkeys(str(cell) for _, cell in odd[:5]))

@@ -1,4 +1,5 @@
-"""Giving up every right, layer upon layer: what one layer lets through, or this system does not have, another holds.
+"""Giving up every right, in several layers: if one layer lets something through, or is missing on this system,
+another holds.
 
 another account        when started by root; else the service's own
 no capability          effective, permitted, inheritable, ambient, and bounding where that may be changed
@@ -27,8 +28,8 @@ _MOST_CAPABILITIES = 64
 
 
 def confine(memory_bytes: int, channel: int) -> list[str]:
-    """Give up all rights of this process for good; only `channel` stays open. Returns the layers that are missing here,
-    each with its reason; the others hold all the same."""
+    """Give up all rights of this process for good; only `channel` stays open. Returns the layers that are missing
+    here, each with its reason; the others still hold."""
     os.closerange(3, channel)
     os.closerange(channel + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     layers: dict[str, Callable[[], None]] = {
@@ -83,7 +84,7 @@ def _limit(memory_bytes: int) -> None:
 def _drop_bounding() -> None:
     for capability in range(_MOST_CAPABILITIES):
         if ctypes.CDLL(None).prctl(_DROP_BOUNDING, capability, 0, 0, 0) != 0:
-            return  # beyond the last one; or it may not, and no_new_privs makes up for it
+            return  # after the last one; or it is not allowed, and no_new_privs has the same effect
 
 
 def _drop_capabilities() -> None:

@@ -1,7 +1,7 @@
-"""MIME types, found out from the first 64 KiB of content. Runs in a process without rights, see `program`.
+"""MIME types, determined from the first 64 KiB of content. Runs in a process without rights, see `program`.
 
-The types are libmagic's; what imaging people send and libmagic does not know is recognised here. A file may have
-several: a compressed NIfTI volume is `application/x-nifti` and `application/gzip`.
+The types are libmagic's; this module adds formats of imaging that libmagic does not know. A file may have several: a
+compressed NIfTI volume is `application/x-nifti` and `application/gzip`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GZIP = "application/gzip"
 PAR = "text/x-philips-par"
 PDF = "application/pdf"
 
-# libmagic's and people's other words for the same type.
+# Other names for the same type, of libmagic and of people.
 _SAME = {
     "application/x-gzip": GZIP,
     "application/x-zip-compressed": "application/zip",
@@ -35,7 +35,7 @@ _SAME = {
 _GZIP_START = b"\x1f\x8b"
 # Headers of Philips' text export beside a REC file: general comments, then the word that all versions share.
 _PAR_START = re.compile(rb"\A\s*#\s*=== DATA DESCRIPTION FILE ===")
-# What programs open as a PDF: its header begins a line among the first 1024 bytes.
+# Programs open a file as a PDF if its header begins a line in the first 1024 bytes.
 _PDF_START = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\0\n\r])[\t\f ]*%PDF-[12]\.\d")
 
 
@@ -82,7 +82,7 @@ def _is_nifti(beginning: bytes) -> bool:
 
 
 def _first_unpacked(beginning: bytes) -> bytes:
-    """The first kilobyte inside of a gzip file; empty when it is malformed. Never more: it may be a bomb."""
+    """The first kilobyte inside a gzip file; empty if it is malformed. Never more: it may be a bomb."""
     try:
         return zlib.decompressobj(wbits=31).decompress(beginning, 1024)
     except zlib.error:

@@ -1,4 +1,4 @@
-"""What a parser is given: a descriptor of a regular file, open for reading alone."""
+"""What a parser gets: a descriptor of a regular file, open for reading only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _AT_ONCE = 1 << 20
 
 
 def descriptor_of(staged: BinaryIO, until: ExitStack, most_bytes: int = -1) -> int:
-    """A descriptor of these bytes: the staged file's own, or one of a copy in memory of what lies elsewhere (the first
-    `most_bytes` of it, when there are more). It is good as long as the file and `until` are open."""
+    """A descriptor of these bytes: of the staged file itself, or of a copy in memory if the bytes are elsewhere (only
+    the first `most_bytes`). It is valid as long as the file and `until` are open."""
     try:
         own = staged.fileno()
     except (OSError, AttributeError):

@@ -8,7 +8,7 @@ import struct
 
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446  # the same numbers on every machine
 _ASK_VERSION = 1
-# By version of the kernel's interface: what it can forbid. A right that it does not know is an error.
+# What each version of the kernel's interface can forbid. A right that it does not know is an error.
 _FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _PORTS = {4: 0b11}  # TCP: bind, connect
 _SCOPES = {6: 0b11}  # abstract sockets and signals of other processes
@@ -17,7 +17,7 @@ _SCOPES = {6: 0b11}  # abstract sockets and signals of other processes
 def restrict() -> None:
     """Forbid all that this kernel can forbid; no rule allows anything. Raises OSError where there is no Landlock."""
     version = _call(_CREATE_RULESET, None, 0, _ASK_VERSION)
-    # An older kernel takes the shorter structure only.
+    # An older kernel accepts only the shorter structure.
     attributes = struct.pack("=QQQ", *(_known(rights, version) for rights in (_FILES, _PORTS, _SCOPES)))
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = _call(_CREATE_RULESET, attributes, size, 0)

@@ -1,4 +1,4 @@
-"""The text of PDFs, by PDFium: whether texts are in it. Runs in a process without rights, see `program`."""
+"""Looks for texts in PDFs, with PDFium. Runs in a process without rights, see `program`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from dropslot.parsing import pdf_end
 
 _LISTED = 5
 _PASSWORD_NEEDED = (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
-# What PDFium gives for a hyphen at the end of a line, soft hyphens, and the other dashes that look like one.
+# PDFium's character for a hyphen at the end of a line, soft hyphens, and the other dashes that look like a hyphen.
 _DASHES = dict.fromkeys(map(ord, "\x02\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufffe"), "-")
-# Raised, lowered and circled digits and fractions: NFKC makes plain digits of them, but the note 2 at a 1 is no 12.
+# Raised, lowered and circled digits and fractions: NFKC would make plain digits of them, but a 1 with the footnote 2
+# is not 12.
 _NOTES = regex.compile(
     "([\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2079\u2080-\u2089\u2150-\u215f\u2189\u2460-\u249b\u24ea-\u24ff])"
 )
 
 
 def prepare() -> None:
-    """What Python would look for in files later."""
+    """Load what Python would later look for in files."""
     codecs.lookup("utf-16-le")
 
 
@@ -41,14 +42,14 @@ def parse(descriptors: list[int], wanted: list[str]) -> dict[str, Any]:
     if size == 0:
         return {"error": "empty"}
     try:
-        # A private mapping: ctypes wants memory that may be written, and nothing is copied.
+        # A private mapping: ctypes needs writable memory, and nothing is copied.
         with mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
             return _answer(mapped, wanted)
     except MemoryError:
         return {"error": "memory"}
     except OSError as error:
         if error.errno != errno.ENOMEM:
-            raise  # of the disk, which tells nothing about the PDF
+            raise  # an error of the disk, which says nothing about the PDF
         return {"error": "memory"}
 
 
@@ -72,7 +73,7 @@ def _answer(mapped: mmap.mmap, wanted: list[str]) -> dict[str, Any]:
 
 
 def _look(document: Any, wanted: list[str]) -> dict[str, Any]:
-    """Page after page, until all was found."""
+    """Page after page, until everything is found."""
     pages = pdfium.FPDF_GetPageCount(document)
     missing = {text: _pattern(text) for text in wanted}
     without_text, unread = 0, []
@@ -128,7 +129,7 @@ def _plain(text: str) -> str:
 
 
 def _pattern(text: str) -> Any:
-    """The text with any blanks and line breaks within it, and no part of a longer number or word."""
+    """A pattern for the text with any blanks and line breaks in it, but not inside a longer number or word."""
     letters = [regex.escape(letter) for letter in _plain(text) if not letter.isspace()]
     return regex.compile(_edge(letters[0], "?<!") + r"\s*".join(letters) + _edge(letters[-1], "?!"))
 

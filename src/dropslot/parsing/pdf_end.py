@@ -1,7 +1,6 @@
-"""Where a PDF ends: what is cut off is told from what has something behind it (ISO 32000-2, 7.5.5 and 7.5.6).
-
-Programs open a PDF although zeros, blanks or text stand before it or behind it, or the last `%%EOF` is missing. They
-also open what was cut off, by guessing its tables anew; what they show then is not what was sent.
+"""Where a PDF ends: distinguishes a PDF that was cut off from one with other bytes after it (ISO 32000-2, 7.5.5 and
+7.5.6). Programs open a PDF even with zeros, blanks or text before or after it, or without its last `%%EOF`. They also
+open a PDF that was cut off, by guessing its tables; then they do not show what was sent.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ HEADER_WITHIN_BYTES = 1024
 _BLANKS = b"\0\t\n\f\r "
 _END, _TABLE_AT = b"%%EOF", b"startxref"
 _STEP = 64 * 1024
-# An update that was begun: objects, or the first letters of one (none has the number 0), behind the end of the PDF
+# The beginning of an update: objects, or the first letters of one (none has the number 0), after the end of the PDF
 # that it updates.
 _OBJECT = re.compile(rb"\d\s+\d+\s+obj\b")
 _BEGUN = re.compile(rb"\s*[1-9]\d*(?:\s+(?:\d+(?:\s+(?:o(?:bj?)?)?)?)?)?\s*\Z")
@@ -22,16 +21,16 @@ _PLACE = re.compile(rb"startxref\s+(\d{1,20})\s")
 
 
 def header(data: mmap.mmap) -> int:
-    """Where `%PDF-` is; below 0 when it is not among the first 1024 bytes."""
+    """Where `%PDF-` is; negative if it is not in the first 1024 bytes."""
     return data.find(b"%PDF-", 0, HEADER_WITHIN_BYTES)
 
 
 def end(data: mmap.mmap) -> int:
-    """How many bytes are the PDF, what stands behind it left out; 0 when it was cut off."""
+    """The length of the PDF without the bytes after it; 0 if it was cut off."""
     filled = _without_blanks(data)
     ends, table = data.rfind(_END, 0, filled), data.rfind(_TABLE_AT, 0, filled)
     if table > ends:
-        # Of an update without its mark some programs show what it updates.
+        # If the end mark of an update is missing, some programs show the version before it.
         first = ends < 0 or _is_first_part(data, data.rfind(_TABLE_AT, 0, ends), ends)
         return filled + 1 if first and _has_whole_table(data, table, filled) else 0
     if ends < 0 or _is_begun(data, ends + len(_END), filled) or _is_first_part(data, table, ends):
@@ -63,7 +62,8 @@ def _has_whole_table(data: mmap.mmap, table: int, filled: int) -> bool:
 
 
 def _is_first_part(data: mmap.mmap, table: int, ends: int) -> bool:
-    """A PDF made for the web has an end of its first page that names no table (startxref 0): the rest is missing."""
+    """In a PDF for the web, the first page's part has an end of its own, which names no table (startxref 0): the rest
+    is missing."""
     found = _PLACE.match(data, table, ends) if table >= 0 else None
     return (
         found is not None

@@ -1,8 +1,8 @@
 """The processes that parse for this one: started when they are first needed, replaced when they end or take too long.
 
-One for each kind of file that is parsed, so that what breaks into one learns nothing of the others. Each worker has its
-own. They are closed by `close`, by the end of this process however that comes (they then read the end of their socket,
-or are ended by their own limit of computing time), and never shared over a fork.
+There is one for each kind of file, so that a file that takes control of one learns nothing about the others. Each
+worker has its own. They end by `close`, or when this process ends in any way (they then read the end of their socket,
+or their own limit of processor time ends them). A fork never shares them.
 """
 
 from __future__ import annotations
@@ -27,42 +27,44 @@ from dropslot.parsing.program import MOST_BYTES
 
 MEMORY_BYTES = 1 << 30
 PDF, CONTENT_TYPES = "dropslot.parsing.pdf", "dropslot.parsing.content_types"
-# A busy machine: so much longer than the computing itself may take, and never less than that.
+# On a busy machine the wall time may be this many times the processor time, and never less than this.
 WALL_FACTOR = 6
 LEAST_WALL_SECONDS = 60.0
 _START_SECONDS = 60.0
-# Wherever this process found dropslot, that one must, too; last, so that nothing there hides Python's own modules.
+# The other process must find dropslot in the same place; last, so that nothing there hides Python's own modules.
 _START = "import sys; sys.path.append(sys.argv.pop()); from dropslot.parsing.program import main; main()"
 _PROGRAM = (sys.executable, "-P", "-c", _START)
 _LEAVE_SECONDS = 5.0
 # The memory of libraries grows a little with each file.
 _QUESTIONS_A_PROCESS = 2000
-# What the interpreter needs to find its modules; no secret of the service's goes to where hostile files are read.
+# What the interpreter needs to find its modules; no secret of the service goes to the process that reads hostile
+# files.
 _PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
-# Not SIGBUS: a page of a mapped file that the disk does not give ends it so.
+# Not SIGBUS: an unreadable page of a mapped file causes it.
 _CRASHES = frozenset(
     {signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGSYS}
 )
 
 
 class BreaksParser(Exception):
-    """The file breaks what parses it, each time: a statement about the file. The words follow `it breaks …`."""
+    """The file crashes its parser each time: a statement about the file. The words follow `it breaks …`."""
 
 
 class TakesTooLong(BreaksParser):
-    """The file needs more computing than it may have."""
+    """The file needs more processor time than it may have."""
 
 
 class NotParsed(Exception):
-    """There is no answer, and that tells nothing about the file: the process was killed, or the machine is held up."""
+    """There is no answer, and that says nothing about the file: the process was killed, or the machine is
+    overloaded."""
 
 
 class Parser:
-    """One process at a time, made when it is asked. Threads take turns."""
+    """One process at a time, started by the first question. Threads take turns."""
 
     def __init__(self, module: str, memory_bytes: int = MEMORY_BYTES) -> None:
         self.module = module
-        self.missing: list[str] = []  # what of its confinement this system does not have
+        self.missing: list[str] = []  # the layers of its confinement that this system lacks
         self._memory_bytes = memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -72,7 +74,7 @@ class Parser:
 
     @property
     def pid(self) -> int | None:
-        """The process, while there is one."""
+        """The process, if there is one."""
         return self._process.pid if self._process else None
 
     def start(self) -> list[str]:
@@ -81,15 +83,14 @@ class Parser:
             try:
                 self._ready()
             except BaseException:
-                self._end()  # what it says of itself must not be read as an answer later
+                self._end()  # its first message must not be read as an answer later
                 raise
             return self.missing
 
     def ask(self, descriptors: Sequence[int], question: Any, seconds: float) -> Any:
-        """What the module's `parse` says of the files behind these descriptors, which it may only read.
-
-        `seconds` of computing for all of them. Raises BreaksParser (TakesTooLong) and NotParsed; either way the next
-        question is answered by a new process.
+        """The result of the module's `parse` for the files behind these descriptors, which it may only read.
+        `seconds`: processor time for all of them. Raises BreaksParser (TakesTooLong) and NotParsed; either way the
+        next question is answered by a new process.
         """
         with self._turn:
             try:
@@ -97,28 +98,29 @@ class Parser:
             except TakesTooLong:
                 raise
             except BreaksParser:
-                # Twice: what broke the process may have been left in it by a file before this one.
+                # Twice: an earlier file may have left the process in a bad state.
                 return self._asked_once(descriptors, question, seconds)
 
     def ask_each(self, batches: Iterable[Sequence[int]], question: Any, seconds: float) -> list[Any]:
-        """As `ask` for each batch, one at least: the next one is opened and sent while one is looked at. A batch's
-        descriptors may be closed when the next is asked for. Raises for all when one breaks the parser, and at once."""
+        """As `ask` for each batch, at least one: the next batch is opened and sent while one is examined. A batch's
+        descriptors may be closed when the next one is requested. If one crashes the parser, it raises at once, for
+        all."""
         with self._turn:
             return self._asked_each(batches, question, seconds)
 
     def close(self) -> None:
-        """End the process, and wait until it is gone: unless the system itself holds it."""
+        """End the process, and wait until it is gone, unless the kernel itself holds it."""
         with self._turn:
             self._end()
 
     def forget(self) -> None:
-        """In a forked process: the other one's is not ours to use or to end."""
+        """In a forked process: the parent's process is not ours to use or to end."""
         self._turn = threading.Lock()
         if self._channel is not None:
             self._channel.close()
         for process in (self._process, *self._left):
             if process is not None:
-                process.returncode = 0  # so that nobody waits for another's child
+                process.returncode = 0  # so that no process waits for another's child
         self._channel = self._process = None
         self._left = []
 
@@ -151,7 +153,7 @@ class Parser:
         return said
 
     def _did_not_answer(self, computed: float, seconds: float) -> Exception:
-        # What a file has taken control of can switch its own clock off.
+        # A process that a file controls can switch its own clock off.
         return TakesTooLong() if computed > seconds else NotParsed("did not answer in time")
 
     def _ended(self) -> Exception:
@@ -163,7 +165,7 @@ class Parser:
         return NotParsed(f"was ended by signal {number}" if number else "ended by itself")
 
     def _ready(self) -> socket.socket:
-        # What is to be read before anything was asked: its end, or answers of a file that has taken it over.
+        # Anything that can be read before a question: its end, or answers from a file that controls it.
         if self._asked >= _QUESTIONS_A_PROCESS or (self._channel and _speaks(self._channel, 0)):
             self._end()
         if self._channel is None:
@@ -192,7 +194,7 @@ class Parser:
                     pass_fds=(theirs.fileno(),),
                     env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                     cwd="/",
-                    start_new_session=True,  # Ctrl-C is for those who know what they have in hand
+                    start_new_session=True,  # Ctrl-C is for the processes that know the state of their work
                 )
             except BaseException:
                 self._end()
@@ -205,7 +207,7 @@ class Parser:
         self.missing = said["missing"]
 
     def _heard(self, channel: socket.socket, seconds: float) -> bytes | None:
-        """Its message; empty when it ended, None when there was none in time."""
+        """Its message; empty if it ended, None if there was none in time."""
         if not _speaks(channel, seconds):
             return None
         try:
@@ -216,7 +218,7 @@ class Parser:
     def _computed_seconds(self) -> float:
         assert self._process is not None
         try:
-            # The clock of another process's computing, as clock_getcpuclockid(3) makes its number.
+            # The clock of another process's processor time, with the number from clock_getcpuclockid(3).
             return time.clock_gettime((~self._process.pid << 3) | 2)
         except OSError:  # gone
             return 0.0
@@ -255,7 +257,7 @@ def _answer_in(said: bytes) -> Any:
             raise NotParsed(f"could not read it: {escape(str(told['unread']))}")
         why = str(told["failed"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        why = "it answers nonsense"
+        why = "its answer makes no sense"
     raise BreaksParser(f"({escape(why)})")
 
 
@@ -266,7 +268,7 @@ def _beside_dropslot() -> str:
 def _is_gone(process: subprocess.Popen[bytes]) -> bool:
     try:
         process.wait(_LEAVE_SECONDS)
-    except subprocess.TimeoutExpired:  # in the midst of a read that the disk does not answer
+    except subprocess.TimeoutExpired:  # during a read that the disk does not answer
         return False
     return True
 
@@ -275,7 +277,7 @@ _parsers = {module: Parser(module) for module in (PDF, CONTENT_TYPES)}
 
 
 def parser(module: str) -> Parser:
-    """This process's own parser of that kind."""
+    """This process's parser of that kind."""
     return _parsers[module]
 
 

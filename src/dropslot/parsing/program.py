@@ -1,4 +1,5 @@
-"""The program that parses what strangers sent: a process by itself, without rights, so that no file can harm who asks.
+"""The program that parses files from strangers: a process of its own, without rights, so that no file can harm the
+process that asks.
 
 `main` takes three arguments of the command line: DESCRIPTOR MEMORY_BYTES MODULE.
 
@@ -59,7 +60,7 @@ def _answered(channel: socket.socket, parse: Parse) -> bool:
     try:
         said = _message({"answer": parse(descriptors, asked["question"])})
     except OSError as error:
-        # What is refused here is a parser that wants more than it may.
+        # A parser that needs more than it is allowed fails here.
         kind = "failed" if isinstance(error, PermissionError) else "unread"
         said = _message({kind: error.strerror or str(error)})
     except Exception as error:  # noqa: BLE001 - a file that breaks the parser is judged by who asked

@@ -1,7 +1,7 @@
-"""A filter of system calls (seccomp(2)): what a parser needs, and nothing else; the rest fails with EPERM.
+"""A filter of system calls (seccomp(2)): it allows what a parser needs; all others fail with EPERM.
 
-It computes in memory that it has, reads descriptors that it was given and answers on its channel. No call that takes
-a path is among them, not even stat; none that makes a socket, a process, executable memory or a signal for others.
+It computes in memory that it has, reads descriptors that it was given and answers on its channel. It allows no call
+that takes a path, not even stat, and none that makes a socket, a process, executable memory or a signal for others.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Instruction = tuple[int, int, int, int]
 
 
 def restrict() -> None:
-    """Filter this process's system calls for good. Raises OSError where that cannot be had. Needs no_new_privs."""
+    """Filter this process's system calls for good. Raises OSError if that is not possible. Needs no_new_privs."""
     if platform.machine() not in _MACHINES or _POINTER_BYTES != 8:
         bits = f"{8 * _POINTER_BYTES}-bit programs on {platform.machine()}"
         raise OSError(errno.ENOSYS, f"no list of system calls for {bits}")
@@ -76,7 +76,7 @@ def _program(column: int, architecture: int, own: int) -> Iterator[Instruction]:
             yield from [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
     for numbers in (_MAP, _PROTECT):
         yield from _if(numbers[column], 2, [(_ANY_BIT, 1, 0, _PROT_EXEC)])
-    # No address: only to who is at the other end.
+    # Without an address: only to the other end.
     yield from _if(_SEND[column], 4, [(_EQUAL, 0, 3, 0), (_LOAD, 0, 0, _high(4)), (_EQUAL, 0, 1, 0)])
     yield from _if(_CONTROL[column], 1, [(_EQUAL, 0, 1, _DUPLICATE_CLOEXEC)])
     yield from _if(_KILL[column], 0, [(_EQUAL, 0, 1, own)])

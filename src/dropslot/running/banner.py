@@ -22,7 +22,7 @@ def show(config: Config) -> None:
 
 
 def text(config: Config, now: datetime) -> str:
-    """Start time, and of each route what it takes, from where, over which hosts to where, and what is kept."""
+    """Start time, and for each route what it takes, from where, over which hosts to where, and what is kept."""
     lines = [f"dropslot, started {now.astimezone(config.zone):%Y-%m-%d %H:%M:%S %Z}"]
     for route in config.routes.values():
         lines.append(f"Route {route.key}: takes {route.takes}, complete: {route.complete}")

@@ -1,4 +1,4 @@
-"""Giving root's rights up, but for CAP_CHOWN. Linux only; see capabilities(7)."""
+"""Giving up root's rights, except CAP_CHOWN. Linux only; see capabilities(7)."""
 
 from __future__ import annotations
 

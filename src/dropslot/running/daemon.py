@@ -44,7 +44,7 @@ class NotRunning(DropslotError):
 
 
 class StartFailed(DropslotError):
-    """The watcher ended, or said nothing, before it was up."""
+    """The watcher ended, or did not report in time, before it was up."""
 
     code = "start-failed"
 
@@ -60,10 +60,8 @@ class Status:
 
 
 def start(config: Config, serve: Serve) -> Status:
-    """Run `serve` in a process of its own, detached from the terminal; returns once it has said that it is
-    ready.
-
-    Call it before anything is opened that must not be shared with it, such as a database connection. Raises
+    """Run `serve` in a process of its own, detached from the terminal; returns once it has reported that it is ready.
+    Call it before you open anything that must not be shared with it, such as a database connection. Raises
     AlreadyRunning, StartFailed (with the reason), UnsafePlace, OSError.
     """
     where = daemon_files.for_start(config)
@@ -82,7 +80,7 @@ def start(config: Config, serve: Serve) -> Status:
 
 
 class _Starter:
-    """Who waits for the start, at the other end of a pipe."""
+    """The process that waits for the start, at the other end of a pipe."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -129,7 +127,7 @@ def _detached(config: Config, serve: Serve, where: Places, pid_file: PidFile, st
     code = 1
     try:
         os.setsid()
-        if os.fork() == 0:  # no leader of its session: it can get no terminal any more
+        if os.fork() == 0:  # not a session leader, so it can no longer get a terminal
             _as_daemon(config, serve, where, pid_file, starter)
         code = 0
     except BaseException as error:
@@ -164,7 +162,7 @@ def _redirect(where: Places, keep: set[int]) -> tuple[LogFile, LogFile]:
     os.dup2(nothing, 0)
     if nothing > 2:
         os.close(nothing)
-    # The interpreter's own streams may have been replaced; print and tracebacks are to go to the files.
+    # The interpreter's own streams may have been replaced; print and tracebacks must go to the files.
     sys.stdout = os.fdopen(1, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     return LogFile(where.out, descriptor=1), LogFile(where.err, descriptor=2)
@@ -173,7 +171,7 @@ def _redirect(where: Places, keep: set[int]) -> tuple[LogFile, LogFile]:
 def foreground(config: Config, serve: Serve) -> None:
     """Run `serve` here until SIGTERM, SIGINT or its own end; tells systemd when it is up.
 
-    Holds the pid file too, so that there is one watcher a data folder, and watcher_status sees it. Raises
+    It holds the pid file, too, so that each data folder has only one watcher, and watcher_status sees it. Raises
     AlreadyRunning, UnsafePlace, OSError, and whatever `serve` raises.
     """
     where = daemon_files.for_start(config)
@@ -225,7 +223,7 @@ def stop(config: Config) -> int:
 
 
 def _end(process: int, path: Path, pid: int) -> None:
-    """By pidfd, and only while that pid still holds the file: a pid may be another process's by now."""
+    """By pidfd, and only while that pid still holds the file: the pid may belong to another process by now."""
     if pidfile.holder(path) != pid:
         return
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""Where the daemon keeps its pid file and what it prints."""
+"""Where the daemon keeps its pid file and its output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class UnsafePlace(DropslotError):
 
 
 class Places(NamedTuple):
-    """Absolute paths. `warning` is what to say when they are not those of the configuration."""
+    """Absolute paths. `warning` is the message if they are not those of the configuration."""
 
     pid: Path
     out: Path
@@ -75,7 +75,7 @@ def _configured(config: Config) -> Places:
 
 
 def _temporary(config: Config, error: OSError | None) -> Places:
-    """A folder of this account's and this data folder's alone."""
+    """A folder for this account and this data folder alone."""
     of_data = blake2b(os.fsencode(config.data), digest_size=4).hexdigest()
     folder = Path(tempfile.gettempdir()) / f"dropslot-{os.geteuid()}-{of_data}"
     why = f": {in_words(error, config.data)}" if error else ""
@@ -103,7 +103,7 @@ def _prepared(places: Places) -> Places:
 
 
 def _prove_writable(folder: Path) -> None:
-    # By doing it: access(2) knows nothing of full disks and quotas.
+    # By trying it: access(2) does not know about full disks and quotas.
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x")
         file.flush()

@@ -1,4 +1,4 @@
-"""The signals of a service: it is told when to stop, and reports that it is ready and alive."""
+"""A service's life: when it must stop, and its reports that it is ready and alive."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Life(Signal):
         self.is_ready = False
 
     def ready(self, status: str = "") -> None:
-        """The service is up: who started it is told."""
+        """The service is up: report it to the process that started it."""
         if not self.is_ready:
             self.is_ready = True
             self._told_ready()
             self._systemd.ready(status)
 
     def beat(self) -> None:
-        """The service is well; call it at least once a second."""
+        """The service is OK; call it at least once a second."""
         self._systemd.beat()
 
     def end(self) -> None:
@@ -47,7 +47,7 @@ class Life(Signal):
 
 @contextmanager
 def signals_lead_to(life: Life, reopen: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT end the life; SIGHUP opens the log files anew. Main thread only."""
+    """SIGTERM and SIGINT end the life; SIGHUP reopens the log files. Main thread only."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         life.end()

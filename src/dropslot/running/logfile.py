@@ -15,9 +15,9 @@ class LogFile:
     """Appends to `path` (mode 0600). When it has grown to `max_bytes` it becomes PATH.1, and so on up to
     PATH.`keep`.
 
-    With `descriptor` (1 or 2) that descriptor is made to lead to the file, after each rotation too, so that
-    what the process prints, and its last words, go there. Nothing is raised when the disk is full: a log that
-    cannot be written must not stop deliveries. How many entries were lost is written as soon as one can be.
+    With `descriptor` (1 or 2), that descriptor leads to the file, after each rotation too, so that everything the
+    process prints goes there. Nothing is raised when the disk is full: a log that cannot be written must not stop
+    deliveries. How many entries were lost is written as soon as one can be.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class LogFile:
         self._reopen = True
 
     def reopen(self) -> None:
-        """Have the path opened anew by the next write; safe in a signal handler."""
+        """Let the next write reopen the path; safe in a signal handler."""
         self._reopen = True
 
     def _open(self) -> None:

@@ -2,9 +2,9 @@
 
     log.warning("What happened, in words.", action="stable_name", route=…, path=…)
 
-Without `action` the sentence is one word and the action. Entries with `plain=True` say all in their sentence; of
-the others people see the other keys too. In the JSON file an entry up to level info has no names of files (they
-may be patients'), unless `log_names` is set: the keys in NAMES are left out, and so is a plain sentence beside them.
+Without `action` the sentence is one word and the action. Entries with `plain=True` say everything in their sentence;
+for others, people also see the keys. In the JSON file an entry up to level info has no names of files (they may be
+patients'), unless `log_names` is set: the keys in NAMES are left out, and so is a plain sentence beside them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Write = Callable[[str], object]
 
 
 class Sinks:
-    """Writes each entry to every place that wants it; the last processor of structlog."""
+    """Writes each entry to every sink that wants it; the last processor of structlog."""
 
     def __init__(self, *, out: Write, err: Write, json: Write | None, both: bool, names: bool) -> None:
         self._out = out
@@ -81,7 +81,7 @@ def for_machines(entry: Entry, *, names: bool) -> str:
 
 
 def without_secrets(_logger: object, _method: str, entry: Entry) -> Entry:
-    """The entry without passwords: errors of libraries, and their tracebacks, may have them in their words."""
+    """The entry without passwords: errors of libraries, and their tracebacks, may contain some."""
     for key, value in entry.items():
         if isinstance(value, str):
             entry[key] = conceal(value)
@@ -93,14 +93,14 @@ def without_secrets(_logger: object, _method: str, entry: Entry) -> Entry:
 
 
 def _one_line(text: str) -> str:
-    """What slipped through unescaped must not break the line or the terminal."""
+    """Unescaped text must not break the line or the terminal."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else escape(char) for char in text)
 
 
 class _FromLibraries(logging.Handler):
-    """What Django and other libraries log, as entries of ours."""
+    """Log entries of Django and other libraries, as our own entries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
@@ -135,7 +135,8 @@ def configure(
     """Set structlog and logging up: on the terminal, or into `out` and `err`; and into LOGS/dropslot.jsonl.
 
     In the foreground a line goes to one of stdout and stderr (`terminal="stderr"` for commands whose output others
-    read); in the background `out` has all of them. A JSON file that cannot be written is said, and done without.
+    read); in the background `out` has all of them. If the JSON file cannot be written, that is reported, and logging
+    works without it.
     """
     machines, fault = _open_json(config)
     sinks = Sinks(
@@ -198,12 +199,12 @@ def _printer(stream: str) -> Write:
     def write(text: str) -> None:
         nonlocal lost
         note = f"{lost} lines were lost: they could not be written here (disk full?)\n" if lost else ""
-        # Looked up each time: tests and test runners put other streams in place.
+        # Looked up each time: tests and test runners replace the streams.
         file = getattr(sys, stream)
         try:
             print(note + text.encode(errors="backslashreplace").decode(), file=file, flush=True)
         except OSError:
-            lost += 1  # a terminal that was closed, or a full disk, must not end a delivery
+            lost += 1  # a closed terminal, or a full disk, must not end a delivery
         else:
             lost = 0
 

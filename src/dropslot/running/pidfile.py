@@ -1,4 +1,5 @@
-"""The pid file. The running process holds a lock (flock) on it, which tells it from a stale file or a reused pid."""
+"""The pid file. The running process holds a lock (flock) on it, which distinguishes it from a stale file or a reused
+pid."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ class PidFile:
                 os.ftruncate(descriptor, 0)
                 return cls(path, descriptor)
             os.close(descriptor)
-            # Who asks for the status holds the lock for a moment; who stops removes the file.
+            # A process that asks for the status holds the lock for a moment; one that stops removes the file.
             if time.monotonic() > deadline:
                 raise AlreadyRunning(holder(path) or 0, path)
             time.sleep(0.02)
@@ -59,7 +60,7 @@ class PidFile:
         os.register_at_fork(after_in_child=self.leave)
 
     def leave(self) -> None:
-        """Close the descriptor; the lock stays with the processes that have it too."""
+        """Close the descriptor; the lock stays with other processes that have it."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

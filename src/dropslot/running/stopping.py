@@ -1,4 +1,4 @@
-"""A stop that epoll can wait for and that a signal handler may give."""
+"""A stop signal that epoll can wait for and that a signal handler may set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Signal:
         return self._set
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until it is set, or for so long; whether it is set."""
+        """Wait until it is set, or until the time is over; returns whether it is set."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.poll(None if seconds is None else seconds * 1000)

@@ -1,4 +1,4 @@
-"""sd_notify(3): telling systemd how we are."""
+"""sd_notify(3): reports the service's state to systemd."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Systemd:
         self._send("STOPPING=1")
 
     def beat(self) -> None:
-        """Say that the loop is well, at half of WatchdogSec; may be called as often as one likes."""
+        """Report that the loop is OK, at half of WatchdogSec; may be called at any rate."""
         if self._beat_seconds and time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + self._beat_seconds
             self._send("WATCHDOG=1")
@@ -44,7 +44,7 @@ class Systemd:
                     sender.connect(self._address)
                     sender.sendall(message.encode())
             except OSError as error:
-                # systemd may restart us for it; that is no reason to stop by ourselves.
+                # systemd may restart us because of this; that is no reason to stop.
                 log.warning(f"systemd cannot be notified: {error}", action="systemd_unheard", plain=True)
 
 

@@ -13,7 +13,8 @@ UNSENT = "Nothing was sent there, and the source is untouched"
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """Where a password is kept; `name` is how people know it. It is read at each login, so a new one counts at once."""
+    """Where a password is kept; `name` is its name for people. It is read at each login, so a new one counts at
+    once."""
 
     name: str
     read: Callable[[], str] = field(compare=False, repr=False)  # raises DestinationUnready when there is none

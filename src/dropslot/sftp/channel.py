@@ -1,7 +1,7 @@
-"""One SFTP session: requests are sent in batches, in order, and many may be under way.
+"""One SFTP session: requests are sent in batches, in order, and many may be in flight.
 
-asyncssh's own SFTP client waits for each request by a task of its own and sends each as a packet of its own. Here whole
-files are one batch, and batches share packets.
+asyncssh's own SFTP client uses a task and a packet for each request. Here whole files are one batch, and batches
+share packets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_LENGTH = 256 * 1024 - 1024
 
 
 class ConnectionGone(Exception):
-    """The connection ended before all answers came: what was asked may have been done, or not."""
+    """The connection ended before all answers came: the requests may have been done, or not."""
 
 
 class _Batch:
@@ -65,8 +65,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         return self._gone is None
 
     async def begin(self, like: Channel | None = None) -> None:
-        """Agree on the version and learn the extensions; limits are those of another channel of the same connection.
-        Raises ConnectionGone, Garbled."""
+        """Agree on the version and learn the extensions; `limits` are those of another channel of the same
+        connection. Raises ConnectionGone, Garbled."""
         assert self._channel
         self._channel.set_write_buffer_limits(high=4 * WRITE_AT_ONCE)
         self._channel.write(b"\0\0\0\5\1\0\0\0\3")
@@ -74,7 +74,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         if like is not None:
             self.longest_read, self.longest_write = like.longest_read, like.longest_write
         elif wire.LIMITS in self.extensions:
-            # Nobody waits for it: what is asked until then is short.
+            # Nobody waits for it: the requests until then are short.
             self.ask(wire.extended(wire.LIMITS)).add_done_callback(self._learn)
 
     def _learn(self, asked: asyncio.Future[list[Reply]]) -> None:
@@ -148,13 +148,13 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         try:
             self._in = self._parsed(self._in + data if self._in else data)
         except Garbled as error:
-            self.end(f"the server answered something that is no SFTP: {error}")
+            self.end(f"the server's answer is not SFTP: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(str(exc) if exc else "the connection was closed")
 
     def end(self, why: str) -> None:
-        """Give up: whatever waits for an answer gets ConnectionGone."""
+        """Give up: everything that waits for an answer gets ConnectionGone."""
         if self._gone:
             return
         self._gone = ConnectionGone(why)
@@ -185,7 +185,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             return
         batch, slot = self._waiting.pop(number, (None, 0))
         if batch is None:
-            raise Garbled("an answer to nothing that was asked")
+            raise Garbled("an answer to a request that was not sent")
         batch.replies[slot] = Reply(kind, body)
         batch.left -= 1
         if not batch.left and not batch.future.done():
@@ -205,4 +205,4 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 def _give_up(future: asyncio.Future[Any], why: ConnectionGone) -> None:
     if not future.done():
         future.set_exception(why)
-        future.exception()  # nobody may be left to ask for it
+        future.exception()  # perhaps nobody waits for it any more

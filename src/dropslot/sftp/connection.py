@@ -14,7 +14,9 @@ from dropslot.sftp.channel import Channel, ConnectionGone
 from dropslot.sftp.login import login
 from dropslot.sftp.wire import Garbled, Reply, Request
 
-CHANNELS = 10  # what OpenSSH allows a connection; each is a process there, and their syncs share disk commits
+CHANNELS = (
+    10  # what OpenSSH allows for each connection; each is a process there, and their syncs share disk commits
+)
 PATIENCE_SECONDS = 120.0  # without any answer; a sync of a large file may take that long
 OPEN_SECONDS = 30.0  # for one channel
 _LOOK_SECONDS = 1.0
@@ -58,7 +60,7 @@ class Connection:
         return self.channels[0].extensions
 
     def widen(self) -> None:
-        """Open further channels, beside what is going on; a server that refuses gives fewer."""
+        """Open further channels while others work; if the server refuses, there are fewer."""
         if self._more is None and len(self.channels) < CHANNELS:
             self._more = asyncio.create_task(self._widen())
 
@@ -66,14 +68,14 @@ class Connection:
         """As `widen`, and wait for them."""
         self.widen()
         if self._more is not None:
-            await asyncio.wait([self._more])  # its end is all that counts: a lost connection cancels it
+            await asyncio.wait([self._more])  # only its end counts: a lost connection cancels it
 
     def channel(self) -> Channel:
         """The channel with the least to do."""
         return min(self.channels, key=lambda channel: (channel.pending_bytes, channel.waiting))
 
     def ask(self, *requests: Request) -> asyncio.Future[list[Reply]]:
-        """Requests that must be done in this order: on one channel."""
+        """Requests that must be done in this order, so on one channel."""
         return self.channel().ask(*requests)
 
     async def one(self, request: Request) -> Reply:
@@ -100,7 +102,7 @@ class Connection:
         self.channels.append(channel)
 
     async def _watching(self) -> None:
-        """A request that nobody answers must not hold up an arrival for ever; one lost channel ends the connection."""
+        """A request without an answer must not block an arrival for ever; one lost channel ends the connection."""
         while True:
             await asyncio.sleep(min(_LOOK_SECONDS, self.patience / 4))
             now = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""One place that turns what a server says into dropslot's own errors."""
+"""The one place that turns a server's answers into dropslot's own errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LITTLE_BYTES = 64 * 1024
 
 
 class ConnectionLost(DestinationUnready):
-    """The connection broke during the work. What was under way may have been done, or not: it is looked at again."""
+    """The connection broke during the work. Requests in flight may have been done, or not; they are checked again."""
 
     code = "connection-lost"
 
@@ -46,7 +46,7 @@ def lost(server: str, error: ConnectionGone | Garbled) -> ConnectionLost:
 
 @contextmanager
 def told(server: str, doing: str) -> Iterator[None]:
-    """What goes wrong inside, as dropslot's own errors; `doing` is like "looking at results/x.pdf"."""
+    """Turns errors inside the block into dropslot's own; `doing` is like "looking at results/x.pdf"."""
     try:
         yield
     except (ConnectionGone, Garbled) as error:
@@ -77,7 +77,7 @@ def typed(server: str, said: Said, doing: str) -> DropslotError:
 
 
 async def explained(connection: Connection, said: Said, doing: str, folder: str) -> DropslotError:
-    """As `typed`; "failure" says nothing, so the file system of `folder` is asked whether it is full."""
+    """As `typed`; because "failure" says nothing, it also checks whether the file system of `folder` is full."""
     server = connection.account.server
     if said.code != wire.FAILURE:
         return typed(server, said, doing)
@@ -98,7 +98,7 @@ async def explained(connection: Connection, said: Said, doing: str, folder: str)
 
 
 def full(what: str) -> DiskFull:
-    """The error for a file system that has no room."""
+    """The error for a full file system."""
     step = "Free space there, or raise the quota; it is retried until it fits"
     return DiskFull(what, where=KEPT, next_step=step)
 

@@ -27,7 +27,7 @@ class Feed:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, job: Job, size_bytes: int) -> None:
-        """Run `job` in the loop; waits while too much is under way. Raises what a job has raised."""
+        """Run `job` in the loop; waits while too much is in flight. Raises the exception of a job."""
         with self._changed:
             while self._failure is None and self._count and not self._has_room(size_bytes):
                 self._changed.wait()
@@ -40,13 +40,13 @@ class Feed:
             self._loop.call_soon_threadsafe(self._start)
 
     def finish(self) -> None:
-        """Wait for all jobs. Raises what the first one that failed has raised."""
+        """Wait for all jobs. Raises the exception of the first one that failed."""
         self.settle()
         with self._changed:
             self._raise()
 
     def settle(self) -> None:
-        """Wait until nothing is under way any more, whatever became of it."""
+        """Wait until no job runs any more, whatever their results."""
         with self._changed:
             while self._count:
                 self._changed.wait()

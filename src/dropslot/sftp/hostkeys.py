@@ -11,7 +11,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp.accounts import UNSENT, Account
 
-# As OpenSSH prefers them, so that the key to compare is the one that its administrators look at.
+# In OpenSSH's order of preference, so that the key to compare is the one that administrators look at.
 _KINDS = {
     "ssh-ed25519": ("ssh-ed25519",),
     **{f"ecdsa-sha2-nistp{bits}": (f"ecdsa-sha2-nistp{bits}",) for bits in (256, 384, 521)},
@@ -20,7 +20,7 @@ _KINDS = {
 
 
 class HostKeyUnknown(DestinationUnready):
-    """The server showed a key that known_hosts does not have, and has none for it."""
+    """The server showed a key, and known_hosts has none for this server."""
 
     code = "host-key-unknown"
 
@@ -47,7 +47,8 @@ def is_revoked(account: Account, key: asyncssh.SSHKey) -> bool:
 
 
 def algorithms(account: Account) -> tuple[str, ...]:
-    """What a server is asked to show, the best first: of the kinds that are known for it, or any. Empty: asyncssh's."""
+    """The kinds of keys that the server may show, the best first: those that are known for it, or any. Empty:
+    asyncssh's default."""
     keys, authorities, _revoked = _matches(account)
     if authorities:
         return ()
@@ -56,9 +57,9 @@ def algorithms(account: Account) -> tuple[str, ...]:
 
 
 def trusted(account: Account) -> Callable[[str, str, int | None], tuple[list[asyncssh.SSHKey], ...]]:
-    """Tells asyncssh which keys are trusted. Of the name alone, as ssh has it: by its own look-up a server would also
-    pass with the key of another one, whose address the name has got. And never no bytes: for these asyncssh takes
-    ~/.ssh/known_hosts, whatever file was meant."""
+    """Tells asyncssh which keys are trusted: those of the name alone, as in ssh. By asyncssh's own look-up, a server
+    would also pass with the key of another server that has the same address. Never returns empty bytes: for these
+    asyncssh reads ~/.ssh/known_hosts, whatever the account's file is."""
     found = _matches(account)
     return lambda _host, _address, _port: found
 
@@ -75,7 +76,8 @@ def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
             next_step="Correct or remove that line; it is retried",
         ) from error
     keys, authorities, revoked = (list(part) for part in hosts.match(account.host, "", port)[:3])
-    # Where a server with a port of its own has revoked keys alone, asyncssh goes on without the port and loses them.
+    # If known_hosts has only revoked keys for a server with a port, asyncssh looks it up again without the port and
+    # loses them.
     return keys, authorities, [*revoked, *hosts.match(pattern(account), "", None)[2]]
 
 
@@ -120,5 +122,5 @@ def refusal(account: Account, key: asyncssh.SSHKey) -> DestinationUnready:
 
 
 def pattern(account: Account) -> str:
-    """The server as known_hosts names it."""
+    """The server's name in known_hosts."""
     return account.host if account.port == DEFAULT_PORT else f"[{account.host}]:{account.port}"

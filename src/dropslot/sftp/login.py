@@ -1,4 +1,4 @@
-"""Logging in: every way in which that can fail is a typed error with its next step."""
+"""Logging in: each kind of failure is a typed error with its next step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dropslot.sftp.accounts import UNSENT, Account
 
 CONNECT_SECONDS = 20
 LOGIN_SECONDS = 30
-# AES-GCM first: chacha20 takes three times the processor's time, and compression ten times.
+# AES-GCM first: chacha20 takes three times the processor time, and compression ten times.
 _CIPHERS = (
     "aes256-gcm@openssh.com",
     "aes128-gcm@openssh.com",
@@ -30,13 +30,13 @@ _CIPHERS = (
 
 
 class LoginRefused(DestinationUnready):
-    """The server takes neither key nor password of the account."""
+    """The server accepts neither key nor password of the account."""
 
     code = "login-refused"
 
 
 class Unreachable(DestinationUnready):
-    """The server does not answer; it may do so in a moment."""
+    """The server does not answer; it may answer soon."""
 
     code = "unreachable"
 
@@ -78,7 +78,7 @@ def _options(account: Account) -> dict[str, Any]:
         "password": account.password.read() if account.password else None,
         "known_hosts": hostkeys.trusted(account),
         "server_host_key_algs": hostkeys.algorithms(account),
-        "config": None,  # what somebody else writes into ~/.ssh/config must not send data elsewhere
+        "config": None,  # ~/.ssh/config of another person must not send data elsewhere
         "encryption_algs": _CIPHERS,
         "compression_algs": None,
         "connect_timeout": CONNECT_SECONDS,
@@ -104,7 +104,7 @@ def _refused(account: Account) -> LoginRefused:
 
 
 def _public(account: Account) -> str:
-    """What belongs into authorized_keys."""
+    """The line for authorized_keys."""
     if not account.key:
         return "the public key"
     key = os.path.expanduser(account.key)
@@ -116,7 +116,7 @@ def _public(account: Account) -> str:
 
 
 def typed(account: Account) -> str:
-    """The line for a shell that logs in as dropslot does."""
+    """The shell command that logs in as dropslot does."""
     options = []
     if account.known_hosts:
         options += ["-o", f"UserKnownHostsFile={os.path.expanduser(account.known_hosts)}"]

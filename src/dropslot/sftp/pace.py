@@ -1,4 +1,4 @@
-"""No more bytes a second than are allowed."""
+"""Limits the bytes a second."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 
 _PAUSE = threading.Event()  # never set: waiting for it is how this module waits
-_LONGEST_SECONDS = 5.0  # then the rate is looked at again: another time of day may have begun
+_LONGEST_SECONDS = 5.0  # then the rate is read again: another time of day may have begun
 
 
 class Clock:
-    """This machine's time. Tests have one that passes when they say so."""
+    """This machine's time. Tests have one that they move themselves."""
 
     def monotonic(self) -> float:
         """Seconds since the machine was started: all processes share it, and nobody sets it."""
@@ -23,26 +23,27 @@ class Clock:
         return datetime.now(zone)
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Wait for this time."""
         _PAUSE.wait(seconds)
 
 
 class Pace:
-    """Says when bytes may go. `rate` tells the bytes a second that are allowed now; None: there is no limit."""
+    """Says when bytes may be sent. `rate` gives the bytes a second that are allowed now; None: there is no limit."""
 
     def __init__(self, rate: Callable[[], int | None] = lambda: None, clock: Clock | None = None) -> None:
         self._rate, self._clock = rate, clock or Clock()
-        self._free = 0.0  # the time at which the next bytes may go
+        self._free = 0.0  # the time at which the next bytes may be sent
 
     def wait(self, size_bytes: int) -> None:
-        """Return when `size_bytes` may go: between any two moments no more than the rate allows, and one such call."""
+        """Return when `size_bytes` may be sent: between any two moments no more than the rate allows, plus one such
+        call."""
         while (rate := self._rate()) is not None:
             if (seconds := self._take(size_bytes / rate)) <= 0:
                 return
             self._clock.wait(min(seconds, _LONGEST_SECONDS))
 
     def _take(self, seconds: float) -> float:
-        """Take so much time when it is free now, and return 0; else how long until then."""
+        """Reserve this time if it is free now, and return 0; otherwise return how long until it is."""
         now, free = self._clock.monotonic(), self._free
         if free <= now:
             self._free = now + seconds

@@ -14,10 +14,11 @@ from dropslot.sftp.wire import Garbled, Said
 
 
 class OpenFile:
-    """It belongs to one connection: when that is lost, reading raises ConnectionGone, and the file is opened anew.
+    """It belongs to one connection: if that is lost, reading raises ConnectionGone, and the caller opens the file
+    again.
 
-    Opening raises FileNotFoundError when there is nothing, IsADirectoryError for what is no file, and Said,
-    ConnectionGone, Garbled, and what logging in raises.
+    Opening raises FileNotFoundError if there is nothing, IsADirectoryError if it is not a file, and Said,
+    ConnectionGone, Garbled, and the errors of logging in.
     """
 
     def __init__(self, account: Account, path: str) -> None:
@@ -40,7 +41,7 @@ class OpenFile:
 
     async def _open(self, connection: Connection) -> tuple[Channel, bytes]:
         channel = connection.channel()
-        # Looked at first: opening a named pipe would wait for whoever writes to it.
+        # Checked first: opening a named pipe would wait for a writer.
         seen = wire.found(await channel.one(wire.on(wire.STAT, self._path)))
         if seen is None:
             raise FileNotFoundError(2, "no such file", self._path)

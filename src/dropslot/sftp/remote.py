@@ -1,4 +1,4 @@
-"""Files and folders of a server, by path; what a server lacks is None or False, what it refuses is raised as Said."""
+"""Files and folders of a server, by path. A missing file or ability is None or False; a refusal raises Said."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def join(folder: str, name: str) -> str:
 
 
 async def look(connection: Connection, paths: Sequence[str]) -> list[Attributes | None]:
-    """What each path is, no link followed; None: nothing."""
+    """The attributes of each path, no link followed; None if there is nothing."""
     replies = await connection.ask(*(wire.on(wire.LSTAT, path) for path in paths))
     return [wire.found(reply) for reply in replies]
 
@@ -55,13 +55,13 @@ async def are_folders(connection: Connection, paths: Sequence[str]) -> list[bool
 
 
 async def listing(connection: Connection, folder: str) -> dict[str, Attributes] | None:
-    """What is in a folder; None when there is no such folder."""
+    """The entries of a folder; None if there is no such folder."""
     channel = connection.channel()
     return await listing_of(channel, await channel.one(wire.on(wire.OPENDIR, folder)))
 
 
 async def listing_of(channel: Channel, opened: wire.Reply) -> dict[str, Attributes] | None:
-    """What is in the folder that the answer to OPENDIR opened, which is closed; None when there was none."""
+    """The entries of the folder that OPENDIR opened; closes it. None if there was no folder."""
     try:
         handle = wire.handle(opened)
     except Said as said:
@@ -69,17 +69,17 @@ async def listing_of(channel: Channel, opened: wire.Reply) -> dict[str, Attribut
             return None
         raise
     entries: dict[str, Attributes] = {}
-    ahead = 2  # a small folder has all in one answer, and its end in the next
+    ahead = 2  # a small folder needs one answer, and its end is in the next
     try:
         while True:
             before = len(entries)
             for reply in await channel.ask(*[wire.of(wire.READDIR, handle)] * ahead):
                 entries.update(wire.names(reply))
             if len(entries) == before and ahead > 2:  # the first may be `.` and `..` alone
-                raise Garbled("a folder that does not end")
+                raise Garbled("an endless list of a folder")
             ahead = min(2 * ahead, READS_AT_ONCE)
     except Said as said:
-        if said.code == wire.NO_SUCH_FILE:  # some servers look only now
+        if said.code == wire.NO_SUCH_FILE:  # some servers check only now
             return None
         if said.code != wire.END:
             raise
@@ -89,7 +89,7 @@ async def listing_of(channel: Channel, opened: wire.Reply) -> dict[str, Attribut
 
 
 async def make_folders(connection: Connection, paths: Sequence[str], mode: int | None = None) -> list[bool]:
-    """Make folders, parents first; for each whether it was made (False: something is there already)."""
+    """Make folders, parents first; returns for each whether it was made (False: something is there already)."""
     attributes = Attributes(mode=mode)
     # Always the same channel, so that of two calls at once the first one's folders are there for the second one's.
     channel, made = connection.channels[0], []
@@ -108,7 +108,7 @@ async def _made(channel: Channel, path: str, attributes: Attributes, reply: wire
         except Said as said:
             if said.code != wire.NO_SUCH_FILE:
                 raise
-            # A server that does not keep the order: the folder above was not there yet.
+            # The server did not keep the order: the folder above was not there yet.
             wire.done(await channel.one(wire.make_folder(path, attributes)))
     except Said:
         if wire.found(await channel.one(wire.on(wire.LSTAT, path))) is None:
@@ -126,8 +126,8 @@ async def remove_tree(connection: Connection, path: str, aside: str | None = Non
     """Remove a folder with all that is in it; fine when it is gone.
 
     It first gets a random name: a worker that still wants to publish from it finds nothing, so that it can publish no
-    folder from which something was already removed. Who says it (`aside_of`), and says the same after a cut, leaves
-    nothing behind.
+    folder from which something was already removed. A caller that gives the same name (`aside_of`) again after a cut
+    leaves nothing behind.
     """
     aside = aside or aside_of(path)
     try:
@@ -139,7 +139,7 @@ async def remove_tree(connection: Connection, path: str, aside: str | None = Non
 
 
 async def _remove(connection: Connection, path: str, may_open: asyncio.Semaphore) -> None:
-    for _ in range(10):  # something may come in meanwhile
+    for _ in range(10):  # something new may appear meanwhile
         async with may_open:
             entries = await listing(connection, path)
         if entries is None:
@@ -177,12 +177,12 @@ def _unless_missing(reply: wire.Reply) -> None:
 
 
 async def remove_empty(connection: Connection, folders: Iterable[str]) -> None:
-    """Remove folders, in this order, of those that are empty; nothing else is touched."""
+    """Remove those of the folders that are empty, in this order; nothing else is touched."""
     await connection.ask(*(wire.on(wire.RMDIR, path) for path in folders))
 
 
 async def read(connection: Connection, path: str) -> AsyncIterator[bytes]:
-    """The bytes of a file, many reads under way. Raises Said NO_SUCH_FILE."""
+    """The bytes of a file, with many reads in flight. Raises Said NO_SUCH_FILE."""
     channel = connection.channel()
     handle = wire.handle(await channel.one(wire.open_file(path, wire.FOR_READING)))
     try:
@@ -252,7 +252,7 @@ async def _synced(channel: Channel, folder: str) -> bool:
 
 
 async def space(connection: Connection, path: str) -> Space | None:
-    """The file system of a path; None when the server does not tell."""
+    """The file system of a path; None if the server does not say."""
     if wire.STATVFS not in connection.extensions:
         return None
     try:

@@ -28,7 +28,7 @@ _LONGEST_SECONDS = 60.0
 
 
 class _Failure(NamedTuple):
-    """The last try to connect: it is not repeated before `until`, by the loop's clock."""
+    """The last attempt to connect: it is not repeated before `until`, by the loop's clock."""
 
     error: DestinationUnready
     seconds: float
@@ -47,7 +47,7 @@ class Runtime:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the coroutine returns or raises; called from any other thread."""
+        """The result of the coroutine, or its exception; called from any other thread."""
         future = self.start(work)
         try:
             return future.result()
@@ -60,7 +60,7 @@ class Runtime:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     async def connection(self, account: Account) -> Connection:
-        """The kept connection of an account, made anew when it is gone. Raises DestinationUnready and its like."""
+        """The kept connection of an account, made again if it is gone. Raises DestinationUnready and its like."""
         async with self._locks.setdefault(account, asyncio.Lock()):
             kept = self.connections.get(account)
             if kept is None or not kept.is_open:
@@ -71,8 +71,8 @@ class Runtime:
             return kept
 
     async def _open(self, account: Account) -> Connection:
-        """A new connection; what was refused, or took long, is not tried again at once: all arrivals that wait would
-        wait for it one after the other, and so many logins would get the account locked."""
+        """A new connection. If it was refused, or took long, it is not retried at once: all waiting arrivals would
+        wait for it one after the other, and so many logins could lock the account."""
         last = self._failures.get(account)
         begun = self.loop.time()
         if last and begun < last.until:
@@ -97,7 +97,7 @@ class Runtime:
         for connection in self.connections.values():
             connection.end("this process ends")
         self.connections.clear()
-        self.loop.call_later(0.02, self.loop.stop)  # what the connections still have to close
+        self.loop.call_later(0.02, self.loop.stop)  # the connections still have work to close
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -109,7 +109,7 @@ class Runtime:
 
 _lock = threading.Lock()
 _current: Runtime | None = None
-_abandoned: list[Runtime] = []  # never collected: that would take descriptors out of the parent's epoll
+_abandoned: list[Runtime] = []  # never collected: that would remove descriptors from the parent's epoll
 
 
 def current() -> Runtime:
@@ -122,7 +122,7 @@ def current() -> Runtime:
 
 
 def run(work: Callable[[Connection], Coroutine[Any, Any, T]], account: Account) -> T:
-    """What `work` returns for the account's connection."""
+    """The result of `work` with the account's connection."""
     runtime = current()
 
     async def with_connection() -> T:
@@ -130,14 +130,14 @@ def run(work: Callable[[Connection], Coroutine[Any, Any, T]], account: Account) 
         try:
             return await work(connection)
         except (ConnectionGone, Garbled):
-            connection.end("it was lost")  # the others may not know yet: the next use makes a new one
+            connection.end("it was lost")  # others may not know it yet: the next use makes a new one
             raise
 
     return runtime.run(with_connection())
 
 
 def run_again(work: Callable[[Connection], Coroutine[Any, Any, T]], account: Account) -> T:
-    """As `run`, for what may be repeated: after a lost connection it is done once more, over a new one."""
+    """As `run`, for work that may be repeated: after a lost connection it is repeated once, over a new one."""
     try:
         return run(work, account)
     except (ConnectionGone, Garbled):

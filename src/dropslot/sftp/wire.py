@@ -19,18 +19,18 @@ FOR_READING, FOR_WRITING, CREATE, TRUNCATE, EXCLUSIVE = 0x01, 0x02, 0x08, 0x10, 
 
 OK, END, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, BAD_MESSAGE, NO_CONNECTION, LOST, UNSUPPORTED = range(9)
 _WELL = OK.to_bytes(4, "big")
-NO_SPACE, QUOTA = 14, 15  # of version 5; some servers say them in version 3, too
+NO_SPACE, QUOTA = 14, 15  # of version 5; some servers use them in version 3, too
 
 HARDLINK = "hardlink@openssh.com"
 FSYNC = "fsync@openssh.com"
 STATVFS = "statvfs@openssh.com"
 LIMITS = "limits@openssh.com"
 LATEST_TIME = 2**32 - 1
-_NAMES = sys.getfilesystemencoding()  # as names of this machine: bytes that are no text are kept
+_NAMES = sys.getfilesystemencoding()  # as names of this machine: bytes that are not text are kept
 
 
 class Said(Exception):
-    """What a server answered instead of doing what it was asked for; `text` is its own, and may be anything."""
+    """A server's answer that refuses a request; `text` is the server's own, and may be anything."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code} {text}")
@@ -38,7 +38,7 @@ class Said(Exception):
 
 
 class Garbled(Exception):
-    """What came is no SFTP."""
+    """The bytes received are not SFTP."""
 
 
 class Request(NamedTuple):
@@ -58,7 +58,7 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a server tells of a file; None: it does not tell. Times in whole seconds, as version 3 has them."""
+    """A server's facts about a file; None: it does not say. Times in whole seconds, as in version 3."""
 
     size: int | None = None
     uid: int | None = None
@@ -150,7 +150,7 @@ def rename(old: str, new: str) -> Request:
 
 
 def symlink(points_to: str, name: str) -> Request:
-    """As OpenSSH takes them; the draft has the two the other way round, and so have some servers."""
+    """In OpenSSH's order; the draft, and some servers, have the two the other way round."""
     return Request(SYMLINK, path(points_to) + path(name))
 
 
@@ -171,7 +171,7 @@ def frame(number: int, request: Request) -> bytes:
 def done(reply: Reply) -> None:
     """Raise Said unless the answer is OK."""
     if reply.kind != STATUS:
-        raise Garbled(f"an answer of kind {reply.kind} where a status was due")
+        raise Garbled(f"an answer of kind {reply.kind} where a status was expected")
     if reply.body.startswith(_WELL):
         return
     raise Said(Reader(reply.body).integer(), _message(reply.body))
@@ -181,7 +181,7 @@ def _expect(reply: Reply, kind: int) -> bytes:
     if reply.kind == STATUS:
         raise Said(Reader(reply.body).integer() or FAILURE, _message(reply.body))
     if reply.kind != kind:
-        raise Garbled(f"an answer of kind {reply.kind} where {kind} was due")
+        raise Garbled(f"an answer of kind {reply.kind} where {kind} was expected")
     return reply.body
 
 
@@ -210,7 +210,7 @@ def attributes(reply: Reply) -> Attributes:
 
 
 def found(reply: Reply) -> Attributes | None:
-    """As `attributes`; None when there is nothing."""
+    """As `attributes`; None if there is nothing."""
     try:
         return attributes(reply)
     except Said as said:

@@ -1,4 +1,4 @@
-"""Which entries of an inbox are complete now: the rules, without a thread or a clock of their own."""
+"""The rules by which entries of an inbox are complete, without a thread or a clock of their own."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ log = structlog.get_logger()
 # `renamed`: within the inbox, from a name that was final too.
 How = Literal["created", "moved", "renamed", "scanned"]
 
-# What a route must hear of for these rules to be quick; a rescan finds the rest.
+# The events that a route needs so that these rules work quickly; a rescan finds the rest.
 EVENTS = frozenset({"in_create", "in_moved_to", "in_moved_from", "in_delete"})
 
 RETRY_SECONDS = 1.0  # before the same entry is handed out again
-_MARKER_SECONDS = (0.5, 5.0)  # between two looks for a marker, by how long it has been waited for
+_MARKER_SECONDS = (0.5, 5.0)  # between two looks for a marker, by the time waited so far
 _STUCK_SECONDS = 30.0  # the longest between two looks at what holds something unfinished
 
 
@@ -45,8 +45,8 @@ class Waiting(NamedTuple):
 class Completion:
     """The rules of one route (DESIGN.md, "Complete?") over one inbox.
 
-    Fed with what events and scans show; `complete` answers. All times are of time.monotonic. Used by one
-    thread. Everything may be told twice, or not at all as long as a scan follows.
+    Events and scans are reported to it; `complete` answers. All times are of time.monotonic. Used by one thread.
+    Everything may be reported twice, or not at all as long as a scan follows.
     """
 
     def __init__(self, route: Route, inbox: Path, *, trust_names: bool = False) -> None:
@@ -61,14 +61,14 @@ class Completion:
         self._test = Glob(route.test_names) if route.test_names else None
         self._entries: dict[str, Entry] = {}
         self._names = Agenda()  # one look costs one system call
-        # What is said to be complete is looked at once more, by its names; what must be quiet is compared.
+        # A folder that counts as complete is checked once more, by its names; one that must be quiet is compared.
         inside = self._temporary.inside(self._litter)
         self._inside = Walks(self._lstat, self._inbox, inside, self.gone, names_only=True)
         self._trees = Walks(self._lstat, self._inbox, inside, self.gone, names_only=False)
         self._stuck: list[Stuck] = []
 
     def noticed(self, name: str, how: How, now: float) -> None:
-        """`name` appeared, or was found; also told again when what was handed out could not be taken."""
+        """`name` appeared, or was found; also called again if an entry that was handed out could not be taken."""
         known = self._entries.get(name)
         if known is not None:
             self._noticed_again(known, how, now)
@@ -86,8 +86,8 @@ class Completion:
         self.noticed(name, "renamed" if was_final else "moved", now)
 
     def scanned(self, names: Iterable[str], now: float) -> None:
-        """All that a scan of the inbox found: what is new is noticed, in the order of the drops, and what is not among
-        it is forgotten."""
+        """A scan of the inbox found these: new ones are noticed, in the order of the drops, and missing ones are
+        forgotten."""
         found = set(names)
         known = found & self._entries.keys()
         for name in [*known, *sorted(found - known, key=self._dropped)]:
@@ -102,12 +102,12 @@ class Completion:
             agenda.drop(name)
 
     def next_look(self) -> float | None:
-        """When `complete` wants to be called; a past time means at once, None when there is news."""
+        """When `complete` must be called; a past time means at once, None only after news."""
         times = [agenda.next() for agenda in (self._names, self._inside, self._trees)]
         return min((when for when in times if when is not None), default=None)
 
     def complete(self, now: float) -> list[Judged]:
-        """What is complete, each entry once, in the order of the drops.
+        """The complete entries, each once, in the order of the drops.
 
         Does a few milliseconds of work at a time: when there is more, `next_look` says at once.
         """
@@ -126,12 +126,12 @@ class Completion:
         return sorted((one for one in judged if one is not None), key=lambda one: (one.ctime_ns, one.name))
 
     def stuck(self) -> list[Stuck]:
-        """What has been found to be quiet and not whole since the last call."""
+        """The entries found to be quiet but not whole since the last call."""
         found, self._stuck = self._stuck, []
         return found
 
     def waiting(self) -> list[Waiting]:
-        """What is not complete yet, in the order in which it was noticed."""
+        """The entries that are not complete yet, in the order in which they were noticed."""
         return [
             Waiting(entry.name, entry.since, self._why(entry))
             for entry in self._entries.values()
@@ -143,14 +143,14 @@ class Completion:
         self._inside.close()
         self._trees.close()
 
-    # What rule holds for a name. Litter has none: it is not noticed at all.
+    # Which rule applies to a name. Litter has none: it is not noticed at all.
 
     def _rule(self, name: str, status: os.stat_result, how: How) -> Rule:
         if self._temporary.match(name):
             return Rule.TEMPORARY
         is_folder = stat.S_ISDIR(status.st_mode)
         if not is_folder and not stat.S_ISREG(status.st_mode):
-            return Rule.NOW  # a link or special file: what takes it refuses it, unopened
+            return Rule.NOW  # a link or special file: the worker refuses it, unopened
         if reasons.takes(self._route, is_folder=is_folder):
             return self._rule_of_final(how)
         if reasons.ignores_other_kinds(self._route):
@@ -177,7 +177,7 @@ class Completion:
         elif entry.rule is Rule.TEMPORARY or entry.finished:
             return
         elif how in ("moved", "renamed") and self._rule_of_final(how) is not entry.rule:
-            # Another one was moved onto it, or a scan was quicker than the event.
+            # Another entry was moved onto it, or a scan was faster than the event.
             self._renotice(entry.name, how, now)
 
     def _renotice(self, name: str, how: How, now: float) -> None:
@@ -190,7 +190,7 @@ class Completion:
             self._renotice(entry.name, how, now)
         elif not self._queued(entry):
             if self._route.leave_source and how == "scanned":
-                entry.rule = Rule.QUIET  # it stays; only a change of it is news
+                entry.rule = Rule.QUIET  # it stays; only a change of it matters
             elif entry.rule is not Rule.MARKER:
                 if entry.rule is Rule.QUIET:
                     entry.rule = self._rule_of_final(how)
@@ -222,7 +222,9 @@ class Completion:
             )
             return None
         if self._grace and status.st_ctime_ns != entry.ctime_ns:
-            entry.ctime_ns = status.st_ctime_ns  # its sender may still be at it, or its marker has just come
+            entry.ctime_ns = (
+                status.st_ctime_ns
+            )  # its sender may still be writing, or its marker has just appeared
             self._schedule(entry, now + self._grace)
             return None
         if stat.S_ISDIR(status.st_mode):
@@ -231,7 +233,7 @@ class Completion:
         return self._finish(entry, status, status.st_size if stat.S_ISREG(status.st_mode) else 0)
 
     def _marked(self, entry: Entry) -> bool:
-        for marker in forms(self._route.marker or ""):  # macOS sends accents apart
+        for marker in forms(self._route.marker or ""):  # macOS sends decomposed accents
             try:
                 os.lstat(os.path.join(self._inbox, entry.name, marker))
             except (FileNotFoundError, NotADirectoryError):
@@ -256,13 +258,13 @@ class Completion:
         return judge(entry, walked, now)
 
     def _judge_names(self, entry: Entry, walked: Walked, now: float) -> Judged | None:
-        """A folder that was said to be complete: whether what it holds agrees."""
+        """Checks a folder that counts as complete: whether its content is complete, too."""
         if walked.seen is None:
             self._schedule(entry, now + RETRY_SECONDS)
             return None
         if walked.seen.is_whole:
             return self._finish(entry, walked.top, 0)
-        # Somebody is still at it, so it must be quiet, too.
+        # Somebody still writes to it, so it must also be quiet.
         entry.rule, entry.seen, entry.settled = Rule.QUIET, None, None
         self._schedule(entry, now)
         return None
@@ -271,7 +273,7 @@ class Completion:
         seen = walked.seen
         if seen is not None and seen == entry.settled:
             return None  # handed out as it is now; the next scan looks again
-        # A tree that takes long to walk is walked less often, so that a large upload does not cost a core.
+        # A tree that takes long to walk is walked less often, so that a large upload does not use a whole core.
         pause = max(self._settle, 5 * (now - walked.begun))
         if seen is not None and (seen == entry.seen or self._trust):
             if entry.rule is Rule.OTHER_KIND or seen.is_whole or self._is_given_up(seen):
@@ -287,7 +289,7 @@ class Completion:
         return None
 
     def _is_given_up(self, seen: quiet.Look) -> bool:
-        # By the clock of the files, which goes on while no service runs.
+        # By the clock of the files, which also runs while no service does.
         return time.time_ns() - seen.newest_ns >= self._give_up_ns
 
     def _note_stuck(self, entry: Entry, top: os.stat_result, seen: quiet.Look) -> None:
@@ -299,7 +301,7 @@ class Completion:
 
     def _finish_quiet(self, entry: Entry, top: os.stat_result, seen: quiet.Look, now: float) -> Judged | None:
         if self._route.complete == "marker" and entry.rule is Rule.QUIET and not self._marked(entry):
-            entry.rule = Rule.MARKER  # it went again while something was unfinished
+            entry.rule = Rule.MARKER  # it was removed again while something was unfinished
             self._schedule(entry, now + _MARKER_SECONDS[0])
             return None
         entry.settled = seen

@@ -12,10 +12,9 @@ from dropslot.watching import quiet
 
 
 class Judged(NamedTuple):
-    """A complete entry, as the lstat saw it that judged it; a claim compares `device` and `inode`, and `ctime_ns` tells
-    when it was dropped.
-
-    `size_bytes` is a file's size, and of a folder the sum of its files where the rule walked it, else 0.
+    """A complete entry, with the lstat by which it was judged; a claim compares `device` and `inode`, and `ctime_ns`
+    is the time of the drop. `size_bytes` is the size of a file, or the sum of a folder's files if the rule walked it,
+    else 0.
     """
 
     name: str
@@ -36,7 +35,7 @@ class Judged(NamedTuple):
 
 
 class Stuck(NamedTuple):
-    """An entry that has been quiet and is not whole: it waits until it is, or is given up."""
+    """An entry that is quiet but not whole: it waits until it is whole, or is given up."""
 
     judged: Judged
     why: str
@@ -44,7 +43,7 @@ class Stuck(NamedTuple):
 
 
 class Rule(Enum):
-    """What an entry waits for; the value says it to people."""
+    """What an entry waits for; the value is a text for people."""
 
     NOW = "to be taken"
     QUIET = "until nothing about it changes"
@@ -59,7 +58,7 @@ NEVER_LOOKED_AT = (Rule.TEMPORARY, Rule.IGNORED)
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one entry while it waits."""
+    """The state of one entry while it waits."""
 
     name: str
     rule: Rule
@@ -67,7 +66,7 @@ class Entry:
     begun: float  # monotonic
     ctime_ns: int = 0  # of the entry itself, when its grace began
     seen: quiet.Look | None = None
-    stuck: str = ""  # why it is not whole, when it was quiet last
+    stuck: str = ""  # why it was not whole when it was last quiet
     handed: tuple[int, int] | None = None  # device and inode, once it was handed out
     settled: quiet.Look | None = None  # what it looked like then
     finished: bool = False  # has been said

@@ -43,10 +43,10 @@ MASKS: dict[str, int] = {
 }
 KINDS: tuple[str, ...] = tuple(MASKS)
 
-# What befalls the inbox itself; every processor is told, whatever its route listens to.
+# Events of the inbox itself; every processor gets them, whatever its route listens to.
 SELF_KINDS = frozenset({"in_delete_self", "in_move_self", "in_q_overflow", "in_unmount"})
 
-# For a processor a name that was moved out of the inbox is as gone as one that was deleted.
+# For a processor, a name that was moved out of the inbox is deleted.
 _MEANING: dict[int, str] = {
     IN_CREATE: "created",
     IN_MOVED_TO: "moved",
@@ -69,13 +69,11 @@ _SIGNAL_OF = {bit: name for name, bit in MASKS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to `name` in the inbox `path`; `name` is empty when it befell the inbox itself.
-
-    Names are as os.fsdecode gives them: bytes that are no UTF-8 are surrogate-escaped. `kind` is `created`,
-    `moved` (into the inbox or within it), `modified`, `closed` (after writing), `deleted` (or moved out),
-    `opened`, `accessed`, `attributes`, `closed_unwritten`, `inbox_deleted`, `inbox_moved`, `overflow` or
-    `unmounted`. `moved_from` is the name that it had in this inbox before it was moved; None when it came from
-    elsewhere.
+    """Something that happened to `name` in the inbox `path`; `name` is empty for an event of the inbox itself. Names
+    are decoded by os.fsdecode: bytes that are not UTF-8 are surrogate-escaped. `kind` is `created`, `moved` (into the
+    inbox or within it), `modified`, `closed` (after writing), `deleted` (or moved out), `opened`, `accessed`,
+    `attributes`, `closed_unwritten`, `inbox_deleted`, `inbox_moved`, `overflow` or `unmounted`. `moved_from` is the
+    name that it had in this inbox before it was moved; None when it came from elsewhere.
     """
 
     name: str

@@ -20,7 +20,7 @@ _PAUSE_SECONDS = 1.0  # after a processor's on_wake has failed
 
 
 class _Listener:
-    """One processor, and the events that it is told of."""
+    """One processor, and the events that it gets."""
 
     def __init__(self, processor: EventProcessor, mask: int) -> None:
         self.processor = processor
@@ -52,7 +52,7 @@ class Inbox:
 
     @property
     def mask(self) -> int:
-        """All that its processors want to be told of."""
+        """The events that its processors want."""
         mask = 0
         for listener in self._listeners:
             mask |= listener.mask & ~_TELL_ALL
@@ -68,7 +68,7 @@ class Inbox:
             self._guarded(listener, listener.processor.on_scan, entries)
 
     def wake_at(self) -> float | None:
-        """The earliest time that one of its processors wants to be called."""
+        """The earliest time at which one of its processors wants to be called."""
         times = [self._wake_of(listener) for listener in self._listeners]
         return min((when for when in times if when is not None), default=None)
 
@@ -77,7 +77,7 @@ class Inbox:
         for listener in self._listeners:
             when = self._wake_of(listener)
             if when is not None and when <= now and not self._guarded(listener, listener.processor.on_wake):
-                # Its time is still due, so it would be called again at once, for ever.
+                # Its time is still due, so it would be called again and again without a pause.
                 listener.paused_until = time.monotonic() + _PAUSE_SECONDS
 
     def _wake_of(self, listener: _Listener) -> float | None:
@@ -94,7 +94,7 @@ class Inbox:
             self._guarded(listener, listener.processor.close)
 
     def say_watching(self) -> None:
-        """Say, once after it came or came back, what watches it."""
+        """Log how it is watched, once after it appeared or came back."""
         if self._announced:
             return
         self._announced = True
@@ -106,7 +106,7 @@ class Inbox:
             )
 
     def say_once(self, action: str, line: str) -> None:
-        """A warning about the inbox, until something else is the matter with it."""
+        """Log a warning about the inbox once, until another one follows."""
         if line != self._said:
             self._said = line
             log.warning(line, action=action, plain=True, route=self.route.key, inbox=self.shown)
@@ -127,7 +127,7 @@ class Inbox:
         return escape(self.path)
 
     def _guarded(self, listener: _Listener, call: Callable[..., object], *args: object) -> bool:
-        """Whether the call went well. A fault in a processor must not end the watch of all the others."""
+        """Whether the call succeeded. An error in a processor must not end the watch of all the others."""
         try:
             call(*args)
         except Exception:

@@ -21,7 +21,7 @@ from dropslot.watching.file_events import (
 
 Owner = TypeVar("Owner")
 
-_UNPAIRED = 1000  # names that left and did not come again: as many are remembered
+_UNPAIRED = 1000  # how many names that left and did not come again are remembered
 
 _ALWAYS = IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK
 
@@ -38,8 +38,8 @@ class Heard(NamedTuple, Generic[Owner]):
 class Inotify(Generic[Owner]):
     """Watches folders (never below them), each for one or more owners.
 
-    inotify_simple decodes names by os.fsdecode: bytes that are no UTF-8 come surrogate-escaped, which is how
-    we keep them. Raises OSError as inotify(7) says: EMFILE when made, ENOSPC from `watch`.
+    inotify_simple decodes names by os.fsdecode: bytes that are not UTF-8 come surrogate-escaped, as we keep them.
+    Raises OSError as inotify(7) says: EMFILE when made, ENOSPC from `watch`.
     """
 
     def __init__(self) -> None:
@@ -54,8 +54,7 @@ class Inotify(Generic[Owner]):
         """Watch the folder `path` and return the watch; the same for owners whose paths lead to the same
         folder.
         """
-        # The kernel has one watch a folder: the second owner's events are added, not put in place of the
-        # first's.
+        # The kernel has one watch for each folder: the second owner's events are added to the first's.
         watch = int(self._inotify.add_watch(path, mask | _ALWAYS | IN_MASK_ADD))
         owners = self._owners.setdefault(watch, [])
         if owner not in owners:
@@ -90,7 +89,7 @@ class Inotify(Generic[Owner]):
     def _pair(self, watch: int, mask: int, cookie: int, name: str) -> str | None:
         """The name that an entry had in the same folder. The two halves of a move may be read apart."""
         if mask & IN_MOVED_FROM:
-            if len(self._left) >= _UNPAIRED:  # most left for good: our own claims do
+            if len(self._left) >= _UNPAIRED:  # most left for good, such as by our own claims
                 del self._left[next(iter(self._left))]
             self._left[cookie] = watch, name
         if not mask & IN_MOVED_TO:

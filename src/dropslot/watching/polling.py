@@ -1,8 +1,8 @@
-"""Events by comparing two listings, where inotify tells nothing.
+"""Events by comparing two listings, where inotify gives none.
 
-Our own, not watchdog's PollingObserver: that one runs a thread for each inbox and one more to dispatch, keys
-its snapshots by (inode, device) alone, so that an inode used again for a new file comes as a move (which the
-`renamed` rule would take for a complete upload).
+Our own, not watchdog's PollingObserver: that one runs a thread for each inbox and one more to dispatch, keys its
+snapshots by (inode, device) alone, so that an inode reused for a new file looks like a move (which the `renamed` rule
+would take for a complete upload).
 """
 
 from __future__ import annotations
@@ -32,20 +32,17 @@ class _Facts(NamedTuple):
 
 
 class Listings:
-    """Remembers the listing before, and tells what differs as (mask, name, and the name that it was moved from).
-
-    A rename is one when an inode that was under another name is seen with the size and mtime it had: an inode
-    alone may have been used again. A rename of what was written to in the same second comes as created, so is
-    waited for.
+    """Remembers the previous listing, and returns the differences as (mask, name, and the name that it was moved
+    from). A rename is recognized by an inode under a new name with the same size and mtime: an inode alone may have
+    been reused. A rename of a file that was written to in the same second counts as created, so it must become quiet.
     """
 
     def __init__(self) -> None:
         self._before: dict[str, _Facts] | None = None
 
     def compare(self, entries: Iterable[os.DirEntry[str]]) -> list[tuple[int, str, str | None]]:
-        """What happened since the listing before: first what went, then what came, then what changed.
-
-        The first listing tells nothing: it is the scan's to say what was there.
+        """What happened since the previous listing: first what went, then what came, then what changed. The first
+        listing gives no events: the scan reports what was there.
         """
         before, now = self._before, dict(_facts(entries))
         self._before = now
@@ -83,7 +80,7 @@ def _identity(facts: _Facts) -> tuple[int, int, int, int]:
 
 
 def _replaced(old: _Facts, new: _Facts) -> bool:
-    # Some FUSE file systems number their inodes anew: the number alone says nothing.
+    # Some FUSE file systems change their inode numbers: the number alone proves nothing.
     return old.inode != new.inode and (old.size, old.mtime_ns, old.ctime_ns) != (
         new.size,
         new.mtime_ns,

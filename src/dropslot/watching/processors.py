@@ -1,6 +1,4 @@
-"""Event processors: what to do on a file event. Named in config.yaml by dotted path, made once for each
-inbox.
-"""
+"""Event processors: what to do on a file event. Named in config.yaml by dotted path, created once for each inbox."""
 
 from __future__ import annotations
 
@@ -26,10 +24,10 @@ class EventProcessor:
     """Base class; every method may be left out. All are called in the watcher's one thread, so none may
     block.
 
-    An exception is logged and costs only the call it was raised in.
+    An exception is logged and ends only the call that raised it.
     """
 
-    # Kinds (`in_create` …) that this processor must be told of, beside those its route listens to.
+    # Kinds (`in_create` …) that this processor needs besides those that its route listens to.
     events: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, folders: FolderSet) -> None:
@@ -45,7 +43,7 @@ class EventProcessor:
         """A name came by rename, from another folder or from another name."""
 
     def on_modified(self, event: Event) -> None:
-        """A file was written to; comes many times."""
+        """A file was written to; called many times."""
 
     def on_closed(self, event: Event) -> None:
         """A file that was open for writing was closed."""
@@ -57,23 +55,21 @@ class EventProcessor:
         """A file or the inbox itself was opened."""
 
     def on_scan(self, entries: list[os.DirEntry[str]]) -> None:
-        """All that is in the inbox, at start, at each rescan, and after events were lost."""
+        """Everything in the inbox: at start, at each rescan, and after events were lost."""
 
     def wake(self) -> float | None:
-        """When (time.monotonic) to call `on_wake`; a time that has passed means at once, None never. Asked
-        often.
-        """
+        """When (time.monotonic) to call `on_wake`; a past time means at once, None never. Called often."""
         return None
 
     def on_wake(self) -> None:
-        """The time that `wake` gave has come. All events that were waiting have been told before."""
+        """The time that `wake` gave has come. All waiting events have been reported before."""
 
     def close(self) -> None:
         """The watcher ends."""
 
 
 class LogEvents(EventProcessor):
-    """Says every event as one line."""
+    """Logs every event as one line."""
 
     def on_any(self, event: Event) -> None:
         path = escape(event.pathname)
@@ -115,14 +111,13 @@ def tell(processor: EventProcessor, event: Event) -> None:
 
 
 def listens_to(route: Route, processor: EventProcessor) -> int:
-    """The inotify mask of the events that one processor of a route is told of."""
+    """The inotify mask of the events that one processor of a route gets."""
     return mask_of(route.events or completion.EVENTS) | mask_of(processor.events)
 
 
 class Pairs:
-    """Folder sets with their event processors; each processor is made once and kept.
-
-    Call it to have those that there are now: the argument for a Watcher, and for its `refresh`.
+    """Folder sets with their event processors; each processor is created once and kept. Call it to get the present
+    ones: the argument for a Watcher, and for its `refresh`.
     """
 
     def __init__(self, find: Callable[[], Iterable[FolderSet]]) -> None:

@@ -19,16 +19,16 @@ SLICE = 500  # entries between two yields, about 3 ms
 
 
 class Look(NamedTuple):
-    """Two equal looks: no name, size, mtime or ctime below differs. `size_bytes` is the sum of the regular
-    files'; `newest_ns` the latest ctime. Of names alone, these and `digest` are 0.
+    """If two looks are equal, no name, size, mtime or ctime below differs. `size_bytes` is the sum over the regular
+    files; `newest_ns` the latest ctime. With names only, these and `digest` are 0.
 
-    `unfinished` is the path of an unfinished name, the first by the alphabet; empty: there is none.
+    `unfinished` is the path of an unfinished name, the first in sorted order; empty if there is none.
     """
 
     digest: int
     entries: int
     size_bytes: int
-    holds_file: bool  # anything but folders and litter; what cannot be read counts as one
+    holds_file: bool  # anything but folders and litter; an unreadable folder counts as a file
     newest_ns: int
     unfinished: str
 
@@ -48,10 +48,10 @@ def look(
     """Walk the entry whose lstat is `top`, yielding each SLICE entries; returns None when it changed under
     the walk.
 
-    `inside` is asked of the names below; folders that are litter are not entered. With `names_only` nothing below is
-    looked at by itself: a few system calls for each folder. Works by directory descriptors and holds at most three of
-    them at any depth. What cannot be read counts by its own lstat: whether it may be taken is not decided here. Raises
-    FileNotFoundError when the top itself is gone.
+    `inside` judges the names below; folders that are litter are not entered. With `names_only` no entry below is
+    examined by itself: a few system calls for each folder. Works by directory descriptors and holds at most three of
+    them at any depth. An unreadable folder counts with its own lstat: whether it may be taken is not decided here.
+    Raises FileNotFoundError when the top itself is gone.
     """
     walk = _Walk(top, inside, names_only)
     if stat.S_ISDIR(top.st_mode):
@@ -60,12 +60,12 @@ def look(
         except (_Disturbed, NotADirectoryError):
             return None
         except PermissionError:
-            walk.holds_file = True  # the lstat of the top is all there is to compare
+            walk.holds_file = True  # only the lstat of the top can be compared
     return walk.seen()
 
 
 def look_at_names(path: str, top: os.stat_result, inside: Inside) -> Look | None:
-    """`look` at names only, at one go. Raises FileNotFoundError."""
+    """`look` at names only, without yielding. Raises FileNotFoundError."""
     steps = look(path, top, inside, names_only=True)
     while True:
         try:
@@ -95,7 +95,7 @@ class _Walk:
         self.holds_file = not stat.S_ISDIR(top.st_mode)
         self._newest_ns = top.st_ctime_ns
         self._unfinished = ""
-        # A running hash of the way down stands for the path, which may be longer than PATH_MAX.
+        # A running hash of the way down represents the path, which may be longer than PATH_MAX.
         self._way = [b""]
         self._names: list[str] = []
 
@@ -144,12 +144,12 @@ class _Walk:
         is_folder = entry.is_dir(follow_symlinks=False) if self._names_only else self._compare(entry)
         if is_folder:
             return not self._inside.is_litter(entry.name)
-        # Asked until there is one: most names are no litter.
+        # Only until there is one: most names are not litter.
         self.holds_file = self.holds_file or not self._inside.is_litter(entry.name)
         return False
 
     def _compare(self, entry: os.DirEntry[str]) -> bool:
-        """Add what can be seen of one entry to the sums; whether it is a folder to walk."""
+        """Add the visible state of one entry to the sums; returns whether it is a folder to walk."""
         way = self._way[-1] + os.fsencode(entry.name)
         try:
             status = entry.stat(follow_symlinks=False)
@@ -176,7 +176,7 @@ class _Walk:
             raise _Disturbed from error
         try:
             os.close(os.open("..", _PLACE, dir_fd=child))
-        except PermissionError:  # listable, not searchable: there would be no way back
+        except PermissionError:  # it can be listed but not searched: there would be no way back
             os.close(child)
             self.holds_file = True
             return None
@@ -198,7 +198,7 @@ class _Walk:
 
 
 def _hash(way: bytes, status: os.stat_result | None) -> int:
-    # No inode: some FUSE file systems number anew at each look-up.
+    # No inode: some FUSE file systems give a new number at each look-up.
     facts = (
         b"?"
         if status is None

@@ -30,7 +30,7 @@ class Why(NamedTuple):
 
     @property
     def is_stuck(self) -> bool:
-        """Time alone does not complete it."""
+        """It does not become complete by waiting."""
         return self.kind not in ("on its way", "temporary", "test")
 
 
@@ -42,7 +42,7 @@ def takes(route: Route, *, is_folder: bool) -> bool:
 
 
 def ignores_other_kinds(route: Route) -> bool:
-    """Whether what the route does not take stays where it is. Of what is read in place nothing is moved."""
+    """Whether entries of another kind stay where they are. Nothing that is read in place is moved."""
     return route.leave_source or route.other_kinds == "ignore"
 
 
@@ -68,7 +68,7 @@ def of_look(seen: quiet.Look) -> str:
 
 
 def explain(route: Route, inbox: str, name: str, temporary: TemporaryNames) -> Why | None:
-    """Why `name` lies in the inbox, as it is now; None when it has gone. May be asked without a service at work."""
+    """Why `name` is in the inbox now; None if it is gone. Works without a running service."""
     path = os.path.join(inbox, name)
     try:
         top = os.lstat(path)
@@ -93,7 +93,7 @@ def explain(route: Route, inbox: str, name: str, temporary: TemporaryNames) -> W
 
 
 def waits(route: Route, why: str) -> str:
-    """What is told of an arrival that is not whole; `why` says in which way."""
+    """The text for an arrival that is not whole; `why` is the reason."""
     return f"{why}. It is refused when nothing has changed for {shown(route.give_up)}"
 
 

@@ -1,7 +1,7 @@
 """Django signals of file events, one a kind, sent by the event processor SendSignals.
 
-A receiver gets `sender` (SendSignals), `event` (dropslot.watching.file_events.Event) and `folders` (the folder
-set). It runs in the watcher's only thread: what takes long belongs into a queue.
+A receiver gets `sender` (SendSignals), `event` (dropslot.watching.file_events.Event) and `folders` (the folder set).
+It runs in the watcher's only thread: put long work into a queue.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from dropslot.core.patterns import Glob
 if TYPE_CHECKING:
     from dropslot.config import Route
 
-# In an inbox, which is only passed through, these say enough. Inside of a folder they may be data.
-# `.tmp…` covers .tmp, .tmp123 and .tmpA; a trailing `~` also the scanners' .pd~.
+# In an inbox these are enough, since nothing stays there. Inside a folder they may be data. `.tmp…` covers .tmp,
+# .tmp123 and .tmpA; a trailing `~` also the scanners' .pd~.
 _IN_THE_INBOX = re.compile(r"\..*|.*~|.*\.tmp[^.]*", re.IGNORECASE | re.DOTALL)
 
-# The last extension that a program gives to what it has not finished, in any case.
+# Last extensions that programs give to unfinished files, in any letter case.
 _EXTENSIONS = frozenset(
     " ".join(
         (
@@ -61,8 +61,8 @@ _NAMES = re.compile(
     re.DOTALL,
 )
 
-# Six small letters come up once in two hundred of rsync's names, and in many a hidden file that is data. These
-# are data. What is not among them waits: a wrong guess there costs a day, a wrong one here costs a file.
+# One in two hundred of rsync's names has six small letters, and so have many hidden files that are data. These words
+# are data. Any other word waits: a wrong guess there costs a day, a wrong one here costs a file.
 _WORDS = (
     "active annots answer arrays assets author avatar backup before binary bundle cached camera center charts"
     " client cohort colors column common compat config course cursor custom datset deploy design detail device"
@@ -93,10 +93,9 @@ class Inside(NamedTuple):
 
 
 class TemporaryNames:
-    """The list, and the patterns of a route: those that begin with `!` take names out, the others add names.
-
-    Patterns fit in any case: Windows clients write `.TMP`. With `complete: settled` any name in the inbox will do
-    once it is quiet: there only the route's own patterns are temporary.
+    """The list, and the patterns of a route: those that begin with `!` remove names, the others add names. Patterns
+    match in any letter case: Windows clients write `.TMP`. With `complete: settled` any quiet name in the inbox is
+    complete: there only the route's own patterns are temporary.
     """
 
     def __init__(self, patterns: Iterable[str] = (), *, usual: bool = True) -> None:
@@ -122,11 +121,11 @@ class TemporaryNames:
 
     @property
     def asked_inside(self) -> Callable[[str], bool]:
-        """`match_inside`, by the shortest way: it is asked of a hundred thousand names."""
+        """`match_inside` as a fast function: it is called for 100,000 names."""
         return self.match_inside if self._added or self._left_out else is_unfinished
 
     def inside(self, litter: Litter) -> Inside:
-        """What to ask of names inside of an arrival, where `litter` counts for nothing."""
+        """The questions about names inside an arrival, where `litter` is ignored."""
         ask = self.asked_inside
         return Inside(lambda name: ask(name) and not litter.match(name), litter.match)
 
@@ -137,9 +136,8 @@ class TemporaryNames:
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a transfer program gives such a name (one path part) to what is under way.
-
-    Asked of every name in every arrival, so the usual name is answered without a regular expression.
+    """Whether a transfer program gives such a name (one path component) to an unfinished file. Called for every name
+    in every arrival, so the usual name needs no regular expression.
     """
     _, dot, last = name.rpartition(".")
     if dot and last.lower() in _EXTENSIONS:

@@ -7,7 +7,7 @@ import os
 
 from dropslot.core.names import escape
 
-# inotify is not available, though the folder itself is well.
+# inotify is not available, but the folder itself is OK.
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSYS})
 
 
@@ -30,7 +30,7 @@ def of_inbox(path: str, error: OSError) -> str:
 
 
 def of_limit(path: str, error: OSError) -> str:
-    """Why inotify could not be had for an inbox that is well."""
+    """Why inotify is not available for an inbox that is OK."""
     until = f"{escape(path)} is polled each second until there is room."
     if error.errno == errno.ENOSPC:
         return f"The limit of inotify watches is reached: {_raise('max_user_watches')} {until}"
@@ -56,7 +56,7 @@ def _raise(name: str) -> str:
     return f"fs.inotify.{name} is {value_of(name)}. {advice(name)}"
 
 
-# What a busy server of ours should have; each watch costs about 1 KB of kernel memory, and only while it is in use.
+# Enough for a busy server; each watch costs about 1 KB of kernel memory, and only while it is in use.
 ENOUGH = {"max_user_watches": 524_288, "max_user_instances": 1024, "max_queued_events": 131_072}
 
 

@@ -1,5 +1,5 @@
-"""Names with the times at which each is to be looked at, and walks of what is due, one at a time. Each call does a
-slice of a walk, so that nothing else waits long.
+"""The times at which names are due, and the walks of due names, one at a time. Each call does a slice of a walk, so
+that nothing else waits long.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Walks:
         return name in self._agenda or (self._walk is not None and self._walk.name == name)
 
     def add(self, name: str, when: float) -> None:
-        """Walk it from then on; a walk of it that is under way goes on."""
+        """Walk it at that time; a walk of it that has begun continues."""
         self._agenda.add(name, when)
 
     def drop(self, name: str) -> None:
@@ -68,7 +68,8 @@ class Walks:
         return float("-inf") if self._walk is not None else self._agenda.next()
 
     def step(self, now: float) -> tuple[Walked | None, int]:
-        """Go on with one slice, if one is due: what has ended by it, and how many entries it cost; 0: none is due."""
+        """Do one slice, if one is due. Returns the walk that ended, if one did, and the number of entries of the
+        slice; 0: none is due."""
         if self._walk is None and not self._begin(now):
             return None, 0
         assert self._walk is not None
@@ -84,7 +85,7 @@ class Walks:
         return None, quiet.SLICE
 
     def close(self) -> None:
-        """Give back what a walk under way holds open."""
+        """Close what the present walk holds open."""
         if self._walk is not None:
             self._walk.steps.close()
             self._walk = None
@@ -106,7 +107,7 @@ class Walks:
 
 
 class Agenda:
-    """A name has one time at most; adding it anew moves it. Every call costs O(log n)."""
+    """A name has one time at most; adding it again moves it. Every call costs O(log n)."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, str]] = []

@@ -1,4 +1,4 @@
-"""The loop that tells event processors what happens in the inboxes: one thread for all of them."""
+"""The loop that reports to event processors what happens in the inboxes: one thread for all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dropslot.watching.processors import Pair
 
 log = structlog.get_logger()
 
-# How often an inbox is polled, one that is gone looked for, and one that is watched compared with its path.
+# The interval for polling an inbox, for looking for a missing one, and for comparing a watched one with its path.
 CHECK_SECONDS = 1.0
 _LOST = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED
 
@@ -43,18 +43,16 @@ class Stop(Protocol):
 
 
 class System(NamedTuple):
-    """What the watcher asks of the system; tests put something else here."""
+    """The watcher's access to the system; tests replace it."""
 
     filesystem_of: Callable[[str], str] = network_mounts.kind_of
     inotify: Callable[[], Inotify[Inbox]] = Inotify
 
 
 class Watcher:
-    """Watches the inboxes of `pairs` until it is stopped; whatever is the matter with one, the others go on.
-
-    `refresh` is asked at each rescan for the pairs that there are now; those of a (route, inbox) not known
-    yet are taken up. `ready` is called once, when all inboxes have been attached and scanned or found
-    missing; `beat` at least once a second while the loop is well.
+    """Watches the inboxes of `pairs` until it is stopped; if one fails, the others go on. `refresh` gives the present
+    pairs at each rescan; those with a new (route, inbox) are added. `ready` is called once, when all inboxes have
+    been attached and scanned or found missing; `beat` at least once a second while the loop is well.
     """
 
     def __init__(
@@ -181,7 +179,7 @@ class Watcher:
 
     def _rescan(self, inbox: Inbox) -> None:
         if inbox.listings is not None and self._must_poll(inbox) is None:
-            # It is polled for want of a watch; perhaps there is room now.
+            # It is polled because there was no watch; perhaps there is one now.
             self._detach(inbox)
             self._attach(inbox)
         else:
@@ -243,7 +241,8 @@ class Watcher:
         self._list(inbox)
 
     def _list(self, inbox: Inbox) -> list[os.DirEntry[str]] | None:
-        """What is in the inbox; when polled, what differs is told. None when it cannot be read now."""
+        """The entries of the inbox; if it is polled, differences are reported as events. None if it cannot be read
+        now."""
         try:
             with os.scandir(inbox.path) as found:
                 entries = list(found)

@@ -1,1 +1,1 @@
-"""How lines of access logs are written: what LogFormat and log_format say, as one expression over bytes."""
+"""The format of access logs' lines: Apache's LogFormat and nginx's log_format as one expression over bytes."""

@@ -13,7 +13,7 @@ _APACHE = re.compile(
 _NGINX_VARIABLE = re.compile(r"\$\{?(?P<name>\w+)\}?")
 _UNESCAPED = {"\\t": "\t", "\\n": "\n", '\\"': '"', "\\\\": "\\", "\\'": "'"}
 
-# What each directive tells; all others are stepped over.
+# The meaning of each directive that is used; all others are skipped.
 _MEANS = {
     "h": "address", "a": "address", "u": "user", "t": "time", "r": "request", "m": "method", "U": "path", "q": "query",
     "s": "status", "b": "body_bytes", "B": "body_bytes", "O": "sent_bytes", "X": "connection",
@@ -34,7 +34,7 @@ _TIMES = {"sec": "time_sec", "msec": "time_msec", "usec": "time_usec"}
 
 
 class Piece(NamedTuple):
-    """A text that stands in every line, or a directive: `means` is empty where it tells nothing that is needed."""
+    """A text that is in every line, or a directive; `means` is empty if the directive is not used."""
 
     literal: str
     means: str = ""
@@ -42,7 +42,7 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """A format, taken apart. Raises ValueError, in words for the person who wrote it."""
+    """The pieces of a format. Raises ValueError, in words for the person who wrote it."""
     if "$" in text and "%" not in text:
         yield from _split(text, _NGINX_VARIABLE, _nginx)
     else:
@@ -70,7 +70,7 @@ def _apache(found: re.Match[str]) -> Piece:
     if name is not None and code != "a":
         return Piece("", _HEADERS.get((code, name.lower()), "other"))
     if code == "s" and found["which"] == "<":
-        return Piece("", "other")  # what the request was before the server sent it elsewhere
+        return Piece("", "other")  # the request before an internal redirect
     if code == "t":
         return Piece("", "time_bracketed")
     return Piece("", _MEANS.get(code, "other"))

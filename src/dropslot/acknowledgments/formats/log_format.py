@@ -1,7 +1,7 @@
 """Formats of access logs: what Apache's LogFormat and nginx's log_format say, as one expression over bytes.
 
-A format is compiled once. What stands between quotes is read as Apache and nginx escape it, so that no user name or
-address of a page can look like another part of its line. The expression never goes back over a line more than once.
+A format is compiled once. Text between quotes is read as Apache and nginx escape it, so that no user name or referer
+can look like another part of its line. The expression never goes back over a line more than once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMED = {
     "common": '%h %l %u %t "%r" %>s %b',
     "combined": _COMBINED,
     "combinedio": f"{_COMBINED} %I %O",
-    # As Debian's apache2.conf has them: with headers counted.
+    # As in Debian's apache2.conf: the sizes include headers.
     "debian": '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
     "vhost_combined": '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
     # What docs/acknowledgments.md recommends.
@@ -29,7 +29,7 @@ NAMED = {
     "dropslot_nginx": f'{_NGINX} $bytes_sent "$request_completion" "$sent_http_content_range"'
     ' "$sent_http_content_encoding"',
 }
-# Lines that servers write which were set up by earlier versions of the documentation.
+# The format that earlier versions of the documentation recommended.
 _EARLIER = {NAMED["dropslot"]: f'{_COMBINED} %O %X "%{{Content-Range}}o"'}
 
 _QUOTED = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
@@ -46,7 +46,7 @@ _SHAPES = {
     "address": rb"\S++",
     "completion": rb"OK|-?",
 }
-# The one part that may hold blanks without quotes around it.
+# The only part that may contain blanks without quotes around it.
 _USER = rb".*?"
 _REQUEST = rb"\S++ \S++(?: \S++)?|-"
 
@@ -64,7 +64,7 @@ class LogFormat:
         self._matches = [re.compile(_expression(each), re.DOTALL).fullmatch for each in (found, *earlier)]
 
     def groups(self, line: bytes) -> dict[str, bytes] | None:
-        """What a line tells, still escaped, by meaning; None when it is not of this format."""
+        """The parts of a line, still escaped, by meaning; None if the line does not have this format."""
         for match in self._matches:
             if found := match(line):
                 return found.groupdict(b"")
@@ -72,13 +72,13 @@ class LogFormat:
 
     @property
     def tells_body(self) -> bool:
-        """Whether it tells if a file went out whole: all that was sent has the headers in it, which are of any length,
-        and is enough only where it is known that nothing broke off."""
+        """Whether it says if a file was sent completely. The number of bytes with headers, whose length varies, is
+        enough only if the format also says that the connection did not break."""
         return "body_bytes" in self.means or bool({"connection", "completion"} & self.means)
 
 
 def unescape(text: bytes) -> bytes:
-    r"""What a server wrote as \xhh, \" and the like, as the bytes that it was sent."""
+    r"""The bytes that the client sent, which a server writes as \xhh, \" and the like."""
     return _ESCAPE.sub(_unescaped, text) if b"\\" in text else text
 
 
@@ -136,6 +136,6 @@ def _shape(means: str, before: str, after: str) -> bytes:
     if means == "request" and after in {" ", ""}:
         return _REQUEST
     if means == "path":
-        after = f"?{after}"  # the query stands behind it, perhaps at once
-    # Up to what follows in the format, so that there is one way only to read a line.
+        after = f"?{after}"  # the query follows, perhaps directly
+    # Up to the next text of the format, so that there is only one way to read a line.
     return rb"[^" + re.escape(after.encode()) + rb"]*+" if after else rb".*+"

@@ -11,12 +11,12 @@ _MONTHS = {
         (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1
     )
 }
-_UNITS = (("time_sec", 1), ("time_msec", 1000), ("time_usec", 1_000_000))  # so many of them a second
+_UNITS = (("time_sec", 1), ("time_msec", 1000), ("time_usec", 1_000_000))  # parts of a second
 
 
 def moment(groups: Mapping[str, bytes], strftime: str) -> datetime:
-    """The time of a line, with its zone, by what its format told: `time` as %t has it, `time_iso` (ISO 8601), seconds
-    (or parts of them) since 1970, or `time_own` in strftime's terms. Raises ValueError for one that is none."""
+    """The time of a line, with its zone, from the parts of its format: `time` (%t), `time_iso` (ISO 8601), seconds
+    (or parts of them) since 1970, or `time_own` (strftime). Raises ValueError if it is not a time."""
     if text := groups.get("time"):
         return _clf(text)
     if text := groups.get("time_iso"):

@@ -11,16 +11,16 @@ from typing import NamedTuple
 from dropslot.acknowledgments.logs.sources import LogFile
 
 BLOCK = 1 << 20
-# Three headers of 8 KiB (Apache's limit) are four times as long where each byte is written as \xhh: nobody who
-# fetches can hide that behind a line that is not read.
+# Three headers of 8 KiB (Apache's limit) are four times as long if each byte is written as \xhh. So nobody can hide a
+# fetch in a line that is too long to be read.
 LONGEST_LINE = 256 << 10
 SAMPLE = 5
 _SAMPLED = 320 << 10  # bytes at either end of a block
 
 
 class Block(NamedTuple):
-    """Whole lines, each with its newline; `end` is the offset after them. `skipping`: a line goes on that is too long,
-    `skipped`: how many such lines ended here."""
+    """Whole lines, each with its newline; `end` is the offset after them. `skipping`: a line that is too long
+    continues; `skipped`: how many such lines ended here."""
 
     data: bytes
     end: int
@@ -29,7 +29,7 @@ class Block(NamedTuple):
 
 
 def blocks(file: LogFile, offset: int, *, skipping: bool = False, size: int = BLOCK) -> Iterator[Block]:
-    """What there is from `offset` to the last newline. A line without its newline is left for later."""
+    """The bytes from `offset` to the last newline. A line without its newline is left for later."""
     while data := file.read(offset, size):
         whole = len(data) == size
         if skipping:
@@ -47,7 +47,7 @@ def blocks(file: LogFile, offset: int, *, skipping: bool = False, size: int = BL
 
 
 class Sieve:
-    """Finds the lines of a block that have a text in them, also percent-encoded; without a text, all of them."""
+    """Finds the lines of a block that contain a text, also percent-encoded; without a text, all lines."""
 
     def __init__(self, needle: bytes) -> None:
         self._needle = needle
@@ -84,7 +84,7 @@ def last_lines(file: LogFile) -> list[bytes]:
 
 
 def sample(data: bytes) -> list[bytes]:
-    """The first and the last lines of a block: they tell whether it is of the expected format at all."""
+    """The first and the last lines of a block: they show whether it has the expected format."""
     if not data:
         return []
     first = data[:_SAMPLED].split(b"\n")[:-1][:SAMPLE]

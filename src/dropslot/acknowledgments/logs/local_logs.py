@@ -26,7 +26,7 @@ class LocalFolder(Source):
     def open(self, name: str) -> LogFile:
         path = os.path.join(self._folder, name)
         try:
-            # Without waiting, should somebody have put a named pipe there.
+            # Without waiting: somebody may have put a named pipe there.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             raise

@@ -10,7 +10,7 @@ from typing import Any
 from dropslot.acknowledgments.logs.sources import LogFile
 
 FIRST_BYTES = 1024
-REMEMBERED = 8  # files; a late line in an older one is not looked for
+REMEMBERED = 8  # files; a late line in an older one is not found
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Mark:
         return len(head) >= self.first and sha256(head[: self.first]).hexdigest() == self.sha256
 
     def moved(self, file: LogFile, offset: int, *, skipping: bool) -> Mark:
-        """The mark after reading on. Only bytes that were read are taken: those behind may still change."""
+        """The mark after more was read. Only bytes that were read count: those after them may still change."""
         if self.first >= FIRST_BYTES:
             return Mark(offset, self.first, self.sha256, skipping)
         data = file.read(0, min(FIRST_BYTES, offset))
@@ -39,7 +39,7 @@ class Mark:
 
 
 def load(marks: Sequence[dict[str, Any]]) -> list[Mark]:
-    """Marks as the database has them, the oldest file first."""
+    """Marks from the database, the oldest file first."""
     return [Mark(**mark) for mark in marks]
 
 
@@ -55,6 +55,6 @@ def mark_of(file: LogFile, marks: Sequence[Mark]) -> Mark | None:
 
 
 def replaced(marks: Sequence[Mark], mark: Mark, moved: Mark) -> list[Mark]:
-    """The marks with one moved on, in its place; that of a file which is new comes last."""
+    """The marks with one of them updated in its place; the mark of a new file comes last."""
     kept = [moved if known is mark else known for known in marks if known.first or known is mark]
     return kept if any(known is moved for known in kept) else [*kept, moved]

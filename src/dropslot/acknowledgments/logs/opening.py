@@ -15,7 +15,7 @@ def source_of(route: Route, entry: Acknowledge) -> Source:
     """The folder of a log, here or on another machine."""
     if not entry.server:
         return LocalFolder(entry.log)
-    # Here, not above: most logs are of this machine, and asyncssh takes its time to start.
+    # Here, not above: most logs are on this machine, and importing asyncssh takes long.
     from dropslot.acknowledgments.logs.remote_logs import RemoteFolder
     from dropslot.destinations.sftp.logins import account_of
 
@@ -23,6 +23,6 @@ def source_of(route: Route, entry: Acknowledge) -> Source:
 
 
 def opened(source: Source, name: str) -> LogFile:
-    """The log's own bytes, whether it lies there as it is or compressed."""
+    """The log's own bytes, whether it is compressed or not."""
     file = source.open(name)
     return Unzipped(file, name) if name.endswith(PACKED) else file

@@ -1,4 +1,4 @@
-"""Whether a log has the format that config.yaml names, and what to do with lines that do not."""
+"""Whether a log has the format that config.yaml names, and what to do with lines that do not have it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dropslot.acknowledgments.logs.sources import Source
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
-# So many lines that are all of another format are no accident, though lines before them were of this one.
+# If so many lines all have another format, that is no accident, even if earlier lines had this one.
 MANY = 20
 RECENT = 20
 
 
 class WrongFormat(DropslotError):
-    """A log is not of the format that config.yaml says. It is read from there on once that is corrected."""
+    """A log does not have the format that config.yaml names. Reading continues there once that is corrected."""
 
     code = "log-format"
     retryable = True
 
 
 def recent_lines(source: Source, most: int = RECENT) -> list[bytes]:
-    """The last lines of a log, `most` of them, those of a rotated file while it is empty itself. Raises LogUnready, and
+    """The last `most` lines of a log; of a rotated file if the log itself is empty. Raises LogUnready, and
     FileNotFoundError when its folder is missing."""
     for name in newest_first(source):
         try:
@@ -39,8 +39,7 @@ def recent_lines(source: Source, most: int = RECENT) -> list[bytes]:
 
 
 class Recognizer:
-    """Judges blocks for one run. `foreign`: lines of another format, written before this one was, that were passed
-    over."""
+    """Judges blocks for one run. `foreign`: the number of skipped lines in an earlier format."""
 
     def __init__(self, log: str, source: Source, reads: Callable[[bytes], bool]) -> None:
         self._log, self._source, self._reads = log, source, reads
@@ -48,16 +47,15 @@ class Recognizer:
         self.foreign = 0
 
     def recognizes(self, block: Block) -> bool:
-        """Whether any line of a block can be read: a few are tried, all only when none of these can."""
+        """Whether any line of a block can be read: a few are tried first, then all."""
         return any(map(self._reads, blocks.sample(block.data))) or any(
             len(line) <= blocks.LONGEST_LINE and self._reads(line) for line in block.data.split(b"\n")[:-1]
         )
 
     def pass_over(self, block: Block, *, remains: bool) -> int:
         """How many lines a block has, none of which can be read. `remains`: they may be the damaged end of a rotated
-        file, which no better one will follow.
-
-        Raises WrongFormat unless what is written now can be read: then the format was another one at that time.
+        file, which nothing follows. Raises WrongFormat unless the newest lines can be read: then the format was
+        changed since.
         """
         count = block.data.count(b"\n")
         if remains and count < MANY:

@@ -19,7 +19,7 @@ from dropslot.sftp.wire import Said
 class RemoteFolder(Source):
     """A folder behind `sftp://user@host[:port]/path`; a path that begins with `/~/` is beneath the account's home.
 
-    The connection is kept and shared, and made anew when it was lost.
+    The connection is kept and shared, and made again if it is lost.
     """
 
     def __init__(self, log: str, account: Account) -> None:
@@ -69,7 +69,7 @@ _NO_RIGHT = "the server gives no permission"
 
 @contextmanager
 def _told(log: str, account: Account) -> Iterator[None]:
-    """What the network and the server refuse, as LogUnready."""
+    """Turns errors of the network and the server into LogUnready."""
     try:
         with faults.told(account.server, "Reading"):
             try:

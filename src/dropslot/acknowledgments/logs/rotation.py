@@ -15,7 +15,7 @@ OPEN_AT_ONCE = 200  # files: a first run may find years of them
 
 @dataclass(slots=True)
 class Part:
-    """One file of a log, to be read from its mark on. Whoever has it closes it."""
+    """One file of a log, to be read from its mark on. The caller closes it."""
 
     name: str
     file: LogFile
@@ -25,13 +25,13 @@ class Part:
 
 @dataclass(slots=True)
 class Parts:
-    """Files to read, the oldest first. `more`: newer ones follow, to be looked for once these are read."""
+    """Files to read, the oldest first. `more`: there are newer ones, to be found once these are read."""
 
     files: list[Part] = field(default_factory=list)
     more: bool = False
 
     def close(self) -> None:
-        """Let go of those that are left."""
+        """Close the remaining files."""
         while self.files:
             self.files.pop().file.close()
 
@@ -40,7 +40,7 @@ def parts(source: Source, marks: Sequence[Mark], *, older: bool) -> Parts:
     """The files to read: what came since the newest known one, that one, and the one before it, to which a server
     writes for a while after the rotation. Without marks: the log alone, with `older` all that were rotated, too.
 
-    Raises LogUnready, FileNotFoundError for a folder that is missing. What it opened is closed when it raises.
+    Raises LogUnready, FileNotFoundError for a folder that is missing. If it raises, it has closed what it opened.
     """
     found = Parts()
     try:
@@ -74,7 +74,7 @@ def _walk(source: Source, marks: Sequence[Mark], *, older: bool) -> Iterator[Par
         elif mark is not None and mark not in seen and not (mark.finished and name.endswith(PACKED)):
             yield Part(name, file, mark, known=True)
         else:
-            file.close()  # read to its end, or the copy that copytruncate makes of what is read already
+            file.close()  # read to its end, or copytruncate's copy of what is read already
         if seen or (mark is not None and not mark.first):
             return
         seen += [mark] if mark is not None else []

@@ -1,6 +1,4 @@
-"""The interface of every place of a log, and how its faults are reported; `local`, `remote` and `unzipped` are such
-places.
-"""
+"""The interface of every place of a log, and its errors. `local_logs`, `remote_logs` and `unzipped` implement it."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ KEPT = "What was read before is recorded; reading continues from there"
 
 
 class LogUnready(DropslotError):
-    """A log cannot be read now. What was read of it before is recorded, and nothing of it is read twice."""
+    """A log cannot be read now. What was read before is recorded, and is not read twice."""
 
     code = "log-unready"
     retryable = True
@@ -24,7 +22,7 @@ class LogFile(ABC):
 
     @abstractmethod
     def size(self) -> int | None:
-        """How many bytes there are now; None where only reading tells (a compressed file)."""
+        """The present number of bytes; None if only reading shows it (a compressed file)."""
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:
@@ -65,7 +63,7 @@ def unready(path: str, error: OSError) -> LogUnready:
 
 
 def unlistable(folder: str, why: str) -> LogUnready:
-    """The error for a folder that does not tell what was rotated."""
+    """The error for a folder that cannot be listed, so that rotated logs cannot be found."""
     return LogUnready(
         f"The folder {escape(folder)} of the log cannot be listed, so rotated logs cannot be found: {why}",
         where=KEPT,

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _BUFFER = 256 << 10
 _SKIP = 1 << 20
-# What is so near to the beginning is unpacked apart: a look at the first bytes does not lose the place.
+# Bytes this near to the beginning are unpacked separately, so that reading the first bytes does not lose the
+# position.
 _NEAR = 4096
 
 
 class Unzipped(LogFile):
-    """A gzip file as what it holds. Going forward is cheap; going back begins anew. Until something is read it takes no
-    memory."""
+    """The content of a gzip file. Going forward is cheap; going back starts from the beginning. It takes no memory
+    until something is read."""
 
     def __init__(self, file: LogFile, name: str) -> None:
         self._file, self._name = file, name
@@ -60,7 +61,7 @@ class Unzipped(LogFile):
 
 
 class _Raw(io.RawIOBase):
-    """A log file as gzip wants it."""
+    """A log file with the interface that gzip needs."""
 
     def __init__(self, file: LogFile) -> None:
         self._file, self._at = file, 0

@@ -32,7 +32,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A whole folder in one response: what of it was delivered by then, and the values that the address gave."""
+    """A whole folder in one response: its deliveries up to then, and the values from the address."""
 
     rows: QuerySet[Delivery]
     wanted: Wanted
@@ -41,7 +41,7 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A line that may count, and the deliveries that it asked for, each with its values."""
+    """A line that may count, with the deliveries that it asked for and their values."""
 
     line: bytes
     request: Request
@@ -56,11 +56,11 @@ class Finder:
         self._route, self._preset, self._reader = route, entry.preset, reader
         self.match = Match(entry.match)
         self._to = Template(destination_of(route, entry))
-        # What the place does not tell is compared with the arrival's own fields.
+        # Fields that the place does not contain are compared with the arrival's own fields.
         self._compared = self.match.fields - self._to.fields - stored_paths.OWN_FIELDS
 
     def read(self, line: bytes) -> tuple[bool, Request | None]:
-        """Whether the line is of the format; and its request, if that may count."""
+        """Whether the line has the format; and its request, if that may count."""
         try:
             request = self._reader.read(line)
         except (ValueError, OverflowError, KeyError):
@@ -69,11 +69,11 @@ class Finder:
 
     @property
     def tells_body(self) -> bool:
-        """Whether lines tell how much of a file went out, without headers; a reader of somebody's own is trusted to."""
+        """Whether lines say how much of a file was sent, without headers; a custom reader is assumed to say it."""
         return not isinstance(self._reader, FormatReader) or self._reader.format.tells_body
 
     def wanted(self, request: Request) -> list[Wanted]:
-        """The files that the request asked for, as far as `match` knows them, and what may be folders."""
+        """The files that the request asked for, according to `match`, and possible folders."""
         asked = requested.asked(request.target)
         files = list(requested.files(self._preset, asked)) if asked else []
         found = [
@@ -83,7 +83,7 @@ class Finder:
         return found + [Wanted(values, is_folder=True) for values in folders if values is not None]
 
     def has_deliveries(self) -> bool:
-        """Whether anything was delivered, so that older lines can be of something."""
+        """Whether anything was delivered, so that older lines can matter."""
         return Delivery.objects.filter(arrival__route=self._route.key).exists()
 
     def hits(self, requests: Sequence[tuple[bytes, Request, Sequence[Wanted]]]) -> list[Hit]:
@@ -118,7 +118,7 @@ class Finder:
             rows = rows.filter(stored_as__startswith=beneath)
 
         def fits(delivery: Delivery) -> bool:
-            # SQLite's LIKE takes a for A.
+            # SQLite's LIKE ignores the case of letters.
             return delivery.stored_as.startswith(beneath) and not self._contradicted(delivery, wanted)
 
         return Packed(rows, wanted, fits)
@@ -130,7 +130,7 @@ class Finder:
         return stored_paths.contradicts(wanted.values, delivery.arrival.fields, self._compared)
 
     def _deliveries(self, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Delivery]:
-        """By place and stored path. Rows are there before anything is published, so no fetch is too early for them."""
+        """By place and stored path. Rows exist before anything is published, so no fetch comes before its row."""
         found: dict[tuple[str, str], Delivery] = {}
         # No database holds a lone surrogate or a NUL, and no delivery has one in its name.
         sound = sorted(key for key in keys if all(_is_text(part) for part in key))
@@ -156,7 +156,7 @@ def destination_of(route: Route, entry: Acknowledge) -> str:
 
 
 def served(config: Config) -> dict[str, list[Template]]:
-    """The destinations whose servers' logs are read, by route: of others nobody knows what was fetched."""
+    """The destinations whose servers' logs are read, by route; for others, fetches are unknown."""
     found: dict[str, list[Template]] = {}
     for route, entry in entries(config):
         found.setdefault(route.key, []).append(Template(destination_of(route, entry)))

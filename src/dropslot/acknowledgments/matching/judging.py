@@ -12,12 +12,12 @@ from dropslot.acknowledgments.lines import Request
 from dropslot.core.patterns import composed, forms
 
 ANYBODY = "*"
-# A clock of another machine may be wrong by so much.
+# The clock of another machine may be wrong by this much.
 SKEW = timedelta(hours=1)
-# Ranges that lie further apart belong to two fetches.
+# Ranges further apart belong to different fetches.
 TOGETHER = timedelta(hours=1)
-# Programs as they name themselves: search engines, previews of links, watchers of services, scanners. Whole names only:
-# CUBOT makes telephones, people read with CamScanner, Scanbot or Firefox Preview.
+# Names that programs give themselves: search engines, link previews, monitoring, scanners. Whole names only: CUBOT is
+# a maker of telephones, and people read with CamScanner, Scanbot or Firefox Preview.
 _BOTS = re.compile(
     r"(?<![a-z0-9.])(?!cubot|scanbot|talbot|abbot)[a-z0-9.]*bot(?![a-z0-9])|crawl(?:er|ing)?\b|spider\b|\bslurp\b|ia_archiver"
     r"|facebookexternalhit|meta-externalagent|\bwhatsapp/|skypeuripreview|bingpreview|link-?preview|imageproxy"
@@ -27,12 +27,12 @@ _BOTS = re.compile(
     r"|\bbarracuda|\bmimecast|\bproofpoint|\bheadlesschrome/",
     re.IGNORECASE,
 )
-# What a telephone or tablet says of itself, its model's name with it.
+# The part of a user agent in which a telephone or tablet names its model.
 _DEVICE = re.compile(r"\(Linux;(?![^()]*compatible)[^()]*Android[^()]*\)?", re.IGNORECASE)
 
 
 class Span(NamedTuple):
-    """Bytes of a delivery that one response held; `known`: the log tells which."""
+    """Bytes of a delivery in one response; `known`: the log says which bytes."""
 
     first: int
     after: int
@@ -45,17 +45,16 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Whose fetch acknowledges: the users of a log, each with the folders that are theirs."""
+    """Who may acknowledge: the users of a log, each with their folders."""
 
     users: Mapping[str, Sequence[str]]
 
     def may(self, user: str, folder: str | None) -> bool:
-        """Whether this user's fetch acknowledges what lies in this folder."""
+        """Whether this user's fetch acknowledges files in this folder."""
         return self.names(user, folder) or _has(self.users.get(ANYBODY, ()), folder)
 
     def names(self, user: str, folder: str | None) -> bool:
-        """Whether this folder is given to the user by name: somebody who is signed in is no program that looks at all
-        that it finds."""
+        """Whether this folder is given to the user by name: somebody who is signed in is not a robot."""
         given = next((self.users[form] for form in forms(user) if form in self.users), ())
         return bool(user) and user != ANYBODY and _has(given, folder)
 
@@ -70,31 +69,32 @@ def may_count(request: Request) -> bool:
 
 
 def is_bot(agent: str) -> bool:
-    """Programs that look at what they find, by the names that they give themselves."""
+    """Whether it is a robot, by the name that the program gives itself."""
     return _BOTS.search(_DEVICE.sub("", agent)) is not None
 
 
 def span_of(request: Request, size_bytes: int, among: int, together_bytes: int) -> Span | None:
     """The bytes of a file of `size_bytes` that the response held, None if it held none.
 
-    `among`: how many files the response packed, of `together_bytes`: it has them all, or none that could be told.
+    `among`: the number of files that the response packed, with `together_bytes`: it counts for all of them, or for
+    none.
     """
     if among > 1:
         return _packed(request, size_bytes, together_bytes)
     if request.encoding and not _is_as_stored(request, size_bytes):
-        # Other bytes than the file's went out: that all of them did is the only proof.
+        # The bytes sent are not the file's own: only that all of them were sent proves something.
         return Span(0, size_bytes) if request.status == 200 and request.aborted is False else None
     sent = body_bytes(request)
     if request.status == 206:
         return _of_range(request, size_bytes, sent)
     if sent >= size_bytes:
         return None if request.aborted else Span(0, size_bytes)
-    # Cut off: a download that goes on from there asks for the rest. What ended well with fewer bytes was compressed.
+    # Cut off: a download that continues asks for the rest. A complete response with fewer bytes was compressed.
     return Span(0, sent) if sent and request.aborted is not False else None
 
 
 def _is_as_stored(request: Request, size_bytes: int) -> bool:
-    """Whether what was sent is the file itself, though an encoding is named: of a `.gz` some servers say gzip."""
+    """Whether the file itself was sent although an encoding is named: for a `.gz`, some servers say gzip."""
     if request.status == 206:
         return request.of_bytes == size_bytes
     return body_bytes(request) >= size_bytes
@@ -109,7 +109,7 @@ def never_counts(request: Request, size_bytes: int) -> bool:
 
 
 def counts_headers(request: Request, size_bytes: int) -> bool:
-    """Whether what a line calls the body of a file of `size_bytes` must have headers in it: no body has more."""
+    """Whether a line's size must include headers: it is larger than the whole file of `size_bytes`."""
     more = (request.body_bytes or 0) - size_bytes
     return request.status == 200 and request.sent_bytes is None and not request.encoding and more > 0
 
@@ -127,36 +127,36 @@ def _packed(request: Request, size_bytes: int, together_bytes: int) -> Span | No
 
 def _of_range(request: Request, size_bytes: int, sent: int) -> Span | None:
     if request.span is None:
-        # Without Content-Range in the log nobody knows which bytes these were.
-        # Nor how many, where the headers of each answer are counted: they add up.
+        # Without Content-Range in the log it is unknown which bytes these were. If headers are counted, even their
+        # number is unknown: the headers of all responses add up.
         told = request.body_bytes is not None and not request.aborted
         return Span(0, min(sent, size_bytes), known=False) if sent and told else None
     first, after = request.span[0], min(request.span[1], size_bytes)
     if request.aborted and first + sent >= after:
-        return None  # all was meant to be sent; how much was is not known
+        return None  # all of it was to be sent; how much was sent is unknown
     after = min(after, first + sent)
     return Span(first, after) if first < after else None
 
 
 def body_bytes(request: Request) -> int:
-    """Bytes of the body that went out, at most: as the server counts them, and no more than all that was sent without
-    the least that headers have."""
+    """The largest number of bytes of the body that were sent: the server's count, but no more than all bytes sent
+    without the smallest possible headers."""
     if request.sent_bytes is None:
         return request.body_bytes or 0
     is_known = request.aborted is False and request.body_bytes is not None
     sent = max(0, request.sent_bytes - (0 if is_known else request.header_bytes))
-    # What was meant to be sent, and what went out: a cut connection shows in the second only.
+    # The bytes that were to be sent, and those that were: only the second shows a cut connection.
     return sent if request.body_bytes is None else min(request.body_bytes, sent)
 
 
 def may_hold_some(request: Request) -> bool:
-    """Whether some of the file may have gone out, for all that the log tells."""
+    """Whether a part of the file may have been sent, as far as the log says."""
     told = [count for count in (request.body_bytes, request.sent_bytes) if count is not None]
     return bool(told) and all(told)
 
 
 def merged(spans: Sequence[Sequence[int]], span: Span) -> list[list[int]]:
-    """Ranges with one more, sorted and apart."""
+    """The ranges with one more, sorted, and merged where they touch."""
     found: list[list[int]] = []
     for first, after in sorted([*((a, b) for a, b, *_ in spans), (span.first, span.after)]):
         if found and first <= found[-1][1]:

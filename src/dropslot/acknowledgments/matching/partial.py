@@ -17,7 +17,7 @@ Key = tuple[int, str]  # a delivery's id, and a user
 
 
 class Fetches:
-    """What was fetched before of the deliveries of some lines, and what these lines add; for one transaction."""
+    """Earlier fetches of some lines' deliveries, and what these lines add; for one transaction."""
 
     def __init__(self, hits: Sequence[Hit]) -> None:
         self._rows = _known(hits)
@@ -36,7 +36,7 @@ class Fetches:
         return _covered(row, delivery.size_bytes)
 
     def save(self) -> None:
-        """Write what is still a part; what has become a whole is forgotten."""
+        """Save the parts; forget those that have become complete."""
         for key in sorted(self._touched):
             row = self._rows[key]
             if row.spans or row.sum_bytes:

@@ -1,4 +1,4 @@
-"""What a request asked for: path and query as the server understood them, and the files that a product's own addresses
+"""What a request asked for: path and query as the server understood them, and the files that a preset's addresses
 name."""
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _MOST_PARAMETERS = 1000
 
 class Asked(NamedTuple):
     """A path, decoded, without empty and dot segments; and the query's pairs, decoded, in order of their names.
-    `among`: how many files this one response held; `packable`: what has this name may be a folder, which is
-    sent packed.
+    `among`: how many files this response contained; `packable`: the name may be that of a folder, which is sent
+    packed.
     """
 
     path: str
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 
 def asked(target: bytes) -> Asked | None:
-    """What Apache and nginx make of a request's target; None for what they serve no file for."""
+    """A request's target as Apache and nginx read it; None if they serve no file for it."""
     absolute = _ABSOLUTE.match(target)
     path, _, query = target[absolute.end() if absolute else 0 :].partition(b"?")
     whole = _path(path)
@@ -42,7 +42,7 @@ def _path(raw: bytes) -> str | None:
     kept: list[bytes] = []
     for part in (unquote_to_bytes(part) for part in raw.split(b"/")):
         if b"/" in part or b"\0" in part:
-            return None  # an encoded slash is part of a name, and no file has it in its own
+            return None  # an encoded slash is part of a name, and no file name contains a slash
         if part == b"..":
             if not kept:
                 return None
@@ -70,7 +70,7 @@ def files(preset: str, found: Asked) -> Iterator[Asked]:
     if preset == "none":
         yield found
     elif preset == "apache":
-        yield Asked(found.path)  # a folder of files takes no notice of a query
+        yield Asked(found.path)  # a folder of files ignores the query
     elif preset == "webdav":
         dav = _DAV.fullmatch(found.path)
         yield Asked(dav["path"] if dav else found.path)
@@ -93,8 +93,8 @@ def _cloud(found: Asked) -> Iterator[Asked]:
 
 
 def _said_twice(found: Asked) -> bool:
-    """Of two values for one name PHP takes the later one, and other spellings for the same name: which file was sent
-    cannot be told."""
+    """PHP takes the last of two values for one name, and reads several spellings as one name. So it is unknown which
+    file was sent."""
     names = [name.lstrip(" ").partition("\0")[0].partition("[")[0] for name, _ in found.query]
     return names.count("dir") > 1 or names.count("files") > 1
 
@@ -104,7 +104,7 @@ def _names(text: str) -> list[str]:
     if text.startswith("["):
         try:
             listed = json.loads(text)
-        except (ValueError, RecursionError):  # so deep that only somebody who means harm writes it
+        except (ValueError, RecursionError):  # so deep that only an attacker writes it
             return [text]
         if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
             return list(dict.fromkeys(listed))

@@ -1,4 +1,4 @@
-"""From what was asked for to one delivery: `match` gives the values, the values give one stored path."""
+"""From a request to one delivery: `match` gives the values, the values give one stored path."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ class Match:
         self.fields = frozenset().union(*(template.fields for template in self._templates))
 
     def values(self, asked: Asked) -> dict[str, str] | None:
-        """The values with which this match gives what was asked for; None when there are none."""
+        """The values with which this match gives the requested address; None if there are none."""
         if [name for name, _ in self._query] != [name for name, _ in asked.query]:
             return None
         texts = [asked.path, *(value for _, value in asked.query)]
-        # No file system has a longer name, and where fields stand side by side each letter is a way to part them.
+        # No file system has a longer name. Between adjacent fields there are as many ways to divide a text as it has
+        # letters.
         if any(len(part) > LIMIT_BYTES for text in texts for part in text.split("/")):
             return None
         found = patterns.fullmatch(self._pattern, "\0".join(texts))
@@ -52,7 +53,7 @@ class Match:
 
     @cached_property
     def _folders(self) -> Match | None:
-        """What the addresses of whole places look like."""
+        """The form of the addresses of whole places."""
         last = next(
             (f"/{{{field}}}" for field in OWN_FIELDS if self._path.text.endswith(f"/{{{field}}}")), ""
         )
@@ -61,7 +62,7 @@ class Match:
 
     @cached_property
     def needle(self) -> bytes:
-        """The longest text that every address which matches has in it, unless it is percent-encoded."""
+        """The longest text that is in every matching address, unless it is percent-encoded."""
         pieces = (piece for template in self._templates for piece in template.pieces)
         runs = (run for piece in pieces for run in _PLAIN.findall(piece.literal))
         longest: str = max((*runs, ""), key=len)

@@ -1,7 +1,6 @@
-"""What is called after a delivery: the route's `after` hook and the `arrival_done` signal, retried apart from it.
-
-A reader of the outbox: each `delivered` event that wants a call becomes a row, in the transaction that moves the reader
-on. The rows are then called, one by one.
+"""The calls after a delivery: the route's `after` function and the signal `arrival_done`, retried apart from the
+delivery. A reader of the outbox: each `delivered` event that needs a call becomes a row, in the transaction that
+moves the reader's position. Then the calls are made, one by one.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ READER = "after"
 
 
 class AfterFailed(DropslotError):
-    """A route's `after` function, or a receiver of the signal, broke; it is called again."""
+    """A route's `after` function, or a receiver of the signal, failed; it is called again."""
 
     code = "after-failed"
     retryable = True
 
 
 def listen(config: Config) -> None:
-    """At the start of what delivers: from here on each delivery is followed by its call, while a route has `after` or
-    somebody listens to the signal. What was delivered when nothing of this was configured is never called for."""
+    """Called at the start of the service or a drain. From then on each delivery gets its call, as long as a route has
+    `after` or the signal has a receiver. There are no calls for deliveries from before."""
     if arrival_done.has_listeners() or _routes(config):
         outbox.begin(READER)
     else:
@@ -50,10 +49,8 @@ def _routes(config: Config) -> list[str]:
 
 
 def call_due(config: Config, worker: str) -> bool:
-    """Call what is due, one after another. False: there was nothing.
-
-    A call under way is `worker`'s for as long as its lease is renewed, so it may take hours; a worker that dies in
-    one leaves it due again when the lease has run out.
+    """Make the calls that are due, one after another. False: there were none. A call belongs to `worker` as long as
+    its lease is renewed, so it may take hours. If the worker dies, the call is due again when the lease has run out.
     """
     new = outbox.read(READER, partial(_queue, config), kinds=[Kind.DELIVERED])
     due = list(AfterCall.objects.filter(due_at__isnull=False, due_at__lte=Now()).order_by("due_at")[:16])
@@ -68,13 +65,13 @@ def _queue(config: Config, delivered: Sequence[Event]) -> None:
 
 
 def _wanting(config: Config, ids: Sequence[str] | QuerySet[Any]) -> QuerySet[Arrival]:
-    """Those of the delivered arrivals that a call follows; the oldest first."""
+    """The delivered arrivals that need a call; the oldest first."""
     rows = Arrival.objects.filter(id__in=ids).order_by("id")
     return rows if arrival_done.has_listeners() else rows.filter(route__in=_routes(config))
 
 
 def renew(worker: str, lease: timedelta) -> None:
-    """Lengthen the lease of what `worker` is calling."""
+    """Renew the lease of the call that `worker` makes."""
     AfterCall.objects.filter(due_at__isnull=False, worker=worker).update(due_at=Now() + lease)
 
 
@@ -115,7 +112,7 @@ def _call_hook(dotted: str, arrival: Arrival) -> None:
     try:
         load_dotted(dotted)(arrival)
     except SystemExit as end:
-        # Of a function that was written as a program: its end is not the end of this process.
+        # The function was written as a program: its exit must not end this process.
         if end.code not in (None, 0):
             raise AfterFailed(f"{dotted} failed: {blame.in_words(end)}") from end
     except Exception as error:
@@ -123,7 +120,8 @@ def _call_hook(dotted: str, arrival: Arrival) -> None:
 
 
 def outstanding(config: Config) -> list[AfterCall]:
-    """Calls that are still to be made, or made again; the oldest first. Also what the reader has not seen yet."""
+    """Calls that are still to be made, or repeated; the oldest first. Includes deliveries that the reader has not
+    seen yet."""
     unread = outbox.unread(READER, [Kind.DELIVERED]).values("arrival")
     return [*_due(), *(AfterCall(arrival=arrival) for arrival in _wanting(config, unread.order_by()))]
 
@@ -138,7 +136,7 @@ def failing() -> QuerySet[AfterCall]:
 
 
 def call_again(arrival: Arrival) -> bool:
-    """Have a failed call made at once. False: there is none."""
+    """Make a failed call due at once. False: there is none."""
     return bool(AfterCall.objects.filter(pk__in=failing().filter(arrival=arrival)).update(due_at=Now()))
 
 

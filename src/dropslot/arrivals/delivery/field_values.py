@@ -1,8 +1,8 @@
 """The values of an arrival's fields: from its folder and name, what every arrival has, looked up, from own fields.
 
-Values from the name are recorded at the claim. Values that are looked up may change: each attempt finds them anew,
-and they are recorded in the commit after which something may be published. From then on the recorded values count,
-so that a delivery that a crash cut in two is finished at the same place, whatever the table says now.
+Values from the name are recorded at the claim. Values that are looked up may change: each attempt finds them again,
+and they are recorded in the commit after which something may be published. From then on the recorded values count, so
+that a delivery that a crash interrupted is finished at the same place, whatever the table says now.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import Any
 from dropslot.arrivals.delivery import content
 from dropslot.arrivals.delivery.work import Work
 from dropslot.audit.canonical import text_of
-from dropslot.checks.base import BadOption
 from dropslot.config import Config, Route, load_dotted
 from dropslot.config.mistakes import blame
 from dropslot.core.context import kept
 from dropslot.core.dates import WEEKDAYS
-from dropslot.core.errors import DropslotError, Refused
+from dropslot.core.errors import BadOption, DropslotError, Refused
 from dropslot.core.names import escape, invisible
 from dropslot.core.templates import GIVEN, Template
 from dropslot.fields.base import Field, FieldFailed
@@ -81,7 +80,7 @@ def _require_known(route: Route, fields: Sequence[Field]) -> None:
 
 def used(route: Route) -> set[str]:
     """The fields in the paths of a route."""
-    texts = (text for rule in route.deliver for text in (rule.to, rule.must_exist, rule.group) if text)
+    texts = (text for rule in route.deliver for _, text in rule.texts)
     return set().union(*map(_fields_in, texts))
 
 

@@ -27,9 +27,11 @@ from dropslot.audit.kinds import Delivered, Kind, entry
 from dropslot.audit.models import Receipt
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
+from dropslot.core import manifests
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
+from dropslot.destinations.base import ONLY_ACKNOWLEDGED
 from dropslot.files.listing import Listing
 
 log = structlog.get_logger()
@@ -64,8 +66,15 @@ def _kept(work: Work, receipt: Receipt) -> receipts.Kept:
         "prefix": work.arrival.evidence.get("prefix"),
         "dropped_at": timestamp(work.arrival.dropped_at),
     }
-    listings = {leg.target.url: leg.manifest for leg in work.legs if leg.target.rules.manifest == "none"}
+    listings = {leg.target.url: leg.manifest for leg in work.legs if not leg.has_manifest}
+    # What an earlier attempt completed may have none, either.
+    listings |= {url: _listing(work, url) for url in work.complete}
     return receipts.Kept(receipt.body, receipt.signature, about, listings)
+
+
+def _listing(work: Work, url: str) -> str:
+    rows = Delivery.objects.filter(arrival_id=work.id, place__url=url).order_by("id")
+    return manifests.write(rows.values_list("sha256", "stored_as"))
 
 
 def _forget_others(work: Work) -> Iterator[Entry]:
@@ -141,14 +150,18 @@ def _guarantees(work: Work) -> list[str]:
 
 
 def _times(work: Work) -> list[str]:
-    shifted = max((had.get("shifted", 0) for had in work.had), default=0)
+    shifted = max((had.get("shifted", 0) for had in work.had_at.values()), default=0)
     return [receipts.TIMES_SHIFTED.format(count=shifted)] if shifted else []
 
 
 def _proved(work: Work) -> list[str]:
-    """What every destination that is no local disk proved."""
-    proofs = [frozenset(proved) for had in work.had if (proved := had["proved"]) is not None]
-    return sorted(frozenset.intersection(*proofs)) if proofs else []
+    """What every destination that is no local disk proved, and which of them only acknowledged."""
+    of_each = {
+        url: frozenset(proved) for url, had in work.had_at.items() if (proved := had["proved"]) is not None
+    }
+    by_all = frozenset.intersection(*of_each.values()) if of_each else frozenset()
+    only = (url for url, proved in of_each.items() if ONLY_ACKNOWLEDGED in proved)
+    return [*sorted(by_all - {ONLY_ACKNOWLEDGED}), *(f"{ONLY_ACKNOWLEDGED}: {url}" for url in sorted(only))]
 
 
 def remove_staging(work: Work) -> None:
@@ -166,7 +179,7 @@ def archive_arrival(work: Work) -> None:
 
 @contextmanager
 def or_later(arrival: str, what: str) -> Iterator[None]:
-    """A move that fails changes nothing of what was written down: it is said, and recovery moves it when it can."""
+    """A failed move does not change the record: it is logged, and recovery moves the arrival when it can."""
     try:
         yield
     except OSError as error:
@@ -252,8 +265,8 @@ PARTLY = "Some of its files may already be at their destination, each of them co
 
 
 def describe(error: DropslotError | OSError, *, committed: bool = False) -> list[str]:
-    """An error as reasons for people. `committed`: some of the arrival may be published, in this or an earlier attempt;
-    where the error happened nobody knows of that."""
+    """An error as reasons for people. `committed`: a part of the arrival may be published, in this or an earlier
+    attempt, which the error itself does not know."""
     if isinstance(error, Refused):
         return [*error.reasons, PARTLY] if committed else error.reasons
     if isinstance(error, DropslotError):
@@ -283,5 +296,5 @@ def fingerprint(listing: Listing) -> str:
 
 
 def first_look(arrival: Arrival, finished: datetime) -> datetime | None:
-    """When an arrival is to be compared for the first time; None when all of it was read under leases."""
+    """When an arrival is to be compared for the first time; None if all of it was read under leases."""
     return finished + FIRST_LOOK if "unleased" in arrival.evidence else None

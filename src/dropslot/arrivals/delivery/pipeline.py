@@ -243,7 +243,7 @@ def _turn_seconds(arrival: Arrival, again_in: float | None) -> float:
 def _say_later(hold: Hold, seconds: float, error: Fault) -> None:
     code = getattr(error, "code", "os-error")
     where = {"arrival": hold.id, "epoch": hold.epoch}
-    log.info("Tried again later", action="retrying", **where, in_seconds=seconds, error=code)
+    log.info("Retried later", action="retrying", **where, in_seconds=seconds, error=code)
 
 
 def _clean(work: Work) -> dict[str, Any] | None:

@@ -16,15 +16,14 @@ from dropslot.arrivals.intake import seal
 from dropslot.arrivals.intake.claim import move_to_own
 from dropslot.arrivals.models import Arrival
 from dropslot.audit import receipts
-from dropslot.config import Config, Deliver
+from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.contents.kinds import contents_of, sent_on_purpose
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import RESERVED, escape
-from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
-from dropslot.destinations.base import Rules, Target
+from dropslot.destinations.base import Target
 from dropslot.files import faults as faults_of_storage
 from dropslot.files.walk import MAX_FAULTS, list_arrival, marked
 from dropslot.watching import reasons
@@ -83,7 +82,7 @@ def _open_legs(work: Work, faults: list[str]) -> None:
     work.complete = dict(work.arrival.evidence.get("complete", {}))
     for rule in work.route.deliver:
         try:
-            target = _target(rule, work.values, marks=work.keeps_marks)
+            target = Target.of(rule, work.values, marks=work.keeps_marks)
         except Refused as refusal:
             # A name that did not match has no fields: one reason is enough.
             faults.extend([] if faults else refusal.reasons)
@@ -102,21 +101,6 @@ def _open_legs(work: Work, faults: list[str]) -> None:
         work.legs.append(Leg(destination, target, drop))
     if work.away and not work.legs:
         raise next(iter(work.away.values()))
-
-
-def _target(rule: Deliver, values: dict[str, str], *, marks: bool) -> Target:
-    to = Template(rule.to)
-    return Target(
-        url=to.fill(values, marks=marks),
-        fixed=to.fixed,
-        must_exist=Template(rule.must_exist).fill(values, marks=marks) if rule.must_exist else None,
-        rules=Rules(
-            Template(rule.group).fill(values) if rule.group else None,
-            rule.file_mode,
-            rule.folder_mode,
-            rule.manifest,
-        ),
-    )
 
 
 def _locate(work: Work) -> Path:

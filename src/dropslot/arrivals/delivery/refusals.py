@@ -1,4 +1,4 @@
-"""The readable reason beside a refused arrival, and what in its row says that nobody will try it again."""
+"""The readable reason beside a refused arrival, and the facts in its row that say that it will not be retried."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def dismissal(ended: dict[str, str]) -> str:
 
 
 def rewrite_reason(config: Config, folders: FolderSet, arrival: Arrival) -> None:
-    """Replace the reason beside an arrival in failed, whole. Nothing happens when it does not lie there, or the system
-    refuses: the row tells the same."""
+    """Replace the reason beside an arrival in failed, whole. If it is not there, or the system refuses, nothing
+    happens: the row has the same text."""
     path = whereabouts.reason_file(
         whereabouts.refused(folders, arrival.id), os.fsdecode(bytes(arrival.name_bytes))
     )
-    aside = path.with_name(f".{path.name}")  # beside an arrival what begins with a dot is no arrival
+    aside = path.with_name(f".{path.name}")  # a name with a dot beside an arrival is not an arrival
     with suppress(OSError):
         aside.write_text(reason_text(config, folders.route, arrival), "utf-8", "backslashreplace")
         aside.replace(path)

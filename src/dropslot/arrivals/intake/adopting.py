@@ -1,4 +1,4 @@
-"""Makes a claim again of an entry in processing or failed that has no row, or has lost it."""
+"""Makes a claim from an entry in processing or failed that has no row, or has lost it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dropslot.config.folders import FolderSet
 
 
 def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
-    """The claim of what lies in a folder of processing, or of failed; None: it never came to its rename, or somebody
-    else is at it."""
+    """The claim of the entry in a folder of processing or failed; None: the rename into it did not happen, or another
+    process works on it."""
     with suppress(FileNotFoundError):
         names = [name for name in os.listdir(folder) if not _is_reason(folder, name)]
         if not names:
             return None
-        # Not what a file manager left beside it.
+        # Not a file that a file manager left beside it.
         name = min(names, key=lambda name: (name.startswith("."), folders.route.litter.match(name), name))
         entry = folder / name
         is_folder = entry.is_dir() and not entry.is_symlink()
@@ -34,6 +34,6 @@ def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:
 
 
 def _is_reason(folder: Path, name: str) -> bool:
-    """Whether a file is what was written beside a refused arrival, which is never alone."""
+    """Whether a file is the reason that is written beside a refused arrival; a reason is never alone."""
     others = [other for other in os.listdir(folder) if other != name]
     return any(whereabouts.reason_file(folder, other).name == name for other in others)

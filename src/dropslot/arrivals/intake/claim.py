@@ -31,16 +31,16 @@ from dropslot.files.walk import list_arrival
 from dropslot.watching.entries import Judged
 
 WRITABLE = (
-    "let senders' folders be writable by a group that the service is in: made inside the inbox with umask 002, or chgrp"
-    " and chmod g+w (one made elsewhere and moved in keeps its own group)"
+    "let senders make their folders inside the inbox with umask 002, or chgrp them to a group that the service is in,"
+    " and chmod g+w (a folder that was made elsewhere and moved in keeps its own group)"
 )
 REMEDY = f"Give the service CAP_CHOWN (the systemd unit does), or {WRITABLE}"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What was taken from an inbox and lies in processing now. `size_bytes` is None for a folder, `dropped_at` where
-    the id tells it."""
+    """An entry that was taken from an inbox and is now in processing. `size_bytes` is None for a folder; `dropped_at`
+    is None if the id contains it."""
 
     id: str
     folders: FolderSet
@@ -51,23 +51,21 @@ class Claim:
     received_at: datetime
     evidence: dict[str, str] = field(default_factory=dict)
     dropped_at: datetime | None = None
-    epoch: int = 0  # more only where the row was lost: work on it had begun
+    epoch: int = 0  # more only if the row was lost after work had begun
 
 
 def new_id() -> str:
-    """A fresh arrival id for what is read in place: a ULID of now."""
+    """A new arrival id for an entry that is read in place: a ULID of now."""
     return str(ULID())
 
 
 def claim_arrival(
     folders: FolderSet, judged: Judged, arrival: str, is_unused: Callable[[], bool] = lambda: True
 ) -> Claim | None:
-    """Take an entry that was judged complete. None: it vanished, another claimed it, or it is not the judged one
-    any more (then it lies in the inbox as before).
-
-    `is_unused` tells whether the id still is nobody's; it is asked when no other process can begin to use it.
-    Raises SourceUnready when the service may not take it yet. After a crash the entry is in the inbox or in
-    processing/ID-1/, where recovery finds it.
+    """Take an entry that was judged complete. None: it vanished, another process claimed it, or it is not the judged
+    one any more (then it stays in the inbox). `is_unused` says whether the id is still free; it is called when no
+    other process can begin to use it. Raises SourceUnready when the service may not take it yet. After a crash the
+    entry is in the inbox or in processing/ID-1/, where recovery finds it.
     """
     holding = whereabouts.held(folders, arrival, 1)
     source, taken = folders.inbox / judged.name, holding / judged.name
@@ -90,14 +88,14 @@ def claim_arrival(
 
 def _claimed(arrival: str, folders: FolderSet, judged: Judged, taken: Path) -> Claim:
     size = None if judged.is_folder else judged.size_bytes
-    # What seems to be the service's own may have been taken over by a process that was killed before it moved it.
+    # A folder of the service's own may have been taken over by a process that was killed before it moved it.
     seems_ours = judged.is_folder and judged.uid == os.geteuid()
     uid = seal.sender(taken, folders.route.litter) if seems_ours else judged.uid
     return Claim(arrival, folders, judged.name, judged.is_folder, uid, size, datetime.now(UTC))
 
 
 def _look_before(source: Path, judged: Judged, litter: Litter) -> None:
-    """Without privilege, what cannot be read whole must stay where its sender can mend it."""
+    """Without privilege, an entry that cannot be read completely must stay where its sender can fix it."""
     if judged.uid == os.geteuid() or seal.may_chown():
         return
     unreadable = list_arrival(source, litter).unreadable
@@ -153,7 +151,7 @@ def _numbers_anew(taken: Path) -> bool:
 
 
 def _put_back(taken: Path, source: Path) -> None:
-    """Another thing took the name between the look and the rename. If that name is in use again by now, the thing
+    """Another entry took the name between the look and the rename. If that name is taken again by now, the entry
     stays in processing: recovery adopts it, nothing is lost."""
     with suppress(FileExistsError):
         move(taken, source)
@@ -168,8 +166,8 @@ def move(source: Path, target: Path) -> None:
     done.
 
     Raises FileExistsError when the target is taken (nothing happened), also where the file system has no way to be
-    sure; FileNotFoundError when the source is gone. After a crash a file may have both names, which the same call then
-    mends; before a folder is moved an empty one may be left at `target`.
+    sure; FileNotFoundError when the source is gone. After a crash a file may have both names, which the same call
+    then repairs; before a folder is moved an empty one may be left at `target`.
     """
     if _moved(source, target):
         return
@@ -180,9 +178,10 @@ def move(source: Path, target: Path) -> None:
 
 
 def move_to_own(source: Path, target: Path) -> None:
-    """As `move`, to a name that is the service's alone: it carries an id, or its folder does."""
+    """As `move`, to a name that only the service uses: it contains an id, or its folder's name does."""
     if not _moved(source, target):
-        # Many network and FUSE file systems have no RENAME_NOREPLACE. Nobody else wants this name, so a look will do.
+        # Many network and FUSE file systems have no RENAME_NOREPLACE. Nobody else wants this name, so a check is
+        # enough.
         os.lstat(source)  # first, as the system does: what was moved already is gone, not in its own way
         if os.path.lexists(target):
             raise _taken(target)
@@ -273,7 +272,7 @@ def time_of_drop(ctime_ns: int) -> datetime:
 
 
 def _possible(ctime_ns: int) -> int:
-    """Now, where a file system has no such time, or one that cannot be."""
+    """Now, if a file system has no such time, or an impossible one."""
     now = time.time_ns()
     return ctime_ns if 0 < ctime_ns < now + _AHEAD_NS else now
 

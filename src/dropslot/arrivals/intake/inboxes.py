@@ -1,4 +1,4 @@
-"""What is in an inbox now, and why it is still there; works without a running service."""
+"""The entries of an inbox, and why they are still there; works without a running service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dropslot.watching.temporary import TemporaryNames
 
 
 def entries(folders: FolderSet) -> Iterator[tuple[str, reasons.Why]]:
-    """Names but for litter, and why each is there; nothing when the inbox cannot be listed, which `doctor` names."""
+    """The names without litter, and why each is there; empty if the inbox cannot be listed, which `doctor`
+    reports."""
     temporary = TemporaryNames.of(folders.route)
     inbox = str(folders.inbox)
     for name in _names(inbox):

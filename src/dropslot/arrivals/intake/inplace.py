@@ -1,4 +1,4 @@
-"""`leave_source`: arrivals that are read where they lie. A later change of one is a revision."""
+"""`leave_source`: arrivals that are read in their place. A later change of one is a revision."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dropslot.watching.entries import Judged
 
 
 def fingerprint(listing: Listing) -> str:
-    """SHA-256 over names, sizes, times and inodes: other whenever anything but litter was changed since. Litter that a
-    bag lists does not count either: a claim does not read manifests."""
+    """SHA-256 over names, sizes, times and inodes: it differs if anything but litter was changed. Litter that a bag
+    lists does not count either: a claim does not read manifests."""
     digest = hashlib.sha256()
     litter = listing.litter
     for item in listing.items:
@@ -32,9 +32,8 @@ def fingerprint(listing: Listing) -> str:
 
 
 def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
-    """A claim on what lies in the inbox; None when it was delivered (or refused) as it is now.
-
-    Raises NameInFlight while it is at work: a change since it was read shows only afterwards.
+    """A claim on an entry of the inbox; None if it was delivered (or refused) in its present state. Raises
+    NameInFlight while it is being delivered: a change since it was read shows only afterwards.
     """
     last = last_of(folders, judged.name)
     if last is not None and last.state in UNFINISHED:
@@ -45,15 +44,15 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
         return None
     size = None if judged.is_folder else judged.size_bytes
     now = datetime.now(UTC)
-    # What changes in a folder may change nothing about the folder itself: a revision is dropped when it is made.
+    # A change inside a folder may leave the folder's own times unchanged, so a revision's time of drop is now.
     dropped = time_of_drop(max([judged.ctime_ns, *(item.ctime_ns for item in listing.items)]))
     facts = (judged.name, judged.is_folder, judged.uid, size, now)
     return Claim(new_id(), folders, *facts, {"seen": seen}, dropped)
 
 
 def is_known(claim: Claim) -> bool:
-    """Whether another process has claimed it as it is. To be asked in the transaction that records the claim: nothing
-    was moved, so nothing else keeps two processes from taking it."""
+    """Whether another process has claimed it in its present state. Call it in the transaction that records the claim:
+    nothing was moved, so nothing else stops two processes from taking it."""
     last = last_of(claim.folders, claim.name)
     return last is not None and last.id != claim.id and last.evidence.get("seen") == claim.evidence["seen"]
 

@@ -81,7 +81,7 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
 
 
 def _readable(config: Config, location: str) -> str:
-    """What config.yaml calls the machine, however the accents of its name are written."""
+    """The machine's name in config.yaml; the form of accents makes no difference."""
     names = config.locations
     return next((names[form] for form in forms(location) if form in names), location)
 
@@ -89,7 +89,7 @@ def _readable(config: Config, location: str) -> str:
 def record_claims(config: Config, claims: Sequence[Claim]) -> None:
     """Make the claims durable and give them rows in state ready: one sync a folder set and one commit for all.
 
-    May be repeated, by others at the same time too: a row that is there already is left as it is, unless it waited.
+    May be repeated, by others at the same time too: an existing row stays as it is, unless it waited.
     """
     _sync([claim for claim in claims if not claim.folders.route.leave_source])
     try:
@@ -118,16 +118,16 @@ def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
         rows = [row for row in made if states.get(row.id, State.WAITING) == State.WAITING]
         Arrival.objects.bulk_create([row for row in rows if row.id not in states])
         for row in (row for row in rows if row.id in states):
-            row.save(force_update=True)  # what was noted when it began to wait was less, or of another entry
+            row.save(force_update=True)  # the row of a waiting entry had less data, or was of another entry
         append([_claimed(row) for row in rows])
 
 
 def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
-    """What lies in its inbox for good may have been claimed by another process, too: that is left out."""
+    """An entry that is read in place may have been claimed by another process, too: then it is left out."""
     made = _rows(config, claims)
     with transaction.atomic():
-        # Of two that see the same entry the second sees the first one's row. A transaction of its own: no row that
-        # somebody else has is waited for in here.
+        # If two processes see the same entry, the second one sees the first one's row. A transaction of its own: it
+        # waits for no other row.
         become_only_writer()
         there = set(
             Arrival.objects.filter(id__in=[claim.id for claim in claims]).values_list("id", flat=True)
@@ -139,14 +139,15 @@ def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
 
 
 def _rows(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
-    """Before the transaction: the names of senders may come from a directory server, and nobody waits for it there."""
+    """Before the transaction: the names of senders may come from a directory server, and no transaction must wait for
+    it."""
     return [Arrival(id=claim.id, state=State.READY, **describe(config, claim)) for claim in claims]
 
 
 def record_apart(config: Config, claims: Sequence[Claim]) -> int:
-    """As `record`, but a claim that cannot be recorded holds up no other: it is said, and lies in processing, where
-    recovery tries it again. Returns how many are left so. Raises OperationalError or InterfaceError when the database
-    takes none."""
+    """As `record_claims`, but a claim that cannot be recorded does not stop the others: it is logged, and stays in
+    processing, where recovery retries it. Returns the number of such claims. Raises OperationalError or
+    InterfaceError if the database accepts none."""
     try:
         record_claims(config, claims)
     except (OperationalError, InterfaceError):
@@ -175,8 +176,9 @@ def _claimed(row: Arrival) -> Entry:
 
 
 def _sync(claims: Sequence[Claim]) -> None:
-    """The row must not outlive the rename: a power cut could put the entry back into the inbox. Each claim's own
-    folder has the name, processing has the folder; after the first sync the others have little left to do."""
+    """The row must not be durable before the rename: a power failure could put the entry back into the inbox. Each
+    claim's own folder has the name, processing has the folder; after the first sync the others have little left to
+    do."""
     for claim in claims:
         with suppress(FileNotFoundError):  # adopted meanwhile, and moved on
             _sync_folder(str(whereabouts.held(claim.folders, claim.id, 1)))
@@ -193,15 +195,15 @@ def _sync_folder(path: str) -> None:
 
 
 class Recorder:
-    """Takes claims from the watcher's thread and records them in its own. `recorded` is called after each commit.
+    """Takes claims from the watcher's thread and records them in its own. `announce` gets the ids after each commit.
 
-    Claims that cannot be recorded (database locked, server away) are kept and tried again; they also lie in
-    processing, where the next start adopts them.
+    Claims that cannot be recorded (database locked, no answer) are kept and retried; they also lie in processing,
+    where the next start adopts them.
     """
 
-    def __init__(self, config: Config, recorded: Callable[[int], None]) -> None:
+    def __init__(self, config: Config, announce: Callable[[Sequence[str]], None]) -> None:
         self._config = config
-        self._recorded = recorded
+        self._announce = announce
         self._queue: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._pending = 0  # in hand
@@ -225,12 +227,13 @@ class Recorder:
         return self._pending + self._left
 
     def flush(self, seconds: float) -> bool:
-        """Wait until nothing is in hand, at most `seconds`; whether that is so."""
+        """Wait until everything is recorded, at most `seconds`; returns whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: self._pending == 0, seconds)
 
     def close(self, seconds: float = 5.0) -> None:
-        """Record what was handed over, then end; what cannot be recorded in time is adopted at the next start."""
+        """Record the remaining claims, then end; a claim that cannot be recorded in time is adopted at the next
+        start."""
         self._stopping.set()
         self._queue.put(None)
         self._thread.join(seconds)
@@ -274,5 +277,5 @@ class Recorder:
                     self._pending -= len(claims)
                     self._left += left
                     self._changed.notify_all()
-                self._recorded(len(claims))
+                self._announce([claim.id for claim in claims])
                 return

@@ -1,4 +1,4 @@
-"""Sealing: owner and modes of a claimed arrival are taken over, so that its sender's hands are off.
+"""Sealing: the service takes over owner and modes of a claimed arrival, so that its sender can change nothing.
 
 Only by descriptors that were opened without following links: a plain recursive chown would follow a sender's
 link to someone else's file. See docs/design.md, "Sealing".
@@ -31,7 +31,8 @@ def may_chown() -> bool:
 
 
 def take_over(path: Path, device: int, inode: int) -> bool:
-    """Make the service the owner of one folder in the inbox, so that it can be moved. False: it is another one now."""
+    """Make the service the owner of one folder in the inbox, so that it can be moved. False: it is another folder
+    now."""
     descriptor = os.open(path, _LOOK)
     try:
         seen = os.fstat(descriptor)
@@ -44,8 +45,8 @@ def take_over(path: Path, device: int, inode: int) -> bool:
 
 
 def give_back(path: Path, uid: int) -> None:
-    """Make the sender the owner again of a folder that was taken over to be moved: until its claim is recorded, this is
-    what tells whose it is."""
+    """Give a folder that was taken over for the move back to its sender: until its claim is recorded, only the owner
+    shows whose it is."""
     descriptor = os.open(path, _LOOK)
     try:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -55,8 +56,8 @@ def give_back(path: Path, uid: int) -> None:
 
 
 def sender(source: Path, litter: Litter) -> int:
-    """Who owns it still: a folder that had to be chowned before it could be moved tells by what is in it. Litter tells
-    nothing: network storage makes it as an account of its own."""
+    """The sender: the owner. For a folder that had to be chowned before the move, the owner of its content; without
+    litter, which network storage makes under an account of its own."""
     seen = os.lstat(source)
     if seen.st_uid != os.geteuid() or not stat.S_ISDIR(seen.st_mode):
         return seen.st_uid
@@ -67,10 +68,10 @@ def sender(source: Path, litter: Litter) -> int:
 
 
 def seal_arrival(path: Path, uid: int, litter: Litter) -> list[str]:
-    """Seal a claimed arrival whose sender is `uid`, top down. Returns faults, one sentence each: what belongs to
-    neither sender nor service is left alone, and named unless it is litter, which network storage makes as root. What
-    the listing refuses stays as it is, so that each later look finds the same. May be repeated; does nothing for the
-    service's own files."""
+    """Seal a claimed arrival whose sender is `uid`, top down. Returns faults, one sentence each. An entry that
+    belongs to neither sender nor service is left alone, and named unless it is litter, which network storage makes as
+    root. An entry that the listing refuses stays as it is, so that each later look finds the same. May be repeated;
+    does nothing for the service's own files."""
     if uid == os.geteuid() or not may_chown():
         return []
     parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -89,7 +90,7 @@ class _Seal:
         try:
             descriptor = os.open(name, _LOOK, dir_fd=parent)
         except FileNotFoundError:
-            return  # the listing that follows tells what is there
+            return  # the listing that follows shows what is there
         try:
             seen = os.fstat(descriptor)
             path = prefix + name
@@ -101,7 +102,7 @@ class _Seal:
                     yield f"{escape(path)} belongs to user {seen.st_uid}, not to the sender"
                 return
             if _is_set_id(seen) and not is_litter:
-                return  # a change of owner takes the bits away, and then nobody could tell after a crash, or by `retry`
+                return  # a change of owner would clear the bits, and nothing would show them after a crash
             _own(descriptor, 0o700 if stat.S_ISDIR(seen.st_mode) else 0o600)
             if stat.S_ISDIR(seen.st_mode):
                 yield from self._inside(descriptor, path + "/")

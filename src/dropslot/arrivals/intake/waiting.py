@@ -18,19 +18,20 @@ from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.watching.entries import Judged
 
-NOT_WHOLE = "not_whole"  # in the evidence of an entry that waits until it is
+NOT_WHOLE = "not_whole"  # in the evidence of an entry that waits until it is whole
 
 
 class Noted(NamedTuple):
-    """What is known of an entry that waits: the id that its arrival will have, its inode, whether it was whole."""
+    """The facts about a waiting entry: the id that its arrival will have, its inode, whether it was whole."""
 
     id: str
     inode: int | None
     is_whole: bool = True
 
     def is_same(self, judged: Judged) -> bool:
-        """Whether it waits still: else another one was dropped under its name since. A change of its modes makes it no
-        new drop, nor does a file system that numbers anew at each look. What was not whole is dropped when it is."""
+        """Whether it is still the waiting entry; otherwise another one was dropped under its name since. Changed
+        modes do not make it a new drop, nor does a file system that gives new inode numbers at each look. An entry
+        that was not whole is dropped when it becomes whole."""
         is_same_drop = dropped_at(self.id) == time_of_drop(judged.ctime_ns)
         return is_same_drop or (self.is_whole and self.inode in (None, judged.inode))
 
@@ -46,12 +47,12 @@ def _noted(row: Arrival) -> Noted:
 
 
 def waits_for_sender(row: Arrival) -> bool:
-    """Whether an arrival lies in its inbox because its sender has not sent all of it."""
+    """Whether an arrival is in its inbox because its sender has not sent all of it."""
     return row.state == State.WAITING and NOT_WHOLE in row.evidence
 
 
 def still_waits(arrival: str) -> bool:
-    """Whether an id that was noted is unused yet: another process may have taken its entry meanwhile."""
+    """Whether a noted id is still unused: another process may have taken its entry meanwhile."""
     return Arrival.objects.filter(id=arrival, state=State.WAITING).exists()
 
 
@@ -90,14 +91,14 @@ def _evidence(judged: Judged, is_whole: bool) -> dict[str, Any]:
 
 
 def forget(folders: FolderSet, present: set[str]) -> None:
-    """Rows of entries that left the inbox without being taken go; the trail keeps that they were there."""
+    """Delete the rows of entries that left the inbox without being taken; the trail records that they were there."""
     for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING):
         if os.fsdecode(bytes(row.name_bytes)) not in present and not _was_claimed(folders, row.id):
             _withdraw(row)
 
 
 def replaced(arrival: str) -> None:
-    """Forget one whose name another entry has by now."""
+    """Forget an entry whose name another entry has by now."""
     for row in Arrival.objects.filter(id=arrival, state=State.WAITING):
         _withdraw(row)
 

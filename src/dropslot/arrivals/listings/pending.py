@@ -46,7 +46,7 @@ def _found(text: str, row: dict[str, Any]) -> bool:
 
 def _arrival(row: Arrival) -> dict[str, Any]:
     reason = row.reason or ["is being delivered"]
-    if row.state == State.READY:  # a reason would be that of an attempt before
+    if row.state == State.READY:  # a reason would belong to the attempt before
         reason = ["waits for the service or `dropslot drain`"]
     where = "inbox" if row.in_place else "processing"
     return _row(where, row.route, row.name, row.id, row.state, iso(row.received_at), reason, iso(row.due_at))
@@ -77,7 +77,7 @@ def _inboxes(config: Config) -> Iterator[dict[str, Any]]:
         for name, why in inboxes.entries(folders):
             known = waiting.get(escape(name))
             if known is None and folders.route.leave_source and not why.is_stuck:
-                continue  # what lies there stays there; what is at work is listed as an arrival
+                continue  # entries stay there; one that is being delivered is listed as an arrival
             yield _entry(folders, name, why, known)
 
 

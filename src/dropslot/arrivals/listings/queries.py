@@ -1,4 +1,4 @@
-"""What the listings show: plain dictionaries with the keys that others script against."""
+"""The data of the listings: plain dictionaries with the keys that scripts use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dropslot.core.states import UNFINISHED, Outcome, State
 # Dictionaries are made a few at a time: a listing may have millions of rows.
 CHUNK = 2000
 _Row = TypeVar("_Row", bound=Model)
-_NAMED = 5  # so many are named where one was meant
+_NAMED = 5  # how many are named if one was meant
 _UNTOUCHED = "Nothing was done"
 
 
@@ -36,8 +36,8 @@ class NoSuchArrival(DropslotError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a listing is narrowed to; `history` has nothing in another state than done. `since` compares with the time
-    of receipt; `newest` keeps so many of the last rows."""
+    """The filter of a listing; `history` has only arrivals in state done. `since` compares with the time of receipt;
+    `newest` keeps the last rows."""
 
     search: str = ""
     state: str = ""
@@ -47,10 +47,10 @@ class Filter:
 
 
 class Only(Protocol):
-    """What an app narrows `history` to."""
+    """An app's filter for `history`."""
 
     def narrow(self, rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
-        """What the database can leave out."""
+        """The part that the database can filter."""
 
     def keeps(self, row: Delivery) -> bool:
         """Whether one of the other rows is shown."""
@@ -81,7 +81,7 @@ def find_all(prefixes: Iterable[str]) -> list[Arrival]:
 
 
 def arrival_of_events(prefix: str) -> str:
-    """The id that starts so, of an arrival that has events, though it may have left the inbox again. Raises
+    """The id with this beginning of an arrival that has events, even if it has left the inbox again. Raises
     NoSuchArrival."""
     found = event_search.arrivals(prefix, _NAMED) if prefix.isascii() else []
     if len(found) != 1:
@@ -99,12 +99,12 @@ def _no_such(prefix: str, found: Sequence[str]) -> NoSuchArrival:
 
 
 def routes_of_arrivals() -> set[str]:
-    """The routes that arrivals came through, also those that config.yaml has no more."""
+    """The routes that arrivals came through, also those that are no longer in config.yaml."""
     return set(Arrival.objects.order_by().values_list("route", flat=True).distinct())
 
 
 def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
-    """Arrivals that a filter leaves."""
+    """The arrivals that match a filter."""
     if wanted.state:
         rows = rows.filter(state=wanted.state)
     if wanted.route:
@@ -120,7 +120,7 @@ def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
 def last(
     rows: QuerySet[_Row], newest: int | None, keep: Callable[[_Row], bool] = lambda _: True
 ) -> Iterator[_Row]:
-    """The rows that `keep` keeps, in their order, a few at a time; with `newest` only so many of the last."""
+    """The rows that `keep` keeps, in their order, a few at a time; with `newest` only that many of the last."""
     if newest is None:
         return filter(keep, rows.iterator(CHUNK))
     backwards = filter(keep, rows.reverse().iterator(min(newest, CHUNK)))
@@ -128,7 +128,7 @@ def last(
 
 
 def ids(wanted: Filter) -> QuerySet[Any]:
-    """The ids of the arrivals that a filter leaves, as a query to be used within another."""
+    """The ids of the arrivals that match a filter, as a subquery."""
     return narrowed(Arrival.objects.order_by(), wanted).values("id")
 
 
@@ -186,7 +186,7 @@ def _searched(text: str) -> Q:
 
 
 def contains(text: str, *fields: str) -> Q:
-    """Rows that have the text in one of the fields, however its accents are written."""
+    """Rows with the text in one of the fields; the form of accents makes no difference."""
     return Q.create(
         [Q((f"{field}__icontains", form)) for field in fields for form in forms(text)], connector=Q.OR
     )
@@ -223,7 +223,7 @@ def _mime(suffix: str) -> str | None:
 
 
 def archived_item(arrival: Arrival, item: str) -> str | None:
-    """Where one item lies in done; None for an arrival that was read in place or purged."""
+    """The path of one item in done; None for an arrival that was read in place or purged."""
     if not arrival.archived_as:
         return None
     if not arrival.is_folder:

@@ -25,7 +25,7 @@ _LONGEST = 1000
 
 
 class BadAudit(DropslotError):
-    """An audit that says nothing, or too much."""
+    """An audit without a name, or with too long a text."""
 
     code = "bad-audit"
 
@@ -44,7 +44,8 @@ def uploads(wanted: Filter, *, audited: bool | None = None) -> Iterator[dict[str
 
 
 def audit(arrival: Arrival, *, by: str, note: str = "") -> None:
-    """Record that somebody has looked at an upload, as it is now. Again is fine: each is an event. Raises BadAudit."""
+    """Record that somebody has audited an upload in its present state. This may be repeated: each audit is an event.
+    Raises BadAudit."""
     by, note = by.strip(), note.strip()
     if not by or len(by) > _LONGEST or len(note) > _LONGEST:
         raise BadAudit(

@@ -37,12 +37,12 @@ class DatabaseUnready(DropslotError):
 
 
 def prepare() -> None:
-    """See to it that the default database is of this version; call it once at the start of a command.
+    """Make sure that the default database has this version; call it once at the start of a command.
 
-    A new or older database is migrated, by one process while others wait. Inside another project, whose
-    database is not ours to change, its operator is told to migrate. Raises DatabaseUnready when the database
-    is newer than this version, corrupt, locked for long, or cannot be reached. After a crash it is as it was
-    before one of the migrations.
+    A new or older database is migrated, by one process while others wait. Inside another project, whose database is
+    not ours to change, the error says to migrate. Raises DatabaseUnready when the database is newer than this
+    version, corrupt, locked for long, or cannot be reached. After a crash it is as it was before one of the
+    migrations.
     """
     Secret(connection.settings_dict.get("PASSWORD") or "")  # of a project's own settings: known from here on
     _check_settings()
@@ -62,8 +62,8 @@ def prepare() -> None:
 
 
 def require_no_transaction() -> None:
-    """Raise DatabaseUnready inside a transaction, as in a view under ATOMIC_REQUESTS: what is delivered must be
-    recorded for good, and other threads and processes wait for what this one holds."""
+    """Raise DatabaseUnready inside a transaction, as in a view under ATOMIC_REQUESTS: deliveries must be recorded
+    durably, and other threads and processes wait for this one's locks."""
     if connection.in_atomic_block:
         raise DatabaseUnready(
             "This command cannot run inside a database transaction",
@@ -108,7 +108,7 @@ def _words_to_read(error: DatabaseError | OSError) -> str:
 
 
 def words_for(error: BaseException) -> str:
-    """What an error of Django or its database means, and what to do."""
+    """The meaning of an error of Django or its database, and what to do."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     where = _place()
     for sign, words in _SIGNS.items():
@@ -140,18 +140,19 @@ _SIGNS = {
 }
 
 
-# Where a look at the file and its folder finds nothing: it may have been mended since.
+# If the file and its folder show no cause: it may have been fixed since.
 _GUESSES = {
     "unable to open": "Run this as the service's account, and let it write to the folder",
     "readonly": "Run this as the service's account; is the disk mounted read-only",
     "disk is full": "The disk is full: free space",
-    # With a write-ahead log SQLite calls a full disk this, since it cannot enlarge the file that processes share.
+    # With a write-ahead log, SQLite reports a full disk like this, because it cannot enlarge the file that processes
+    # share.
     "disk i/o error": "Is its disk full (`df`), or broken (`dmesg`)",
 }
 
 
 def _fault_of_file(text: str) -> str:
-    """What keeps SQLite from its file: it tells no more than that it could not."""
+    """Why SQLite cannot use its file: SQLite itself says only that it cannot."""
     if file := readonly.file_of(connection):
         try:
             readonly.prove_writable(file)
@@ -186,14 +187,14 @@ def _check_transactions() -> None:
 
 
 def _is_new_file() -> bool:
-    """Whether SQLite would make the file: two that make it at once get in each other's way."""
+    """Whether SQLite would create the file: two processes that create it at once disturb each other."""
     path = readonly.file_of(connection)
     return path is not None and not (path.exists() and path.stat().st_size)
 
 
 def _missing() -> set[Migration]:
-    """Migrations that this version has and the database has not; raises when the database has unknown ones
-    of ours."""
+    """Migrations that this version has and the database does not; raises if the database has unknown ones of
+    dropslot."""
     recorded = set(MigrationRecorder(connection).applied_migrations())
     known = _known()
     unknown = {entry for entry in recorded - known if entry[0] in OURS}

@@ -28,6 +28,7 @@ from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.mistakes import blame
 from dropslot.config.mistakes.remedies import remedy_for
 from dropslot.core.concealing import conceal
 from dropslot.core.counting import counted
@@ -49,7 +50,7 @@ _NAMED = 10  # so many entries of an inbox are named one by one
 
 
 def examine(config: Config) -> Iterator[Finding]:
-    """Look at everything that a delivery needs; changes nothing but for trial files that are removed again."""
+    """Check everything that a delivery needs; changes nothing except trial files, which are removed again."""
     for found in _findings(config):
         yield replace(found, what=conceal(found.what), remedy=conceal(found.remedy))
 
@@ -80,7 +81,7 @@ def _findings(config: Config) -> Iterator[Finding]:
 
 
 def _make_one_of(inbox: str) -> str:
-    """The line that makes an inbox whose path has fields, which stand there in capitals."""
+    """The command that makes an inbox whose path has fields; the fields are in capitals."""
     template = Template(inbox)
     return (
         f"install -d -m 3773 {shlex.quote(template.fill({name: name.upper() for name in template.fields}))}"
@@ -88,7 +89,7 @@ def _make_one_of(inbox: str) -> str:
 
 
 def _after(route: Route) -> Iterator[Finding]:
-    """What follows deliveries, where that fails."""
+    """Failed calls after deliveries."""
     failing = list(after.failing().filter(arrival__route=route.key).order_by("-due_at"))
     if failing:
         last = failing[0]
@@ -101,7 +102,7 @@ def _after(route: Route) -> Iterator[Finding]:
 
 
 def _failing_again(route: Route) -> Iterator[Finding]:
-    """What does not heal by itself: a check or field of somebody's own that breaks, a destination that stays away."""
+    """Problems that do not go away: a custom check or field that fails, a destination that never answers."""
     again = Arrival.objects.filter(route=route.key, state=State.RETRYING, attempts__gte=_OFTEN)
     if (row := again.order_by("-due_at").first()) is not None:
         reason = _ADVICE_OF_ITSELF.sub("", "; ".join(row.reason))
@@ -201,14 +202,14 @@ def _inbox(folders: FolderSet, about: str) -> Iterator[Finding]:
             f"chmod +t {inbox}",
         )
     if mode & stat.S_IROTH:
-        remedy = f"keep it if Explorer or Finder must show the inbox; else chmod o-r {inbox}"
+        remedy = f"keep this if Explorer or Finder must show the inbox; otherwise chmod o-r {inbox}"
         yield Finding("warning", about, f"everybody can list {escape(str(inbox))}", remedy)
     if mode & 0o033 and not folders.route.leave_source and not seal.may_chown():
         yield Finding(
             "warning",
             about,
             "folders that were sent with umask 022 or 077 cannot be taken without CAP_CHOWN, which is not here",
-            f"nothing, if the service runs by its systemd unit, which has CAP_CHOWN; else {WRITABLE}",
+            f"nothing if the service runs from its systemd unit, which has CAP_CHOWN; otherwise {WRITABLE}",
         )
 
 
@@ -218,12 +219,12 @@ _REMEDIES = {
     "empty": "fill it, or remove it",
     "other kind": "put it into the inbox of a route that takes it",
     "ignored": "take it out, if nobody needs it there",
-    "unreadable": "look at its disk, its owner and its mode",
+    "unreadable": "check its disk, owner and mode",
 }
 
 
 def _waiting(folders: FolderSet, about: str) -> Iterator[Finding]:
-    """What lies in the inbox and is not taken as it is, since when, each with its remedy."""
+    """Entries of the inbox that are not taken, since when, each with its remedy."""
     rows = {row.name: row for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING)}
     found = [
         (escape(name), why)
@@ -242,13 +243,13 @@ def _waits(folders: FolderSet, about: str, name: str, why: Why, row: Arrival | N
     what = f"{name}, since {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: "
     if row and why.kind not in _REMEDIES:  # it is whole, and the service may not take it
         return Finding("warning", about, f"{what}it waits in the inbox", " ".join(row.reason))
-    # Who wrote `other_kinds: ignore` knows of it.
+    # The person who wrote `other_kinds: ignore` knows about it.
     is_wanted = why.kind == "ignored" and folders.route.other_kinds == "ignore"
     return Finding("ok" if is_wanted else "warning", about, f"{what}{why.reason}", _REMEDIES[why.kind])
 
 
 def _trial_rename(folders: FolderSet, about: str) -> Iterator[Finding]:
-    """processing, done and failed must be on the inbox's file system: a trial tells, device numbers do not."""
+    """processing, done and failed must be on the inbox's file system: a trial shows this, device numbers do not."""
     if folders.route.leave_source:
         return
     for path in (folders.processing, folders.done, folders.failed):
@@ -271,11 +272,13 @@ def _destination(route: Route, rule: Deliver) -> Finding:
         found = kind_of(rule.to).examine(rule, route.space.warn or 95)
     except DropslotError as error:
         return Finding("error", about, error.what, error.next_step)
+    except Exception as error:  # noqa: BLE001 - a kind of somebody's own must not hide what else is found
+        return Finding("error", about, f"its own code fails: {blame.in_words(error)}", "correct the plugin")
     return Finding(found.level, about, found.what, found.remedy)
 
 
 def _patterns(route: Route) -> Iterator[Finding]:
-    """Patterns of `pdf_contains` that find a number within a longer one: such names are refused, none passes."""
+    """Patterns of `pdf_contains` that find a number within a longer one: arrivals with such names are refused."""
     try:
         checks = checks_of(route)
     except DropslotError as error:
@@ -296,7 +299,7 @@ def _patterns(route: Route) -> Iterator[Finding]:
 
 
 def _tables(config: Config) -> Iterator[Finding]:
-    """Folder tables: who can write one decides who gets whose results."""
+    """Folder tables: anyone who can write to one decides who gets whose results."""
     for table, file in loading.tables(config).items():
         about = f"table {escape(table)}"
         count = Folder.objects.filter(table__name=table).count()
@@ -315,7 +318,7 @@ def _tables(config: Config) -> Iterator[Finding]:
 
 
 def _odd_lines(file: Path, about: str) -> Iterator[Finding]:
-    """What a load would say of the file as it is now."""
+    """The findings that a load of the present file would give."""
     try:
         found = table_file.read(file.read_bytes())
     except (OSError, table_file.BadTable) as error:
@@ -333,7 +336,7 @@ def _odd_lines(file: Path, about: str) -> Iterator[Finding]:
 
 
 def _parsers() -> Iterator[Finding]:
-    """What reads strangers' PDFs and looks at types: what it may do here."""
+    """The confinement of the processes that read strangers' files."""
     parser = process.parser(process.CONTENT_TYPES)
     try:
         missing = parser.start()
@@ -357,5 +360,5 @@ def _watching(config: Config) -> Iterator[Finding]:
     needed = 8 + sum(len(folder_sets(route, make=False)) for route in config.routes.values())
     path = Path("/proc/sys/fs/inotify/max_user_watches")
     if path.exists() and (have := int(path.read_text())) < needed:
-        what = f"only {have} folders can be watched; those beyond are polled"
+        what = f"only {have} folders can be watched; the others are polled"
         yield Finding("warning", "inotify", what, f"sysctl fs.inotify.max_user_watches={max(524288, needed)}")

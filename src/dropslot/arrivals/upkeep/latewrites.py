@@ -1,10 +1,10 @@
 """Compares arrivals that were read without a lease with their archive, once more and later.
 
-Where the service gets no lease (files of other accounts, network file systems) a program may have had an item open
-for writing while it was staged, and go on afterwards: what was delivered is then not all of it, and the archive is.
-Looks at names, sizes and times are cheap, and are taken a few times in the month after the delivery; `verify` and
-`purge` look too. A difference is an alarm, and the whole one goes on as an arrival of its own, dropped when the
-first one was.
+If the service gets no lease (files of other accounts, network file systems), a program may have an item open for
+writing while it is staged, and continue afterwards. Then the delivered file is incomplete, and the archive has the
+complete one. Comparing names, sizes and times is cheap, and is done a few times in the month after the delivery;
+`verify` and `purge` compare, too. A difference is an alarm, and the complete content becomes an arrival of its own,
+with the first one's time of drop.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _LISTED = 100
 
 
 class Difference(NamedTuple):
-    """An item of the archive that is not what was delivered; `delivered` is empty where it was not there then. What is
-    in the archive no more is left out: a purge may be at it."""
+    """An item of the archive that differs from its delivery; `delivered` is empty if it was not there then. Items
+    that are no longer in the archive are left out: a purge may be at work."""
 
     item: str
     delivered: str
@@ -62,7 +62,7 @@ class Difference(NamedTuple):
 
 
 def look_due(config: Config) -> bool:
-    """Compare what is due, by names, sizes and times. False: nothing was."""
+    """Compare the archives that are due, by names, sizes and times. False: none was."""
     due = list(
         Arrival.objects.filter(look_again_at__isnull=False, look_again_at__lte=Now()).order_by(
             "look_again_at"
@@ -73,7 +73,7 @@ def look_due(config: Config) -> bool:
         with transaction.atomic():
             for row in Arrival.objects.select_for_update().filter(id__in=list(looked)).order_by("id"):
                 arrival, when = looked[row.id]
-                if row.look_again_at == arrival.look_again_at:  # else another process was faster
+                if row.look_again_at == arrival.look_again_at:  # otherwise another process was faster
                     row.look_again_at, row.evidence["unleased"] = when, arrival.evidence["unleased"]
                     row.save(update_fields=["look_again_at", "evidence"])
     return bool(looked)
@@ -108,7 +108,8 @@ def _look(config: Config, arrival: Arrival) -> datetime | None:
 
 
 def _go_on(config: Config, folders: FolderSet, arrival: Arrival) -> datetime | None:
-    """The alarm is written down, and a crash, a fault or a writer that was not quiet kept the whole one; as `_look`."""
+    """The alarm is recorded, but a crash, a fault or a writer that was not quiet stopped the hand-over; as
+    `_look`."""
     with suppress(SourceChanged):  # it is not in done any more
         if not _is_quiet(_listing(arrival), folders):
             return timezone.now() + folders.route.settle
@@ -130,14 +131,14 @@ def _is_quiet(listing: Listing, folders: FolderSet) -> bool:
 
 
 def compare(arrival: Arrival, *, read: bool) -> list[Difference]:
-    """How the archive of an arrival differs from what was delivered; with `read` every item is read, else those of an
-    archive whose names, sizes or times are others than they were. Raises SourceChanged when it is not there,
-    SourceUnready, StorageFault and OSError."""
+    """How the archive of an arrival differs from its delivery. With `read` every item is read, otherwise only items
+    of an archive whose names, sizes or times have changed. Raises SourceChanged when it is not there, SourceUnready,
+    StorageFault and OSError."""
     return differences(arrival, _listing(arrival), read=read)
 
 
 def differences(arrival: Arrival, listing: Listing, *, read: bool) -> list[Difference]:
-    """As `compare`, for what was listed just now."""
+    """As `compare`, for the present listing."""
     seen = fingerprint(listing)
     if not read and seen == arrival.evidence["unleased"] and not _has_new_ctime(arrival, listing):
         return []
@@ -148,9 +149,8 @@ def differences(arrival: Arrival, listing: Listing, *, read: bool) -> list[Diffe
 
 
 def compare_in_place(config: Config, arrival: Arrival) -> list[Difference]:
-    """What was written into the source of the newest revision without a change of its times, as a store into a mapped
-    page that was written to before makes none; every other change is a revision by itself. Every item is read. Raises
-    as `compare`."""
+    """Changes in the source of the newest revision that left its times as they were: a store into a mapped page may
+    do so. Every other change makes a revision by itself. Every item is read. Raises as `compare`."""
     folders = folders_of(config, arrival)
     last = inplace.last_of(folders, _name(arrival)) if folders else None
     if folders is None or last is None or last.id != arrival.id:
@@ -161,7 +161,7 @@ def compare_in_place(config: Config, arrival: Arrival) -> list[Difference]:
 
 
 def revise(arrival: Arrival, found: Sequence[Difference]) -> None:
-    """Write the alarm down; the next look at the inbox then takes the source as a revision."""
+    """Record the alarm; the next look at the inbox then takes the source as a revision."""
     evidence = arrival.evidence | {"seen": ""}
     with transaction.atomic():
         if Arrival.objects.filter(id=arrival.id, evidence__seen=arrival.evidence["seen"]).update(
@@ -179,7 +179,7 @@ def _lies_at(arrival: Arrival) -> str:
 
 
 def _has_new_ctime(arrival: Arrival, listing: Listing) -> bool:
-    """A single file whose other times were set back after it was written to."""
+    """Whether a single file was written to and its other times were set back."""
     if listing.is_folder or not listing.items or arrival.finished_at is None:
         return False
     return listing.items[0].ctime_ns > arrival.finished_at.timestamp() * 1e9 + _ARCHIVED_WITHIN
@@ -197,7 +197,7 @@ def _listing(arrival: Arrival) -> Listing:
 
 
 def _is_of_a_later_one(arrival: Arrival) -> bool:
-    """Where an archive was taken out of done, a later arrival may lie under its name."""
+    """Whether a later arrival has the archive's name, because the archive was moved out of done."""
     alike = Arrival.objects.filter(inbox=arrival.inbox, name=arrival.name, archived_as=arrival.archived_as)
     return alike.filter(finished_at__gt=arrival.finished_at).exists()
 
@@ -219,7 +219,7 @@ def _sha256(arrival: Arrival, item: Item) -> str:
 
 
 def alarm(config: Config, arrival: Arrival, found: Sequence[Difference]) -> None:
-    """Write the alarm down, and let the whole one go on: now when it is quiet, else as soon as it is."""
+    """Record the alarm, and hand over the complete content: now if it is quiet, otherwise as soon as it is."""
     _write_down(arrival, found)
     folders = folders_of(config, arrival)
     if folders is not None and _is_quiet(_listing(arrival), folders):
@@ -227,8 +227,9 @@ def alarm(config: Config, arrival: Arrival, found: Sequence[Difference]) -> None
 
 
 def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
-    """The whole one goes from done to processing, as the arrival whose id the alarm has. May be repeated, by others at
-    the same time too. After a crash the next look goes on, or recovery adopts what lies in processing."""
+    """Move the complete content from done to processing, as the arrival whose id the alarm has. May be repeated, also
+    by other processes at the same time. After a crash the next look continues, or recovery adopts the entry in
+    processing."""
     heir, archived = arrival.evidence["heir"], Path(arrival.archived_as)
     holding = _taken_out(folders, arrival)
     if holding and (claim := adopting.claim_in(folders, heir, holding)):
@@ -243,10 +244,9 @@ def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
 
 
 def _taken_out(folders: FolderSet, arrival: Arrival) -> Path | None:
-    """The folder in processing that holds the whole one, by now at the latest. None: it was recorded, and may lie in
-    done again by the same name; or somebody took it away.
-
-    The row is locked meanwhile, so that a process that wakes up late moves nothing that has the name by then."""
+    """The folder in processing that now holds the complete content. None: it was recorded, and may be in done again
+    under the same name; or somebody removed it. The row is locked meanwhile, so that a process that wakes up late
+    cannot move another entry with that name."""
     heir, archived = arrival.evidence["heir"], Path(arrival.archived_as)
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(id=arrival.id)
@@ -271,7 +271,7 @@ def _holding(folders: FolderSet, arrival: str) -> Path | None:
 
 
 def _write_down(arrival: Arrival, found: Sequence[Difference]) -> None:
-    """The alarm, once, with the id that the whole one will have. Until that is recorded a next look is due."""
+    """Record the alarm, once, with the id of the new arrival. Until that arrival is recorded, a next look is due."""
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(id=arrival.id)
         if "heir" not in row.evidence:
@@ -284,14 +284,14 @@ def _write_down(arrival: Arrival, found: Sequence[Difference]) -> None:
 
 
 class WrittenSince(DropslotError):
-    """What lies in done was written to after it had been delivered; the whole one follows."""
+    """The archived file was written to after its delivery; the complete content follows as the next version."""
 
     code = "written-since"
 
 
 def require_compared(config: Config, arrival: Arrival, *, dry_run: bool = False) -> None:
-    """Before an arrival that was read without a lease is removed from done: raise WrittenSince when anything in it is
-    not what was delivered, and let that go on, unless it is a `dry_run`."""
+    """Call it before an arrival that was read without a lease is removed from done: raises WrittenSince if anything
+    in it differs from its delivery, and hands that over, unless it is a `dry_run`."""
     if "unleased" not in arrival.evidence or not os.path.lexists(arrival.archived_as):
         return
     if found := compare(arrival, read=True):
@@ -301,7 +301,7 @@ def require_compared(config: Config, arrival: Arrival, *, dry_run: bool = False)
 
 
 def told(arrival: Arrival) -> None:
-    """Somebody has been told of the alarm."""
+    """The alarm has been reported to somebody."""
     arrival.evidence["told"] = True
     Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
 

@@ -14,7 +14,7 @@ from dropslot.lookup.loading import tables
 
 
 def found_now(config: Config, table: str) -> list[Arrival]:
-    """Failed arrivals that could not be looked up in this table when they came, and can be now; the oldest first."""
+    """Failed arrivals whose folder was not in this table when they came, and is now; the oldest first."""
     file = tables(config)[table]
     found = []
     for route in config.routes.values():

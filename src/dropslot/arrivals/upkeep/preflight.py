@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import errno
-from itertools import groupby
 
 from dropslot.arrivals.delivery import checking, field_values
-from dropslot.checks.base import BadOption
-from dropslot.config import Config, Deliver, load_dotted
+from dropslot.config import Config, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.config.mistakes import blame
-from dropslot.core.addresses import scheme_of
-from dropslot.core.errors import Unsupported
+from dropslot.core.errors import BadOption, Unsupported
 from dropslot.core.names import escape
-from dropslot.destinations import kind_of
+from dropslot.destinations import by_kind
 from dropslot.files.probe import try_rename
 from dropslot.lookup import loading
 
 
 def prove(config: Config, *, by_trial: bool = False) -> None:
-    """Raise Unsupported or BadOption for what time cannot heal; what may heal is left to the delivery that meets it.
+    """Raise Unsupported or BadOption for permanent faults; temporary ones are left to the delivery that hits them.
 
-    Folder tables whose files have changed are loaded. Raises NoTable for one that never was, and cannot be.
-    `by_trial`: servers show how they give names, whatever they say of themselves; that takes ten round trips, and a
-    process that soon ends finds it out beside its deliveries."""
+    Folder tables whose files have changed are loaded. Raises NoTable if one was never loaded and cannot be.
+    `by_trial`: test how servers give names, whatever they announce. That takes ten round trips; a process that soon
+    ends finds it out during its deliveries."""
     checking.make_checks(config)
     field_values.make_fields(config)
     _import_named(config)
@@ -31,13 +28,12 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)
-    rules = [rule for route in config.routes.values() for rule in route.deliver]
-    for scheme, alike in groupby(sorted(rules, key=_scheme), key=_scheme):
-        kind_of(f"{scheme}://" if scheme else "").prove(list(alike), by_trial=by_trial)
+    for kind, rules in by_kind(rule for route in config.routes.values() for rule in route.deliver):
+        kind.prove(rules, by_trial=by_trial)
 
 
 def _import_named(config: Config) -> None:
-    """Import what is called later, so that a misspelled name shows now."""
+    """Import functions that are called later, so that a misspelled name shows now."""
     for route in config.routes.values():
         for dotted in (*route.processors, *([route.after] if route.after else [])):
             try:
@@ -48,10 +44,6 @@ def _import_named(config: Config) -> None:
                     where="Nothing was taken",
                     next_step="Correct its entry in config.yaml, or the module",
                 ) from error
-
-
-def _scheme(rule: Deliver) -> str:
-    return scheme_of(rule.to)
 
 
 def _prove_renames(folders: FolderSet) -> None:

@@ -1,4 +1,4 @@
-"""Empties done, only of what is proved to be at its destination."""
+"""Removes from done only what is proved to be at its destination."""
 
 from __future__ import annotations
 
@@ -19,52 +19,55 @@ from dropslot.audit import kinds
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
-from dropslot.core.addresses import scheme_of
 from dropslot.core.counting import chunks
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.destinations import read
+from dropslot.destinations import for_url, read
 from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival
 
 _AT_ONCE = 500
-_BEGUN = "purging"  # in the evidence, from before the first removal: after a crash what is gone was purged
+_BEGUN = (
+    "purging"  # in the evidence, recorded before the first removal: after a crash, missing files were purged
+)
 
 
 class NotProved(DropslotError):
-    """Something in done is not, or not any more, at its destination as it was recorded; it is kept."""
+    """Something in done is not at its destination as recorded, or no longer; it is kept."""
 
     code = "not-proved"
 
 
 class NotRemoved(DropslotError):
-    """Something that was proved to be at its destination could not be removed from done, or not whole."""
+    """Something that was proved to be at its destination could not be removed from done, or not completely."""
 
     code = "not-removed"
     retryable = True
 
 
 class _Proved(NamedTuple):
-    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now; and which files (by
-    device and inode) hold them at destinations on this machine."""
+    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now; which files (by
+    device and inode) hold them at destinations on this machine; and the destinations that only acknowledged them."""
 
     digests: Mapping[str, str]
     files: set[tuple[int, int]]
+    acknowledged: Sequence[str]
 
 
 class Purged(NamedTuple):
     """What became (or with `dry_run` would become) of one arrival in done: the bytes that are free, and the paths in it
-    of what stays, because it was never delivered."""
+    of what stays, because it was never delivered; and the destinations whose acknowledgment was the proof."""
 
     size_bytes: int
     stays: Sequence[str]
+    acknowledged: Sequence[str] = ()
 
 
 def purgeable(before: datetime) -> Iterator[Arrival]:
-    """Finished arrivals that still lie in done, the oldest first."""
+    """Finished arrivals that are still in done, the oldest first."""
     replaced = _replaced()
     for arrival in _archived().filter(finished_at__lt=before).order_by("id").iterator():
         if arrival.id not in replaced and (
@@ -95,10 +98,10 @@ def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged | None:
     """Remove from done what one arrival delivered. None: its original is not there any more, which is no purge.
 
     Every file that is removed was read, and its SHA-256 is that of the delivery of this very item, which was read too,
-    at every destination. What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and
-    the folders that it is in. Raises NotProved, naming the first delivered file for which that does not hold; then
-    nothing is removed. Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge
-    goes on.
+    at every destination. Of a destination that cannot be read back its acknowledgment counts, which the receipt tells.
+    What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and the folders that it
+    is in. Raises NotProved, naming the first delivered file for which that does not hold; then nothing is removed.
+    Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge goes on.
     """
     archived = Path(arrival.archived_as)
     is_there = os.path.lexists(archived)
@@ -120,7 +123,8 @@ def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
         if not dry_run:
             _begin(arrival)
             done.remove(removable)
-    return Purged(sum(item.size_bytes for item in removable), sorted(left) + listing.ignored)
+    size = sum(item.size_bytes for item in removable)
+    return Purged(size, sorted(left) + listing.ignored, proved.acknowledged)
 
 
 def _begin(arrival: Arrival) -> None:
@@ -132,22 +136,25 @@ def _proved(arrival: Arrival) -> _Proved:
     where = f"The original stays at {escape(arrival.archived_as)}"
     proved: dict[str, str] | None = None
     files: set[tuple[int, int]] = set()
+    acknowledged = []
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
-        here = {}
+        destination, here = for_url(place.url), {}
+        if not destination.can_be_read:
+            acknowledged.append(place.url)
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
-            if stored_digest(place.url, row.stored_as, where) != row.sha256:
+            if destination.can_be_read and stored_digest(place.url, row.stored_as, where) != row.sha256:
                 raise NotProved(
                     f"{escape(row.stored_as)} at {place.url} is missing or changed",
                     where=where,
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
             here[row.item] = row.sha256
-            if not scheme_of(place.url):
-                stored = os.stat(os.path.join(place.url, row.stored_as))
-                files.add((stored.st_dev, stored.st_ino))
+            if same := destination.identity(place.url, row.stored_as):
+                files.add(same)
         proved = here if proved is None else dict(proved.items() & here.items())
     prefix = arrival.evidence.get("prefix", "")
-    return _Proved({f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}, files)
+    digests = {f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}
+    return _Proved(digests, files, sorted(acknowledged))
 
 
 def stored_digest(url: str, name: str, where: str) -> str | None:
@@ -181,7 +188,8 @@ def _listed(arrival: Arrival, archived: Path, proved: _Proved) -> Listing:
 
 
 def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> bool:
-    """Whether it was delivered, and may go. Raises NotProved when it is not what was delivered, or is the only copy."""
+    """Whether it was delivered, and may be removed. Raises NotProved when it is not what was delivered, or is the
+    only copy."""
     if item.path not in proved.digests:
         return False
     if (done.device, item.inode) in proved.files:
@@ -201,7 +209,7 @@ def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> b
 
 @contextmanager
 def _said(archived: Path) -> Iterator[None]:
-    """What went wrong in done, in the words of a purge."""
+    """An error in done, in the words of a purge."""
     try:
         yield
     except SourceChanged as error:
@@ -226,13 +234,16 @@ def _remove_empty_parent(archived: Path) -> None:
 
 
 def _forget(arrival: Arrival, purged: Purged) -> None:
-    """Write down that it is no archive any more; what stays of it is in the event, and dropslot's own no longer."""
+    """Record that it is no longer an archive. The event names what stays of it, which no longer belongs to
+    dropslot."""
     with transaction.atomic():
         still_there = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
         if not still_there.update(archived_as=""):
-            return  # another purge has said so already
+            return  # another purge has recorded it already
         stays = Named.of(purged.stays)
         data: kinds.Purged = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
         if stays:
             data["stays"] = stays.body()
+        if purged.acknowledged:
+            data["acknowledged"] = list(purged.acknowledged)
         append([entry(Kind.PURGED, arrival.id, data)])

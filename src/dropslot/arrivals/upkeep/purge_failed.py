@@ -1,4 +1,4 @@
-"""Empties failed, only of what was dismissed or was delivered later by another arrival."""
+"""Removes from failed only what was dismissed or was delivered later by another arrival."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
+from dropslot.destinations import for_url
 from dropslot.files.listing import Listing
 from dropslot.files.walk import list_arrival
 
-_CANDIDATES = 20  # so many later arrivals of the same size are looked at
+_CANDIDATES = 20  # how many later arrivals of the same size are compared
 
 
 class NotDecided(DropslotError):
-    """A refused arrival that nobody has dismissed, and that was not delivered since; it is kept."""
+    """Nobody has dismissed the refused arrival, and it was not delivered since; it is kept."""
 
     code = "not-decided"
 
@@ -68,7 +69,7 @@ def purge_failed(config: Config, arrival: Arrival, *, dry_run: bool = False) -> 
         if not dry_run:
             _forget(arrival, folder, size, why)
     if not dry_run:
-        # Recorded first: from then on no retry can take it. What is half removed does not stand under its id.
+        # Recorded first: from then on no retry can take it. A half-removed arrival must not be under its id.
         with suppress(FileNotFoundError):
             folder.rename(doomed)
         _delete(doomed)
@@ -76,7 +77,7 @@ def purge_failed(config: Config, arrival: Arrival, *, dry_run: bool = False) -> 
 
 
 def _decided(arrival: Arrival, folder: Path) -> tuple[Listing, str]:
-    """What lies there, and why it may go. Raises NotDecided and NotProved."""
+    """The entry there, and why it may be removed. Raises NotDecided and NotProved."""
     dismissed = arrival.evidence.get(DISMISSED)
     entries = whereabouts.entry_of(folder, os.fsdecode(bytes(arrival.name_bytes)))
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
@@ -90,13 +91,13 @@ def _decided(arrival: Arrival, folder: Path) -> tuple[Listing, str]:
 
 
 def _holds_more(listing: Listing) -> bool:
-    """Whether there is what no delivery can prove."""
+    """Whether there is something that no delivery can prove."""
     return bool(listing.faults or listing.unreadable or listing.ignored or not listing.items)
 
 
 def _delivered_by(arrival: Arrival, path: Path, listing: Listing) -> Arrival:
     """The later arrival of the same route that delivered the same files: the same bytes, in a folder under the same
-    paths. Raises NotDecided when there is none, NotProved when a destination does not have them any more."""
+    paths. Raises NotDecided if there is none, NotProved if a destination no longer has them."""
     later = Arrival.objects.filter(
         route=arrival.route,
         state=State.DONE,
@@ -119,14 +120,16 @@ def _delivered_by(arrival: Arrival, path: Path, listing: Listing) -> Arrival:
 
 
 def _has_delivered(candidate: Arrival, files: dict[str, str]) -> bool:
-    """Whether each destination of the candidate got exactly these files. Raises NotProved when one has them no more."""
+    """Whether each destination of the candidate got exactly these files. Raises NotProved if one no longer has
+    them."""
     rows = list(candidate.deliveries.select_related("place"))
     for place in {row.place for row in rows}:
         here = [row for row in rows if row.place == place]
         if {row.item if candidate.is_folder else "": row.sha256 for row in here} != files:
             return False
     for row in rows:
-        if stored_digest(row.place.url, row.stored_as, "It stays in failed") != row.sha256:
+        can_be_read = for_url(row.place.url).can_be_read  # else its acknowledgment is the proof
+        if can_be_read and stored_digest(row.place.url, row.stored_as, "It stays in failed") != row.sha256:
             raise NotProved(
                 f"It was delivered by arrival {candidate.id}, but {escape(row.stored_as)} at {row.place.url} is missing"
                 " or changed",

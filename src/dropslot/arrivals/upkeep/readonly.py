@@ -41,7 +41,7 @@ def prove_folder_writable(folder: Path) -> None:
     try:
         with tempfile.TemporaryFile(
             dir=folder
-        ) as trial:  # by doing it: nothing else tells of quotas and faults
+        ) as trial:  # by trying it: nothing else shows quotas and faults
             trial.write(bytes(4096))
             trial.flush()
             os.fsync(trial.fileno())
@@ -53,7 +53,7 @@ def is_needed(connection: BaseDatabaseWrapper) -> bool:
     """Whether there is a database that this process may not write."""
     file = file_of(connection)
     if file is None or not os.path.lexists(file):
-        return False  # a missing one is made, or its lack is told
+        return False  # a missing one is made, or reported
     several = [path for path in (_beside(file, "-wal"), _beside(file, "-shm")) if path.exists()]
     return not (
         os.access(file.parent, os.W_OK) and all(os.access(path, os.W_OK) for path in (file, *several))
@@ -61,7 +61,7 @@ def is_needed(connection: BaseDatabaseWrapper) -> bool:
 
 
 def is_stuck(connection: BaseDatabaseWrapper) -> bool:
-    """Whether there is a database that nothing can be written to now, as on a full disk."""
+    """Whether the database exists and cannot be written now, as on a full disk."""
     file = file_of(connection)
     if file is None or not os.path.lexists(file):
         return False
@@ -81,7 +81,7 @@ def open_to_read(connection: BaseDatabaseWrapper) -> None:
     assert file is not None
     os.close(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
     connection.close()
-    # The very mapping that connections of other threads are made from.
+    # The mapping from which connections of other threads are made.
     connection.settings_dict["NAME"] = _address(file)
     connection.settings_dict["OPTIONS"] = {"timeout": connection.settings_dict["OPTIONS"].get("timeout", 20)}
 

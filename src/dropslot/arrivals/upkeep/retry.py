@@ -1,4 +1,4 @@
-"""Run refused arrivals again, under another name if need be; or end them for good."""
+"""Runs refused arrivals again, under another name if necessary, or ends them for good."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _INSTEAD = "To deliver a finished one again, move it from done to the inbox"
 
 
 class NotFailed(DropslotError):
-    """Only what failed, or waits for its next attempt, can be tried again; and only what failed can be dismissed."""
+    """Only arrivals that failed, or wait for their next attempt, can be retried; only failed ones can be
+    dismissed."""
 
     code = "not-failed"
 
@@ -41,12 +42,10 @@ class BadName(DropslotError):
 
 
 def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> str:
-    """Put a failed arrival back into the queue, or a retrying one at its head; have what follows a delivery called at
-    once, where that failed. Returns the arrival's name.
-
-    With `name` it is run under that name; without, under the name that somebody gave it inside failed. This changes the
-    row only: the next worker moves it from failed to processing and gives it its name there, also after a crash. Raises
-    NotFailed and BadName; then nothing was changed.
+    """Put a failed arrival back into the queue, or a retrying one at its head; make a failed call after a delivery
+    due at once. Returns the arrival's name. With `name` it runs under that name; without, under the name that
+    somebody gave it inside failed. Only the row changes: the next worker moves it from failed to processing and gives
+    it its name there, also after a crash. Raises NotFailed and BadName; then nothing was changed.
     """
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(pk=arrival.pk)
@@ -82,7 +81,8 @@ def dismiss(config: Config, arrival: Arrival, *, reason: str, by: str) -> None:
 
 
 def require_failed(row: Arrival, *, unless: str = "") -> None:
-    """Raise NotFailed unless the arrival failed and was neither dismissed nor purged (`unless`: that may be)."""
+    """Raise NotFailed unless the arrival failed and was neither dismissed nor purged (`unless`: allowed all the
+    same)."""
     if row.state != State.FAILED:
         raise NotFailed(
             f"Arrival {row.id} ({row.name}) is {row.state}, not failed",
@@ -132,7 +132,7 @@ def _renamed(config: Config, row: Arrival, name: str) -> dict[str, Any]:
 
 
 def folders_of(config: Config, row: Arrival) -> FolderSet | None:
-    """The folders that an arrival came through; None when config.yaml has them no more."""
+    """The folders that an arrival came through; None if they are no longer in config.yaml."""
     route = config.routes.get(row.route)
     sets = folder_sets(route, make=False) if route else []
     return next((folders for folders in sets if str(folders.inbox) == row.inbox), None)

@@ -8,17 +8,15 @@ import structlog
 
 from dropslot.config import Config, Route
 from dropslot.config.folders import folder_sets
-from dropslot.core.addresses import scheme_of
 from dropslot.core.names import escape
-from dropslot.core.templates import Template
 from dropslot.files.probe import percent_full
 
 log = structlog.get_logger()
 
 
 class SpaceWatch:
-    """Looks at the file systems of all destinations, of done and of the data folder; says once when one gets fuller
-    than its route's `space.warn`, and once when there is room again."""
+    """Looks at the file systems of all destinations, of done and of the data folder; warns once when one gets fuller
+    than its route's `space.warn`, and logs once when there is room again."""
 
     def __init__(self, config: Config) -> None:
         self._limits: dict[str, float] = {}
@@ -29,7 +27,7 @@ class SpaceWatch:
         self._full: set[str] = set()
 
     def look(self) -> None:
-        """Look now. A folder that cannot be looked at is left to the delivery, which says what is wrong."""
+        """Check now. A folder that cannot be examined is left to the delivery, which reports the problem."""
         seen: set[int] = set()
         for folder, limit in self._limits.items():
             try:
@@ -50,5 +48,4 @@ class SpaceWatch:
 
 def _folders_of(route: Route) -> list[str]:
     archives = (str(folders.done) for folders in folder_sets(route))
-    local = [rule.to for rule in route.deliver if not scheme_of(rule.to)]
-    return [*(Template(to).fixed for to in local), *archives]
+    return [*(folder for rule in route.deliver if (folder := rule.folder_here)), *archives]

@@ -34,7 +34,7 @@ from dropslot.watching.processors import EventProcessor, Pair
 
 log = structlog.get_logger()
 
-# What fails now but can heal is left for the next run, unless it is due within this time.
+# A temporary failure is left for the next run, unless its retry is due within this time.
 PATIENCE_SECONDS = 2.0
 FLUSH_SECONDS = 60.0
 _AT_ONCE = 10_000
@@ -42,7 +42,7 @@ _PAUSE = threading.Event()  # never set: waiting for it is how this module waits
 
 
 class Untaken(NamedTuple):
-    """An entry that time alone will not complete, of which nothing is recorded yet; it lies in its inbox."""
+    """An entry that does not become complete by waiting, and of which nothing is recorded yet; it is in its inbox."""
 
     route: str
     name: str
@@ -56,12 +56,10 @@ class Drained:
     done: int = 0
     failed: list[Arrival] = field(default_factory=list)
     left: list[Arrival] = field(default_factory=list)
-    elsewhere: list[Arrival] = field(default_factory=list)  # in the hands of another drain, or of the service
-    after_failed: list[AfterCall] = field(
-        default_factory=list
-    )  # what follows a delivery failed the last time
+    elsewhere: list[Arrival] = field(default_factory=list)  # another drain, or the service, works on these
+    after_failed: list[AfterCall] = field(default_factory=list)  # calls after a delivery that failed
     ignored: int = 0  # entries of what was delivered that `ignore` names
-    unrecorded: int = 0  # claims that the database did not take; they lie in processing
+    unrecorded: int = 0  # claims that the database did not accept; they are in processing
     unlisted: list[str] = field(default_factory=list)  # inboxes that could not be listed, and why
     untaken: list[Untaken] = field(default_factory=list)
     work_seconds: float = 0.0
@@ -70,7 +68,7 @@ class Drained:
 def drain(config: Config, *, now: bool = False) -> Drained:
     """Take what is complete (entries found must be quiet for `settle`; `now` trusts final names) and deliver it.
 
-    May run beside the daemon, and twice at once. An inbox that cannot be listed holds up no other.
+    May run beside the daemon, and twice at once. An inbox that cannot be listed does not stop the others.
     """
     preflight.prove(config)
     begun = time.monotonic()
@@ -106,7 +104,7 @@ def _ignored(arrivals: Sequence[str]) -> int:
 
 
 def _is_elsewhere(row: Arrival, others: bool) -> bool:
-    """Whether another process has it in hand, or has claimed it since this one looked last."""
+    """Whether another process works on it, or has claimed it since this one looked last."""
     return others and row.state in (State.PROCESSING, State.READY)
 
 
@@ -119,7 +117,7 @@ def _untaken(config: Config, recorded: set[tuple[str, str]]) -> Iterator[Untaken
 
 
 def _scan(pairs: Sequence[Pair]) -> list[str]:
-    """Tell the processors what is there; returns a sentence for each inbox that cannot be listed."""
+    """Report the entries to the processors; returns a sentence for each inbox that cannot be listed."""
     unlisted = []
     for folders, processors in pairs:
         try:
@@ -136,14 +134,14 @@ def _scan(pairs: Sequence[Pair]) -> list[str]:
 def _take_and_work(
     config: Config, worker: str, recorder: Recorder, processors: Sequence[EventProcessor], taken: set[str]
 ) -> None:
-    """Until nothing is left to look at before the horizon, to record or to deliver. `taken` gets the ids of what this
-    worker took."""
+    """Work until there is nothing left to examine before the horizon, to record or to deliver. `taken` gets the ids
+    of the arrivals that this worker took."""
     waits = [(route.grace + route.settle).total_seconds() for route in config.routes.values()]
-    horizon = time.monotonic() + max(waits) + 1.0  # by then what stays as it is was compared twice
+    horizon = time.monotonic() + max(waits) + 1.0  # by then, unchanged entries were compared twice
     while True:
         due = _wake(processors)
         if due is not None and due <= time.monotonic():
-            continue  # first all that can be taken now: what was dropped earliest may be among the rest of it
+            continue  # first everything that can be taken now: the earliest drop may be among the rest
         recorder.flush(FLUSH_SECONDS)
         batch = local.deliver_batch(config, worker)
         taken.update(arrival.id for arrival in batch)
@@ -166,7 +164,7 @@ def _wake(processors: Sequence[EventProcessor]) -> float | None:
 
 
 def _due_soon() -> bool:
-    """Wait a little when an attempt is to be repeated shortly; False: nothing is."""
+    """Wait a little if a retry is due soon; False: none is."""
     soon = unfinished().filter(state=State.RETRYING, due_at__lte=Now() + timedelta(seconds=PATIENCE_SECONDS))
     if not soon.exists():
         return False

@@ -1,7 +1,5 @@
-"""Who works here: a name and a lock for each worker process.
-
-A holder on this host lives as long as its lock, not its process id: ids are used again, and a lock dies with
-the last process that shares it.
+"""A name and a lock for each worker process. A holder on this host lives as long as its lock, not its process id: ids
+are reused, and a lock ends with the last process that shares it.
 """
 
 from __future__ import annotations
@@ -17,14 +15,12 @@ from pathlib import Path
 
 
 def _host() -> str:
-    """This machine's name, and what tells it from another one of that name which uses the same database."""
+    """This machine's name, and what distinguishes it from another machine with that name and the same database."""
     try:
         machine = Path("/etc/machine-id").read_text("ascii").strip()
     except (OSError, ValueError):
         machine = ""
-    mark = hashlib.sha256(machine.encode()).hexdigest()[
-        :8
-    ]  # the id itself is nobody else's to know (machine-id(5))
+    mark = hashlib.sha256(machine.encode()).hexdigest()[:8]  # the id itself must stay secret (machine-id(5))
     return f"{socket.gethostname()}.{mark}" if machine else socket.gethostname()
 
 
@@ -49,7 +45,7 @@ def holding(data: Path) -> Iterator[str]:
 
 
 def _locked_name(folder: Path) -> tuple[str, int]:
-    """Locked first, named then: a lock file that anybody can see without a lock is a dead worker's."""
+    """Locked first, named afterwards: a visible lock file without a lock belongs to a dead worker."""
     while True:
         name = f"{HOST}:{os.getpid()}:{secrets.token_hex(4)}"
         unlocked = folder / f".{name}"

@@ -1,6 +1,6 @@
 """Makes the folders and the database agree, at start and from time to time.
 
-An entry in processing without a row is adopted; an arrival that is recorded but was not moved yet is moved.
+An entry in processing without a row is adopted; an arrival that is recorded but not moved yet is moved.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from dropslot.core.states import UNFINISHED, State
 log = structlog.get_logger()
 
 
-def recover(config: Config) -> int:
-    """Bring folders and rows together; returns how many arrivals were adopted. May run beside working processes."""
+def recover(config: Config) -> list[str]:
+    """Bring folders and rows together; returns the ids that were adopted. May run beside working processes."""
     holder.sweep(config.data)
-    adopted = 0
+    adopted = []
     for route in config.routes.values():
         for folders in folder_sets(route):
             adopted += _recover(config, folders)
     return adopted
 
 
-def _recover(config: Config, folders: FolderSet) -> int:
+def _recover(config: Config, folders: FolderSet) -> list[str]:
     holdings = list(whereabouts.holdings(folders))
     rows = Arrival.objects.in_bulk([arrival for arrival, _, _ in holdings])
     claims = []
@@ -62,11 +62,11 @@ def _recover(config: Config, folders: FolderSet) -> int:
             route=folders.route.key,
             count=len(claims),
         )
-    return len(claims)
+    return [claim.id for claim in claims]
 
 
 def _catch_up(row: Arrival, epoch: int) -> None:
-    """The folder has a later epoch than its row, which is committed first: so the database is an older one."""
+    """The folder has a later epoch than its row. Rows are committed first, so the database is an older copy."""
     with transaction.atomic():
         behind = Arrival.objects.filter(id=row.id, epoch__lt=epoch, state__in=UNFINISHED)
         if behind.update(epoch=epoch):
@@ -79,17 +79,17 @@ def _catch_up(row: Arrival, epoch: int) -> None:
 
 
 def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
-    """The claim that made this folder; an empty one is a claim that never came to its rename, and goes."""
+    """The claim that made this folder; an empty folder is a claim without its rename, and is removed."""
     if claim := adopting.claim_in(folders, arrival, folder):
         return [claim]
-    with suppress(OSError):  # somebody else is at it
+    with suppress(OSError):  # another process works on it
         folder.rmdir()
     return []
 
 
 def _as_announced(claims: Sequence[Claim]) -> Iterator[Claim]:
-    """What goes on after a late write is announced by its id in the first one's row, and has the sender of that: it may
-    be sealed since."""
+    """The row of the first arrival has the id of the arrival that follows a late write. The sender is that of the
+    first one: the files may be sealed since."""
     rows = Arrival.objects.filter(
         look_again_at__isnull=False, evidence__heir__in=[claim.id for claim in claims]
     )

@@ -52,10 +52,9 @@ class Child:
 
 
 def serve(config: Config, life: Life) -> None:
-    """Watch and work until `life` is told to end; what ends unasked is started again.
-
-    `life` hears when all inboxes are watched, and about once a second that the watcher is well. On return no
-    process is left; a delivery that could not be finished in time is finished at the next start.
+    """Watch and work until `life` ends; a process that ends unexpectedly is started again. It reports to `life` when
+    all inboxes are watched, and about once a second that the watcher is OK. On return no process is left; a delivery
+    that could not be finished in time is finished at the next start.
     """
     preflight.prove(config, by_trial=True)
     destinations.close()
@@ -64,13 +63,13 @@ def serve(config: Config, life: Life) -> None:
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()
-    gc.freeze()  # pages that no collection touches stay shared
+    gc.freeze()  # without collections, these pages stay shared
     children = [Child("watcher", lambda told: _watch(config, hint, told, up_writer))]
     children += [
         Child(f"worker-{number}", lambda told: local.run(config, hint, told))
         for number in range(1, config.worker_count + 1)
     ]
-    # By itself: no delivery waits for an operator's hook, however long that takes.
+    # In a process of its own: no delivery waits for an operator's function, no matter how long it takes.
     children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
     children += [Child(process.name, partial(process.body, config)) for process in added]
     try:
@@ -96,7 +95,7 @@ def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
             _recover(config, hint)
             due = time.monotonic() + RECOVER_SECONDS
 
-    with recording(config, hint.give) as (_, pairs):
+    with recording(config, hint.announce) as (_, pairs):
         Watcher(pairs(), refresh=pairs, ready=lambda: _say(up, b"r"), beat=on_beat).run(told)
 
 
@@ -107,7 +106,7 @@ def _say(up: int, what: bytes) -> None:
 
 def _recover(config: Config, hint: local.Hint) -> None:
     try:
-        hint.give(recovery.recover(config))
+        hint.announce(recovery.recover(config))
     except (DatabaseError, OSError) as error:
         log.warning(
             "Folders and records could not be compared; this is retried",
@@ -184,7 +183,7 @@ def _reap(child: Child) -> int:
 
 
 def _stop_all(children: list[Child]) -> None:
-    """All are told at once: the watcher takes nothing more, the workers may finish what they have in hand."""
+    """All are told at once: the watcher takes nothing more, the workers may finish their present batch."""
     running = [child for child in children if child.pid]
     for child in running:
         signal.pidfd_send_signal(child.pidfd, signal.SIGTERM)

@@ -115,7 +115,7 @@ def _service(config: Config, path: Path, account: str, name: str, units: Path) -
 
 
 def _owner(data: Path) -> str:
-    """Whose the data folder is; `dropslot` when it is root's, or not there yet."""
+    """The owner of the data folder; `dropslot` if that is root, or if there is no data folder yet."""
     try:
         uid = data.stat().st_uid
         return pwd.getpwuid(uid).pw_name if uid else "dropslot"
@@ -144,8 +144,8 @@ def _account_steps(service: _Service) -> Iterator[list[str]]:
 
 
 def _folder_steps(config: Config, service: _Service) -> Iterator[list[str]]:
-    """Make what is missing, with its mode, and give the account what is root's. Files inside are not touched: in a
-    route's folders they are strangers', and may be links to anything."""
+    """Make what is missing, with its mode, and give the account the folders that belong to root. Files inside are not
+    touched: in a route's folders they come from strangers, and may be links to anything."""
     from dropslot.cli.installing.service_unit import destinations
     from dropslot.config.folders import INBOX_MODE, folder_sets
     from dropslot.config.secrets import PRIVATE_MODE
@@ -214,7 +214,7 @@ def _failed(step: Sequence[str], why: str) -> DropslotError:
     return DropslotError(
         f"`{shlex.join(step)}` failed: {escape(why)}",
         where="The steps before it are done",
-        next_step="Solve that and run the same command again: it continues",
+        next_step="Fix that, then run the same command again: it continues",
     )
 
 
@@ -231,7 +231,7 @@ def _write(service: _Service) -> str:
 
 
 def _require_startable(service: _Service) -> None:
-    """Raise DropslotError when the account cannot run this program: it would only show in the journal."""
+    """Raise DropslotError if the account cannot run this program; otherwise only the journal would show it."""
     from dropslot.cli.installing.service_unit import program
 
     entry = pwd.getpwnam(service.account)
@@ -257,7 +257,7 @@ def _require_startable(service: _Service) -> None:
 
 
 def _notes(config: Config, service: _Service) -> Iterator[str]:
-    """What this command leaves to people."""
+    """What this command does not do: notes for people."""
     from dropslot.cli.installing.service_unit import destinations
 
     uid = pwd.getpwnam(service.account).pw_uid

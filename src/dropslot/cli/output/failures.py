@@ -17,7 +17,8 @@ from dropslot.core.names import escape
 FAILED = 1
 WRONG_USAGE = 2
 TRACEBACK_VARIABLE = "DROPSLOT_TRACEBACK"
-# What only shows at work: an option that no check can be made with, an id of no arrival, a name that none can get.
+# Mistakes that show only during work: an option that a check does not accept, an unknown id, a name that an arrival
+# cannot get.
 _MISTAKES = frozenset({"bad-name", "bad-option", "no-such-arrival"})
 _OF_THE_DATABASE = frozenset({"django.db.utils.Error", "django.core.exceptions.ImproperlyConfigured"})
 
@@ -59,7 +60,7 @@ def judged(error: BaseException) -> tuple[str, int]:
 
 
 def _silence_stdout() -> int:
-    # Whoever read the output has gone; Python would complain once more when it flushes at exit.
+    # The reader of the output has gone; Python would report it again when it flushes at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED
 

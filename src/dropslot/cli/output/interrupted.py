@@ -30,7 +30,7 @@ _STATE = {
 
 @contextmanager
 def noticed() -> Iterator[list[bool]]:
-    """The list that this gives has an entry once Ctrl-C was pressed, whatever became of the exception on its way."""
+    """Yields a list that gets an entry when Ctrl-C is pressed, even if code on the way swallows the exception."""
     pressed: list[bool] = []
 
     def press(number: int, frame: FrameType | None) -> None:

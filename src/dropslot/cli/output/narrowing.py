@@ -47,12 +47,12 @@ def narrowed(
 
 
 def searchable(text: str) -> str:
-    """A text as it is stored: names are stored escaped, and so is what no database takes."""
+    """A text as the database stores it: names are escaped, and so are characters that no database accepts."""
     return escape(text).replace(r"\x5c", "\\")
 
 
 def known_state(text: str) -> str:
-    """A state, or nothing. Raises UsageError."""
+    """The state, if it is known or empty. Raises UsageError."""
     from dropslot.core.states import State
 
     return one_of("--state", text, State)
@@ -68,7 +68,7 @@ def known_route(config: Config, key: str, option: str = "--route") -> str:
 
 
 def known_kind(kind: str) -> str:
-    """A kind of event, or nothing. Raises UsageError."""
+    """The kind of event, if it is known or empty. Raises UsageError."""
     from dropslot.audit import event_search
     from dropslot.audit.kinds import Kind
 
@@ -85,7 +85,7 @@ def one_of(option: str, value: str, known: Iterable[str]) -> str:
 
 
 def ago(text: str) -> timedelta | None:
-    """`7d` as a duration, which does not go back beyond 1970; None when it is none."""
+    """`7d` as a duration that does not reach back before 1970; None if the text is not a duration."""
     match = _AGO.fullmatch(text.strip())
     if match is None:
         return None
@@ -113,7 +113,8 @@ def moment(text: str) -> datetime | None:
 
 
 def no_match(empty: str, hint: str = "", **options: str | bool | None) -> str:
-    """What is said of a listing without a row: `empty` when it was not narrowed, else what nothing fits."""
+    """The message for a listing without rows: `empty` if no option narrowed it, otherwise the options that nothing
+    matches."""
     given = [_written(name, value) for name, value in options.items() if value not in ("", None, False)]
     if not given:
         return empty

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 
 def page(lines: Iterable[str], *, cut_lines: bool = False) -> None:
-    """Print lines to the terminal, by $PAGER (else `less`) when they are more than it has or wider than it is.
+    """Print lines to the terminal; with $PAGER (or `less`) if they are more or wider than the terminal.
 
     With `cut_lines` less cuts long lines off, and scrolls sideways, in place of folding them. With PAGER=cat, an empty
     one, or one that cannot be started, the lines are printed.
@@ -48,7 +48,7 @@ _NOT_STARTED = 127  # of sh
 
 @contextmanager
 def _left_to_the_pager() -> Iterator[None]:
-    """Ctrl-C is the pager's: this process waits for it to end."""
+    """Ctrl-C is for the pager: this process waits until the pager ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -22,7 +22,7 @@ _INDENT = "    "
 _NARROWEST = 12
 _UNLIMITED = sys.maxsize
 _STORED_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*Z")
-# Ids are copied, and times are compared: neither is folded.
+# People copy ids and compare times, so neither is folded.
 _UNFOLDED = frozenset({"id", "arrival", "seq", "at", "since", "state", "outcome", "kind", "where", "version"})
 
 
@@ -80,7 +80,7 @@ def cell(value: Any) -> str:
         return ", ".join(f"{cell(key)}={cell(entry)}" for key, entry in value.items())
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    # A backslash stays: names come escaped already, and would be so twice.
+    # A backslash stays: names are escaped already.
     return escape(str(value)).replace(r"\x5c", "\\")
 
 
@@ -93,7 +93,7 @@ def _lines(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:
 
 
 def _fitted(rows: Sequence[Row], columns: Sequence[str], below: Sequence[str], width: int) -> Iterator[str]:
-    """Lines no longer than `width` where that can be: long cells are folded, and what is below is indented."""
+    """Lines no longer than `width`, if possible: long cells are folded, and the lines below a row are indented."""
     shown, texts = _texts(rows, columns)
     widths = [max(map(_width, each)) for each in zip(_titles(shown), *texts, strict=True)]
     _narrow(widths, [not _is_unfolded(name) for name in shown], width - _GAP * (len(shown) - 1))
@@ -101,7 +101,7 @@ def _fitted(rows: Sequence[Row], columns: Sequence[str], below: Sequence[str], w
     for row, one in zip(rows, texts, strict=True):
         yield from _folded(one, widths)
         for name in below:
-            # A path is to be copied: the terminal breaks it, and joins it again.
+            # People copy paths: the terminal breaks the line, and joins it again in the copy.
             room = _UNLIMITED if name == "path" else max(width - len(_INDENT), _NARROWEST)
             yield from (_INDENT + line for line in _fold(_cell(name, row.get(name)), room) if line)
 
@@ -134,7 +134,7 @@ def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _narrow(widths: list[int], may_fold: Sequence[bool], room: int) -> None:
-    """Take from the widest column that may be folded, until all fit or are as narrow as they may be."""
+    """Make the widest foldable column narrower, until all columns fit or none can get narrower."""
     while sum(widths) > room:
         candidates = [i for i, may in enumerate(may_fold) if may and widths[i] > _NARROWEST]
         if not candidates:

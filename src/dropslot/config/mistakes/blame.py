@@ -17,8 +17,9 @@ _OF_OTHERS = re.compile(rf"<.*>|.*/(site|dist)-packages/.*|{_PYTHON}/.*", re.DOT
 
 
 def in_words(error: BaseException) -> str:
-    """`ValueError: no such scan (/srv/lab/plugins/tasks.py:12, in convert)`: the kind, what it says, and where in the
-    code of who wrote the hook. One line, escaped, its message cut; never raises, whatever the error's own text does."""
+    """`ValueError: no such scan (/srv/lab/plugins/tasks.py:12, in convert)`: its kind, its message, and the place in
+    the hook's own code. One escaped line, with a long message cut; never raises, even if making the error's text
+    does."""
     kind, said, where = type(error).__name__, _said(error), _where(error)
     return f"{kind}{': ' if said else ''}{said}{f' ({where})' if where else ''}"
 

@@ -39,7 +39,7 @@ def explain(
     """The mistakes in what was to become `model` at `prefix`, each with its place; lines are left to the
     caller."""
     for details in _mistakes(error):
-        location = tuple(step for step in details["loc"] if step != "[key]")
+        location = _location(details)
         yield prefix + location, _problem(details, model, prefix, location)
 
 
@@ -47,7 +47,7 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     """The mistake of a key that `owner` does not have. What may be a secret is not shown."""
     key = str(location[-1])
     known = {name for name in owner.model_fields if not owner.model_fields[name].exclude}
-    # Addresses of `notify` are secrets as a whole: whoever knows one may write there.
+    # Addresses of `notify` are secrets as a whole: anyone who knows one can write there.
     hidden = is_secret(key) or key in LATER_KEYS or isinstance(value, (Mapping, list))
     shown = NO_VALUE if hidden else value
     expected = known_key(key, known)
@@ -56,13 +56,20 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     return Problem(key_of(location), shown, expected)
 
 
+def _location(details: ErrorDetails) -> Location:
+    """Without pydantic's word for a mistake in a key itself, which may also be the name of an unknown key."""
+    if details["type"] == "extra_forbidden":
+        return details["loc"]
+    return tuple(step for step in details["loc"] if step != "[key]")
+
+
 def faulty_keys(error: ValidationError) -> set[str]:
     """The model's own keys in which something is wrong."""
     return {str(details["loc"][0]) for details in _mistakes(error) if details["loc"]}
 
 
 def _mistakes(error: ValidationError) -> list[ErrorDetails]:
-    """Without what only follows from another mistake."""
+    """Without mistakes that only follow from another one."""
     details = error.errors(include_url=False)
     return [entry for entry in details if entry["type"] != "default_factory_not_called"]
 

@@ -76,7 +76,7 @@ def key_of(location: Location) -> str:
 def shown(value: Any) -> str:
     """A value as people can read it in a terminal, without secrets, cut short."""
     value = conceal_value(value)
-    # A backslash stays: regular expressions are full of them, and nobody copies a name from here.
+    # A backslash stays: regular expressions are full of them, and no names are copied from here.
     text = escape(f"'{value}'" if isinstance(value, str) else _plain(value)).replace(r"\x5c", "\\")
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 

@@ -85,7 +85,7 @@ def _denied(number: int, path: Path) -> str:
     here, owner = account_of(os.geteuid()), account_of(seen.st_uid)
     if seen.st_uid == os.geteuid():
         if number == errno.EPERM or seen.st_mode & 0o700 == 0o700:
-            return f"{_named(closed)} is {here}'s own; look what protects it: `lsattr -d {_named(closed)}`, `getfacl`"
+            return f"{_named(closed)} is {here}'s own; see what protects it: `lsattr -d {_named(closed)}`, `getfacl`"
         return f"{_named(closed)} cannot be entered by its own account: chmod u+rwX {_named(closed)}"
     if closed != Path(closed.anchor) and os.stat(closed.parent).st_uid == os.geteuid():
         return f"{_named(closed)} is {owner}'s in a folder of {here}'s: as root run chown -R {here} {_named(closed)}"

@@ -354,7 +354,7 @@ class LocalDrop(Drop):
         for _ in range(100):  # another worker may remove the outer folder while it is still empty
             with contextlib.suppress(FileNotFoundError):
                 return self._make_folders(stage, target, inner)
-        raise DestinationUnready(f"{escape(inner)} keeps vanishing", next_step="It is retried")
+        raise DestinationUnready(f"{escape(inner)} disappears again and again", next_step="It is retried")
 
     def _make_folders(self, stage: Stage, target: Folder, inner: str) -> None:
         path = ""

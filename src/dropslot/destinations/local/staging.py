@@ -162,7 +162,7 @@ def _make_among_epochs(home: Folder, make: Callable[[Folder], T]) -> tuple[Folde
         descriptors.make(home.fd, RESERVED)
         with contextlib.suppress(FileNotFoundError), home.beneath(RESERVED) as hidden:
             descriptors.make(hidden.fd, STAGE, 0o700)
-    raise DestinationUnready(f"{RESERVED}/{STAGE} keeps vanishing", next_step="It is retried")
+    raise DestinationUnready(f"{RESERVED}/{STAGE} disappears again and again", next_step="It is retried")
 
 
 def _private(epochs: Folder) -> Folder:

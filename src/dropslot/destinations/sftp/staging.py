@@ -129,7 +129,7 @@ async def _make_folders(connection: Connection, stage: RemoteStage) -> None:
                 continue
         else:
             return
-    raise DestinationUnready(f"{EPOCHS} keeps vanishing", next_step="It is retried")
+    raise DestinationUnready(f"{EPOCHS} disappears again and again", next_step="It is retried")
 
 
 def _private(

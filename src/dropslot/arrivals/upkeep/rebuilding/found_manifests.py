@@ -23,7 +23,7 @@ Problem = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one arrival has at one target: (SHA-256, stored path) each. `at` is when it was written."""
+    """The manifest of one arrival at one target: (SHA-256, stored path) of each item. `at` is when it was written."""
 
     arrival: str
     url: str
@@ -37,7 +37,8 @@ class Manifest:
 
 
 def ids(target: Target) -> dict[str, tuple[str, Found]]:
-    """The arrivals that have a hidden manifest at a target, each with its file's name: of several the last one's."""
+    """The arrivals that have a hidden manifest at a target, each with its file's name (the last one, if there are
+    several)."""
     found: dict[str, tuple[int, str, Found]] = {}
     for name, seen in for_url(target.url).listing(target, FOLDER).items():
         if seen.regular and (match := _HIDDEN.fullmatch(name)):
@@ -55,15 +56,15 @@ def hidden(target: Target, known: Callable[[str], bool], problem: Problem) -> It
 
 
 def beside(target: Target, by_digest: Mapping[str, str], problem: Problem) -> Iterator[Manifest]:
-    """The manifests that lie beside the files. Whose they are a receipt tells by its digest; else they get an id that
-    is always the same."""
+    """The manifests beside the files. A receipt with the same digest shows whose they are; otherwise they get an id
+    that is always the same."""
     names = for_url(target.url).listing(target, "")
     texts = {
         name: _read(target, name, lambda _: None)
         for name, seen in sorted(names.items())
         if seen.regular and name.endswith(".sha256") and 0 < seen.size_bytes <= _LONGEST_BESIDE
     }
-    # Senders' own lists of sums, which are called so too, are items of some manifest.
+    # Senders' own lists of sums, which have such names, too, are items of some manifest.
     items = {path for text in texts.values() for _, path in manifests.parse(text) if path in texts}
     for name, text in texts.items():
         at = names[name].mtime_ns
@@ -78,7 +79,7 @@ def beside(target: Target, by_digest: Mapping[str, str], problem: Problem) -> It
 
 
 def made_up_id(url: str, text: str, mtime_ns: int) -> str:
-    """An id for what has none any more: of that time, and always the same."""
+    """An id for an arrival that has lost its own: of that time, and always the same."""
     milliseconds = max(0, mtime_ns // 1_000_000) & ((1 << 48) - 1)
     rest = hashlib.sha256(f"{url}\0{text}".encode("utf-8", "surrogateescape")).digest()[:10]
     return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + rest))
@@ -93,7 +94,7 @@ def moment(mtime_ns: int) -> datetime:
 
 
 def _read(target: Target, name: str, problem: Problem) -> str:
-    """The text of a sound manifest; empty when it is none."""
+    """The text of a sound manifest; empty if it is not sound."""
     try:
         text = b"".join(for_url(target.url).read(target, name)).decode("utf-8", "surrogateescape")
         for _ in manifests.parse(text):

@@ -11,8 +11,8 @@ from dropslot.destinations.base import Destination, Rules, Target
 
 
 def targets(rule: Deliver) -> Iterator[Target]:
-    """Every folder that `to` gives with some values; only folders in the place of a field are listed, none beneath a
-    target. Raises DestinationUnready and its like."""
+    """Every existing folder that matches `to`; only folders in the place of a field are listed, none below a target.
+    Raises DestinationUnready and its like."""
     template = Template(rule.to)
     top = Target(template.fixed, template.fixed, rules=Rules(manifest=rule.manifest))
     if not template.fields:

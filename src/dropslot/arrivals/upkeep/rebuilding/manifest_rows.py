@@ -1,4 +1,4 @@
-"""One target's manifests as delivery rows: which item and version each line is, and whose delivery it was."""
+"""One target's manifests as delivery rows: the item and version of each line, and whose delivery it was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dropslot.destinations.base import Found, Target
 
 @dataclass(slots=True)
 class Shelf:
-    """What is known of one target while its manifests are read in the order in which they were written."""
+    """The facts about one target while its manifests are read in the order in which they were written."""
 
     target: Target
     place: Place
@@ -33,13 +33,13 @@ class Shelf:
     adopted: set[str] = field(default_factory=set)
     _was_there: set[str] = field(default_factory=set)  # before dropslot came
     _manifested: set[str] = field(default_factory=set)
-    _names: set[str] = field(default_factory=set)  # that may be first versions: those, and what lies there
+    _names: set[str] = field(default_factory=set)  # that may be first versions: those, and existing files
     _near: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    _own: set[str] = field(default_factory=set)  # names with a mark that their senders gave
+    _own: set[str] = field(default_factory=set)  # names whose version mark came from their senders
     _listed: dict[str, dict[str, Found]] = field(default_factory=dict)
 
     def read(self, manifests: Sequence[Manifest]) -> None:
-        """Look at all names first: what a name with a mark is depends on the others."""
+        """Look at all names first: the meaning of a name with a version mark depends on the others."""
         for manifest in manifests:
             names = {path for _, path in manifest.lines}
             for path in names:
@@ -73,8 +73,8 @@ class Shelf:
         return item_of(stored_as, self._names, self._near.get(os.path.dirname(stored_as), ()))
 
     def rows(self, manifest: Manifest, finished: datetime, dropped: datetime) -> Iterator[Row]:
-        """The rows of one arrival, by when it was finished and dropped. The first that names a stored file delivered
-        it; others found it `unchanged`."""
+        """The rows of one arrival, by when it was finished and dropped. The first one that names a stored file
+        delivered it; for the others it was `unchanged`."""
         for digest, stored_as in manifest.lines:
             item, version = self.item(stored_as)
             found = self._at(os.path.dirname(stored_as)).get(os.path.basename(stored_as))
@@ -90,15 +90,14 @@ class Shelf:
     def _is_superseded(
         self, item: str, version: int, is_first: bool, finished: datetime, dropped: datetime
     ) -> bool:
-        """Whether there was a version by then that was dropped later."""
+        """Whether a version that was dropped later existed by then."""
         known = {n: later for n, (at, later) in self.versions[item].items() if at <= finished}
         if is_first:
             return any(n < version and later > dropped for n, later in known.items())
         return max(known, key=lambda n: (known[n], n), default=version) != version
 
     def foundations(self, rows: Sequence[Row]) -> Iterator[tuple[str, str, int]]:
-        """(path, SHA-256, size) of the files that later versions stand on and that no manifest names: they were there
-        before dropslot came."""
+        """(path, SHA-256, size) of the first versions that no manifest names: they were there before dropslot."""
         for item in {row.item for row in rows if row.version > 1} - self.delivered - self.adopted:
             found = self._at(os.path.dirname(item)).get(os.path.basename(item))
             if found and found.regular and (digest := self.digest(item)):

@@ -1,6 +1,6 @@
-"""Make the rows of a lost or older database again, from manifests, kept receipts, and what lies in failed.
-
-It only adds: what the database knows as done stays as it is. Run again, after a crash too, it adds what is missing.
+"""Restores the rows of a lost or older database from manifests, kept receipts, and the entries in failed. It only
+adds: arrivals that the database knows as done stay as they are. It may be run again, also after a crash: then it adds
+what is missing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Kept
-from dropslot.config import Config, Route
+from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
@@ -39,7 +39,8 @@ from dropslot.core.manifests import digest, write
 from dropslot.core.names import escape
 from dropslot.core.states import Outcome, State
 from dropslot.core.templates import Template
-from dropslot.destinations.base import Target
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Rules, Target
 
 AT_ONCE = 200  # arrivals in one transaction
 _UNKNOWN = "unknown"
@@ -47,7 +48,7 @@ _UNKNOWN = "unknown"
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What was added, and what could not be read: sentences without their full stops."""
+    """The counts of what was added, and sentences (without full stops) about what could not be read."""
 
     arrivals: int = 0
     deliveries: int = 0
@@ -59,7 +60,7 @@ class Rebuilt:
 
 @dataclass(slots=True)
 class _Found:
-    """Where a target is delivered to."""
+    """The destinations of a target."""
 
     route: Route
     to: Template
@@ -107,12 +108,12 @@ class _Rebuilding:
                 yield arrival, kept
 
     def look(self) -> None:
-        """Find all targets, and the manifests of what is not known."""
+        """Find all targets, and the manifests of unknown arrivals."""
         by_digest = {d: a for a, k in self._kept.items() for d in k.receipt["manifests"].values()}
         for route in self.config.routes.values():
             for rule in route.deliver:
                 try:
-                    for target in targets(rule):
+                    for target in self._targets(rule):
                         self._look_at(_Found(route, Template(rule.to), target), by_digest)
                 except (DropslotError, OSError) as error:
                     self._away.add(route.key)
@@ -124,8 +125,19 @@ class _Rebuilding:
         for url, found in self._found.items():
             self._open_shelf(url, found)
 
+    def _targets(self, rule: Deliver) -> Iterator[Target]:
+        """The targets of a rule: as they are found there, or, where nothing can be listed, as receipts name them."""
+        if for_rule(rule).can_be_read:
+            yield from targets(rule)
+            return
+        to = Template(rule.to)
+        named = {url for kept in self._kept.values() for url in kept.receipt["manifests"]}
+        for url in sorted(named):
+            if to.match(url) is not None:
+                yield Target(url, to.fixed, rules=Rules(manifest="none"))
+
     def _complete(self, arrival: str, kept: Kept) -> None:
-        """What a receipt names: manifests that it keeps itself, and those that an equal arrival left beside."""
+        """Add what a receipt names: manifests that it keeps itself, and those that an equal arrival left beside."""
         for url, wanted in kept.receipt["manifests"].items():
             if url not in self._found or url in self._manifests[arrival]:
                 continue
@@ -136,7 +148,7 @@ class _Rebuilding:
 
     def _look_at(self, found: _Found, by_digest: dict[str, str]) -> None:
         target = found.target
-        # Where several routes deliver into one folder, receipts tell whose an arrival is.
+        # If several routes deliver into one folder, receipts show which route an arrival came through.
         self._found.setdefault(target.url, found)
         there = list(found_manifests.ids(target))
         known = self._known(there)
@@ -186,7 +198,7 @@ class _Rebuilding:
             self._add_unlisted(url, shelf, mine)
 
     def _add_unlisted(self, url: str, shelf: Shelf, mine: list[Manifest]) -> None:
-        """Later versions that no receipt lists either: by what is stored."""
+        """Later versions that no receipt lists either, found by the stored files."""
         known = set(
             Delivery.objects.filter(place=shelf.place, outcome=Outcome.DELIVERED).values_list(
                 "stored_as", flat=True
@@ -202,7 +214,7 @@ class _Rebuilding:
     # Writing
 
     def wanted(self) -> set[str]:
-        """The arrivals to be added: of what lies in processing a worker still decides."""
+        """The arrivals to be added; not those in processing, which a worker will decide."""
         at_work = {
             arrival
             for folders in self._folders()
@@ -236,7 +248,7 @@ class _Rebuilding:
         times = self.when(arrival)[0], _dropped(arrival, kept)
         rows = {url: list(self._shelves[url].rows(mine[url], *times)) for url in sorted(mine)}
         row = self._arrival(arrival, kept, mine, route, [one for some in rows.values() for one in some])
-        # What an older database says that it was to deliver.
+        # What the older database says about the planned delivery.
         reserved.forget(Delivery.objects.filter(arrival_id=arrival))
         row.save()
         for url, some in rows.items():
@@ -260,7 +272,7 @@ class _Rebuilding:
         return None
 
     def _lacks_a_place(self, kept: Kept | None, mine: dict[str, Manifest], route: Route) -> bool:
-        """Whether more may be known of it when a destination that is away now is back: then it is left for then."""
+        """Whether a destination that does not answer now may have more of it: then a later run adds it."""
         lacking = set(kept.receipt["manifests"]) - set(mine) if kept else set()
         if kept and lacking and route.key not in self._away:
             self._problem(
@@ -307,7 +319,7 @@ class _Rebuilding:
         for some in chunks(rows, CHUNK):
             Delivery.objects.bulk_create(
                 [Delivery(arrival=arrival, place=shelf.place, **row._asdict()) for row in some],
-                ignore_conflicts=True,  # a name that an unfinished arrival has reserved stays that one's
+                ignore_conflicts=True,  # a name that an unfinished arrival has reserved stays reserved
             )
         found = list(shelf.foundations(rows))
         Adoption.objects.bulk_create(
@@ -319,7 +331,7 @@ class _Rebuilding:
         self.result.deliveries += len(rows)
 
     def _begun(self) -> list[Entry]:
-        """Before the first thing that is added: the event that says where the trail was cut."""
+        """Before the first addition: the event that says where the trail was cut."""
         if self._said:
             return []
         self._said = True
@@ -328,7 +340,7 @@ class _Rebuilding:
         return [entry(Kind.REBUILD, "", {"newest_head_in_receipts": lost, "from": "manifests and receipts"})]
 
     def add_failed(self) -> None:
-        """What lies in failed and has no row."""
+        """Add entries in failed that have no row."""
         for folders in self._folders():
             if not folders.failed.is_dir():
                 continue
@@ -343,7 +355,7 @@ class _Rebuilding:
     def _add_refused(self, folders: FolderSet, arrival: str) -> Entry | None:
         folder = whereabouts.refused(folders, arrival)
         if not whereabouts.entry_of(folder, ""):
-            return None  # only its reason: it was read in place, or somebody took it out
+            return None  # only its reason: it was read in place, or somebody removed it
         claim = adopting.claim_in(folders, arrival, folder)
         if claim is None:
             return None
@@ -355,7 +367,7 @@ class _Rebuilding:
         return entry(Kind.REBUILT, arrival, {"from": "failed", "reason": reasons})
 
     def end(self) -> None:
-        """Count what is left over; an empty trail gets its event, even if nothing was found."""
+        """Count the remaining entries; an empty trail gets its event, even if nothing was found."""
         if head() == GENESIS and not self._said:
             with transaction.atomic():
                 append(self._begun())
@@ -382,7 +394,7 @@ def _dropped(arrival: str, kept: Kept | None) -> datetime:
 
 
 def _lies_at(arrival: str, archived: str) -> str:
-    """Where it lies in done, if it still does: not where it was to go, when another one had come there first."""
+    """Its path in done, if it is still there; not the planned path if another arrival was there first."""
     folder, name = os.path.split(archived)
     aside = os.path.join(folder, whereabouts.AGAIN, arrival, name)
     return next((path for path in (aside, archived) if archived and os.path.lexists(path)), "")
@@ -393,7 +405,7 @@ def _received(arrival: str) -> datetime:
 
 
 def _reasons(folder: Path, name: str) -> list[str]:
-    """What the file beside a refused arrival says."""
+    """The reasons in the file beside a refused arrival."""
     try:
         lines = whereabouts.reason_file(folder, name).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -1,5 +1,4 @@
-"""What a stored name was as an item, and which version: `scan.v2.nii.gz` is version 2 of `scan.nii.gz`, if that is
-there."""
+"""The item and version of a stored name: `scan.v2.nii.gz` is version 2 of `scan.nii.gz`, if that is there."""
 
 from __future__ import annotations
 

@@ -105,6 +105,20 @@ def test_arrival_that_killed_workers_again_and_again_waits_for_its_lease(
     assert connection.vendor == database.vendor
 
 
+def test_a_worker_is_asked_for_once_however_much_it_has_in_hand(database: Database, tmp_path: Path) -> None:
+    for _ in range(3):
+        at_work(tmp_path, worker="there:1:b", lease_until=Now() + timedelta(seconds=60))
+    asked: list[str] = []
+
+    def is_dead(name: str) -> bool:
+        asked.append(name)
+        return False
+
+    leases.take_next("here:1:a", timedelta(seconds=60), is_dead)
+    assert asked == ["there:1:b"]
+    assert connection.vendor == database.vendor
+
+
 def test_messages_that_name_an_arrival_twice_or_late_take_it_once(database: Database, tmp_path: Path) -> None:
     lease = timedelta(seconds=60)
     first, second = at_work(tmp_path, worker="gone"), at_work(tmp_path, worker="gone")

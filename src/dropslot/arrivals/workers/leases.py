@@ -26,7 +26,7 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     """Arrivals that `worker` may take now: due ones, its own unfinished ones, and those whose holder is dead or
     late."""
     holders = Arrival.objects.filter(state=State.PROCESSING).exclude(worker=worker)
-    dead = [name for name in holders.values_list("worker", flat=True).distinct() if is_dead(name)]
+    dead = [name for name in holders.order_by().values_list("worker", flat=True).distinct() if is_dead(name)]
     # No wait is that long: a later due time was written before the clock was set back.
     set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * ledger.LONGEST_WAIT))
     due = Q(due_at__isnull=True) | Q(due_at__lte=Now()) | set_back

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import records
@@ -126,6 +128,21 @@ def _two_places(laboratory: Laboratory) -> None:
     laboratory.product.configure({"study": STUDY | {"deliver": deliver}}).drop("session", FOLDER)
 
 
+def _sent_whole(laboratory: Laboratory) -> None:
+    """To a kind of destination of the operator's own, beside a folder: new content under a known name."""
+    root = laboratory.product.root
+    for folder in ("plugins", "aside", "studies/here"):
+        (root / folder).mkdir()
+    shutil.copy(Path(__file__).parent / "shelf.py", root / "plugins")
+    deliver = [{"to": "./studies/here"}, {"to": "shelf://lab/there", "options": str(root)}]
+    product = laboratory.product.configure(
+        {"study": STUDY | {"deliver": deliver}}, destinations={"shelf": "shelf.ShelfKind"}
+    )
+    product.drop("session", {"scan.nii.gz": b"voxels", "up/more": b"more"})
+    assert laboratory.do(DRAIN)[0].status == 0
+    product.drop("session", _NEWER)
+
+
 def _in_place(laboratory: Laboratory) -> None:
     laboratory.product.configure({"study": STUDY | {"leave_source": True}}).drop("series", FOLDER)
 
@@ -201,6 +218,7 @@ SCENARIOS = {
         Scenario("purge-failed", _sent_again, _contents(FOLDER), [PURGE_FAILED], [PURGE_FAILED]),
         Scenario("batch", _batch, [*(b"result %d" % n for n in range(_RESULTS)), b"MZ"]),
         Scenario("two-destinations", _two_places, _contents(FOLDER)),
+        Scenario("sent-whole", _sent_whole, [b"voxels", b"more", *_contents(_NEWER)]),
         Scenario("leave-source", _in_place, _contents(FOLDER)),
         Scenario("leave-source-refused", _in_place_refused, _contents(FOLDER)),
         Scenario("purge", _purge, [*_contents(FOLDER, _NEWER), _LITTER], [PURGE], [PURGE]),

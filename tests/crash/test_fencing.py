@@ -23,7 +23,7 @@ STRIDE = SHARDS if os.environ.get("EVERY_STEP") else 4 * SHARDS
 # Each way of delivering, refusing and archiving once; the others differ before the first worker begins.
 SCENARIOS = (
     "first", "new-version", "refused", "retry-refused", "batch", "two-destinations", "leave-source",
-    "leave-source-refused", "purge", "late-write", "shared-copy",
+    "leave-source-refused", "purge", "late-write", "shared-copy", "sent-whole",
 )  # fmt: skip
 ON_POSTGRES = ("first", "new-version")
 # Who finds the database locked gives up soon.

@@ -21,7 +21,7 @@ SHARDS = 3
 ALL = bool(os.environ.get("EVERY_STEP"))
 VARIANTS = (
     "existing-target", "single-file", "unchanged", "retry-refused", "leave-source", "leave-source-refused",
-    "shared-copy", "purge-failed",
+    "shared-copy", "purge-failed", "sent-whole",
 )  # fmt: skip
 REPEATS = ("new-version", "retry", "retry-named", "batch", "two-destinations", "late-write")
 # Steps from one kill to the next.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from dropslot.contents.items import Staged
-from dropslot.files.listing import MOST_BYTES, Listing
+from dropslot.files.listing import MOST_BYTES, Item, Listing
 
 OpenItem = Callable[[str], BinaryIO]
 
@@ -34,12 +34,12 @@ class Contents:
         """The path, below a target, of an item or folder as it was listed; None when it is not delivered."""
         return item.removeprefix(self.prefix) if item.startswith(self.prefix) else None
 
-    def paths(self) -> Iterator[str]:
-        """The path of each item that is delivered, in listing order."""
+    def paths(self, items: Sequence[Item]) -> Iterator[str]:
+        """The path of each of these items that is delivered."""
         prefix = self.prefix
         if not prefix:
-            return (item.path for item in self.listing.items)
-        return (i.path.removeprefix(prefix) for i in self.listing.items if i.path.startswith(prefix))
+            return (item.path for item in items)
+        return (item.path.removeprefix(prefix) for item in items if item.path.startswith(prefix))
 
     def size(self) -> tuple[int, int]:
         """How many items are delivered, and their bytes: as many as the record holds."""

@@ -1,10 +1,10 @@
-"""What a field is: something that takes named values from an arrival."""
+"""What a field is: something that takes named values from an arrival, or from each of its items."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 from dropslot.core.errors import DropslotError
 
@@ -34,4 +34,37 @@ class Field(ABC):
 
         `known` holds what earlier fields gave. Raises `core.errors.Refused` to say why it does not fit, and a
         retryable DropslotError when there is no answer now; any other exception is a broken field, and tried again.
+        """
+
+
+class ListedItem(NamedTuple):
+    """One item before it is staged. `open` gives its bytes: if other bytes than those that were read are staged
+    afterwards, the attempt is void, and the values are asked for anew."""
+
+    path: str  # below the target
+    size_bytes: int
+    open: Callable[[], BinaryIO]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+
+class ItemField(ABC):
+    """As a Field, of each item by itself, so that the items of one arrival may go to different folders.
+
+    It must say which names it `gives`: a path that uses one of them is filled for each item.
+    """
+
+    gives: ClassVar[frozenset[str]]
+
+    def __init__(self, option: Any = None) -> None:
+        self.option = option
+
+    @abstractmethod
+    def values(self, item: ListedItem, known: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The values of this item, all of them among `gives`; None when it has none, which refuses the arrival.
+
+        `known` holds the values of the arrival, and what earlier fields gave of this item. Raises as `Field.values`.
         """

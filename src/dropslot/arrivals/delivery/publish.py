@@ -10,7 +10,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger, plan, reserved, unleased
+from dropslot.arrivals.delivery import ledger, legs, parts, plan, reserved, unleased
 from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.delivery.work import Leg, Row, Work
 from dropslot.arrivals.intake.inplace import fingerprint
@@ -133,6 +133,10 @@ _INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
 def _intent(work: Work) -> tuple[Any, ...]:
     """The columns `_INTENT` of a work that is about to be published."""
     evidence = work.arrival.evidence | ({"prefix": work.contents.prefix} if work.contents.prefix else {})
+    # Where the items go is recorded by their rows: what was staged elsewhere is gone by now.
+    evidence.pop(legs.STAGES, None)
+    if found := _parts(work):
+        evidence[parts.PARTS] = found
     if work.listing.litter.patterns != BY_DEFAULT:
         evidence["ignore"] = list(work.listing.litter.patterns)
     if work.arrival.in_place:
@@ -141,6 +145,13 @@ def _intent(work: Work) -> tuple[Any, ...]:
         evidence["unleased"] = unleased.fingerprint(work.listing)
     archive = "" if work.arrival.in_place else str(whereabouts.archive_name(work.folders, work.id, work.name))
     return work.manifests, *work.contents.size(), evidence, archive, work.recorded
+
+
+def _parts(work: Work) -> dict[str, Any]:
+    """Those of this attempt, and of rules that an earlier one has completed or that are away."""
+    before = work.arrival.evidence.get(parts.PARTS, {})
+    kept = {url: before[url] for url in (*work.complete, *work.away) if url in before}
+    return kept | parts.describe(work.legs)
 
 
 def insert(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:

@@ -7,11 +7,11 @@ so that a delivery that a crash cut in two is finished at the same place, whatev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from dropslot.arrivals.delivery import content
-from dropslot.arrivals.delivery.own_fields import fields_of, is_ours, used, wants_mime
+from dropslot.arrivals.delivery.own_fields import MIME, fields_of, is_ours, used, wants_mime
 from dropslot.arrivals.delivery.work import Work
 from dropslot.audit.canonical import text_of
 from dropslot.config import Route, blame
@@ -19,7 +19,7 @@ from dropslot.core.dates import WEEKDAYS
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.core.names import escape, invisible
 from dropslot.core.templates import GIVEN
-from dropslot.fields.base import Field, FieldFailed
+from dropslot.fields.base import Field, FieldFailed, ItemField
 from dropslot.fields.name import NamePattern
 
 
@@ -29,10 +29,12 @@ def collect(work: Work, faults: list[str]) -> dict[str, str]:
     if work.committed:
         work.recorded = dict(work.arrival.fields)
         return values | work.recorded
-    for field in fields_of(work.config, work.route):
+    for field in fields_of(work.config, work.route).of_arrivals:
         # A field of one's own may count on what the name should have given.
         if not faults or is_ours(field):
             values.update(_values_of(field, work.name, values, faults))
+    if values.get(MIME) == content.DIRECTORY:
+        del values[MIME]  # for fields of arrivals alone: in a path it is that of each item
     in_paths = used(work.route)
     kept = {name: value for name, value in values.items() if name not in GIVEN or name in in_paths}
     work.recorded = {name: text_of(value) for name, value in kept.items()}
@@ -58,23 +60,38 @@ def mismatch(route: Route, name: str) -> str:
 def _given(work: Work) -> dict[str, str]:
     day = work.arrival.received_at.astimezone(work.config.zone).date()
     values = {"date": day.isoformat(), "weekday": WEEKDAYS[day.weekday()]}
-    if not work.committed and wants_mime(work.route) and (found := content.type_of(work)):
-        values["mime"] = found
+    if not work.committed and wants_mime(work.config, work.route) and (found := content.type_of(work)):
+        values[MIME] = work.type_seen = found
     return values
 
 
 def _values_of(field: Field, name: str, known: dict[str, str], faults: list[str]) -> Mapping[str, str]:
+    return ask(
+        field, lambda: field.values(name, MappingProxyType(known)), known, faults, f"the name {escape(name)}"
+    )
+
+
+def ask(
+    field: Field | ItemField,
+    give: Callable[[], Mapping[str, str] | None],
+    known: Iterable[str],
+    faults: list[str],
+    whose: str,
+    about: str = "",
+) -> Mapping[str, str]:
+    """What `give`, a call of the field, returns; empty, and a reason beginning with `about` among `faults`, where it
+    refuses. `known` are the names that exist. Raises FieldFailed for a field that broke."""
     title = f"{type(field).__module__}.{type(field).__qualname__}"
     try:
-        found = field.values(name, MappingProxyType(known))
+        found = give()
         _require_texts(found, known)
     except Refused as refusal:
-        faults.extend(refusal.reasons)
+        faults.extend(f"{about}{reason}" for reason in refusal.reasons)
         return {}
     except DropslotError:
         raise
     except Exception as error:
-        if is_ours(field):
+        if isinstance(field, Field) and is_ours(field):
             raise  # the database: the worker knows what to do
         raise FieldFailed(
             f"Field {title} failed: {blame.in_words(error)}",
@@ -82,7 +99,7 @@ def _values_of(field: Field, name: str, known: dict[str, str], faults: list[str]
             next_step="If this repeats, fix the field or take it out of the route",
         ) from error
     if found is None:
-        faults.append(f"The field {title} has no value for the name {escape(name)}")
+        faults.append(f"{about}The field {title} has no value for {whose}")
     return found or {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -14,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, Max, QuerySet, Window
 
 from dropslot.arrivals.delivery.known import chunks
+from dropslot.arrivals.delivery.parts import PARTS
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.whereabouts import AGAIN
 from dropslot.audit import kinds
@@ -130,10 +132,11 @@ def _begin(arrival: Arrival) -> None:
 
 def _proved(arrival: Arrival) -> _Proved:
     where = f"The original stays at {escape(arrival.archived_as)}"
-    proved: dict[str, str] | None = None
+    by_rule: dict[str, dict[str, str]] = defaultdict(dict)  # the parts of one rule are one whole arrival
+    parts = arrival.evidence.get(PARTS, {})
     files: set[tuple[int, int]] = set()
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
-        here = {}
+        here = by_rule[parts[place.url]["to"] if place.url in parts else place.url]
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
             if stored_digest(place.url, row.stored_as, where) != row.sha256:
                 raise NotProved(
@@ -145,9 +148,10 @@ def _proved(arrival: Arrival) -> _Proved:
             if not scheme_of(place.url):
                 stored = os.stat(os.path.join(place.url, row.stored_as))
                 files.add((stored.st_dev, stored.st_ino))
-        proved = here if proved is None else dict(proved.items() & here.items())
+    first, *others = by_rule.values() or [{}]
+    proved = set(first.items()).intersection(*(other.items() for other in others))
     prefix = arrival.evidence.get("prefix", "")
-    return _Proved({f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}, files)
+    return _Proved({f"{prefix}{item}": sha256 for item, sha256 in proved}, files)
 
 
 def stored_digest(url: str, name: str, where: str) -> str | None:

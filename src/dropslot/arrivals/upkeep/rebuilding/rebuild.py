@@ -20,6 +20,7 @@ from ulid import ULID
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
 from dropslot.arrivals.delivery.known import CHUNK, chunks
+from dropslot.arrivals.delivery.parts import PARTS
 from dropslot.arrivals.delivery.work import Row
 from dropslot.arrivals.intake import adopting, drop_times, record
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
@@ -272,9 +273,9 @@ class _Rebuilding:
     ) -> Arrival:
         about: dict[str, Any] = dict(kept.about) if kept else {}
         said: dict[str, Any] = kept.receipt if kept else {}
-        evidence = {"rebuilt": "receipt" if kept else "manifest"}
-        first = next(iter(sorted(mine)), None)
-        fields = self._found[first].to.match(first) if first else None
+        evidence: dict[str, Any] = {"rebuilt": "receipt" if kept else "manifest"}
+        if len(rules := {url: self._found[url].to.text for url in mine}) > len(set(rules.values())):
+            evidence[PARTS] = {url: {"to": to} for url, to in rules.items()}
         return Arrival(
             id=arrival,
             route=said.get("route", route.key),
@@ -285,10 +286,10 @@ class _Rebuilding:
             in_place=about.get("in_place", route.leave_source),
             sender=said.get("sender", ""),
             location=about.get("location", ""),
-            fields=about.get("fields", fields or {}),
+            fields=about.get("fields", self._fields(mine)),
             state=State.DONE,
-            items=len(next(iter(mine.values())).lines) if mine else 0,
-            size_bytes=sum({row.stored_as: row.size_bytes for row in rows}.values()),
+            items=len(sizes := {row.item: row.size_bytes for row in rows}),
+            size_bytes=sum(sizes.values()),
             epoch=1,
             intent={url: digest(manifest.text) for url, manifest in mine.items()},
             evidence=evidence | ({"prefix": about["prefix"]} if about.get("prefix") else {}),
@@ -297,6 +298,11 @@ class _Rebuilding:
             finished_at=_moment(said.get("finished_at")) or max(manifest.at for manifest in mine.values()),
             archived_as=_lies_at(arrival, about.get("archived_as", "")),
         )
+
+    def _fields(self, mine: Iterable[str]) -> dict[str, str]:
+        """What the targets tell: of several, in what they agree."""
+        found = [set((self._found[url].to.match(url) or {}).items()) for url in mine]
+        return dict(set.intersection(*found)) if found else {}
 
     def _an_inbox(self, route: Route) -> str:
         sets = folder_sets(route, make=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -22,6 +23,8 @@ SOURCE = Path(__file__).parent.parent / "src"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell without job control starts what is in the background with Ctrl-C ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A checkout that is not installed is tested all the same, in child processes too.
     if str(SOURCE) not in sys.path:
         sys.path.insert(0, str(SOURCE))

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.db.models import F
 
 from dropslot.arrivals.delivery import pipeline
-from dropslot.arrivals.intake import claim, drop_times, record
+from dropslot.arrivals.intake import claim, record
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Config, FolderSet, from_mapping
 from dropslot.config.folders import folder_sets
@@ -55,14 +55,14 @@ class Desk:
         return Judged(name, seen.st_dev, seen.st_ino, is_folder, seen.st_size, seen.st_uid, seen.st_ctime_ns)
 
     def claim(self, judged: Judged, route: str = "one") -> claim.Claim:
-        taken = claim.claim(self.folders(route), judged, drop_times.id_of_drop(judged.ctime_ns))
+        taken = claim.claim_arrival(self.folders(route), judged, claim.id_of_drop(judged.ctime_ns))
         assert taken
         return taken
 
     def send(self, name: str, content: Tree | bytes, route: str = "one") -> str:
         """Drop, claim and record; returns the id."""
         taken = self.claim(self.drop(name, content, route), route)
-        record.record(self.config, [taken])
+        record.record_claims(self.config, [taken])
         return taken.id
 
     def attempt(self, *arrivals: str) -> list[State]:
@@ -71,7 +71,7 @@ class Desk:
         rows.update(
             state=State.PROCESSING, worker="here:1:a", epoch=F("epoch") + 1, attempts=F("attempts") + 1
         )
-        pipeline.deliver(self.config, list(rows))
+        pipeline.deliver_arrivals(self.config, list(rows))
         return [State(Arrival.objects.get(id=arrival).state) for arrival in arrivals]
 
     def versions(self, item: str) -> list[str]:

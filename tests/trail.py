@@ -42,7 +42,7 @@ def summary(head: Head, arrival: str = ARRIVAL) -> receipts.Summary:
 
 def give_receipt(folder: Path, head: Head, number: int = 0) -> Receipt:
     """A signed and saved receipt that holds this head."""
-    receipt = receipts.sign(summary(head, f"01JD{number:022}").body(), folder=folder)
+    receipt = receipts.sign(summary(head, f"01JD{number:022}").body(), folder)
     receipt.save(force_insert=True)
     return receipt
 

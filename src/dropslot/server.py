@@ -14,7 +14,7 @@ from typing import Any
 
 from dropslot.config import Config, Route, from_mapping
 from dropslot.config.databases import django_database
-from dropslot.config.key_files import django_secret_key
+from dropslot.config.secrets import django_secret_key
 from dropslot.core.apps import NAMES
 
 

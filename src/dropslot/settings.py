@@ -13,9 +13,9 @@ from typing import Any
 
 from dropslot.cli.account import hand_over
 from dropslot.config.databases import django_database
-from dropslot.config.key_files import secret_key_or_none
 from dropslot.config.loading import load
 from dropslot.config.models import Config
+from dropslot.config.secrets import secret_key_or_none
 from dropslot.core.apps import NAMES
 
 _path = Path(os.path.abspath(os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pytest
 
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready, SourceChanged, TakenOver
 from dropslot.destinations.base import Destination, Drop, Planned, Rules, Target

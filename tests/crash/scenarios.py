@@ -157,7 +157,7 @@ def _interrupted(laboratory: Laboratory) -> None:
 HALF, WHOLE = b"%PDF-1.7 half", b"%PDF-1.7 half, and the other half"
 _SENDER = 54321
 # The kernel refuses what asks for a lease, as a file system without leases does.
-_UNLEASED = {"dropslot.files.leases:_SETSIG": -1}
+_UNLEASED = {"dropslot.files.copying:_SETSIG": -1}
 
 
 def _written_on(laboratory: Laboratory) -> None:

@@ -70,7 +70,7 @@ def test_ctrl_c_in_a_drain_says_what_the_state_is_and_the_next_one_goes_on(
 
 @pytest.mark.parametrize("command", ["verify", "start_log_reader"])
 def test_every_command_ends_with_words_after_ctrl_c(command: str, capfd: pytest.CaptureFixture[str]) -> None:
-    from dropslot.cli.interrupted import explain_interrupt, noticed
+    from dropslot.cli.output.interrupted import explain_interrupt, noticed
 
     before = signal.getsignal(signal.SIGINT)
     try:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from databases import Database
 from desk import Desk
-from dropslot.arrivals.delivery import unleased
+from dropslot.arrivals.delivery import finish
 from dropslot.arrivals.intake import inplace
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival
@@ -232,7 +232,7 @@ def unleased_one(desk: Desk, name: str = "p-scan") -> tuple[str, Path]:
     arrival = desk.send(name, b"half")
     assert desk.attempt(arrival) == [State.DONE]
     archived = desk.folders().done / name
-    seen = unleased.fingerprint(list_arrival(archived))
+    seen = finish.fingerprint(list_arrival(archived))
     past = timezone.now() - timedelta(minutes=2)
     Arrival.objects.filter(id=arrival).update(
         evidence={"unleased": seen}, look_again_at=past, finished_at=past
@@ -281,7 +281,7 @@ def test_look_keeps_what_others_note_meanwhile(desk: Desk, monkeypatch: pytest.M
     monkeypatch.setattr(latewrites, "differences", noted_first)
     look(desk)
     evidence = Arrival.objects.get(id=arrival).evidence
-    assert evidence["purging"] and evidence["unleased"] == unleased.fingerprint(list_arrival(archived))
+    assert evidence["purging"] and evidence["unleased"] == finish.fingerprint(list_arrival(archived))
 
 
 def test_what_was_only_touched_is_no_alarm(desk: Desk) -> None:
@@ -325,7 +325,9 @@ def test_crash_between_the_move_and_its_row_is_gone_on_from(
     arrival, archived = unleased_one(desk)
     write_and_be_quiet(archived)
     with monkeypatch.context() as patched:
-        patched.setattr(latewrites.record, "record", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patched.setattr(
+            latewrites.record, "record_claims", lambda *_: (_ for _ in ()).throw(OSError("killed"))
+        )
         look(desk)
     assert recovery.recover(desk.config) == 1
     look(desk)
@@ -355,7 +357,9 @@ def test_whole_one_that_was_adopted_and_delivered_before_the_next_look_has_its_s
     first, archived = alarmed(desk, monkeypatch)
     Arrival.objects.filter(id=first.id).update(evidence=first.evidence | {"uid": 54321})
     with monkeypatch.context() as patched:
-        patched.setattr(latewrites.record, "record", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patched.setattr(
+            latewrites.record, "record_claims", lambda *_: (_ for _ in ()).throw(OSError("killed"))
+        )
         look(desk)
     assert recovery.recover(desk.config) == 1
     heir = Arrival.objects.get(state=State.READY)

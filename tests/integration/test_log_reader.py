@@ -16,14 +16,15 @@ import pytest
 from django.db import connections
 
 from databases import Database
-from dropslot.acknowledgments import blocks, reader, recording, rotation, runs
+from dropslot.acknowledgments import reader, recording, runs
 from dropslot.acknowledgments.lines import LogLineReader, Request
+from dropslot.acknowledgments.logs import blocks, rotation
+from dropslot.acknowledgments.logs.recognizing import WrongFormat
+from dropslot.acknowledgments.logs.sources import LogUnready
 from dropslot.acknowledgments.models import Acknowledgment, LogPosition, LogReading
 from dropslot.acknowledgments.reader import Reader
-from dropslot.acknowledgments.recognizing import WrongFormat
 from dropslot.acknowledgments.runs import ReadElsewhere
 from dropslot.acknowledgments.section import logs_of
-from dropslot.acknowledgments.sources import LogUnready
 from dropslot.acknowledgments.undo import NotAcknowledged, undo
 from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.audit.models import Event
@@ -326,7 +327,7 @@ def test_log_without_permission_is_told(sqlite_database: Database, tmp_path: Pat
             if folder.stat().st_uid == 0 and str(folder) not in ("/", "/tmp"):
                 folder.chmod(folder.stat().st_mode | 0o111)
         os.seteuid(other_user.uid)
-        from dropslot.acknowledgments.local_logs import LocalFolder
+        from dropslot.acknowledgments.logs.local_logs import LocalFolder
 
         try:
             LocalFolder(str(log)).open(log.name)

@@ -16,7 +16,7 @@ from dropslot.arrivals.intake import record
 from dropslot.arrivals.intake.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.upkeep import database as preparing
-from dropslot.audit import locks
+from dropslot.audit import chain
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.states import State
@@ -37,7 +37,7 @@ def test_the_source_is_looked_at_again_before_the_transaction_that_intends(
         return walk(source, known)
 
     monkeypatch.setattr(checking, "changed", watched)
-    pipeline.deliver(config, [arrival])
+    pipeline.deliver_arrivals(config, [arrival])
     arrival.refresh_from_db()
     assert (arrival.state, locked) == (State.DONE, [(False, False)])
 
@@ -53,7 +53,7 @@ def test_a_source_that_changed_after_it_was_staged_intends_nothing(
         return walk(source, known)
 
     monkeypatch.setattr(checking, "changed", written_to)
-    pipeline.deliver(config, [arrival])
+    pipeline.deliver_arrivals(config, [arrival])
     arrival.refresh_from_db()
     assert (arrival.state, arrival.intent) == (State.RETRYING, None)
     assert "x.dat grew from 1 to 7 bytes" in arrival.reason[0]
@@ -72,7 +72,7 @@ def test_names_of_senders_are_looked_up_before_the_transaction(
     monkeypatch.setattr(record, "user_name", slow)
     folders = folder_set(tmp_path)
     claim = Claim(new_id(), folders, "y", False, 12345, 1, half_done[1].received_at)
-    record.record(half_done[0], [claim])
+    record.record_claims(half_done[0], [claim])
     assert asked == [False] and Arrival.objects.get(id=claim.id).sender == "12345"
 
 
@@ -83,10 +83,10 @@ def test_who_brings_the_tables_up_to_date_keeps_nobody_from_recording(
     try:
         with other.cursor() as cursor:
             cursor.execute("SET lock_timeout = '5s'")
-            cursor.execute("SELECT pg_advisory_lock(%s)", [locks.MIGRATIONS])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [chain.MIGRATIONS])
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '5s'")
-        pipeline.deliver(half_done[0], [half_done[1]])
+        pipeline.deliver_arrivals(half_done[0], [half_done[1]])
         half_done[1].refresh_from_db()
         assert half_done[1].state == State.DONE
         assert json.loads(Event.objects.get(kind="delivered").data)["outcomes"] == {"delivered": 1}
@@ -95,6 +95,6 @@ def test_who_brings_the_tables_up_to_date_keeps_nobody_from_recording(
 
 
 def test_each_lock_has_a_number_of_its_own() -> None:
-    numbers = [value for name, value in vars(locks).items() if name.isupper()]
+    numbers = [value for name, value in vars(chain).items() if name.isupper()]
     assert len(numbers) == len(set(numbers)) == 2
-    assert preparing.locks is locks
+    assert preparing.locks is chain

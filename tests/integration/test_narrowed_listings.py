@@ -7,8 +7,8 @@ import json
 import pytest
 
 from at_once import run_at_once
-from dropslot.cli.failures import UsageError
-from dropslot.cli.narrowing import moment
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.narrowing import moment
 from product import STUDY, Product
 
 LISTINGS = ("arrivals", "history", "pending", "events", "uploads")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dropslot.core.errors import SourceUnready
-from dropslot.files import leases
+from dropslot.files import copying
 from product import STUDY, Product
 
 LEASED = "source: under a lease while it was read"
@@ -81,7 +81,7 @@ def test_program_that_opens_a_leased_item_for_writing_has_to_wait_and_nobody_is_
     item.write_bytes(b"1")
     reader = os.open(item, os.O_RDONLY)
     try:
-        assert leases.take(reader, "item")
+        assert copying.take_lease(reader, "item")
         with pytest.raises(BlockingIOError):
             os.open(item, os.O_WRONLY | os.O_NONBLOCK)
     finally:
@@ -90,7 +90,7 @@ def test_program_that_opens_a_leased_item_for_writing_has_to_wait_and_nobody_is_
     try:
         reader = os.open(item, os.O_RDONLY)
         with pytest.raises(SourceUnready, match="item is still open for writing"):
-            leases.take(reader, "item")
+            copying.take_lease(reader, "item")
         os.close(reader)
     finally:
         os.close(writer)

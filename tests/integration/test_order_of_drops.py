@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from databases import Database
 from desk import Desk
-from dropslot.arrivals.delivery import ledger, rivals
-from dropslot.arrivals.intake import claim, drop_times, record, waiting
+from dropslot.arrivals.delivery import ledger, order
+from dropslot.arrivals.intake import claim, record, waiting
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.upkeep.retry import retry
@@ -39,7 +39,7 @@ def desk(database: Database, tmp_path: Path) -> Iterator[Desk]:
 
 def recorded(desk: Desk, older: Judged, state: State, **columns: object) -> str:
     taken = desk.claim(older)
-    record.record(desk.config, [taken])
+    record.record_claims(desk.config, [taken])
     Arrival.objects.filter(id=taken.id).update(state=state, **columns)
     return taken.id
 
@@ -75,7 +75,7 @@ def waits_in_the_inbox(desk: Desk, older: Judged) -> Callable[[], str]:
     (desk.folders().inbox / older.name).chmod(0o750)  # made readable: that makes it no later drop
 
     def take() -> str:
-        record.record(desk.config, [claim.claim(desk.folders(), older, noted.id)])  # type: ignore[list-item]
+        record.record_claims(desk.config, [claim.claim_arrival(desk.folders(), older, noted.id)])  # type: ignore[list-item]
         return noted.id
 
     return take
@@ -86,7 +86,7 @@ def is_judged(desk: Desk, older: Judged) -> Callable[[], str]:
 
     def take() -> str:
         taken = desk.claim(older)
-        record.record(desk.config, [taken])
+        record.record_claims(desk.config, [taken])
         return taken.id
 
     return take
@@ -118,7 +118,7 @@ def test_next_try_is_when_the_older_one_may_have_ended(desk: Desk) -> None:
     older, newer = desk.send("p-old", {"scan": b"old"}), desk.send("p-new", {"scan": b"new"})
     now = datetime.now(UTC)
     Arrival.objects.update(received_at=now - timedelta(days=1))
-    [taken] = ledger.take("there:1:b", timedelta(minutes=1), lambda _: False, limit=1)
+    [taken] = ledger.take_next("there:1:b", timedelta(minutes=1), lambda _: False, limit=1)
     assert taken.id == older and desk.attempt(newer) == [State.RETRYING]
     assert Arrival.objects.get(id=newer).due_at < now + timedelta(seconds=30)  # type: ignore[operator]
     Arrival.objects.filter(id=older).update(state=State.RETRYING, due_at=now + timedelta(minutes=3))
@@ -133,7 +133,7 @@ def test_claim_that_has_no_row_yet_is_waited_for_by_what_saw_it_in_the_inbox(des
     assert desk.attempt(newer) == [State.RETRYING]
     taken = desk.claim(older)
     assert desk.attempt(newer) == [State.RETRYING]
-    record.record(desk.config, [taken])
+    record.record_claims(desk.config, [taken])
     assert desk.attempt(newer, taken.id) == [State.DONE, State.DONE]  # in one batch, too
     assert desk.versions("scan") == [taken.id, newer]
 
@@ -162,7 +162,7 @@ def test_bag_waits_for_a_file_that_is_still_in_the_inbox(desk: Desk) -> None:
     newer = desk.send("p-bag", bag, "two")
     assert desk.attempt(newer) == [State.RETRYING]
     taken = desk.claim(older)
-    record.record(desk.config, [taken])
+    record.record_claims(desk.config, [taken])
     assert desk.attempt(taken.id) == [State.DONE]
     assert desk.attempt(newer) == [State.FAILED]  # it has no manifest
 
@@ -172,7 +172,7 @@ def test_bag_waits_for_a_file_that_is_still_in_the_inbox(desk: Desk) -> None:
 def test_one_among_many_that_are_not_finished_is_found(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, content: Tree | bytes, place: int
 ) -> None:
-    monkeypatch.setattr(rivals, "CHUNK", 2)  # a page of rows
+    monkeypatch.setattr(order, "CHUNK", 2)  # a page of rows
     for number in range(5):
         here = number == place
         desk.send("p-scan" if here else f"p-{number}", content if here else b"")
@@ -259,7 +259,7 @@ def test_claim_adopted_after_a_crash_has_the_time_of_its_drop(desk: Desk) -> Non
         taken.folders.processing / f"{taken.id}-1" / "p-old"
     )  # what the rename did to its ctime, and more
     recovery.recover(desk.config)
-    assert Arrival.objects.get(id=taken.id).dropped_at == drop_times.time_of_drop(judged.ctime_ns)
+    assert Arrival.objects.get(id=taken.id).dropped_at == claim.time_of_drop(judged.ctime_ns)
 
 
 def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(desk: Desk) -> None:

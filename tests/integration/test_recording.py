@@ -56,7 +56,7 @@ def test_arrival_at_work_is_not_made_ready_by_who_records_it_again(
 
 
 def _record(config: Config, claim: Claim) -> None:
-    record.record(config, [claim])
+    record.record_claims(config, [claim])
     connection.close()
 
 
@@ -74,7 +74,7 @@ def test_entry_that_waited_gets_all_that_is_known_of_it(
         id=claim.id, route="r", inbox=str(claim.folders.inbox), name="pc-1", name_bytes=b"pc-1", is_folder=False,
         sender="somebody", state=State.WAITING, reason=["not readable"], received_at=datetime.now(UTC),
     )  # fmt: skip
-    record.record(config, [claim])
+    record.record_claims(config, [claim])
     row = Arrival.objects.get(id=claim.id)
     assert (row.state, row.reason, row.is_folder, row.sender) == (State.READY, [], True, "root")
     assert (row.fields, row.location) == ({"location": "pc"}, "Room 1")

@@ -48,7 +48,7 @@ def half_way(base: Path, config: Config, monkeypatch: pytest.MonkeyPatch, *away:
     (holding / "scan/y.dat").write_bytes(b"2")
     with monkeypatch.context() as patched:
         patched.setattr(LocalDrop, "publish", away_now)
-        pipeline.deliver(config, [arrival])
+        pipeline.deliver_arrivals(config, [arrival])
     return arrival
 
 

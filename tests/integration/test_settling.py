@@ -58,8 +58,8 @@ def test_refusal_whose_staging_cannot_be_removed_waits(
     def broken(_work: Work) -> None:
         raise DestinationUnready("It is mounted read-only")
 
-    monkeypatch.setattr(finish, "clean", broken)
-    pipeline.settle(prepare.begin(config, at_work(tmp_path), {}), Refused(["it is bad"]))
+    monkeypatch.setattr(finish, "remove_staging", broken)
+    pipeline.settle(prepare.begin_work(config, at_work(tmp_path), {}), Refused(["it is bad"]))
     arrival = Arrival.objects.get()
     assert (arrival.state, arrival.reason) == (State.RETRYING, ["It is mounted read-only."])
 
@@ -70,8 +70,8 @@ def test_fault_in_one_step_of_one_arrival_is_its_own(
     def broken(_work: Work) -> None:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(prepare, "prepare", broken)
-    pipeline.deliver(config, [at_work(tmp_path)])
+    monkeypatch.setattr(prepare, "prepare_arrival", broken)
+    pipeline.deliver_arrivals(config, [at_work(tmp_path)])
     arrival = Arrival.objects.get()
     assert arrival.state == State.RETRYING
     assert "RecursionError: too deep" in arrival.reason[0]
@@ -84,7 +84,7 @@ def test_fault_of_a_whole_batch_is_waited_for(
         raise MemoryError
 
     monkeypatch.setattr(pipeline, "_groups", broken)
-    pipeline.deliver(config, [at_work(tmp_path), at_work(tmp_path)])
+    pipeline.deliver_arrivals(config, [at_work(tmp_path), at_work(tmp_path)])
     assert set(Arrival.objects.values_list("state", flat=True)) == {State.RETRYING}
 
 
@@ -96,7 +96,7 @@ def test_arrival_that_killed_workers_again_and_again_waits_for_its_lease(
     unlucky = at_work(tmp_path, attempts=1, lease_until=lease)
 
     def taken() -> list[str]:
-        return [arrival.id for arrival in ledger.take("here:1:a", timedelta(seconds=60), lambda _: True)]
+        return [arrival.id for arrival in ledger.take_next("here:1:a", timedelta(seconds=60), lambda _: True)]
 
     assert taken() == [unlucky.id]
     Arrival.objects.filter(id=killer.id).update(lease_until=Now() - timedelta(seconds=1))
@@ -174,7 +174,7 @@ def test_destination_that_fails_is_retried_by_itself(
 
     monkeypatch.setattr(LocalDrop, "publish", away)
     monkeypatch.setattr(LocalDrop, "stage", counted)
-    pipeline.deliver(config, [arrival])
+    pipeline.deliver_arrivals(config, [arrival])
     arrival.refresh_from_db()
     assert (arrival.state, arrival.reason) == (State.RETRYING, ["It is away."])
     assert (
@@ -185,8 +185,8 @@ def test_destination_that_fails_is_retried_by_itself(
     a.rename(tmp_path / "unplugged")  # the one that is complete is not asked again
     arrival.due_at = None
     arrival.save()
-    [again] = ledger.take("here:1:a", timedelta(seconds=60), lambda _: False)
-    pipeline.deliver(config, [again])
+    [again] = ledger.take_next("here:1:a", timedelta(seconds=60), lambda _: False)
+    pipeline.deliver_arrivals(config, [again])
     again.refresh_from_db()
     assert again.state == State.DONE and staged == [str(a), str(b), str(b)]
     assert (b / "x.dat").read_bytes() == b"1"
@@ -214,8 +214,8 @@ def deliver_again(config: Config, arrival: Arrival) -> None:
     assert arrival.state == State.RETRYING
     arrival.due_at = None
     arrival.save()
-    [again] = ledger.take("here:1:a", timedelta(seconds=60), lambda _: False)
-    pipeline.deliver(config, [again])
+    [again] = ledger.take_next("here:1:a", timedelta(seconds=60), lambda _: False)
+    pipeline.deliver_arrivals(config, [again])
     arrival.refresh_from_db()
 
 
@@ -238,7 +238,7 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 def fetched_before_done(config: Config, arrival: Arrival, monkeypatch: pytest.MonkeyPatch) -> Delivery:
     """Published, and acknowledged, and then the worker could not go on."""
     fails_once(monkeypatch, "publish")
-    pipeline.deliver(config, [arrival])
+    pipeline.deliver_arrivals(config, [arrival])
     now, row = datetime.now(UTC), Delivery.objects.get()
     Acknowledgment.objects.create(
         id=new_id(), delivery=row, user="c", address="", at=now, log="", line=b"", recorded_at=now
@@ -283,6 +283,6 @@ def test_staging_that_could_not_be_removed_at_first_holds_nothing_up(
 ) -> None:
     config, arrival = half_done
     fails_once(monkeypatch, "clean")
-    pipeline.deliver(config, [arrival])
+    pipeline.deliver_arrivals(config, [arrival])
     deliver_again(config, arrival)
     assert arrival.state == State.DONE, arrival.reason

@@ -42,7 +42,7 @@ def ssh_keygen_accepts(folder: Path, body: str, signature: str, namespace: str =
 
 
 def signed(folder: Path) -> Receipt:
-    return receipts.sign(summary(HEAD).body(), folder=folder)
+    return receipts.sign(summary(HEAD).body(), folder)
 
 
 def test_ssh_keygen_accepts_a_receipt_as_the_documentation_says(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.config.blame import LONGEST, in_words
+from dropslot.config.mistakes.blame import LONGEST, in_words
 
 
 class Odd(Exception):

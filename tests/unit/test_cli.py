@@ -13,8 +13,8 @@ from django.db import OperationalError
 from dropslot import __version__
 from dropslot.arrivals.upkeep.database import DatabaseUnready, words_for
 from dropslot.cli import commands, run
-from dropslot.cli.failures import TRACEBACK_VARIABLE, UsageError, explain
-from dropslot.cli.tables import Looks, show
+from dropslot.cli.output.failures import TRACEBACK_VARIABLE, UsageError, explain
+from dropslot.cli.output.tables import Looks, show
 from dropslot.config import ConfigError, Problem
 from dropslot.core.counting import counted
 from dropslot.core.errors import DiskFull

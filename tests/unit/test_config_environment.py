@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from configurations import BASE, config, route
-from dropslot.cli.installation import make
+from dropslot.cli.installing.installation import make
 from dropslot.config import ConfigError, current, from_mapping, load, load_dotted, reference, secret
 from dropslot.config.databases import django_database
 from dropslot.config.delivering import Deliver
-from dropslot.config.key_files import django_secret_key
 from dropslot.config.models import Config, Select, Space
 from dropslot.config.models import Route as RouteModel
 from dropslot.config.plugins import fault_of_dotted, make_importable
 from dropslot.config.schema import json_schema
+from dropslot.config.secrets import django_secret_key
 from dropslot.core.errors import DropslotError
 
 
@@ -116,37 +116,16 @@ def test_what_can_be_imported_has_no_fault(dotted: str) -> None:
     assert fault_of_dotted(dotted) is None
 
 
-@pytest.mark.parametrize(
-    "dotted", ["nowhere.x", "os.pathx.join", "json.dumpz", "json.decoder.x.y", "dropslot.config.models.Rout"]
-)
+@pytest.mark.parametrize("dotted", ["nowhere.x", "os.pathx.join", "json.decoder.x.y"])
 def test_what_cannot_be_imported_has_one(dotted: str) -> None:
     assert "expected something that can be imported" in str(fault_of_dotted(dotted))
 
 
-def test_names_are_found_wherever_a_module_gives_them(tmp_path: Path) -> None:
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    (folder / "manyways.py").write_text(
-        "import os.path as p\nfrom json import dumps as d, loads\na, b = 1, 2\nc: int = 3\n"
-        "if a:\n    def e(): ...\nelse:\n    f = 1\ntry:\n    g = 1\nexcept ImportError:\n    class h: ...\n"
-    )
-    (folder / "broken.py").write_text("def (:\n")
+def test_nothing_is_run_to_find_a_module(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/costly.py").write_text("raise SystemExit('it was run')\n")
     make_importable(tmp_path)
-    assert [name for name in "pdabcefgh" if fault_of_dotted(f"manyways.{name}")] == []
-    assert fault_of_dotted("manyways.z")
-    assert "cannot be read" in str(fault_of_dotted("broken.x"))
-
-
-def test_nothing_is_run_to_find_a_name(tmp_path: Path) -> None:
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    (folder / "costly.py").write_text("def check(): ...\nraise SystemExit('it was run')\n")
-    (folder / "starred.py").write_text("from json import *\n")
-    (folder / "lazy.py").write_text("def __getattr__(name): ...\n")
-    make_importable(tmp_path)
-    for found in ("costly.check", "starred.dumps", "lazy.anything"):
-        assert fault_of_dotted(found) is None
-    assert "has no chek" in str(fault_of_dotted("costly.chek"))
+    assert fault_of_dotted("costly.check") is None
 
 
 def test_every_key_is_described_in_schema_and_reference() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.arrivals.delivery import order, rivals
-from dropslot.arrivals.intake import drop_times
+from dropslot.arrivals.delivery import order
+from dropslot.arrivals.intake.claim import dropped_at, id_of_drop, time_of_drop
 from dropslot.config import from_mapping
 from dropslot.watching.completion import Completion
 from product import write_tree
@@ -24,27 +24,23 @@ times = st.integers(1, NOW_NS)
 @given(times)
 def test_id_carries_the_time_of_the_drop(ctime_ns: int) -> None:
     expected = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ctime_ns // 1000)
-    assert (
-        drop_times.dropped_at(drop_times.id_of_drop(ctime_ns))
-        == expected
-        == drop_times.time_of_drop(ctime_ns)
-    )
+    assert dropped_at(id_of_drop(ctime_ns)) == expected == time_of_drop(ctime_ns)
 
 
 @given(times, times)
 def test_ids_sort_by_the_drop_to_the_nanosecond(one: int, other: int) -> None:
     if one != other:
-        assert (drop_times.id_of_drop(one) < drop_times.id_of_drop(other)) == (one < other)
+        assert (id_of_drop(one) < id_of_drop(other)) == (one < other)
 
 
 @pytest.mark.parametrize("ctime_ns", [0, -1, 2**62, 2**63, 2**90])
 def test_time_that_cannot_be_is_taken_for_now(ctime_ns: int) -> None:
-    found = drop_times.dropped_at(drop_times.id_of_drop(ctime_ns))
+    found = dropped_at(id_of_drop(ctime_ns))
     assert abs(found - datetime.now(UTC)) < timedelta(hours=1)
 
 
 def test_two_ids_of_one_drop_differ() -> None:
-    assert len({drop_times.id_of_drop(NOW_NS) for _ in range(1000)}) == 1000
+    assert len({id_of_drop(NOW_NS) for _ in range(1000)}) == 1000
 
 
 @pytest.mark.parametrize(
@@ -91,7 +87,7 @@ def test_names_in_common_are_found_whichever_has_more(
     tmp_path_factory: pytest.TempPathFactory, there: set[str], wanted: set[str]
 ) -> None:
     folder = write_tree(tmp_path_factory.mktemp("t") / "x", dict.fromkeys(there, b""))
-    assert set(rivals.common(str(folder), wanted)) == there & wanted
+    assert set(order.common(str(folder), wanted)) == there & wanted
 
 
 def test_backlog_is_complete_in_the_order_of_its_drops(tmp_path: Path) -> None:

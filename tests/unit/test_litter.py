@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acting import acting
-from dropslot.arrivals.intake.seal import seal, sender
+from dropslot.arrivals.intake.seal import seal_arrival, sender
 from dropslot.core.litter import BY_DEFAULT, NONE, Litter
 from dropslot.files.walk import changed, list_arrival
 from people import Person
@@ -193,7 +193,7 @@ def test_litter_is_sealed_too(arrival: Path, other_user: Person) -> None:
     for folder, _, files in os.walk(arrival):
         for path in (folder, *(f"{folder}/{name}" for name in files)):
             os.chown(path, other_user.uid, -1, follow_symlinks=False)
-    assert seal(arrival, other_user.uid, USUAL) == []
+    assert seal_arrival(arrival, other_user.uid, USUAL) == []
     for path in (".DS_Store", "sub/@eaDir", "sub/@eaDir/deep/x@SynoEAStream"):
         seen = (arrival / path).stat()
         assert (seen.st_uid, seen.st_mode & 0o077) == (os.geteuid(), 0)
@@ -212,9 +212,9 @@ def test_litter_that_the_storage_made_as_another_account_is_left_alone(
     for path in (arrival, *arrival.rglob("*")):
         if path.lstat().st_uid == uid:
             os.chown(path, other_user.uid, -1, follow_symlinks=False)
-    assert seal(arrival, other_user.uid, USUAL) == []
+    assert seal_arrival(arrival, other_user.uid, USUAL) == []
     assert (arrival / "sub/@eaDir").stat().st_uid == stranger
-    assert len(seal(arrival, other_user.uid, NONE)) == 2
+    assert len(seal_arrival(arrival, other_user.uid, NONE)) == 2
 
 
 def test_litter_does_not_tell_who_the_sender_is(tmp_path: Path, other_user: Person) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pytest
 
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.contents.local_bytes import LocalBytes
 from dropslot.core.errors import SourceChanged
 from dropslot.files.walk import list_arrival

@@ -11,8 +11,8 @@ from apachelogs import COMBINED, InvalidEntryError, LogParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dropslot.acknowledgments.formats.log_format import NAMED, LogFormat, unescape
 from dropslot.acknowledgments.lines import FormatReader, Request
-from dropslot.core.logformats import NAMED, LogFormat, unescape
 
 FULL = NAMED["dropslot"]
 LINE = (

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.acknowledgments import judging, matching
-from dropslot.acknowledgments.blocks import Sieve
-from dropslot.acknowledgments.judging import Span
 from dropslot.acknowledgments.lines import Request
-from dropslot.acknowledgments.matching import Match
-from dropslot.acknowledgments.requested import Asked, asked, files
+from dropslot.acknowledgments.logs.blocks import Sieve
+from dropslot.acknowledgments.matching import judging, stored_paths
+from dropslot.acknowledgments.matching.judging import Span
+from dropslot.acknowledgments.matching.requested import Asked, asked, files
+from dropslot.acknowledgments.matching.stored_paths import Match
 from dropslot.core.templates import Template
 
 FOLDER = Match("/results/{folder}/{stored_name}")
@@ -54,10 +54,10 @@ def test_what_is_asked_for_otherwise_is_no_match(target: bytes) -> None:
 
 def test_bare_name_is_a_file_directly_in_its_place_only() -> None:
     [found] = values(b"/results/digawana/a.pdf")
-    assert matching.stored_as(found) == "a.pdf"
+    assert stored_paths.stored_as(found) == "a.pdf"
     [whole] = values(b"/r/digawana/x/a.pdf", Match("/r/{folder}/{stored_as}"))
-    assert matching.stored_as(whole) == "x/a.pdf"
-    assert matching.place(Template("/srv/{folder}"), whole) == "/srv/digawana"
+    assert stored_paths.stored_as(whole) == "x/a.pdf"
+    assert stored_paths.place(Template("/srv/{folder}"), whole) == "/srv/digawana"
 
 
 def test_query_is_matched_whole_in_any_order() -> None:

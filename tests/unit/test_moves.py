@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.arrivals.intake import moves
+from dropslot.arrivals.intake import claim
 
 Meddle = Callable[[Path], object]
 
@@ -21,7 +21,7 @@ def _no_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
-    monkeypatch.setattr(moves, "rename_no_replace", refuse)
+    monkeypatch.setattr(claim, "rename_no_replace", refuse)
 
 
 def _meanwhile(monkeypatch: pytest.MonkeyPatch, before: str, act: Callable[[], object]) -> None:
@@ -42,7 +42,7 @@ def test_a_free_name_is_taken(tmp_path: Path) -> None:
     (tmp_path / "folder/x").write_bytes(b"2")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("file", "folder", "link"):
-        moves.move(tmp_path / name, tmp_path / f"new-{name}")
+        claim.move(tmp_path / name, tmp_path / f"new-{name}")
         assert not os.path.lexists(tmp_path / name)
     assert (tmp_path / "new-file").read_bytes() == b"1"
     assert os.stat(tmp_path / "new-file").st_nlink == 1
@@ -74,7 +74,7 @@ def test_what_comes_between_is_never_replaced(
 
     _meanwhile(monkeypatch, "mkdir" if ours == "folder" else "link", come)
     with pytest.raises(FileExistsError):
-        moves.move(source, target)
+        claim.move(source, target)
     assert (source / "x" if ours == "folder" else source).read_bytes() == b"ours"
     if what == "link":
         assert os.readlink(target) == "theirs"
@@ -93,19 +93,19 @@ def test_without_links_a_file_is_not_moved_to_a_name_of_others(
     monkeypatch.setattr(os, "link", refuse)
     (tmp_path / "file").write_bytes(b"1")
     with pytest.raises(FileExistsError):
-        moves.move(tmp_path / "file", tmp_path / "new")
-    moves.move_to_own(tmp_path / "file", tmp_path / "own")
+        claim.move(tmp_path / "file", tmp_path / "new")
+    claim.move_to_own(tmp_path / "file", tmp_path / "own")
     assert (tmp_path / "own").read_bytes() == b"1"
 
 
 def test_a_crash_between_link_and_unlink_is_mended(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"1")
     os.link(tmp_path / "file", tmp_path / "done")
-    moves.move(tmp_path / "file", tmp_path / "done")
+    claim.move(tmp_path / "file", tmp_path / "done")
     assert os.listdir(tmp_path) == ["done"]
 
 
-@pytest.mark.parametrize("move", [moves.move_to_own, moves.move])
+@pytest.mark.parametrize("move", [claim.move_to_own, claim.move])
 def test_what_is_gone_is_gone_even_when_the_target_is_there(tmp_path: Path, move: Meddle) -> None:
     (tmp_path / "target").mkdir()
     with pytest.raises(FileNotFoundError):

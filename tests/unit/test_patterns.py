@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.acknowledgments.judging import Rights
-from dropslot.acknowledgments.matching import Match, contradicts
-from dropslot.acknowledgments.requested import asked
+from dropslot.acknowledgments.matching.judging import Rights
+from dropslot.acknowledgments.matching.requested import asked
+from dropslot.acknowledgments.matching.stored_paths import Match, contradicts
 from dropslot.core import patterns
 from dropslot.core.patterns import Glob
 from dropslot.destinations.spelling import twin

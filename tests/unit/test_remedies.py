@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.config.remedies import remedy_for
+from dropslot.config.mistakes.remedies import remedy_for
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_what_refuses_an_arrival_is_found_again_however_often_it_is_sealed(
     EVIDENCE[what](tool)
 
     def faults() -> list[str]:
-        found = seal.seal(top, other_user.uid, litter.NONE)
+        found = seal.seal_arrival(top, other_user.uid, litter.NONE)
         return list(dict.fromkeys([*found, *list_arrival(top).faults]))
 
     first = faults()
@@ -68,7 +68,7 @@ def test_what_is_well_is_sealed_beside_it(open_folder: Path, other_user: Person)
         other_user.owns(top / name)
         (top / name).chmod(mode)
     other_user.owns(top)
-    seal.seal(top, other_user.uid, litter.NONE)
+    seal.seal_arrival(top, other_user.uid, litter.NONE)
     assert {path.name: (path.stat().st_uid, path.stat().st_mode & 0o7777) for path in top.iterdir()} == {
         "good": (0, 0o600),
         "sticky": (0, 0o600),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dropslot.cli.service_unit import unit
+from dropslot.cli.installing.service_unit import unit
 from dropslot.config.loading import from_mapping
 from dropslot.core.errors import DropslotError
 

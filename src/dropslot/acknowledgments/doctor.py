@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dropslot.acknowledgments import blocks, judging, recognizing, rotation, sources
-from dropslot.acknowledgments.finding import destination_of
 from dropslot.acknowledgments.lines import Request
-from dropslot.acknowledgments.opening import source_of
+from dropslot.acknowledgments.logs import blocks, recognizing, rotation, sources
+from dropslot.acknowledgments.logs.opening import source_of
+from dropslot.acknowledgments.logs.sources import Source
+from dropslot.acknowledgments.matching import judging
+from dropslot.acknowledgments.matching.finding import destination_of
 from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.section import Acknowledge, entries
-from dropslot.acknowledgments.sources import Source
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Config, Route
 from dropslot.core.errors import DropslotError

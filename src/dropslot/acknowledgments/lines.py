@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from dropslot.acknowledgments.formats.log_format import LogFormat, unescape
+from dropslot.acknowledgments.formats.moments import moment
 from dropslot.config import load_dotted
-from dropslot.core.logformats import LogFormat, unescape
-from dropslot.core.logtimes import moment
 
 # What Apache, nginx and others say at the least before a file; with HTTP/2 it is packed, behind two frames' heads.
 _LEAST_HEADERS = len(

@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import structlog
 
-from dropslot.acknowledgments import blocks, marks, rotation, sources
-from dropslot.acknowledgments.blocks import Block, Sieve
-from dropslot.acknowledgments.finding import Finder
-from dropslot.acknowledgments.judging import Rights
 from dropslot.acknowledgments.lines import for_format
+from dropslot.acknowledgments.logs import blocks, marks, rotation, sources
+from dropslot.acknowledgments.logs.blocks import Block, Sieve
+from dropslot.acknowledgments.logs.opening import source_of
+from dropslot.acknowledgments.logs.recognizing import Recognizer
+from dropslot.acknowledgments.logs.rotation import Part
+from dropslot.acknowledgments.logs.sources import Source
+from dropslot.acknowledgments.matching.finding import Finder
+from dropslot.acknowledgments.matching.judging import Rights
 from dropslot.acknowledgments.models import LogReading
-from dropslot.acknowledgments.opening import source_of
-from dropslot.acknowledgments.recognizing import Recognizer
 from dropslot.acknowledgments.recording import Recorder
-from dropslot.acknowledgments.rotation import Part
 from dropslot.acknowledgments.runs import Batch, Counts, Run
 from dropslot.acknowledgments.section import Acknowledge
-from dropslot.acknowledgments.sources import Source
 from dropslot.checks import BadOption
 from dropslot.config import Route
 from dropslot.core.errors import DropslotError

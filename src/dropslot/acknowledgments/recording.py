@@ -12,12 +12,13 @@ from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 from ulid import ULID
 
-from dropslot.acknowledgments import judging, trail
-from dropslot.acknowledgments.finding import Hit, Packed, Wanted
-from dropslot.acknowledgments.judging import Rights
+from dropslot.acknowledgments import trail
 from dropslot.acknowledgments.lines import Request
+from dropslot.acknowledgments.matching import judging
+from dropslot.acknowledgments.matching.finding import Hit, Packed, Wanted
+from dropslot.acknowledgments.matching.judging import Rights
+from dropslot.acknowledgments.matching.partial import Fetches
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.acknowledgments.partial import Fetches
 from dropslot.acknowledgments.trail import Access
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import append

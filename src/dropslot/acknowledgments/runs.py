@@ -10,10 +10,10 @@ from django.db import transaction
 from django.utils import timezone
 from ulid import ULID
 
-from dropslot.acknowledgments import marks
-from dropslot.acknowledgments.finding import Wanted
 from dropslot.acknowledgments.lines import Request
-from dropslot.acknowledgments.marks import Mark
+from dropslot.acknowledgments.logs import marks
+from dropslot.acknowledgments.logs.marks import Mark
+from dropslot.acknowledgments.matching.finding import Wanted
 from dropslot.acknowledgments.models import LogPosition, LogReading
 from dropslot.acknowledgments.section import Acknowledge
 from dropslot.config import Route

@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from dropslot.arrivals.intake import claim, inplace, waiting
-from dropslot.arrivals.intake.drop_times import id_of_drop
+from dropslot.arrivals.intake.claim import id_of_drop
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.config.folders import FolderSet
 from dropslot.core.context import kept
@@ -119,12 +119,12 @@ class Deliver(EventProcessor):
         return taken
 
     def _take_new(self, judged: Judged) -> claim.Claim | None:
-        return claim.claim(self.folders, judged, id_of_drop(judged.ctime_ns))
+        return claim.claim_arrival(self.folders, judged, id_of_drop(judged.ctime_ns))
 
     def _take_noted(self, judged: Judged, noted: str) -> claim.Claim | None:
         """Take what waited, under the id that people were told. Where another process has used that id, it is
         forgotten, and the next look takes the entry under a new one."""
-        taken = claim.claim(self.folders, judged, noted, lambda: waiting.still_waits(noted))
+        taken = claim.claim_arrival(self.folders, judged, noted, lambda: waiting.still_waits(noted))
         if taken is not None or not waiting.still_waits(noted):
             self._waiting.pop(judged.name, None)
         return taken

@@ -9,21 +9,24 @@ event up to it was changed or removed since.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dropslot import config
 from dropslot.audit import signing_key, sshsig
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Head, timestamp
 from dropslot.audit.kinds import Names
 from dropslot.audit.models import Receipt
+from dropslot.config.secrets import make_private
 from dropslot.core.context import kept
 from dropslot.core.names import escape
 
@@ -93,19 +96,14 @@ def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
 
 
-def sign(body: Mapping[str, Any], *, folder: Path | None = None) -> Receipt:
+def sign(body: Mapping[str, Any], folder: Path) -> Receipt:
     """An unsaved receipt over `body`, which needs the keys `arrival` and `head` ({"seq", "hash"}).
 
-    The key is that in `folder` (default: `keys` in the data folder), made at first use. Raises keys.KeyFault.
+    The key is that in `folder`, made at first use. Raises keys.KeyFault.
     """
     text = canonical(body)
-    signature = sshsig.sign(kept(_Keys)[folder or keys_folder()], signing_key.NAMESPACE, text.encode("utf-8"))
+    signature = sshsig.sign(kept(_Keys)[folder], signing_key.NAMESPACE, text.encode("utf-8"))
     return Receipt(arrival=body["arrival"], body=text, signature=signature)
-
-
-def keys_folder() -> Path:
-    """Where this configuration keeps its keys."""
-    return config.current().data / "keys"
 
 
 @functools.cache
@@ -123,3 +121,110 @@ class _Keys(dict[Path, Ed25519PrivateKey]):
     def __missing__(self, folder: Path) -> Ed25519PrivateKey:
         self[folder] = signing_key.receipt_key(folder)
         return self[folder]
+
+
+FOLDER = "receipts"
+_TAIL_BYTES = 1 << 20
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One finished arrival. `about` is what its row said besides, `listings` the manifests that lie nowhere else."""
+
+    body: str
+    signature: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+    listings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def receipt(self) -> dict[str, Any]:
+        """What the receipt says."""
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    def saved(self) -> Receipt:
+        """As the database has it; unsaved."""
+        return Receipt(arrival=self.receipt["arrival"], body=self.body, signature=self.signature)
+
+
+def keep_outside(data: Path, month: datetime, several: Sequence[Kept]) -> None:
+    """Append lines, whole, by one write. What cannot be written is logged: no delivery waits for it."""
+    lines = [
+        json.dumps({"body": k.body, "signature": k.signature, "about": k.about, "listings": k.listings})
+        for k in several
+    ]
+    path = data / FOLDER / f"{month:%Y-%m}.jsonl"
+    try:
+        # It begins with a line end, so that a line which a full disk cut off spoils no other.
+        _append(path, data, ("\n" + "\n".join(lines) + "\n").encode("ascii"))
+    except OSError as error:
+        line = "Receipts could not be kept beside the database, which has them"
+        log.warning(line, action="receipts_not_kept", error=str(error), count=len(several))
+
+
+def _append(path: Path, data: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        make_private(path.parent, data)
+        descriptor = os.open(path, flags, 0o600)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
+
+
+def read_outside(data: Path) -> Iterator[Kept]:
+    """All that were kept, the oldest first. Lines that cannot be read are logged and left out. Raises OSError."""
+    for path in _files(data):
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                if kept := _kept(line, f"{path.name}:{number}"):
+                    yield kept
+
+
+def newest(data: Path) -> Kept | None:
+    """The last one that was kept, found by reading no more than the end of one file. Raises OSError."""
+    for path in reversed(_files(data)):
+        with path.open("rb") as stream:
+            size, tail = path.stat().st_size, 0
+            while tail < size:  # a line may be longer than the part that is read first
+                tail = 16 * tail or _TAIL_BYTES
+                stream.seek(max(0, size - tail))
+                for line in reversed(stream.read().split(b"\n")):
+                    if kept := _kept(line, ""):
+                        return kept
+    return None
+
+
+def find(data: Path, arrival: str) -> Kept | None:
+    """The last one of an arrival; looks through all of them."""
+    sign = arrival.encode("ascii", "replace")
+    found = None
+    for path in _files(data):
+        with path.open("rb") as stream:
+            for line in stream:
+                if sign in line and (kept := _kept(line, "")) and kept.receipt["arrival"] == arrival:
+                    found = kept
+    return found
+
+
+def _files(data: Path) -> list[Path]:
+    folder = data / FOLDER
+    return sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+
+
+def _kept(line: bytes, where: str) -> Kept | None:
+    if not line.strip():
+        return None
+    try:
+        found = json.loads(line)
+        kept = Kept(found["body"], found["signature"], found["about"], found["listings"])
+        _ = kept.receipt["arrival"], kept.receipt["manifests"], kept.receipt["head"]["seq"]
+    except (ValueError, KeyError, TypeError):
+        if where:
+            log.warning("A kept receipt cannot be read", action="receipt_unreadable", where=escape(where))
+        return None
+    return kept

@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from dropslot.audit.sshsig import public_blob
-from dropslot.config.private import make_private
-from dropslot.config.remedies import in_words
+from dropslot.config.mistakes.remedies import in_words
+from dropslot.config.secrets import make_private
 from dropslot.core.errors import DropslotError
 
 KEY = "receipt_ed25519"

@@ -10,7 +10,8 @@ from dropslot.checks.item_names import Patterns
 from dropslot.checks.mime import MimeTypes
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
-from dropslot.config import Route, blame, load_dotted
+from dropslot.config import Route, load_dotted
+from dropslot.config.mistakes import blame
 
 __all__ = ["BadOption", "Check", "CheckFailed", "StagedArrival", "StagedItem", "for_route", "run"]
 

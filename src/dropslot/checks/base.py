@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
-from dropslot.config import blame
+from dropslot.config.mistakes import blame
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

@@ -143,7 +143,7 @@ def _is_roots(path: Path) -> bool:
 
 
 def _become(account: Account, whose: str, *, keep_chown: bool) -> None:
-    from dropslot.files import capabilities
+    from dropslot.running import capabilities
 
     try:
         os.setgroups(account.groups)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropslot.cli.failures import UsageError
-from dropslot.cli.narrowing import RouteKey, Search, Since, narrowed, no_match, one_of
 from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.narrowing import RouteKey, Search, Since, narrowed, no_match, one_of
+from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_acknowledgments, started
-from dropslot.cli.tables import Looks, show
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

@@ -11,13 +11,13 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from dropslot import __version__
-from dropslot.cli.failures import explain
-from dropslot.cli.interrupted import INTERRUPTED, explain_interrupt, noticed
+from dropslot.cli.output.failures import explain
+from dropslot.cli.output.interrupted import INTERRUPTED, explain_interrupt, noticed
 from dropslot.core.apps import APPS
 
 # One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own. Apps bring more.
 GROUPS = (
-    "dropslot.cli.setup",
+    "dropslot.cli.installing.setup",
     "dropslot.cli.delivering",
     "dropslot.cli.reports",
     "dropslot.cli.servers",
@@ -26,7 +26,7 @@ GROUPS = (
     "dropslot.cli.purging",
     "dropslot.cli.uploads",
     "dropslot.cli.watcher",
-    "dropslot.cli.service",
+    "dropslot.cli.installing.service",
     *(group for each in APPS for group in each.commands),
 )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.failures import UsageError
 from dropslot.cli.options import ConfigPath
+from dropslot.cli.output.failures import UsageError
 from dropslot.cli.startup import started
 from dropslot.core.counting import counted
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dropslot.cli.account import begin_command
 from dropslot.cli.commands import names
-from dropslot.cli.failures import UsageError, explain
+from dropslot.cli.output.failures import UsageError, explain
 from dropslot.cli.startup import choose
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.failures import UsageError
-from dropslot.cli.narrowing import ago
 from dropslot.cli.options import ConfigPath
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.narrowing import ago
 from dropslot.cli.startup import reading, started
 from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError

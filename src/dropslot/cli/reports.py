@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropslot.cli.failures import UsageError
-from dropslot.cli.narrowing import (
+from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.narrowing import (
     ArrivalState,
     RouteKey,
     Search,
@@ -23,9 +24,8 @@ from dropslot.cli.narrowing import (
     narrowed,
     no_match,
 )
-from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
+from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_acknowledgments
-from dropslot.cli.tables import Looks, show
 from dropslot.core.counting import counted
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledg
     age = ago(older_than) if older_than else None
     if older_than and age is None:
         raise UsageError(f"--older-than {older_than!r} is not an age", next_step="Write 7d, 12h or 90m")
-    from dropslot.acknowledgments.finding import served
     from dropslot.acknowledgments.history import Unacknowledged
+    from dropslot.acknowledgments.matching.finding import served
 
     places = served(config)
     if not places or (route and route not in places):
@@ -216,7 +216,7 @@ def events(
     """List the audit trail, the newest event last, or export it."""
     settings = reading(config)
     if export is not None:
-        _export(export)
+        _export(settings, export)
         return
     from dropslot.arrivals.listings import queries
     from dropslot.audit.event_search import find
@@ -245,8 +245,8 @@ def events(
     show(rows, columns, Looks(as_json, wide, no_pager), below=("data",), empty=empty)
 
 
-def _export(path: Path) -> None:
-    from dropslot.audit import check_export, export, receipts
+def _export(settings: Config, path: Path) -> None:
+    from dropslot.audit import check_export, export
 
     with path.open("x", encoding="utf-8", newline="\n") as stream:
         written = export.write(stream)
@@ -254,7 +254,7 @@ def _export(path: Path) -> None:
         f"Written to {path}: {counted(written.events, 'event')}, {counted(written.receipts, 'receipt')}.\n"
         f"Keep this head in another place: {written.head.seq}:{written.head.hash}\n"
         f"Check it anywhere: python3 {check_export.__file__} {path} --head {written.head.seq}:{written.head.hash}\n"
-        f"Check signatures of receipts with {receipts.keys_folder() / 'allowed_signers'}.\n"
+        f"Check signatures of receipts with {settings.keys / 'allowed_signers'}.\n"
     )
 
 
@@ -270,12 +270,12 @@ def receipt(
     """Show the signed receipt of a finished arrival."""
     settings = reading(config)
     from dropslot.arrivals.listings import queries
-    from dropslot.audit import receipt_files
+    from dropslot.audit import receipts
     from dropslot.audit.models import Receipt
 
     found = queries.find(arrival)
     signed = Receipt.objects.filter(arrival=found.id).first()
-    if signed is None and (kept := receipt_files.find(settings.data, found.id)):
+    if signed is None and (kept := receipts.find(settings.data, found.id)):
         signed = kept.saved()  # its database was lost
     if signed is None:
         raise queries.NoSuchArrival(

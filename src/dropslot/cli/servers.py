@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dropslot.cli.failures import UsageError
 from dropslot.cli.options import ConfigPath
+from dropslot.cli.output.failures import UsageError
 from dropslot.cli.startup import configured
 from dropslot.core import addresses
 from dropslot.core.concealing import conceal_value

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dropslot.cli.account import hand_over, runs_alone
-from dropslot.cli.failures import UsageError
+from dropslot.cli.output.failures import UsageError
 
 if TYPE_CHECKING:
     from django.conf import LazySettings
@@ -75,7 +75,7 @@ def _require_key(config: Config) -> None:
     """Raise DropslotError where Django's key could not be made: for who only reads the settings leave it empty."""
     from django.conf import settings
 
-    from dropslot.config.key_files import django_secret_key
+    from dropslot.config.secrets import django_secret_key
 
     if os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS and not _has_key(settings):
         django_secret_key(config.keys)
@@ -126,7 +126,7 @@ def _mark_data(config: Config) -> None:
     marker = config.data / _MARKER
     if here in ("", SETTINGS) or marker.exists():
         return
-    from dropslot.config.private import make_data_folder
+    from dropslot.config.secrets import make_data_folder
 
     make_data_folder(config.data)
     marker.write_text(f"{here}\n", "utf-8")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.failures import UsageError
 from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, started
-from dropslot.cli.tables import Looks, show
 from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -118,12 +118,12 @@ def verify(
     settings = reading(config)
     from dropslot.arrivals.upkeep.fixity import check_all, check_archives
     from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
-    from dropslot.audit import receipts, signing_key
+    from dropslot.audit import signing_key
     from dropslot.audit import verify as audit
 
     heads = [_head(text) for text in head or []]
     chain = audit.chain(
-        heads=heads, signers=signing_key.allowed_signers(receipts.keys_folder() / signing_key.ALLOWED_SIGNERS)
+        heads=heads, signers=signing_key.allowed_signers(settings.keys / signing_key.ALLOWED_SIGNERS)
     )
     _say_faults(chain.faults, chain.found)
     sys.stdout.write(

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from dropslot.cli.failures import UsageError
-from dropslot.cli.narrowing import ArrivalState, RouteKey, Search, Since, narrowed, no_match
 from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.narrowing import ArrivalState, RouteKey, Search, Since, narrowed, no_match
+from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, started
-from dropslot.cli.tables import Looks, show
 
 commands = typer.Typer()
 

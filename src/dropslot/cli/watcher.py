@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.failures import FAILED
 from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.output.failures import FAILED
 from dropslot.cli.startup import configured
 from dropslot.core.names import escape
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dropslot.config.delivering import Deliver
     from dropslot.config.folders import FolderSet, folder_sets
     from dropslot.config.loading import from_mapping, load, parse
+    from dropslot.config.mistakes.problems import ConfigError, Problem
     from dropslot.config.models import (
         DELIVER_PROCESSOR,
         EVENT_NAMES,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         Space,
     )
     from dropslot.config.plugins import load_dotted
-    from dropslot.config.problems import ConfigError, Problem
     from dropslot.config.secrets import secret
 
 _MODULES = {
@@ -33,7 +33,7 @@ _MODULES = {
     "delivering": ("Deliver",),
     "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Lookup", "Route", "Select", "Space"),
     "plugins": ("load_dotted",),
-    "problems": ("ConfigError", "Problem"),
+    "mistakes.problems": ("ConfigError", "Problem"),
     "secrets": ("secret",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

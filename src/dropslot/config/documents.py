@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
+from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem, key_of
 
 # Plain words are read as YAML 1.2's core does, less its octals: `no` and `1:30` are texts, and a mode written
 # as 0640 keeps its digits.

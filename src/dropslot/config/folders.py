@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from dropslot.config.models import Config, Route
-from dropslot.config.private import PRIVATE_MODE
+from dropslot.config.secrets import PRIVATE_MODE
 from dropslot.core.names import escape
 from dropslot.core.templates import Template, fault_of_value, literal
 

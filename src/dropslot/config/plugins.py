@@ -65,18 +65,16 @@ def load_dotted(dotted: str) -> Any:
 
 
 def fault_of_dotted(dotted: str) -> str | None:
-    """Why a dotted path cannot be imported; None when it can, as far as can be seen without running it.
+    """Why a dotted path cannot be imported; None when its module is there. Whether that has the name is seen when the
+    service starts, and imports it.
 
     Nothing is imported: every command reads the configuration, `--help` and listings too, and none of them is to run
     other people's code; nor can models be imported while Django's settings are read.
     """
-    module_name, _, name = dotted.rpartition(".")
-    spec = _find(module_name)
-    if spec is None:
+    module_name = dotted.rpartition(".")[0]
+    if _find(module_name) is None:
         return f"expected something that can be imported, but there is no module {module_name}"
-    if not spec.origin or not spec.origin.endswith(".py"):
-        return None  # built in, compiled or a namespace: it shows when it is used
-    return _fault_of_name(Path(spec.origin), module_name, name)
+    return None
 
 
 def _find(module_name: str) -> ModuleSpec | None:
@@ -102,14 +100,3 @@ def _find_part(full_name: str, path: Sequence[str] | None) -> ModuleSpec | None:
         return PathFinder.find_spec(full_name, path)
     finders = (finder.find_spec(full_name, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
     return next((spec for spec in finders if spec is not None), None)
-
-
-def _fault_of_name(source: Path, module_name: str, name: str) -> str | None:
-    try:
-        # Compiled, not run: a module's code lists every name that its statements give or use.
-        code = compile(source.read_bytes(), source, "exec", dont_inherit=True)
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"expected something that can be imported, and {module_name} cannot be read: {error}"
-    if not {name, "__getattr__"}.isdisjoint(code.co_names) or ("*",) in code.co_consts:
-        return None
-    return f"expected something that can be imported, and module {module_name} has no {name}"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from itertools import combinations, pairwise
 
-from dropslot.config import overlaps
+from dropslot.config import paths
 from dropslot.config.delivering import OPTIONS, Deliver
+from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
-from dropslot.config.problems import NO_VALUE, Location, Problem, key_of
-from dropslot.config.sections import SECTIONS, Found, RouteRule
+from dropslot.config.sections import SECTIONS, Found, RouteRule, broken
 from dropslot.core import addresses
 from dropslot.core.templates import GIVEN, Template, literal
 
@@ -49,14 +49,6 @@ def _written_as(route: Route, name: str) -> str:
     return name if name in route.model_fields_set else "folders"
 
 
-def broken(
-    route: Route, steps: Location, value: object, expected: str, example: str = ""
-) -> tuple[Location, Problem]:
-    """A broken rule at a place within a route."""
-    location = ("routes", route.key, *steps)
-    return location, Problem(key_of(location), value, expected, example=example)
-
-
 @_rule("folders")
 def _folders_given(route: Route) -> Found:
     if not route.folders and not set(FOLDERS) <= route.model_fields_set:
@@ -69,7 +61,7 @@ def _folders_apart(route: Route) -> Found:
     if not route.folders and not set(FOLDERS) <= route.model_fields_set:
         return
     for one, other in combinations(FOLDERS, 2):
-        if overlaps.overlap(getattr(route, one), getattr(route, other)):
+        if paths.overlap(getattr(route, one), getattr(route, other)):
             expected = f"expected a folder outside of {one} ({getattr(route, one)})"
             example = f"{other}: ./{route.key}/{other}"
             yield broken(route, (_written_as(route, other),), getattr(route, other), expected, example)
@@ -166,13 +158,13 @@ def _destinations_outside(route: Route) -> Found:
 
 
 def _fault_of_destination(deliver: Deliver, name: str, folder: str) -> str | None:
-    if overlaps.is_within(deliver.to, folder):
+    if paths.is_within(deliver.to, folder):
         return f"expected a folder outside of the route's own {name} ({folder})"
-    if overlaps.may_be_within(deliver.to, folder):
+    if paths.may_be_within(deliver.to, folder):
         return (
             f"expected a folder that is outside of the route's own {name} ({folder}) whatever its fields are"
         )
-    if overlaps.is_within(folder, deliver.to):
+    if paths.is_within(folder, deliver.to):
         return f"expected a folder that does not hold the route's own {name} ({folder})"
     return None
 
@@ -251,7 +243,7 @@ def _shared_folders(routes: list[Route]) -> Found:
                 # Archives may be shared; nothing else may, since each folder's entries belong to one route.
                 if mine == theirs and mine in {"done", "failed"}:
                     continue
-                if overlaps.overlap(getattr(one, theirs), getattr(other, mine)):
+                if paths.overlap(getattr(one, theirs), getattr(other, mine)):
                     expected = f"expected a folder of its own; route {one.key} has its {theirs} there"
                     yield broken(other, (_written_as(other, mine),), getattr(other, mine), expected)
 
@@ -259,6 +251,6 @@ def _shared_folders(routes: list[Route]) -> Found:
 def _data_in_folders(config: Config, routes: list[Route]) -> Found:
     for route in routes:
         for name in FOLDERS:
-            if overlaps.may_be_within(literal(str(config.data)), getattr(route, name)):
+            if paths.may_be_within(literal(str(config.data)), getattr(route, name)):
                 expected = f"expected a folder outside of the {name} of route {route.key}"
                 yield ("data",), Problem("data", str(config.data), expected, example="data: ./var")

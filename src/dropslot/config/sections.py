@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel
 
-from dropslot.config.problems import Location, Problem
+from dropslot.config.mistakes.problems import Location, Problem, key_of
 from dropslot.core.apps import APPS
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ class Section:
     def connections(self, route: Route) -> Iterable[Connection]:  # noqa: ARG002
         """The places that it reads from for a route."""
         return ()
+
+
+def broken(
+    route: Route, steps: Location, value: object, expected: str, example: str = ""
+) -> tuple[Location, Problem]:
+    """A broken rule at a place within a route, for rules."""
+    location = ("routes", route.key, *steps)
+    return location, Problem(key_of(location), value, expected, example=example)
 
 
 SECTIONS: tuple[Section, ...] = tuple(import_module(app.section).SECTION for app in APPS if app.section)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropslot.contents.bag_manifests import PAYLOAD, Bag
-from dropslot.contents.base import Contents, OpenItem
-from dropslot.contents.items import Staged
+from dropslot.contents.base import Contents, OpenItem, Staged
 from dropslot.files.listing import Listing
 
 

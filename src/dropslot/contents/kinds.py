@@ -19,8 +19,12 @@ from dropslot.files.reading import open_regular
 
 def contents_of(listing: Listing) -> Contents:
     """What was listed, as its kind sees it. Nothing is opened."""
-    bag = bag_manifests.find(listing)
+    bag = bag_manifests.find(listing) if _may_be_bag(listing) else None
     return BagContents(listing, bag) if bag else Contents(listing)
+
+
+def _may_be_bag(listing: Listing) -> bool:
+    return listing.is_folder and any(item.path == bag_manifests.DECLARATION for item in listing.items)
 
 
 def folder_of_items(arrival: Path) -> Path:

@@ -17,12 +17,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 from weakref import WeakSet
 
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.files import faults
 from dropslot.files.reading import open_regular
-from dropslot.files.ring import write_all
+from dropslot.files.syscalls import write_all
 
 PIECE_BYTES = 1024 * 1024
 BUFFER_BYTES = 256 * 1024

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 from weakref import WeakSet
 
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core.names import escape
 from dropslot.files import faults
 from dropslot.files.reading import open_regular

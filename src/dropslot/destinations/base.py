@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, NamedTuple, Self
 
 from dropslot.config import Deliver
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core.templates import Template
 
 # What a destination that is no local disk proved of an arrival; its receipt lists what all of them did.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+import signal
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dropslot.core.errors import DropslotError
+from dropslot.core.errors import DropslotError, SourceUnready
 from dropslot.core.names import escape
-from dropslot.files import faults, leases, ring
+from dropslot.files import faults, ring, syscalls
 from dropslot.files.descriptors import Descent
 from dropslot.files.holes import copy_keeping_holes, is_sparse
 from dropslot.files.listing import Item
@@ -107,7 +110,7 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                 or seen.st_mode & 0o170000 != 0o100000
             ):
                 raise changed(item, seen)
-            if job.lease and not leases.take(fd, path):
+            if job.lease and not take_lease(fd, path):
                 job.unleased += 1
             reading = False
             out = os_open(name, CREATE, create_mode, dir_fd=to_folder)
@@ -126,7 +129,7 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
                     digests.append(_digests(hashes, part))
                 if count and write(out, part) != count:
                     os.lseek(out, 0, os.SEEK_SET)
-                    ring.write_all(out, part)
+                    syscalls.write_all(out, part)
             else:
                 digests.append(_copy_long(job, item, fd, out, buffer, threads, is_sparse(seen)))
             if set_modes:
@@ -210,3 +213,24 @@ def miscounted(item: Item, count: int) -> DropslotError:
     return faults.source_changed(
         f"{escape(item.path)} {verb} while it was read: it had {item.size_bytes:,} bytes"
     )
+
+
+_SETSIG = 10  # F_SETSIG, which the fcntl module does not have
+
+
+def take_lease(fd: int, path: str) -> bool:
+    """Lease an open item until its descriptor is closed. False: there is none to be had (another owner and no
+    CAP_LEASE, or a file system without). Raises SourceUnready while a program has the item open for writing."""
+    try:
+        # Else whoever opens it for writing now would end this process: that is what SIGIO does. SIGURG is ignored.
+        fcntl.fcntl(fd, _SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        if error.errno != errno.EAGAIN:
+            return False
+        raise SourceUnready(
+            f"{escape(path)} is still open for writing in some program",
+            where="Nothing of the arrival was delivered; it waits in processing",
+            next_step="It is retried, and goes on when that program has closed the file",
+        ) from error
+    return True

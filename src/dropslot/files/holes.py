@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 
-from dropslot.files import ring
+from dropslot.files import ring, syscalls
 from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Listing
 from dropslot.files.ring import Updated
@@ -34,7 +34,7 @@ def copy_keeping_holes(
             part = buffer[:count]
             for one in hashes:
                 one.update(part)
-            ring.write_all(out, part)
+            syscalls.write_all(out, part)
             at += count
         if at < end:
             return at

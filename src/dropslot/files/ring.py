@@ -31,12 +31,6 @@ class ReadFailed(Exception):
         self.error = error
 
 
-def write_all(out: int, data: memoryview) -> None:
-    """Write every byte, however short single writes are."""
-    while data:
-        data = data[os.write(out, data) :]
-
-
 def read(fd: int, buffer: memoryview) -> int:
     """One read(2) of the source; raises ReadFailed."""
     try:
@@ -55,7 +49,7 @@ def copy_in_turn(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, 
         part = buffer[:count]
         for one in hashes:
             one.update(part)
-        write_all(out, part)
+        syscalls.write_all(out, part)
         if done - started >= WRITE_BACK_BYTES:
             syscalls.start_writeback(out, started, done - started)
             started = done
@@ -75,7 +69,7 @@ def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes:
             part = buffer[:count]
             hashing.take(buffer, part)
             # The same buffer is hashed meanwhile; it is read into again only after both are through with it.
-            write_all(out, part)
+            syscalls.write_all(out, part)
             if done - started >= WRITE_BACK_BYTES:
                 early.staged(done - started)
                 started = done

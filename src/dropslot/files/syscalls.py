@@ -1,4 +1,5 @@
-"""System calls that Python lacks: renameat2, syncfs, sync_file_range, statfs, prctl. Linux only.
+"""System calls that Python lacks: renameat2, syncfs, sync_file_range, statfs, prctl. Linux only; and a write of
+everything.
 
 Each raises OSError like those of `os`. Where the C library has no such function, ENOSYS is raised.
 """
@@ -81,3 +82,9 @@ def file_system_magic(descriptor: int) -> int:
 def die_with_parent(signal_number: int) -> None:
     """Have the kernel send this process `signal_number` when the thread that forked it ends."""
     _prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def write_all(out: int, data: memoryview) -> None:
+    """Write every byte, however short single writes are."""
+    while data:
+        data = data[os.write(out, data) :]

@@ -12,9 +12,9 @@ from pathlib import Path
 from dropslot.core import litter
 from dropslot.core.litter import Litter
 from dropslot.core.names import LIMIT_BYTES, escape, fault_of_marks, fault_of_name, size_bytes
-from dropslot.files import collection, faults
+from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER
-from dropslot.files.listing import Item, Listing
+from dropslot.files.listing import Item, Listing, without_collection
 
 MAX_DEPTH = 100
 MAX_PATH_BYTES = 3_500  # PATH_MAX is 4,096: room for the destination's own path
@@ -52,7 +52,7 @@ def _walked(path: Path, items: list[Item], ignored: Litter) -> Listing:
         raise faults.at_source(error, os.path.basename(text)) from error
     walk = _Walk(seen.st_dev, Listing(is_folder=stat.S_ISDIR(seen.st_mode), items=items, litter=ignored))
     if walk.listing.is_folder:
-        with collection.later():
+        with without_collection():
             walk.folder(text)
     else:
         walk.file(text, seen)

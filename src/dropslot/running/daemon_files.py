@@ -9,8 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dropslot.config.private import make_private
-from dropslot.config.remedies import in_words
+from dropslot.config.mistakes.remedies import in_words
+from dropslot.config.secrets import make_private
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

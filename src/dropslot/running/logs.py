@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
-from dropslot.config.private import make_private
-from dropslot.config.remedies import in_words
+from dropslot.config.mistakes.remedies import in_words
+from dropslot.config.secrets import make_private
 from dropslot.core.concealing import conceal, conceal_value
 from dropslot.core.names import escape
 from dropslot.running.logfile import LogFile

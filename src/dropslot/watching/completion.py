@@ -14,10 +14,9 @@ import structlog
 from dropslot.core.names import escape
 from dropslot.core.patterns import Glob, forms
 from dropslot.watching import quiet, reasons
-from dropslot.watching.agenda import Agenda
 from dropslot.watching.entries import NEVER_LOOKED_AT, Entry, Judged, Rule, Stuck
 from dropslot.watching.temporary import TemporaryNames
-from dropslot.watching.walks import Walked, Walks
+from dropslot.watching.walks import Agenda, Walked, Walks
 
 if TYPE_CHECKING:
     from dropslot.config import Route

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import structlog
-from django.utils.module_loading import import_string
 
+from dropslot.config.plugins import load_dotted
 from dropslot.core.names import escape
 from dropslot.watching import completion, signals
 from dropslot.watching.file_events import Event, mask_of
@@ -139,7 +139,7 @@ class Pairs:
 
 def make(path: str, folders: FolderSet) -> EventProcessor:
     """An event processor by the dotted path of its class (or of any callable that takes a folder set)."""
-    processor = import_string(path)(folders)
+    processor = load_dotted(path)(folders)
     if not isinstance(processor, EventProcessor):
         expected = f"{EventProcessor.__module__}.{EventProcessor.__qualname__}"
         raise TypeError(f"{path} makes a {type(processor).__name__}; expected {expected}")

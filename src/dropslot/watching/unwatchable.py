@@ -1,4 +1,4 @@
-"""The message when an inbox cannot be watched, with the remedy."""
+"""The message when an inbox cannot be watched, with the remedy. The kernel's limits of inotify."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import os
 
 from dropslot.core.names import escape
-from dropslot.watching import inotify_limits
 
 # inotify is not available, though the folder itself is well.
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSYS})
@@ -54,4 +53,23 @@ def of_overflow() -> str:
 
 
 def _raise(name: str) -> str:
-    return f"fs.inotify.{name} is {inotify_limits.value_of(name)}. {inotify_limits.advice(name)}"
+    return f"fs.inotify.{name} is {value_of(name)}. {advice(name)}"
+
+
+# What a busy server of ours should have; each watch costs about 1 KB of kernel memory, and only while it is in use.
+ENOUGH = {"max_user_watches": 524_288, "max_user_instances": 1024, "max_queued_events": 131_072}
+
+
+def value_of(name: str) -> int | None:
+    """The limit fs.inotify.`name` (a key of ENOUGH); None where it cannot be read."""
+    try:
+        with open(f"/proc/sys/fs/inotify/{name}") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def advice(name: str) -> str:
+    """How to raise fs.inotify.`name`: a command, and where to keep it."""
+    better = max(ENOUGH[name], 2 * (value_of(name) or 0))
+    return f"Raise it: sysctl -w fs.inotify.{name}={better} (and in /etc/sysctl.d/)."

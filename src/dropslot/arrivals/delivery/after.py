@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
-from django.utils.module_loading import import_string
 
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import AfterCall, Arrival
@@ -22,7 +21,8 @@ from dropslot.arrivals.signals import arrival_done
 from dropslot.audit import outbox
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
-from dropslot.config import Config, blame
+from dropslot.config import Config, load_dotted
+from dropslot.config.mistakes import blame
 from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()
@@ -113,7 +113,7 @@ def run(config: Config, arrival: Arrival) -> None:
 
 def _call_hook(dotted: str, arrival: Arrival) -> None:
     try:
-        import_string(dotted)(arrival)
+        load_dotted(dotted)(arrival)
     except SystemExit as end:
         # Of a function that was written as a program: its end is not the end of this process.
         if end.code not in (None, 0):

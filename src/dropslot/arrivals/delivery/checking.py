@@ -49,7 +49,7 @@ def helpers() -> Iterator[None]:
         process.close()
 
 
-def check(work: Work) -> None:
+def check_items(work: Work) -> None:
     """Look at the bytes that were staged. Raises Refused with every reason, CheckFailed when a check broke, and
     SourceChanged when checks had to read the source and that was not what was staged."""
     with local_bytes(work) as local:
@@ -101,7 +101,7 @@ def _staged(work: Work, local: LocalBytes) -> StagedArrival:
     return StagedArrival(work.name, work.values, items, is_bag=work.contents.is_bag)
 
 
-def prove_unchanged(works: Sequence[Work]) -> None:
+def prove_source_unchanged(works: Sequence[Work]) -> None:
     """Look at the sources again, now that all of them are staged: works whose source changed get their `failure`."""
     for work in works:
         try:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import mime
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.contents.local_bytes import LocalBytes
 from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ from django.utils import timezone
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import ledger, reserved
 from dropslot.arrivals.delivery.refusals import reason_text
-from dropslot.arrivals.delivery.unleased import first_look
 from dropslot.arrivals.delivery.work import Work
-from dropslot.arrivals.intake.moves import move, move_to_own
+from dropslot.arrivals.intake.claim import move, move_to_own
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.audit import receipt_files, receipts
+from dropslot.audit import receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
 from dropslot.audit.kinds import Delivered, Kind, entry
 from dropslot.audit.models import Receipt
@@ -30,11 +30,12 @@ from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
+from dropslot.files.listing import Listing
 
 log = structlog.get_logger()
 
 
-def record(works: Sequence[Work]) -> list[Work]:
+def record_done(works: Sequence[Work]) -> list[Work]:
     """One transaction for all: state, events, signed receipts. Returns the works that were still ours."""
     if not works:
         return []
@@ -43,10 +44,12 @@ def record(works: Sequence[Work]) -> list[Work]:
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         left = [entry for work in done if not work.legs for entry in _forget_others(work)]
         head = append([*left, *(_delivered(work) for work in done)])
-        signed = Receipt.objects.bulk_create([receipts.sign(_receipt(work, head)) for work in done])
+        signed = Receipt.objects.bulk_create(
+            [receipts.sign(_receipt(work, head), work.config.keys) for work in done]
+        )
     if done:
         kept = [_kept(work, receipt) for work, receipt in zip(done, signed, strict=True)]
-        receipt_files.keep(done[0].config.data, finished, kept)
+        receipts.keep_outside(done[0].config.data, finished, kept)
     return list(done)
 
 
@@ -54,7 +57,7 @@ def record(works: Sequence[Work]) -> list[Work]:
 ABOUT = ("inbox", "location", "fields", "is_folder", "in_place", "archived_as")
 
 
-def _kept(work: Work, receipt: Receipt) -> receipt_files.Kept:
+def _kept(work: Work, receipt: Receipt) -> receipts.Kept:
     about = {name: getattr(work.arrival, name) for name in ABOUT}
     about |= {
         "name_bytes": bytes(work.arrival.name_bytes).hex(),
@@ -62,7 +65,7 @@ def _kept(work: Work, receipt: Receipt) -> receipt_files.Kept:
         "dropped_at": timestamp(work.arrival.dropped_at),
     }
     listings = {leg.target.url: leg.manifest for leg in work.legs if leg.target.rules.manifest == "none"}
-    return receipt_files.Kept(receipt.body, receipt.signature, about, listings)
+    return receipts.Kept(receipt.body, receipt.signature, about, listings)
 
 
 def _forget_others(work: Work) -> Iterator[Entry]:
@@ -148,14 +151,14 @@ def _proved(work: Work) -> list[str]:
     return sorted(frozenset.intersection(*proofs)) if proofs else []
 
 
-def clean(work: Work) -> None:
+def remove_staging(work: Work) -> None:
     """Remove the staging, before the arrival is finished: afterwards nobody would look for it. After a crash in between
     the next attempt finds everything published, or refuses again."""
     for leg in work.legs:
         leg.drop.clean()
 
 
-def archive(work: Work) -> None:
+def archive_arrival(work: Work) -> None:
     """Move a recorded arrival to done. After a crash recovery does it, and when it cannot be moved now."""
     with or_later(work.id, "Delivered and recorded, but it could not be moved to done"):
         archive_folder(work.folders, work.arrival, whereabouts.held(work.folders, work.id, work.epoch))
@@ -213,16 +216,16 @@ def _remove_if_empty(holding: Path) -> None:
         holding.rmdir()
 
 
-def fail(work: Work, error: Refused) -> None:
+def refuse_arrival(work: Work, error: Refused) -> None:
     """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
     reasons = error.reasons
-    clean(work)
+    remove_staging(work)
     holding = whereabouts.held(work.folders, work.id, work.epoch)
     if work.arrival.in_place:
         # Only for the reason. It is there before the commit, so that recovery finds it when a crash comes after.
         holding.mkdir(mode=0o700, exist_ok=True)
     try:
-        ledger.refuse(work, reasons)
+        ledger.record_refusal(work, reasons)
     except TakenOver:
         _remove_if_empty(holding)
         raise
@@ -262,3 +265,23 @@ def describe(error: DropslotError | OSError, *, committed: bool = False) -> list
         f"The system refused: {error.strerror or error}{at}. The source is untouched, and what was delivered before"
         " stays as it is. It is retried; if this goes on, run `dropslot doctor`."
     ]
+
+
+FIRST_LOOK = timedelta(minutes=1)
+
+
+def fingerprint(listing: Listing) -> str:
+    """SHA-256 over what a cheap look compares. No inode: some network file systems number anew."""
+    digest = hashlib.sha256()
+    for item in listing.items:
+        # The move to done gives a single file another ctime.
+        ctime = item.ctime_ns if listing.is_folder else 0
+        digest.update(
+            repr((item.path, item.size_bytes, item.mtime_ns, ctime)).encode("utf-8", "surrogateescape")
+        )
+    return digest.hexdigest()
+
+
+def first_look(arrival: Arrival, finished: datetime) -> datetime | None:
+    """When an arrival is to be compared for the first time; None when all of it was read under leases."""
+    return finished + FIRST_LOOK if "unleased" in arrival.evidence else None

@@ -7,10 +7,10 @@ from functools import partial
 from types import MappingProxyType
 
 from dropslot.arrivals.delivery import content
+from dropslot.arrivals.delivery.field_values import ask
 from dropslot.arrivals.delivery.own_fields import MIME, fields_of
-from dropslot.arrivals.delivery.values import ask
 from dropslot.arrivals.delivery.work import Work
-from dropslot.contents.items import Source
+from dropslot.contents.base import Source
 from dropslot.contents.local_bytes import LocalBytes
 from dropslot.contents.source_bytes import SourceBytes
 from dropslot.core.names import escape

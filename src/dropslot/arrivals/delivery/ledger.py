@@ -45,7 +45,9 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     return Arrival.objects.filter(Q(state__in=UNFINISHED) & (waiting | orphaned)).order_by("dropped_at", "id")
 
 
-def take(worker: str, lease: timedelta, is_dead: Callable[[str], bool], limit: int = BATCH) -> list[Arrival]:
+def take_next(
+    worker: str, lease: timedelta, is_dead: Callable[[str], bool], limit: int = BATCH
+) -> list[Arrival]:
     """Claim a batch for `worker`: one commit. Each gets the next epoch; the caller then removes what older epochs
     staged. Empty when there is nothing to do, without having taken the write lock."""
     candidates = takeable(worker, is_dead)
@@ -101,7 +103,7 @@ def _started(arrival: Arrival, worker: str) -> Entry:
     return entry(Kind.STARTED, arrival.id, data)
 
 
-def renew(worker: str, lease: timedelta) -> None:
+def renew_leases(worker: str, lease: timedelta) -> None:
     """Lengthen the leases of all that `worker` holds."""
     Arrival.objects.filter(state=State.PROCESSING, worker=worker).update(lease_until=Now() + lease)
 
@@ -112,7 +114,7 @@ def update_held(hold: Hold, **values: Any) -> None:
         raise _taken_over(hold)
 
 
-def require(hold: Hold) -> None:
+def require_held(hold: Hold) -> None:
     """Raise TakenOver when another epoch has begun, or the arrival is not at work any more."""
     if not _held(hold).exists():
         raise _taken_over(hold)
@@ -144,7 +146,7 @@ def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[S
             raise TakenOver(f"One of {len(works)} arrivals is now held by another worker")
 
 
-def give_back(work: Work) -> None:
+def give_back_arrival(work: Work) -> None:
     """A large arrival of a batch goes back to the queue, with what is known of its size."""
     with transaction.atomic():
         update_held(
@@ -159,7 +161,7 @@ def give_back(work: Work) -> None:
         append([entry(Kind.GIVEN_BACK, work.id, {"epoch": work.epoch})])
 
 
-def postpone(
+def postpone_attempt(
     hold: Hold,
     reasons: Sequence[str],
     seconds: float,
@@ -202,7 +204,7 @@ def backoff(attempts: int) -> float:
     return min(2.0 ** max(attempts - 1, 0), LONGEST_WAIT)
 
 
-def refuse(work: Work, reasons: Sequence[str]) -> None:
+def record_refusal(work: Work, reasons: Sequence[str]) -> None:
     """The arrival failed, whole; the caller then moves it beside its reason."""
     with transaction.atomic():
         update_held(

@@ -6,22 +6,37 @@ the others are strictly ordered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from dropslot.arrivals.delivery.rivals import Rival, Rivals
+from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.work import Work
-from dropslot.arrivals.intake.drop_times import in_order
+from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake.claim import Claim, id_of_drop, in_order, time_of_drop
+from dropslot.arrivals.intake.waiting import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.config import Route
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.contents.kinds import folder_of_items
+from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape
-from dropslot.core.states import State
+from dropslot.core.patterns import Glob
+from dropslot.core.states import UNFINISHED, State
 from dropslot.core.templates import Piece, Template
+from dropslot.watching.reasons import takes
+from dropslot.watching.temporary import TemporaryNames
 
 _template = lru_cache(maxsize=1024)(Template)
 _Wanted = Mapping[str, Mapping[str, Work]]  # by the place's URL and the item
@@ -128,3 +143,228 @@ def _seconds_of(rival: Arrival) -> float | None:
         begun = Event.objects.filter(arrival=rival.id, kind__in=("started", "taken-over")).last()
         return (now - datetime.fromisoformat(begun.at)).total_seconds() / 10 if begun else None
     return None
+
+
+_COLUMNS = (
+    "id",
+    "route",
+    "inbox",
+    "name",
+    "name_bytes",
+    "is_folder",
+    "in_place",
+    "fields",
+    "state",
+    "epoch",
+    "dropped_at",
+)
+_OF_TIME = 10  # letters of a ULID that tell its millisecond
+MayReach = Callable[[Route, Mapping[str, str]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """An arrival that is not finished; one that has no row yet is not saved. It lies at one of the paths that
+    `whereabouts` gives."""
+
+    arrival: Arrival
+    folders: FolderSet
+    whereabouts: Callable[[], Iterable[Path]]
+
+    def common(self, names: Collection[str]) -> Iterator[str]:
+        """Which of these items it has."""
+        name = _name(self.arrival)
+        if not self.arrival.is_folder:
+            return iter([name] if name in names else [])
+        return common(self._folder(), names)
+
+    def _folder(self) -> str:
+        """Where the items of a folder lie; empty: nowhere any more."""
+        for path in self.whereabouts():
+            if path.is_dir() and not path.is_symlink():
+                return str(folder_of_items(path))
+        return ""
+
+
+def common(folder: str, names: Collection[str]) -> Iterator[str]:
+    """Items of a folder that are among `names`; looks at about as many as the fewer of the two."""
+    items = list(islice(_items(folder), len(names) + 1)) if folder else []
+    if len(items) <= len(names):
+        return (name for name in items if name in names)
+    return (name for name in names if os.path.lexists(os.path.join(folder, name)))
+
+
+def _items(folder: str) -> Iterator[str]:
+    todo = [""]
+    while todo:
+        inner = todo.pop()
+        try:
+            with os.scandir(os.path.join(folder, inner)) as entries:
+                for entry in entries:
+                    path = f"{inner}{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(f"{path}/")
+                    else:
+                        yield path
+        except OSError:
+            continue  # moved on meanwhile, or closed to the service: then nobody knows what is in it
+
+
+class Rivals:
+    """Of some works: those that may reach the same places, were dropped before one of them, and are not finished.
+
+    From the inboxes on, so that what moves on during the look is seen further on.
+    """
+
+    def __init__(self, works: Sequence[Work], may_reach: MayReach, names: Collection[str]) -> None:
+        self._works = works
+        self._may_reach = may_reach
+        self._names = names
+        self._config = works[0].config
+        self._last = max(work.arrival.dropped_at for work in works)
+        self._sets: dict[str, list[FolderSet]] = {}
+
+    def __iter__(self) -> Iterator[Rival]:
+        for route in self._config.routes.values():
+            if not route.leave_source and self._may_reach(route, {}):
+                yield from self._without_row(route)
+        yield from self._recorded()
+
+    def _folders(self, route: Route) -> list[FolderSet]:
+        if route.key not in self._sets:
+            self._sets[route.key] = folder_sets(route, make=False)
+        return self._sets[route.key]
+
+    def _without_row(self, route: Route) -> Iterator[Rival]:
+        young = self._are_young(route)
+        # What only waited for its turn was no attempt that counts.
+        again = any(work.epoch > work.arrival.attempts for work in self._works)
+        for folders in self._folders(route) if young or again else ():
+            if self._may_reach(route, folders.fields):
+                if young:
+                    yield from self._dropped(folders)
+                if again:
+                    yield from self._unrecorded(folders)
+
+    def _are_young(self, route: Route) -> bool:
+        """Whether one of the works came so short ago that what was dropped before it may still be judged."""
+        judged_by = timezone.now() - 2 * route.settle - timedelta(seconds=1)
+        return any(work.arrival.received_at > judged_by for work in self._works)
+
+    def _dropped(self, folders: FolderSet) -> Iterator[Rival]:
+        """What still lies in the inbox."""
+        try:
+            with os.scandir(folders.inbox) as found:
+                entries = [entry for entry in found if self._may_have(entry)]
+        except OSError:
+            return  # whoever watches it says so
+        is_drop = _drops_of(folders.route) if entries else None
+        for entry in entries:
+            if is_drop and (rival := self._entry(folders, entry, is_drop)):
+                yield rival
+
+    def _may_have(self, entry: os.DirEntry[str]) -> bool:
+        return entry.name in self._names or entry.is_dir(follow_symlinks=False)
+
+    def _entry(
+        self, folders: FolderSet, entry: os.DirEntry[str], is_drop: Callable[[str, bool], bool]
+    ) -> Rival | None:
+        """What this entry would be; None when it was dropped later, as most of a backlog was, or is no drop."""
+        try:
+            seen = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        is_folder = stat.S_ISDIR(seen.st_mode)
+        if time_of_drop(seen.st_ctime_ns) > self._last or not is_drop(entry.name, is_folder):
+            return None
+        facts = (entry.name, is_folder, seen.st_uid, None, datetime.now(UTC))
+        claim = Claim(id_of_drop(seen.st_ctime_ns), folders, *facts)
+        return self._rival(claim, State.WAITING, Path(entry.path))
+
+    def _unrecorded(self, folders: FolderSet) -> Iterator[Rival]:
+        """What was claimed, and has no row yet. A work that waited once may have seen it in the inbox before."""
+        newest = max(work.id for work in self._works)[:_OF_TIME]
+        held = {
+            arrival: folder
+            for arrival, _, folder in whereabouts.holdings(folders)
+            if arrival[:_OF_TIME] <= newest
+        }
+        recorded: set[str] = set()
+        for some in chunks(held, CHUNK):
+            recorded |= set(Arrival.objects.filter(id__in=some).values_list("id", flat=True))
+        for arrival in held.keys() - recorded:
+            if claim := adopting.claim_in(folders, arrival, held[arrival]):
+                yield self._rival(claim, State.READY, held[arrival] / claim.name)
+
+    def _rival(self, claim: Claim, state: State, path: Path) -> Rival:
+        arrival = Arrival(id=claim.id, state=state, **record.describe(self._config, claim))
+        paths = (path, whereabouts.held(claim.folders, claim.id, 1) / claim.name)
+        return Rival(arrival, claim.folders, lambda: paths)
+
+    def _recorded(self) -> Iterator[Rival]:
+        for columns in self._rows():
+            route = self._config.routes[columns["route"]]
+            if self._may_reach(route, columns["fields"]):  # before anything else: there may be thousands
+                yield from self._rivals_of(route, Arrival(**columns))
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """The earlier ones, the earliest first, by pages: who finds what to wait for need not see them all."""
+        rows = self._earlier()
+        while page := list(rows.values(*_COLUMNS)[:CHUNK]):
+            yield from page
+            if len(page) < CHUNK:
+                return
+            at, last = page[-1]["dropped_at"], page[-1]["id"]
+            rows = self._earlier().filter(Q(dropped_at__gt=at) | Q(dropped_at=at, id__gt=last))
+
+    def _earlier(self) -> QuerySet[Arrival]:
+        """Rows that may be rivals, as far as the database can tell."""
+        routes = [key for key, route in self._config.routes.items() if self._may_reach(route, {})]
+        rows = Arrival.objects.filter(state__in=UNFINISHED, dropped_at__lte=self._last, route__in=routes)
+        if len(self._names) <= CHUNK:
+            files = [escape(name) for name in self._names if "/" not in name]
+            rows = rows.filter(Q(is_folder=True) | Q(name__in=files))
+        # What is not whole may wait for a day; its sender's next try is not to wait for it.
+        rows = rows.exclude(state=State.WAITING, evidence__has_key=NOT_WHOLE)
+        return rows.exclude(id__in=[work.id for work in self._works]).order_by("dropped_at", "id")
+
+    def _rivals_of(self, route: Route, row: Arrival) -> Iterator[Rival]:
+        for folders in self._folders(route):
+            if str(folders.inbox) == row.inbox:
+                if row.state == State.WAITING:  # its name's fields are recorded when it is claimed
+                    row.fields = record.called(self._config, folders, _name(row))["fields"]
+                yield Rival(row, folders, partial(_whereabouts, folders, row))
+
+
+def _drops_of(route: Route) -> Callable[[str, bool], bool]:
+    """Asks of an entry in the inbox, by its name and whether it is a folder, if it is to be delivered."""
+    temporary, test = TemporaryNames.of(route), Glob(route.test_names) if route.test_names else None
+
+    def is_drop(name: str, is_folder: bool) -> bool:
+        return (
+            takes(route, is_folder=is_folder)
+            and not temporary.match(name)
+            and not route.litter.match(name)
+            and not (test and test.match(name))
+        )
+
+    return is_drop
+
+
+def _name(row: Arrival) -> str:
+    return os.fsdecode(bytes(row.name_bytes))
+
+
+def _whereabouts(folders: FolderSet, row: Arrival) -> Iterator[Path]:
+    """Where a recorded arrival may lie now: an attempt that begins moves it on."""
+    name = _name(row)
+    if row.in_place or row.state == State.WAITING:
+        yield folders.inbox / name
+    for epoch in range(
+        1, row.epoch + 2
+    ):  # upwards, as it moves; while its destination is away it stays at the first
+        yield whereabouts.held(folders, row.id, epoch) / name
+    refused = whereabouts.refused(folders, row.id)
+    yield from (
+        refused / entry for entry in whereabouts.entry_of(refused, name)
+    )  # perhaps under its earlier name

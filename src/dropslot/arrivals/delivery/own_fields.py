@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from dropslot.checks.base import BadOption
-from dropslot.config import Config, Deliver, Route, blame, load_dotted
+from dropslot.config import Config, Deliver, Route, load_dotted
+from dropslot.config.mistakes import blame
 from dropslot.core.context import kept
 from dropslot.core.templates import GIVEN, Template
 from dropslot.fields.base import Field, ItemField

@@ -14,13 +14,14 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from dropslot.arrivals.delivery import checking, durable, finish, ledger, legs, order, plan, prepare, publish
+from dropslot.arrivals.delivery import checking, finish, ledger, legs, order, plan, prepare, publish
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
-from dropslot.arrivals.intake.drop_times import in_order
+from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
-from dropslot.config import Config, blame
+from dropslot.config import Config
 from dropslot.config.folders import FolderSet
-from dropslot.contents.items import Source
+from dropslot.config.mistakes import blame
+from dropslot.contents.base import Source
 from dropslot.core.errors import (
     DropslotError,
     NameInFlight,
@@ -30,8 +31,7 @@ from dropslot.core.errors import (
     Unforeseen,
 )
 from dropslot.core.names import escape
-from dropslot.files import collection
-from dropslot.files.listing import Listing
+from dropslot.files.listing import Listing, without_collection
 
 log = structlog.get_logger()
 LONGEST_TURN_SECONDS = ledger.LONGEST_WAIT
@@ -39,7 +39,7 @@ Fault = DropslotError | OSError
 Otherwise = Callable[[Work, Fault], None]
 
 
-def deliver(config: Config, arrivals: Sequence[Arrival]) -> None:
+def deliver_arrivals(config: Config, arrivals: Sequence[Arrival]) -> None:
     """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt.
 
     Raises OperationalError or InterfaceError when the database cannot be told: then it stays this worker's.
@@ -59,7 +59,7 @@ def _put_off(arrival: Arrival, fault: Fault) -> None:
     with suppress(TakenOver):  # it ended before, or is another worker's
         hold, seconds = Hold(arrival.id, arrival.epoch), ledger.backoff(arrival.attempts)
         reasons = finish.describe(fault, committed=arrival.intent is not None)
-        ledger.postpone(hold, reasons, seconds)
+        ledger.postpone_attempt(hold, reasons, seconds)
         _say_later(hold, seconds, fault)
 
 
@@ -76,8 +76,8 @@ def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
     begun = _begin(config, arrivals)
     try:
         # Rows of a hundred thousand items are no cycles: looking for some took a third of the time.
-        with collection.later():
-            for group in _groups(_each(begun, prepare.prepare)):
+        with without_collection():
+            for group in _groups(_each(begun, prepare.prepare_arrival)):
                 _deliver(group)
     finally:
         for work in begun:
@@ -90,7 +90,7 @@ def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
     known: dict[str, dict[str, FolderSet]] = {}
     for arrival in arrivals:
         try:
-            works.append(prepare.begin(config, arrival, known))
+            works.append(prepare.begin_work(config, arrival, known))
         except DropslotError as error:
             _put_off(arrival, error)
     return works
@@ -104,7 +104,7 @@ def _groups(works: list[Work]) -> Iterator[list[Work]]:
         return
     large = [work for work in works if _is_large(work)]
     small = sorted((work for work in works if not _is_large(work)), key=lambda work: in_order(work.arrival))
-    _each(large, ledger.give_back)
+    _each(large, ledger.give_back_arrival)
     while small:
         group, small = _apart(small)
         yield group
@@ -133,13 +133,13 @@ def _deliver(works: list[Work]) -> None:
     works = _each(works, _stage)
     works = _intend(works)
     works = _well(works)
-    works = _each(works, publish.publish)
-    durable.sync_names(works)
-    durable.publish_manifests(works)
+    works = _each(works, publish.publish_items)
+    publish.sync_names(works)
+    publish.publish_manifests(works)
     works = _each(_well(works), _raise_away)
-    works = _each(works, finish.clean)
-    works = finish.record([*works, *complete])
-    for work in _each(works, finish.archive):
+    works = _each(works, finish.remove_staging)
+    works = finish.record_done([*works, *complete])
+    for work in _each(works, finish.archive_arrival):
         where = {"arrival": work.id, "route": work.route.key, "name": work.arrival.name}
         ignored = {"ignored": len(work.listing.ignored)} if work.listing.ignored else {}
         log.info("Delivered", action="delivered", **where, **ignored)
@@ -156,15 +156,15 @@ def _intend(works: list[Work]) -> list[Work]:
     def later(work: Work, error: Fault) -> None:
         failed.append((work, error))
 
-    with durable.syncing_staged(works) as synced:
+    with publish.syncing_staged(works) as synced:
         checking.look_at_types(works)
-        works = _each(works, checking.check, later)
+        works = _each(works, checking.check_items, later)
         works = _plan(works, later)
         synced()  # data before names: nothing is intended of what is not on the disk
         for work, error in failed:
             settle(work, error)
         works = _well(works)
-        publish.intend(works, checking.prove_unchanged)
+        publish.record_intent(works, checking.prove_source_unchanged)
     return works
 
 
@@ -207,7 +207,7 @@ def settle(work: Work, error: Fault) -> None:
 
 def _refuse(work: Work, error: Refused) -> None:
     try:
-        finish.fail(work, error)
+        finish.refuse_arrival(work, error)
     except TakenOver:
         raise
     except (DropslotError, OSError) as trouble:
@@ -228,7 +228,7 @@ def _try_later(work: Work, error: Fault) -> None:
     # Before others may take it: what is complete is left alone by the next attempt, so nothing may be left of it.
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
-    ledger.postpone(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=done)
+    ledger.postpone_attempt(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=done)
     _say_later(work.hold, seconds, error)
 
 
@@ -298,7 +298,8 @@ def _stage(work: Work) -> None:
 
     def stage(leg: Leg) -> None:
         of_leg = source._replace(listing=leg.part or work.listing)
-        _refuse_twins(leg, of_leg.listing)
+        if work.listing.is_folder:
+            _refuse_twins(leg, of_leg.listing)
         leg.staged = leg.drop.stage(of_leg, work.contents.algorithms, work.contents.prefix)
 
     work.each_rule(stage)
@@ -326,10 +327,10 @@ def _refuse_twins(leg: Leg, listing: Listing) -> None:
 
 
 def _plan(works: list[Work], otherwise: Otherwise) -> list[Work]:
-    shelves = plan.look_up(works)
+    shelves = plan.look_up_versions(works)
 
     def plan_one(work: Work) -> None:
         for leg in work.legs:
-            plan.plan(work, leg, shelves[leg.target.url])
+            plan.plan_names(work, leg, shelves[leg.target.url])
 
     return _each(works, plan_one, otherwise)

@@ -7,17 +7,20 @@ Looking (which may hash what is stored) happens before the transaction, insertin
 from __future__ import annotations
 
 import os.path
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from dropslot.arrivals.delivery.known import Known, Shelf, is_given, shelves
 from dropslot.arrivals.delivery.work import Leg, Row, Work
-from dropslot.arrivals.models import Place
-from dropslot.contents.items import Staged
+from dropslot.arrivals.models import Adoption, Delivery, Place
+from dropslot.contents.base import Staged
 from dropslot.core import manifests
+from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
-from dropslot.core.states import Outcome
+from dropslot.core.states import Outcome, State
 from dropslot.destinations.base import Planned
 
 
@@ -34,7 +37,7 @@ class _Names:
     others: frozenset[str] = frozenset()
 
 
-def look_up(works: Sequence[Work]) -> dict[str, Shelf]:
+def look_up_versions(works: Sequence[Work]) -> dict[str, Shelf]:
     """What the ledger knows of all that these works want to deliver."""
     return shelves(
         (leg.target.url, [path for path, _ in work.contents.delivered(leg.staged)])
@@ -43,7 +46,7 @@ def look_up(works: Sequence[Work]) -> dict[str, Shelf]:
     )
 
 
-def plan(work: Work, leg: Leg, shelf: Shelf) -> None:
+def plan_names(work: Work, leg: Leg, shelf: Shelf) -> None:
     """Fill in the leg's rows, what is to be published, and its manifest.
 
     Raises NameInFlight when another unfinished arrival has reserved one of the names.
@@ -254,3 +257,79 @@ def renumber(work: Work, leg: Leg, taken: Iterable[str]) -> dict[str, Row]:
     leg.publish = publish
     leg.manifest = manifest_of(leg.rows)
     return moved
+
+
+class Known(NamedTuple):
+    """One version of an item that a target has, had, or is about to get (`finished` is False then)."""
+
+    version: int
+    stored_as: str
+    sha256: str
+    size_bytes: int
+    mtime_ns: int | None = None  # None: not known
+    arrival: str = ""  # empty: from before dropslot
+    finished: bool = True
+    superseded: bool = False
+    dropped_at: datetime = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One target; without a `place` nothing was ever delivered or adopted there. `versions` by item; `given` maps
+    first names of items to the arrivals that have them."""
+
+    place: Place | None = None
+    versions: dict[str, list[Known]] = field(default_factory=lambda: defaultdict(list))
+    given: dict[str, str] = field(default_factory=dict)
+
+
+def shelves(wanted: Iterable[tuple[str, Sequence[str]]]) -> dict[str, Shelf]:
+    """The shelves of (url, items), by url. A few queries for each target and thousand items."""
+    items: dict[str, dict[str, None]] = defaultdict(dict)
+    for url, paths in wanted:
+        items[url].update(dict.fromkeys(paths))
+    found = {url: Shelf() for url in items}
+    for place in Place.objects.filter(url__in=list(items)):
+        found[place.url] = _shelf(place, list(items[place.url]))
+    return found
+
+
+def _shelf(place: Place, items: Sequence[str]) -> Shelf:
+    shelf = Shelf(place)
+    adopted = Adoption.objects.filter(place=place).values_list("stored_as", "sha256", "size_bytes")
+    rows = Delivery.objects.filter(place=place, outcome=Outcome.DELIVERED).values_list(
+        "item",
+        "version",
+        "stored_as",
+        "sha256",
+        "size_bytes",
+        "mtime_ns",
+        "arrival_id",
+        "arrival__state",
+        "superseded",
+        "arrival__dropped_at",
+    )
+    for chunk in chunks(items, CHUNK):
+        for name, sha256, size in adopted.filter(stored_as__in=chunk):
+            shelf.versions[name].append(Known(1, name, sha256, size))
+        # A first version is stored as its item is called; each of the two queries has an index of its own.
+        for row in rows.filter(stored_as__in=chunk):
+            shelf.given[row[2]] = row[6]
+            _put(shelf, row)
+        for row in rows.filter(item__in=chunk, version__gt=1):
+            _put(shelf, row)
+    return shelf
+
+
+def _put(shelf: Shelf, row: tuple[Any, ...]) -> None:
+    item, version, stored_as, sha256, size, mtime, arrival, state, *drop = row
+    if version > 1 or item == stored_as:
+        known = Known(version, stored_as, sha256, size, mtime, arrival, state == State.DONE, *drop)
+        if known not in shelf.versions[item]:
+            shelf.versions[item].append(known)
+
+
+def is_given(place: Place | None, name: str, besides: str) -> bool:
+    """Whether the ledger has given a name to any arrival besides this one."""
+    rows = Delivery.objects.filter(place=place, stored_as=name, outcome=Outcome.DELIVERED)
+    return rows.exclude(arrival_id=besides).exists()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger, legs, wholeness
+from dropslot.arrivals.delivery import ledger, legs
+from dropslot.arrivals.delivery.field_values import collect
 from dropslot.arrivals.delivery.own_fields import wants_mime
-from dropslot.arrivals.delivery.values import collect
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import seal
-from dropslot.arrivals.intake.moves import move_to_own
+from dropslot.arrivals.intake.claim import move_to_own
 from dropslot.arrivals.models import Arrival
-from dropslot.audit import receipt_files
+from dropslot.audit import receipts
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.contents.kinds import contents_of, sent_on_purpose
@@ -21,10 +24,12 @@ from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOve
 from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import RESERVED, escape
 from dropslot.files import faults as faults_of_storage
-from dropslot.files.walk import list_arrival, marked
+from dropslot.files.walk import MAX_FAULTS, list_arrival, marked
+from dropslot.watching import reasons
+from dropslot.watching.temporary import TemporaryNames
 
 
-def begin(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]]) -> Work:
+def begin_work(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]]) -> Work:
     """The work of a taken arrival; `known` (route and inbox to folders) is filled, for the others of its batch.
 
     Raises SourceUnready when its route or inbox is configured no more.
@@ -43,7 +48,7 @@ def begin(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet
     return Work(arrival, config, route, folders)
 
 
-def prepare(work: Work) -> None:
+def prepare_arrival(work: Work) -> None:
     """Fence off older epochs, then look: after this the arrival's staging is ours alone.
 
     Raises Refused with every fault of name and content at once; SourceUnready for what may heal.
@@ -82,7 +87,7 @@ def _locate(work: Work) -> Path:
 
 def _bring(work: Work, own: Path) -> None:
     """Move the arrival here from an older epoch's folder, or from failed. Raises TakenOver."""
-    ledger.require(work.hold)
+    ledger.require_held(work.hold)
     older = [
         folder
         for arrival, epoch, folder in whereabouts.holdings(work.folders)
@@ -114,7 +119,7 @@ def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
     # The folder in failed carries no epoch: a worker that slept until others had refused the arrival anew must
     # not take it away from there. Should it end in here, recovery puts the folder back.
     try:
-        ledger.require(work.hold)
+        ledger.require_held(work.hold)
     except TakenOver:
         move_to_own(own, refused)
         raise
@@ -140,13 +145,15 @@ def _look(work: Work, faults: list[str]) -> None:
             next_step="Give the service read permission; it is retried",
         )
     if not faults and not work.committed:
-        faults.extend(wholeness.faults(work))
+        faults.extend(_not_whole(work))
     if not faults:
         work.contents = contents_of(work.listing)
 
 
 def _seal_and_list(work: Work, litter: Litter) -> list[str]:
-    faults = [] if work.arrival.in_place else seal.seal(work.source, _sender(work, work.source), litter)
+    faults = (
+        [] if work.arrival.in_place else seal.seal_arrival(work.source, _sender(work, work.source), litter)
+    )
     work.listing = list_arrival(work.source, litter)
     return faults + work.listing.faults
 
@@ -165,7 +172,7 @@ def _require_own_database(work: Work) -> None:
     later = any(
         arrival == work.id and epoch > work.epoch for arrival, epoch, _ in whereabouts.holdings(work.folders)
     )
-    if later or _has_manifest(work) or receipt_files.find(work.config.data, work.id):
+    if later or _has_manifest(work) or receipts.find(work.config.data, work.id):
         raise SourceUnready(
             f"The database is older than the state of arrival {work.id}, probably restored from a backup",
             where="It is in processing with a later epoch"
@@ -193,7 +200,7 @@ def _seal_where_it_lies(work: Work) -> None:
         source = folder / work.name
         if arrival != work.id or not _is_there(source):
             continue
-        if faults := seal.seal(source, _sender(work, source), work.route.litter):
+        if faults := seal.seal_arrival(source, _sender(work, source), work.route.litter):
             raise Refused(faults)
 
 
@@ -212,3 +219,19 @@ def _is_there(source: Path) -> bool:
     except OSError as error:
         raise faults_of_storage.at_source(error, source.name) from error
     return True
+
+
+def _not_whole(work: Work) -> Iterator[str]:
+    """A sentence for everything that says that the arrival is not whole, or of a kind that its route does not take;
+    MAX_FAULTS of them at most."""
+    listing, route = work.listing, work.route
+    if not reasons.takes(route, is_folder=listing.is_folder):
+        yield f"{escape(work.name)}: {reasons.of_other_kind(route, is_folder=listing.is_folder)}"
+    elif listing.is_folder:
+        is_unfinished = TemporaryNames.of(route).asked_inside
+        paths = map(itemgetter(0), chain(listing.items, listing.folders))
+        unfinished = (path for path in paths if is_unfinished(path.rpartition("/")[2]))
+        for path in islice(unfinished, MAX_FAULTS):
+            yield f"{reasons.of_unfinished(path)}. Send the arrival again"
+        if not listing.items:
+            yield f"{escape(work.name)}: {reasons.EMPTY}"

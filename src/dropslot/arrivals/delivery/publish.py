@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain, groupby
 from typing import Any, Literal
 
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger, legs, parts, plan, reserved, unleased
-from dropslot.arrivals.delivery.known import CHUNK, chunks
+from dropslot.arrivals.delivery import finish, ledger, legs, parts, plan, reserved
 from dropslot.arrivals.delivery.work import Leg, Row, Work
 from dropslot.arrivals.intake.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Files, Kind, entry
+from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.litter import BY_DEFAULT
 from dropslot.core.names import escape
+from dropslot.destinations.base import Destination
 
 _TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded
 _Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
@@ -32,7 +35,7 @@ _COLUMNS = (
 _ROW = f"({', '.join(['%s'] * 11)})"
 
 
-def intend(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lambda _: None) -> None:
+def record_intent(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lambda _: None) -> None:
     """Reserve all names and write down what is about to be published, in one commit; a work that cannot gets its
     `failure`. After the commit nothing of these arrivals is refused any more.
 
@@ -97,7 +100,7 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
     entries = left + [
         entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
     ]
-    insert([(work, leg) for work in works for leg in work.legs], kept)
+    insert_deliveries([(work, leg) for work in works for leg in work.legs], kept)
     for work, values in zip(works, intents, strict=True):
         arrival = work.arrival
         arrival.intent, arrival.evidence, arrival.archived_as, arrival.fields = values[0], *values[3:]
@@ -142,7 +145,7 @@ def _intent(work: Work) -> tuple[Any, ...]:
     if work.arrival.in_place:
         evidence["seen"] = fingerprint(work.listing)
     elif not work.leased:
-        evidence["unleased"] = unleased.fingerprint(work.listing)
+        evidence["unleased"] = finish.fingerprint(work.listing)
     archive = "" if work.arrival.in_place else str(whereabouts.archive_name(work.folders, work.id, work.name))
     return work.manifests, *work.contents.size(), evidence, archive, work.recorded
 
@@ -154,7 +157,7 @@ def _parts(work: Work) -> dict[str, Any]:
     return kept | parts.describe(work.legs)
 
 
-def insert(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:
+def insert_deliveries(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:
     """Write delivery rows, but for those that are there. By hand, many in a statement: Django's bulk_create takes
     five times as long for 100,000 rows."""
     rows: Iterable[tuple[Any, ...]] = (
@@ -205,7 +208,7 @@ def _files_entry(
     return entry(kind, work.id, data)
 
 
-def publish(work: Work) -> None:
+def publish_items(work: Work) -> None:
     """Give every staged item its name. Names that somebody took since the plan get the next number, and the ledger
     and the manifest follow before they are published."""
     for leg in work.legs:
@@ -233,3 +236,59 @@ def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
             stored_as=row.stored_as, version=row.version
         )
     work.arrival.intent = intent
+
+
+Pairs = Sequence[tuple[Work, Leg]]
+
+
+@contextmanager
+def syncing_staged(works: Sequence[Work]) -> Iterator[Callable[[], None]]:
+    """Sync what is staged while the block checks and plans: the disk and the processor work at the same time.
+
+    The function that it gives waits for the end; legs whose data is not durable have their `failure` then.
+    """
+    with ThreadPoolExecutor(1, "sync") as executor:
+        future = executor.submit(sync_staged, works)
+        yield future.result
+
+
+def sync_staged(works: Sequence[Work]) -> None:
+    """Staged data is on the disk."""
+    _each_destination(
+        works, lambda destination, pairs: destination.sync_staged([leg.drop for _, leg in pairs])
+    )
+
+
+def sync_names(works: Sequence[Work]) -> None:
+    """Published names are on the disk."""
+    _each_destination(
+        works, lambda destination, pairs: destination.sync_names([leg.drop for _, leg in pairs])
+    )
+
+
+def publish_manifests(works: Sequence[Work]) -> None:
+    """The manifest comes last: where it is, all of the arrival is."""
+
+    def publish(destination: Destination, pairs: Pairs) -> None:
+        destination.publish_manifests([(leg.drop, leg.manifest) for _, leg in pairs])
+        for _, leg in pairs:
+            leg.complete = True
+
+    _each_destination(works, publish)
+
+
+def _each_destination(works: Sequence[Work], act: Callable[[Destination, Pairs], object]) -> None:
+    for destination, pairs in _by_destination(works):
+        try:
+            act(destination, pairs)
+        except (DropslotError, OSError) as error:
+            for _, leg in pairs:
+                leg.failure = error
+
+
+def _by_destination(works: Sequence[Work]) -> Iterator[tuple[Destination, list[tuple[Work, Leg]]]]:
+    legs = [(work, leg) for work in works for leg in work.going_on]
+    legs.sort(key=lambda pair: id(pair[1].destination))
+    for _, group in groupby(legs, key=lambda pair: id(pair[1].destination)):
+        pairs = list(group)
+        yield pairs[0][1].destination, pairs

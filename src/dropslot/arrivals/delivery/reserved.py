@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from django.db.models import ProtectedError, QuerySet
 
-from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry
 from dropslot.audit.kinds import Kind, entry
+from dropslot.core.counting import CHUNK, chunks
 
 LISTED = 100
 

@@ -12,8 +12,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet
-from dropslot.contents.base import Contents
-from dropslot.contents.items import Staged
+from dropslot.contents.base import Contents, Staged
 from dropslot.contents.source_bytes import SourceBytes
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready, DropslotError

@@ -1,27 +1,32 @@
-"""The claim: a rename from inbox into processing that cannot replace. Its row follows."""
+"""The claim: a rename from inbox into processing that cannot replace, under an id that tells when the arrival was
+dropped. Its row follows.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import seal
-from dropslot.arrivals.intake.moves import move, move_to_own
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import SourceUnready, StorageFault
 from dropslot.core.litter import Litter
 from dropslot.core.names import escape
 from dropslot.files import filesystems
 from dropslot.files.descriptors import Folder
+from dropslot.files.syscalls import rename_no_replace
 from dropslot.files.walk import list_arrival
 from dropslot.watching.entries import Judged
 
@@ -54,7 +59,7 @@ def new_id() -> str:
     return str(ULID())
 
 
-def claim(
+def claim_arrival(
     folders: FolderSet, judged: Judged, arrival: str, is_unused: Callable[[], bool] = lambda: True
 ) -> Claim | None:
     """Take an entry that was judged complete. None: it vanished, another claimed it, or it is not the judged one
@@ -152,3 +157,127 @@ def _put_back(taken: Path, source: Path) -> None:
     stays in processing: recovery adopts it, nothing is lost."""
     with suppress(FileExistsError):
         move(taken, source)
+
+
+_HERE = -100  # AT_FDCWD: paths are absolute
+_NO_FLAG = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, a name that others may take at any time: a sender in the inbox, another arrival in
+    done.
+
+    Raises FileExistsError when the target is taken (nothing happened), also where the file system has no way to be
+    sure; FileNotFoundError when the source is gone. After a crash a file may have both names, which the same call then
+    mends; before a folder is moved an empty one may be left at `target`.
+    """
+    if _moved(source, target):
+        return
+    if stat.S_ISDIR(os.lstat(source).st_mode):
+        _move_folder(source, target)
+    else:
+        _move_by_link(source, target)
+
+
+def move_to_own(source: Path, target: Path) -> None:
+    """As `move`, to a name that is the service's alone: it carries an id, or its folder does."""
+    if not _moved(source, target):
+        # Many network and FUSE file systems have no RENAME_NOREPLACE. Nobody else wants this name, so a look will do.
+        os.lstat(source)  # first, as the system does: what was moved already is gone, not in its own way
+        if os.path.lexists(target):
+            raise _taken(target)
+        os.rename(source, target)
+
+
+def _moved(source: Path, target: Path) -> bool:
+    """False: the file system cannot rename without replacing; nothing happened."""
+    try:
+        rename_no_replace(_HERE, str(source), _HERE, str(target))
+    except OSError as error:
+        if error.errno not in _NO_FLAG:
+            raise
+        return False
+    return True
+
+
+def _move_folder(source: Path, target: Path) -> None:
+    """The name is reserved by an empty folder, which only the service may fill: some FUSE programs (`rclone mount`)
+    replace a folder with all that is in it."""
+    target.mkdir(mode=0o700)
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        with suppress(OSError):
+            target.rmdir()
+        if error.errno in (
+            errno.ENOTEMPTY,
+            errno.EEXIST,
+        ):  # some FUSE programs do not even replace an empty one
+            raise _taken(target) from error
+        raise
+
+
+def _move_by_link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        if not os.path.samestat(os.lstat(source), os.lstat(target)):  # else: linked before a crash
+            raise
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _taken(target) from error  # no links either
+    os.unlink(source)
+
+
+def _taken(target: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+
+
+_MILLISECOND = 1_000_000  # in nanoseconds: 20 bits
+_RANDOM_BITS = 60
+_AHEAD_NS = 24 * 3600 * 1_000_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Dropped(Protocol):
+    """What has a place in the order: an arrival, recorded or not."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dropped_at(self) -> datetime: ...
+
+
+def id_of_drop(ctime_ns: int) -> str:
+    """A fresh arrival id for what was dropped at this time (ns since the epoch)."""
+    milliseconds, rest = divmod(_possible(ctime_ns), _MILLISECOND)
+    drawn = rest << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + drawn.to_bytes(10, "big")))
+
+
+def dropped_at(arrival: str) -> datetime:
+    """When the arrival with this id was dropped, in whole microseconds, as databases hold it."""
+    number = int.from_bytes(ULID.from_str(arrival).bytes, "big")
+    milliseconds, drawn = number >> 80, number & ((1 << 80) - 1)
+    return time_of_drop(milliseconds * _MILLISECOND + (drawn >> _RANDOM_BITS))
+
+
+def time_of_drop(ctime_ns: int) -> datetime:
+    """The same of a ctime (ns since the epoch)."""
+    return EPOCH + timedelta(microseconds=_possible(ctime_ns) // 1000)
+
+
+def _possible(ctime_ns: int) -> int:
+    """Now, where a file system has no such time, or one that cannot be."""
+    now = time.time_ns()
+    return ctime_ns if 0 < ctime_ns < now + _AHEAD_NS else now
+
+
+def in_order(arrival: Dropped) -> tuple[datetime, str, str]:
+    """The key that arrivals are sorted by: all of them have another one, so that no two wait for each other."""
+    return arrival.dropped_at, arrival.name, arrival.id

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from dropslot.arrivals.intake import drop_times
-from dropslot.arrivals.intake.claim import Claim, new_id
+from dropslot.arrivals.intake.claim import Claim, new_id, time_of_drop
 from dropslot.arrivals.models import Arrival
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import NameInFlight
@@ -47,7 +46,7 @@ def claim_in_place(folders: FolderSet, judged: Judged) -> Claim | None:
     size = None if judged.is_folder else judged.size_bytes
     now = datetime.now(UTC)
     # What changes in a folder may change nothing about the folder itself: a revision is dropped when it is made.
-    dropped = drop_times.time_of_drop(max([judged.ctime_ns, *(item.ctime_ns for item in listing.items)]))
+    dropped = time_of_drop(max([judged.ctime_ns, *(item.ctime_ns for item in listing.items)]))
     facts = (judged.name, judged.is_folder, judged.uid, size, now)
     return Claim(new_id(), folders, *facts, {"seen": seen}, dropped)
 

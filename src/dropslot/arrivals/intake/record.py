@@ -23,8 +23,7 @@ from django.db import (
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import inplace
-from dropslot.arrivals.intake.claim import Claim
-from dropslot.arrivals.intake.drop_times import dropped_at
+from dropslot.arrivals.intake.claim import Claim, dropped_at
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
@@ -87,7 +86,7 @@ def _readable(config: Config, location: str) -> str:
     return next((names[form] for form in forms(location) if form in names), location)
 
 
-def record(config: Config, claims: Sequence[Claim]) -> None:
+def record_claims(config: Config, claims: Sequence[Claim]) -> None:
     """Make the claims durable and give them rows in state ready: one sync a folder set and one commit for all.
 
     May be repeated, by others at the same time too: a row that is there already is left as it is, unless it waited.
@@ -149,7 +148,7 @@ def record_apart(config: Config, claims: Sequence[Claim]) -> int:
     recovery tries it again. Returns how many are left so. Raises OperationalError or InterfaceError when the database
     takes none."""
     try:
-        record(config, claims)
+        record_claims(config, claims)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:

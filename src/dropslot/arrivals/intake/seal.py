@@ -66,7 +66,7 @@ def sender(source: Path, litter: Litter) -> int:
         return next((uid for uid in owners if uid != os.geteuid()), seen.st_uid)
 
 
-def seal(path: Path, uid: int, litter: Litter) -> list[str]:
+def seal_arrival(path: Path, uid: int, litter: Litter) -> list[str]:
     """Seal a claimed arrival whose sender is `uid`, top down. Returns faults, one sentence each: what belongs to
     neither sender nor service is left alone, and named unless it is litter, which network storage makes as root. What
     the listing refuses stays as it is, so that each later look finds the same. May be repeated; does nothing for the

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from dropslot.arrivals.intake.drop_times import dropped_at, id_of_drop, time_of_drop
+from dropslot.arrivals.intake.claim import dropped_at, id_of_drop, time_of_drop
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import append

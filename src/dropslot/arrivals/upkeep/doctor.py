@@ -28,7 +28,7 @@ from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.config.remedies import remedy_for
+from dropslot.config.mistakes.remedies import remedy_for
 from dropslot.core.concealing import conceal
 from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError

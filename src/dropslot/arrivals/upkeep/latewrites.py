@@ -25,9 +25,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery.unleased import FIRST_LOOK, fingerprint
-from dropslot.arrivals.intake import adopting, drop_times, inplace, record
-from dropslot.arrivals.intake.moves import move_to_own
+from dropslot.arrivals.delivery.finish import FIRST_LOOK, fingerprint
+from dropslot.arrivals.intake import adopting, inplace, record
+from dropslot.arrivals.intake.claim import EPOCH, id_of_drop, move_to_own
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.retry import folders_of
 from dropslot.audit.chain import Entry, append
@@ -233,7 +233,7 @@ def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
     holding = _taken_out(folders, arrival)
     if holding and (claim := adopting.claim_in(folders, heir, holding)):
         sender = arrival.evidence.get("uid", claim.uid)
-        record.record(config, [replace(claim, uid=sender)])
+        record.record_claims(config, [replace(claim, uid=sender)])
     with suppress(OSError):  # it is not done/.again/ID
         if archived.parent.parent.name == whereabouts.AGAIN:
             archived.parent.rmdir()
@@ -275,8 +275,8 @@ def _write_down(arrival: Arrival, found: Sequence[Difference]) -> None:
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(id=arrival.id)
         if "heir" not in row.evidence:
-            ctime_ns = (row.dropped_at - drop_times.EPOCH) // timedelta(microseconds=1) * 1000
-            row.evidence["heir"] = drop_times.id_of_drop(ctime_ns)
+            ctime_ns = (row.dropped_at - EPOCH) // timedelta(microseconds=1) * 1000
+            row.evidence["heir"] = id_of_drop(ctime_ns)
             row.look_again_at = arrival.look_again_at = timezone.now()
             row.save(update_fields=["evidence", "look_again_at"])
             append([_event(row, found)])

@@ -6,8 +6,10 @@ import errno
 from itertools import groupby
 
 from dropslot.arrivals.delivery import checking, own_fields
-from dropslot.config import Config, Deliver
+from dropslot.checks.base import BadOption
+from dropslot.config import Config, Deliver, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
+from dropslot.config.mistakes import blame
 from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
@@ -24,6 +26,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     process that soon ends finds it out beside its deliveries."""
     checking.make_checks(config)
     own_fields.make_fields(config)
+    _import_named(config)
     loading.refresh(config)
     for folders in all_folders(config):
         if not folders.route.leave_source:
@@ -31,6 +34,20 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     rules = [rule for route in config.routes.values() for rule in route.deliver]
     for scheme, alike in groupby(sorted(rules, key=_scheme), key=_scheme):
         kind_of(f"{scheme}://" if scheme else "").prove(list(alike), by_trial=by_trial)
+
+
+def _import_named(config: Config) -> None:
+    """Import what is called later, so that a misspelled name shows now."""
+    for route in config.routes.values():
+        for dotted in (*route.processors, *([route.after] if route.after else [])):
+            try:
+                load_dotted(dotted)
+            except Exception as error:
+                raise BadOption(
+                    f"{dotted}, which route {route.key} names, cannot be imported: {blame.in_words(error)}",
+                    where="Nothing was taken",
+                    next_step="Correct its entry in config.yaml, or the module",
+                ) from error
 
 
 def _scheme(rule: Deliver) -> str:

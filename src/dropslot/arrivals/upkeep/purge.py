@@ -14,7 +14,6 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F, Max, QuerySet, Window
 
-from dropslot.arrivals.delivery.known import chunks
 from dropslot.arrivals.delivery.parts import PARTS
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.whereabouts import AGAIN
@@ -23,6 +22,7 @@ from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
 from dropslot.core.addresses import scheme_of
+from dropslot.core.counting import chunks
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import after
+from dropslot.arrivals.delivery.field_values import mismatch
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED, dismissal, rewrite_reason
-from dropslot.arrivals.delivery.values import mismatch
 from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry, append, timestamp

@@ -15,7 +15,6 @@ import structlog
 from django.db.models.functions import Now
 
 from dropslot.arrivals.delivery import after, checking
-from dropslot.arrivals.delivery.known import chunks
 from dropslot.arrivals.intake import inboxes
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.arrivals.listings.queries import unfinished
@@ -28,6 +27,7 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.config.folders import all_folders
+from dropslot.core.counting import chunks
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.watching.processors import EventProcessor, Pair

@@ -67,7 +67,7 @@ def renewing(config: Config, worker: str) -> Iterator[None]:
 def _renew(config: Config, worker: str, stop: threading.Event) -> None:
     while not stop.wait(config.lease.total_seconds() / 3):
         try:
-            ledger.renew(worker, config.lease)
+            ledger.renew_leases(worker, config.lease)
             after.renew(worker, config.lease)
         except DatabaseError as error:
             # The lease may run out then, and another worker take over: safe, since this one's epoch is over with it.
@@ -80,9 +80,9 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
 
 def deliver_batch(config: Config, worker: str) -> list[Arrival]:
     """Take and deliver one batch, and return it. Empty: there was nothing to do."""
-    batch = ledger.take(worker, config.lease, partial(holder.is_dead, config.data))
+    batch = ledger.take_next(worker, config.lease, partial(holder.is_dead, config.data))
     if batch:
-        pipeline.deliver(config, batch)
+        pipeline.deliver_arrivals(config, batch)
     return batch
 
 

@@ -11,10 +11,10 @@ from typing import cast
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
-from dropslot.destinations.folding import pairs_folded
-from dropslot.destinations.local import staging, syncing
+from dropslot.destinations.local import publishing, staging
 from dropslot.destinations.local.drop import LocalDrop
 from dropslot.destinations.local.targets import Place, open_place
+from dropslot.destinations.spelling import pairs_folded
 from dropslot.files import faults, filesystems, probe
 from dropslot.files.descriptors import Folder
 from dropslot.files.modes import Modes
@@ -76,14 +76,14 @@ class Local(Destination):
         return LocalDrop(self, target, arrival, epoch, name)
 
     def sync_staged(self, drops: Sequence[Drop]) -> None:
-        syncing.sync_staged([s for drop in drops if (s := cast(LocalDrop, drop).staging)])
+        publishing.sync_staged([s for drop in drops if (s := cast(LocalDrop, drop).staging)])
 
     def sync_names(self, drops: Sequence[Drop]) -> None:
         ours = [cast(LocalDrop, drop) for drop in drops]
         stages = [drop.staging for drop in ours if drop.staging]
         touched = [folder for drop in ours for folder in drop.touched_folders()]
         try:
-            syncing.sync_names(stages, touched)
+            publishing.sync_names(stages, touched)
         finally:
             for folder in touched:
                 folder.close()

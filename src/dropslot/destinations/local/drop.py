@@ -10,7 +10,7 @@ import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
@@ -18,16 +18,15 @@ from dropslot.destinations.base import Drop, Planned, Stored, Target
 from dropslot.destinations.layout import Entry, Layout, published_items
 from dropslot.destinations.local import publishing, staging
 from dropslot.destinations.local.publishing import Publication
-from dropslot.destinations.local.staged import staged_items
-from dropslot.destinations.local.staging import Stage
+from dropslot.destinations.local.staging import Stage, staged_items
 from dropslot.destinations.local.targets import homes, open_place
-from dropslot.files import collection, descriptors, faults, filesystems, times
+from dropslot.files import descriptors, faults, filesystems, listing
 from dropslot.files.copying import CREATE
 from dropslot.files.descriptors import Descent, Folder
-from dropslot.files.listing import Listing
+from dropslot.files.listing import Listing, without_collection
 from dropslot.files.modes import Modes
 from dropslot.files.reading import open_regular, open_regular_in, sha256_of
-from dropslot.files.ring import write_all
+from dropslot.files.syscalls import write_all
 
 if TYPE_CHECKING:
     from dropslot.destinations.local.destination import Local
@@ -79,9 +78,9 @@ class LocalDrop(Drop):
             args = (stage, folder, source.listing, self._layout, self._modes, every)
             digests = staging.fill(*args, lease=source.lease)
         self.leased = stage.leased
-        with collection.later():
+        with without_collection():
             staged = staged_items(source.listing, every, digests)
-        self.shifted = self._shift(staged, times.unusual(source.listing.items))
+        self.shifted = self._shift(staged, listing.unusual(source.listing.items))
         return staged
 
     def _shift(self, staged: list[Staged], unusual: Sequence[int]) -> int:
@@ -90,8 +89,8 @@ class LocalDrop(Drop):
         for at in unusual:
             item = staged[at]
             with self.open_staged(item.path) as stream:
-                shifted += not times.is_kept(item.mtime_ns, os.fstat(stream.fileno()).st_mtime_ns)
-            staged[at] = item._replace(mtime_ns=times.storable(item.mtime_ns))
+                shifted += not listing.is_kept(item.mtime_ns, os.fstat(stream.fileno()).st_mtime_ns)
+            staged[at] = item._replace(mtime_ns=listing.storable(item.mtime_ns))
         return shifted
 
     def _make_stage(self, *, anew: bool = False) -> Stage:

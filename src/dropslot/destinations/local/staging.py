@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
 
+from dropslot.contents.base import NO_OTHERS, Staged
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault
 from dropslot.core.names import RESERVED, escape
 from dropslot.destinations.layout import REST, STAGE, TREE, Layout, epoch_of_stage, stage_name, taken_over
@@ -322,3 +324,23 @@ def trial(home: Folder) -> Iterator[Folder]:
                 _remove_empty(home)
     except OSError as error:
         raise faults.at_destination(error, f"trying {RESERVED}/{STAGE}") from error
+
+
+def staged_items(listing: Listing, algorithms: Sequence[str], digests: bytes) -> list[Staged]:
+    """In listing order; `digests` are joined, in the order of `algorithms`, of which the first is sha256."""
+    sizes = [hashlib.new(name, usedforsecurity=False).digest_size for name in algorithms]
+    width = sum(sizes)
+    if width == 32:
+        new = tuple.__new__
+        return [
+            new(Staged, (item.path, item.size_bytes, item.mtime_ns, digests[at : at + 32].hex(), NO_OTHERS))
+            for at, item in zip(range(0, len(digests), 32), listing.items, strict=True)
+        ]
+    staged = []
+    for number, item in enumerate(listing.items):
+        at = number * width
+        found = {}
+        for name, size in zip(algorithms, sizes, strict=True):
+            found[name], at = digests[at : at + size].hex(), at + size
+        staged.append(Staged(item.path, item.size_bytes, item.mtime_ns, found.pop("sha256"), found))
+    return staged

@@ -11,7 +11,6 @@ from dropslot.core import addresses
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
-from dropslot.destinations.folding import pairs_folded
 from dropslot.destinations.sftp import probe, targets
 from dropslot.destinations.sftp.drop import SftpDrop
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
@@ -20,6 +19,7 @@ from dropslot.destinations.sftp.staging import RemoteStage, Trial
 from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import Upload
+from dropslot.destinations.spelling import pairs_folded
 from dropslot.sftp import faults, remote, runtime, streams, wire
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dropslot.contents.items import Source, Staged
+from dropslot.contents.base import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned

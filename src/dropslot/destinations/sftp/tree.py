@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dropslot.contents.items import NO_OTHERS, Staged
+from dropslot.contents.base import NO_OTHERS, Staged
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.destinations.base import Planned
 from dropslot.destinations.layout import REST, TREE, Layout, published_items
 from dropslot.destinations.sftp.modes import RemoteModes
 from dropslot.destinations.sftp.staging import RemoteStage
-from dropslot.files import times
+from dropslot.files import listing
 from dropslot.files.listing import Listing
 from dropslot.sftp import faults, remote, wire
 from dropslot.sftp.connection import Connection
@@ -82,8 +82,8 @@ class Tree:
 
     def shifted(self) -> int:
         """How many items have another time at the server, since version 3 of the protocol counts from 1970 to 2106."""
-        unusual = (self.listing.items[at].mtime_ns for at in times.unusual(self.listing.items))
-        return sum(not times.is_kept(time, wire.seconds(time) * 1_000_000_000) for time in unusual)
+        unusual = (self.listing.items[at].mtime_ns for at in listing.unusual(self.listing.items))
+        return sum(not listing.is_kept(time, wire.seconds(time) * 1_000_000_000) for time in unusual)
 
     def staged(self, algorithms: Sequence[str], digests: Mapping[int, Sequence[bytes]]) -> list[Staged]:
         """What was staged, in listing order; times as the server has them, in whole seconds."""

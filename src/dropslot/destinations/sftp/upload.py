@@ -11,8 +11,8 @@ from functools import partial
 from dropslot.destinations.layout import Layout
 from dropslot.destinations.sftp.sending import MARK_BYTES, Large, Sending
 from dropslot.destinations.sftp.staging import RemoteStage
+from dropslot.files import copying
 from dropslot.files import faults as faults_of_storage
-from dropslot.files import leases
 from dropslot.files.copying import READ, Hash, changed, fresh_hashes, miscounted
 from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Item
@@ -149,7 +149,7 @@ class Upload:
             raise faults_of_storage.at_source(error, item.path) from error
         try:
             _require_same(fd, item)
-            if self.lease and not leases.take(fd, item.path):
+            if self.lease and not copying.take_lease(fd, item.path):
                 self.unleased += 1
         except BaseException:
             os.close(fd)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
-from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.delivery.work import Row
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest
 from dropslot.arrivals.upkeep.rebuilding.stored_names import item_of, may_be_version
+from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.states import Outcome, State
 from dropslot.destinations import for_url
 from dropslot.destinations.base import Found, Target

@@ -19,21 +19,22 @@ from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
-from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.delivery.parts import PARTS
 from dropslot.arrivals.delivery.work import Row
-from dropslot.arrivals.intake import adopting, drop_times, record
+from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake.claim import dropped_at
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
 from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
 from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf
-from dropslot.audit import receipt_files, receipts, signing_key, sshsig
+from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.receipt_files import Kept
+from dropslot.audit.receipts import Kept
 from dropslot.config import Config, Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.manifests import digest, write
 from dropslot.core.names import escape
@@ -96,8 +97,8 @@ class _Rebuilding:
     # Reading
 
     def _receipts(self) -> Iterator[tuple[str, Kept]]:
-        signers = signing_key.allowed_signers(receipts.keys_folder() / signing_key.ALLOWED_SIGNERS)
-        for kept in receipt_files.read(self.config.data):
+        signers = signing_key.allowed_signers(self.config.keys / signing_key.ALLOWED_SIGNERS)
+        for kept in receipts.read_outside(self.config.data):
             arrival = kept.receipt["arrival"]
             try:
                 sshsig.verify(kept.signature, signing_key.NAMESPACE, kept.body.encode("utf-8"), signers)
@@ -383,7 +384,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _dropped(arrival: str, kept: Kept | None) -> datetime:
-    return _moment(kept.about.get("dropped_at") if kept else None) or drop_times.dropped_at(arrival)
+    return _moment(kept.about.get("dropped_at") if kept else None) or dropped_at(arrival)
 
 
 def _lies_at(arrival: str, archived: str) -> str:

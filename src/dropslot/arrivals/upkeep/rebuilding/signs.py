@@ -13,14 +13,14 @@ import structlog
 from django.db import DatabaseError
 from django.db.models import Max
 
-from dropslot.arrivals.delivery.known import CHUNK, chunks
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests
 from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
-from dropslot.audit import receipt_files, signing_key
+from dropslot.audit import receipts, signing_key
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.addresses import scheme_of
+from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -91,9 +91,9 @@ def _of_targets(config: Config, *, thorough: bool) -> Iterator[str]:
 
 def _unknown_receipt(config: Config, *, thorough: bool) -> dict[str, object] | None:
     if not thorough:
-        newest = receipt_files.newest(config.data)
+        newest = receipts.newest(config.data)
         return None if newest is None or _is_done(newest.receipt["arrival"]) else newest.receipt
-    for several in chunks(receipt_files.read(config.data), CHUNK):
+    for several in chunks(receipts.read_outside(config.data), CHUNK):
         said = [kept.receipt for kept in several]
         done = Arrival.objects.filter(id__in=[one["arrival"] for one in said], state=State.DONE)
         known = set(done.values_list("id", flat=True))

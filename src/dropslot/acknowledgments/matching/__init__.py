@@ -1,0 +1,1 @@
+"""From a request in a log to the delivery that it fetched."""

@@ -1,0 +1,1 @@
+"""From nothing to a running service: `init`, `schema`, `install_service`."""

@@ -1,0 +1,55 @@
+"""Commands that make an installation: `init`, `schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dropslot.cli.output.failures import UsageError
+from dropslot.core.names import escape
+
+commands = typer.Typer()
+
+
+RECIPES = ("study", "results", "all")
+_LATER = frozenset({"dicom"})
+
+
+@commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make; it may exist.")],
+    recipe: Annotated[
+        str, typer.Option(metavar="|".join(RECIPES), help="The example to start from.")
+    ] = "study",
+) -> None:
+    """Make an installation: DIR/config.yaml, manage.py, and the folders with their modes."""
+    if recipe in _LATER:
+        raise UsageError(
+            f"The recipe {recipe} comes with a later version; this one ships study and results",
+            where="Nothing was written",
+            next_step=f"dropslot init {folder} --recipe study",
+        )
+
+    if recipe not in RECIPES:
+        raise UsageError(
+            f"There is no recipe {escape(recipe)!r}",
+            where="Nothing was written",
+            next_step=f"Use one of {', '.join(RECIPES)}",
+        )
+    from dropslot.cli.account import hand_over_folder
+    from dropslot.cli.installing.installation import make
+
+    hand_over_folder(folder)
+
+    typer.echo(make(folder, recipe).in_words())
+
+
+@commands.command()
+def schema() -> None:
+    """Print the JSON Schema of config.yaml, for editors."""
+    from dropslot.config.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))

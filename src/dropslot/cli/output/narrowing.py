@@ -1,0 +1,128 @@
+"""The options that narrow a listing: their valid values, and the message when nothing matches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dropslot.cli.output.failures import UsageError
+from dropslot.core.names import escape
+
+if TYPE_CHECKING:
+    from dropslot.arrivals.listings.queries import Filter
+    from dropslot.config import Config
+
+Search = Annotated[
+    str, typer.Option("--search", "-s", metavar="TEXT", help="Text in a name, a path, a sender or an id.")
+]
+RouteKey = Annotated[str, typer.Option("--route", "-r", metavar="ROUTE", help="Only this route.")]
+Since = Annotated[
+    str,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Received since: 2026-03-01, 2026-03-01T08:00 (UTC), or 90m, 36h, 7d ago.",
+    ),
+]
+ArrivalState = Annotated[
+    str,
+    typer.Option("--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed."),
+]
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_AGO = re.compile(r"([0-9]{1,18})\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def narrowed(
+    config: Config, search: str, state: str, route: str, since: str, newest: int | None = None
+) -> Filter:
+    """The filter that the options mean. Raises UsageError for a value that there is not."""
+    from dropslot.arrivals.listings.queries import Filter
+
+    return Filter(searchable(search), known_state(state), known_route(config, route), moment(since), newest)
+
+
+def searchable(text: str) -> str:
+    """A text as it is stored: names are stored escaped, and so is what no database takes."""
+    return escape(text).replace(r"\x5c", "\\")
+
+
+def known_state(text: str) -> str:
+    """A state, or nothing. Raises UsageError."""
+    from dropslot.core.states import State
+
+    return one_of("--state", text, State)
+
+
+def known_route(config: Config, key: str, option: str = "--route") -> str:
+    """A route of config.yaml, or one that it had and arrivals came through; or nothing. Raises UsageError."""
+    from dropslot.arrivals.listings import queries
+
+    if not key or key in config.routes:
+        return key
+    return one_of(option, key, {*config.routes, *queries.routes_of_arrivals()})
+
+
+def known_kind(kind: str) -> str:
+    """A kind of event, or nothing. Raises UsageError."""
+    from dropslot.audit import event_search
+    from dropslot.audit.kinds import Kind
+
+    kinds = {each.value for each in Kind}
+    return kind if kind in kinds else one_of("--kind", kind, kinds | event_search.kinds())
+
+
+def one_of(option: str, value: str, known: Iterable[str]) -> str:
+    """The value, when it is known or empty. Raises UsageError, which names all that are."""
+    there = sorted(known) if isinstance(known, (set, frozenset)) else list(known)
+    if value and value not in there:
+        raise UsageError(f"{option} {escape(value)!r} is unknown", next_step=f"Use one of {', '.join(there)}")
+    return value
+
+
+def ago(text: str) -> timedelta | None:
+    """`7d` as a duration, which does not go back beyond 1970; None when it is none."""
+    match = _AGO.fullmatch(text.strip())
+    if match is None:
+        return None
+    try:
+        age = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        return None
+    return min(age, datetime.now(UTC) - _EARLIEST)
+
+
+def moment(text: str) -> datetime | None:
+    """The time that `--since` means, in UTC. Raises UsageError."""
+    if not text:
+        return None
+    if (before := ago(text)) is not None:
+        return datetime.now(UTC) - before
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--since {escape(text)!r} is not a time",
+            next_step="Write 2026-03-01, 2026-03-01T08:00, or 7d for seven days ago",
+        ) from None
+
+
+def no_match(empty: str, hint: str = "", **options: str | bool | None) -> str:
+    """What is said of a listing without a row: `empty` when it was not narrowed, else what nothing fits."""
+    given = [_written(name, value) for name, value in options.items() if value not in ("", None, False)]
+    if not given:
+        return empty
+    since = options.get("since")
+    at = moment(since) if isinstance(since, str) else None
+    future = " That time is in the future." if at and at > datetime.now(UTC) else ""
+    return f"No match for {' '.join(given)}.{future}{' ' + hint if hint else ''}"
+
+
+def _written(name: str, value: str | bool | None) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value is True else f"{flag} {escape(str(value))}"

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
-from dropslot.arrivals.delivery import content, item_values
-from dropslot.arrivals.delivery.content import local_bytes
+from dropslot.arrivals.delivery.paths import content, item_values
+from dropslot.arrivals.delivery.paths.content import local_bytes
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import for_route, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem

@@ -14,7 +14,8 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from dropslot.arrivals.delivery import checking, finish, ledger, legs, order, plan, prepare, publish
+from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish
+from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival

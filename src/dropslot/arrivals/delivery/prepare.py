@@ -9,9 +9,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger, legs
-from dropslot.arrivals.delivery.field_values import collect
-from dropslot.arrivals.delivery.own_fields import wants_mime
+from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.delivery.paths import legs
+from dropslot.arrivals.delivery.paths.field_values import collect
+from dropslot.arrivals.delivery.paths.own_fields import wants_mime
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import seal
 from dropslot.arrivals.intake.claim import move_to_own

@@ -12,7 +12,8 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import finish, ledger, legs, parts, plan, reserved
+from dropslot.arrivals.delivery import finish, ledger, plan, reserved
+from dropslot.arrivals.delivery.paths import legs, parts
 from dropslot.arrivals.delivery.work import Leg, Row, Work
 from dropslot.arrivals.intake.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place

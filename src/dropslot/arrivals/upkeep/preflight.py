@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from itertools import groupby
 
-from dropslot.arrivals.delivery import checking, own_fields
+from dropslot.arrivals.delivery import checking
+from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.checks.base import BadOption
 from dropslot.config import Config, Deliver, load_dotted
 from dropslot.config.folders import FolderSet, all_folders

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F, Max, QuerySet, Window
 
-from dropslot.arrivals.delivery.parts import PARTS
+from dropslot.arrivals.delivery.paths.parts import PARTS
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.whereabouts import AGAIN
 from dropslot.audit import kinds

@@ -19,7 +19,7 @@ from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
-from dropslot.arrivals.delivery.parts import PARTS
+from dropslot.arrivals.delivery.paths.parts import PARTS
 from dropslot.arrivals.delivery.work import Row
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import dropped_at

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dropslot.arrivals.delivery import item_values, parts
-from dropslot.arrivals.delivery.own_fields import asked_of_items
+from dropslot.arrivals.delivery.paths import item_values, parts
+from dropslot.arrivals.delivery.paths.own_fields import asked_of_items
 from dropslot.arrivals.delivery.work import Leg, Work
 from dropslot.audit.canonical import text_of
 from dropslot.config import Deliver

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
-from dropslot.arrivals.delivery import content
-from dropslot.arrivals.delivery.field_values import ask
-from dropslot.arrivals.delivery.own_fields import MIME, fields_of
+from dropslot.arrivals.delivery.paths import content
+from dropslot.arrivals.delivery.paths.field_values import ask
+from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of
 from dropslot.arrivals.delivery.work import Work
 from dropslot.contents.base import Source
 from dropslot.contents.local_bytes import LocalBytes

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from dropslot.arrivals.delivery import content
-from dropslot.arrivals.delivery.own_fields import MIME, fields_of, is_ours, used, wants_mime
+from dropslot.arrivals.delivery.paths import content
+from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of, is_ours, used, wants_mime
 from dropslot.arrivals.delivery.work import Work
 from dropslot.audit.canonical import text_of
 from dropslot.config import Route

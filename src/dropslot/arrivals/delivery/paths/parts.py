@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dropslot.arrivals.delivery import item_values
-from dropslot.arrivals.delivery.own_fields import asked_of_items, used_by
+from dropslot.arrivals.delivery.paths import item_values
+from dropslot.arrivals.delivery.paths.own_fields import asked_of_items, used_by
 from dropslot.arrivals.delivery.work import Leg, Work
 from dropslot.arrivals.models import Delivery
 from dropslot.config import Deliver

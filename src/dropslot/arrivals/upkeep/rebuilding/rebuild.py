@@ -19,14 +19,13 @@ from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
-from dropslot.arrivals.delivery.paths.parts import PARTS
 from dropslot.arrivals.delivery.work import Row
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import dropped_at
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
-from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
+from dropslot.arrivals.upkeep.rebuilding.found_targets import fields_of, parts_of, targets
 from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf
 from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
@@ -274,9 +273,8 @@ class _Rebuilding:
     ) -> Arrival:
         about: dict[str, Any] = dict(kept.about) if kept else {}
         said: dict[str, Any] = kept.receipt if kept else {}
-        evidence: dict[str, Any] = {"rebuilt": "receipt" if kept else "manifest"}
-        if len(rules := {url: self._found[url].to.text for url in mine}) > len(set(rules.values())):
-            evidence[PARTS] = {url: {"to": to} for url, to in rules.items()}
+        templates = {url: self._found[url].to for url in mine}
+        evidence = {"rebuilt": "receipt" if kept else "manifest", **parts_of(templates)}
         return Arrival(
             id=arrival,
             route=said.get("route", route.key),
@@ -287,7 +285,7 @@ class _Rebuilding:
             in_place=about.get("in_place", route.leave_source),
             sender=said.get("sender", ""),
             location=about.get("location", ""),
-            fields=about.get("fields", self._fields(mine)),
+            fields=about.get("fields", fields_of(templates)),
             state=State.DONE,
             items=len(sizes := {row.item: row.size_bytes for row in rows}),
             size_bytes=sum(sizes.values()),
@@ -299,11 +297,6 @@ class _Rebuilding:
             finished_at=_moment(said.get("finished_at")) or max(manifest.at for manifest in mine.values()),
             archived_as=_lies_at(arrival, about.get("archived_as", "")),
         )
-
-    def _fields(self, mine: Iterable[str]) -> dict[str, str]:
-        """What the targets tell: of several, in what they agree."""
-        found = [set((self._found[url].to.match(url) or {}).items()) for url in mine]
-        return dict(set.intersection(*found)) if found else {}
 
     def _an_inbox(self, route: Route) -> str:
         sets = folder_sets(route, make=False)

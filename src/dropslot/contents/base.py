@@ -28,6 +28,7 @@ class Contents:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
+        self.source_prefix = self.prefix  # the folder in what was sent whose items are delivered
 
     @property
     def algorithms(self) -> tuple[str, ...]:
@@ -64,6 +65,20 @@ class Contents:
 
 
 NO_OTHERS: Mapping[str, str] = MappingProxyType({})
+
+
+class ListedItem(NamedTuple):
+    """One item before it is staged. `open` gives its bytes: if other bytes than those that were read are staged
+    afterwards, the attempt is void, and all is asked anew."""
+
+    path: str  # below the target
+    size_bytes: int
+    open: Callable[[], BinaryIO]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
 
 
 class Staged(NamedTuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from dropslot.contents.base import ListedItem
 from dropslot.core.errors import DropslotError
 
 
@@ -35,20 +36,6 @@ class Field(ABC):
         `known` holds what earlier fields gave. Raises `core.errors.Refused` to say why it does not fit, and a
         retryable DropslotError when there is no answer now; any other exception is a broken field, and tried again.
         """
-
-
-class ListedItem(NamedTuple):
-    """One item before it is staged. `open` gives its bytes: if other bytes than those that were read are staged
-    afterwards, the attempt is void, and the values are asked for anew."""
-
-    path: str  # below the target
-    size_bytes: int
-    open: Callable[[], BinaryIO]
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
 
 
 class ItemField(ABC):

@@ -22,7 +22,6 @@ from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.config.mistakes import blame
-from dropslot.contents.base import Source
 from dropslot.core.errors import (
     DropslotError,
     NameInFlight,
@@ -294,11 +293,10 @@ def _note_stages_of(work: Work) -> None:
 
 def _stage(work: Work) -> None:
     """Read the arrival once for each destination; all of them stage before any publishes."""
-    # A scanner that wants to write to a file of its own is not kept waiting.
-    source = Source(work.source, work.listing, lease=not work.arrival.in_place)
+    source = work.delivers
 
     def stage(leg: Leg) -> None:
-        of_leg = source._replace(listing=leg.part or work.listing)
+        of_leg = source._replace(listing=leg.part or source.listing)
         if work.listing.is_folder:
             _refuse_twins(leg, of_leg.listing)
         leg.staged = leg.drop.stage(of_leg, work.contents.algorithms, work.contents.prefix)

@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.delivery import ledger, making
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.paths.field_values import collect
 from dropslot.arrivals.delivery.paths.own_fields import wants_mime
@@ -69,6 +69,8 @@ def prepare_arrival(work: Work) -> None:
     legs.discard_older(work)
     work.source = _locate(work)
     _look(work, faults)
+    if not faults:
+        making.make_items(work, faults)
     if not faults:
         legs.open_by_item(work, faults)
         work.require_a_leg()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import BinaryIO, NamedTuple, NotRequired, TypedDict
 
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet
-from dropslot.contents.base import Contents, Staged
+from dropslot.contents.base import Contents, Source, Staged
 from dropslot.contents.source_bytes import SourceBytes
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready, DropslotError
@@ -31,6 +31,16 @@ class Row(NamedTuple):
     sha256: str
     size_bytes: int
     mtime_ns: int
+
+
+Sources = Mapping[str, Sequence[str]]
+
+
+def source_of(row: Row, sources: Sources) -> tuple[str, str]:
+    """For the record: of which item of the arrival a delivered one was made, and the SHA-256 of that; each empty where
+    it is the same. `sources` has both by the delivered item; what is not in there was not made anew."""
+    source, digest = sources.get(row.item, (row.item, row.sha256))
+    return "" if source == row.item else source, "" if digest == row.sha256 else digest
 
 
 class Had(TypedDict):
@@ -81,6 +91,26 @@ class Leg:
 
 
 @dataclass(slots=True)
+class Made:
+    """What was made anew of an arrival's items: the name of its folder, where it lies, and for each made item the item
+    that was sent, with its SHA-256. `leased`: all of what was sent was read under leases."""
+
+    name: str
+    path: Path
+    sources: dict[str, tuple[str, str]] = field(default_factory=dict)
+    leased: bool = True
+
+    @property
+    def sent(self) -> Path:
+        """The private copy of the item that is being made anew."""
+        return self.path.with_name("sent")
+
+    def open_sent(self) -> BinaryIO:
+        """Its bytes."""
+        return self.sent.open("rb")
+
+
+@dataclass(slots=True)
 class Work:
     """An arrival that is being delivered. `source` is where it lies now."""
 
@@ -95,6 +125,7 @@ class Work:
     contents: Contents = field(default_factory=lambda: Contents(Listing(is_folder=False)))
     types: Sequence[str] = ()  # of a single file, where they were found with those of other arrivals
     mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
+    made: Made | None = None  # what is delivered, where that is made anew
     type_seen: str = ""  # of a single file, what fields of the arrival were told of its content
     read: SourceBytes | None = None  # items that were read for the fields of their paths
     legs: list[Leg] = field(default_factory=list)  # those of one rule together
@@ -146,7 +177,15 @@ class Work:
         if legs[0].part is None:
             return legs[0].staged
         found = {item.path: item for leg in legs for item in leg.staged}
-        return [found[item.path] for item in self.listing.items]
+        return [found[item.path] for item in self.contents.listing.items]
+
+    @property
+    def delivers(self) -> Source:
+        """What is staged: the arrival, or what was made of it."""
+        if self.made:
+            return Source(self.made.path, self.contents.listing)
+        # A scanner that wants to write to a file of its own is not kept waiting.
+        return Source(self.source, self.listing, lease=not self.arrival.in_place)
 
     @property
     def had(self) -> list[Had]:
@@ -156,7 +195,7 @@ class Work:
     @property
     def leased(self) -> bool:
         """Whether every item was read under a lease, for every destination."""
-        return all(had["leased"] for had in self.had)
+        return self.made.leased if self.made else all(had["leased"] for had in self.had)
 
     @property
     def manifests(self) -> dict[str, str]:

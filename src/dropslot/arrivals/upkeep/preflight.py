@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from itertools import groupby
 
-from dropslot.arrivals.delivery import checking
+from dropslot.arrivals.delivery import checking, making
 from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.checks.base import BadOption
 from dropslot.config import Config, Deliver, load_dotted
@@ -27,6 +27,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     process that soon ends finds it out beside its deliveries."""
     checking.make_checks(config)
     own_fields.make_fields(config)
+    making.make_makers(config)
     _import_named(config)
     loading.refresh(config)
     for folders in all_folders(config):

@@ -144,7 +144,7 @@ def _proved(arrival: Arrival) -> _Proved:
                     where=where,
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
-            here[row.item] = row.sha256
+            here[row.source_item or row.item] = row.source_sha256 or row.sha256
             if not scheme_of(place.url):
                 stored = os.stat(os.path.join(place.url, row.stored_as))
                 files.add((stored.st_dev, stored.st_ino))

@@ -13,11 +13,10 @@ from typing import BinaryIO
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import mime
-from dropslot.contents.base import Source, Staged
+from dropslot.contents.base import ListedItem, Staged
 from dropslot.contents.local_bytes import LocalBytes
 from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape
-from dropslot.fields.base import ListedItem
 from dropslot.files import faults
 from dropslot.files.reading import READ
 
@@ -80,7 +79,7 @@ def local_bytes(work: Work) -> LocalBytes:
         legs = [*whole, parted[path]] if path in parted else whole
         return next((file for leg in legs if (file := leg.drop.open_staged(path)) is not None), None)
 
-    return LocalBytes(Source(work.source, work.listing), staged_here, work.config.data)
+    return LocalBytes(work.delivers, staged_here, work.config.data)
 
 
 def look_at_types(works: Sequence[Work]) -> None:

@@ -10,11 +10,11 @@ from dropslot.arrivals.delivery.paths import content
 from dropslot.arrivals.delivery.paths.field_values import ask
 from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of
 from dropslot.arrivals.delivery.work import Work
-from dropslot.contents.base import Source
+from dropslot.contents.base import ListedItem
 from dropslot.contents.local_bytes import LocalBytes
 from dropslot.contents.source_bytes import SourceBytes
 from dropslot.core.names import escape
-from dropslot.fields.base import ItemField, ListedItem
+from dropslot.fields.base import ItemField
 from dropslot.files.listing import Item
 from dropslot.files.walk import MAX_FAULTS
 
@@ -26,7 +26,7 @@ def of_items(
 ) -> dict[str, Values]:
     """What the fields give of each item (path below the target, item), by that path. One that a field refuses is left
     out, and the reason is added to `faults`. Raises FieldFailed, SourceChanged, SourceUnready and StorageFault."""
-    work.read = SourceBytes(Source(work.source, work.listing))
+    work.read = SourceBytes(work.delivers)
     if not items:
         return {}
     found: dict[str, Values | None] = {path: {} for path, _ in items}

@@ -51,7 +51,7 @@ def open_by_item(work: Work, faults: list[str]) -> None:
 
 def _open_for_file(work: Work, rules: Sequence[Deliver], faults: list[str]) -> None:
     """The values of a single file are the arrival's."""
-    (item,) = work.listing.items
+    (item,) = work.contents.listing.items
     wanted = set().union(*(asked_of_items(work.config, rule, work.route, work.values) for rule in rules))
     values = item_values.of_items(work, wanted, [(item.path, item)], faults).get(item.path, {})
     work.values |= values

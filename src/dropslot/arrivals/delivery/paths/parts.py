@@ -48,7 +48,7 @@ def target_at(rule: Deliver, url: str, must_exist: str | None, group: str | None
 
 def parts_of(work: Work, rules: Sequence[Deliver], faults: list[str]) -> list[tuple[Deliver, list[Part]]]:
     """The parts for each of these rules; why there are none is added to `faults`. Raises as `item_values.of_items`."""
-    delivered = [pair for item in work.listing.items if (pair := _delivered(work, item))]
+    delivered = [pair for item in work.contents.listing.items if (pair := _delivered(work, item))]
     if not delivered:
         faults.append(f"{escape(work.name)} has no item, so that no folder can be found for it")
         return []
@@ -136,14 +136,14 @@ def _parts(work: Work, delivered: _Listed, targets: Mapping[str, Target]) -> lis
     listings: dict[Target, Listing] = defaultdict(lambda: Listing(is_folder=True))
     first = targets[delivered[0][0]]
     at: dict[str, Target] = {}  # of each folder that holds items, the target of the first of them
-    for item in work.listing.items:
+    for item in work.contents.listing.items:
         path = work.contents.path_of(item.path)
         # What is staged but not delivered, as the tag files of a bag, goes with the first item.
         target = first if path is None else targets[path]
         listings[target].items.append(item)
         for folder in _above(item.path):
             at.setdefault(folder, target)
-    _add_folders(work.listing, listings, at)
+    _add_folders(work.contents.listing, listings, at)
     return [Part(target, listing) for target, listing in listings.items()]
 
 

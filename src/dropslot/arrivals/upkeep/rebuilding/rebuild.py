@@ -19,14 +19,14 @@ from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
-from dropslot.arrivals.delivery.work import Row
+from dropslot.arrivals.delivery.work import Row, Sources
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import dropped_at
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
 from dropslot.arrivals.upkeep.rebuilding.found_targets import fields_of, parts_of, targets
-from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf
+from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf, delivery_of
 from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
@@ -240,7 +240,7 @@ class _Rebuilding:
         reserved.forget(Delivery.objects.filter(arrival_id=arrival))
         row.save()
         for url, some in rows.items():
-            self._insert(row, self._shelves[url], some)
+            self._insert(row, self._shelves[url], some, kept.about.get("sources", {}) if kept else {})
         self.result.arrivals += 1
         self.result.with_receipt += kept is not None
         digests = {url: digest(manifest.text) for url, manifest in mine.items()}
@@ -302,10 +302,10 @@ class _Rebuilding:
         sets = folder_sets(route, make=False)
         return str(sets[0].inbox) if sets else route.inbox
 
-    def _insert(self, arrival: Arrival, shelf: Shelf, rows: list[Row]) -> None:
+    def _insert(self, arrival: Arrival, shelf: Shelf, rows: list[Row], sources: Sources) -> None:
         for some in chunks(rows, CHUNK):
             Delivery.objects.bulk_create(
-                [Delivery(arrival=arrival, place=shelf.place, **row._asdict()) for row in some],
+                [delivery_of(arrival, shelf.place, row, sources) for row in some],
                 ignore_conflicts=True,  # a name that an unfinished arrival has reserved stays that one's
             )
         found = list(shelf.foundations(rows))

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from databases import Database
 from desk import Desk
-from dropslot.arrivals.delivery import ledger, order
+from dropslot.arrivals.delivery import order
 from dropslot.arrivals.intake import claim, record, waiting
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.upkeep.retry import retry
-from dropslot.arrivals.workers import recovery
+from dropslot.arrivals.workers import leases, recovery
 from dropslot.core.states import State
 from dropslot.watching.entries import Judged
 from product import STUDY, Product, Tree
@@ -118,7 +118,7 @@ def test_next_try_is_when_the_older_one_may_have_ended(desk: Desk) -> None:
     older, newer = desk.send("p-old", {"scan": b"old"}), desk.send("p-new", {"scan": b"new"})
     now = datetime.now(UTC)
     Arrival.objects.update(received_at=now - timedelta(days=1))
-    [taken] = ledger.take_next("there:1:b", timedelta(minutes=1), lambda _: False, limit=1)
+    [taken] = leases.take_next("there:1:b", timedelta(minutes=1), lambda _: False, limit=1)
     assert taken.id == older and desk.attempt(newer) == [State.RETRYING]
     assert Arrival.objects.get(id=newer).due_at < now + timedelta(seconds=30)  # type: ignore[operator]
     Arrival.objects.filter(id=older).update(state=State.RETRYING, due_at=now + timedelta(minutes=3))

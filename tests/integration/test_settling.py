@@ -16,10 +16,11 @@ from django.db.models.functions import Now
 
 from databases import Database
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.arrivals.delivery import finish, ledger, pipeline, prepare
+from dropslot.arrivals.delivery import finish, pipeline, prepare
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake.claim import new_id
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.arrivals.workers import leases
 from dropslot.audit.models import Receipt
 from dropslot.config import Config, from_mapping
 from dropslot.core.errors import DestinationUnready, Refused
@@ -96,11 +97,26 @@ def test_arrival_that_killed_workers_again_and_again_waits_for_its_lease(
     unlucky = at_work(tmp_path, attempts=1, lease_until=lease)
 
     def taken() -> list[str]:
-        return [arrival.id for arrival in ledger.take_next("here:1:a", timedelta(seconds=60), lambda _: True)]
+        return [arrival.id for arrival in leases.take_next("here:1:a", timedelta(seconds=60), lambda _: True)]
 
     assert taken() == [unlucky.id]
     Arrival.objects.filter(id=killer.id).update(lease_until=Now() - timedelta(seconds=1))
     assert taken() == [killer.id]
+    assert connection.vendor == database.vendor
+
+
+def test_messages_that_name_an_arrival_twice_or_late_take_it_once(database: Database, tmp_path: Path) -> None:
+    lease = timedelta(seconds=60)
+    first, second = at_work(tmp_path, worker="gone"), at_work(tmp_path, worker="gone")
+
+    def take(arrival: str, worker: str) -> Arrival | None:
+        return leases.take(arrival, worker, lease, lambda name: name == "gone")
+
+    taken = take(second.id, "here:1:a")
+    assert taken is not None and (taken.id, taken.epoch) == (second.id, second.epoch + 1)
+    assert take(second.id, "here:2:b") is None
+    Arrival.objects.filter(id=first.id).update(state=State.DONE)
+    assert take(first.id, "here:2:b") is None and take("0" * 26, "here:2:b") is None
     assert connection.vendor == database.vendor
 
 
@@ -185,7 +201,7 @@ def test_destination_that_fails_is_retried_by_itself(
     a.rename(tmp_path / "unplugged")  # the one that is complete is not asked again
     arrival.due_at = None
     arrival.save()
-    [again] = ledger.take_next("here:1:a", timedelta(seconds=60), lambda _: False)
+    [again] = leases.take_next("here:1:a", timedelta(seconds=60), lambda _: False)
     pipeline.deliver_arrivals(config, [again])
     again.refresh_from_db()
     assert again.state == State.DONE and staged == [str(a), str(b), str(b)]
@@ -214,7 +230,7 @@ def deliver_again(config: Config, arrival: Arrival) -> None:
     assert arrival.state == State.RETRYING
     arrival.due_at = None
     arrival.save()
-    [again] = ledger.take_next("here:1:a", timedelta(seconds=60), lambda _: False)
+    [again] = leases.take_next("here:1:a", timedelta(seconds=60), lambda _: False)
     pipeline.deliver_arrivals(config, [again])
     arrival.refresh_from_db()
 

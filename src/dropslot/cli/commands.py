@@ -26,7 +26,7 @@ GROUPS = (
     "dropslot.cli.purging",
     "dropslot.cli.uploads",
     "dropslot.cli.watcher",
-    "dropslot.cli.installing.service",
+    "dropslot.cli.installing.install_service",
     *(group for each in APPS for group in each.commands),
 )
 

@@ -1,1 +1,1 @@
-"""Access logs: where they are, how they rotate, and what their lines say."""
+"""Access logs: where they are, how they rotate, whether they are written as config.yaml says, and the place in each."""

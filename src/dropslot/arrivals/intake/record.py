@@ -193,15 +193,15 @@ def _sync_folder(path: str) -> None:
 
 
 class Recorder:
-    """Takes claims from the watcher's thread and records them in its own. `recorded` is called after each commit.
+    """Takes claims from the watcher's thread and records them in its own. `announce` gets the ids after each commit.
 
     Claims that cannot be recorded (database locked, server away) are kept and tried again; they also lie in
     processing, where the next start adopts them.
     """
 
-    def __init__(self, config: Config, recorded: Callable[[int], None]) -> None:
+    def __init__(self, config: Config, announce: Callable[[Sequence[str]], None]) -> None:
         self._config = config
-        self._recorded = recorded
+        self._announce = announce
         self._queue: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._pending = 0  # in hand
@@ -274,5 +274,5 @@ class Recorder:
                     self._pending -= len(claims)
                     self._left += left
                     self._changed.notify_all()
-                self._recorded(len(claims))
+                self._announce([claim.id for claim in claims])
                 return

@@ -22,7 +22,7 @@ from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.workers import holder, local, recovery
-from dropslot.arrivals.workers.recording import recording
+from dropslot.arrivals.workers.claims import recording
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import Config

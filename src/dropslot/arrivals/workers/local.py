@@ -7,16 +7,16 @@ import os
 import resource
 import select
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import structlog
 from django.db import DatabaseError, close_old_connections, connections
 
-from dropslot.arrivals.delivery import after, checking, ledger, pipeline
+from dropslot.arrivals.delivery import after, checking, pipeline
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep import latewrites
-from dropslot.arrivals.workers import holder
+from dropslot.arrivals.workers import holder, leases
 from dropslot.config import Config
 from dropslot.running.stopping import Signal
 
@@ -31,10 +31,10 @@ class Hint:
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def give(self, count: int = 1) -> None:
-        """Wake workers; never waits."""
+    def announce(self, ids: Sequence[str]) -> None:
+        """Wake workers, for arrivals that can be taken now; never waits."""
         with contextlib.suppress(BlockingIOError):
-            os.write(self._writer, b"." * min(count, 64))
+            os.write(self._writer, b"." * min(len(ids), 64))
 
     def wait(self, stop: Signal, seconds: float) -> None:
         """Until a hint or a stop comes, at most `seconds`."""
@@ -67,7 +67,7 @@ def renewing(config: Config, worker: str) -> Iterator[None]:
 def _renew(config: Config, worker: str, stop: threading.Event) -> None:
     while not stop.wait(config.lease.total_seconds() / 3):
         try:
-            ledger.renew_leases(worker, config.lease)
+            leases.renew_leases(worker, config.lease)
             after.renew(worker, config.lease)
         except DatabaseError as error:
             # The lease may run out then, and another worker take over: safe, since this one's epoch is over with it.
@@ -80,7 +80,7 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
 
 def deliver_batch(config: Config, worker: str) -> list[Arrival]:
     """Take and deliver one batch, and return it. Empty: there was nothing to do."""
-    batch = ledger.take_next(worker, config.lease, partial(holder.is_dead, config.data))
+    batch = leases.take_next(worker, config.lease, partial(holder.is_dead, config.data))
     if batch:
         pipeline.deliver_arrivals(config, batch)
     return batch

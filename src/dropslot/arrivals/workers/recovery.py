@@ -28,18 +28,18 @@ from dropslot.core.states import UNFINISHED, State
 log = structlog.get_logger()
 
 
-def recover(config: Config) -> int:
-    """Bring folders and rows together; returns how many arrivals were adopted. May run beside working processes."""
+def recover(config: Config) -> list[str]:
+    """Bring folders and rows together; returns the ids that were adopted. May run beside working processes."""
     holder.sweep(config.data)
     making.sweep(config)
-    adopted = 0
+    adopted = []
     for route in config.routes.values():
         for folders in folder_sets(route):
             adopted += _recover(config, folders)
     return adopted
 
 
-def _recover(config: Config, folders: FolderSet) -> int:
+def _recover(config: Config, folders: FolderSet) -> list[str]:
     holdings = list(whereabouts.holdings(folders))
     rows = Arrival.objects.in_bulk([arrival for arrival, _, _ in holdings])
     claims = []
@@ -63,7 +63,7 @@ def _recover(config: Config, folders: FolderSet) -> int:
             route=folders.route.key,
             count=len(claims),
         )
-    return len(claims)
+    return [claim.id for claim in claims]
 
 
 def _catch_up(row: Arrival, epoch: int) -> None:

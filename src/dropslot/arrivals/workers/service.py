@@ -27,7 +27,7 @@ from dropslot.arrivals.upkeep import preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.upkeep.space import SpaceWatch
 from dropslot.arrivals.workers import local, recovery
-from dropslot.arrivals.workers.recording import recording
+from dropslot.arrivals.workers.claims import recording
 from dropslot.config import Config
 from dropslot.files.syscalls import die_with_parent
 from dropslot.running.life import Life
@@ -96,7 +96,7 @@ def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
             _recover(config, hint)
             due = time.monotonic() + RECOVER_SECONDS
 
-    with recording(config, hint.give) as (_, pairs):
+    with recording(config, hint.announce) as (_, pairs):
         Watcher(pairs(), refresh=pairs, ready=lambda: _say(up, b"r"), beat=on_beat).run(told)
 
 
@@ -107,7 +107,7 @@ def _say(up: int, what: bytes) -> None:
 
 def _recover(config: Config, hint: local.Hint) -> None:
     try:
-        hint.give(recovery.recover(config))
+        hint.announce(recovery.recover(config))
     except (DatabaseError, OSError) as error:
         log.warning(
             "Folders and records could not be compared; this is retried",

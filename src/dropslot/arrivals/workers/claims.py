@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dropslot.arrivals.deliver import Claiming
@@ -15,11 +15,11 @@ from dropslot.watching.processors import Pairs
 
 @contextmanager
 def recording(
-    config: Config, recorded: Callable[[int], None], *, trust_names: bool = False
+    config: Config, announce: Callable[[Sequence[str]], None], *, trust_names: bool = False
 ) -> Iterator[tuple[Recorder, Pairs]]:
-    """Folder sets with their processors, and a thread that records what those claim. `recorded` is called with the
-    number of claims after each commit. What was claimed is recorded before the block is left."""
-    recorder = Recorder(config, recorded)
+    """Folder sets with their processors, and a thread that records what those claim. `announce` gets the ids of
+    claims after each commit. What was claimed is recorded before the block is left."""
+    recorder = Recorder(config, announce)
     context.put(Claiming(recorder, trust_names))
     recorder.start()
     try:

@@ -1,0 +1,110 @@
+"""Who holds an arrival: it is taken for a time, under the next epoch, and the lease is renewed while work goes on.
+
+The database's clock decides on leases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.chain import Entry, append
+from dropslot.audit.kinds import Kind, Started, entry
+from dropslot.core.states import UNFINISHED, State
+
+BATCH = 64
+MANY_ATTEMPTS = 3
+
+
+def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
+    """Arrivals that `worker` may take now: due ones, its own left-overs, and those whose holder is dead or late."""
+    holders = Arrival.objects.filter(state=State.PROCESSING).exclude(worker=worker)
+    dead = [name for name in holders.values_list("worker", flat=True).distinct() if is_dead(name)]
+    # No wait is that long: what is due later than this was written before the clock was set back.
+    set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * ledger.LONGEST_WAIT))
+    due = Q(due_at__isnull=True) | Q(due_at__lte=Now()) | set_back
+    waiting = Q(state__in=(State.READY, State.RETRYING)) & due
+    # What killed its workers again and again waits for its lease: taken at once it would leave no worker to others.
+    left = Q(worker=worker) | Q(worker__in=dead, attempts__lte=MANY_ATTEMPTS)
+    orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | left)
+    # The state is said twice so that the planner can use the partial index.
+    return Arrival.objects.filter(Q(state__in=UNFINISHED) & (waiting | orphaned)).order_by("dropped_at", "id")
+
+
+def take(arrival: str, worker: str, lease: timedelta, is_dead: Callable[[str], bool]) -> Arrival | None:
+    """Take the arrival that a message of a queue names, as `take_next` takes a batch. None: it has ended, is not due or
+    is another worker's, so that messages may come twice, late or for nothing."""
+    taken = _take(takeable(worker, is_dead).filter(id=arrival), worker, lease, 1)
+    return taken[0] if taken else None
+
+
+def take_next(
+    worker: str, lease: timedelta, is_dead: Callable[[str], bool], limit: int = BATCH
+) -> list[Arrival]:
+    """Take a batch for `worker`: one commit. Each arrival gets the next epoch; the caller then removes what older
+    epochs staged. Empty when there is nothing to do, without having taken the write lock."""
+    return _take(takeable(worker, is_dead), worker, lease, limit)
+
+
+def _take(candidates: QuerySet[Arrival], worker: str, lease: timedelta, limit: int) -> list[Arrival]:
+    if not candidates.exists():
+        return []
+    with transaction.atomic():
+        chosen = _batch(_locked(candidates)[:limit])
+        ids = [arrival.id for arrival in chosen]
+        if not ids:
+            return []
+        Arrival.objects.filter(id__in=ids).update(
+            state=State.PROCESSING,
+            worker=worker,
+            epoch=F("epoch") + 1,
+            attempts=F("attempts") + 1,
+            lease_until=Now() + lease,
+        )
+        for arrival in chosen:
+            arrival.epoch += 1
+            arrival.attempts += 1
+        append([_started(arrival, worker) for arrival in chosen])
+    return chosen
+
+
+def _locked(candidates: QuerySet[Arrival]) -> QuerySet[Arrival]:
+    if connection.features.has_select_for_update_skip_locked:
+        return candidates.select_for_update(skip_locked=True)
+    return candidates
+
+
+def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
+    """The longest start of the queue that is worth one batch: small ones together, a large one alone, and one that
+    failed before alone too, so that it cannot hold up others again and again."""
+    batch: list[Arrival] = []
+    for arrival in candidates:
+        alone = (
+            (arrival.size_bytes or 0) > ledger.ALONE_BYTES
+            or (arrival.items or 0) > ledger.ALONE_ITEMS
+            or arrival.attempts > 2
+        )
+        if alone and batch:
+            break
+        batch.append(arrival)
+        if alone:
+            break
+    return batch
+
+
+def _started(arrival: Arrival, worker: str) -> Entry:
+    data: Started = {"attempt": arrival.attempts, "epoch": arrival.epoch, "worker": worker}
+    if arrival.state == State.PROCESSING:
+        return entry(Kind.TAKEN_OVER, arrival.id, data)
+    return entry(Kind.STARTED, arrival.id, data)
+
+
+def renew_leases(worker: str, lease: timedelta) -> None:
+    """Lengthen the leases of all that `worker` holds."""
+    Arrival.objects.filter(state=State.PROCESSING, worker=worker).update(lease_until=Now() + lease)

@@ -12,6 +12,7 @@ from killing import Trial
 from laboratory import DRAIN, Laboratory
 from product import STUDY
 from scenarios import Scenario
+from stepping import Point
 
 SHARDS = 2
 STRIDE = 1 if os.environ.get("EVERY_STEP") else 3
@@ -42,7 +43,7 @@ def _sent(laboratory: Laboratory) -> None:
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_a_kill_mixes_no_bytes_of_two_makings(sqlite_laboratory: Laboratory, shard: int) -> None:
     trial = Trial(sqlite_laboratory, Scenario("made-anew", _sent, list(SENT.values())))
-    for point in trial.points[::STRIDE][shard::SHARDS]:
+    for point in _points(trial)[shard::SHARDS]:
         run, _ = trial.stop(point)
         sqlite_laboratory.kill()
         try:
@@ -50,6 +51,14 @@ def test_a_kill_mixes_no_bytes_of_two_makings(sqlite_laboratory: Laboratory, sha
         except AssertionError as error:
             error.add_note(f"killed before {run.steps[-1]}")
             raise
+
+
+def _points(trial: Trial) -> list[Point | int]:
+    """All at which a name is given or synced, and every STRIDE-th of the others."""
+    steps, _ = trial.undisturbed
+    names = {step.point for step in steps if step.call in ("renameat2", "linkat", "fsync")}
+    sample = set(trial.points[::STRIDE])
+    return [point for point in trial.points if point in names or point in sample]
 
 
 def _goes_on(trial: Trial) -> None:

@@ -93,6 +93,23 @@ def test_what_was_made_is_delivered_and_the_source_is_archived(making: Callable[
     assert not (product.folder("done") / "lone.txt").exists()
 
 
+def test_what_is_made_is_for_the_service_alone(making: Callable[..., Product]) -> None:
+    product = making("Breaks")
+    product.drop("s", FILES)
+    product.drain(status=1)
+    assert (product.root / "var" / "made").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_source_read_in_place_is_compared_with_what_was_sent(making: Callable[..., Product]) -> None:
+    product = making(leave_source=True)
+    product.drop("s", FILES)
+    product.drain()
+    assert product.delivered() == UPPER
+    product.run("verify", "--fixity")
+    product.drain()
+    assert len(product.arrivals()) == 1
+
+
 def test_purge_compares_done_with_what_was_sent(making: Callable[..., Product]) -> None:
     product = making()
     product.drop("lone.txt", b"lone")

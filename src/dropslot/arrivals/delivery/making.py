@@ -109,7 +109,8 @@ def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -
     made = Made(name, home / name / _ITEMS)
     try:
         discard(work.config, work.id)
-        made.path.mkdir(mode=0o700, parents=True)
+        home.mkdir(mode=0o700, exist_ok=True)  # what is in it may be patients': nobody else gets there
+        made.path.mkdir(parents=True)
         with Folder(os.open(home / name, FOLDER)) as folder:
             sent = _make_each(work, maker, made, faults)
             syncfs(folder.fd)  # opened first: it sees every error since

@@ -373,3 +373,23 @@ def test_a_part_that_is_away_holds_up_no_other_destination(product: Product) -> 
     product.drain()
     assert len(list(away.rglob("*.sha256"))) == 2
     assert len(product.history()) == 6
+
+
+def test_a_later_arrival_waits_for_the_parts_of_an_earlier_one(product: Product) -> None:
+    (product.studies / "text-plain" / ".dropslot").mkdir(parents=True)
+    (hindered := product.studies / "text-plain/.dropslot/manifests").touch()
+    product.configure({"study": STUDY | BY_TYPE})
+    product.drop("first", {"a": TEXT, "b": PDF})
+    product.drain(status=None)
+    product.drop("second", {"a": MORE})
+    product.drain(status=None)
+    assert {row["state"] for row in product.arrivals()} == {"retrying"}
+    hindered.unlink()
+    for row in product.arrivals():
+        product.run("retry", row["id"])
+    product.drain()
+    assert product.delivered() == {
+        "application-pdf/b": PDF,
+        "text-plain/a": TEXT,
+        "text-plain/a.v2": MORE,
+    }

@@ -23,7 +23,7 @@ run: setup ## start dropslot with a demonstration in ./demo; Ctrl-C ends it
 
 quick: lint ## while you work, about a minute: lint, and the tests that start no server
 	@setup/packages test
-	@$(PYTEST) -q tests/unit tests/contract/test_local.py tests/contract/test_checks_bag.py $(ARGS)
+	@$(PYTEST) -q tests/unit tests/contract/test_local.py tests/contract/test_bucket.py tests/contract/test_courier.py tests/contract/test_checks_bag.py $(ARGS)
 
 test: setup ## every test but the crash suite, on SQLite and PostgreSQL
 	@setup/packages test

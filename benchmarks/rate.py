@@ -47,11 +47,12 @@ def _of_dropslot(scratch: Path) -> float:
         outgoing = _files(disk / "outgoing", _ARRIVALS)
         with slot.running(), inotify_simple.INotify() as inotify:
             inotify.add_watch(slot.done, inotify_simple.flags.MOVED_TO)
-            _until_running(slot, inotify)
+            _warm_up(slot, inotify)
             return _ARRIVALS / _seconds_for_all(slot, outgoing, inotify)
 
 
-def _until_running(slot: Slot, inotify: inotify_simple.INotify) -> None:
+def _warm_up(slot: Slot, inotify: inotify_simple.INotify) -> None:
+    """One arrival before the clock starts."""
     first = slot.root / "first"
     first.write_bytes(os.urandom(4096))
     first.rename(slot.inbox / "first.pdf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -78,14 +79,24 @@ class Slot:
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        """`dropslot run`, stopped afterwards by SIGTERM."""
-        with (self.root / "run.log").open("wb") as log:
-            process = subprocess.Popen(self.command("run"), stdout=log, stderr=log, env=self.environment)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(60)
+        """`dropslot run`, from when it watches its inbox until it is stopped by SIGTERM."""
+        address = str(self.root / "notify")
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+            (self.root / "run.log").open("wb") as log,
+        ):
+            told.bind(address)
+            told.settimeout(60)
+            environment = self.environment | {"NOTIFY_SOCKET": address}
+            process = subprocess.Popen(self.command("run"), stdout=log, stderr=log, env=environment)
+            try:
+                told.recv(
+                    4096
+                )  # READY=1; what is dropped before is found by a scan, and must be quiet for `settle`
+                yield process
+            finally:
+                process.terminate()
+                process.wait(60)
 
     def run(self, *args: str) -> str:
         """What a command prints; it must succeed."""

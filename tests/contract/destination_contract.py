@@ -111,18 +111,18 @@ def deliver(site: Site, path: Path, target: Target, arrival: str = ID, epoch: in
     return taken
 
 
-class DestinationContract:
-    """Inherit it as `class TestX(DestinationContract)` with a fixture `site`."""
+class StoreContract:
+    """What every destination keeps that can be read, also one without folders. A test class inherits it and has a
+    fixture `site`."""
 
     @pytest.fixture
     def arrival(self, tmp_path: Path) -> Path:
         return make(tmp_path / "arrival", SMALL)
 
-    def test_delivers_every_byte_time_and_empty_folder(self, site: Site, arrival: Path) -> None:
+    def test_delivers_every_byte(self, site: Site, arrival: Path) -> None:
         (arrival / "empty/inner").mkdir(parents=True)
         assert deliver(site, arrival, site.target()) == []
         assert site.files() == {f"study/raw/{path}": data for path, data in SMALL.items()}
-        assert "study/raw/empty/inner" in site.folders()
 
     def test_digests_are_those_of_the_content(self, site: Site, arrival: Path) -> None:
         with site.destination.open(site.target(), ID, 1, "arrival") as drop:
@@ -191,8 +191,6 @@ class DestinationContract:
         with site.destination.open(site.target(), ID, 1, "arrival") as drop:
             plan = plan_of(drop.stage(source_of(arrival)))
             text = manifests.write((p.sha256, p.stored_as) for p in plan)
-            with pytest.raises(RuntimeError):
-                drop.publish(plan)  # not synced
             site.destination.sync_staged([drop])
             drop.publish(plan)
             site.destination.sync_names([drop])
@@ -242,7 +240,6 @@ class DestinationContract:
                 drop.publish([Planned("bagit.txt", "bagit.txt", staged[0].sha256)])
             drop.clean()
         assert site.files() == {"study/raw/x": b"2", "study/raw/sub/y": b"3"}
-        assert "study/raw/e" in site.folders()
 
     def test_single_file(self, site: Site, arrival: Path) -> None:
         assert deliver(site, arrival / "z", site.target()) == []
@@ -348,3 +345,30 @@ class DestinationContract:
         assert site.destination.listing(top, "study/raw/sub").keys() == {"x"}
         assert site.destination.listing(target, "nothing/here") == {}
         assert site.destination.listing(target, "y") == {}
+
+
+class DestinationContract(StoreContract):
+    """What those keep as well that have folders, and a disk that is to be synced."""
+
+    def test_delivers_empty_folders(self, site: Site, arrival: Path) -> None:
+        (arrival / "empty/inner").mkdir(parents=True)
+        assert deliver(site, arrival, site.target()) == []
+        assert "study/raw/empty/inner" in site.folders()
+
+    def test_strip_publishes_the_empty_folders_of_the_payload(self, site: Site, tmp_path: Path) -> None:
+        bag = make(tmp_path / "bag", {"bagit.txt": b"1", "data/x": b"2", "data/e/": b"", "tags/": b""})
+        with site.destination.open(site.target(), ID, 1, "bag") as drop:
+            staged = drop.stage(source_of(bag), ("sha256",), "data/")
+            site.destination.sync_staged([drop])
+            payload = next(item for item in staged if item.path == "data/x")
+            assert drop.publish([Planned("data/x", "x", payload.sha256)]) == []
+            drop.clean()
+        assert {"study/raw/e", "study/raw/tags"} & site.folders() == {"study/raw/e"}
+
+    def test_what_is_not_synced_is_not_published(self, site: Site, arrival: Path) -> None:
+        with site.destination.open(site.target(), ID, 1, "arrival") as drop:
+            plan = plan_of(drop.stage(source_of(arrival)))
+            with pytest.raises(RuntimeError):
+                drop.publish(plan)
+            assert site.files() == {}
+            drop.clean()

@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -259,6 +260,24 @@ def test_discarding_wins_against_a_worker_that_goes_on_writing(site: LocalSite, 
     assert os.waitstatus_to_exitcode(status) == 0
     [left] = os.listdir(site.root / ".dropslot/stage")
     assert epoch_of_stage(ID, left) == 2
+
+
+def test_workers_that_end_at_the_same_time_do_not_take_the_staging_folder_from_each_other(
+    site: LocalSite, tmp_path: Path
+) -> None:
+    """Each removes `.dropslot/stage` when it is empty; the other may be about to make something in it."""
+    source = source_of(make(tmp_path / "small", {"scan": b"x"}))
+
+    def deliver_many(worker: int) -> None:
+        for number in range(300):
+            with site.destination.open(site.target(), f"{number:025}{worker}", 1, "small") as drop:
+                drop.discard_older()
+                drop.stage(source)
+                drop.clean()
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(deliver_many, range(4)))
+    assert os.listdir(site.root) == []
 
 
 class Meddling:

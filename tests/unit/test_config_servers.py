@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from configurations import config, problems_of_route
+from configurations import config, problems, problems_of_route, route, the_problem
+from dropslot.config import from_mapping
 from dropslot.config.limits import limit
 from dropslot.core.addresses import parse
 from dropslot.core.errors import Refused
@@ -86,3 +87,62 @@ def test_a_limit_by_time_of_day_may_go_over_midnight() -> None:
     by_day = limit({"08:00-18:00": "5MB/s", "22:00-06:00": "50MB/s"})
     expected = {7: None, 8: 5_000_000, 17: 5_000_000, 18: None, 22: 50_000_000, 5: 50_000_000, 6: None}
     assert {hour: by_day.at(time(hour)) for hour in expected} == expected
+
+
+def of_own_kind(
+    to: str = "ftp://lab@host/in/{sent}", scheme: str = "ftp", **keys: object
+) -> dict[str, object]:
+    """A configuration with a kind of destination that dropslot does not bring."""
+    study = route(name="(?P<sent>.+)", deliver=[{"to": to, **keys}])
+    return {"destinations": {scheme: "mykinds.FtpKind"}, "routes": {"study": study}}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A folder with a kind of destination among its plugins, which nobody may run to read config.yaml."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/mykinds.py").write_text("class FtpKind: ...\nraise SystemExit('it was run')\n")
+    return tmp_path
+
+
+def test_an_address_of_an_own_kind_is_kept_as_it_is(lab: Path) -> None:
+    to = "FTP://lab@host:2121//in/./{sent}/"
+    made = from_mapping(of_own_kind(to, options={"passive": True}, manifest="none"), lab)
+    rule = made.routes["study"].deliver[0]
+    assert (rule.to, rule.options) == ("ftp://lab@host:2121/in/{sent}", {"passive": True})
+    assert rule.folder_here is None
+    assert Template(rule.to).fixed == "ftp://lab@host:2121/in"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "key", "says"),
+    [
+        (of_own_kind("sftps://a@b/c"), "routes.study.deliver[0].to", "begins with ftp:// or sftp://"),
+        (
+            of_own_kind("ftp://lab:hunter2@host/in"),
+            "routes.study.deliver[0].to",
+            "no password in the address",
+        ),
+        (of_own_kind("ftp:///in"), "routes.study.deliver[0].to", "ftp://PLACE/PATH"),
+        (of_own_kind("ftp://{sent}/in"), "routes.study.deliver[0].to", "fields in the path alone"),
+        (of_own_kind("ftp://host/../in"), "routes.study.deliver[0].to", "without '..'"),
+        (
+            of_own_kind(group="lab"),
+            "routes.study.deliver[0].group",
+            "is a folder of this machine or begins with sftp",
+        ),
+        (of_own_kind(verify="size"), "routes.study.deliver[0].verify", "begins with sftp://"),
+        (
+            of_own_kind("./here", options=1),
+            "routes.study.deliver[0].options",
+            "a kind that `destinations` has",
+        ),
+        (of_own_kind("./here", "sftp"), "destinations.sftp", "sftp:// is dropslot's own"),
+        (of_own_kind() | {"destinations": {"ftp": "mykids.FtpKind"}}, "destinations.ftp", "no module mykids"),
+    ],
+)
+def test_mistakes_with_own_kinds_are_told(lab: Path, mapping: object, key: str, says: str) -> None:
+    problem = the_problem(problems(mapping, lab))
+    assert problem.key == key
+    assert says in problem.expected
+    assert "hunter2" not in str(problem)

@@ -85,7 +85,7 @@ def fault_of_arrival(name: str, *, marks: bool = False) -> str | None:
 
 def archived(folders: FolderSet, arrival: str, name: str) -> tuple[Path, Path]:
     """done/NAME, and where the arrival goes when that is taken: done/.again/ID/NAME."""
-    return folders.done / name, folders.done / AGAIN / arrival / name
+    return folders.done / name, folders.done.joinpath(AGAIN, arrival, name)
 
 
 def archive_name(folders: FolderSet, arrival: str, name: str) -> Path:

@@ -19,9 +19,11 @@ _NOT_ASKED = (
 
 @dataclass(slots=True)
 class FixityReport(Report):
-    """`checked` counts files that were looked for, `size_bytes` what was read of them."""
+    """`checked` counts files that were looked for, `size_bytes` what was read of them; `acknowledged` the deliveries to
+    destinations that cannot be read back, of which nobody can say more."""
 
     size_bytes: int = 0
+    acknowledged: int = 0
 
 
 def check(

@@ -136,7 +136,14 @@ class Dismissed(TypedDict):
 
 
 Purged = TypedDict(
-    "Purged", {"from": str, "size_bytes": int, "stays": NotRequired[Names], "because": NotRequired[str]}
+    "Purged",
+    {
+        "from": str,
+        "size_bytes": int,
+        "stays": NotRequired[Names],
+        "because": NotRequired[str],
+        "acknowledged": NotRequired[list[str]],  # destinations that cannot be read back
+    },
 )
 
 

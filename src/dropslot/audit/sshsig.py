@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import struct
-import textwrap
 from collections.abc import Collection
 
 from cryptography.exceptions import InvalidSignature
@@ -47,7 +46,8 @@ def sign(key: Ed25519PrivateKey, namespace: str, message: bytes) -> str:
         + _string(b"sha512")
         + _string(signature)
     )
-    lines = textwrap.wrap(base64.b64encode(envelope).decode("ascii"), _LINE_LENGTH)
+    armor = base64.b64encode(envelope).decode("ascii")
+    lines = [armor[at : at + _LINE_LENGTH] for at in range(0, len(armor), _LINE_LENGTH)]
     return "\n".join((_BEGIN, *lines, _END, ""))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from dropslot.checks.bag import Required
-from dropslot.checks.base import BadOption, Check, CheckFailed, StagedArrival, StagedItem, run
+from dropslot.checks.base import Check, CheckFailed, StagedArrival, StagedItem, run
 from dropslot.checks.item_names import Patterns
 from dropslot.checks.mime import MimeTypes
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
 from dropslot.config import Route, load_dotted
 from dropslot.config.mistakes import blame
+from dropslot.core.errors import BadOption
 
 __all__ = ["BadOption", "Check", "CheckFailed", "StagedArrival", "StagedItem", "for_route", "run"]
 

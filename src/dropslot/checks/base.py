@@ -11,12 +11,6 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
 
-class BadOption(DropslotError):
-    """A check or field cannot be made as config.yaml says; found at start, before any arrival."""
-
-    code = "bad-option"
-
-
 class CheckFailed(DropslotError):
     """A check broke instead of judging; the arrival is neither refused nor delivered, and is retried."""
 

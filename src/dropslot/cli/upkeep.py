@@ -144,6 +144,11 @@ def verify(
             f"Fixity: {counted(files.checked, 'stored file')}, {counted(files.size_bytes, 'byte')} read: "
             f"{'OK' if files.ok else counted(files.found, 'fault')}.\n"
         )
+        if files.acknowledged:
+            sys.stdout.write(
+                f"{counted(files.acknowledged, 'more file')} at destinations that only acknowledge: not verified,"
+                " since nothing can be read back there.\n"
+            )
         sound = sound and files.ok
     archives = check_archives(settings, read=fixity)
     if archives.checked:

@@ -35,6 +35,8 @@ from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 
 ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit, 100 at most"
+SCHEME = r"[a-z][a-z0-9+.-]*"
+Scheme = Annotated[str, StringConstraints(pattern=f"^{SCHEME}$")]
 RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
@@ -380,6 +382,12 @@ class Config(_TopKeysOfApps, _Model):
         ge=timedelta(seconds=1),
         description="How long a silent worker on another machine keeps an arrival before it is taken over.",
         examples=["60s"],
+    )
+    destinations: dict[Scheme, DottedPath] = Field(
+        default_factory=dict,
+        description="Kinds of destinations of your own: the scheme of their addresses, as `ftp` for `ftp://…` in `to`,"
+        " and the dotted path of a class, which is a `dropslot.destinations.base.Kind`.",
+        examples=[{"ftp": "mylab.ftp.FtpKind"}],
     )
     routes: dict[RouteKey, Route] = Field(min_length=1, description="The routes, each under its key.")
 

@@ -65,9 +65,9 @@ def _home(text: str) -> str:
 
 
 def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
-    updates: dict[str, Any] = {
-        name: absolute_target(getattr(deliver, name), base) for name in ("to", "must_exist")
-    }
+    updates: dict[str, Any] = {"to": absolute_target(deliver.to, base)}
+    if deliver.must_exist:
+        updates["must_exist"] = absolute_target(deliver.must_exist, base)
     for name in ("key", "known_hosts"):
         if path := getattr(deliver, name):  # what is updated counts as set
             updates[name] = absolute_path(path, base)

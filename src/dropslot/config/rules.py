@@ -7,12 +7,12 @@ from difflib import get_close_matches
 from itertools import combinations, pairwise
 
 from dropslot.config import paths
-from dropslot.config.delivering import OPTIONS, Deliver
-from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem
+from dropslot.config.delivering import PLACES, Deliver
+from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import SECTIONS, Found, RouteRule, broken
-from dropslot.core import addresses
+from dropslot.core.addresses import scheme_of, server_of
 from dropslot.core.templates import GIVEN, Template, literal
 
 FOLDERS = ("inbox", "processing", "done", "failed")
@@ -40,6 +40,8 @@ def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
         route for key, route in config.routes.items() if not {"folders", *FOLDERS} & faulty.get(key, set())
     ]
     yield from _shared_folders(sound)
+    yield from _kinds_importable(config)
+    yield from _schemes_known(config, faulty)
     if "data" not in faulty.get("", set()):
         yield from _data_in_folders(config, sound)
 
@@ -120,9 +122,8 @@ def _fields_known(route: Route) -> Found:
     own = Template(route.inbox).fields | set(route.name.groupindex if route.name else ())
     known = own | {lookup.field for lookup in route.lookup} | GIVEN
     for index, deliver in enumerate(route.deliver):
-        for key in ("to", "must_exist", "group"):
-            text = getattr(deliver, key)
-            for field in sorted(Template(text or "").fields - known):
+        for key, text in deliver.texts:
+            for field in sorted(Template(text).fields - known):
                 expected = (
                     f"expected only fields that folders, name or lookup give, or {', '.join(sorted(GIVEN))}"
                     f" (this route has {', '.join(sorted(known - GIVEN)) or 'none of its own'}), not {field}"
@@ -152,7 +153,7 @@ def _marker_goes_with_complete(route: Route) -> Found:
 @_rule("folders", *FOLDERS, "deliver")
 def _destinations_outside(route: Route) -> Found:
     for index, deliver in enumerate(route.deliver):
-        for name in FOLDERS if not addresses.scheme_of(deliver.to) else ():
+        for name in FOLDERS if deliver.folder_here else ():
             if expected := _fault_of_destination(deliver, name, getattr(route, name)):
                 yield broken(route, ("deliver", index, "to"), deliver.to, expected, "to: ./delivered")
 
@@ -181,25 +182,40 @@ def _destinations_differ(route: Route) -> Found:
 @_rule("deliver")
 def _keys_fit_the_destination(route: Route) -> Found:
     for index, deliver in enumerate(route.deliver):
-        scheme = addresses.scheme_of(deliver.to)
-        for other, kind in OPTIONS.items():
-            for key in kind.model_fields if other != scheme else ():
-                if key in deliver.model_fields_set:
-                    expected = f"expected this key only where `to` begins with {other}://"
-                    value = NO_VALUE if key == "password" else getattr(deliver, key)
-                    yield broken(
-                        route, ("deliver", index, key), value, expected, f"to: {kind.address_example}"
-                    )
-        if scheme and deliver.must_exist and not _same_server(deliver.to, deliver.must_exist):
-            expected = "expected a folder at the server of `to`"
+        for key, expected, example in deliver.misplaced:
+            value = NO_VALUE if key in ("password", "options") else getattr(deliver, key)
+            yield broken(route, ("deliver", index, key), value, expected, example)
+        if deliver.must_exist and _server(deliver.to) != _server(deliver.must_exist):
+            expected = (
+                "expected a folder at the server of `to`" if deliver.scheme else "expected a folder here"
+            )
             example = f"must_exist: {deliver.to}"
             yield broken(route, ("deliver", index, "must_exist"), deliver.must_exist, expected, example)
 
 
-def _same_server(one: str, other: str) -> bool:
-    return addresses.scheme_of(one) == addresses.scheme_of(other) and addresses.server_of(
-        one
-    ) == addresses.server_of(other)
+def _server(address: str) -> tuple[str, str]:
+    return scheme_of(address), server_of(address)
+
+
+def _schemes_known(config: Config, faulty: Mapping[str, set[str]]) -> Found:
+    known = {*PLACES, *config.destinations}
+    if "destinations" in faulty.get("", set()):
+        return
+    words = " or ".join(f"{scheme}://" for scheme in sorted(known) if scheme)
+    for key, route in config.routes.items():
+        for index, deliver in enumerate(route.deliver if "deliver" not in faulty.get(key, set()) else ()):
+            if deliver.scheme not in known:
+                expected = f"expected a path, or an address that begins with {words}"
+                example = f"destinations: {{{deliver.scheme}: mylab.kinds.Mine}}"
+                yield broken(route, ("deliver", index, "to"), deliver.to, expected, example)
+
+
+def _kinds_importable(config: Config) -> Found:
+    for scheme, dotted in config.destinations.items():
+        location = ("destinations", scheme)
+        expected = f"expected another scheme; {scheme}:// is dropslot's own" if scheme in PLACES else ""
+        if expected := expected or fault_of_dotted(dotted) or "":
+            yield location, Problem(key_of(location), dotted, expected)
 
 
 @_rule("processors", "checks", "fields", "made_by", "after")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,8 +14,9 @@ from dropslot.config.models import Config, Route
 from dropslot.config.sections import SECTIONS
 
 
-def json_schema() -> dict[str, Any]:
-    """The schema (JSON Schema 2020-12) of what `load` accepts, descriptions and examples included."""
+def json_schema(options: Mapping[str, type[BaseModel]] = MappingProxyType({})) -> dict[str, Any]:
+    """The schema (JSON Schema 2020-12) of what `load` accepts, descriptions and examples included; `options` are those
+    of kinds of destinations that dropslot does not bring, by their schemes."""
     schema = Config.model_json_schema(mode="validation")
     definitions = schema["$defs"]
     _leave_out(schema, "base")
@@ -23,11 +26,22 @@ def json_schema() -> dict[str, Any]:
     for model in (schema, *definitions.values()):
         for name, entry in model.get("properties", {}).items():
             _write_default(entry, _default_of(model["title"], name))
+    for scheme, model in options.items():
+        _add_options(definitions, scheme, model)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "dropslot: config.yaml",
     }
+
+
+def _add_options(definitions: dict[str, Any], scheme: str, model: type[BaseModel]) -> None:
+    """Where `to` has this scheme, `options` are these."""
+    own = model.model_json_schema(ref_template=f"#/$defs/{scheme}.{{model}}")
+    definitions |= {f"{scheme}.{name}": inner for name, inner in own.pop("$defs", {}).items()}
+    is_there = {"properties": {"to": {"pattern": f"^{re.escape(scheme)}://"}}}
+    rules = definitions["Deliver"].setdefault("allOf", [])
+    rules.append({"if": is_there, "then": {"properties": {"options": own}}})
 
 
 def _leave_out(model: dict[str, Any], name: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import NamedTuple
 
 from dropslot.core.concealing import has_password
 
 DEFAULT_PORT = 22
 SCHEME = "sftp://"
+_NO_PASSWORD = "expected no password in the address: `password` names where it comes from"
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<server>[^/]*)")
 _URL = re.compile(
     r"sftp://(?:(?P<user>[^@/:\s{}]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
@@ -70,19 +70,26 @@ def is_server(text: str) -> bool:
 
 
 def spelled(text: str) -> str:
-    """An address in its one spelling. Raises ValueError in words for the person who wrote it."""
-    check = SCHEMES.get(scheme_of(text))
-    if check is None:
-        known = " or ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise ValueError(f"expected a path, or an address that begins with {known}")
-    return check(text)
+    """An address in its one spelling, also of a scheme that is not known here: nothing in it is percent-encoded. Raises
+    ValueError in words for the person who wrote it."""
+    found = _SCHEME.match(text)
+    if found is None:
+        raise ValueError("expected an address that begins with its scheme, as sftp://")
+    scheme, server = found["scheme"].lower(), found["server"]
+    if scheme == "sftp":
+        return parse(text).url
+    if has_password(text):
+        raise ValueError(_NO_PASSWORD)
+    if not server or "{" in server:
+        raise ValueError(f"expected {scheme}://PLACE or {scheme}://PLACE/PATH, with fields in the path alone")
+    return f"{scheme}://{server}{_path(text[found.end() :])}".removesuffix("/")
 
 
 def parse(text: str) -> Address:
     """The address in a URL; fields in its path stay. Raises ValueError in words for the person who wrote it."""
     found = _URL.fullmatch(text)
     if has_password(text):  # or what looks like one, such as an @ in the path where no user is named
-        raise ValueError("expected no password in the address: `password` names where it comes from")
+        raise ValueError(_NO_PASSWORD)
     if not found:
         raise ValueError("expected sftp://USER@HOST/PATH or sftp://USER@HOST:PORT/~/PATH")
     port = int(found["port"] or DEFAULT_PORT)
@@ -90,10 +97,6 @@ def parse(text: str) -> Address:
         raise ValueError("expected a port between 1 and 65535")
     host = found["host"].strip("[]").lower()
     return Address(found["user"] or "", host, port, _path(found["path"]))
-
-
-# Each kind of destination that is no folder of this machine, by the scheme of its addresses.
-SCHEMES: dict[str, Callable[[str], str]] = {"sftp": lambda text: parse(text).url}
 
 
 def _path(path: str) -> str:

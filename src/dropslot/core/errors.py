@@ -92,6 +92,12 @@ class TakenOver(DropslotError):
     code = "taken-over"
 
 
+class BadOption(DropslotError):
+    """A check, field or destination cannot be made as config.yaml says; found at start, before any arrival."""
+
+    code = "bad-option"
+
+
 class Unsupported(DropslotError):
     """The file system lacks what a promise needs; refused at start."""
 

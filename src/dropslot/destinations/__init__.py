@@ -1,24 +1,72 @@
-"""Where items are delivered; one room a kind. `base` is the contract that every kind keeps."""
+"""Where items are delivered; one room a kind. `base` is the contract that every kind keeps.
+
+A kind is registered under the scheme of its addresses: dropslot's own in KINDS, an operator's under `destinations` in
+config.yaml. Nothing else in dropslot asks what scheme an address has.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from importlib import import_module
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
-from dropslot.config import Deliver
+from dropslot.config import Deliver, current, load_dotted
+from dropslot.config.mistakes import blame
 from dropslot.core.addresses import scheme_of
+from dropslot.core.context import kept
+from dropslot.core.errors import BadOption, Unsupported
 from dropslot.destinations.base import Destination, Kind, Target
 
-# By the scheme of their addresses; without one, it is a path of this machine. Each module has a KIND, and is imported
-# when it is first needed: asyncssh takes a quarter of a second.
-KINDS = {"": "dropslot.destinations.local.kind", "sftp": "dropslot.destinations.sftp.kind"}
+# By scheme; without one, an address is a path of this machine. Each is imported when it is first needed: asyncssh takes
+# a quarter of a second.
+KINDS = {
+    "": "dropslot.destinations.local.kind.LocalKind",
+    "sftp": "dropslot.destinations.sftp.kind.SftpKind",
+}
+
+
+class _Made(dict[str, Kind]):
+    """The kinds that this process has made, by dotted path."""
+
+    def __missing__(self, dotted: str) -> Kind:
+        try:
+            kind = load_dotted(dotted)()
+        except Exception as error:
+            raise BadOption(
+                f"The destination {dotted!r} cannot be created: {blame.in_words(error)}",
+                next_step="Correct it, or its entry under `destinations` in config.yaml",
+            ) from error
+        if not isinstance(kind, Kind):
+            raise BadOption(f"{dotted!r} is not a dropslot.destinations.base.Kind")
+        self[dotted] = kind
+        return kind
 
 
 def kind_of(address: str) -> Kind:
-    """The kind of destination that an address belongs to."""
-    kind: Kind = import_module(KINDS[scheme_of(address)]).KIND
-    return kind
+    """The kind of destination that an address belongs to. Raises BadOption for one that cannot be made, Unsupported for
+    one that is not registered any more."""
+    scheme = scheme_of(address)
+    if not (dotted := KINDS.get(scheme) or current().destinations.get(scheme)):
+        raise Unsupported(
+            f"No kind of destination is registered for {scheme}://",
+            next_step="Put its line back under `destinations` in config.yaml",
+        )
+    return kind_named(dotted)
+
+
+def kind_named(dotted: str) -> Kind:
+    """The kind that a dotted path names. Raises BadOption."""
+    return kept(_Made)[dotted]
+
+
+def by_kind(rules: Iterable[Deliver]) -> Iterator[tuple[Kind, list[Deliver]]]:
+    """Each kind with its entries of `deliver`."""
+    for _, alike in groupby(sorted(rules, key=_scheme), key=_scheme):
+        some = list(alike)
+        yield kind_of(some[0].to), some
+
+
+def _scheme(rule: Deliver) -> str:
+    return rule.scheme
 
 
 def for_rule(rule: Deliver) -> Destination:
@@ -38,6 +86,5 @@ def read(url: str, name: str) -> Iterator[bytes]:
 
 def close() -> None:
     """End what destinations keep open, connections and their thread: before a fork. They are made anew when needed."""
-    for name in KINDS.values():
-        if module := sys.modules.get(name):
-            module.KIND.close()
+    for kind in kept(_Made).values():
+        kind.close()

@@ -19,18 +19,29 @@ A drop holds descriptors or a connection: use it as a context manager, or call `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal, NamedTuple, Self
+from typing import BinaryIO, ClassVar, Literal, NamedTuple, Self, TypeVar
 
-from dropslot.config import Deliver
+from pydantic import BaseModel, ValidationError
+
+from dropslot.config import Deliver, current
+from dropslot.config.mistakes.explain import explain
 from dropslot.contents.base import Source, Staged
+from dropslot.core.addresses import scheme_of, server_of
+from dropslot.core.errors import BadOption, DestinationUnready, Unsupported
 from dropslot.core.templates import Template
+
+M = TypeVar("M", bound=BaseModel)
 
 # What a destination that is no local disk proved of an arrival; its receipt lists what all of them did.
 SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
 SYNCED = "destination: synced to the server's disk"
 READ_BACK = "destination: read back and compared"
+ACKNOWLEDGED = "destination: acknowledged by the server"
+# Of a single destination, which the receipt names behind it.
+ONLY_ACKNOWLEDGED = "destination: only acknowledged, it cannot be read back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,12 @@ class Rules:
     manifest: str = "hidden"  # hidden: .dropslot/manifests/ID.sha256; beside: NAME.sha256 in the target; none
 
     @classmethod
-    def of(cls, rule: Deliver) -> Rules:
-        """Those of a rule, before there is an arrival: a group with fields in it is not known yet."""
-        group = None if rule.group is None or Template(rule.group).fields else rule.group
-        return cls(group, rule.file_mode, rule.folder_mode, rule.manifest)
+    def of(cls, rule: Deliver, values: Mapping[str, str] | None = None) -> Rules:
+        """Those of a rule; `values` None: before there is an arrival, so that a group with fields is not known yet."""
+        group = Template(rule.group) if rule.group else None
+        known = group is not None and (values is not None or not group.fields)
+        filled = group.fill(values or {}) if group and known else None
+        return cls(filled, rule.file_mode, rule.folder_mode, rule.manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,18 @@ class Target:
     fixed: str
     must_exist: str | None = None
     rules: Rules = field(default_factory=Rules)
+
+    @classmethod
+    def of(cls, rule: Deliver, values: Mapping[str, str], *, marks: bool = False) -> Target:
+        """Where a rule delivers an arrival with these fields. Raises Refused for a value that is not safe in a path;
+        `marks`: direction marks may be in them."""
+        to, must = Template(rule.to), Template(rule.must_exist or "")
+        return cls(
+            url=to.fill(values, marks=marks),
+            fixed=to.fixed,
+            must_exist=must.fill(values, marks=marks) or None,
+            rules=Rules.of(rule, values),
+        )
 
     @classmethod
     def fixed_part(cls, rule: Deliver) -> Target:
@@ -77,11 +102,12 @@ class Planned(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What is at a name now. `regular` is False for a folder, link or special file."""
+    """What is at a name now. `regular` is False for a folder, link or special file; `mtime_ns` is None where a
+    destination keeps no times of items."""
 
     regular: bool
     size_bytes: int
-    mtime_ns: int
+    mtime_ns: int | None
 
 
 class Found(NamedTuple):
@@ -174,7 +200,14 @@ class Drop(ABC):
 
 
 class Destination(ABC):
-    """One kind of place, made from one entry of `deliver`."""
+    """One place of one kind, made from one entry of `deliver`."""
+
+    # Whether what was delivered can be looked at again: by name, listed and read. Where it cannot (a receiver that only
+    # acknowledges, as C-STORE and STOW do) the record alone tells names and versions; `stored`, `digest` and `listing`
+    # find nothing then, and the acknowledgment is the only proof.
+    can_be_read: ClassVar[bool] = True
+    # Whether a look takes no time to speak of, so that a start may wait for it: nothing that is behind a network.
+    answers_at_once: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, target: Target) -> None:
@@ -213,9 +246,22 @@ class Destination(ABC):
     def are_folders(self, urls: Sequence[str]) -> list[bool]:
         """Whether each of these addresses is a folder there now."""
 
-    @abstractmethod
-    def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
+    def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:  # noqa: ARG002
         """Pairs of `names` that the destination would fold into one (case, NFC/NFD)."""
+        return []
+
+    def path_here(self, url: str, name: str) -> str | None:  # noqa: ARG002
+        """The path of a delivered file that is on this machine; None where it is elsewhere."""
+        return None
+
+    def identity(self, url: str, name: str) -> tuple[int, int] | None:  # noqa: ARG002
+        """Device and inode of a delivered file that is on this machine: an original must never be taken for a copy of
+        itself. Raises OSError."""
+        return None
+
+    def changed_at(self, target: Target, folder: str) -> float | None:  # noqa: ARG002
+        """When a name came into a folder last, in seconds since 1970; None where that is not known at once."""
+        return None
 
 
 class Examined(NamedTuple):
@@ -226,29 +272,59 @@ class Examined(NamedTuple):
     remedy: str = ""
 
 
+def options_of(rule: Deliver, model: type[M]) -> M:
+    """What a rule has under `options`, as this model. Raises BadOption with every mistake."""
+    try:
+        return model.model_validate({} if rule.options is None else rule.options)
+    except ValidationError as error:
+        mistakes = "; ".join(str(problem).rstrip(".") for _, problem in explain(error, model, ("options",)))
+        raise BadOption(f"deliver to {rule.to}: {mistakes}", next_step="Correct it in config.yaml") from error
+
+
 class Kind(ABC):
-    """A kind of destination, registered under the scheme of its addresses (`dropslot.destinations.KINDS`): makes them,
-    proves them before the start, and examines them for `doctor`. What config.yaml says of it alone is in
-    `dropslot.config.delivering.OPTIONS`."""
+    """A kind of destination, registered under the scheme of its addresses: makes them, proves them before the start,
+    and examines them for `doctor`. One object a process, made without arguments.
+
+    Keys of config.yaml that only dropslot's own kinds take are in `dropslot.config.delivering.PLACES`; another kind
+    reads `rule.options` with `options_of`."""
+
+    # What `options` may hold, for the schema of config.yaml.
+    options: ClassVar[type[BaseModel] | None] = None
 
     @abstractmethod
     def for_rule(self, rule: Deliver) -> Destination:
-        """The destination of one entry of `deliver`: one object for all rules that say the same."""
+        """The destination of one entry of `deliver`: one object for all rules that say the same. Raises BadOption."""
 
-    @abstractmethod
     def for_url(self, url: str) -> Destination:
-        """The destination that a resolved target belongs to."""
+        """The destination that a resolved target belongs to. Raises Unsupported when no rule delivers there any more.
 
-    @abstractmethod
-    def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:
+        It is that of the rule whose `to` gives this address, else of one for the same server."""
+        rules = [rule for route in current().routes.values() for rule in route.deliver]
+        exact = (rule for rule in rules if Template(rule.to).match(url) is not None)
+        alike = (r for r in rules if server_of(r.to) == server_of(url) and r.scheme == scheme_of(url))
+        rule = next(exact, None) or next(alike, None)
+        if rule is None:
+            raise Unsupported(
+                f"config.yaml does not say any more how to deliver to {url}",
+                next_step="Put its entry of `deliver` back",
+            )
+        return self.for_rule(rule)
+
+    def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:  # noqa: ARG002
         """Raise Unsupported or BadOption for permanent faults, before anything is taken; temporary ones are left to the
         delivery that hits them. `by_trial`: try it, whatever the place says of itself."""
+        for rule in rules:
+            destination = self.for_rule(rule)
+            if destination.answers_at_once:  # else the delivery finds out: no start waits for a server
+                with suppress(DestinationUnready):  # it may heal
+                    destination.check(Target.fixed_part(rule))
 
-    @abstractmethod
-    def examine(self, rule: Deliver, warn_percent: float) -> Examined:
+    def examine(self, rule: Deliver, warn_percent: float) -> Examined:  # noqa: ARG002
         """Look at the place of a rule and write there; warns from `warn_percent` full. Raises DropslotError, which says
         what is wrong and what to do."""
+        target = Target.fixed_part(rule)
+        self.for_rule(rule).check(target)
+        return Examined("ok", f"{target.fixed} can be delivered to")
 
-    @abstractmethod
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most keep nothing open
         """End what is kept open, before a fork; it is made anew when it is needed."""

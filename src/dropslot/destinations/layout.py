@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dropslot.core.errors import TakenOver
+from dropslot.core.names import escape
 from dropslot.files.listing import Item, Listing
 
 STAGE = "stage"
@@ -68,6 +69,13 @@ class Layout:
         """Path in the stage of one item."""
         folder, _, name = item.rpartition("/")
         return f"{self.place(folder)}/{name}"
+
+
+def safe(path: str) -> str:
+    """The last line of defence: names are checked long before."""
+    if not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise ValueError(f"{escape(path)} is no path inside the target")
+    return path
 
 
 def published_items(listing: Listing, layout: Layout) -> Iterator[tuple[Item, str]]:

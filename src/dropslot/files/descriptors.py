@@ -32,14 +32,12 @@ class Folder:
 
     def beneath(self, path: str) -> Folder:
         """The folder at `path` ("" or "a/b"), no component of which may be a link (ELOOP or ENOTDIR)."""
-        fd = os.dup(self.fd)
-        for name in path.split("/") if path else ():
-            try:
-                below = os.open(_inner(name), FOLDER, dir_fd=fd)
-            finally:
-                os.close(fd)
-            fd = below
-        return Folder(fd)
+        if not path:
+            return Folder(os.dup(self.fd))
+        folder = self
+        for name in path.split("/"):
+            folder = Folder(os.open(_inner(name), FOLDER, dir_fd=folder.fd))
+        return folder
 
     def close(self) -> None:
         """Close the descriptor; again is fine."""
@@ -136,8 +134,8 @@ def make(folder: int, name: str, mode: int = 0o777) -> bool:
 def remove_tree(folder: int, name: str) -> None:
     """Remove what is at `name`, whatever another process does meanwhile; fine when it is gone.
 
-    Each folder first gets a random name: a worker that still wants to publish it finds nothing, so that it can never
-    publish a folder from which something was already removed.
+    Each folder that is not empty first gets a random name: a worker that still wants to publish it finds nothing, so
+    that it can never publish a folder from which something was already removed.
     """
     try:
         os.unlink(name, dir_fd=folder)
@@ -147,6 +145,8 @@ def remove_tree(folder: int, name: str) -> None:
         seen = look(folder, name)
         if seen and not stat.S_ISDIR(seen.st_mode):
             raise
+        if _remove_empty(folder, name):
+            return
         aside = f"gone-{secrets.token_hex(8)}"
         try:
             os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
@@ -172,7 +172,7 @@ def remove_folder(folder: int, name: str) -> None:
             return
 
 
-def _remove_empty(folder: int, name: str, *, last_try: bool) -> bool:
+def _remove_empty(folder: int, name: str, *, last_try: bool = False) -> bool:
     try:
         os.rmdir(name, dir_fd=folder)
     except FileNotFoundError:

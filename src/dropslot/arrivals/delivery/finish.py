@@ -28,9 +28,11 @@ from dropslot.audit.kinds import Delivered, Kind, entry
 from dropslot.audit.models import Receipt
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
+from dropslot.core import manifests
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
+from dropslot.destinations.base import ONLY_ACKNOWLEDGED
 from dropslot.files.listing import Listing
 
 log = structlog.get_logger()
@@ -67,8 +69,15 @@ def _kept(work: Work, receipt: Receipt) -> receipts.Kept:
     }
     if work.made:
         about["sources"] = work.made.sources
-    listings = {leg.target.url: leg.manifest for leg in work.legs if leg.target.rules.manifest == "none"}
+    listings = {leg.target.url: leg.manifest for leg in work.legs if not leg.has_manifest}
+    # What an earlier attempt completed may have none, either.
+    listings |= {url: _listing(work, url) for url in work.complete}
     return receipts.Kept(receipt.body, receipt.signature, about, listings)
+
+
+def _listing(work: Work, url: str) -> str:
+    rows = Delivery.objects.filter(arrival_id=work.id, place__url=url).order_by("id")
+    return manifests.write(rows.values_list("sha256", "stored_as"))
 
 
 def _forget_others(work: Work) -> Iterator[Entry]:
@@ -152,14 +161,18 @@ def _made(work: Work) -> list[str]:
 
 
 def _times(work: Work) -> list[str]:
-    shifted = max((had.get("shifted", 0) for had in work.had), default=0)
+    shifted = max((had.get("shifted", 0) for had in work.had_at.values()), default=0)
     return [receipts.TIMES_SHIFTED.format(count=shifted)] if shifted else []
 
 
 def _proved(work: Work) -> list[str]:
-    """What every destination that is no local disk proved."""
-    proofs = [frozenset(proved) for had in work.had if (proved := had["proved"]) is not None]
-    return sorted(frozenset.intersection(*proofs)) if proofs else []
+    """What every destination that is no local disk proved, and which of them only acknowledged."""
+    of_each = {
+        url: frozenset(proved) for url, had in work.had_at.items() if (proved := had["proved"]) is not None
+    }
+    by_all = frozenset.intersection(*of_each.values()) if of_each else frozenset()
+    only = (url for url, proved in of_each.items() if ONLY_ACKNOWLEDGED in proved)
+    return [*sorted(by_all - {ONLY_ACKNOWLEDGED}), *(f"{ONLY_ACKNOWLEDGED}: {url}" for url in sorted(only))]
 
 
 def remove_staging(work: Work) -> None:

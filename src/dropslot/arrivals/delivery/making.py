@@ -15,14 +15,13 @@ from typing import Any
 
 from dropslot.arrivals.delivery.work import Made, Work
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.checks.base import BadOption
 from dropslot.config import Config, Route, load_dotted
 from dropslot.config.mistakes import blame
 from dropslot.contents.base import ListedItem, Source, Staged
 from dropslot.contents.local_bytes import LocalBytes
 from dropslot.contents.makers import MadeContents, Maker, MakingFailed
 from dropslot.core.context import kept
-from dropslot.core.errors import DropslotError, Refused, SourceUnready
+from dropslot.core.errors import BadOption, DropslotError, Refused, SourceUnready
 from dropslot.core.names import escape, fault_of_name
 from dropslot.core.states import UNFINISHED
 from dropslot.files import copying, descriptors

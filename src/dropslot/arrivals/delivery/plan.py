@@ -21,7 +21,7 @@ from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
 from dropslot.core.states import Outcome, State
-from dropslot.destinations.base import Planned
+from dropslot.destinations.base import Planned, Stored
 
 
 @dataclass(slots=True)
@@ -190,10 +190,12 @@ def _adopt(leg: Leg, path: str) -> Known | None:
 
 def _is_intact(leg: Leg, version: Known, *, read: bool) -> bool:
     """Whether the stored file still holds what was delivered. `unchanged` is said only of what was `read` just now;
-    for other versions size and time must show a change before the file is read."""
+    for other versions size and time must show a change before the file is read. Where nothing can be read back, the
+    acknowledgment counts."""
+    if not leg.destination.can_be_read:
+        return True
     stored = leg.drop.stored(version.stored_as)
-    seen = (stored.regular, stored.size_bytes, stored.mtime_ns) if stored else None
-    if not read and seen == (True, version.size_bytes, version.mtime_ns):
+    if not read and stored and _looks_the_same(stored, version):
         return True
     found = leg.drop.digest(version.stored_as) if stored and stored.regular else None
     if found == version.sha256:
@@ -202,6 +204,11 @@ def _is_intact(leg: Leg, version: Known, *, read: bool) -> bool:
         {"stored_as": version.stored_as, "expected": version.sha256, "found": found or "missing"}
     )
     return False
+
+
+def _looks_the_same(stored: Stored, version: Known) -> bool:
+    same_time = stored.mtime_ns in (None, version.mtime_ns)
+    return stored.regular and stored.size_bytes == version.size_bytes and same_time
 
 
 def _next_free(leg: Leg, row: Row, names: _Names, *, may_be_there: bool = False) -> Row:

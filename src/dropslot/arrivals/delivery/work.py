@@ -80,6 +80,11 @@ class Leg:
     complete: bool = False  # published whole, its manifest too, and durable
 
     @property
+    def has_manifest(self) -> bool:
+        """Whether a manifest lies at the destination; else the receipt is kept with what one would say."""
+        return self.target.rules.manifest != "none" and self.destination.can_be_read
+
+    @property
     def had(self) -> Had:
         """What the receipt may say of it, when a later attempt writes that."""
         proved = self.drop.proved
@@ -188,14 +193,14 @@ class Work:
         return Source(self.source, self.listing, lease=not self.arrival.in_place)
 
     @property
-    def had(self) -> list[Had]:
-        """Of each destination, also of those that an earlier attempt completed."""
-        return [*self.complete.values(), *(leg.had for leg in self.legs)]
+    def had_at(self) -> dict[str, Had]:
+        """By the URL of each destination, also of those that an earlier attempt completed."""
+        return {**self.complete, **{leg.target.url: leg.had for leg in self.legs}}
 
     @property
     def leased(self) -> bool:
         """Whether every item was read under a lease, for every destination."""
-        return self.made.leased if self.made else all(had["leased"] for had in self.had)
+        return self.made.leased if self.made else all(had["leased"] for had in self.had_at.values())
 
     @property
     def manifests(self) -> dict[str, str]:

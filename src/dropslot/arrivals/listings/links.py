@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
+from dropslot.destinations import for_url
 
 
 class NotALinkTree(DropslotError):
@@ -25,13 +25,13 @@ def link_latest(rows: Iterable[Mapping[str, Any]], folder: Path) -> int:
     is changed when the folder holds other things.
     """
     found = list(rows)
-    if any(scheme_of(str(row["destination"])) for row in found):
+    wanted = _wanted(found)
+    if wanted is None:
         raise NotALinkTree(
             "Some of these files are on a server, and a link cannot point there",
             where="Nothing was changed",
             next_step="Leave out --link-into: `latest` lists them",
         )
-    wanted = _wanted(found)
     present = _links(folder)
     for path, target in wanted.items():
         _link(folder / path, target)
@@ -41,16 +41,16 @@ def link_latest(rows: Iterable[Mapping[str, Any]], folder: Path) -> int:
     return len(wanted)
 
 
-def _wanted(rows: list[Mapping[str, Any]]) -> dict[str, str]:
+def _wanted(rows: list[Mapping[str, Any]]) -> dict[str, str] | None:
+    """What each link leads to; None: some of it is not on this machine."""
+    paths = [for_url(row["destination"]).path_here(row["destination"], row["stored_as"]) for row in rows]
+    if None in paths:
+        return None
     places = sorted({str(row["destination"]) for row in rows})
     common = os.path.commonpath(places) if places else ""
     prefix = {place: os.path.relpath(place, common) if place != common else "" for place in places}
-    return {
-        os.path.join(prefix[row["destination"]], row["item"]): os.path.join(
-            row["destination"], row["stored_as"]
-        )
-        for row in rows
-    }
+    links = (os.path.join(prefix[row["destination"]], row["item"]) for row in rows)
+    return {link: path for link, path in zip(links, paths, strict=True) if path}
 
 
 def _links(folder: Path) -> set[str]:

@@ -28,6 +28,7 @@ from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.mistakes import blame
 from dropslot.config.mistakes.remedies import remedy_for
 from dropslot.core.concealing import conceal
 from dropslot.core.counting import counted
@@ -271,6 +272,8 @@ def _destination(route: Route, rule: Deliver) -> Finding:
         found = kind_of(rule.to).examine(rule, route.space.warn or 95)
     except DropslotError as error:
         return Finding("error", about, error.what, error.next_step)
+    except Exception as error:  # noqa: BLE001 - a kind of somebody's own must not hide what else is found
+        return Finding("error", about, f"its own code fails: {blame.in_words(error)}", "correct the plugin")
     return Finding(found.level, about, found.what, found.remedy)
 
 

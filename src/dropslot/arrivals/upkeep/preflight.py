@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import errno
-from itertools import groupby
 
 from dropslot.arrivals.delivery import checking, making
 from dropslot.arrivals.delivery.paths import own_fields
-from dropslot.checks.base import BadOption
-from dropslot.config import Config, Deliver, load_dotted
+from dropslot.config import Config, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.config.mistakes import blame
-from dropslot.core.addresses import scheme_of
-from dropslot.core.errors import Unsupported
+from dropslot.core.errors import BadOption, Unsupported
 from dropslot.core.names import escape
-from dropslot.destinations import kind_of
+from dropslot.destinations import by_kind
 from dropslot.files.probe import try_rename
 from dropslot.lookup import loading
 
@@ -33,9 +30,8 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)
-    rules = [rule for route in config.routes.values() for rule in route.deliver]
-    for scheme, alike in groupby(sorted(rules, key=_scheme), key=_scheme):
-        kind_of(f"{scheme}://" if scheme else "").prove(list(alike), by_trial=by_trial)
+    for kind, rules in by_kind(rule for route in config.routes.values() for rule in route.deliver):
+        kind.prove(rules, by_trial=by_trial)
 
 
 def _import_named(config: Config) -> None:
@@ -50,10 +46,6 @@ def _import_named(config: Config) -> None:
                     where="Nothing was taken",
                     next_step="Correct its entry in config.yaml, or the module",
                 ) from error
-
-
-def _scheme(rule: Deliver) -> str:
-    return scheme_of(rule.to)
 
 
 def _prove_renames(folders: FolderSet) -> None:

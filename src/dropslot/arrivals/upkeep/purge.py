@@ -21,13 +21,12 @@ from dropslot.audit import kinds
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
-from dropslot.core.addresses import scheme_of
 from dropslot.core.counting import chunks
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.destinations import read
+from dropslot.destinations import for_url, read
 from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival
@@ -50,19 +49,21 @@ class NotRemoved(DropslotError):
 
 
 class _Proved(NamedTuple):
-    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now; and which files (by
-    device and inode) hold them at destinations on this machine."""
+    """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now; which files (by
+    device and inode) hold them at destinations on this machine; and the destinations that only acknowledged them."""
 
     digests: Mapping[str, str]
     files: set[tuple[int, int]]
+    acknowledged: Sequence[str]
 
 
 class Purged(NamedTuple):
     """What became (or with `dry_run` would become) of one arrival in done: the bytes that are free, and the paths in it
-    of what stays, because it was never delivered."""
+    of what stays, because it was never delivered; and the destinations whose acknowledgment was the proof."""
 
     size_bytes: int
     stays: Sequence[str]
+    acknowledged: Sequence[str] = ()
 
 
 def purgeable(before: datetime) -> Iterator[Arrival]:
@@ -97,10 +98,10 @@ def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged | None:
     """Remove from done what one arrival delivered. None: its original is not there any more, which is no purge.
 
     Every file that is removed was read, and its SHA-256 is that of the delivery of this very item, which was read too,
-    at every destination. What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and
-    the folders that it is in. Raises NotProved, naming the first delivered file for which that does not hold; then
-    nothing is removed. Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge
-    goes on.
+    at every destination. Of a destination that cannot be read back its acknowledgment counts, which the receipt tells.
+    What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and the folders that it
+    is in. Raises NotProved, naming the first delivered file for which that does not hold; then nothing is removed.
+    Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge goes on.
     """
     archived = Path(arrival.archived_as)
     is_there = os.path.lexists(archived)
@@ -122,7 +123,8 @@ def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
         if not dry_run:
             _begin(arrival)
             done.remove(removable)
-    return Purged(sum(item.size_bytes for item in removable), sorted(left) + listing.ignored)
+    size = sum(item.size_bytes for item in removable)
+    return Purged(size, sorted(left) + listing.ignored, proved.acknowledged)
 
 
 def _begin(arrival: Arrival) -> None:
@@ -135,23 +137,27 @@ def _proved(arrival: Arrival) -> _Proved:
     by_rule: dict[str, dict[str, str]] = defaultdict(dict)  # the parts of one rule are one whole arrival
     parts = arrival.evidence.get(PARTS, {})
     files: set[tuple[int, int]] = set()
+    acknowledged = []
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
+        destination = for_url(place.url)
         here = by_rule[parts[place.url]["to"] if place.url in parts else place.url]
+        if not destination.can_be_read:
+            acknowledged.append(place.url)
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
-            if stored_digest(place.url, row.stored_as, where) != row.sha256:
+            if destination.can_be_read and stored_digest(place.url, row.stored_as, where) != row.sha256:
                 raise NotProved(
                     f"{escape(row.stored_as)} at {place.url} is missing or changed",
                     where=where,
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
             here[row.source_item or row.item] = row.source_sha256 or row.sha256
-            if not scheme_of(place.url):
-                stored = os.stat(os.path.join(place.url, row.stored_as))
-                files.add((stored.st_dev, stored.st_ino))
+            if same := destination.identity(place.url, row.stored_as):
+                files.add(same)
     first, *others = by_rule.values() or [{}]
     proved = set(first.items()).intersection(*(other.items() for other in others))
     prefix = arrival.evidence.get("prefix", "")
-    return _Proved({f"{prefix}{item}": sha256 for item, sha256 in proved}, files)
+    digests = {f"{prefix}{item}": sha256 for item, sha256 in proved}
+    return _Proved(digests, files, sorted(acknowledged))
 
 
 def stored_digest(url: str, name: str, where: str) -> str | None:
@@ -239,4 +245,6 @@ def _forget(arrival: Arrival, purged: Purged) -> None:
         data: kinds.Purged = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
         if stays:
             data["stays"] = stays.body()
+        if purged.acknowledged:
+            data["acknowledged"] = list(purged.acknowledged)
         append([entry(Kind.PURGED, arrival.id, data)])

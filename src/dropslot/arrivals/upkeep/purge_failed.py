@@ -24,6 +24,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
+from dropslot.destinations import for_url
 from dropslot.files.listing import Listing
 from dropslot.files.walk import list_arrival
 
@@ -126,7 +127,8 @@ def _has_delivered(candidate: Arrival, files: dict[str, str]) -> bool:
         if {row.item if candidate.is_folder else "": row.sha256 for row in here} != files:
             return False
     for row in rows:
-        if stored_digest(row.place.url, row.stored_as, "It stays in failed") != row.sha256:
+        can_be_read = for_url(row.place.url).can_be_read  # else its acknowledgment is the proof
+        if can_be_read and stored_digest(row.place.url, row.stored_as, "It stays in failed") != row.sha256:
             raise NotProved(
                 f"It was delivered by arrival {candidate.id}, but {escape(row.stored_as)} at {row.place.url} is missing"
                 " or changed",

@@ -8,9 +8,7 @@ import structlog
 
 from dropslot.config import Config, Route
 from dropslot.config.folders import folder_sets
-from dropslot.core.addresses import scheme_of
 from dropslot.core.names import escape
-from dropslot.core.templates import Template
 from dropslot.files.probe import percent_full
 
 log = structlog.get_logger()
@@ -50,5 +48,4 @@ class SpaceWatch:
 
 def _folders_of(route: Route) -> list[str]:
     archives = (str(folders.done) for folders in folder_sets(route))
-    local = [rule.to for rule in route.deliver if not scheme_of(rule.to)]
-    return [*(Template(to).fixed for to in local), *archives]
+    return [*(folder for rule in route.deliver if (folder := rule.folder_here)), *archives]

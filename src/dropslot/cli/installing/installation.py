@@ -15,7 +15,6 @@ from dropslot.config.folders import INBOX_MODE
 from dropslot.config.loading import parse
 from dropslot.config.schema import json_schema
 from dropslot.config.secrets import PRIVATE_MODE
-from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -94,8 +93,8 @@ def _make_folders(config: Config) -> Iterator[str]:
         for name in ("processing", "done", "failed"):
             yield from _folder(config, Path(getattr(route, name)), PRIVATE_MODE, "")
         for deliver in route.deliver:
-            if not scheme_of(deliver.to):
-                yield from _folder(config, Path(Template(deliver.to).fixed), SHARED_MODE, "what is delivered")
+            if deliver.folder_here:
+                yield from _folder(config, Path(deliver.folder_here), SHARED_MODE, "what is delivered")
 
 
 def _folder(config: Config, path: Path, mode: int, meaning: str) -> Iterator[str]:

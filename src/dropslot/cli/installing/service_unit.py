@@ -10,7 +10,6 @@ from pathlib import Path
 
 from dropslot.config import Config
 from dropslot.config.models import Route
-from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
@@ -59,8 +58,8 @@ def writable(config: Config) -> Iterator[str]:
 
 def destinations(config: Config) -> list[str]:
     """The local folders that are delivered to: of each `to` the part before its first field."""
-    rules = [rule for route in config.routes.values() for rule in route.deliver if not scheme_of(rule.to)]
-    return sorted({Template(rule.to).fixed.rstrip("/") for rule in rules})
+    rules = [rule for route in config.routes.values() for rule in route.deliver]
+    return sorted({folder.rstrip("/") for rule in rules if (folder := rule.folder_here)})
 
 
 def _above(route: Route) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dropslot.cli.output.failures import UsageError
 from dropslot.core.names import escape
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 commands = typer.Typer()
 
@@ -48,8 +51,26 @@ def init(
 
 
 @commands.command()
-def schema() -> None:
+def schema(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="A config.yaml: with the options of its own `destinations`.",
+        ),
+    ] = None,
+) -> None:
     """Print the JSON Schema of config.yaml, for editors."""
     from dropslot.config.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    typer.echo(json.dumps(json_schema(_options(config) if config else {}), indent=2))
+
+
+def _options(config: Path) -> dict[str, type[BaseModel]]:
+    from dropslot.config import load
+    from dropslot.destinations import kind_named
+
+    kinds = {scheme: kind_named(dotted) for scheme, dotted in load(config).destinations.items()}
+    return {scheme: kind.options for scheme, kind in kinds.items() if kind.options}

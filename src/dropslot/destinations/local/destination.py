@@ -24,6 +24,8 @@ from dropslot.files.reading import chunks_of, open_regular
 class Local(Destination):
     """Delivers into folders by descriptors, never through a link below the fixed part of the target."""
 
+    answers_at_once = True
+
     def __init__(self) -> None:
         self._kept: set[tuple[int | None, ...]] = (
             set()
@@ -122,6 +124,19 @@ class Local(Destination):
 
     def are_folders(self, urls: Sequence[str]) -> list[bool]:
         return [os.path.isdir(path) for path in urls]
+
+    def path_here(self, url: str, name: str) -> str:
+        return os.path.join(url, name)
+
+    def identity(self, url: str, name: str) -> tuple[int, int]:
+        seen = os.stat(self.path_here(url, name))
+        return seen.st_dev, seen.st_ino
+
+    def changed_at(self, target: Target, folder: str) -> float | None:
+        try:
+            return os.stat(self.path_here(target.url, folder)).st_mtime
+        except OSError:
+            return None
 
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
         if not pairs_folded(names, case=True, form=True):

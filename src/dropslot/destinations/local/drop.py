@@ -318,7 +318,8 @@ class LocalDrop(Drop):
         base = f"{self.arrival}.sha256" if hidden else appended(self.name, ".sha256")
         with self._home.beneath(self._prefix) as target:
             inner = MANIFESTS if hidden else ""
-            self._make_hidden(stage, target, inner)
+            if inner and not descriptors.exists(target.fd, inner):
+                self._make_hidden(stage, target, inner)
             with target.beneath(inner) as folder:
                 version = 1
                 while not self._name_or_same(stage, folder, name := versioned(base, version), data):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 from dropslot.config import Deliver
-from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.local.destination import Local
 from dropslot.files import network_mounts
@@ -25,14 +23,6 @@ class LocalKind(Kind):
     def for_url(self, url: str) -> Local:  # noqa: ARG002
         return self._local
 
-    def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:  # noqa: ARG002
-        for target in map(Target.fixed_part, rules):
-            if os.path.isdir(target.fixed):  # False as well where that cannot be found out now (EIO, ESTALE)
-                try:
-                    self._local.check(target)
-                except DestinationUnready:
-                    continue  # it may heal
-
     def examine(self, rule: Deliver, warn_percent: float) -> Examined:
         target = Target.fixed_part(rule)
         fixed = target.fixed
@@ -45,9 +35,3 @@ class LocalKind(Kind):
             what = f"the file system of {fixed} is {full} % full"
             return Examined("warning", what, "free space, or enlarge it")
         return Examined("ok", f"{fixed} can be written ({network_mounts.kind_of(fixed)}, {full} % full)")
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-
-KIND = LocalKind()

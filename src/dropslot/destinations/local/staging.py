@@ -15,7 +15,8 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from dropslot.contents.base import NO_OTHERS, Staged
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault
@@ -28,6 +29,8 @@ from dropslot.files.holes import allocated_bytes
 from dropslot.files.listing import Listing
 from dropslot.files.modes import Modes
 from dropslot.files.sharing import copy_shared
+
+T = TypeVar("T")
 
 TRIAL_OF_MODES = "manifests"
 _TRIAL = "trial."
@@ -57,16 +60,15 @@ class Stage:
         """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
         name = stage_name(arrival, epoch, prefix)
         try:
-            epochs = _epochs(home)
-            descriptors.make(epochs.fd, name, 0o700)
-            stage = cls(home, epochs, epochs.beneath(name), name)
+            stage = cls(home, *_make_among_epochs(home, lambda epochs: _make_stage(epochs, name)), name)
         except OSError as error:
             raise faults.at_destination(error, f"making {RESERVED}/{STAGE}/{name}") from error
         # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
-        if any(e > epoch for e, _ in _of(epochs, arrival)):
+        found = _of(os.listdir(stage.epochs.fd), arrival)
+        if any(other > epoch for other, _ in found):
             stage.remove()
             raise taken_over(name)
-        discard_older(home, arrival, epoch)
+        _remove_older(stage.epochs, found, epoch)
         return stage
 
     def require(self) -> None:
@@ -119,34 +121,47 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
         raise faults.at_destination(error, f"opening {RESERVED}/{STAGE}") from error
     with hidden:
         try:
-            for older, name in _of(hidden, arrival):
-                if older < epoch:
-                    descriptors.remove_folder(hidden.fd, name)
-            descriptors.remove_unlocked(hidden, _TRIAL)
-            _remove_empty(home)
-        except OSError as error:
-            raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{arrival}") from error
-
-
-def _of(epochs: Folder, arrival: str) -> Iterator[tuple[int, str]]:
-    for name in os.listdir(epochs.fd):
-        epoch = epoch_of_stage(arrival, name)
-        if epoch is not None:
-            yield epoch, name
-
-
-def _epochs(home: Folder) -> Folder:
-    """`.dropslot/stage` of the home, made by mkdir alone so that setgid bit and default ACL are inherited."""
-    for _ in range(100):  # another worker may remove the empty folder between two calls
-        descriptors.make(home.fd, RESERVED)
-        try:
-            with home.beneath(RESERVED) as hidden:
-                descriptors.make(hidden.fd, STAGE, 0o700)
-                epochs = hidden.beneath(STAGE)
+            names = os.listdir(hidden.fd)
+            _remove_older(hidden, _of(names, arrival), epoch)
+            if any(name.startswith(_TRIAL) for name in names):
+                descriptors.remove_unlocked(hidden, _TRIAL)
+            if all(name.startswith((arrival, _TRIAL)) for name in names):  # else others are at work in it
+                _remove_empty(home)
         except FileNotFoundError:
-            continue
-        if os.fstat(epochs.fd).st_nlink > 0:
-            return _private(epochs)
+            return  # another worker removed the empty folder
+        except OSError as error:
+            raise faults.at_destination(error, f"looking into {RESERVED}/{STAGE}") from error
+
+
+def _of(names: Iterable[str], arrival: str) -> list[tuple[int, str]]:
+    # A batch has many arrivals there.
+    found = ((epoch_of_stage(arrival, name), name) for name in names if name.startswith(arrival))
+    return [(epoch, name) for epoch, name in found if epoch is not None]
+
+
+def _remove_older(epochs: Folder, found: Iterable[tuple[int, str]], epoch: int) -> None:
+    for name in (name for older, name in found if older < epoch):
+        try:
+            descriptors.remove_folder(epochs.fd, name)
+        except OSError as error:
+            raise faults.at_destination(error, f"removing an older {RESERVED}/{STAGE}/{name}") from error
+
+
+def _make_stage(epochs: Folder, name: str) -> Folder:
+    descriptors.make(epochs.fd, name, 0o700)
+    return epochs.beneath(name)
+
+
+def _make_among_epochs(home: Folder, make: Callable[[Folder], T]) -> tuple[Folder, T]:
+    """`.dropslot/stage` of the home and what `make` makes in it. By mkdir alone, so that setgid bit and default ACL are
+    inherited."""
+    for _ in range(100):  # another worker may remove the empty folder between any two calls
+        with contextlib.suppress(FileNotFoundError):
+            epochs = _private(home.beneath(f"{RESERVED}/{STAGE}"))
+            return epochs, make(epochs)
+        descriptors.make(home.fd, RESERVED)
+        with contextlib.suppress(FileNotFoundError), home.beneath(RESERVED) as hidden:
+            descriptors.make(hidden.fd, STAGE, 0o700)
     raise DestinationUnready(f"{RESERVED}/{STAGE} keeps vanishing", next_step="It is retried")
 
 
@@ -314,8 +329,8 @@ def trial(home: Folder) -> Iterator[Folder]:
     It is locked while it is used: one without a lock is a dead process's, and goes with `discard_older`.
     """
     try:
-        with _epochs(home) as epochs:
-            name, folder = descriptors.make_locked(epochs, _TRIAL)
+        epochs, (name, folder) = _make_among_epochs(home, lambda at: descriptors.make_locked(at, _TRIAL))
+        with epochs:
             try:
                 with folder:
                     yield folder

@@ -14,9 +14,9 @@ from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
 from dropslot.destinations.base import READ_BACK, SIZE_COMPARED, SYNCED, Drop, Planned, Stored, Target
-from dropslot.destinations.layout import Entry, Layout
+from dropslot.destinations.layout import Entry, Layout, safe
 from dropslot.destinations.sftp import looking, staging, targets
-from dropslot.destinations.sftp.looking import Looking, safe
+from dropslot.destinations.sftp.looking import Looking
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
 from dropslot.destinations.sftp.publishing import Publication, digest
 from dropslot.destinations.sftp.sending import Sending

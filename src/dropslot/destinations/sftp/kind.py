@@ -36,6 +36,3 @@ class SftpKind(Kind):
 
     def close(self) -> None:
         runtime.close()
-
-
-KIND = SftpKind()

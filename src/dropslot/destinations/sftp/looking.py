@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.destinations.base import Stored
+from dropslot.destinations.layout import safe
 from dropslot.sftp import remote
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.remote import join
@@ -62,13 +63,6 @@ class Looking:
 def _prefixes(folder: str) -> Sequence[str]:
     parts = folder.split("/") if folder else []
     return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-
-
-def safe(path: str) -> str:
-    """The last line of defence: names are checked long before."""
-    if not {"", ".", ".."}.isdisjoint(path.split("/")):
-        raise ValueError(f"{escape(path)} is no path inside the target")
-    return path
 
 
 def stored(seen: Attributes | None) -> Stored | None:

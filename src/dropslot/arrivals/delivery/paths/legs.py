@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from dropslot.arrivals.delivery.paths import item_values, parts
 from dropslot.arrivals.delivery.paths.own_fields import asked_of_items
 from dropslot.arrivals.delivery.work import Leg, Work
 from dropslot.audit.canonical import text_of
 from dropslot.config import Deliver
-from dropslot.core.errors import DestinationUnready, Refused
+from dropslot.core.errors import DestinationUnready, Refused, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule, for_url
 from dropslot.destinations.base import Target
@@ -26,7 +27,7 @@ def open_known(work: Work, faults: list[str]) -> None:
         if _is_by_item(work, rule):
             continue
         try:
-            target = parts.target_of(rule, work.values, marks=work.keeps_marks)
+            target = Target.of(rule, work.values, marks=work.keeps_marks)
         except Refused as refusal:
             # A name that did not match has no fields: one reason is enough.
             faults.extend([] if faults else refusal.reasons)
@@ -58,7 +59,7 @@ def _open_for_file(work: Work, rules: Sequence[Deliver], faults: list[str]) -> N
     work.recorded |= {name: text_of(value) for name, value in values.items()}
     for rule in rules if not faults else ():
         try:
-            target = parts.target_of(rule, work.values, marks=work.keeps_marks)
+            target = Target.of(rule, work.values, marks=work.keeps_marks)
         except Refused as refusal:
             faults.extend(refusal.reasons)
         else:
@@ -105,9 +106,10 @@ def discard_older(work: Work) -> None:
     work.each_rule(lambda leg: leg.drop.discard_older())
     rules = {rule.to: rule for rule in work.route.deliver}
     for url, to in work.arrival.evidence.get(STAGES, {}).items():
-        destination = for_rule(rules[to]) if to in rules else for_url(url)
-        with destination.open(Target(url, Template(to).fixed), work.id, work.epoch, work.name) as drop:
-            drop.discard_older()
+        with suppress(Unsupported):  # config.yaml does not say any more how to get there
+            destination = for_rule(rules[to]) if to in rules else for_url(url)
+            with destination.open(Target(url, Template(to).fixed), work.id, work.epoch, work.name) as drop:
+                drop.discard_older()
 
 
 def to_be_noted(work: Work) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any, NamedTuple
 
-from dropslot.checks.base import BadOption
 from dropslot.config import Config, Deliver, Route, load_dotted
 from dropslot.config.mistakes import blame
 from dropslot.core.context import kept
+from dropslot.core.errors import BadOption
 from dropslot.core.templates import GIVEN, Template
 from dropslot.fields.base import Field, ItemField
 from dropslot.lookup import field as lookup
@@ -22,6 +22,7 @@ class Fields(NamedTuple):
 
     of_arrivals: list[Field]
     of_items: list[ItemField]
+    by_item: dict[str, frozenset[str]]  # of each rule, those that may differ by item
 
 
 class _Made(dict[int, tuple[Route, Fields]]):
@@ -47,7 +48,9 @@ def fields_of(config: Config, route: Route) -> Fields:
         own = [_field(route.key, *pair) for entry in route.fields for pair in entry.items()]
         of_arrivals = [field for field in own if isinstance(field, Field)]
         of_items = [field for field in own if isinstance(field, ItemField)]
-        made[id(route)] = (route, Fields([*lookup.for_route(config, route), *of_arrivals], of_items))
+        names = {MIME}.union(*(field.gives for field in of_items))
+        by_item = {rule.to: frozenset(used_by(rule) & names) for rule in route.deliver}
+        made[id(route)] = (route, Fields([*lookup.for_route(config, route), *of_arrivals], of_items, by_item))
     return made[id(route)][1]
 
 
@@ -109,7 +112,7 @@ def used(route: Route) -> set[str]:
 
 def used_by(rule: Deliver) -> set[str]:
     """The fields in the paths of one rule."""
-    return set().union(*(_fields_in(text) for text in (rule.to, rule.must_exist, rule.group) if text))
+    return set().union(*(_fields_in(text) for _, text in rule.texts))
 
 
 @cache
@@ -119,8 +122,7 @@ def _fields_in(text: str) -> frozenset[str]:
 
 def asked_of_items(config: Config, rule: Deliver, route: Route, known: Collection[str]) -> set[str]:
     """The fields of a rule that each item is asked for, when the arrival's own values are `known`."""
-    by_item = {MIME}.union(*(field.gives for field in fields_of(config, route).of_items))
-    return (used_by(rule) & by_item) - set(known)
+    return {name for name in fields_of(config, route).by_item[rule.to] if name not in known}
 
 
 def wants_mime(config: Config, route: Route) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from dropslot.arrivals.delivery.paths import item_values
@@ -31,19 +32,6 @@ class Part(NamedTuple):
 
     target: Target
     listing: Listing
-
-
-def target_of(rule: Deliver, values: Mapping[str, str], *, marks: bool) -> Target:
-    """Where a rule leads with these values. Raises Refused with every reason why it leads nowhere."""
-    must_exist = Template(rule.must_exist).fill(values, marks=marks) if rule.must_exist else None
-    group = Template(rule.group).fill(values) if rule.group else None
-    return target_at(rule, Template(rule.to).fill(values, marks=marks), must_exist, group)
-
-
-def target_at(rule: Deliver, url: str, must_exist: str | None, group: str | None) -> Target:
-    """The target of a rule, of which all that has fields is known."""
-    rules = Rules(group, rule.file_mode, rule.folder_mode, rule.manifest)
-    return Target(url, Template(rule.to).fixed, must_exist, rules)
 
 
 def parts_of(work: Work, rules: Sequence[Deliver], faults: list[str]) -> list[tuple[Deliver, list[Part]]]:
@@ -96,9 +84,14 @@ def _recorded(work: Work, rule: Deliver) -> dict[str, Target]:
     if not urls:
         return {}
     parts = work.arrival.evidence[PARTS]
-    targets = {url: target_at(rule, url, parts[url]["must_exist"], parts[url]["group"]) for url in urls}
+    targets = {url: _target_at(rule, url, parts[url]) for url in urls}
     rows = Delivery.objects.filter(arrival_id=work.id, place__url__in=urls)
     return {item: targets[url] for item, url in rows.values_list("item", "place__url").iterator()}
+
+
+def _target_at(rule: Deliver, url: str, part: Mapping[str, Any]) -> Target:
+    rules = replace(Rules.of(rule), group=part["group"])
+    return Target(url, Template(rule.to).fixed, part["must_exist"], rules)
 
 
 def _targets(
@@ -112,7 +105,7 @@ def _targets(
         key = tuple(own.get(field) for field in fields)
         if key not in made:
             try:
-                made[key] = target_of(rule, own, marks=work.keeps_marks)
+                made[key] = Target.of(rule, own, marks=work.keeps_marks)
             except Refused as refusal:
                 made[key] = refusal.reasons
         target = made[key]

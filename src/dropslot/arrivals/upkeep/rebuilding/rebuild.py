@@ -31,7 +31,7 @@ from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Kept
-from dropslot.config import Config, Route
+from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
@@ -39,7 +39,8 @@ from dropslot.core.manifests import digest, write
 from dropslot.core.names import escape
 from dropslot.core.states import Outcome, State
 from dropslot.core.templates import Template
-from dropslot.destinations.base import Target
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Rules, Target
 
 AT_ONCE = 200  # arrivals in one transaction
 _UNKNOWN = "unknown"
@@ -112,7 +113,7 @@ class _Rebuilding:
         for route in self.config.routes.values():
             for rule in route.deliver:
                 try:
-                    for target in targets(rule):
+                    for target in self._targets(rule):
                         self._look_at(_Found(route, Template(rule.to), target), by_digest)
                 except (DropslotError, OSError) as error:
                     self._away.add(route.key)
@@ -123,6 +124,17 @@ class _Rebuilding:
             self._complete(arrival, self._kept[arrival])
         for url, found in self._found.items():
             self._open_shelf(url, found)
+
+    def _targets(self, rule: Deliver) -> Iterator[Target]:
+        """The targets of a rule: as they are found there, or, where nothing can be listed, as receipts name them."""
+        if for_rule(rule).can_be_read:
+            yield from targets(rule)
+            return
+        to = Template(rule.to)
+        named = {url for kept in self._kept.values() for url in kept.receipt["manifests"]}
+        for url in sorted(named):
+            if to.match(url) is not None:
+                yield Target(url, to.fixed, rules=Rules(manifest="none"))
 
     def _complete(self, arrival: str, kept: Kept) -> None:
         """What a receipt names: manifests that it keeps itself, and those that an equal arrival left beside."""

@@ -4,8 +4,8 @@ it knows.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
 from dropslot.audit import receipts, signing_key
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.core.addresses import scheme_of
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
+from dropslot.destinations import for_rule, for_url
 from dropslot.destinations.base import Target
 
 REMEDY = "Put back the newest backup there is, then run `dropslot rebuild`, which reads manifests and receipts back"
@@ -80,7 +80,7 @@ def _of_the_data_folder(config: Config, *, thorough: bool) -> Iterator[str]:
 def _of_targets(config: Config, *, thorough: bool) -> Iterator[str]:
     """At the start all targets are looked at only where the trail is empty."""
     wide = thorough or not Event.objects.exists()
-    places = _all_targets(config, remote=thorough) if wide else _recent_targets()
+    places = _all_targets(config, wait=thorough) if wide else _recent_targets()
     if found := _unknown_manifest(places, all_of_each=wide):
         arrival, url = found
         yield (
@@ -121,27 +121,22 @@ def _unknown_manifest(places: Iterator[Target], *, all_of_each: bool) -> tuple[s
     return None
 
 
-def _all_targets(config: Config, *, remote: bool) -> Iterator[Target]:
+def _all_targets(config: Config, *, wait: bool) -> Iterator[Target]:
+    """`wait`: also where a look may take long; no start waits for a server."""
     for route in config.routes.values():
         for rule in route.deliver:
-            if scheme_of(rule.to) and not remote:
-                continue  # no start waits for a server
-            try:
-                yield from targets(rule)
-            except DropslotError:
-                continue  # away: `doctor` and its deliveries tell
+            with suppress(DropslotError):  # away: `doctor` and its deliveries tell
+                if wait or for_rule(rule).answers_at_once:
+                    yield from targets(rule)
 
 
 def _recent_targets() -> Iterator[Target]:
-    """Local ones whose manifests are younger than all that the database knows."""
+    """Those that tell at once that their manifests are younger than all that the database knows."""
     newest = Arrival.objects.filter(state=State.DONE).aggregate(at=Max("finished_at"))["at"]
     known = (newest or datetime.fromtimestamp(0, UTC)).timestamp() + _MARGIN_SECONDS
     for url in Place.objects.order_by("-id").values_list("url", flat=True)[:_RECENT]:
-        if scheme_of(url):
-            continue
-        try:
-            changed = os.stat(f"{url}/{found_manifests.FOLDER}").st_mtime
-        except OSError:
-            continue
-        if changed > known:
-            yield Target(url, url)
+        target = Target(url, url)
+        with suppress(DropslotError):  # its kind is not registered any more
+            changed = for_url(url).changed_at(target, found_manifests.FOLDER)
+            if changed is not None and changed > known:
+                yield target

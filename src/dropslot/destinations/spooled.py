@@ -1,0 +1,179 @@
+"""For places that take whole items, one request each: an object store, or a receiver that only acknowledges.
+
+An arrival is staged on this machine, in `spool` of the data folder, by what stages for local folders too. So checks
+read it there, the source is proved not to have changed, and a worker that was taken over finds nothing to send any
+more. Publishing sends each item. A kind says how one item is sent and, where that can be, how one is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, ClassVar, cast
+
+from dropslot.config import current
+from dropslot.contents.base import Source, Staged
+from dropslot.core import manifests
+from dropslot.core.errors import Unsupported
+from dropslot.core.names import RESERVED, appended, escape, versioned
+from dropslot.destinations.base import (
+    ACKNOWLEDGED,
+    ONLY_ACKNOWLEDGED,
+    Destination,
+    Drop,
+    Found,
+    Planned,
+    Stored,
+    Target,
+)
+from dropslot.destinations.layout import Layout, safe
+from dropslot.destinations.local.destination import Local
+
+
+class Spooled(Destination):
+    """A place whose answer to a request means that the item is whole and durable there."""
+
+    # What its answer proves, for the receipt.
+    proofs: ClassVar[frozenset[str]] = frozenset({ACKNOWLEDGED})
+
+    def __init__(self, spool: Path | None = None) -> None:
+        """`spool`: where arrivals are staged until they are sent; the data folder's unless it is given."""
+        self.spool = spool or current().data / "spool"
+
+    @abstractmethod
+    def send(self, target: Target, name: str, data: BinaryIO, sha256: str) -> bool:
+        """Give the place one item under `name` (relative to the target): whole or not at all, and durable on return.
+
+        False: something has that name already, and nothing was replaced. After a crash the same item may come once more
+        under the same name. Raises DestinationUnready for all that may heal.
+        """
+
+    def open(self, target: Target, arrival: str, epoch: int, name: str) -> SpooledDrop:
+        return SpooledDrop(self, target, arrival, epoch, name)
+
+    def sync_staged(self, drops: Sequence[Drop]) -> None:
+        """What is staged need not outlast a crash: the source is still there."""
+
+    def sync_names(self, drops: Sequence[Drop]) -> None:
+        """The answer meant that it is durable."""
+
+    def publish_manifests(self, manifests: Sequence[tuple[Drop, str]]) -> list[str | None]:
+        return [cast(SpooledDrop, drop).send_manifest(text) for drop, text in manifests]
+
+    def are_folders(self, urls: Sequence[str]) -> list[bool]:
+        return [bool(self.listing(Target(url, url), "")) for url in urls]
+
+
+class Receiver(Spooled):
+    """A place that takes items and acknowledges them, and shows none again."""
+
+    can_be_read = False
+
+    def read(self, target: Target, name: str) -> Iterator[bytes]:
+        raise Unsupported(f"{target.url} only acknowledges: {escape(name)} cannot be read back")
+
+    def listing(self, target: Target, folder: str) -> dict[str, Found]:  # noqa: ARG002
+        return {}
+
+
+class SpooledDrop(Drop):
+    """One arrival on its way to such a place."""
+
+    destination: Spooled
+
+    def __init__(self, destination: Spooled, target: Target, arrival: str, epoch: int, name: str) -> None:
+        self.destination, self.target = destination, target
+        self.arrival, self.name = arrival, name
+        self._layout = Layout("", "")
+        spool = str(destination.spool)
+        # A folder that is never made tells this arrival's several destinations apart.
+        apart = f"{spool}/{hashlib.sha256(target.url.encode(errors='surrogateescape')).hexdigest()}"
+        self._staged = Local().open(Target(apart, spool), arrival, epoch, name)
+
+    @property
+    def proved(self) -> frozenset[str]:
+        only = frozenset[str]() if self.destination.can_be_read else {ONLY_ACKNOWLEDGED}
+        return self.destination.proofs | only
+
+    # Staging
+
+    def discard_older(self) -> None:
+        self.destination.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._staged.discard_older()
+
+    def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
+        self.destination.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._layout = Layout("", strip)
+        staged = self._staged.stage(source, algorithms, strip)
+        self.leased, self.shifted = self._staged.leased, self._staged.shifted
+        return staged
+
+    def open_staged(self, path: str) -> BinaryIO:
+        return self._staged.open_staged(path)
+
+    # Looking
+
+    def is_new(self) -> bool:
+        return not self.destination.listing(self.target, "")
+
+    def stored(self, name: str) -> Stored | None:
+        folder, _, last = safe(name).rpartition("/")
+        found = self.destination.listing(self.target, folder).get(last)
+        return Stored(found.regular, found.size_bytes, None) if found else None
+
+    def digest(self, name: str) -> str | None:
+        hasher = hashlib.sha256()
+        stored = self.stored(name)
+        if stored is None or not stored.regular:
+            return None
+        try:
+            for block in self.destination.read(self.target, name):
+                hasher.update(block)
+        except FileNotFoundError:
+            return None
+        return hasher.hexdigest()
+
+    # Publishing
+
+    def publish(self, plan: Sequence[Planned]) -> list[Planned]:
+        return [planned for planned in plan if not self._publish(planned)]
+
+    def _publish(self, planned: Planned) -> bool:
+        if self._layout.published(planned.path) is None:
+            raise ValueError(f"{escape(planned.path)} lies outside of what is published")
+        with self._staged.open_staged(planned.path) as data:  # TakenOver, when it is gone
+            return self._send(planned.stored_as, data, planned.sha256)
+
+    def _send(self, name: str, data: BinaryIO, sha256: str) -> bool:
+        """Whether `name` has these bytes now: what an earlier attempt sent is ours."""
+        sent = self.destination.send(self.target, safe(name), data, sha256)
+        return sent or self.digest(name) == sha256
+
+    def keep(self, names: Sequence[str]) -> None:
+        """They are durable since they were sent."""
+
+    def send_manifest(self, text: str) -> str | None:
+        """Send the manifest of the whole arrival, under the first name that is free; returns it."""
+        where = self.target.rules.manifest
+        if where == "none" or not self.destination.can_be_read:
+            return None
+        if self._staged.staging:
+            self._staged.staging.require()
+        data, hidden = manifests.encode(text), where == "hidden"
+        base = f"{self.arrival}.sha256" if hidden else appended(self.name, ".sha256")
+        names = (versioned(base, version) for version in itertools.count(1))
+        paths = (f"{RESERVED}/manifests/{name}" if hidden else name for name in names)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return next(path for path in paths if self._send(path, io.BytesIO(data), sha256))
+
+    # The end
+
+    def clean(self) -> None:
+        self._staged.clean()
+
+    def close(self) -> None:
+        self._staged.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 from laboratory import DRAIN, Laboratory
 from product import STUDY
-from scenarios import Scenario
+from scenarios import PARTS, Scenario, by_first_word
 
 NEW = {"scan.nii.gz": b"voxels", "up/notes.txt": b"notes", "zero": b"", "empty/": b""}
 KNOWN = {"scan.nii.gz": b"voxels", "report.pdf": b"%PDF-1.7"}
@@ -45,6 +45,10 @@ def _two_kinds(laboratory: Laboratory) -> None:
     product.configure({"study": STUDY | {"deliver": deliver}}).drop("session", KNOWN)
 
 
+def _parted(laboratory: Laboratory) -> None:
+    by_first_word(laboratory, _to(laboratory, "/{word}"))
+
+
 _AT_ONCE = {"dropslot.destinations.sftp.upload:DELAYS_SECONDS": [0.01] * 3}  # after a cut
 
 REMOTE = {
@@ -53,5 +57,6 @@ REMOTE = {
         Scenario("server-new-target", _new_target, [b"voxels", b"notes", b""], settings=_AT_ONCE),
         Scenario("server-taken-names", _taken_names, [*KNOWN.values(), *CHANGED.values()], settings=_AT_ONCE),
         Scenario("server-and-folder", _two_kinds, list(KNOWN.values()), settings=_AT_ONCE),
+        Scenario("server-parted", _parted, [data for data in PARTS.values() if data], settings=_AT_ONCE),
     )
 }

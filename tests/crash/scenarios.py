@@ -143,6 +143,40 @@ def _sent_whole(laboratory: Laboratory) -> None:
     product.drop("session", _NEWER)
 
 
+FIRST_WORD = """
+from dropslot.fields.base import ItemField
+
+class FirstWord(ItemField):
+    gives = frozenset({"word"})
+
+    def values(self, item, known):
+        with item.open() as stream:
+            return {"word": stream.read().split()[0].decode()}
+"""
+PARTS = {
+    "a.txt": b"one voxels",
+    "up/b.txt": b"two notes",
+    "up/c": b"three more",
+    "up/d": b"one more",
+    "empty/": b"",
+}
+
+
+def by_first_word(laboratory: Laboratory, to: dict[str, Any]) -> None:
+    """Each item goes where its first word says: to folders that are new, and to one that holds a file already."""
+    product = laboratory.product
+    (product.root / "plugins").mkdir(exist_ok=True)
+    (product.root / "plugins" / "words.py").write_text(FIRST_WORD)
+    (product.studies / "two" / "up").mkdir(parents=True)
+    (product.studies / "two" / "up" / "b.txt").write_bytes(b"from before dropslot")
+    route = STUDY | {"fields": [{"words.FirstWord": None}], "deliver": [to]}
+    product.configure({"study": route}).drop("session", PARTS)
+
+
+def _parted(laboratory: Laboratory) -> None:
+    by_first_word(laboratory, {"to": "./studies/{word}"})
+
+
 def _in_place(laboratory: Laboratory) -> None:
     laboratory.product.configure({"study": STUDY | {"leave_source": True}}).drop("series", FOLDER)
 
@@ -219,6 +253,7 @@ SCENARIOS = {
         Scenario("batch", _batch, [*(b"result %d" % n for n in range(_RESULTS)), b"MZ"]),
         Scenario("two-destinations", _two_places, _contents(FOLDER)),
         Scenario("sent-whole", _sent_whole, [b"voxels", b"more", *_contents(_NEWER)]),
+        Scenario("parted", _parted, _contents(PARTS)),
         Scenario("leave-source", _in_place, _contents(FOLDER)),
         Scenario("leave-source-refused", _in_place_refused, _contents(FOLDER)),
         Scenario("purge", _purge, [*_contents(FOLDER, _NEWER), _LITTER], [PURGE], [PURGE]),

@@ -22,7 +22,7 @@ SHARDS = 3
 STRIDE = SHARDS if os.environ.get("EVERY_STEP") else 4 * SHARDS
 # Each way of delivering, refusing and archiving once; the others differ before the first worker begins.
 SCENARIOS = (
-    "first", "new-version", "refused", "retry-refused", "batch", "two-destinations", "leave-source",
+    "first", "new-version", "refused", "retry-refused", "batch", "two-destinations", "parted", "leave-source",
     "leave-source-refused", "purge", "late-write", "shared-copy", "sent-whole",
 )  # fmt: skip
 ON_POSTGRES = ("first", "new-version")

@@ -23,7 +23,7 @@ VARIANTS = (
     "existing-target", "single-file", "unchanged", "retry-refused", "leave-source", "leave-source-refused",
     "shared-copy", "purge-failed", "sent-whole",
 )  # fmt: skip
-REPEATS = ("new-version", "retry", "retry-named", "batch", "two-destinations", "late-write")
+REPEATS = ("new-version", "retry", "retry-named", "batch", "two-destinations", "parted", "late-write")
 # Steps from one kill to the next.
 STRIDES = dict.fromkeys(SCENARIOS, 1) | dict.fromkeys(REPEATS, 2) | dict.fromkeys(VARIANTS, 3)
 # PostgreSQL is another way to commit, and other steps: sends to its socket.

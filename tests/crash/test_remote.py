@@ -17,8 +17,8 @@ from test_fencing import of_a_living_worker, overtake
 
 SHARDS = 2
 HERE = 16  # every sixteenth step of files and of the database
-KILLED = {"server-new-target": 1, "server-taken-names": 3, "server-and-folder": 4}
-CUT = {"server-new-target": 6, "server-taken-names": 6, "server-and-folder": 8}
+KILLED = {"server-new-target": 1, "server-taken-names": 3, "server-and-folder": 4, "server-parted": 4}
+CUT = {"server-new-target": 6, "server-taken-names": 6, "server-and-folder": 8, "server-parted": 8}
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

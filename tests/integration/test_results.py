@@ -261,7 +261,7 @@ from dropslot.checks.base import Check
 class Cut(Check):
     def check(self, arrival):
         if os.path.exists(self.option):
-            publish.publish = lambda work: os._exit(9)
+            publish.publish_items = lambda work: os._exit(9)
         return ()
 """
 
@@ -296,7 +296,7 @@ def test_date_weekday_and_type_of_an_arrival_are_fields(sqlite_product: Product)
     folder = f"{day:%Y%m%d}-{WEEKDAYS[day.weekday()]}"
     expected = {
         f"{folder}/application-pdf/a.bin",
-        f"{folder}/inode-directory/scan.txt",
+        f"{folder}/text-plain/scan.txt",
         f"{folder}/inode-x-empty/c",
     }
     assert set(product.delivered()) == expected

@@ -84,6 +84,9 @@ class Delivery(models.Model):
     size_bytes = models.BigIntegerField()
     mtime_ns = models.BigIntegerField()
     mime = models.CharField(max_length=100, blank=True)
+    # Of what it was made anew: path inside the arrival, and SHA-256; each empty where it is the same.
+    source_item = models.TextField(blank=True, default="", db_default="")
+    source_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         db_table = "dropslot_delivery"

@@ -35,6 +35,7 @@ SOURCE_COMPARED = "source: compared before and after"
 TIMES_SHIFTED = (
     "times: {count} with another time than at the source, which a destination or the record cannot hold"
 )
+MADE_ANEW = "items: {count} made anew, with other bytes than at the source"
 SOURCE_LEASED = "source: under a lease while it was read"
 BAG_VALIDATED = "bag: validated"
 MOST_NAMED = 100  # entries that a receipt or event names, and how much of each path

@@ -29,8 +29,9 @@ class Everywhere(BaseModel):
         " after the host; `/~/PATH` is beneath where the account starts; nothing in it is percent-encoded)."
         " `{field}` stands for a field's"
         " value, which must be a single safe path component. Besides the route's own fields there are `{date:%Y%m%d}`"
-        " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`; `inode-directory`"
-        " for a folder). The part before the first field must exist: it is"
+        " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`). `{mime}`, and fields"
+        " of items of your own, may differ by item: each item of a folder then goes where its own values lead. The part"
+        " before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
         " exist. An address of another scheme belongs to a kind of your own (`destinations`).",
         examples=["./studies/{study}/raw-data/{sent}"],

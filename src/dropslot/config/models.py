@@ -16,6 +16,7 @@ from dropslot.config.databases import database_url
 from dropslot.config.delivering import Deliver
 from dropslot.config.sections import keys_of_apps
 from dropslot.config.values import (
+    CheckEntry,
     DottedPath,
     Duration,
     FieldName,
@@ -62,11 +63,6 @@ CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime"
 DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"
 
 
-def _check_entry(value: Any) -> Any:
-    """A check without an option may be written as its name alone."""
-    return {value: None} if isinstance(value, str) else value
-
-
 def _poll(value: Any) -> Any:
     if value == "auto" or isinstance(value, bool):
         return value
@@ -83,7 +79,6 @@ def _show_one_or_more(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [several["items"], several]
 
 
-CheckEntry = Annotated[dict[str, Any], BeforeValidator(_check_entry), Field(min_length=1, max_length=1)]
 Poll = Annotated[
     Literal["auto"] | bool, BeforeValidator(_poll), WithJsonSchema({"enum": ["auto", True, False]})
 ]
@@ -290,6 +285,12 @@ class Route(_RouteKeysOfApps, _Model):
         description="Fields of your own, each a dotted path with its option. They come after all others, in this"
         " order, and each sees the values found so far.",
         examples=[[{"mylab.fields.Ward": "wards.txt"}]],
+    )
+    made_by: CheckEntry | None = Field(
+        None,
+        description="A class of your own that makes the bytes that are delivered in place of each item's, as"
+        " de-identification does: a dotted path with its option. done keeps what was sent.",
+        examples=[{"mylab.dicom.Deidentified": "basic"}],
     )
     deliver: list[Deliver] = Field(
         min_length=1, description="The destinations; all of them get every arrival."

@@ -218,11 +218,12 @@ def _kinds_importable(config: Config) -> Found:
             yield location, Problem(key_of(location), dotted, expected)
 
 
-@_rule("processors", "checks", "fields", "after")
+@_rule("processors", "checks", "fields", "made_by", "after")
 def _dotted_paths_importable(route: Route) -> Found:
     named: list[tuple[Location, str]] = [(("processors", i), path) for i, path in enumerate(route.processors)]
     named += [(("checks", i), name) for i, entry in enumerate(route.checks) for name in entry if "." in name]
     named += [(("fields", i), name) for i, entry in enumerate(route.fields) for name in entry if "." in name]
+    named += [(("made_by",), name) for name in route.made_by or {} if "." in name]
     named += [(("after",), route.after)] if route.after else []
     for steps, dotted in named:
         # The default processor exists; a route that names none has made no mistake.
@@ -241,15 +242,18 @@ def _checks_known(route: Route) -> Found:
                 yield broken(route, ("checks", index), name, expected)
 
 
-@_rule("fields")
-def _fields_dotted(route: Route) -> Found:
+@_rule("fields", "made_by")
+def _classes_dotted(route: Route) -> Found:
+    expected = "expected the dotted path of a class, module and name"
     for index, entry in enumerate(route.fields):
         for name in entry:
             if "." not in name:
-                expected = "expected the dotted path of a class, module and name"
                 yield broken(
                     route, ("fields", index), name, expected, "fields: [{mylab.fields.Ward: wards.txt}]"
                 )
+    for name in route.made_by or {}:
+        if "." not in name:
+            yield broken(route, ("made_by",), name, expected, "made_by: {mylab.dicom.Deidentified: basic}")
 
 
 def _shared_folders(routes: list[Route]) -> Found:

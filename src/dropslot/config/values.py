@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from dropslot.core import addresses
 from dropslot.core.concealing import has_password
@@ -235,6 +235,11 @@ def _schema(kind: str, examples: list[Any], *types: str) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": accepted, "examples": examples, "x-kind": kind})
 
 
+def _check_entry(value: Any) -> Any:
+    """A check without an option may be written as its name alone."""
+    return {value: None} if isinstance(value, str) else value
+
+
 def _text(kind: str, **more: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "x-kind": kind, **more})
 
@@ -264,3 +269,4 @@ FileName = Annotated[str, AfterValidator(file_name), _text("file name")]
 Glob = Annotated[str, AfterValidator(glob), _text("pattern")]
 NamePattern = Annotated[str, AfterValidator(name_pattern), _text("pattern, or ! and a pattern")]
 TimeZone = Annotated[str, AfterValidator(time_zone), _text("time zone")]
+CheckEntry = Annotated[dict[str, Any], BeforeValidator(_check_entry), Field(min_length=1, max_length=1)]

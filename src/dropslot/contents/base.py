@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER, Folder
-from dropslot.files.listing import MOST_BYTES, Listing
+from dropslot.files.listing import MOST_BYTES, Item, Listing
 
 OpenItem = Callable[[str], BinaryIO]
 
@@ -28,6 +28,7 @@ class Contents:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
+        self.source_prefix = self.prefix  # the folder in what was sent whose items are delivered
 
     @property
     def algorithms(self) -> tuple[str, ...]:
@@ -38,12 +39,12 @@ class Contents:
         """The path, below a target, of an item or folder as it was listed; None when it is not delivered."""
         return item.removeprefix(self.prefix) if item.startswith(self.prefix) else None
 
-    def paths(self) -> Iterator[str]:
-        """The path of each item that is delivered, in listing order."""
+    def paths(self, items: Sequence[Item]) -> Iterator[str]:
+        """The path of each of these items that is delivered."""
         prefix = self.prefix
         if not prefix:
-            return (item.path for item in self.listing.items)
-        return (i.path.removeprefix(prefix) for i in self.listing.items if i.path.startswith(prefix))
+            return (item.path for item in items)
+        return (item.path.removeprefix(prefix) for item in items if item.path.startswith(prefix))
 
     def size(self) -> tuple[int, int]:
         """How many items are delivered, and their bytes: as many as the record holds."""
@@ -64,6 +65,20 @@ class Contents:
 
 
 NO_OTHERS: Mapping[str, str] = MappingProxyType({})
+
+
+class ListedItem(NamedTuple):
+    """One item before it is staged. `open` gives its bytes: if other bytes than those that were read are staged
+    afterwards, the attempt is void, and all is asked anew."""
+
+    path: str  # below the target
+    size_bytes: int
+    open: Callable[[], BinaryIO]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
 
 
 class Staged(NamedTuple):

@@ -1,4 +1,4 @@
-"""The base class of fields, which take named values from an arrival."""
+"""The base classes of fields, which take named values from an arrival, or from each of its items."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from dropslot.contents.base import ListedItem
 from dropslot.core.errors import DropslotError
 
 
@@ -33,4 +34,23 @@ class Field(ABC):
         `known` has the values of earlier fields. Raises `core.errors.Refused` to say why it does not fit, and a
         retryable DropslotError if there is no answer now. Any other exception means that the field fails; the arrival
         is retried.
+        """
+
+
+class ItemField(ABC):
+    """As a Field, of each item by itself, so that the items of one arrival may go to different folders.
+
+    It must say which names it `gives`: a path that uses one of them is filled for each item.
+    """
+
+    gives: ClassVar[frozenset[str]]
+
+    def __init__(self, option: Any = None) -> None:
+        self.option = option
+
+    @abstractmethod
+    def values(self, item: ListedItem, known: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The values of this item, all of them among `gives`; None when it has none, which refuses the arrival.
+
+        `known` holds the values of the arrival, and what earlier fields gave of this item. Raises as `Field.values`.
         """

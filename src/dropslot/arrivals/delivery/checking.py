@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
-from dropslot.arrivals.delivery import content
-from dropslot.arrivals.delivery.content import local_bytes
+from dropslot.arrivals.delivery.paths import content, item_values
+from dropslot.arrivals.delivery.paths.content import local_bytes
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import for_route, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
@@ -54,6 +54,7 @@ def check_items(work: Work) -> None:
     SourceChanged when checks had to read the source and that was not what was staged."""
     with local_bytes(work) as local:
         content.prove_type(work, local)
+        item_values.prove(work, local)
         reasons = _faults_of_contents(work, local) + _faults(work, local)
     if reasons:
         raise Refused(reasons)
@@ -76,7 +77,7 @@ def _faults_of_contents(work: Work, local: LocalBytes) -> list[str]:
     def open_item(path: str) -> BinaryIO:
         return local.open(next(item for item in staged if item.path == path))
 
-    staged = work.legs[0].staged
+    staged = work.staged
     return work.contents.faults(staged, open_item)
 
 
@@ -95,7 +96,7 @@ def _staged(work: Work, local: LocalBytes) -> StagedArrival:
             partial(work.mimes.__setitem__, path),
             work.types,
         )
-        for path, item in work.contents.delivered(work.legs[0].staged)
+        for path, item in work.contents.delivered(work.staged)
     ]
     return StagedArrival(work.name, work.values, items, is_bag=work.contents.is_bag)
 

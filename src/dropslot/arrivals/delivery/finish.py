@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import ledger, reserved
+from dropslot.arrivals.delivery.making import MADE, discard
 from dropslot.arrivals.delivery.refusals import reason_text
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake.claim import move, move_to_own
@@ -66,6 +67,8 @@ def _kept(work: Work, receipt: Receipt) -> receipts.Kept:
         "prefix": work.arrival.evidence.get("prefix"),
         "dropped_at": timestamp(work.arrival.dropped_at),
     }
+    if work.made:
+        about["sources"] = work.made.sources
     listings = {leg.target.url: leg.manifest for leg in work.legs if not leg.has_manifest}
     # What an earlier attempt completed may have none, either.
     listings |= {url: _listing(work, url) for url in work.complete}
@@ -144,9 +147,17 @@ def _guarantees(work: Work) -> list[str]:
         receipts.SOURCE_COMPARED,
         *([receipts.SOURCE_LEASED] if work.leased else []),
         *([receipts.BAG_VALIDATED] if work.contents.is_bag else []),
+        *_made(work),
         *_proved(work),
         *_times(work),
     ]
+
+
+def _made(work: Work) -> list[str]:
+    if MADE not in work.arrival.evidence:
+        return []
+    rows = Delivery.objects.filter(arrival_id=work.id).exclude(source_sha256="")
+    return [receipts.MADE_ANEW.format(count=rows.values("item").distinct().count())]
 
 
 def _times(work: Work) -> list[str]:
@@ -175,6 +186,9 @@ def archive_arrival(work: Work) -> None:
     """Move a recorded arrival to done. After a crash recovery does it, and when it cannot be moved now."""
     with or_later(work.id, "Delivered and recorded, but it could not be moved to done"):
         archive_folder(work.folders, work.arrival, whereabouts.held(work.folders, work.id, work.epoch))
+    with suppress(OSError):  # recovery removes it
+        if work.made:
+            discard(work.config, work.id)
 
 
 @contextmanager
@@ -233,6 +247,7 @@ def refuse_arrival(work: Work, error: Refused) -> None:
     """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
     reasons = error.reasons
     remove_staging(work)
+    discard(work.config, work.id)
     holding = whereabouts.held(work.folders, work.id, work.epoch)
     if work.arrival.in_place:
         # Only for the reason. It is there before the commit, so that recovery finds it when a crash comes after.

@@ -58,7 +58,7 @@ def turns(works: Sequence[Work]) -> Callable[[Work], None]:
 def names_of(work: Work) -> Iterator[tuple[str, str]]:
     """What an arrival wants: the URL of each place, and the items there."""
     for leg in work.legs:
-        for path in work.contents.paths():
+        for path in work.contents.paths((leg.part or work.contents.listing).items):
             yield leg.target.url, path
 
 

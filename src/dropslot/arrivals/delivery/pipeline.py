@@ -11,19 +11,18 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish
+from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.config.mistakes import blame
-from dropslot.contents.base import Source
 from dropslot.core.errors import (
-    DestinationUnready,
     DropslotError,
     NameInFlight,
     Refused,
@@ -32,7 +31,7 @@ from dropslot.core.errors import (
     Unforeseen,
 )
 from dropslot.core.names import escape
-from dropslot.files.listing import without_collection
+from dropslot.files.listing import Listing, without_collection
 
 log = structlog.get_logger()
 LONGEST_TURN_SECONDS = ledger.LONGEST_WAIT
@@ -130,6 +129,7 @@ def _is_large(work: Work) -> bool:
 def _deliver(works: list[Work]) -> None:
     complete = [work for work in works if not work.legs]
     works = _each([work for work in works if work.legs], order.turns(works))
+    works = _note_stages(works)
     works = _each(works, _stage)
     works = _intend(works)
     works = _well(works)
@@ -276,28 +276,45 @@ def _raise_away(work: Work) -> None:
         raise error
 
 
+def _note_stages(works: list[Work]) -> list[Work]:
+    """Before anything is staged where only the items' own values lead: one commit for the batch."""
+    if not any(map(legs.to_be_noted, works)):
+        return works
+    with transaction.atomic():
+        return _each(works, _note_stages_of)
+
+
+def _note_stages_of(work: Work) -> None:
+    if new := legs.to_be_noted(work):
+        evidence = work.arrival.evidence
+        evidence |= {legs.STAGES: evidence.get(legs.STAGES, {}) | new}
+        ledger.update_held(work.hold, evidence=evidence)
+
+
 def _stage(work: Work) -> None:
     """Read the arrival once for each destination; all of them stage before any publishes."""
-    # A scanner that wants to write to a file of its own is not kept waiting.
-    source = Source(work.source, work.listing, lease=not work.arrival.in_place)
-    for leg in list(work.legs):
-        try:
-            if work.listing.is_folder:
-                _refuse_twins(work, leg)
-            leg.staged = leg.drop.stage(source, work.contents.algorithms, work.contents.prefix)
-        except DestinationUnready as error:
-            work.leave(leg, error)
-    first = work.legs[0].staged
-    for leg in work.legs[1:]:
-        if [item.sha256 for item in leg.staged] != [item.sha256 for item in first]:
+    source = work.delivers
+
+    def stage(leg: Leg) -> None:
+        of_leg = source._replace(listing=leg.part or source.listing)
+        if work.listing.is_folder:
+            _refuse_twins(leg, of_leg.listing)
+        leg.staged = leg.drop.stage(of_leg, work.contents.algorithms, work.contents.prefix)
+
+    work.each_rule(stage)
+    work.require_a_leg()
+    first = work.staged
+    for others in work.by_rule[1:]:
+        digests = {item.path: item.sha256 for leg in others for item in leg.staged}
+        if any(digests[item.path] != item.sha256 for item in first):
             raise SourceChanged(
                 "The source had different bytes when it was read for different destinations",
                 where="It is read again",
             )
 
 
-def _refuse_twins(work: Work, leg: Leg) -> None:
-    names = [item.path for item in work.listing.items]
+def _refuse_twins(leg: Leg, listing: Listing) -> None:
+    names = [item.path for item in listing.items]
     twins = leg.destination.twins(leg.target, names)
     if twins:
         raise Refused(

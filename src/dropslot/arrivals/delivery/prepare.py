@@ -9,9 +9,11 @@ from operator import itemgetter
 from pathlib import Path
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger
-from dropslot.arrivals.delivery.field_values import collect, wants_mime
-from dropslot.arrivals.delivery.work import Leg, Work
+from dropslot.arrivals.delivery import ledger, making
+from dropslot.arrivals.delivery.paths import legs
+from dropslot.arrivals.delivery.paths.field_values import collect
+from dropslot.arrivals.delivery.paths.own_fields import wants_mime
+from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import seal
 from dropslot.arrivals.intake.claim import move_to_own
 from dropslot.arrivals.models import Arrival
@@ -19,11 +21,9 @@ from dropslot.audit import receipts
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.contents.kinds import contents_of, sent_on_purpose
-from dropslot.core.errors import DestinationUnready, DropslotError, Refused, SourceUnready, TakenOver
+from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import RESERVED, escape
-from dropslot.destinations import for_rule
-from dropslot.destinations.base import Target
 from dropslot.files import faults as faults_of_storage
 from dropslot.files.walk import MAX_FAULTS, list_arrival, marked
 from dropslot.watching import reasons
@@ -57,50 +57,26 @@ def prepare_arrival(work: Work) -> None:
     own_name = whereabouts.fault_of_arrival(work.name, marks=work.keeps_marks)
     faults = [own_name] if own_name else []
     try:
-        if wants_mime(work.route):
+        if wants_mime(work.config, work.route):
             _seal_where_it_lies(work)  # else what is to be read may be the sender's alone
         work.values = collect(work, faults)
-        _open_legs(work, faults)
+        legs.open_known(work, faults)
     except DropslotError:
         _seal_where_it_lies(work)
         raise
     # First the older epochs' staging goes, then the folder moves on to this epoch: a worker that was taken over
     # can neither publish nor archive from here on.
-    for leg in list(work.legs):
-        try:
-            leg.drop.discard_older()
-        except DestinationUnready as error:
-            work.leave(leg, error)
+    legs.discard_older(work)
     work.source = _locate(work)
     _look(work, faults)
+    if not faults:
+        making.make_items(work, faults)
+    if not faults:
+        legs.open_by_item(work, faults)
+        work.require_a_leg()
     if faults:
         # A single file's own name is an item's too: told once.
         raise Refused(list(dict.fromkeys(faults)))
-
-
-def _open_legs(work: Work, faults: list[str]) -> None:
-    work.complete = dict(work.arrival.evidence.get("complete", {}))
-    for rule in work.route.deliver:
-        try:
-            target = Target.of(rule, work.values, marks=work.keeps_marks)
-        except Refused as refusal:
-            # A name that did not match has no fields: one reason is enough.
-            faults.extend([] if faults else refusal.reasons)
-            continue
-        if target.url in work.complete:
-            continue  # it may be away by now: the others do not wait for it
-        destination = for_rule(rule)
-        try:
-            destination.check(target)
-        except DestinationUnready as error:
-            if not work.may_leave(target.url):
-                raise
-            work.away[target.url] = error
-            continue
-        drop = destination.open(target, work.id, work.epoch, work.name)
-        work.legs.append(Leg(destination, target, drop))
-    if work.away and not work.legs:
-        raise next(iter(work.away.values()))
 
 
 def _locate(work: Work) -> Path:

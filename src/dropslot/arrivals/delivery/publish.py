@@ -12,8 +12,9 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import finish, ledger, plan, reserved
-from dropslot.arrivals.delivery.work import Leg, Row, Work
+from dropslot.arrivals.delivery import finish, ledger, making, plan, reserved
+from dropslot.arrivals.delivery.paths import legs, parts
+from dropslot.arrivals.delivery.work import Leg, Row, Work, source_of
 from dropslot.arrivals.intake.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.audit.chain import Entry, append
@@ -27,12 +28,12 @@ from dropslot.destinations.base import Destination
 _TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded
 _Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
 LISTED = reserved.LISTED
-_AT_ONCE = 90  # rows in a statement, which may have 999 values in an older SQLite
+_MOST_VALUES = 990  # of a statement: an older SQLite takes 999
 LONGEST_MIME = 100  # what the column holds
 _COLUMNS = (
     "arrival_id, place_id, item, stored_as, version, outcome, superseded, sha256, size_bytes, mtime_ns, mime"
 )
-_ROW = f"({', '.join(['%s'] * 11)})"
+_SOURCES = "source_item, source_sha256"  # only named where something was made anew
 
 
 def record_intent(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lambda _: None) -> None:
@@ -135,7 +136,15 @@ _INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
 
 def _intent(work: Work) -> tuple[Any, ...]:
     """The columns `_INTENT` of a work that is about to be published."""
-    evidence = work.arrival.evidence | ({"prefix": work.contents.prefix} if work.contents.prefix else {})
+    evidence = work.arrival.evidence | (
+        {"prefix": work.contents.source_prefix} if work.contents.source_prefix else {}
+    )
+    # Where the items go is recorded by their rows: what was staged elsewhere is gone by now.
+    evidence.pop(legs.STAGES, None)
+    if work.made:
+        evidence[making.MADE] = work.made.name
+    if found := _parts(work):
+        evidence[parts.PARTS] = found
     if work.listing.litter.patterns != BY_DEFAULT:
         evidence["ignore"] = list(work.listing.litter.patterns)
     if work.arrival.in_place:
@@ -146,11 +155,27 @@ def _intent(work: Work) -> tuple[Any, ...]:
     return work.manifests, *work.contents.size(), evidence, archive, work.recorded
 
 
+def _parts(work: Work) -> dict[str, Any]:
+    """Those of this attempt, and of rules that an earlier one has completed or that are away."""
+    before = work.arrival.evidence.get(parts.PARTS, {})
+    kept = {url: before[url] for url in (*work.complete, *work.away) if url in before}
+    return kept | parts.describe(work.legs)
+
+
 def insert_deliveries(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:
     """Write delivery rows, but for those that are there. By hand, many in a statement: Django's bulk_create takes
     five times as long for 100,000 rows."""
+    made = {work.id: work.made.sources for work, _ in pairs if work.made}
+    columns = f"{_COLUMNS}, {_SOURCES}" if made else _COLUMNS
+    width = columns.count(",") + 1
     rows: Iterable[tuple[Any, ...]] = (
-        (work.id, leg.place.pk, *row, work.mimes.get(row.item, "")[:LONGEST_MIME])
+        (
+            work.id,
+            leg.place.pk,
+            *row,
+            work.mimes.get(row.item, "")[:LONGEST_MIME],
+            *(source_of(row, made.get(work.id, {})) if made else ()),
+        )
         for work, leg in pairs
         if leg.place
         for row in leg.rows
@@ -159,10 +184,10 @@ def insert_deliveries(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Rese
     if len(pairs) > 1:
         rows = sorted(rows, key=lambda row: (row[1], row[3]))  # place and name: the same, for names
     with connection.cursor() as cursor:
-        for some in chunks(rows, _AT_ONCE):
-            values = ", ".join([_ROW] * len(some))
+        for some in chunks(rows, _MOST_VALUES // width):
+            values = ", ".join([f"({', '.join(['%s'] * width)})"] * len(some))
             cursor.execute(
-                f"INSERT INTO dropslot_delivery ({_COLUMNS}) VALUES {values}", list(chain.from_iterable(some))
+                f"INSERT INTO dropslot_delivery ({columns}) VALUES {values}", list(chain.from_iterable(some))
             )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import BinaryIO, NamedTuple, NotRequired, TypedDict
 
 from dropslot.arrivals.models import Arrival, Place
-from dropslot.config import Config, Route
+from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet
-from dropslot.contents.base import Contents, Staged
+from dropslot.contents.base import Contents, Source, Staged
+from dropslot.contents.source_bytes import SourceBytes
 from dropslot.core import manifests
-from dropslot.core.errors import DropslotError
+from dropslot.core.errors import DestinationUnready, DropslotError
 from dropslot.destinations.base import Destination, Drop, Planned, Target
 from dropslot.files.listing import Listing
 
@@ -29,6 +31,16 @@ class Row(NamedTuple):
     sha256: str
     size_bytes: int
     mtime_ns: int
+
+
+Sources = Mapping[str, Sequence[str]]
+
+
+def source_of(row: Row, sources: Sources) -> tuple[str, str]:
+    """For the record: of which item of the arrival a delivered one was made, and the SHA-256 of that; each empty where
+    it is the same. `sources` has both by the delivered item; what is not in there was not made anew."""
+    source, digest = sources.get(row.item, (row.item, row.sha256))
+    return "" if source == row.item else source, "" if digest == row.sha256 else digest
 
 
 class Had(TypedDict):
@@ -48,11 +60,14 @@ class Hold(NamedTuple):
 
 @dataclass(slots=True)
 class Leg:
-    """The way of one arrival to one of its destinations."""
+    """The way of one arrival, or of one part of its items, to one target of a rule."""
 
+    rule: Deliver
     destination: Destination
     target: Target
     drop: Drop
+    part: Listing | None = None  # what of the arrival goes there; None: all of it
+    by_item: bool = False  # its path was known only when the items had been asked
     place: Place | None = None
     staged: list[Staged] = field(default_factory=list)
     rows: Sequence[Row] = ()
@@ -81,6 +96,26 @@ class Leg:
 
 
 @dataclass(slots=True)
+class Made:
+    """What was made anew of an arrival's items: the name of its folder, where it lies, and for each made item the item
+    that was sent, with its SHA-256. `leased`: all of what was sent was read under leases."""
+
+    name: str
+    path: Path
+    sources: dict[str, tuple[str, str]] = field(default_factory=dict)
+    leased: bool = True
+
+    @property
+    def sent(self) -> Path:
+        """The private copy of the item that is being made anew."""
+        return self.path.with_name("sent")
+
+    def open_sent(self) -> BinaryIO:
+        """Its bytes."""
+        return self.sent.open("rb")
+
+
+@dataclass(slots=True)
 class Work:
     """An arrival that is being delivered. `source` is where it lies now."""
 
@@ -95,7 +130,10 @@ class Work:
     contents: Contents = field(default_factory=lambda: Contents(Listing(is_folder=False)))
     types: Sequence[str] = ()  # of a single file, where they were found with those of other arrivals
     mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
-    legs: list[Leg] = field(default_factory=list)
+    made: Made | None = None  # what is delivered, where that is made anew
+    type_seen: str = ""  # of a single file, what fields of the arrival were told of its content
+    read: SourceBytes | None = None  # items that were read for the fields of their paths
+    legs: list[Leg] = field(default_factory=list)  # those of one rule together
     complete: dict[str, Had] = field(
         default_factory=dict
     )  # by an earlier attempt: these have no leg any more
@@ -128,9 +166,31 @@ class Work:
         return os.fsdecode(bytes(self.arrival.name_bytes))
 
     @property
+    def by_rule(self) -> list[list[Leg]]:
+        """The legs of each rule, which together get the whole arrival."""
+        return [list(legs) for _, legs in groupby(self.legs, lambda leg: leg.rule.to)]
+
+    @property
     def going_on(self) -> list[Leg]:
-        """The legs on which nothing has failed."""
-        return [leg for leg in self.legs if leg.failure is None]
+        """The legs of the rules on which nothing has failed: no part gets its manifest before all have their names."""
+        return [leg for legs in self.by_rule if all(leg.failure is None for leg in legs) for leg in legs]
+
+    @property
+    def staged(self) -> Sequence[Staged]:
+        """All items as they were staged, in listing order."""
+        legs = self.by_rule[0]
+        if legs[0].part is None:
+            return legs[0].staged
+        found = {item.path: item for leg in legs for item in leg.staged}
+        return [found[item.path] for item in self.contents.listing.items]
+
+    @property
+    def delivers(self) -> Source:
+        """What is staged: the arrival, or what was made of it."""
+        if self.made:
+            return Source(self.made.path, self.contents.listing)
+        # A scanner that wants to write to a file of its own is not kept waiting.
+        return Source(self.source, self.listing, lease=not self.arrival.in_place)
 
     @property
     def had_at(self) -> dict[str, Had]:
@@ -140,7 +200,7 @@ class Work:
     @property
     def leased(self) -> bool:
         """Whether every item was read under a lease, for every destination."""
-        return all(had["leased"] for had in self.had_at.values())
+        return self.made.leased if self.made else all(had["leased"] for had in self.had_at.values())
 
     @property
     def manifests(self) -> dict[str, str]:
@@ -152,13 +212,32 @@ class Work:
         """Whether the others go on without this destination: its names are reserved, and stay so."""
         return url in (self.arrival.intent or {})
 
-    def leave(self, leg: Leg, error: DropslotError) -> None:
-        """Go on without a destination that is away now. Raises `error` where that may not be."""
-        if not self.may_leave(leg.target.url) or self.legs == [leg]:
+    def leave(self, rule: Deliver, urls: Collection[str], error: DropslotError) -> None:
+        """Go on without a rule whose destination, with these targets, is away now. Raises `error` where that may not
+        be."""
+        if not all(map(self.may_leave, urls)):
             raise error
-        self.legs.remove(leg)
-        leg.drop.close()
-        self.away[leg.target.url] = error
+        for leg in self.legs:
+            if leg.rule is rule:
+                leg.drop.close()
+        self.legs = [leg for leg in self.legs if leg.rule is not rule]
+        self.away |= dict.fromkeys(urls, error)
+
+    def each_rule(self, act: Callable[[Leg], None]) -> None:
+        """Do this for every leg; rules whose destination is away are left. Raises DestinationUnready where that may not
+        be, or all are away."""
+        for legs in self.by_rule:
+            try:
+                for leg in legs:
+                    act(leg)
+            except DestinationUnready as error:
+                self.leave(legs[0].rule, [leg.target.url for leg in legs], error)
+        self.require_a_leg()
+
+    def require_a_leg(self) -> None:
+        """Raise the fault of a destination that is away, when no other is left to go on with."""
+        if self.away and not self.legs:
+            raise next(iter(self.away.values()))
 
     @property
     def committed(self) -> bool:

@@ -213,7 +213,7 @@ def _delivery(row: Delivery) -> dict[str, Any]:
         "sha256": row.sha256,
         "dropped_at": iso(arrival.dropped_at),
         "delivered_at": iso(arrival.finished_at),
-        "archived_as": archived_item(arrival, row.item),
+        "archived_as": archived_item(arrival, row.source_item or row.item),
     }
 
 

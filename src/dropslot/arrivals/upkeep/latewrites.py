@@ -203,7 +203,8 @@ def _is_of_a_later_one(arrival: Arrival) -> bool:
 
 
 def _differences(arrival: Arrival, listing: Listing) -> Iterator[Difference]:
-    delivered = dict(arrival.deliveries.values_list("item", "sha256"))
+    rows = arrival.deliveries.values_list("item", "sha256", "source_item", "source_sha256")
+    delivered = {source or item: digest or same for item, same, source, digest in rows}
     prefix = arrival.evidence.get("prefix", "")
     for item in listing.items:
         if item.path.startswith(prefix):

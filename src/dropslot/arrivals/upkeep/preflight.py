@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from dropslot.arrivals.delivery import checking, field_values
+from dropslot.arrivals.delivery import checking, making
+from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.config import Config, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.config.mistakes import blame
@@ -22,7 +23,8 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     `by_trial`: test how servers give names, whatever they announce. That takes ten round trips; a process that soon
     ends finds it out during its deliveries."""
     checking.make_checks(config)
-    field_values.make_fields(config)
+    own_fields.make_fields(config)
+    making.make_makers(config)
     _import_named(config)
     loading.refresh(config)
     for folders in all_folders(config):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F, Max, QuerySet, Window
 
+from dropslot.arrivals.delivery.paths.parts import PARTS
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.whereabouts import AGAIN
 from dropslot.audit import kinds
@@ -134,11 +136,13 @@ def _begin(arrival: Arrival) -> None:
 
 def _proved(arrival: Arrival) -> _Proved:
     where = f"The original stays at {escape(arrival.archived_as)}"
-    proved: dict[str, str] | None = None
+    by_rule: dict[str, dict[str, str]] = defaultdict(dict)  # the parts of one rule are one whole arrival
+    parts = arrival.evidence.get(PARTS, {})
     files: set[tuple[int, int]] = set()
     acknowledged = []
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
-        destination, here = for_url(place.url), {}
+        destination = for_url(place.url)
+        here = by_rule[parts[place.url]["to"] if place.url in parts else place.url]
         if not destination.can_be_read:
             acknowledged.append(place.url)
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
@@ -148,12 +152,13 @@ def _proved(arrival: Arrival) -> _Proved:
                     where=where,
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
-            here[row.item] = row.sha256
+            here[row.source_item or row.item] = row.source_sha256 or row.sha256
             if same := destination.identity(place.url, row.stored_as):
                 files.add(same)
-        proved = here if proved is None else dict(proved.items() & here.items())
+    first, *others = by_rule.values() or [{}]
+    proved = set(first.items()).intersection(*(other.items() for other in others))
     prefix = arrival.evidence.get("prefix", "")
-    digests = {f"{prefix}{item}": sha256 for item, sha256 in (proved or {}).items()}
+    digests = {f"{prefix}{item}": sha256 for item, sha256 in proved}
     return _Proved(digests, files, sorted(acknowledged))
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import after
-from dropslot.arrivals.delivery.field_values import mismatch
+from dropslot.arrivals.delivery.paths.field_values import mismatch
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED, dismissal, rewrite_reason
 from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from dropslot.arrivals.delivery.paths.parts import PARTS
 from dropslot.config import Deliver
 from dropslot.core.templates import Template, literal
 from dropslot.destinations import for_rule
@@ -33,3 +35,16 @@ def _below(destination: Destination, top: Target, path: str, parts: list[str]) -
     for name, found in sorted(destination.listing(top, path).items()):
         if found.is_folder and not name.startswith(".") and part.match(name) is not None:
             yield from _below(destination, top, f"{path}/{name}" if path else name, parts[1:])
+
+
+def fields_of(templates: Mapping[str, Template]) -> dict[str, str]:
+    """What the targets of one arrival tell of its fields, each by its template; of several, in what they agree: the
+    others are of its items."""
+    found = [set((to.match(url) or {}).items()) for url, to in templates.items()]
+    return dict(set.intersection(*found)) if found else {}
+
+
+def parts_of(templates: Mapping[str, Template]) -> dict[str, Any]:
+    """What the evidence of an arrival has, if it went to several targets of one rule."""
+    is_parted = len(templates) > len({to.text for to in templates.values()})
+    return {PARTS: {url: {"to": to.text} for url, to in templates.items()}} if is_parted else {}

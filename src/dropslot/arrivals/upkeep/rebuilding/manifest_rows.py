@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
-from dropslot.arrivals.delivery.work import Row
-from dropslot.arrivals.models import Adoption, Delivery, Place
+from dropslot.arrivals.delivery.work import Row, Sources, source_of
+from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest
 from dropslot.arrivals.upkeep.rebuilding.stored_names import item_of, may_be_version
 from dropslot.core.counting import CHUNK, chunks
@@ -130,3 +130,9 @@ class Shelf:
         if folder not in self._listed:
             self._listed[folder] = for_url(self.target.url).listing(self.target, folder)
         return self._listed[folder]
+
+
+def delivery_of(arrival: Arrival, place: Place, row: Row, sources: Sources) -> Delivery:
+    """The row as it is saved; `sources`, which only a kept receipt has, tell of what it was made anew."""
+    item, sha256 = source_of(row, sources)
+    return Delivery(arrival=arrival, place=place, source_item=item, source_sha256=sha256, **row._asdict())

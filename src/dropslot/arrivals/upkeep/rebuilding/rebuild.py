@@ -19,14 +19,14 @@ from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
-from dropslot.arrivals.delivery.work import Row
+from dropslot.arrivals.delivery.work import Row, Sources
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import dropped_at
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
-from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
-from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf
+from dropslot.arrivals.upkeep.rebuilding.found_targets import fields_of, parts_of, targets
+from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf, delivery_of
 from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
@@ -252,7 +252,7 @@ class _Rebuilding:
         reserved.forget(Delivery.objects.filter(arrival_id=arrival))
         row.save()
         for url, some in rows.items():
-            self._insert(row, self._shelves[url], some)
+            self._insert(row, self._shelves[url], some, kept.about.get("sources", {}) if kept else {})
         self.result.arrivals += 1
         self.result.with_receipt += kept is not None
         digests = {url: digest(manifest.text) for url, manifest in mine.items()}
@@ -285,9 +285,8 @@ class _Rebuilding:
     ) -> Arrival:
         about: dict[str, Any] = dict(kept.about) if kept else {}
         said: dict[str, Any] = kept.receipt if kept else {}
-        evidence = {"rebuilt": "receipt" if kept else "manifest"}
-        first = next(iter(sorted(mine)), None)
-        fields = self._found[first].to.match(first) if first else None
+        templates = {url: self._found[url].to for url in mine}
+        evidence = {"rebuilt": "receipt" if kept else "manifest", **parts_of(templates)}
         return Arrival(
             id=arrival,
             route=said.get("route", route.key),
@@ -298,10 +297,10 @@ class _Rebuilding:
             in_place=about.get("in_place", route.leave_source),
             sender=said.get("sender", ""),
             location=about.get("location", ""),
-            fields=about.get("fields", fields or {}),
+            fields=about.get("fields", fields_of(templates)),
             state=State.DONE,
-            items=len(next(iter(mine.values())).lines) if mine else 0,
-            size_bytes=sum({row.stored_as: row.size_bytes for row in rows}.values()),
+            items=len(sizes := {row.item: row.size_bytes for row in rows}),
+            size_bytes=sum(sizes.values()),
             epoch=1,
             intent={url: digest(manifest.text) for url, manifest in mine.items()},
             evidence=evidence | ({"prefix": about["prefix"]} if about.get("prefix") else {}),
@@ -315,10 +314,10 @@ class _Rebuilding:
         sets = folder_sets(route, make=False)
         return str(sets[0].inbox) if sets else route.inbox
 
-    def _insert(self, arrival: Arrival, shelf: Shelf, rows: list[Row]) -> None:
+    def _insert(self, arrival: Arrival, shelf: Shelf, rows: list[Row], sources: Sources) -> None:
         for some in chunks(rows, CHUNK):
             Delivery.objects.bulk_create(
-                [Delivery(arrival=arrival, place=shelf.place, **row._asdict()) for row in some],
+                [delivery_of(arrival, shelf.place, row, sources) for row in some],
                 ignore_conflicts=True,  # a name that an unfinished arrival has reserved stays reserved
             )
         found = list(shelf.foundations(rows))

@@ -1,4 +1,4 @@
-"""The field `mime`: the type of a single file's content, read before it is staged, and proved afterwards."""
+"""The field `mime`: the type of an item's content, read before it is staged, and proved afterwards."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import BinaryIO
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import mime
-from dropslot.contents.base import Source, Staged
+from dropslot.contents.base import ListedItem, Staged
 from dropslot.contents.local_bytes import LocalBytes
-from dropslot.core.errors import SourceChanged
+from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape
 from dropslot.files import faults
 from dropslot.files.reading import READ
@@ -48,22 +48,38 @@ def _type_at(descriptor: int, name: str) -> str | None:
         kind = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(kind):
             return DIRECTORY
-        return _as_part(mime.types_of(descriptor, name)) if stat.S_ISREG(kind) else None
+        return as_part(mime.types_of(descriptor, name)[0]) if stat.S_ISREG(kind) else None
     finally:
         os.close(descriptor)
 
 
-def _as_part(types: Sequence[str]) -> str:
-    return types[0].replace("/", "-")
+def as_part(found: str) -> str:
+    """A MIME type as one part of a path."""
+    return found.replace("/", "-")
+
+
+def types_of_items(items: Sequence[ListedItem], faults: list[str]) -> list[str]:
+    """The MIME type of each; of one that breaks the program that looks at it, nothing, and a reason among `faults`."""
+    try:
+        return [types[0] for types in mime.types_of_staged([item.open for item in items], items[0].path)]
+    except Refused as refusal:
+        if len(items) == 1:
+            faults.extend(refusal.reasons)
+            return [""]
+        half = len(items) // 2  # which of them?
+        return types_of_items(items[:half], faults) + types_of_items(items[half:], faults)
 
 
 def local_bytes(work: Work) -> LocalBytes:
     """Opens what was staged of an arrival, for checks."""
+    whole = [leg for leg in work.legs if leg.part is None]
+    parted = {item.path: leg for leg in work.legs if leg.part for item in leg.part.items}
 
     def staged_here(path: str) -> BinaryIO | None:
-        return next((file for leg in work.legs if (file := leg.drop.open_staged(path)) is not None), None)
+        legs = [*whole, parted[path]] if path in parted else whole
+        return next((file for leg in legs if (file := leg.drop.open_staged(path)) is not None), None)
 
-    return LocalBytes(Source(work.source, work.listing), staged_here, work.config.data)
+    return LocalBytes(work.delivers, staged_here, work.config.data)
 
 
 def look_at_types(works: Sequence[Work]) -> None:
@@ -81,15 +97,15 @@ def _only_item(work: Work) -> Staged:
 
 
 def prove_type(work: Work, local: LocalBytes) -> None:
-    """What was staged must be of the type that the path says. Raises SourceChanged."""
-    if "mime" not in work.values or work.listing.is_folder:
+    """What was staged must be of the type that fields of the arrival were told. Raises SourceChanged."""
+    if not work.type_seen or work.listing.is_folder:
         return
-    found = _as_part(
-        work.types or mime.types_of_staged([partial(local.open, _only_item(work))], work.name)[0]
+    found = as_part(
+        (work.types or mime.types_of_staged([partial(local.open, _only_item(work))], work.name)[0])[0]
     )
-    if found != work.values["mime"]:
+    if found != work.type_seen:
         raise SourceChanged(
-            f"The content type was {work.values['mime']} and is now {found}",
+            f"The content type was {work.type_seen} and is now {found}",
             where=f"Nothing of arrival {work.id} was delivered; it waits at {escape(str(work.source))}",
             next_step="It is retried. If this repeats, let the sender write under a temporary name and rename",
         )

@@ -1,0 +1,243 @@
+"""Makes the items of an arrival anew, where its route says so, before they are asked for their fields and staged.
+
+What was made lies in `made/ID-EPOCH` of the data folder, durable before the intent. From the intent on it is kept until
+the arrival is done: a delivery that a crash cut in two goes on with the very bytes of which some may be published.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from dropslot.arrivals.delivery.work import Made, Work
+from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.config import Config, Route, load_dotted
+from dropslot.config.mistakes import blame
+from dropslot.contents.base import ListedItem, Source, Staged
+from dropslot.contents.local_bytes import LocalBytes
+from dropslot.contents.makers import MadeContents, Maker, MakingFailed
+from dropslot.core.context import kept
+from dropslot.core.errors import BadOption, DropslotError, Refused, SourceUnready
+from dropslot.core.names import escape, fault_of_name
+from dropslot.core.states import UNFINISHED
+from dropslot.files import copying, descriptors
+from dropslot.files import faults as faults_of_storage
+from dropslot.files.descriptors import FOLDER, Folder
+from dropslot.files.listing import Item
+from dropslot.files.reading import open_regular
+from dropslot.files.syscalls import syncfs
+from dropslot.files.walk import MAX_FAULTS, list_arrival
+
+MADE = "made"  # in the evidence: the folder of what was made; and the folder of such folders
+_ITEMS = "items"
+_PIECE_BYTES = 1 << 20
+
+
+class _Makers(dict[int, tuple[Route, Maker | None]]):
+    """The maker of each route, by its id; the route is kept, so that its id stays its own."""
+
+
+def make_makers(config: Config) -> None:
+    """Make the makers of all routes at start. Raises BadOption."""
+    for route in config.routes.values():
+        _maker_of(route)
+
+
+def _maker_of(route: Route) -> Maker | None:
+    makers = kept(_Makers)
+    if id(route) not in makers:
+        made = [_made_maker(route.key, *pair) for pair in (route.made_by or {}).items()]
+        makers[id(route)] = (route, made[0] if made else None)
+    return makers[id(route)][1]
+
+
+def _made_maker(route: str, dotted: str, option: Any) -> Maker:
+    try:
+        made = load_dotted(dotted)(option)
+    except Exception as error:
+        raise BadOption(
+            f"`made_by` of route {route}, {dotted!r}, cannot be created: {blame.in_words(error)}",
+            next_step="Correct it in config.yaml",
+        ) from error
+    if not isinstance(made, Maker):
+        raise BadOption(f"{dotted!r} of route {route} is not a dropslot.contents.makers.Maker")
+    return made
+
+
+def make_items(work: Work, faults: list[str]) -> None:
+    """Let the work deliver what is made of its items; nothing happens where its route makes nothing. Why it cannot be
+    made is added to `faults`. Raises MakingFailed, SourceChanged, SourceUnready, StorageFault and DiskFull."""
+    maker = _maker_of(work.route)
+    name = work.arrival.evidence.get(MADE, "") if work.committed else ""
+    if (work.committed and not name) or (not work.committed and not maker):
+        return
+    home = work.config.data / MADE
+    if name and (home / name).is_dir():
+        made = Made(name, home / name / _ITEMS, _recorded(work))
+    else:
+        made = _made_anew(work, home, maker, faults)
+    if faults:
+        return
+    if not work.listing.is_folder:
+        made.path = next(made.path.iterdir())
+    listing = list_arrival(made.path)
+    faults.extend(listing.faults)
+    work.made, work.contents = made, MadeContents(listing, work.contents)
+
+
+def _recorded(work: Work) -> dict[str, tuple[str, str]]:
+    rows = Delivery.objects.filter(arrival_id=work.id).values_list(
+        "item", "source_item", "source_sha256", "sha256"
+    )
+    return {item: (source or item, digest or same) for item, source, digest, same in rows.iterator()}
+
+
+def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -> Made:
+    if maker is None:
+        raise SourceUnready(
+            f"What was made of arrival {work.id} is gone from {escape(str(home))}, and its route has no `made_by`"
+            " any more",
+            where="Some of it may be delivered; the rest waits in processing",
+            next_step="Put `made_by` back; it is retried",
+        )
+    name = f"{work.id}-{work.epoch}"
+    made = Made(name, home / name / _ITEMS)
+    try:
+        discard(work.config, work.id)
+        home.mkdir(mode=0o700, exist_ok=True)  # what is in it may be patients': nobody else gets there
+        made.path.mkdir(parents=True)
+        with Folder(os.open(home / name, FOLDER)) as folder:
+            sent = _make_each(work, maker, made, faults)
+            syncfs(folder.fd)  # opened first: it sees every error since
+    except OSError as error:
+        raise faults_of_storage.at_destination(error, f"making items anew in {escape(str(home))}") from error
+    if work.contents.is_bag and not faults:
+        faults.extend(_faults_of_sent(work, sent))
+    return made
+
+
+def _make_each(work: Work, maker: Maker, made: Made, faults: list[str]) -> list[Staged]:
+    """Read every item once, and make what is delivered; returns what was read."""
+    sent = []
+    with Source(work.source, work.listing).open() as folder:
+        for item in work.listing.items:
+            read = _read(work, folder, item, made)
+            sent.append(read)
+            path = work.contents.path_of(item.path)
+            if path is not None and len(faults) < MAX_FAULTS:
+                _make(maker, ListedItem(path, item.size_bytes, made.open_sent), made, read.sha256, faults)
+    return sent
+
+
+def _read(work: Work, folder: Folder, item: Item, made: Made) -> Staged:
+    """Copy one item to where nobody changes it, and take its digests."""
+    hashes = copying.fresh_hashes(work.contents.algorithms)
+    try:
+        descriptor = open_regular(folder, item.path)
+    except OSError as error:
+        raise faults_of_storage.at_source(error, item.path) from error
+    if descriptor is None:
+        raise faults_of_storage.source_changed(f"{escape(item.path)} is gone, or no regular file any more")
+    with os.fdopen(descriptor, "rb", buffering=0) as source, made.sent.open("wb") as copy:
+        if (seen := os.fstat(source.fileno())).st_size != item.size_bytes or seen.st_ino != item.inode:
+            raise copying.changed(item, seen)
+        made.leased &= not work.arrival.in_place and copying.take_lease(source.fileno(), item.path)
+        while piece := _piece(source, item):
+            copy.write(piece)
+            for each in hashes:
+                each.update(piece)
+        if copy.tell() != item.size_bytes:
+            raise copying.miscounted(item, copy.tell())
+    found = {name: each.digest().hex() for name, each in zip(work.contents.algorithms, hashes, strict=True)}
+    return Staged(item.path, item.size_bytes, item.mtime_ns, found.pop("sha256"), found)
+
+
+def _piece(source: FileIO, item: Item) -> bytes:
+    try:
+        return source.read(_PIECE_BYTES)
+    except OSError as error:
+        raise faults_of_storage.at_source(error, item.path) from error
+
+
+def _make(maker: Maker, item: ListedItem, made: Made, sha256: str, faults: list[str]) -> None:
+    title = f"{type(maker).__module__}.{type(maker).__qualname__}"
+    out = made.sent.with_name("out")
+    try:
+        with out.open("wb") as stream:
+            path = maker.make(item, stream) or item.path
+        _require_safe(path)
+    except Refused as refusal:
+        faults.extend(f"{escape(item.path)}: {reason}" for reason in refusal.reasons)
+        return
+    except DropslotError:
+        raise
+    except Exception as error:
+        raise MakingFailed(
+            f"{title} failed to make {escape(item.path)} anew: {blame.in_words(error)}",
+            where="Nothing of the arrival was delivered; it waits in processing and is retried",
+            next_step="If this repeats, fix it or take it out of the route",
+        ) from error
+    _put(made, out, path, faults)
+    made.sources[path] = (item.path, sha256)
+
+
+def _require_safe(path: object) -> None:
+    if not isinstance(path, str):
+        raise TypeError(f"a maker must return a path or None; it returned {path!r}")
+    for part in path.split("/"):
+        if fault := fault_of_name(part):
+            raise Refused([f"it was made as {escape(path)}, which is not a safe path: {fault}"])
+
+
+def _put(made: Made, out: Path, path: str, faults: list[str]) -> None:
+    *folders, name = path.split("/")
+    folder = made.path
+    for part in folders:
+        folder = folder / part
+        with suppress(FileExistsError):
+            folder.mkdir()
+    if os.path.lexists(folder / name) or not folder.is_dir():
+        faults.append(f"{escape(path)} was made twice, or is also a folder")
+    else:
+        out.rename(folder / name)
+
+
+def _faults_of_sent(work: Work, sent: Sequence[Staged]) -> list[str]:
+    """The sender's own manifests are held against what was sent."""
+    by_path = {item.path: item for item in sent}
+    with LocalBytes(Source(work.source, work.listing), lambda _: None, work.config.data) as local:
+        return work.contents.faults(sent, lambda path: local.open(by_path[path]))
+
+
+def discard(config: Config, arrival: str) -> None:
+    """Remove what was made of an arrival. Raises OSError."""
+    for name in _names(config):
+        if name.rpartition("-")[0] == arrival:
+            _remove(config, name)
+
+
+def sweep(config: Config) -> None:
+    """Remove what was made of arrivals that are finished: a crash may have come before that."""
+    names = {name: name.rpartition("-")[0] for name in _names(config)}
+    rows = Arrival.objects.filter(id__in=set(names.values()), state__in=UNFINISHED) if names else ()
+    going_on = {row.id for row in rows}
+    for name, arrival in names.items():
+        if arrival not in going_on:
+            with suppress(OSError):
+                _remove(config, name)
+
+
+def _names(config: Config) -> list[str]:
+    try:
+        return os.listdir(config.data / MADE)
+    except FileNotFoundError:
+        return []
+
+
+def _remove(config: Config, name: str) -> None:
+    with Folder(os.open(config.data / MADE, FOLDER)) as home:
+        descriptors.remove_folder(home.fd, name)

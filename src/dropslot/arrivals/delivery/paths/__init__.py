@@ -1,0 +1,1 @@
+"""From fields to targets: where the items of an arrival go, and the legs that lead there."""

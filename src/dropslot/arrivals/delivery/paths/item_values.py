@@ -1,0 +1,67 @@
+"""The values of each item's fields, read before staging: the paths need them. They are proved afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+
+from dropslot.arrivals.delivery.paths import content
+from dropslot.arrivals.delivery.paths.field_values import ask
+from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of
+from dropslot.arrivals.delivery.work import Work
+from dropslot.contents.base import ListedItem
+from dropslot.contents.local_bytes import LocalBytes
+from dropslot.contents.source_bytes import SourceBytes
+from dropslot.core.names import escape
+from dropslot.fields.base import ItemField
+from dropslot.files.listing import Item
+from dropslot.files.walk import MAX_FAULTS
+
+Values = dict[str, str]
+
+
+def of_items(
+    work: Work, wanted: Collection[str], items: Sequence[tuple[str, Item]], faults: list[str]
+) -> dict[str, Values]:
+    """What the fields give of each item (path below the target, item), by that path. One that a field refuses is left
+    out, and the reason is added to `faults`. Raises FieldFailed, SourceChanged, SourceUnready and StorageFault."""
+    work.read = SourceBytes(work.delivers)
+    if not items:
+        return {}
+    found: dict[str, Values | None] = {path: {} for path, _ in items}
+    with work.read as source:
+        listed = [ListedItem(path, item.size_bytes, partial(source.open, item.path)) for path, item in items]
+        if MIME in wanted:
+            for one, mime in zip(listed, content.types_of_items(listed, faults), strict=True):
+                found[one.path] = {MIME: content.as_part(mime)} if mime else None
+                work.mimes[one.path] = mime
+        if set(wanted) - {MIME}:
+            for one in listed if len(faults) < MAX_FAULTS else ():
+                found[one.path] = _ask(work, one, found[one.path], faults)
+    return {path: values for path, values in found.items() if values is not None}
+
+
+def _ask(work: Work, item: ListedItem, known: Values | None, faults: list[str]) -> Values | None:
+    """What is known of an item, with what the fields of one's own give of it; None when one refuses it."""
+    for field in fields_of(work.config, work.route).of_items:
+        if known is None:
+            return None
+        before, all_known = len(faults), work.values | known
+        give = partial(_values, field, item, all_known)
+        given = ask(field, give, all_known, faults, "this item", f"{escape(item.path)}: ")
+        known = {**known, **given} if len(faults) == before else None
+    return known
+
+
+def _values(field: ItemField, item: ListedItem, known: Values) -> Mapping[str, str] | None:
+    given = field.values(item, MappingProxyType(known))
+    if isinstance(given, Mapping) and (more := given.keys() - field.gives):
+        raise ValueError(f"a field must return only what it gives; it returned {min(more)}")
+    return given
+
+
+def prove(work: Work, local: LocalBytes) -> None:
+    """What was read of items must be what was staged of them. Raises SourceChanged."""
+    if work.read is not None:
+        work.read.prove(work.staged, local.open)

@@ -1,0 +1,119 @@
+"""Opens the way to each target of an arrival, and removes what earlier epochs staged there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from dropslot.arrivals.delivery.paths import item_values, parts
+from dropslot.arrivals.delivery.paths.own_fields import asked_of_items
+from dropslot.arrivals.delivery.work import Leg, Work
+from dropslot.audit.canonical import text_of
+from dropslot.config import Deliver
+from dropslot.core.errors import DestinationUnready, Refused, Unsupported
+from dropslot.core.templates import Template
+from dropslot.destinations import for_rule, for_url
+from dropslot.destinations.base import Target
+from dropslot.files.listing import Listing
+
+STAGES = "stages"  # in the evidence, until the intent: the rule, by the URL of each target that values of items gave
+_Targets = Sequence[tuple[Target, Listing | None]]
+
+
+def open_known(work: Work, faults: list[str]) -> None:
+    """Open the legs of the rules that need not ask the items. Raises DestinationUnready and its like."""
+    work.complete = dict(work.arrival.evidence.get("complete", {}))
+    for rule in work.route.deliver:
+        if _is_by_item(work, rule):
+            continue
+        try:
+            target = Target.of(rule, work.values, marks=work.keeps_marks)
+        except Refused as refusal:
+            # A name that did not match has no fields: one reason is enough.
+            faults.extend([] if faults else refusal.reasons)
+        else:
+            _open(work, rule, [(target, None)])
+    if not any(_is_by_item(work, rule) for rule in work.route.deliver):
+        work.require_a_leg()
+
+
+def open_by_item(work: Work, faults: list[str]) -> None:
+    """Open the legs of the rules that ask the items, which are listed by now. What older epochs staged there is gone
+    after it. Raises DestinationUnready and its like."""
+    rules = [rule for rule in work.route.deliver if _is_by_item(work, rule) and not _is_complete(work, rule)]
+    if rules and work.listing.is_folder:
+        for rule, found in parts.parts_of(work, rules, faults):
+            _open(work, rule, found, faults)
+    elif rules:
+        _open_for_file(work, rules, faults)
+    for leg in work.legs:
+        work.complete.pop(leg.target.url, None)  # of a rule that is not complete: it is proved anew
+
+
+def _open_for_file(work: Work, rules: Sequence[Deliver], faults: list[str]) -> None:
+    """The values of a single file are the arrival's."""
+    (item,) = work.contents.listing.items
+    wanted = set().union(*(asked_of_items(work.config, rule, work.route, work.values) for rule in rules))
+    values = item_values.of_items(work, wanted, [(item.path, item)], faults).get(item.path, {})
+    work.values |= values
+    work.recorded |= {name: text_of(value) for name, value in values.items()}
+    for rule in rules if not faults else ():
+        try:
+            target = Target.of(rule, work.values, marks=work.keeps_marks)
+        except Refused as refusal:
+            faults.extend(refusal.reasons)
+        else:
+            _open(work, rule, [(target, None)], faults)
+
+
+def _is_by_item(work: Work, rule: Deliver) -> bool:
+    return bool(asked_of_items(work.config, rule, work.route, work.values))
+
+
+def _is_complete(work: Work, rule: Deliver) -> bool:
+    urls = parts.recorded_urls(work, rule)
+    return bool(urls) and work.complete.keys() >= set(urls)
+
+
+def _open(work: Work, rule: Deliver, targets: _Targets, faults: list[str] | None = None) -> None:
+    """Open the legs of one rule. `faults`, of one that asks the items, gets what refuses any of its targets."""
+    destination, urls = for_rule(rule), [target.url for target, _ in targets]
+    if work.complete.keys() >= set(urls):
+        return  # it may be away by now: the others do not wait for it
+    taken = {leg.target.url for leg in work.legs}.intersection(urls)
+    if taken:
+        raise Refused([f"Two entries of `deliver` lead to the same folder, {url}" for url in sorted(taken)])
+    try:
+        for target, part in targets:
+            try:
+                destination.check(target)
+            except Refused as refusal:
+                if faults is None:
+                    raise
+                faults.extend(refusal.reasons)
+                continue
+            drop = destination.open(target, work.id, work.epoch, work.name)
+            work.legs.append(Leg(rule, destination, target, drop, part, by_item=faults is not None))
+            if faults is not None:
+                drop.discard_older()
+    except DestinationUnready as error:
+        work.leave(rule, urls, error)
+
+
+def discard_older(work: Work) -> None:
+    """Remove what older epochs staged: for the targets that are known by now, and for those that an attempt was given
+    whose values may have been others. Raises DestinationUnready and its like."""
+    work.each_rule(lambda leg: leg.drop.discard_older())
+    rules = {rule.to: rule for rule in work.route.deliver}
+    for url, to in work.arrival.evidence.get(STAGES, {}).items():
+        with suppress(Unsupported):  # config.yaml does not say any more how to get there
+            destination = for_rule(rules[to]) if to in rules else for_url(url)
+            with destination.open(Target(url, Template(to).fixed), work.id, work.epoch, work.name) as drop:
+                drop.discard_older()
+
+
+def to_be_noted(work: Work) -> dict[str, str]:
+    """The targets of this attempt that a next one may not find, because fields may give other values then, and that
+    are not written down yet: by URL the rule."""
+    noted = work.arrival.evidence.get(STAGES, {})
+    return {leg.target.url: leg.rule.to for leg in work.legs if leg.by_item and leg.target.url not in noted}

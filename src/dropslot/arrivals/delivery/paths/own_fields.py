@@ -1,0 +1,130 @@
+"""The fields of a route that are looked up or are somebody's own: made at start, once in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+from typing import Any, NamedTuple
+
+from dropslot.config import Config, Deliver, Route, load_dotted
+from dropslot.config.mistakes import blame
+from dropslot.core.context import kept
+from dropslot.core.errors import BadOption
+from dropslot.core.templates import GIVEN, Template
+from dropslot.fields.base import Field, ItemField
+from dropslot.lookup import field as lookup
+
+MIME = "mime"
+
+
+class Fields(NamedTuple):
+    """The fields of a route: those of its arrivals, and those of each of their items."""
+
+    of_arrivals: list[Field]
+    of_items: list[ItemField]
+    by_item: dict[str, frozenset[str]]  # of each rule, those that may differ by item
+
+
+class _Made(dict[int, tuple[Route, Fields]]):
+    """The fields of each route, by its id; the route is kept, so that its id stays its own."""
+
+
+def make_fields(config: Config) -> None:
+    """Make the fields of all routes at start. Raises BadOption for one that cannot be made, and for a path with a
+    field that none of them gives, where they say what they give."""
+    for route in config.routes.values():
+        fields = fields_of(config, route)
+        _require_new(route, fields)
+        if route.fields and all(
+            field.gives is not None for field in fields.of_arrivals if not is_ours(field)
+        ):
+            _require_known(route, fields)
+
+
+def fields_of(config: Config, route: Route) -> Fields:
+    """Look-ups, then the route's own, made once in a process."""
+    made = kept(_Made)
+    if id(route) not in made:
+        own = [_field(route.key, *pair) for entry in route.fields for pair in entry.items()]
+        of_arrivals = [field for field in own if isinstance(field, Field)]
+        of_items = [field for field in own if isinstance(field, ItemField)]
+        names = {MIME}.union(*(field.gives for field in of_items))
+        by_item = {rule.to: frozenset(used_by(rule) & names) for rule in route.deliver}
+        made[id(route)] = (route, Fields([*lookup.for_route(config, route), *of_arrivals], of_items, by_item))
+    return made[id(route)][1]
+
+
+def _field(route: str, dotted: str, option: Any) -> Field | ItemField:
+    try:
+        made = load_dotted(dotted)(option)
+    except Exception as error:
+        raise BadOption(
+            f"Field {dotted!r} of route {route} cannot be created: {blame.in_words(error)}",
+            next_step="Correct its entry in config.yaml",
+        ) from error
+    if not isinstance(made, Field | ItemField):
+        raise BadOption(f"{dotted!r} of route {route} is not a dropslot.fields.base.Field or ItemField")
+    if isinstance(made, ItemField) and not getattr(made, "gives", None):
+        raise BadOption(
+            f"Field {dotted!r} of route {route} does not say what it `gives`",
+            next_step="A field of items must have it, as in: gives = frozenset({'series'})",
+        )
+    return made
+
+
+def is_ours(field: Field) -> bool:
+    """Whether it is a look-up."""
+    return isinstance(field, lookup.FolderLookup)
+
+
+def _require_new(route: Route, fields: Fields) -> None:
+    """A field of items gives what nothing else gives."""
+    known = _of_arrivals(route, fields)
+    for field in fields.of_items:
+        if twice := sorted(known & field.gives):
+            raise BadOption(
+                f"{type(field).__module__}.{type(field).__name__} of route {route.key} gives {twice[0]} of each item,"
+                " which already exists",
+                next_step="Give it another name",
+            )
+        known |= field.gives
+
+
+def _of_arrivals(route: Route, fields: Fields) -> set[str]:
+    known = set(Template(route.inbox).fields | GIVEN).union(route.name.groupindex if route.name else ())
+    return known | {each.field for each in route.lookup}.union(*(f.gives or () for f in fields.of_arrivals))
+
+
+def _require_known(route: Route, fields: Fields) -> None:
+    known = _of_arrivals(route, fields).union(*(field.gives for field in fields.of_items))
+    for field in sorted(used(route) - known):
+        raise BadOption(
+            f"Nothing provides the field {field}, which `deliver` of route {route.key} uses; the fields are"
+            f" {', '.join(sorted(known))}",
+            next_step="Correct `to`, `must_exist` or `group`, or what the field says that it `gives`",
+        )
+
+
+def used(route: Route) -> set[str]:
+    """The fields in the paths of a route."""
+    return set().union(*map(used_by, route.deliver))
+
+
+def used_by(rule: Deliver) -> set[str]:
+    """The fields in the paths of one rule."""
+    return set().union(*(_fields_in(text) for _, text in rule.texts))
+
+
+@cache
+def _fields_in(text: str) -> frozenset[str]:
+    return Template(text).fields
+
+
+def asked_of_items(config: Config, rule: Deliver, route: Route, known: Collection[str]) -> set[str]:
+    """The fields of a rule that each item is asked for, when the arrival's own values are `known`."""
+    return {name for name in fields_of(config, route).by_item[rule.to] if name not in known}
+
+
+def wants_mime(config: Config, route: Route) -> bool:
+    """Whether a field of arrivals may ask for the type of a single file, before anything is listed."""
+    return not all(map(is_ours, fields_of(config, route).of_arrivals))

@@ -10,23 +10,28 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
 from dropslot.arrivals.delivery.work import Row, Sources
 from dropslot.arrivals.intake import adopting, record
-from dropslot.arrivals.intake.claim import dropped_at
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
 from dropslot.arrivals.upkeep.rebuilding.found_targets import fields_of, parts_of, targets
 from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf, delivery_of
+from dropslot.arrivals.upkeep.rebuilding.remaining_facts import (
+    finished_at,
+    lies_at,
+    moment,
+    reasons_beside,
+    received_at,
+    time_of_drop,
+)
 from dropslot.audit import receipts, signing_key, sshsig
 from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
@@ -142,7 +147,7 @@ class _Rebuilding:
             if url not in self._found or url in self._manifests[arrival]:
                 continue
             if url in kept.listings:
-                self._manifests[arrival][url] = Manifest(arrival, url, kept.listings[url], _finished(kept))
+                self._manifests[arrival][url] = Manifest(arrival, url, kept.listings[url], finished_at(kept))
             elif same := self._texts.get((url, wanted)):
                 self._manifests[arrival][url] = replace(same, arrival=arrival)
 
@@ -226,7 +231,7 @@ class _Rebuilding:
     def when(self, arrival: str) -> tuple[datetime, str]:
         """The key that they are sorted by: versions were numbered as arrivals were finished."""
         if kept := self._kept.get(arrival):
-            return _finished(kept), arrival
+            return finished_at(kept), arrival
         return max(manifest.at for manifest in self._manifests[arrival].values()), arrival
 
     def _folders(self) -> Iterator[FolderSet]:
@@ -245,7 +250,7 @@ class _Rebuilding:
         route = self._route_of(kept, mine)
         if route is None or self._lacks_a_place(kept, mine, route):
             return None
-        times = self.when(arrival)[0], _dropped(arrival, kept)
+        times = self.when(arrival)[0], time_of_drop(arrival, kept)
         rows = {url: list(self._shelves[url].rows(mine[url], *times)) for url in sorted(mine)}
         row = self._arrival(arrival, kept, mine, route, [one for some in rows.values() for one in some])
         # What the older database says about the planned delivery.
@@ -304,10 +309,10 @@ class _Rebuilding:
             epoch=1,
             intent={url: digest(manifest.text) for url, manifest in mine.items()},
             evidence=evidence | ({"prefix": about["prefix"]} if about.get("prefix") else {}),
-            dropped_at=_dropped(arrival, kept),
-            received_at=_moment(said.get("received_at")) or _received(arrival),
-            finished_at=_moment(said.get("finished_at")) or max(manifest.at for manifest in mine.values()),
-            archived_as=_lies_at(arrival, about.get("archived_as", "")),
+            dropped_at=time_of_drop(arrival, kept),
+            received_at=moment(said.get("received_at")) or received_at(arrival),
+            finished_at=moment(said.get("finished_at")) or max(manifest.at for manifest in mine.values()),
+            archived_as=lies_at(arrival, about.get("archived_as", "")),
         )
 
     def _an_inbox(self, route: Route) -> str:
@@ -358,7 +363,7 @@ class _Rebuilding:
         claim = adopting.claim_in(folders, arrival, folder)
         if claim is None:
             return None
-        reasons = _reasons(folder, claim.name)
+        reasons = reasons_beside(folder, claim.name)
         values = record.describe(self.config, claim) | {"reason": reasons, "epoch": 1}
         finished = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         Arrival.objects.create(id=arrival, state=State.FAILED, finished_at=finished, **values)
@@ -378,35 +383,3 @@ class _Rebuilding:
 
     def _problem(self, what: str) -> None:
         self.result.problems.append(what.rstrip("."))
-
-
-def _finished(kept: Kept) -> datetime:
-    return _moment(kept.receipt["finished_at"]) or timezone.now()
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _dropped(arrival: str, kept: Kept | None) -> datetime:
-    return _moment(kept.about.get("dropped_at") if kept else None) or dropped_at(arrival)
-
-
-def _lies_at(arrival: str, archived: str) -> str:
-    """Its path in done, if it is still there; not the planned path if another arrival was there first."""
-    folder, name = os.path.split(archived)
-    aside = os.path.join(folder, whereabouts.AGAIN, arrival, name)
-    return next((path for path in (aside, archived) if archived and os.path.lexists(path)), "")
-
-
-def _received(arrival: str) -> datetime:
-    return datetime.fromtimestamp(ULID.from_str(arrival).timestamp, UTC)
-
-
-def _reasons(folder: Path, name: str) -> list[str]:
-    """The reasons in the file beside a refused arrival."""
-    try:
-        lines = whereabouts.reason_file(folder, name).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]

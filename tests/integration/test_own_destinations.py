@@ -165,6 +165,7 @@ def test_purge_reads_the_bucket_and_takes_the_courier_at_its_word(laboratory: La
     laboratory.store.put("in/a.txt", b"changed")
     ended = laboratory.product.run("purge", "--older-than", "0s", "--yes", status=1)
     assert f"a.txt at {BUCKET} is missing or changed" in ended.stderr
+    assert f"{COURIER} only acknowledges: what it has was not read.\n" in ended.stdout
     assert sorted(read_tree(laboratory.product.folder("done"))) == ["a.txt"]
     events = laboratory.product.listing("events", "--kind", "purged")
     assert [event["data"]["acknowledged"] for event in events] == [[COURIER]]

@@ -77,6 +77,7 @@ def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
     if not dry_run:
         give_up_replaced()
     stays = 0
+    acknowledged: set[str] = set()
 
     def purged(arrival: Arrival) -> int | None:
         nonlocal stays
@@ -85,9 +86,12 @@ def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
         if done is None:
             return None
         stays += len(done.stays)
+        acknowledged.update(done.acknowledged)
         return done.size_bytes
 
     kept = _each("done", purgeable(before), purged, dry_run=dry_run)
+    for url in sorted(acknowledged):
+        sys.stdout.write(f"{escape(url)} only acknowledges: what it has was not read.\n")
     if stays:
         verb = "would be kept" if dry_run else "kept"
         sys.stdout.write(

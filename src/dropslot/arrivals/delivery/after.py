@@ -37,7 +37,7 @@ class AfterFailed(DropslotError):
 
 def listen(config: Config) -> None:
     """Called at the start of the service or a drain. From then on each delivery gets its call, as long as a route has
-    `after` or the signal has a receiver. There are no calls for deliveries from before."""
+    `after` or the signal has a receiver. Earlier deliveries get no call."""
     if arrival_done.has_listeners() or _routes(config):
         outbox.begin(READER)
     else:
@@ -50,7 +50,7 @@ def _routes(config: Config) -> list[str]:
 
 def call_due(config: Config, worker: str) -> bool:
     """Make the calls that are due, one after another. False: there were none. A call belongs to `worker` as long as
-    its lease is renewed, so it may take hours. If the worker dies, the call is due again when the lease has run out.
+    its lease is renewed, so it may take hours. If the worker dies, the call is due again when the lease expires.
     """
     new = outbox.read(READER, partial(_queue, config), kinds=[Kind.DELIVERED])
     due = list(AfterCall.objects.filter(due_at__isnull=False, due_at__lte=Now()).order_by("due_at")[:16])
@@ -112,7 +112,7 @@ def _call_hook(dotted: str, arrival: Arrival) -> None:
     try:
         load_dotted(dotted)(arrival)
     except SystemExit as end:
-        # The function was written as a program: its exit must not end this process.
+        # The function may call sys.exit, as a program does: that must not end this process.
         if end.code not in (None, 0):
             raise AfterFailed(f"{dotted} failed: {blame.in_words(end)}") from end
     except Exception as error:
@@ -120,7 +120,7 @@ def _call_hook(dotted: str, arrival: Arrival) -> None:
 
 
 def outstanding(config: Config) -> list[AfterCall]:
-    """Calls that are still to be made, or repeated; the oldest first. Includes deliveries that the reader has not
+    """Calls that are still to be made or repeated; the oldest first. Includes deliveries that the reader has not
     seen yet."""
     unread = outbox.unread(READER, [Kind.DELIVERED]).values("arrival")
     return [*_due(), *(AfterCall(arrival=arrival) for arrival in _wanting(config, unread.order_by()))]
@@ -131,7 +131,7 @@ def _due() -> QuerySet[AfterCall]:
 
 
 def failing() -> QuerySet[AfterCall]:
-    """Calls that failed the last time, and are not being made now; the oldest first."""
+    """Calls that failed last time and are not running now; the oldest first."""
     return _due().filter(worker="").exclude(error="")
 
 

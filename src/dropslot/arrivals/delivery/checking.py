@@ -1,4 +1,4 @@
-"""What a staged arrival must pass: its source has not changed, and the route's checks succeed."""
+"""Checks of a staged arrival: its source has not changed, and the route's checks succeed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from dropslot.parsing import process
 
 
 class _Made(dict[int, tuple[Route, list[Check]]]):
-    """The checks of each route, by its id; the route is kept, so that its id stays its own."""
+    """The checks of each route, by its id(). Keeping the route ensures that no other object gets the same id."""
 
 
 def make_checks(config: Config) -> None:
-    """Make the checks of all routes at start: one that cannot be made is a mistake in config.yaml (BadOption)."""
+    """Make the checks of all routes at start. Raises BadOption for one that cannot be made."""
     for route in config.routes.values():
         checks_of(route)
 
@@ -42,7 +42,7 @@ def checks_of(route: Route) -> list[Check]:
 
 @contextmanager
 def helpers() -> Iterator[None]:
-    """The time in which checks may start parsers: none is left after it."""
+    """While this is open, checks may start parsers. All of them are stopped at the end."""
     try:
         yield
     finally:
@@ -50,8 +50,8 @@ def helpers() -> Iterator[None]:
 
 
 def check_items(work: Work) -> None:
-    """Look at the bytes that were staged. Raises Refused with every reason, CheckFailed when a check broke, and
-    SourceChanged when checks had to read the source and that was not what was staged."""
+    """Run the checks on the staged bytes. Raises Refused with every reason, CheckFailed when a check broke, and
+    SourceChanged when checks had to read the source and its bytes were not those that were staged."""
     if not _reads(work):
         return
     with local_bytes(work) as local:
@@ -63,14 +63,14 @@ def check_items(work: Work) -> None:
 
 
 def _reads(work: Work) -> bool:
-    """Whether anything looks at the bytes of this arrival."""
+    """Whether a check, a manifest or a field needs the bytes of this arrival."""
     asked = work.type_seen or work.read is not None
     return bool(asked or work.contents.is_bag or checks_of(work.route))
 
 
 def look_at_types(works: Sequence[Work]) -> None:
-    """Find out the types of single files together, where checks will ask for them: one question for many costs as
-    much as one for each. What goes wrong with any of them is found by its own check."""
+    """Find out the types of single files together if checks will ask for them: asking for many files at once costs as
+    much as asking for one. Faults are left to each arrival's own check."""
     asked = [work for work in works if not work.listing.is_folder and _asks_for_types(work)]
     if len(asked) > 1:
         with suppress(DropslotError, OSError):
@@ -110,7 +110,7 @@ def _staged(work: Work, local: LocalBytes) -> StagedArrival:
 
 
 def prove_source_unchanged(works: Sequence[Work]) -> None:
-    """Look at the sources again, now that all of them are staged: works whose source changed get their `failure`."""
+    """Look at all sources again after staging. Works whose source changed get their `failure`."""
     for work in works:
         try:
             _must_be_the_same(work, changed(work.source, work.listing))

@@ -56,7 +56,7 @@ def record_done(works: Sequence[Work]) -> list[Work]:
     return list(done)
 
 
-# Of an arrival's row, what neither its receipt nor a manifest says.
+# Columns of an arrival that are neither in its receipt nor in a manifest.
 ABOUT = ("inbox", "location", "fields", "is_folder", "in_place", "archived_as")
 
 
@@ -70,7 +70,7 @@ def _kept(work: Work, receipt: Receipt) -> receipts.Kept:
     if work.made:
         about["sources"] = work.made.sources
     listings = {leg.target.url: leg.manifest for leg in work.legs if not leg.has_manifest}
-    # What an earlier attempt completed may have none, either.
+    # A destination that an earlier attempt completed may have no manifest, either.
     listings |= {url: _listing(work, url) for url in work.complete}
     return receipts.Kept(receipt.body, receipt.signature, about, listings)
 
@@ -81,8 +81,8 @@ def _listing(work: Work, url: str) -> str:
 
 
 def _forget_others(work: Work) -> Iterator[Entry]:
-    """All destinations that config.yaml still has were complete before: of others nothing was proved, but for what
-    somebody fetched there."""
+    """Entries for destinations that config.yaml no longer has. All destinations that it still has were complete before.
+    Nothing was proved about the others, except for files that somebody fetched there."""
     Arrival.objects.filter(id=work.id).update(intent=work.manifests)
     others = Delivery.objects.filter(arrival_id=work.id).exclude(place__url__in=list(work.complete))
     yield from reserved.left_behind(work, reserved.forget(others))
@@ -92,7 +92,7 @@ _DONE = ("state", "finished_at", "reason", "worker", "lease_until", "look_again_
 
 
 def _done(works: Sequence[Work], finished: datetime) -> bool:
-    """Set them all done, or none: another worker may have taken one over."""
+    """Set all of them done, or none: another worker may have taken one over."""
     try:
         with transaction.atomic():
             values: list[tuple[Any, ...]] = [
@@ -110,7 +110,7 @@ def _done(works: Sequence[Work], finished: datetime) -> bool:
 
 def _delivered(work: Work) -> Entry:
     data: Delivered = {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests}
-    # What was left in done undelivered, as `ignore` says.
+    # Files that `ignore` excludes: they move to done, but are not delivered.
     if ignored := receipts.Named.of(work.listing.ignored):
         data["ignored"] = ignored.body()
     return entry(Kind.DELIVERED, work.id, data)
@@ -166,7 +166,7 @@ def _times(work: Work) -> list[str]:
 
 
 def _proved(work: Work) -> list[str]:
-    """What every destination that is no local disk proved, and which of them only acknowledged."""
+    """Guarantees that all remote destinations gave, and the destinations that only acknowledged."""
     of_each = {
         url: frozenset(proved) for url, had in work.had_at.items() if (proved := had["proved"]) is not None
     }
@@ -176,14 +176,14 @@ def _proved(work: Work) -> list[str]:
 
 
 def remove_staging(work: Work) -> None:
-    """Remove the staging, before the arrival is finished: afterwards nobody would look for it. After a crash in between
+    """Remove the staging before the arrival is finished: afterwards nobody would look for it. After a crash in between
     the next attempt finds everything published, or refuses again."""
     for leg in work.legs:
         leg.drop.clean()
 
 
 def archive_arrival(work: Work) -> None:
-    """Move a recorded arrival to done. After a crash recovery does it, and when it cannot be moved now."""
+    """Move a recorded arrival to done. If that fails, or after a crash, recovery does it."""
     with or_later(work.id, "Delivered and recorded, but it could not be moved to done"):
         archive_folder(work.folders, work.arrival, whereabouts.held(work.folders, work.id, work.epoch))
     with suppress(OSError):  # recovery removes it
@@ -193,7 +193,7 @@ def archive_arrival(work: Work) -> None:
 
 @contextmanager
 def or_later(arrival: str, what: str) -> Iterator[None]:
-    """A failed move does not change the record: it is logged, and recovery moves the arrival when it can."""
+    """Log a failed move. It does not change the record; recovery moves the arrival later."""
     try:
         yield
     except OSError as error:
@@ -219,7 +219,7 @@ def archive_folder(folders: FolderSet, arrival: Arrival, holding: Path) -> None:
 def _archive(folders: FolderSet, arrival: Arrival, holding: Path, name: str) -> None:
     first, again = whereabouts.archived(folders, arrival.id, name)
     if arrival.archived_as not in ("", str(first), str(again)) and os.path.lexists(holding / name):
-        _will_lie_at(arrival, first)  # config.yaml has another done folder since
+        _will_lie_at(arrival, first)  # config.yaml names another done folder now
     if arrival.archived_as == str(first):
         try:
             move(holding / name, first)
@@ -231,8 +231,8 @@ def _archive(folders: FolderSet, arrival: Arrival, holding: Path, name: str) -> 
 
 
 def _will_lie_at(arrival: Arrival, place: Path) -> None:
-    """Written down before it happens, so that a crash in between is finished by the same steps; and only if nobody who
-    was faster has finished them, and a purge forgotten the place again."""
+    """Record the new place before the move, so that the same steps finish it after a crash. Nothing is recorded if a
+    faster worker has finished the move and a purge has already cleared the place."""
     rows = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
     if rows.update(archived_as=str(place)):
         arrival.archived_as = str(place)
@@ -244,13 +244,13 @@ def _remove_if_empty(holding: Path) -> None:
 
 
 def refuse_arrival(work: Work, error: Refused) -> None:
-    """Refuse the arrival, whole: failed/ID/NAME beside failed/ID/REASON.txt."""
+    """Refuse the whole arrival: it moves to failed/ID/NAME, beside failed/ID/REASON.txt."""
     reasons = error.reasons
     remove_staging(work)
     discard(work.config, work.id)
     holding = whereabouts.held(work.folders, work.id, work.epoch)
     if work.arrival.in_place:
-        # Only for the reason. It is there before the commit, so that recovery finds it when a crash comes after.
+        # Holds only the reason. Made before the commit, so that recovery finds it after a crash.
         holding.mkdir(mode=0o700, exist_ok=True)
     try:
         ledger.record_refusal(work, reasons)
@@ -280,8 +280,8 @@ PARTLY = "Some of its files may already be at their destination, each of them co
 
 
 def describe(error: DropslotError | OSError, *, committed: bool = False) -> list[str]:
-    """An error as reasons for people. `committed`: a part of the arrival may be published, in this or an earlier
-    attempt, which the error itself does not know."""
+    """An error as reasons for people. `committed`: this or an earlier attempt may have published a part of the arrival;
+    the error itself does not know that."""
     if isinstance(error, Refused):
         return [*error.reasons, PARTLY] if committed else error.reasons
     if isinstance(error, DropslotError):
@@ -299,7 +299,8 @@ FIRST_LOOK = timedelta(minutes=1)
 
 
 def fingerprint(listing: Listing) -> str:
-    """SHA-256 over what a cheap look compares. No inode: some network file systems number anew."""
+    """SHA-256 over the facts that a look without reading compares. Without the inode: some network file systems change
+    its number."""
     digest = hashlib.sha256()
     for item in listing.items:
         # The move to done gives a single file another ctime.
@@ -311,5 +312,5 @@ def fingerprint(listing: Listing) -> str:
 
 
 def first_look(arrival: Arrival, finished: datetime) -> datetime | None:
-    """When an arrival is to be compared for the first time; None if all of it was read under leases."""
+    """When to compare an arrival for the first time; None if all of it was read under leases."""
     return finished + FIRST_LOOK if "unleased" in arrival.evidence else None

@@ -1,6 +1,6 @@
-"""What workers write about arrivals. Every write is guarded by the epoch: a worker that was taken over changes no row.
+"""Workers' writes about arrivals. Every write is guarded by the epoch: a worker that was taken over changes no row.
 
-Conditional updates and their row counts decide who holds what.
+Conditional updates and their row counts decide who holds an arrival.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _taken_over(hold: Hold) -> TakenOver:
 
 
 def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    """Write `columns` of held arrivals, a row of values each, by one statement; raises TakenOver when another epoch has
-    begun for any of them (the caller's transaction is then to be undone)."""
+    """Write `columns` of held arrivals in one statement, with a row of values for each. Raises TakenOver when another
+    epoch has begun for any of them; the caller must then roll back its transaction."""
     fields = [cast("Field[Any, Any]", Arrival._meta.get_field(name)) for name in columns]
     settings = ", ".join(f"{name} = %s" for name in columns)
     statement = f"UPDATE dropslot_arrival SET {settings} WHERE id = %s AND epoch = %s AND state = %s"
@@ -67,7 +67,7 @@ def update_all(works: Sequence[Work], columns: Sequence[str], values: Sequence[S
 
 
 def give_back_arrival(work: Work) -> None:
-    """Put a large arrival of a batch back into the queue, with its size as far as it is known."""
+    """Put a large arrival of a batch back into the queue, with its size so far."""
     with transaction.atomic():
         update_held(
             work.hold,
@@ -89,8 +89,8 @@ def postpone_attempt(
     counts: bool = True,
     evidence: dict[str, Any] | None = None,
 ) -> None:
-    """Retry after `seconds`: the problem is temporary. An attempt that only waited for its turn does not count; new
-    facts, in `evidence`, are kept."""
+    """Retry after `seconds`: the problem is temporary. An attempt that only waited for its turn does not count. New
+    facts in `evidence` are kept."""
     with transaction.atomic():
         update_held(
             hold,
@@ -114,7 +114,7 @@ def postpone_attempt(
 
 
 def _storable(reasons: Sequence[str]) -> list[str]:
-    """Reasons in a form that every database accepts, and without secrets: those of a plugin may contain NUL, bytes
+    """Reasons in a form that every database accepts, and without secrets. A plugin's reasons may contain NUL, bytes
     that are not text, or a password."""
     return [text_of(conceal(reason)).replace("\0", r"\x00") for reason in reasons]
 
@@ -125,7 +125,7 @@ def backoff(attempts: int) -> float:
 
 
 def record_refusal(work: Work, reasons: Sequence[str]) -> None:
-    """The arrival failed, whole; the caller then moves it beside its reason."""
+    """Record that the whole arrival failed. The caller then moves it beside its reason."""
     with transaction.atomic():
         update_held(
             work.hold,

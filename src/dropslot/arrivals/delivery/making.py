@@ -1,7 +1,7 @@
-"""Makes the items of an arrival anew, where its route says so, before they are asked for their fields and staged.
+"""Makes the items of an arrival anew if its route has `made_by`. This comes before their fields and before staging.
 
-What was made lies in `made/ID-EPOCH` of the data folder, durable before the intent. From the intent on it is kept until
-the arrival is done: a delivery that a crash cut in two goes on with the very bytes of which some may be published.
+The made items lie in `made/ID-EPOCH` of the data folder and are durable before the intent. After the intent they are
+kept until the arrival is done: some may be published, so a delivery goes on after a crash with the same bytes.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from dropslot.files.reading import open_regular
 from dropslot.files.syscalls import syncfs
 from dropslot.files.walk import MAX_FAULTS, list_arrival
 
-MADE = "made"  # in the evidence: the folder of what was made; and the folder of such folders
+MADE = "made"  # key in the evidence: the folder of made items; also the name of the folder that holds these folders
 _ITEMS = "items"
 _PIECE_BYTES = 1 << 20
 
 
 class _Makers(dict[int, tuple[Route, Maker | None]]):
-    """The maker of each route, by its id; the route is kept, so that its id stays its own."""
+    """The maker of each route, by its id(). Keeping the route ensures that no other object gets the same id."""
 
 
 def make_makers(config: Config) -> None:
@@ -69,7 +69,7 @@ def _made_maker(route: str, dotted: str, option: Any) -> Maker:
 
 
 def make_items(work: Work, faults: list[str]) -> None:
-    """Let the work deliver what is made of its items. Why it cannot be made is added to `faults`. Raises MakingFailed,
+    """Make the items that the work then delivers. Reasons of refusal are added to `faults`. Raises MakingFailed,
     SourceChanged, SourceUnready, StorageFault and DiskFull."""
     maker = _maker_of(work.route)
     name = work.arrival.evidence[MADE] if work.committed else ""
@@ -106,11 +106,11 @@ def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -
     made = Made(name, home / name / _ITEMS)
     try:
         discard(work.config, work.id)
-        home.mkdir(mode=0o700, exist_ok=True)  # what is in it may be patients': nobody else gets there
+        home.mkdir(mode=0o700, exist_ok=True)  # may hold patients' data: closed to other accounts
         made.path.mkdir(parents=True)
         with Folder(os.open(home / name, FOLDER)) as folder:
             sent = _make_each(work, maker, made, faults)
-            syncfs(folder.fd)  # opened first: it sees every error since
+            syncfs(folder.fd)  # opened before the writes: it reports their errors
     except OSError as error:
         raise faults_of_storage.at_destination(error, f"making items anew in {escape(str(home))}") from error
     if work.contents.is_bag and not faults:
@@ -119,7 +119,7 @@ def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -
 
 
 def _make_each(work: Work, maker: Maker, made: Made, faults: list[str]) -> list[Staged]:
-    """Read every item once, and make what is delivered; returns what was read."""
+    """Read every item once and make the delivered items. Returns the items as they were read."""
     sent = []
     with Source(work.source, work.listing).open() as folder:
         for item in work.listing.items:
@@ -132,7 +132,7 @@ def _make_each(work: Work, maker: Maker, made: Made, faults: list[str]) -> list[
 
 
 def _read(work: Work, folder: Folder, item: Item, made: Made) -> Staged:
-    """Copy one item to where nobody changes it, and take its digests."""
+    """Make a private copy of one item, and take its digests."""
     hashes = copying.fresh_hashes(work.contents.algorithms)
     try:
         descriptor = open_regular(folder, item.path)
@@ -205,21 +205,21 @@ def _put(made: Made, out: Path, path: str, faults: list[str]) -> None:
 
 
 def _faults_of_sent(work: Work, sent: Sequence[Staged]) -> list[str]:
-    """The sender's own manifests are held against what was sent."""
+    """Compare the sender's own manifests with the sent items."""
     by_path = {item.path: item for item in sent}
     with LocalBytes(Source(work.source, work.listing), lambda _: None, work.config.data) as local:
         return work.contents.faults(sent, lambda path: local.open(by_path[path]))
 
 
 def discard(config: Config, arrival: str) -> None:
-    """Remove what was made of an arrival. Raises OSError."""
+    """Remove the made items of an arrival. Raises OSError."""
     for name in _names(config):
         if name.rpartition("-")[0] == arrival:
             _remove(config, name)
 
 
 def sweep(config: Config) -> None:
-    """Remove what was made of arrivals that are finished: a crash may have come before that."""
+    """Remove the made items of finished arrivals that a crash left behind."""
     names = {name: name.rpartition("-")[0] for name in _names(config)}
     rows = Arrival.objects.filter(id__in=set(names.values()), state__in=UNFINISHED) if names else ()
     going_on = {row.id for row in rows}

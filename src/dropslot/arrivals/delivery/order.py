@@ -43,8 +43,8 @@ _Wanted = Mapping[str, Mapping[str, Work]]  # by the place's URL and the item
 
 
 def turns(works: Sequence[Work]) -> Callable[[Work], None]:
-    """A step that raises NameInFlight for each work that is not the first of all unfinished arrivals that want one of
-    its names. One look, which is one query, for all of `works`; no two of them want the same name."""
+    """A step that raises NameInFlight for a work if an earlier unfinished arrival wants one of its names. One query
+    serves all of `works`; no two of them want the same name."""
     asking = [work for work in works if work.legs and not work.committed]
     behind = _behind(asking) if asking else {}
 
@@ -56,15 +56,15 @@ def turns(works: Sequence[Work]) -> Callable[[Work], None]:
 
 
 def names_of(work: Work) -> Iterator[tuple[str, str]]:
-    """What an arrival wants: the URL of each place, and the items there."""
+    """The names that an arrival wants: the URL of each place, and the items there."""
     for leg in work.legs:
         for path in work.contents.paths((leg.part or work.contents.listing).items):
             yield leg.target.url, path
 
 
 def reached(route: Route, fields: Mapping[str, str], urls: Collection[str]) -> Iterator[str]:
-    """Those of the places to which an arrival with these fields may be delivered. A field that is not known yet may be
-    anything; a place that two rules give may come twice."""
+    """The places among `urls` to which an arrival with these fields may be delivered. An unknown field matches
+    anything. A place that two rules give may come twice."""
     for rule in route.deliver:
         pieces = _template(rule.to).pieces
         if all(not piece.field or (piece.field in fields and not piece.spec) for piece in pieces):
@@ -75,8 +75,8 @@ def reached(route: Route, fields: Mapping[str, str], urls: Collection[str]) -> I
 
 
 def _may_give(pieces: Sequence[Piece], fields: Mapping[str, str], text: str) -> bool:
-    """Whether the pieces may give the text, each unknown field being a part of one path component."""
-    ends = {0}  # a set: a sender chooses in how many ways a name can be parted
+    """Whether the pieces may give the text. An unknown field matches any part of one path component."""
+    ends = {0}  # a set, against exponential time: senders choose the names
     for piece in pieces:
         starts = {at + len(piece.literal) for at in ends if text.startswith(piece.literal, at)}
         if not piece.field:
@@ -133,8 +133,8 @@ def _after(rival: Rival, name: str) -> NameInFlight:
 
 
 def _seconds_of(rival: Arrival) -> float | None:
-    """Until it may have ended: not before its next attempt, and at work in a tenth of the time that it took so far.
-    Else those that wait in a row, each for the one before it, would wait that much longer each."""
+    """Seconds until the rival may have ended: not before its next attempt. If it is at work, a tenth of the time that
+    it took so far: with longer waits, arrivals that queue behind each other would add up these waits."""
     now = timezone.now()
     if rival.state == State.RETRYING:
         due = Arrival.objects.filter(id=rival.id).values_list("due_at", flat=True).first()
@@ -158,13 +158,13 @@ _COLUMNS = (
     "epoch",
     "dropped_at",
 )
-_OF_TIME = 10  # letters of a ULID that tell its millisecond
+_OF_TIME = 10  # the first letters of a ULID, which encode its millisecond
 MayReach = Callable[[Route, Mapping[str, str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """An arrival that is not finished; one that has no row yet is not saved. It lies at one of the paths that
+    """An unfinished arrival. If it has no row yet, its `row` is not saved. It lies at one of the paths that
     `whereabouts` gives."""
 
     arrival: Arrival
@@ -172,14 +172,14 @@ class Rival:
     whereabouts: Callable[[], Iterable[Path]]
 
     def common(self, names: Collection[str]) -> Iterator[str]:
-        """Which of these items it has."""
+        """The names among these that it has."""
         name = _name(self.arrival)
         if not self.arrival.is_folder:
             return iter([name] if name in names else [])
         return common(self._folder(), names)
 
     def _folder(self) -> str:
-        """Where the items of a folder lie; empty: nowhere any more."""
+        """Where the items of a folder lie; empty if it is gone."""
         for path in self.whereabouts():
             if path.is_dir() and not path.is_symlink():
                 return str(folder_of_items(path))
@@ -187,7 +187,7 @@ class Rival:
 
 
 def common(folder: str, names: Collection[str]) -> Iterator[str]:
-    """Items of a folder that are among `names`; looks at about as many as the fewer of the two."""
+    """Items of a folder that are among `names`. The time depends on the smaller of the two."""
     items = list(islice(_items(folder), len(names) + 1)) if folder else []
     if len(items) <= len(names):
         return (name for name in items if name in names)
@@ -207,13 +207,13 @@ def _items(folder: str) -> Iterator[str]:
                     else:
                         yield path
         except OSError:
-            continue  # moved on meanwhile, or closed to the service: then nobody knows what is in it
+            continue  # it was moved meanwhile, or the service cannot read it
 
 
 class Rivals:
-    """Of some works: those that may reach the same places, were dropped before one of them, and are not finished.
+    """Unfinished arrivals that may reach the same places as some works and were dropped before one of them.
 
-    From the inboxes on, so that what moves on during the look is seen further on.
+    Inboxes are searched first: an arrival that moves on during the search is then seen at its next place.
     """
 
     def __init__(self, works: Sequence[Work], may_reach: MayReach, names: Collection[str]) -> None:
@@ -237,7 +237,7 @@ class Rivals:
 
     def _without_row(self, route: Route) -> Iterator[Rival]:
         young = self._are_young(route)
-        # What only waited for its turn was no attempt that counts.
+        # An attempt that only waited for its turn is not counted.
         again = any(work.epoch > work.arrival.attempts for work in self._works)
         for folders in self._folders(route) if young or again else ():
             if self._may_reach(route, folders.fields):
@@ -247,17 +247,17 @@ class Rivals:
                     yield from self._unrecorded(folders)
 
     def _are_young(self, route: Route) -> bool:
-        """Whether one of the works came so short ago that what was dropped before it may still be judged."""
+        """Whether one of the works is so new that earlier drops may not be claimed yet."""
         judged_by = timezone.now() - 2 * route.settle - timedelta(seconds=1)
         return any(work.arrival.received_at > judged_by for work in self._works)
 
     def _dropped(self, folders: FolderSet) -> Iterator[Rival]:
-        """What still lies in the inbox."""
+        """Arrivals that are still in the inbox."""
         try:
             with os.scandir(folders.inbox) as found:
                 entries = [entry for entry in found if self._may_have(entry)]
         except OSError:
-            return  # whoever watches it says so
+            return  # the watcher reports an inbox that cannot be read
         is_drop = _drops_of(folders.route) if entries else None
         for entry in entries:
             if is_drop and (rival := self._entry(folders, entry, is_drop)):
@@ -269,7 +269,8 @@ class Rivals:
     def _entry(
         self, folders: FolderSet, entry: os.DirEntry[str], is_drop: Callable[[str, bool], bool]
     ) -> Rival | None:
-        """What this entry would be; None when it was dropped later, as most of a backlog was, or is no drop."""
+        """The arrival that this entry would become. None if it was dropped later, as most of a backlog was, or is not a
+        drop."""
         try:
             seen = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
@@ -282,7 +283,7 @@ class Rivals:
         return self._rival(claim, State.WAITING, Path(entry.path))
 
     def _unrecorded(self, folders: FolderSet) -> Iterator[Rival]:
-        """What was claimed, and has no row yet. A work that waited once may have seen it in the inbox before."""
+        """Arrivals that were claimed and have no row yet. A work that waited before may have seen them in the inbox."""
         newest = max(work.id for work in self._works)[:_OF_TIME]
         held = {
             arrival: folder
@@ -304,11 +305,11 @@ class Rivals:
     def _recorded(self) -> Iterator[Rival]:
         for columns in self._rows():
             route = self._config.routes[columns["route"]]
-            if self._may_reach(route, columns["fields"]):  # before anything else: there may be thousands
+            if self._may_reach(route, columns["fields"]):  # the cheapest test first: there may be thousands
                 yield from self._rivals_of(route, Arrival(**columns))
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        """The earlier ones, the earliest first, by pages: who finds what to wait for need not see them all."""
+        """Earlier arrivals, the earliest first, in pages: the caller may stop at the first rival."""
         rows = self._earlier()
         while page := list(rows.values(*_COLUMNS)[:CHUNK]):
             yield from page
@@ -324,7 +325,7 @@ class Rivals:
         if len(self._names) <= CHUNK:
             files = [escape(name) for name in self._names if "/" not in name]
             rows = rows.filter(Q(is_folder=True) | Q(name__in=files))
-        # What is not whole may wait for a day; its sender's next try is not to wait for it.
+        # An incomplete arrival may wait for a day; the sender's next try must not wait for it.
         rows = rows.exclude(state=State.WAITING, evidence__has_key=NOT_WHOLE)
         return rows.exclude(id__in=[work.id for work in self._works]).order_by("dropped_at", "id")
 
@@ -337,7 +338,7 @@ class Rivals:
 
 
 def _drops_of(route: Route) -> Callable[[str, bool], bool]:
-    """Asks of an entry in the inbox, by its name and whether it is a folder, if it is to be delivered."""
+    """A function that takes an inbox entry's name and whether it is a folder, and says whether it is a drop."""
     temporary, test = TemporaryNames.of(route), Glob(route.test_names) if route.test_names else None
 
     def is_drop(name: str, is_folder: bool) -> bool:
@@ -362,7 +363,7 @@ def _whereabouts(folders: FolderSet, row: Arrival) -> Iterator[Path]:
         yield folders.inbox / name
     for epoch in range(
         1, row.epoch + 2
-    ):  # upwards, as it moves; while its destination is away it stays at the first
+    ):  # in the order in which it moves; it stays at the first while its destination is away
         yield whereabouts.held(folders, row.id, epoch) / name
     refused = whereabouts.refused(folders, row.id)
     yield from (

@@ -1,7 +1,7 @@
-"""The way of a batch of arrivals: prepare, stage, sync, check, intend, publish, sync, manifest, record, archive.
+"""The steps of a batch of arrivals: prepare, stage, sync, check, intend, publish, sync, manifest, record, archive.
 
-Each step leaves out the arrivals that have failed, so that one bad arrival never holds up another. Run again after a
-crash at any point, the same steps finish the work and repeat no effect.
+Each step leaves out the arrivals that have failed, so that one bad arrival never holds up another. After a crash at any
+point the same steps run again: they finish the work and repeat no effect.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ Otherwise = Callable[[Work, Fault], None]
 def deliver_arrivals(config: Config, arrivals: Sequence[Arrival]) -> None:
     """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt.
 
-    Raises OperationalError or InterfaceError when the database cannot be told: then it stays this worker's.
+    Raises OperationalError or InterfaceError when the result cannot be recorded: the arrival then stays this worker's.
     """
     try:
         _deliver_all(config, arrivals)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # noqa: BLE001 - one arrival must not end the worker again and again
-        # Of the whole batch, so nobody knows whose fault it was: after some attempts each is taken alone.
+        # The error is not tied to one arrival of the batch: after some attempts each is taken alone.
         fault = error if isinstance(error, DropslotError | OSError) else _unforeseen(error)
         for arrival in arrivals:
             _put_off(arrival, fault)
 
 
 def _put_off(arrival: Arrival, fault: Fault) -> None:
-    with suppress(TakenOver):  # it ended before, or is another worker's
+    with suppress(TakenOver):  # it has ended already, or another worker holds it
         hold, seconds = Hold(arrival.id, arrival.epoch), ledger.backoff(arrival.attempts)
         reasons = finish.describe(fault, committed=arrival.intent is not None)
         ledger.postpone_attempt(hold, reasons, seconds)
@@ -75,7 +75,7 @@ def _unforeseen(error: Exception) -> Unforeseen:
 def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
     begun = _begin(config, arrivals)
     try:
-        # Rows of a hundred thousand items are no cycles: looking for some took a third of the time.
+        # The garbage collector would scan 100,000 rows for cycles that cannot exist; that took a third of the time.
         with without_collection():
             for group in _groups(_each(begun, prepare.prepare_arrival)):
                 _deliver(group)
@@ -97,8 +97,8 @@ def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
 
 
 def _groups(works: list[Work]) -> Iterator[list[Work]]:
-    """The small ones together, but one after the other where they want the same names, in the order of their drops. A
-    large one that turned up among them goes back, so that another worker may have it."""
+    """Groups to deliver together. Works that want the same names go into different groups, in the order of their drops.
+    A large work among small ones goes back into the queue, so that another worker may take it."""
     if len(works) == 1:
         yield works
         return
@@ -111,7 +111,7 @@ def _groups(works: list[Work]) -> Iterator[list[Work]]:
 
 
 def _apart(works: list[Work]) -> tuple[list[Work], list[Work]]:
-    """The works whose names differ, each name's first, and those that come after them."""
+    """The first work for each name, and the works that must follow them."""
     now: list[Work] = []
     later: list[Work] = []
     wanted: set[tuple[str, str]] = set()
@@ -146,10 +146,10 @@ def _deliver(works: list[Work]) -> None:
 
 
 def _intend(works: list[Work]) -> list[Work]:
-    """Check and plan while the data is synced, then write down what is about to be published.
+    """Check and plan while the data is synced, then record the intent to publish.
 
-    What fails a check is settled when the sync is over: settling removes the staging, and a sync that misses its
-    files would void the attempts of the whole batch.
+    Works that fail a check are settled after the sync. Settling removes staged files, and a sync that misses files
+    would fail the attempts of the whole batch.
     """
     failed: list[tuple[Work, Fault]] = []
 
@@ -160,7 +160,7 @@ def _intend(works: list[Work]) -> list[Work]:
         checking.look_at_types(works)
         works = _each(works, checking.check_items, later)
         works = _plan(works, later)
-        synced()  # data before names: nothing is intended of what is not on the disk
+        synced()  # data before names: no intent before the data is on the disk
         for work, error in failed:
             settle(work, error)
         works = _well(works)
@@ -175,7 +175,7 @@ def _well(works: list[Work]) -> list[Work]:
 def _each(
     works: Iterable[Work], step: Callable[[Work], None], otherwise: Otherwise | None = None
 ) -> list[Work]:
-    """The works for which the step went well; for the others the outcome is written down (`settle`)."""
+    """The works for which the step succeeded; the outcome of the others is recorded (`settle`)."""
     well = []
     for work in works:
         try:
@@ -184,7 +184,7 @@ def _each(
             (otherwise or settle)(work, error)
         except DatabaseError:
             raise
-        except Exception as error:  # noqa: BLE001 - nor hold up the others of its batch
+        except Exception as error:  # noqa: BLE001 - one arrival must not hold up the others of its batch
             (otherwise or settle)(work, _unforeseen(error))
         else:
             well.append(work)
@@ -192,7 +192,7 @@ def _each(
 
 
 def settle(work: Work, error: Fault) -> None:
-    """Write down what became of an attempt that did not end in a delivery."""
+    """Record the outcome of an attempt that did not end in a delivery."""
     try:
         if isinstance(error, TakenOver):
             raise error
@@ -201,7 +201,7 @@ def settle(work: Work, error: Fault) -> None:
         else:
             _try_later(work, error)
     except TakenOver:
-        _clean(work)  # only its own epoch's, which it may have made after the other had looked
+        _clean(work)  # only its own epoch's staging: the other worker may have looked before it was made
         log.warning("Another worker continues it", action="taken_over", arrival=work.id, epoch=work.epoch)
 
 
@@ -211,7 +211,7 @@ def _refuse(work: Work, error: Refused) -> None:
     except TakenOver:
         raise
     except (DropslotError, OSError) as trouble:
-        _try_later(work, trouble)  # its staging could not be removed: it is refused when that works
+        _try_later(work, trouble)  # its staging could not be removed: it is refused once that works
     else:
         log.warning(
             "Refused", action="refused", arrival=work.id, epoch=work.epoch, reasons=len(error.reasons)
@@ -225,7 +225,7 @@ def _try_later(work: Work, error: Fault) -> None:
         if isinstance(error, NameInFlight)
         else ledger.backoff(work.arrival.attempts)
     )
-    # Before others may take it: what is complete is left alone by the next attempt, so nothing may be left of it.
+    # Before another worker may take it: the next attempt skips complete destinations, so their staging must be gone.
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
     ledger.postpone_attempt(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=done)
@@ -233,8 +233,8 @@ def _try_later(work: Work, error: Fault) -> None:
 
 
 def _turn_seconds(arrival: Arrival, again_in: float | None) -> float:
-    """What waits for a slow one is not tried again all the time: where nothing else is known, the longer it has waited,
-    the longer it waits."""
+    """Seconds until an arrival that waits for its turn is tried again. If nothing else is known, they grow with the
+    time that it has waited, so that it is not tried all the time behind a slow one."""
     if again_in is None:
         again_in = (timezone.now() - arrival.received_at).total_seconds() / 10
     return min(max(0.2, again_in), LONGEST_TURN_SECONDS)
@@ -247,8 +247,8 @@ def _say_later(hold: Hold, seconds: float, error: Fault) -> None:
 
 
 def _clean(work: Work) -> dict[str, Any] | None:
-    """Throw the staging away; what cannot be removed now is removed by the next attempt. Returns the arrival's evidence
-    with the destinations that are complete; None while there are none."""
+    """Remove the staging; if that fails, the next attempt removes it. Returns the arrival's evidence with the complete
+    destinations, or None if there are none."""
     complete = dict(work.complete)
     for leg in work.legs:
         try:
@@ -277,7 +277,8 @@ def _raise_away(work: Work) -> None:
 
 
 def _note_stages(works: list[Work]) -> list[Work]:
-    """Before anything is staged where only the items' own values lead: one commit for the batch."""
+    """Record the targets that depend on the items' own values, before anything is staged there. One commit for the
+    batch."""
     if not any(map(legs.to_be_noted, works)):
         return works
     with transaction.atomic():

@@ -26,9 +26,9 @@ from dropslot.destinations.base import Planned, Stored
 
 @dataclass(slots=True)
 class _Names:
-    """Names that a plan may not use: those of the arrival's other items, those it has given out, and those that
-    the ledger has given to other arrivals. What it gave to this one in an attempt that was cut off is free again:
-    else a crash would skip a version."""
+    """Names that a plan may not use: those of the arrival's other items, those that the plan has given out, and those
+    that the ledger has given to other arrivals. Names that this arrival got in an interrupted attempt are free again;
+    otherwise a crash would skip a version."""
 
     arrival: str
     place: Place | None
@@ -38,7 +38,7 @@ class _Names:
 
 
 def look_up_versions(works: Sequence[Work]) -> dict[str, Shelf]:
-    """What the ledger knows of all that these works want to deliver."""
+    """The ledger's versions of all items that these works want to deliver."""
     return shelves(
         (leg.target.url, [path for path, _ in work.contents.delivered(leg.staged)])
         for work in works
@@ -47,7 +47,7 @@ def look_up_versions(works: Sequence[Work]) -> dict[str, Shelf]:
 
 
 def plan_names(work: Work, leg: Leg, shelf: Shelf) -> None:
-    """Fill in the leg's rows, what is to be published, and its manifest.
+    """Fill in the leg's rows, the items to publish, and its manifest.
 
     Raises NameInFlight when another unfinished arrival has reserved one of the names.
     """
@@ -67,12 +67,12 @@ def plan_names(work: Work, leg: Leg, shelf: Shelf) -> None:
 
 
 def manifest_of(rows: Iterable[Row]) -> str:
-    """All of the arrival, in sha256sum's format."""
+    """A manifest of all rows, in sha256sum's format."""
     return manifests.write((row.sha256, row.stored_as) for row in rows)
 
 
 def published_before(work: Work, leg: Leg, shelf: Shelf) -> dict[str, Known]:
-    """What an earlier attempt of this very arrival published already, by item: its row is kept, its file stays."""
+    """Versions that an earlier attempt of this arrival has already published, by item. Their rows and files stay."""
     if not work.committed:
         return {}
     mine = (
@@ -85,7 +85,7 @@ def published_before(work: Work, leg: Leg, shelf: Shelf) -> dict[str, Known]:
 
 
 def _fresh(payload: Sequence[tuple[str, Staged]]) -> list[Row]:
-    """A target that is new holds nothing: every item is version 1 under its own name."""
+    """Rows for a new target. It holds nothing: every item is version 1 under its own name."""
     return [
         Row(path, path, 1, Outcome.DELIVERED, False, item.sha256, item.size_bytes, item.mtime_ns)
         for path, item in payload
@@ -110,7 +110,7 @@ def _beside(
 
 
 def _versions(work: Work, shelf: Shelf, path: str) -> list[Known]:
-    """The versions that others delivered; what this arrival itself had planned before is planned anew."""
+    """The versions that other arrivals delivered. Versions that this arrival had planned before are planned anew."""
     if path not in shelf.versions:
         return []
     versions = [known for known in shelf.versions[path] if known.arrival != work.id]
@@ -121,7 +121,7 @@ def _versions(work: Work, shelf: Shelf, path: str) -> list[Known]:
 
 
 def _kept(path: str, item: Staged, had: Known) -> Row:
-    # What is recorded is what was delivered, even if the source were different by now.
+    # The row records the delivered bytes, even if the source has changed since.
     return Row(
         path,
         had.stored_as,
@@ -164,7 +164,7 @@ def _row(work: Work, leg: Leg, path: str, item: Staged, known: list[Known], name
 
 
 def _lost(leg: Leg, row: Row, known: set[int], names: _Names) -> Row | None:
-    """The row of an earlier version that is stored, though the ledger has lost it."""
+    """The row of an earlier version that is stored but missing from the ledger."""
     for version in sorted(set(range(2, row.version)) - known):
         if _holds(leg, name := stored_name(row.item, version), row, names):
             return _found_again(leg, row._replace(version=version, stored_as=name, superseded=True))
@@ -189,8 +189,8 @@ def _adopt(leg: Leg, path: str) -> Known | None:
 
 
 def _is_intact(leg: Leg, version: Known, *, read: bool) -> bool:
-    """Whether the stored file still holds what was delivered. `unchanged` is said only of what was `read` just now;
-    for other versions size and time must show a change before the file is read. Where nothing can be read back, the
+    """Whether the stored file still holds the delivered bytes. With `read` it is always read, because `unchanged` must
+    be proved; other versions are read only if size or time has changed. If a destination cannot be read back, its
     acknowledgment counts."""
     if not leg.destination.can_be_read:
         return True
@@ -212,8 +212,8 @@ def _looks_the_same(stored: Stored, version: Known) -> bool:
 
 
 def _next_free(leg: Leg, row: Row, names: _Names, *, may_be_there: bool = False) -> Row:
-    """The row under the first version number whose name nothing has; `may_be_there`: or that is stored already, though
-    the ledger has lost it, so that no second copy is made."""
+    """The row under the first version number whose name is free. With `may_be_there` a name also counts if it holds
+    these bytes but is missing from the ledger, so that no second copy is made."""
     version = row.version
     while not _is_free(leg, name := stored_name(row.item, version), row.item, names):
         if may_be_there and version > 1 and _holds(leg, name, row, names):
@@ -223,7 +223,7 @@ def _next_free(leg: Leg, row: Row, names: _Names, *, may_be_there: bool = False)
 
 
 def _holds(leg: Leg, name: str, row: Row, names: _Names) -> bool:
-    """Whether a name that nobody was given holds the item's bytes."""
+    """Whether a name that was given to no arrival holds the item's bytes."""
     stored = leg.drop.stored(name)
     same_size = stored is not None and stored.regular and stored.size_bytes == row.size_bytes
     return same_size and not _is_named(name, row.item, names) and leg.drop.digest(name) == row.sha256
@@ -247,8 +247,8 @@ def stored_name(path: str, version: int) -> str:
 
 
 def renumber(work: Work, leg: Leg, taken: Iterable[str]) -> dict[str, Row]:
-    """Names that somebody took since the plan was made get the next number. Returns the new rows by item; the leg's
-    rows, manifest and what is left to publish follow."""
+    """Give items whose names were taken since the plan the next number. Returns the new rows by item, and updates the
+    leg's rows, manifest and items to publish."""
     lost = set(taken)
     staged_as = {planned.stored_as: planned.path for planned in leg.publish}
     items, given = frozenset(row.item for row in leg.rows), {row.stored_as for row in leg.rows}
@@ -267,7 +267,7 @@ def renumber(work: Work, leg: Leg, taken: Iterable[str]) -> dict[str, Row]:
 
 
 class Known(NamedTuple):
-    """One version of an item that a target has, had, or is about to get (`finished` is False then)."""
+    """One version of an item that a target has, had, or is about to get (then `finished` is False)."""
 
     version: int
     stored_as: str
@@ -282,8 +282,8 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class Shelf:
-    """One target; without a `place` nothing was ever delivered or adopted there. `versions` by item; `given` maps
-    first names of items to the arrivals that have them."""
+    """The ledger's knowledge of one target. Without a `place` nothing was ever delivered or adopted there. `versions`
+    is by item; `given` maps first names of items to the arrivals that have them."""
 
     place: Place | None = None
     versions: dict[str, list[Known]] = field(default_factory=lambda: defaultdict(list))
@@ -319,7 +319,7 @@ def _shelf(place: Place, items: Sequence[str]) -> Shelf:
     for chunk in chunks(items, CHUNK):
         for name, sha256, size in adopted.filter(stored_as__in=chunk):
             shelf.versions[name].append(Known(1, name, sha256, size))
-        # A first version is stored as its item is called; each of the two queries has an index of its own.
+        # A first version has its item's own name. Two queries, because each has an index of its own.
         for row in rows.filter(stored_as__in=chunk):
             shelf.given[row[2]] = row[6]
             _put(shelf, row)

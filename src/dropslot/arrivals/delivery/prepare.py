@@ -1,4 +1,4 @@
-"""Before staging: where the arrival is, what it holds, and where it goes."""
+"""Before staging: find the arrival, list its items, and find its targets."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from dropslot.watching.temporary import TemporaryNames
 
 
 def begin_work(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]]) -> Work:
-    """The work of a taken arrival; `known` (route and inbox to folders) is filled, for the others of its batch.
+    """The work of a taken arrival. `known` (route and inbox to folders) is a cache for the batch.
 
-    Raises SourceUnready when its route or inbox is configured no more.
+    Raises SourceUnready when its route or inbox is no longer configured.
     """
     route = config.routes.get(arrival.route)
     if route and route.key not in known:
@@ -52,20 +52,20 @@ def begin_work(config: Config, arrival: Arrival, known: dict[str, dict[str, Fold
 def prepare_arrival(work: Work) -> None:
     """Fence off older epochs, then look: after this the arrival's staging is ours alone.
 
-    Raises Refused with every fault of name and content at once; SourceUnready for what may heal.
+    Raises Refused with all faults of name and content at once, and SourceUnready for temporary faults.
     """
     own_name = whereabouts.fault_of_arrival(work.name, marks=work.keeps_marks)
     faults = [own_name] if own_name else []
     try:
         if wants_mime(work.config, work.route):
-            _seal_where_it_lies(work)  # else what is to be read may be the sender's alone
+            _seal_where_it_lies(work)  # otherwise only the sender may be able to read it
         work.values = collect(work, faults)
         legs.open_known(work, faults)
     except DropslotError:
         _seal_where_it_lies(work)
         raise
-    # First the older epochs' staging goes, then the folder moves on to this epoch: a worker that was taken over
-    # can neither publish nor archive from here on.
+    # First remove the older epochs' staging, then move the folder to this epoch: from here on a worker that was
+    # taken over can neither publish nor archive.
     legs.discard_older(work)
     work.source = _locate(work)
     _look(work, faults)
@@ -75,16 +75,16 @@ def prepare_arrival(work: Work) -> None:
         legs.open_by_item(work, faults)
         work.require_a_leg()
     if faults:
-        # A single file's own name is an item's too: told once.
+        # A single file's name is also its item's name: report it once.
         raise Refused(list(dict.fromkeys(faults)))
 
 
 def _locate(work: Work) -> Path:
-    """The arrival's present path, moved under this epoch. Raises Refused when it is nowhere."""
+    """The arrival's path, after the move to this epoch. Raises Refused when it is nowhere."""
     own = whereabouts.held(work.folders, work.id, work.epoch)
     if not own.exists():
         _bring(work, own)
-    # One that is read in place has a folder in processing only for the reason of a refusal.
+    # An arrival that is read in place has a folder in processing only for the reason of a refusal.
     return (work.folders.inbox if work.arrival.in_place else own) / work.name
 
 
@@ -109,8 +109,8 @@ def _bring(work: Work, own: Path) -> None:
 
 
 def _call_by_its_name(work: Work, own: Path) -> None:
-    """`retry` records an arrival's new name; the entry gets it here, where no other worker can be. The reason goes
-    last: until the entry has its name, it tells which of the two is the arrival."""
+    """Rename the entry if `retry` recorded a new name; no other worker is in this folder. The reason goes last: until
+    the rename it shows which of the two entries is the arrival."""
     entries = whereabouts.entry_of(own, work.name) if not work.arrival.in_place else []
     if entries and entries != [work.name] and len(entries) == 1:
         move_to_own(own / entries[0], own / work.name)
@@ -119,8 +119,8 @@ def _call_by_its_name(work: Work, own: Path) -> None:
 
 
 def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
-    # The folder in failed carries no epoch: a worker that slept until others had refused the arrival anew must
-    # not take it away from there. Should it end in here, recovery puts the folder back.
+    # The folder in failed carries no epoch. A slow worker must not take the arrival from there after others have
+    # refused it again. After a crash in here, recovery puts the folder back.
     try:
         ledger.require_held(work.hold)
     except TakenOver:
@@ -136,7 +136,7 @@ def _look(work: Work, faults: list[str]) -> None:
     litter = _litter(work)
     found = _seal_and_list(work, litter)
     if work.listing.ignored and (listed := sent_on_purpose(work.source, work.listing)):
-        # What the manifests of a bag list is no litter: it was sent on purpose.
+        # Files in the manifests of a bag are not litter: they were sent on purpose.
         found = _seal_and_list(work, litter.keeping(listed))
     faults.extend(found)
     if not work.keeps_marks:
@@ -162,7 +162,7 @@ def _seal_and_list(work: Work, litter: Litter) -> list[str]:
 
 
 def _litter(work: Work) -> Litter:
-    """What config.yaml says now; once something may have been published, what it said then."""
+    """The rule in config.yaml. Once something may have been published, the rule of that time."""
     return (
         litter_of(tuple(work.arrival.evidence.get("ignore", BY_DEFAULT)))
         if work.committed
@@ -171,7 +171,7 @@ def _litter(work: Work) -> Litter:
 
 
 def _require_own_database(work: Work) -> None:
-    """Raise SourceUnready when what is gone was delivered, or went on, after this database's backup was made."""
+    """Raise SourceUnready when the missing arrival was delivered or moved on after this database's backup was made."""
     later = any(
         arrival == work.id and epoch > work.epoch for arrival, epoch, _ in whereabouts.holdings(work.folders)
     )
@@ -198,7 +198,7 @@ def _gone(work: Work) -> str:
 
 
 def _seal_where_it_lies(work: Work) -> None:
-    """While a destination is away the sender's hands come off all the same. Raises Refused for what is another's."""
+    """Take away the sender's access even while a destination is away. Raises Refused for files of another owner."""
     for arrival, _, folder in whereabouts.holdings(work.folders) if not work.arrival.in_place else ():
         source = folder / work.name
         if arrival != work.id or not _is_there(source):
@@ -208,13 +208,13 @@ def _seal_where_it_lies(work: Work) -> None:
 
 
 def _sender(work: Work, source: Path) -> int:
-    """Whose it was when it was claimed: what lies inside tells no more than who made that."""
+    """The owner at the time of the claim. The entries inside only show who made each of them."""
     uid = work.arrival.evidence.get("uid")
     return uid if isinstance(uid, int) else seal.sender(source, work.route.litter)
 
 
 def _is_there(source: Path) -> bool:
-    # Not os.path.lexists: it calls a disk that cannot be read a missing file, and what is missing is refused.
+    # Not os.path.lexists: it returns False for a disk that cannot be read, and a missing arrival is refused.
     try:
         os.lstat(source)
     except FileNotFoundError:
@@ -225,8 +225,8 @@ def _is_there(source: Path) -> bool:
 
 
 def _not_whole(work: Work) -> Iterator[str]:
-    """A sentence for everything that says that the arrival is not whole, or of a kind that its route does not take;
-    MAX_FAULTS of them at most."""
+    """A sentence for each sign that the arrival is incomplete or of a kind that its route does not take; at most
+    MAX_FAULTS."""
     listing, route = work.listing, work.route
     if not reasons.takes(route, is_folder=listing.is_folder):
         yield f"{escape(work.name)}: {reasons.of_other_kind(route, is_folder=listing.is_folder)}"

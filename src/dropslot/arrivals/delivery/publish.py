@@ -28,20 +28,20 @@ from dropslot.destinations.base import Destination
 _TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded
 _Reserved = tuple[Any, ...]  # arrival, place and the columns of a Row
 LISTED = reserved.LISTED
-_MOST_VALUES = 990  # of a statement: an older SQLite takes 999
-LONGEST_MIME = 100  # what the column holds
+_MOST_VALUES = 990  # in one statement: older SQLite accepts 999
+LONGEST_MIME = 100  # the length of the column
 _COLUMNS = (
     "arrival_id, place_id, item, stored_as, version, outcome, superseded, sha256, size_bytes, mtime_ns, mime"
 )
-_SOURCES = "source_item, source_sha256"  # only named where something was made anew
+_SOURCES = "source_item, source_sha256"  # written only if something was made anew
 
 
 def record_intent(works: Sequence[Work], prove: Callable[[Sequence[Work]], None] = lambda _: None) -> None:
-    """Reserve all names and write down what is about to be published, in one commit; a work that cannot gets its
+    """Reserve all names and record the intent to publish, in one commit. A work for which that fails gets its
     `failure`. After the commit nothing of these arrivals is refused any more.
 
     `prove` looks at the sources once more: works that get a `failure` from it are left out. It may take long, on a
-    network file system for instance, so nothing is locked meanwhile: no other could write to the database.
+    network file system for instance, so it runs without locks: they would keep others from writing to the database.
     """
     prove(works)
     works = [work for work in works if work.failure is None]
@@ -51,7 +51,7 @@ def record_intent(works: Sequence[Work], prove: Callable[[Sequence[Work]], None]
         _make_places(works)
         entries = _reserved(works)
         if entries is None:
-            # One of them stands in the way: each by itself, so that only that one fails.
+            # One of them cannot be reserved: reserve each alone, so that only that one fails.
             entries = [entry for work in works for entry in _reserved([work]) or ()]
         # Last: the chain has one writer at a time, and rows are locked before it.
         append(entries)
@@ -60,14 +60,14 @@ def record_intent(works: Sequence[Work], prove: Callable[[Sequence[Work]], None]
 def _make_places(works: Sequence[Work]) -> None:
     places: dict[str, Place] = {}
     legs = [leg for work in works for leg in work.legs]
-    # In one order everywhere: two batches that make the same places would wait for each other.
+    # In the same order everywhere: otherwise two batches that make the same places could deadlock.
     for leg in sorted(legs, key=lambda leg: leg.target.url):
         url = leg.target.url
         leg.place = places[url] = leg.place or places.get(url) or Place.objects.get_or_create(url=url)[0]
 
 
 def _reserved(works: Sequence[Work]) -> list[Entry] | None:
-    """Reserve the names of these works, or of none: then None, and the `failure` of a single one that cannot."""
+    """Reserve the names of all these works, or of none. Then returns None; a single work also gets its `failure`."""
     try:
         with transaction.atomic():
             return _reserve(works)
@@ -85,7 +85,7 @@ def _reserved(works: Sequence[Work]) -> list[Entry] | None:
 
 
 def _cannot_hold(error: Exception) -> Refused:
-    """PostgreSQL's indexes hold about 2,700 bytes; what else there may be that no column holds is not known."""
+    """The likely cause is a long path: PostgreSQL's indexes hold about 2,700 bytes. No other cause is known."""
     why = str(error).strip().partition("\n")[0]
     return Refused(
         [f"The database cannot record this arrival, most likely for a very long path: {escape(why)}"]
@@ -109,8 +109,8 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
 
 
 def _forget(work: Work, kept: set[_Reserved]) -> Iterable[Entry]:
-    """Delete what an earlier attempt reserved, but for what is reserved again just so: that may be published and
-    fetched by now, and is added to `kept`."""
+    """Delete the names that an earlier attempt reserved. Those that are reserved again unchanged stay and are added to
+    `kept`: they may be published and fetched by now."""
     planned = {(work.id, *_reserved_as(leg, row)) for leg in work.legs for row in leg.rows}
     rows, left = Delivery.objects.filter(arrival_id=work.id), [*work.complete, *work.away]
     rows = rows.exclude(place__url__in=left) if left else rows
@@ -127,7 +127,7 @@ def _forget(work: Work, kept: set[_Reserved]) -> Iterable[Entry]:
 
 
 def _reserved_as(leg: Leg, row: Row) -> _Reserved:
-    """All but the file's time, which the sender may have set anew."""
+    """Everything except the file's time, which the sender may have changed."""
     return (leg.place.pk if leg.place else None, *row[:-1])
 
 
@@ -135,11 +135,11 @@ _INTENT = ("intent", "items", "size_bytes", "evidence", "archived_as", "fields")
 
 
 def _intent(work: Work) -> tuple[Any, ...]:
-    """The columns `_INTENT` of a work that is about to be published."""
+    """The columns `_INTENT` of a work."""
     evidence = work.arrival.evidence | (
         {"prefix": work.contents.source_prefix} if work.contents.source_prefix else {}
     )
-    # Where the items go is recorded by their rows: what was staged elsewhere is gone by now.
+    # Drop the targets noted before staging: the rows record them now, and other staging is gone.
     evidence.pop(legs.STAGES, None)
     if work.made:
         evidence[making.MADE] = work.made.name
@@ -157,15 +157,15 @@ def _intent(work: Work) -> tuple[Any, ...]:
 
 
 def _parts(work: Work) -> dict[str, Any]:
-    """Those of this attempt, and of rules that an earlier one has completed or that are away."""
+    """The parts of this attempt, and of rules that an earlier one completed or whose destination is away."""
     before = work.arrival.evidence.get(parts.PARTS, {})
     kept = {url: before[url] for url in (*work.complete, *work.away) if url in before}
     return kept | parts.describe(work.legs)
 
 
 def insert_deliveries(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:
-    """Write delivery rows, but for those that are there. By hand, many in a statement: Django's bulk_create takes
-    five times as long for 100,000 rows."""
+    """Write the delivery rows that are not in `there`. In plain SQL with many rows a statement: Django's bulk_create
+    takes five times as long for 100,000 rows."""
     made = {work.id: work.made.sources for work, _ in pairs if work.made}
     columns = f"{_COLUMNS}, {_SOURCES}" if made else _COLUMNS
     width = columns.count(",") + 1
@@ -183,7 +183,7 @@ def insert_deliveries(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Rese
         if not there or (work.id, *_reserved_as(leg, row)) not in there
     )
     if len(pairs) > 1:
-        rows = sorted(rows, key=lambda row: (row[1], row[3]))  # place and name: the same, for names
+        rows = sorted(rows, key=lambda row: (row[1], row[3]))  # by place and name, against deadlocks as well
     with connection.cursor() as cursor:
         for some in chunks(rows, _MOST_VALUES // width):
             values = ", ".join([f"({', '.join(['%s'] * width)})"] * len(some))
@@ -193,7 +193,7 @@ def insert_deliveries(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Rese
 
 
 def _adopt(work: Work, leg: Leg) -> list[Entry]:
-    """Keep what was there before dropslot as version 1, unless another arrival of this batch did already."""
+    """Record files from before dropslot as version 1, unless another arrival of this batch has done so."""
     if not leg.adopted:
         return []
     names = [name for name, _, _ in leg.adopted]
@@ -211,28 +211,28 @@ def _adopt(work: Work, leg: Leg) -> list[Entry]:
 
 
 def _altered(work: Work, leg: Leg) -> list[Entry]:
-    """Delivered files that somebody changed or removed since."""
+    """Delivered files that somebody has changed or removed since."""
     return [_files_entry(Kind.ALTERED, work, leg, leg.altered)] if leg.altered else []
 
 
 def _files_entry(
     kind: Literal[Kind.ADOPTED, Kind.ALTERED], work: Work, leg: Leg, files: list[dict[str, str]]
 ) -> Entry:
-    # An event of a folder with a hundred thousand files must stay readable; the ledger has them all.
+    # The event of a folder with 100,000 files must stay readable; the ledger has all of them.
     data: Files = {"destination": leg.target.url, "count": len(files), "files": files[:LISTED]}
     return entry(kind, work.id, data)
 
 
 def publish_items(work: Work) -> None:
-    """Give every staged item its name. Names that somebody took since the plan get the next number, and the ledger
-    and the manifest follow before they are published."""
+    """Give every staged item its name. If somebody took a name since the plan, the item gets the next number: the
+    ledger and the manifest are updated before it is published."""
     for leg in work.legs:
         try:
             _publish(work, leg)
         except TakenOver:
             raise
         except (DropslotError, OSError) as error:
-            leg.failure = error  # a destination that is away holds up no other
+            leg.failure = error  # a destination that is away does not hold up the others
 
 
 def _publish(work: Work, leg: Leg) -> None:
@@ -258,9 +258,9 @@ Pairs = Sequence[tuple[Work, Leg]]
 
 @contextmanager
 def syncing_staged(works: Sequence[Work]) -> Iterator[Callable[[], None]]:
-    """Sync what is staged while the block checks and plans: the disk and the processor work at the same time.
+    """Sync the staged data while the block checks and plans: the disk and the processor work at the same time.
 
-    The function that it gives waits for the end; legs whose data is not durable have their `failure` then.
+    It yields a function that waits for the end. Legs whose data is not durable then have their `failure`.
     """
     with ThreadPoolExecutor(1, "sync") as executor:
         future = executor.submit(sync_staged, works)
@@ -268,21 +268,21 @@ def syncing_staged(works: Sequence[Work]) -> Iterator[Callable[[], None]]:
 
 
 def sync_staged(works: Sequence[Work]) -> None:
-    """Staged data is on the disk."""
+    """Sync the staged data to the disk."""
     _each_destination(
         works, lambda destination, pairs: destination.sync_staged([leg.drop for _, leg in pairs])
     )
 
 
 def sync_names(works: Sequence[Work]) -> None:
-    """Published names are on the disk."""
+    """Sync the published names to the disk."""
     _each_destination(
         works, lambda destination, pairs: destination.sync_names([leg.drop for _, leg in pairs])
     )
 
 
 def publish_manifests(works: Sequence[Work]) -> None:
-    """The manifest comes last: where it is, all of the arrival is."""
+    """Publish the manifests, last: a manifest means that its arrival is complete."""
 
     def publish(destination: Destination, pairs: Pairs) -> None:
         destination.publish_manifests([(leg.drop, leg.manifest) for _, leg in pairs])

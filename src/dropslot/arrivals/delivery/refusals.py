@@ -1,4 +1,4 @@
-"""The readable reason beside a refused arrival, and the facts in its row that say that it will not be retried."""
+"""The readable reason beside a refused arrival, and the facts in its row if it will not be retried."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def dismissal(ended: dict[str, str]) -> str:
 
 
 def rewrite_reason(config: Config, folders: FolderSet, arrival: Arrival) -> None:
-    """Replace the reason beside an arrival in failed, whole. If it is not there, or the system refuses, nothing
+    """Replace the whole reason beside an arrival in failed. If it is not there, or the system refuses, nothing
     happens: the row has the same text."""
     path = whereabouts.reason_file(
         whereabouts.refused(folders, arrival.id), os.fsdecode(bytes(arrival.name_bytes))
     )
-    aside = path.with_name(f".{path.name}")  # a name with a dot beside an arrival is not an arrival
+    aside = path.with_name(f".{path.name}")  # the leading dot says that it is not an arrival
     with suppress(OSError):
         aside.write_text(reason_text(config, folders.route, arrival), "utf-8", "backslashreplace")
         aside.replace(path)

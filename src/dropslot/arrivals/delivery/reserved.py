@@ -20,7 +20,7 @@ LISTED = 100
 
 
 def forget(rows: QuerySet[Delivery]) -> list[Delivery]:
-    """Delete these rows; returns those that stay: what was fetched was delivered, and its fetch stays known."""
+    """Delete these rows, except those of fetched files, which count as delivered. Returns the rows that stay."""
     pks = rows.values_list("pk", flat=True)
     return [row for some in chunks(list(pks), CHUNK) for row in _forget(Delivery.objects.filter(pk__in=some))]
 
@@ -36,7 +36,7 @@ def _forget(rows: QuerySet[Delivery]) -> Iterable[Delivery]:
 
 
 def left_behind(work: Work, rows: Iterable[Delivery]) -> Iterator[Entry]:
-    """An event for each destination of these rows that config.yaml does not have any more."""
+    """An event for each destination of these rows that config.yaml no longer has."""
     present = {leg.target.url for leg in work.legs}
     ordered = sorted((row for row in rows if row.place.url not in present), key=lambda row: row.place.url)
     for url, some in groupby(ordered, key=lambda row: row.place.url):

@@ -1,4 +1,4 @@
-"""One arrival in the hands of one worker, for one epoch."""
+"""The state of one arrival's delivery: one worker, one epoch."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ Sources = Mapping[str, Sequence[str]]
 
 
 def source_of(row: Row, sources: Sources) -> tuple[str, str]:
-    """For the record: of which item of the arrival a delivered one was made, and the SHA-256 of that; each empty where
-    it is the same. `sources` has both by the delivered item; what is not in there was not made anew."""
+    """For the record: the item from which a delivered one was made, and its SHA-256; each is empty if it is the same.
+    `sources` has both by delivered item, for items that were made anew."""
     source, digest = sources.get(row.item, (row.item, row.sha256))
     return "" if source == row.item else source, "" if digest == row.sha256 else digest
 
 
 class Had(TypedDict):
-    """What was had at a destination that is complete: see `Drop.leased` and `Drop.proved`."""
+    """The guarantees that applied at a complete destination: see `Drop.leased` and `Drop.proved`."""
 
     leased: bool
     proved: list[str] | None
@@ -52,7 +52,7 @@ class Had(TypedDict):
 
 
 class Hold(NamedTuple):
-    """The right of one worker to one arrival: it ends when another epoch begins."""
+    """The right of one worker to one arrival. It ends when another epoch begins."""
 
     id: str
     epoch: int
@@ -66,8 +66,8 @@ class Leg:
     destination: Destination
     target: Target
     drop: Drop
-    part: Listing | None = None  # what of the arrival goes there; None: all of it
-    by_item: bool = False  # its path was known only when the items had been asked
+    part: Listing | None = None  # the items that go there; None: all
+    by_item: bool = False  # its path depends on values of the items
     place: Place | None = None
     staged: list[Staged] = field(default_factory=list)
     rows: Sequence[Row] = ()
@@ -76,17 +76,17 @@ class Leg:
     manifest: str = ""
     adopted: list[tuple[str, str, int]] = field(default_factory=list)  # stored_as, sha256, size
     altered: list[dict[str, str]] = field(default_factory=list)
-    failure: DropslotError | OSError | None = None  # since the intent: the other legs go on
-    complete: bool = False  # published whole, its manifest too, and durable
+    failure: DropslotError | OSError | None = None  # after the intent: the other legs go on
+    complete: bool = False  # everything is published and durable, the manifest too
 
     @property
     def has_manifest(self) -> bool:
-        """Whether a manifest lies at the destination; else the receipt is kept with what one would say."""
+        """Whether a manifest lies at the destination; otherwise its lines are kept with the receipt."""
         return self.target.rules.manifest != "none" and self.destination.can_be_read
 
     @property
     def had(self) -> Had:
-        """What the receipt may say of it, when a later attempt writes that."""
+        """The guarantees that applied here, for a receipt that a later attempt writes."""
         proved = self.drop.proved
         return Had(
             leased=self.drop.leased,
@@ -97,8 +97,8 @@ class Leg:
 
 @dataclass(slots=True)
 class Made:
-    """What was made anew of an arrival's items: the name of its folder, where it lies, and for each made item the item
-    that was sent, with its SHA-256. `leased`: all of what was sent was read under leases."""
+    """The items that were made anew: the name of their folder, its path, and for each made item the sent item with its
+    SHA-256. `leased`: all sent items were read under leases."""
 
     name: str
     path: Path
@@ -117,7 +117,7 @@ class Made:
 
 @dataclass(slots=True)
 class Work:
-    """An arrival that is being delivered. `source` is where it lies now."""
+    """An arrival that is being delivered. `source` is its current path."""
 
     arrival: Arrival
     config: Config
@@ -125,19 +125,19 @@ class Work:
     folders: FolderSet
     source: Path = Path()
     values: dict[str, str] = field(default_factory=dict)
-    recorded: dict[str, str] = field(default_factory=dict)  # of the values, what is kept with the arrival
+    recorded: dict[str, str] = field(default_factory=dict)  # the values that are kept with the arrival
     listing: Listing = field(default_factory=lambda: Listing(is_folder=False))
     contents: Contents = field(default_factory=lambda: Contents(Listing(is_folder=False)))
-    types: Sequence[str] = ()  # of a single file, where they were found with those of other arrivals
-    mimes: dict[str, str] = field(default_factory=dict)  # by item, where a check looked at its content
-    made: Made | None = None  # what is delivered, where that is made anew
-    type_seen: str = ""  # of a single file, what fields of the arrival were told of its content
+    types: Sequence[str] = ()  # of a single file, if found together with those of other arrivals
+    mimes: dict[str, str] = field(default_factory=dict)  # by item, if a check looked at its content
+    made: Made | None = None  # the items to deliver, if they are made anew
+    type_seen: str = ""  # of a single file: the content type that the arrival's fields got
     read: SourceBytes | None = None  # items that were read for the fields of their paths
-    legs: list[Leg] = field(default_factory=list)  # those of one rule together
+    legs: list[Leg] = field(default_factory=list)  # legs of one rule are adjacent
     complete: dict[str, Had] = field(
         default_factory=dict
     )  # by an earlier attempt: these have no leg any more
-    away: dict[str, DropslotError] = field(default_factory=dict)  # since the intent: left for a later attempt
+    away: dict[str, DropslotError] = field(default_factory=dict)  # after the intent: left for a later attempt
     failure: DropslotError | OSError | None = None
 
     @property
@@ -152,12 +152,12 @@ class Work:
 
     @property
     def hold(self) -> Hold:
-        """What guards every write."""
+        """The guard of every write."""
         return Hold(self.arrival.id, self.arrival.epoch)
 
     @property
     def keeps_marks(self) -> bool:
-        """Whether direction marks may be in names; what may have been published is not refused for them any more."""
+        """Whether names may have direction marks: they are no longer refused once something may have been published."""
         return self.committed or self.route.keeps_marks
 
     @property
@@ -167,12 +167,12 @@ class Work:
 
     @property
     def by_rule(self) -> list[list[Leg]]:
-        """The legs of each rule, which together get the whole arrival."""
+        """The legs of each rule; together they get the whole arrival."""
         return [list(legs) for _, legs in groupby(self.legs, lambda leg: leg.rule.to)]
 
     @property
     def going_on(self) -> list[Leg]:
-        """The legs of the rules on which nothing has failed: no part gets its manifest before all have their names."""
+        """The legs of the rules without a failure: no part gets its manifest before all parts have their names."""
         return [leg for legs in self.by_rule if all(leg.failure is None for leg in legs) for leg in legs]
 
     @property
@@ -186,15 +186,15 @@ class Work:
 
     @property
     def delivers(self) -> Source:
-        """What is staged: the arrival, or what was made of it."""
+        """The source of staging: the arrival, or the items that were made anew."""
         if self.made:
             return Source(self.made.path, self.contents.listing)
-        # A scanner that wants to write to a file of its own is not kept waiting.
+        # No lease in the inbox: a scanner that wants to write to its own file must not wait.
         return Source(self.source, self.listing, lease=not self.arrival.in_place)
 
     @property
     def had_at(self) -> dict[str, Had]:
-        """By the URL of each destination, also of those that an earlier attempt completed."""
+        """The guarantees of each destination by URL, including those that an earlier attempt completed."""
         return {**self.complete, **{leg.target.url: leg.had for leg in self.legs}}
 
     @property
@@ -209,12 +209,12 @@ class Work:
         return {url: (self.arrival.intent or {})[url] for url in (*self.complete, *self.away)} | found
 
     def may_leave(self, url: str) -> bool:
-        """Whether the others go on without this destination: its names are reserved, and stay so."""
+        """Whether the others go on without this destination: its names are and stay reserved."""
         return url in (self.arrival.intent or {})
 
     def leave(self, rule: Deliver, urls: Collection[str], error: DropslotError) -> None:
-        """Go on without a rule whose destination, with these targets, is away now. Raises `error` where that may not
-        be."""
+        """Go on without a rule whose destination, with these targets, is away now. Raises `error` if that is not
+        allowed."""
         if not all(map(self.may_leave, urls)):
             raise error
         for leg in self.legs:
@@ -224,8 +224,8 @@ class Work:
         self.away |= dict.fromkeys(urls, error)
 
     def each_rule(self, act: Callable[[Leg], None]) -> None:
-        """Do this for every leg; rules whose destination is away are left. Raises DestinationUnready where that may not
-        be, or all are away."""
+        """Do this for every leg; rules whose destination is away are skipped. Raises DestinationUnready if that is not
+        allowed, or if all are away."""
         for legs in self.by_rule:
             try:
                 for leg in legs:
@@ -235,11 +235,11 @@ class Work:
         self.require_a_leg()
 
     def require_a_leg(self) -> None:
-        """Raise the fault of a destination that is away, when no other is left to go on with."""
+        """Raise the fault of a destination that is away if no leg is left."""
         if self.away and not self.legs:
             raise next(iter(self.away.values()))
 
     @property
     def committed(self) -> bool:
-        """Whether something may have been published already, so that nothing may be refused any more."""
+        """Whether something may have been published; if so, nothing may be refused any more."""
         return self.arrival.intent is not None

@@ -1,4 +1,4 @@
-"""The field `mime`: the type of an item's content, read before it is staged, and proved afterwards."""
+"""The field `mime`: the type of an item's content. It is read before staging and proved afterwards."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DIRECTORY = "inode-directory"
 
 
 def type_of(work: Work) -> str | None:
-    """The type of what lies there now, as one part of a path (`application-pdf`); None when it is neither file nor
-    folder, or gone. Raises SourceUnready and StorageFault."""
+    """The type of the entry that lies there now, as one part of a path (`application-pdf`); None if it is gone, or
+    neither file nor folder. Raises SourceUnready and StorageFault."""
     for path in _whereabouts(work):
         try:
             return _type_at(os.open(path, READ), work.name)
@@ -59,19 +59,19 @@ def as_part(found: str) -> str:
 
 
 def types_of_items(items: Sequence[ListedItem], faults: list[str]) -> list[str]:
-    """The MIME type of each; of one that breaks the program that looks at it, nothing, and a reason among `faults`."""
+    """The MIME type of each item. An item that crashes the parser gets an empty type and a reason in `faults`."""
     try:
         return [types[0] for types in mime.types_of_staged([item.open for item in items], items[0].path)]
     except Refused as refusal:
         if len(items) == 1:
             faults.extend(refusal.reasons)
             return [""]
-        half = len(items) // 2  # which of them?
+        half = len(items) // 2  # to find the item at fault
         return types_of_items(items[:half], faults) + types_of_items(items[half:], faults)
 
 
 def local_bytes(work: Work) -> LocalBytes:
-    """Opens what was staged of an arrival, for checks."""
+    """Opens the staged items of an arrival, for checks."""
     whole = [leg for leg in work.legs if leg.part is None]
     parted = {item.path: leg for leg in work.legs if leg.part for item in leg.part.items}
 
@@ -83,8 +83,8 @@ def local_bytes(work: Work) -> LocalBytes:
 
 
 def look_at_types(works: Sequence[Work]) -> None:
-    """Keep the types of what was staged of single files with their works. Raises Refused, CheckFailed and
-    SourceChanged."""
+    """Find the types of single files from their staged bytes and keep them with their works. Raises Refused,
+    CheckFailed and SourceChanged."""
     with ExitStack() as stack:
         opened = [partial(stack.enter_context(local_bytes(work)).open, _only_item(work)) for work in works]
         found = mime.types_of_staged(opened, works[0].name)
@@ -97,7 +97,7 @@ def _only_item(work: Work) -> Staged:
 
 
 def prove_type(work: Work, local: LocalBytes) -> None:
-    """What was staged must be of the type that fields of the arrival were told. Raises SourceChanged."""
+    """The staged bytes must have the type that the arrival's fields got. Raises SourceChanged."""
     if not work.type_seen or work.listing.is_folder:
         return
     found = as_part(

@@ -1,8 +1,8 @@
-"""The values of an arrival's fields: from its folder and name, what every arrival has, looked up, from own fields.
+"""The values of an arrival's fields: from its folder and name, built-in ones, looked-up ones, and from own fields.
 
-Values from the name are recorded at the claim. Values that are looked up may change: each attempt finds them again,
-and they are recorded in the commit after which something may be published. From then on the recorded values count, so
-that a delivery that a crash interrupted is finished at the same place, whatever the table says now.
+Values from the name are recorded at the claim. Looked-up values may change, so each attempt finds them again. The
+commit of the intent records them. From then on the recorded values count: an interrupted delivery is finished at the
+same place, even if the table has changed.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from dropslot.fields.name import NamePattern
 
 
 def collect(work: Work, faults: list[str]) -> dict[str, str]:
-    """All values, and `work.recorded`, those to be kept with the arrival; why it does not fit is added to `faults`."""
+    """All values. Also sets `work.recorded`, the values to keep with the arrival. Reasons why the arrival does not fit
+    are added to `faults`."""
     values = {**work.folders.fields, **_of_name(work, faults), **_given(work)}
     if work.committed:
         work.recorded = dict(work.arrival.fields)
         return values | work.recorded
     for field in fields_of(work.config, work.route).of_arrivals:
-        # A field of one's own may count on what the name should have given.
+        # Not asked: an own field may rely on values that the name should have given.
         if not faults or is_ours(field):
             values.update(_values_of(field, work.name, values, faults))
     if values.get(MIME) == content.DIRECTORY:
-        del values[MIME]  # for fields of arrivals alone: in a path it is that of each item
+        del values[MIME]  # only for fields of arrivals: in a path, `mime` is the type of each item
     in_paths = fields_of(work.config, work.route).in_paths
     kept = {name: value for name, value in values.items() if name not in GIVEN or name in in_paths}
     work.recorded = {name: text_of(value) for name, value in kept.items()}
@@ -51,7 +52,7 @@ def _of_name(work: Work, faults: list[str]) -> Mapping[str, str]:
 
 
 def mismatch(route: Route, name: str) -> str:
-    """That a name does not match the route's pattern: the rule in words, where there is one, then the pattern."""
+    """The reason that a name does not match the route: the rule in words, if there is one, then the pattern."""
     shown, pattern = f"{escape(name)}{invisible(name)}", route.name.pattern if route.name else ""
     if not route.name_help:
         return f"The name {shown} does not match the pattern {pattern} of the route"
@@ -80,8 +81,8 @@ def ask(
     whose: str,
     about: str = "",
 ) -> Mapping[str, str]:
-    """What `give`, a call of the field, returns; empty, and a reason beginning with `about` among `faults`, where it
-    refuses. `known` are the names that exist. Raises FieldFailed for a field that broke."""
+    """The values that `give`, a call of the field, returns. If the field refuses, they are empty, and `faults` gets a
+    reason that begins with `about`. `known` are the names that exist. Raises FieldFailed if the field fails."""
     title = f"{type(field).__module__}.{type(field).__qualname__}"
     try:
         found = give()
@@ -93,7 +94,7 @@ def ask(
         raise
     except Exception as error:
         if isinstance(field, Field) and is_ours(field):
-            raise  # the database: the worker knows what to do
+            raise  # of the database: the worker handles it
         raise FieldFailed(
             f"Field {title} failed: {blame.in_words(error)}",
             where="Nothing of the arrival was delivered; it waits in processing and is retried",
@@ -105,7 +106,7 @@ def ask(
 
 
 def _require_texts(found: object, known: Iterable[str]) -> None:
-    """A mistake in a field must not look like a value."""
+    """Raise for a wrong return value, so that a bug in a field is not taken for a value."""
     if found is None:
         return
     if not isinstance(found, Mapping):

@@ -1,4 +1,4 @@
-"""The values of each item's fields, read before staging: the paths need them. They are proved afterwards."""
+"""The values of each item's fields. They are read before staging, since paths need them, and proved afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Values = dict[str, str]
 def of_items(
     work: Work, wanted: Collection[str], items: Sequence[tuple[str, Item]], faults: list[str]
 ) -> dict[str, Values]:
-    """What the fields give of each item (path below the target, item), by that path. One that a field refuses is left
+    """The field values of each item (path below the target, item), by that path. An item that a field refuses is left
     out, and the reason is added to `faults`. Raises FieldFailed, SourceChanged, SourceUnready and StorageFault."""
     work.read = SourceBytes(work.delivers)
     if not items:
@@ -43,7 +43,7 @@ def of_items(
 
 
 def _ask(work: Work, item: ListedItem, known: Values | None, faults: list[str]) -> Values | None:
-    """What is known of an item, with what the fields of one's own give of it; None when one refuses it."""
+    """The known values of an item and those of the own fields; None if a field refuses it."""
     for field in fields_of(work.config, work.route).of_items:
         if known is None:
             return None
@@ -62,6 +62,6 @@ def _values(field: ItemField, item: ListedItem, known: Values) -> Mapping[str, s
 
 
 def prove(work: Work, local: LocalBytes) -> None:
-    """What was read of items must be what was staged of them. Raises SourceChanged."""
+    """The bytes that fields read must be the staged bytes. Raises SourceChanged."""
     if work.read is not None:
         work.read.prove(work.staged, local.open)

@@ -16,12 +16,12 @@ from dropslot.destinations import for_rule, for_url
 from dropslot.destinations.base import Target
 from dropslot.files.listing import Listing
 
-STAGES = "stages"  # in the evidence, until the intent: the rule, by the URL of each target that values of items gave
+STAGES = "stages"  # key in the evidence until the intent: rules by the URL of each target that depends on item values
 _Targets = Sequence[tuple[Target, Listing | None]]
 
 
 def open_known(work: Work, faults: list[str]) -> None:
-    """Open the legs of the rules that need not ask the items. Raises DestinationUnready and its like."""
+    """Open the legs of the rules that need no item values. Raises DestinationUnready and similar."""
     work.complete = dict(work.arrival.evidence.get("complete", {}))
     for rule in work.route.deliver:
         if _is_by_item(work, rule):
@@ -38,8 +38,8 @@ def open_known(work: Work, faults: list[str]) -> None:
 
 
 def open_by_item(work: Work, faults: list[str]) -> None:
-    """Open the legs of the rules that ask the items, which are listed by now. What older epochs staged there is gone
-    after it. Raises DestinationUnready and its like."""
+    """Open the legs of the rules that need item values; the items are listed by now. Removes files that older epochs
+    staged there. Raises DestinationUnready and similar."""
     rules = [rule for rule in work.route.deliver if _is_by_item(work, rule) and not _is_complete(work, rule)]
     if rules and work.listing.is_folder:
         for rule, found in parts.parts_of(work, rules, faults):
@@ -47,11 +47,11 @@ def open_by_item(work: Work, faults: list[str]) -> None:
     elif rules:
         _open_for_file(work, rules, faults)
     for leg in work.legs:
-        work.complete.pop(leg.target.url, None)  # of a rule that is not complete: it is proved anew
+        work.complete.pop(leg.target.url, None)  # its rule is not complete: this part is proved again
 
 
 def _open_for_file(work: Work, rules: Sequence[Deliver], faults: list[str]) -> None:
-    """The values of a single file are the arrival's."""
+    """A single file's item values are also values of the arrival."""
     (item,) = work.contents.listing.items
     wanted = set().union(*(asked_of_items(work.config, rule, work.route, work.values) for rule in rules))
     values = item_values.of_items(work, wanted, [(item.path, item)], faults).get(item.path, {})
@@ -76,10 +76,10 @@ def _is_complete(work: Work, rule: Deliver) -> bool:
 
 
 def _open(work: Work, rule: Deliver, targets: _Targets, faults: list[str] | None = None) -> None:
-    """Open the legs of one rule. `faults`, of one that asks the items, gets what refuses any of its targets."""
+    """Open the legs of one rule. If the rule needs item values, `faults` gets the reasons that refuse its targets."""
     destination, urls = for_rule(rule), [target.url for target, _ in targets]
     if work.complete.keys() >= set(urls):
-        return  # it may be away by now: the others do not wait for it
+        return  # complete already: the others must not wait if it is away now
     taken = {leg.target.url for leg in work.legs}.intersection(urls)
     if taken:
         raise Refused([f"Two entries of `deliver` lead to the same folder, {url}" for url in sorted(taken)])
@@ -101,19 +101,19 @@ def _open(work: Work, rule: Deliver, targets: _Targets, faults: list[str] | None
 
 
 def discard_older(work: Work) -> None:
-    """Remove what older epochs staged: for the targets that are known by now, and for those that an attempt was given
-    whose values may have been others. Raises DestinationUnready and its like."""
+    """Remove files that older epochs staged: for the targets known by now, and for those of earlier attempts, whose
+    values may have differed. Raises DestinationUnready and similar."""
     work.each_rule(lambda leg: leg.drop.discard_older())
     rules = {rule.to: rule for rule in work.route.deliver}
     for url, to in work.arrival.evidence.get(STAGES, {}).items():
-        with suppress(Unsupported):  # config.yaml does not say any more how to get there
+        with suppress(Unsupported):  # config.yaml no longer has this destination
             destination = for_rule(rules[to]) if to in rules else for_url(url)
             with destination.open(Target(url, Template(to).fixed), work.id, work.epoch, work.name) as drop:
                 drop.discard_older()
 
 
 def to_be_noted(work: Work) -> dict[str, str]:
-    """The targets of this attempt that a next one may not find, because fields may give other values then, and that
-    are not written down yet: by URL the rule."""
+    """The rule of each target, by URL, that is not recorded yet and that the next attempt may not find, because fields
+    may give other values then."""
     noted = work.arrival.evidence.get(STAGES, {})
     return {leg.target.url: leg.rule.to for leg in work.legs if leg.by_item and leg.target.url not in noted}

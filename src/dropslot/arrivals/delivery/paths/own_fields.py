@@ -1,4 +1,4 @@
-"""The fields of a route that are looked up or are somebody's own: made at start, once in a process."""
+"""The look-ups and own fields of a route. They are made at start, once in a process."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Fields(NamedTuple):
 
     of_arrivals: list[Field]
     of_items: list[ItemField]
-    by_item: dict[str, frozenset[str]]  # of each rule, those that may differ by item
-    in_paths: frozenset[str]  # all that the paths of the route have
+    by_item: dict[str, frozenset[str]]  # by rule: the fields that may differ by item
+    in_paths: frozenset[str]  # all fields in the paths of the route
 
 
 class _Made(dict[int, tuple[Route, Fields]]):
-    """The fields of each route, by its id; the route is kept, so that its id stays its own."""
+    """The fields of each route, by its id(). Keeping the route ensures that no other object gets the same id."""
 
 
 def make_fields(config: Config) -> None:
-    """Make the fields of all routes at start. Raises BadOption for one that cannot be made, and for a path with a
-    field that none of them gives, where they say what they give."""
+    """Make the fields of all routes at start. Raises BadOption for a field that cannot be made. If all fields declare
+    what they give, it also raises BadOption for a path with an unknown field."""
     for route in config.routes.values():
         fields = fields_of(config, route)
         _require_new(route, fields)
@@ -43,7 +43,7 @@ def make_fields(config: Config) -> None:
 
 
 def fields_of(config: Config, route: Route) -> Fields:
-    """Look-ups, then the route's own, made once in a process."""
+    """Look-ups, then the route's own fields, made once in a process."""
     made = kept(_Made)
     if id(route) not in made:
         own = [_field(route.key, *pair) for entry in route.fields for pair in entry.items()]
@@ -75,12 +75,12 @@ def _field(route: str, dotted: str, option: Any) -> Field | ItemField:
 
 
 def is_ours(field: Field) -> bool:
-    """Whether it is a look-up."""
+    """Whether the field is a look-up."""
     return isinstance(field, lookup.FolderLookup)
 
 
 def _require_new(route: Route, fields: Fields) -> None:
-    """A field of items gives what nothing else gives."""
+    """Raise BadOption if a field of items gives a name that already exists."""
     known = _of_arrivals(route, fields)
     for field in fields.of_items:
         if twice := sorted(known & field.gives):
@@ -123,10 +123,10 @@ def _fields_in(text: str) -> frozenset[str]:
 
 
 def asked_of_items(config: Config, rule: Deliver, route: Route, known: Collection[str]) -> set[str]:
-    """The fields of a rule that each item is asked for, when the arrival's own values are `known`."""
+    """The fields of a rule that need item values, if the arrival's own values are `known`."""
     return {name for name in fields_of(config, route).by_item[rule.to] if name not in known}
 
 
 def wants_mime(config: Config, route: Route) -> bool:
-    """Whether a field of arrivals may ask for the type of a single file, before anything is listed."""
+    """Whether a field of arrivals may need the type of a single file before its items are listed."""
     return not all(map(is_ours, fields_of(config, route).of_arrivals))

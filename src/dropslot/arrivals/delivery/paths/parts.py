@@ -1,7 +1,7 @@
 """The parts of an arrival whose paths differ by item: the items that go to one target, and the folders that they need.
 
-Where an item goes is recorded by its row in the commit of the intent. From then on that counts, so that a delivery that
-a crash cut in two is finished at the same places, whatever the fields say now.
+The commit of the intent records the target of each item in its row. From then on that counts: an interrupted delivery
+is finished at the same places, even if the fields give other values now.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dropslot.destinations.base import Rules, Target
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import MAX_FAULTS
 
-PARTS = "parts"  # in the evidence: the rule and what else was resolved, by the URL of each part
+PARTS = "parts"  # key in the evidence: the rule and other resolved values, by the URL of each part
 _Listed = Sequence[tuple[str, Item]]  # path below the target, and the item
 
 
@@ -35,7 +35,8 @@ class Part(NamedTuple):
 
 
 def parts_of(work: Work, rules: Sequence[Deliver], faults: list[str]) -> list[tuple[Deliver, list[Part]]]:
-    """The parts for each of these rules; why there are none is added to `faults`. Raises as `item_values.of_items`."""
+    """The parts for each of these rules. If there are none, `faults` gets the reason. Raises as
+    `item_values.of_items`."""
     delivered = [pair for item in work.contents.listing.items if (pair := _delivered(work, item))]
     if not delivered:
         faults.append(f"{escape(work.name)} has no item, so that no folder can be found for it")
@@ -60,7 +61,7 @@ def _delivered(work: Work, item: Item) -> tuple[str, Item] | None:
 
 
 def describe(legs: Iterable[Leg]) -> dict[str, Any]:
-    """Of each part, what its target cannot be made of again without asking the items."""
+    """The values of each part that its target needs and that otherwise only the items give."""
     return {
         leg.target.url: {
             "to": leg.rule.to,
@@ -73,13 +74,13 @@ def describe(legs: Iterable[Leg]) -> dict[str, Any]:
 
 
 def recorded_urls(work: Work, rule: Deliver) -> list[str]:
-    """The targets to which an earlier attempt may have published by this rule."""
+    """The targets to which an earlier attempt may have published for this rule."""
     parts = work.arrival.evidence.get(PARTS, {}) if work.committed else {}
     return [url for url, part in parts.items() if part["to"] == rule.to]
 
 
 def _recorded(work: Work, rule: Deliver) -> dict[str, Target]:
-    """Where each item was to go, by its path."""
+    """The recorded target of each item, by its path."""
     urls = recorded_urls(work, rule)
     if not urls:
         return {}
@@ -97,7 +98,7 @@ def _target_at(rule: Deliver, url: str, part: Mapping[str, Any]) -> Target:
 def _targets(
     work: Work, rule: Deliver, paths: Iterable[str], values: Mapping[str, dict[str, str]]
 ) -> Iterator[tuple[str, Target | str]]:
-    """The target of each item, or the reason why it has none."""
+    """The target of each item, or the reasons why it has none."""
     fields = sorted(used_by(rule))
     made: dict[tuple[str | None, ...], Target | list[str]] = {}
     for path in paths:
@@ -128,10 +129,10 @@ def _without_faults(
 def _parts(work: Work, delivered: _Listed, targets: Mapping[str, Target]) -> list[Part]:
     listings: dict[Target, Listing] = defaultdict(lambda: Listing(is_folder=True))
     first = targets[delivered[0][0]]
-    at: dict[str, Target] = {}  # of each folder that holds items, the target of the first of them
+    at: dict[str, Target] = {}  # by folder: the target of its first item
     for item in work.contents.listing.items:
         path = work.contents.path_of(item.path)
-        # What is staged but not delivered, as the tag files of a bag, goes with the first item.
+        # Items that are staged but not delivered, such as a bag's tag files, go with the first item.
         target = first if path is None else targets[path]
         listings[target].items.append(item)
         for folder in _above(item.path):
@@ -147,8 +148,8 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _add_folders(listing: Listing, listings: Mapping[Target, Listing], at: Mapping[str, Target]) -> None:
-    """Each part gets the folders that its items are in. A folder without items goes with the first item of the nearest
-    folder around it that has one."""
+    """Give each part the folders that hold its items. A folder without items goes with the first item of the nearest
+    folder above that has one."""
     needed: dict[str, set[Target]] = defaultdict(set)
     for target, part in listings.items():
         for folder in {folder for item in part.items for folder in _above(item.path)}:

@@ -1,4 +1,4 @@
-"""Where items are delivered; one room a kind. `base` is the contract that every kind keeps.
+"""Where items are delivered; one folder for each kind. `base` is the contract that every kind keeps.
 
 A kind is registered under the scheme of its addresses: dropslot's own in KINDS, an operator's under `destinations` in
 config.yaml. Nothing else in dropslot asks what scheme an address has.
@@ -16,8 +16,8 @@ from dropslot.core.context import kept
 from dropslot.core.errors import BadOption, Unsupported
 from dropslot.destinations.base import Destination, Kind, Target
 
-# By scheme; without one, an address is a path of this machine. Each is imported when it is first needed: asyncssh takes
-# a quarter of a second.
+# By scheme; an address without a scheme is a path of this machine. Each kind is imported when it is first needed:
+# importing asyncssh takes a quarter of a second.
 KINDS = {
     "": "dropslot.destinations.local.kind.LocalKind",
     "sftp": "dropslot.destinations.sftp.kind.SftpKind",
@@ -42,8 +42,8 @@ class _Made(dict[str, Kind]):
 
 
 def kind_of(address: str) -> Kind:
-    """The kind of destination that an address belongs to. Raises BadOption for one that cannot be made, Unsupported for
-    one that is not registered any more."""
+    """The kind of destination that an address belongs to. Raises BadOption if the kind cannot be made, Unsupported if
+    it is no longer registered."""
     scheme = scheme_of(address)
     if not (dotted := KINDS.get(scheme) or current().destinations.get(scheme)):
         raise Unsupported(
@@ -70,7 +70,8 @@ def _scheme(rule: Deliver) -> str:
 
 
 class _OfRules(dict[int, tuple[Deliver, Destination]]):
-    """The destination of each entry of `deliver`, by its id; the entry is kept, so that its id stays its own."""
+    """The destination of each entry of `deliver`, by its id(). Keeping the entry ensures that no other object gets the
+    same id."""
 
 
 def for_rule(rule: Deliver) -> Destination:
@@ -92,6 +93,6 @@ def read(url: str, name: str) -> Iterator[bytes]:
 
 
 def close() -> None:
-    """End what destinations keep open, connections and their thread: before a fork. They are made anew when needed."""
+    """Close the connections of destinations and end their thread, before a fork. They are made again when needed."""
     for kind in kept(_Made).values():
         kind.close()

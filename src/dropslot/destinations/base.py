@@ -4,8 +4,8 @@ The pipeline (`dropslot.arrivals`) decides names and versions and keeps the data
 For one arrival and one destination it opens a `Drop`; several drops are synced together, so that a batch of small
 arrivals costs one sync. The order of calls is
 
-    drop.discard_older()            remove what earlier epochs staged
-    drop.reconcile helpers          stored(), digest(): what is there already
+    drop.discard_older()            remove the staging of earlier epochs
+    drop.stored(), drop.digest()    look at files that are there already
     drop.stage(...)                 bytes into .dropslot/stage/ID-EPOCH/, hashed as they are written
     destination.sync_staged(drops)  data is on the disk
     drop.publish(plan)              names appear; none is ever replaced
@@ -13,7 +13,7 @@ arrivals costs one sync. The order of calls is
     destination.publish_manifests([(drop, text), …])     `.dropslot/manifests/ID.sha256`, synced
     drop.clean()                    the staging folder is removed
 
-A drop holds descriptors or a connection: use it as a context manager, or call `close`, whatever happened.
+A drop holds descriptors or a connection: use it as a context manager, or call `close` in any case.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from dropslot.core.templates import Template
 
 M = TypeVar("M", bound=BaseModel)
 
-# What a destination that is no local disk proved of an arrival; its receipt lists what all of them did.
+# What a remote destination proved about an arrival. The receipt lists the proofs that all of its destinations gave.
 SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
 SYNCED = "destination: synced to the server's disk"
 READ_BACK = "destination: read back and compared"
 ACKNOWLEDGED = "destination: acknowledged by the server"
-# Of a single destination, which the receipt names behind it.
+# For a single destination; the receipt adds its address.
 ONLY_ACKNOWLEDGED = "destination: only acknowledged, it cannot be read back"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How files are laid down. Modes as integers (0o640); `None`: the umask and the parent folder decide."""
+    """How files are written. Modes are integers (0o640); `None`: the umask and the parent folder decide."""
 
     group: str | None = None
     file_mode: int | None = None
@@ -55,7 +55,7 @@ class Rules:
 
     @classmethod
     def of(cls, rule: Deliver, values: Mapping[str, str] | None = None) -> Rules:
-        """Those of a rule; `values` None: before there is an arrival, so that a group with fields is not known yet."""
+        """The rules of an entry of `deliver`. Without `values` (no arrival yet) a group with fields stays unknown."""
         group = Template(rule.group) if rule.group else None
         known = group is not None and (values is not None or not group.fields)
         filled = group.fill(values or {}) if group and known else None
@@ -69,15 +69,15 @@ class Target:
     `fixed` is the part before the first field: it must exist and is never created. `must_exist` likewise.
     """
 
-    url: str  # what history shows and names are unique within: an absolute path, or sftp://…
+    url: str  # an absolute path, or sftp://…; history shows it, and names are unique within it
     fixed: str
     must_exist: str | None = None
     rules: Rules = field(default_factory=Rules)
 
     @classmethod
     def of(cls, rule: Deliver, values: Mapping[str, str], *, marks: bool = False) -> Target:
-        """Where a rule delivers an arrival with these fields. Raises Refused for a value that is not safe in a path;
-        `marks`: direction marks may be in them."""
+        """The target of a rule for an arrival with these fields. Raises Refused for a value that is not safe in a path.
+        `marks`: values may have direction marks."""
         to, must = Template(rule.to), Template(rule.must_exist or "")
         return cls(
             url=to.fill(values, marks=marks),
@@ -88,21 +88,21 @@ class Target:
 
     @classmethod
     def fixed_part(cls, rule: Deliver) -> Target:
-        """The folder before the first field of a rule, which is there before any arrival."""
+        """The folder before the first field of a rule. It exists before any arrival."""
         fixed = Template(rule.to).fixed
         return cls(url=fixed, fixed=fixed, rules=Rules.of(rule))
 
 
 class Planned(NamedTuple):
-    """One item and the name it is to get."""
+    """One item and its planned name."""
 
-    path: str  # as listed and staged: with the leading folder that `strip` takes off
+    path: str  # as listed and staged: with the leading folder that `strip` removes
     stored_as: str  # relative to the target
     sha256: str
 
 
 class Stored(NamedTuple):
-    """What is at a name now. `regular` is False for a folder, link or special file; `mtime_ns` is None where a
+    """The entry at a name now. `regular` is False for a folder, link or special file; `mtime_ns` is None if a
     destination keeps no times of items."""
 
     regular: bool
@@ -111,7 +111,7 @@ class Stored(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One entry of a folder of a destination; no link is followed."""
+    """One entry in a folder of a destination; links are not followed."""
 
     is_folder: bool
     regular: bool
@@ -125,31 +125,30 @@ class Drop(ABC):
     target: Target
     destination: Destination
     leased = False  # whether every item was staged under a lease of the source
-    shifted = 0  # items whose time the destination or the record cannot hold: they have the nearest one
+    shifted = 0  # items whose time the destination or the record cannot hold: they get the nearest one
 
     @property
     def proved(self) -> frozenset[str] | None:
-        """What was proved of the stored bytes; None: they are on a disk of this machine, synced."""
+        """What was proved about the stored bytes; None: they are synced on a disk of this machine."""
         return None
 
     @abstractmethod
     def discard_older(self) -> None:
-        """Remove this arrival's staging folders of smaller epochs; after it their workers can publish nothing."""
+        """Remove this arrival's staging folders of smaller epochs. After that their workers can publish nothing."""
 
     @abstractmethod
     def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
         """Copy every item and folder of the source, in listing order, hashing the bytes that are written.
 
-        `strip` is a leading folder ("data/" of a bag) taken off the paths under which items are published; items
-        outside of it are staged (and hashed) but cannot be published. The listing must be without faults. Stages anew
-        when called again. Raises SourceChanged when an item is not what was listed, SourceUnready, DiskFull,
-        StorageFault, DestinationUnready, TakenOver, and Refused when it can never fit. After a crash nothing has a
-        final name.
+        `strip` is a leading folder ("data/" of a bag) that is removed from the published paths; items outside of it are
+        staged (and hashed) but cannot be published. The listing must have no faults. A second call stages everything
+        again. Raises SourceChanged when an item differs from the listing, SourceUnready, DiskFull, StorageFault,
+        DestinationUnready, TakenOver, and Refused when it can never fit. After a crash nothing has a final name.
         """
 
     def open_staged(self, path: str) -> BinaryIO | None:  # noqa: ARG002
-        """The staged bytes of one item, where they lie on a disk of this machine; else None, and checks read the source
-        (`contents.local_bytes`): nothing is fetched back for them."""
+        """The staged bytes of one item if they lie on a disk of this machine. Otherwise None: then checks read the
+        source (`contents.local_bytes`), and nothing is fetched back for them."""
         return None
 
     @abstractmethod
@@ -158,26 +157,26 @@ class Drop(ABC):
 
     @abstractmethod
     def stored(self, name: str) -> Stored | None:
-        """What is at `name` (relative to the target) now, without following a link; None: nothing."""
+        """The entry at `name` (relative to the target) now, or None. Links are not followed."""
 
     @abstractmethod
     def digest(self, name: str) -> str | None:
-        """SHA-256 (hex) of the regular file at `name`; None when there is none. Read without following links."""
+        """SHA-256 (hex) of the regular file at `name`; None if there is none. Links are not followed."""
 
     @abstractmethod
     def publish(self, plan: Sequence[Planned]) -> list[Planned]:
-        """Give staged items their names; returns those whose name was taken by something else (nothing is replaced).
+        """Give staged items their names; returns those whose name something else has taken (nothing is replaced).
 
-        Also publishes empty folders. A target or folder that is wholly new, and all of whose items keep their names,
-        is published by one rename. Items whose name is our own staged inode already, and items that are no longer
-        staged while the name holds their SHA-256, count as published: after an error the same plan may be published
-        again, also with other names for those that were returned. Raises TakenOver when the staging folder is gone,
-        DestinationUnready when a folder of the target is a link, no folder, or was moved away.
+        Also publishes empty folders. A new target or folder whose items all keep their names is published by one
+        rename. An item counts as published if its name is our own staged inode, or if it is no longer staged and the
+        name holds its SHA-256. So after an error the same plan may be published again, also with other names for the
+        returned items. Raises TakenOver when the staging folder is gone, DestinationUnready when a folder of the
+        target is a link, not a folder, or was moved away.
         """
 
     @abstractmethod
     def keep(self, names: Sequence[str]) -> None:
-        """Names (relative to the target) that an earlier attempt gave: it may have ended before they were synced, so
+        """Names (relative to the target) that an earlier attempt gave. It may have ended before it synced them, so
         `sync_names` syncs them too."""
 
     def publish_manifest(self, text: str) -> str | None:
@@ -186,11 +185,11 @@ class Drop(ABC):
 
     @abstractmethod
     def clean(self) -> None:
-        """Remove this epoch's staging folder (and the hidden folders that are empty then), and close."""
+        """Remove this epoch's staging folder, and hidden folders if they are empty; then close."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give up descriptors and connections; what is staged stays. Again is fine."""
+        """Release descriptors and connections; staged data stays. May be called again."""
 
     def __enter__(self) -> Self:
         return self
@@ -202,16 +201,16 @@ class Drop(ABC):
 class Destination(ABC):
     """One place of one kind, made from one entry of `deliver`."""
 
-    # Whether what was delivered can be looked at again: by name, listed and read. Where it cannot (a receiver that only
-    # acknowledges, as C-STORE and STOW do) the record alone tells names and versions; `stored`, `digest` and `listing`
-    # find nothing then, and the acknowledgment is the only proof.
+    # Whether delivered items can be found by name, listed and read again. Receivers that only acknowledge (C-STORE,
+    # STOW) cannot do that: then names and versions come from dropslot's record, `stored`, `digest` and `listing` find
+    # nothing, and the acknowledgment is the only proof.
     can_be_read: ClassVar[bool] = True
-    # Whether a look takes no time to speak of, so that a start may wait for it: nothing that is behind a network.
+    # Whether `check` is so quick that a start may wait for it. False for everything behind a network.
     answers_at_once: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, target: Target) -> None:
-        """Raise DestinationUnready (may heal) or Unsupported when nothing can be delivered to `target` now."""
+        """Raise DestinationUnready (temporary) or Unsupported if nothing can be delivered to `target` now."""
 
     @abstractmethod
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> Drop:
@@ -229,8 +228,8 @@ class Destination(ABC):
     def publish_manifests(self, manifests: Sequence[tuple[Drop, str]]) -> list[str | None]:
         """Stage, sync, name and sync the manifests of whole arrivals; returns their names relative to the target.
 
-        None: the rules want no manifest. The same manifest there already is fine; a name that something else has is
-        never replaced, and the next version of it is taken. To be called when all names are durable (`sync_names`).
+        None: the rules want no manifest. The same manifest may be there already. Anything else under that name is never
+        replaced: the manifest gets the next version of the name. Call it when all names are durable (`sync_names`).
         """
 
     @abstractmethod
@@ -239,33 +238,33 @@ class Destination(ABC):
 
     @abstractmethod
     def listing(self, target: Target, folder: str) -> dict[str, Found]:
-        """What is in `folder` ("" for the target itself) by name; empty when there is no such folder. No link below the
-        fixed part is followed. Raises DestinationUnready and its like."""
+        """The entries in `folder` ("" for the target itself) by name; empty if there is no such folder. Links below the
+        fixed part are not followed. Raises DestinationUnready and similar."""
 
     @abstractmethod
     def are_folders(self, urls: Sequence[str]) -> list[bool]:
-        """Whether each of these addresses is a folder there now."""
+        """For each of these addresses, whether it is a folder now."""
 
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Pairs of `names` that the destination would fold into one (case, NFC/NFD)."""
+        """Pairs of `names` that the destination treats as the same name (case, NFC/NFD)."""
         return []
 
     def path_here(self, url: str, name: str) -> str | None:  # noqa: ARG002
-        """The path of a delivered file that is on this machine; None where it is elsewhere."""
+        """The path of a delivered file on this machine; None if it is elsewhere."""
         return None
 
     def identity(self, url: str, name: str) -> tuple[int, int] | None:  # noqa: ARG002
-        """Device and inode of a delivered file that is on this machine: an original must never be taken for a copy of
-        itself. Raises OSError."""
+        """Device and inode of a delivered file on this machine. They prevent that an original is taken for its own
+        copy. Raises OSError."""
         return None
 
     def changed_at(self, target: Target, folder: str) -> float | None:  # noqa: ARG002
-        """When a name came into a folder last, in seconds since 1970; None where that is not known at once."""
+        """When a name was last added to a folder, in seconds since 1970; None if that cannot be found quickly."""
         return None
 
 
 class Examined(NamedTuple):
-    """What `doctor` says of a destination; `remedy` is ready to be pasted where it is a command."""
+    """What `doctor` says about a destination. If `remedy` is a command, it can be pasted as it is."""
 
     level: Literal["ok", "warning", "error"]
     what: str
@@ -273,7 +272,7 @@ class Examined(NamedTuple):
 
 
 def options_of(rule: Deliver, model: type[M]) -> M:
-    """What a rule has under `options`, as this model. Raises BadOption with every mistake."""
+    """The `options` of a rule, as this model. Raises BadOption with every mistake."""
     try:
         return model.model_validate({} if rule.options is None else rule.options)
     except ValidationError as error:
@@ -282,49 +281,49 @@ def options_of(rule: Deliver, model: type[M]) -> M:
 
 
 class Kind(ABC):
-    """A kind of destination, registered under the scheme of its addresses: makes them, proves them before the start,
-    and examines them for `doctor`. One object a process, made without arguments.
+    """A kind of destination, registered under the scheme of its addresses. It makes destinations, proves them before
+    the start, and examines them for `doctor`. One object for each process, made without arguments.
 
-    Keys of config.yaml that only dropslot's own kinds take are in `dropslot.config.delivering.PLACES`; another kind
-    reads `rule.options` with `options_of`."""
+    Keys of config.yaml that only dropslot's own kinds use are in `dropslot.config.delivering.PLACES`; other kinds
+    read `rule.options` with `options_of`."""
 
     # What `options` may hold, for the schema of config.yaml.
     options: ClassVar[type[BaseModel] | None] = None
 
     @abstractmethod
     def for_rule(self, rule: Deliver) -> Destination:
-        """The destination of one entry of `deliver`: one object for all rules that say the same. Raises BadOption."""
+        """The destination of one entry of `deliver`; entries with equal settings share one object. Raises BadOption."""
 
     def for_url(self, url: str) -> Destination:
-        """The destination that a resolved target belongs to. Raises Unsupported when no rule delivers there any more.
+        """The destination that a resolved target belongs to. Raises Unsupported if no rule delivers there any more.
 
-        It is that of the rule whose `to` gives this address, else of one for the same server."""
+        It comes from the rule whose `to` gives this address, or else from a rule for the same server."""
         rules = [rule for route in current().routes.values() for rule in route.deliver]
         exact = (rule for rule in rules if Template(rule.to).match(url) is not None)
         alike = (r for r in rules if server_of(r.to) == server_of(url) and r.scheme == scheme_of(url))
         rule = next(exact, None) or next(alike, None)
         if rule is None:
             raise Unsupported(
-                f"config.yaml does not say any more how to deliver to {url}",
+                f"config.yaml no longer has an entry that delivers to {url}",
                 next_step="Put its entry of `deliver` back",
             )
         return self.for_rule(rule)
 
     def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:  # noqa: ARG002
-        """Raise Unsupported or BadOption for permanent faults, before anything is taken; temporary ones are left to the
-        delivery that hits them. `by_trial`: try it, whatever the place says of itself."""
+        """Raise Unsupported or BadOption for permanent faults before any arrival is taken; temporary ones are left to
+        the delivery that hits them. `by_trial`: really try it, whatever the place says about itself."""
         for rule in rules:
             destination = self.for_rule(rule)
-            if destination.answers_at_once:  # else the delivery finds out: no start waits for a server
-                with suppress(DestinationUnready):  # it may heal
+            if destination.answers_at_once:  # a start must not wait for a server: its delivery finds out
+                with suppress(DestinationUnready):  # temporary
                     destination.check(Target.fixed_part(rule))
 
     def examine(self, rule: Deliver, warn_percent: float) -> Examined:  # noqa: ARG002
-        """Look at the place of a rule and write there; warns from `warn_percent` full. Raises DropslotError, which says
-        what is wrong and what to do."""
+        """Look at the place of a rule and write there; warns from `warn_percent` full. Raises DropslotError with the
+        fault and its remedy."""
         target = Target.fixed_part(rule)
         self.for_rule(rule).check(target)
         return Examined("ok", f"{target.fixed} can be delivered to")
 
     def close(self) -> None:  # noqa: B027 - most keep nothing open
-        """End what is kept open, before a fork; it is made anew when it is needed."""
+        """Close connections and the like before a fork; they are made again when needed."""

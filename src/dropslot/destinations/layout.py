@@ -1,6 +1,6 @@
-"""Where the items of an arrival lie in a staging folder, and what their final paths are: the same at every destination.
+"""Paths of items in a staging folder, and their final paths: the same at every destination.
 
-tree/  laid out like the target: what is published
+tree/  laid out like the target: items that are published
 rest/  items that are staged (and hashed) but never published
 """
 
@@ -20,21 +20,21 @@ REST = "rest"
 
 
 def stage_name(arrival: str, epoch: int, prefix: str) -> str:
-    """The name of a staging folder. `prefix` leads from its home to the target: two new targets of one arrival may have
-    the same home, so it is told apart by that."""
+    """The name of a staging folder. `prefix` leads from its home to the target. It is part of the name, because two new
+    targets of one arrival may have the same home."""
     apart = f".{hashlib.sha256(prefix.encode(errors='surrogateescape')).hexdigest()[:8]}" if prefix else ""
     return f"{arrival}-{epoch}{apart}"
 
 
 def epoch_of_stage(arrival: str, name: str) -> int | None:
-    """The epoch of a staging folder; None when it is none of this arrival."""
+    """The epoch of a staging folder; None if it belongs to another arrival."""
     begin, dash, rest = name.rpartition("-")
     epoch = rest.partition(".")[0]
     return int(epoch) if dash and begin == arrival and epoch.isdecimal() else None
 
 
 class Entry(NamedTuple):
-    """One item: where it lies in the tree, and its final path; both are relative to the home folder."""
+    """One item: its path in the tree, and its final path; both are relative to the home folder."""
 
     staged: str
     final: str
@@ -45,7 +45,7 @@ class Layout:
     """Where each folder of an arrival lies in the stage.
 
     `prefix` leads from the home to the target ("" when the target is the home); `strip` is a leading folder ("data/")
-    that is left out, and what lies outside of it goes to `rest`.
+    that is left out; items outside of it go to `rest`.
     """
 
     def __init__(self, prefix: str, strip: str) -> None:
@@ -72,7 +72,7 @@ class Layout:
 
 
 def safe(path: str) -> str:
-    """The last line of defence: names are checked long before."""
+    """Raise ValueError for an unsafe path. A last line of defence: names are checked long before."""
     if not {"", ".", ".."}.isdisjoint(path.split("/")):
         raise ValueError(f"{escape(path)} is no path inside the target")
     return path

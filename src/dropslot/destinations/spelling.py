@@ -1,4 +1,4 @@
-"""Names that differ only in their spelling (case, forms of Unicode): folders that are not found for that, and names
+"""Names that differ only in spelling (case, forms of Unicode): folders that are not found for that reason, and names
 that a file system treats as the same.
 """
 
@@ -11,7 +11,7 @@ from dropslot.core.patterns import composed
 
 
 def twin(name: str, there: Iterable[str]) -> str:
-    """A sentence, beginning with its full stop, if one of the names that are there looks like `name`; else nothing."""
+    """A sentence, with a leading full stop, if one of the existing names looks like `name`; otherwise empty."""
     if not any(other != name and composed(other) == composed(name) for other in there):
         return ""
     form = "composed (NFC)" if composed(name) == name else "decomposed (NFD, as macOS sends it)"
@@ -22,7 +22,7 @@ def twin(name: str, there: Iterable[str]) -> str:
 
 
 def pairs_folded(names: Sequence[str], *, case: bool, form: bool) -> list[tuple[str, str]]:
-    """Pairs of paths that become equal when `case` and Unicode normal `form` do not count, parts of folders too.
+    """Pairs of paths that become equal if `case` and Unicode normal `form` are ignored, in folder names as well.
 
     Each path is paired with the first one that it folds into.
     """
@@ -38,7 +38,7 @@ def pairs_folded(names: Sequence[str], *, case: bool, form: bool) -> list[tuple[
 
 
 def _with_folders(names: Sequence[str]) -> list[str]:
-    """The folders as well: `a/x` and `A/y` share no name, and yet one folder."""
+    """The names and their folders: `a/x` and `A/y` differ as names, but would share one folder."""
     folders: dict[str, None] = {}
     for name in names:
         folder = name.rpartition("/")[0]

@@ -1,8 +1,8 @@
-"""For places that take whole items, one request each: an object store, or a receiver that only acknowledges.
+"""For places that take whole items, one for each request: an object store, or a receiver that only acknowledges.
 
-An arrival is staged on this machine, in `spool` of the data folder, by what stages for local folders too. So checks
-read it there, the source is proved not to have changed, and a worker that was taken over finds nothing to send any
-more. Publishing sends each item. A kind says how one item is sent and, where that can be, how one is read.
+An arrival is staged on this machine, in `spool` of the data folder, by the code for local folders. So checks read it
+there, the source is proved unchanged, and a worker that was taken over finds nothing to send. Publishing sends each
+item. A kind implements how one item is sent and, if possible, how it is read.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ from dropslot.destinations.local.destination import Local
 class Spooled(Destination):
     """A place whose answer to a request means that the item is whole and durable there."""
 
-    # What its answer proves, for the receipt.
+    # The proof that its answer gives, for the receipt.
     proofs: ClassVar[frozenset[str]] = frozenset({ACKNOWLEDGED})
 
     def __init__(self, spool: Path | None = None) -> None:
-        """`spool`: where arrivals are staged until they are sent; the data folder's unless it is given."""
+        """`spool`: where arrivals are staged until they are sent; by default `spool` in the data folder."""
         self.spool = spool or current().data / "spool"
 
     @abstractmethod
     def send(self, target: Target, name: str, data: BinaryIO, sha256: str) -> bool:
-        """Give the place one item under `name` (relative to the target): whole or not at all, and durable on return.
+        """Send one item under `name` (relative to the target): whole or not at all, and durable on return.
 
         False: something has that name already, and nothing was replaced. After a crash the same item may come once more
-        under the same name. Raises DestinationUnready for all that may heal.
+        under the same name. Raises DestinationUnready for temporary faults.
         """
 
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> SpooledDrop:
         return SpooledDrop(self, target, arrival, epoch, name)
 
     def sync_staged(self, drops: Sequence[Drop]) -> None:
-        """What is staged need not outlast a crash: the source is still there."""
+        """Nothing to do: after a crash the source is still there to stage from."""
 
     def sync_names(self, drops: Sequence[Drop]) -> None:
-        """The answer meant that it is durable."""
+        """Nothing to do: the answer to `send` means that the item is durable."""
 
     def publish_manifests(self, manifests: Sequence[tuple[Drop, str]]) -> list[str | None]:
         return [cast(SpooledDrop, drop).send_manifest(text) for drop, text in manifests]
@@ -69,7 +69,7 @@ class Spooled(Destination):
 
 
 class Receiver(Spooled):
-    """A place that takes items and acknowledges them, and shows none again."""
+    """A place that acknowledges items but cannot list or return them."""
 
     can_be_read = False
 
@@ -90,7 +90,7 @@ class SpooledDrop(Drop):
         self.arrival, self.name = arrival, name
         self._layout = Layout("", "")
         spool = str(destination.spool)
-        # A folder that is never made tells this arrival's several destinations apart.
+        # The prefix, a folder that is never made, keeps this arrival's destinations apart.
         apart = f"{spool}/{hashlib.sha256(target.url.encode(errors='surrogateescape')).hexdigest()}"
         self._staged = Local().open(Target(apart, spool), arrival, epoch, name)
 
@@ -145,19 +145,19 @@ class SpooledDrop(Drop):
     def _publish(self, planned: Planned) -> bool:
         if self._layout.published(planned.path) is None:
             raise ValueError(f"{escape(planned.path)} lies outside of what is published")
-        with self._staged.open_staged(planned.path) as data:  # TakenOver, when it is gone
+        with self._staged.open_staged(planned.path) as data:  # raises TakenOver if it is gone
             return self._send(planned.stored_as, data, planned.sha256)
 
     def _send(self, name: str, data: BinaryIO, sha256: str) -> bool:
-        """Whether `name` has these bytes now: what an earlier attempt sent is ours."""
+        """Whether `name` has these bytes now; an earlier attempt may have sent them."""
         sent = self.destination.send(self.target, safe(name), data, sha256)
         return sent or self.digest(name) == sha256
 
     def keep(self, names: Sequence[str]) -> None:
-        """They are durable since they were sent."""
+        """Nothing to do: they were durable when they were sent."""
 
     def send_manifest(self, text: str) -> str | None:
-        """Send the manifest of the whole arrival, under the first name that is free; returns it."""
+        """Send the manifest of the whole arrival under the first free name; returns that name."""
         where = self.target.rules.manifest
         if where == "none" or not self.destination.can_be_read:
             return None

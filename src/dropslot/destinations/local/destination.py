@@ -29,7 +29,7 @@ class Local(Destination):
     def __init__(self) -> None:
         self._kept: set[tuple[int | None, ...]] = (
             set()
-        )  # file systems, with modes that were seen to stay there
+        )  # file systems, with modes that a trial showed to stay there
 
     def check(self, target: Target) -> None:
         rules = target.rules

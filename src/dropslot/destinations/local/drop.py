@@ -84,7 +84,7 @@ class LocalDrop(Drop):
         return staged
 
     def _shift(self, staged: list[Staged], unusual: Sequence[int]) -> int:
-        """Let these items have times that the record holds; returns how many have another one than at the source."""
+        """Give these items times that the record can hold. Returns how many times differ from the source."""
         shifted = 0
         for at in unusual:
             item = staged[at]
@@ -158,7 +158,7 @@ class LocalDrop(Drop):
             self._seen = (
                 place.home,
                 Descent(place.home.fd),
-            )  # one lasting look: the target stays once it is there
+            )  # opened once: the target stays once it is there
         return self._seen[1]
 
     # Publishing
@@ -190,7 +190,7 @@ class LocalDrop(Drop):
         self._kept |= {name.rpartition("/")[0] for name in names}
 
     def _is_whole(self, plan: Sequence[Planned]) -> bool:
-        """Whether the target was new when we staged, and the plan has every item under its own name."""
+        """Whether the target was new at staging and the plan has every item under its own name."""
         if not self._prefix or len(plan) != self._count():
             return False
         if not self._layout.strip:
@@ -209,7 +209,7 @@ class LocalDrop(Drop):
         return f"{self._prefix}/{path}" if self._prefix else path
 
     def _folders(self) -> list[str]:
-        """Every folder that is to be there, below the home, parents first."""
+        """Every folder that must exist below the home, parents first."""
         published = (self._layout.published(f"{path}/") for path, _ in self._listing.folders)
         inner = [self._below_home(path.rstrip("/")) for path in published if path]
         return [self._prefix, *inner] if self._prefix else inner
@@ -230,7 +230,7 @@ class LocalDrop(Drop):
         return None if fd is None else sha256_of(fd, path)
 
     def _require_home(self) -> None:
-        """The folder that we hold must still be the one at the target's path: its owner may have moved it away."""
+        """Raise if the folder that we hold is no longer at the target's path: its owner may have moved it."""
         assert self._home
         opened = homes(self.target)
         try:
@@ -259,7 +259,7 @@ class LocalDrop(Drop):
             raise faults.at_destination(error, "opening a folder of the target to sync it") from error
 
     def _kept_folders(self) -> list[Folder]:
-        """Every folder from the fixed one to those with kept names: each may be a name of that attempt as well."""
+        """Every folder from the fixed one to those with kept names: that attempt may have made each of them."""
         if not self._kept:
             return []
         opened = homes(self.target)
@@ -333,12 +333,13 @@ class LocalDrop(Drop):
             if publishing.give_name(naming, stage.folder.fd, MANIFEST, folder.fd, name):
                 return True
         except FileNotFoundError:
-            stage.require()  # else: named by an earlier call
+            stage.require()  # still staged? If not, an earlier call named it
         fd = open_regular(folder, name)
         return fd is not None and sha256_of(fd, name) == hashlib.sha256(data).hexdigest()
 
     def _require_manifests(self) -> None:
-        """The folder of manifests may be somebody else's: to be told before the first item has a name."""
+        """Raise if the folder of manifests cannot be written, as when it is somebody else's: before any item has a
+        name."""
         if self.target.rules.manifest != "hidden" or self._prefix:
             return
         assert self._home

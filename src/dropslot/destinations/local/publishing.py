@@ -1,5 +1,5 @@
-"""Staged items get their final names: by operations that cannot replace, a wholly new folder by one of them. Data is
-synced before names are given, and names after.
+"""Gives staged items their final names, by operations that cannot replace. A new folder needs only one of them. Data is
+synced before the names are given, and names are synced after that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dropslot.files.modes import Modes
 
 
 class Publication:
-    """Publishes the tree of one stage into its home folder. Used once; `touched` are the folders that got names."""
+    """Publishes the tree of one stage into its home folder. Used once; `touched` holds the folders that got names."""
 
     def __init__(
         self, stage: Stage, naming: Naming, modes: Modes, digest: Callable[[str], str | None]
@@ -33,7 +33,7 @@ class Publication:
         self.taken: list[Entry] = []
 
     def publish_new(self, prefix: str) -> bool:
-        """Publish the whole tree by one rename of the topmost folder of `prefix`; False when that is there already."""
+        """Publish the whole tree by one rename of the topmost folder of `prefix`; False if that exists already."""
         self.stage.require()
         with self.stage.folder.beneath(TREE) as tree:
             self._from, self._to = Descent(tree.fd), Descent(self.stage.home.fd)
@@ -44,7 +44,7 @@ class Publication:
     ) -> list[Entry]:
         """Returns the entries whose name something else has.
 
-        `staged_folders` are the folders of the tree that are to be there afterwards, parents first. Raises TakenOver
+        `staged_folders` are the folders of the tree that must exist afterwards, parents first. Raises TakenOver
         when the stage is gone, DestinationUnready when a folder of the target is a link or not a folder.
         """
         self.stage.require()
@@ -84,12 +84,12 @@ class Publication:
                 self._broken.add(path)
 
     def _prove(self) -> None:
-        """Raise DestinationUnready while nothing has a name yet, when a folder of the target can take none."""
+        """Raise DestinationUnready if a folder of the target cannot take names, before any item has its name."""
         waiting = [""]
         while waiting:
             folder = waiting.pop()
             there = [inner for inner in self._inner.get(folder, ()) if self._is_there(inner)]
-            # Whether the home may be written to was looked at before.
+            # `check` has already proved that the home can be written.
             if folder and (folder in self._entries or len(there) < len(self._inner.get(folder, ()))):
                 self._must_take_names(folder)
             waiting += there
@@ -115,7 +115,7 @@ class Publication:
             raise self._fault(OSError(number, os.strerror(number)), path)
 
     def _fill(self, folder: str) -> None:
-        """Publish what belongs into this folder, which exists: its folders first, then its items."""
+        """Publish into this folder, which exists: its folders first, then its items."""
         for inner in self._inner.get(folder, ()):
             if not self._by_one_rename(inner):
                 self._ensure(inner)
@@ -124,7 +124,7 @@ class Publication:
             self._name(folder, entry)
 
     def _by_one_rename(self, path: str) -> bool:
-        """A folder that is wholly new and keeps all its names appears at once, with all that is in it."""
+        """Publish a new folder that keeps all its names by one rename, with all its contents."""
         if self.naming is not Naming.RENAME or path in self._broken:
             return False
         parent, _, name = path.rpartition("/")
@@ -132,13 +132,14 @@ class Publication:
             syscalls.rename_no_replace(self._from.fd(parent), name, self._to.fd(parent), name)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
-                return False  # there already, or published before a crash: entry by entry tells which
+                return False  # foreign, or published before a crash: going entry by entry finds out
             raise self._fault(error, path) from error
         self.touched.add(parent)
         return True
 
     def _ensure(self, path: str) -> None:
-        """Have a real folder at `path`. A new one is made in the stage, so that a worker taken over can make none."""
+        """Make sure that a real folder is at `path`. A new one is made in the stage: a worker that was taken over then
+        cannot make it."""
         parent, _, name = path.rpartition("/")
         try:
             above = self._to.fd(parent)
@@ -151,7 +152,7 @@ class Publication:
 
     def _make(self, above: int, name: str) -> None:
         if self.naming is not Naming.RENAME:
-            # Not made in the stage and renamed: there are FUSE programs whose rename replaces a folder with all in it.
+            # Not made in the stage and renamed: some FUSE programs' rename replaces a folder with its contents.
             self.stage.require()
             if descriptors.make(above, name, self.modes.new_folder):
                 self.modes.of_folder(above, name)
@@ -162,7 +163,7 @@ class Publication:
         try:
             syscalls.rename_no_replace(self.stage.folder.fd, new, above, name)
         except FileExistsError:
-            os.rmdir(new, dir_fd=self.stage.folder.fd)  # someone else was first: theirs will do
+            os.rmdir(new, dir_fd=self.stage.folder.fd)  # somebody else has just made it: use theirs
 
     def _name(self, folder: str, entry: Entry) -> None:
         from_folder, _, name = entry.staged.rpartition("/")
@@ -183,12 +184,12 @@ class Publication:
             self.taken.append(entry)
 
     def _is_ours(self, entry: Entry) -> bool:
-        """Some network and FUSE file systems number one file anew under each name (sshfs does): there the bytes tell
-        whether a name is taken by the file that an earlier try linked."""
+        """Whether the name already belongs to the file that an earlier try linked. The bytes decide, because some
+        network and FUSE file systems (sshfs) give one file another inode number under each name."""
         return self.stage.network and not self.naming.renames and self._digest(entry.final) == entry.sha256
 
     def _must_be_ours(self, entry: Entry) -> None:
-        """No longer staged: published by an earlier try of this worker, or the stage was taken away."""
+        """The entry is no longer staged: an earlier try of this worker published it, or the stage was removed."""
         self.stage.require()
         if self._digest(entry.final) != entry.sha256:
             raise StorageFault(
@@ -208,8 +209,8 @@ class Publication:
 def give_name(naming: Naming, from_folder: int, name: str, to_folder: int, final: str) -> bool:
     """Give one staged file its final name; False when something else has it. Never replaces.
 
-    After a crash the final name is absent or complete. EEXIST on the very same file is ours: made before a crash, or
-    by an NFS server whose answer was lost.
+    After a crash the final name is absent or complete. EEXIST on the same file means that the name is ours: given
+    before a crash, or by an NFS server whose answer was lost.
     """
     try:
         if naming.renames:
@@ -246,7 +247,7 @@ _NO_SYNC_HERE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)  # some network f
 
 
 def sync_staged(stages: Sequence[Stage]) -> None:
-    """Data and folders of these stagings are on the disk. Raises StorageFault: stage again."""
+    """Sync data and folders of these stages to the disk. Raises StorageFault: stage again."""
     for group in _by_device([stage for stage in stages if stage.unsynced]):
         files = sum(len(stage.kept) for stage in group)
         inner = sum(len(stage.folders) + 1 for stage in group)
@@ -267,12 +268,12 @@ def _by_device(stages: Sequence[Stage]) -> list[list[Stage]]:
 
 
 def _whole(group: Sequence[Stage]) -> None:
-    syscalls.syncfs(group[0].folder.fd)  # opened first: it sees every error since
+    syscalls.syncfs(group[0].folder.fd)  # opened before the writes: it reports their errors
 
 
 def _each(group: Sequence[Stage]) -> None:
     for fd in (fd for stage in group for fd in stage.kept):
-        syscalls.start_writeback(fd)  # all at once, then wait for each
+        syscalls.start_writeback(fd)  # start all, then wait for each
     for stage in group:
         for fd in stage.kept:
             os.fsync(fd)
@@ -282,7 +283,8 @@ def _each(group: Sequence[Stage]) -> None:
 
 
 def sync_folder(fd: int) -> None:
-    """fsync of a folder; fine where the file system has none (its names are durable by other means or not at all)."""
+    """fsync of a folder. Does nothing on file systems without it; their names are durable by other means or not at
+    all."""
     try:
         os.fsync(fd)
     except OSError as error:
@@ -291,7 +293,7 @@ def sync_folder(fd: int) -> None:
 
 
 def sync_names(stages: Sequence[Stage], folders: Sequence[Folder]) -> None:
-    """The names in these folders are on the disk. `stages` are those that published into them."""
+    """Sync the names in these folders to the disk. `stages` are those that published into them."""
     by_device: dict[int, dict[int, Folder]] = {}
     for folder in folders:
         seen = os.fstat(folder.fd)

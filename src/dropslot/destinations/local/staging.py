@@ -1,9 +1,9 @@
-"""The staging folder of one arrival and epoch: `.dropslot/stage/ID-EPOCH/` inside the folder that is delivered to.
+"""The staging folder of one arrival and epoch: `.dropslot/stage/ID-EPOCH/` inside the folder of the delivery.
 
-tree/      laid out like the home folder: what is published
+tree/      laid out like the home folder: items that are published
 rest/      items that are staged (and hashed) but never published
-manifests/ empty: shows that folders get their group and mode, where no other is made
-manifest   written when everything is named
+manifests/ empty: tests that folders get their group and mode, if no other folder is made
+manifest   written when all items have their names
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ T = TypeVar("T")
 
 TRIAL_OF_MODES = "manifests"
 _TRIAL = "trial."
-MOST_HOLES_BYTES = 256 * 1024**3  # hashed in some minutes
-FEW = 8  # up to here each file is synced by itself; above, the whole file system at once
+MOST_HOLES_BYTES = 256 * 1024**3  # hashing these takes some minutes
+FEW = 8  # up to this many files each is synced alone; above, the whole file system at once
 _PROBE_FROM = 64
 _opened = itertools.count()
 
 
 class Stage:
-    """An open staging folder. Made by `Stage.make`; its worker is taken over when the folder is gone."""
+    """An open staging folder. Made by `Stage.make`; if the folder is gone, its worker was taken over."""
 
     def __init__(self, home: Folder, epochs: Folder, folder: Folder, name: str) -> None:
         self.home, self.epochs, self.folder, self.name = home, epochs, folder, name
-        self.opened = next(_opened)  # a descriptor opened earlier sees the errors of later writes, too
+        self.opened = next(_opened)  # a sync reports errors of all writes since its descriptor was opened
         self.device = os.fstat(folder.fd).st_dev
         self.network = filesystems.is_network(filesystems.kind_of(folder.fd))
-        self.kept: list[int] = []  # open files to be synced one by one
+        self.kept: list[int] = []  # open files to sync one by one
         self.sync_all = False
         self.folders: list[str] = []  # in the stage, parents first
         self.leased = False  # whether every item was read under a lease
@@ -57,13 +57,13 @@ class Stage:
 
     @classmethod
     def make(cls, home: Folder, arrival: str, epoch: int, prefix: str) -> Stage:
-        """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
+        """The staging folder of this epoch, made if it is missing. Raises TakenOver if one of a later epoch exists."""
         name = stage_name(arrival, epoch, prefix)
         try:
             stage = cls(home, *_make_among_epochs(home, lambda epochs: _make_stage(epochs, name)), name)
         except OSError as error:
             raise faults.at_destination(error, f"making {RESERVED}/{STAGE}/{name}") from error
-        # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
+        # Make ours first, then look: of two workers at least one sees the other, and the older one yields.
         found = _of(os.listdir(stage.epochs.fd), arrival)
         if any(other > epoch for other, _ in found):
             stage.remove()
@@ -83,13 +83,13 @@ class Stage:
         try:
             seen, ours = descriptors.look(self.epochs.fd, self.name), os.fstat(self.folder.fd)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ESTALE):  # what FUSE and NFS say of a removed folder
+            if error.errno not in (errno.ENOENT, errno.ESTALE):  # FUSE and NFS say this of a removed folder
                 raise
             return False
         return seen is not None and (seen.st_dev, seen.st_ino) == (ours.st_dev, ours.st_ino)
 
     def remove(self) -> None:
-        """Remove it, and the hidden folders that are empty then; closes everything but the home."""
+        """Remove it, and hidden folders if they are empty; closes everything except the home."""
         try:
             descriptors.remove_folder(self.epochs.fd, self.name)
             _remove_empty(self.home)
@@ -110,12 +110,12 @@ class Stage:
 
 
 def discard_older(home: Folder, arrival: str, epoch: int) -> None:
-    """Remove every staging folder in `home` that an earlier epoch of the arrival made, and win against its worker;
-    and the trials of processes that were killed in one."""
+    """Remove every staging folder in `home` of earlier epochs of the arrival; this succeeds even while their workers
+    still write. Also removes trial folders of killed processes."""
     try:
         hidden = home.beneath(f"{RESERVED}/{STAGE}")
     except FileNotFoundError:
-        _remove_empty(home)  # a kill between the two folders leaves the outer one
+        _remove_empty(home)  # a kill between the two removals leaves the outer folder
         return
     except OSError as error:
         raise faults.at_destination(error, f"opening {RESERVED}/{STAGE}") from error
@@ -125,7 +125,7 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
             _remove_older(hidden, _of(names, arrival), epoch)
             if any(name.startswith(_TRIAL) for name in names):
                 descriptors.remove_unlocked(hidden, _TRIAL)
-            if all(name.startswith((arrival, _TRIAL)) for name in names):  # else others are at work in it
+            if all(name.startswith((arrival, _TRIAL)) for name in names):  # otherwise others use it
                 _remove_empty(home)
         except FileNotFoundError:
             return  # another worker removed the empty folder
@@ -134,7 +134,7 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
 
 
 def _of(names: Iterable[str], arrival: str) -> list[tuple[int, str]]:
-    # A batch has many arrivals there.
+    # Other arrivals of the batch have folders there, too.
     found = ((epoch_of_stage(arrival, name), name) for name in names if name.startswith(arrival))
     return [(epoch, name) for epoch, name in found if epoch is not None]
 
@@ -153,8 +153,8 @@ def _make_stage(epochs: Folder, name: str) -> Folder:
 
 
 def _make_among_epochs(home: Folder, make: Callable[[Folder], T]) -> tuple[Folder, T]:
-    """`.dropslot/stage` of the home and what `make` makes in it. By mkdir alone, so that setgid bit and default ACL are
-    inherited."""
+    """`.dropslot/stage` of the home, and the result of `make` in it. Folders are made by mkdir alone, so that they
+    inherit setgid bit and default ACL."""
     for _ in range(100):  # another worker may remove the empty folder between any two calls
         with contextlib.suppress(FileNotFoundError):
             epochs = _private(home.beneath(f"{RESERVED}/{STAGE}"))
@@ -166,7 +166,7 @@ def _make_among_epochs(home: Folder, make: Callable[[Folder], T]) -> tuple[Folde
 
 
 def _private(epochs: Folder) -> Folder:
-    """Refuse a staging folder that someone else made or may write to: they could exchange what is staged."""
+    """Refuse a staging folder that someone else made or may write to: they could exchange staged files."""
     seen = os.fstat(epochs.fd)
     if filesystems.kind_of(epochs.fd) in filesystems.WITHOUT_MODES:
         return epochs
@@ -202,9 +202,9 @@ def fill(
 ) -> bytes:
     """Copy the whole arrival into the stage; returns the items' digests joined. Nothing is synced yet (`syncing`).
 
-    `source` is the arrival's folder, or the one that holds its single file; with `lease` each item is read under one,
-    if there is one to be had (`Stage.leased` tells whether all were). Raises SourceChanged, SourceUnready,
-    DiskFull, StorageFault, DestinationUnready, Refused.
+    `source` is the arrival's folder, or the one that holds its single file. With `lease` each item is read under a
+    lease if the system grants one (`Stage.leased`: all had one). Raises SourceChanged, SourceUnready, DiskFull,
+    StorageFault, DestinationUnready, Refused.
     """
     require_space(stage.folder.fd, listing, source.fd)
     stage.unsynced = True
@@ -219,7 +219,7 @@ def fill(
         sync_each=stage.network,
         keep_open=few,
         early_sync=not few and not stage.network,
-        # NFS refuses a lease whenever it has no delegation: that says nothing about writers.
+        # NFS refuses a lease whenever it has no delegation; that does not mean that a writer exists.
         lease=lease and not filesystems.is_network(filesystems.kind_of(source.fd)),
         kept=stage.kept,
     )
@@ -231,7 +231,8 @@ def fill(
 
 
 def _make_folders(stage: Stage, listing: Listing, layout: Layout, modes: Modes) -> None:
-    """Every folder of the tree, parents first, group and mode set at once so that what is made inside inherits them."""
+    """Make every folder of the tree, parents first. Group and mode are set at once, so that entries inside inherit
+    them."""
     try:
         _make(stage, TREE, Modes())
         at = ""
@@ -246,7 +247,7 @@ def _make_folders(stage: Stage, listing: Listing, layout: Layout, modes: Modes) 
         if modes.of_folders and not any(path.startswith(f"{TREE}/") for path in stage.folders):
             _make(
                 stage, TRIAL_OF_MODES, modes
-            )  # what the manifest's folder needs fails before anything is published
+            )  # a fault of the manifest's folder shows before anything is published
     except OSError as error:
         raise faults.at_destination(error, "making the folders of the arrival") from error
 
@@ -254,20 +255,21 @@ def _make_folders(stage: Stage, listing: Listing, layout: Layout, modes: Modes) 
 def _make(stage: Stage, path: str, modes: Modes) -> None:
     parent, _, name = path.rpartition("/")
     with stage.folder.beneath(parent) as folder:
-        # Taken: by an NFS server whose answer was lost, since the stage is ours.
+        # If it exists, an NFS server made it and its answer was lost: the stage is ours.
         descriptors.make(folder.fd, name, modes.new_folder)
         modes.of_folder(folder.fd, name)
         stage.folders.append(path)
 
 
 def _left_to_do(stage: Stage, layout: Layout, modes: Modes, items: int) -> Modes:
-    """Many items: make one file and look what its folder already gives it, instead of two calls for each."""
+    """The modes still to set. For many items: make one file and see what its folder gives it, which saves two calls for
+    each item."""
     if items < _PROBE_FROM:
         return modes
     try:
         with stage.folder.beneath(layout.base) as folder:
             mode = 0o666 if modes.file_mode is None else modes.file_mode & 0o777
-            name = f"probe-{secrets.token_hex(8)}"  # the folders of the arrival are there already: none is called so
+            name = f"probe-{secrets.token_hex(8)}"  # no folder of the arrival, made before, has this name
             fd = os.open(name, CREATE, mode, dir_fd=folder.fd)
             try:
                 return modes.left_to_do(os.fstat(fd))
@@ -279,7 +281,7 @@ def _left_to_do(stage: Stage, layout: Layout, modes: Modes, items: int) -> Modes
 
 
 def _set_times(stage: Stage, listing: Listing, layout: Layout) -> None:
-    """The folders' mtimes, when nothing is made in them any more; children first."""
+    """Set the folders' mtimes after everything in them is made; children first."""
     try:
         for path, time in reversed(listing.folders):
             place = layout.place(path)
@@ -291,9 +293,9 @@ def _set_times(stage: Stage, listing: Listing, layout: Layout) -> None:
 
 
 def require_space(folder: int, listing: Listing, source: int) -> None:
-    """Raise Refused when the arrival is larger than the whole file system, DiskFull when larger than what is free.
+    """Raise Refused if the arrival is larger than the whole file system, DiskFull if larger than the free space.
 
-    Holes of sparse items count only where they are too large to be read in reasonable time.
+    Holes of sparse items count only if reading them would take too long.
     """
     disk = os.fstatvfs(folder)
     total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
@@ -324,9 +326,9 @@ def _full(what: str) -> DiskFull:
 
 @contextlib.contextmanager
 def trial(home: Folder) -> Iterator[Folder]:
-    """A private folder in the home to try things out in; nothing stays. Raises DestinationUnready, DiskFull.
+    """A private folder in the home for trials; it is removed afterwards. Raises DestinationUnready, DiskFull.
 
-    It is locked while it is used: one without a lock is a dead process's, and goes with `discard_older`.
+    It is locked while in use. One without a lock was left by a dead process; `discard_older` removes it.
     """
     try:
         epochs, (name, folder) = _make_among_epochs(home, lambda at: descriptors.make_locked(at, _TRIAL))
@@ -342,7 +344,7 @@ def trial(home: Folder) -> Iterator[Folder]:
 
 
 def staged_items(listing: Listing, algorithms: Sequence[str], digests: bytes) -> list[Staged]:
-    """In listing order; `digests` are joined, in the order of `algorithms`, of which the first is sha256."""
+    """The staged items in listing order. `digests` are joined in the order of `algorithms`; sha256 is the first."""
     sizes = [hashlib.new(name, usedforsecurity=False).digest_size for name in algorithms]
     width = sum(sizes)
     if width == 32:

@@ -59,7 +59,7 @@ def homes(target: Target) -> list[Folder]:
         try:
             opened.append(Folder(os.open(name, FOLDER, dir_fd=opened[-1].fd)))
         except OSError:
-            break  # missing, or in the way of staging there, too
+            break  # missing, or not a folder: nothing can be staged below, either
     return opened
 
 
@@ -79,7 +79,7 @@ def _require(fixed: str, must_exist: str | None) -> None:
     if not _is_folder(fixed):
         raise _missing(fixed)
     if must_exist is not None and not _is_folder(must_exist):
-        # Its disk is there, so this is no unmounted one: the name is mistyped, and time does not heal that.
+        # Its disk is mounted, so the name is mistyped: a permanent fault.
         what = f"{escape(must_exist)} does not exist, and must_exist forbids making it"
         raise Refused([what + _looks_the_same(must_exist)])
 
@@ -97,7 +97,7 @@ def _looks_the_same(path: str) -> str:
 
 
 def _is_folder(path: str) -> bool:
-    """Raises DestinationUnready where that cannot be found out: not os.path.isdir, which calls it missing then."""
+    """Raises DestinationUnready if that cannot be found out; os.path.isdir would return False then."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -31,7 +31,7 @@ from dropslot.sftp.wire import Garbled, Said
 
 
 class Sftp(Destination):
-    """Delivers to one account at one server. One object for all rules that say the same, so that a batch is synced
+    """Delivers to one account at one server. Rules with equal settings share one object, so that a batch is synced
     together."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Sftp(Destination):
         self._pace = pace or Pace()
         self._namings: dict[str, Naming] = {}
         self._checked: tuple[Target, Place] | None = (
-            None  # the last check: what is opened next needs not look again
+            None  # from the last check, so that `open` need not look again
         )
 
     # Looking
@@ -67,11 +67,10 @@ class Sftp(Destination):
         self._checked = (target, place)
 
     async def prove(self, connection: Connection, target: Target, *, by_trial: bool = False) -> Place:
-        """Raise Unsupported when no name can be given there without perhaps replacing another; `by_trial` believes
-        nothing that the server says of itself. Returns the target's place. Raises DestinationUnready and its like,
-        Said."""
+        """Raise Unsupported if giving a name there might replace another file. With `by_trial` the server's own claims
+        are not trusted. Returns the target's place. Also raises DestinationUnready and similar, Said."""
         place = await self.find(connection, target)
-        # With hard links it can be found out while the data is on its way; without, nothing may be sent before.
+        # With hard links this can be found out while the data is sent; without them it must be known before.
         by_trial = by_trial or wire.HARDLINK not in connection.extensions
         if by_trial and target.fixed not in self._namings:
             await self._try(connection, place, target)
@@ -86,7 +85,7 @@ class Sftp(Destination):
             raise await faults.explained(connection, said, doing, place.home) from said
 
     def examine(self, target: Target) -> remote.Space | None:
-        """As `check`, and really write there; tells how much room there is. For `doctor`."""
+        """Like `check`, and really write there; returns how much space there is. For `doctor`."""
 
         async def try_all(connection: Connection) -> remote.Space | None:
             place = await self.find(connection, target)
@@ -101,12 +100,12 @@ class Sftp(Destination):
         return await targets.find(connection, target, create_folders=self.create_folders)
 
     async def naming(self, connection: Connection, folder: str, target: Target) -> Naming:
-        """By which operations names can be given; tried once in `folder`. Raises Unsupported."""
+        """The operations that can give names; tried once in `folder`. Raises Unsupported."""
         known = self._namings.get(target.fixed)
         if known is None:
             known = self._namings[target.fixed] = await probe.naming_of(connection, folder)
         if not (known.links or known.renames):
-            del self._namings[target.fixed]  # it may be mended while we run
+            del self._namings[target.fixed]  # the server may be fixed while we run
             raise Unsupported(
                 f"{escape(self.account.server)} may replace a file when it gives another one its name: it has no"
                 f" {wire.HARDLINK}, and {known.why}",
@@ -117,7 +116,7 @@ class Sftp(Destination):
 
     @contextmanager
     def finding_naming(self, folder: str, target: Target) -> Iterator[None]:
-        """Find out how names are given, beside what the block does."""
+        """Find out how names are given, while the block runs."""
 
         if target.fixed in self._namings:
             yield
@@ -130,7 +129,7 @@ class Sftp(Destination):
         future = own.start(find())
         try:
             yield
-            with suppress(ConnectionGone, Garbled, Unreachable, Said):  # found out when it is needed, then
+            with suppress(ConnectionGone, Garbled, Unreachable, Said):  # then it is tried again when needed
                 future.result()
         finally:
             future.cancel()
@@ -144,7 +143,7 @@ class Sftp(Destination):
         lease: bool,
         algorithms: Sequence[str],
     ) -> Upload:
-        """The sending of one arrival."""
+        """The upload of one arrival."""
         every = tuple(dict.fromkeys(("sha256", *algorithms)))
         return Upload(
             self.account,

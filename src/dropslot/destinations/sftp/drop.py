@@ -38,14 +38,14 @@ MANIFESTS = f"{RESERVED}/manifests"
 
 
 class SftpDrop(Drop):
-    """Every step is one or a few batches of requests; a step whose answers were lost is done again."""
+    """Every step is one or a few batches of requests. A step is repeated if its answers were lost."""
 
     destination: Sftp
 
     def __init__(
         self, destination: Sftp, target: Target, arrival: str, epoch: int, name: str, place: Place | None
     ) -> None:
-        """`place`: as it was found a moment ago; None: it is still to be looked for."""
+        """`place`: as found a moment ago; None: not known yet."""
         self.destination, self.target = destination, target
         self.arrival, self.epoch, self.name = arrival, epoch, name
         self.staging: RemoteStage | None = None
@@ -63,14 +63,14 @@ class SftpDrop(Drop):
 
     @property
     def proved(self) -> frozenset[str]:
-        """What the server did, for the receipt."""
+        """What the server proved, for the receipt."""
         had = {SIZE_COMPARED}
         had |= {SYNCED} if self._synced else set()
         had |= {READ_BACK} if self.destination.read_back else set()
         return frozenset(had)
 
     def _do(self, work: Callable[[Connection], Coroutine[Any, Any, T]], doing: str) -> T:
-        """Do a step that may be repeated: after a lost connection it is, once, over a new one."""
+        """Do a step that may be repeated. After a lost connection it is repeated once over a new one."""
         account = self.destination.account
         with faults.told(account.server, doing):
             return runtime.run_again(work, account)
@@ -79,7 +79,7 @@ class SftpDrop(Drop):
 
     def discard_older(self) -> None:
         if self.epoch <= 1:
-            return  # nobody can have been before
+            return  # no earlier epoch exists
 
         async def discard(connection: Connection) -> None:
             place = await self.destination.find(connection, self.target)
@@ -177,7 +177,7 @@ class SftpDrop(Drop):
         )
         folders = [prefix, *map(self._below_home, self._tree.folders())] if prefix else self._tree.folders()
         if self._modes.of_folders and not prefix and self.target.rules.manifest == "hidden":
-            # Now, so that a group or mode that cannot be set is told before any name is given.
+            # First, so that a group or mode that cannot be set is reported before any name is given.
             await self._make_hidden(connection, targets.path_of(self.target))
         try:
             if whole and await publication.publish_new(prefix):
@@ -194,7 +194,7 @@ class SftpDrop(Drop):
         return Publication(connection, stage, naming, self._modes, self._given, self._making)
 
     async def _require_home(self, connection: Connection, stage: RemoteStage) -> None:
-        """The folders on the way to the home must still be folders: their owner may have moved one away."""
+        """Raise if a folder on the way to the home is no longer a folder: its owner may have moved it."""
         assert self._place
         homes = self._place.homes
         fixed, *below = await connection.ask(
@@ -244,7 +244,7 @@ class SftpDrop(Drop):
         self._unsynced = False
 
     def names_are_durable(self, synced: bool) -> None:
-        """Called when `folders_to_sync` are synced, or the server cannot."""
+        """Called when `folders_to_sync` are synced, or when the server cannot sync."""
         self._synced = self._synced and synced
         self._touched.clear()
         self._kept.clear()
@@ -252,7 +252,7 @@ class SftpDrop(Drop):
     # The manifest
 
     def name_manifest(self, text: str) -> str | None:
-        """Stage and sync the manifest and give it its name; returns that, relative to the target."""
+        """Stage and sync the manifest and give it its name; returns the name, relative to the target."""
         if self.target.rules.manifest == "none":
             return None
         stage = self._make_stage()
@@ -261,7 +261,7 @@ class SftpDrop(Drop):
         return self._do(lambda c: self._name_manifest(c, stage, text), "Publishing the manifest")
 
     async def _name_manifest(self, connection: Connection, stage: RemoteStage, text: str) -> str:
-        # Sent beside what has to be looked at before: each costs a round trip.
+        # Sent together with the requests that look: each costs a round trip.
         hidden = self.target.rules.manifest == "hidden"
         publication, _ = await asyncio.gather(
             self._manifest_place(connection, stage, hidden=hidden),

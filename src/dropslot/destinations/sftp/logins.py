@@ -1,4 +1,4 @@
-"""From config.yaml to accounts of servers, and to the keys of servers that are trusted."""
+"""Makes accounts of servers from config.yaml, and records the keys of trusted servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dropslot.sftp.accounts import UNSENT, Account, Password
 
 
 class Keys(Protocol):
-    """What an entry of config.yaml says about logging in."""
+    """The keys of an entry in config.yaml that concern the login."""
 
     @property
     def key(self) -> Path | None: ...
@@ -29,7 +29,7 @@ class Keys(Protocol):
 
     @property
     def password(self) -> str | None:
-        """The name of the environment variable that has it (or NAME_FILE a file)."""
+        """The name of the environment variable that holds it (or NAME_FILE names a file)."""
 
 
 def account_of(url: str, keys: Keys | None = None) -> Account:
@@ -47,7 +47,7 @@ def _read(name: str, host: str) -> str:
     password = secret(name)
     if password is None:
         raise DestinationUnready(
-            # Without the name: it may be the password, if that was written there by mistake.
+            # Without the name: somebody may have written the password itself there.
             f"The environment variable that `password` names for {host} is not set, nor the one with _FILE",
             where=UNSENT,
             next_step="Set one of them for the service, and restart it; or correct `password`",
@@ -56,7 +56,7 @@ def _read(name: str, host: str) -> str:
 
 
 def accept(account: Account, key: asyncssh.SSHKey) -> Path:
-    """As `trust.accept`; of two commands at once the second sees the first one's line."""
+    """Like `trust.accept`, under a lock: of two commands at once the second sees the line of the first."""
     with trust.opened(account) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         return trust.accept(account, key)

@@ -14,11 +14,11 @@ from dropslot.sftp.connection import Connection
 from dropslot.sftp.remote import join
 from dropslot.sftp.wire import Attributes
 
-_FEW = 4  # names of one folder that are asked for one by one; then the folder is listed
+_FEW = 4  # after so many single requests for names of one folder the folder is listed
 
 
 class Looking:
-    """One lasting look at one target: names are asked for one after the other, and each costs a round trip."""
+    """A cached view of one target: the pipeline asks for names one after the other, and each costs a round trip."""
 
     def __init__(self, top: str) -> None:
         self.top = top
@@ -27,7 +27,7 @@ class Looking:
         self._folders = {""}
 
     async def at(self, connection: Connection, name: str) -> Attributes | None:
-        """What is at `name`, no link followed. Raises DestinationUnready when a folder on the way is a link."""
+        """The entry at `name`; links are not followed. Raises DestinationUnready if a folder on the way is a link."""
         folder, _, last = safe(name).rpartition("/")
         if folder in self._listed:
             entries = self._listed[folder]
@@ -66,5 +66,5 @@ def _prefixes(folder: str) -> Sequence[str]:
 
 
 def stored(seen: Attributes | None) -> Stored | None:
-    """As the pipeline wants to have it; times in whole seconds."""
+    """The entry in the pipeline's form; times in whole seconds."""
     return None if seen is None else Stored(seen.is_file, seen.size or 0, (seen.mtime or 0) * 1_000_000_000)

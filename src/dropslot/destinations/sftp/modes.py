@@ -1,4 +1,4 @@
-"""Group and modes of what is delivered to a server. Version 3 of the protocol knows groups by number alone."""
+"""Group and modes of files and folders on a server. Version 3 of the protocol knows groups only by number."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class RemoteModes:
 
     @property
     def of_folders(self) -> bool:
-        """Whether anything is to be set on folders."""
+        """Whether anything must be set on folders."""
         return self.gid is not None or self.folder_mode is not None
 
     def of_files(self) -> Attributes:
-        """What every delivered file gets, but for its time."""
+        """The attributes of every delivered file, except its time."""
         own = (self.uid, self.gid) if self.gid is not None else (None, None)
         return Attributes(None, own[0], own[1], self.file_mode)
 
@@ -40,7 +40,7 @@ class RemoteModes:
         self, connection: Connection, paths: Sequence[str], ours: Collection[str] = ()
     ) -> list[bool]:
         """Make folders, parents first, with group and mode; an inherited setgid bit stays, as chmod(1) keeps it.
-        Those of `ours` get both though they are there: a cut may have come between the two."""
+        Folders in `ours` get both even if they exist: an earlier connection may have ended in between."""
         made = await remote.make_folders(connection, paths, self.folder_mode)
         new = [path for path, is_new in zip(paths, made, strict=True) if is_new or path in ours]
         if not self.of_folders or not new:
@@ -54,7 +54,7 @@ class RemoteModes:
         inherited = (seen.mode or 0) & stat.S_ISGID if seen else 0
         mode = None if self.folder_mode is None else self.folder_mode | inherited
         if seen and mode in (None, stat.S_IMODE(seen.mode or 0)) and self.gid in (None, seen.gid):
-            return  # what is right already is set by members of the group alone
+            return  # correct already; setting it again would require membership of the group
         own = (self.uid, self.gid) if self.gid is not None else (None, None)
         set_, looked = await connection.ask(
             wire.set_attributes(path, Attributes(None, own[0], own[1], mode)), wire.on(wire.LSTAT, path)
@@ -79,7 +79,7 @@ class RemoteModes:
 
 
 async def resolve(connection: Connection, rules: Rules, uid: int | None) -> RemoteModes:
-    """Raises DestinationUnready when the group is not known."""
+    """Raises DestinationUnready if the group is unknown."""
     gid = None if rules.group is None else await _gid(connection, rules.group)
     return RemoteModes(uid, gid, rules.file_mode, rules.folder_mode)
 

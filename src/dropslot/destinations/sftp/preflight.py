@@ -1,4 +1,4 @@
-"""Examines the servers that answer, before anything is taken."""
+"""Examines the servers that answer, before any arrival is taken."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PATIENCE_SECONDS = 5.0
 
 
 def prove(deliver: Sequence[Deliver], *, by_trial: bool) -> None:
-    """Raise Unsupported when one of these servers cannot give a file its name without the risk of replacing another.
+    """Raise Unsupported if one of these servers cannot give a file its name without the risk of replacing another.
 
-    All are asked at once. One that does not answer within PATIENCE_SECONDS, or cannot do now what it may do later, is
-    left to the delivery that meets it: it must not keep the others from starting. `by_trial`: names are really given
-    in a private folder there; else only what the server says of itself is looked at, unless that leaves it open.
+    All servers are asked at once. A server that does not answer within PATIENCE_SECONDS, or that has a temporary fault,
+    does not block the start; its deliveries are retried. With `by_trial` names are really given in a private folder
+    there. Without it the server's own claims count, unless they leave the question open.
     """
     targets = {(rules.for_rule(rule), _target(rule)): None for rule in deliver}
     for found in runtime.current().run(_ask(list(targets), by_trial=by_trial)):
@@ -41,11 +41,11 @@ async def _ask(pairs: Sequence[tuple[Sftp, Target]], *, by_trial: bool) -> list[
 
 
 async def _asked(destination: Sftp, target: Target, *, by_trial: bool) -> DropslotError | None:
-    """What speaks against it, as far as it is known in time."""
+    """The fault of this destination, if it is found in time."""
     task = asyncio.create_task(_fault(destination, target, by_trial=by_trial))
     done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
     if not done:
-        task.cancel()  # and not waited for: a server that stopped answering does not let it clear up, either
+        task.cancel()  # without waiting: a server that stopped answering would block its clean-up, too
         return None
     return task.result()
 

@@ -1,9 +1,9 @@
-"""What a server's operations really do, tried in a private folder: never assumed from its name or version.
+"""Tries in a private folder what a server's operations really do; nothing is assumed from its name or version.
 
-OpenSSH's SSH_FXP_RENAME of a file is link and unlink, which cannot replace; but where link(2) fails with EOPNOTSUPP,
-ENOSYS or EXDEV it looks whether the new name is there and then renames, which may replace what came in between. Such a
-look follows links, so a link that leads nowhere shows it: the fallback replaces it, link(2) does not. A folder is
-always looked for and then renamed; rename(2) itself can then replace an empty folder at most.
+OpenSSH's SSH_FXP_RENAME of a file is link and unlink, which cannot replace. But if link(2) fails with EOPNOTSUPP,
+ENOSYS or EXDEV, it looks whether the new name exists and then renames; that may replace a file made in between. This
+look follows links. So a dangling link at the new name shows which way is used: the fallback replaces it, link(2) does
+not. For a folder OpenSSH always looks and then renames; rename(2) can then replace at most an empty folder.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dropslot.sftp.wire import Reply, Request, Said
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """By which operations names are given; at least one of the first two, or nothing can be delivered."""
+    """The operations that can give names. Without one of the first two nothing can be delivered."""
 
     links: bool
     renames: bool
     whole_folders: bool
-    why: str = ""  # what was found, where neither is to be had
+    why: str = ""  # the reason, if there is neither
 
 
 async def naming_of(connection: Connection, folder: str) -> Naming:
-    """Try it inside `folder`, which is private."""
+    """Try the operations inside `folder`, which is private."""
     top = f"{folder}/naming-{secrets.token_hex(8)}"
     await remote.make_folders(connection, [top, f"{top}/full", f"{top}/empty", f"{top}/new"])
     try:
@@ -41,7 +41,7 @@ async def naming_of(connection: Connection, folder: str) -> Naming:
 
 
 async def _remove(connection: Connection, top: str) -> None:
-    """All that may be there, by name: to look first would take a round trip for each level."""
+    """Remove everything that may be there, by name: looking first would cost a round trip for each level."""
     files = [f"{top}/{name}" for name in ("one", "full/two", "linked", "link", "nowhere", "renamed")]
     folders = [f"{top}/{name}" for name in ("full", "empty", "new", "renamed-folder")] + [top]
     requests = [wire.on(wire.REMOVE, path) for path in files] + [
@@ -69,7 +69,7 @@ def _worked(reply: Reply) -> bool:
 
 
 def _refused(reply: Reply) -> bool:
-    """Whether it was refused since the name is taken: not since there was nothing to be named."""
+    """Whether it was refused because the name is taken, and not because the file is missing."""
     try:
         wire.done(reply)
     except Said as said:
@@ -97,12 +97,12 @@ async def _links(connection: Connection, top: str) -> bool:
 
 
 async def _renames(connection: Connection, top: str) -> tuple[bool, str]:
-    """Whether a plain rename of a file replaces nothing; else what was found."""
+    """Whether a plain rename of a file replaces nothing; if it may replace, also the reason."""
     one, two, link = f"{top}/one", f"{top}/full/two", f"{top}/link"
     taken, there = await connection.ask(wire.rename(one, two), _look(two))
     if not _refused(taken) or _size(there) != 2:
         return False, "its rename replaces a file that has the new name"
-    # Servers differ in which of the two names comes first: both are ours, and either way one leads nowhere.
+    # Servers differ in the order of the two names. Both are ours, and in either order one is a dangling link.
     nowhere = f"{top}/nowhere"
     _, usual, other = await connection.ask(wire.symlink(nowhere, link), _look(link), _look(nowhere))
     made = link if wire.found(usual) else nowhere if wire.found(other) else None
@@ -118,7 +118,7 @@ async def _renames(connection: Connection, top: str) -> tuple[bool, str]:
 
 
 async def _folders(connection: Connection, top: str) -> bool:
-    """Whether a folder can be renamed, and takes the name of no other folder, empty or not, nor of a file."""
+    """Whether a folder can be renamed, and never replaces a file or another folder, empty or not."""
     new, two = f"{top}/new", f"{top}/full/two"
     *taken, there, given = await connection.ask(
         *(wire.rename(new, f"{top}/{name}") for name in ("full", "empty", "full/two")),
@@ -129,7 +129,7 @@ async def _folders(connection: Connection, top: str) -> bool:
 
 
 async def folds_names(connection: Connection, folder: str) -> tuple[bool, bool]:
-    """Whether the server's file system folds (case, Unicode normal forms) of names."""
+    """Whether the server's file system folds names: (their case, their Unicode normal forms)."""
     stem = f"{folder}/fold-{secrets.token_hex(4)}"
     await remote.make_folders(connection, [f"{stem}-a\u00e9"])
     case, form = await remote.look(connection, [f"{stem}-A\u00e9", f"{stem}-ae\u0301"])

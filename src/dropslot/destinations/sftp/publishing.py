@@ -1,4 +1,4 @@
-"""Staged items get their final names on a server: by operations that a probe showed to replace nothing."""
+"""Gives staged items their final names on a server, by operations that a probe showed to replace nothing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _AT_ONCE = 128
 
 @dataclass(slots=True)
 class Publication:
-    """Publishes the tree of one stage into its home. `touched` are the folders that may have got names; `given` the
-    names that the server said it gave; `making` the folders that were asked for, and may have no mode yet."""
+    """Publishes the tree of one stage into its home. `touched`: folders that may have got names. `given`: names that
+    the server confirmed. `making`: folders that were requested and may have no mode yet."""
 
     connection: Connection
     stage: RemoteStage
@@ -36,23 +36,23 @@ class Publication:
     touched: set[str] = field(default_factory=set)
 
     async def publish_new(self, prefix: str) -> bool:
-        """Publish the whole tree by one rename of the topmost folder of `prefix`; False when that is there already."""
+        """Publish the whole tree by one rename of the topmost folder of `prefix`; False if that exists already."""
         if not self.naming.whole_folders:
             return False
         top = prefix.partition("/")[0]
         old, new = f"{self.stage.tree}/{top}", join(self.stage.home, top)
-        self.touched.add("")  # now: the answer may be lost
+        self.touched.add("")  # before the request: its answer may be lost
         try:
             wire.done(await self.connection.one(wire.rename(old, new)))
         except Said as said:
             if await remote.look_one(self.connection, new) is not None:
-                return False  # there already, or published before a crash: entry by entry tells which
+                return False  # foreign, or published before a crash: going entry by entry finds out
             await self.stage.require(self.connection)
             raise typed(self.connection.account.server, said, f"Publishing {escape(new)}") from said
         return True
 
     async def publish(self, folders: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
-        """Returns the entries whose name something else has. `folders` are to be there afterwards, parents first."""
+        """Returns the entries whose name something else has. `folders` must exist afterwards, parents first."""
         await self._make_folders(folders, entries)
         taken: list[Entry] = []
         left = [entry for entry in entries if entry.final not in self.given]
@@ -80,7 +80,7 @@ class Publication:
             await self._make([path for path, _ in missing], [name for _, name in missing])
 
     async def _make(self, paths: Sequence[str], names: Sequence[str]) -> None:
-        # Both sets first: the connection may end when some are made.
+        # Update both sets first: the connection may end when some are made.
         self.touched |= {name.rpartition("/")[0] for name in names}
         ours = {path for path, name in zip(paths, names, strict=True) if name in self.making}
         self.making |= set(names)
@@ -125,8 +125,8 @@ class Publication:
         return taken
 
     async def _is_ours(self, entry: Entry, said: Said) -> bool:
-        """Whether the name has our bytes already: its answer was lost, or came before a crash. Read back, never
-        assumed. False: something else has it."""
+        """Whether the name already has our bytes, because an answer was lost or a crash followed. They are read back,
+        never assumed. False: something else has the name."""
         staged, there = await remote.look(
             self.connection, [f"{self.stage.tree}/{entry.staged}", join(self.stage.home, entry.final)]
         )
@@ -167,7 +167,7 @@ def _lost(entry: Entry) -> StorageFault:
 
 
 async def digest(connection: Connection, path: str) -> str | None:
-    """SHA-256 (hex) of what is read from a regular file; None when there is none."""
+    """SHA-256 (hex) of a regular file, read back; None if there is none."""
     seen = await remote.look_one(connection, path)
     if seen is None or not seen.is_file:
         return None

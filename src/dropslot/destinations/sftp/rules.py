@@ -1,4 +1,4 @@
-"""From config.yaml to destinations: one object for all rules that say the same."""
+"""Makes destinations from config.yaml; rules with equal settings share one object."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SCHEME = "sftp"
 
 
 def for_rule(rule: Deliver) -> Sftp:
-    """The destination of one entry of `deliver`. Raises ConfigError when the process has no configuration and the rule
-    a limit."""
+    """The destination of one entry of `deliver`. Raises ConfigError if the rule has a limit and the process has no
+    configuration."""
     read_back = rule.verify == "read-back"
     return _made(account_of(rule.to, rule), rule.create_folders, read_back, rule.limit)
 
@@ -38,7 +38,7 @@ def _is_at(address: str, server: str) -> bool:
 
 
 def account_for(url: str) -> Account:
-    """The account of a server, with the keys that config.yaml has for it: of a destination, or of what is read."""
+    """The account of a server, with its keys from config.yaml: of a destination or of a source."""
     server = addresses.parse(url).server
     for route in current().routes.values():
         named: list[tuple[str, Keys]] = [(rule.to, rule) for rule in route.deliver]
@@ -50,7 +50,7 @@ def account_for(url: str) -> Account:
 
 
 def for_url(url: str) -> Sftp:
-    """The destination that a resolved target belongs to: with the keys of a rule for that account, if there is one."""
+    """The destination that a resolved target belongs to, with the keys of a rule for that account if there is one."""
     server = addresses.parse(url).server
     for route in current().routes.values():
         for rule in route.deliver:

@@ -1,4 +1,4 @@
-"""One file onto the server: written, attributes set, synced, size compared; in one batch where it is small."""
+"""Sends one file to the server: write, set attributes, sync, compare the size. A small file takes one batch."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from dropslot.sftp.faults import KEPT, ServerLied, explained
 from dropslot.sftp.wire import Attributes, Reply, Said
 
 NEW = wire.FOR_WRITING | wire.CREATE | wire.EXCLUSIVE
-MARK_BYTES = 64 * 1024 * 1024  # a large file is synced, and can be resumed, at each multiple of this
-WAYS = 4  # channels that a large file is written over: each has a window of its own
+MARK_BYTES = 64 * 1024 * 1024  # a large file is synced at each multiple of this, and can be resumed there
+WAYS = 4  # channels for writing a large file: each has its own window
 
 
 @dataclass(slots=True)
 class Sending:
-    """What all files of one staging have in common. `again`: an earlier connection may have left part of them."""
+    """The common settings and state of all files of one staging. `again`: an earlier connection may have left parts."""
 
     connection: Connection
     stage: RemoteStage
-    attributes: Attributes  # of every file but for its time
+    attributes: Attributes  # of every file, except its time
     read_back: bool = False
     again: bool = False
-    confirmed: set[int] = field(default_factory=set)  # numbers of items that the server proved to have
+    confirmed: set[int] = field(default_factory=set)  # numbers of the items that the server has, as proved
     marks: dict[int, int] = field(default_factory=dict)  # item -> bytes that are durable there
     synced: bool = True  # whether the server synced all of it
 
     @property
     def strict(self) -> bool:
-        """Whether setting the attributes must succeed: times alone may be refused."""
+        """Whether setting the attributes must succeed. A refusal is accepted if only times are set."""
         return self.attributes != wire.NOTHING
 
     def with_time(self, mtime_ns: int) -> Attributes:
@@ -72,7 +72,7 @@ class Sending:
     async def end(
         self, channel: Channel, handle: bytes, path: str, writes: list[wire.Request], size: int, mtime_ns: int
     ) -> None:
-        """The last requests for a file, in one batch; all answers are looked at."""
+        """Send the last requests for a file in one batch, and check all answers."""
         sync = self.sync_of(handle)
         replies = await channel.ask(
             *writes,
@@ -112,7 +112,7 @@ class Sending:
 
     async def _has_size(self, channel: Channel, path: str, reply: Reply, size: int) -> None:
         seen = wire.found(reply)
-        if seen is None or seen.size != size:  # a server that does not keep the order of requests
+        if seen is None or seen.size != size:  # some servers do not keep the order of requests: ask again
             seen = wire.found(await channel.one(wire.on(wire.LSTAT, path)))
         if seen is None or seen.size != size or not seen.is_file:
             has = "nothing" if seen is None else f"{seen.size or 0:,} bytes"
@@ -123,7 +123,7 @@ class Sending:
             )
 
     async def compare(self, path: str, sha256: bytes) -> None:
-        """Read what the server has and compare it with what was sent."""
+        """Read the file back and compare it with the sent bytes."""
         digest = hashlib.sha256(usedforsecurity=False)
         async for piece in remote.read(self.connection, path):
             digest.update(piece)
@@ -146,7 +146,7 @@ def _writes(channel: Channel, handle: bytes, offset: int, data: bytes) -> list[w
 
 
 class Large:
-    """A file that does not fit into one batch: its pieces go over several channels, and it is synced at each mark."""
+    """A file that does not fit into one batch. Its pieces go over several channels, and it is synced at each mark."""
 
     def __init__(self, sending: Sending, number: int, path: str, size_bytes: int, mtime_ns: int) -> None:
         self.sending, self.number, self.path = sending, number, path
@@ -176,14 +176,14 @@ class Large:
         other = wire.open_file(self.path, wire.FOR_WRITING)
         handles += [wire.handle(r) for r in await asyncio.gather(*(c.one(other) for c in channels[1:]))]
         ways = list(zip(channels, handles, strict=True))
-        # A sync holds its channel up: it has one that nothing is written over.
+        # A sync blocks its channel, so it has a channel of its own.
         self._sync = ways.pop() if len(ways) > 1 else None
         self._ways = ways
         self._reached = start
         return start
 
     async def piece(self, offset: int, data: bytes) -> None:
-        """Write a piece; its answers are awaited."""
+        """Write a piece and wait for the answers."""
         way = min(self._ways, key=lambda one: one[0].pending_bytes)
         channel, handle = way
         channel.pending_bytes += len(data)
@@ -200,7 +200,7 @@ class Large:
         await self._sync_at_mark()
 
     async def _sync_at_mark(self) -> None:
-        """Sync beside the writing, so that the disk works at the same time, and a cut costs one mark at most."""
+        """Sync during the writing: the disk works at the same time, and a lost connection costs one mark at most."""
         acknowledged = min(self._under_way, default=self._reached)
         mark = acknowledged // MARK_BYTES * MARK_BYTES
         if self._sync is None or self._syncing or mark <= self.sending.marks.get(self.number, 0):
@@ -215,10 +215,10 @@ class Large:
                 self.sending.marks[self.number] = mark
 
     async def finish(self, sha256: bytes) -> None:
-        """Attributes, sync, close and comparison, when all pieces are acknowledged."""
+        """Set attributes, sync, close and compare, after all pieces are acknowledged."""
         others = [*self._ways[1:], *([self._sync] if self._sync else [])]
         try:
-            # A server may say only at the end that it could not store what it took.
+            # A server may report only at the end that it could not store the data.
             for reply in await asyncio.gather(
                 *(channel.one(wire.close(handle)) for channel, handle in others)
             ):

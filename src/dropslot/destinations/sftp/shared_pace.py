@@ -1,4 +1,4 @@
-"""How fast one server may be written to by all processes of this installation together."""
+"""A limit on the speed of writing to one server, shared by all processes of this installation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dropslot.sftp.pace import Clock, Pace
 
 
 class SharedPace(Pace):
-    """No more than a limit of config.yaml allows, in all processes that have the same file.
+    """Keeps to a limit of config.yaml, over all processes that share one file.
 
-    The file holds the time at which the next bytes may go, and since which start of the machine that time counts.
+    The file holds the time at which the next bytes may go, and the boot of the machine to which that time belongs.
     """
 
     def __init__(self, limit: Limit, zone: tzinfo, file: Path, clock: Clock | None = None) -> None:
@@ -38,7 +38,7 @@ class SharedPace(Pace):
 
 
 def _read(fd: int) -> float:
-    """What the file says; 0 when it gives no reason, or something of before the machine was started anew."""
+    """The time in the file; 0 if it is empty, damaged, or from before the last boot."""
     free, _, boot = os.pread(fd, 100, 0).decode("ascii", "replace").partition(" ")
     with suppress(ValueError):
         return float(free) if boot == _boot() else 0.0

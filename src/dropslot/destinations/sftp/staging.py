@@ -1,4 +1,4 @@
-"""The staging folder of one arrival and epoch on a server: laid out as that of a local folder."""
+"""The staging folder of one arrival and epoch on a server. It has the layout of a local one."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from dropslot.sftp.wire import Attributes, Said
 EPOCHS = f"{RESERVED}/{STAGE}"
 MANIFEST = "manifest"
 TRIAL = "trial."
-LONGEST_TRIAL_SECONDS = 3600  # they take a few
+LONGEST_TRIAL_SECONDS = 3600  # trials take a few seconds
 GONE = "gone-"
 _TRIES = 20
 
 
 @dataclass(slots=True)
 class RemoteStage:
-    """Its worker is taken over when the folder is gone; no descriptor keeps it alive: each request names the path."""
+    """If the folder is gone, its worker was taken over. Each request names the path, since no descriptor stays open."""
 
     home: str
     name: str
     uid: int | None = None  # of the account there
-    aside: str | None = None  # where it was to be removed, before the connection was lost
+    aside: str | None = None  # the name under which its removal began before the connection was lost
 
     @property
     def epochs(self) -> str:
@@ -42,7 +42,7 @@ class RemoteStage:
 
     @property
     def tree(self) -> str:
-        """What is laid out like the home."""
+        """The folder that is laid out like the home."""
         return f"{self.path}/{TREE}"
 
     async def require(self, connection: Connection) -> None:
@@ -51,8 +51,8 @@ class RemoteStage:
             raise taken_over(self.name)
 
     async def remove(self, connection: Connection) -> None:
-        """Remove it, and the hidden folders that are empty then."""
-        # Often it is nearly empty now; else its content tells.
+        """Remove it, and hidden folders if they are empty."""
+        # Often it is nearly empty now; its contents are listed only if these requests fail to remove it.
         folders = [self.tree, self.path, self.epochs, join(self.home, RESERVED)]
         *_, left = await connection.ask(
             wire.on(wire.REMOVE, f"{self.path}/{MANIFEST}"),
@@ -71,13 +71,13 @@ async def remove_hidden(connection: Connection, home: str) -> None:
 
 
 async def make(connection: Connection, home: str, arrival: str, epoch: int, prefix: str) -> RemoteStage:
-    """The staging folder of this epoch, made when it is not there. Raises TakenOver when a later one is there."""
+    """The staging folder of this epoch, made if it is missing. Raises TakenOver if one of a later epoch exists."""
     stage = RemoteStage(home, stage_name(arrival, epoch, prefix))
     seen, own, entries = await _made(connection, stage)
     _private(connection, stage, seen, own)
     if stage.name not in entries:  # it was opened too early
         entries = await remote.listing(connection, stage.epochs) or {}
-    # Ours is made first, then looked: of two workers at least one sees the other, and the older one yields.
+    # Make ours first, then look: of two workers at least one sees the other, and the older one yields.
     found = _epochs_of(arrival, entries)
     if any(other > epoch for other, _ in found):
         await stage.remove(connection)
@@ -91,8 +91,8 @@ async def make(connection: Connection, home: str, arrival: str, epoch: int, pref
 async def _made(
     connection: Connection, stage: RemoteStage
 ) -> tuple[Attributes | None, Attributes | None, dict[str, Attributes]]:
-    """Make the folders, look at the last two and into the first of these: with few round trips where nothing is in
-    the way."""
+    """Make the folders, look at the last two, and list the first of these two. This takes few round trips if nothing is
+    in the way."""
     channel = connection.channel()
     *_, epochs, own, opened = await channel.ask(
         wire.make_folder(join(stage.home, RESERVED)),
@@ -104,7 +104,7 @@ async def _made(
     )
     try:
         entries = await remote.listing_of(channel, opened)
-    except Said:  # whose folder it is tells more, and comes first
+    except Said:  # the owner of the folder explains more, so it is reported first
         entries = None
     seen = [wire.found(epochs), wire.found(own)]
     if None in seen:
@@ -123,7 +123,7 @@ async def _make_folders(connection: Connection, stage: RemoteStage) -> None:
         except Said as said:
             if said.code != wire.NO_SUCH_FILE or await remote.look_one(connection, stage.home) is None:
                 raise
-            # A refusal of the outer folder is told, not that the inner one has no place.
+            # Report the refusal of the outer folder, not the missing parent of the inner one.
             made = await remote.make_folders(connection, [outer])
             if made == [True]:
                 continue
@@ -135,7 +135,7 @@ async def _make_folders(connection: Connection, stage: RemoteStage) -> None:
 def _private(
     connection: Connection, stage: RemoteStage, seen: Attributes | None, own: Attributes | None
 ) -> None:
-    """Refuse a staging folder that someone else made or may write to: they could exchange what is staged."""
+    """Refuse a staging folder that someone else made or may write to: they could exchange staged files."""
     if seen is None or own is None:
         raise DestinationUnready(f"{EPOCHS} vanished", next_step="It is retried")
     if not seen.is_folder or seen.uid != own.uid or (seen.mode or 0) & 0o022:
@@ -148,7 +148,7 @@ def _private(
 
 
 def _left_trials(entries: Mapping[str, Attributes], own: Attributes | None) -> list[str]:
-    """Trials of processes that were killed in one; by the server's own clock."""
+    """Trial folders of killed processes: those that are too old by the server's own clock."""
     now = own.mtime if own and own.mtime else 0
     return [
         name
@@ -164,12 +164,12 @@ def _epochs_of(arrival: str, entries: Iterable[str]) -> list[tuple[int, str]]:
         if epoch is not None:
             found.append((epoch, name))
         elif name.startswith(GONE):
-            found.append((-1, name))  # somebody was killed while removing it
+            found.append((-1, name))  # its removal was interrupted
     return found
 
 
 async def discard_older(connection: Connection, homes: Sequence[str], arrival: str, epoch: int) -> None:
-    """Remove every staging folder that an earlier epoch of the arrival made, and win against its worker."""
+    """Remove every staging folder of earlier epochs of the arrival, even while their workers still write."""
     await asyncio.gather(*(_discard_older_in(connection, home, arrival, epoch) for home in homes))
 
 
@@ -189,7 +189,7 @@ async def _discard(connection: Connection, home: str, names: Sequence[str]) -> N
 
 
 class Trial:
-    """A private folder in the home to try things out in; nothing stays."""
+    """A private folder in the home for trials; it is removed afterwards."""
 
     def __init__(self, connection: Connection, home: str) -> None:
         self._connection = connection

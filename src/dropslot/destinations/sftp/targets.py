@@ -56,8 +56,8 @@ def _chain(target: Target) -> list[str]:
 
 
 async def find(connection: Connection, target: Target, *, create_folders: bool) -> Place:
-    """Raises DestinationUnready when the fixed part is missing or a link is in the way; Refused when `must_exist` is
-    missing, or a folder that is not to be made."""
+    """Raises DestinationUnready if the fixed part is missing or a link is in the way. Raises Refused if `must_exist` is
+    missing, or a folder that `create_folders` does not allow to make."""
     chain = _chain(target)
     must = [addresses.parse(target.must_exist).remote_path] if target.must_exist else []
     wanted = [wire.on(wire.STAT, path) for path in (*must, chain[0])] + [
@@ -68,7 +68,7 @@ async def find(connection: Connection, target: Target, *, create_folders: bool) 
     if (fixed := seen[len(must)]) is None or not fixed.is_folder:
         raise _missing(server, chain[0])
     if must and ((there := seen[0]) is None or not there.is_folder):
-        # Its disk is there, so this is no unmounted one: the name is mistyped, and time does not heal that.
+        # Its disk is mounted, so the name is mistyped: a permanent fault.
         what = f"{escape(target.must_exist or '')} does not exist, and must_exist forbids making it"
         raise Refused([what + await _looks_the_same(connection, must[0])])
     homes = [chain[0]]

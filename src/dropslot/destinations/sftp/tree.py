@@ -1,4 +1,4 @@
-"""The layout of an arrival in its stage, and what is reported about it afterwards."""
+"""The layout of an arrival in its stage, and the report about it afterwards."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dropslot.sftp.wire import Attributes, Said
 
 @dataclass(slots=True)
 class Tree:
-    """A listing and where each part of it lies in the stage."""
+    """A listing and the places of its parts in the stage."""
 
     listing: Listing
     layout: Layout
 
     async def make(self, connection: Connection, stage: RemoteStage, modes: RemoteModes) -> None:
-        """Look whether there is room, then make every folder, parents first. Raises Refused, DiskFull."""
+        """Check that there is space, then make every folder, parents first. Raises Refused, DiskFull."""
         items = self.listing.items
         largest = max(items, key=lambda item: item.size_bytes).path if items else ""
         plain, delivered = ([f"{stage.path}/{path}" for path in paths] for paths in self._places())
@@ -45,7 +45,7 @@ class Tree:
             ) from said
 
     def _places(self) -> tuple[list[str], list[str]]:
-        """Folders of our own, and those that will be seen; parents first."""
+        """Our own folders, and those that will be published; parents first."""
         plain, delivered = [TREE], []
         at = TREE
         for part in self.layout.base.split("/")[1:]:
@@ -59,8 +59,8 @@ class Tree:
         return plain, delivered
 
     async def set_times(self, connection: Connection, stage: RemoteStage | None) -> None:
-        """The mtimes of folders that are published as they are (None: they are not), when nothing is made in them any
-        more; a server that refuses keeps its own."""
+        """Set the mtimes of folders after everything in them is made. `stage` None: folders are not published as they
+        are. If a server refuses, its own times stay."""
         requests = [
             wire.set_attributes(f"{stage.path}/{place}", Attributes(mtime=wire.seconds(time)))
             for path, time in reversed(self.listing.folders)
@@ -70,7 +70,7 @@ class Tree:
             await connection.ask(*requests[start : start + remote.AT_ONCE])
 
     def folders(self) -> list[str]:
-        """Every folder that is to be there, below the target, parents first."""
+        """Every folder that must exist below the target, parents first."""
         published = (self.layout.published(f"{path}/") for path, _ in self.listing.folders)
         return [path.rstrip("/") for path in published if path]
 
@@ -81,12 +81,12 @@ class Tree:
         return all(self.layout.published(planned.path) == planned.stored_as for planned in plan)
 
     def shifted(self) -> int:
-        """How many items have another time at the server, since version 3 of the protocol counts from 1970 to 2106."""
+        """How many items get another time at the server: version 3 of the protocol can only hold 1970 to 2106."""
         unusual = (self.listing.items[at].mtime_ns for at in listing.unusual(self.listing.items))
         return sum(not listing.is_kept(time, wire.seconds(time) * 1_000_000_000) for time in unusual)
 
     def staged(self, algorithms: Sequence[str], digests: Mapping[int, Sequence[bytes]]) -> list[Staged]:
-        """What was staged, in listing order; times as the server has them, in whole seconds."""
+        """The staged items, in listing order; times as the server has them, in whole seconds."""
         rows = []
         for number, item in enumerate(self.listing.items):
             sha256, *others = (one.hex() for one in digests[number])
@@ -97,7 +97,7 @@ class Tree:
 
 
 def require_space(space: remote.Space | None, size: int, count: int, largest: str) -> None:
-    """Raise Refused when the arrival is larger than the whole file system, DiskFull when larger than what is free."""
+    """Raise Refused if the arrival is larger than the whole file system, DiskFull if larger than the free space."""
     if space is None or not space.total_bytes:
         return
     if size > space.total_bytes:

@@ -1,4 +1,5 @@
-"""Uploads all items of an arrival into a stage: this thread reads and hashes, the loop sends. Continues after a cut."""
+"""Uploads all items of an arrival into a stage: this thread reads and hashes, the event loop sends. After a lost
+connection it continues."""
 
 from __future__ import annotations
 
@@ -29,9 +30,9 @@ from dropslot.sftp.wire import Attributes, Garbled
 SMALL_BYTES = 8 * 1024 * 1024
 PIECE_BYTES = 255 * 1024 * 2
 WIDE_ITEMS = 8
-# How long it waits before it goes on after a cut, as long as nothing new is confirmed in between.
+# Waits before it continues after a lost connection, as long as nothing new is confirmed in between.
 DELAYS_SECONDS = (0.1, 0.5, 2.0)
-_PAUSE = threading.Event()  # never set: waiting for it is how this module waits
+_PAUSE = threading.Event()  # never set: waiting for it is this module's sleep
 
 _Hashes = tuple[Hash, ...]
 
@@ -79,7 +80,7 @@ class Upload:
         return len(self._confirmed) + sum(self._marks.values())
 
     def _round(self, *, again: bool) -> None:
-        """Send what is not confirmed yet, over one connection."""
+        """Send all unconfirmed items over one connection."""
         own = runtime.current()
         connection = own.run(self._connected(again=again))
         sending = Sending(
@@ -114,7 +115,7 @@ class Upload:
         if is_wide(self.items):
             await (
                 connection.widened()
-            )  # else all would go over the first, whose process syncs one after the other
+            )  # otherwise all would go over the first, whose process syncs one after the other
         return connection
 
     def _send(
@@ -141,7 +142,7 @@ class Upload:
         return tuple(one.copy() for one in self._fresh)
 
     def _opened(self, sources: Descent, item: Item) -> int:
-        """The item, proved to be what was listed, under a lease if there is one to be had."""
+        """Open the item, proved to be the listed one, under a lease if the system grants one."""
         folder, _, name = item.path.rpartition("/")
         try:
             fd = os.open(name, READ, dir_fd=sources.fd(folder))
@@ -157,7 +158,7 @@ class Upload:
         return fd
 
     def _send_large(self, own: runtime.Runtime, feed: Feed, large: Large, fd: int, item: Item) -> None:
-        feed.finish()  # its pieces are counted by themselves
+        feed.finish()  # the pieces of a large file are counted separately
         start = own.run(large.open())
         states = self._states.setdefault(large.number, {0: self._hashes()})
         hashes = tuple(one.copy() for one in states[start])
@@ -179,7 +180,7 @@ class Upload:
 
 
 def is_wide(items: Sequence[Item]) -> bool:
-    """Whether more than one channel is worth its making."""
+    """Whether more than one channel pays off."""
     return len(items) > WIDE_ITEMS or any(item.size_bytes > SMALL_BYTES for item in items)
 
 
@@ -197,7 +198,7 @@ def _updated(hashes: _Hashes, data: bytes) -> list[bytes]:
 
 
 def _whole(fd: int, item: Item) -> bytes:
-    """The bytes of a small item. Raises SourceChanged when they are more or fewer than were listed."""
+    """The bytes of a small item. Raises SourceChanged if there are more or fewer than listed."""
     parts, count = [], 0
     try:
         while part := os.read(fd, item.size_bytes + 1 - count):
@@ -213,7 +214,7 @@ def _whole(fd: int, item: Item) -> bytes:
 
 
 def _piece(fd: int, offset: int, item: Item) -> bytes:
-    """The next piece; it ends at a mark, so that what is durable is known by whole pieces."""
+    """The next piece. It ends at a mark, so that only whole pieces are durable or not."""
     to_mark = MARK_BYTES - offset % MARK_BYTES
     try:
         return os.pread(fd, min(PIECE_BYTES, to_mark), offset)

@@ -1,11 +1,11 @@
-"""Bags (BagIt, RFC 8493): what a sender says that it sent, held against what was staged.
+"""Bags (BagIt, RFC 8493): compares the sender's manifests with the staged items.
 
-    bag = find(listing)             before staging; None: the arrival is no bag
+    bag = find(listing)             before staging; None: the arrival is not a bag
     bag.algorithms                  digests to take while each item is read once
-    bag.faults(digests, open_tag)   afterwards; empty: the payload is what the sender's manifests list
+    bag.faults(digests, open_tag)   afterwards; empty: the payload matches the sender's manifests
     PAYLOAD                         the folder whose contents are delivered
 
-MD5 and SHA-1 find damage but no forgery; they are accepted, and SHA-256 is always taken and recorded besides.
+MD5 and SHA-1 find damage but not forgery. They are accepted, and SHA-256 is always taken and recorded as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MANIFEST = re.compile(r"(?P<tag>tag)?manifest-(?P<algorithm>[^/]+)\.txt", re.IG
 _VERSION = re.compile(r"BagIt-Version: (0\.9[3-7]|1\.0)")
 _ENCODING = re.compile(r"Tag-File-Character-Encoding: (\S+)")
 _OXUM = re.compile(r"([0-9]{1,19})\.([0-9]{1,19})")
-# Encodings of text, by the names that IANA has for them. Python knows others under such names as `zip`.
+# Encodings of text, by their IANA names. Python also has codecs that are not text, such as `zip`.
 _ENCODINGS = re.compile(
     r"UTF-?8|UTF-?(16|32)(LE|BE)?|(US-)?ASCII|ISO[-_]8859-\d{1,2}|windows-\d{3,4}|KOI8-[RU]|macintosh"
     r"|Shift_JIS|EUC-(JP|KR)|ISO-2022-JP|GB18030|GBK|GB2312|Big5|TIS-620",
@@ -52,7 +52,7 @@ OpenTag = Callable[[str], BinaryIO]
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """What the names of a bag tell. `sizes` maps every item of the arrival to its bytes."""
+    """Facts about a bag from its file names. `sizes` maps every item of the arrival to its bytes."""
 
     sizes: Mapping[str, int]
     has_payload_folder: bool
@@ -63,14 +63,14 @@ class Bag:
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """What to take of every item; SHA-256 always."""
+        """The digests to take of every item; always with SHA-256."""
         return tuple(sorted({"sha256", *self.manifests, *self.tag_manifests}))
 
     def faults(self, digests: Mapping[str, Mapping[str, str]], open_tag: OpenTag) -> list[str]:
-        """Sentences about everything that is not as the bag says; a thousand at most, and how many more.
+        """A sentence for each difference from the bag's manifests; at most a thousand, then the number of the others.
 
         `digests` are of the staged bytes of every item, by path and algorithm; `open_tag` opens staged tag files.
-        Errors of reading pass through: they are no verdict.
+        Read errors pass through: they are not a verdict.
         """
         found = self._faults(digests, open_tag)
         listed = list(islice(found, _LISTED))
@@ -90,7 +90,7 @@ class Bag:
         if FETCH in self.sizes:
             yield from self._faults_of_fetch(open_tag, encoding, version)
         payload = self._to_be_listed(open_tag, version)
-        twice = version < (1, 0)  # RFC 8493 forbids it; the drafts before it did not
+        twice = version < (1, 0)  # RFC 8493 forbids it; earlier drafts did not
         for algorithm, name in self.manifests.items():
             listed = Listed(name, algorithm, digests)
             with open_tag(name) as file:
@@ -105,7 +105,8 @@ class Bag:
                 yield from compare(listed, found, wanted, never=PAYLOAD, twice=twice)
 
     def _to_be_listed(self, open_tag: OpenTag, version: tuple[int, int]) -> list[str]:
-        """The payload that each manifest must list: all of it; before 1.0, what no other one lists."""
+        """The payload that each manifest must list. From 1.0 on all of it; before, the items that no other manifest
+        lists."""
         payload = [path for path in self.sizes if path.startswith(PAYLOAD)]
         if version >= (1, 0) or len(self.manifests) < 2:
             return payload
@@ -113,7 +114,7 @@ class Bag:
         return [path for path in payload if composed(path) not in listed]
 
     def listed(self, open_tag: OpenTag) -> set[str]:
-        """The paths that its manifests list, as far as they can be read: what they list is no litter."""
+        """The paths that its manifests list, as far as they can be read: listed files are not litter."""
         try:
             with open_tag(DECLARATION) as file:
                 version, encoding = _declaration(file)
@@ -137,7 +138,7 @@ class Bag:
             yield f"{escape(name)}: a second manifest in the same algorithm"
 
     def _faults_of_fetch(self, open_tag: OpenTag, encoding: str, version: tuple[int, int]) -> Iterator[str]:
-        """What is to be fetched must have been: a bag that lists it and has it all is whole."""
+        """Files in fetch.txt must have been fetched already: the bag is complete if it has all of them."""
         forms = forms_of(self.sizes)
         with open_tag(FETCH) as file:
             for path in fetched(file, encoding, version):
@@ -172,7 +173,7 @@ class Bag:
 
 
 def find(listing: Listing) -> Bag | None:
-    """The bag that an arrival is by its names, or None. An arrival with a bagit.txt at its top says that it is one."""
+    """The bag of this listing, or None. An arrival is a bag if it has a bagit.txt at its top."""
     sizes = {item.path: item.size_bytes for item in listing.items}
     if not listing.is_folder or DECLARATION not in sizes:
         return None
@@ -214,7 +215,7 @@ def _codec(encoding: str) -> str:
         raise Malformed(
             f"dropslot cannot read tag files in {escape(encoding[:40])}; write UTF-8, or another of IANA's list"
         )
-    return "utf-8-sig" if name == "utf-8" else name  # a byte order mark is no part of the text
+    return "utf-8-sig" if name == "utf-8" else name  # a byte order mark is not part of the text
 
 
 def _tags(file: BinaryIO, encoding: str) -> Iterator[tuple[str, str]]:

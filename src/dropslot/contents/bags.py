@@ -1,4 +1,4 @@
-"""A bag (BagIt, RFC 8493): its payload is delivered, and its manifests tell what that must be."""
+"""A bag (BagIt, RFC 8493): its payload is delivered, and must match the bag's manifests."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class BagContents(Contents):
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """Those of its manifests besides SHA-256."""
+        """SHA-256, and the algorithms of its manifests."""
         return tuple(dict.fromkeys(("sha256", *self.bag.algorithms)))
 
     def faults(self, staged: Sequence[Staged], open_item: OpenItem) -> list[str]:
-        """What is not as the manifests say."""
+        """The differences from the manifests."""
         return self.bag.faults({item.path: item.digests for item in staged}, open_item)

@@ -16,11 +16,11 @@ OpenItem = Callable[[str], BinaryIO]
 
 
 class Contents:
-    """What was listed of an arrival, and what of it is delivered under which paths.
+    """The listing of an arrival, and which of its items are delivered under which paths.
 
-    Every item is staged and hashed. Delivered is what lies in the folder `prefix` (all of it, where that is empty),
-    under its path in there. `algorithms` are the digests to take of each item while it is read once; sha256 comes
-    first. `is_bag`: the sender's own manifest tells what there must be, and `faults` holds it against that.
+    Every item is staged and hashed. The items in the folder `prefix` are delivered (all items if it is empty), under
+    their paths in that folder. `algorithms` are the digests to take of each item while it is read once; sha256 comes
+    first. `is_bag`: the sender's own manifests list the items, and `faults` compares them.
     """
 
     prefix = ""
@@ -28,39 +28,39 @@ class Contents:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        self.source_prefix = self.prefix  # the folder in what was sent whose items are delivered
+        self.source_prefix = self.prefix  # the folder in the sent arrival whose items are delivered
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """Names as hashlib has them."""
+        """Names in hashlib's spelling."""
         return ("sha256",)
 
     def path_of(self, item: str) -> str | None:
-        """The path, below a target, of an item or folder as it was listed; None when it is not delivered."""
+        """The path below a target of a listed item or folder; None if it is not delivered."""
         return item.removeprefix(self.prefix) if item.startswith(self.prefix) else None
 
     def paths(self, items: Sequence[Item]) -> Iterator[str]:
-        """The path of each of these items that is delivered."""
+        """The paths of those items that are delivered."""
         prefix = self.prefix
         if not prefix:
             return (item.path for item in items)
         return (item.path.removeprefix(prefix) for item in items if item.path.startswith(prefix))
 
     def size(self) -> tuple[int, int]:
-        """How many items are delivered, and their bytes: as many as the record holds."""
+        """The number of delivered items, and their bytes, up to the most that the record can hold."""
         sizes = [item.size_bytes for item in self.listing.items if item.path.startswith(self.prefix)]
         return len(sizes), min(sum(sizes), MOST_BYTES)
 
     def delivered(self, staged: Sequence[Staged]) -> list[tuple[str, Staged]]:
-        """Of what was staged: (path below the target, item) of all that is delivered."""
+        """(path below the target, item) of all staged items that are delivered."""
         prefix = self.prefix
         if not prefix:
             return [(item.path, item) for item in staged]
         return [(item.path.removeprefix(prefix), item) for item in staged if item.path.startswith(prefix)]
 
     def faults(self, staged: Sequence[Staged], open_item: OpenItem) -> list[str]:  # noqa: ARG002
-        """A sentence for everything that is not as the sender says it is. `open_item` opens a staged item's bytes by
-        its path; errors of reading pass through, since they are no verdict."""
+        """A sentence for each difference from the sender's manifests. `open_item` opens a staged item's bytes by its
+        path. Read errors pass through: they are not a verdict."""
         return []
 
 
@@ -68,8 +68,8 @@ NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ListedItem(NamedTuple):
-    """One item before it is staged. `open` gives its bytes: if other bytes than those that were read are staged
-    afterwards, the attempt is void, and all is asked anew."""
+    """One item before it is staged. `open` gives its bytes. If the bytes that are staged later differ from them, the
+    attempt fails and everything is asked again."""
 
     path: str  # below the target
     size_bytes: int
@@ -97,16 +97,16 @@ class Staged(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where an arrival lies (its absolute path) and what it was seen to hold. `lease`: nobody minds when a program that
-    wants to write to it has to wait while it is read."""
+    """An arrival's absolute path and its listing. `lease`: a program that wants to write to it may have to wait while
+    it is read."""
 
     path: Path
     listing: Listing
     lease: bool = False
 
     def open(self) -> Folder:
-        """The arrival's folder, which may be no link, or the folder that holds its single file. Raises what
-        `faults.at_source` does."""
+        """The arrival's folder, which must not be a link, or the folder that holds its single file. Raises the errors
+        of `faults.at_source`."""
         path = os.fspath(self.path)
         try:
             if self.listing.is_folder:

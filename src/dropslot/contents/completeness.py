@@ -1,4 +1,4 @@
-"""One manifest of a bag against the items that are there: missing, extra, changed, double."""
+"""Compares one manifest of a bag with the existing items: missing, extra, changed, double."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def compare(
     never: str = "\0",
     twice: bool = False,
 ) -> Iterator[str]:
-    """Sentences about each entry that is not as listed, and each `wanted` path without an entry.
+    """Sentences about each item that differs from its entry, and each `wanted` path without an entry.
 
-    Every entry's path begins with `only`, and none with `never`. A path may be listed `twice` with the same digest.
-    A name in another Unicode form (NFC, NFD) is the same name while only one such file is there.
+    Every entry's path begins with `only`, and none with `never`. `twice`: a path may be listed again with the same
+    digest. A name in another Unicode form (NFC, NFD) is the same name if there is only one such file.
     """
     title = escape(listed.manifest)
     seen: dict[str, str] = {}
@@ -59,7 +59,7 @@ def compare(
 
 
 def forms_of(paths: Iterable[str]) -> dict[str, str | None]:
-    """The path that is there, by its NFC form; None where several are, so that none of them can be meant."""
+    """The existing path by its NFC form; None if there are several, because then the meaning is not clear."""
     forms: dict[str, str | None] = {}
     for path in paths:
         if not path.isascii():
@@ -92,8 +92,8 @@ def _nearly(path: str, near: str | None) -> str:
 
 
 def _faults_of_twins(title: str, seen: Iterable[str]) -> Iterator[str]:
-    # Two names that read the same: on many file systems one would replace the other. Twins in letter case are
-    # the destination's affair: it refuses them where it folds case.
+    # Two names that read the same: on many file systems one would replace the other. Names that differ in letter case
+    # are left to the destination: it refuses them if it folds case.
     forms: dict[str, str] = {}
     for path in sorted(path for path in seen if not path.isascii()):
         twin = forms.setdefault(composed(path), path)

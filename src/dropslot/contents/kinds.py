@@ -1,4 +1,4 @@
-"""Which kind of contents an arrival has."""
+"""Finds the kind of contents of an arrival."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dropslot.files.reading import open_regular
 
 
 def contents_of(listing: Listing) -> Contents:
-    """What was listed, as its kind sees it. Nothing is opened."""
+    """The contents of a listing, as an object of their kind. Opens nothing."""
     bag = bag_manifests.find(listing) if _may_be_bag(listing) else None
     return BagContents(listing, bag) if bag else Contents(listing)
 
@@ -28,13 +28,13 @@ def _may_be_bag(listing: Listing) -> bool:
 
 
 def folder_of_items(arrival: Path) -> Path:
-    """Where in a folder that lies at `arrival` the items are that are delivered. It is not listed for that."""
+    """The folder of the delivered items in the folder at `arrival`. Does not list it."""
     declaration = arrival / bag_manifests.DECLARATION
     return arrival / bag_manifests.PAYLOAD if os.path.lexists(declaration) else arrival
 
 
 def sent_on_purpose(source: Path, listing: Listing) -> set[str]:
-    """The paths that the arrival's own manifests list: they are no litter, whatever they are called. Empty where there
+    """The paths that the arrival's own manifests list: they are not litter, whatever their names are. Empty if there
     are no manifests. Raises SourceChanged, SourceUnready and StorageFault."""
     bag = bag_manifests.find(listing)
     if bag is None:

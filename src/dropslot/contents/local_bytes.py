@@ -1,8 +1,8 @@
-"""Items opened for checks, on this machine alone.
+"""Opens items for checks, only on this machine.
 
-A check is a statement about a SHA-256, so nothing is read back from a server for it. Where an item is staged on a local
-disk, the staged bytes are read. Elsewhere the source is read and hashed on the way: unless it has the SHA-256 that was
-staged, what the check found is void.
+A check is a statement about a SHA-256, so nothing is read back from a server for it. If an item is staged on a local
+disk, its staged bytes are read. Otherwise the source is read and hashed at the same time. If its SHA-256 differs from
+the staged one, the result of the check does not count.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ BUFFER_BYTES = 256 * 1024
 
 
 class LocalBytes:
-    """Opens the staged items of one arrival. Leave the block before anything is concluded from what was read: it raises
-    SourceChanged when that is not what was staged, and SourceUnready and StorageFault of its reading.
+    """Opens the staged items of one arrival. Use results only after leaving the block: it raises SourceChanged if the
+    bytes that were read are not the staged ones, and the reads' SourceUnready and StorageFault.
 
-    `staged_here` gives the staged bytes of an item where they are on a local disk. `scratch` is a folder of the
-    service's own: what is read more than once is copied into a file there that has no name.
+    `staged_here` gives the staged bytes of an item if they are on a local disk. `scratch` is the service's own folder:
+    items that are read more than once are copied into an unnamed file there.
     """
 
     def __init__(self, source: Source, staged_here: Callable[[str], BinaryIO | None], scratch: Path) -> None:
@@ -62,15 +62,15 @@ class LocalBytes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for proved in list(self._opened):  # what a check has not closed
+        for proved in list(self._opened):  # those that a check has not closed
             proved.close()
         if self._found:
             raise self._found[0]
 
 
 class _Proved(io.RawIOBase):
-    """One item at its source. It is hashed in one go from its beginning, at latest when it is closed; `found` is told
-    when it was not what was staged, since nobody hears an error of a file that is closed by being forgotten."""
+    """One item at its source. It is hashed once from its beginning, at the latest on close. If it differs from the
+    staged item, `found` is called with the error: an exception on close could get lost in the garbage collector."""
 
     def __init__(
         self, descriptor: int, item: Staged, scratch: Path, found: Callable[[DropslotError], None]
@@ -96,7 +96,7 @@ class _Proved(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Raises SourceChanged, SourceUnready and StorageFault: a check is not broken by them."""
+        """Raises SourceChanged, SourceUnready and StorageFault; these do not count as faults of the check."""
         view = memoryview(buffer).cast("B")
         if self._at < self._hashed or self._copy is not None:
             count = self._read_again(view)
@@ -107,7 +107,7 @@ class _Proved(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Read what is left, and compare."""
+        """Read the rest, and compare."""
         if self.closed:
             return
         try:
@@ -123,7 +123,7 @@ class _Proved(io.RawIOBase):
             super().close()
 
     def _read(self, view: memoryview) -> int:
-        """Read and hash what comes next."""
+        """Read and hash the next bytes."""
         try:
             count = self._file.readinto(view)
         except OSError as error:
@@ -137,7 +137,7 @@ class _Proved(io.RawIOBase):
             self._copy = self._copy or self._copied()
             return os.preadv(self._copy.fileno(), [view], self._at)
         except DropslotError as error:
-            self._found(error)  # though the source may be as it was by the time that this is closed
+            self._found(error)  # now: on close the source may look unchanged again
             raise
         except OSError as error:
             raise faults.at_destination(error, f"copying {escape(self._item.path)} for a check") from error
@@ -148,7 +148,7 @@ class _Proved(io.RawIOBase):
             pass
 
     def _copied(self) -> BinaryIO:
-        """All of it, in a file of our own: what is read again is what was read before."""
+        """The whole item in a file of our own, so that reading it again gives the same bytes."""
         before = self._hash.copy().digest(), self._hashed
         self._hash, self._hashed = hashlib.sha256(usedforsecurity=False), 0
         self._file.seek(0)

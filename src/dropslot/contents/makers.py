@@ -1,4 +1,4 @@
-"""Contents whose bytes are made anew: what is delivered is not what was sent."""
+"""Contents whose bytes are made anew: the delivered items differ from the sent ones."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from dropslot.files.listing import Listing
 
 
 class MakingFailed(DropslotError):
-    """A maker broke instead of making an item; the arrival is neither refused nor delivered, and is retried."""
+    """A maker failed with an error. The arrival is neither refused nor delivered, and is retried."""
 
     code = "making-failed"
     retryable = True
 
 
 class Maker(ABC):
-    """Makes what is delivered in place of each item. Made once from its option and used for many arrivals.
+    """Makes the bytes that are delivered in place of each item. Created once from its option and used for many
+    arrivals.
 
-    Each item is made once for an attempt, and all destinations get the same bytes. An attempt that is repeated before
-    anything may be published makes them anew; after that the bytes that were made are kept until the delivery is done.
-    The same item sent again is `unchanged` only if a maker makes the same of it.
+    Each item is made once in an attempt, and all destinations get the same bytes. Until something may be published, the
+    next attempt makes them again. After that the made bytes are kept until the delivery is done. If the same item is
+    sent again, it is `unchanged` only if the maker makes the same bytes from it.
     """
 
     def __init__(self, option: Any = None) -> None:
@@ -30,17 +31,17 @@ class Maker(ABC):
 
     @abstractmethod
     def make(self, item: ListedItem, out: BinaryIO) -> str | None:
-        """Write to `out` what is delivered in the item's place. Returns its path below the target; None: the item's.
+        """Write the bytes to deliver to `out`. Returns their path below the target; None: the item's own path.
 
-        `item.open` gives bytes on this machine that nobody changes any more. Raises `core.errors.Refused` to say why
-        it cannot be made, and a retryable DropslotError when it cannot be made now; any other exception is a broken
-        maker, and tried again.
+        `item.open` gives bytes on this machine that no longer change. Raise `core.errors.Refused` with the reason if it
+        cannot be made, and a retryable DropslotError if it cannot be made now. Any other exception means that the maker
+        fails; the arrival is retried.
         """
 
 
 class MadeContents(Contents):
-    """What was made of an arrival, with the folders that it lies in; the sender's own manifest was held against what
-    was sent."""
+    """The items that were made anew, with their folders. The sender's own manifests were compared with the sent
+    items."""
 
     def __init__(self, listing: Listing, sent: Contents) -> None:
         super().__init__(listing)

@@ -1,4 +1,4 @@
-"""Lines of a bag's manifests and tag files (RFC 8493), read strictly: what is malformed is a fault, never skipped."""
+"""Reads lines of a bag's manifests and tag files (RFC 8493) strictly: a malformed line is a fault, never skipped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from dropslot.core.names import escape, fault_of_name
 
-# Every algorithm that Python has on each machine and that gives a digest of one length.
+# Every algorithm that Python has on all machines and whose digest has a fixed length.
 HEX_DIGITS = {
     name: 2 * size
     for name in sorted(hashlib.algorithms_guaranteed)
@@ -30,7 +30,7 @@ _BY_NAME |= {"blake2b512": "blake2b", "blake2s256": "blake2s"}
 
 
 class Malformed(ValueError):
-    """A line, or the whole file, is not what the format says."""
+    """A line or the whole file does not follow the format."""
 
 
 class Entry(NamedTuple):
@@ -41,14 +41,14 @@ class Entry(NamedTuple):
 
 
 def algorithm_of(name: str) -> str | None:
-    """hashlib's name of the algorithm in a manifest's name, as in `SHA-256` or `sha3256`; None when it is unknown."""
+    """hashlib's name of the algorithm in a manifest's name, such as `SHA-256` or `sha3256`; None if unknown."""
     return _BY_NAME.get(_SEPARATORS.sub("", name.lower()))
 
 
 def entries(
     file: BinaryIO, algorithm: str, encoding: str, version: tuple[int, int]
 ) -> Iterator[Entry | Malformed]:
-    """The entries of a manifest, and a Malformed in the place of each line that is none. Never raises it."""
+    """The entries of a manifest. For a bad line it yields a Malformed instead, and never raises it."""
     for each in _parsed(file, encoding):
         try:
             yield each if isinstance(each, Malformed) else _entry(*each, algorithm, version)
@@ -57,7 +57,7 @@ def entries(
 
 
 def fetched(file: BinaryIO, encoding: str, version: tuple[int, int]) -> Iterator[str | Malformed]:
-    """The paths that fetch.txt lists, and a Malformed in the place of each line that is none. Never raises it."""
+    """The paths in fetch.txt. For a bad line it yields a Malformed instead, and never raises it."""
     for each in _parsed(file, encoding):
         try:
             yield each if isinstance(each, Malformed) else _path_to_fetch(*each, version)
@@ -66,7 +66,7 @@ def fetched(file: BinaryIO, encoding: str, version: tuple[int, int]) -> Iterator
 
 
 def _parsed(file: BinaryIO, encoding: str) -> Iterator[tuple[int, str] | Malformed]:
-    """Numbered lines that are not empty."""
+    """The lines that are not empty, with their numbers."""
     number = 0
     try:
         for number, line in enumerate(lines(file, encoding), 1):
@@ -109,7 +109,7 @@ def _path_to_fetch(number: int, line: str, version: tuple[int, int]) -> str:
 
 
 def _path(number: int, written: str, version: tuple[int, int]) -> str:
-    # RFC 8493 encodes line ends and the percent sign, the drafts before it only line ends; nothing else is decoded.
+    # RFC 8493 encodes line ends and the percent sign, earlier drafts only line ends; nothing else is decoded.
     encoded = _ENCODED if version >= (1, 0) else _ENCODED_BEFORE_1_0
     path = encoded.sub(lambda match: _DECODED[match[0].upper()], written)
     # As `find . | xargs sha256sum` writes it, and `find data/` on macOS.
@@ -120,7 +120,7 @@ def _path(number: int, written: str, version: tuple[int, int]) -> str:
 
 
 def fault_of_path(path: str) -> str | None:
-    """Why a path in a manifest cannot be one inside of the bag; None when it can."""
+    """The reason why a path in a manifest cannot be inside the bag; None if it can."""
     if path.startswith("/"):
         return "the path is absolute"
     if path.startswith("~"):
@@ -130,6 +130,6 @@ def fault_of_path(path: str) -> str | None:
     if re.match(r"[A-Za-z]:", path):
         return "the path begins with a drive letter"
     for part in path.split("/"):
-        if fault := fault_of_name(part, marks=True):  # where they are a fault the item itself has it
+        if fault := fault_of_name(part, marks=True):  # direction marks are checked on the items themselves
             return fault
     return None

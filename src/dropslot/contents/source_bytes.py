@@ -1,4 +1,4 @@
-"""Items opened before they are staged, and the proof that the bytes that were read are those that are staged."""
+"""Opens items before they are staged, and proves later that the bytes that were read are the staged ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUFFER_BYTES = 64 * 1024
 
 
 class _Piece(NamedTuple):
-    """What was read at once. At the end of an item: one byte was wanted, and there was none."""
+    """The result of one read. A read at the end of an item is noted as one wanted byte that was not there."""
 
     at: int
     wanted_bytes: int
@@ -28,9 +28,10 @@ class _Piece(NamedTuple):
 
 
 class SourceBytes:
-    """Opens the items of one arrival where it lies. Every read is noted; `prove` compares it with what was staged.
+    """Opens the items of one arrival at its current place. Every read is noted; `prove` compares it with the staged
+    bytes.
 
-    Leave the block when the reading is over: what is still open is closed.
+    Leave the block after reading: it closes open items.
     """
 
     def __init__(self, source: Source) -> None:
@@ -39,8 +40,8 @@ class SourceBytes:
         self._opened: WeakSet[_Noted] = WeakSet()
 
     def open(self, path: str) -> BinaryIO:
-        """The bytes of an item, by its path as listed. Raises SourceChanged, SourceUnready and StorageFault, as do
-        reads of what it returns."""
+        """The bytes of an item, by its path as listed. This and reads of the result raise SourceChanged, SourceUnready
+        and StorageFault."""
         with self._source.open() as folder:
             try:
                 descriptor = open_regular(folder, path)
@@ -53,7 +54,7 @@ class SourceBytes:
         return io.BufferedReader(noted, BUFFER_BYTES)
 
     def prove(self, staged: Iterable[Staged], open_staged: Callable[[Staged], BinaryIO]) -> None:
-        """Raise SourceChanged unless every read would have given the same of the staged bytes."""
+        """Raise SourceChanged unless every read gives the same result from the staged bytes."""
         for item in staged if self._read else ():
             if item.path in self._read:
                 with open_staged(item) as stream:
@@ -91,7 +92,7 @@ class _Noted(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        # A size that nobody read proves nothing: staging compares it with the listing.
+        # Not noted: staging compares the size with the listing.
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: os.fstat(self._file.fileno()).st_size}
         self._at = max(0, base[whence] + offset)
         return self._at

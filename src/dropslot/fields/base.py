@@ -29,7 +29,7 @@ class Field(ABC):
 
     @abstractmethod
     def values(self, arrival_name: str, known: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
-        """The values taken from this arrival; None when it does not fit, which refuses it.
+        """The values taken from this arrival. None if it does not fit, which refuses it.
 
         `known` has the values of earlier fields. Raises `core.errors.Refused` to say why it does not fit, and a
         retryable DropslotError if there is no answer now. Any other exception means that the field fails; the arrival
@@ -38,7 +38,7 @@ class Field(ABC):
 
 
 class ItemField(ABC):
-    """As a Field, of each item by itself, so that the items of one arrival may go to different folders.
+    """Like a Field, but for each single item, so that the items of one arrival may go to different folders.
 
     It must say which names it `gives`: a path that uses one of them is filled for each item.
     """
@@ -50,7 +50,7 @@ class ItemField(ABC):
 
     @abstractmethod
     def values(self, item: ListedItem, known: Mapping[str, str]) -> Mapping[str, str] | None:
-        """The values of this item, all of them among `gives`; None when it has none, which refuses the arrival.
+        """The values of this item, with names only from `gives`. None if it has none, which refuses the arrival.
 
-        `known` holds the values of the arrival, and what earlier fields gave of this item. Raises as `Field.values`.
+        `known` has the values of the arrival and those of earlier fields for this item. Raises as `Field.values`.
         """

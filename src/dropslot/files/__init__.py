@@ -1,1 +1,1 @@
-"""Files and folders of this machine, by descriptors: walked, read and copied, never through a link; typed faults."""
+"""Walks, reads and copies files and folders of this machine by descriptors, never through a link; typed faults."""

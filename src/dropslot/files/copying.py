@@ -1,4 +1,4 @@
-"""Copying items: each opened once, proved to be what was listed, and hashed over the very bytes that are written."""
+"""Copies items: each is opened once, proved to be the listed one, and hashed over the bytes that are written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Hash(Protocol):
-    """What hashlib's objects can."""
+    """The interface of hashlib's objects."""
 
     def copy(self) -> Hash: ...
     def update(self, data: bytes | memoryview, /) -> None: ...
@@ -35,25 +35,25 @@ class Hash(Protocol):
 
 
 def fresh_hashes(algorithms: Sequence[str]) -> tuple[Hash, ...]:
-    """One unused hash an algorithm. They are copied for each item, never made anew: in a forked child that would take
-    a lock of OpenSSL which another thread may have held at the fork."""
+    """One unused hash for each algorithm. They are copied for each item, never created there: in a forked child that
+    would take a lock of OpenSSL which another thread may have held at the fork."""
     return tuple(hashlib.new(name, usedforsecurity=False) for name in algorithms)
 
 
 @dataclass(slots=True)
 class Job:
-    """What all items of one staging have in common. The descriptors are the caller's."""
+    """The common settings of all items of one staging. The descriptors belong to the caller."""
 
     source: int  # the arrival's folder, or the folder that holds its single file
     stage: int
     place: Callable[[str], str]  # folder of an item -> folder in the stage
     hashes: tuple[Hash, ...]
     modes: Modes
-    sync_each: bool = False  # network and FUSE file systems
-    keep_open: bool = False  # few items: their descriptors are kept for fsync
-    early_sync: bool = False  # sync the file system now and then beside the copying
-    lease: bool = False  # read each item under a lease, where that is to be had
-    unleased: int = 0  # items that were read without one
+    sync_each: bool = False  # for network and FUSE file systems
+    keep_open: bool = False  # for few items: their descriptors are kept for fsync
+    early_sync: bool = False  # sync the file system now and then during the copying
+    lease: bool = False  # read each item under a lease if the system grants one
+    unleased: int = 0  # items that were read without a lease
     kept: list[int] = field(default_factory=list)
 
     @property
@@ -77,7 +77,7 @@ def copy_items(job: Job, items: Iterable[Item], *, threads: bool = True) -> byte
 
 
 def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, threads: bool) -> bytes:
-    """The loop over all items. One function with local names on purpose: it runs 100,000 times a delivery."""
+    """The loop over all items. One function with local names on purpose: it may run 100,000 times in a delivery."""
     buffer = memoryview(bytearray(BUFFER_BYTES))
     buffers = [buffer]
     os_open, fstat, readv, write, utime, close = os.open, os.fstat, os.readv, os.write, os.utime, os.close
@@ -154,7 +154,7 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
 
 
 def _read_on(fd: int, buffer: memoryview, count: int) -> int:
-    """To the end after a short read, which a FUSE file system may give at any time; the count of bytes."""
+    """Read to the end after a short read, which a FUSE file system may give at any time. Returns the count of bytes."""
     while part := os.readv(fd, [buffer[count:]]) if count < len(buffer) else 0:
         count += part
     return count
@@ -172,7 +172,7 @@ def _digests(hashes: Sequence[Hash], data: memoryview) -> bytes:
 def _copy_long(
     job: Job, item: Item, fd: int, out: int, buffer: memoryview, threads: bool, sparse: bool
 ) -> bytes:
-    """An item that does not fit into the buffer."""
+    """Copy an item that does not fit into the buffer."""
     hashes = [fresh.copy() for fresh in job.hashes]
     try:
         if sparse:
@@ -197,7 +197,7 @@ def _typed(error: OSError, job: Job, path: str, reading: bool) -> DropslotError:
 
 
 def changed(item: Item, seen: os.stat_result) -> DropslotError:
-    """The error for an item that is not what was listed when it is opened."""
+    """The error for an item that differs from the listing when it is opened."""
     shown = escape(item.path)
     if not stat.S_ISREG(seen.st_mode):
         return faults.source_changed(f"{shown} was replaced by something that is not a regular file")
@@ -208,7 +208,7 @@ def changed(item: Item, seen: os.stat_result) -> DropslotError:
 
 
 def miscounted(item: Item, count: int) -> DropslotError:
-    """The error for an item that gave another count of bytes than it had."""
+    """The error for an item that gave more or fewer bytes than its size."""
     verb = "grew" if count > item.size_bytes else "shrank"
     return faults.source_changed(
         f"{escape(item.path)} {verb} while it was read: it had {item.size_bytes:,} bytes"
@@ -219,10 +219,10 @@ _SETSIG = 10  # F_SETSIG, which the fcntl module does not have
 
 
 def take_lease(fd: int, path: str) -> bool:
-    """Lease an open item until its descriptor is closed. False: there is none to be had (another owner and no
-    CAP_LEASE, or a file system without). Raises SourceUnready while a program has the item open for writing."""
+    """Lease an open item until its descriptor is closed. False: the system grants none (another owner and no CAP_LEASE,
+    or a file system without leases). Raises SourceUnready while a program has the item open for writing."""
     try:
-        # Else whoever opens it for writing now would end this process: that is what SIGIO does. SIGURG is ignored.
+        # The default, SIGIO, would end this process when a program opens the item for writing. SIGURG is ignored.
         fcntl.fcntl(fd, _SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Folders by descriptor: opened one component after the other, so that no link is ever followed."""
+"""Opens folders by descriptor, one component after the other, so that no link is ever followed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Folder:
         return cls(os.open(path, TRUSTED_FOLDER))
 
     def beneath(self, path: str) -> Folder:
-        """The folder at `path` ("" or "a/b"), no component of which may be a link (ELOOP or ENOTDIR)."""
+        """The folder at `path` ("" or "a/b"). Fails with ELOOP or ENOTDIR if a component is a link."""
         if not path:
             return Folder(os.dup(self.fd))
         folder = self
@@ -40,7 +40,7 @@ class Folder:
         return folder
 
     def close(self) -> None:
-        """Close the descriptor; again is fine."""
+        """Close the descriptor. May be called again."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -58,9 +58,9 @@ class Folder:
 
 
 class Descent:
-    """Opens many folders beneath a root, keeping those open that lead to the last one asked for.
+    """Opens many folders beneath a root. Folders that lead to the last requested one stay open.
 
-    At most one descriptor a level. `root` stays the caller's.
+    Holds at most one descriptor for each level. `root` belongs to the caller.
     """
 
     __slots__ = ("_fds", "_parts", "_path", "_root")
@@ -95,7 +95,7 @@ class Descent:
         self._path = "/".join(self._parts)
 
     def close(self) -> None:
-        """Close every descriptor but the root's."""
+        """Close every descriptor except the root's."""
         self._climb([])
 
     def __del__(self) -> None:
@@ -103,19 +103,19 @@ class Descent:
 
 
 def _inner(name: str) -> str:
-    """The last line of defence: names are checked long before."""
+    """Raise ValueError for an unsafe name. A last line of defence: names are checked long before."""
     if name in ("", ".", ".."):
         raise ValueError(f"'{name}' does not lead into a folder")
     return name
 
 
 def exists(folder: int, name: str) -> bool:
-    """Whether anything, a dangling link too, has this name."""
+    """Whether anything has this name, including a dangling link."""
     return look(folder, name) is not None
 
 
 def look(folder: int, name: str) -> os.stat_result | None:
-    """lstat of `name`; None when there is nothing."""
+    """lstat of `name`; None if there is nothing."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def look(folder: int, name: str) -> os.stat_result | None:
 
 
 def make(folder: int, name: str, mode: int = 0o777) -> bool:
-    """Make a folder; False when the name was taken."""
+    """Make a folder; False if the name was taken."""
     try:
         os.mkdir(name, mode, dir_fd=folder)
     except FileExistsError:
@@ -132,10 +132,10 @@ def make(folder: int, name: str, mode: int = 0o777) -> bool:
 
 
 def remove_tree(folder: int, name: str) -> None:
-    """Remove what is at `name`, whatever another process does meanwhile; fine when it is gone.
+    """Remove the file or folder at `name`, even if another process still writes there. It may be gone already.
 
-    Each folder that is not empty first gets a random name: a worker that still wants to publish it finds nothing, so
-    that it can never publish a folder from which something was already removed.
+    Each folder that is not empty first gets a random name. A worker that still wants to publish it then finds nothing,
+    so it can never publish a folder with missing contents.
     """
     try:
         os.unlink(name, dir_fd=folder)
@@ -156,10 +156,10 @@ def remove_tree(folder: int, name: str) -> None:
 
 
 def remove_folder(folder: int, name: str) -> None:
-    """Remove the folder at `name` under its own name; fine when it is gone. Wins against a process that fills it.
+    """Remove the folder at `name` under its own name, even while another process fills it. It may be gone already.
 
-    Raises ENOTEMPTY when it never gets empty: a file that some program has open stays, under another name, on NFS
-    (`.nfs…`) and FUSE (`.fuse_hidden…`).
+    Raises ENOTEMPTY if it never gets empty. On NFS and FUSE a file that a program has open stays under another name
+    (`.nfs…`, `.fuse_hidden…`).
     """
     for left in reversed(range(_TRIES)):
         try:
@@ -180,17 +180,17 @@ def _remove_empty(folder: int, name: str, *, last_try: bool = False) -> bool:
     except OSError as error:
         if error.errno not in NOT_EMPTY or last_try:
             raise
-        return False  # something came in meanwhile
+        return False  # a new entry appeared meanwhile
     return True
 
 
 def make_locked(parent: Folder, prefix: str) -> tuple[str, Folder]:
-    """A new private folder with a random name, locked until the returned descriptor is closed: one without a lock was
-    left by a process that was killed (`remove_unlocked`). Some network file systems lock no folders."""
+    """A new private folder with a random name, locked until the returned descriptor is closed. A folder without a lock
+    was left by a killed process (`remove_unlocked`). Some network file systems cannot lock folders."""
     while True:
         name = f"{prefix}{secrets.token_hex(8)}"
         os.mkdir(name, 0o700, dir_fd=parent.fd)
-        with contextlib.suppress(FileNotFoundError):  # taken for a dead one's before it was locked
+        with contextlib.suppress(FileNotFoundError):  # removed before it was locked, as one of a dead process
             folder = parent.beneath(name)
             _lock(folder)
             if exists(parent.fd, name):
@@ -198,7 +198,7 @@ def make_locked(parent: Folder, prefix: str) -> tuple[str, Folder]:
 
 
 def remove_unlocked(parent: Folder, prefix: str) -> None:
-    """Remove what processes that were killed have left of `make_locked`; folders of others are left alone."""
+    """Remove folders of `make_locked` that killed processes have left. Folders of others stay."""
     for name in os.listdir(parent.fd):
         if name.startswith(prefix):
             with contextlib.suppress(*_NOT_OURS), parent.beneath(name) as folder:

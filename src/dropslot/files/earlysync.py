@@ -1,4 +1,4 @@
-"""Syncing beside the copying, so that little is left for the sync at the end."""
+"""Syncs during the copying, so that little is left for the sync at the end."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ EVERY_BYTES_OF_FILE = 128 * 1024 * 1024
 
 
 class EarlySync:
-    """Syncs a file system now and then, in a thread; leaving the block waits for it and raises what it met.
+    """Syncs a file system now and then, in a thread. Leaving the block waits for it and raises its error.
 
-    The sync at the end still decides: its descriptor was opened before the first write. This one has its own, since an
-    error is reported once to each open descriptor, and must not be used up here.
+    The sync at the end still decides: its descriptor was opened before the first write. The thread has a descriptor of
+    its own, because an error is reported only once to each open descriptor.
     """
 
     def __init__(self, fd: int, sync: Callable[[int], None], every_bytes: int) -> None:
@@ -29,12 +29,12 @@ class EarlySync:
 
     @classmethod
     def of_file_system(cls, stage: int) -> EarlySync:
-        """For many items: all that is staged below this folder."""
+        """For many items: syncs the file system of this folder."""
         return cls(os.open(".", FOLDER, dir_fd=stage), syscalls.syncfs, EVERY_BYTES)
 
     @classmethod
     def of_file(cls, out: int) -> EarlySync:
-        """For one big item that is being written; what others write does not hold it up."""
+        """For one big item that is being written; it does not wait for the writes of others."""
         return cls(
             os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC), os.fdatasync, EVERY_BYTES_OF_FILE
         )
@@ -50,7 +50,7 @@ class EarlySync:
             raise faults.sync_failed(self._error) from self._error
 
     def staged(self, cost_bytes: int) -> None:
-        """Tell how much was staged since the last call; starts a sync when it is enough and none is running."""
+        """Report how much was staged since the last call. Starts a sync if that is enough and none is running."""
         self._pending_bytes += cost_bytes
         if (
             self._pending_bytes < self._every_bytes

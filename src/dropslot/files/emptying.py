@@ -1,4 +1,4 @@
-"""Removing files that are proved to be elsewhere: exactly these, as they were when they were proved."""
+"""Removes files that are proved to be elsewhere: exactly these, and only if unchanged since the proof."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dropslot.files.walk import difference
 
 
 class Emptying:
-    """What lies at `path`, a file or a folder that was listed. A context manager; follows no link beneath `path`."""
+    """The listed file or folder at `path`. A context manager; follows no link beneath `path`."""
 
     def __init__(self, path: Path, listing: Listing) -> None:
         self._path, self._listing = path, listing
@@ -34,15 +34,15 @@ class Emptying:
         self._top.close()
 
     def sha256(self, item: Item) -> str | None:
-        """Digest of an item's bytes (hex); None when it is no regular file any more. Raises StorageFault, OSError."""
+        """Digest of an item's bytes (hex); None if it is no longer a regular file. Raises StorageFault, OSError."""
         descriptor = open_regular_in(self._descent, item.path)
         return None if descriptor is None else sha256_of(descriptor, item.path)
 
     def remove(self, items: Iterable[Item]) -> None:
         """Remove these items, then each folder that is empty now.
 
-        Raises SourceChanged at the first item that is not what was listed, OSError when the system refuses. After a
-        crash some of them are gone, and the rest is as it was.
+        Raises SourceChanged at the first item that differs from the listing, OSError if the system refuses. After a
+        crash some items are removed, and the rest is unchanged.
         """
         for item in items:
             folder, _, name = item.path.rpartition("/")

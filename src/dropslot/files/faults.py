@@ -1,4 +1,4 @@
-"""One place that turns the system's errors into dropslot's own."""
+"""Turns the system's errors into dropslot's own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def at_destination(error: OSError, doing: str) -> DropslotError:
 
 
 def no_folder_or(error: OSError, path: str, doing: str) -> DropslotError:
-    """As `at_destination`; for a link or another thing in the place of the folder `path` of the target, that."""
+    """Like `at_destination`, but says so if `path`, a folder of the target, is a link or not a folder."""
     if error.errno not in (errno.ELOOP, errno.ENOTDIR):
         return at_destination(error, doing)
     return DestinationUnready(
@@ -90,7 +90,7 @@ def source_changed(what: str) -> SourceChanged:
 
 
 def sync_failed(error: OSError) -> StorageFault:
-    """The typed error for any failed sync: whatever its number, the data may be lost, and no other sync would tell."""
+    """The typed error for a failed sync. Whatever its number, data may be lost, and a second sync would not say so."""
     return StorageFault(
         f"Writing to the disk failed: {os.strerror(error.errno or 0)}",
         where="The source is untouched; the staged data is thrown away",

@@ -1,4 +1,4 @@
-"""What a file system is and can: its kind by statfs(2), and its way of naming a file without replacing one."""
+"""The kind of a file system, by statfs(2), and its operation that names a file without replacing another."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Naming(StrEnum):
 
 
 def kind_of(folder: int) -> str:
-    """`ext4`, `nfs`, …, or the magic number in hex of one that is not known here."""
+    """`ext4`, `nfs`, …; for an unknown one its magic number in hex."""
     magic = syscalls.file_system_magic(folder)
     return _KINDS.get(magic, hex(magic))
 
@@ -74,18 +74,18 @@ def is_network(kind: str) -> bool:
 
 
 class Namings(dict[int, Naming]):
-    """How files get their names on each file system that was tried out, by its device number."""
+    """How files get their names on each file system, by its device number, as a trial showed."""
 
 
 def is_known(folder: int) -> bool:
-    """Whether the no-replace operation of this file system was tried out by this process before."""
+    """Whether this process has already found the no-replace operation of this file system."""
     return os.fstat(folder).st_dev in kept(Namings)
 
 
 def naming_of(folder: int) -> Naming:
     """The no-replace operation of the file system on which `folder`, a private folder of ours, lies.
 
-    Tried out once a file system and process. Raises Unsupported when there is none.
+    Tried once for each file system and process. Raises Unsupported if there is none.
     """
     known, device = kept(Namings), os.fstat(folder).st_dev
     if device not in known:
@@ -94,7 +94,7 @@ def naming_of(folder: int) -> Naming:
 
 
 def forget(device: int) -> None:
-    """Try the file system out anew: another one may be mounted since, and have the number of one that is gone."""
+    """Forget the result of the trial: a file system that was mounted since may have the same device number."""
     kept(Namings).pop(device, None)
 
 
@@ -140,8 +140,8 @@ def _trial(folder: int, make: Callable[[int, str], None]) -> Iterator[tuple[int,
 
 
 def _refuses_and_renames(folder: int, make: Callable[[int, str], None]) -> bool:
-    """Whether a taken name is refused and a free one given. Both are tried: a file system that ignores the flag would
-    replace, and for a taken name the kernel answers EEXIST itself, before a file system without the flag is asked."""
+    """Whether a taken name is refused and a free one is given. Both must be tried: a file system that ignores the flag
+    would replace; and for a taken name the kernel itself answers EEXIST before it asks a file system without it."""
     with _trial(folder, make) as (one, two):
         return not _done(syscalls.rename_no_replace, one, "new", two, "taken") and _done(
             syscalls.rename_no_replace, one, "new", two, "free"
@@ -154,7 +154,7 @@ def _refuses_and_links(folder: int) -> bool:
             return False
         _done(
             _link, one, "new", two, "free"
-        )  # an NFS server whose answer was lost says EEXIST of what it has done
+        )  # if an NFS server's answer was lost, the repeated request gives EEXIST
         made = look(two, "free")
         return made is not None and made.st_size == 1
 
@@ -175,7 +175,7 @@ def _done(give: Callable[[int, str, int, str], None], one: int, name: str, two: 
 
 
 def _fuse_lacks(error: OSError, folder: int) -> bool:
-    """Some FUSE programs say EIO for what they do not have; when another file can be made, it is not the disk."""
+    """Whether EIO means a missing operation, as in some FUSE programs. If another file can be made, the disk works."""
     if error.errno != errno.EIO or kind_of(folder) != "fuse":
         return False
     _make_file(folder, "another")

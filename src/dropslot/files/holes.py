@@ -1,4 +1,4 @@
-"""Sparse items: holes are hashed as the zeros that they are read as, and stay holes in the copy."""
+"""Sparse items: holes are hashed as zeros, as they are read, and stay holes in the copy."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Listing
 from dropslot.files.ring import Updated
 
-_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's own blocks are
+_BLOCK_BYTES = 512  # the unit of st_blocks on every file system
 _ZEROS = memoryview(bytes(1024 * 1024))
 
 
 def is_sparse(seen: os.stat_result) -> bool:
-    """Whether holes make up a sixteenth of a file or more: for less the faster way of dense files is taken."""
+    """Whether holes make up a sixteenth of a file or more; with less it is copied as a dense file, which is faster."""
     return seen.st_blocks * _BLOCK_BYTES < seen.st_size - (seen.st_size >> 4)
 
 
 def copy_keeping_holes(
     fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, buffer: memoryview
 ) -> int:
-    """As `ring.copy_in_turn`, for a fresh `out`; returns the count of bytes, or another size that `fd` has by now."""
+    """Like `ring.copy_in_turn`, for an empty `out`. Returns the count of bytes, or the size of `fd` if it changed."""
     at = 0
     for start, end in _runs_of_data(fd, size_bytes):
         _hash_zeros(hashes, start - at)
@@ -44,7 +44,7 @@ def copy_keeping_holes(
 
 
 def _runs_of_data(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of each; a file system that knows no holes gives the whole file as one."""
+    """(start, end) of each run. A file system without holes gives the whole file as one run."""
     end = 0
     while end < size_bytes:
         try:
@@ -70,7 +70,7 @@ def _hash_zeros(hashes: Sequence[Updated], count: int) -> None:
 
 
 def allocated_bytes(source: int, listing: Listing) -> int:
-    """What the items take up on their disk, as far as they are still there. `source`: the folder they lie in."""
+    """The bytes that the items use on their disk, or their listed sizes if they are gone. `source`: their folder."""
     descent = Descent(source)
     try:
         return sum(_allocated(descent, item.path, item.size_bytes) for item in listing.items)
@@ -83,5 +83,5 @@ def _allocated(descent: Descent, path: str, size_bytes: int) -> int:
     try:
         seen = os.stat(name, dir_fd=descent.fd(folder), follow_symlinks=False)
     except OSError:
-        return size_bytes  # the copying tells what is wrong with it
+        return size_bytes  # the copying reports the fault
     return min(size_bytes, seen.st_blocks * _BLOCK_BYTES)

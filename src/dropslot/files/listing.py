@@ -1,5 +1,5 @@
-"""What an arrival holds: its items, folders and faults, seen without following a link; and times that
-a destination or the record cannot hold, as some programs and damaged clocks set them.
+"""The listing of an arrival: its items, folders and faults, seen without following links. Also times that a destination
+or the record cannot hold; some programs and damaged clocks set such times.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_BYTES = 2**63 - 1
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """While 100,000 tuples are made, each full garbage collection would look at all of them and free nothing."""
+    """Turns garbage collection off: with 100,000 tuples each full one would scan all of them and free nothing."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -33,7 +33,7 @@ class Item(NamedTuple):
     """One regular file of an arrival, as it was when the arrival was listed.
 
     `path` is relative to the arrival, with `/`; for an arrival that is a single file it is the file's own name.
-    Bytes that are no UTF-8 are surrogate-escaped (such an item always has a fault). Times in ns.
+    Bytes that are not UTF-8 are surrogate-escaped (such an item always has a fault). Times in ns.
     """
 
     path: str
@@ -45,12 +45,12 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class Listing:
-    """`items` and `folders` (relative paths, parents first, the arrival itself left out), in a stable order.
+    """`items` and `folders` (relative paths, parents first, without the arrival itself), in a stable order.
 
-    `faults` has a sentence for each thing that no destination may get: links, special files, hard links,
-    unsafe names. `unreadable` names what the service may not read now; it may heal, so it is no fault. `ignored` has
-    the paths of what `litter` says is to be left alone: none of it is in the others, and of a folder only itself is
-    named.
+    `faults` has a sentence for each entry that no destination may get: links, special files, hard links, unsafe names.
+    `unreadable` has entries that the service cannot read now; that may be temporary, so it is not a fault. `ignored`
+    has the paths that `litter` excludes. They are in none of the other lists, and an ignored folder stands for its
+    contents.
     """
 
     is_folder: bool
@@ -63,30 +63,30 @@ class Listing:
 
     @property
     def size_bytes(self) -> int:
-        """Sum of the items' sizes; of sparse files that together are larger than any record holds, that limit."""
+        """Sum of the items' sizes, up to the most that the record holds: sparse files may exceed it."""
         return min(sum(item.size_bytes for item in self.items), MOST_BYTES)
 
 
-EARLIEST_NS, LATEST_NS = -(2**63), 2**63 - 1  # what the record holds: 1677 to 2262
+EARLIEST_NS, LATEST_NS = -(2**63), 2**63 - 1  # the range of the record: 1677 to 2262
 _ANYWHERE_BEFORE_NS = 2**31 * 1_000_000_000  # every file system holds times from 1970 to January 2038
 _SAME_NS = 2_000_000_000  # FAT keeps even seconds
 
-_time_of = operator.itemgetter(2)  # mtime_ns, of a hundred thousand items
+_time_of = operator.itemgetter(2)  # mtime_ns; quick, for 100,000 items
 
 
 def unusual(items: Sequence[Item]) -> list[int]:
     """Positions of the items whose time not every file system can hold."""
     times = list(map(_time_of, items))
-    if not times or (min(times) >= 0 and max(times) < _ANYWHERE_BEFORE_NS):  # nearly always, and quick to see
+    if not times or (min(times) >= 0 and max(times) < _ANYWHERE_BEFORE_NS):  # the usual case, tested quickly
         return []
     return [at for at, time in enumerate(times) if not 0 <= time < _ANYWHERE_BEFORE_NS]
 
 
 def storable(time_ns: int) -> int:
-    """The nearest time that the record holds."""
+    """The nearest time that the record can hold."""
     return min(max(time_ns, EARLIEST_NS), LATEST_NS)
 
 
 def is_kept(time_ns: int, kept_ns: int) -> bool:
-    """Whether record and destination, which has `kept_ns`, say the same time as the source, but for its fraction."""
+    """Whether record and destination (which has `kept_ns`) have the source's time, apart from its fraction."""
     return storable(time_ns) == time_ns and abs(time_ns - kept_ns) < _SAME_NS

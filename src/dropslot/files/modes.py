@@ -1,4 +1,4 @@
-"""Group and modes of what is delivered."""
+"""Group and modes of delivered files and folders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Modes:
 
     @classmethod
     def resolve(cls, group: str | None, file_mode: int | None, folder_mode: int | None) -> Modes:
-        """Raises DestinationUnready when there is no such group on this machine."""
+        """Raises DestinationUnready if this machine has no such group."""
         if group is None:
             return cls(None, "", file_mode, folder_mode)
         try:
@@ -43,18 +43,18 @@ class Modes:
 
     @property
     def of_folders(self) -> bool:
-        """Whether anything is to be set on folders."""
+        """Whether anything must be set on folders."""
         return self.gid is not None or self.folder_mode is not None
 
     @property
     def new_folder(self) -> int:
-        """The mode to make a folder with: often nothing is left to set then, which only a member of its group may."""
+        """The mode for mkdir. Often nothing is left to set after it; setting it requires membership of the group."""
         return 0o777 if self.folder_mode is None else self.folder_mode & 0o777
 
     def of_folder(self, parent: int, name: str) -> None:
         """Give a folder that we just made its group and mode; an inherited setgid bit stays, as chmod(1) keeps it.
 
-        What is right already is not set: for that the service need be no member of the group.
+        Correct values are not set again: then the service need not be a member of the group.
         """
         if not self.of_folders:
             return
@@ -76,20 +76,21 @@ class Modes:
     def of_file(self, fd: int) -> None:
         """Give an open file that we just made its group and mode. Raises OSError (see `denied`)."""
         if self.gid is not None:
-            os.fchown(fd, -1, self.gid)  # before the mode: it clears bits
+            os.fchown(fd, -1, self.gid)  # before the mode, because fchown clears bits
         if self.file_mode is not None:
             os.fchmod(fd, self.file_mode)
 
     def left_to_do(self, seen: os.stat_result) -> Modes:
-        """What still has to be set on files that come out like `seen` when they are made."""
+        """The modes that remain to be set if new files come out like `seen`."""
         gid = None if self.gid == seen.st_gid else self.gid
         mode = None if self.file_mode == stat.S_IMODE(seen.st_mode) and gid is None else self.file_mode
         return Modes(gid, self.group, mode, self.folder_mode)
 
     def must_be_kept(self, folder: int) -> None:
-        """Raise Unsupported when the file system of `folder`, a private one of ours, keeps no such modes or group.
+        """Raise Unsupported if the file system of `folder`, a private one of ours, does not keep these modes or this
+        group.
 
-        Whether the service may give the group away is left to the staging: that can be mended without a restart.
+        The staging checks whether the service may set the group: that can be fixed without a restart.
         """
         name = f"modes-{secrets.token_hex(4)}"
         os.mkdir(name, self.new_folder, dir_fd=folder)
@@ -105,7 +106,7 @@ class Modes:
             remove_folder(folder, name)
 
     def _must_stay(self, fd: int, mode: int | None) -> None:
-        with suppress(PermissionError):  # an EPERM for one's own file: what it has now tells
+        with suppress(PermissionError):  # EPERM for our own file: the comparison below finds the reason
             if mode is not None:
                 os.fchmod(fd, mode & 0o777)
         regrouped = False
@@ -127,7 +128,7 @@ class Modes:
         )
 
     def denied(self, error: OSError, doing: str) -> DropslotError:
-        """EPERM here nearly always means: no member of the group."""
+        """The typed error. EPERM nearly always means that the service is not a member of the group."""
         if isinstance(error, PermissionError) and self.group:
             return self._no_member(f"{doing} failed: {os.strerror(error.errno or 0)}")
         return faults.at_destination(error, doing)
@@ -138,7 +139,7 @@ class Modes:
             return
         if (
             mode == wanted & ~stat.S_ISGID
-        ):  # chmod drops the bit, without an error, for those not in the group
+        ):  # chmod drops the bit without an error if the caller is not in the group
             raise self._no_member(f"The setgid bit of {what} was not kept")
         raise DestinationUnready(
             f"The mode of {what} is {mode:o} after it was set to {wanted:o}: this file system does not store modes",

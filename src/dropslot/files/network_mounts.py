@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-# inotify tells only what this kernel does. On these, others do things too: other machines, a hypervisor's
-# host, or a user-space program.
+# inotify reports only changes by this kernel. These file systems are also changed by others: other machines, a
+# hypervisor's host, or a user-space program.
 _SHARED = frozenset(
     {
         "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "drvfs", "fuse", "fuseblk", "gfs2",
@@ -27,14 +27,14 @@ def kind_of(path: str) -> str:
         for line in mounts:
             before, _, after = line.partition(b" - ")
             mount_point = _unescaped(before.split(b" ")[4])
-            # `>=`: what is mounted over something else comes later.
+            # `>=`: a mount on top of another comes later in the file.
             if _contains(mount_point, wanted) and len(mount_point) >= len(best):
                 best, kind = mount_point, after.split(b" ", 1)[0]
     return os.fsdecode(kind)
 
 
 def is_shared(kind: str) -> bool:
-    """Whether files may come without an event: a network or FUSE file system."""
+    """Whether files may appear without an event: a network or FUSE file system."""
     return kind in _SHARED or kind.startswith("fuse.")
 
 

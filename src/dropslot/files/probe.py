@@ -1,4 +1,4 @@
-"""What `doctor` examines in a folder."""
+"""Examines folders, for `doctor`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROBE = ".dropslot-probe-"
 
 
 def rename_trial(inbox: Path, processing: Path) -> str | None:
-    """As `try_rename`, in words: None, or the reason why a claim would fail."""
+    """Like `try_rename`, in words: None, or the reason why a claim would fail."""
     error = try_rename(inbox, processing)
     if error is None:
         return None
@@ -25,9 +25,9 @@ def rename_trial(inbox: Path, processing: Path) -> str | None:
 
 
 def try_rename(inbox: Path, processing: Path) -> OSError | None:
-    """Rename a folder of our own from one to the other and remove it; what stood in the way.
+    """Rename a folder of our own from one to the other and remove it. Returns the error, or None.
 
-    Device numbers do not tell: two bind mounts of one file system refuse a rename.
+    Device numbers do not suffice: renames between two bind mounts of one file system fail.
     """
     try:
         with Folder.trusted(os.fspath(inbox)) as first, Folder.trusted(os.fspath(processing)) as second:
@@ -46,7 +46,7 @@ def try_rename(inbox: Path, processing: Path) -> OSError | None:
 
 
 def rename_into(from_folder: int, name: str, to_folder: int, new_name: str) -> None:
-    """Rename without replacing where the system can, else a plain rename of a name proved free."""
+    """Rename without replacing, if the system can; otherwise prove that the name is free, then rename."""
     try:
         syscalls.rename_no_replace(from_folder, name, to_folder, new_name)
     except OSError as error:
@@ -56,7 +56,7 @@ def rename_into(from_folder: int, name: str, to_folder: int, new_name: str) -> N
 
 
 def folds_names(folder: int) -> tuple[bool, bool]:
-    """Whether the file system of a private folder of ours folds (case, Unicode normal forms) of names."""
+    """Whether the file system of a private folder of ours folds names: (their case, their Unicode normal forms)."""
     stem = f"fold-{secrets.token_hex(4)}"
     made, other_case, other_form = f"{stem}-a\u00e9", f"{stem}-A\u00e9", f"{stem}-ae\u0301"
     os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder))

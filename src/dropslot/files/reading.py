@@ -1,4 +1,4 @@
-"""Regular files read without following a link."""
+"""Reads regular files without following links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def open_regular(root: Folder, path: str) -> int | None:
-    """A descriptor of the regular file at `path` below `root`; None when there is none, or something else is there."""
+    """A descriptor of the regular file at `path` below `root`; None if there is no regular file."""
     descent = Descent(root.fd)
     try:
         return open_regular_in(descent, path)
@@ -25,7 +25,7 @@ def open_regular(root: Folder, path: str) -> int | None:
 
 
 def open_regular_in(descent: Descent, path: str) -> int | None:
-    """As `open_regular`, for many paths below the same root."""
+    """Like `open_regular`, for many paths below the same root."""
     folder, _, name = path.rpartition("/")
     try:
         fd = os.open(name, READ, dir_fd=descent.fd(folder))
@@ -40,7 +40,7 @@ def open_regular_in(descent: Descent, path: str) -> int | None:
 
 
 def chunks_of(fd: int, name: str) -> Iterator[bytes]:
-    """The bytes to the end; closes the descriptor. Raises StorageFault on EIO."""
+    """The bytes up to the end; closes the descriptor. Raises StorageFault on EIO."""
     with os.fdopen(fd, "rb", buffering=0) as stream:
         try:
             while chunk := stream.read(CHUNK_BYTES):
@@ -50,7 +50,7 @@ def chunks_of(fd: int, name: str) -> Iterator[bytes]:
 
 
 def sha256_of(fd: int, name: str) -> str:
-    """SHA-256 (hex) of what is left to read; closes the descriptor. Raises StorageFault on EIO."""
+    """SHA-256 (hex) of the remaining bytes; closes the descriptor. Raises StorageFault on EIO."""
     digest = hashlib.sha256(usedforsecurity=False)
     for chunk in chunks_of(fd, name):
         digest.update(chunk)

@@ -1,4 +1,4 @@
-"""Copies the bytes of one item between descriptors, and hashes them: in turn, or in a thread beside the writing."""
+"""Copies the bytes of one item between descriptors and hashes them: in turn, or in a second thread."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Protocol
 from dropslot.files import syscalls
 from dropslot.files.earlysync import EarlySync
 
-BIG_BYTES = 64 * 1024 * 1024  # from here on a thread more pays
+BIG_BYTES = 64 * 1024 * 1024  # from this size on a second thread pays off
 RING_BUFFERS = 8
 RING_BUFFER_BYTES = 1024 * 1024
 WRITE_BACK_BYTES = 16 * 1024 * 1024
 
 
 class Updated(Protocol):
-    """The half of a hash that takes bytes."""
+    """The part of a hash's interface that takes bytes."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...
 
 
 class ReadFailed(Exception):
-    """Reading the source failed; an OSError of its own would be taken for one of the destination."""
+    """Reading the source failed; a bare OSError would be taken for one of the destination."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
@@ -32,7 +32,7 @@ class ReadFailed(Exception):
 
 
 def is_worth_a_thread(size_bytes: int) -> bool:
-    """Whether an item of this size is hashed in a thread beside the writing."""
+    """Whether an item of this size is hashed in a second thread."""
     return size_bytes >= BIG_BYTES and len(os.sched_getaffinity(0)) > 1
 
 
@@ -45,11 +45,11 @@ def read(fd: int, buffer: memoryview) -> int:
 
 
 def copy_in_turn(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, buffer: memoryview) -> int:
-    """Read, hash and write to the end of `fd`, or until more than `size_bytes` came. Returns the count of bytes."""
+    """Read, hash and write up to the end of `fd`, or until there are more than `size_bytes`. Returns the count."""
     done = started = 0
     while count := read(fd, buffer):
         done += count
-        if done > size_bytes:  # it grew: the attempt is void, so stop here
+        if done > size_bytes:  # it grew: the attempt fails, so stop here
             break
         part = buffer[:count]
         for one in hashes:
@@ -62,7 +62,7 @@ def copy_in_turn(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, 
 
 
 def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int) -> int:
-    """As `copy_in_turn`, with the hashing in a second thread, over a ring of buffers."""
+    """Like `copy_in_turn`, but hashes in a second thread, with a ring of buffers."""
     with EarlySync.of_file(out) as early, _Hashing(hashes) as hashing:
         done = started = 0
         while True:
@@ -73,7 +73,7 @@ def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes:
                 return done
             part = buffer[:count]
             hashing.take(buffer, part)
-            # The same buffer is hashed meanwhile; it is read into again only after both are through with it.
+            # The same buffer is hashed meanwhile. It is filled again only after both are done with it.
             syscalls.write_all(out, part)
             if done - started >= WRITE_BACK_BYTES:
                 early.staged(done - started)
@@ -81,7 +81,7 @@ def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes:
 
 
 class _Hashing:
-    """A thread that hashes full buffers in order and gives them back; leaving the block waits for it."""
+    """A thread that hashes full buffers in order and returns them. Leaving the block waits for it."""
 
     def __init__(self, hashes: Sequence[Updated]) -> None:
         self._hashes = hashes

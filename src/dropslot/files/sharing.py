@@ -1,4 +1,4 @@
-"""Many items: the copying is shared between this process and one forked child.
+"""Copies many items with two processes: this one and a forked child.
 
 The child only makes system calls and hashes; it takes no lock that another thread of the parent may have held at the
 fork, ends with os._exit, and dies with its parent.
@@ -24,10 +24,10 @@ from dropslot.files.earlysync import EarlySync
 from dropslot.files.listing import Item
 from dropslot.files.ring import BIG_BYTES
 
-ITEM_COST_BYTES = 32 * 1024  # opening, making and closing cost about as much as this many bytes
+ITEM_COST_BYTES = 32 * 1024  # opening, making and closing a file costs about as much as this many bytes
 CHUNK_COST_BYTES = 8 * 1024 * 1024
-FORK_COST_BYTES = 32 * 1024 * 1024  # less work than this is done before a child would be of use
-MAX_CHUNKS = 60_000  # a pipe holds 65,536 bytes, one a chunk
+FORK_COST_BYTES = 32 * 1024 * 1024  # with less work than this a child does not pay off
+MAX_CHUNKS = 60_000  # a pipe holds 65,536 bytes, and each chunk needs one
 _FRAME = struct.Struct("=II")
 _ERROR = 0xFFFFFFFF
 _END = 0xFFFFFFFE
@@ -37,7 +37,7 @@ Chunk = tuple[int, int]
 
 
 def copy_shared(job: Job, items: Sequence[Item]) -> bytes:
-    """As `copying.copy_items`, by two processes when that is faster."""
+    """Like `copying.copy_items`, with two processes if that is faster."""
     chunks = _chunks(items)
     if not _worth_a_child(items, chunks):
         return copy_items(job, items)
@@ -50,7 +50,7 @@ def _cpus() -> int:
 
 
 def _chunks(items: Sequence[Item]) -> list[Chunk]:
-    """Ranges of neighbours of about the same cost; big items first, so that none is left for the end."""
+    """Ranges of neighbouring items of about equal cost; big items first, so that the end is not one big item."""
     limit = max(CHUNK_COST_BYTES, sum(i.size_bytes + ITEM_COST_BYTES for i in items) // MAX_CHUNKS * 2)
     chunks, start, cost = [], 0, 0
     for at, item in enumerate(items, 1):
@@ -66,16 +66,16 @@ def _chunks(items: Sequence[Item]) -> list[Chunk]:
 def _worth_a_child(items: Sequence[Item], chunks: Sequence[Chunk]) -> bool:
     cost = sum(item.size_bytes for item in items) + ITEM_COST_BYTES * len(items)
     largest = max((item.size_bytes for item in items), default=0)
-    # One huge item is faster with a thread for its hash than in one of two processes.
+    # One huge item is faster with a second thread for its hash than in one of two processes.
     return len(chunks) > 1 and cost > FORK_COST_BYTES and largest < 0.6 * cost and _cpus() > 1
 
 
 def _shared(job: Job, items: Sequence[Item], chunks: Sequence[Chunk]) -> dict[int, bytes]:
-    """Digests of each chunk. The child is gone on return, whatever happened."""
+    """Digests of each chunk. On return the child has ended in any case."""
     tokens = _tokens(len(chunks))
     try:
         child = Child.fork(lambda: _work_in_child(job, items, list(enumerate(chunks))[::-1], tokens))
-        if child is None:  # no process or no memory left: alone, then
+        if child is None:  # no process or no memory left: copy alone
             return _work(job, items, list(enumerate(chunks)), tokens)
         with child:
             done = _work(job, items, list(enumerate(chunks)), tokens, child)
@@ -94,8 +94,8 @@ def _work_in_child(
 
 
 def _tokens(count: int) -> int:
-    """A pipe with one byte a chunk. Who reads a byte takes a chunk: the parent from the front, the child from the back,
-    so that they work in different folders, never on the same chunk, and end at the same time."""
+    """A pipe with one byte for each chunk. A process that reads a byte takes a chunk: the parent from the front, the
+    child from the back. So they work in different folders, never on the same chunk, and end at the same time."""
     tokens, give = os.pipe2(os.O_CLOEXEC)
     try:
         os.write(give, b"x" * count)  # fits into the pipe: never blocks
@@ -127,14 +127,14 @@ def _work(
 
 
 class Child:
-    """A forked process that calls `work` and sends what it returns, or its error, through a pipe."""
+    """A forked process that calls `work` and sends its result or error through a pipe."""
 
     def __init__(self, pid: int, results: int) -> None:
         self.pid, self.results = pid, results
 
     @classmethod
     def fork(cls, work: Callable[[], dict[int, bytes]]) -> Child | None:
-        """None when the system has no process to give."""
+        """None if the system cannot make a process."""
         results, send = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         # No handler of the parent may run in the child: it would act on the parent's descriptors.
@@ -157,18 +157,18 @@ class Child:
     def __exit__(self, *_: object) -> None:
         os.close(self.results)
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)  # it has sent everything, or nothing of it is wanted any more
-        with contextlib.suppress(ChildProcessError):  # the program ignores SIGCHLD: the kernel has reaped it
+            os.kill(self.pid, signal.SIGKILL)  # it has sent everything, or its result is no longer needed
+        with contextlib.suppress(ChildProcessError):  # if SIGCHLD is ignored, the kernel has reaped it
             os.waitpid(self.pid, 0)
 
     def has_failed(self) -> bool:
-        """Whether it has something to say before the work is used up: only an error, or that it died."""
+        """Whether it has failed or died, while work is left: only then is there something to read."""
         poll = select.poll()
         poll.register(self.results, select.POLLIN)
         return bool(poll.poll(0))
 
     def received(self) -> dict[int, bytes]:
-        """Raises the child's error, or StorageFault when it was killed."""
+        """The child's result. Raises its error, or StorageFault if it was killed."""
         done: dict[int, bytes] = {}
         with os.fdopen(os.dup(self.results), "rb") as stream:
             while len(frame := stream.read(_FRAME.size)) == _FRAME.size:
@@ -190,9 +190,9 @@ def _be_child(work: Callable[[], dict[int, bytes]], send: int, parent: int) -> N
     code = 1
     try:
         syscalls.die_with_parent(signal.SIGKILL)
-        gc.disable()  # a collection would copy the parent's pages
+        gc.disable()  # a collection writes to the parent's pages, so the kernel would copy them
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the parent decides, and its end is ours
+            signal.signal(number, signal.SIG_IGN)  # the parent handles it, and the child ends with the parent
         if os.getppid() == parent:
             code = _send(work, send)
     finally:

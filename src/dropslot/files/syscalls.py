@@ -1,7 +1,6 @@
-"""System calls that Python lacks: renameat2, syncfs, sync_file_range, statfs, prctl. Linux only; and a write of
-everything.
+"""System calls that Python lacks: renameat2, syncfs, sync_file_range, statfs, prctl (Linux only). Also `write_all`.
 
-Each raises OSError like those of `os`. Where the C library has no such function, ENOSYS is raised.
+Each raises OSError like those of `os`. If the C library has no such function, it raises ENOSYS.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def _raise(*names: str) -> None:
 
 
 def rename_no_replace(from_folder: int, name: str, to_folder: int, new_name: str) -> None:
-    """renameat2(RENAME_NOREPLACE) between two folder descriptors: atomic, and EEXIST when the new name is taken.
+    """renameat2(RENAME_NOREPLACE) between two folder descriptors: atomic, and EEXIST if the new name is taken.
 
     EINVAL or ENOSYS: the file system or kernel has no such operation.
     """
@@ -58,9 +57,9 @@ def rename_no_replace(from_folder: int, name: str, to_folder: int, new_name: str
 
 
 def syncfs(descriptor: int) -> None:
-    """Everything written to the descriptor's file system is durable on return.
+    """Make everything that was written to the descriptor's file system durable.
 
-    Since Linux 5.8 a write-back error since `descriptor` was opened is raised, so open it before the first write.
+    Since Linux 5.8 it raises write-back errors since `descriptor` was opened, so open it before the first write.
     """
     if _syncfs(descriptor):
         _raise()
@@ -72,7 +71,7 @@ def start_writeback(descriptor: int, offset: int = 0, size: int = 0) -> None:
 
 
 def file_system_magic(descriptor: int) -> int:
-    """statfs(2) f_type of the file system that the descriptor lies on."""
+    """statfs(2) f_type of the descriptor's file system."""
     buffer = (ctypes.c_long * 32)()
     if _fstatfs(descriptor, ctypes.byref(buffer)):
         _raise()
@@ -85,6 +84,6 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def write_all(out: int, data: memoryview) -> None:
-    """Write every byte, however short single writes are."""
+    """Write all bytes, even if single writes are short."""
     while data:
         data = data[os.write(out, data) :]

@@ -1,4 +1,4 @@
-"""What an arrival holds, seen by folder descriptors and without following a link."""
+"""Lists an arrival by folder descriptors, without following links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dropslot.files.descriptors import FOLDER
 from dropslot.files.listing import Item, Listing, without_collection
 
 MAX_DEPTH = 100
-MAX_PATH_BYTES = 3_500  # PATH_MAX is 4,096: room for the destination's own path
+MAX_PATH_BYTES = 3_500  # PATH_MAX is 4,096; the rest is for the destination's own path
 MAX_FAULTS = 1_000
 
 _KIND = stat.S_IFMT(0o177777) | stat.S_ISUID | stat.S_ISGID
@@ -33,13 +33,13 @@ _SPECIAL = {
 
 
 def list_arrival(path: Path, ignored: Litter = litter.NONE) -> Listing:
-    """What lies at `path` now: one regular file, or a folder with all that is in it.
+    """The listing of `path`: one regular file, or a folder with all its contents.
 
-    Items stand folder by folder, names sorted, a folder's own items before those of its folders. Nothing is opened
-    but folders. What is `ignored` is only named, whatever it is, and never opened. Direction marks in names are no
-    fault here: the route says whether they are (`marked`).
+    Items are sorted by name, folder by folder; a folder's own items come before those of its folders. Only folders are
+    opened. Entries that match `ignored` are named, whatever they are, and never opened. Direction marks in names are
+    not faults here: the route decides (`marked`).
 
-    Raises SourceChanged when `path` is gone or a folder is swapped meanwhile, StorageFault on EIO.
+    Raises SourceChanged if `path` is gone or a folder is swapped meanwhile, StorageFault on EIO.
     """
     return _walked(path, [], ignored)
 
@@ -60,7 +60,7 @@ def _walked(path: Path, items: list[Item], ignored: Litter) -> Listing:
 
 
 def marked(listing: Listing) -> list[str]:
-    """A sentence for each name that contains a direction mark, MAX_FAULTS of them at most."""
+    """A sentence for each name that contains a direction mark; at most MAX_FAULTS."""
     paths = (
         path for path in chain(map(_path, listing.folders), map(_path, listing.items)) if not path.isascii()
     )
@@ -71,9 +71,9 @@ def marked(listing: Listing) -> list[str]:
 
 
 def changed(path: Path, listing: Listing) -> list[str]:
-    """What differs between `listing` and what lies at `path` now, a sentence each; empty: nothing.
+    """A sentence for each difference between `listing` and `path` as it is now.
 
-    Compared are names, kinds, sizes, mtime, ctime and inodes of items, and names of folders; not what was ignored.
+    It compares names, kinds, sizes, mtime, ctime and inodes of items, and names of folders, but no ignored entries.
     """
     expected = _Expected(listing.items)
     now = _walked(path, expected, listing.litter)
@@ -85,7 +85,7 @@ def changed(path: Path, listing: Listing) -> list[str]:
 
 
 class _Expected(list[Item]):
-    """Compares what is appended with what should come, and keeps none of it: a hundred thousand items are 30 MB."""
+    """Compares appended items with the expected ones and does not keep them: 100,000 items take 30 MB."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._left = iter(items)
@@ -95,7 +95,7 @@ class _Expected(list[Item]):
         self._alike = self._alike and item == next(self._left, None)
 
     def all_came(self) -> bool:
-        """Whether each item was the one that should come, and none is left."""
+        """Whether each item was the expected one, and none is missing."""
         return self._alike and next(self._left, None) is None
 
 
@@ -119,7 +119,7 @@ def _differences(before: Listing, now: Listing) -> Iterator[str]:
 
 
 def difference(was: Item, now: Item) -> str:
-    """How one item differs from what was listed."""
+    """How one item differs from its listing."""
     if was.inode != now.inode:
         return "was replaced by another file"
     if was.size_bytes != now.size_bytes:
@@ -147,14 +147,14 @@ class _Walk:
             self.listing.faults.append(f"{escape(path)}: {why}")
 
     def file(self, text: str, seen: os.stat_result) -> None:
-        """An arrival that is no folder."""
+        """Add an arrival that is not a folder."""
         name = os.path.basename(text)
         self.take(name, name, seen)
         if self.listing.items and not self._may_read(seen) and not _access(text, None):
             self.listing.unreadable.append(name)
 
     def folder(self, text: str) -> None:
-        """Walk the whole tree depth first with an explicit stack: (path, names of folders still to be entered, fd)."""
+        """Walk the whole tree depth first with an explicit stack: (path, names of folders still to enter, fd)."""
         stack: list[tuple[str, list[str], int]] = []
         try:
             self._enter(stack, "", text, None)
@@ -203,7 +203,7 @@ class _Walk:
         names = [entry.name for entry in entries]
         if self.listing.litter.may_be_among(path, names):
             entries = self._without_litter(prefix, entries)
-        # One look at all names together, and one test of the common case an item: 100,000 items in a third of a second.
+        # Check all names together, and do one test for each common item: 100,000 items take a third of a second.
         plain = room > LIMIT_BYTES and _all_plain(names)
         folders = []
         add, new, device, uid, root = (
@@ -218,7 +218,7 @@ class _Walk:
             try:
                 seen = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # gone between two calls: the copy or `changed` notices what matters
+                continue  # gone between two calls: the copy or `changed` notices it if it matters
             mode = seen.st_mode
             if (
                 plain
@@ -263,7 +263,7 @@ class _Walk:
         room: int = MAX_PATH_BYTES,
         folder: int | None = None,
     ) -> None:
-        """Judge one entry that is no folder."""
+        """Judge one entry that is not a folder."""
         mode = seen.st_mode
         if why := _SPECIAL.get(stat.S_IFMT(mode)) or fault_of_name(name, marks=True):
             self.fault(path, why)
@@ -285,7 +285,7 @@ class _Walk:
         self.listing.items.append(item)
 
     def _may_read(self, seen: os.stat_result) -> bool:
-        """What the mode bits say; an ACL may say otherwise, which `_access` or the copy finds out."""
+        """Whether the mode bits allow reading. An ACL may differ; `_access` or the copy finds that out."""
         if seen.st_uid == self.uid:
             return bool(seen.st_mode & stat.S_IRUSR)
         return bool(seen.st_mode & (stat.S_IRGRP if seen.st_gid in self.gids else stat.S_IROTH))

@@ -1,7 +1,7 @@
-"""Where a route delivers to, as config.yaml says it.
+"""The entries of `deliver` in config.yaml: where a route delivers to.
 
-Each kind of destination that dropslot brings has its own keys: a model in PLACES, under the scheme of its addresses. A
-kind of an operator's own, which `destinations` names, gets what is under `options`.
+Each built-in kind of destination has its own keys: a model in PLACES, under the scheme of its addresses. An operator's
+own kind, which `destinations` names, gets its settings from `options`.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ Verify = Literal["size", "read-back"]
 
 
 class Everywhere(BaseModel):
-    """What every destination of a route has."""
+    """Keys of every destination of a route."""
 
     to: DestinationTemplate = Field(
         description="The folder that gets the contents of an arrival: a path, or `sftp://USER@HOST/PATH` (with `:PORT`"
-        " after the host; `/~/PATH` is beneath where the account starts; nothing in it is percent-encoded)."
+        " after the host; `/~/PATH` is below the account's start folder; nothing in it is percent-encoded)."
         " `{field}` stands for a field's"
         " value, which must be a single safe path component. Besides the route's own fields there are `{date:%Y%m%d}`"
-        " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`). `{mime}`, and fields"
-        " of items of your own, may differ by item: each item of a folder then goes where its own values lead. The part"
-        " before the first field must exist: it is"
+        " and `{weekday}` (when it was received, in `time_zone`) and `{mime}` (`application-pdf`). `{mime}` and your"
+        " own fields of items may differ by item: each item of a folder then goes to the path with its own values."
+        " The part before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
         " exist. An address of another scheme belongs to a kind of your own (`destinations`).",
         examples=["./studies/{study}/raw-data/{sent}"],
     )
     manifest: ManifestPlace = Field(
         "hidden",
-        description="Where the arrival's manifest goes, in the format of sha256sum and as the last file:"
+        description="Where the arrival's manifest goes. It is in the format of sha256sum and written last:"
         " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
         " writes none.",
     )
     options: Any = Field(
         None,
-        description="What a kind of destination of your own takes: one that `destinations` names.",
+        description="Settings for a kind of destination of your own, which `destinations` names.",
         examples=[{"region": "eu-north-1"}],
     )
 
 
 class InFolders(BaseModel):
-    """What only destinations take that have folders with modes: on this machine, and at an SFTP server."""
+    """Keys only of destinations that have folders with modes: on this machine, and on an SFTP server."""
 
     must_exist: DestinationTemplate | None = Field(
         None,
-        description="Folders and `sftp://` only: a folder that must exist, or"
-        " the arrival is refused: a mistyped study is not created.",
+        description="Folders and `sftp://` only: a folder that must exist;"
+        " otherwise the arrival is refused, so that a mistyped study is not created.",
         examples=["./studies/{study}"],
     )
     group: TextTemplate | None = Field(
@@ -79,7 +79,7 @@ class InFolders(BaseModel):
 
 
 class SftpOptions(InFolders):
-    """What destinations at an SFTP server take."""
+    """Keys of destinations on an SFTP server."""
 
     create_folders: bool = Field(
         False,
@@ -95,55 +95,56 @@ class SftpOptions(InFolders):
     )
     known_hosts: Path | None = Field(
         None,
-        description="`sftp://` only: the file of host keys that are trusted, as ssh has it. An unknown server is"
+        description="`sftp://` only: the file of trusted host keys, in the format of ssh. An unknown server is"
         " refused until `dropslot trust_host URL` accepts it. Default: `~/.ssh/known_hosts`.",
         examples=["./known_hosts"],
     )
     password: VariableName | None = Field(
         None,
-        description="`sftp://` only: the name of the environment variable that holds the password; or of `NAME_FILE`,"
-        " which names a file. Never the password itself.",
+        description="`sftp://` only: the name of an environment variable that holds the password. Instead of NAME,"
+        " `NAME_FILE` may hold the path of a file with it. Never write the password itself here.",
         examples=["EDC_PASSWORD"],
     )
     verify: Verify = Field(
         "size",
-        description="`sftp://` only: what proves that the server has the file, besides its answer and sync. `size`"
+        description="`sftp://` only: how to prove that the server has the file, besides its answer and sync. `size`"
         " compares sizes; `read-back` reads every byte again. The receipt says which one was used.",
     )
     limit: SpeedLimit | None = Field(
         None,
-        description="`sftp://` only: bytes a second at most, over all workers; or by time of day, in `time_zone`.",
+        description="`sftp://` only: the most bytes a second, for all workers together. It may depend on the time of"
+        " day, in `time_zone`.",
         examples=["20MB/s", {"08:00-18:00": "5MB/s"}],
     )
 
 
 class Deliver(SftpOptions, Everywhere):
-    """One destination of a route: the keys of all kinds. Those that its own kind does not take are refused when
+    """One destination of a route, with the keys of all kinds. Keys that its kind does not have are refused when
     config.yaml is read (`misplaced`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
     def scheme(self) -> str:
-        """By which its kind is known; empty for a folder of this machine."""
+        """The scheme, under which its kind is registered; empty for a folder of this machine."""
         return scheme_of(self.to)
 
     @property
     def folder_here(self) -> str | None:
-        """The folder of this machine that it delivers into (before the first field), which is there before any arrival;
-        None for all that is elsewhere."""
+        """The folder of this machine that it delivers into, before the first field; it exists before any arrival. None
+        for destinations elsewhere."""
         return None if self.scheme else Template(self.to).fixed
 
     @property
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Its keys in which fields may be, and what is there."""
+        """Its keys that may contain fields, with their texts."""
         for key in ("to", "must_exist", "group"):
             if text := getattr(self, key):
                 yield key, text
 
     @property
     def misplaced(self) -> Iterator[tuple[str, str, str]]:
-        """The keys that its kind does not take, each with what was expected and an example of `to`."""
+        """The keys that its kind does not have, each with the expectation and an example of `to`."""
         own = PLACES.get(self.scheme)
         taken = {*Everywhere.model_fields, *own.options.model_fields} - {"options"} if own else _OF_ANY_KIND
         for key in sorted(self.model_fields_set - taken):
@@ -154,10 +155,10 @@ class Deliver(SftpOptions, Everywhere):
 
 
 class _Place(NamedTuple):
-    """A kind of destination that dropslot brings; its code is `dropslot.destinations.KINDS`."""
+    """A built-in kind of destination; its code is in `dropslot.destinations.KINDS`."""
 
     options: type[BaseModel]
-    words: str  # how its `to` is told
+    words: str  # the form of its `to`, in words
     example: str
 
 

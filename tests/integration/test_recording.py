@@ -85,7 +85,7 @@ def test_claim_that_cannot_be_recorded_holds_up_no_other(
     database: Database, config: Config, tmp_path: Path
 ) -> None:
     odd, good = claimed(tmp_path, arrival="X" * 27), claimed(tmp_path)  # no such id fits an event
-    recorder = record.Recorder(config, lambda _: None)
+    recorder = record.Recorder(config)
     recorder.put(odd)
     recorder.put(good)
     recorder.start()
@@ -101,7 +101,7 @@ def test_id_that_another_process_used_is_not_used_for_the_next_entry_of_that_nam
     database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A claim under the id of a finished arrival would be taken for its left-over, and archived undelivered.
-    recorder = record.Recorder(config, lambda _: None)
+    recorder = record.Recorder(config)
     context.put(Claiming(recorder, trust_names=False))
     done = claimed(tmp_path)
     row_of(done, config, State.WAITING).save(force_insert=True)
@@ -122,7 +122,7 @@ def test_change_in_place_while_it_is_at_work_is_a_revision_afterwards(
 ) -> None:
     first = claimed(tmp_path, leave_source=True, settle="0s")
     row_of(first, config, State.PROCESSING).save(force_insert=True)
-    recorder = record.Recorder(config, lambda _: None)
+    recorder = record.Recorder(config)
     context.put(Claiming(recorder, trust_names=False))
     processor = Deliver(first.folders)
     (first.folders.inbox / "scan").write_bytes(b"changed")
@@ -144,7 +144,7 @@ def test_entry_in_place_that_is_at_work_is_waited_for_by_no_drain(
 ) -> None:
     first = claimed(tmp_path, leave_source=True, settle="0s")
     row_of(first, config, State.PROCESSING).save(force_insert=True)
-    context.put(Claiming(record.Recorder(config, lambda _: None), trust_names=False))
+    context.put(Claiming(record.Recorder(config), trust_names=False))
     processor = Deliver(first.folders)
     (first.folders.inbox / "scan").write_bytes(b"as it is read now")
     with os.scandir(first.folders.inbox) as entries:

@@ -69,9 +69,16 @@ def _scheme(rule: Deliver) -> str:
     return rule.scheme
 
 
+class _OfRules(dict[int, tuple[Deliver, Destination]]):
+    """The destination of each entry of `deliver`, by its id; the entry is kept, so that its id stays its own."""
+
+
 def for_rule(rule: Deliver) -> Destination:
-    """The destination of one entry of `deliver`."""
-    return kind_of(rule.to).for_rule(rule)
+    """The destination of one entry of `deliver`, made once in a process."""
+    made = kept(_OfRules)
+    if id(rule) not in made:
+        made[id(rule)] = (rule, kind_of(rule.to).for_rule(rule))
+    return made[id(rule)][1]
 
 
 def for_url(url: str) -> Destination:

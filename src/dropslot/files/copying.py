@@ -62,7 +62,7 @@ class Job:
         return sum(len(h.digest()) for h in self.hashes)
 
 
-def copy_items(job: Job, items: Iterable[Item], *, threads: bool = False) -> bytes:
+def copy_items(job: Job, items: Iterable[Item], *, threads: bool = True) -> bytes:
     """Copy the items; returns their digests joined, in the job's order of algorithms, item after item.
 
     With `threads` a big item is hashed in one thread and written in another. Raises SourceChanged, SourceUnready,
@@ -177,7 +177,7 @@ def _copy_long(
     try:
         if sparse:
             count = copy_keeping_holes(fd, out, hashes, item.size_bytes, buffer)
-        elif threads and item.size_bytes >= ring.BIG_BYTES:
+        elif threads and ring.is_worth_a_thread(item.size_bytes):
             count = ring.copy_hashing_aside(fd, out, hashes, item.size_bytes)
         else:
             count = ring.copy_in_turn(fd, out, hashes, item.size_bytes, buffer)

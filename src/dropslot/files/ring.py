@@ -31,6 +31,11 @@ class ReadFailed(Exception):
         self.error = error
 
 
+def is_worth_a_thread(size_bytes: int) -> bool:
+    """Whether an item of this size is hashed in a thread beside the writing."""
+    return size_bytes >= BIG_BYTES and len(os.sched_getaffinity(0)) > 1
+
+
 def read(fd: int, buffer: memoryview) -> int:
     """One read(2) of the source; raises ReadFailed."""
     try:

@@ -40,7 +40,7 @@ def copy_shared(job: Job, items: Sequence[Item]) -> bytes:
     """As `copying.copy_items`, by two processes when that is faster."""
     chunks = _chunks(items)
     if not _worth_a_child(items, chunks):
-        return copy_items(job, items, threads=_cpus() > 1)
+        return copy_items(job, items)
     parts = _shared(job, items, chunks)
     return b"".join(parts[number] for number, _ in sorted(enumerate(chunks), key=lambda c: c[1]))
 
@@ -118,7 +118,7 @@ def _work(
         for number, (start, stop) in chunks:
             if not os.read(tokens, 1):
                 break
-            done[number] = copy_items(job, items[start:stop])
+            done[number] = copy_items(job, items[start:stop], threads=False)
             if early:
                 early.staged(sum(i.size_bytes + ITEM_COST_BYTES for i in items[start:stop]))
             if child and child.has_failed():

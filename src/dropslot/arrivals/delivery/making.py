@@ -69,12 +69,10 @@ def _made_maker(route: str, dotted: str, option: Any) -> Maker:
 
 
 def make_items(work: Work, faults: list[str]) -> None:
-    """Let the work deliver what is made of its items; nothing happens where its route makes nothing. Why it cannot be
-    made is added to `faults`. Raises MakingFailed, SourceChanged, SourceUnready, StorageFault and DiskFull."""
+    """Let the work deliver what is made of its items. Why it cannot be made is added to `faults`. Raises MakingFailed,
+    SourceChanged, SourceUnready, StorageFault and DiskFull."""
     maker = _maker_of(work.route)
-    name = work.arrival.evidence.get(MADE, "") if work.committed else ""
-    if (work.committed and not name) or (not work.committed and not maker):
-        return
+    name = work.arrival.evidence[MADE] if work.committed else ""
     home = work.config.data / MADE
     if name and (home / name).is_dir():
         made = Made(name, home / name / _ITEMS, _recorded(work))

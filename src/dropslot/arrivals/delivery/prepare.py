@@ -69,7 +69,7 @@ def prepare_arrival(work: Work) -> None:
     legs.discard_older(work)
     work.source = _locate(work)
     _look(work, faults)
-    if not faults:
+    if not faults and (making.MADE in work.arrival.evidence if work.committed else work.route.made_by):
         making.make_items(work, faults)
     if not faults:
         legs.open_by_item(work, faults)

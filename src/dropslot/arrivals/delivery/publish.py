@@ -143,7 +143,8 @@ def _intent(work: Work) -> tuple[Any, ...]:
     evidence.pop(legs.STAGES, None)
     if work.made:
         evidence[making.MADE] = work.made.name
-    if found := _parts(work):
+    parted = parts.PARTS in evidence or any(leg.part is not None for leg in work.legs)
+    if parted and (found := _parts(work)):
         evidence[parts.PARTS] = found
     if work.listing.litter.patterns != BY_DEFAULT:
         evidence["ignore"] = list(work.listing.litter.patterns)

@@ -83,6 +83,8 @@ def describe(config: Config, claim: Claim) -> dict[str, Any]:
 def _readable(config: Config, location: str) -> str:
     """The machine's name in config.yaml; the form of accents makes no difference."""
     names = config.locations
+    if not location or not names:
+        return location
     return next((names[form] for form in forms(location) if form in names), location)
 
 
@@ -201,7 +203,7 @@ class Recorder:
     where the next start adopts them.
     """
 
-    def __init__(self, config: Config, announce: Callable[[Sequence[str]], None]) -> None:
+    def __init__(self, config: Config, announce: Callable[[Sequence[str]], None] | None = None) -> None:
         self._config = config
         self._announce = announce
         self._queue: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
@@ -277,5 +279,6 @@ class Recorder:
                     self._pending -= len(claims)
                     self._left += left
                     self._changed.notify_all()
-                self._announce([claim.id for claim in claims])
+                if self._announce:
+                    self._announce([claim.id for claim in claims])
                 return

@@ -15,7 +15,7 @@ from dropslot.watching.processors import Pairs
 
 @contextmanager
 def recording(
-    config: Config, announce: Callable[[Sequence[str]], None], *, trust_names: bool = False
+    config: Config, announce: Callable[[Sequence[str]], None] | None = None, *, trust_names: bool = False
 ) -> Iterator[tuple[Recorder, Pairs]]:
     """Folder sets with their processors, and a thread that records their claims. `announce` gets the ids of claims
     after each commit. All claims are recorded before the block ends."""

@@ -78,7 +78,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
         signs.alarm(config)
         after.listen(config)
         recovery.recover(config)
-        with recording(config, lambda _: None, trust_names=now) as (recorder, pairs):
+        with recording(config, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())
             _take_and_work(
                 config, worker, recorder, [one for _, several in pairs() for one in several], taken

@@ -23,7 +23,7 @@ from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageF
 from dropslot.core.names import RESERVED, escape
 from dropslot.destinations.layout import REST, STAGE, TREE, Layout, epoch_of_stage, stage_name, taken_over
 from dropslot.files import descriptors, faults, filesystems
-from dropslot.files.copying import CREATE, Job, fresh_hashes
+from dropslot.files.copying import CREATE, Job, copy_items, fresh_hashes
 from dropslot.files.descriptors import Folder
 from dropslot.files.holes import allocated_bytes
 from dropslot.files.listing import Listing
@@ -224,7 +224,7 @@ def fill(
         kept=stage.kept,
     )
     stage.sync_all = not few and not stage.network
-    digests = copy_shared(job, listing.items)
+    digests = copy_shared(job, listing.items) if len(listing.items) > 1 else copy_items(job, listing.items)
     stage.leased = job.lease and not job.unleased
     _set_times(stage, listing, layout)
     return digests

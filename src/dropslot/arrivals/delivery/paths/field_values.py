@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from dropslot.arrivals.delivery.paths import content
-from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of, is_ours, used, wants_mime
+from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of, is_ours, wants_mime
 from dropslot.arrivals.delivery.work import Work
 from dropslot.audit.canonical import text_of
 from dropslot.config import Route
@@ -36,7 +36,7 @@ def collect(work: Work, faults: list[str]) -> dict[str, str]:
             values.update(_values_of(field, work.name, values, faults))
     if values.get(MIME) == content.DIRECTORY:
         del values[MIME]  # for fields of arrivals alone: in a path it is that of each item
-    in_paths = used(work.route)
+    in_paths = fields_of(work.config, work.route).in_paths
     kept = {name: value for name, value in values.items() if name not in GIVEN or name in in_paths}
     work.recorded = {name: text_of(value) for name, value in kept.items()}
     return values

@@ -23,6 +23,7 @@ class Fields(NamedTuple):
     of_arrivals: list[Field]
     of_items: list[ItemField]
     by_item: dict[str, frozenset[str]]  # of each rule, those that may differ by item
+    in_paths: frozenset[str]  # all that the paths of the route have
 
 
 class _Made(dict[int, tuple[Route, Fields]]):
@@ -46,11 +47,12 @@ def fields_of(config: Config, route: Route) -> Fields:
     made = kept(_Made)
     if id(route) not in made:
         own = [_field(route.key, *pair) for entry in route.fields for pair in entry.items()]
-        of_arrivals = [field for field in own if isinstance(field, Field)]
+        of_arrivals: list[Field] = [field for field in own if isinstance(field, Field)]
         of_items = [field for field in own if isinstance(field, ItemField)]
         names = {MIME}.union(*(field.gives for field in of_items))
         by_item = {rule.to: frozenset(used_by(rule) & names) for rule in route.deliver}
-        made[id(route)] = (route, Fields([*lookup.for_route(config, route), *of_arrivals], of_items, by_item))
+        of_arrivals = [*lookup.for_route(config, route), *of_arrivals]
+        made[id(route)] = (route, Fields(of_arrivals, of_items, by_item, frozenset(used(route))))
     return made[id(route)][1]
 
 

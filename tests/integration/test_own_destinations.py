@@ -110,6 +110,27 @@ def test_a_folder_and_its_manifest_come_into_the_bucket(laboratory: Laboratory) 
     assert "destination: acknowledged by the server" in said
 
 
+def test_items_of_one_folder_go_where_their_own_values_lead(sqlite_product: Product) -> None:
+    laboratory = Laboratory(sqlite_product, "bucket", "courier", to="/{mime}")
+    laboratory.store.put("in/text-plain/a.txt", b"of others")
+    arrival = laboratory.deliver("visit1", {"a.txt": b"some text", "sub/zero": b""})
+    assert laboratory.stored() == {
+        "inode-x-empty/sub/zero": b"",
+        "text-plain/a.txt": b"of others",
+        "text-plain/a.v2.txt": b"some text",
+    }
+    assert laboratory.rows(arrival) == {
+        f"{BUCKET}/inode-x-empty": [("sub/zero", 1, "delivered", False)],
+        f"{BUCKET}/text-plain": [("a.v2.txt", 2, "delivered", False)],
+        f"{COURIER}/inode-x-empty": [("sub/zero", 1, "delivered", False)],
+        f"{COURIER}/text-plain": [("a.txt", 1, "delivered", False)],
+    }
+    assert read_tree(laboratory.product.root / "var/spool", hidden=()) == {}
+    laboratory.fixity()
+    laboratory.product.run("purge", "--older-than", "0s", "--yes")
+    assert not list(laboratory.product.folder("done").iterdir())
+
+
 def test_what_the_store_held_before_is_never_replaced(laboratory: Laboratory) -> None:
     laboratory.store.put("in/a.txt", b"of others")
     arrival = laboratory.deliver("a.txt", b"ours")

@@ -21,7 +21,7 @@ from deadly import deadly
 from dropslot.config import Deliver
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.base import Found, Kind, Target, options_of
-from dropslot.destinations.spooled import Spooled
+from dropslot.destinations.whole_items import Spooled
 
 
 class Store:

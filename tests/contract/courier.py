@@ -17,7 +17,7 @@ from deadly import deadly
 from dropslot.config import Deliver
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.base import Kind, Target
-from dropslot.destinations.spooled import Receiver
+from dropslot.destinations.whole_items import Receiver
 
 
 class Courier(Receiver):

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from dropslot.config import Deliver
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.base import Found, Kind, Target
-from dropslot.destinations.spooled import Spooled
+from dropslot.destinations.whole_items import Spooled
 
 
 class Shelf(Spooled):

@@ -143,7 +143,7 @@ def _run(request: dict[str, Any], commands: Commands, writer: int) -> None:
 
 
 def _command(args: Sequence[str]) -> dict[str, Any]:
-    from dropslot.cli.commands import invoke
+    from dropslot.cli.app import invoke
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -215,9 +215,9 @@ def _tame() -> None:
 def _warm_up(config: Path) -> None:
     """Deliver once, so that all that is loaded or made late is there before the first fork."""
     os.environ |= {"DROPSLOT_CONFIG": str(config), "DJANGO_SETTINGS_MODULE": "dropslot.settings"}
-    from dropslot.cli import commands
+    from dropslot.cli import app
 
-    commands.get_command = functools.cache(commands.get_command)  # type: ignore[attr-defined]  # 20 ms for each command
+    app.get_command = functools.cache(app.get_command)  # type: ignore[attr-defined]  # 20 ms for each command
     importlib.import_module("dropslot.destinations.sftp.rules")  # its library takes a quarter of a second
     for command in (["drain", "--now"], ["verify"], ["history", "--json"], ["events", "--json"]):
         result = _command([*command, "-c", str(config)])

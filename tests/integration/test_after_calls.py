@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from databases import Database
-from dropslot.arrivals.delivery import after
 from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.notify import after
 from dropslot.arrivals.signals import arrival_done
 from dropslot.audit import chain
 from dropslot.audit.chain import Entry

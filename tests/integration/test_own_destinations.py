@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from contract.bucket import Store
+from dropslot.destinations.base import ONLY_ACKNOWLEDGED
+from pdfs import pdf
 from product import Product, read_tree
 
 KINDS = {"bucket": "bucket.BucketKind", "courier": "courier.CourierKind"}
@@ -104,8 +106,29 @@ def test_a_folder_and_its_manifest_come_into_the_bucket(laboratory: Laboratory) 
     assert manifest == laboratory.product.manifests()[0].read_bytes()
     assert sorted(laboratory.acknowledged()) == ["a.txt", "sub/b.txt"]
     said = laboratory.guarantees(arrival)
-    assert f"destination: only acknowledged, it cannot be read back: {COURIER}" in said
+    assert f"{ONLY_ACKNOWLEDGED}: {COURIER}" in said
     assert "destination: acknowledged by the server" in said
+
+
+def test_items_of_one_folder_go_where_their_own_values_lead(sqlite_product: Product) -> None:
+    laboratory = Laboratory(sqlite_product, "bucket", "courier", to="/{mime}")
+    laboratory.store.put("in/text-plain/a.txt", b"of others")
+    arrival = laboratory.deliver("visit1", {"a.txt": b"some text", "sub/zero": b""})
+    assert laboratory.stored() == {
+        "inode-x-empty/sub/zero": b"",
+        "text-plain/a.txt": b"of others",
+        "text-plain/a.v2.txt": b"some text",
+    }
+    assert laboratory.rows(arrival) == {
+        f"{BUCKET}/inode-x-empty": [("sub/zero", 1, "delivered", False)],
+        f"{BUCKET}/text-plain": [("a.v2.txt", 2, "delivered", False)],
+        f"{COURIER}/inode-x-empty": [("sub/zero", 1, "delivered", False)],
+        f"{COURIER}/text-plain": [("a.txt", 1, "delivered", False)],
+    }
+    assert read_tree(laboratory.product.root / "var/spool", hidden=()) == {}
+    laboratory.fixity()
+    laboratory.product.run("purge", "--older-than", "0s", "--yes")
+    assert not list(laboratory.product.folder("done").iterdir())
 
 
 def test_what_the_store_held_before_is_never_replaced(laboratory: Laboratory) -> None:
@@ -196,6 +219,31 @@ def test_a_lost_database_is_rebuilt(sqlite_product: Product, only: str) -> None:
     again = laboratory.deliver("visit", {"a.txt": b"2", "sub/b": b"b"})
     said = [row for rows in laboratory.rows(again).values() for row in rows]
     assert said == [("a.v2.txt", 2, "unchanged", False), ("sub/b", 1, "unchanged", False)]
+
+
+def test_each_item_goes_where_its_own_fields_say(sqlite_product: Product) -> None:
+    laboratory = Laboratory(sqlite_product, to="/{mime}")
+    Path(f"{laboratory.journal}.deadly").write_text("after 1")
+    laboratory.deliver(
+        "visit", {"a.txt": b"some text", "b.txt": b"more text", "c.pdf": pdf("a report")}, None
+    )
+    sqlite_product.drain()
+    stored = {"text-plain/a.txt", "text-plain/b.txt", "application-pdf/c.pdf"}
+    assert laboratory.stored().keys() == stored
+    assert set(laboratory.acknowledged()) == {"a.txt", "b.txt", "c.pdf"}
+    said = laboratory.guarantees(sqlite_product.arrivals()[-1]["id"])
+    assert [line for line in said if COURIER in line] == [f"{ONLY_ACKNOWLEDGED}: {COURIER}"]
+    before = sqlite_product.history()
+    assert len(before) == 9
+    for path in (sqlite_product.root / "var").glob("dropslot.sqlite3*"):
+        path.unlink()
+    sqlite_product.run("rebuild")
+    keys = ("arrival", "item", "stored_as", "destination", "sha256")
+    assert sorted([row[key] for key in keys] for row in sqlite_product.history()) == sorted(
+        [row[key] for key in keys] for row in before
+    )
+    sqlite_product.run("purge", "--older-than", "0s", "--yes")
+    assert read_tree(sqlite_product.folder("done")) == {}
 
 
 def test_links_to_what_is_elsewhere_are_refused(laboratory: Laboratory) -> None:

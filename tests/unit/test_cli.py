@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from dropslot import __version__
 from dropslot.arrivals.upkeep.database import DatabaseUnready, words_for
-from dropslot.cli import commands, run
+from dropslot.cli import app, run
 from dropslot.cli.output.failures import TRACEBACK_VARIABLE, UsageError, explain
 from dropslot.cli.output.tables import Looks, show
 from dropslot.config import ConfigError, Problem
@@ -127,7 +127,7 @@ def test_every_command_has_short_help_that_is_listed_whole(
     assert said == whole
     assert "..." not in said.partition("Commands:")[2]
     assert max(map(len, said.splitlines())) <= 80
-    for name in commands.names():
+    for name in app.names():
         assert run([name, "-h"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 

@@ -36,7 +36,7 @@ def main() -> NoReturn:
 def run(args: Sequence[str]) -> int:
     """Run one command; its exit status. Errors are printed to stderr in words, never as a traceback."""
     try:
-        from dropslot.cli.commands import invoke
+        from dropslot.cli.app import invoke
     except ModuleNotFoundError as error:
         if error.name not in _SERVER_PACKAGES:
             raise

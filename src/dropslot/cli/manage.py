@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dropslot.cli.account import begin_command
-from dropslot.cli.commands import names
+from dropslot.cli.app import names
 from dropslot.cli.output.failures import UsageError, explain
 from dropslot.cli.startup import choose
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from dropslot.config.mistakes.problems import ConfigError, Problem
     from dropslot.config.models import (
         DELIVER_PROCESSOR,
-        EVENT_NAMES,
         Config,
         Lookup,
         Route,
@@ -31,7 +30,7 @@ _MODULES = {
     "folders": ("FolderSet", "folder_sets"),
     "loading": ("from_mapping", "load", "parse"),
     "delivering": ("Deliver",),
-    "models": ("DELIVER_PROCESSOR", "EVENT_NAMES", "Config", "Lookup", "Route", "Select", "Space"),
+    "models": ("DELIVER_PROCESSOR", "Config", "Lookup", "Route", "Select", "Space"),
     "plugins": ("load_dotted",),
     "mistakes.problems": ("ConfigError", "Problem"),
     "secrets": ("secret",),
@@ -40,7 +39,6 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "DELIVER_PROCESSOR",
-    "EVENT_NAMES",
     "Config",
     "ConfigError",
     "Deliver",

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -19,6 +19,7 @@ from dropslot.config.values import (
     CheckEntry,
     DottedPath,
     Duration,
+    EventName,
     FieldName,
     FileName,
     Glob,
@@ -41,23 +42,6 @@ RouteKey = Annotated[str, StringConstraints(pattern=f"^{ROUTE_KEY}$")]
 Takes = Literal["directories", "files", "any"]
 Complete = Literal["renamed", "named", "settled", "marker"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-EventName = Literal[
-    "in_access",
-    "in_attrib",
-    "in_close_nowrite",
-    "in_close_write",
-    "in_create",
-    "in_delete",
-    "in_delete_self",
-    "in_modify",
-    "in_move_self",
-    "in_moved_from",
-    "in_moved_to",
-    "in_open",
-    "in_q_overflow",
-    "in_unmount",
-]
-EVENT_NAMES: tuple[str, ...] = get_args(EventName)
 # The checks that dropslot brings; every other one is named by its dotted path.
 CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime", "patterns", "pdf_contains"})
 DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -270,3 +270,20 @@ Glob = Annotated[str, AfterValidator(glob), _text("pattern")]
 NamePattern = Annotated[str, AfterValidator(name_pattern), _text("pattern, or ! and a pattern")]
 TimeZone = Annotated[str, AfterValidator(time_zone), _text("time zone")]
 CheckEntry = Annotated[dict[str, Any], BeforeValidator(_check_entry), Field(min_length=1, max_length=1)]
+
+EventName = Literal[
+    "in_access",
+    "in_attrib",
+    "in_close_nowrite",
+    "in_close_write",
+    "in_create",
+    "in_delete",
+    "in_delete_self",
+    "in_modify",
+    "in_move_self",
+    "in_moved_from",
+    "in_moved_to",
+    "in_open",
+    "in_q_overflow",
+    "in_unmount",
+]

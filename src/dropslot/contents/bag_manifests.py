@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO
 
-from dropslot.contents.completeness import Listed, compare, forms_of
+from dropslot.contents.bag_completeness import Listed, compare, forms_of
 from dropslot.contents.manifest_lines import (
     HEX_DIGITS,
     Entry,

@@ -63,6 +63,12 @@ def server_of(text: str) -> str:
     return found["server"] if found else ""
 
 
+def place_of(text: str) -> str:
+    """An address without its path, `sftp://edc@edc.example.org`; empty for a path of this machine."""
+    found = _SCHEME.match(text)
+    return found[0] if found else ""
+
+
 def is_server(text: str) -> bool:
     """Whether a text is the address of a server up to its path, without the slash that begins it."""
     found = _SCHEME.fullmatch(text)

@@ -216,6 +216,11 @@ class Destination(ABC):
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> Drop:
         """A drop for the arrival with this id; `name` (of the arrival) names a manifest `beside`."""
 
+    def open_checked(self, target: Target, arrival: str, epoch: int, name: str) -> Drop:
+        """`check`, then `open`: for a destination that need not find the target's place twice."""
+        self.check(target)
+        return self.open(target, arrival, epoch, name)
+
     @abstractmethod
     def sync_staged(self, drops: Sequence[Drop]) -> None:
         """Staged data of all these drops is durable on return. Raises StorageFault: stage again, never sync again."""

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
-from dropslot.arrivals.delivery.paths import content, item_values
-from dropslot.arrivals.delivery.paths.content import local_bytes
+from dropslot.arrivals.delivery.paths import item_values, mime_field
+from dropslot.arrivals.delivery.paths.mime_field import local_bytes
 from dropslot.arrivals.delivery.work import Work
 from dropslot.checks import for_route, run
 from dropslot.checks.base import Check, StagedArrival, StagedItem
@@ -55,7 +55,7 @@ def check_items(work: Work) -> None:
     if not _reads(work):
         return
     with local_bytes(work) as local:
-        content.prove_type(work, local)
+        mime_field.prove_type(work, local)
         item_values.prove(work, local)
         reasons = _faults_of_contents(work, local) + _faults(work, local)
     if reasons:
@@ -74,7 +74,7 @@ def look_at_types(works: Sequence[Work]) -> None:
     asked = [work for work in works if not work.listing.is_folder and _asks_for_types(work)]
     if len(asked) > 1:
         with suppress(DropslotError, OSError):
-            content.look_at_types(asked)
+            mime_field.look_at_types(asked)
 
 
 def _asks_for_types(work: Work) -> bool:

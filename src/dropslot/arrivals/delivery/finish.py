@@ -29,6 +29,7 @@ from dropslot.audit.models import Receipt
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core import manifests
+from dropslot.core.addresses import place_of
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -171,8 +172,12 @@ def _proved(work: Work) -> list[str]:
         url: frozenset(proved) for url, had in work.had_at.items() if (proved := had["proved"]) is not None
     }
     by_all = frozenset.intersection(*of_each.values()) if of_each else frozenset()
-    only = (url for url, proved in of_each.items() if ONLY_ACKNOWLEDGED in proved)
-    return [*sorted(by_all - {ONLY_ACKNOWLEDGED}), *(f"{ONLY_ACKNOWLEDGED}: {url}" for url in sorted(only))]
+    # By the place alone: an arrival may have a path for each item.
+    only = {place_of(url) for url, proved in of_each.items() if ONLY_ACKNOWLEDGED in proved}
+    return [
+        *sorted(by_all - {ONLY_ACKNOWLEDGED}),
+        *(f"{ONLY_ACKNOWLEDGED}: {place}" for place in sorted(only)),
+    ]
 
 
 def remove_staging(work: Work) -> None:

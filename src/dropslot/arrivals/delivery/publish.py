@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, groupby
+from itertools import chain
 from typing import Any, Literal
 
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
@@ -293,7 +293,7 @@ def publish_manifests(works: Sequence[Work]) -> None:
 
 
 def _each_destination(works: Sequence[Work], act: Callable[[Destination, Pairs], object]) -> None:
-    for destination, pairs in _by_destination(works):
+    for destination, pairs in _by_destination(works).items():
         try:
             act(destination, pairs)
         except (DropslotError, OSError) as error:
@@ -301,9 +301,10 @@ def _each_destination(works: Sequence[Work], act: Callable[[Destination, Pairs],
                 leg.failure = error
 
 
-def _by_destination(works: Sequence[Work]) -> Iterator[tuple[Destination, list[tuple[Work, Leg]]]]:
-    legs = [(work, leg) for work in works for leg in work.going_on]
-    legs.sort(key=lambda pair: id(pair[1].destination))
-    for _, group in groupby(legs, key=lambda pair: id(pair[1].destination)):
-        pairs = list(group)
-        yield pairs[0][1].destination, pairs
+def _by_destination(works: Sequence[Work]) -> Mapping[Destination, Pairs]:
+    """In the order of config.yaml: the same in each run."""
+    found: dict[Destination, list[tuple[Work, Leg]]] = {}
+    for work in works:
+        for leg in work.going_on:
+            found.setdefault(leg.destination, []).append((work, leg))
+    return found

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from dropslot.arrivals.delivery import after
 from dropslot.arrivals.intake import inboxes
 from dropslot.arrivals.listings.queries import Filter, iso, unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.notify import after
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.core.names import escape

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from dropslot.cli.account import begin_command
-from dropslot.cli.commands import execute, invoke, parameters_of
+from dropslot.cli.app import execute, invoke, parameters_of
 from dropslot.cli.output.failures import judged
 from dropslot.running import logs
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from django.db import DatabaseError, connection
 
 from dropslot.arrivals import registry
-from dropslot.arrivals.delivery import after
 from dropslot.arrivals.delivery.checking import checks_of
 from dropslot.arrivals.intake import inboxes, seal
 from dropslot.arrivals.intake.claim import WRITABLE
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.notify import after
 from dropslot.arrivals.registry import Finding
 from dropslot.arrivals.upkeep import readonly
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs

@@ -21,6 +21,7 @@ from dropslot.audit import kinds
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
+from dropslot.core.addresses import place_of
 from dropslot.core.counting import chunks
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.litter import BY_DEFAULT, litter_of
@@ -139,12 +140,12 @@ def _proved(arrival: Arrival) -> _Proved:
     by_rule: dict[str, dict[str, str]] = defaultdict(dict)  # the parts of one rule are one whole arrival
     parts = arrival.evidence.get(PARTS, {})
     files: set[tuple[int, int]] = set()
-    acknowledged = []
+    acknowledged: set[str] = set()
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
         destination = for_url(place.url)
         here = by_rule[parts[place.url]["to"] if place.url in parts else place.url]
         if not destination.can_be_read:
-            acknowledged.append(place.url)
+            acknowledged.add(place_of(place.url))
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
             if destination.can_be_read and stored_digest(place.url, row.stored_as, where) != row.sha256:
                 raise NotProved(

@@ -9,11 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import after
 from dropslot.arrivals.delivery.paths.field_values import mismatch
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED, dismissal, rewrite_reason
 from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.notify import after
 from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config

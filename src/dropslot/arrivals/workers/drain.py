@@ -14,11 +14,12 @@ from typing import NamedTuple
 import structlog
 from django.db.models.functions import Now
 
-from dropslot.arrivals.delivery import after, checking
+from dropslot.arrivals.delivery import checking
 from dropslot.arrivals.intake import inboxes
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.arrivals.listings.queries import unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
+from dropslot.arrivals.notify import after
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.workers import holder, local, recovery

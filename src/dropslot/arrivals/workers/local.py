@@ -13,8 +13,9 @@ from functools import partial
 import structlog
 from django.db import DatabaseError, close_old_connections, connections
 
-from dropslot.arrivals.delivery import after, checking, pipeline
+from dropslot.arrivals.delivery import checking, pipeline
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.notify import after
 from dropslot.arrivals.upkeep import latewrites
 from dropslot.arrivals.workers import holder, leases
 from dropslot.config import Config

@@ -22,7 +22,7 @@ from django.db import DatabaseError, connections
 
 from dropslot import destinations
 from dropslot.arrivals import registry
-from dropslot.arrivals.delivery import after
+from dropslot.arrivals.notify import after
 from dropslot.arrivals.upkeep import preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.upkeep.space import SpaceWatch

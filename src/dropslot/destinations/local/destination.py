@@ -32,6 +32,9 @@ class Local(Destination):
         )  # file systems, with modes that a trial showed to stay there
 
     def check(self, target: Target) -> None:
+        self._checked_place(target).home.close()
+
+    def _checked_place(self, target: Target) -> Place:
         rules = target.rules
         if rules.folder_mode is not None and rules.folder_mode & stat.S_IRWXU != stat.S_IRWXU:
             raise Unsupported(
@@ -39,8 +42,13 @@ class Local(Destination):
                 next_step="Let the owner keep rwx, as in 2750",
             )
         modes = Modes.resolve(rules.group, rules.file_mode, rules.folder_mode)
-        with open_place(target) as place:
+        place = open_place(target)
+        try:
             self._check_home(place, modes)
+        except BaseException:
+            place.home.close()
+            raise
+        return place
 
     def _check_home(self, place: Place, modes: Modes) -> None:
         shown = escape(place.path)
@@ -76,6 +84,9 @@ class Local(Destination):
 
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> LocalDrop:
         return LocalDrop(self, target, arrival, epoch, name)
+
+    def open_checked(self, target: Target, arrival: str, epoch: int, name: str) -> LocalDrop:
+        return LocalDrop(self, target, arrival, epoch, name, self._checked_place(target))
 
     def sync_staged(self, drops: Sequence[Drop]) -> None:
         publishing.sync_staged([s for drop in drops if (s := cast(LocalDrop, drop).staging)])

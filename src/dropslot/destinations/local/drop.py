@@ -19,7 +19,7 @@ from dropslot.destinations.layout import Entry, Layout, published_items
 from dropslot.destinations.local import publishing, staging
 from dropslot.destinations.local.publishing import Publication
 from dropslot.destinations.local.staging import Stage, staged_items
-from dropslot.destinations.local.targets import homes, open_place
+from dropslot.destinations.local.targets import Place, homes, open_place
 from dropslot.files import descriptors, faults, filesystems, listing
 from dropslot.files.copying import CREATE
 from dropslot.files.descriptors import Descent, Folder
@@ -38,10 +38,20 @@ MANIFEST = "manifest"
 class LocalDrop(Drop):
     """Holds descriptors of the home folder, the stage and the target; every write goes through one of them."""
 
-    def __init__(self, destination: Local, target: Target, arrival: str, epoch: int, name: str) -> None:
+    def __init__(
+        self,
+        destination: Local,
+        target: Target,
+        arrival: str,
+        epoch: int,
+        name: str,
+        place: Place | None = None,
+    ) -> None:
+        """`place`: where the target is, if it was found already."""
         self.destination, self.target = destination, target
         self.arrival, self.epoch, self.name = arrival, epoch, name
         self.staging: Stage | None = None
+        self._place = place
         self._home: Folder | None = None
         self._prefix = ""  # from the home to the target
         self._listing = Listing(is_folder=True)
@@ -97,7 +107,7 @@ class LocalDrop(Drop):
         if self.staging and anew:
             self.clean()
         if self.staging is None:
-            place = open_place(self.target)
+            place, self._place = self._place or open_place(self.target), None
             self._home, self._prefix = place.home, place.missing
             self._layout = Layout(self._prefix, "")
             self.staging = Stage.make(place.home, self.arrival, self.epoch, place.missing)
@@ -381,9 +391,10 @@ class LocalDrop(Drop):
         if self.staging:
             self.staging.close()
             self.staging = None
-        if self._home:
-            self._home.close()
-            self._home = None
+        for held in (self._home, self._place and self._place.home):
+            if held:
+                held.close()
+        self._home = self._place = None
         self._manifest = None
         self._touched.clear()
 

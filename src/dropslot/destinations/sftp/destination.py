@@ -45,13 +45,13 @@ class Sftp(Destination):
         self.account, self.create_folders, self.read_back = account, create_folders, read_back
         self._pace = pace or Pace()
         self._namings: dict[str, Naming] = {}
-        self._checked: tuple[Target, Place] | None = (
-            None  # from the last check, so that `open` need not look again
-        )
 
     # Looking
 
     def check(self, target: Target) -> None:
+        self._checked_place(target)
+
+    def _checked_place(self, target: Target) -> Place:
         mode = target.rules.folder_mode
         if mode is not None and mode & stat.S_IRWXU != stat.S_IRWXU:
             raise Unsupported(
@@ -59,12 +59,12 @@ class Sftp(Destination):
                 next_step="Let the owner keep rwx, as in 2750",
             )
         with faults.told(self.account.server, f"Looking at {escape(target.url)}"):
-            runtime.run(lambda connection: self._check(connection, target), self.account)
+            return runtime.run(lambda connection: self._check(connection, target), self.account)
 
-    async def _check(self, connection: Connection, target: Target) -> None:
+    async def _check(self, connection: Connection, target: Target) -> Place:
         place = await self.prove(connection, target)
         await resolve(connection, target.rules, None)
-        self._checked = (target, place)
+        return place
 
     async def prove(self, connection: Connection, target: Target, *, by_trial: bool = False) -> Place:
         """Raise Unsupported if giving a name there might replace another file. With `by_trial` the server's own claims
@@ -161,9 +161,10 @@ class Sftp(Destination):
     # Delivering
 
     def open(self, target: Target, arrival: str, epoch: int, name: str) -> SftpDrop:
-        checked, self._checked = self._checked, None
-        place = checked[1] if checked and checked[0] == target else None
-        return SftpDrop(self, target, arrival, epoch, name, place)
+        return SftpDrop(self, target, arrival, epoch, name, None)
+
+    def open_checked(self, target: Target, arrival: str, epoch: int, name: str) -> SftpDrop:
+        return SftpDrop(self, target, arrival, epoch, name, self._checked_place(target))
 
     def sync_staged(self, drops: Sequence[Drop]) -> None:
         for drop in drops:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from dropslot.arrivals.delivery.paths import content
+from dropslot.arrivals.delivery.paths import mime_field
 from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of, is_ours, wants_mime
 from dropslot.arrivals.delivery.work import Work
 from dropslot.audit.canonical import text_of
@@ -35,7 +35,7 @@ def collect(work: Work, faults: list[str]) -> dict[str, str]:
         # Not asked: an own field may rely on values that the name should have given.
         if not faults or is_ours(field):
             values.update(_values_of(field, work.name, values, faults))
-    if values.get(MIME) == content.DIRECTORY:
+    if values.get(MIME) == mime_field.DIRECTORY:
         del values[MIME]  # only for fields of arrivals: in a path, `mime` is the type of each item
     in_paths = fields_of(work.config, work.route).in_paths
     kept = {name: value for name, value in values.items() if name not in GIVEN or name in in_paths}
@@ -62,7 +62,7 @@ def mismatch(route: Route, name: str) -> str:
 def _given(work: Work) -> dict[str, str]:
     day = work.arrival.received_at.astimezone(work.config.zone).date()
     values = {"date": day.isoformat(), "weekday": WEEKDAYS[day.weekday()]}
-    if not work.committed and wants_mime(work.config, work.route) and (found := content.type_of(work)):
+    if not work.committed and wants_mime(work.config, work.route) and (found := mime_field.type_of(work)):
         values[MIME] = work.type_seen = found
     return values
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
-from dropslot.arrivals.delivery.paths import content
+from dropslot.arrivals.delivery.paths import mime_field
 from dropslot.arrivals.delivery.paths.field_values import ask
 from dropslot.arrivals.delivery.paths.own_fields import MIME, fields_of
 from dropslot.arrivals.delivery.work import Work
@@ -33,8 +33,8 @@ def of_items(
     with work.read as source:
         listed = [ListedItem(path, item.size_bytes, partial(source.open, item.path)) for path, item in items]
         if MIME in wanted:
-            for one, mime in zip(listed, content.types_of_items(listed, faults), strict=True):
-                found[one.path] = {MIME: content.as_part(mime)} if mime else None
+            for one, mime in zip(listed, mime_field.types_of_items(listed, faults), strict=True):
+                found[one.path] = {MIME: mime_field.as_part(mime)} if mime else None
                 work.mimes[one.path] = mime
         if set(wanted) - {MIME}:
             for one in listed if len(faults) < MAX_FAULTS else ():

@@ -86,13 +86,12 @@ def _open(work: Work, rule: Deliver, targets: _Targets, faults: list[str] | None
     try:
         for target, part in targets:
             try:
-                destination.check(target)
+                drop = destination.open_checked(target, work.id, work.epoch, work.name)
             except Refused as refusal:
                 if faults is None:
                     raise
                 faults.extend(refusal.reasons)
                 continue
-            drop = destination.open(target, work.id, work.epoch, work.name)
             work.legs.append(Leg(rule, destination, target, drop, part, by_item=faults is not None))
             if faults is not None:
                 drop.discard_older()

@@ -19,7 +19,7 @@ from dropslot.core.apps import APPS
 GROUPS = (
     "dropslot.cli.installing.setup",
     "dropslot.cli.delivering",
-    "dropslot.cli.reports",
+    "dropslot.cli.listings",
     "dropslot.cli.servers",
     "dropslot.cli.upkeep",
     "dropslot.cli.rebuilding",

@@ -51,7 +51,7 @@ class LocalBytes:
             except OSError as error:
                 raise faults.at_source(error, item.path) from error
         if descriptor is None:
-            raise faults.source_changed(f"{escape(item.path)} is gone, or no regular file any more")
+            raise faults.source_changed(f"{escape(item.path)} is gone, or no longer a regular file")
         proved = _Proved(descriptor, item, self._scratch, self._found.append)
         self._opened.add(proved)
         return io.BufferedReader(proved, BUFFER_BYTES)
@@ -170,4 +170,4 @@ class _Proved(io.RawIOBase):
 
     def _require(self, is_same: bool) -> None:
         if not is_same:
-            raise faults.source_changed(f"{escape(self._item.path)} is not what was staged any more")
+            raise faults.source_changed(f"{escape(self._item.path)} changed since it was staged")

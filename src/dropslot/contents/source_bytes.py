@@ -48,7 +48,7 @@ class SourceBytes:
             except OSError as error:
                 raise faults.at_source(error, path) from error
         if descriptor is None:
-            raise faults.source_changed(f"{escape(path)} is gone, or no regular file any more")
+            raise faults.source_changed(f"{escape(path)} is gone, or no longer a regular file")
         noted = _Noted(descriptor, path, self._read[path])
         self._opened.add(noted)
         return io.BufferedReader(noted, BUFFER_BYTES)

@@ -74,7 +74,7 @@ class Layout:
 def safe(path: str) -> str:
     """Raise ValueError for an unsafe path. A last line of defence: names are checked long before."""
     if not {"", ".", ".."}.isdisjoint(path.split("/")):
-        raise ValueError(f"{escape(path)} is no path inside the target")
+        raise ValueError(f"{escape(path)} is not a path inside the target")
     return path
 
 

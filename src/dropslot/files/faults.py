@@ -58,7 +58,7 @@ def no_folder_or(error: OSError, path: str, doing: str) -> DropslotError:
         return at_destination(error, doing)
     return DestinationUnready(
         f"{escape(path)} at the destination is a link or not a folder; dropslot never writes through it",
-        where="What is published so far stays; the rest waits",
+        where="Published files stay; the rest waits",
         next_step="Move it out of the way, or make it a real folder; it is retried",
     )
 

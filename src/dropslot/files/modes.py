@@ -122,7 +122,7 @@ class Modes:
         else:
             return
         raise Unsupported(
-            f"The file system does not store modes or groups: {what}, so others could read what is delivered",
+            f"The file system does not store modes or groups: {what}, so others could read the delivered files",
             next_step="Leave out `group`, `file_mode` and `folder_mode`, and set owner, group and modes when it is "
             "mounted (for ntfs-3g, exFAT and FAT: uid=, gid=, fmask=, dmask=; for ntfs-3g also: permissions)",
         )

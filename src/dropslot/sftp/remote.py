@@ -245,7 +245,7 @@ async def _synced(channel: Channel, folder: str) -> bool:
             return False  # it knows no sync of folders
         raise StorageFault(
             f"Syncing the folder {escape(folder)} to the server's disk failed: {escape(said.text)[:200]}",
-            where="What is published so far stays; the rest waits",
+            where="Published files stay; the rest waits",
             next_step="Look at the server's disk and log; it is retried",
         ) from said
     return True

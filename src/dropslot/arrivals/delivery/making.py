@@ -97,8 +97,8 @@ def _recorded(work: Work) -> dict[str, tuple[str, str]]:
 def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -> Made:
     if maker is None:
         raise SourceUnready(
-            f"What was made of arrival {work.id} is gone from {escape(str(home))}, and its route has no `made_by`"
-            " any more",
+            f"The items that were made from arrival {work.id} are gone from {escape(str(home))}, and its route no"
+            " longer has `made_by`",
             where="Some of it may be delivered; the rest waits in processing",
             next_step="Put `made_by` back; it is retried",
         )
@@ -139,7 +139,7 @@ def _read(work: Work, folder: Folder, item: Item, made: Made) -> Staged:
     except OSError as error:
         raise faults_of_storage.at_source(error, item.path) from error
     if descriptor is None:
-        raise faults_of_storage.source_changed(f"{escape(item.path)} is gone, or no regular file any more")
+        raise faults_of_storage.source_changed(f"{escape(item.path)} is gone, or no longer a regular file")
     with os.fdopen(descriptor, "rb", buffering=0) as source, made.sent.open("wb") as copy:
         if (seen := os.fstat(source.fileno())).st_size != item.size_bytes or seen.st_ino != item.inode:
             raise copying.changed(item, seen)

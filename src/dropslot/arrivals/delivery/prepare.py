@@ -41,8 +41,8 @@ def begin_work(config: Config, arrival: Arrival, known: dict[str, dict[str, Fold
     folders = known[route.key].get(arrival.inbox) if route else None
     if route is None or folders is None:
         raise SourceUnready(
-            f"Arrival {arrival.id} came through route {arrival.route!r}, inbox {arrival.inbox}, which config.yaml "
-            "does not have any more",
+            f"Arrival {arrival.id} came through route {arrival.route!r}, inbox {arrival.inbox}, which is no longer "
+            "in config.yaml",
             where="It waits in processing",
             next_step="Put the route back, or move the arrival by hand into another route's inbox",
         )

@@ -212,7 +212,7 @@ class LocalDrop(Drop):
         if path is None:
             raise ValueError(f"{escape(planned.path)} lies outside of what is published")
         if planned.stored_as != path and not {"", ".", ".."}.isdisjoint(planned.stored_as.split("/")):
-            raise ValueError(f"{escape(planned.stored_as)} is no path inside the target")
+            raise ValueError(f"{escape(planned.stored_as)} is not a path inside the target")
         return Entry(self._below_home(path), self._below_home(planned.stored_as), planned.sha256)
 
     def _below_home(self, path: str) -> str:

@@ -98,7 +98,7 @@ class Publication:
             raise DestinationUnready(
                 f"{escape(path)} at {escape(self.connection.account.server)} is a link or not a folder; dropslot never"
                 " writes through it",
-                where="What is published so far stays; the rest waits",
+                where="Published files stay; the rest waits",
                 next_step="Move it out of the way, or make it a real folder; it is retried",
             )
         return seen is not None

@@ -80,19 +80,18 @@ class Slot:
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """`dropslot run`, from when it watches its inbox until it is stopped by SIGTERM."""
-        address = str(self.root / "notify")
+        address = f"dropslot-bench-{os.getpid()}-{id(self)}"
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
             (self.root / "run.log").open("wb") as log,
         ):
-            told.bind(address)
+            told.bind(f"\0{address}")
             told.settimeout(60)
-            environment = self.environment | {"NOTIFY_SOCKET": address}
+            environment = self.environment | {"NOTIFY_SOCKET": f"@{address}"}
             process = subprocess.Popen(self.command("run"), stdout=log, stderr=log, env=environment)
             try:
-                told.recv(
-                    4096
-                )  # READY=1; what is dropped before is found by a scan, and must be quiet for `settle`
+                # READY=1: what is dropped before is found by a scan, and must be quiet for `settle`.
+                told.recv(4096)
                 yield process
             finally:
                 process.terminate()

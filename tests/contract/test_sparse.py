@@ -12,7 +12,7 @@ from contract.destination_contract import ID, deliver, make, source_of
 from contract.test_local import LocalSite
 from dropslot.core.errors import DiskFull, Refused, SourceChanged
 from dropslot.destinations.local.destination import Local
-from dropslot.files import holes, ring
+from dropslot.files import holes, syscalls
 from mounts import Mounts
 
 MIB = 1 << 20
@@ -82,7 +82,7 @@ def test_a_sparse_item_that_changes_its_size_is_noticed(
 ) -> None:
     path = tmp_path / "s"
     _sparse(path, 50 * MIB, {20 * MIB: b"x" * 100_000})
-    name, where = ("_hash_zeros", holes) if after == "first hole" else ("write_all", ring)
+    name, where = ("_hash_zeros", holes) if after == "first hole" else ("write_all", syscalls)
     real = getattr(where, name)
 
     def meddle(*args: object) -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from databases import Database
-from dropslot.audit import chain, verify
+from dropslot.audit import chain, locks, verify
 from dropslot.audit.chain import Entry
 from trail import grow, recorded
 
@@ -41,7 +41,7 @@ def test_an_append_of_nothing_makes_nobody_wait(postgres_database: Database) -> 
     try:
         with transaction.atomic(), other.cursor() as cursor:
             chain.append([])
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [chain.CHAIN])
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [locks.CHAIN])
             assert cursor.fetchone() == (True,)
     finally:
         other.close()
@@ -53,10 +53,10 @@ def test_the_lock_of_the_chain_is_held_until_commit_and_no_longer(postgres_datab
     try:
         with transaction.atomic(), other.cursor() as cursor:
             chain.append([Entry("first")])
-            cursor.execute(free, [chain.CHAIN])
+            cursor.execute(free, [locks.CHAIN])
             assert cursor.fetchone() == (False,)
         with other.cursor() as cursor:
-            cursor.execute(free, [chain.CHAIN])
+            cursor.execute(free, [locks.CHAIN])
             assert cursor.fetchone() == (True,)
     finally:
         other.close()

@@ -47,7 +47,7 @@ FAULTS = [
     Fault("fsync", "studies", "EIO", text="/x3>", many=True),
     Fault("renameat2", "stage", "EIO", text='"manifest"'),
     Fault("fsync", "manifests", "EIO", many=True),
-    Fault("unlinkat", "stage", "EIO", text='-1>, "gone-'),
+    Fault("unlinkat", "stage", "EIO", text='-1>, "'),
 ]
 # What could not be moved is moved by the next run; the delivery itself is done.
 MOVES = [Fault("renameat2", "processing", "EACCES")]

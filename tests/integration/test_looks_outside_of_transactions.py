@@ -16,7 +16,7 @@ from dropslot.arrivals.intake import record
 from dropslot.arrivals.intake.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.upkeep import database as preparing
-from dropslot.audit import chain
+from dropslot.audit import locks
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.states import State
@@ -83,7 +83,7 @@ def test_who_brings_the_tables_up_to_date_keeps_nobody_from_recording(
     try:
         with other.cursor() as cursor:
             cursor.execute("SET lock_timeout = '5s'")
-            cursor.execute("SELECT pg_advisory_lock(%s)", [chain.MIGRATIONS])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [locks.MIGRATIONS])
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '5s'")
         pipeline.deliver_arrivals(half_done[0], [half_done[1]])
@@ -95,6 +95,6 @@ def test_who_brings_the_tables_up_to_date_keeps_nobody_from_recording(
 
 
 def test_each_lock_has_a_number_of_its_own() -> None:
-    numbers = [value for name, value in vars(chain).items() if name.isupper()]
+    numbers = [value for name, value in vars(locks).items() if name.isupper()]
     assert len(numbers) == len(set(numbers)) == 2
-    assert preparing.locks is chain
+    assert preparing.locks is locks

@@ -23,6 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
 
+from dropslot.audit import locks
 from dropslot.audit.canonical import canonical, entry_text, text_of
 from dropslot.audit.models import Event
 from dropslot.core.errors import Unsupported
@@ -133,7 +134,7 @@ def _linked(before: Head, entries: Sequence[Entry], at: str) -> list[tuple[int, 
 def _become_only_writer(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:
     # Before the head is read: two writers who read the same head would both hold the next number.
     if connection.vendor == "postgresql":
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHAIN])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.CHAIN])
     elif connection.vendor == "sqlite":
         # Our settings begin transactions IMMEDIATE, so this changes nothing there. In a project that begins them
         # DEFERRED, a write that changes no row waits for the write lock before the head is read.
@@ -143,11 +144,3 @@ def _become_only_writer(connection: BaseDatabaseWrapper, cursor: CursorWrapper) 
             f"The audit trail needs SQLite or PostgreSQL, not {connection.vendor}",
             next_step=f"Point the database alias {connection.alias!r} at one of them",
         )
-
-
-def _number(word: bytes) -> int:
-    return int.from_bytes(word, "big", signed=True)
-
-
-CHAIN = _number(b"dropslot")  # until the end of a transaction: for appending to the chain of events
-MIGRATIONS = _number(b"dropmigr")  # of a session: for updating the tables

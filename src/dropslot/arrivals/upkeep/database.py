@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection, router
 from django.db.migrations.recorder import MigrationRecorder
 
 from dropslot.arrivals.upkeep import readonly
-from dropslot.audit import chain
+from dropslot.audit import locks
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.concealing import Secret
 from dropslot.core.errors import DropslotError
@@ -251,12 +251,12 @@ def _one_at_a_time() -> Iterator[None]:
 @contextmanager
 def _advisory_lock() -> Iterator[None]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [chain.MIGRATIONS])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [locks.MIGRATIONS])
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [chain.MIGRATIONS])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [locks.MIGRATIONS])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -38,5 +39,5 @@ def _timed(slot: Slot, command: str) -> float:
 
 def _timed_python() -> float:
     begun = time.perf_counter()
-    run("python3", "-c", "pass")
+    run(sys.executable, "-c", "pass")
     return time.perf_counter() - begun

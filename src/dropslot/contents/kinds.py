@@ -9,12 +9,10 @@ from typing import BinaryIO
 from dropslot.contents import bag_manifests
 from dropslot.contents.bags import BagContents
 from dropslot.contents.base import Contents
-from dropslot.core.errors import SourceChanged
-from dropslot.core.names import escape
 from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER, Folder
 from dropslot.files.listing import Listing
-from dropslot.files.reading import open_regular
+from dropslot.files.reading import open_at_source
 
 
 def contents_of(listing: Listing) -> Contents:
@@ -47,9 +45,4 @@ def sent_on_purpose(source: Path, listing: Listing) -> set[str]:
 
 
 def _open(folder: Folder, name: str) -> BinaryIO:
-    descriptor = open_regular(folder, name)
-    if descriptor is None:
-        raise SourceChanged(
-            f"{escape(name)} is gone, or is no longer a regular file", where="It is read again"
-        )
-    return os.fdopen(descriptor, "rb")
+    return os.fdopen(open_at_source(folder, name), "rb")

@@ -21,7 +21,7 @@ from dropslot.contents.base import Source, Staged
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.files import faults
-from dropslot.files.reading import open_regular
+from dropslot.files.reading import open_at_source
 from dropslot.files.syscalls import write_all
 
 PIECE_BYTES = 1024 * 1024
@@ -46,12 +46,7 @@ class LocalBytes:
         if (staged := self._staged_here(item.path)) is not None:
             return staged
         with self._source.open() as folder:
-            try:
-                descriptor = open_regular(folder, item.path)
-            except OSError as error:
-                raise faults.at_source(error, item.path) from error
-        if descriptor is None:
-            raise faults.source_changed(f"{escape(item.path)} is gone, or no longer a regular file")
+            descriptor = open_at_source(folder, item.path)
         proved = _Proved(descriptor, item, self._scratch, self._found.append)
         self._opened.add(proved)
         return io.BufferedReader(proved, BUFFER_BYTES)

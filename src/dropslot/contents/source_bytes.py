@@ -14,7 +14,7 @@ from weakref import WeakSet
 from dropslot.contents.base import Source, Staged
 from dropslot.core.names import escape
 from dropslot.files import faults
-from dropslot.files.reading import open_regular
+from dropslot.files.reading import open_at_source
 
 BUFFER_BYTES = 64 * 1024
 
@@ -43,12 +43,7 @@ class SourceBytes:
         """The bytes of an item, by its path as listed. This and reads of the result raise SourceChanged, SourceUnready
         and StorageFault."""
         with self._source.open() as folder:
-            try:
-                descriptor = open_regular(folder, path)
-            except OSError as error:
-                raise faults.at_source(error, path) from error
-        if descriptor is None:
-            raise faults.source_changed(f"{escape(path)} is gone, or no longer a regular file")
+            descriptor = open_at_source(folder, path)
         noted = _Noted(descriptor, path, self._read[path])
         self._opened.add(noted)
         return io.BufferedReader(noted, BUFFER_BYTES)

@@ -24,6 +24,17 @@ def open_regular(root: Folder, path: str) -> int | None:
         descent.close()
 
 
+def open_at_source(root: Folder, path: str) -> int:
+    """A descriptor of an item of an arrival. Raises SourceChanged if it is gone, SourceUnready and StorageFault."""
+    try:
+        fd = open_regular(root, path)
+    except OSError as error:
+        raise faults.at_source(error, path) from error
+    if fd is None:
+        raise faults.source_changed(f"{escape(path)} is gone, or no longer a regular file")
+    return fd
+
+
 def open_regular_in(descent: Descent, path: str) -> int | None:
     """Like `open_regular`, for many paths below the same root."""
     folder, _, name = path.rpartition("/")

@@ -86,7 +86,10 @@ class Local(Destination):
         return LocalDrop(self, target, arrival, epoch, name)
 
     def open_checked(self, target: Target, arrival: str, epoch: int, name: str) -> LocalDrop:
-        return LocalDrop(self, target, arrival, epoch, name, self._checked_place(target))
+        place = self._checked_place(target)
+        drop = self.open(target, arrival, epoch, name)
+        drop.place = place
+        return drop
 
     def sync_staged(self, drops: Sequence[Drop]) -> None:
         publishing.sync_staged([s for drop in drops if (s := cast(LocalDrop, drop).staging)])

@@ -38,20 +38,11 @@ MANIFEST = "manifest"
 class LocalDrop(Drop):
     """Holds descriptors of the home folder, the stage and the target; every write goes through one of them."""
 
-    def __init__(
-        self,
-        destination: Local,
-        target: Target,
-        arrival: str,
-        epoch: int,
-        name: str,
-        place: Place | None = None,
-    ) -> None:
-        """`place`: where the target is, if it was found already."""
+    def __init__(self, destination: Local, target: Target, arrival: str, epoch: int, name: str) -> None:
         self.destination, self.target = destination, target
         self.arrival, self.epoch, self.name = arrival, epoch, name
         self.staging: Stage | None = None
-        self._place = place
+        self.place: Place | None = None  # of the target, if it was found already
         self._home: Folder | None = None
         self._prefix = ""  # from the home to the target
         self._listing = Listing(is_folder=True)
@@ -107,7 +98,7 @@ class LocalDrop(Drop):
         if self.staging and anew:
             self.clean()
         if self.staging is None:
-            place, self._place = self._place or open_place(self.target), None
+            place, self.place = self.place or open_place(self.target), None
             self._home, self._prefix = place.home, place.missing
             self._layout = Layout(self._prefix, "")
             self.staging = Stage.make(place.home, self.arrival, self.epoch, place.missing)
@@ -391,10 +382,10 @@ class LocalDrop(Drop):
         if self.staging:
             self.staging.close()
             self.staging = None
-        for held in (self._home, self._place and self._place.home):
+        for held in (self._home, self.place and self.place.home):
             if held:
                 held.close()
-        self._home = self._place = None
+        self._home = self.place = None
         self._manifest = None
         self._touched.clear()
 

@@ -11,7 +11,7 @@ from dropslot.checks.mime import MimeTypes
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize
 from dropslot.config import Route, load_dotted
-from dropslot.config.mistakes import blame
+from dropslot.config.plugins import make_named
 from dropslot.core.errors import BadOption
 
 __all__ = ["BadOption", "Check", "CheckFailed", "StagedArrival", "StagedItem", "for_route", "run"]
@@ -46,18 +46,8 @@ def for_route(route: Route) -> list[Check]:
 
 
 def _made(route: str, name: str, option: Any) -> Check:
-    try:
-        check = _kind(name)(option)
-    except BadOption:
-        raise
-    except Exception as error:
-        raise BadOption(
-            f"Check {name!r} of route {route} cannot be created: {blame.in_words(error)}",
-            next_step="Correct its entry in config.yaml",
-        ) from error
-    if not isinstance(check, Check):
-        raise BadOption(f"{name!r} of route {route} is not a dropslot.checks.base.Check")
-    return check
+    title = f"Check {name!r} of route {route}"
+    return make_named(lambda: _kind(name)(option), (Check,), title, "Correct its entry in config.yaml")
 
 
 def _kind(name: str) -> Any:

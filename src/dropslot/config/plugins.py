@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+from dropslot.config.mistakes import blame
+from dropslot.core.errors import BadOption
 
 FOLDER = "plugins"
+T = TypeVar("T")
 
 
 class _PluginsFinder:
@@ -62,6 +66,20 @@ def load_dotted(dotted: str) -> Any:
         return getattr(module, name)
     except AttributeError as error:
         raise ImportError(f"module {module_name} has no {name}", name=module_name) from error
+
+
+def make_named(make: Callable[[], object], bases: tuple[type[T], ...], title: str, remedy: str) -> T:
+    """Make something that config.yaml names. Raises BadOption if that fails, or if it is none of the `bases`."""
+    try:
+        made = make()
+    except BadOption:
+        raise
+    except Exception as error:
+        raise BadOption(f"{title} cannot be created: {blame.in_words(error)}", next_step=remedy) from error
+    if not isinstance(made, bases):
+        wanted = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in bases)
+        raise BadOption(f"{title} is not a {wanted}", next_step=remedy)
+    return made
 
 
 def fault_of_dotted(dotted: str) -> str | None:

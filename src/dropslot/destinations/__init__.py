@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from dropslot.config import Deliver, current, load_dotted
-from dropslot.config.mistakes import blame
+from dropslot.config.plugins import make_named
 from dropslot.core.addresses import scheme_of
 from dropslot.core.context import kept
-from dropslot.core.errors import BadOption, Unsupported
+from dropslot.core.errors import Unsupported
 from dropslot.destinations.base import Destination, Kind, Target
 
 # By scheme; an address without a scheme is a path of this machine. Each kind is imported when it is first needed:
@@ -28,17 +28,10 @@ class _Made(dict[str, Kind]):
     """The kinds that this process has made, by dotted path."""
 
     def __missing__(self, dotted: str) -> Kind:
-        try:
-            kind = load_dotted(dotted)()
-        except Exception as error:
-            raise BadOption(
-                f"The destination {dotted!r} cannot be created: {blame.in_words(error)}",
-                next_step="Correct it, or its entry under `destinations` in config.yaml",
-            ) from error
-        if not isinstance(kind, Kind):
-            raise BadOption(f"{dotted!r} is not a dropslot.destinations.base.Kind")
-        self[dotted] = kind
-        return kind
+        remedy = "Correct it, or its entry under `destinations` in config.yaml"
+        title = f"The destination {dotted!r}"
+        self[dotted] = make_named(lambda: load_dotted(dotted)(), (Kind,), title, remedy)
+        return self[dotted]
 
 
 def kind_of(address: str) -> Kind:

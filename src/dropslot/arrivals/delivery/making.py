@@ -17,18 +17,19 @@ from dropslot.arrivals.delivery.work import Made, Work
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Config, Route, load_dotted
 from dropslot.config.mistakes import blame
+from dropslot.config.plugins import make_named
 from dropslot.contents.base import ListedItem, Source, Staged
 from dropslot.contents.local_bytes import LocalBytes
 from dropslot.contents.makers import MadeContents, Maker, MakingFailed
 from dropslot.core.context import kept
-from dropslot.core.errors import BadOption, DropslotError, Refused, SourceUnready
+from dropslot.core.errors import DropslotError, Refused, SourceUnready
 from dropslot.core.names import escape, fault_of_name
 from dropslot.core.states import UNFINISHED
 from dropslot.files import copying, descriptors
 from dropslot.files import faults as faults_of_storage
 from dropslot.files.descriptors import FOLDER, Folder
 from dropslot.files.listing import Item
-from dropslot.files.reading import open_regular
+from dropslot.files.reading import open_at_source
 from dropslot.files.syscalls import syncfs
 from dropslot.files.walk import MAX_FAULTS, list_arrival
 
@@ -56,16 +57,8 @@ def _maker_of(route: Route) -> Maker | None:
 
 
 def _made_maker(route: str, dotted: str, option: Any) -> Maker:
-    try:
-        made = load_dotted(dotted)(option)
-    except Exception as error:
-        raise BadOption(
-            f"`made_by` of route {route}, {dotted!r}, cannot be created: {blame.in_words(error)}",
-            next_step="Correct it in config.yaml",
-        ) from error
-    if not isinstance(made, Maker):
-        raise BadOption(f"{dotted!r} of route {route} is not a dropslot.contents.makers.Maker")
-    return made
+    title = f"`made_by` of route {route}, {dotted!r},"
+    return make_named(lambda: load_dotted(dotted)(option), (Maker,), title, "Correct it in config.yaml")
 
 
 def make_items(work: Work, faults: list[str]) -> None:
@@ -134,13 +127,10 @@ def _make_each(work: Work, maker: Maker, made: Made, faults: list[str]) -> list[
 def _read(work: Work, folder: Folder, item: Item, made: Made) -> Staged:
     """Make a private copy of one item, and take its digests."""
     hashes = copying.fresh_hashes(work.contents.algorithms)
-    try:
-        descriptor = open_regular(folder, item.path)
-    except OSError as error:
-        raise faults_of_storage.at_source(error, item.path) from error
-    if descriptor is None:
-        raise faults_of_storage.source_changed(f"{escape(item.path)} is gone, or no longer a regular file")
-    with os.fdopen(descriptor, "rb", buffering=0) as source, made.sent.open("wb") as copy:
+    with (
+        os.fdopen(open_at_source(folder, item.path), "rb", buffering=0) as source,
+        made.sent.open("wb") as copy,
+    ):
         if (seen := os.fstat(source.fileno())).st_size != item.size_bytes or seen.st_ino != item.inode:
             raise copying.changed(item, seen)
         made.leased &= not work.arrival.in_place and copying.take_lease(source.fileno(), item.path)

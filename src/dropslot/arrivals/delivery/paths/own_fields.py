@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from dropslot.config import Config, Deliver, Route, load_dotted
-from dropslot.config.mistakes import blame
+from dropslot.config.plugins import make_named
 from dropslot.core.context import kept
 from dropslot.core.errors import BadOption
 from dropslot.core.templates import GIVEN, Template
@@ -57,15 +57,9 @@ def fields_of(config: Config, route: Route) -> Fields:
 
 
 def _field(route: str, dotted: str, option: Any) -> Field | ItemField:
-    try:
-        made = load_dotted(dotted)(option)
-    except Exception as error:
-        raise BadOption(
-            f"Field {dotted!r} of route {route} cannot be created: {blame.in_words(error)}",
-            next_step="Correct its entry in config.yaml",
-        ) from error
-    if not isinstance(made, Field | ItemField):
-        raise BadOption(f"{dotted!r} of route {route} is not a dropslot.fields.base.Field or ItemField")
+    title = f"Field {dotted!r} of route {route}"
+    bases: tuple[type[Field | ItemField], ...] = (Field, ItemField)
+    made = make_named(lambda: load_dotted(dotted)(option), bases, title, "Correct its entry in config.yaml")
     if isinstance(made, ItemField) and not getattr(made, "gives", None):
         raise BadOption(
             f"Field {dotted!r} of route {route} does not say what it `gives`",

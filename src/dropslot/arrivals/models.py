@@ -52,6 +52,7 @@ class Arrival(models.Model):
             # Whole, not partial: SQLite does not see that a list of bound values fits the condition of an index.
             models.Index(fields=["state", "dropped_at"], name="dropslot_arrival_queue"),
             models.Index(fields=["inbox", "name"], name="dropslot_arrival_name"),
+            models.Index(fields=["sender", "id"], name="dropslot_arrival_sender"),
             models.Index(
                 fields=["look_again_at"],
                 name="dropslot_arrival_look",
@@ -115,6 +116,22 @@ class Adoption(models.Model):
     class Meta:
         db_table = "dropslot_adoption"
         constraints = (models.UniqueConstraint(fields=["place", "stored_as"], name="dropslot_adoption_once"),)
+
+
+class Upload(models.Model):
+    """An entry that an account put into an inbox through the portal: the account is its sender. The row is written
+    before the entry gets its final name, and goes when the claim is recorded. `inode` tells it from another entry that
+    took the name."""
+
+    inbox = models.TextField()
+    name = models.TextField()  # escaped
+    inode = models.BigIntegerField()
+    sender = models.CharField(max_length=150)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "dropslot_upload"
+        constraints = (models.UniqueConstraint(fields=["inbox", "name"], name="dropslot_upload_once"),)
 
 
 class AfterCall(models.Model):

@@ -44,6 +44,15 @@ class Kind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
     ACCESSED = "accessed"
+    # What people and programs did in the portal
+    SIGNED_IN = "signed-in"
+    SIGN_IN_REFUSED = "sign-in-refused"
+    ACCESS_REFUSED = "access-refused"
+    RIGHTS_CHANGED = "rights-changed"
+    UPLOADED = "uploaded"
+    VIEWED = "viewed"
+    DOWNLOADED = "downloaded"
+    EXPORTED = "exported"
     # A lost or older database
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
@@ -206,6 +215,54 @@ class Unacknowledged(TypedDict):
     by: str
 
 
+class Visit(TypedDict):
+    """Who did something in the portal, from where, and when; `by` is an account, empty before the sign-in."""
+
+    by: str
+    address: str
+    at: str
+    token: NotRequired[str]  # the id of the token, if a program did it
+
+
+class SignedIn(Visit):
+    how: str
+
+
+class SignInRefused(Visit):
+    name: str
+    why: str
+
+
+class AccessRefused(Visit):
+    what: str
+
+
+class RightsChanged(Visit):
+    of: str
+    what: str
+
+
+class Uploaded(Visit):
+    route: str
+    name: str
+    files: int
+    size_bytes: int
+
+
+class Opened(Visit):
+    """A payload that was looked at or downloaded."""
+
+    destination: str
+    stored_as: str
+    version: int
+    sha256: str
+
+
+class Exported(Visit):
+    what: str
+    rows: int
+
+
 class EpochAdopted(TypedDict):
     epoch: int
     before: int
@@ -265,6 +322,20 @@ def entry(kind: Literal[Kind.ACKNOWLEDGED], arrival: str, data: Acknowledged) ->
 def entry(kind: Literal[Kind.UNACKNOWLEDGED], arrival: str, data: Unacknowledged) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.ACCESSED], arrival: str, data: Accessed) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.SIGNED_IN], arrival: Literal[""], data: SignedIn) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.SIGN_IN_REFUSED], arrival: Literal[""], data: SignInRefused) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.ACCESS_REFUSED], arrival: str, data: AccessRefused) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.RIGHTS_CHANGED], arrival: Literal[""], data: RightsChanged) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.UPLOADED], arrival: Literal[""], data: Uploaded) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: Opened) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: Exported) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -> Entry: ...
 @overload

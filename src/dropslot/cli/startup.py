@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from dropslot.config import Config
 
 SETTINGS = "dropslot.settings"
+WITH_ACCOUNTS = "dropslot.portal.settings"
+_OWN = frozenset({SETTINGS, WITH_ACCOUNTS})
 
 
-def configured(path: Path | None) -> Config:
-    """The configuration, with Django set up for it; the database is not touched.
+def configured(path: Path | None, own: str = SETTINGS) -> Config:
+    """The configuration, with Django set up for it; the database is not touched. `own` is which of dropslot's settings
+    are taken outside of a project.
 
     `path` (of `-c`) comes first. Without it, or if it is the project's own file: a Django project named by
     DJANGO_SETTINGS_MODULE, then $DROPSLOT_CONFIG, then ./config.yaml. Raises ConfigError; raises UsageError if Django
@@ -29,7 +32,7 @@ def configured(path: Path | None) -> Config:
     from django.conf import settings
 
     if not settings.configured:
-        choose(path)
+        choose(path, own)
     elif path is not None and not _is_current(path):
         raise UsageError(
             f"-c {path} cannot be used: this project's settings already have DROPSLOT",
@@ -49,9 +52,9 @@ def configured(path: Path | None) -> Config:
     return config
 
 
-def started(path: Path | None) -> Config:
+def started(path: Path | None, own: str = SETTINGS) -> Config:
     """The same, with a database that exists, is sound and has this version; also raises DatabaseUnready."""
-    config = configured(path)
+    config = configured(path, own)
     from dropslot.arrivals.upkeep.database import prepare, require_no_transaction
 
     require_no_transaction()
@@ -78,7 +81,7 @@ def _require_key(config: Config) -> None:
 
     from dropslot.config.secrets import django_secret_key
 
-    if os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS and not _has_key(settings):
+    if os.environ.get("DJANGO_SETTINGS_MODULE") in _OWN and not _has_key(settings):
         django_secret_key(config.keys)
 
 
@@ -112,7 +115,7 @@ def _require_own_data(config: Config) -> None:
         owner = (config.data / _MARKER).read_text("utf-8").strip()
     except OSError:
         return
-    if here == SETTINGS and owner and owner != here:
+    if here in _OWN and owner and owner not in _OWN:
         raise UsageError(
             f"{config.data} belongs to a Django project, whose settings are {owner} and which has the database",
             where="Nothing was changed",
@@ -125,7 +128,7 @@ def _mark_data(config: Config) -> None:
     """Mark the data folder as a project's, so that the command `dropslot` makes no second database."""
     here = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     marker = config.data / _MARKER
-    if here in ("", SETTINGS) or marker.exists():
+    if not here or here in _OWN or marker.exists():
         return
     from dropslot.config.secrets import make_data_folder
 
@@ -133,19 +136,20 @@ def _mark_data(config: Config) -> None:
     marker.write_text(f"{here}\n", "utf-8")
 
 
-def choose(path: Path | None) -> None:
+def choose(path: Path | None, own: str = SETTINGS) -> None:
     """Name the settings and config.yaml for Django, before Django reads its settings."""
     if path is not None and not _is_of_project(path):
         os.environ["DROPSLOT_CONFIG"] = os.path.abspath(path)
-        os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
+        os.environ["DJANGO_SETTINGS_MODULE"] = own
+    if os.environ.get("DJANGO_SETTINGS_MODULE", SETTINGS) in _OWN:  # manage.py names the smaller ones
+        os.environ["DJANGO_SETTINGS_MODULE"] = own
 
 
 def _is_of_project(path: Path) -> bool:
     """Whether DJANGO_SETTINGS_MODULE names a project whose DROPSLOT is this file: then the project's database is
     used."""
     project = os.environ.get("DJANGO_SETTINGS_MODULE", SETTINGS)
-    if project == SETTINGS:
+    if project in _OWN:
         return False
     try:
         found = import_module(project)
@@ -156,7 +160,7 @@ def _is_of_project(path: Path) -> bool:
 
 def _is_current(path: Path) -> bool:
     """Whether a file is the one that the settings take their configuration from."""
-    if os.environ.get("DJANGO_SETTINGS_MODULE") == SETTINGS:
+    if os.environ.get("DJANGO_SETTINGS_MODULE") in _OWN:
         return _is_file(path, os.environ.get("DROPSLOT_CONFIG") or "config.yaml", "")
     from django.conf import settings
 

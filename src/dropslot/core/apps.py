@@ -25,5 +25,6 @@ APPS = (
         section="dropslot.acknowledgments.section",
         commands=("dropslot.cli.acknowledging",),
     ),
+    App("dropslot.portal", section="dropslot.access.section", commands=("dropslot.cli.portal",)),
 )
 NAMES = [app.name for app in APPS]

@@ -1,0 +1,136 @@
+"""Accounts and their roles: made by a command, or by an administrator on a page."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from dropslot.access.models import Grant
+from dropslot.access.roles import Role
+from dropslot.config import Config
+from dropslot.config.mistakes.remedies import in_words
+from dropslot.core.errors import DropslotError
+
+
+class BadAccount(DropslotError):
+    """An account, role or password that cannot be; nothing was changed."""
+
+    code = "bad-account"
+
+
+class Wanted(NamedTuple):
+    """An account as it is asked for. Each role is for each route; `folders` are a recipient's, `studies` a study
+    runner's: `heart` means the field `study`, `site=b` another field."""
+
+    name: str
+    roles: tuple[str, ...]
+    routes: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    email: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """An account with its new roles; `needs_password` if nobody can sign in with it yet."""
+
+    user: Any
+    grants: tuple[Grant, ...]
+    is_new: bool
+    needs_password: bool
+
+    def in_words(self) -> Iterator[str]:
+        """One line each, for a terminal."""
+        what = "is new" if self.is_new else "existed already"
+        yield f"The account {self.user.get_username()} {what}. Its new roles:"
+        for grant in self.grants:
+            yield f"  {grant}"
+
+
+def read_password(path: Path) -> str:
+    """The first line of a file; `-` is standard input. Raises BadAccount."""
+    try:
+        text = sys.stdin.readline() if str(path) == "-" else path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = in_words(error, path) if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadAccount(f"The password file {path} cannot be read: {why}") from error
+    password = text.split("\n", 1)[0].rstrip("\r")
+    if not password:
+        raise BadAccount(f"The password file {path} is empty", next_step="Write the password on its first line")
+    return password
+
+
+def add(config: Config, wanted: Wanted, password: str | None = None) -> Made:
+    """Make the account unless it is there, and give it the roles that it lacks. Raises BadAccount."""
+    grants = list(_grants(config, wanted))
+    users = get_user_model()
+    with transaction.atomic():
+        user = users._default_manager.filter(**{users.USERNAME_FIELD: wanted.name}).first()
+        is_new = user is None
+        if user is None:
+            user = users(**{users.USERNAME_FIELD: wanted.name})
+            user.set_unusable_password()
+        if wanted.email:
+            setattr(user, users.get_email_field_name(), wanted.email)
+        if password is not None:
+            _set_password(user, password)
+        _check(user, is_new=is_new)
+        user.save()
+        made = [Grant.objects.get_or_create(user=user, **grant)[0] for grant in grants]
+    return Made(user, tuple(made), is_new, not user.has_usable_password())
+
+
+def _check(user: Any, *, is_new: bool) -> None:
+    try:
+        user.full_clean(validate_unique=is_new, exclude=["password"])
+    except ValidationError as error:
+        raise BadAccount("; ".join(error.messages), where="Nothing was changed") from error
+
+
+def _set_password(user: Any, password: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise BadAccount(" ".join(error.messages), where="Nothing was changed") from error
+    user.set_password(password)
+
+
+def _grants(config: Config, wanted: Wanted) -> Iterator[dict[str, str]]:
+    for name in wanted.roles:
+        role = _role(name)
+        for route in wanted.routes or ("",):
+            if route and route not in config.routes:
+                raise BadAccount(f"config.yaml has no route {route}", next_step=f"Its routes: {', '.join(config.routes)}")
+            for bound in _bounds(role, wanted):
+                yield {"role": role.value, "route": route, **bound}
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role(name.replace("_", "-"))
+    except ValueError:
+        raise BadAccount(f"{name} is not a role", next_step=f"One of {', '.join(Role)}") from None
+
+
+def _bounds(role: Role, wanted: Wanted) -> Iterator[dict[str, str]]:
+    """What the role is bound to besides its route."""
+    if role == Role.RECIPIENT:
+        if not wanted.folders:
+            raise BadAccount("A recipient needs a folder", next_step="Add --folder F, the folder below the destination")
+        yield from ({"folder": folder.strip("/")} for folder in wanted.folders)
+    elif role == Role.STUDY_RUNNER:
+        if not wanted.studies:
+            raise BadAccount("A study runner needs a study", next_step="Add --study S, as in --study heart")
+        for study in wanted.studies:
+            field, equals, value = study.partition("=")
+            yield {"field": field, "value": value} if equals else {"field": "study", "value": study}
+    else:
+        yield {}

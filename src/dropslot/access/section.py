@@ -1,0 +1,180 @@
+"""The key `portal` of config.yaml. Nothing here needs Django."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from dropslot.config.sections import Part, Section
+from dropslot.config.values import Duration, Size
+
+if TYPE_CHECKING:
+    from dropslot.config.models import Config
+
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:\[\]]+):(\d{1,5})")
+_EXPECTED_LISTEN = "expected an address and a port, such as 127.0.0.1:8070 or [::1]:8070"
+
+
+class Listen(NamedTuple):
+    """An address (IPv6 without brackets) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _listen(value: Any) -> Listen:
+    if isinstance(value, Listen):
+        return value
+    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise ValueError(_EXPECTED_LISTEN)
+    return Listen(match[1].strip("[]"), int(match[2]))
+
+
+def _url(value: Any) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected the address that people type, such as https://drop.lab.example")
+    return str(value).rstrip("/")
+
+
+class OpenId(BaseModel):
+    """A provider of OpenID Connect that people may sign in with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="What the button on the sign-in page says.", examples=["Hospital"])
+    server: Annotated[str, BeforeValidator(_url)] = Field(
+        description="The provider's address; `/.well-known/openid-configuration` is below it.",
+        examples=["https://login.hospital.example/realms/staff"],
+    )
+    client_id: str = Field(min_length=1, description="The name by which the provider knows this portal.", examples=["dropslot"])
+    secret: str = Field(
+        min_length=1,
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="The environment variable that holds the client's secret; `NAME_FILE` may name a file instead.",
+        examples=["DROPSLOT_OPENID_SECRET"],
+    )
+
+
+class Portal(BaseModel):
+    """The portal: where it listens, and how people reach it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: Annotated[
+        Listen, BeforeValidator(_listen), PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+    ] = Field(
+        Listen("127.0.0.1", 8070),
+        validate_default=True,
+        description="Address and port. Other machines reach it only if this is not a loopback address, or through a web"
+        " server in front of it.",
+        examples=["127.0.0.1:8070"],
+    )
+    url: Annotated[str, BeforeValidator(_url)] | None = Field(
+        None,
+        description="The address that people type. Links in mails and on proof pages begin with it, and only this host"
+        " is answered. Default: what `listen` says.",
+        examples=["https://drop.lab.example"],
+    )
+    certificate: Path | None = Field(
+        None, description="TLS certificate with its chain, in PEM.", examples=["/etc/ssl/drop.pem"]
+    )
+    key: Path | None = Field(None, description="The certificate's private key, in PEM.", examples=["/etc/ssl/drop.key"])
+    max_upload: Size | None = Field(
+        None, description="The largest file that may be uploaded in the browser or by the API.", examples=["200GB"]
+    )
+    quota: Size | None = Field(
+        None,
+        description="How much one account may have in uploads that are not finished yet.",
+        examples=["1TB"],
+    )
+    keep_uploads: Duration = Field(
+        "7d",  # type: ignore[assignment]
+        validate_default=True,
+        description="How long an interrupted upload waits for its continuation; then it is removed.",
+        examples=["7d"],
+    )
+    second_factor: list[
+        Literal["sender", "operator", "auditor", "recipient", "study-runner", "administrator"]
+    ] = Field(
+        default_factory=list,
+        description="Roles that must use a second factor (an app's code or a passkey).",
+        examples=[["operator", "administrator"]],
+    )
+    openid: list[OpenId] = Field(default_factory=list, description="Providers of OpenID Connect to sign in with.")
+    proxies: int = Field(
+        0,
+        ge=0,
+        le=5,
+        strict=True,
+        description="How many web servers of yours stand in front of the portal and add to `X-Forwarded-For`. `0`: the"
+        " header is ignored.",
+    )
+
+
+def _or_off(value: Any) -> Any:
+    return None if value is False or value == "off" else value
+
+
+def _show_off(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [*(kind for kind in schema["anyOf"] if kind != {"type": "null"}), {"enum": ["off", False]}]
+    schema.pop("default", None)
+
+
+class TopKeys(BaseModel):
+    """The portal's key of the whole file."""
+
+    portal: Annotated[Portal | None, BeforeValidator(_or_off)] = Field(
+        None,
+        description="The portal, in the same process tree as the watcher. `off`, or no such key: there is none.",
+        examples=[{"listen": "127.0.0.1:8070"}],
+        json_schema_extra=_show_off,
+    )
+
+
+class PortalSection(Section):
+    """The portal's keys."""
+
+    top_keys = TopKeys
+    parts = (Part(Portal, "portal", "The portal: pages in a browser, and the API."), Part(OpenId, "portal.openid[]", "One provider."))
+
+    def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:
+        if not isinstance(model, TopKeys) or model.portal is None:
+            return {}
+        from dropslot.config.paths import absolute_path
+
+        pairs = ((name, getattr(model.portal, name)) for name in ("certificate", "key"))
+        return {"portal": model.portal.model_copy(update={name: absolute_path(path, base) for name, path in pairs if path})}
+
+
+SECTION = PortalSection()
+
+
+def portal_of(config: Config) -> Portal | None:
+    """The portal that a configuration asks for; None: there is none."""
+    return config.portal if isinstance(config, TopKeys) else None
+
+
+def address(portal: Portal) -> str:
+    """The address that people type: `url`, else that of `listen`."""
+    scheme = "https" if portal.certificate else "http"
+    return portal.url or f"{scheme}://{portal.listen}"

@@ -1,0 +1,169 @@
+"""Who may see and do what, as querysets. Pages and API ask here and nowhere else.
+
+Every query begins with one of these; so an id in an address that somebody may not see is not found, like one that
+does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from dropslot.access.models import Grant
+from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
+from dropslot.acknowledgments.models import Acknowledgment, LogReading
+from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.audit.models import Event, Receipt
+from dropslot.config import Config
+from dropslot.config.models import Route
+from dropslot.core.states import State
+from dropslot.core.templates import Template
+
+_NOTHING = Q(pk__in=[])
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one account may see and do. `grants` are its roles; without any it sees nothing."""
+
+    name: str
+    grants: tuple[Grant, ...]
+    config: Config
+
+    def has(self, roles: Collection[Role], route: str | None = None) -> bool:
+        """Whether it has one of the roles; with a route, whether that role is for it."""
+        return any(
+            grant.role in roles and (route is None or grant.route in ("", route)) for grant in self.grants
+        )
+
+    @cached_property
+    def is_administrator(self) -> bool:
+        return self.has({Role.ADMINISTRATOR})
+
+    def sees_all_routes(self) -> bool:
+        """Whether it sees everything of every route, and so the trail as a whole."""
+        return any(grant.role in SEES_ROUTE and not grant.route for grant in self.grants)
+
+    def routes(self, roles: Collection[Role] = frozenset(Role)) -> list[Route]:
+        """The configured routes for which it has one of the roles, in config.yaml's order."""
+        return [route for key, route in self.config.routes.items() if self.has(roles, key)]
+
+    def may_upload(self, route: str) -> bool:
+        return self.has(UPLOADS, route)
+
+    def may_operate(self, route: str) -> bool:
+        """Retry, dismiss, undo an acknowledgment, load a folder table."""
+        return self.has(OPERATES, route)
+
+    def may_audit(self, route: str) -> bool:
+        """Flag uploads as audited, verify, read the trail."""
+        return self.has(AUDITS | OPERATES, route)
+
+    # What it sees
+
+    def arrivals(self) -> QuerySet[Arrival]:
+        """Of its routes, studies, or what it sent. Recipients see deliveries alone."""
+        return Arrival.objects.filter(self._any(_of_arrivals))
+
+    def operable(self) -> QuerySet[Arrival]:
+        """The arrivals that it may retry, rename or dismiss."""
+        return Arrival.objects.filter(self._any(_of_arrivals, OPERATES))
+
+    def auditable(self) -> QuerySet[Arrival]:
+        """The arrivals that it may flag as audited, with their proof and their place in the trail."""
+        return Arrival.objects.filter(self._any(_of_arrivals, AUDITS | OPERATES))
+
+    def deliveries(self) -> QuerySet[Delivery]:
+        """Of finished arrivals."""
+        return Delivery.objects.filter(self._any(self._of_deliveries), arrival__state=State.DONE)
+
+    def payloads(self) -> QuerySet[Delivery]:
+        """The deliveries whose bytes it may open and download."""
+        return Delivery.objects.filter(self._any(self._of_deliveries, OPENS), arrival__state=State.DONE)
+
+    def acknowledgments(self) -> QuerySet[Acknowledgment]:
+        """Of the deliveries that it sees, also those that were undone."""
+        return Acknowledgment.objects.filter(delivery__in=self.deliveries())
+
+    def events(self) -> QuerySet[Event]:
+        """Of the arrivals that it sees; who sees all routes sees the whole trail."""
+        if self.sees_all_routes():
+            return Event.objects.all()
+        return Event.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
+
+    def receipts(self) -> QuerySet[Receipt]:
+        return Receipt.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
+
+    def log_readings(self) -> QuerySet[LogReading]:
+        keys = [route.key for route in self.routes(OPERATES | AUDITS)]
+        whole = self.sees_all_routes()
+        return LogReading.objects.all() if whole else LogReading.objects.filter(route__in=keys)
+
+    def _any(self, part: Callable[[Grant, str], Q], roles: Collection[Role] = frozenset(Role)) -> Q:
+        prefix = "" if part is _of_arrivals else "arrival__"
+        parts = [part(grant, prefix) for grant in self.grants if grant.role in roles]
+        return Q.create(parts, connector=Q.OR) if parts else _NOTHING
+
+    def _of_deliveries(self, grant: Grant, prefix: str) -> Q:
+        if grant.role != Role.RECIPIENT:
+            return _of_arrivals(grant, prefix)
+        here = _of_route(grant, prefix)
+        return here & _in_folders(self._folders(grant))
+
+    def _folders(self, grant: Grant) -> Iterable[tuple[str, str]]:
+        """The fixed part of each destination's address, and the folder below it that the recipient is bound to."""
+        for key, route in self.config.routes.items():
+            if grant.route in ("", key):
+                for rule in route.deliver:
+                    yield _fixed(rule.to), grant.folder.strip("/")
+
+
+def _of_route(grant: Grant, prefix: str) -> Q:
+    return Q((f"{prefix}route", grant.route)) if grant.route else Q()
+
+
+def _of_arrivals(grant: Grant, prefix: str) -> Q:
+    here = _of_route(grant, prefix)
+    if grant.role in SEES_ROUTE:
+        return here or ~_NOTHING
+    if grant.role == Role.SENDER:
+        return here & Q((f"{prefix}sender", grant.user.get_username()))
+    if grant.role == Role.STUDY_RUNNER and grant.field:
+        return here & Q((f"{prefix}fields__{grant.field}", grant.value))
+    return _NOTHING
+
+
+def _fixed(to: str) -> str:
+    """The part of a destination's address before its first field, without a slash at its end."""
+    return Template(to).fixed.rstrip("/") or "/"
+
+
+def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
+    parts = []
+    for base, folder in folders:
+        if not folder:
+            continue
+        whole = str(PurePosixPath(base) / folder) if base.startswith("/") else f"{base}/{folder}"
+        parts += [
+            Q(place__url=whole),
+            Q(place__url__startswith=f"{whole}/"),
+            Q(place__url=base, stored_as__startswith=f"{folder}/"),
+        ]
+    return Q.create(parts, connector=Q.OR) if parts else _NOTHING
+
+
+def access_of(user: Any, config: Config | None = None) -> Access:
+    """What an account of Django may see and do; nothing if nobody is signed in, or the account is not active."""
+    if config is None:
+        from dropslot.config import current
+
+        config = current()
+    if not getattr(user, "is_active", False) or not user.is_authenticated:
+        return Access("", (), config)
+    grants = tuple(Grant.objects.filter(user=user).select_related("user").order_by("id"))
+    return Access(user.get_username(), grants, config)

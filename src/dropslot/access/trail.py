@@ -1,0 +1,146 @@
+"""Visits of the portal as events of the trail, without a page that waits for it.
+
+A visit is first a line in a file of this process (one write, which a killed process does not lose). A thread takes the
+file over about once a second and appends its lines to the chain, all in one transaction. The row of that file in
+RecordedVisits is part of this transaction, so after a crash no line is recorded twice and none is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, connections, transaction
+from django.http import HttpRequest
+from ulid import ULID
+
+from dropslot.access.models import RecordedVisits
+from dropslot.audit.chain import Entry, append, timestamp
+from dropslot.audit.kinds import Kind
+from dropslot.config.secrets import make_private
+
+log = structlog.get_logger()
+SECONDS = 1.0
+_OPEN, _CLOSED = "noting-", "noted-"
+
+
+class Trail:
+    """The visits of one process. `folder` is in the data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stream = -1
+        self._path = folder / "none"
+        self._thread: threading.Thread | None = None
+
+    def note(self, kind: Kind, arrival: str, data: Mapping[str, Any]) -> None:
+        """Keep one visit. Raises OSError if it can be kept neither here nor in the trail (a full disk): then the page
+        must not show what nobody could prove that it was shown."""
+        line = json.dumps([kind.value, arrival, dict(data)], ensure_ascii=False).encode("utf-8", "replace")
+        with self._lock:
+            if self._stream < 0:
+                self._begin()
+            os.write(self._stream, line + b"\n")
+        self._wake.set()
+
+    def record(self) -> int:
+        """Append what is noted to the trail; returns how many visits. Raises DatabaseError: they stay noted."""
+        with self._lock:
+            if self._stream >= 0:
+                os.close(self._stream)
+                self._stream = -1
+                self._path.rename(self._path.with_name(self._path.name.replace(_OPEN, _CLOSED)))
+        return sum(_record(path) for path in sorted(self._folder.glob(f"{_CLOSED}*")))
+
+    def _begin(self) -> None:
+        make_private(self._folder, self._folder.parent)
+        self._path = self._folder / f"{_OPEN}{os.getpid()}-{ULID()}"
+        self._stream = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="trail", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            threading.Event().wait(SECONDS)  # what comes meanwhile goes into the same transaction
+            self._wake.clear()
+            try:
+                self.record()
+            except (DatabaseError, OSError) as error:
+                log.warning("Visits could not be recorded yet", action="visits_unrecorded", error=str(error))
+                connections.close_all()
+                self._wake.set()
+
+
+def adopt(folder: Path) -> None:
+    """At the start, before anything is noted: files of processes that have ended are recorded next."""
+    for path in folder.glob(f"{_OPEN}*"):
+        pid = path.name.removeprefix(_OPEN).split("-")[0]
+        if not (pid.isdigit() and int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")):
+            path.rename(path.with_name(path.name.replace(_OPEN, _CLOSED)))
+
+
+def _record(path: Path) -> int:
+    entries = list(_entries(path))
+    with transaction.atomic():
+        _, is_new = RecordedVisits.objects.get_or_create(name=path.name)
+        if is_new:
+            append(entries)
+    path.unlink(missing_ok=True)
+    RecordedVisits.objects.filter(name=path.name).delete()
+    return len(entries) if is_new else 0
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    for line in path.read_bytes().splitlines():
+        try:
+            kind, arrival, data = json.loads(line)
+        except ValueError:  # cut off by a full disk
+            continue
+        yield Entry(kind, arrival, data)
+
+
+_trails: dict[Path, Trail] = {}
+
+
+def trail() -> Trail:
+    """The trail of this process's configuration."""
+    from dropslot.config import current
+
+    folder = current().data / "portal"
+    return _trails.setdefault(folder, Trail(folder))
+
+
+def visit(request: HttpRequest) -> dict[str, str]:
+    """Who, from where and when, for the data of an event."""
+    access = getattr(request, "access", None)
+    who = {"by": access.name if access else "", "address": address_of(request)}
+    token = getattr(request, "token", None)
+    return who | {"at": timestamp(datetime.now(UTC))} | ({"token": token.id} if token else {})
+
+
+def note(request: HttpRequest, kind: Kind, arrival: str = "", **data: Any) -> None:
+    """Keep a visit as an event of this kind. Raises OSError if it cannot be kept."""
+    trail().note(kind, arrival, visit(request) | data)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address of the other side: with `proxies: N` the N-th of X-Forwarded-For from its end, which the outermost
+    of these servers has added."""
+    from dropslot.config import current
+    from dropslot.access.section import portal_of
+
+    portal = portal_of(current())
+    forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    if portal is not None and portal.proxies and len(forwarded) >= portal.proxies:
+        return forwarded[-portal.proxies][:60]
+    return str(request.META.get("REMOTE_ADDR", ""))

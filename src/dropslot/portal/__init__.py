@@ -1,0 +1,1 @@
+"""The portal: pages in a browser, and the process that serves them."""

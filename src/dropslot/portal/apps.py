@@ -1,0 +1,46 @@
+"""Django app of the portal: gives the service its process. It has no tables; accounts and roles are in `access`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dropslot.arrivals import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dropslot.config import Config
+    from dropslot.running.stopping import Signal
+
+
+class PortalConfig(registry.DropslotApp):
+    """The process of the portal."""
+
+    default = True
+    name = "dropslot.portal"
+    label = "dropslot_portal"
+    verbose_name = "dropslot: portal"
+
+    def processes(self) -> Sequence[registry.Process]:
+        return (registry.Process("portal", _wanted, _prove, _serve),)
+
+
+def _wanted(config: Config) -> bool:
+    from django.conf import settings
+
+    from dropslot.access.section import portal_of
+
+    # Another project serves the pages itself, with its own settings.
+    return portal_of(config) is not None and getattr(settings, "DROPSLOT_MIGRATES", False)
+
+
+def _prove(config: Config) -> None:
+    from dropslot.portal import serving
+
+    serving.prove(config)
+
+
+def _serve(config: Config, stop: Signal) -> None:  # noqa: ARG001 - the new program has its own signals
+    from dropslot.portal import serving
+
+    serving.become(config)

@@ -1,0 +1,43 @@
+"""What every page shows: who is signed in, and the pages that this account may open."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from dropslot import __version__
+from dropslot.access.roles import AUDITS, OPERATES, SEES_ROUTE, UPLOADS, Role
+from dropslot.access.seen import Access
+
+
+class Link(NamedTuple):
+    """One entry of the navigation."""
+
+    label: str
+    url: str
+    is_here: bool
+
+
+# Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
+PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
+    ("Home", "home", None),
+)
+
+
+def everywhere(request: HttpRequest) -> dict[str, Any]:
+    """For the base template. Before the sign-in there is no navigation."""
+    access: Access | None = getattr(request, "access", None)
+    if access is None or not access.name:
+        return {"version": __version__, "navigation": []}
+    return {"version": __version__, "navigation": _links(request, access), "access": access}
+
+
+def _links(request: HttpRequest, access: Access) -> list[Link]:
+    found = []
+    for label, name, roles in PAGES:
+        if roles is None or access.has(roles):
+            url = reverse(f"dropslot:{name}")
+            found.append(Link(label, url, request.path == url))
+    return found

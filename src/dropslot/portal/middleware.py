@@ -1,0 +1,52 @@
+"""What every request goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.functional import SimpleLazyObject
+
+from dropslot.access.seen import access_of
+
+Answer = Callable[[HttpRequest], HttpResponse]
+
+
+class WithAccess:
+    """Gives each request `access`: what its account may see and do (`access.seen`)."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.access = SimpleLazyObject(lambda: access_of(request.user))  # type: ignore[attr-defined]
+        response = self._answer(request)
+        if "Cache-Control" not in response and not request.path.startswith("/static/"):
+            response["Cache-Control"] = "no-store"  # what one account sees stays in no cache
+        return response
+
+
+class DatabaseAway:
+    """Turns an error of the database into a page that says so."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._answer(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, (DatabaseError, InterfaceError)):
+            return None
+        if "/api/" in request.path:
+            return problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
+        return render(request, "dropslot/database_away.html", status=503)
+
+
+def problem(status: int, title: str, next_step: str, **more: Any) -> JsonResponse:
+    """An error of the API (RFC 9457)."""
+    content = {"type": "about:blank", "title": title, "status": status, "next_step": next_step, **more}
+    return JsonResponse(content, status=status, content_type="application/problem+json")

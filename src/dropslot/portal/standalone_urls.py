@@ -1,0 +1,12 @@
+"""All addresses of the standalone portal: its pages, sign-in, API and the administration of accounts."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("account/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("dropslot.portal.urls")),
+]

@@ -11,7 +11,18 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["apache", "databases", "mounts", "people", "product", "samba", "sshd", "nginx", "tracing"]
+pytest_plugins = [
+    "apache",
+    "databases",
+    "mounts",
+    "people",
+    "product",
+    "portals",
+    "samba",
+    "sshd",
+    "nginx",
+    "tracing",
+]
 
 # Times are in no test: on a busy machine any example may take longer than hypothesis' 200 ms.
 hypothesis.settings.register_profile(

@@ -1,4 +1,4 @@
-"""Django's settings for tests in this process; the product's own are `dropslot.settings`."""
+"""Django's settings for tests in this process: the portal's, which have all apps, without a config.yaml."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import tempfile
 from pathlib import Path
 
 from dropslot.core.apps import NAMES
+from dropslot.portal.settings import *  # noqa: F403
+from dropslot.portal.settings import PORTAL_APPS
 
 SECRET_KEY = "only for tests"
-USE_TZ = True
-TIME_ZONE = "UTC"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = NAMES
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", *NAMES, *PORTAL_APPS]
+DROPSLOT = None
+DROPSLOT_MIGRATES = False
+ALLOWED_HOSTS = ["testserver"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick; nobody's password
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 # The fixtures `database`, `sqlite_database` and `postgres_database` put another one in its place.
 DATABASES = {
     "default": {

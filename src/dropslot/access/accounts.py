@@ -64,7 +64,9 @@ def read_password(path: Path) -> str:
         raise BadAccount(f"The password file {path} cannot be read: {why}") from error
     password = text.split("\n", 1)[0].rstrip("\r")
     if not password:
-        raise BadAccount(f"The password file {path} is empty", next_step="Write the password on its first line")
+        raise BadAccount(
+            f"The password file {path} is empty", next_step="Write the password on its first line"
+        )
     return password
 
 
@@ -108,7 +110,9 @@ def _grants(config: Config, wanted: Wanted) -> Iterator[dict[str, str]]:
         role = _role(name)
         for route in wanted.routes or ("",):
             if route and route not in config.routes:
-                raise BadAccount(f"config.yaml has no route {route}", next_step=f"Its routes: {', '.join(config.routes)}")
+                raise BadAccount(
+                    f"config.yaml has no route {route}", next_step=f"Its routes: {', '.join(config.routes)}"
+                )
             for bound in _bounds(role, wanted):
                 yield {"role": role.value, "route": route, **bound}
 
@@ -124,7 +128,9 @@ def _bounds(role: Role, wanted: Wanted) -> Iterator[dict[str, str]]:
     """What the role is bound to besides its route."""
     if role == Role.RECIPIENT:
         if not wanted.folders:
-            raise BadAccount("A recipient needs a folder", next_step="Add --folder F, the folder below the destination")
+            raise BadAccount(
+                "A recipient needs a folder", next_step="Add --folder F, the folder below the destination"
+            )
         yield from ({"folder": folder.strip("/")} for folder in wanted.folders)
     elif role == Role.STUDY_RUNNER:
         if not wanted.studies:

@@ -61,12 +61,16 @@ class OpenId(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1, description="What the button on the sign-in page says.", examples=["Hospital"])
+    name: str = Field(
+        min_length=1, description="What the button on the sign-in page says.", examples=["Hospital"]
+    )
     server: Annotated[str, BeforeValidator(_url)] = Field(
         description="The provider's address; `/.well-known/openid-configuration` is below it.",
         examples=["https://login.hospital.example/realms/staff"],
     )
-    client_id: str = Field(min_length=1, description="The name by which the provider knows this portal.", examples=["dropslot"])
+    client_id: str = Field(
+        min_length=1, description="The name by which the provider knows this portal.", examples=["dropslot"]
+    )
     secret: str = Field(
         min_length=1,
         pattern=r"^[A-Z][A-Z0-9_]*$",
@@ -81,7 +85,10 @@ class Portal(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     listen: Annotated[
-        Listen, BeforeValidator(_listen), PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+        Listen,
+        BeforeValidator(_listen),
+        PlainSerializer(str, return_type=str),
+        WithJsonSchema({"type": "string"}),
     ] = Field(
         Listen("127.0.0.1", 8070),
         validate_default=True,
@@ -98,9 +105,13 @@ class Portal(BaseModel):
     certificate: Path | None = Field(
         None, description="TLS certificate with its chain, in PEM.", examples=["/etc/ssl/drop.pem"]
     )
-    key: Path | None = Field(None, description="The certificate's private key, in PEM.", examples=["/etc/ssl/drop.key"])
+    key: Path | None = Field(
+        None, description="The certificate's private key, in PEM.", examples=["/etc/ssl/drop.key"]
+    )
     max_upload: Size | None = Field(
-        None, description="The largest file that may be uploaded in the browser or by the API.", examples=["200GB"]
+        None,
+        description="The largest file that may be uploaded in the browser or by the API.",
+        examples=["200GB"],
     )
     quota: Size | None = Field(
         None,
@@ -120,7 +131,9 @@ class Portal(BaseModel):
         description="Roles that must use a second factor (an app's code or a passkey).",
         examples=[["operator", "administrator"]],
     )
-    openid: list[OpenId] = Field(default_factory=list, description="Providers of OpenID Connect to sign in with.")
+    openid: list[OpenId] = Field(
+        default_factory=list, description="Providers of OpenID Connect to sign in with."
+    )
     proxies: int = Field(
         0,
         ge=0,
@@ -136,7 +149,10 @@ def _or_off(value: Any) -> Any:
 
 
 def _show_off(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [*(kind for kind in schema["anyOf"] if kind != {"type": "null"}), {"enum": ["off", False]}]
+    schema["anyOf"] = [
+        *(kind for kind in schema["anyOf"] if kind != {"type": "null"}),
+        {"enum": ["off", False]},
+    ]
     schema.pop("default", None)
 
 
@@ -155,7 +171,10 @@ class PortalSection(Section):
     """The portal's keys."""
 
     top_keys = TopKeys
-    parts = (Part(Portal, "portal", "The portal: pages in a browser, and the API."), Part(OpenId, "portal.openid[]", "One provider."))
+    parts = (
+        Part(Portal, "portal", "The portal: pages in a browser, and the API."),
+        Part(OpenId, "portal.openid[]", "One provider."),
+    )
 
     def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:
         if not isinstance(model, TopKeys) or model.portal is None:
@@ -163,7 +182,11 @@ class PortalSection(Section):
         from dropslot.config.paths import absolute_path
 
         pairs = ((name, getattr(model.portal, name)) for name in ("certificate", "key"))
-        return {"portal": model.portal.model_copy(update={name: absolute_path(path, base) for name, path in pairs if path})}
+        return {
+            "portal": model.portal.model_copy(
+                update={name: absolute_path(path, base) for name, path in pairs if path}
+            )
+        }
 
 
 SECTION = PortalSection()

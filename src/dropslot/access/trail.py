@@ -136,8 +136,8 @@ def note(request: HttpRequest, kind: Kind, arrival: str = "", **data: Any) -> No
 def address_of(request: HttpRequest) -> str:
     """The address of the other side: with `proxies: N` the N-th of X-Forwarded-For from its end, which the outermost
     of these servers has added."""
-    from dropslot.config import current
     from dropslot.access.section import portal_of
+    from dropslot.config import current
 
     portal = portal_of(current())
     forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]

@@ -45,17 +45,27 @@ def adduser(
         ),
     ],
     config: ConfigPath = None,
-    route: Annotated[list[str] | None, typer.Option("--route", metavar="K", help="Only for this route; default: all.")] = None,
+    route: Annotated[
+        list[str] | None, typer.Option("--route", metavar="K", help="Only for this route; default: all.")
+    ] = None,
     folder: Annotated[
-        list[str] | None, typer.Option("--folder", metavar="F", help="Recipient: the folder below the destination.")
+        list[str] | None,
+        typer.Option("--folder", metavar="F", help="Recipient: the folder below the destination."),
     ] = None,
     study: Annotated[
         list[str] | None,
-        typer.Option("--study", metavar="S", help="Study runner: the study, or FIELD=VALUE of another field."),
+        typer.Option(
+            "--study", metavar="S", help="Study runner: the study, or FIELD=VALUE of another field."
+        ),
     ] = None,
     email: Annotated[str, typer.Option("--email", metavar="ADDRESS", help="For a forgotten password.")] = "",
     password_file: Annotated[
-        Path | None, typer.Option("--password-file", metavar="F", help="Its first line is the password; - reads it from standard input.")
+        Path | None,
+        typer.Option(
+            "--password-file",
+            metavar="F",
+            help="Its first line is the password; - reads it from standard input.",
+        ),
     ] = None,
 ) -> None:
     """Make an account, or give an existing one more roles. Without a password it prints a link that sets one."""
@@ -63,7 +73,9 @@ def adduser(
     from dropslot.access import accounts
 
     password = accounts.read_password(password_file) if password_file else None
-    wanted = accounts.Wanted(name, tuple(role), tuple(route or ()), tuple(folder or ()), tuple(study or ()), email)
+    wanted = accounts.Wanted(
+        name, tuple(role), tuple(route or ()), tuple(folder or ()), tuple(study or ()), email
+    )
     made = accounts.add(settings, wanted, password)
     for line in made.in_words():
         sys.stdout.write(f"{line}\n")

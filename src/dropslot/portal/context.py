@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from dropslot import __version__
-from dropslot.access.roles import AUDITS, OPERATES, SEES_ROUTE, UPLOADS, Role
+from dropslot.access.roles import Role
 from dropslot.access.seen import Access
 
 
@@ -21,9 +21,7 @@ class Link(NamedTuple):
 
 
 # Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
-PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
-    ("Home", "home", None),
-)
+PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (("Home", "home", None),)
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:

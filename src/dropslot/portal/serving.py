@@ -8,8 +8,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from dropslot.core.errors import DropslotError
 from dropslot.access.section import Portal, portal_of
+from dropslot.core.errors import DropslotError
 
 if TYPE_CHECKING:
     from dropslot.config import Config
@@ -38,7 +38,9 @@ def prove(config: Config) -> None:
     for key in ("certificate", "key"):
         path = getattr(portal, key)
         if path is not None and not os.access(path, os.R_OK):
-            raise PortalUnready(f"portal.{key}: {path} cannot be read", next_step="Check its name and its owner")
+            raise PortalUnready(
+                f"portal.{key}: {path} cannot be read", next_step="Check its name and its owner"
+            )
 
 
 def become(config: Config) -> None:

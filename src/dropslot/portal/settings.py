@@ -81,7 +81,9 @@ SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
-SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"  # a page view writes nothing to the database
+SESSION_ENGINE = (
+    "django.contrib.sessions.backends.signed_cookies"  # a page view writes nothing to the database
+)
 SESSION_COOKIE_NAME = "dropslot_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -98,7 +100,10 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        "form-action": [SELF, *(f"{urlsplit(one.server).scheme}://{urlsplit(one.server).netloc}" for one in _portal.openid)],
+        "form-action": [
+            SELF,
+            *(f"{urlsplit(one.server).scheme}://{urlsplit(one.server).netloc}" for one in _portal.openid),
+        ],
     }
 }
 

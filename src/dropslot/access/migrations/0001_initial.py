@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,61 +14,112 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='RecordedVisits',
+            name="RecordedVisits",
             fields=[
-                ('name', models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False)),
             ],
             options={
-                'db_table': 'dropslot_recorded_visits',
+                "db_table": "dropslot_recorded_visits",
             },
         ),
         migrations.CreateModel(
-            name='Token',
+            name="Token",
             fields=[
-                ('id', models.CharField(max_length=26, primary_key=True, serialize=False)),
-                ('name', models.CharField(blank=True, max_length=100)),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('scopes', models.JSONField(default=list)),
-                ('made_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('revoked_at', models.DateTimeField(null=True)),
-                ('used_on', models.DateField(null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dropslot_tokens', to=settings.AUTH_USER_MODEL)),
+                ("id", models.CharField(max_length=26, primary_key=True, serialize=False)),
+                ("name", models.CharField(blank=True, max_length=100)),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("scopes", models.JSONField(default=list)),
+                ("made_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(null=True)),
+                ("used_on", models.DateField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dropslot_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'dropslot_token',
-                'ordering': ('-id',),
+                "db_table": "dropslot_token",
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('sender', 'sender'), ('operator', 'operator'), ('auditor', 'auditor'), ('recipient', 'recipient'), ('study-runner', 'study-runner'), ('administrator', 'administrator')], max_length=20)),
-                ('route', models.CharField(blank=True, max_length=100)),
-                ('folder', models.TextField(blank=True)),
-                ('field', models.CharField(blank=True, max_length=100)),
-                ('value', models.TextField(blank=True)),
-                ('made_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dropslot_grants', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("sender", "sender"),
+                            ("operator", "operator"),
+                            ("auditor", "auditor"),
+                            ("recipient", "recipient"),
+                            ("study-runner", "study-runner"),
+                            ("administrator", "administrator"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("route", models.CharField(blank=True, max_length=100)),
+                ("folder", models.TextField(blank=True)),
+                ("field", models.CharField(blank=True, max_length=100)),
+                ("value", models.TextField(blank=True)),
+                ("made_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dropslot_grants",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'dropslot_grant',
-                'constraints': [models.UniqueConstraint(fields=('user', 'role', 'route', 'folder', 'field', 'value'), name='dropslot_grant_once')],
+                "db_table": "dropslot_grant",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("user", "role", "route", "folder", "field", "value"),
+                        name="dropslot_grant_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SavedView',
+            name="SavedView",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('page', models.CharField(max_length=40)),
-                ('name', models.CharField(max_length=100)),
-                ('query', models.TextField()),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dropslot_views', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("page", models.CharField(max_length=40)),
+                ("name", models.CharField(max_length=100)),
+                ("query", models.TextField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dropslot_views",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'dropslot_saved_view',
-                'constraints': [models.UniqueConstraint(fields=('user', 'page', 'name'), name='dropslot_view_once')],
+                "db_table": "dropslot_saved_view",
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "page", "name"), name="dropslot_view_once")
+                ],
             },
         ),
     ]

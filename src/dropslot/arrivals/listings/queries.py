@@ -134,28 +134,40 @@ def ids(wanted: Filter) -> QuerySet[Any]:
 
 def arrivals(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Arrivals, the oldest first."""
-    for row in last(narrowed(Arrival.objects.order_by("id"), wanted), wanted.newest):
-        yield {
-            "id": row.id,
-            "route": row.route,
-            "name": row.name,
-            "sender": row.sender,
-            "state": row.state,
-            "items": row.items,
-            "size_bytes": row.size_bytes,
-            "attempts": row.attempts,
-            "reason": row.reason,
-            "dropped_at": iso(row.dropped_at),
-            "received_at": iso(row.received_at),
-            "finished_at": iso(row.finished_at),
-        }
+    return map(arrival_row, last(narrowed(Arrival.objects.order_by("id"), wanted), wanted.newest))
+
+
+def arrival_row(row: Arrival) -> dict[str, Any]:
+    """One arrival with the keys of `arrivals --json`."""
+    return {
+        "id": row.id,
+        "route": row.route,
+        "name": row.name,
+        "sender": row.sender,
+        "state": row.state,
+        "items": row.items,
+        "size_bytes": row.size_bytes,
+        "attempts": row.attempts,
+        "reason": row.reason,
+        "dropped_at": iso(row.dropped_at),
+        "received_at": iso(row.received_at),
+        "finished_at": iso(row.finished_at),
+    }
 
 
 def history(wanted: Filter, only: Only | None = None) -> Iterator[dict[str, Any]]:
     """Deliveries of finished arrivals, the oldest first, with the columns that apps add."""
-    rows = (
-        Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id")
+    rows = delivered(
+        Delivery.objects.filter(arrival__state=State.DONE).select_related("arrival", "place").order_by("id"),
+        wanted,
     )
+    if only is None:
+        return delivery_rows(last(rows, wanted.newest))
+    return delivery_rows(last(only.narrow(rows), wanted.newest, only.keeps))
+
+
+def delivered(rows: QuerySet[Delivery], wanted: Filter) -> QuerySet[Delivery]:
+    """The deliveries of finished arrivals that match a filter."""
     if wanted.state not in ("", State.DONE):
         rows = rows.none()
     if wanted.route:
@@ -164,12 +176,11 @@ def history(wanted: Filter, only: Only | None = None) -> Iterator[dict[str, Any]
         rows = rows.filter(arrival__received_at__gte=wanted.since)
     if wanted.search:
         rows = rows.filter(_searched(wanted.search))
-    if only is None:
-        return _with_columns(last(rows, wanted.newest))
-    return _with_columns(last(only.narrow(rows), wanted.newest, only.keeps))
+    return rows
 
 
-def _with_columns(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
+def delivery_rows(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
+    """Deliveries with the keys of `history --json`."""
     added = registry.columns()
     while some := list(islice(rows, CHUNK)):
         known = [(each.names, each.of(some)) for each in added]

@@ -4,32 +4,36 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('dropslot_arrivals', '0004_made_anew'),
+        ("dropslot_arrivals", "0004_made_anew"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Upload',
+            name="Upload",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('inbox', models.TextField()),
-                ('name', models.TextField()),
-                ('inode', models.BigIntegerField()),
-                ('sender', models.CharField(max_length=150)),
-                ('at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("inbox", models.TextField()),
+                ("name", models.TextField()),
+                ("inode", models.BigIntegerField()),
+                ("sender", models.CharField(max_length=150)),
+                ("at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'db_table': 'dropslot_upload',
+                "db_table": "dropslot_upload",
             },
         ),
         migrations.AddIndex(
-            model_name='arrival',
-            index=models.Index(fields=['sender', 'id'], name='dropslot_arrival_sender'),
+            model_name="arrival",
+            index=models.Index(fields=["sender", "id"], name="dropslot_arrival_sender"),
         ),
         migrations.AddConstraint(
-            model_name='upload',
-            constraint=models.UniqueConstraint(fields=('inbox', 'name'), name='dropslot_upload_once'),
+            model_name="upload",
+            constraint=models.UniqueConstraint(fields=("inbox", "name"), name="dropslot_upload_once"),
         ),
     ]

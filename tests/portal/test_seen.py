@@ -1,0 +1,53 @@
+"""Each role sees what it may, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+
+from dropslot.access.seen import Access, access_of
+from portals import Site
+
+
+@pytest.fixture
+def filled(site: Site) -> Site:
+    site.drop("study", "heart-1", {"scan": b"a"})
+    site.drop("study", "lung-1", {"scan": b"b"})
+    site.deliver("sam")
+    site.drop("results", "north-1.pdf")
+    site.drop("results", "northern-1.pdf")
+    site.deliver("olga")
+    return site
+
+
+def _access(site: Site, name: str) -> Access:
+    return access_of(User.objects.get(username=name), site.config)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrivals"),
+    [
+        ("olga", {"heart-1", "lung-1", "north-1.pdf", "northern-1.pdf"}),
+        ("augusta", {"heart-1", "lung-1", "north-1.pdf", "northern-1.pdf"}),
+        ("sam", {"heart-1", "lung-1"}),
+        ("rita", set()),
+        ("stella", {"heart-1"}),
+        ("nobody", set()),
+    ],
+)
+def test_a_role_sees_its_arrivals(filled: Site, name: str, arrivals: set[str]) -> None:
+    assert set(_access(filled, name).arrivals().values_list("name", flat=True)) == arrivals
+
+
+@pytest.mark.parametrize(
+    ("name", "items"),
+    [
+        ("olga", {"heart-1", "lung-1", "north-1.pdf", "northern-1.pdf"}),
+        ("rita", {"north-1.pdf"}),
+        ("stella", {"heart-1"}),
+        ("sam", set()),
+        ("nobody", set()),
+    ],
+)
+def test_a_role_opens_its_deliveries(filled: Site, name: str, items: set[str]) -> None:
+    assert set(_access(filled, name).payloads().values_list("arrival__name", flat=True)) == items

@@ -1,0 +1,156 @@
+"""The portal in this process, on both databases: an installation with routes, accounts of every role, and a browser's
+cookies for each of them; and the portal as a real process for real clients."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from databases import Database
+from dropslot.access import accounts
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.workers import drain
+from dropslot.config import Config, from_mapping
+from dropslot.config.folders import all_folders
+from ports import free_port
+from product import Product
+from waiting import wait_until
+
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Site:
+    """An installation with two routes, `study` (folders, by study) and `results` (single files, by clinic)."""
+
+    root: Path
+    config: Config
+    _clients: dict[str, Client] = field(default_factory=dict)
+
+    def account(self, name: str, role: str, **bounds: Any) -> User:
+        """An account with a role; bounds: routes, folders, studies, each a tuple."""
+        made = accounts.add(self.config, accounts.Wanted(name, (role,), **bounds), PASSWORD)
+        return made.user
+
+    def client(self, name: str) -> Client:
+        """Signed in as this account; '' is nobody."""
+        if name not in self._clients:
+            self._clients[name] = client = Client()
+            if name:
+                client.force_login(
+                    User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend"
+                )
+        return self._clients[name]
+
+    def drop(self, route: str, name: str, content: bytes | dict[str, bytes] = b"content") -> None:
+        """Put a file, or a folder of items, into a route's inbox."""
+        inbox = next(folders.inbox for folders in all_folders(self.config) if folders.route.key == route)
+        if isinstance(content, bytes):
+            (inbox / name).write_bytes(content)
+            return
+        (inbox / name).mkdir()
+        for item, data in content.items():
+            path = inbox / name / item
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    def deliver(self, sender: str = "") -> None:
+        """Deliver what lies in the inboxes; `sender` then counts as who sent what is new."""
+        before = set(Arrival.objects.values_list("id", flat=True))
+        drain.drain(self.config, now=True)
+        if sender:
+            Arrival.objects.exclude(id__in=before).update(sender=sender)
+
+    def arrival(self, name: str) -> Arrival:
+        return Arrival.objects.get(name=name)
+
+
+def routes(root: Path) -> dict[str, Any]:
+    """What `Site` has."""
+    return {
+        "study": {
+            "folders": str(root / "study"),
+            "takes": "directories",
+            "name": r"(?P<study>\w+)-(?P<sent>.+)",
+            "deliver": [{"to": str(root / "studies" / "{study}" / "{sent}")}],
+        },
+        "results": {
+            "folders": str(root / "results"),
+            "takes": "files",
+            "name": r"(?P<folder>\w+)-.+",
+            "select": {"patterns": ["*.pdf", "*.txt"]},
+            "deliver": [{"to": str(root / "clinics" / "{folder}")}],
+        },
+    }
+
+
+@pytest.fixture
+def site(database: Database, tmp_path: Path, settings: Any) -> Iterator[Site]:
+    """In this process, once for each database. Accounts: olga operator, augusta auditor, adam administrator, sam
+    sender, rita recipient of the folder `north`, stella study runner of `heart`, nobody without a role."""
+    config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": routes(tmp_path)}, tmp_path)
+    settings.DROPSLOT = config
+    settings.BASE_DIR = tmp_path
+    for folders in all_folders(config):
+        for folder in (folders.inbox, folders.processing, folders.done, folders.failed):
+            folder.mkdir(parents=True, exist_ok=True)
+    for place in ("studies", "clinics"):
+        (tmp_path / place).mkdir()
+    made = Site(tmp_path, config)
+    made.account("olga", "operator")
+    made.account("augusta", "auditor")
+    made.account("adam", "administrator")
+    made.account("sam", "sender")
+    made.account("rita", "recipient", routes=("results",), folders=("north",))
+    made.account("stella", "study-runner", studies=("heart",))
+    User.objects.create_user("nobody", password=PASSWORD)
+    yield made
+
+
+@dataclass
+class Served:
+    """A portal that runs as a process of its own: `portal` alone, or `run` with watcher and workers."""
+
+    product: Product
+    port: int
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def account(self, name: str, role: str, *more: str) -> None:
+        file = self.product.root / "password"
+        file.write_text(PASSWORD)
+        self.product.run("adduser", name, "--role", role, "--password-file", str(file), *more)
+
+    def start(self, command: str = "portal") -> Served:
+        """Start it, and wait until it answers."""
+        self.process = self.product.start(command)
+        wait_until(self.answers, deadline_seconds=60, what="the portal's answer")
+        return self
+
+    def answers(self) -> bool:
+        try:
+            with urlopen(f"{self.url}/account/login/", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def served(product: Product) -> Served:
+    """An installation with the routes of `Site`, whose portal has a free port; `start` starts it."""
+    port = free_port()
+    product.configure(routes(product.root), portal={"listen": f"127.0.0.1:{port}"})
+    for place in ("studies", "clinics"):
+        (product.root / place).mkdir(exist_ok=True)
+    return Served(product, port)

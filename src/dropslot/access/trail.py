@@ -142,5 +142,5 @@ def address_of(request: HttpRequest) -> str:
     portal = portal_of(current())
     forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     if portal is not None and portal.proxies and len(forwarded) >= portal.proxies:
-        return forwarded[-portal.proxies][:60]
+        return str(forwarded[-portal.proxies][:60])
     return str(request.META.get("REMOTE_ADDR", ""))

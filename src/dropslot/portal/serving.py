@@ -69,7 +69,7 @@ def collect_static() -> None:
     from django.conf import settings
     from django.core.management import call_command
 
-    root = Path(settings.STATIC_ROOT)
+    root = Path(str(settings.STATIC_ROOT))
     stamp = root / "version.txt"
     version = _version()
     if stamp.is_file() and stamp.read_text("utf-8") == version:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ulid import ULID
 
 from dropslot.access.models import RecordedVisits
 from dropslot.audit.chain import Entry, append, timestamp
-from dropslot.audit.kinds import Kind
+from dropslot.audit.kinds import Kind, entry
 from dropslot.config.secrets import make_private
 
 log = structlog.get_logger()
@@ -100,13 +100,16 @@ def _record(path: Path) -> int:
     return len(entries) if is_new else 0
 
 
+_entry: Callable[[Kind, str, Any], Entry] = entry  # whoever noted it gave what its kind needs
+
+
 def _entries(path: Path) -> Iterator[Entry]:
     for line in path.read_bytes().splitlines():
         try:
             kind, arrival, data = json.loads(line)
         except ValueError:  # cut off by a full disk
             continue
-        yield Entry(kind, arrival, data)
+        yield _entry(Kind(kind), arrival, data)
 
 
 _trails: dict[Path, Trail] = {}

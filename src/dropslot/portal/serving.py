@@ -3,19 +3,22 @@ disturbs a delivery."""
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 from dropslot.access.section import Portal, portal_of
+from dropslot.arrivals.workers.local import allow_many_files
 from dropslot.core.errors import DropslotError
 
 if TYPE_CHECKING:
     from dropslot.config import Config
 
-THREADS = 24  # an upload or a download takes one for as long as it lasts
 _NICE = 5
+_BACKLOG = 256
 
 
 class PortalUnready(DropslotError):
@@ -54,12 +57,21 @@ def become(config: Config) -> None:
 
 
 def serve(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT. Raises PortalUnready if the address cannot be had."""
+    """Serve until SIGTERM or SIGINT; does not return, since threads may be in the middle of an upload. Raises
+    PortalUnready if the address cannot be had."""
     portal = _portal(config)
-    _prove_address(portal)
+    listener = _listen(portal)
     os.nice(_NICE)
+    allow_many_files()
     collect_static()
-    _application(portal).run()
+    _quieten()
+    worker = _worker(portal, listener)
+    gc.collect()
+    gc.freeze()  # loaded code stays: no collection needs to examine it
+    worker.init_process()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def collect_static() -> None:
@@ -99,52 +111,51 @@ def _portal(config: Config) -> Portal:
     return portal
 
 
-def _prove_address(portal: Portal) -> None:
-    family = socket.AF_INET6 if ":" in portal.listen.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(portal.listen)
-        except OSError as error:
-            raise PortalUnready(
-                f"The portal cannot listen on {portal.listen}: {error.strerror}",
-                where="Deliveries are not affected",
-                next_step="End the other program, or give portal.listen another address",
-            ) from error
+def is_taken(portal: Portal) -> bool:
+    """Whether another program listens at the portal's address."""
+    try:
+        _listen(portal).close()
+    except PortalUnready:
+        return True
+    return False
 
 
-def _application(portal: Portal) -> Any:
-    from gunicorn.app.base import BaseApplication
+def _listen(portal: Portal) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(*portal.listen, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise PortalUnready(
+            f"The portal cannot listen on {portal.listen}: {error.strerror}",
+            where="Deliveries are not affected",
+            next_step="End the other program, or give portal.listen another address",
+        ) from error
+    return listener
 
-    class Portals(BaseApplication):  # type: ignore[misc]
-        def load_config(self) -> None:
-            for key, value in _options(portal).items():
-                self.cfg.set(key, value)
 
-        def load(self) -> Any:
-            from dropslot.portal.wsgi import application
-
-            return application
-
-    return Portals()
+def _quieten() -> None:
+    """Django logs each page that is not found, which anyone can ask for, and names may be in its address."""
+    for name in ("django.request", "django.security", "gunicorn.error"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("django.security.DisallowedHost").setLevel(logging.CRITICAL)
 
 
-def _options(portal: Portal) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "bind": str(portal.listen),
-        "workers": 1,
-        "worker_class": "gthread",
-        "threads": THREADS,
-        "preload_app": True,  # the pages of both processes are shared
-        "timeout": 60,
-        "graceful_timeout": 5,
-        "keepalive": 15,
-        "proc_name": "dropslot-portal",
-        "loglevel": "warning",
-        "limit_request_line": 8190,
-        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
-        "forwarded_allow_ips": "",
-    }
-    if portal.certificate:
-        options |= {"certfile": str(portal.certificate), "keyfile": str(portal.key or portal.certificate)}
-    return options
+class _Application:
+    """What gunicorn's workers ask for the application."""
+
+    @staticmethod
+    def wsgi() -> Any:
+        from dropslot.portal.wsgi import application
+
+        return application
+
+
+def _worker(portal: Portal, listener: socket.socket) -> Any:
+    from dropslot.portal.certificates import Certificate
+    from dropslot.portal.threads import Worker, options
+
+    tls = Certificate(portal.certificate, portal.key or portal.certificate) if portal.certificate else None
+    return Worker(listener, _Application, options(portal.certificate), tls)

@@ -34,7 +34,8 @@ PORTAL_APPS = [
     "django_include_bootstrap",
     "dropslot.access",
 ]
-INSTALLED_APPS = [*INSTALLED_APPS, *PORTAL_APPS]
+_OPENID = "allauth.socialaccount.providers.openid_connect"  # without tables; it loads 4 MB of HTTP clients
+INSTALLED_APPS = [*INSTALLED_APPS, *(app for app in PORTAL_APPS if app != _OPENID or _portal.openid)]
 ROOT_URLCONF = "dropslot.portal.standalone_urls"
 WSGI_APPLICATION = "dropslot.portal.wsgi.application"
 

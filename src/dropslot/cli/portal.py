@@ -27,9 +27,11 @@ def _started(path: Path | None) -> Config:
 def portal(config: ConfigPath = None) -> None:
     """Serve the portal alone, until Ctrl-C or SIGTERM. `run` serves it besides."""
     settings = _started(config)
-    from dropslot.portal import serving
+    from dropslot.portal import process, serving
+    from dropslot.running import daemon
 
-    serving.prove(settings)
+    process.prove(settings)
+    daemon.join_logs(settings)
     serving.serve(settings)
 
 

@@ -59,7 +59,24 @@ def serve(config: Config) -> None:
     _prove_address(portal)
     os.nice(_NICE)
     collect_static()
+    _greet(config)
     _application(portal).run()
+
+
+def _greet(config: Config) -> None:
+    """Print the link for the administrator's password, at each start until it was used."""
+    from django.db import connections
+
+    from dropslot.access import links
+
+    found = links.for_first_administrator(config)
+    connections.close_all()  # the process that serves is forked, and a connection must not be shared
+    if found:
+        sys.stdout.write(
+            "Nobody is an administrator yet. This link sets the password of the first one, once, within"
+            f" {links.HOURS} hours:\n  {found}\n"
+        )
+        sys.stdout.flush()
 
 
 def collect_static() -> None:

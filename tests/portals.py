@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from databases import Database
-from dropslot.access import accounts
+from dropslot.access import accounts, trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
@@ -114,6 +114,7 @@ def site(database: Database, tmp_path: Path, settings: Any) -> Iterator[Site]:
     made.account("stella", "study-runner", studies=("heart",))
     User.objects.create_user("nobody", password=PASSWORD)
     yield made
+    trail.end()
 
 
 @dataclass

@@ -40,6 +40,7 @@ def serve(config: Config) -> None:
     _quieten()
     worker = _worker(portal, listener)
     log.info(f"The portal is at {address(portal)}", action="portal_started", plain=True)
+    _greet(config)
     connections.close_all()  # those of this thread; requests have others
     gc.collect()
     gc.freeze()  # loaded code stays: no collection needs to examine it
@@ -47,6 +48,18 @@ def serve(config: Config) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _greet(config: Config) -> None:
+    """Print the link for the administrator's password, at each start until it was used."""
+    from dropslot.access import links
+
+    if found := links.for_first_administrator(config):
+        sys.stdout.write(
+            "Nobody is an administrator yet. This link sets the password of the first one, once, within"
+            f" {links.HOURS} hours:\n  {found}\n"
+        )
+        sys.stdout.flush()
 
 
 def collect_static() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.functional import SimpleLazyObject
 
 from dropslot.access.seen import access_of
+from dropslot.api.problems import problem
 
 Answer = Callable[[HttpRequest], HttpResponse]
 
@@ -44,9 +44,3 @@ class DatabaseAway:
         if "/api/" in request.path:
             return problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
         return render(request, "dropslot/database_away.html", status=503)
-
-
-def problem(status: int, title: str, next_step: str, **more: Any) -> JsonResponse:
-    """An error of the API (RFC 9457)."""
-    content = {"type": "about:blank", "title": title, "status": status, "next_step": next_step, **more}
-    return JsonResponse(content, status=status, content_type="application/problem+json")

@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 from dropslot.access.models import Grant
 from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
-from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
 from dropslot.config.models import Route
@@ -104,6 +104,14 @@ class Access:
 
     def receipts(self) -> QuerySet[Receipt]:
         return Receipt.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
+
+    def sent(self) -> QuerySet[Arrival]:
+        """What it sent itself."""
+        return self.arrivals().filter(sender=self.name)
+
+    def put(self) -> QuerySet[Upload]:
+        """What it put into an inbox that is not taken yet."""
+        return Upload.objects.filter(sender=self.name) if self.grants else Upload.objects.none()
 
     def log_readings(self) -> QuerySet[LogReading]:
         keys = [route.key for route in self.routes(OPERATES | AUDITS)]

@@ -32,7 +32,7 @@ def find(
     data, in any case of ASCII letters; `newest` keeps only so many of the last that fit; `within` is a query of whole
     ids of arrivals.
     """
-    found = _narrowed(Event.objects.using(using), arrival, kind, since, search)
+    found = narrowed(Event.objects.using(using), arrival, kind, since, search)
     columns = ("seq", "at", "kind", "arrival", "data", "hash")
     if within is not None:
         found = found.filter(arrival__in=within)
@@ -49,13 +49,14 @@ def kinds(*, using: str = "default") -> set[str]:
 
 def arrivals(beginning: str, at_most: int, *, using: str = "default") -> list[str]:
     """Ids of arrivals that have events, with this beginning; `at_most` of them, the oldest first."""
-    found = _narrowed(Event.objects.using(using), beginning, "", None, "").order_by("arrival")
+    found = narrowed(Event.objects.using(using), beginning, "", None, "").order_by("arrival")
     return list(found.values_list("arrival", flat=True).distinct()[:at_most])
 
 
-def _narrowed(
+def narrowed(
     events: QuerySet[Event], arrival: str, kind: str, since: datetime | None, search: str
 ) -> QuerySet[Event]:
+    """The events that match; what each filter means is at `find`."""
     if arrival:
         # A range, not LIKE: the index serves it on both databases, and ids are upper-case ASCII.
         beginning = arrival.upper()

@@ -7,13 +7,14 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.functional import SimpleLazyObject
 
 from dropslot.access import second_factor, sessions
 from dropslot.access.seen import access_of
 from dropslot.access.trail import note
+from dropslot.api.problems import problem
 from dropslot.audit.kinds import Kind
 
 Answer = Callable[[HttpRequest], HttpResponse]
@@ -89,9 +90,3 @@ class DatabaseAway:
         if "/api/" in request.path:
             return problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
         return render(request, "dropslot/database_away.html", status=503)
-
-
-def problem(status: int, title: str, next_step: str, **more: Any) -> JsonResponse:
-    """An error of the API (RFC 9457)."""
-    content = {"type": "about:blank", "title": title, "status": status, "next_step": next_step, **more}
-    return JsonResponse(content, status=status, content_type="application/problem+json")

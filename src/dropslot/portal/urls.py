@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from dropslot.api.health import health
 from dropslot.portal.pages import account, home, tokens, users
 
 app_name = "dropslot"
@@ -19,4 +20,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("users/<int:id>/roles/<int:grant>/remove/", users.remove_role, name="remove-role"),
     path("users/<int:id>/link/", users.make_link, name="user-link"),
     path("users/<int:id>/<str:what>/", users.change, name="change-user"),
+    path("health", health, name="health"),
 ]

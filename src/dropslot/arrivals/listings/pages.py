@@ -37,10 +37,11 @@ def arrivals(seen: QuerySet[Arrival], wanted: Filter, cursor: str = "", limit: i
 
 
 def history(seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
-    """Deliveries of `seen` that match the filter, with the keys of `history --json`. Raises BadCursor."""
+    """Deliveries of `seen` that match the filter, with the keys of `history --json`, and `id`. Raises BadCursor."""
     found = delivered(seen, wanted).select_related("arrival", "place")
     rows, following = page_of(found, cursor, limit)
-    return Page(list(delivery_rows(iter(rows))), following)
+    shown = delivery_rows(iter(rows))
+    return Page([{"id": row.pk, **keys} for row, keys in zip(rows, shown, strict=True)], following)
 
 
 def page_of(rows: QuerySet[_Row], cursor: str, limit: int) -> tuple[Sequence[_Row], str | None]:

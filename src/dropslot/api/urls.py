@@ -1,0 +1,19 @@
+"""The addresses of the API, to be included under any prefix: `path("api/v1/", include("dropslot.api.urls"))`."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from dropslot.api import docs
+from dropslot.api.app import patterns
+from dropslot.api.failures import unknown
+
+app_name = "dropslot_api"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", docs.root, name="root"),
+    path("docs", docs.page, name="docs"),
+    path("openapi.json", docs.openapi, name="openapi"),
+    *patterns(),
+    re_path("", csrf_exempt(unknown)),  # the last: what is nothing else
+]

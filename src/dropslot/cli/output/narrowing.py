@@ -41,14 +41,9 @@ def narrowed(
     config: Config, search: str, state: str, route: str, since: str, newest: int | None = None
 ) -> Filter:
     """The filter that the options mean. Raises UsageError for a value that there is not."""
-    from dropslot.arrivals.listings.queries import Filter
+    from dropslot.arrivals.listings.queries import Filter, searchable
 
     return Filter(searchable(search), known_state(state), known_route(config, route), moment(since), newest)
-
-
-def searchable(text: str) -> str:
-    """A text as the database stores it: names are escaped, and so are characters that no database accepts."""
-    return escape(text).replace(r"\x5c", "\\")
 
 
 def known_state(text: str) -> str:

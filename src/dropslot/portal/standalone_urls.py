@@ -8,5 +8,6 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("dropslot.api.urls")),
     path("", include("dropslot.portal.urls")),
 ]

@@ -16,4 +16,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("openapi.json", docs.openapi, name="openapi"),
     *patterns(),
     re_path("", csrf_exempt(unknown)),  # the last: what is nothing else
+"""The API's addresses, to be included under any prefix: `path("api/v1/", include("dropslot.api.urls"))`."""
+from django.urls import URLPattern, URLResolver, path
+from dropslot.api.tus import views
+    path("tus/", views.collection, name="tus"),
+    path("tus/checks", views.checks, name="tus_checks"),
+    path("tus/batches/<str:batch>/finish", views.finish, name="tus_finish"),
+    path("tus/batches/<str:batch>", views.batch, name="tus_batch"),
+    path("tus/<str:ticket>/<str:part>", views.upload, name="tus_upload"),
 ]

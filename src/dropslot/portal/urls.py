@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from dropslot.portal.pages import home
+from dropslot.portal.pages import home, payloads
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("deliveries/zip", payloads.download_zip, name="download_zip"),
+    path("deliveries/<int:pk>/file", payloads.download, name="download"),
 ]

@@ -253,12 +253,15 @@ class Uploaded(Visit):
 
 
 class Opened(Visit):
-    """A payload that was looked at or downloaded."""
+    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`); `files`: how many of
+    the arrival were in one zip, of which this is one."""
 
     destination: str
     stored_as: str
     version: int
     sha256: str
+    part: NotRequired[str]
+    files: NotRequired[int]
 
 
 class Exported(Visit):

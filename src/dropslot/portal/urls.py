@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
-from dropslot.portal.pages import account, home, tokens, users
+from dropslot.portal.pages import account, home, payloads, tokens, users
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -21,4 +21,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("users/<int:id>/link/", users.make_link, name="user-link"),
     path("users/<int:id>/<str:what>/", users.change, name="change-user"),
     path("health", health, name="health"),
+    path("deliveries/zip", payloads.download_zip, name="download_zip"),
+    path("deliveries/<int:pk>/file", payloads.download, name="download"),
 ]

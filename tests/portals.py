@@ -16,7 +16,6 @@ from django.test import Client
 
 from databases import Database
 from dropslot.access import accounts, trail
-from dropslot.access.trail import Trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
@@ -103,7 +102,6 @@ def site(
     config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": routes(tmp_path)}, tmp_path)
     # A test records what was noted itself: a thread would do it while other tests run.
     monkeypatch.setattr(trail.Trail, "_run", lambda _: None)
-    monkeypatch.setattr(Trail, "_run", lambda _: None)
     settings.DROPSLOT = config
     settings.BASE_DIR = tmp_path
     for folders in all_folders(config):

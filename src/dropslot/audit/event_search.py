@@ -35,7 +35,6 @@ def find(
     ids of arrivals.
     """
     found = narrowed(Event.objects.using(using), arrival, kind, since, search)
-    columns = ("seq", "at", "kind", "arrival", "data", "hash")
     if within is not None:
         found = found.filter(arrival__in=within)
     if newest is not None:
@@ -55,22 +54,20 @@ def arrivals(beginning: str, at_most: int, *, using: str = "default") -> list[st
     return list(found.values_list("arrival", flat=True).distinct()[:at_most])
 
 
-def narrowed(
-    events: QuerySet[Event], arrival: str, kind: str, since: datetime | None, search: str
-) -> QuerySet[Event]:
-    """The events that match; what each filter means is at `find`."""
 def row(event: Event) -> dict[str, Any]:
     """One event with the keys of `events --json`."""
     return {name: getattr(event, name) for name in _COLUMNS} | {"data": json.loads(event.data)}
 
 
+def narrowed(
     events: QuerySet[Event],
     arrival: str,
     kind: str,
     since: datetime | None,
     search: str,
     until: datetime | None = None,
-    """The events that match: as `find` says; `until` is the end, not within."""
+) -> QuerySet[Event]:
+    """The events that match; what each filter means is at `find`. `until` is the end, not within."""
     if arrival:
         # A range, not LIKE: the index serves it on both databases, and ids are upper-case ASCII.
         beginning = arrival.upper()

@@ -44,6 +44,7 @@ def serve(config: Config) -> None:
     connections.close_all()  # those of this thread; requests have others
     gc.collect()
     gc.freeze()  # loaded code stays: no collection needs to examine it
+    _begin_upkeep()
     worker.init_process()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -140,44 +141,11 @@ def _worker(portal: Portal, listener: socket.socket) -> Any:
 
     tls = Certificate(portal.certificate, portal.key or portal.certificate) if portal.certificate else None
     return Worker(listener, _Application, options(portal.certificate), tls)
-    class Portals(BaseApplication):  # type: ignore[misc]
-        def load_config(self) -> None:
-            for key, value in _options(portal).items():
-                self.cfg.set(key, value)
-
-        def load(self) -> Any:
-            from dropslot.portal.wsgi import application
-
-            return application
-
-    return Portals()
 
 
-def _begin_upkeep(_worker: Any) -> None:
-    """In the process that answers: threads do not survive a fork."""
+def _begin_upkeep() -> None:
+    """The threads beside the answers; forks that collect files are over by now."""
     from dropslot.api.tus import expiring
     from dropslot.config import current
 
     expiring.start(current())
-
-
-def _options(portal: Portal) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "bind": str(portal.listen),
-        "workers": 1,
-        "worker_class": "gthread",
-        "threads": THREADS,
-        "preload_app": True,  # the pages of both processes are shared
-        "timeout": 60,
-        "graceful_timeout": 5,
-        "keepalive": 15,
-        "proc_name": "dropslot-portal",
-        "loglevel": "warning",
-        "limit_request_line": 8190,
-        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
-        "forwarded_allow_ips": "",
-        "post_worker_init": _begin_upkeep,
-    }
-    if portal.certificate:
-        options |= {"certfile": str(portal.certificate), "keyfile": str(portal.key or portal.certificate)}
-    return options

@@ -54,13 +54,10 @@ def arrivals(seen: QuerySet[Arrival], wanted: Filter, cursor: str = "", limit: i
 def history(seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
     """Deliveries of `seen` that match the filter, with the keys of `history --json`, and `id`. Raises BadCursor."""
     found = delivered(seen, wanted).select_related("arrival", "place")
-    rows, following = page_of(found, cursor, limit)
-    shown = delivery_rows(iter(rows))
-    return Page([{"id": row.pk, **keys} for row, keys in zip(rows, shown, strict=True)], following)
-    """Deliveries of `seen` that match the filter, with the keys of `history --json`. Raises BadCursor."""
     known = clauses.of_deliveries(seen, wanted)
     rows, following = _page(finding.OF_DELIVERIES, found, known, cursor, limit)
-    return Page(list(delivery_rows(iter(rows))), following)
+    shown = delivery_rows(iter(rows))
+    return Page([{"id": row.pk, **keys} for row, keys in zip(rows, shown, strict=True)], following)
 
 
 def events(seen: QuerySet[Event], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
+from dropslot.access.providers import openid_apps
 from dropslot.access.section import Portal, address, portal_of
 from dropslot.config.models import Config as _Config
 from dropslot.settings import *  # noqa: F403
@@ -134,11 +135,15 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_PREVENT_ENUMERATION = True
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": openid_apps(_portal), "OAUTH_PKCE_ENABLED": True}}
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_STORE_TOKENS = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _is_https
 MFA_TOTP_ISSUER = "dropslot"
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come from an administrator
+ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
 ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser: many of these computers are shared
 PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds, of `access.links`
 # allauth's limits of attempts count in this cache. One process serves the portal, so its own memory will do.

@@ -87,6 +87,11 @@ def test_a_provider_signs_somebody_in_who_has_no_role_yet(connected: Served) -> 
     wait_until(lambda: "openid:city-hospital" in _hows(connected), what="the event")
 
 
+def _refusals(served: Served) -> list[str]:
+    events = served.product.listing("events")
+    return [event["data"]["why"] for event in events if event["kind"] == "sign-in-refused"]
+
+
 def _hows(served: Served) -> list[str]:
     return [
         event["data"]["how"] for event in served.product.listing("events") if event["kind"] == "signed-in"
@@ -100,9 +105,8 @@ def test_a_provider_that_refuses_signs_nobody_in(connected: Served) -> None:
         page.goto(f"{connected.url}/account/login/")
         page.get_by_role("button", name="City Hospital").click()
         page.get_by_role("button", name="Deny").click()
-        page.wait_for_url(f"{connected.url}/**")
-        print(page.url, page.content())
-        page.get_by_text("You are not signed in").wait_for()
+        page.get_by_text("The provider did not sign you in").wait_for()
+    wait_until(lambda: _refusals(connected) == ["openid:city-hospital did not vouch"], what="the event")
 
 
 def test_an_existing_account_is_not_taken_over_by_its_name(connected: Served) -> None:

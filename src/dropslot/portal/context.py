@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 
+from dropslot.access import second_factor
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
 
@@ -35,7 +36,20 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     access: Access | None = getattr(request, "access", None)
     if access is None or not access.name:
         return {"version": _VERSION, "navigation": []}
-    return {"version": _VERSION, "navigation": _links(request, access), "access": access}
+    return {
+        "version": _VERSION,
+        "navigation": _links(request, access),
+        "access": access,
+        **_second_factor(request),
+    }
+
+
+def _second_factor(request: HttpRequest) -> dict[str, bool]:
+    """For the page that sets one up: whether this account is held there."""
+    match = request.resolver_match
+    if match is None or not match.view_name.startswith("mfa_"):
+        return {}
+    return {"needs_second_factor": second_factor.is_missing(request)}
 
 
 def _links(request: HttpRequest, access: Access) -> list[Link]:

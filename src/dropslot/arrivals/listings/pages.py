@@ -131,6 +131,8 @@ def limited(limit: int) -> int:
 def key_of(rows: QuerySet[_Row], cursor: str) -> Any:
     """The primary key that a cursor is. Raises BadCursor."""
     key = rows.model._meta.pk
+    if not (cursor.isascii() and cursor.isalnum()):
+        raise _bad_cursor()
     try:
         found = key.to_python(cursor)
         key.run_validators(found)

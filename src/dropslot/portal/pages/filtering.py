@@ -45,16 +45,16 @@ class Asked:
     @cached_property
     def filter(self) -> Filter:
         """For `listings.pages`."""
-        given = {name: value for name, value in self.values.items() if name not in self.mistakes}
+        given = {name: searchable(value) for name, value in self.values.items() if name not in self.mistakes}
         field, _, value = given.get("field", "").partition("=")
         zone = self.access.config.zone
         return Filter(
-            search=searchable(given.get("search", "")),
+            search=given.get("search", ""),
             state=given.get("state", ""),
             route=given.get("route", ""),
             since=_begin(given.get("since", ""), zone),
             until=_begin(given.get("until", ""), zone, days=1),
-            sender=searchable(given.get("sender", "")),
+            sender=given.get("sender", ""),
             field=(field.strip(), value.strip()) if field.strip() else None,
             kind=given.get("kind", ""),
         )

@@ -90,6 +90,7 @@ _STORED = (
     Column("delivered_at", "Delivered", "time"),
     Column("outcome", "Outcome", "state"),
     Column("stored_as", "File", "name", ("proof", "delivery")),
+    Column("name", "Arrival", "name"),
     Column("destination", "Destination", "name"),
     Column("version", "Version", "number"),
     Column("size_bytes", "Size", "size"),

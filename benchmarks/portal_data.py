@@ -160,11 +160,16 @@ def _events(arrival: Any, seq: int, fetch: Any) -> Iterator[Any]:
     told: list[tuple[str, dict[str, Any]]] = [("claimed", claimed), ("started", {"attempt": 1, "epoch": 1})]
     told += [ends[arrival.state]] if arrival.state in ends else []
     if fetch is not None and fetch.delivery.arrival_id == arrival.id:
-        told.append(("acknowledged", {"user": fetch.user, "stored_as": fetch.delivery.stored_as}))
+        told.append(("acknowledged", _acknowledged(fetch)))
     for number, (kind, data) in enumerate(told):
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         at = timestamp(arrival.received_at)
         yield Event(seq=seq + number, at=at, kind=kind, arrival=arrival.id, data=text, hash="0" * 64)
+
+
+def _acknowledged(fetch: Any) -> dict[str, Any]:
+    delivery = fetch.delivery
+    return {"user": fetch.user, "stored_as": delivery.stored_as, "destination": delivery.place.url}
 
 
 def _fetch(chance: random.Random, arrival: Any, delivery: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dropslot.acknowledgments.history import Unacknowledged
 from dropslot.acknowledgments.models import Acknowledgment, Unfetched
@@ -28,6 +28,7 @@ READER = "unfetched"
 _WHOLE = (Kind.DELIVERED, Kind.REBUILT)
 KINDS = (*_WHOLE, Kind.ACKNOWLEDGED, Kind.UNACKNOWLEDGED)
 _AT_ONCE = 500
+_NAMED = 50  # deliveries that are named in one query
 
 
 def begin() -> None:
@@ -52,10 +53,17 @@ def _take(events: Sequence[Event]) -> None:
     named = [event for event in events if event.kind not in _WHOLE and event.arrival not in arrivals]
     for ids in chunks(arrivals, _AT_ONCE):
         _set(Delivery.objects.filter(arrival_id__in=ids))
-    for event in named:
-        data = json.loads(event.data)
-        of = Delivery.objects.filter(arrival_id=event.arrival, stored_as=data.get("stored_as", ""))
-        _set(of.filter(place__url=data.get("destination", "")))
+    for some in chunks(named, _NAMED):
+        _set(Delivery.objects.filter(Q.create([_of(event) for event in some], connector=Q.OR)))
+
+
+def _of(event: Event) -> Q:
+    data = json.loads(event.data)
+    return Q(
+        arrival_id=event.arrival,
+        stored_as=data.get("stored_as", ""),
+        place__url=data.get("destination", ""),
+    )
 
 
 def _set(rows: QuerySet[Delivery]) -> None:

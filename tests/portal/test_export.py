@@ -75,7 +75,7 @@ def hostile(site: Site) -> Site:
     known = Arrival.objects.get()
     for number, name in enumerate(HOSTILE):
         known.pk = f"01KAAAAAAAAAAAAAAAAAAAAA{number:02}"
-        known.name, known.sender, known.location = escape(name), escape(name), escape(name)
+        known.name = known.sender = known.location = escape(name)[:150]
         known.fields = {"folder": escape(name)}
         known.state, known.reason = "failed", [escape(name)]
         known.save(force_insert=True)
@@ -90,7 +90,7 @@ def export(site: Site, name: str, form: str, who: str = "olga", **query: str) ->
     answer = site.client(who).get(reverse("dropslot:export", args=[name, form]), query)
     assert answer.status_code == 200
     assert isinstance(answer, StreamingHttpResponse)
-    return b"".join(answer.streaming_content).decode()  # type: ignore[arg-type]
+    return b"".join(answer.streaming_content).decode()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -120,7 +120,9 @@ def test_hostile_names_are_safe_in_pages_and_exports(hostile: Site, page: str) -
             assert not text.startswith("-") or text[1:].isdecimal()
     lines = [json.loads(line) for line in export(hostile, page, "json").splitlines()]
     key = "name" if page == "arrivals" else "error"
-    assert {line[key] for line in lines} >= {escape(name) for name in HOSTILE}
+    assert {line[key] for line in lines} >= {
+        escape(name)[:150] if page == "arrivals" else escape(name) for name in HOSTILE
+    }
 
 
 def test_json_has_the_keys_of_the_command(hostile: Site) -> None:

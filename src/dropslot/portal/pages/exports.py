@@ -68,8 +68,8 @@ def _csv(rows: Iterable[Row]) -> Iterator[str]:
     writer = csv.writer(_Lines())
     for number, row in enumerate(rows):
         if not number:
-            yield _BOM + writer.writerow(list(row))  # type: ignore[operator, misc]
-        yield writer.writerow([cell(value) for value in row.values()])  # type: ignore[misc]
+            yield _BOM + writer.writerow(list(row))
+        yield writer.writerow([cell(value) for value in row.values()])
 
 
 class _Lines:

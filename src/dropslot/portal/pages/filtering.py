@@ -34,7 +34,7 @@ class Asked:
     @cached_property
     def mistakes(self) -> dict[str, str]:
         """What is wrong with fields, in words; such a field narrows nothing."""
-        found = {}
+        found: dict[str, str] = {}
         for name in ("since", "until"):
             if name in self.values and _day(self.values[name]) is None:
                 found[name] = "Write a day as 2026-03-01."

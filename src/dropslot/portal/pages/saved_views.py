@@ -23,7 +23,7 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
     listing = _listing(request, page)
     name = request.POST.get("name", "").strip()
     query = _query(listing, request.POST.get("query", ""))
-    mine = SavedView.objects.filter(user=request.user, page=page)
+    mine = SavedView.objects.filter(user_id=request.user.pk, page=page)
     if not name or len(name) > 100:
         messages.error(request, "The view was not saved: give it a name of at most 100 characters.")
     elif not query:
@@ -31,7 +31,9 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
     elif mine.exclude(name=name).count() >= _MOST:
         messages.error(request, f"The view was not saved: you have {_MOST} of this page. Remove one first.")
     else:
-        SavedView.objects.update_or_create(user=request.user, page=page, name=name, defaults={"query": query})
+        SavedView.objects.update_or_create(
+            user_id=request.user.pk, page=page, name=name, defaults={"query": query}
+        )
         messages.success(request, "The view is saved.")
     return redirect(f"{reverse(f'dropslot:{page}')}?{query}")
 

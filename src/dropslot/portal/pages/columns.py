@@ -122,7 +122,7 @@ def _reasons(value: Any) -> tuple[list[str], str]:
 
 
 def _hash(value: str) -> tuple[str, str]:
-    return value[:12], value
+    return value[:10], value
 
 
 _COLOURS = {

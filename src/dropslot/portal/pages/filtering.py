@@ -42,6 +42,11 @@ class Asked:
             found["field"] = "Write the field's name, =, and its value: study=heart."
         return found
 
+    @property
+    def is_detailed(self) -> bool:
+        """Whether more than the search is filled in."""
+        return any(name != "search" for name in self.values)
+
     @cached_property
     def filter(self) -> Filter:
         """For `listings.pages`."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
-from dropslot.portal.pages import account, home, payloads, tokens, users
+from dropslot.portal.pages import (
+    account,
+    exports,
+    home,
+    listings,
+    payloads,
+    saved_views,
+    tokens,
+    undoing,
+    users,
+)
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -23,4 +33,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health, name="health"),
     path("deliveries/zip", payloads.download_zip, name="download_zip"),
     path("deliveries/<int:pk>/file", payloads.download, name="download"),
+    path("arrivals/", listings.arrivals, name="arrivals"),
+    path("history/", listings.history, name="history"),
+    path("pending/", listings.pending, name="pending"),
+    path("unfetched/", listings.unfetched, name="unfetched"),
+    path("acknowledgments/", listings.acknowledgments, name="acknowledgments"),
+    path("acknowledgments/<str:pk>/undo/", undoing.undo_acknowledgment, name="undo_acknowledgment"),
+    path("log-readers/", listings.log_readers, name="log_readers"),
+    path("trail/", listings.trail, name="trail"),
+    path("export/<str:name>.<str:form>", exports.export, name="export"),
+    path("views/<str:page>/", saved_views.save_view, name="save_view"),
+    path("views/<int:pk>/remove/", saved_views.remove_view, name="remove_view"),
 ]

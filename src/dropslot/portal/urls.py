@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from dropslot.portal.pages import home
+from dropslot.portal.pages import home, upload
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("upload/", upload.upload, name="upload"),
 ]

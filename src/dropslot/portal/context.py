@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from dropslot.access import second_factor
-from dropslot.access.roles import AUDITS, OPERATES, SEES_ROUTE, Role
+from dropslot.access.roles import AUDITS, OPERATES, SEES_ROUTE, UPLOADS, Role
 from dropslot.access.seen import Access
 
 _VERSION = version("dropslot")
@@ -36,6 +36,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Acknowledgments", "acknowledgments", SEES_ROUTE),
     ("Log readers", "log_readers", OPERATES | AUDITS),
     ("Trail", "trail", OPERATES | AUDITS),
+    ("Upload", "upload", UPLOADS),
 )
 
 

@@ -14,6 +14,7 @@ from dropslot.portal.pages import (
     saved_views,
     tokens,
     undoing,
+    upload,
     users,
 )
 
@@ -44,4 +45,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("export/<str:name>.<str:form>", exports.export, name="export"),
     path("views/<str:page>/", saved_views.save_view, name="save_view"),
     path("views/<int:pk>/remove/", saved_views.remove_view, name="remove_view"),
+    path("upload/", upload.upload, name="upload"),
 ]

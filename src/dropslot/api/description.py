@@ -42,7 +42,7 @@ _ERRORS: dict[str, tuple[str, str, str, str]] = {
     "404": (
         "There is no such thing, or the account may not see it.",
         "There is no such arrival, or you may not see it",
-        "The listing of arrivals has those that you may see",
+        "The listing has those that you may see",
         "not-there",
     ),
     "405": (
@@ -119,9 +119,7 @@ def _tidy(parameter: dict[str, Any]) -> None:
     if examples:
         parameter["example"] = examples[0]
     if parameter["in"] == "path":
-        parameter["description"] = (
-            "The number." if parameter["schema"].get("type") == "integer" else "The whole id."
-        )
+        parameter["description"] = "The whole id."
 
 
 def _errors(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db.models import QuerySet
@@ -19,7 +20,7 @@ from dropslot.arrivals.models import Delivery
 from dropslot.core.asked import searchable
 
 router = Router(tags=["deliveries"])
-_LARGEST = 2**63
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 @router.get("", response=shown.Deliveries, auth=signed_in(Scope.READ))
@@ -34,11 +35,11 @@ def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str
     return rows_of(request.access, seen, filter_, wanted.cursor, wanted.limit)._asdict()
 
 
-@router.get("/{int:id}", response=shown.Delivery, auth=signed_in(Scope.READ))
-def get_delivery(request: Asked, id: int) -> dict[str, Any]:
+@router.get("/{id}", response=shown.Delivery, auth=signed_in(Scope.READ))
+def get_delivery(request: Asked, id: str) -> dict[str, Any]:
     """Show one delivery."""
-    seen = request.access.deliveries().filter(pk=id) if id < _LARGEST else Delivery.objects.none()
-    found = rows_of(request.access, seen, Filter(), "", 1).items
+    number = int(id) if _NUMBER.fullmatch(id) else 0
+    found = rows_of(request.access, request.access.deliveries().filter(pk=number), Filter(), "", 1).items
     if not found:
         raise not_there("delivery")
     return found[0]

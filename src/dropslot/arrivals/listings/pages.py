@@ -47,12 +47,16 @@ def history(seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: i
 def page_of(rows: QuerySet[_Row], cursor: str, limit: int) -> tuple[Sequence[_Row], str | None]:
     """The newest rows by their primary key, which counts upwards, and the cursor of the next ones. Raises BadCursor."""
     if cursor:
-        try:
-            rows = rows.filter(pk__lt=rows.model._meta.pk.to_python(cursor))
-        except ValidationError as error:
-            raise BadCursor(
-                "This is not a cursor of this listing", next_step="Begin at the first page"
-            ) from error
+        rows = rows.filter(pk__lt=_key(rows.model, cursor))
     limit = max(1, min(limit, AT_MOST))
     found = list(rows.order_by("-pk")[: limit + 1])
     return found[:limit], str(found[limit - 1].pk) if len(found) > limit else None
+
+
+def _key(model: type[Model], cursor: str) -> Any:
+    try:
+        if cursor.isascii() and cursor.isalnum():  # PostgreSQL refuses a text with NUL
+            return model._meta.pk.to_python(cursor)
+    except ValidationError:
+        pass  # letters where rows are counted
+    raise BadCursor("This is not a cursor of this listing", next_step="Begin at the first page")

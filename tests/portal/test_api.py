@@ -251,7 +251,8 @@ def test_a_dismissed_arrival_keeps_who_and_why(olga: Caller) -> None:
 
 def test_a_dismissal_needs_a_reason(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
-    for body in (None, {}, {"reason": "  "}, {"reason": "x" * 1001}, {"reason": 5}, []):
+    bodies: list[Any] = [None, {}, {"reason": "  "}, {"reason": "x" * 1001}, {"reason": 5}, []]
+    for body in bodies:
         _problem(olga.post(f"arrivals/{row.id}/dismiss", body), 422)
     assert not Event.objects.filter(kind="dismissed").exists()
 

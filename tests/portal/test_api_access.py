@@ -255,7 +255,7 @@ def test_another_header_opens_nothing_even_in_a_browser(filled: Site) -> None:
 
 def test_a_token_never_allows_more_than_its_account_may(filled: Site) -> None:
     token = token_of("sam", "read", "operate")
-    User.objects.get(username="sam").dropslot_grants.all().delete()  # type: ignore[attr-defined]
+    User.objects.get(username="sam").dropslot_grants.all().delete()
     assert Caller(filled, token).get("arrivals").json()["items"] == []
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
+from dropslot.api.metrics.view import metrics
 from dropslot.portal.pages import home
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("health", health, name="health"),
+    path("metrics", metrics, name="metrics"),
 ]

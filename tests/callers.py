@@ -45,7 +45,7 @@ def fill(site: Site) -> None:
 
 def token_of(name: str, *scopes: str, days: float = 1, **more: Any) -> str:
     """A token of this account; in `more`, other columns of its row."""
-    secret = f"secret-{ULID()}"
+    secret = f"ds_{ULID()}{ULID()}"
     now = timezone.now()
     Token.objects.create(
         id=str(ULID()),

@@ -17,7 +17,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.registry import Late
 from dropslot.arrivals.upkeep import health
 from dropslot.arrivals.upkeep.health import FAILED_LATE, READY_LATE, RETRYING_LATE
-from dropslot.arrivals.upkeep.space import Full
+from dropslot.arrivals.upkeep.space import Disk
 from dropslot.core import context
 from dropslot.running.pidfile import PidFile
 from portals import Site
@@ -75,9 +75,9 @@ def test_a_failed_arrival_is_late_until_somebody_decides(watched: Site) -> None:
 
 
 def test_a_full_disk_is_late(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    disks = [Full("/srv", 96, 90.0), Full("/home", 99, None)]
-    monkeypatch.setattr("dropslot.arrivals.upkeep.space.examine", lambda _: disks)
-    assert _late(watched) == {"disk of /srv": "it is 96 % full (warn: 90.0 %)"}
+    disks = [Disk(("/srv",), 86, 14, 100, 85.0), Disk(("/home",), 89, 11, 100, None)]
+    monkeypatch.setattr("dropslot.arrivals.upkeep.space.disks", lambda _: disks)
+    assert _late(watched) == {"disk of /srv": "it is 86 % full (warn: 85 %)"}
 
 
 def test_a_database_that_is_away_is_late(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:

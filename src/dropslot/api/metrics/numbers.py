@@ -48,7 +48,7 @@ def _of_health(found: Health) -> Iterator[Metric]:
     yield _gauge("dropslot_watcher_up", "Whether the watcher runs", value=found.watcher)
     yield _gauge("dropslot_database_up", "Whether the database answers", value=found.database)
     yield _gauge("dropslot_late", "How many things `health` finds late", value=len(found.late))
-    disks = [((escape(disk.folder),), disk.percent / 100) for disk in found.space]
+    disks = [((escape(disk.holds[0]),), disk.percent / 100) for disk in found.space]
     yield _gauge("dropslot_space_used_ratio", "How full the file system of a folder is", ("folder",), disks)
     if found.failed is not None:
         text = "Failed arrivals that nobody has retried or dismissed"

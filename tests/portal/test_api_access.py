@@ -100,6 +100,12 @@ def _operations() -> list[tuple[str, str]]:
     return [(path, method) for path, method, _ in operations(described(""))]
 
 
+def test_the_description_names_the_scopes() -> None:
+    for path, method, operation in operations(described("")):
+        ways = [way["Bearer"] for way in operation["security"] if "Bearer" in way]
+        assert {scope for way in ways for scope in way} == _scopes(path, method)
+
+
 def _scopes(path: str, method: str) -> set[Scope]:
     return {Scope.OPERATE} if method == "post" else MORE_SCOPES.get(path, {Scope.READ})
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from dropslot.api.app import api
 from dropslot.api.problems import CONTENT_TYPE
 from dropslot.api.shown import Problem
+from dropslot.api.signing_in import SCOPES
 
 _TAGS = {
     "account": "Who calls.",
@@ -101,6 +102,7 @@ def described(prefix: str) -> dict[str, Any]:
         operation["operationId"] = operation["operationId"].rpartition("endpoints_")[2]
         operation["summary"] = operation["description"].partition(".")[0].partition(":")[0]
         operation["responses"].update(_errors(path, method, operation))
+        operation["security"] = [*({"Bearer": [scope]} for scope in operation[SCOPES]), {"Session": []}]
         for parameter in operation["parameters"]:
             _tidy(parameter)
     return found

@@ -12,7 +12,7 @@ from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
 from dropslot.api import shown
 from dropslot.api.finding import not_there, sees_route
-from dropslot.api.signing_in import Asked, signed_in
+from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedDeliveries, filter_of
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter
@@ -23,7 +23,7 @@ router = Router(tags=["deliveries"])
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
-@router.get("", response=shown.Deliveries, auth=signed_in(Scope.READ))
+@router.get("", response=shown.Deliveries, **needs(Scope.READ))
 def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str, Any]:
     """List deliveries of finished arrivals, the newest first. `sha256` finds where a file went."""
     filter_ = filter_of(request, wanted)
@@ -35,7 +35,7 @@ def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str
     return rows_of(request.access, seen, filter_, wanted.cursor, wanted.limit)._asdict()
 
 
-@router.get("/{id}", response=shown.Delivery, auth=signed_in(Scope.READ))
+@router.get("/{id}", response=shown.Delivery, **needs(Scope.READ))
 def get_delivery(request: Asked, id: str) -> dict[str, Any]:
     """Show one delivery."""
     number = int(id) if _NUMBER.fullmatch(id) else 0

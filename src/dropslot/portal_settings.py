@@ -43,6 +43,7 @@ WSGI_APPLICATION = "dropslot.portal.wsgi.application"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dropslot.api.metrics.calls.Counted",
     "csp.middleware.CSPMiddleware",
     "dropslot.portal.middleware.DatabaseAway",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
+from dropslot.api.metrics.view import metrics
 from dropslot.portal.pages import (
     account,
     exports,
@@ -46,4 +47,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("views/<str:page>/", saved_views.save_view, name="save_view"),
     path("views/<int:pk>/remove/", saved_views.remove_view, name="remove_view"),
     path("upload/", upload.upload, name="upload"),
+    path("metrics", metrics, name="metrics"),
 ]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 
+from dropslot.arrivals.listings import uploads as auditing
 from dropslot.arrivals.listings.queries import Filter, arrival_row, delivered, delivery_rows, narrowed
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.core.errors import DropslotError
@@ -41,6 +42,15 @@ def history(seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: i
     found = delivered(seen, wanted).select_related("arrival", "place")
     rows, following = page_of(found, cursor, limit)
     return Page(list(delivery_rows(iter(rows))), following)
+
+
+def uploads(
+    seen: QuerySet[Arrival], wanted: Filter, audited: bool | None, cursor: str = "", limit: int = 50
+) -> Page:
+    """Uploads of `seen` that match the filter, with the keys of `uploads --json`. Raises BadCursor."""
+    found = auditing.only(narrowed(seen, wanted), audited=audited)
+    rows, following = page_of(found, cursor, limit)
+    return Page(list(auditing.upload_rows(iter(rows))), following)
 
 
 def page_of(rows: QuerySet[_Row], cursor: str, limit: int) -> tuple[Sequence[_Row], str | None]:

@@ -275,3 +275,16 @@ def test_an_account_that_was_closed_sees_nothing(site: Site) -> None:
     client = site.client("olga")
     User.objects.filter(username="olga").update(is_active=False)
     assert client.get("/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (["a.exe: it matches none of *.pdf", "b.exe: it matches none of *.pdf"], "… it matches none of *.pdf"),
+        (["the name visit 7 is bad", "the name x is bad"], "the name … is bad"),
+        (["only one of 12"], "only one of 12"),
+        (["a b", "c d"], "…"),
+    ],
+)
+def test_what_reasons_have_in_common_is_shown(texts: list[str], shown: str) -> None:
+    assert failures.common(texts) == shown

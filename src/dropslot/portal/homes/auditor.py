@@ -21,13 +21,14 @@ class Happened(NamedTuple):
 
     event: Event
     words: Words
+    name: str = ""  # of its arrival; empty if it has none that is seen
 
 
 def facts(access: Access) -> dict[str, Any]:
     """The newest events, and the head of the chain for those who see all of it."""
     newest = access.events().order_by("-seq")[:SHOWN]
     return {
-        "events": told(newest),
+        "events": _named(access, told(newest)),
         "head": chain.head() if access.sees_all_routes() else None,
         "urgent": False,
     }
@@ -36,6 +37,12 @@ def facts(access: Access) -> dict[str, Any]:
 def told(events: Iterable[Event]) -> list[Happened]:
     """Events in words, in their order."""
     return [Happened(event, in_words(event.kind, json.loads(event.data))) for event in events]
+
+
+def _named(access: Access, found: list[Happened]) -> list[Happened]:
+    ids = {each.event.arrival for each in found}
+    names = dict(access.arrivals().filter(pk__in=ids).order_by().values_list("id", "name"))
+    return [each._replace(name=names.get(each.event.arrival, "")) for each in found]
 
 
 SECTION = Section("auditor", frozenset({Role.AUDITOR}), facts)

@@ -77,7 +77,8 @@ def _is_open_refusal(row: Arrival) -> bool:
 
 def _refusal(access: Access, row: Arrival) -> Sent:
     route = access.config.routes.get(row.route)
-    return Sent(row, 0, name_help=(route.name_help or "") if route else "")
+    rule = (route.name_help or "") if route else ""
+    return Sent(row, 0, name_help="" if any(rule in reason for reason in row.reason) else rule)
 
 
 def _sent(rows: Sequence[Arrival]) -> Iterator[Sent]:

@@ -26,6 +26,7 @@ from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.upkeep.retry import folders_of
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event, Receipt
+from dropslot.config import Route
 from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED, State
 from dropslot.portal import live
@@ -39,6 +40,7 @@ _LIVE = "dropslot/parts/arrival_live.html"
 _SECONDS = 3
 _EVENTS = 100
 _ITEMS = 100
+_FIRST_ITEMS = 10
 _FETCHES = 100
 
 
@@ -105,7 +107,7 @@ def facts(request: HttpRequest, row: Arrival) -> dict[str, Any]:
         "arrival": row,
         "told": states.told(row.state, row.evidence, row.intent),
         "is_unfinished": is_unfinished,
-        "route": route,
+        "rule": _rule(route, row),
         "checks": list(route_words.checks(route)) if route else [],
         "where": _where(access, row, operates=operates),
         "may_retry": operates and (is_open or row.state == State.RETRYING),
@@ -119,8 +121,14 @@ def facts(request: HttpRequest, row: Arrival) -> dict[str, Any]:
         "zip": link("download_zip"),
         "may_open": access.payloads().filter(arrival=row.pk).exists() if row.state == State.DONE else False,
         **_timeline(request, access, row, inside=inside),
-        **(_items(request, row) if row.state == State.DONE else {}),
+        **(_items(request, row, _FIRST_ITEMS) if row.state == State.DONE else {}),
     }
+
+
+def _rule(route: Route | None, row: Arrival) -> str:
+    """The rule for names in words, if it was refused and no reason has it already."""
+    rule = (route.name_help or "") if route and row.state == State.FAILED else ""
+    return "" if any(rule in reason for reason in row.reason) else rule
 
 
 def _receipt(access: Access, row: Arrival) -> dict[str, Any] | None:
@@ -148,14 +156,14 @@ def _timeline(request: HttpRequest, access: Access, row: Arrival, *, inside: boo
     return {"events": told(found[:_EVENTS]), "older": older}
 
 
-def _items(request: HttpRequest, row: Arrival) -> dict[str, Any]:
+def _items(request: HttpRequest, row: Arrival, most: int = _ITEMS) -> dict[str, Any]:
     """Deliveries in the order in which they were recorded, with the page to open each for those who may."""
     after = request.GET.get("after", "")
     rows = access_in(request).deliveries().filter(arrival=row.pk).select_related("place")
     if after.isascii() and after.isdigit() and len(after) < 19:
         rows = rows.filter(pk__gt=int(after))
-    found = list(rows.order_by("pk")[: _ITEMS + 1])
-    shown = found[:_ITEMS]
+    found = list(rows.order_by("pk")[: most + 1])
+    shown = found[:most]
     may_open = set(
         access_in(request).payloads().filter(pk__in=[each.pk for each in shown]).values_list("pk", flat=True)
     )
@@ -170,8 +178,9 @@ def _items(request: HttpRequest, row: Arrival) -> dict[str, Any]:
             }
             for each in shown
         ],
-        "items_after": shown[-1].pk if len(found) > _ITEMS else None,
+        "items_after": shown[-1].pk if len(found) > most else None,
         "items_first": not after,
+        "one_place": shown[0].place.url if len({each.place_id for each in shown}) == 1 else "",
     }
 
 

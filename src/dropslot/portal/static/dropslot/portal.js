@@ -39,3 +39,12 @@ document.addEventListener("htmx:afterSwap", function () {
     if (one) one.open = true;
   });
 });
+
+// A button that selects all boxes of its form, or none if all are selected.
+document.addEventListener("click", function (event) {
+  var button = event.target.closest("[data-selects]");
+  if (!button) return;
+  var boxes = Array.from(button.form.querySelectorAll('input[type="checkbox"][name="' + button.dataset.selects + '"]'));
+  var all = boxes.every(function (box) { return box.checked; });
+  boxes.forEach(function (box) { box.checked = !all; });
+});

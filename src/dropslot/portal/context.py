@@ -37,6 +37,9 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Log readers", "log_readers", OPERATES | AUDITS),
     ("Trail", "trail", OPERATES | AUDITS),
     ("Upload", "upload", UPLOADS),
+    ("Check", "check", AUDITS | OPERATES),
+    ("Folders", "folders", AUDITS | OPERATES),
+    ("Routes", "routes", SEES_ROUTE),
 )
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from django.urls import reverse
-from payloads import body, delivery_of, events
 
 from dropslot.access.payloads import opening, proving
 from dropslot.access.payloads.sending import NotAsDelivered
 from dropslot.acknowledgments.models import Acknowledgment, PartialFetch
 from dropslot.arrivals.models import Arrival, Delivery
+from payloads import body, delivery_of, events
 from portals import Site
 
 CONTENT = b"result " * 1000

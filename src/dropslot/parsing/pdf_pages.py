@@ -28,8 +28,8 @@ def stride_of(width: int) -> int:
 
 def parse(descriptors: list[int], question: dict[str, int]) -> dict[str, Any]:
     """Draw page `page` (from 1), `width` points wide if its height allows that, into the second descriptor, which holds
-    `most_bytes`: `{"pages", "width", "height"}`, rows of red, green, blue. Or `{"error": WORD}`: empty, format, password,
-    memory, page (there is none of that number, or it cannot be read)."""
+    `most_bytes`: `{"pages", "width", "height"}`, rows of red, green, blue. Or `{"error": WORD}`: empty, format,
+    password, memory, page (there is none of that number, or it cannot be read)."""
     document, canvas = descriptors
     size = os.lseek(document, 0, os.SEEK_END)
     if size == 0:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from dropslot.portal.pages import home, payloads
+from dropslot.portal.pages import archive, home, payloads, proof
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("deliveries/", archive.archive, name="archive"),
+    path("deliveries/<int:pk>/", archive.open_one, name="open"),
+    path("deliveries/<int:pk>/look", archive.look, name="look"),
+    path("deliveries/<int:pk>/picture", archive.picture, name="picture"),
     path("deliveries/zip", payloads.download_zip, name="download_zip"),
     path("deliveries/<int:pk>/file", payloads.download, name="download"),
+    path("deliveries/<int:pk>/proof", proof.proof, name="proof"),
+    path("deliveries/<int:pk>/proof.zip", proof.proof_bundle, name="proof_bundle"),
+    path("arrivals/<str:pk>/proof", proof.arrival_proof, name="arrival_proof"),
+    path("arrivals/<str:pk>/proof.zip", proof.arrival_proof_bundle, name="arrival_proof_bundle"),
 ]

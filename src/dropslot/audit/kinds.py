@@ -57,6 +57,9 @@ class Kind(StrEnum):
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
     REBUILT = "rebuilt"
+    # Records of a program that was used before
+    IMPORT = "import"
+    IMPORTED = "imported"
 
 
 class Nothing(TypedDict):
@@ -283,6 +286,22 @@ Rebuilt = TypedDict(
 )
 
 
+Import = TypedDict(
+    "Import", {"from": str, "program": str, "sha256": str, "records": int, "refused": int, "by": str}
+)
+
+
+class Imported(TypedDict):
+    """A record of another program, as it was there: dropslot has not seen the file that it tells of."""
+
+    program: str
+    model: str
+    key: str
+    name: str
+    fields: Mapping[str, Any]
+    record_sha256: str  # of the record's canonical JSON: by it a record is known when it comes again
+
+
 @overload
 def entry(kind: Literal[Kind.WAITING], arrival: str, data: Waiting) -> Entry: ...
 @overload
@@ -345,6 +364,10 @@ def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -
 def entry(kind: Literal[Kind.REBUILD], arrival: Literal[""], data: Rebuild) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.REBUILT], arrival: str, data: Rebuilt) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.IMPORT], arrival: Literal[""], data: Import) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.IMPORTED], arrival: Literal[""], data: Imported) -> Entry: ...
 def entry(kind: Kind, arrival: str, data: Any) -> Entry:
     """An event to append: its kind, the arrival's id (empty: none) and the data of that kind."""
     return Entry(kind.value, arrival, data)

@@ -26,6 +26,8 @@ class Link(NamedTuple):
 PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
     ("Files", "archive", OPENS),
+    ("Tokens", "tokens", None),
+    ("Users", "users", frozenset({Role.ADMINISTRATOR})),
 )
 
 
@@ -40,6 +42,8 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
 def _links(request: HttpRequest, access: Access) -> list[Link]:
     found = []
     for label, name, roles in PAGES:
+        if name == "users" and not access.manages_accounts:
+            continue
         if roles is None or access.has(roles):
             url = reverse(f"dropslot:{name}")
             found.append(Link(label, url, request.path == url))

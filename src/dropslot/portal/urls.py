@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from dropslot.portal.pages import archive, home, payloads, proof
+from dropslot.api.health import health
+from dropslot.portal.pages import account, archive, home, payloads, proof, tokens, users
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,6 +14,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/", archive.open_one, name="open"),
     path("deliveries/<int:pk>/look", archive.look, name="look"),
     path("deliveries/<int:pk>/picture", archive.picture, name="picture"),
+    path("my-account/", account.account, name="account"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/<str:id>/revoke/", tokens.revoke, name="revoke-token"),
+    path("users/", users.users, name="users"),
+    path("users/new/", users.new, name="new-user"),
+    path("users/<int:id>/", users.user, name="user"),
+    path("users/<int:id>/roles/", users.add_role, name="add-role"),
+    path("users/<int:id>/roles/<int:grant>/remove/", users.remove_role, name="remove-role"),
+    path("users/<int:id>/link/", users.make_link, name="user-link"),
+    path("users/<int:id>/<str:what>/", users.change, name="change-user"),
+    path("health", health, name="health"),
     path("deliveries/zip", payloads.download_zip, name="download_zip"),
     path("deliveries/<int:pk>/file", payloads.download, name="download"),
     path("deliveries/<int:pk>/proof", proof.proof, name="proof"),

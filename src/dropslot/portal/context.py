@@ -26,6 +26,7 @@ class Link(NamedTuple):
 PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
     ("Files", "archive", OPENS),
+    ("Do you know this file?", "known", None),
     ("Tokens", "tokens", None),
     ("Users", "users", frozenset({Role.ADMINISTRATOR})),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
-from dropslot.portal.pages import account, archive, home, payloads, proof, tokens, users
+from dropslot.portal.pages import account, archive, home, known, payloads, proof, tokens, users
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -29,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/file", payloads.download, name="download"),
     path("deliveries/<int:pk>/proof", proof.proof, name="proof"),
     path("deliveries/<int:pk>/proof.zip", proof.proof_bundle, name="proof_bundle"),
+    path("known/", known.known, name="known"),
     path("arrivals/<str:pk>/proof", proof.arrival_proof, name="arrival_proof"),
     path("arrivals/<str:pk>/proof.zip", proof.arrival_proof_bundle, name="arrival_proof_bundle"),
 ]

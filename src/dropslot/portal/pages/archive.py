@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.payloads.opening import NotHere, Payload, opened
 from dropslot.access.payloads.sending import SANDBOX, NotAsDelivered, hashed, note_opened
-from dropslot.arrivals.listings.pages import BadCursor, page_of
-from dropslot.arrivals.listings.queries import Filter, delivered, delivery_rows
+from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings.queries import Filter, delivery_rows
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.kinds import Kind
 from dropslot.core.names import escape
@@ -28,24 +28,23 @@ from dropslot.portal.pages.payloads import payload_of
 def archive(request: HttpRequest) -> HttpResponse:
     """The files that the account may open, the newest first, found by any part of a name, an id or a SHA-256."""
     search, cursor = request.GET.get("search", "").strip(), request.GET.get("cursor", "")
-    rows = delivered(request.access.payloads(), Filter(search=search))  # type: ignore[attr-defined]
     try:
-        found, following = page_of(rows.select_related("arrival", "place"), cursor, 50)
-    except BadCursor as error:
+        found = pages.history(request.access.payloads(), Filter(search=search), cursor)  # type: ignore[attr-defined]
+    except pages.BadCursor as error:
         raise Http404 from error
     shown = {
-        "rows": [_row(row, said) for row, said in zip(found, delivery_rows(iter(found)), strict=True)],
+        "rows": [_row(row) for row in found.items],
         "search": search,
         "is_first": not cursor,
-        "next": urlencode({"search": search, "cursor": following}) if following else "",
+        "next": urlencode({"search": search, "cursor": found.next}) if found.next else "",
         "all": urlencode({"search": search}) if search else "",
     }
     return render(request, "dropslot/archive.html", shown)
 
 
-def _row(row: Delivery, said: dict[str, Any]) -> dict[str, Any]:
-    folder, _, name = escape(row.stored_as).rpartition("/")
-    return said | {"pk": row.pk, "shown_name": name, "folder": folder}
+def _row(said: dict[str, Any]) -> dict[str, Any]:
+    folder, _, name = escape(said["stored_as"]).rpartition("/")
+    return said | {"shown_name": name, "folder": folder}
 
 
 @login_required
@@ -58,7 +57,8 @@ def open_one(request: HttpRequest, pk: int) -> HttpResponse:
 def _about(delivery: Delivery) -> dict[str, Any]:
     (said,) = delivery_rows(iter([delivery]))
     others = Delivery.objects.filter(place=delivery.place, item=delivery.item, outcome="delivered")
-    return _row(delivery, said) | {
+    return _row(said) | {
+        "id": delivery.pk,
         "lies_at": f"{escape(delivery.place.url.rstrip('/'))}/{escape(delivery.stored_as)}",
         "versions": others.count(),
         "named": list(said["fields"].items()),
@@ -82,7 +82,7 @@ def look(request: HttpRequest, pk: int) -> HttpResponseBase:
             request, Kind.VIEWED, delivery, f"page {seen['page']}" if seen["look"] == Look.PDF else ""
         )
     if getattr(request, "htmx", False):
-        return render(request, "dropslot/parts/look.html", {"file": {"pk": delivery.pk}, "seen": seen})
+        return render(request, "dropslot/parts/look.html", {"file": {"id": delivery.pk}, "seen": seen})
     return render(request, "dropslot/open.html", {"file": _about(delivery), "seen": seen})
 
 

@@ -53,6 +53,7 @@ class Kind(StrEnum):
     VIEWED = "viewed"
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
+    VERIFIED = "verified"
     # A lost or older database
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
@@ -269,6 +270,17 @@ class Exported(Visit):
     rows: int
 
 
+class Verified(Visit):
+    """The result of a verification that somebody started: how much was checked, and the number of faults."""
+
+    what: str
+    outcome: str
+    events: int
+    files: int
+    faults: int
+    head: str
+
+
 class EpochAdopted(TypedDict):
     epoch: int
     before: int
@@ -358,6 +370,8 @@ def entry(kind: Literal[Kind.UPLOADED], arrival: Literal[""], data: Uploaded) ->
 def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: Opened) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: Exported) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: Verified) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -> Entry: ...
 @overload

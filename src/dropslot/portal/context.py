@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dropslot.access.roles import OPENS, Role
+from dropslot.access.roles import OPENS, SEES_ROUTE, Role
 from dropslot.access.seen import Access
 
 _VERSION = version("dropslot")
@@ -27,6 +27,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
     ("Files", "archive", OPENS),
     ("Do you know this file?", "known", None),
+    ("Verify", "verify", SEES_ROUTE),
     ("Tokens", "tokens", None),
     ("Users", "users", frozenset({Role.ADMINISTRATOR})),
 )
@@ -44,6 +45,8 @@ def _links(request: HttpRequest, access: Access) -> list[Link]:
     found = []
     for label, name, roles in PAGES:
         if name == "users" and not access.manages_accounts:
+            continue
+        if name == "verify" and not access.sees_all_routes():
             continue
         if roles is None or access.has(roles):
             url = reverse(f"dropslot:{name}")

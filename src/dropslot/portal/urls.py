@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
-from dropslot.portal.pages import account, archive, home, known, payloads, proof, tokens, users
+from dropslot.portal.pages import account, archive, home, known, payloads, proof, tokens, users, verifying
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -29,6 +29,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/file", payloads.download, name="download"),
     path("deliveries/<int:pk>/proof", proof.proof, name="proof"),
     path("deliveries/<int:pk>/proof.zip", proof.proof_bundle, name="proof_bundle"),
+    path("verify/", verifying.verify, name="verify"),
+    path("verify/start", verifying.verify_start, name="verify_start"),
+    path("verify/<str:pk>/", verifying.verify_run, name="verify_run"),
+    path("verify/<str:pk>/stop", verifying.verify_stop, name="verify_stop"),
     path("known/", known.known, name="known"),
     path("arrivals/<str:pk>/proof", proof.arrival_proof, name="arrival_proof"),
     path("arrivals/<str:pk>/proof.zip", proof.arrival_proof_bundle, name="arrival_proof_bundle"),

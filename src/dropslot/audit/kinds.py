@@ -54,6 +54,7 @@ class Kind(StrEnum):
     VIEWED = "viewed"
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
+    VERIFIED = "verified"
     # A lost or older database
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
@@ -261,8 +262,8 @@ class Uploaded(Visit):
 
 
 class Opened(Visit):
-    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`); `files`: how many of
-    the arrival were in one zip, of which this is one."""
+    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`) or this page;
+    `files`: how many of the arrival were in one zip, of which this is one."""
 
     destination: str
     stored_as: str
@@ -275,6 +276,17 @@ class Opened(Visit):
 class Exported(Visit):
     what: str
     rows: int
+
+
+class Verified(Visit):
+    """The result of a verification that somebody started: how much was checked, and the number of faults."""
+
+    what: str
+    outcome: str
+    events: int
+    files: int
+    faults: int
+    head: str
 
 
 class EpochAdopted(TypedDict):
@@ -368,6 +380,8 @@ def entry(kind: Literal[Kind.UPLOADED], arrival: Literal[""], data: Uploaded) ->
 def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: Opened) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: Exported) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: Verified) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -> Entry: ...
 @overload

@@ -8,14 +8,17 @@ from dropslot.api.health import health
 from dropslot.api.metrics.view import metrics
 from dropslot.portal.pages import (
     account,
+    archive,
     arrival,
     check,
     exports,
     finding,
     folders,
     home,
+    known,
     listings,
     payloads,
+    proof,
     retrying,
     routes,
     saved_views,
@@ -23,11 +26,16 @@ from dropslot.portal.pages import (
     undoing,
     upload,
     users,
+    verifying,
 )
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("deliveries/", archive.archive, name="archive"),
+    path("deliveries/<int:pk>/", archive.open_one, name="open"),
+    path("deliveries/<int:pk>/look", archive.look, name="look"),
+    path("deliveries/<int:pk>/picture", archive.picture, name="picture"),
     path("my-account/", account.account, name="account"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<str:id>/revoke/", tokens.revoke, name="revoke-token"),
@@ -70,4 +78,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("folders/preview/", folders.folders_preview, name="folders_preview"),
     path("folders/load/", folders.folders_load, name="folders_load"),
     path("routes/", routes.routes, name="routes"),
+    path("deliveries/<int:pk>/proof", proof.proof, name="proof"),
+    path("deliveries/<int:pk>/proof.zip", proof.proof_bundle, name="proof_bundle"),
+    path("verify/", verifying.verify, name="verify"),
+    path("verify/start", verifying.verify_start, name="verify_start"),
+    path("verify/<str:pk>/", verifying.verify_run, name="verify_run"),
+    path("verify/<str:pk>/stop", verifying.verify_stop, name="verify_stop"),
+    path("known/", known.known, name="known"),
+    path("arrivals/<str:pk>/proof", proof.arrival_proof, name="arrival_proof"),
+    path("arrivals/<str:pk>/proof.zip", proof.arrival_proof_bundle, name="arrival_proof_bundle"),
 ]

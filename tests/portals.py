@@ -146,11 +146,16 @@ class Served:
             return False
 
 
-@pytest.fixture
-def served(product: Product) -> Served:
-    """An installation with the routes of `Site`, whose portal has a free port; `start` starts it."""
+def installed(product: Product) -> Served:
+    """An installation with the routes of `Site`, whose portal has a free port."""
     port = free_port()
     product.configure(routes(product.root), portal={"listen": f"127.0.0.1:{port}"})
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
+
+
+@pytest.fixture
+def served(product: Product) -> Served:
+    """`installed`; `start` starts it."""
+    return installed(product)

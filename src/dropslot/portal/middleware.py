@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from dropslot.access.seen import access_of
+from dropslot.portal import errors
 
 Answer = Callable[[HttpRequest], HttpResponse]
 
@@ -30,7 +28,7 @@ class WithAccess:
 
 
 class DatabaseAway:
-    """Turns an error of the database into a page that says so."""
+    """Turns an error of the database, or a full disk, into a page that says so."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -39,14 +37,4 @@ class DatabaseAway:
         return self._answer(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, (DatabaseError, InterfaceError)):
-            return None
-        if "/api/" in request.path:
-            return problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
-        return render(request, "dropslot/database_away.html", status=503)
-
-
-def problem(status: int, title: str, next_step: str, **more: Any) -> JsonResponse:
-    """An error of the API (RFC 9457)."""
-    content = {"type": "about:blank", "title": title, "status": status, "next_step": next_step, **more}
-    return JsonResponse(content, status=status, content_type="application/problem+json")
+        return errors.passing(request, error)

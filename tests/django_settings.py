@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 
 from dropslot.core.apps import NAMES
-from dropslot.portal.settings import *  # noqa: F403
-from dropslot.portal.settings import PORTAL_APPS
+from dropslot.portal_settings import *  # noqa: F403
+from dropslot.portal_settings import PORTAL_APPS
 
 SECRET_KEY = "only for tests"
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", *NAMES, *PORTAL_APPS]
-DROPSLOT = None
+DROPSLOT = ""
 DROPSLOT_MIGRATES = False
 ALLOWED_HOSTS = ["testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick; nobody's password

@@ -38,7 +38,8 @@ class Site:
     def account(self, name: str, role: str, **bounds: Any) -> User:
         """An account with a role; bounds: routes, folders, studies, each a tuple."""
         made = accounts.add(self.config, accounts.Wanted(name, (role,), **bounds), PASSWORD)
-        return made.user
+        user: User = made.user
+        return user
 
     def client(self, name: str) -> Client:
         """Signed in as this account; '' is nobody."""

@@ -105,7 +105,7 @@ def _set_password(user: Any, password: str) -> None:
     user.set_password(password)
 
 
-def _grants(config: Config, wanted: Wanted) -> Iterator[dict[str, str]]:
+def _grants(config: Config, wanted: Wanted) -> Iterator[dict[str, Any]]:
     for name in wanted.roles:
         role = _role(name)
         for route in wanted.routes or ("",):

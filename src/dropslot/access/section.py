@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -119,8 +120,7 @@ class Portal(BaseModel):
         examples=["1TB"],
     )
     keep_uploads: Duration = Field(
-        "7d",  # type: ignore[assignment]
-        validate_default=True,
+        timedelta(days=7),
         description="How long an interrupted upload waits for its continuation; then it is removed.",
         examples=["7d"],
     )

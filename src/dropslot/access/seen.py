@@ -6,7 +6,7 @@ does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -106,8 +106,7 @@ class Access:
 
     def _any(self, part: Callable[[Grant, str], Q], roles: Collection[Role] = frozenset(Role)) -> Q:
         prefix = "" if part is _of_arrivals else "arrival__"
-        parts = [part(grant, prefix) for grant in self.grants if grant.role in roles]
-        return Q.create(parts, connector=Q.OR) if parts else _NOTHING
+        return _either([part(grant, prefix) for grant in self.grants if grant.role in roles])
 
     def _of_deliveries(self, grant: Grant, prefix: str) -> Q:
         if grant.role != Role.RECIPIENT:
@@ -154,7 +153,11 @@ def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
             Q(place__url__startswith=f"{whole}/"),
             Q(place__url=base, stored_as__startswith=f"{folder}/"),
         ]
-    return Q.create(parts, connector=Q.OR) if parts else _NOTHING
+    return _either(parts)
+
+
+def _either(parts: Sequence[Q]) -> Q:
+    return Q.create([*parts], connector=Q.OR) if parts else _NOTHING
 
 
 def access_of(user: Any, config: Config | None = None) -> Access:

@@ -7,10 +7,12 @@ RecordedVisits is part of this transaction, so after a crash no line is recorded
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from ulid import ULID
 
 from dropslot.access.models import RecordedVisits
 from dropslot.audit.chain import Entry, append, timestamp
-from dropslot.audit.kinds import Kind
+from dropslot.audit.kinds import Kind, entry
 from dropslot.config.secrets import make_private
 
 log = structlog.get_logger()
@@ -36,6 +38,7 @@ class Trail:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._recording = threading.Lock()
         self._wake = threading.Event()
         self._stream = -1
         self._path = folder / "none"
@@ -58,15 +61,18 @@ class Trail:
                 os.close(self._stream)
                 self._stream = -1
                 self._path.rename(self._path.with_name(self._path.name.replace(_OPEN, _CLOSED)))
-        return sum(_record(path) for path in sorted(self._folder.glob(f"{_CLOSED}*")))
+        with self._recording:
+            return sum(_record(path) for path in sorted(self._folder.glob(f"{_CLOSED}*")))
 
     def _begin(self) -> None:
         make_private(self._folder, self._folder.parent)
-        self._path = self._folder / f"{_OPEN}{os.getpid()}-{ULID()}"
-        self._stream = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if self._thread is None or not self._thread.is_alive():
+            _adopt(self._folder)
             self._thread = threading.Thread(target=self._run, name="trail", daemon=True)
             self._thread.start()
+        self._path = self._folder / f"{_OPEN}{ULID()}"
+        self._stream = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._stream, fcntl.LOCK_EX)  # as long as this process lives, the file is its own
 
     def _run(self) -> None:
         while True:
@@ -81,11 +87,11 @@ class Trail:
                 self._wake.set()
 
 
-def adopt(folder: Path) -> None:
-    """At the start, before anything is noted: files of processes that have ended are recorded next."""
+def _adopt(folder: Path) -> None:
+    """Close the files of processes that have ended, so that they are recorded next."""
     for path in folder.glob(f"{_OPEN}*"):
-        pid = path.name.removeprefix(_OPEN).split("-")[0]
-        if not (pid.isdigit() and int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")):
+        with suppress(BlockingIOError, FileNotFoundError), path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.rename(path.with_name(path.name.replace(_OPEN, _CLOSED)))
 
 
@@ -100,13 +106,16 @@ def _record(path: Path) -> int:
     return len(entries) if is_new else 0
 
 
+_entry: Callable[[Kind, str, Any], Entry] = entry  # whoever noted it gave what its kind needs
+
+
 def _entries(path: Path) -> Iterator[Entry]:
     for line in path.read_bytes().splitlines():
         try:
             kind, arrival, data = json.loads(line)
         except ValueError:  # cut off by a full disk
             continue
-        yield Entry(kind, arrival, data)
+        yield _entry(Kind(kind), arrival, data)
 
 
 _trails: dict[Path, Trail] = {}
@@ -142,5 +151,5 @@ def address_of(request: HttpRequest) -> str:
     portal = portal_of(current())
     forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     if portal is not None and portal.proxies and len(forwarded) >= portal.proxies:
-        return forwarded[-portal.proxies][:60]
+        return str(forwarded[-portal.proxies][:60])
     return str(request.META.get("REMOTE_ADDR", ""))

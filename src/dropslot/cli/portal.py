@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dropslot.config import Config
 
 commands = typer.Typer()
-_SETTINGS = "dropslot.portal.settings"
+_SETTINGS = "dropslot.portal_settings"
 
 
 def _started(path: Path | None) -> Config:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dropslot.config import Config
 
 SETTINGS = "dropslot.settings"
-WITH_ACCOUNTS = "dropslot.portal.settings"
+WITH_ACCOUNTS = "dropslot.portal_settings"
 _OWN = frozenset({SETTINGS, WITH_ACCOUNTS})
 
 

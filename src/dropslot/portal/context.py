@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dropslot import __version__
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
+
+_VERSION = version("dropslot")
 
 
 class Link(NamedTuple):
@@ -28,8 +30,8 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     """For the base template. Before the sign-in there is no navigation."""
     access: Access | None = getattr(request, "access", None)
     if access is None or not access.name:
-        return {"version": __version__, "navigation": []}
-    return {"version": __version__, "navigation": _links(request, access), "access": access}
+        return {"version": _VERSION, "navigation": []}
+    return {"version": _VERSION, "navigation": _links(request, access), "access": access}
 
 
 def _links(request: HttpRequest, access: Access) -> list[Link]:

@@ -63,7 +63,7 @@ def collect_static() -> None:
     Raises PortalUnready."""
     from django.conf import settings
 
-    root = Path(settings.STATIC_ROOT)
+    root = Path(str(settings.STATIC_ROOT))
     stamp = root / "version.txt"
     version = _version()
     if stamp.is_file() and stamp.read_text("utf-8") == version:

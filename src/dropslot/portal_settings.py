@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 
 from dropslot.access.section import Portal, address, portal_of
+from dropslot.config.models import Config as _Config
 from dropslot.settings import *  # noqa: F403
 from dropslot.settings import DROPSLOT, INSTALLED_APPS
-from dropslot.settings import Config as _Config
 
-_portal = (portal_of(DROPSLOT) if isinstance(DROPSLOT, _Config) else None) or Portal()
+_portal = (portal_of(DROPSLOT) if isinstance(DROPSLOT, _Config) else None) or Portal.model_validate({})
 _address = urlsplit(address(_portal))
 _is_https = _address.scheme == "https"
 

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from databases import Database
-from dropslot.access import accounts
+from dropslot.access import accounts, trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
@@ -94,10 +94,14 @@ def routes(root: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def site(database: Database, tmp_path: Path, settings: Any) -> Iterator[Site]:
+def site(
+    database: Database, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
     """In this process, once for each database. Accounts: olga operator, augusta auditor, adam administrator, sam
     sender, rita recipient of the folder `north`, stella study runner of `heart`, nobody without a role."""
     config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": routes(tmp_path)}, tmp_path)
+    # A test records what was noted itself: a thread would do it while other tests run.
+    monkeypatch.setattr(trail.Trail, "_run", lambda _: None)
     settings.DROPSLOT = config
     settings.BASE_DIR = tmp_path
     for folders in all_folders(config):
@@ -114,6 +118,7 @@ def site(database: Database, tmp_path: Path, settings: Any) -> Iterator[Site]:
     made.account("stella", "study-runner", studies=("heart",))
     User.objects.create_user("nobody", password=PASSWORD)
     yield made
+    trail.end()
 
 
 @dataclass

@@ -48,11 +48,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dropslot.portal.middleware.ValidSessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "dropslot.portal.middleware.WithAccess",
+    "dropslot.portal.middleware.SecondFactor",
 ]
 TEMPLATES: list[dict[str, Any]] = [
     {
@@ -133,11 +135,17 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_PREVENT_ENUMERATION = True
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _is_https
 MFA_TOTP_ISSUER = "dropslot"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come from an administrator
+ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser: many of these computers are shared
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds, of `access.links`
+# allauth's limits of attempts count in this cache. One process serves the portal, so its own memory will do.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},

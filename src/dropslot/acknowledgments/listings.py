@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
 from dropslot.arrivals.listings.queries import Filter, contains, iso, last
@@ -14,9 +14,13 @@ from dropslot.core.names import escape
 
 def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Every acknowledgment with its line, undone ones too, as they were recorded."""
-    rows = Acknowledgment.objects.select_related("delivery", "delivery__place", "delivery__arrival").order_by(
-        "id"
-    )
+    rows = narrowed(Acknowledgment.objects.order_by("id"), wanted)
+    return map(acknowledgment, last(rows, wanted.newest))
+
+
+def narrowed(rows: QuerySet[Acknowledgment], wanted: Filter) -> QuerySet[Acknowledgment]:
+    """The acknowledgments that match a filter, with what a row needs."""
+    rows = rows.select_related("delivery", "delivery__place", "delivery__arrival")
     if wanted.route:
         rows = rows.filter(delivery__arrival__route=wanted.route)
     if wanted.since:
@@ -27,10 +31,11 @@ def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
             | Q(id__istartswith=text)
             | Q(delivery__arrival__id__istartswith=text)
         )
-    return map(_acknowledgment, last(rows, wanted.newest))
+    return rows
 
 
-def _acknowledgment(row: Acknowledgment) -> dict[str, Any]:
+def acknowledgment(row: Acknowledgment) -> dict[str, Any]:
+    """One acknowledgment with the keys of `acknowledgments --json`."""
     delivery = row.delivery
     return {
         "id": row.id,

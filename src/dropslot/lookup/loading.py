@@ -70,6 +70,30 @@ def load(config: Config, file: Path, table: str, *, by: str, replace: bool = Fal
     return loaded
 
 
+def add(table: str, content: bytes, source: Path, *, by: str) -> Loaded:
+    """Add lines that come from elsewhere than the table's own file, but are written as such a file. An entry that the
+    table has already stays as it is; a line with another folder is refused. Only an addition is an event. Raises
+    BadTable.
+    """
+    found = read(content)
+    with transaction.atomic():
+        row = _locked(table)
+        contradictions = list(_take_contradictions(_known(row), found))
+        loaded, changes = _written(row, found, replace=False)
+        loaded.refused = sorted([*loaded.refused, *contradictions])
+        if changes:
+            append([_event(loaded, changes, source, content, by)])
+    return loaded
+
+
+def _take_contradictions(known: dict[Key, Folder], found: TableFile) -> Iterator[OddLine]:
+    for key, line in list(found.lines.items()):
+        if key in known and known[key].folder != line.folder:
+            del found.lines[key]
+            told = f"the folder of {line.label} {line.folder_tag} is {line.folder} here"
+            yield OddLine(line.number, f"{told}, and {known[key].folder} in the table, which stays")
+
+
 def _locked(table: str) -> FolderTable:
     """The table's row, locked: only the holder of the lock loads the table."""
     FolderTable.objects.get_or_create(name=table)
@@ -77,7 +101,7 @@ def _locked(table: str) -> FolderTable:
 
 
 def _written(row: FolderTable, found: TableFile, *, replace: bool) -> tuple[Loaded, list[dict[str, str]]]:
-    known = {Key(old.label_key, composed(old.folder_tag), old.base_path): old for old in row.folders.all()}
+    known = _known(row)
     fresh = [line for key, line in found.lines.items() if key not in known]
     altered = [
         (known[key], line)
@@ -99,6 +123,10 @@ def _written(row: FolderTable, found: TableFile, *, replace: bool) -> tuple[Load
     return Loaded(
         row.name, len(fresh), len(altered), unchanged, removed, kept, found.refused, found.suspected
     ), changes
+
+
+def _known(row: FolderTable) -> dict[Key, Folder]:
+    return {Key(old.label_key, composed(old.folder_tag), old.base_path): old for old in row.folders.all()}
 
 
 def _row(table: FolderTable, line: Line) -> Folder:

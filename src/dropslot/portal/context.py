@@ -23,7 +23,11 @@ class Link(NamedTuple):
 
 
 # Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
-PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (("Home", "home", None),)
+PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
+    ("Home", "home", None),
+    ("Tokens", "tokens", None),
+    ("Users", "users", frozenset({Role.ADMINISTRATOR})),
+)
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:
@@ -37,6 +41,8 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
 def _links(request: HttpRequest, access: Access) -> list[Link]:
     found = []
     for label, name, roles in PAGES:
+        if name == "users" and not access.manages_accounts:
+            continue
         if roles is None or access.has(roles):
             url = reverse(f"dropslot:{name}")
             found.append(Link(label, url, request.path == url))

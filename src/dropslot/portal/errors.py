@@ -5,22 +5,17 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+from dropslot.api.problems import problem
 
 log = structlog.get_logger()
 AWAY = (OperationalError, InterfaceError)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-
-
-def problem(status: int, title: str, next_step: str, **more: Any) -> JsonResponse:
-    """An error of the API (RFC 9457)."""
-    content = {"type": "about:blank", "title": title, "status": status, "next_step": next_step, **more}
-    return JsonResponse(content, status=status, content_type="application/problem+json")
 
 
 def passing(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
@@ -50,17 +45,22 @@ def database_away(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def bad_request(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
-    return _told(request, 400, "This request cannot be understood", "Go back, load the page again, and try once more.")
-
-
-def forbidden(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
+def bad_request(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     return _told(
-        request, 403, "You may not do this", "If you need it for your work, ask an administrator for the role."
+        request, 400, "This request cannot be understood", "Go back, load the page again, and try once more."
     )
 
 
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+def forbidden(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
+    return _told(
+        request,
+        403,
+        "You may not do this",
+        "If you need it for your work, ask an administrator for the role.",
+    )
+
+
+def csrf_failure(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     return _told(
         request,
         403,
@@ -70,7 +70,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
-def not_found(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
+def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     return _told(
         request,
         404,

@@ -49,13 +49,27 @@ def serve(config: Config) -> None:
     _quieten()
     worker = _worker(portal, listener)
     log.info(f"The portal is at {address(portal)}", action="portal_started", plain=True)
+    _greet(config)
     connections.close_all()  # those of this thread; requests have others
     gc.collect()
     gc.freeze()  # loaded code stays: no collection needs to examine it
+    _begin_upkeep()
     worker.init_process()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _greet(config: Config) -> None:
+    """Print the link for the administrator's password, at each start until it was used."""
+    from dropslot.access import links
+
+    if found := links.for_first_administrator(config):
+        sys.stdout.write(
+            "Nobody is an administrator yet. This link sets the password of the first one, once, within"
+            f" {links.HOURS} hours:\n  {found}\n"
+        )
+        sys.stdout.flush()
 
 
 def collect_static() -> None:
@@ -136,3 +150,11 @@ def _worker(portal: Portal, listener: socket.socket) -> Any:
 
     tls = Certificate(portal.certificate, portal.key or portal.certificate) if portal.certificate else None
     return Worker(listener, _Application, options(portal.certificate), tls)
+
+
+def _begin_upkeep() -> None:
+    """The threads beside the answers; forks that collect files are over by now."""
+    from dropslot.api.tus import expiring
+    from dropslot.config import current
+
+    expiring.start(current())

@@ -6,8 +6,9 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("account/", include("allauth.urls")),
+    path("account/", include("dropslot.portal.account_urls")),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("dropslot.api.urls")),
     path("", include("dropslot.portal.urls")),
 ]
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
@@ -250,6 +250,18 @@ def _end(process: int, path: Path, pid: int) -> None:
 def status(config: Config) -> Status:
     """Whether a watcher runs, and which. Raises OSError when the pid file is another account's."""
     return _status(daemon_files.for_look(config))
+
+
+def as_json(config: Config, status: Status) -> dict[str, Any]:
+    """A status with the keys of `watcher_status --json`."""
+    routes = [{"route": route.key, "inbox": escape(route.inbox)} for route in config.routes.values()]
+    return {
+        "running": status.running,
+        "pid": status.pid,
+        "since": status.since.strftime("%Y-%m-%dT%H:%M:%SZ") if status.since else None,
+        "pid_file": escape(str(status.places.pid)),
+        "routes": routes,
+    }
 
 
 def _status(where: Places) -> Status:

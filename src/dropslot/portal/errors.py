@@ -9,7 +9,7 @@ import sys
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from dropslot.api.problems import problem
 
@@ -39,7 +39,7 @@ def database_away(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
         answer = problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
     else:
-        answer = render(request, "dropslot/database_away.html", status=503)
+        answer = _page("dropslot/database_away.html", 503)
     answer["Retry-After"] = "60"
     answer["Cache-Control"] = "no-store"
     return answer
@@ -92,9 +92,14 @@ def failed(request: HttpRequest) -> HttpResponse:
 def _told(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse:
     if _is_api(request):
         return problem(status, title, words)
-    answer = render(request, "dropslot/error.html", {"title": title, "words": words}, status=status)
+    answer = _page("dropslot/error.html", status, title=title, words=words)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def _page(template: str, status: int, **content: str) -> HttpResponse:
+    # Without the request: what every page shows of it needs the database.
+    return HttpResponse(render_to_string(template, content), status=status)
 
 
 def _is_api(request: HttpRequest) -> bool:

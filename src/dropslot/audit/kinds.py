@@ -253,8 +253,8 @@ class Uploaded(Visit):
 
 
 class Opened(Visit):
-    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`); `files`: how many of
-    the arrival were in one zip, of which this is one."""
+    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`) or this page;
+    `files`: how many of the arrival were in one zip, of which this is one."""
 
     destination: str
     stored_as: str

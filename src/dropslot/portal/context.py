@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dropslot.access.roles import Role
+from dropslot.access.roles import OPENS, Role
 from dropslot.access.seen import Access
 
 _VERSION = version("dropslot")
@@ -25,6 +25,8 @@ class Link(NamedTuple):
 # Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
 PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
+    ("Files", "archive", OPENS),
+    ("Do you know this file?", "known", None),
     ("Tokens", "tokens", None),
     ("Users", "users", frozenset({Role.ADMINISTRATOR})),
 )

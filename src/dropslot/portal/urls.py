@@ -5,11 +5,15 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
-from dropslot.portal.pages import account, home, payloads, tokens, users
+from dropslot.portal.pages import account, archive, home, known, payloads, proof, tokens, users
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("deliveries/", archive.archive, name="archive"),
+    path("deliveries/<int:pk>/", archive.open_one, name="open"),
+    path("deliveries/<int:pk>/look", archive.look, name="look"),
+    path("deliveries/<int:pk>/picture", archive.picture, name="picture"),
     path("my-account/", account.account, name="account"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<str:id>/revoke/", tokens.revoke, name="revoke-token"),
@@ -23,4 +27,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health, name="health"),
     path("deliveries/zip", payloads.download_zip, name="download_zip"),
     path("deliveries/<int:pk>/file", payloads.download, name="download"),
+    path("deliveries/<int:pk>/proof", proof.proof, name="proof"),
+    path("deliveries/<int:pk>/proof.zip", proof.proof_bundle, name="proof_bundle"),
+    path("known/", known.known, name="known"),
+    path("arrivals/<str:pk>/proof", proof.arrival_proof, name="arrival_proof"),
+    path("arrivals/<str:pk>/proof.zip", proof.arrival_proof_bundle, name="arrival_proof_bundle"),
 ]

@@ -54,20 +54,19 @@ def answer(request: HttpRequest, delivery: Delivery) -> HttpResponseBase:
     if request.method == "HEAD":
         response: HttpResponseBase = HttpResponse()
     else:
-        note_opened(request, Kind.DOWNLOADED, delivery, span)
+        part = f"{span.first}-{span.after - 1}/{delivery.size_bytes}" if span else ""
+        note_opened(request, Kind.DOWNLOADED, delivery, part)
         fetch = Fetch.of(request)
         response = StreamingHttpResponse(_part(payload, span, fetch) if span else _whole(payload, fetch))
     return _described(response, delivery, span)
 
 
-def note_opened(
-    request: HttpRequest, kind: Kind, delivery: Delivery, span: Span | None = None, files: int = 1
-) -> None:
-    """An event of the trail: this delivery was looked at or downloaded, or a part of it, or several `files` of its
+def note_opened(request: HttpRequest, kind: Kind, delivery: Delivery, part: str = "", files: int = 1) -> None:
+    """An event of the trail: this delivery was looked at or downloaded, or a `part` of it, or several `files` of its
     arrival in one zip. Raises OSError."""
     more: dict[str, str | int] = {"files": files} if files > 1 else {}
-    if span:
-        more["part"] = f"{span.first}-{span.after - 1}/{delivery.size_bytes}"
+    if part:
+        more["part"] = part
     note(
         request,
         kind,

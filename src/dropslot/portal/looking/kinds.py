@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 from enum import StrEnum
 
 from dropslot.access.payloads.opening import Payload
@@ -13,6 +14,7 @@ TEXT_BYTES = 200_000
 _BEGINNING = 1024
 # Formats that a browser draws and in which nothing can run: no SVG.
 _PICTURES = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"))
+_PDF = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\0\n\r])[\t\f ]*%PDF-\d")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CONTROLS = {*range(0x20), 0x7F} - set(b"\t\n\r\f\x1b")
 # Turn text around or hide it, or are no text.
@@ -36,7 +38,7 @@ def look_of(payload: Payload) -> Look:
     if payload.size_bytes > SHOWN_BYTES:
         return Look.LARGE
     beginning = os.pread(payload.fd, _BEGINNING, 0)
-    if b"%PDF-" in beginning:
+    if _PDF.search(beginning):
         return Look.PDF
     if picture_type(beginning):
         return Look.PICTURE

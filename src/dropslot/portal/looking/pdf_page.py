@@ -56,14 +56,15 @@ def draw(payload: Payload, number: int) -> Page:
         readable = os.open(f"/proc/self/fd/{document}", os.O_RDONLY | os.O_CLOEXEC)
         stack.callback(os.close, readable)
         said = _asked(readable, canvas, number)
-        width, height, pages = (said.get(key) for key in ("width", "height", "pages"))
-        if not (_is_size(width) and _is_size(height) and stride_of(width) * height <= MOST_BYTES):
+        width, height, pages = (_size(said.get(key)) for key in ("width", "height", "pages"))
+        if not 0 < stride_of(width) * height <= MOST_BYTES:
             raise NotDrawn(_WHY.get(str(said.get("error")), "It cannot be drawn"))
-        return Page(_png(canvas, width, height), width, height, pages if _is_size(pages) else number)
+        return Page(_png(canvas, width, height), width, height, pages or number)
 
 
-def _is_size(value: object) -> bool:
-    return type(value) is int and value > 0
+def _size(value: object) -> int:
+    """A number that the other process said; 0 unless it can be one of points or pages."""
+    return value if type(value) is int and 0 < value <= MOST_BYTES else 0
 
 
 def _memory(stack: ExitStack, name: str) -> int:

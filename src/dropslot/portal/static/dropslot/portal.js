@@ -8,6 +8,10 @@ document.addEventListener("click", function (event) {
   button.setAttribute("aria-expanded", String(opened));
 });
 
+document.addEventListener("click", function (event) {
+  if (event.target.closest("[data-prints]")) window.print();
+});
+
 function showLocalTimes(part) {
   part.querySelectorAll("time[datetime]:not([data-local])").forEach(function (element) {
     var moment = new Date(element.dateTime);

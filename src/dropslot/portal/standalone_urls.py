@@ -12,3 +12,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", administration.site.urls),
     path("", include("dropslot.portal.urls")),
 ]
+
+handler400 = "dropslot.portal.errors.bad_request"
+handler403 = "dropslot.portal.errors.forbidden"
+handler404 = "dropslot.portal.errors.not_found"
+handler500 = "dropslot.portal.errors.failed"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dropslot.arrivals import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dropslot.config import Config
     from dropslot.running.stopping import Signal
@@ -23,6 +23,12 @@ class PortalConfig(registry.DropslotApp):
 
     def processes(self) -> Sequence[registry.Process]:
         return (registry.Process("portal", _wanted, _prove, _serve),)
+
+    def examine(self, config: Config) -> Iterable[registry.Finding]:
+        from dropslot.access.section import portal_of
+        from dropslot.portal import indexing
+
+        return indexing.findings() if portal_of(config) is not None else ()
 
 
 def _wanted(config: Config) -> bool:

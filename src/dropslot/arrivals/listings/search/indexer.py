@@ -30,7 +30,12 @@ def begin() -> None:
 
 def has_begun() -> bool:
     """Whether searches may rely on the index."""
-    return all(table.is_there() for table in ALL) and EventReader.objects.filter(name=READER).exists()
+    return is_possible() and EventReader.objects.filter(name=READER).exists()
+
+
+def is_possible() -> bool:
+    """Whether this database can have an index: a SQLite without FTS5 cannot."""
+    return all(table.is_there() for table in ALL)
 
 
 def catch_up(at_most: int = 200) -> int:

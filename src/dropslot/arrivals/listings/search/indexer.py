@@ -73,7 +73,7 @@ def _is_far_behind() -> bool:
 def _take_events(at_most: int) -> int:
     """Whole documents alone: what follows them is compared without the index."""
     first = (EVENTS.highest() + 1) * EVENTS_OF_A_DOCUMENT
-    count = at_most // EVENTS_OF_A_DOCUMENT * EVENTS_OF_A_DOCUMENT
+    count = max(at_most // EVENTS_OF_A_DOCUMENT, 1) * EVENTS_OF_A_DOCUMENT
     events = list(Event.objects.filter(seq__gte=first, seq__lt=first + count).order_by("seq"))
     found = list(_whole_documents(events))
     with transaction.atomic():

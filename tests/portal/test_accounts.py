@@ -91,6 +91,7 @@ def test_a_link_sets_a_password_once(site: Site) -> None:
     assert path.startswith("/account/password/reset/key/")
     client = Client()
     form = client.get(path, follow=True)
+    assert '<strong class="name">ines</strong>' in form.content.decode()
     answer = client.post(form.redirect_chain[-1][0], {"password1": PASSWORD, "password2": PASSWORD})
     assert answer.status_code == 302
     assert User.objects.get(username="ines").check_password(PASSWORD)

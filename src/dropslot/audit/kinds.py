@@ -39,6 +39,7 @@ class Kind(StrEnum):
     DISMISSED = "dismissed"
     PURGED = "purged"
     UPLOAD_AUDITED = "upload-audited"
+    AUDIT_WITHDRAWN = "audit-withdrawn"
     FOLDERS_LOADED = "folders-loaded"
     # What recipients did
     ACKNOWLEDGED = "acknowledged"
@@ -53,6 +54,7 @@ class Kind(StrEnum):
     VIEWED = "viewed"
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
+    VERIFIED = "verified"
     # A lost or older database
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
@@ -60,10 +62,6 @@ class Kind(StrEnum):
     # Records of a program that was used before
     IMPORT = "import"
     IMPORTED = "imported"
-
-
-class Nothing(TypedDict):
-    """No data: the kind says everything."""
 
 
 class Waiting(TypedDict):
@@ -137,6 +135,11 @@ class WrittenSince(TypedDict):
 
 class RetryAsked(TypedDict):
     reason: Sequence[str]
+    by: NotRequired[str]
+
+
+class AfterAsked(TypedDict):
+    by: NotRequired[str]
 
 
 Renamed = TypedDict("Renamed", {"from": str, "to": str, "by": str})
@@ -163,6 +166,12 @@ class UploadAudited(TypedDict):
     by: str
     note: str
     state: str
+    account: str
+
+
+class AuditWithdrawn(TypedDict):
+    by: str
+    note: str
     account: str
 
 
@@ -253,17 +262,31 @@ class Uploaded(Visit):
 
 
 class Opened(Visit):
-    """A payload that was looked at or downloaded."""
+    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`) or this page;
+    `files`: how many of the arrival were in one zip, of which this is one."""
 
     destination: str
     stored_as: str
     version: int
     sha256: str
+    part: NotRequired[str]
+    files: NotRequired[int]
 
 
 class Exported(Visit):
     what: str
     rows: int
+
+
+class Verified(Visit):
+    """The result of a verification that somebody started: how much was checked, and the number of faults."""
+
+    what: str
+    outcome: str
+    events: int
+    files: int
+    faults: int
+    head: str
 
 
 class EpochAdopted(TypedDict):
@@ -324,7 +347,7 @@ def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: WrittenSince) -
 @overload
 def entry(kind: Literal[Kind.RETRY_ASKED], arrival: str, data: RetryAsked) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.AFTER_ASKED], arrival: str, data: Nothing) -> Entry: ...
+def entry(kind: Literal[Kind.AFTER_ASKED], arrival: str, data: AfterAsked) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.RENAMED], arrival: str, data: Renamed) -> Entry: ...
 @overload
@@ -333,6 +356,8 @@ def entry(kind: Literal[Kind.DISMISSED], arrival: str, data: Dismissed) -> Entry
 def entry(kind: Literal[Kind.PURGED], arrival: str, data: Purged) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.UPLOAD_AUDITED], arrival: str, data: UploadAudited) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.AUDIT_WITHDRAWN], arrival: str, data: AuditWithdrawn) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.FOLDERS_LOADED], arrival: Literal[""], data: FoldersLoaded) -> Entry: ...
 @overload
@@ -355,6 +380,8 @@ def entry(kind: Literal[Kind.UPLOADED], arrival: Literal[""], data: Uploaded) ->
 def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: Opened) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: Exported) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: Verified) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -> Entry: ...
 @overload

@@ -40,12 +40,12 @@ def _wanted(config: Config) -> bool:
 
 
 def _prove(config: Config) -> None:
-    from dropslot.portal import serving
+    from dropslot.portal import process
 
-    serving.prove(config)
+    process.prove(config)
 
 
-def _serve(config: Config, stop: Signal) -> None:  # noqa: ARG001 - the new program has its own signals
-    from dropslot.portal import serving
+def _serve(config: Config, stop: Signal) -> None:
+    from dropslot.portal import process
 
-    serving.become(config)
+    process.become(config, stop)

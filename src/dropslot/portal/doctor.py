@@ -21,10 +21,10 @@ def examine(config: Config) -> Iterator[Finding]:
     portal = portal_of(config)
     if portal is None:
         return
-    from dropslot.portal import serving
+    from dropslot.portal import process
 
     try:
-        serving.prove(config)
+        process.prove(config)
     except DropslotError as error:
         yield Finding("error", _ABOUT, error.what, error.next_step)
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import structlog
 
@@ -12,6 +14,52 @@ from dropslot.core.names import escape
 from dropslot.files.probe import percent_full
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One file system. `holds` are the folders on it that dropslot writes; `warn_at` is the least `space.warn` of their
+    routes, in percent."""
+
+    holds: tuple[str, ...]
+    percent: int
+    free_bytes: int
+    total_bytes: int
+    warn_at: float | None
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether somebody should free space: more than the limit of a route; without one, 90 %."""
+        return self.percent >= (90 if self.warn_at is None else self.warn_at)
+
+
+def disks(config: Config) -> list[Disk]:
+    """Every file system of this machine that destinations, archives and the data folder are on, the fullest first. One
+    that cannot be examined is left out: its deliveries report the problem."""
+    holds: dict[int, list[str]] = {}
+    limits: dict[int, list[float]] = {}
+    for folder, limit in _watched(config):
+        try:
+            device = os.stat(folder).st_dev
+        except OSError:
+            continue
+        holds.setdefault(device, []).append(folder)
+        limits.setdefault(device, []).extend([limit] if limit is not None else [])
+    found = [_disk(tuple(dict.fromkeys(holds[device])), limits[device]) for device in holds]
+    return sorted(found, key=lambda disk: -disk.percent)
+
+
+def _disk(folders: tuple[str, ...], limits: list[float]) -> Disk:
+    disk = os.statvfs(folders[0])
+    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    return Disk(folders, percent_full(folders[0]), free, total, min(limits, default=None))
+
+
+def _watched(config: Config) -> Iterator[tuple[str, float | None]]:
+    for route in config.routes.values():
+        for folder in _folders_of(route):
+            yield folder, route.space.warn
+    yield str(config.data), None
 
 
 class SpaceWatch:

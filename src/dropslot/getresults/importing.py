@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +61,12 @@ def take_over(dump: Dump, content: bytes, file: Path, table: str, *, by: str) ->
     """Import what is not there yet, in one transaction. `table` is where the folders go; empty: nowhere. Raises
     DatabaseError: then nothing was imported."""
     taken = Taken(refused=dump.refused)
+    records = {_digest(record): record for record in dump.old}  # before the lock, for which others wait
     with transaction.atomic():
         if table and dump.folders:  # rows first, the chain last
             taken.folders = loading.add(table, csv_of(_lines_of(dump.folders)), file, by=by)
         become_only_writer()
-        fresh = _fresh(dump.old)
+        fresh = _fresh(records)
         taken.history = sum(record.model == HISTORY for record, _ in fresh)
         taken.acknowledgments = len(fresh) - taken.history
         taken.known = len(dump.old) - len(fresh)
@@ -107,16 +108,15 @@ def _lines_of(folders: Sequence[Record]) -> list[list[str]]:
     return lines
 
 
-def _fresh(records: Sequence[Record]) -> list[tuple[Record, str]]:
-    """The records that the trail does not have yet, each once, with their digests. One that has changed since, as by an
+def _digest(record: Record) -> str:
+    return hashlib.sha256(canonical(record).encode("utf-8")).hexdigest()
+
+
+def _fresh(records: Mapping[str, Record]) -> list[tuple[Record, str]]:
+    """The records that the trail does not have yet, with their digests. One that has changed since, as by an
     acknowledgment, is another record."""
     known = set(_known())
-    fresh = {}
-    for record in records:
-        digest = hashlib.sha256(canonical(record).encode("utf-8")).hexdigest()
-        if digest not in known:
-            fresh[digest] = record
-    return [(record, digest) for digest, record in fresh.items()]
+    return [(record, digest) for digest, record in records.items() if digest not in known]
 
 
 def _known() -> Iterator[str]:

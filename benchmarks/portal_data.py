@@ -118,7 +118,9 @@ def _items(chance: random.Random, number: int, arrival: Any) -> list[str]:
     names = [
         f"{subject}/ses-{item % 4:02}/{kind}/{subject}_run-{item:02}_{kind}.{ending}"
         for item in range(31)
-        for kind, ending in [chance.choice((("anat", "nii.gz"), ("func", "nii.gz"), ("eeg", "edf"), ("log", "txt")))]
+        for kind, ending in [
+            chance.choice((("anat", "nii.gz"), ("func", "nii.gz"), ("eeg", "edf"), ("log", "txt")))
+        ]
     ]
     return [*names[:-1], "notes/needle in a haystack.txt"] if number == 11 else names
 
@@ -158,11 +160,16 @@ def _events(arrival: Any, seq: int, fetch: Any) -> Iterator[Any]:
     told: list[tuple[str, dict[str, Any]]] = [("claimed", claimed), ("started", {"attempt": 1, "epoch": 1})]
     told += [ends[arrival.state]] if arrival.state in ends else []
     if fetch is not None and fetch.delivery.arrival_id == arrival.id:
-        told.append(("acknowledged", {"user": fetch.user, "stored_as": fetch.delivery.stored_as}))
+        told.append(("acknowledged", _acknowledged(fetch)))
     for number, (kind, data) in enumerate(told):
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         at = timestamp(arrival.received_at)
         yield Event(seq=seq + number, at=at, kind=kind, arrival=arrival.id, data=text, hash="0" * 64)
+
+
+def _acknowledged(fetch: Any) -> dict[str, Any]:
+    delivery = fetch.delivery
+    return {"user": fetch.user, "stored_as": delivery.stored_as, "destination": delivery.place.url}
 
 
 def _fetch(chance: random.Random, arrival: Any, delivery: Any) -> Any:
@@ -171,12 +178,13 @@ def _fetch(chance: random.Random, arrival: Any, delivery: Any) -> Any:
     from dropslot.acknowledgments.models import Acknowledgment
 
     at = arrival.received_at + timedelta(hours=1)
-    line = f'10.0.{chance.randrange(8)}.{chance.randrange(250)} - {arrival.fields["folder"]} "GET /{delivery.stored_as}" 200'
+    host, user = f"10.0.{chance.randrange(8)}.{chance.randrange(250)}", arrival.fields["folder"]
+    line = f'{host} - {user} "GET /{delivery.stored_as}" 200'
     return Acknowledgment(
         id=str(ULID.from_datetime(at)),
         delivery=delivery,
-        user=arrival.fields["folder"],
-        address=line.split(" ", 1)[0],
+        user=user,
+        address=host,
         at=at,
         evidence="whole",
         log="/var/log/apache2/access.log",
@@ -205,7 +213,7 @@ def _reading(arrival: Any, fetches: list[Any]) -> Any:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dropslot.portal.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dropslot.portal_settings")
     django.setup()
     from django.core.management import call_command
 

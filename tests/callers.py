@@ -14,14 +14,38 @@ from django.utils import timezone
 from ulid import ULID
 
 from dropslot.access.models import Token
+from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.arrivals.models import Delivery
 from portals import Site
 
 API = "/api/v1/"
 
 
+def fill(site: Site) -> None:
+    """An arrival of sam's study `heart`, delivered; for the clinic `north` one of olga's delivered and fetched, and
+    one refused."""
+    site.drop("study", "heart-1", {"scan": b"a", "notes/b": b"b"})
+    site.deliver("sam")
+    site.drop("results", "north-1.pdf", b"%PDF-1.4 n")
+    site.drop("results", "north-bad.exe", b"x")
+    site.deliver("olga")
+    now = timezone.now()
+    Acknowledgment.objects.create(
+        id=str(ULID()),
+        delivery=Delivery.objects.get(item="north-1.pdf"),
+        user="clinic12",
+        address="10.1.2.3",
+        at=now,
+        evidence="whole",
+        log="/var/log/apache2/access.log",
+        line=b'10.1.2.3 - clinic12 "GET /north-1.pdf"',
+        recorded_at=now,
+    )
+
+
 def token_of(name: str, *scopes: str, days: float = 1, **more: Any) -> str:
     """A token of this account; in `more`, other columns of its row."""
-    secret = f"secret-{ULID()}"
+    secret = f"ds_{ULID()}{ULID()}"
     now = timezone.now()
     Token.objects.create(
         id=str(ULID()),

@@ -121,6 +121,19 @@ def site(
     trail.end()
 
 
+@pytest.fixture
+def filled_site(site: Site) -> Site:
+    """With what `page_table` names: heart-1 of sam; of olga lung-1, north-1.pdf, south-1.txt, and bad, which failed."""
+    site.drop("study", "heart-1", {"scan": b"a"})
+    site.deliver("sam")
+    site.drop("study", "lung-1", {"scan": b"b"})
+    site.drop("results", "north-1.pdf", b"%PDF-1.4 n")
+    site.drop("results", "south-1.txt", b"south")
+    site.drop("study", "bad", {"scan": b"c"})
+    site.deliver("olga")
+    return site
+
+
 @dataclass
 class Served:
     """A portal that runs as a process of its own: `portal` alone, or `run` with watcher and workers."""
@@ -152,11 +165,16 @@ class Served:
             return False
 
 
-@pytest.fixture
-def served(product: Product) -> Served:
-    """An installation with the routes of `Site`, whose portal has a free port; `start` starts it."""
+def installed(product: Product) -> Served:
+    """An installation with the routes of `Site`, whose portal has a free port."""
     port = free_port()
     product.configure(routes(product.root), portal={"listen": f"127.0.0.1:{port}"})
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
+
+
+@pytest.fixture
+def served(product: Product) -> Served:
+    """`installed`; `start` starts it."""
+    return installed(product)

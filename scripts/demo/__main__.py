@@ -15,6 +15,7 @@ from pathlib import Path
 import results
 import states
 import study
+import uploads
 from installation import Installation, say, shown
 from servers import Servers, missing
 
@@ -34,6 +35,7 @@ def main() -> None:
             study.demonstrate(installation)
             if servers:
                 results.demonstrate(installation, servers)
+            uploads.demonstrate(installation)
             states.demonstrate(installation)
             _show_next_steps(installation)
             sys.exit(installation.ended())

@@ -43,12 +43,14 @@ def prepare(installation: Installation) -> None:
     password = installation.folder / "password"
     if password.exists():
         return
+    unfinished = installation.folder / ".password"
     # Not another account's: whoever can read the file can sign in.
-    with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(secrets.token_urlsafe(9))
     for name, role, bounds, _ in _ACCOUNTS:
-        adduser = ("adduser", name, "--role", role, *bounds, "--password-file", str(password))
+        adduser = ("adduser", name, "--role", role, *bounds, "--password-file", str(unfinished))
         subprocess.run(installation.command(*adduser), check=True, stdout=subprocess.DEVNULL)
+    unfinished.rename(password)
 
 
 def show(installation: Installation) -> None:
@@ -56,18 +58,23 @@ def show(installation: Installation) -> None:
 
     def answers() -> list[dict[str, object]] | None:
         try:
-            with urlopen(f"{address}/account/login/", timeout=5):
+            with urlopen(f"{link}/account/login/", timeout=5):
                 return []
         except (URLError, OSError):
             return None
 
-    address = f"http://{_listen(installation)}"
+    link = address(installation)
     installation.wait_for(answers, "The portal does not answer")
     password = (installation.folder / "password").read_text()
-    say(f"\n[bold]The portal: {address}[/bold]   password of each account: [bold]{password}[/bold]\n")
+    say(f"\n[bold]The portal: {link}[/bold]   password of each account: [bold]{password}[/bold]\n")
     for name, _, _, what in _ACCOUNTS:
         say(f"  {name:14} {what}")
     say()
+
+
+def address(installation: Installation) -> str:
+    """What a browser opens."""
+    return f"http://{_listen(installation)}"
 
 
 def _listen(installation: Installation) -> str:

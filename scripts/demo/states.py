@@ -53,10 +53,10 @@ def demonstrate(installation: Installation) -> None:
         " server does not take.\n")  # fmt: skip
     stamp = str(int(time.time()) % 1_000_000)
     _drop(installation, "study", f"heart-pc17-visit{stamp}", {"scan.nii.gz.part": b"half"}, "daemon")
-    _drop(installation, "study", f"Untitled {stamp}", {"notes.txt": b"which study?"}, "games")
+    _drop(installation, "study", f"Untitled {stamp}", {"notes.txt": b"which study?"}, "nobody")
     if not (installation.folder / "scans").exists():
         return
-    _drop(installation, "results", f"066-12{stamp:>06}-8.pdf", b"This is a text, not a PDF.", "games")
+    _drop(installation, "results", f"066-12{stamp:>06}-8.pdf", b"This is a text, not a PDF.", "nobody")
     _drop(
         installation,
         "results",
@@ -65,7 +65,7 @@ def demonstrate(installation: Installation) -> None:
         "daemon",
     )
     _drop(installation, "scans", f"series-{stamp}", {"large.raw": os.urandom(_SLOW_BYTES)}, "daemon")
-    _drop(installation, "away", f"report-{stamp}.txt", b"report", "games")
+    _drop(installation, "away", f"report-{stamp}.txt", b"report", "nobody")
 
 
 def _drop(

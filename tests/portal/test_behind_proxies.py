@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import ssl
 import subprocess
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -31,6 +34,7 @@ _SERVERS = ("nginx", "apache")
 _MODULES = ("ssl", "http2", "proxy", "proxy_http", "headers", "reqtimeout", "alias", "socache_shmcb")
 _LARGE = 3_000_000_000  # bytes; more than any server takes by itself
 _PART = 1_000_000
+_UPLOAD = 80_000_000
 
 
 @dataclass
@@ -184,6 +188,34 @@ def test_http_2_is_spoken(front: Front, portal: Served) -> None:
     command += ["-w", "%{http_version} %{http_code}", f"{front.url}/account/login/"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "2 200"
+
+
+def test_the_trail_has_the_address_that_the_server_in_front_saw(front: Front, portal: Served) -> None:
+    sign_in(front, front.session(), **{"X-Forwarded-For": "6.6.6.6"})
+    (event,) = wait_until(lambda: portal.product.listing("events", "--kind", "signed-in"), what="the event")
+    assert event["data"]["address"] == "127.0.0.1"
+
+
+def test_a_large_file_is_uploaded_through_it(front: Front, portal: Served) -> None:
+    portal.account("sam", "sender")
+    token = portal.product.run("addtoken", "sam", "--scope", "upload", "--days", "1").stdout.strip()
+    content = random.Random(7).randbytes(_UPLOAD)
+    said = {"route": "results", "filename": "north-large.txt"}
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": str(len(content)),
+        "Upload-Metadata": ",".join(f"{key} {b64encode(said[key].encode()).decode()}" for key in said),
+        "Content-Type": "application/offset+octet-stream",
+    }
+    url = f"{front.url}/api/v1/tus/"
+    answer = front.session().post(url, data=content, headers=headers, timeout=120)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["Location"].startswith(url)  # where the client goes on after a cut
+    portal.product.drain()
+    (row,) = portal.product.history()
+    assert (row["size_bytes"], row["sender"]) == (_UPLOAD, "sam")
+    assert row["sha256"] == sha256(content).hexdigest()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from django.test import Client
 
 from dropslot.access.models import Grant
 from dropslot.access.trail import trail
-from dropslot.api.tus import expiring
+from dropslot.api.tus import expiring, who
 from dropslot.api.tus.tickets import Tickets
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.audit.models import Event
@@ -25,6 +25,11 @@ from portals import Site, routes
 from tusing import TUS, Tus, metadata
 
 PDF = b"%PDF-1.4 of a clinic"
+
+
+@pytest.fixture(autouse=True)
+def _accounts_that_nobody_knows() -> None:
+    who.forget()
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def _reconfigure(site: Site, settings: Any, portal: dict[str, Any], **route_keys
     settings.DROPSLOT = site.config = from_mapping(
         {"data": str(site.root / "var"), "portal": portal, "routes": changed}, site.root
     )
-    site.__dict__["_clients"].clear()
+    who.forget()
 
 
 # The way of an upload
@@ -308,6 +313,7 @@ def test_an_upload_of_another_account_is_not_there(site: Site, sam: Tus) -> None
 def test_an_upload_stops_when_the_role_is_taken_away(site: Site, sam: Tus) -> None:
     address = sam.create(len(PDF), _GOOD)["Location"]
     Grant.objects.filter(user__username="sam").update(route="study")
+    who.forget()  # what was known of the account for a second
     _is_problem(sam.patch(address, 0, PDF), 404)
 
 

@@ -79,7 +79,7 @@ def add(
 
     `who` asks for it (`trail.visit`); without it, the account of the system that runs this command. It is an event.
     """
-    grants = list(_grants(config, wanted))
+    grants = grants_of(config, wanted)
     with transaction.atomic():
         user = find(wanted.name)
         is_new = user is None
@@ -122,6 +122,11 @@ def _set_password(user: Any, password: str) -> None:
     except ValidationError as error:
         raise BadAccount(" ".join(error.messages), where="Nothing was changed") from error
     user.set_password(password)
+
+
+def grants_of(config: Config, wanted: Wanted) -> list[dict[str, Any]]:
+    """The columns of the roles that are asked for. Raises BadAccount."""
+    return list(_grants(config, wanted))
 
 
 def _grants(config: Config, wanted: Wanted) -> Iterator[dict[str, Any]]:

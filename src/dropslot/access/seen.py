@@ -6,7 +6,7 @@ does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -127,6 +127,22 @@ class Access:
         keys = [route.key for route in self.routes(OPERATES | AUDITS)]
         whole = self.sees_all_routes()
         return LogReading.objects.all() if whole else LogReading.objects.filter(route__in=keys)
+
+    def waiting(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Of the rows of `pending` those that it sees: its arrivals, all entries of its routes' inboxes, and of the
+        others those that it uploaded."""
+        every = [dict(row) for row in rows]
+        ids = {row["id"] for row in every if row["id"]}
+        seen = set(self.arrivals().filter(id__in=ids).values_list("id", flat=True)) if ids else set()
+        own = (
+            set(Upload.objects.filter(sender=self.name).values_list("name", flat=True))
+            if self.name
+            else set()
+        )
+        for row in every:
+            is_own = self.has({Role.SENDER}, row["route"]) and row["name"] in own
+            if row["id"] in seen or (not row["id"] and (is_own or self.has(SEES_ROUTE, row["route"]))):
+                yield row
 
     def _any(self, part: Callable[[Grant, str], Q], roles: Collection[Role] = frozenset(Role)) -> Q:
         prefix = "" if part is _of_arrivals else "arrival__"

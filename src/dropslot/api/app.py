@@ -67,9 +67,10 @@ def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
     @csrf_exempt  # who is signed in by a cookie is checked in `signing_in`; a token is in no cookie
     @wraps(view)
     def answer(request: HttpRequest, **parts: Any) -> HttpResponse:
-        if request.method == "HEAD":
-            request.method = "GET"
+        asked = request.method
+        request.method = "GET" if asked == "HEAD" else asked
         response: HttpResponse = view(request, **parts)
+        request.method = asked
         return _method_unknown(request, response["Allow"]) if response.status_code == 405 else response
 
     return answer

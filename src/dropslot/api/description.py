@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from dropslot.api.app import api
 from dropslot.api.problems import CONTENT_TYPE
 from dropslot.api.shown import Problem
+from dropslot.api.signing_in import SCOPES
 
 _TAGS = {
     "account": "Who calls.",
@@ -42,7 +43,7 @@ _ERRORS: dict[str, tuple[str, str, str, str]] = {
     "404": (
         "There is no such thing, or the account may not see it.",
         "There is no such arrival, or you may not see it",
-        "The listing of arrivals has those that you may see",
+        "The listing has those that you may see",
         "not-there",
     ),
     "405": (
@@ -101,6 +102,7 @@ def described(prefix: str) -> dict[str, Any]:
         operation["operationId"] = operation["operationId"].rpartition("endpoints_")[2]
         operation["summary"] = operation["description"].partition(".")[0].partition(":")[0]
         operation["responses"].update(_errors(path, method, operation))
+        operation["security"] = [*({"Bearer": [scope]} for scope in operation[SCOPES]), {"Session": []}]
         for parameter in operation["parameters"]:
             _tidy(parameter)
     return found
@@ -119,9 +121,7 @@ def _tidy(parameter: dict[str, Any]) -> None:
     if examples:
         parameter["example"] = examples[0]
     if parameter["in"] == "path":
-        parameter["description"] = (
-            "The number." if parameter["schema"].get("type") == "integer" else "The whole id."
-        )
+        parameter["description"] = "The whole id."
 
 
 def _errors(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def not_there(what: str) -> NotThere:
     """The error for a thing that is not there or may not be seen."""
     return NotThere(
         f"There is no such {what}, or you may not see it",
-        next_step=f"The listing of {what}s has those that you may see",
+        next_step="The listing has those that you may see",
     )
 
 

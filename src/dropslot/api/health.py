@@ -22,13 +22,14 @@ from dropslot.core.rarely import Rarely
 _SECONDS = 5.0
 
 
-class _Examined:
-    """What was found in this process."""
+class Examined:
+    """What this process found last, a few seconds old at most."""
 
     def __init__(self) -> None:
         self._found = Rarely(lambda: examine(current()), seconds=_SECONDS)
 
     def get(self) -> Health:
+        """It, examined anew if it is old. Never raises."""
         return self._found.get()
 
 
@@ -47,7 +48,7 @@ def health(request: HttpRequest) -> HttpResponse:
 
 def told(access: Access) -> dict[str, Any]:
     """What this account may know: of its own routes, and of the machine."""
-    found = kept(_Examined).get()
+    found = kept(Examined).get()
     if not access.has(SEES_ROUTE):
         return {"status": found.as_json()["status"]}
     if access.sees_all_routes():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropslot.api.description import operations
+from dropslot.api.signing_in import SCOPES
 
 _MOST_DEEP = 3
 
@@ -36,12 +37,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation. `scopes` are those of a token of which it needs one."""
+    """One operation. `scopes`: a token needs one of them."""
 
     id: str
     method: str
     path: str
     description: Words
+    scopes: list[str]
     parameters: list[Key]
     body: list[Key]
     keys: list[Key]
@@ -86,11 +88,12 @@ def _call(schemas: dict[str, Any], path: str, method: str, operation: dict[str, 
         method.upper(),
         path,
         words(operation["description"]),
+        operation[SCOPES],
         [_parameter(schemas, each) for each in operation["parameters"]],
         list(_keys(schemas, body)),
         list(_keys(schemas, shown)),
         answers,
-        _curl(path, method, bool(body)),
+        _curl(path, method, _resolved(schemas, body)),
     )
 
 
@@ -148,10 +151,10 @@ def _words(schemas: dict[str, Any], schema: dict[str, Any]) -> Words:
     return words(schema.get("description", "") or _resolved(schemas, schema).get("description", ""))
 
 
-def _curl(path: str, method: str, has_body: bool) -> str:
+def _curl(path: str, method: str, body: dict[str, Any]) -> str:
     parts = ['curl -H "Authorization: Bearer $TOKEN"']
     if method == "post":
         parts.append("-X POST")
-    if has_body:
-        parts.append("-H 'Content-Type: application/json' -d '{\"reason\": \"Sent twice by mistake\"}'")
+    if needed := {name: body["properties"][name]["examples"][0] for name in body.get("required", ())}:
+        parts.append(f"-H 'Content-Type: application/json' -d '{json.dumps(needed)}'")
     return " ".join([*parts, f'"$DROPSLOT{path.replace("{", "$").replace("}", "")}"'])

@@ -284,9 +284,9 @@ class Waiting(BaseModel):
 class Space(BaseModel):
     """How full one file system is."""
 
-    folder: str
+    folder: str = Field(description="One of the folders on it that dropslot writes.")
     percent_full: int
-    warn: float | None = Field(description="The limit in percent, if there is one.")
+    free_bytes: int
 
 
 class Health(BaseModel):

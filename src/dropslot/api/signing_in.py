@@ -24,6 +24,7 @@ from dropslot.api.problems import Denied, NotSignedIn, TooMany
 from dropslot.audit.kinds import Kind
 from dropslot.core.context import kept
 
+SCOPES = "x-scopes"  # of an operation in openapi.json
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -149,6 +150,9 @@ class Session(AuthBase):
         return access
 
 
-def signed_in(*scopes: Scope) -> list[Any]:
-    """Who may call an operation: a token with one of these scopes, or anybody who is signed in."""
-    return [Bearer(*scopes), Session()]
+def needs(*scopes: Scope) -> dict[str, Any]:
+    """Who may call an operation, for its decorator: a token with one of these scopes, or anybody who is signed in."""
+    return {
+        "auth": [Bearer(*scopes), Session()],
+        "openapi_extra": {SCOPES: [scope.value for scope in scopes]},
+    }

@@ -18,15 +18,14 @@ from dropslot.core.states import State
 LONGEST = 1000  # characters of a text to search or of a reason
 
 
+_NEXT = "The `next` of the page before."
+_ULID = "01KBE8QZ3M5V9T2R7XWC4N6PHA"
+
+
 class Paged(Schema):
     """Which page of a listing."""
 
-    cursor: str = Field(
-        "",
-        description="The `next` of the page before.",
-        max_length=100,
-        examples=["01KBE8QZ3M5V9T2R7XWC4N6PHA"],
-    )
+    cursor: str = Field("", description=_NEXT, pattern="^[0-9A-Za-z]{0,26}$", examples=[_ULID])
     limit: int = Field(50, ge=1, le=AT_MOST, description="How many at most.", examples=[50])
 
 
@@ -57,6 +56,7 @@ class WantedArrivals(Wanted):
 class WantedDeliveries(Wanted):
     """Filters of deliveries."""
 
+    cursor: str = Field("", description=_NEXT, pattern="^[0-9]{0,18}$", examples=["4711"])
     sha256: str = Field(
         "",
         description="Only with this SHA-256, whole, in hexadecimal.",
@@ -69,12 +69,16 @@ class WantedDeliveries(Wanted):
 class WantedEvents(WantedArrivals):
     """Filters of events. `state` and `route` are those of the event's arrival."""
 
+    cursor: str = Field("", description=_NEXT, pattern="^[0-9]{0,18}$", examples=["1042"])
     kind: str = Field("", description="Only of this kind.", max_length=40, examples=["delivered"])
 
 
 class WantedSent(Wanted):
     """Filters of the files that the account sent."""
 
+    cursor: str = Field(
+        "", description=_NEXT, pattern=r"^([0-9A-Z]{26}\.[0-9]{1,9})?$", examples=[f"{_ULID}.0"]
+    )
     state: Literal["waiting", "processing", "delivered", "unchanged", "refused"] | None = Field(
         None, description="Only in this state."
     )

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     DISMISSED = "dismissed"
     PURGED = "purged"
     UPLOAD_AUDITED = "upload-audited"
+    AUDIT_WITHDRAWN = "audit-withdrawn"
     FOLDERS_LOADED = "folders-loaded"
     # What recipients did
     ACKNOWLEDGED = "acknowledged"
@@ -61,10 +62,6 @@ class Kind(StrEnum):
     # Records of a program that was used before
     IMPORT = "import"
     IMPORTED = "imported"
-
-
-class Nothing(TypedDict):
-    """No data: the kind says everything."""
 
 
 class Waiting(TypedDict):
@@ -138,6 +135,11 @@ class WrittenSince(TypedDict):
 
 class RetryAsked(TypedDict):
     reason: Sequence[str]
+    by: NotRequired[str]
+
+
+class AfterAsked(TypedDict):
+    by: NotRequired[str]
 
 
 Renamed = TypedDict("Renamed", {"from": str, "to": str, "by": str})
@@ -164,6 +166,12 @@ class UploadAudited(TypedDict):
     by: str
     note: str
     state: str
+    account: str
+
+
+class AuditWithdrawn(TypedDict):
+    by: str
+    note: str
     account: str
 
 
@@ -339,7 +347,7 @@ def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: WrittenSince) -
 @overload
 def entry(kind: Literal[Kind.RETRY_ASKED], arrival: str, data: RetryAsked) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.AFTER_ASKED], arrival: str, data: Nothing) -> Entry: ...
+def entry(kind: Literal[Kind.AFTER_ASKED], arrival: str, data: AfterAsked) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.RENAMED], arrival: str, data: Renamed) -> Entry: ...
 @overload
@@ -348,6 +356,8 @@ def entry(kind: Literal[Kind.DISMISSED], arrival: str, data: Dismissed) -> Entry
 def entry(kind: Literal[Kind.PURGED], arrival: str, data: Purged) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.UPLOAD_AUDITED], arrival: str, data: UploadAudited) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.AUDIT_WITHDRAWN], arrival: str, data: AuditWithdrawn) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.FOLDERS_LOADED], arrival: Literal[""], data: FoldersLoaded) -> Entry: ...
 @overload

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from dropslot.arrivals import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dropslot.config import Config
     from dropslot.running.stopping import Signal
 
 
 class PortalConfig(registry.DropslotApp):
-    """The process of the portal."""
+    """Gives the service the process of the portal, and `doctor` its findings."""
 
     default = True
     name = "dropslot.portal"
@@ -23,6 +23,11 @@ class PortalConfig(registry.DropslotApp):
 
     def processes(self) -> Sequence[registry.Process]:
         return (registry.Process("portal", _wanted, _prove, _serve),)
+
+    def examine(self, config: Config) -> Iterable[registry.Finding]:
+        from dropslot.portal import doctor
+
+        return doctor.examine(config)
 
 
 def _wanted(config: Config) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dropslot.access.roles import OPENS, SEES_ROUTE, Role
+from dropslot.access import second_factor
+from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
 from dropslot.access.seen import Access
 
 _VERSION = version("dropslot")
@@ -22,6 +23,7 @@ class Link(NamedTuple):
     is_here: bool
 
 
+_OF_ARRIVALS = frozenset({*SEES_ROUTE, Role.SENDER, Role.STUDY_RUNNER})
 # Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
 PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
@@ -30,6 +32,17 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Verify", "verify", SEES_ROUTE),
     ("Tokens", "tokens", None),
     ("Users", "users", frozenset({Role.ADMINISTRATOR})),
+    ("Arrivals", "arrivals", _OF_ARRIVALS),
+    ("History", "history", None),
+    ("Pending", "pending", _OF_ARRIVALS),
+    ("Sent, not fetched", "unfetched", None),
+    ("Acknowledgments", "acknowledgments", SEES_ROUTE),
+    ("Log readers", "log_readers", OPERATES | AUDITS),
+    ("Trail", "trail", OPERATES | AUDITS),
+    ("Upload", "upload", UPLOADS),
+    ("Check", "check", AUDITS | OPERATES),
+    ("Folders", "folders", AUDITS | OPERATES),
+    ("Routes", "routes", SEES_ROUTE),
 )
 
 
@@ -38,7 +51,20 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     access: Access | None = getattr(request, "access", None)
     if access is None or not access.name:
         return {"version": _VERSION, "navigation": []}
-    return {"version": _VERSION, "navigation": _links(request, access), "access": access}
+    return {
+        "version": _VERSION,
+        "navigation": _links(request, access),
+        "access": access,
+        **_second_factor(request),
+    }
+
+
+def _second_factor(request: HttpRequest) -> dict[str, bool]:
+    """For the page that sets one up: whether this account is held there."""
+    match = request.resolver_match
+    if match is None or not match.view_name.startswith("mfa_"):
+        return {}
+    return {"needs_second_factor": second_factor.is_missing(request)}
 
 
 def _links(request: HttpRequest, access: Access) -> list[Link]:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.functional import SimpleLazyObject
 
 from dropslot.access import second_factor, sessions
@@ -16,6 +15,7 @@ from dropslot.access.seen import access_of
 from dropslot.access.trail import note
 from dropslot.api.problems import problem
 from dropslot.audit.kinds import Kind
+from dropslot.portal import errors
 
 Answer = Callable[[HttpRequest], HttpResponse]
 # What must be reached without a second factor: the way out, and what setting one up asks for.
@@ -76,7 +76,7 @@ class SecondFactor:
 
 
 class DatabaseAway:
-    """Turns an error of the database into a page that says so."""
+    """Turns an error of the database, or a full disk, into a page that says so."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -85,8 +85,4 @@ class DatabaseAway:
         return self._answer(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, (DatabaseError, InterfaceError)):
-            return None
-        if "/api/" in request.path:
-            return problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
-        return render(request, "dropslot/database_away.html", status=503)
+        return errors.passing(request, error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from dropslot.access.providers import missing_secrets
 from dropslot.access.section import Portal, portal_of
 from dropslot.core.errors import DropslotError
 from dropslot.running import capabilities
@@ -41,7 +42,7 @@ def wanted_portal(config: Config) -> Portal:
 
 def prove(config: Config) -> None:
     """Raise PortalUnready for what no retry can mend: packages that are missing, no file to read."""
-    wanted_portal(config)
+    portal = wanted_portal(config)
     try:
         import allauth  # noqa: F401
         import gunicorn  # noqa: F401
@@ -50,6 +51,11 @@ def prove(config: Config) -> None:
             f"The portal needs {error.name}, which is not installed",
             next_step="Install it: pip install 'dropslot[server]', or set `portal: off`",
         ) from error
+    if missing := missing_secrets(portal):
+        raise PortalUnready(
+            f"portal.openid: the environment has no {missing[0]}",
+            next_step=f"Set {missing[0]}, or {missing[0]}_FILE to the name of a file that has the client's secret",
+        )
     if _file() is None:
         raise PortalUnready(
             "The portal reads its configuration from a config.yaml, and this server's was made in Python",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.core import context
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -31,6 +35,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         except ValidationError:
             refuse(request, "", "too many attempts")
             raise
+
+    def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
+        """Not right after the sign-in; nor of somebody who has no password, and whom the provider alone can ask."""
+        request = context.request
+        records = get_authentication_records(request, request.user)
+        is_recent = bool(records) and time.time() - records[-1]["at"] < app_settings.REAUTHENTICATION_TIMEOUT
+        can_be_asked = bool(self.get_reauthentication_methods(request.user))
+        return can_be_asked and not is_recent and bool(super().is_reauthentication_required(app=app, **more))
 
     def add_message(
         self, request: HttpRequest, level: int, message_template: str = "", *more: Any, **kw: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db.models import QuerySet
@@ -11,7 +12,7 @@ from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
 from dropslot.api import shown
 from dropslot.api.finding import not_there, sees_route
-from dropslot.api.signing_in import Asked, signed_in
+from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedDeliveries, filter_of
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter
@@ -19,10 +20,10 @@ from dropslot.arrivals.models import Delivery
 from dropslot.core.asked import searchable
 
 router = Router(tags=["deliveries"])
-_LARGEST = 2**63
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
-@router.get("", response=shown.Deliveries, auth=signed_in(Scope.READ))
+@router.get("", response=shown.Deliveries, **needs(Scope.READ))
 def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str, Any]:
     """List deliveries of finished arrivals, the newest first. `sha256` finds where a file went."""
     filter_ = filter_of(request, wanted)
@@ -34,11 +35,11 @@ def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str
     return rows_of(request.access, seen, filter_, wanted.cursor, wanted.limit)._asdict()
 
 
-@router.get("/{int:id}", response=shown.Delivery, auth=signed_in(Scope.READ))
-def get_delivery(request: Asked, id: int) -> dict[str, Any]:
+@router.get("/{id}", response=shown.Delivery, **needs(Scope.READ))
+def get_delivery(request: Asked, id: str) -> dict[str, Any]:
     """Show one delivery."""
-    seen = request.access.deliveries().filter(pk=id) if id < _LARGEST else Delivery.objects.none()
-    found = rows_of(request.access, seen, Filter(), "", 1).items
+    number = int(id) if _NUMBER.fullmatch(id) else 0
+    found = rows_of(request.access, request.access.deliveries().filter(pk=number), Filter(), "", 1).items
     if not found:
         raise not_there("delivery")
     return found[0]

@@ -9,13 +9,13 @@ from ninja import Query, Router
 from dropslot.access.roles import Scope
 from dropslot.api import shown
 from dropslot.api.listing import events
-from dropslot.api.signing_in import Asked, signed_in
+from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedEvents, filter_of
 
 router = Router(tags=["events"])
 
 
-@router.get("", response=shown.Events, auth=signed_in(Scope.READ))
+@router.get("", response=shown.Events, **needs(Scope.READ))
 def list_events(request: Asked, wanted: Query[WantedEvents]) -> dict[str, Any]:
     """List the audit trail, the newest event first: of the arrivals that the account sees, or all of it."""
     seen = request.access.events()

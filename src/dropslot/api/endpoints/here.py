@@ -10,14 +10,14 @@ from dropslot.access.models import Grant
 from dropslot.access.roles import Scope
 from dropslot.api import shown
 from dropslot.api.health import told
-from dropslot.api.signing_in import Asked, signed_in
+from dropslot.api.signing_in import Asked, needs
 from dropslot.arrivals.listings.queries import iso
 from dropslot.running import daemon
 
 router = Router()
 
 
-@router.get("/me", response=shown.Me, auth=signed_in(*Scope), tags=["account"])
+@router.get("/me", response=shown.Me, tags=["account"], **needs(*Scope))
 def get_me(request: Asked) -> dict[str, Any]:
     """Say who calls, with the account's roles and the token's scopes."""
     token = request.token
@@ -35,7 +35,7 @@ def _grant(grant: Grant) -> dict[str, Any]:
     return {"role": grant.role, **{name: getattr(grant, name) or None for name in names}}
 
 
-@router.get("/watcher", response=shown.Watcher, auth=signed_in(Scope.READ), tags=["service"])
+@router.get("/watcher", response=shown.Watcher, tags=["service"], **needs(Scope.READ))
 def get_watcher(request: Asked) -> dict[str, Any]:
     """Say whether the watcher is running. Paths and pid are for those who see all routes."""
     access = request.access
@@ -46,7 +46,7 @@ def get_watcher(request: Asked) -> dict[str, Any]:
     return found | {"pid": None, "pid_file": None, "routes": routes}
 
 
-@router.get("/health", response=shown.Health, auth=signed_in(Scope.READ), tags=["service"])
+@router.get("/health", response=shown.Health, tags=["service"], **needs(Scope.READ))
 def get_health(request: Asked) -> dict[str, Any]:
     """Say what is late. The address `/health` says the same with status 503 if anything is."""
     return told(request.access)

@@ -11,12 +11,12 @@ from dropslot.access.roles import Scope
 from dropslot.api import shown
 from dropslot.api.finding import arrival_of
 from dropslot.api.problems import NotThere
-from dropslot.api.signing_in import Asked, signed_in
+from dropslot.api.signing_in import Asked, needs
 
 router = Router(tags=["receipts"])
 
 
-@router.get("/{arrival}", response=shown.Receipt, auth=signed_in(Scope.READ, Scope.UPLOAD))
+@router.get("/{arrival}", response=shown.Receipt, **needs(Scope.READ, Scope.UPLOAD))
 def get_receipt(request: Asked, arrival: str) -> dict[str, Any]:
     """Show the signed receipt of an arrival that is done; its sender may read it."""
     return receipt_of(request, arrival)

@@ -21,6 +21,7 @@ from dropslot.api.tus.places import DATA, Part, Place
 from dropslot.api.tus.problems import Problem
 from dropslot.api.tus.rules import Entry, Item
 from dropslot.api.tus.tickets import Ticket, Tickets
+from dropslot.api.tus.together import Together
 from dropslot.arrivals.intake.claim import move
 from dropslot.arrivals.models import Upload
 from dropslot.audit.kinds import Kind
@@ -120,12 +121,8 @@ def _publish(place: Place, source: str, name: str) -> None:
     """Rename it into the inbox; the sender's row first, since the claim may follow at once."""
     ticket, path = place.ticket, place.path / DATA / source
     target = Path(ticket.inbox) / name
-    Upload.objects.update_or_create(
-        inbox=ticket.inbox,
-        name=escape(name),
-        inode=os.lstat(path).st_ino,
-        defaults={"sender": ticket.account},
-    )
+    inode = os.lstat(path).st_ino
+    _senders.ask(Upload(inbox=ticket.inbox, name=escape(name), inode=inode, sender=ticket.account))
     end = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
@@ -135,7 +132,7 @@ def _publish(place: Place, source: str, name: str) -> None:
             if time.monotonic() > end:
                 raise _name_is_taken(name) from None
         threading.Event().wait(_TICK_SECONDS)
-    _sync_folder(ticket.inbox)
+    _synced.ask(ticket.inbox)
 
 
 def _name_is_taken(name: str) -> Problem:
@@ -155,9 +152,20 @@ def _note(request: HttpRequest, ticket: Ticket) -> None:
         log.warning("An upload could not be noted", action="upload_unnoted", error=str(error))
 
 
-def _sync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _write_senders(rows: Sequence[Upload]) -> None:
+    Upload.objects.bulk_create(
+        rows, update_conflicts=True, update_fields=["sender", "at"], unique_fields=["inbox", "name", "inode"]
+    )
+
+
+def _sync_folders(paths: Sequence[str]) -> None:
+    for path in set(paths):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_senders = Together(_write_senders)
+_synced = Together(_sync_folders)

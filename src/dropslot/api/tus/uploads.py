@@ -142,6 +142,24 @@ def remove(tickets: Tickets, place: Place) -> None:
     tickets.forget(place.ticket)
 
 
+def received(given: Given, ticket: Ticket) -> dict[str, object]:
+    """For each file of a batch that was begun: its path, how much is there, its length, and its address. Small ones may
+    not be durable yet; finishing the batch looks again. Raises Problem."""
+    ticket = _ticket(given, ticket.id)
+    if ticket.ended:
+        return {"finished_as": ticket.name, "files": []}
+    with Place(ticket) as place:
+        files = [
+            [part.path, max(place.size(part), 0), part.length, _address(ticket, part)]
+            for part in place.parts()
+        ]
+    return {"finished_as": None, "files": files}
+
+
+def _address(ticket: Ticket, part: Part) -> str:
+    return reverse("dropslot_api:tus_upload", args=[ticket.id, part.id])
+
+
 def finish(given: Given, batch: str, wanted: Mapping[str, object]) -> Ticket:
     """Put a batch into its inbox as one folder. May be called again. Raises Problem."""
     name, files = wanted.get("name"), wanted.get("files")
@@ -208,8 +226,7 @@ def _create(given: Given, ticket: Ticket, part: Part, body: Body | None) -> Http
     if received.offset < part.length:
         given.tickets.keep(ticket)
     response = _answer(given, ticket, 201, received.offset)
-    address = reverse("dropslot_api:tus_upload", args=[ticket.id, part.id])
-    response["Location"] = given.request.build_absolute_uri(address)
+    response["Location"] = given.request.build_absolute_uri(_address(ticket, part))
     return response
 
 

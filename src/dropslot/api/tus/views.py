@@ -141,9 +141,11 @@ def finish(given: Given, wanted: dict[str, Any], batch: str) -> HttpResponse:
     return JsonResponse({"name": done.name, "files": done.files, "size_bytes": done.size_bytes})
 
 
-@_of_json("DELETE")
+@_of_json("GET", "DELETE")
 def batch(given: Given, _: dict[str, Any], batch: str) -> HttpResponse:
-    """Cancel a batch; the query names its route."""
+    """What is there of a batch, or its end (DELETE); the query names its route."""
     route = given.request.GET.get("route", "")
     ticket = given.tickets.of_batch(given.access.name, route, batch)
-    return uploads.cancel(given, ticket.id)
+    if given.request.method == "DELETE":
+        return uploads.cancel(given, ticket.id)
+    return JsonResponse(uploads.received(given, ticket))

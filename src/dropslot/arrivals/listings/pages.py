@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 
 from dropslot.arrivals.listings import pending as waiting
+from dropslot.arrivals.listings import uploads as auditing
 from dropslot.arrivals.listings.queries import (
     Filter,
     arrival_row,
@@ -53,11 +54,18 @@ def arrivals(seen: QuerySet[Arrival], wanted: Filter, cursor: str = "", limit: i
 
 def history(seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
     """Deliveries of `seen` that match the filter, with the keys of `history --json`, and `id`. Raises BadCursor."""
-    found = delivered(seen, wanted).select_related("arrival", "place")
-    known = clauses.of_deliveries(seen, wanted)
-    rows, following = _page(finding.OF_DELIVERIES, found, known, cursor, limit)
+    rows, following = deliveries(seen, wanted, cursor, limit)
     shown = delivery_rows(iter(rows))
     return Page([{"id": row.pk, **keys} for row, keys in zip(rows, shown, strict=True)], following)
+
+
+def deliveries(
+    seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: int = 50
+) -> tuple[Sequence[Delivery], str | None]:
+    """The same, as models. Raises BadCursor."""
+    known = clauses.of_deliveries(seen, wanted)
+    found = delivered(seen, wanted).select_related("arrival", "place")
+    return _page(finding.OF_DELIVERIES, found, known, cursor, limit)
 
 
 def events(seen: QuerySet[Event], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
@@ -79,7 +87,7 @@ def pending(config: Config, seen: Seen, wanted: Filter, cursor: str = "", limit:
     """What waits and may be seen, with the keys of `pending --json`; what came last is first. Raises BadCursor."""
     rows = sorted(seen(waiting.pending(config, wanted)), key=lambda row: row["since"] or "", reverse=True)
     start = _to_number(cursor) if cursor else 0
-    limit = _limited(limit)
+    limit = limited(limit)
     more = str(start + limit) if len(rows) > start + limit else None
     return Page(rows[start : start + limit], more)
 
@@ -100,16 +108,25 @@ def _page(
     """As `page_of`, by the index if there is one and it can narrow."""
     if not known or not indexer.has_begun():
         return page_of(rows, cursor, limit)
-    limit = _limited(limit)
-    before = _key(rows, cursor) if cursor else None
+    limit = limited(limit)
+    before = key_of(rows, cursor) if cursor else None
     return _cut(finding.newest(source, rows, known, before, limit + 1), limit)
+
+
+def uploads(
+    seen: QuerySet[Arrival], wanted: Filter, audited: bool | None, cursor: str = "", limit: int = 50
+) -> Page:
+    """Uploads of `seen` that match the filter, with the keys of `uploads --json`. Raises BadCursor."""
+    found = auditing.only(narrowed(seen, wanted), audited=audited)
+    rows, following = page_of(found, cursor, limit)
+    return Page(list(auditing.upload_rows(iter(rows))), following)
 
 
 def page_of(rows: QuerySet[_Row], cursor: str, limit: int) -> tuple[Sequence[_Row], str | None]:
     """The newest rows by their primary key, which counts upwards, and the cursor of the next ones. Raises BadCursor."""
     if cursor:
-        rows = rows.filter(pk__lt=_key(rows, cursor))
-    limit = _limited(limit)
+        rows = rows.filter(pk__lt=key_of(rows, cursor))
+    limit = limited(limit)
     return _cut(list(rows.order_by("-pk")[: limit + 1]), limit)
 
 
@@ -117,12 +134,16 @@ def _cut(found: Sequence[_Row], limit: int) -> tuple[Sequence[_Row], str | None]
     return found[:limit], str(found[limit - 1].pk) if len(found) > limit else None
 
 
-def _limited(limit: int) -> int:
+def limited(limit: int) -> int:
+    """How many rows a page has at most."""
     return max(1, min(limit, AT_MOST))
 
 
-def _key(rows: QuerySet[_Row], cursor: str) -> Any:
+def key_of(rows: QuerySet[_Row], cursor: str) -> Any:
+    """The primary key that a cursor is. Raises BadCursor."""
     key = rows.model._meta.pk
+    if not (cursor.isascii() and cursor.isalnum()):
+        raise _bad_cursor()
     try:
         found = key.to_python(cursor)
         key.run_validators(found)

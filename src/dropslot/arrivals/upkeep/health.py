@@ -53,7 +53,7 @@ class Health:
     ready: Waiting | None = None
     retrying: Waiting | None = None
     failed: int | None = None
-    space: Sequence[space.Full] = ()
+    space: Sequence[space.Disk] = ()
     late: Sequence[Late] = field(default_factory=list)
 
     @property
@@ -72,7 +72,7 @@ class Health:
             "retrying": self._shown(self.retrying),
             "failed": self.failed,
             "space": [
-                {"folder": escape(one.folder), "percent_full": one.percent, "warn": one.warn}
+                {"folder": escape(one.holds[0]), "percent_full": one.percent, "free_bytes": one.free_bytes}
                 for one in self.space
             ],
         }
@@ -87,8 +87,8 @@ def examine(config: Config) -> Health:
     """Look at watcher, database, queue, failed arrivals, log readers and disks. Changes nothing, and never raises."""
     now = timezone.now()
     runs, late = _watcher(config)
-    disks = space.examine(config)
-    late += [_too_full(disk) for disk in disks if disk.is_too_full]
+    disks = space.disks(config)
+    late += [_too_full(disk) for disk in disks if disk.is_filling]
     try:
         ready, retrying = map(_waiting, (State.READY, State.RETRYING))
         failed, failed_late = _failed(now)
@@ -114,9 +114,9 @@ def _watcher(config: Config) -> tuple[bool, list[Late]]:
         return False, [Late("watcher", what, "run this as the account of the service")]
 
 
-def _too_full(disk: space.Full) -> Late:
-    what = f"it is {disk.percent} % full (warn: {disk.warn} %)"
-    return Late(f"disk of {escape(disk.folder)}", what, "free space there")
+def _too_full(disk: space.Disk) -> Late:
+    limit = f" (warn: {disk.warn_at:g} %)" if disk.warn_at is not None else ""
+    return Late(f"disk of {escape(disk.holds[0])}", f"it is {disk.percent} % full{limit}", "free space there")
 
 
 def _waiting(state: State) -> Waiting:

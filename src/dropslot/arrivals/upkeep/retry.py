@@ -15,7 +15,7 @@ from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.audit.chain import Entry, append, timestamp
-from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.kinds import Kind, RetryAsked, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import DropslotError
@@ -45,22 +45,23 @@ def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> 
     """Put a failed arrival back into the queue, or a retrying one at its head; make a failed call after a delivery
     due at once. Returns the arrival's name. With `name` it runs under that name; without, under the name that
     somebody gave it inside failed. Only the row changes: the next worker moves it from failed to processing and gives
-    it its name there, also after a crash. Raises NotFailed and BadName; then nothing was changed.
+    it its name there, also after a crash. `by` is who asks for it, for the record. Raises NotFailed and BadName; then
+    nothing was changed.
     """
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(pk=arrival.pk)
         if row.state == State.RETRYING and not name:
             Arrival.objects.filter(pk=row.pk).update(due_at=None)
-            append([_asked(row)])
+            append([_asked(row, by)])
             return row.name
         if row.state == State.DONE and not name and after.call_again(row):
-            append([entry(Kind.AFTER_ASKED, row.id, {})])
+            append([entry(Kind.AFTER_ASKED, row.id, {"by": by} if by else {})])
             return row.name
         require_failed(row)
         columns = _renamed(config, row, name)
         ready = {"state": State.READY, "due_at": None, "finished_at": None, "attempts": 0}
         Arrival.objects.filter(pk=row.pk).update(**ready, **columns)
-        append([*_renaming(row, columns, by), _asked(row)])
+        append([*_renaming(row, columns, by), _asked(row, by)])
         return str(columns.get("name", row.name))
 
 
@@ -102,8 +103,11 @@ def require_failed(row: Arrival, *, unless: str = "") -> None:
         )
 
 
-def _asked(row: Arrival) -> Entry:
-    return entry(Kind.RETRY_ASKED, row.id, {"reason": row.reason})
+def _asked(row: Arrival, by: str) -> Entry:
+    data: RetryAsked = {"reason": row.reason}
+    if by:
+        data["by"] = by
+    return entry(Kind.RETRY_ASKED, row.id, data)
 
 
 def _renaming(row: Arrival, columns: dict[str, Any], by: str) -> list[Entry]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from itertools import chain
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,40 +16,50 @@ from dropslot.files.probe import percent_full
 log = structlog.get_logger()
 
 
-class Full(NamedTuple):
-    """How full the file system of a folder is; `warn` is the limit in percent of the routes that use it, if any."""
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One file system. `holds` are the folders on it that dropslot writes; `warn_at` is the least `space.warn` of their
+    routes, in percent."""
 
-    folder: str
+    holds: tuple[str, ...]
     percent: int
-    warn: float | None
+    free_bytes: int
+    total_bytes: int
+    warn_at: float | None
 
     @property
-    def is_too_full(self) -> bool:
-        return self.warn is not None and self.percent >= self.warn
+    def is_filling(self) -> bool:
+        """Whether somebody should free space: more than the limit of a route; without one, 90 %."""
+        return self.percent >= (90 if self.warn_at is None else self.warn_at)
 
 
-def examine(config: Config) -> list[Full]:
-    """Every file system of a destination, of done and of the data folder, once. One that cannot be examined is left
-    out."""
-    limits = limits_of(config)
-    folders = [*limits, str(config.data), *chain.from_iterable(map(_folders_of, config.routes.values()))]
-    found: dict[int, Full] = {}
-    for folder in folders:
-        with suppress(OSError):
+def disks(config: Config) -> list[Disk]:
+    """Every file system of this machine that destinations, archives and the data folder are on, the fullest first. One
+    that cannot be examined is left out: its deliveries report the problem."""
+    holds: dict[int, list[str]] = {}
+    limits: dict[int, list[float]] = {}
+    for folder, limit in _watched(config):
+        try:
             device = os.stat(folder).st_dev
-            if device not in found:
-                found[device] = Full(folder, percent_full(folder), limits.get(folder))
-    return list(found.values())
+        except OSError:
+            continue
+        holds.setdefault(device, []).append(folder)
+        limits.setdefault(device, []).extend([limit] if limit is not None else [])
+    found = [_disk(tuple(dict.fromkeys(holds[device])), limits[device]) for device in holds]
+    return sorted(found, key=lambda disk: -disk.percent)
 
 
-def limits_of(config: Config) -> dict[str, float]:
-    """The limit in percent for each folder whose route has one."""
-    limits: dict[str, float] = {}
+def _disk(folders: tuple[str, ...], limits: list[float]) -> Disk:
+    disk = os.statvfs(folders[0])
+    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    return Disk(folders, percent_full(folders[0]), free, total, min(limits, default=None))
+
+
+def _watched(config: Config) -> Iterator[tuple[str, float | None]]:
     for route in config.routes.values():
-        if route.space.warn is not None:
-            for folder in (*_folders_of(route), str(config.data)):
-                limits[folder] = min(route.space.warn, limits.get(folder, 100))
-    return limits
+        for folder in _folders_of(route):
+            yield folder, route.space.warn
+    yield str(config.data), None
 
 
 class SpaceWatch:
@@ -58,7 +67,11 @@ class SpaceWatch:
     than its route's `space.warn`, and logs once when there is room again."""
 
     def __init__(self, config: Config) -> None:
-        self._limits = limits_of(config)
+        self._limits: dict[str, float] = {}
+        for route in config.routes.values():
+            if route.space.warn is not None:
+                for folder in (*_folders_of(route), str(config.data)):
+                    self._limits[folder] = min(route.space.warn, self._limits.get(folder, 100))
         self._full: set[str] = set()
 
     def look(self) -> None:
@@ -82,5 +95,5 @@ class SpaceWatch:
 
 
 def _folders_of(route: Route) -> list[str]:
-    archives = (str(folders.done) for folders in folder_sets(route, make=False))
+    archives = (str(folders.done) for folders in folder_sets(route))
     return [*(folder for rule in route.deliver if (folder := rule.folder_here)), *archives]

@@ -17,6 +17,13 @@ def fields(form: forms.BaseForm) -> dict[str, Any]:
 
 
 @register.simple_tag
+def options(field: BoundField) -> list[Any]:
+    """The single controls of a field that is a group of them."""
+    field.field.widget.attrs["class"] = "form-check-input"
+    return list(field)
+
+
+@register.simple_tag
 def control(field: BoundField) -> str:
     """One field's control; its hint and errors are tied to it."""
     described = [f"{field.auto_id}_error"] if field.errors else []
@@ -30,8 +37,6 @@ def control(field: BoundField) -> str:
 
 
 def _class(field: BoundField) -> str:
-    if isinstance(field.field.widget, (forms.RadioSelect, forms.CheckboxSelectMultiple)):
-        return "form-check-input me-1"
     if _is_check(field):
         return "form-check-input"
     return "form-select" if isinstance(field.field.widget, forms.Select) else "form-control"

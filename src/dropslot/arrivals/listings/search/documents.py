@@ -55,8 +55,7 @@ def _common(row: Arrival) -> set[int]:
 
 
 def _names(row: Arrival) -> set[int]:
-    texts = {row.name, row.sender, row.location, *map(_text, row.fields.values())}
-    return set().union(*map(pieces, texts))
+    return pieces({row.name, row.sender, row.location, *map(_text, row.fields.values())})
 
 
 def _text(value: Any) -> str:
@@ -89,13 +88,18 @@ def _deliveries(arrivals: dict[str, Arrival], common: dict[str, set[int]]) -> It
 
 
 def _document(group: list[tuple[Any, ...]], shared: set[int]) -> Document:
-    found = set(shared)
+    texts, paths, hashes = set(), set(), []
     for _, _, item, stored_as, sha256, url in group:
-        found |= pieces(item)
-        if stored_as != item:
-            found |= pieces(stored_as)
+        texts.add(stored_as)
+        if item not in stored_as:
+            texts.add(item)
+        paths.add(f"{url}/{stored_as}".rpartition("/")[0])
+        hashes.append(sha256)
+    found = shared | pieces(texts)
+    for sha256 in hashes:
         found.update(beginnings_of_hash(sha256))
-        found.update(folders(f"{url}/{stored_as}"))
+    for path in paths:
+        found.update(folders(f"{path}/"))
     return Document(group[-1][1], group[0][1], group[-1][1], found)
 
 
@@ -103,7 +107,7 @@ def of_events(events: Iterable[Event], routes: dict[str, str]) -> set[int]:
     """What some events have. `routes`: by the arrival's id."""
     found: set[int] = set()
     for event in events:
-        found |= pieces(event.kind) | pieces(event.arrival) | pieces(event.data)
+        found |= pieces((event.kind, event.arrival, event.data))
         found |= {number("kind", event.kind), number("arrival", event.arrival)}
         found.add(number("route", routes.get(event.arrival, "")))
         found.update(number("at", event.at[:length]) for length in (10, 7, 4, 3, 2))

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from operator import add
 from zlib import crc32
 
 _LONGEST = 3
@@ -32,14 +33,29 @@ def number(kind: str, value: str) -> int:
     return crc32(f"{kind}={value}".encode("utf-8", "surrogatepass")) - 2**31
 
 
-def pieces(text: str) -> set[int]:
-    """All pieces of a stored text."""
-    whole = folded(text)
-    return {
-        number("", whole[start : start + length])
-        for length in range(1, _LONGEST + 1)
-        for start in range(len(whole) - length + 1)
-    }
+def pieces(texts: Iterable[str]) -> set[int]:
+    """All pieces of some stored texts."""
+    found: set[str] = set()
+    for text in texts:
+        whole = folded(text)
+        found.update(whole)
+        found.update(map(add, whole, whole[1:]))
+        found.update(map(add, map(add, whole, whole[1:]), whole[2:]))
+    return set(map(_PIECES.__getitem__, found))
+
+
+class _Pieces(dict[str, int]):
+    """The numbers of pieces; those of other scripts are forgotten when there are very many."""
+
+    def __missing__(self, piece: str) -> int:
+        if len(self) > _REMEMBERED:
+            self.clear()
+        self[piece] = found = number("", piece)
+        return found
+
+
+_REMEMBERED = 1 << 18
+_PIECES = _Pieces()
 
 
 def pieces_of_search(text: str) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
@@ -20,7 +21,6 @@ READER = "search"
 KINDS = (Kind.DELIVERED, Kind.REFUSED, Kind.DISMISSED, Kind.REBUILT)
 EVENTS_OF_A_DOCUMENT = 32
 _UNIMPORTANT = 1000  # so many events of other kinds may be ahead before the position moves for them alone
-_PREPARED = dict[str, tuple[list[Document], list[Document]]]
 
 
 def begin() -> None:
@@ -48,14 +48,13 @@ def _take_arrivals(at_most: int) -> int:
     ahead = list(outbox.unread(READER, KINDS).values_list("arrival", flat=True)[:at_most])
     if not ahead and not _is_far_behind():
         return 0
-    prepared = _prepare(ahead)
+    arrivals, deliveries = documents.of_arrivals(set(ahead))
 
     def put(events: Sequence[Event]) -> None:
-        ids = list(dict.fromkeys(event.arrival for event in events))
-        missing = [each for each in ids if each not in prepared]  # somebody else has read the others
-        found = prepared | _prepare(missing)
-        ARRIVALS.put([one for each in ids for one in found[each][0]])
-        DELIVERIES.put([one for each in ids for one in found[each][1]])
+        missing = {event.arrival for event in events}.difference(ahead)  # somebody else has read the others
+        more = documents.of_arrivals(missing) if missing else ([], [])
+        ARRIVALS.put(arrivals + more[0])
+        DELIVERIES.put(deliveries + more[1])
 
     return outbox.read(READER, put, kinds=KINDS, at_most=at_most)
 
@@ -66,20 +65,12 @@ def _is_far_behind() -> bool:
     return position is not None and newest is not None and newest - position > _UNIMPORTANT
 
 
-def _prepare(ids: Sequence[str]) -> _PREPARED:
-    return {each: documents.of_arrivals([each]) for each in dict.fromkeys(ids)}
-
-
 def _take_events(at_most: int) -> int:
     """Whole documents alone: what follows them is compared without the index."""
     first = (EVENTS.highest() + 1) * EVENTS_OF_A_DOCUMENT
     count = at_most // EVENTS_OF_A_DOCUMENT * EVENTS_OF_A_DOCUMENT
     events = list(Event.objects.filter(seq__gte=first, seq__lt=first + count).order_by("seq"))
-    keys = sorted({event.seq // EVENTS_OF_A_DOCUMENT for event in events})
-    whole = [key for key in keys if events[-1].seq >= (key + 1) * EVENTS_OF_A_DOCUMENT - 1]
-    found = [
-        _of_events(key, [each for each in events if each.seq // EVENTS_OF_A_DOCUMENT == key]) for key in whole
-    ]
+    found = list(_whole_documents(events))
     with transaction.atomic():
         # Another process may have put them meanwhile.
         EventReader.objects.filter(name=READER).update(seq=F("seq"))
@@ -88,8 +79,12 @@ def _take_events(at_most: int) -> int:
     return len(found) * EVENTS_OF_A_DOCUMENT
 
 
-def _of_events(key: int, events: Sequence[Event]) -> Document:
+def _whole_documents(events: Sequence[Event]) -> Iterator[Document]:
     ids = {event.arrival for event in events}
     routes = dict(Arrival.objects.filter(id__in=ids).values_list("id", "route"))
-    first = key * EVENTS_OF_A_DOCUMENT
-    return Document(key, first, first + EVENTS_OF_A_DOCUMENT - 1, documents.of_events(events, routes))
+    for key, group in groupby(events, lambda event: event.seq // EVENTS_OF_A_DOCUMENT):
+        rows = list(group)
+        first = key * EVENTS_OF_A_DOCUMENT
+        last = first + EVENTS_OF_A_DOCUMENT - 1
+        if rows[-1].seq == last:
+            yield Document(key, first, last, documents.of_events(rows, routes))

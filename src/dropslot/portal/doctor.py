@@ -25,6 +25,7 @@ def examine(config: Config) -> Iterator[Finding]:
 
     try:
         process.prove(config)
+        process.prove_certificate(portal)
     except DropslotError as error:
         yield Finding("error", _ABOUT, error.what, error.next_step)
         return

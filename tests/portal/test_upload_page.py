@@ -30,9 +30,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def running(served: Served) -> Served:
-    served.account("sam", "sender")
-    return served.start("run")
+def running(served_on_sqlite: Served) -> Served:
+    served_on_sqlite.account("sam", "sender")
+    return served_on_sqlite.start("run")
 
 
 @pytest.fixture

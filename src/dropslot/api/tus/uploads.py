@@ -51,7 +51,7 @@ class Given(NamedTuple):
 def begin(given: Given, body: Body) -> HttpResponse:
     """POST: make an upload, and take the bytes that come with it. Raises Problem."""
     request = given.request
-    with_body = headers.has_body(request)
+    with_body = headers.has_body(request, is_empty=body.length == 0)
     said = headers.metadata(request)
     part, batch = _part(headers.length(request), said)
     folders = targets.target(given.access, said)
@@ -91,7 +91,7 @@ def offset(given: Given, ticket_id: str, part_id: str) -> HttpResponse:
 
 def go_on(given: Given, ticket_id: str, part_id: str, body: Body) -> HttpResponse:
     """PATCH: append a body. Raises Problem."""
-    headers.has_body(given.request)
+    headers.has_body(given.request, is_empty=body.length == 0)
     begin_at = headers.number(given.request, "Upload-Offset")
     if begin_at is None:
         raise Problem(400, "Upload-Offset is missing", "Say where in the file the bytes begin")

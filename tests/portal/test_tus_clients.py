@@ -56,7 +56,9 @@ def test_aiotus_uploads(portal: Served) -> None:
     data = os.urandom(9_000_000)
     said = {"route": b"results", "filename": "north-é.pdf".encode()}
     address = asyncio.run(
-        aiotus.upload(f"{portal.url}{TUS}", io.BytesIO(data), said, headers=_headers(portal))
+        aiotus.upload(
+            f"{portal.url}{TUS}", io.BytesIO(data), said, headers=_headers(portal), chunksize=1_000_000
+        )
     )
     assert address is not None
     assert (_inbox(portal) / "north-é.pdf").read_bytes() == data

@@ -96,6 +96,8 @@ def test_dropped_files_are_delivered(running: Served, sign_in: Callable[[], Page
     done = _done(running, "north-1.pdf")
     assert done is not None
     assert done["sender"] == "sam"
+    names = {row["name"] for row in running.product.arrivals()}
+    assert names == {"north-1.pdf", "south-2.pdf"}  # nothing of the portal's own was taken for one
     assert faults == []
 
 

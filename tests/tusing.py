@@ -63,4 +63,4 @@ def signed_in(url: str, name: str, password: str) -> dict[str, str]:
         answer = session.post(f"{url}/account/login/", form, timeout=60, allow_redirects=False)
         assert answer.status_code == 302, answer.text
         cookies = "; ".join(f"{key}={value}" for key, value in session.cookies.items())
-        return {"Cookie": cookies, "X-CSRFToken": session.cookies["dropslot_csrf"]}
+        return {"Cookie": cookies, "X-CSRFToken": str(session.cookies["dropslot_csrf"])}

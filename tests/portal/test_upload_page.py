@@ -112,7 +112,7 @@ def test_what_would_be_refused_is_said_before_the_rest_is_sent(
     expect(review).to_contain_text("does not match")
     assert page.locator("#upload-review img").count() == 0
     assert not any(running.product.folder("inbox", "results").iterdir())
-    review.get_by_role("button", name="Send the other 1 file").click()
+    review.get_by_role("button", name="Send the other file").click()
     _state_is(page, "All sent")
     wait_until(lambda: _done(running, "south-2.pdf"), deadline_seconds=60)
 

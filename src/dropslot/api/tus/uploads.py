@@ -58,7 +58,7 @@ def begin(given: Given, body: Body) -> HttpResponse:
     if batch:
         faults = list(rules.of_part(given.access.config, folders.route, Item(part.path, part.length)))
         if faults:
-            raise finishing.refused(folders.route, faults)
+            raise finishing.refused(folders.route, part.path, faults)
     else:
         finishing.require_allowed_file(given.access.config, folders, part)
     given.quota.require(part.length)
@@ -175,7 +175,7 @@ def finish(given: Given, batch: str, wanted: Mapping[str, object]) -> Ticket:
     with Place(ticket) as place, place.alone():
         for path in _empty_folders(wanted):
             if fault := rules.of_path(folders.route, path):
-                raise finishing.refused(folders.route, [fault])
+                raise finishing.refused(folders.route, name, [fault])
             place.add_folder(path)
         done = finishing.finish_batch(given.request, given.tickets, place, folders, (name, files))
     given.quota.changed()

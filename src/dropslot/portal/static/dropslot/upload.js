@@ -258,11 +258,17 @@
       entry.state = "failed"; entry.why = "Cancelled.";
       if (entry.key) client.remembered(entry.key, null);
       var addresses = entry.isFolder ? [batchAddress(job, entry)] : entry.files.map(function (one) { return one.address; }).filter(Boolean);
-      for (var address of addresses) await client.json(mine, "DELETE", address).catch(function () { /* it expires */ });
+      for (var address of addresses) await removed(mine, address);
       entry.batch = null;
     }
     draw();
   });
+
+  // The request that was ended may still be written to the disk: then again, a moment later.
+  function removed(mine, address) {
+    return client.persistently(mine, function () { return client.json(mine, "DELETE", address); }, function () {})
+      .catch(function () { /* it expires by itself */ });
+  }
 
   window.addEventListener("beforeunload", function (event) {
     if (job.isRunning) { event.preventDefault(); event.returnValue = ""; }

@@ -22,6 +22,18 @@ window.dropslotReview = (function () {
     return number.toLocaleString() + " " + (number === 1 ? one : many);
   }
 
+  function size(bytes) {
+    var units = ["B", "kB", "MB", "GB", "TB"], at = 0;
+    while (bytes >= 1000 && at < units.length - 1) { bytes /= 1000; at += 1; }
+    return bytes.toLocaleString(undefined, { maximumFractionDigits: at && bytes < 100 ? 1 : 0 }) + " " + units[at];
+  }
+
+  function duration(seconds) {
+    if (seconds < 60) return Math.max(1, Math.round(seconds)) + " s";
+    if (seconds < 3600) return Math.round(seconds / 60) + " min";
+    return Math.floor(seconds / 3600) + " h " + Math.round((seconds % 3600) / 60) + " min";
+  }
+
   function time(at) {
     var made = element("time", "", at);
     made.dateTime = at;
@@ -110,5 +122,5 @@ window.dropslotReview = (function () {
     return true;
   }
 
-  return { show: show, element: element, count: count };
+  return { show: show, element: element, count: count, size: size, duration: duration };
 })();

@@ -173,7 +173,10 @@ def finish(given: Given, batch: str, wanted: Mapping[str, object]) -> Ticket:
     if ticket.ended:
         return ticket
     with Place(ticket) as place, place.alone():
-        for path in _empty_folders(wanted):
+        empty, tops = _empty_folders(wanted), {part.path.partition("/")[0] for part in place.parts()}
+        if any(path.partition("/")[0] not in tops for path in empty):
+            raise Problem(422, "`folders` names another folder", "Begin each with the folder of the files")
+        for path in empty:
             if fault := rules.of_path(folders.route, path):
                 raise finishing.refused(folders.route, name, [fault])
             place.add_folder(path)

@@ -165,6 +165,34 @@ def test_a_folder_of_2000_files_keeps_its_structure(
     assert (delivered / "series 3" / "image 1983.dcm").read_bytes() == b"1983"
 
 
+def _drag(page: Page, path: Path) -> None:
+    """Drag something of the disk from a file manager into the drop zone."""
+    box = page.locator("#upload-area").bounding_box()
+    assert box is not None
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+
+
+def test_a_dragged_folder_keeps_its_structure_and_its_empty_folders(
+    running: Served, sign_in: Callable[[], Page], tmp_path: Path
+) -> None:
+    folder = _folder(tmp_path / "heart-5", 250)  # a reader gives 100 at a time
+    (folder / "nothing" / "here").mkdir(parents=True)
+    (folder / ".DS_Store").write_bytes(b"of a file manager")
+    page = sign_in()
+    _choose_route(page, "study")
+    _drag(page, folder)
+    _state_is(page, "All sent")
+    wait_until(lambda: _done(running, "heart-5"), deadline_seconds=60)
+    delivered = running.product.root / "studies" / "heart" / "5"
+    assert sum(1 for path in delivered.rglob("*.dcm")) == 250
+    assert (delivered / "series 4" / "image 204.dcm").read_bytes() == b"204"
+    assert (delivered / "nothing" / "here").is_dir()
+
+
 def test_an_upload_goes_on_after_the_portal_was_killed_and_the_page_closed(
     running: Served, sign_in: Callable[[], Page], tmp_path: Path
 ) -> None:

@@ -165,10 +165,6 @@ class Served:
             return False
 
 
-def installed(product: Product) -> Served:
-    """An installation with the routes of `Site`, whose portal has a free port."""
-
-
 @pytest.fixture
 def served(product: Product) -> Served:
     """An installation with the routes of `Site`, whose portal has a free port; `start` starts it."""
@@ -189,9 +185,3 @@ def serving(product: Product, changed: Mapping[str, Any] | None = None, **portal
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
-
-
-@pytest.fixture
-def served(product: Product) -> Served:
-    """`installed`; `start` starts it."""
-    return installed(product)

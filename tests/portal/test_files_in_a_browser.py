@@ -32,7 +32,7 @@ def _pictures(page: Page, name: str) -> None:
     """For people: DROPSLOT_PICTURES names a folder for them."""
     if folder := os.environ.get("DROPSLOT_PICTURES"):
         for colours in ("light", "dark"):
-            page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=colours)
             for width in (1280, 390):
                 page.set_viewport_size({"width": width, "height": 900})
                 page.screenshot(path=f"{folder}/{name}-{colours}-{width}.png", full_page=True)
@@ -110,7 +110,7 @@ def _pages(content: bytes, folder: Path) -> int:
 
 
 def _cookies(page: Page) -> str:
-    return "; ".join(f"{one['name']}={one['value']}" for one in page.context.cookies())  # type: ignore[typeddict-item]
+    return "; ".join(f"{one['name']}={one['value']}" for one in page.context.cookies())
 
 
 def _get(served: Served, cookies: str, path: str, **headers: str) -> tuple[http.client.HTTPConnection, Any]:

@@ -179,4 +179,4 @@ def of_command() -> dict[str, str]:
 
 def record_rights(who: Mapping[str, str], of: str, what: str) -> None:
     """Append a change of rights to the chain, in the caller's transaction: neither is there without the other."""
-    append([Entry(Kind.RIGHTS_CHANGED.value, "", {**who, "of": of, "what": what})])
+    append([_entry(Kind.RIGHTS_CHANGED, "", {**who, "of": of, "what": what})])

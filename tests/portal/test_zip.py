@@ -73,6 +73,12 @@ def test_a_long_selection_comes_by_a_form(filled: Site) -> None:
     assert len(zipfile.ZipFile(io.BytesIO(body(response))).namelist()) == 3
 
 
+def test_a_form_without_a_selection_downloads_nothing(filled: Site) -> None:
+    response = filled.client("rita").post(reverse("dropslot:download_zip"))
+    assert (response.status_code, response["Location"]) == (302, reverse("dropslot:archive"))
+    assert not events("downloaded")
+
+
 @pytest.mark.parametrize("asked", [{"id": "x"}, {"id": str(10**30)}, {"id": "99999"}, {"arrival": "x"}])
 def test_what_may_not_be_seen_is_not_found(filled: Site, asked: dict[str, str]) -> None:
     assert filled.client("rita").get(reverse("dropslot:download_zip"), asked).status_code == 404

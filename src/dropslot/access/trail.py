@@ -25,7 +25,7 @@ from ulid import ULID
 from dropslot.access.models import RecordedVisits
 from dropslot.arrivals.intake.record import user_name
 from dropslot.audit.chain import Entry, append, timestamp
-from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.kinds import Kind, RightsChanged, entry
 from dropslot.config.secrets import make_private
 
 log = structlog.get_logger()
@@ -179,4 +179,11 @@ def of_command() -> dict[str, str]:
 
 def record_rights(who: Mapping[str, str], of: str, what: str) -> None:
     """Append a change of rights to the chain, in the caller's transaction: neither is there without the other."""
-    append([_entry(Kind.RIGHTS_CHANGED, "", {**who, "of": of, "what": what})])
+    data: RightsChanged = {
+        "by": who["by"],
+        "address": who["address"],
+        "at": who["at"],
+        "of": of,
+        "what": what,
+    }
+    append([entry(Kind.RIGHTS_CHANGED, "", data)])

@@ -86,8 +86,7 @@ def access_for(request: HttpRequest, scopes: Collection[Scope]) -> Access:
 
 
 def deny(request: HttpRequest, what: str, next_step: str) -> NoReturn:
-    """Raise Denied, and keep that as an event."""
-    note(request, Kind.ACCESS_REFUSED, what=f"{request.method} {request.path}"[:200])
+    """Raise Denied; the portal's middleware keeps each 403 as an event."""
     raise Denied(
         what, where="Nothing was changed" if request.method not in _SAFE else "", next_step=next_step
     )

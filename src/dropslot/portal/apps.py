@@ -25,9 +25,12 @@ class PortalConfig(registry.DropslotApp):
         return (registry.Process("portal", _wanted, _prove, _serve),)
 
     def examine(self, config: Config) -> Iterable[registry.Finding]:
-        from dropslot.portal import doctor
+        from dropslot.access.section import portal_of
+        from dropslot.portal import doctor, indexing
 
-        return doctor.examine(config)
+        yield from doctor.examine(config)
+        if portal_of(config) is not None:
+            yield from indexing.findings()
 
 
 def _wanted(config: Config) -> bool:

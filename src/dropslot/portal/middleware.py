@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, resolve_url
 from django.utils.functional import SimpleLazyObject
+from django.utils.http import urlencode
+from django_htmx.http import HttpResponseClientRedirect
 
 from dropslot.access import second_factor, sessions
 from dropslot.access.seen import access_of
@@ -35,7 +38,16 @@ class WithAccess:
             note(request, Kind.ACCESS_REFUSED, what=f"{request.method} {request.path}"[:300])
         if "Cache-Control" not in response and not request.path.startswith("/static/"):
             response["Cache-Control"] = "no-store"  # what one account sees stays in no cache
+        return _whole_page(request, response)
+
+
+def _whole_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """A live part whose session has ended leads the whole page to the sign-in, which else would appear in the part."""
+    login = resolve_url(settings.LOGIN_URL)
+    if not getattr(request, "htmx", False) or not response.get("Location", "").startswith(login):
         return response
+    following = urlencode({"next": request.htmx.current_url_abs_path or "/"})  # type: ignore[attr-defined]
+    return HttpResponseClientRedirect(f"{login}?{following}")
 
 
 class ValidSessions:

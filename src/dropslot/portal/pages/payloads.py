@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -54,6 +55,9 @@ def download_zip(request: HttpRequest) -> HttpResponseBase:
     """Those that were selected (`id`, several times), those of one arrival (`arrival`), or those of the listing
     (`search`, `route`), as one zip. POST is for long selections; it changes nothing."""
     asked = request.POST if request.method == "POST" else request.GET
+    if request.method == "POST" and not asked.getlist("id"):
+        messages.warning(request, "Select at least one file.")
+        return redirect("dropslot:archive")
     rows = _selected(request, asked)
     arrival = asked.get("arrival", "")
     if arrival:

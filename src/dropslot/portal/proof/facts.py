@@ -79,7 +79,7 @@ class Proof:
         if self.delivery is not None and self.delivery.source_sha256:
             yield f"The file was made anew; its source had SHA-256 {self.delivery.source_sha256}."
         yield from (f"{each[:1].upper()}{each[1:]}." for each in said if _limits(each))
-        yield "That the file at its destination is unchanged today: “Verify now” and `verify --fixity` read it again."
+        yield "That the file at its destination is unchanged today: “Verify now” reads it again."
 
 
 def _limits(guarantee: str) -> bool:

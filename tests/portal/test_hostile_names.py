@@ -103,7 +103,7 @@ def _wrong(path: str, answer: HttpResponse) -> list[str]:
         ]
     elif kind.endswith("json") and answer.status_code == 200:
         text = _content(answer)
-        for line in text.splitlines() if "\n{" in text.strip() else [text]:
+        for line in text.splitlines() if kind.endswith("ndjson") else [text]:
             json.loads(line)
     else:
         b"".join(answer) if answer.streaming else None  # type: ignore[arg-type]

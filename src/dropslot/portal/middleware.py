@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.functional import SimpleLazyObject
 
-from dropslot.access import second_factor, sessions
+from dropslot.access import sessions
 from dropslot.access.seen import access_of
 from dropslot.access.trail import note
 from dropslot.api.problems import problem
@@ -67,6 +67,8 @@ class SecondFactor:
         return self._answer(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        from dropslot.access import second_factor  # needs allauth, which another project may do without
+
         name = request.resolver_match.view_name if request.resolver_match else ""
         if name.startswith("mfa_") or name in _ALWAYS or not second_factor.is_missing(request):
             return None

@@ -25,7 +25,9 @@ from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.concealing import Secret
 from dropslot.core.errors import DropslotError
 
-OURS = frozenset({"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments"})
+OURS = frozenset(
+    {"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments", "dropslot_access"}
+)
 Migration = tuple[str, str]
 
 

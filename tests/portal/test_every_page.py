@@ -22,7 +22,7 @@ def _status(site: Site, who: str, name: str, row: Row) -> int:
         path = reverse(f"dropslot:{name}", kwargs=row.arguments())
         answer = client.get(f"{path}?{row.query}") if row.post is None else client.post(path, row.post)
         if answer.streaming:
-            b"".join(answer)  # type: ignore[arg-type]
+            b"".join(answer)
         transaction.set_rollback(True)
     return answer.status_code
 

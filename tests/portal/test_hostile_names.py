@@ -8,10 +8,10 @@ import json
 import os
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.http import HttpResponse
 from django.urls import reverse
 
 from dropslot.arrivals.models import Arrival
@@ -54,11 +54,9 @@ def hostile_site(site: Site) -> Site:
     for number, name in enumerate(PAGE_BREAKERS):
         site.drop("results", f"north-{number:02}{name}.txt", b"x")
     inbox = site.root / "results" / "inbox"
-    for name in REFUSED_BREAKERS:
-        (inbox / os.fsdecode(b"north-" + name + b".txt")).write_bytes(b"x")
-    site.drop(
-        "study", "heart-refused", {"good": b"x"} | {os.fsdecode(name): b"x" for name in REFUSED_BREAKERS}
-    )
+    for raw in REFUSED_BREAKERS:
+        (inbox / os.fsdecode(b"north-" + raw + b".txt")).write_bytes(b"x")
+    site.drop("study", "heart-refused", {"good": b"x"} | {os.fsdecode(raw): b"x" for raw in REFUSED_BREAKERS})
     site.deliver("<hx-evil>")
     return site
 
@@ -75,12 +73,12 @@ def _paths() -> Iterator[str]:
                 yield f"{reverse(f'dropslot:{name}', kwargs=row.arguments())}?{query}"
 
 
-def _content(answer: HttpResponse) -> str:
-    data = b"".join(answer) if answer.streaming else answer.content  # type: ignore[arg-type]
+def _content(answer: Any) -> str:
+    data: bytes = b"".join(answer) if answer.streaming else answer.content
     return data.decode("utf-8", "strict")
 
 
-def _wrong(path: str, answer: HttpResponse) -> list[str]:
+def _wrong(path: str, answer: Any) -> list[str]:
     kind = answer["Content-Type"].split(";")[0] if answer.has_header("Content-Type") else ""
     if answer.status_code >= 500 and not path.startswith("/health"):
         return [f"{answer.status_code}"]
@@ -101,7 +99,7 @@ def _wrong(path: str, answer: HttpResponse) -> list[str]:
         for line in text.splitlines() if kind.endswith("ndjson") else [text]:
             json.loads(line)
     else:
-        b"".join(answer) if answer.streaming else None  # type: ignore[arg-type]
+        b"".join(answer) if answer.streaming else None
     return wrong
 
 

@@ -162,5 +162,5 @@ def test_a_newer_database_is_recognized_by_the_tables_of_accounts(served: Served
             "INSERT INTO django_migrations (app, name, applied) VALUES ('dropslot_access', '0999_later', '2030-01-01')"
         )
         database.commit()
-    for command in ("portal", "drain"):
-        assert "newer version" in served.product.run(command, status=1).stderr
+    assert "newer version" in served.product.run("portal", status=1).stderr
+    served.product.run("drain")  # has nothing to do with accounts

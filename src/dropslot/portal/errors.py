@@ -36,6 +36,7 @@ def passing(request: HttpRequest, error: BaseException | None) -> HttpResponse |
 
 def database_away(request: HttpRequest) -> HttpResponse:
     """503, for pages and API."""
+    answer: HttpResponse
     if _is_api(request):
         answer = problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
     else:

@@ -280,7 +280,10 @@ def test_an_account_that_was_closed_sees_nothing(site: Site) -> None:
 @pytest.mark.parametrize(
     ("texts", "shown"),
     [
-        (["a.exe: it matches none of *.pdf", "b.exe: it matches none of *.pdf"], "… it matches none of *.pdf"),
+        (
+            ["a.exe: it matches none of *.pdf", "b.exe: it matches none of *.pdf"],
+            "… it matches none of *.pdf",
+        ),
         (["the name visit 7 is bad", "the name x is bad"], "the name … is bad"),
         (["only one of 12"], "only one of 12"),
         (["a b", "c d"], "…"),

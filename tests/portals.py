@@ -15,8 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from databases import Database
-from dropslot.access import accounts
-from dropslot.access.trail import Trail
+from dropslot.access import accounts, trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
@@ -102,7 +101,7 @@ def site(
     sender, rita recipient of the folder `north`, stella study runner of `heart`, nobody without a role."""
     config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": routes(tmp_path)}, tmp_path)
     # A test records what was noted itself: a thread would do it while other tests run.
-    monkeypatch.setattr(Trail, "_run", lambda _: None)
+    monkeypatch.setattr(trail.Trail, "_run", lambda _: None)
     settings.DROPSLOT = config
     settings.BASE_DIR = tmp_path
     for folders in all_folders(config):
@@ -119,6 +118,20 @@ def site(
     made.account("stella", "study-runner", studies=("heart",))
     User.objects.create_user("nobody", password=PASSWORD)
     yield made
+    trail.end()
+
+
+@pytest.fixture
+def filled_site(site: Site) -> Site:
+    """With what `page_table` names: heart-1 of sam; of olga lung-1, north-1.pdf, south-1.txt, and bad, which failed."""
+    site.drop("study", "heart-1", {"scan": b"a"})
+    site.deliver("sam")
+    site.drop("study", "lung-1", {"scan": b"b"})
+    site.drop("results", "north-1.pdf", b"%PDF-1.4 n")
+    site.drop("results", "south-1.txt", b"south")
+    site.drop("study", "bad", {"scan": b"c"})
+    site.deliver("olga")
+    return site
 
 
 @dataclass
@@ -152,11 +165,16 @@ class Served:
             return False
 
 
-@pytest.fixture
-def served(product: Product) -> Served:
-    """An installation with the routes of `Site`, whose portal has a free port; `start` starts it."""
+def installed(product: Product) -> Served:
+    """An installation with the routes of `Site`, whose portal has a free port."""
     port = free_port()
     product.configure(routes(product.root), portal={"listen": f"127.0.0.1:{port}"})
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
+
+
+@pytest.fixture
+def served(product: Product) -> Served:
+    """`installed`; `start` starts it."""
+    return installed(product)

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
+from dropslot.access.providers import openid_apps
 from dropslot.access.section import Portal, address, portal_of
 from dropslot.config.models import Config as _Config
 from dropslot.settings import *  # noqa: F403
-from dropslot.settings import DROPSLOT, INSTALLED_APPS
+from dropslot.settings import DATABASES, DROPSLOT, INSTALLED_APPS
 
 _portal = (portal_of(DROPSLOT) if isinstance(DROPSLOT, _Config) else None) or Portal.model_validate({})
 _address = urlsplit(address(_portal))
@@ -23,7 +24,7 @@ PORTAL_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # with a site of its own: `portal.administration`
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -34,24 +35,28 @@ PORTAL_APPS = [
     "django_include_bootstrap",
     "dropslot.access",
 ]
-INSTALLED_APPS = [*INSTALLED_APPS, *PORTAL_APPS]
+_OPENID = "allauth.socialaccount.providers.openid_connect"  # without tables; it loads 4 MB of HTTP clients
+INSTALLED_APPS = [*INSTALLED_APPS, *(app for app in PORTAL_APPS if app != _OPENID or _portal.openid)]
 ROOT_URLCONF = "dropslot.portal.standalone_urls"
 WSGI_APPLICATION = "dropslot.portal.wsgi.application"
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dropslot.api.metrics.calls.Counted",
     "csp.middleware.CSPMiddleware",
     "dropslot.portal.middleware.DatabaseAway",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dropslot.portal.middleware.ValidSessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "dropslot.portal.middleware.WithAccess",
+    "dropslot.portal.middleware.SecondFactor",
 ]
 TEMPLATES: list[dict[str, Any]] = [
     {
@@ -68,6 +73,9 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
+# Opening a connection costs as much as a small page.
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+
 # Who is answered, and how the browser must treat the pages.
 ALLOWED_HOSTS = sorted(
     {_address.hostname or "localhost", _portal.listen.host, "localhost", "127.0.0.1", "[::1]"}
@@ -78,6 +86,8 @@ CSRF_TRUSTED_ORIGINS = [f"{_address.scheme}://{_address.netloc}"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _portal.proxies else None
 SECURE_SSL_REDIRECT = False  # what stands in front does that; the portal has one port
 SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
+# Not ours to say: what else a hospital has below the portal's name (W005, W021), and what stands in front (W008).
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
@@ -92,6 +102,7 @@ SESSION_COOKIE_AGE = 12 * 3600
 CSRF_COOKIE_NAME = "dropslot_csrf"
 CSRF_COOKIE_SECURE = _is_https
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "dropslot.portal.errors.csrf_failure"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -115,6 +126,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_MANIFEST_STRICT = True
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 # Sign-in.
 AUTHENTICATION_BACKENDS = [
@@ -130,11 +142,21 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_PREVENT_ENUMERATION = True
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": openid_apps(_portal), "OAUTH_PKCE_ENABLED": True}}
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_STORE_TOKENS = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _is_https
 MFA_TOTP_ISSUER = "dropslot"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come from an administrator
+ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
+ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser: many of these computers are shared
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds, of `access.links`
+# allauth's limits of attempts count in this cache. One process serves the portal, so its own memory will do.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},

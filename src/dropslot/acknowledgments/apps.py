@@ -29,6 +29,11 @@ class AcknowledgmentsConfig(registry.DropslotApp):
 
         return doctor.examine(config)
 
+    def late(self, config: Config) -> Iterable[registry.Late]:
+        from dropslot.acknowledgments import lateness
+
+        return lateness.late(config)
+
     def columns(self) -> registry.Columns:
         from dropslot.acknowledgments.history import AcknowledgedColumns
 

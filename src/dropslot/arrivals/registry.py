@@ -31,6 +31,16 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """One thing that `health` finds late or wrong. `route` is the one that it is about; empty: no single one."""
+
+    about: str
+    what: str
+    remedy: str
+    route: str = ""
+
+
 class Process(NamedTuple):
     """One more process of the service. `wanted` says whether a configuration needs it; `prove` raises before the start
     for permanent faults."""
@@ -68,6 +78,10 @@ class DropslotApp(AppConfig):
         """More findings of `doctor`; changes nothing."""
         return ()
 
+    def late(self, config: Config) -> Iterable[Late]:  # noqa: ARG002
+        """What is late, for `health`; quick, since monitoring asks often."""
+        return ()
+
     def columns(self) -> Columns | None:
         """Columns of `history`."""
         return None
@@ -90,6 +104,12 @@ def findings(config: Config) -> Iterator[Finding]:
     """The apps' findings for `doctor`."""
     for app in installed():
         yield from app.examine(config)
+
+
+def late(config: Config) -> Iterator[Late]:
+    """What the apps find late, for `health`."""
+    for app in installed():
+        yield from app.late(config)
 
 
 def columns() -> list[Columns]:

@@ -22,6 +22,7 @@ GROUPS = (
     "dropslot.cli.listings",
     "dropslot.cli.servers",
     "dropslot.cli.upkeep",
+    "dropslot.cli.health",
     "dropslot.cli.rebuilding",
     "dropslot.cli.purging",
     "dropslot.cli.uploads",

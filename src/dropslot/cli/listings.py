@@ -18,7 +18,6 @@ from dropslot.cli.output.narrowing import (
     RouteKey,
     Search,
     Since,
-    ago,
     known_kind,
     known_route,
     narrowed,
@@ -26,6 +25,7 @@ from dropslot.cli.output.narrowing import (
 )
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_acknowledgments
+from dropslot.core.asked import ago
 from dropslot.core.counting import counted
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import typer
 
 from dropslot.cli.options import ConfigPath
 from dropslot.cli.output.failures import UsageError
-from dropslot.cli.output.narrowing import ago
 from dropslot.cli.startup import reading, started
+from dropslot.core.asked import ago
 from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

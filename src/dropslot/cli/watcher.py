@@ -67,7 +67,7 @@ def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
     from dropslot.running import daemon
 
     status = daemon.status(settings)
-    words = json.dumps(_as_json(settings, status)) if as_json else _in_words(settings, status)
+    words = json.dumps(daemon.as_json(settings, status)) if as_json else _in_words(settings, status)
     sys.stdout.write(f"{words}\n")
     if not status.running:
         raise typer.Exit(FAILED)
@@ -113,17 +113,6 @@ def _stop_if_running(config: Config) -> None:
         daemon.stop(config)
     except daemon.NotRunning:
         return  # there is no running one to replace
-
-
-def _as_json(config: Config, status: Status) -> dict[str, object]:
-    routes = [{"route": route.key, "inbox": escape(route.inbox)} for route in config.routes.values()]
-    return {
-        "running": status.running,
-        "pid": status.pid,
-        "since": status.since.strftime("%Y-%m-%dT%H:%M:%SZ") if status.since else None,
-        "pid_file": escape(str(status.places.pid)),
-        "routes": routes,
-    }
 
 
 def _in_words(config: Config, status: Status) -> str:

@@ -80,6 +80,32 @@ def load_content(
     return loaded
 
 
+def add(table: str, content: bytes, source: Path, *, by: str) -> Loaded:
+    """Add lines that come from elsewhere than the table's own file, but are written as such a file. An entry that the
+    table has already stays as it is; a line with another folder is refused. Only an addition is an event. Raises
+    BadTable.
+    """
+    found = read(content)
+    with transaction.atomic():
+        row = _locked(table)
+        contradictions = list(_take_contradictions(_known(row), found))
+        compared = _compared(row, found)
+        _write(row, compared, replace=False)
+        loaded, changes = _result(table, compared, found, replace=False), _changes(compared, replace=False)
+        loaded.refused = sorted([*loaded.refused, *contradictions])
+        if changes:
+            append([_event(loaded, changes, source, content, by)])
+    return loaded
+
+
+def _take_contradictions(known: dict[Key, Folder], found: TableFile) -> Iterator[OddLine]:
+    for key, line in list(found.lines.items()):
+        if key in known and known[key].folder != line.folder:
+            del found.lines[key]
+            told = f"the folder of {line.label} {line.folder_tag} is {line.folder} here"
+            yield OddLine(line.number, f"{told}, and {known[key].folder} in the table, which stays")
+
+
 def preview(content: bytes, file: Path, table: str, *, replace: bool = False) -> Loaded:
     """What `load_content` would do now; changes nothing. Raises BadTable."""
     found = _read(content, file)
@@ -111,8 +137,7 @@ class _Compared(NamedTuple):
 
 
 def _compared(row: FolderTable | None, found: TableFile) -> _Compared:
-    old_ones = row.folders.all() if row else ()
-    known = {Key(old.label_key, composed(old.folder_tag), old.base_path): old for old in old_ones}
+    known = _known(row) if row else {}
     fresh = [line for key, line in found.lines.items() if key not in known]
     altered = [
         (known[key], line)
@@ -121,6 +146,10 @@ def _compared(row: FolderTable | None, found: TableFile) -> _Compared:
     ]
     gone = [old for key, old in known.items() if key not in found.lines]
     return _Compared(fresh, altered, gone, len(found.lines) - len(fresh) - len(altered))
+
+
+def _known(row: FolderTable) -> dict[Key, Folder]:
+    return {Key(old.label_key, composed(old.folder_tag), old.base_path): old for old in row.folders.all()}
 
 
 def _changes(compared: _Compared, *, replace: bool) -> list[dict[str, str]]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from dropslot.portal import administration
+
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("account/", include("allauth.urls")),
-    path("admin/", admin.site.urls),
+    path("account/", include("dropslot.portal.account_urls")),
+    path("api/v1/", include("dropslot.api.urls")),
+    path("admin/", administration.site.urls),
     path("", include("dropslot.portal.urls")),
 ]
+
+handler400 = "dropslot.portal.errors.bad_request"
+handler403 = "dropslot.portal.errors.forbidden"
+handler404 = "dropslot.portal.errors.not_found"
+handler500 = "dropslot.portal.errors.failed"

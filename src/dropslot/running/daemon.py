@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
@@ -186,6 +186,19 @@ def foreground(config: Config, serve: Serve) -> None:
         life.close()
 
 
+def join_logs(config: Config) -> logs.Logs:
+    """Set logs up in a program that the service has started as a part of itself: it writes where the service writes,
+    in the background into the same files. Started by a person, it writes on the terminal."""
+    where = daemon_files.for_look(config)
+    try:
+        if os.path.samestat(os.fstat(1), os.stat(where.out)):
+            out, err = LogFile(where.out, descriptor=1), LogFile(where.err, descriptor=2)
+            return logs.configure(config, foreground=False, out=out, err=err)
+    except OSError:
+        pass
+    return logs.configure(config, foreground=True)
+
+
 def _serve(serve: Serve, life: Life, log_files: logs.Logs, where: Places) -> None:
     if where.warning:
         log.warning(where.warning, action="data_unwritable", plain=True)
@@ -237,6 +250,18 @@ def _end(process: int, path: Path, pid: int) -> None:
 def status(config: Config) -> Status:
     """Whether a watcher runs, and which. Raises OSError when the pid file is another account's."""
     return _status(daemon_files.for_look(config))
+
+
+def as_json(config: Config, status: Status) -> dict[str, Any]:
+    """A status with the keys of `watcher_status --json`."""
+    routes = [{"route": route.key, "inbox": escape(route.inbox)} for route in config.routes.values()]
+    return {
+        "running": status.running,
+        "pid": status.pid,
+        "since": status.since.strftime("%Y-%m-%dT%H:%M:%SZ") if status.since else None,
+        "pid_file": escape(str(status.places.pid)),
+        "routes": routes,
+    }
 
 
 def _status(where: Places) -> Status:

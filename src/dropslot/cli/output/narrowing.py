@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dropslot.cli.output.failures import UsageError
+from dropslot.core import asked
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
@@ -32,23 +32,15 @@ ArrivalState = Annotated[
     str,
     typer.Option("--state", metavar="STATE", help="waiting, ready, processing, retrying, done or failed."),
 ]
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_AGO = re.compile(r"([0-9]{1,18})\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def narrowed(
     config: Config, search: str, state: str, route: str, since: str, newest: int | None = None
 ) -> Filter:
     """The filter that the options mean. Raises UsageError for a value that there is not."""
-    from dropslot.arrivals.listings.queries import Filter
+    from dropslot.arrivals.listings.queries import Filter, searchable
 
     return Filter(searchable(search), known_state(state), known_route(config, route), moment(since), newest)
-
-
-def searchable(text: str) -> str:
-    """A text as the database stores it: names are escaped, and so are characters that no database accepts."""
-    return escape(text).replace(r"\x5c", "\\")
 
 
 def known_state(text: str) -> str:
@@ -84,31 +76,13 @@ def one_of(option: str, value: str, known: Iterable[str]) -> str:
     return value
 
 
-def ago(text: str) -> timedelta | None:
-    """`7d` as a duration that does not reach back before 1970; None if the text is not a duration."""
-    match = _AGO.fullmatch(text.strip())
-    if match is None:
-        return None
-    try:
-        age = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        return None
-    return min(age, datetime.now(UTC) - _EARLIEST)
-
-
 def moment(text: str) -> datetime | None:
     """The time that `--since` means, in UTC. Raises UsageError."""
-    if not text:
-        return None
-    if (before := ago(text)) is not None:
-        return datetime.now(UTC) - before
     try:
-        found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+        return asked.moment(text)
+    except ValueError:
         raise UsageError(
-            f"--since {escape(text)!r} is not a time",
-            next_step="Write 2026-03-01, 2026-03-01T08:00, or 7d for seven days ago",
+            f"--since {escape(text)!r} is not a time", next_step=f"Write {asked.TIMES}"
         ) from None
 
 

@@ -8,6 +8,15 @@ document.addEventListener("click", function (event) {
   button.setAttribute("aria-expanded", String(opened));
 });
 
+// What is shown once is to be copied: one click selects it.
+document.addEventListener("focusin", function (event) {
+  if (event.target.matches("[data-selects]")) event.target.select();
+});
+
+document.addEventListener("click", function (event) {
+  if (event.target.closest("[data-prints]")) window.print();
+});
+
 function showLocalTimes(part) {
   part.querySelectorAll("time[datetime]:not([data-local])").forEach(function (element) {
     var moment = new Date(element.dateTime);

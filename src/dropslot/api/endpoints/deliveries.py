@@ -1,0 +1,54 @@
+"""Deliveries: which file went where, under which name and version."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db.models import QuerySet
+from ninja import Query, Router
+
+from dropslot.access.roles import Scope
+from dropslot.access.seen import Access
+from dropslot.api import shown
+from dropslot.api.finding import not_there, sees_route
+from dropslot.api.signing_in import Asked, needs
+from dropslot.api.wanted import WantedDeliveries, filter_of
+from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings.queries import Filter
+from dropslot.arrivals.models import Delivery
+from dropslot.core.asked import searchable
+
+router = Router(tags=["deliveries"])
+_NUMBER = re.compile("[0-9]{1,18}")
+
+
+@router.get("", response=shown.Deliveries, **needs(Scope.READ))
+def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str, Any]:
+    """List deliveries of finished arrivals, the newest first. `sha256` finds where a file went."""
+    filter_ = filter_of(request, wanted)
+    seen = request.access.deliveries()
+    if wanted.sha256:
+        seen = seen.filter(sha256=wanted.sha256.lower())
+    if wanted.arrival:
+        seen = seen.filter(arrival=searchable(wanted.arrival))
+    return rows_of(request.access, seen, filter_, wanted.cursor, wanted.limit)._asdict()
+
+
+@router.get("/{id}", response=shown.Delivery, **needs(Scope.READ))
+def get_delivery(request: Asked, id: str) -> dict[str, Any]:
+    """Show one delivery."""
+    number = int(id) if _NUMBER.fullmatch(id) else 0
+    found = rows_of(request.access, request.access.deliveries().filter(pk=number), Filter(), "", 1).items
+    if not found:
+        raise not_there("delivery")
+    return found[0]
+
+
+def rows_of(access: Access, seen: QuerySet[Delivery], wanted: Filter, cursor: str, limit: int) -> pages.Page:
+    """A page of deliveries. Paths on the server are for those who see the whole route."""
+    page = pages.history(seen, wanted, cursor, limit)
+    for row in page.items:
+        if not sees_route(access, row["route"]):
+            row["archived_as"] = None
+    return page

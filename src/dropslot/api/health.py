@@ -1,0 +1,57 @@
+"""`/health`: 200 if all is in time, 503 if something is late. Monitoring may ask without signing in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from dropslot.access.roles import SEES_ROUTE, Scope
+from dropslot.access.seen import Access
+from dropslot.api.failures import answer_for
+from dropslot.api.finding import sees_route
+from dropslot.api.signing_in import access_for
+from dropslot.arrivals.upkeep.health import Health, examine
+from dropslot.config import current
+from dropslot.core.context import kept
+from dropslot.core.errors import DropslotError
+from dropslot.core.rarely import Rarely
+
+_SECONDS = 5.0
+
+
+class Examined:
+    """What this process found last, a few seconds old at most."""
+
+    def __init__(self) -> None:
+        self._found = Rarely(lambda: examine(current()), seconds=_SECONDS)
+
+    def get(self) -> Health:
+        """It, examined anew if it is old. Never raises."""
+        return self._found.get()
+
+
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """Everybody is told `ok` or `late`; who sees whole routes, what is late."""
+    access: Access = request.access  # type: ignore[attr-defined]
+    if "Authorization" in request.headers:
+        try:
+            access = access_for(request, (Scope.READ,))
+        except DropslotError as error:
+            return answer_for(error)
+    content = told(access)
+    return JsonResponse(content, status=200 if content["status"] == "ok" else 503)
+
+
+def told(access: Access) -> dict[str, Any]:
+    """What this account may know: of its own routes, and of the machine."""
+    found = kept(Examined).get()
+    if not access.has(SEES_ROUTE):
+        return {"status": found.as_json()["status"]}
+    if access.sees_all_routes():
+        return found.as_json()
+    own = [one for one in found.late if not one.route or sees_route(access, one.route)]
+    return replace(found, late=own, space=()).as_json() | {"status": found.as_json()["status"]}

@@ -1,0 +1,130 @@
+"""What the calls of the API take: filters of listings, and bodies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Schema
+from pydantic import Field, StringConstraints
+
+from dropslot.api.problems import BadFilter
+from dropslot.arrivals.listings.pages import AT_MOST
+from dropslot.arrivals.listings.queries import Filter
+from dropslot.core import asked
+from dropslot.core.names import escape
+from dropslot.core.states import State
+
+LONGEST = 1000  # characters of a text to search or of a reason
+
+
+_NEXT = "The `next` of the page before."
+_ULID = "01KBE8QZ3M5V9T2R7XWC4N6PHA"
+
+
+class Paged(Schema):
+    """Which page of a listing."""
+
+    cursor: str = Field("", description=_NEXT, pattern="^[0-9A-Za-z]{0,26}$", examples=[_ULID])
+    limit: int = Field(50, ge=1, le=AT_MOST, description="How many at most.", examples=[50])
+
+
+class Wanted(Paged):
+    """The filters that every listing has."""
+
+    search: str = Field(
+        "",
+        description="Text in a name, a path, a sender or an id.",
+        max_length=LONGEST,
+        examples=["visit1"],
+    )
+    route: str = Field("", description="Only of this route, by its key.", max_length=100, examples=["study"])
+    since: str = Field(
+        "",
+        description=f"Received since: {asked.TIMES}. Times without a zone are UTC.",
+        max_length=40,
+        examples=["7d"],
+    )
+
+
+class WantedArrivals(Wanted):
+    """Filters of arrivals."""
+
+    state: State | None = Field(None, description="Only in this state.", examples=["failed"])
+
+
+class WantedDeliveries(Wanted):
+    """Filters of deliveries."""
+
+    cursor: str = Field("", description=_NEXT, pattern="^[0-9]{0,18}$", examples=["4711"])
+    sha256: str = Field(
+        "",
+        description="Only with this SHA-256, whole, in hexadecimal.",
+        pattern=r"^([0-9A-Fa-f]{64})?$",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+    arrival: str = Field("", description="Only of this arrival, by its whole id.", max_length=26)
+
+
+class WantedEvents(WantedArrivals):
+    """Filters of events. `state` and `route` are those of the event's arrival."""
+
+    cursor: str = Field("", description=_NEXT, pattern="^[0-9]{0,18}$", examples=["1042"])
+    kind: str = Field("", description="Only of this kind.", max_length=40, examples=["delivered"])
+
+
+class WantedSent(Wanted):
+    """Filters of the files that the account sent."""
+
+    cursor: str = Field(
+        "", description=_NEXT, pattern=r"^([0-9A-Z]{26}\.[0-9]{1,9})?$", examples=[f"{_ULID}.0"]
+    )
+    state: Literal["waiting", "processing", "delivered", "unchanged", "refused"] | None = Field(
+        None, description="Only in this state."
+    )
+    sha256: str = Field(
+        "", description="Only with this SHA-256, whole.", pattern=r"^([0-9A-Fa-f]{64})?$", examples=[""]
+    )
+
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)]
+
+
+class WithReason(Schema):
+    """Why something is done; it is recorded in the audit trail."""
+
+    reason: Reason = Field(examples=["Sent twice by mistake"])
+
+
+class Retry(Schema):
+    """How an arrival runs again."""
+
+    name: str = Field(
+        "",
+        description="Run it under this name; default: the one that it has.",
+        max_length=255,
+        examples=["heart-pc17-visit2"],
+    )
+
+
+def filter_of(request: HttpRequest, wanted: Wanted) -> Filter:
+    """The filter of a listing. Raises BadFilter for a time that cannot be read, and for a parameter that there is
+    not: a mistyped one must not show everything."""
+    require_known(request, wanted)
+    state: Any = getattr(wanted, "state", None)
+    try:
+        since = asked.moment(wanted.since)
+    except ValueError as error:
+        what = f"{escape(wanted.since)!r} is not a time"
+        raise BadFilter("since", what, f"Write {asked.TIMES}") from error
+    return Filter(asked.searchable(wanted.search), state or "", asked.searchable(wanted.route), since)
+
+
+def require_known(request: HttpRequest, wanted: Paged) -> None:
+    """Raise BadFilter for a parameter that this listing does not have."""
+    known = type(wanted).model_fields
+    for name in request.GET:
+        if name not in known:
+            raise BadFilter(
+                escape(name)[:100], "There is no such parameter", f"Use one of {', '.join(sorted(known))}"
+            )

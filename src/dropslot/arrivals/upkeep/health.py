@@ -1,0 +1,155 @@
+"""Whether all is in time: for monitoring, which asks often. `doctor` examines more, and more slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from dropslot.arrivals import registry
+from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.registry import Late
+from dropslot.arrivals.upkeep import space
+from dropslot.config import Config
+from dropslot.core.concealing import conceal
+from dropslot.core.counting import counted
+from dropslot.core.names import escape
+from dropslot.core.states import State
+from dropslot.running import daemon
+
+log = structlog.get_logger()
+# After these, somebody should look. A retrying arrival heals by itself when its destination does.
+READY_LATE = timedelta(minutes=15)
+RETRYING_LATE = timedelta(hours=1)
+FAILED_LATE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Arrivals in one state; `oldest`: when the first of them was dropped."""
+
+    count: int = 0
+    oldest: datetime | None = None
+
+    def seconds(self, now: datetime) -> int | None:
+        """How long the oldest has waited."""
+        return max(0, int((now - self.oldest).total_seconds())) if self.oldest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was found. Numbers are None if the database does not answer."""
+
+    at: datetime
+    watcher: bool
+    database: bool
+    ready: Waiting | None = None
+    retrying: Waiting | None = None
+    failed: int | None = None
+    space: Sequence[space.Disk] = ()
+    late: Sequence[Late] = field(default_factory=list)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is late."""
+        return not self.late
+
+    def as_json(self) -> dict[str, Any]:
+        """With the keys of `health --json`."""
+        return {
+            "status": "ok" if self.is_well else "late",
+            "late": [{"about": one.about, "what": one.what, "remedy": one.remedy} for one in self.late],
+            "watcher": self.watcher,
+            "database": self.database,
+            "ready": self._shown(self.ready),
+            "retrying": self._shown(self.retrying),
+            "failed": self.failed,
+            "space": [
+                {"folder": escape(one.holds[0]), "percent_full": one.percent, "free_bytes": one.free_bytes}
+                for one in self.space
+            ],
+        }
+
+    def _shown(self, waiting: Waiting | None) -> dict[str, Any] | None:
+        if waiting is None:
+            return None
+        return {"count": waiting.count, "oldest_seconds": waiting.seconds(self.at)}
+
+
+def examine(config: Config) -> Health:
+    """Look at watcher, database, queue, failed arrivals, log readers and disks. Changes nothing, and never raises."""
+    now = timezone.now()
+    runs, late = _watcher(config)
+    disks = space.disks(config)
+    late += [_too_full(disk) for disk in disks if disk.is_filling]
+    try:
+        ready, retrying = map(_waiting, (State.READY, State.RETRYING))
+        failed, failed_late = _failed(now)
+        late += [*_queues(ready, retrying, now), *failed_late, *registry.late(config)]
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("The database does not answer", action="database_unavailable", error=str(error))
+        away = Late("database", "it does not answer", "start it; nothing is lost meanwhile")
+        return Health(now, runs, database=False, space=disks, late=_concealed([*late, away]))
+    return Health(now, runs, True, ready, retrying, failed, disks, _concealed(late))
+
+
+def _concealed(late: Sequence[Late]) -> list[Late]:
+    return [Late(one.about, conceal(one.what), conceal(one.remedy), one.route) for one in late]
+
+
+def _watcher(config: Config) -> tuple[bool, list[Late]]:
+    try:
+        if daemon.status(config).running:
+            return True, []
+        return False, [Late("watcher", "it is not running", "dropslot start_watcher")]
+    except OSError as error:
+        what = f"whether it is running cannot be found out: {error.strerror}"
+        return False, [Late("watcher", what, "run this as the account of the service")]
+
+
+def _too_full(disk: space.Disk) -> Late:
+    limit = f" (warn: {disk.warn_at:g} %)" if disk.warn_at is not None else ""
+    return Late(f"disk of {escape(disk.holds[0])}", f"it is {disk.percent} % full{limit}", "free space there")
+
+
+def _waiting(state: State) -> Waiting:
+    found = Arrival.objects.filter(state=state).aggregate(count=Count("pk"), oldest=Min("dropped_at"))
+    return Waiting(**found)
+
+
+def _queues(ready: Waiting, retrying: Waiting, now: datetime) -> Iterator[Late]:
+    if ready.oldest and now - ready.oldest > READY_LATE:
+        what = (
+            f"{counted(ready.count, 'arrival')} wait for a worker, the oldest for {_age(now - ready.oldest)}"
+        )
+        yield Late("queue", what, "dropslot pending")
+    if retrying.oldest and now - retrying.oldest > RETRYING_LATE:
+        since = _age(now - retrying.oldest)
+        what = f"{counted(retrying.count, 'arrival')} cannot be delivered yet, the oldest for {since}"
+        yield Late("deliveries", what, "dropslot pending says why")
+
+
+def _failed(now: datetime) -> tuple[int, list[Late]]:
+    """How many arrivals failed that nobody has decided about, and whether that takes too long."""
+    rows = Arrival.objects.filter(state=State.FAILED)
+    undecided = rows.exclude(evidence__has_key=DISMISSED).exclude(evidence__has_key=PURGED)
+    found = undecided.aggregate(count=Count("pk"), oldest=Min("finished_at"))
+    count, oldest = found["count"], found["oldest"]
+    if oldest is None or now - oldest <= FAILED_LATE:
+        return count, []
+    what = f"{counted(count, 'arrival')} failed and nobody decided, the oldest {_age(now - oldest)} ago"
+    return count, [Late("failed arrivals", what, "dropslot arrivals --state failed; then retry or dismiss")]
+
+
+def _age(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 48 * 60 else f"{minutes // 1440} days"

@@ -1,0 +1,170 @@
+"""`/health` and `dropslot health`: what is late, and who is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import DatabaseError
+from django.test import Client
+from django.utils import timezone
+
+from callers import API, Caller, fill, token_of
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.registry import Late
+from dropslot.arrivals.upkeep import health
+from dropslot.arrivals.upkeep.health import FAILED_LATE, READY_LATE, RETRYING_LATE
+from dropslot.arrivals.upkeep.space import Disk
+from dropslot.core import context
+from dropslot.running.pidfile import PidFile
+from portals import Site
+from product import Product
+
+
+@pytest.fixture
+def watched(site: Site) -> Any:
+    """A site whose watcher runs: this process holds its pid file."""
+    site.config.data.mkdir(mode=0o700, exist_ok=True)
+    pid_file = PidFile.take(site.config.pid)
+    pid_file.write(1)
+    yield site
+    pid_file.remove()
+
+
+def _late(site: Site) -> dict[str, str]:
+    return {one.about: one.what for one in health.examine(site.config).late}
+
+
+def test_all_is_well_where_the_watcher_runs_and_nothing_waits(watched: Site) -> None:
+    fill(watched)
+    assert _late(watched) == {}
+    answer = Client().get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_a_watcher_that_does_not_run_is_late(site: Site) -> None:
+    assert _late(site) == {"watcher": "it is not running"}
+    answer = Client().get("/health")
+    assert (answer.status_code, answer.json()) == (503, {"status": "late"})
+
+
+def test_arrivals_that_wait_too_long_are_late(watched: Site) -> None:
+    fill(watched)
+    for state, about, late in (
+        ("ready", "queue", READY_LATE),
+        ("retrying", "deliveries", RETRYING_LATE),
+    ):
+        for age, expected in ((late / 2, False), (late * 2, True)):
+            Arrival.objects.filter(name="heart-1").update(state=state, dropped_at=timezone.now() - age)
+            assert (about in _late(watched)) == expected
+
+
+def test_a_failed_arrival_is_late_until_somebody_decides(watched: Site) -> None:
+    fill(watched)
+    assert "failed arrivals" not in _late(watched)
+    row = watched.arrival("north-bad.exe")
+    Arrival.objects.filter(pk=row.pk).update(finished_at=timezone.now() - 2 * FAILED_LATE)
+    assert "1 arrival failed" in _late(watched)["failed arrivals"]
+    olga = Caller(watched, token_of("olga", "operate"))
+    assert olga.post(f"arrivals/{row.pk}/dismiss", {"reason": "a mistake"}).status_code == 200
+    assert _late(watched) == {}
+    assert health.examine(watched.config).failed == 0
+
+
+def test_a_full_disk_is_late(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    disks = [Disk(("/srv",), 86, 14, 100, 85.0), Disk(("/home",), 89, 11, 100, None)]
+    monkeypatch.setattr("dropslot.arrivals.upkeep.space.disks", lambda _: disks)
+    assert _late(watched) == {"disk of /srv": "it is 86 % full (warn: 85 %)"}
+
+
+def test_a_database_that_is_away_is_late(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise DatabaseError("password=secret")
+
+    monkeypatch.setattr("dropslot.arrivals.upkeep.health._waiting", away)
+    assert _late(watched) == {"database": "it does not answer"}
+    found = health.examine(watched.config).as_json()
+    assert (found["database"], found["failed"]) == (False, None)
+    assert Client().get("/health").status_code == 503
+
+
+def test_it_is_examined_at_most_every_few_seconds(watched: Site, django_assert_num_queries: Any) -> None:
+    Client().get("/health")
+    with django_assert_num_queries(0):
+        assert Client().get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("olga", True), ("augusta", True), ("adam", True), ("sam", False), ("rita", False), ("nobody", False)],
+)
+def test_only_those_who_see_whole_routes_are_told_what_is_late(site: Site, name: str, told: bool) -> None:
+    headers = {"Authorization": f"Bearer {token_of(name, 'read')}"}
+    for answer in (site.client(name).get("/health"), Client().get("/health", headers=headers)):
+        assert answer.status_code == 503
+        assert ("late" in answer.json()) == told
+    if told:
+        assert answer.json()["late"][0]["about"] == "watcher"
+
+
+def test_an_operator_of_one_route_is_not_told_of_another(
+    watched: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(_: object) -> list[Late]:
+        return [Late(f"log of {route}", "gone", "", route) for route in ("study", "results")]
+
+    monkeypatch.setattr("dropslot.arrivals.registry.late", late)
+    watched.account("oskar", "operator", routes=("results",))
+    found = Caller(watched, token_of("oskar", "read")).get("health").json()
+    assert [one["about"] for one in found["late"]] == ["log of results"]
+    assert found["space"] == []
+
+
+def test_a_wrong_token_is_not_told_that_all_is_well(watched: Site) -> None:
+    assert Client().get("/health", headers={"Authorization": "Bearer x"}).status_code == 401
+    scope = token_of("olga", "operate")
+    assert Client().get("/health", headers={"Authorization": f"Bearer {scope}"}).status_code == 403
+
+
+def test_the_api_says_the_same_with_status_200(site: Site) -> None:
+    olga = Caller(site, token_of("olga", "read"))
+    headers = {"Authorization": f"Bearer {olga.token}"}
+    assert olga.get("health").json() == Client().get("/health", headers=headers).json()
+    assert Client().head("/health").content == b""
+    assert Client().post("/health").status_code == 405
+    assert Client().get(f"{API}health").status_code == 401
+
+
+def test_a_log_that_cannot_be_read_is_late_until_it_can(watched: Site, settings: Any, tmp_path: Path) -> None:
+    from dropslot.acknowledgments.models import LogReading
+    from dropslot.config import from_mapping
+    from portals import routes
+
+    log = tmp_path / "access.log"
+    given = routes(tmp_path)
+    given["results"]["acknowledge"] = [
+        {"log": str(log), "match": "/{folder}/{stored_name}", "users": {"clinic12": "north"}}
+    ]
+    config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": given}, tmp_path)
+    now = timezone.now()
+    common = {"route": "results", "log": str(log), "started_at": now}
+    LogReading.objects.create(id="01KBE8QZ3M5V9T2R7XWC4N6PHA", **common)
+    assert health.examine(config).late == []
+    LogReading.objects.create(id="01KBE8QZ3M5V9T2R7XWC4N6PHB", error="No such file", **common)
+    (late,) = health.examine(config).late
+    assert (late.route, late.what) == ("results", "it could not be read: No such file")
+    LogReading.objects.update(started_at=now - timedelta(hours=1))
+    context.renew()
+    assert health.examine(config).late == []
+
+
+def test_the_command_prints_what_is_late_and_its_status_says_so(product: Product) -> None:
+    product.configure()
+    product.run("drain")
+    said = product.run("health", status=1)
+    assert "LATE watcher: it is not running. Next: dropslot start_watcher" in said.stdout
+    found = json.loads(product.run("health", "--json", status=1).stdout)
+    assert (found["status"], found["database"]) == ("late", True)

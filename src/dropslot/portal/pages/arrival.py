@@ -123,7 +123,7 @@ def facts(request: HttpRequest, row: Arrival) -> dict[str, Any]:
         "fields": sorted(row.fields.items()),
         "receipt": None if is_unfinished else _receipt(access, row),
         "fetches": _fetches(access, row, inside=inside),
-        "proof": link("proof", row.pk),
+        "proof": link("arrival_proof", row.pk),
         "zip": link("download_zip"),
         "may_open": access.payloads().filter(arrival=row.pk).exists() if row.state == State.DONE else False,
         **_timeline(request, access, row, inside=inside),

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from ulid import ULID
 
 from dropslot.access import accounts
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.listings import failures
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.portal.homes.days import DAYS, first_id
+from dropslot.portal.verifying import runs
 from portals import Site
 
 PARTS = {
@@ -291,3 +293,23 @@ def test_an_account_that_was_closed_sees_nothing(site: Site) -> None:
 )
 def test_what_reasons_have_in_common_is_shown(texts: list[str], shown: str) -> None:
     assert failures.common(texts) == shown
+
+
+def test_a_sender_has_the_drop_zone_on_the_first_page_and_others_do_not(site: Site) -> None:
+    assert 'id="drop-zone"' in page(site, "sam")
+    for name in ("olga", "augusta", "rita", "stella", "nobody"):
+        assert 'id="drop-zone"' not in page(site, name)
+
+
+def test_an_auditor_sees_how_the_last_verification_ended(site: Site) -> None:
+    site.drop("study", "heart-1", {"scan": b"x"})
+    site.deliver()
+    assert "Verified last" not in page(site, "augusta")
+    folder = runs.folder_of(site.config)
+    folder.mkdir(parents=True)
+    ended = runs.Run(str(ULID()), "adam", "", True, "2026-01-01T00:00:00Z", outcome="faults", found=2)
+    ended.ended_at = "2026-01-01T00:01:00Z"
+    runs.save(site.config, ended)
+    shown = page(site, "augusta")
+    assert "Verified last at" in shown
+    assert "2 faults" in shown

@@ -119,7 +119,7 @@ def test_a_selection_says_what_became_of_each(site: Site, refused: list[Arrival]
     post(site, "olga", f"/arrivals/{refused[2].id}/dismiss/", reason="no")
     ids = [refused[0].id, refused[1].id, refused[2].id, site.arrival("north-4.pdf").id, "<script>"]
     shown = html.unescape(post(site, "olga", "/arrivals/retry/", id=ids).content.decode())
-    assert "2 are run again" in shown
+    assert "2 arrivals are run again" in shown
     assert "3 could not be retried" in shown
     for text in ("is done, not failed", "Dismissed", "There is no such arrival"):
         assert text in shown, text
@@ -135,7 +135,7 @@ def test_all_of_one_reason_are_retried_and_no_other(site: Site, refused: list[Ar
     groups = failures.groups(failures.failed(Arrival.objects.all()))
     assert [len(group.arrivals) for group in groups] == [3, 1]
     shown = post(site, "olga", "/arrivals/retry-reason/", reason=groups[0].key).content.decode()
-    assert "3 are run again" in shown
+    assert "3 arrivals are run again" in shown
     assert site.arrival("unfit").state == State.FAILED
 
 
@@ -144,7 +144,7 @@ def test_what_is_too_much_for_one_request_is_left_with_a_button(
 ) -> None:
     monkeypatch.setattr(retrying, "AT_ONCE", 2)
     shown = post(site, "olga", "/arrivals/retry/", id=[row.id for row in refused]).content.decode()
-    assert "2 are run again" in shown
+    assert "2 arrivals are run again" in shown
     assert "Retry the next ones" in shown
     assert refused[2].id in shown
     refused[2].refresh_from_db()
@@ -156,4 +156,7 @@ def test_thousands_of_retries_stay_within_one_answer(site: Site, refused: list[A
     values = {field.attname: getattr(row, field.attname) for field in Arrival._meta.fields}
     Arrival.objects.bulk_create(Arrival(**values | {"id": f"0{n:025}", "name": f"n{n}"}) for n in range(300))
     ids = list(Arrival.objects.values_list("id", flat=True))
-    assert f"{len(ids)} are run again" in post(site, "olga", "/arrivals/retry/", id=ids).content.decode()
+    assert (
+        f"{len(ids)} arrivals are run again"
+        in post(site, "olga", "/arrivals/retry/", id=ids).content.decode()
+    )

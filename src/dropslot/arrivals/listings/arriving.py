@@ -7,7 +7,9 @@ counted that lie in its staging folders on this machine; what goes to a server c
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -27,9 +29,11 @@ from dropslot.core.names import RESERVED, escape
 from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.destinations.layout import STAGE, epoch_of_stage
+from dropslot.files.descriptors import FOLDER
 
 MOST_SHOWN = 20
 _MOST_ENTRIES = 5_000  # of one tree that is measured
+_DEEPEST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +104,44 @@ def arriving(config: Config, routes: Iterable[Route], seen: QuerySet[Arrival]) -
 
 
 def measure(path: str) -> Measured:
-    """What lies at a path now, without following links, up to _MOST_ENTRIES. Nothing if it has gone."""
-    files = size_bytes = 0
-    folders = [path]
-    while folders:
+    """What lies at a path now, up to _MOST_ENTRIES; nothing if it has gone or cannot be read. No link is followed, also
+    if one is put in place meanwhile."""
+    count = _Count()
+    with suppress(OSError):  # taken just now, or not ours to read
+        top = os.lstat(path)
+        if stat.S_ISDIR(top.st_mode):
+            count.add_folder(os.open(path, FOLDER), 0)
+        else:
+            count.files, count.size_bytes = 1, top.st_size
+    return Measured(count.files, count.size_bytes, count.is_whole)
+
+
+@dataclass(slots=True)
+class _Count:
+    files: int = 0
+    size_bytes: int = 0
+    entries: int = 0
+    is_whole: bool = True
+
+    def add_folder(self, descriptor: int, depth: int) -> None:
         try:
-            with os.scandir(folders.pop()) as entries:
+            with os.scandir(descriptor) as entries:
                 for entry in entries:
-                    if files + len(folders) >= _MOST_ENTRIES:
-                        return Measured(files, size_bytes, False)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        files += 1
-                        size_bytes += entry.stat(follow_symlinks=False).st_size
-        except NotADirectoryError:
-            return Measured(1, os.lstat(path).st_size, True)
-        except OSError:
-            continue  # taken just now, or not ours to read
-    return Measured(files, size_bytes, True)
+                    if self.entries >= _MOST_ENTRIES or depth > _DEEPEST:
+                        self.is_whole = False
+                        return
+                    self.entries += 1
+                    self._add(entry, descriptor, depth)
+        finally:
+            os.close(descriptor)
+
+    def _add(self, entry: os.DirEntry[str], above: int, depth: int) -> None:
+        with suppress(OSError):
+            if entry.is_dir(follow_symlinks=False):
+                self.add_folder(os.open(entry.name, FOLDER, dir_fd=above), depth + 1)
+            else:
+                self.files += 1
+                self.size_bytes += entry.stat(follow_symlinks=False).st_size
 
 
 def _in_inboxes(route: Route) -> Iterator[Arriving]:
@@ -145,10 +168,7 @@ def _names(folders: FolderSet) -> Iterator[tuple[str, float]]:
 
 def _entry(folders: FolderSet, name: str, ctime: float, sender: str) -> Arriving:
     path = str(folders.inbox / name)
-    try:
-        found = measure(path)
-    except OSError:
-        found = Measured(0, 0, True)
+    found = measure(path)
     return Arriving(
         "",
         folders.route.key,

@@ -11,6 +11,8 @@ from dropslot.access.seen import Access
 from dropslot.audit import chain
 from dropslot.audit.models import Event
 from dropslot.portal.homes.section import Section
+from dropslot.portal.verifying import runs
+from dropslot.portal.verifying.runs import Run
 from dropslot.portal.words.event_words import Words, in_words
 
 SHOWN = 12
@@ -30,8 +32,14 @@ def facts(access: Access) -> dict[str, Any]:
     return {
         "events": _named(access, told(newest)),
         "head": chain.head() if access.sees_all_routes() else None,
+        "verified": _verified(access) if access.sees_all_routes() else None,
         "urgent": False,
     }
+
+
+def _verified(access: Access) -> Run | None:
+    """The last verification that has ended, of those that were started in the portal."""
+    return next((run for run in runs.runs(access.config) if run.outcome), None)
 
 
 def told(events: Iterable[Event]) -> list[Happened]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
@@ -16,6 +16,7 @@ from dropslot.portal.homes.section import Section
 from dropslot.portal.links import link
 
 SHOWN = 50
+_LOOKED_THROUGH = 200
 
 
 class Result(NamedTuple):
@@ -28,31 +29,32 @@ class Result(NamedTuple):
 
 
 def facts(access: Access) -> dict[str, Any]:
-    """New results, then those that were fetched."""
-    rows = access.payloads().filter(outcome=Outcome.DELIVERED).select_related("arrival", "place")
-    new = list(_by_fetch(rows, fetched=False)[: SHOWN + 1])
+    """New results, then those of the newest that were fetched."""
+    rows = (
+        access.payloads().filter(outcome=Outcome.DELIVERED).select_related("arrival", "place").order_by("-pk")
+    )
+    standing = Acknowledgment.objects.filter(delivery=OuterRef("pk"), undone_at__isnull=True)
+    new = list(rows.filter(~Exists(standing))[: SHOWN + 1])
     return {
         "new": [_result(row) for row in new[:SHOWN]],
         "more": len(new) > SHOWN,
-        "fetched": list(_fetched(list(_by_fetch(rows, fetched=True)[:SHOWN]))),
+        "fetched": list(_fetched(list(rows[:_LOOKED_THROUGH])))[:SHOWN],
         "zip": link("download_zip"),
         "folders": sorted({grant.folder for grant in access.grants if grant.folder}),
         "urgent": bool(new),
     }
 
 
-def _by_fetch(rows: QuerySet[Delivery], *, fetched: bool) -> QuerySet[Delivery]:
-    standing = Exists(Acknowledgment.objects.filter(delivery=OuterRef("pk"), undone_at__isnull=True))
-    return rows.filter(standing if fetched else ~standing).order_by("-pk")
-
-
 def _fetched(rows: Sequence[Delivery]) -> Iterator[Result]:
+    """Those of them that somebody fetched. Only among the newest: looking for all that were fetched would read every
+    delivery if there are few."""
     firsts: dict[int, Acknowledgment] = {}
     standing = Acknowledgment.objects.filter(delivery__in=rows, undone_at__isnull=True).order_by("at", "id")
     for ack in standing:
         firsts.setdefault(ack.delivery_id, ack)
     for row in rows:
-        yield _result(row, firsts.get(row.pk))
+        if row.pk in firsts:
+            yield _result(row, firsts[row.pk])
 
 
 def _result(row: Delivery, fetch: Acknowledgment | None = None) -> Result:

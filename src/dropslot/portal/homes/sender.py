@@ -8,22 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count
-from django.template.exceptions import TemplateDoesNotExist
-from django.template.loader import get_template
 from django.utils import timezone
 
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.delivery.refusals import ENDED
-from dropslot.arrivals.models import Arrival, Delivery, Upload
+from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.core.states import Outcome, State
 from dropslot.portal.homes.section import Section
 
 SHOWN = 30
 _REFUSALS_OF = timedelta(days=14)
 STEPS = ("Waiting", "Checked", "Sent", "Fetched")
-DROP_ZONE = "dropslot/_drop_zone.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +43,18 @@ class Sent:
 
 def facts(access: Access) -> dict[str, Any]:
     """The newest uploads, and those in the inbox that nobody has taken yet."""
-    own = access.arrivals().filter(sender=access.name).order_by("-id")
+    own = access.sent().order_by("-id")
     rows = list(own[:SHOWN])
     refused = [row for row in rows if _is_open_refusal(row)]
     sent = list(_sent([row for row in rows if row not in refused]))
-    in_inbox = list(Upload.objects.filter(sender=access.name).order_by("-at")[:SHOWN])
+    in_inbox = list(access.put().order_by("-at")[:SHOWN])
     return {
         "refused": [_refusal(access, row) for row in refused],
         "sent": sent,
         "in_inbox": in_inbox,
-        "drop_zone": drop_zone(),
         "routes": access.routes({Role.SENDER}),
         "urgent": bool(refused),
     }
-
-
-def drop_zone() -> str:
-    """The template of the drop zone; empty if there is none here."""
-    try:
-        get_template(DROP_ZONE)
-    except TemplateDoesNotExist:
-        return ""
-    return DROP_ZONE
 
 
 def _is_open_refusal(row: Arrival) -> bool:

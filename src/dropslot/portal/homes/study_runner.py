@@ -12,7 +12,9 @@ from django.utils import timezone
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.config import Route
 from dropslot.core.states import State
+from dropslot.core.templates import Template
 from dropslot.portal.homes.days import first_id
 from dropslot.portal.homes.section import Section
 from dropslot.portal.links import link
@@ -63,9 +65,15 @@ def _unfinished(week: QuerySet[Arrival]) -> QuerySet[Arrival]:
 
 
 def _routes(access: Access, rows: Sequence[Arrival]) -> list[str]:
-    """The routes that files of the study come through: what is seen of them, else all that the role is for."""
+    """The routes that files of the study come through: what is seen of them, else those that have its field."""
     seen = sorted({row.route for row in rows})
-    return seen or [route.key for route in access.routes({Role.STUDY_RUNNER})]
+    fields = {grant.field for grant in access.grants if grant.role == Role.STUDY_RUNNER}
+    return seen or [route.key for route in access.routes({Role.STUDY_RUNNER}) if fields & _fields(route)]
+
+
+def _fields(route: Route) -> set[str]:
+    named = set(route.name.groupindex) if route.name else set()
+    return named | Template(route.inbox).fields | {lookup.field for lookup in route.lookup}
 
 
 SECTION = Section("study-runner", frozenset({Role.STUDY_RUNNER}), facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from dropslot.portal import live
 from dropslot.portal.homes import administrator, auditor, operator, recipient, sender, study_runner
 from dropslot.portal.homes.section import Facts, Section
+from dropslot.portal.pages import upload
 from dropslot.portal.requests import access_in
 
 SECTIONS = {
@@ -38,7 +39,10 @@ def home(request: HttpRequest) -> HttpResponse:
     access = access_in(request)
     parts = [_part(request, section) for section in SECTIONS.values() if access.has(section.roles)]
     parts.sort(key=lambda part: not part.facts["urgent"])
-    return render(request, "dropslot/home.html", {"parts": parts})
+    shown: dict[str, Any] = {"parts": parts}
+    if any(part.name == sender.SECTION.name for part in parts):
+        shown["drop_zone"] = upload.drop_zone(access)
+    return render(request, "dropslot/home.html", shown)
 
 
 @login_required

@@ -184,6 +184,16 @@ def _folders_loaded(data: Data) -> Words:
     return Words(f"{_by(data)}The folder table {data['table']} was loaded", (counts, f"From {data['file']}"))
 
 
+def _verified(data: Data) -> Words:
+    checked = f"{counted(data['events'], 'event')} and {counted(data['files'], 'stored file')}"
+    if data["outcome"] == "ok":
+        return Words(f"{_by(data)}Verified: {checked}, no fault", (), "success")
+    colour = "danger" if data["faults"] else "warning"
+    return Words(
+        f"{_by(data)}A verification ended: {checked}, {counted(data['faults'], 'fault')}", (), colour
+    )
+
+
 def _by(data: Data) -> str:
     return f"{data['by']}: " if data.get("by") else ""
 
@@ -236,7 +246,12 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.VIEWED: _opened("Looked at"),
     Kind.DOWNLOADED: _opened("Downloaded"),
     Kind.EXPORTED: _exported,
+    Kind.VERIFIED: _verified,
     Kind.EPOCH_ADOPTED: _plain("Its place in the order of workers was taken over from the folders"),
     Kind.REBUILD: _plain("The database was read back from manifests and receipts"),
+    Kind.IMPORT: _plain("Records of a program that was used before were read"),
+    Kind.IMPORTED: lambda data: Words(
+        f"A record of {data['program']}, as it was there", (f"{data['model']}: {data['name']}",)
+    ),
     Kind.REBUILT: lambda data: Words("It was read back into the database", (f"From {data['from']}",)),
 }

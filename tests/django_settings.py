@@ -14,6 +14,7 @@ SECRET_KEY = "only for tests"
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", *NAMES, *PORTAL_APPS]
 DROPSLOT = ""
 DROPSLOT_MIGRATES = False
+WHITENOISE_AUTOREFRESH = True  # nothing is collected
 ALLOWED_HOSTS = ["testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick; nobody's password
 STORAGES = {

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from databases import Database
-from dropslot.access import accounts
+from dropslot.access import accounts, trail
 from dropslot.access.trail import Trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
@@ -119,6 +119,7 @@ def site(
     made.account("stella", "study-runner", studies=("heart",))
     User.objects.create_user("nobody", password=PASSWORD)
     yield made
+    trail.end()
 
 
 @dataclass

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
+from dropslot.access.providers import openid_apps
 from dropslot.access.section import Portal, address, portal_of
 from dropslot.config.models import Config as _Config
 from dropslot.settings import *  # noqa: F403
@@ -23,7 +24,7 @@ PORTAL_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # with a site of its own: `portal.administration`
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -48,11 +49,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dropslot.portal.middleware.ValidSessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "dropslot.portal.middleware.WithAccess",
+    "dropslot.portal.middleware.SecondFactor",
 ]
 TEMPLATES: list[dict[str, Any]] = [
     {
@@ -79,6 +82,8 @@ CSRF_TRUSTED_ORIGINS = [f"{_address.scheme}://{_address.netloc}"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _portal.proxies else None
 SECURE_SSL_REDIRECT = False  # what stands in front does that; the portal has one port
 SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
+# Not ours to say: what else a hospital has below the portal's name (W005, W021), and what stands in front (W008).
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
@@ -131,11 +136,21 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_PREVENT_ENUMERATION = True
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": openid_apps(_portal), "OAUTH_PKCE_ENABLED": True}}
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_STORE_TOKENS = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _is_https
 MFA_TOTP_ISSUER = "dropslot"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come from an administrator
+ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
+ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser: many of these computers are shared
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds, of `access.links`
+# allauth's limits of attempts count in this cache. One process serves the portal, so its own memory will do.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +15,11 @@ from django.db import transaction
 
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
+from dropslot.access.trail import of_command, record_rights
 from dropslot.config import Config
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
 
 
 class BadAccount(DropslotError):
@@ -50,9 +52,9 @@ class Made:
     def in_words(self) -> Iterator[str]:
         """One line each, for a terminal."""
         what = "is new" if self.is_new else "existed already"
-        yield f"The account {self.user.get_username()} {what}. Its new roles:"
+        yield f"The account {escape(self.user.get_username())} {what}. It has the roles:"
         for grant in self.grants:
-            yield f"  {grant}"
+            yield f"  {escape(str(grant))}"
 
 
 def read_password(path: Path) -> str:
@@ -70,24 +72,41 @@ def read_password(path: Path) -> str:
     return password
 
 
-def add(config: Config, wanted: Wanted, password: str | None = None) -> Made:
-    """Make the account unless it is there, and give it the roles that it lacks. Raises BadAccount."""
-    grants = list(_grants(config, wanted))
-    users = get_user_model()
+def add(
+    config: Config, wanted: Wanted, password: str | None = None, who: Mapping[str, str] | None = None
+) -> Made:
+    """Make the account unless it is there, and give it the roles that it lacks. Raises BadAccount.
+
+    `who` asks for it (`trail.visit`); without it, the account of the system that runs this command. It is an event.
+    """
+    grants = grants_of(config, wanted)
     with transaction.atomic():
-        user = users._default_manager.filter(**{users.USERNAME_FIELD: wanted.name}).first()
+        user = find(wanted.name)
         is_new = user is None
         if user is None:
-            user = users(**{users.USERNAME_FIELD: wanted.name})
+            user = get_user_model()(**{get_user_model().USERNAME_FIELD: wanted.name})
             user.set_unusable_password()
         if wanted.email:
-            setattr(user, users.get_email_field_name(), wanted.email)
+            setattr(user, user.get_email_field_name(), wanted.email)
         if password is not None:
             _set_password(user, password)
         _check(user, is_new=is_new)
         user.save()
-        made = [Grant.objects.get_or_create(user=user, **grant)[0] for grant in grants]
-    return Made(user, tuple(made), is_new, not user.has_usable_password())
+        made = [Grant.objects.get_or_create(user=user, **grant) for grant in grants]
+        changes = [
+            *(["account made"] if is_new else []),
+            *(["password set"] if password is not None else []),
+            *(f"role added: {grant}" for grant, is_added in made if is_added),
+        ]
+        if changes:
+            record_rights(who or of_command(), wanted.name, "; ".join(changes))
+    return Made(user, tuple(grant for grant, _ in made), is_new, not user.has_usable_password())
+
+
+def find(name: str) -> Any:
+    """The account of this name, or None."""
+    users = get_user_model()
+    return users._default_manager.filter(**{users.USERNAME_FIELD: name}).first()
 
 
 def _check(user: Any, *, is_new: bool) -> None:
@@ -105,19 +124,26 @@ def _set_password(user: Any, password: str) -> None:
     user.set_password(password)
 
 
+def grants_of(config: Config, wanted: Wanted) -> list[dict[str, Any]]:
+    """The columns of the roles that are asked for. Raises BadAccount."""
+    return list(_grants(config, wanted))
+
+
 def _grants(config: Config, wanted: Wanted) -> Iterator[dict[str, Any]]:
     for name in wanted.roles:
-        role = _role(name)
+        role = role_of(name)
         for route in wanted.routes or ("",):
             if route and route not in config.routes:
                 raise BadAccount(
-                    f"config.yaml has no route {route}", next_step=f"Its routes: {', '.join(config.routes)}"
+                    f"config.yaml has no route {route}",
+                    next_step=f"Its routes: {', '.join(config.routes)}",
                 )
             for bound in _bounds(role, wanted):
                 yield {"role": role.value, "route": route, **bound}
 
 
-def _role(name: str) -> Role:
+def role_of(name: str) -> Role:
+    """The role that a word means; raises BadAccount."""
     try:
         return Role(name.replace("_", "-"))
     except ValueError:

@@ -1,6 +1,6 @@
 """Django app of roles and tokens. Only the portal's settings have it: other commands need no accounts."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class AccessConfig(AppConfig):
@@ -10,3 +10,10 @@ class AccessConfig(AppConfig):
     label = "dropslot_access"
     verbose_name = "dropslot: roles and tokens"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Begin to listen to sign-ins and sign-outs."""
+        from dropslot.access import sessions  # noqa: F401
+
+        if apps.is_installed("allauth.account") and apps.is_installed("allauth.mfa"):
+            from dropslot.access import entrances  # noqa: F401

@@ -53,6 +53,18 @@ class Token(models.Model):
         ordering = ("-id",)
 
 
+class SessionEpoch(models.Model):
+    """Which sessions of an account are valid: those that began in its present epoch (`sessions`)."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="dropslot_epoch"
+    )
+    epoch = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        db_table = "dropslot_session_epoch"
+
+
 class SavedView(models.Model):
     """A listing's filter that somebody has given a name."""
 

@@ -45,6 +45,12 @@ class Access:
     def is_administrator(self) -> bool:
         return self.has({Role.ADMINISTRATOR})
 
+    @property
+    def manages_accounts(self) -> bool:
+        """Whether it makes accounts and gives roles. An administrator of one route does not: who gives roles could take
+        all others too."""
+        return any(grant.role == Role.ADMINISTRATOR and not grant.route for grant in self.grants)
+
     def sees_all_routes(self) -> bool:
         """Whether it sees everything of every route, and so the trail as a whole."""
         return any(grant.role in SEES_ROUTE and not grant.route for grant in self.grants)

@@ -21,6 +21,7 @@ from django.http import HttpRequest
 from ulid import ULID
 
 from dropslot.access.models import RecordedVisits
+from dropslot.arrivals.intake.record import user_name
 from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.kinds import Kind
 from dropslot.config.secrets import make_private
@@ -37,6 +38,7 @@ class Trail:
         self._folder = folder
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._ended = threading.Event()
         self._stream = -1
         self._path = folder / "none"
         self._thread: threading.Thread | None = None
@@ -60,6 +62,14 @@ class Trail:
                 self._path.rename(self._path.with_name(self._path.name.replace(_OPEN, _CLOSED)))
         return sum(_record(path) for path in sorted(self._folder.glob(f"{_CLOSED}*")))
 
+    def end(self) -> None:
+        """Record what is noted, and end the thread."""
+        self._ended.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.record()
+
     def _begin(self) -> None:
         make_private(self._folder, self._folder.parent)
         self._path = self._folder / f"{_OPEN}{os.getpid()}-{ULID()}"
@@ -69,9 +79,9 @@ class Trail:
             self._thread.start()
 
     def _run(self) -> None:
-        while True:
+        while not self._ended.is_set():
             self._wake.wait()
-            threading.Event().wait(SECONDS)  # what comes meanwhile goes into the same transaction
+            self._ended.wait(SECONDS)  # what comes meanwhile goes into the same transaction
             self._wake.clear()
             try:
                 self.record()
@@ -79,6 +89,7 @@ class Trail:
                 log.warning("Visits could not be recorded yet", action="visits_unrecorded", error=str(error))
                 connections.close_all()
                 self._wake.set()
+        connections.close_all()
 
 
 def adopt(folder: Path) -> None:
@@ -120,6 +131,12 @@ def trail() -> Trail:
     return _trails.setdefault(folder, Trail(folder))
 
 
+def end() -> None:
+    """End the trails of this process; what is noted later begins new ones."""
+    while _trails:
+        _trails.popitem()[1].end()
+
+
 def visit(request: HttpRequest) -> dict[str, str]:
     """Who, from where and when, for the data of an event."""
     access = getattr(request, "access", None)
@@ -144,3 +161,13 @@ def address_of(request: HttpRequest) -> str:
     if portal is not None and portal.proxies and len(forwarded) >= portal.proxies:
         return str(forwarded[-portal.proxies][:60])
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def of_command() -> dict[str, str]:
+    """The same for a command: `by` is the account of the system that runs it."""
+    return {"by": user_name(os.getuid()), "address": "", "at": timestamp(datetime.now(UTC))}
+
+
+def record_rights(who: Mapping[str, str], of: str, what: str) -> None:
+    """Append a change of rights to the chain, in the caller's transaction: neither is there without the other."""
+    append([Entry(Kind.RIGHTS_CHANGED.value, "", {**who, "of": of, "what": what})])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 
+from dropslot.access import second_factor
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
 
@@ -23,7 +24,11 @@ class Link(NamedTuple):
 
 
 # Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
-PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (("Home", "home", None),)
+PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
+    ("Home", "home", None),
+    ("Tokens", "tokens", None),
+    ("Users", "users", frozenset({Role.ADMINISTRATOR})),
+)
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:
@@ -31,12 +36,27 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     access: Access | None = getattr(request, "access", None)
     if access is None or not access.name:
         return {"version": _VERSION, "navigation": []}
-    return {"version": _VERSION, "navigation": _links(request, access), "access": access}
+    return {
+        "version": _VERSION,
+        "navigation": _links(request, access),
+        "access": access,
+        **_second_factor(request),
+    }
+
+
+def _second_factor(request: HttpRequest) -> dict[str, bool]:
+    """For the page that sets one up: whether this account is held there."""
+    match = request.resolver_match
+    if match is None or not match.view_name.startswith("mfa_"):
+        return {}
+    return {"needs_second_factor": second_factor.is_missing(request)}
 
 
 def _links(request: HttpRequest, access: Access) -> list[Link]:
     found = []
     for label, name, roles in PAGES:
+        if name == "users" and not access.manages_accounts:
+            continue
         if roles is None or access.has(roles):
             url = reverse(f"dropslot:{name}")
             found.append(Link(label, url, request.path == url))

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.functional import SimpleLazyObject
 
+from dropslot.access import second_factor, sessions
 from dropslot.access.seen import access_of
+from dropslot.access.trail import note
 from dropslot.api.problems import problem
+from dropslot.audit.kinds import Kind
 
 Answer = Callable[[HttpRequest], HttpResponse]
+# What must be reached without a second factor: the way out, and what setting one up asks for.
+_ALWAYS = frozenset({"account_login", "account_logout", "account_reauthenticate"})
 
 
 class WithAccess:
@@ -24,9 +31,48 @@ class WithAccess:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.access = SimpleLazyObject(lambda: access_of(request.user))  # type: ignore[attr-defined]
         response = self._answer(request)
+        if response.status_code == 403 and request.access.name:  # type: ignore[attr-defined]
+            note(request, Kind.ACCESS_REFUSED, what=f"{request.method} {request.path}"[:300])
         if "Cache-Control" not in response and not request.path.startswith("/static/"):
             response["Cache-Control"] = "no-store"  # what one account sees stays in no cache
         return response
+
+
+class ValidSessions:
+    """Signs a request out whose session has ended (`access.sessions`): signed out, deactivated, ended everywhere."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.user
+        request.user = SimpleLazyObject(lambda: _if_valid(request, given))  # type: ignore[assignment]
+        return self._answer(request)
+
+
+def _if_valid(request: HttpRequest, user: Any) -> Any:
+    if not user.is_authenticated or sessions.is_valid(request, user):
+        return user
+    request.session.flush()
+    return AnonymousUser()
+
+
+class SecondFactor:
+    """Leads an account whose role needs a second factor to the page that sets one up, before any other page."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._answer(request)
+
+    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        name = request.resolver_match.view_name if request.resolver_match else ""
+        if name.startswith("mfa_") or name in _ALWAYS or not second_factor.is_missing(request):
+            return None
+        if "/api/" in request.path:
+            return problem(403, "A second factor is needed", "Sign in to the portal and set one up")
+        return redirect("mfa_index")
 
 
 class DatabaseAway:

@@ -8,6 +8,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dropslot.access.providers import missing_secrets
 from dropslot.access.section import Portal, portal_of
 from dropslot.core.errors import DropslotError
 
@@ -35,6 +36,11 @@ def prove(config: Config) -> None:
             f"The portal needs {error.name}, which is not installed",
             next_step="Install it: pip install 'dropslot[server]', or set `portal: off`",
         ) from error
+    if missing := missing_secrets(portal):
+        raise PortalUnready(
+            f"portal.openid: the environment has no {missing[0]}",
+            next_step=f"Set {missing[0]}, or {missing[0]}_FILE to the name of a file that has the client's secret",
+        )
     for key in ("certificate", "key"):
         path = getattr(portal, key)
         if path is not None and not os.access(path, os.R_OK):
@@ -59,7 +65,24 @@ def serve(config: Config) -> None:
     _prove_address(portal)
     os.nice(_NICE)
     collect_static()
+    _greet(config)
     _application(portal).run()
+
+
+def _greet(config: Config) -> None:
+    """Print the link for the administrator's password, at each start until it was used."""
+    from django.db import connections
+
+    from dropslot.access import links
+
+    found = links.for_first_administrator(config)
+    connections.close_all()  # the process that serves is forked, and a connection must not be shared
+    if found:
+        sys.stdout.write(
+            "Nobody is an administrator yet. This link sets the password of the first one, once, within"
+            f" {links.HOURS} hours:\n  {found}\n"
+        )
+        sys.stdout.flush()
 
 
 def collect_static() -> None:

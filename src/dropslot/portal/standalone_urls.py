@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from dropslot.portal import administration
+
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("account/", include("allauth.urls")),
-    path("admin/", admin.site.urls),
+    path("account/", include("dropslot.portal.account_urls")),
+    path("admin/", administration.site.urls),
     path("api/v1/", include("dropslot.api.urls")),
     path("", include("dropslot.portal.urls")),
 ]

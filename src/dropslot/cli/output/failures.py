@@ -19,7 +19,7 @@ WRONG_USAGE = 2
 TRACEBACK_VARIABLE = "DROPSLOT_TRACEBACK"
 # Mistakes that show only during work: an option that a check does not accept, an unknown id, a name that an arrival
 # cannot get.
-_MISTAKES = frozenset({"bad-name", "bad-option", "no-such-arrival"})
+_MISTAKES = frozenset({"bad-account", "bad-name", "bad-option", "bad-token", "no-such-arrival"})
 _OF_THE_DATABASE = frozenset({"django.db.utils.Error", "django.core.exceptions.ImproperlyConfigured"})
 
 

@@ -8,6 +8,11 @@ document.addEventListener("click", function (event) {
   button.setAttribute("aria-expanded", String(opened));
 });
 
+// What is shown once is to be copied: one click selects it.
+document.addEventListener("focusin", function (event) {
+  if (event.target.matches("[data-selects]")) event.target.select();
+});
+
 function showLocalTimes(part) {
   part.querySelectorAll("time[datetime]:not([data-local])").forEach(function (element) {
     var moment = new Date(element.dateTime);

@@ -1,0 +1,5 @@
+"""`manage.py portal`: what `dropslot portal` does."""
+
+from dropslot.arrivals.management.bridge import Command
+
+__all__ = ["Command"]

@@ -1,0 +1,164 @@
+"""Accounts and their roles, for administrators of all routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from dropslot.access import accounts, links, second_factor, withdrawing
+from dropslot.access.models import Grant
+from dropslot.access.trail import visit
+from dropslot.portal.pages.role_forms import NewAccount, NewRole
+
+SHOWN = 200
+View = Callable[..., HttpResponse]
+
+
+def for_managers(view: View) -> View:
+    """Only for who manages accounts; others get a 403, which is an event."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.access.manages_accounts:  # type: ignore[attr-defined]
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+@for_managers
+@require_GET
+def users(request: HttpRequest) -> HttpResponse:
+    """The accounts whose name, address or role has the text; the first SHOWN by name."""
+    text = request.GET.get("q", "").strip()[:150]
+    model = get_user_model()
+    found = model._default_manager.order_by(model.USERNAME_FIELD)
+    if text:
+        name, email = f"{model.USERNAME_FIELD}__icontains", f"{model.get_email_field_name()}__icontains"
+        roles = Grant.objects.filter(role__icontains=text).values("user")
+        found = found.filter(Q((name, text)) | Q((email, text)) | Q(pk__in=roles))
+    listed = list(found.prefetch_related("dropslot_grants")[: SHOWN + 1])
+    shown = {"users": listed[:SHOWN], "is_cut": len(listed) > SHOWN, "limit": SHOWN, "text": text}
+    return render(request, "dropslot/users.html", shown)
+
+
+@for_managers
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Make an account with its first role; then its page, with the link that sets its password."""
+    config = request.access.config  # type: ignore[attr-defined]
+    form = NewAccount(config, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        if accounts.find(form.cleaned_data["name"]) is not None:
+            form.add_error("name", "There is an account of this name already")
+        else:
+            try:
+                made = accounts.add(config, form.wanted(), who=visit(request))
+            except accounts.BadAccount as error:
+                form.add_error(None, str(error))
+            else:
+                return _page(request, made.user, link=links.link(made.user, config))
+    return render(request, "dropslot/new_user.html", {"form": form})
+
+
+@for_managers
+@require_GET
+def user(request: HttpRequest, id: int) -> HttpResponse:
+    """One account: its roles, its second factor, and what can be done about it."""
+    return _page(request, _found(id))
+
+
+@for_managers
+@require_POST
+def add_role(request: HttpRequest, id: int) -> HttpResponse:
+    """Give an account one more role."""
+    found = _found(id)
+    config = request.access.config  # type: ignore[attr-defined]
+    form = NewRole(config, request.POST)
+    if not form.is_valid():
+        return _page(request, found, form)
+    try:
+        accounts.add(config, form.wanted(found.get_username()), who=visit(request))
+    except accounts.BadAccount as error:
+        form.add_error(None, str(error))
+        return _page(request, found, form)
+    messages.success(request, f"{found.get_username()} has the role {form.cleaned_data['role']}.")
+    return redirect("dropslot:user", id)
+
+
+@for_managers
+@require_POST
+def remove_role(request: HttpRequest, id: int, grant: int) -> HttpResponse:
+    """Take one role away."""
+    found = get_object_or_404(Grant.objects.select_related("user"), pk=grant, user=id)
+    return _done(request, id, lambda: withdrawing.take_away([found], visit(request)), "The role is removed.")
+
+
+@for_managers
+@require_POST
+def make_link(request: HttpRequest, id: int) -> HttpResponse:
+    """A link that sets the account's password; shown in this answer alone."""
+    found = _found(id)
+    if not found.is_active:
+        messages.error(request, "The account is deactivated. Activate it first.")
+        return redirect("dropslot:user", id)
+    link = links.ask(found, request.access.config, visit(request))  # type: ignore[attr-defined]
+    return _page(request, found, link=link)
+
+
+_CHANGES: dict[str, tuple[Callable[..., None], str]] = {
+    "deactivate": (withdrawing.deactivate, "The account is deactivated, and its sessions have ended."),
+    "activate": (withdrawing.activate, "The account is active again."),
+    "sign-out": (withdrawing.end_sessions, "All sessions of the account have ended."),
+    "remove-factor": (withdrawing.remove_second_factor, "The second factor is removed."),
+}
+
+
+@for_managers
+@require_POST
+def change(request: HttpRequest, id: int, what: str) -> HttpResponse:
+    """Deactivate or activate an account, sign it out everywhere, or remove its second factor."""
+    if what not in _CHANGES:
+        raise Http404
+    found = _found(id)
+    act, words = _CHANGES[what]
+    return _done(request, id, lambda: act(found, visit(request)), words)
+
+
+def _done(request: HttpRequest, id: int, act: Callable[[], None], words: str) -> HttpResponse:
+    try:
+        act()
+    except accounts.BadAccount as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, words)
+    return redirect("dropslot:user", id)
+
+
+def _found(id: int) -> Any:
+    return get_object_or_404(get_user_model(), pk=id)
+
+
+def _page(request: HttpRequest, found: Any, form: NewRole | None = None, link: str = "") -> HttpResponse:
+    config = request.access.config  # type: ignore[attr-defined]
+    shown = {
+        "user_shown": found,
+        "email": getattr(found, found.get_email_field_name(), ""),
+        "grants": found.dropslot_grants.order_by("id"),
+        "has_second_factor": second_factor.has(found),
+        "form": form or NewRole(config),
+        "link": link,
+        "hours": links.HOURS,
+    }
+    return render(request, "dropslot/user.html", shown)

@@ -1,0 +1,47 @@
+"""Debian's chromium, driven by playwright, with everything that its console complains about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+
+PROGRAM = "/usr/bin/chromium"
+
+
+@dataclass
+class Tab:
+    """One page of a browser; `complaints` are errors of its console, a broken content security policy among them."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def sign_in(self, url: str, name: str, password: str) -> None:
+        """By the form of the sign-in page."""
+        self.page.goto(f"{url}/account/login/")
+        self.page.get_by_label("Username").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+@contextmanager
+def chromium(**context: object) -> Iterator[Tab]:
+    """A browser without a history; `context` are playwright's options of a context."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
+        try:
+            page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+            page.set_default_timeout(20_000)
+            tab = Tab(page)
+            page.on("console", lambda message: _note(tab, message))
+            page.on("pageerror", lambda error: tab.complaints.append(str(error)))
+            yield tab
+        finally:
+            browser.close()
+
+
+def _note(tab: Tab, message: ConsoleMessage) -> None:
+    if message.type == "error":
+        tab.complaints.append(message.text)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import growth, latency, logs, memory, pdfs, rate, remote, report, starts, trees
+from benchmarks import growth, latency, logs, memory, pdfs, portal, rate, remote, report, starts, trees
 
 _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "trees": trees.measure,
@@ -23,6 +23,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "pdfs": pdfs.measure,
     "logs": logs.measure,
     "remote": remote.measure,
+    "portal": portal.measure,
 }
 # Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {

@@ -6,7 +6,7 @@ does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet
 from dropslot.access.models import Grant
 from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
+from dropslot.arrivals.listings.search.scopes import within
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
@@ -25,6 +26,7 @@ from dropslot.core.states import State
 from dropslot.core.templates import Template
 
 _NOTHING = Q(pk__in=[])
+Scope = list[list[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Access:
 
     def arrivals(self) -> QuerySet[Arrival]:
         """Of its routes, studies, or what it sent. Recipients see deliveries alone."""
-        return Arrival.objects.filter(self._any(_of_arrivals))
+        return within(Arrival.objects.filter(self._any(_of_arrivals)), self._scope(_pairs))
 
     def operable(self) -> QuerySet[Arrival]:
         """The arrivals that it may retry, rename or dismiss."""
@@ -86,7 +88,8 @@ class Access:
 
     def deliveries(self) -> QuerySet[Delivery]:
         """Of finished arrivals."""
-        return Delivery.objects.filter(self._any(self._of_deliveries), arrival__state=State.DONE)
+        rows = Delivery.objects.filter(self._any(self._of_deliveries), arrival__state=State.DONE)
+        return within(rows, self._scope(self._pairs_of_deliveries))
 
     def payloads(self) -> QuerySet[Delivery]:
         """The deliveries whose bytes it may open and download."""
@@ -100,7 +103,8 @@ class Access:
         """Of the arrivals that it sees; who sees all routes sees the whole trail."""
         if self.sees_all_routes():
             return Event.objects.all()
-        return Event.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
+        rows = Event.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
+        return within(rows, self._scope(_pairs))
 
     def receipts(self) -> QuerySet[Receipt]:
         return Receipt.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
@@ -118,9 +122,35 @@ class Access:
         whole = self.sees_all_routes()
         return LogReading.objects.all() if whole else LogReading.objects.filter(route__in=keys)
 
+    def waiting(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Of the rows of `pending` those that it sees: its arrivals, all entries of its routes' inboxes, and of the
+        others those that it uploaded."""
+        every = [dict(row) for row in rows]
+        ids = {row["id"] for row in every if row["id"]}
+        seen = set(self.arrivals().filter(id__in=ids).values_list("id", flat=True)) if ids else set()
+        own = (
+            set(Upload.objects.filter(sender=self.name).values_list("name", flat=True))
+            if self.name
+            else set()
+        )
+        for row in every:
+            is_own = self.has({Role.SENDER}, row["route"]) and row["name"] in own
+            if row["id"] in seen or (not row["id"] and (is_own or self.has(SEES_ROUTE, row["route"]))):
+                yield row
+
     def _any(self, part: Callable[[Grant, str], Q], roles: Collection[Role] = frozenset(Role)) -> Q:
         prefix = "" if part is _of_arrivals else "arrival__"
         return _either([part(grant, prefix) for grant in self.grants if grant.role in roles])
+
+    def _scope(self, pairs: Callable[[Grant], Scope]) -> Scope:
+        """For the index of the listings: what is seen has all pairs of one of these."""
+        return [one for grant in self.grants for one in pairs(grant)]
+
+    def _pairs_of_deliveries(self, grant: Grant) -> Scope:
+        if grant.role != Role.RECIPIENT:
+            return _pairs(grant)
+        here = [("route", grant.route)] if grant.route else []
+        return [[*here, ("in", _below(base, folder))] for base, folder in self._folders(grant) if folder]
 
     def _of_deliveries(self, grant: Grant, prefix: str) -> Q:
         if grant.role != Role.RECIPIENT:
@@ -161,7 +191,7 @@ def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
     for base, folder in folders:
         if not folder:
             continue
-        whole = str(PurePosixPath(base) / folder) if base.startswith("/") else f"{base}/{folder}"
+        whole = _below(base, folder)
         parts += [
             Q(place__url=whole),
             Q(place__url__startswith=f"{whole}/"),
@@ -172,6 +202,22 @@ def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
 
 def _either(parts: Sequence[Q]) -> Q:
     return Q.create([*parts], connector=Q.OR) if parts else _NOTHING
+
+
+def _below(base: str, folder: str) -> str:
+    return str(PurePosixPath(base) / folder) if base.startswith("/") else f"{base}/{folder}"
+
+
+def _pairs(grant: Grant) -> Scope:
+    """As `_of_arrivals`. A grant for everything has an alternative without pairs."""
+    here = [("route", grant.route)] if grant.route else []
+    if grant.role in SEES_ROUTE:
+        return [here]
+    if grant.role == Role.SENDER:
+        return [[*here, ("sender", grant.user.get_username())]]
+    if grant.role == Role.STUDY_RUNNER and grant.field:
+        return [[*here, (f"field:{grant.field}", grant.value)]]
+    return []
 
 
 def access_of(user: Any, config: Config | None = None) -> Access:

@@ -8,23 +8,40 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
+from dropslot.arrivals.listings.pages import Page, page_of
 from dropslot.arrivals.listings.queries import Filter, contains, iso, last
 from dropslot.core.names import escape
+from dropslot.core.states import State
 
 
 def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Every acknowledgment with its line, undone ones too, as they were recorded."""
-    rows = narrowed(Acknowledgment.objects.order_by("id"), wanted)
-    return map(acknowledgment, last(rows, wanted.newest))
+    return map(
+        _acknowledgment, last(_acknowledged(Acknowledgment.objects.order_by("id"), wanted), wanted.newest)
+    )
 
 
-def narrowed(rows: QuerySet[Acknowledgment], wanted: Filter) -> QuerySet[Acknowledgment]:
-    """The acknowledgments that match a filter, with what a row needs."""
+def acknowledgments_page(
+    seen: QuerySet[Acknowledgment], wanted: Filter, cursor: str = "", limit: int = 50
+) -> Page:
+    """Acknowledgments of `seen` that match the filter, the newest first, with the keys of `acknowledgments --json`.
+    Raises BadCursor."""
+    rows, following = page_of(_acknowledged(seen, wanted), cursor, limit)
+    return Page([_acknowledgment(row) for row in rows], following)
+
+
+def _acknowledged(rows: QuerySet[Acknowledgment], wanted: Filter) -> QuerySet[Acknowledgment]:
     rows = rows.select_related("delivery", "delivery__place", "delivery__arrival")
     if wanted.route:
         rows = rows.filter(delivery__arrival__route=wanted.route)
+    if wanted.sender:
+        rows = rows.filter(delivery__arrival__sender=wanted.sender)
+    if wanted.arrival:
+        rows = rows.filter(delivery__arrival__id__istartswith=wanted.arrival)
     if wanted.since:
         rows = rows.filter(at__gte=wanted.since)
+    if wanted.until:
+        rows = rows.filter(at__lt=wanted.until)
     if text := wanted.search:
         rows = rows.filter(
             contains(text, "user", "address", "delivery__stored_as")
@@ -34,8 +51,7 @@ def narrowed(rows: QuerySet[Acknowledgment], wanted: Filter) -> QuerySet[Acknowl
     return rows
 
 
-def acknowledgment(row: Acknowledgment) -> dict[str, Any]:
-    """One acknowledgment with the keys of `acknowledgments --json`."""
+def _acknowledgment(row: Acknowledgment) -> dict[str, Any]:
     delivery = row.delivery
     return {
         "id": row.id,
@@ -59,14 +75,28 @@ def acknowledgment(row: Acknowledgment) -> dict[str, Any]:
 
 def readings(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Every run of a reader, the oldest first."""
-    rows = LogReading.objects.order_by("id")
+    return map(reading, last(_read(LogReading.objects.order_by("id"), wanted), wanted.newest))
+
+
+def readings_page(seen: QuerySet[LogReading], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
+    """Runs of `seen` that match the filter, the newest first, with the keys of `log_readers --json`. State `failed`:
+    only those that ended with an error. Raises BadCursor."""
+    rows, following = page_of(_read(seen, wanted), cursor, limit)
+    return Page([reading(row) for row in rows], following)
+
+
+def _read(rows: QuerySet[LogReading], wanted: Filter) -> QuerySet[LogReading]:
     if wanted.route:
         rows = rows.filter(route=wanted.route)
+    if wanted.state == State.FAILED:
+        rows = rows.exclude(error="")
     if wanted.since:
         rows = rows.filter(started_at__gte=wanted.since)
+    if wanted.until:
+        rows = rows.filter(started_at__lt=wanted.until)
     if text := wanted.search:
         rows = rows.filter(Q(log__icontains=text) | Q(error__icontains=text))
-    return map(reading, last(rows, wanted.newest))
+    return rows
 
 
 def reading(row: LogReading) -> dict[str, Any]:

@@ -78,3 +78,15 @@ class LogReading(models.Model):
     class Meta:
         db_table = "dropslot_log_reading"
         ordering = ("id",)
+
+
+class Unfetched(models.Model):
+    """A delivery that nobody fetched when it was looked at last. The row may stay for a while after a fetch: who reads
+    it compares the acknowledgments."""
+
+    delivery = models.BigIntegerField(primary_key=True)  # its id
+    route = models.CharField(max_length=100)
+
+    class Meta:
+        db_table = "dropslot_unfetched"
+        indexes = (models.Index(fields=["route", "delivery"], name="dropslot_unfetched_route"),)

@@ -15,6 +15,8 @@ from dropslot.audit.chain import timestamp
 from dropslot.audit.models import Event
 from dropslot.core.patterns import forms
 
+_COLUMNS = ("seq", "at", "kind", "arrival", "data", "hash")
+
 
 def find(
     *,
@@ -33,12 +35,11 @@ def find(
     ids of arrivals.
     """
     found = narrowed(Event.objects.using(using), arrival, kind, since, search)
-    columns = ("seq", "at", "kind", "arrival", "data", "hash")
     if within is not None:
         found = found.filter(arrival__in=within)
     if newest is not None:
         found = found.filter(seq__in=list(found.order_by("-seq").values_list("seq", flat=True)[:newest]))
-    for row in found.order_by("seq").values(*columns).iterator(chunk_size=1000):
+    for row in found.order_by("seq").values(*_COLUMNS).iterator(chunk_size=1000):
         yield {**row, "data": json.loads(row["data"])}
 
 
@@ -53,10 +54,20 @@ def arrivals(beginning: str, at_most: int, *, using: str = "default") -> list[st
     return list(found.values_list("arrival", flat=True).distinct()[:at_most])
 
 
+def row(event: Event) -> dict[str, Any]:
+    """One event with the keys of `events --json`."""
+    return {name: getattr(event, name) for name in _COLUMNS} | {"data": json.loads(event.data)}
+
+
 def narrowed(
-    events: QuerySet[Event], arrival: str, kind: str, since: datetime | None, search: str
+    events: QuerySet[Event],
+    arrival: str,
+    kind: str,
+    since: datetime | None,
+    search: str,
+    until: datetime | None = None,
 ) -> QuerySet[Event]:
-    """The events that match; what each filter means is at `find`."""
+    """The events that match: as `find` says; `until` is the end, not within."""
     if arrival:
         # A range, not LIKE: the index serves it on both databases, and ids are upper-case ASCII.
         beginning = arrival.upper()
@@ -65,6 +76,8 @@ def narrowed(
         events = events.filter(kind=kind)
     if since is not None:
         events = events.filter(at__gte=timestamp(since))
+    if until is not None:
+        events = events.filter(at__lt=timestamp(until))
     if search:
         found = Q(kind__icontains=search) | Q(arrival__icontains=search)
         for form in forms(search):

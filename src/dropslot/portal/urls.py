@@ -6,11 +6,31 @@ from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
 from dropslot.api.metrics.view import metrics
-from dropslot.portal.pages import account, home, tokens, users
+from dropslot.portal.pages import (
+    account,
+    exports,
+    home,
+    listings,
+    saved_views,
+    tokens,
+    undoing,
+    users,
+)
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("arrivals/", listings.arrivals, name="arrivals"),
+    path("history/", listings.history, name="history"),
+    path("pending/", listings.pending, name="pending"),
+    path("unfetched/", listings.unfetched, name="unfetched"),
+    path("acknowledgments/", listings.acknowledgments, name="acknowledgments"),
+    path("acknowledgments/<str:pk>/undo/", undoing.undo_acknowledgment, name="undo_acknowledgment"),
+    path("log-readers/", listings.log_readers, name="log_readers"),
+    path("trail/", listings.trail, name="trail"),
+    path("export/<str:name>.<str:form>", exports.export, name="export"),
+    path("views/<str:page>/", saved_views.save_view, name="save_view"),
+    path("views/<int:pk>/remove/", saved_views.remove_view, name="remove_view"),
     path("health", health, name="health"),
     path("metrics", metrics, name="metrics"),
     path("my-account/", account.account, name="account"),

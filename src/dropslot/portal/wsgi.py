@@ -5,4 +5,8 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dropslot.portal_settings")
-application = get_wsgi_application()
+_pages = get_wsgi_application()
+
+from dropslot.portal.indexing import with_index  # noqa: E402 - models can be imported only now
+
+application = with_index(_pages)

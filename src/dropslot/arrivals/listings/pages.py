@@ -3,14 +3,28 @@ found as quickly as the first, and none repeats or leaves out a row when new one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 
-from dropslot.arrivals.listings.queries import Filter, arrival_row, delivered, delivery_rows, narrowed
+from dropslot.arrivals.listings import pending as waiting
+from dropslot.arrivals.listings.queries import (
+    Filter,
+    arrival_row,
+    delivered,
+    delivery_rows,
+    ids,
+    narrowed,
+)
+from dropslot.arrivals.listings.search import clauses, finding, indexer
+from dropslot.arrivals.listings.search.finding import Source
+from dropslot.arrivals.listings.search.tables import Clause
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.audit import event_search
+from dropslot.audit.models import Event
+from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 
 AT_MOST = 500
@@ -32,31 +46,100 @@ class Page(NamedTuple):
 
 def arrivals(seen: QuerySet[Arrival], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
     """Arrivals of `seen` that match the filter, with the keys of `arrivals --json`. Raises BadCursor."""
-    rows, following = page_of(narrowed(seen, wanted), cursor, limit)
+    known = clauses.of_arrivals(seen, wanted)
+    rows, following = _page(finding.OF_ARRIVALS, narrowed(seen, wanted), known, cursor, limit)
     return Page([arrival_row(row) for row in rows], following)
 
 
 def history(seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
-    """Deliveries of `seen` that match the filter, with the keys of `history --json`, and `id`. Raises BadCursor."""
+    """Deliveries of `seen` that match the filter, with the keys of `history --json`. Raises BadCursor."""
+    rows, following = deliveries(seen, wanted, cursor, limit)
+    return Page(list(delivery_rows(iter(rows))), following)
+
+
+def deliveries(
+    seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: int = 50
+) -> tuple[Sequence[Delivery], str | None]:
+    """The same, as models. Raises BadCursor."""
+    known = clauses.of_deliveries(seen, wanted)
     found = delivered(seen, wanted).select_related("arrival", "place")
-    rows, following = page_of(found, cursor, limit)
-    shown = delivery_rows(iter(rows))
-    return Page([{"id": row.pk, **keys} for row, keys in zip(rows, shown, strict=True)], following)
+    return _page(finding.OF_DELIVERIES, found, known, cursor, limit)
+
+
+def events(seen: QuerySet[Event], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
+    """Events of `seen` that match the filter, with the keys of `events --json`. Raises BadCursor."""
+    within = ids(Filter(route=wanted.route, state=wanted.state)) if wanted.route or wanted.state else None
+    found = event_search.narrowed(
+        seen, wanted.arrival, wanted.kind, wanted.since, wanted.search, wanted.until
+    )
+    if within is not None:
+        found = found.filter(arrival__in=within)
+    if wanted.arrival:  # its own index is quicker
+        rows, following = page_of(found, cursor, limit)
+    else:
+        rows, following = _page(finding.OF_EVENTS, found, clauses.of_events(seen, wanted), cursor, limit)
+    return Page([event_search.row(row) for row in rows], following)
+
+
+def pending(config: Config, seen: Seen, wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
+    """What waits and may be seen, with the keys of `pending --json`; what came last is first. Raises BadCursor."""
+    rows = sorted(seen(waiting.pending(config, wanted)), key=lambda row: row["since"] or "", reverse=True)
+    start = _to_number(cursor) if cursor else 0
+    limit = limited(limit)
+    more = str(start + limit) if len(rows) > start + limit else None
+    return Page(rows[start : start + limit], more)
+
+
+# Those of the rows of `pending` that an account sees.
+Seen = Callable[[Iterator[dict[str, Any]]], Iterator[dict[str, Any]]]
+
+
+def _to_number(cursor: str) -> int:
+    if not cursor.isdecimal() or len(cursor) > 18:
+        raise _bad_cursor()
+    return int(cursor)
+
+
+def _page(
+    source: Source[_Row], rows: QuerySet[_Row], known: Sequence[Clause], cursor: str, limit: int
+) -> tuple[Sequence[_Row], str | None]:
+    """As `page_of`, by the index if there is one and it can narrow."""
+    if not known or not indexer.has_begun():
+        return page_of(rows, cursor, limit)
+    limit = limited(limit)
+    before = key_of(rows, cursor) if cursor else None
+    return _cut(finding.newest(source, rows, known, before, limit + 1), limit)
 
 
 def page_of(rows: QuerySet[_Row], cursor: str, limit: int) -> tuple[Sequence[_Row], str | None]:
     """The newest rows by their primary key, which counts upwards, and the cursor of the next ones. Raises BadCursor."""
     if cursor:
-        rows = rows.filter(pk__lt=_key(rows.model, cursor))
-    limit = max(1, min(limit, AT_MOST))
-    found = list(rows.order_by("-pk")[: limit + 1])
+        rows = rows.filter(pk__lt=key_of(rows, cursor))
+    limit = limited(limit)
+    return _cut(list(rows.order_by("-pk")[: limit + 1]), limit)
+
+
+def _cut(found: Sequence[_Row], limit: int) -> tuple[Sequence[_Row], str | None]:
     return found[:limit], str(found[limit - 1].pk) if len(found) > limit else None
 
 
-def _key(model: type[Model], cursor: str) -> Any:
+def limited(limit: int) -> int:
+    """How many rows a page has at most."""
+    return max(1, min(limit, AT_MOST))
+
+
+def key_of(rows: QuerySet[_Row], cursor: str) -> Any:
+    """The primary key that a cursor is. Raises BadCursor."""
+    key = rows.model._meta.pk
+    if not (cursor.isascii() and cursor.isalnum()):
+        raise _bad_cursor()
     try:
-        if cursor.isascii() and cursor.isalnum():  # PostgreSQL refuses a text with NUL
-            return model._meta.pk.to_python(cursor)
-    except ValidationError:
-        pass  # letters where rows are counted
-    raise BadCursor("This is not a cursor of this listing", next_step="Begin at the first page")
+        found = key.to_python(cursor)
+        key.run_validators(found)
+    except ValidationError as error:
+        raise _bad_cursor() from error
+    return found
+
+
+def _bad_cursor() -> BadCursor:
+    return BadCursor("This is not a cursor of this listing", next_step="Begin at the first page")

@@ -11,7 +11,10 @@ from functools import cache
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Func, Model, Q, QuerySet, TextField
+from django.db.models.lookups import IContains
+from django.db.models.sql.compiler import SQLCompiler
 
 from dropslot.arrivals import registry
 from dropslot.arrivals.models import Arrival, Delivery
@@ -36,14 +39,23 @@ class NoSuchArrival(DropslotError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The filter of a listing; `history` has only arrivals in state done. `since` compares with the time of receipt;
-    `newest` keeps the last rows."""
+    """The filter of a listing; `history` has only arrivals in state done. `since` (that time or later) and `until`
+    (before it) compare with the time of receipt; `newest` keeps the last rows of a command's listing. `sender` and the
+    value of `field` are whole, `sha256` and `arrival` beginnings; `destination` is a place with all that is below it.
+    `sha256` and `destination` are of deliveries, `kind` is of events."""
 
     search: str = ""
     state: str = ""
     route: str = ""
     since: datetime | None = None
     newest: int | None = None
+    until: datetime | None = None
+    sender: str = ""
+    field: tuple[str, str] | None = None
+    sha256: str = ""
+    arrival: str = ""
+    destination: str = ""
+    kind: str = ""
 
 
 class Only(Protocol):
@@ -107,14 +119,35 @@ def narrowed(rows: QuerySet[Arrival], wanted: Filter) -> QuerySet[Arrival]:
     """The arrivals that match a filter."""
     if wanted.state:
         rows = rows.filter(state=wanted.state)
-    if wanted.route:
-        rows = rows.filter(route=wanted.route)
-    if wanted.since:
-        rows = rows.filter(received_at__gte=wanted.since)
+    rows = rows.filter(_of_arrival(wanted, ""))
     if wanted.search:
         text = wanted.search
-        rows = rows.filter(contains(text, "name", "sender") | Q(id__istartswith=text))
+        rows = rows.filter(
+            contains(text, "name", "sender", "location") | _in_fields(text, "") | _of_id(text, "")
+        )
     return rows
+
+
+def _of_arrival(wanted: Filter, prefix: str) -> Q:
+    """What a filter says of the arrival itself; `prefix` leads to it."""
+    found = Q()
+    if wanted.route:
+        found &= Q((f"{prefix}route", wanted.route))
+    if wanted.since:
+        found &= Q((f"{prefix}received_at__gte", wanted.since))
+    if wanted.until:
+        found &= Q((f"{prefix}received_at__lt", wanted.until))
+    if wanted.sender:
+        found &= Q((f"{prefix}sender", wanted.sender))
+    if wanted.field:
+        found &= Q((f"{prefix}fields__{wanted.field[0]}", wanted.field[1]))
+    if wanted.arrival:
+        found &= _of_id(wanted.arrival, prefix)
+    return found
+
+
+def _of_id(text: str, prefix: str) -> Q:
+    return Q((f"{prefix}id__istartswith", text))
 
 
 def last(
@@ -170,10 +203,11 @@ def delivered(rows: QuerySet[Delivery], wanted: Filter) -> QuerySet[Delivery]:
     """The deliveries of finished arrivals that match a filter."""
     if wanted.state not in ("", State.DONE):
         rows = rows.none()
-    if wanted.route:
-        rows = rows.filter(arrival__route=wanted.route)
-    if wanted.since:
-        rows = rows.filter(arrival__received_at__gte=wanted.since)
+    rows = rows.filter(_of_arrival(wanted, "arrival__"))
+    if wanted.sha256:
+        rows = rows.filter(sha256__istartswith=wanted.sha256)
+    if place := wanted.destination.rstrip("/"):
+        rows = rows.filter(Q(place__url=place) | Q(place__url__startswith=f"{place}/"))
     if wanted.search:
         rows = rows.filter(_searched(wanted.search))
     return rows
@@ -192,8 +226,24 @@ def delivery_rows(rows: Iterator[Delivery]) -> Iterator[dict[str, Any]]:
 
 
 def _searched(text: str) -> Q:
-    named = contains(text, "item", "stored_as", "arrival__name", "arrival__sender")
-    return named | Q(sha256__istartswith=text) | Q(arrival__id__istartswith=text)
+    named = contains(text, "item", "stored_as", "arrival__name", "arrival__sender", "arrival__location")
+    return named | Q(sha256__istartswith=text) | _of_id(text, "arrival__") | _in_fields(text, "arrival__")
+
+
+class _FieldValues(Func):
+    """The values of an arrival's fields as one text, each on its own line."""
+
+    output_field = TextField()
+    template = "(SELECT group_concat(value, char(10)) FROM json_each(%(expressions)s))"
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        template = "(SELECT string_agg(value, chr(10)) FROM jsonb_each_text(%(expressions)s))"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def _in_fields(text: str, prefix: str) -> Q:
+    values = _FieldValues(F(f"{prefix}fields"))
+    return Q.create([Q(IContains(values, form)) for form in forms(text)], connector=Q.OR)
 
 
 def contains(text: str, *fields: str) -> Q:

@@ -1,0 +1,215 @@
+"""Server time of every listing's page with 1,000,000 deliveries and 100,000 arrivals, on SQLite and PostgreSQL.
+
+Each page is asked for as accounts of several roles, with searches for what is frequent, rare and absent, with each
+filter, and in the middle and at the end of the listing. The limits are of all these requests of one page together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+
+import yaml
+
+from benchmarks.report import Row, seconds
+
+_REPOSITORY = Path(__file__).parent.parent
+_DELIVERIES = 1_000_000
+_MEDIAN_SECONDS, _P95_SECONDS = 0.150, 0.500
+_ROUTES = {
+    "study": {
+        "folders": "./study",
+        "takes": "directories",
+        "name": r"(?P<study>\w+)-(?P<sent>.+)",
+        "deliver": [{"to": "./studies/{study}"}],
+    },
+    "results": {
+        "folders": "./results",
+        "takes": "files",
+        "name": r"(?P<folder>\w+)-.+",
+        "deliver": [{"to": "./clinics/{folder}"}],
+        "acknowledge": [
+            {
+                "log": "/var/log/apache2/access.log",
+                "match": "/results/{folder}/{stored_name}",
+                "users": {"clinic01": "clinic01"},
+            }
+        ],
+    },
+}
+
+
+def measure(scratch: Path, trials: int) -> list[Row]:
+    """Two rows for each page and database: the median, and the 95th percentile."""
+    sys.path.insert(0, str(_REPOSITORY / "tests"))
+    from postgres import PostgresServer  # type: ignore[import-not-found, unused-ignore]
+
+    rows = _rows("SQLite", _on(scratch / "portal-sqlite", "sqlite", {}, trials))
+    server = PostgresServer()
+    server.start()
+    try:
+        server.execute("CREATE DATABASE portal")
+        rows += _rows(
+            "PostgreSQL",
+            _on(scratch / "portal-postgresql", server.url("portal"), server.passwords, trials),
+        )
+    finally:
+        server.stop()
+    return rows
+
+
+def _on(root: Path, database: str, passwords: dict[str, str], trials: int) -> dict[str, list[float]]:
+    (root / "var").mkdir(parents=True)
+    config = {"data": "./var", "database": database, "portal": {}, "routes": _ROUTES}
+    (root / "config.yaml").write_text(yaml.safe_dump(config))
+    environment = os.environ | passwords
+    environment |= {
+        "DROPSLOT_CONFIG": str(root / "config.yaml"),
+        "DROPSLOT_BENCH_ROOT": str(root),
+        "PYTHONPATH": f"{_REPOSITORY / 'src'}:{_REPOSITORY}",
+        "DJANGO_SETTINGS_MODULE": "dropslot.portal_settings",
+    }
+    fill = [sys.executable, "-m", "benchmarks.portal_data", str(_DELIVERIES)]
+    subprocess.run(fill, env=environment, check=True)
+    ask = [sys.executable, "-m", "benchmarks.portal", str(trials)]
+    done = subprocess.run(ask, env=environment, check=True, stdout=subprocess.PIPE)
+    found: dict[str, list[float]] = json.loads(done.stdout)
+    return found
+
+
+def _rows(database: str, found: dict[str, list[float]]) -> list[Row]:
+    rows = []
+    for page, times in found.items():
+        for what, value, limit in (
+            ("median", median(times), _MEDIAN_SECONDS),
+            ("95th percentile", quantiles(times, n=20)[-1], _P95_SECONDS),
+        ):
+            name = f"{page} on {database}, {what} of {len(times)} requests"
+            rows.append(
+                Row(name, seconds(value), "the limit", seconds(limit), value * 1000, limit * 1000, "ms")
+            )
+    return rows
+
+
+_SEARCHES = (
+    "sub-01",  # frequent
+    "nii.gz",
+    "needle",  # one file
+    "066-1234",  # a few
+    "nothing has this",
+    "x",  # shorter than three letters
+    "q7",
+    "0f3a9",  # the beginning of a SHA-256
+    "Building C",
+    "tech07",
+    "visit99997",
+)
+_FILTERS = (
+    "",
+    "route=results",
+    "route=study&search=clinic",  # both frequent, never together
+    "state=failed",
+    "sender=rare",
+    "sender=tech03&search=dementia",
+    "field=study%3Dtiny",
+    "field=study%3Dheart&search=eeg",
+    "until=2024-02-01",
+    "since=2025-11-01&until=2025-11-02",
+    "since=2024-01-01&search=clinic07",
+    "kind=refused",
+)
+_ACCOUNTS = ("olga", "augusta", "rare", "tech05", "rita", "stella", "tina")
+_PAGES = ("arrivals", "history", "pending", "unfetched", "acknowledgments", "log_readers", "trail")
+
+
+def _ask(trials: int) -> dict[str, list[float]]:
+    from django.urls import reverse
+
+    clients = dict(_clients())
+    found: dict[str, list[float]] = defaultdict(list)
+    for page in _PAGES:
+        for name, client in clients.items():
+            if client.get(reverse(f"dropslot:{page}")).status_code == 404:
+                continue
+            for query in _queries(page):
+                times = []
+                for _ in range(trials):
+                    began = time.perf_counter()
+                    answer = client.get(f"{reverse(f'dropslot:{page}')}?{query}")
+                    times.append(time.perf_counter() - began)
+                    assert answer.status_code == 200, (page, query)
+                found[page].append(median(times))
+                print(f"  {median(times) * 1000:7.1f} ms {page} {name} {query}", file=sys.stderr)
+    return found
+
+
+def _queries(page: str) -> Iterator[str]:
+    from dropslot.acknowledgments.models import Acknowledgment, LogReading
+    from dropslot.arrivals.models import Arrival, Delivery
+    from dropslot.audit.models import Event
+
+    yield from _FILTERS
+    yield from (f"search={text}" for text in _SEARCHES)
+    models = {"arrivals": Arrival, "history": Delivery, "unfetched": Delivery, "trail": Event}
+    models |= {"acknowledgments": Acknowledgment, "log_readers": LogReading}
+    if page in models:
+        keys = models[page].objects.order_by("pk").values_list("pk", flat=True)
+        count = keys.count()
+        for place in (count // 2, 40):
+            yield f"cursor={keys[place]}"
+            yield f"search=i&cursor={keys[place]}"
+
+
+def _clients() -> Iterator[tuple[str, object]]:
+    """An account of each role: some see much, some little."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    from dropslot.access import accounts
+    from dropslot.config import current
+
+    bounds = {
+        "olga": ("operator", {}),
+        "augusta": ("auditor", {"routes": ("results",)}),
+        "rare": ("sender", {}),
+        "tech05": ("sender", {}),
+        "rita": ("recipient", {"routes": ("results",), "folders": ("clinic07",)}),
+        "stella": ("study-runner", {"studies": ("heart",)}),
+        "tina": ("study-runner", {"studies": ("tiny",)}),
+    }
+    for name in _ACCOUNTS:
+        role, more = bounds[name]
+        accounts.add(current(), accounts.Wanted(name, (role,), **more), "correct horse battery")
+        client = Client()
+        client.force_login(User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend")
+        yield name, client
+
+
+def _index() -> None:
+    from dropslot.acknowledgments import unfetched
+    from dropslot.arrivals.listings.search import indexer
+
+    indexer.begin()
+    unfetched.begin()
+    while indexer.catch_up(1000) + unfetched.catch_up(1000):
+        pass
+
+
+if __name__ == "__main__":
+    import django
+    from django.conf import settings
+
+    django.setup()
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    _index()
+    print(json.dumps(_ask(int(sys.argv[1]))))

@@ -1,0 +1,74 @@
+"""The thread that keeps the index of the listings. It runs in one process of the portal, whichever took its lock, and
+begins with the first request, so that it works under any server."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, connections
+
+from dropslot.acknowledgments import unfetched
+from dropslot.arrivals.listings.search import indexer
+from dropslot.config import Config
+
+log = structlog.get_logger()
+_IDLE_SECONDS, _AFTER_BATCH_SECONDS, _AFTER_ERROR_SECONDS = 1.0, 0.1, 30.0  # deliveries write in between
+_started = threading.Lock()
+
+
+def with_index(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The WSGI application, which starts the thread of its process with its first request."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if _started.acquire(blocking=False):
+            from dropslot.config import current
+
+            threading.Thread(target=_run, args=(current(),), name="index", daemon=True).start()
+        return application(environ, start_response)
+
+    return answer
+
+
+def _run(config: Config) -> None:
+    wait = threading.Event().wait
+    while (lock := _locked(config.data / "portal")) is None:
+        wait(_AFTER_ERROR_SECONDS)
+    try:
+        while True:
+            wait(keep())
+    finally:
+        os.close(lock)
+
+
+def keep() -> float:
+    """Take in what there is next; returns the seconds until there may be more. Never raises for a database that is
+    away."""
+    try:
+        indexer.begin()
+        unfetched.begin()
+        taken = indexer.catch_up() + unfetched.catch_up()
+    except DatabaseError as error:
+        log.warning("The index of the listings could not be kept", action="index_late", error=str(error))
+        connections.close_all()
+        return _AFTER_ERROR_SECONDS
+    return _AFTER_BATCH_SECONDS if taken else _IDLE_SECONDS
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that holds the lock; None: another process has it, or the folder is not there."""
+    try:
+        descriptor = os.open(folder / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,86 @@
+"""Arrivals, History, Pending, Sent but not fetched, Acknowledgments, Log readers, Trail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from dropslot.access.models import SavedView
+from dropslot.access.seen import Access
+from dropslot.arrivals.listings.pages import BadCursor
+from dropslot.portal.pages import sources
+from dropslot.portal.pages.columns import Line, Row, Table, address, line
+from dropslot.portal.pages.filtering import Asked
+from dropslot.portal.pages.sources import Listing
+
+_ROWS = 50
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def access_of(request: HttpRequest) -> Access:
+    """What the account of a request may see."""
+    found: Access = request.access  # type: ignore[attr-defined]
+    return found
+
+
+def _view(listing: Listing) -> View:
+    def view(request: HttpRequest) -> HttpResponse:
+        if not listing.allows(access_of(request)):
+            raise Http404
+        return render(request, "dropslot/listing.html", context(request, listing))
+
+    view.__name__, view.__doc__ = listing.name, listing.title
+    return login_required(require_GET(view))
+
+
+arrivals = _view(sources.ARRIVALS)
+history = _view(sources.HISTORY)
+pending = _view(sources.PENDING)
+unfetched = _view(sources.UNFETCHED)
+acknowledgments = _view(sources.ACKNOWLEDGMENTS)
+log_readers = _view(sources.LOG_READERS)
+trail = _view(sources.TRAIL)
+
+
+def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:
+    """For the template of all listings. A cursor that no page has given leads to the first page."""
+    asked = Asked(request, listing.fields)
+    cursor = request.GET.get("cursor", "")
+    try:
+        rows, following = listing.rows(asked, cursor, _ROWS)
+    except BadCursor:
+        cursor, (rows, following) = "", listing.rows(asked, "", _ROWS)
+    retry = address("retry_selected") if listing is sources.ARRIVALS else ""
+    lines = [_line(access_of(request), listing, row, retry) for row in rows]
+    table = Table(
+        listing.title,
+        listing.columns,
+        lines,
+        "Nothing matches this filter. Clear it, or search for less." if asked.values else listing.empty,
+        newest=asked.address() if cursor else "",
+        older=asked.address(cursor=following) if following else "",
+        retry=retry if any(each.id for each in lines) else "",
+        has_actions=any(each.action for each in lines),
+    )
+    views = SavedView.objects.filter(user_id=request.user.pk or 0, page=listing.name).order_by("name")
+    return {
+        "listing": listing,
+        "asked": asked,
+        "table": table,
+        "views": views,
+        "is_narrowed": bool(asked.values),
+    }
+
+
+def _line(access: Access, listing: Listing, row: Row, retry: str) -> Line:
+    more: dict[str, str] = {"name": str(row.get("name") or row.get("stored_as") or "")}
+    if retry and row["state"] == "failed" and access.may_operate(row["route"]):
+        more["id"] = row["id"]
+    if listing is sources.ACKNOWLEDGMENTS and row["state"] == "counts" and access.may_operate(row["route"]):
+        more |= {"action": address("undo_acknowledgment", row["id"]), "action_label": "Undo"}
+    return line(row, listing.columns, **more)

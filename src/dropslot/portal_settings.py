@@ -14,7 +14,7 @@ from dropslot.access.providers import openid_apps
 from dropslot.access.section import Portal, address, portal_of
 from dropslot.config.models import Config as _Config
 from dropslot.settings import *  # noqa: F403
-from dropslot.settings import DROPSLOT, INSTALLED_APPS
+from dropslot.settings import DATABASES, DROPSLOT, INSTALLED_APPS
 
 _portal = (portal_of(DROPSLOT) if isinstance(DROPSLOT, _Config) else None) or Portal.model_validate({})
 _address = urlsplit(address(_portal))
@@ -71,6 +71,9 @@ TEMPLATES: list[dict[str, Any]] = [
         },
     }
 ]
+
+# Opening a connection costs as much as a small page.
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 # Who is answered, and how the browser must treat the pages.
 ALLOWED_HOSTS = sorted(

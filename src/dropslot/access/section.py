@@ -15,7 +15,7 @@ from dropslot.config.sections import Part, Section
 from dropslot.config.values import Duration, Size
 
 if TYPE_CHECKING:
-    from dropslot.config.models import Config
+    from dropslot.config.models import Config, Route
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:\[\]]+):(\d{1,5})")
 _EXPECTED_LISTEN = "expected an address and a port, such as 127.0.0.1:8070 or [::1]:8070"
@@ -167,10 +167,22 @@ class TopKeys(BaseModel):
     )
 
 
+class RouteKeys(BaseModel):
+    """What the portal adds to a route."""
+
+    repeat: Literal["version", "refuse"] = Field(
+        "version",
+        description="What the portal does with an upload whose name was sent before. `version`: it says when, and takes"
+        " it; other content becomes the next version. `refuse`: it does not take it. What is dropped into the inbox"
+        " by other ways is always taken.",
+    )
+
+
 class PortalSection(Section):
     """The portal's keys."""
 
     top_keys = TopKeys
+    route_keys = RouteKeys
     parts = (
         Part(Portal, "portal", "The portal: pages in a browser, and the API."),
         Part(OpenId, "portal.openid[]", "One provider."),
@@ -195,6 +207,11 @@ SECTION = PortalSection()
 def portal_of(config: Config) -> Portal | None:
     """The portal that a configuration asks for; None: there is none."""
     return config.portal if isinstance(config, TopKeys) else None
+
+
+def refuses_repeats(route: Route) -> bool:
+    """Whether the portal refuses an upload whose name was sent before."""
+    return isinstance(route, RouteKeys) and route.repeat == "refuse"
 
 
 def address(portal: Portal) -> str:

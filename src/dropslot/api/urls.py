@@ -8,6 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from dropslot.api import docs
 from dropslot.api.app import patterns
 from dropslot.api.failures import unknown
+from dropslot.api.tus import views
 
 app_name = "dropslot_api"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,5 +16,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("docs", docs.page, name="docs"),
     path("openapi.json", docs.openapi, name="openapi"),
     *patterns(),
+    path("tus/", views.collection, name="tus"),
+    path("tus/checks", views.checks, name="tus_checks"),
+    path("tus/batches/<str:batch>/finish", views.finish, name="tus_finish"),
+    path("tus/batches/<str:batch>", views.batch, name="tus_batch"),
+    path("tus/<str:ticket>/<str:part>", views.upload, name="tus_upload"),
     re_path("", csrf_exempt(unknown)),  # the last: what is nothing else
 ]

@@ -131,7 +131,9 @@ class Upload(models.Model):
 
     class Meta:
         db_table = "dropslot_upload"
-        constraints = (models.UniqueConstraint(fields=["inbox", "name"], name="dropslot_upload_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["inbox", "name", "inode"], name="dropslot_upload_once"),
+        )
 
 
 class AfterCall(models.Model):

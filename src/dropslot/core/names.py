@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 LIMIT_BYTES = 255
 RESERVED = ".dropslot"
+UPLOADING = ".dropslot-upload-"  # begins the name of what the portal is receiving into an inbox
 
 # Embeddings, overrides and isolates turn text around on a terminal or page (Trojan Source, CVE-2021-42574).
 _BIDI = "\u202a-\u202e\u2066-\u2069"

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from dropslot.access import second_factor
-from dropslot.access.roles import AUDITS, OPERATES, SEES_ROUTE, Role
+from dropslot.access.roles import AUDITS, OPERATES, SEES_ROUTE, UPLOADS, Role
 from dropslot.access.seen import Access
 
 _VERSION = version("dropslot")
@@ -27,6 +27,7 @@ _OF_ARRIVALS = frozenset({*SEES_ROUTE, Role.SENDER, Role.STUDY_RUNNER})
 # Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
 PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
+    ("Upload", "upload", UPLOADS),
     ("Arrivals", "arrivals", _OF_ARRIVALS),
     ("History", "history", None),
     ("Pending", "pending", _OF_ARRIVALS),

@@ -152,6 +152,14 @@ def _application(portal: Portal) -> Any:
     return Portals()
 
 
+def _begin_upkeep(_worker: Any) -> None:
+    """In the process that answers: threads do not survive a fork."""
+    from dropslot.api.tus import expiring
+    from dropslot.config import current
+
+    expiring.start(current())
+
+
 def _options(portal: Portal) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bind": str(portal.listen),
@@ -167,6 +175,7 @@ def _options(portal: Portal) -> dict[str, Any]:
         "limit_request_line": 8190,
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
         "forwarded_allow_ips": "",
+        "post_worker_init": _begin_upkeep,
     }
     if portal.certificate:
         options |= {"certfile": str(portal.certificate), "keyfile": str(portal.key or portal.certificate)}

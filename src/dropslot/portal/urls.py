@@ -14,12 +14,14 @@ from dropslot.portal.pages import (
     saved_views,
     tokens,
     undoing,
+    upload,
     users,
 )
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("upload/", upload.upload, name="upload"),
     path("arrivals/", listings.arrivals, name="arrivals"),
     path("history/", listings.history, name="history"),
     path("pending/", listings.pending, name="pending"),

@@ -22,7 +22,7 @@ from django.db import (
 )
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.intake import inplace
+from dropslot.arrivals.intake import inplace, uploaded
 from dropslot.arrivals.intake.claim import Claim, dropped_at
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
@@ -112,7 +112,9 @@ def _write(config: Config, claims: Sequence[Claim]) -> None:
 
 def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
     made = _rows(config, claims)
+    uploads = uploaded.by_accounts(claims)
     with transaction.atomic():
+        uploaded.take_over(uploads, made)
         known = (
             Arrival.objects.select_for_update().filter(id__in=[claim.id for claim in claims]).order_by("id")
         )
@@ -127,7 +129,9 @@ def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
 def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
     """An entry that is read in place may have been claimed by another process, too: then it is left out."""
     made = _rows(config, claims)
+    uploads = uploaded.by_accounts(claims)
     with transaction.atomic():
+        uploaded.take_over(uploads, made)
         # If two processes see the same entry, the second one sees the first one's row. A transaction of its own: it
         # waits for no other row.
         become_only_writer()

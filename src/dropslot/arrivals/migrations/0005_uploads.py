@@ -34,6 +34,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="upload",
-            constraint=models.UniqueConstraint(fields=("inbox", "name"), name="dropslot_upload_once"),
+            constraint=models.UniqueConstraint(
+                fields=("inbox", "name", "inode"), name="dropslot_upload_once"
+            ),
         ),
     ]

@@ -1,0 +1,245 @@
+"""The upload page in a real browser, over a portal, watcher and workers that really run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from portals import PASSWORD, Served
+from waiting import wait_until
+
+CHROMIUM = "/usr/bin/chromium"
+SECONDS = 60_000  # milliseconds, as playwright counts
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not os.path.exists(CHROMIUM):
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def running(served_on_sqlite: Served) -> Served:
+    served_on_sqlite.account("sam", "sender")
+    return served_on_sqlite.start("run")
+
+
+@pytest.fixture
+def sign_in(browser: Browser, running: Served) -> Iterator[Callable[[], Page]]:
+    contexts = []
+
+    def opened() -> Page:
+        context = browser.new_context()
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(SECONDS)
+        page.goto(f"{running.url}/account/login/?next=/upload/")
+        page.get_by_label("Username").fill("sam")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.locator("form[action*=login] button[type=submit]").click()
+        page.wait_for_url("**/upload/")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def _choose_route(page: Page, route: str) -> None:
+    page.get_by_label("Send to").select_option(label=route)
+
+
+def _state_is(page: Page, text: str) -> None:
+    expect(page.locator("#upload-state")).to_have_text(text, timeout=SECONDS)
+
+
+def _done(served: Served, name: str) -> dict[str, Any] | None:
+    found = [row for row in served.product.arrivals() if row["name"] == name and row["state"] == "done"]
+    return found[0] if found else None
+
+
+def _drop(page: Page, files: dict[str, bytes]) -> None:
+    """Drop single files, as from a file manager."""
+    given = [[name, list(data)] for name, data in files.items()]
+    page.evaluate(
+        """(files) => {
+            const transfer = new DataTransfer();
+            for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+            const zone = document.getElementById("drop-zone");
+            zone.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }""",
+        given,
+    )
+
+
+def test_dropped_files_are_delivered(running: Served, sign_in: Callable[[], Page]) -> None:
+    page = sign_in()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    _choose_route(page, "results")
+    _drop(page, {"north-1.pdf": b"one", "south-2.pdf": b"two"})
+    _state_is(page, "All sent")
+    wait_until(lambda: _done(running, "south-2.pdf"), deadline_seconds=60)
+    wait_until(lambda: _done(running, "north-1.pdf"), deadline_seconds=60)
+    assert (running.product.root / "clinics" / "north" / "north-1.pdf").read_bytes() == b"one"
+    done = _done(running, "north-1.pdf")
+    assert done is not None
+    assert done["sender"] == "sam"
+    names = {row["name"] for row in running.product.arrivals()}
+    assert names == {"north-1.pdf", "south-2.pdf"}  # nothing of the portal's own was taken for one
+    assert faults == []
+
+
+def test_what_would_be_refused_is_said_before_the_rest_is_sent(
+    running: Served, sign_in: Callable[[], Page]
+) -> None:
+    page = sign_in()
+    _choose_route(page, "results")
+    _drop(page, {"north.pdf": b"one", "<img src=x onerror=alert(1)>-1.pdf": b"x", "south-2.pdf": b"two"})
+    review = page.locator("#upload-review")
+    expect(review).to_contain_text("2 entries would be refused")
+    expect(review).to_contain_text("does not match")
+    assert page.locator("#upload-review img").count() == 0
+    assert not any(running.product.folder("inbox", "results").iterdir())
+    review.get_by_role("button", name="Send the other 1 file").click()
+    _state_is(page, "All sent")
+    wait_until(lambda: _done(running, "south-2.pdf"), deadline_seconds=60)
+
+
+def test_a_refused_name_is_corrected_on_the_page(running: Served, sign_in: Callable[[], Page]) -> None:
+    page = sign_in()
+    _choose_route(page, "results")
+    _drop(page, {"north.pdf": b"one"})
+    page.get_by_label("Send under the name").fill("north-7.pdf")
+    page.get_by_role("button", name="Check again").click()
+    _state_is(page, "All sent")
+    wait_until(lambda: _done(running, "north-7.pdf"), deadline_seconds=60)
+
+
+def test_a_name_sent_before_warns_with_its_date(running: Served, sign_in: Callable[[], Page]) -> None:
+    page = sign_in()
+    _choose_route(page, "results")
+    _drop(page, {"north-1.pdf": b"one"})
+    _state_is(page, "All sent")
+    wait_until(lambda: _done(running, "north-1.pdf"), deadline_seconds=60)
+    _drop(page, {"north-1.pdf": b"other"})
+    review = page.locator("#upload-review")
+    expect(review).to_contain_text("was sent before")
+    assert review.locator("time").get_attribute("datetime")
+    review.get_by_role("button", name="Send 1 file").click()
+    wait_until(lambda: _versions(running) == 2, deadline_seconds=60, what="the second version")
+
+
+def _versions(served: Served) -> int:
+    return len(list((served.product.root / "clinics" / "north").glob("north-1*.pdf")))
+
+
+def _folder(root: Path, files: int) -> Path:
+    for number in range(files):
+        path = root / f"series {number % 20}" / f"image {number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % number)
+    return root
+
+
+def test_a_folder_of_2000_files_keeps_its_structure(
+    running: Served, sign_in: Callable[[], Page], tmp_path: Path
+) -> None:
+    page = sign_in()
+    _choose_route(page, "study")
+    page.locator("#upload-folder").set_input_files(_folder(tmp_path / "heart-9", 2000))
+    _state_is(page, "All sent")
+    wait_until(lambda: _done(running, "heart-9"), deadline_seconds=90)
+    delivered = running.product.root / "studies" / "heart" / "9"
+    assert sum(1 for path in delivered.rglob("*.dcm")) == 2000
+    assert (delivered / "series 3" / "image 1983.dcm").read_bytes() == b"1983"
+
+
+def test_an_upload_goes_on_after_the_portal_was_killed_and_the_page_closed(
+    running: Served, sign_in: Callable[[], Page], tmp_path: Path
+) -> None:
+    large = tmp_path / "north-large.pdf"
+    block = os.urandom(1_000_000)
+    with large.open("wb") as stream:
+        for _ in range(300):
+            stream.write(block)
+    page = sign_in()
+    _choose_route(page, "results")
+    slow = page.context.new_cdp_session(page)
+    slow.send("Network.enable")
+    slow.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 30_000_000},
+    )
+    page.locator("#upload-files").set_input_files(large)
+    inbox = running.product.folder("inbox", "results")
+    wait_until(lambda: _received(inbox) > 70_000_000, deadline_seconds=60, what="a third of the file")
+    _kill(running)
+    expect(page.locator("#upload-note")).to_contain_text("tried again", timeout=SECONDS)
+    kept = page.context.storage_state()
+    page.context.close()
+    before = _received(inbox)
+    assert before > 64_000_000
+    running.start("run")
+    again = page.context.browser
+    assert again is not None
+    context = again.new_context(storage_state=kept)
+    page = context.new_page()
+    sent: list[int] = []
+    page.on("request", lambda request: sent.append(int(request.headers.get("upload-offset", "-1"))))
+    page.goto(f"{running.url}/upload/")
+    _choose_route(page, "results")
+    page.locator("#upload-files").set_input_files(large)
+    _state_is(page, "All sent")
+    wait_until(lambda: _done(running, "north-large.pdf"), deadline_seconds=60)
+    assert (running.product.root / "clinics" / "north" / "north-large.pdf").read_bytes() == large.read_bytes()
+    assert min(offset for offset in sent if offset >= 0) > 64_000_000
+    context.close()
+
+
+def _received(inbox: Path) -> int:
+    return sum(path.stat().st_size for path in inbox.glob(".dropslot-upload-*/data/*"))
+
+
+def _kill(served: Served) -> None:
+    """All of its processes at once, as by a power failure."""
+    assert served.process is not None
+    os.killpg(served.process.pid, signal.SIGKILL)
+    served.process.wait()
+
+
+def test_a_paused_upload_is_resumed_and_a_cancelled_one_leaves_nothing(
+    running: Served, sign_in: Callable[[], Page], tmp_path: Path
+) -> None:
+    large = tmp_path / "north-large.pdf"
+    with large.open("wb") as stream:
+        stream.truncate(400_000_000)
+    page = sign_in()
+    page.on("dialog", lambda dialog: dialog.accept())
+    _choose_route(page, "results")
+    slow = page.context.new_cdp_session(page)
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000_000}
+    slow.send("Network.enable")
+    slow.send("Network.emulateNetworkConditions", limits)
+    inbox = running.product.folder("inbox", "results")
+    page.locator("#upload-files").set_input_files(large)
+    wait_until(lambda: _received(inbox) > 1_000_000, deadline_seconds=60)
+    page.get_by_role("button", name="Pause").click()
+    _state_is(page, "Paused")
+    page.get_by_role("button", name="Resume").click()
+    _state_is(page, "Sending")
+    page.get_by_role("button", name="Cancel").click()
+    _state_is(page, "1 entry was not sent")
+    wait_until(lambda: not list(inbox.glob(".dropslot-upload-*")), deadline_seconds=60)
+    assert json.loads(json.dumps(page.evaluate("Object.keys(localStorage).length"))) == 0

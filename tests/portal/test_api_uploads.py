@@ -9,6 +9,7 @@ from django.test import Client
 
 from callers import Caller, token_of
 from dropslot.access.roles import Scope
+from dropslot.api.description import described, operations
 from portals import Site
 from tusing import TUS, Tus
 
@@ -57,6 +58,24 @@ def test_the_upload_of_another_account_is_not_there(site: Site) -> None:
     for token in (token_of("olga", "upload"), token_of("adam", "upload")):
         assert _tus(token).send("HEAD", first["Location"]).status_code == 404
     assert _tus(token_of("sam", "upload")).offset(first["Location"]) == 0
+
+
+def test_the_calls_of_tus_are_described_and_each_is_tested_here(site: Site) -> None:
+    described_calls = {
+        (path.removeprefix(TUS), method.upper())
+        for path, method, operation in operations(described("/api/v1/"))
+        if "/tus/" in path and operation["security"][0] == {"Bearer": ["upload"]}
+    }
+    upload = "{ticket}/{part}"
+    assert described_calls == {("", "POST"), *((upload, method) for method in ("HEAD", "PATCH", "DELETE"))}
+    for path, method in described_calls:
+        address = f"{TUS}{path.format(ticket='1', part='1')}"
+        facts = {"upload_length": "1", "upload_offset": "0"}
+        assert Tus(Client()).send(method, address, b"x", **facts).status_code == 401
+        for scope in (Scope.READ, Scope.OPERATE):
+            assert _tus(token_of("sam", scope)).send(method, address, b"x", **facts).status_code == 403
+        if "{" in path:
+            assert _tus(token_of("sam", "upload")).send(method, address, b"x", **facts).status_code == 404
 
 
 def test_an_unknown_address_below_tus_is_a_problem(site: Site) -> None:

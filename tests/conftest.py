@@ -18,6 +18,7 @@ pytest_plugins = [
     "people",
     "product",
     "portals",
+    "browsing",
     "samba",
     "sshd",
     "nginx",

@@ -279,3 +279,59 @@ def look_of(folder: Path) -> dict[str, tuple[object, ...]]:
         owner = (status.st_uid, status.st_gid, status.st_mode)
         seen[str(path)] = (*owner, status.st_mtime_ns, changed, status.st_ino, data)
     return seen
+
+
+# Names of arrivals and items that a page, header, export or mail may break on. `hx-evil` is no element of any page.
+PAGE_BREAKERS = (
+    "<hx-evil>",
+    "<hx-evil onclick=alert(1)>",
+    "<script>alert(1)<",
+    '"><hx-evil x="',
+    "'><hx-evil x='",
+    "' onmouseover='alert(1)",
+    '" onfocus="alert(1)" autofocus="',
+    "`onfocus=alert(1)",
+    "<!--",
+    "--><hx-evil>",
+    "]]><hx-evil>",
+    "<hx-evil",
+    "<img src=x onerror=alert(1)>",
+    "<iframe srcdoc=x>",
+    "<style>@import x",
+    "<base href=x>",
+    "<meta http-equiv=refresh>",
+    "&lt;hx-evil&gt;",
+    "&#60;hx-evil&#62;",
+    "javascript:alert(1)",
+    "data:text,x",
+    "tpl{{7*7}}",
+    "tpl{% now 'Y' %}",
+    "{# comment",
+    "${7*7}",
+    "%(name)s %s %n",
+    "{0.__class__}",
+    "=1+1",
+    "+1+1",
+    "-1+1",
+    "@SUM(1)",
+    "=cmd|' C'!A0",
+    "a\u00a0b",
+    "\u0645\u0644\u0641",
+    "e\u0301\u0301\u0301\u0301",
+    "\U0001f4a9\U0001f468\u200d\U0001f469",
+    "%0d%0aSet-Cookie: x=1",
+    "..%2f..%2fetc%2fpasswd",
+    "?q=1&x=2#part",
+    "a;b,c\\d",
+    "x" * 200,
+)
+# These are refused, and shown with their reason.
+REFUSED_BREAKERS = (
+    b"two\nlines<hx-evil>",
+    b"over\rwritten",
+    b"tab\there",
+    "gpj\u202eexe".encode(),
+    b"bad\xff\xfe<hx-evil>",
+    b"red\x1b[31m",
+    "line\u2028sep".encode(),
+)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,7 @@ http {{
         auth_basic results;
         auth_basic_user_file {folder}/users;
     }}
+    {more}
 }}
 """
 
@@ -57,7 +58,9 @@ class Nginx:
     """Started by `start`, ended by `stop`, and by the kernel when the test process dies. `access_log` has nginx's own
     format, `combined`, `full_log` the recommended one. Texts (`.txt`) are compressed."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "") -> None:
+        """`more` is added to the block `http`."""
+        self._more = more
         self._program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
         if self._program is None or not shutil.which("htpasswd"):
             pytest.skip("nginx is not installed; `setup/packages test` installs it as root.")
@@ -113,7 +116,9 @@ class Nginx:
 
     def _launch(self) -> None:
         account = "user www-data;" if os.geteuid() == 0 else ""
-        text = _CONFIGURATION.format(folder=self.folder, port=self._port, account=account, full=FULL)
+        text = _CONFIGURATION.format(
+            folder=self.folder, port=self._port, account=account, full=FULL, more=self._more
+        )
         (self.folder / "nginx.conf").write_text(text)
         command = [str(self._program), "-p", str(self.folder), "-e", str(self.folder / "error.log")]
         command += ["-c", str(self.folder / "nginx.conf")]
@@ -132,10 +137,20 @@ class Nginx:
 
 
 @pytest.fixture
-def nginx() -> Iterator[Nginx]:
-    server = Nginx()
-    try:
-        server.start()
-        yield server
-    finally:
+def make_nginx() -> Iterator[Callable[..., Nginx]]:
+    """Servers with a configuration of their own."""
+    made: list[Nginx] = []
+
+    def make(more: str = "") -> Nginx:
+        made.append(Nginx(more))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for server in made:
         server.stop()
+
+
+@pytest.fixture
+def nginx(make_nginx: Callable[..., Nginx]) -> Nginx:
+    return make_nginx()

@@ -16,7 +16,6 @@ from django.test import Client
 
 from databases import Database
 from dropslot.access import accounts, trail
-from dropslot.access.trail import Trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
@@ -102,7 +101,7 @@ def site(
     sender, rita recipient of the folder `north`, stella study runner of `heart`, nobody without a role."""
     config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": routes(tmp_path)}, tmp_path)
     # A test records what was noted itself: a thread would do it while other tests run.
-    monkeypatch.setattr(Trail, "_run", lambda _: None)
+    monkeypatch.setattr(trail.Trail, "_run", lambda _: None)
     settings.DROPSLOT = config
     settings.BASE_DIR = tmp_path
     for folders in all_folders(config):
@@ -120,6 +119,19 @@ def site(
     User.objects.create_user("nobody", password=PASSWORD)
     yield made
     trail.end()
+
+
+@pytest.fixture
+def filled_site(site: Site) -> Site:
+    """With what `page_table` names: heart-1 of sam; of olga lung-1, north-1.pdf, south-1.txt, and bad, which failed."""
+    site.drop("study", "heart-1", {"scan": b"a"})
+    site.deliver("sam")
+    site.drop("study", "lung-1", {"scan": b"b"})
+    site.drop("results", "north-1.pdf", b"%PDF-1.4 n")
+    site.drop("results", "south-1.txt", b"south")
+    site.drop("study", "bad", {"scan": b"c"})
+    site.deliver("olga")
+    return site
 
 
 @dataclass
@@ -153,23 +165,24 @@ class Served:
             return False
 
 
-@pytest.fixture
-def served(product: Product) -> Served:
-    """An installation with the routes of `Site`, whose portal has a free port; `start` starts it."""
-    return serving(product)
-
-
-@pytest.fixture
-def served_on_sqlite(sqlite_product: Product) -> Served:
-    """The same, for tests to which the database makes no difference."""
-    return serving(sqlite_product)
-
-
-def serving(product: Product, changed: Mapping[str, Any] | None = None, **portal: Any) -> Served:
-    """With more keys of the portal, and other routes in place of those of the same name."""
+def installed(product: Product, changed: Mapping[str, Any] | None = None, **portal: Any) -> Served:
+    """An installation with the routes of `Site`, whose portal has a free port; with more keys of the portal, and other
+    routes in place of those of the same name."""
     port = free_port()
     wanted = {**routes(product.root), **(changed or {})}
     product.configure(wanted, portal={"listen": f"127.0.0.1:{port}", **portal})
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
+
+
+@pytest.fixture
+def served(product: Product) -> Served:
+    """`installed`; `start` starts it."""
+    return installed(product)
+
+
+@pytest.fixture
+def served_on_sqlite(sqlite_product: Product) -> Served:
+    """The same, for tests to which the database makes no difference."""
+    return installed(sqlite_product)

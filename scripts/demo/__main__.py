@@ -13,22 +13,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import results
+import states
 import study
+import uploads
 from installation import Installation, say, shown
 from servers import Servers, missing
+
+import portal
 
 
 def main() -> None:
     """Make the folder named by the first argument, deliver into it, and stay until Ctrl-C."""
     installation = Installation(Path(sys.argv[1] if len(sys.argv) > 1 else "demo").resolve())
     installation.make()
+    portal.prepare(installation)
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends all of it, too
         signal.signal(ending, signal.default_int_handler)
     try:
         with _served(installation) as servers, installation.running():
+            portal.show(installation)
             study.demonstrate(installation)
             if servers:
                 results.demonstrate(installation, servers)
+            uploads.demonstrate(installation)
+            states.demonstrate(installation)
             _show_next_steps(installation)
             sys.exit(installation.ended())
     except KeyboardInterrupt:
@@ -44,6 +52,7 @@ def _served(installation: Installation) -> Iterator[Servers | None]:
         return
     servers = Servers(installation.folder / "server")
     results.prepare(installation, servers)
+    states.prepare(installation, servers)
     say(
         "Started the clinics' machine: sshd, which takes results, and Apache, from which clinics fetch them.\n"
     )
@@ -61,8 +70,9 @@ def _without_servers(installation: Installation) -> str:
 
 def _show_next_steps(installation: Installation) -> None:
     config, folder = shown(installation.config), shown(installation.folder)
-    say(f"""
-[bold]dropslot is running.[/bold] Its log is {folder}/run.log. Try next, in another terminal:
+    portal.show(installation)
+    say(f"""\
+[bold]dropslot is running.[/bold] Its log is {folder}/run.log. Try next in a browser, or in another terminal:
 
   cp -r SOME_FOLDER {folder}/study/inbox/heart-me-visit1
   .venv/bin/dropslot history -c {config}

@@ -58,10 +58,15 @@ def _drop(installation: Installation, name: str, specimen: str) -> None:
     """As a careful program does: written under a hidden name, then renamed."""
     inbox = installation.folder / "results" / "inbox"
     hidden = inbox / f".{name}"
-    canvas = Canvas(str(hidden))
+    write(hidden, specimen)
+    os.rename(hidden, inbox / name)
+
+
+def write(file: Path, specimen: str) -> None:
+    """A PDF with the result of a specimen."""
+    canvas = Canvas(str(file))
     canvas.drawString(72, 720, f"Viral load. Specimen: {specimen}")
     canvas.save()
-    os.rename(hidden, inbox / name)
 
 
 def _show(installation: Installation, ended: list[Row]) -> None:

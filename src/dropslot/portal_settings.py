@@ -35,7 +35,8 @@ PORTAL_APPS = [
     "django_include_bootstrap",
     "dropslot.access",
 ]
-INSTALLED_APPS = [*INSTALLED_APPS, *PORTAL_APPS]
+_OPENID = "allauth.socialaccount.providers.openid_connect"  # without tables; it loads 4 MB of HTTP clients
+INSTALLED_APPS = [*INSTALLED_APPS, *(app for app in PORTAL_APPS if app != _OPENID or _portal.openid)]
 ROOT_URLCONF = "dropslot.portal.standalone_urls"
 WSGI_APPLICATION = "dropslot.portal.wsgi.application"
 
@@ -101,6 +102,7 @@ SESSION_COOKIE_AGE = 12 * 3600
 CSRF_COOKIE_NAME = "dropslot_csrf"
 CSRF_COOKIE_SECURE = _is_https
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "dropslot.portal.errors.csrf_failure"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -124,6 +126,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_MANIFEST_STRICT = True
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 # Sign-in.
 AUTHENTICATION_BACKENDS = [

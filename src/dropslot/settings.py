@@ -26,6 +26,7 @@ if isinstance(DROPSLOT, Config):
     hand_over(DROPSLOT.data, _path)  # before the key below is made, which would be root's
 
 BASE_DIR = _path.parent
+DROPSLOT_FILE = _path
 DEBUG = False
 ALLOWED_HOSTS: list[str] = []
 # Empty where it can neither be read nor made, as for listings on a read-only disk: Django then refuses what needs it.

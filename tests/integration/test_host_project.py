@@ -188,7 +188,9 @@ def test_the_data_folder_is_the_services_own_whatever_the_umask(migrated: Lab) -
 def test_every_command_is_one_of_django_too() -> None:
     from dropslot.cli.app import names
 
-    apps = [SOURCE / "dropslot" / app / "management/commands" for app in ("arrivals", "acknowledgments")]
+    apps = [
+        SOURCE / "dropslot" / app / "management/commands" for app in ("arrivals", "acknowledgments", "portal")
+    ]
     found = {path.stem for app in apps for path in app.glob("*.py")} - {"__init__"}
     assert found == names()
 

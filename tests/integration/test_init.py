@@ -164,7 +164,9 @@ def test_manage_py_here_is_the_one_that_init_writes() -> None:
 def test_every_command_is_one_of_manage_py_too() -> None:
     from dropslot.cli.app import names
 
-    folders = [ROOT / f"src/dropslot/{app}/management/commands" for app in ("arrivals", "acknowledgments")]
+    folders = [
+        ROOT / f"src/dropslot/{app}/management/commands" for app in ("arrivals", "acknowledgments", "portal")
+    ]
     assert names() == {path.stem for folder in folders for path in folder.glob("[a-z]*.py")}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -50,6 +52,7 @@ def test_more_roles_are_added_once(site: Site) -> None:
         (accounts.Wanted("ines", ("sender",), ("nowhere",)), "no route nowhere"),
         (accounts.Wanted("in\x1bes", ("sender",)), "username"),
         (accounts.Wanted("", ("sender",)), "blank"),
+        (accounts.Wanted("SAM", ("sender",)), "an account sam already"),
         (accounts.Wanted("ines", ("sender",), email="not an address"), "email"),
     ],
 )
@@ -88,6 +91,7 @@ def test_a_link_sets_a_password_once(site: Site) -> None:
     assert path.startswith("/account/password/reset/key/")
     client = Client()
     form = client.get(path, follow=True)
+    assert '<strong class="name">ines</strong>' in form.content.decode()
     answer = client.post(form.redirect_chain[-1][0], {"password1": PASSWORD, "password2": PASSWORD})
     assert answer.status_code == 302
     assert User.objects.get(username="ines").check_password(PASSWORD)
@@ -163,6 +167,18 @@ def test_users_are_listed_and_their_roles_taken_away(installed: Product, tmp_pat
         "account made; password set; role added: administrator, all routes; role added: sender, all routes",
         "role removed: sender, all routes",
     ]
+
+
+def test_manage_py_does_the_same(installed: Product) -> None:
+    """As in every installation: manage.py lies beside config.yaml."""
+    command = [sys.executable, str(Path(__file__).parents[2] / "manage.py")]
+    environment = installed.environment | {"DROPSLOT_CONFIG": str(installed.config)}
+    for arguments in (["adduser", "sam", "--role", "sender"], ["users", "--json"]):
+        done = subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert '"name": "sam"' in done.stdout
 
 
 def test_wrong_usage_is_said_with_status_2(installed: Product) -> None:

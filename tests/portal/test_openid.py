@@ -85,6 +85,10 @@ def test_a_provider_signs_somebody_in_who_has_no_role_yet(connected: Served) -> 
     assert listed.pop("adam") == ["administrator, all routes"]
     assert list(listed.values()) == [[]]
     wait_until(lambda: "openid:city-hospital" in _hows(connected), what="the event")
+    changes = [
+        event["data"] for event in connected.product.listing("events") if event["kind"] == "rights-changed"
+    ]
+    assert "account made, without a role, by openid:city-hospital" in [data["what"] for data in changes]
 
 
 def _refusals(served: Served) -> list[str]:

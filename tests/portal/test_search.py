@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from ulid import ULID
 from databases import Database
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter
-from dropslot.arrivals.listings.search import indexer
+from dropslot.arrivals.listings.search import clauses, grams, indexer, tables
 from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
@@ -146,3 +147,100 @@ def _filters(draw: st.DrawFn) -> Filter:
         "until": draw(moments),
     }
     return replace(wanted, **{key: values[key] for key in chosen})
+
+
+@pytest.fixture
+def filled(database: Database) -> None:
+    for number in range(40):
+        record(number, _plain(f"visit-{number:02}", number))
+
+
+def _plain(name: str, hours: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "sender": "sam",
+        "location": "north",
+        "fields": {"study": "heart"},
+        "route": "study",
+        "state": State.DONE,
+        "items": ["scan.nii", "notes.txt"],
+        "hours": hours,
+    }
+
+
+def _names(search: str) -> list[str]:
+    return [row["name"] for row in _all(pages.history, _seen(Delivery), Filter(search=search), 9)]
+
+
+def _document_counts() -> list[int]:
+    found = []
+    with connection.cursor() as cursor:
+        for table in tables.ALL:
+            cursor.execute(f"SELECT count(*) FROM {table.name}")
+            found.append(int(cursor.fetchone()[0]))
+    return found
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_crash_of_the_indexer_repeats_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    indexer.begin()
+    before = _names("visit")
+    put = tables.Documents.put
+    calls = itertools.count(1)
+
+    def crashes(self: tables.Documents, documents: Any) -> None:
+        put(self, documents)
+        if next(calls) % 2:
+            raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.Documents, "put", crashes)
+        for _ in range(20):
+            with suppress(OSError):
+                indexer.catch_up(7)
+    assert _names("visit") == before
+    while indexer.catch_up(7):
+        pass
+    assert _document_counts() == [40, 40, 1]
+    assert not indexer.unread_arrivals().exists()
+    assert (
+        _names("visit") == before == [f"visit-{number:02}" for number in range(39, -1, -1) for _ in range(2)]
+    )
+
+
+@pytest.mark.usefixtures("filled")
+def test_what_is_newer_than_the_index_is_found() -> None:
+    indexer.begin()
+    while indexer.catch_up():
+        pass
+    record(40, _plain("visit-new", 40))
+    assert _names("ISIT-NE") == ["visit-new"] * 2
+    assert _names("visit-3")[:2] == ["visit-39"] * 2
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_index_names_few_rows_for_a_rare_search() -> None:
+    indexer.begin()
+    while indexer.catch_up():
+        pass
+    known = clauses.of_deliveries(_seen(Delivery), Filter(search="visit-17"))
+    assert len(tables.DELIVERIES.find(known, 1 << 62, 100)) == 1
+    known = clauses.of_deliveries(_seen(Delivery), Filter(search="nothing like it"))
+    assert tables.DELIVERIES.find(known, 1 << 62, 100) == []
+
+
+@given(text=st.text(max_size=40), start=st.integers(0, 40), length=st.integers(1, 40))
+def test_a_part_of_a_text_has_no_other_pieces(text: str, start: int, length: int) -> None:
+    assert set(grams.pieces_of_search(text[start : start + length])) <= grams.pieces([text])
+
+
+@given(first=st.datetimes(), last=st.datetimes(), moment=st.datetimes())
+def test_the_days_of_a_span_cover_each_time_in_it(first: datetime, last: datetime, moment: datetime) -> None:
+    since, until, at = (
+        each.replace(year=1900 + each.year % 200, tzinfo=UTC, day=min(each.day, 28))
+        for each in (first, last, moment)
+    )
+    if since <= at < until:
+        assert not set(grams.days_between(since, until)).isdisjoint(grams.days(at))
+    assert not set(grams.days_between(None, None)).isdisjoint(grams.days(at))
+    assert len(grams.days_between(since, None)) < 80

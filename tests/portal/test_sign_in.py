@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from dropslot.access import trail, withdrawing
+from dropslot.access.section import Portal
 from dropslot.audit.models import Event
 from portals import PASSWORD, Site
 
@@ -230,6 +231,24 @@ def test_a_link_of_another_account_is_refused(site: Site) -> None:
 
     answer = Client().get(f"/account/password/reset/key/{user_pk_to_url_str(adam)}-{key}", follow=True)
     assert "This link does not work any more" in answer.content.decode()
+
+
+def test_a_live_part_of_an_ended_session_leads_the_whole_page_to_the_sign_in(site: Site) -> None:
+    page = {"HTTP_HX_REQUEST": "true", "HTTP_HX_CURRENT_URL": "http://testserver/users/?q=x"}
+    answer = Client().get("/tokens/", **page)  # type: ignore[arg-type]
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"] == "/account/login/?next=%2Fusers%2F%3Fq%3Dx"
+
+
+def test_limits_count_the_address_that_the_server_in_front_has_added(site: Site) -> None:
+    object.__setattr__(site.config, "portal", Portal.model_validate({"proxies": 1}))
+    client = Client()
+    for number in range(12):  # the sender's own part of the header changes nothing
+        forwarded = f"10.0.0.{number}, 203.0.113.9"
+        form = {"login": f"unknown{number}", "password": "wrong"}
+        answer = client.post(LOGIN, form, HTTP_X_FORWARDED_FOR=forwarded)
+    assert "Too many" in answer.content.decode()
+    assert {event["address"] for event in _events("sign-in-refused")} == {"203.0.113.9"}
 
 
 def test_pages_of_accounts_stay_in_no_cache(site: Site) -> None:

@@ -84,6 +84,7 @@ def add(
         user = find(wanted.name)
         is_new = user is None
         if user is None:
+            _require_other_name(wanted.name)
             user = get_user_model()(**{get_user_model().USERNAME_FIELD: wanted.name})
             user.set_unusable_password()
         if wanted.email:
@@ -101,6 +102,16 @@ def add(
         if changes:
             record_rights(who or of_command(), wanted.name, "; ".join(changes))
     return Made(user, tuple(grant for grant, _ in made), is_new, not user.has_usable_password())
+
+
+def _require_other_name(name: str) -> None:
+    """Raise BadAccount for a name that differs from another in letter case alone: the sign-in takes either."""
+    users = get_user_model()
+    other = users._default_manager.filter(**{f"{users.USERNAME_FIELD}__iexact": name}).first()
+    if other is not None:
+        raise BadAccount(
+            f"There is an account {other.get_username()} already", next_step="Letter case makes no difference"
+        )
 
 
 def find(name: str) -> Any:

@@ -17,3 +17,5 @@ class AccessConfig(AppConfig):
 
         if apps.is_installed("allauth.account") and apps.is_installed("allauth.mfa"):
             from dropslot.access import entrances  # noqa: F401
+        if apps.is_installed("allauth.socialaccount"):
+            from dropslot.access import connections  # noqa: F401

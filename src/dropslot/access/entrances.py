@@ -69,24 +69,25 @@ def refuse(request: HttpRequest, name: str, why: str) -> None:
 
 @receiver(authenticator_added, dispatch_uid="dropslot-factor-added")
 def _factor_added(request: HttpRequest, user: Any, authenticator: Authenticator, **_: Any) -> None:
-    _changed(request, user, f"second factor added: {_FACTORS.get(authenticator.type, authenticator.type)}")
+    changed(request, user, f"second factor added: {_FACTORS.get(authenticator.type, authenticator.type)}")
 
 
 @receiver(authenticator_removed, dispatch_uid="dropslot-factor-removed")
 def _factor_removed(request: HttpRequest, user: Any, authenticator: Authenticator, **_: Any) -> None:
-    _changed(request, user, f"second factor removed: {_FACTORS.get(authenticator.type, authenticator.type)}")
+    changed(request, user, f"second factor removed: {_FACTORS.get(authenticator.type, authenticator.type)}")
 
 
 @receiver((password_changed, password_set), dispatch_uid="dropslot-password-changed")
 def _password_changed(request: HttpRequest, user: Any, **_: Any) -> None:
-    _changed(request, user, "password changed")
+    changed(request, user, "password changed")
 
 
 @receiver(password_reset, dispatch_uid="dropslot-password-reset")
 def _password_reset(request: HttpRequest, user: Any, **_: Any) -> None:
-    _changed(request, user, "password set with a link")
+    changed(request, user, "password set with a link")
 
 
-def _changed(request: HttpRequest, user: Any, what: str) -> None:
+def changed(request: HttpRequest, user: Any, what: str) -> None:
+    """Note what an account changed about its own sign-in."""
     name = user.get_username()
     note(request, Kind.RIGHTS_CHANGED, by=name, of=name, what=what)

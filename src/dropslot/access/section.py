@@ -91,7 +91,7 @@ class Portal(BaseModel):
         PlainSerializer(str, return_type=str),
         WithJsonSchema({"type": "string"}),
     ] = Field(
-        Listen("127.0.0.1", 8070),
+        "127.0.0.1:8070",
         validate_default=True,
         description="Address and port. Other machines reach it only if this is not a loopback address, or through a web"
         " server in front of it.",

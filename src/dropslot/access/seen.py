@@ -95,6 +95,12 @@ class Access:
         """The deliveries whose bytes it may open and download."""
         return Delivery.objects.filter(self._any(self._of_deliveries, OPENS), arrival__state=State.DONE)
 
+    def received(self) -> QuerySet[Delivery]:
+        """The deliveries that were made to it: whose whole fetch is an acknowledgment."""
+        return Delivery.objects.filter(
+            self._any(self._of_deliveries, {Role.RECIPIENT}), arrival__state=State.DONE
+        )
+
     def acknowledgments(self) -> QuerySet[Acknowledgment]:
         """Of the deliveries that it sees, also those that were undone."""
         return Acknowledgment.objects.filter(delivery__in=self.deliveries())

@@ -7,10 +7,12 @@ RecordedVisits is part of this transaction, so after a crash no line is recorded
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from ulid import ULID
 from dropslot.access.models import RecordedVisits
 from dropslot.arrivals.intake.record import user_name
 from dropslot.audit.chain import Entry, append, timestamp
-from dropslot.audit.kinds import Kind
+from dropslot.audit.kinds import Kind, RightsChanged, entry
 from dropslot.config.secrets import make_private
 
 log = structlog.get_logger()
@@ -37,6 +39,7 @@ class Trail:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._recording = threading.Lock()
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._stream = -1
@@ -60,7 +63,8 @@ class Trail:
                 os.close(self._stream)
                 self._stream = -1
                 self._path.rename(self._path.with_name(self._path.name.replace(_OPEN, _CLOSED)))
-        return sum(_record(path) for path in sorted(self._folder.glob(f"{_CLOSED}*")))
+        with self._recording:
+            return sum(_record(path) for path in sorted(self._folder.glob(f"{_CLOSED}*")))
 
     def end(self) -> None:
         """Record what is noted, and end the thread."""
@@ -72,11 +76,13 @@ class Trail:
 
     def _begin(self) -> None:
         make_private(self._folder, self._folder.parent)
-        self._path = self._folder / f"{_OPEN}{os.getpid()}-{ULID()}"
-        self._stream = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if self._thread is None or not self._thread.is_alive():
+            _adopt(self._folder)
             self._thread = threading.Thread(target=self._run, name="trail", daemon=True)
             self._thread.start()
+        self._path = self._folder / f"{_OPEN}{ULID()}"
+        self._stream = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._stream, fcntl.LOCK_EX)  # as long as this process lives, the file is its own
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -92,11 +98,11 @@ class Trail:
         connections.close_all()
 
 
-def adopt(folder: Path) -> None:
-    """At the start, before anything is noted: files of processes that have ended are recorded next."""
+def _adopt(folder: Path) -> None:
+    """Close the files of processes that have ended, so that they are recorded next."""
     for path in folder.glob(f"{_OPEN}*"):
-        pid = path.name.removeprefix(_OPEN).split("-")[0]
-        if not (pid.isdigit() and int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}")):
+        with suppress(BlockingIOError, FileNotFoundError), path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.rename(path.with_name(path.name.replace(_OPEN, _CLOSED)))
 
 
@@ -111,13 +117,16 @@ def _record(path: Path) -> int:
     return len(entries) if is_new else 0
 
 
+_entry: Callable[[Kind, str, Any], Entry] = entry  # whoever noted it gave what its kind needs
+
+
 def _entries(path: Path) -> Iterator[Entry]:
     for line in path.read_bytes().splitlines():
         try:
             kind, arrival, data = json.loads(line)
         except ValueError:  # cut off by a full disk
             continue
-        yield Entry(kind, arrival, data)
+        yield _entry(Kind(kind), arrival, data)
 
 
 _trails: dict[Path, Trail] = {}
@@ -170,4 +179,11 @@ def of_command() -> dict[str, str]:
 
 def record_rights(who: Mapping[str, str], of: str, what: str) -> None:
     """Append a change of rights to the chain, in the caller's transaction: neither is there without the other."""
-    append([Entry(Kind.RIGHTS_CHANGED.value, "", {**who, "of": of, "what": what})])
+    data: RightsChanged = {
+        "by": who["by"],
+        "address": who["address"],
+        "at": who["at"],
+        "of": of,
+        "what": what,
+    }
+    append([entry(Kind.RIGHTS_CHANGED, "", data)])

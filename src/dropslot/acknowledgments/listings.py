@@ -16,9 +16,8 @@ from dropslot.core.states import State
 
 def acknowledgments(wanted: Filter) -> Iterator[dict[str, Any]]:
     """Every acknowledgment with its line, undone ones too, as they were recorded."""
-    return map(
-        _acknowledgment, last(_acknowledged(Acknowledgment.objects.order_by("id"), wanted), wanted.newest)
-    )
+    rows = narrowed(Acknowledgment.objects.order_by("id"), wanted)
+    return map(acknowledgment, last(rows, wanted.newest))
 
 
 def acknowledgments_page(
@@ -26,11 +25,12 @@ def acknowledgments_page(
 ) -> Page:
     """Acknowledgments of `seen` that match the filter, the newest first, with the keys of `acknowledgments --json`.
     Raises BadCursor."""
-    rows, following = page_of(_acknowledged(seen, wanted), cursor, limit)
-    return Page([_acknowledgment(row) for row in rows], following)
+    rows, following = page_of(narrowed(seen, wanted), cursor, limit)
+    return Page([acknowledgment(row) for row in rows], following)
 
 
-def _acknowledged(rows: QuerySet[Acknowledgment], wanted: Filter) -> QuerySet[Acknowledgment]:
+def narrowed(rows: QuerySet[Acknowledgment], wanted: Filter) -> QuerySet[Acknowledgment]:
+    """The acknowledgments that match a filter, with what a row needs."""
     rows = rows.select_related("delivery", "delivery__place", "delivery__arrival")
     if wanted.route:
         rows = rows.filter(delivery__arrival__route=wanted.route)
@@ -51,7 +51,8 @@ def _acknowledged(rows: QuerySet[Acknowledgment], wanted: Filter) -> QuerySet[Ac
     return rows
 
 
-def _acknowledgment(row: Acknowledgment) -> dict[str, Any]:
+def acknowledgment(row: Acknowledgment) -> dict[str, Any]:
+    """One acknowledgment with the keys of `acknowledgments --json`."""
     delivery = row.delivery
     return {
         "id": row.id,

@@ -67,7 +67,7 @@ def narrowed(
     search: str,
     until: datetime | None = None,
 ) -> QuerySet[Event]:
-    """The events that match: as `find` says; `until` is the end, not within."""
+    """The events that match; what each filter means is at `find`. `until` is the end, not within."""
     if arrival:
         # A range, not LIKE: the index serves it on both databases, and ids are upper-case ASCII.
         beginning = arrival.upper()

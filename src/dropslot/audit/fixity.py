@@ -30,13 +30,15 @@ def check(
     rows: Iterable[tuple[str, str, str]],
     read: Callable[[str, str], Iterator[bytes]],
     told: Callable[[Fault], None] | None = None,
+    report: FixityReport | None = None,
 ) -> FixityReport:
     """Read every (url, stored_as, sha256) through `read(url, stored_as)` and compare, a chunk at a time.
 
     `read` raises FileNotFoundError for a file that is gone. A file that cannot be read is a fault too: it is not
-    proved to be OK. `told` gets each fault at once. Errors in `rows` itself pass through.
+    proved to be OK. `told` gets each fault at once. Errors in `rows` itself pass through. `report` is filled while it
+    goes on, for who watches it from another thread.
     """
-    report = FixityReport(told=told)
+    report = report or FixityReport(told=told)
     away: Counter[str] = Counter()  # destination -> number of consecutive files for which it did not answer
     for url, stored_as, expected in rows:
         report.checked += 1

@@ -54,10 +54,14 @@ class Kind(StrEnum):
     VIEWED = "viewed"
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
+    VERIFIED = "verified"
     # A lost or older database
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
     REBUILT = "rebuilt"
+    # Records of a program that was used before
+    IMPORT = "import"
+    IMPORTED = "imported"
 
 
 class Waiting(TypedDict):
@@ -258,17 +262,31 @@ class Uploaded(Visit):
 
 
 class Opened(Visit):
-    """A payload that was looked at or downloaded."""
+    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`) or this page;
+    `files`: how many of the arrival were in one zip, of which this is one."""
 
     destination: str
     stored_as: str
     version: int
     sha256: str
+    part: NotRequired[str]
+    files: NotRequired[int]
 
 
 class Exported(Visit):
     what: str
     rows: int
+
+
+class Verified(Visit):
+    """The result of a verification that somebody started: how much was checked, and the number of faults."""
+
+    what: str
+    outcome: str
+    events: int
+    files: int
+    faults: int
+    head: str
 
 
 class EpochAdopted(TypedDict):
@@ -286,6 +304,22 @@ Rebuilt = TypedDict(
         "reason": NotRequired[Sequence[str]],
     },
 )
+
+
+Import = TypedDict(
+    "Import", {"from": str, "program": str, "sha256": str, "records": int, "refused": int, "by": str}
+)
+
+
+class Imported(TypedDict):
+    """A record of another program, as it was there: dropslot has not seen the file that it tells of."""
+
+    program: str
+    model: str
+    key: str
+    name: str
+    fields: Mapping[str, Any]
+    record_sha256: str  # of the record's canonical JSON: by it a record is known when it comes again
 
 
 @overload
@@ -347,11 +381,17 @@ def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: Opene
 @overload
 def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: Exported) -> Entry: ...
 @overload
+def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: Verified) -> Entry: ...
+@overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.REBUILD], arrival: Literal[""], data: Rebuild) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.REBUILT], arrival: str, data: Rebuilt) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.IMPORT], arrival: Literal[""], data: Import) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.IMPORTED], arrival: Literal[""], data: Imported) -> Entry: ...
 def entry(kind: Kind, arrival: str, data: Any) -> Entry:
     """An event to append: its kind, the arrival's id (empty: none) and the data of that kind."""
     return Entry(kind.value, arrival, data)

@@ -36,14 +36,19 @@ class ChainReport(Report):
 
 
 def chain(
-    *, using: str = "default", heads: Iterable[Head] = (), signers: Collection[bytes] | None = None
+    *,
+    using: str = "default",
+    heads: Iterable[Head] = (),
+    signers: Collection[bytes] | None = None,
+    report: ChainReport | None = None,
 ) -> ChainReport:
     """Verify every event, every receipt and the guards of their tables.
 
     `heads` were kept elsewhere. `signers` are the public keys of receipts (`keys.allowed_signers`); without them no
-    signature is checked. An event that cannot be read is a fault.
+    signature is checked. An event that cannot be read is a fault. `report` is filled while it goes on, for who
+    watches it from another thread.
     """
-    report = ChainReport()
+    report = report or ChainReport()
     for guard in triggers.missing(connections[using]):
         report.fault(
             guard, "it is missing or switched off, so rows could be changed; the chain shows whether any were"

@@ -8,7 +8,8 @@ from pathlib import Path
 from dropslot.cli.account import begin_command
 from dropslot.cli.app import names
 from dropslot.cli.output.failures import UsageError, explain
-from dropslot.cli.startup import choose
+from dropslot.cli.portal import commands as with_accounts
+from dropslot.cli.startup import SETTINGS, WITH_ACCOUNTS, choose
 
 
 def main(argv: Sequence[str]) -> int:
@@ -16,13 +17,19 @@ def main(argv: Sequence[str]) -> int:
     begin_command(argv[1] if len(argv) > 1 else "")
     try:
         arguments, path = _take_config(argv)
-        choose(path)
+        choose(path, _settings(argv))
         _execute(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:  # noqa: BLE001 - the last guard: people get words and a status
         return explain(error)
     return 0
+
+
+def _settings(argv: Sequence[str]) -> str:
+    """The settings with the tables of accounts for the commands that need them."""
+    names_with_accounts = {command.name for command in with_accounts.registered_commands}
+    return WITH_ACCOUNTS if len(argv) > 1 and argv[1] in names_with_accounts else SETTINGS
 
 
 def _execute(arguments: list[str]) -> None:

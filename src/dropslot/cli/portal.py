@@ -11,14 +11,12 @@ import typer
 from dropslot.cli.options import AsJson, ConfigPath, NoPager, Wide
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.output.tables import Looks, show
-from dropslot.cli.startup import started
+from dropslot.cli.startup import WITH_ACCOUNTS, started
 
 if TYPE_CHECKING:
     from dropslot.config import Config
 
 commands = typer.Typer()
-_SETTINGS = "dropslot.portal_settings"
-
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 Roles = typer.Option(
     "--role",
@@ -28,8 +26,16 @@ Roles = typer.Option(
 
 
 def _started(path: Path | None) -> Config:
-    """With the tables of accounts; raises UsageError if the portal's packages are missing."""
-    return started(path, _SETTINGS)
+    """With the tables of accounts; raises UsageError in a project without them."""
+    settings = started(path, WITH_ACCOUNTS)
+    from django.apps import apps
+
+    if not apps.is_installed("dropslot.access"):
+        raise UsageError(
+            "This project does not have dropslot's accounts",
+            next_step="Add 'dropslot.access' to INSTALLED_APPS and run `python manage.py migrate`",
+        )
+    return settings
 
 
 def _account(name: str) -> Any:
@@ -45,9 +51,11 @@ def _account(name: str) -> Any:
 def portal(config: ConfigPath = None) -> None:
     """Serve the portal alone, until Ctrl-C or SIGTERM. `run` serves it besides."""
     settings = _started(config)
-    from dropslot.portal import serving
+    from dropslot.portal import process, serving
+    from dropslot.running import daemon
 
-    serving.prove(settings)
+    process.prove(settings)
+    daemon.join_logs(settings)
     serving.serve(settings)
 
 

@@ -18,7 +18,7 @@ class App(NamedTuple):
 
 APPS = (
     App("dropslot.audit"),
-    App("dropslot.lookup", commands=("dropslot.cli.folder_tables",)),
+    App("dropslot.lookup", commands=("dropslot.cli.folder_tables", "dropslot.cli.getresults")),
     App("dropslot.arrivals"),
     App(
         "dropslot.acknowledgments",

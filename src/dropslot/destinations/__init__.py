@@ -14,6 +14,7 @@ from dropslot.config.plugins import make_named
 from dropslot.core.addresses import scheme_of
 from dropslot.core.context import kept
 from dropslot.core.errors import Unsupported
+from dropslot.core.templates import Template
 from dropslot.destinations.base import Destination, Kind, Target
 
 # By scheme; an address without a scheme is a path of this machine. Each kind is imported when it is first needed:
@@ -83,6 +84,14 @@ def for_url(url: str) -> Destination:
 def read(url: str, name: str) -> Iterator[bytes]:
     """The bytes of one stored file, for fixity. Raises FileNotFoundError when it is gone."""
     return for_url(url).read(Target(url, url), name)
+
+
+def open_here(url: str, name: str) -> int | None:
+    """A descriptor of one delivered file, for reading; None if it is not on this machine, or gone. Below the fixed part
+    of the rule that delivered it no link is followed. Raises DropslotError, OSError."""
+    rules = [Template(rule.to) for route in current().routes.values() for rule in route.deliver]
+    fixed = next((to.fixed for to in rules if to.match(url) is not None), url)
+    return for_url(url).open_here(Target(url, fixed), name)
 
 
 def close() -> None:

@@ -258,6 +258,11 @@ class Destination(ABC):
         """The path of a delivered file on this machine; None if it is elsewhere."""
         return None
 
+    def open_here(self, target: Target, name: str) -> int | None:  # noqa: ARG002
+        """A descriptor of a delivered file on this machine, for reading; None if it is elsewhere or gone. Links below
+        the fixed part are not followed. Raises DestinationUnready and similar, OSError."""
+        return None
+
     def identity(self, url: str, name: str) -> tuple[int, int] | None:  # noqa: ARG002
         """Device and inode of a delivered file on this machine. They prevent that an original is taken for its own
         copy. Raises OSError."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from django.db import transaction
@@ -54,20 +55,70 @@ def load(config: Config, file: Path, table: str, *, by: str, replace: bool = Fal
     """Load the good lines of a file into a table, in one transaction. `replace` removes entries that are not in the
     file, unless lines of it were refused. Raises BadTable, and OSError when it cannot be read.
     """
-    content = file.read_bytes()
-    try:
-        found = read(content)
-    except BadTable as error:
-        what = f"{escape(str(file))} is not a folder table. {error.what}"
-        raise BadTable(what, where="Nothing was loaded", next_step=error.next_step) from error
+    return load_content(config, file.read_bytes(), file, table, by=by, replace=replace)
+
+
+def load_content(
+    config: Config, content: bytes, file: Path, table: str, *, by: str, replace: bool = False
+) -> Loaded:
+    """Load a file that was read already, as `load` does; `file` is what the record and errors call it. Raises
+    BadTable."""
+    found = _read(content, file)
     configured = tables(config).get(table, file)
     seen = _digest(content if configured == file else _content(configured))
+    replaces = replace and not found.refused
     with transaction.atomic():
         row = _locked(table)
-        loaded, changes = _written(row, found, replace=replace and not found.refused)
+        compared = _compared(row, found)
+        _write(row, compared, replace=replaces)
+        loaded, changes = (
+            _result(table, compared, found, replace=replaces),
+            _changes(compared, replace=replaces),
+        )
         FolderTable.objects.filter(pk=row.pk).update(seen=seen, loaded_at=timezone.now())
         append([_event(loaded, changes, file, content, by)])
     return loaded
+
+
+def add(table: str, content: bytes, source: Path, *, by: str) -> Loaded:
+    """Add lines that come from elsewhere than the table's own file, but are written as such a file. An entry that the
+    table has already stays as it is; a line with another folder is refused. Only an addition is an event. Raises
+    BadTable.
+    """
+    found = read(content)
+    with transaction.atomic():
+        row = _locked(table)
+        contradictions = list(_take_contradictions(_known(row), found))
+        compared = _compared(row, found)
+        _write(row, compared, replace=False)
+        loaded, changes = _result(table, compared, found, replace=False), _changes(compared, replace=False)
+        loaded.refused = sorted([*loaded.refused, *contradictions])
+        if changes:
+            append([_event(loaded, changes, source, content, by)])
+    return loaded
+
+
+def _take_contradictions(known: dict[Key, Folder], found: TableFile) -> Iterator[OddLine]:
+    for key, line in list(found.lines.items()):
+        if key in known and known[key].folder != line.folder:
+            del found.lines[key]
+            told = f"the folder of {line.label} {line.folder_tag} is {line.folder} here"
+            yield OddLine(line.number, f"{told}, and {known[key].folder} in the table, which stays")
+
+
+def preview(content: bytes, file: Path, table: str, *, replace: bool = False) -> Loaded:
+    """What `load_content` would do now; changes nothing. Raises BadTable."""
+    found = _read(content, file)
+    compared = _compared(FolderTable.objects.filter(name=table).first(), found)
+    return _result(table, compared, found, replace=replace and not found.refused)
+
+
+def _read(content: bytes, file: Path) -> TableFile:
+    try:
+        return read(content)
+    except BadTable as error:
+        what = f"{escape(str(file))} is not a folder table. {error.what}"
+        raise BadTable(what, where="Nothing was loaded", next_step=error.next_step) from error
 
 
 def _locked(table: str) -> FolderTable:
@@ -76,8 +127,17 @@ def _locked(table: str) -> FolderTable:
     return FolderTable.objects.select_for_update().get(name=table)
 
 
-def _written(row: FolderTable, found: TableFile, *, replace: bool) -> tuple[Loaded, list[dict[str, str]]]:
-    known = {Key(old.label_key, composed(old.folder_tag), old.base_path): old for old in row.folders.all()}
+class _Compared(NamedTuple):
+    """A file's good lines beside a table's entries."""
+
+    fresh: list[Line]
+    altered: list[tuple[Folder, Line]]
+    gone: list[Folder]
+    unchanged: int
+
+
+def _compared(row: FolderTable | None, found: TableFile) -> _Compared:
+    known = _known(row) if row else {}
     fresh = [line for key, line in found.lines.items() if key not in known]
     altered = [
         (known[key], line)
@@ -85,20 +145,41 @@ def _written(row: FolderTable, found: TableFile, *, replace: bool) -> tuple[Load
         if key in known and (known[key].folder, known[key].label) != (line.folder, line.label)
     ]
     gone = [old for key, old in known.items() if key not in found.lines]
-    changes = [_change(line, "", line.folder) for line in fresh]
-    changes += [_change(line, old.folder, line.folder) for old, line in altered]
-    Folder.objects.bulk_create([_row(row, line) for line in fresh], batch_size=500)
-    for old, line in altered:
+    return _Compared(fresh, altered, gone, len(found.lines) - len(fresh) - len(altered))
+
+
+def _known(row: FolderTable) -> dict[Key, Folder]:
+    return {Key(old.label_key, composed(old.folder_tag), old.base_path): old for old in row.folders.all()}
+
+
+def _changes(compared: _Compared, *, replace: bool) -> list[dict[str, str]]:
+    changes = [_change(line, "", line.folder) for line in compared.fresh]
+    changes += [_change(line, old.folder, line.folder) for old, line in compared.altered]
+    return changes + ([_change(old, old.folder, "") for old in compared.gone] if replace else [])
+
+
+def _write(row: FolderTable, compared: _Compared, *, replace: bool) -> None:
+    Folder.objects.bulk_create([_row(row, line) for line in compared.fresh], batch_size=500)
+    for old, line in compared.altered:
         Folder.objects.filter(pk=old.pk).update(folder=line.folder, label=line.label)
-    if replace:
-        changes += [_change(old, old.folder, "") for old in gone]
-        for some in range(0, len(gone), 500):
-            Folder.objects.filter(pk__in=[old.pk for old in gone[some : some + 500]]).delete()
-    unchanged = len(found.lines) - len(fresh) - len(altered)
-    removed, kept = (len(gone), 0) if replace else (0, len(gone))
+    gone = [old.pk for old in compared.gone] if replace else []
+    for some in range(0, len(gone), 500):
+        Folder.objects.filter(pk__in=gone[some : some + 500]).delete()
+
+
+def _result(table: str, compared: _Compared, found: TableFile, *, replace: bool) -> Loaded:
+    gone = len(compared.gone)
+    removed, kept = (gone, 0) if replace else (0, gone)
     return Loaded(
-        row.name, len(fresh), len(altered), unchanged, removed, kept, found.refused, found.suspected
-    ), changes
+        table,
+        len(compared.fresh),
+        len(compared.altered),
+        compared.unchanged,
+        removed,
+        kept,
+        found.refused,
+        found.suspected,
+    )
 
 
 def _row(table: FolderTable, line: Line) -> Folder:

@@ -27,6 +27,7 @@ from dropslot.parsing.program import MOST_BYTES
 
 MEMORY_BYTES = 1 << 30
 PDF, CONTENT_TYPES = "dropslot.parsing.pdf", "dropslot.parsing.content_types"
+PDF_PAGES = "dropslot.parsing.pdf_pages"
 # On a busy machine the wall time may be this many times the processor time, and never less than this.
 WALL_FACTOR = 6
 LEAST_WALL_SECONDS = 60.0

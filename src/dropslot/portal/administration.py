@@ -58,6 +58,7 @@ class Site(admin.AdminSite):
 
 
 site = Site()
+Delivery._meta.verbose_name_plural = "deliveries"  # where Django would write Deliverys
 
 
 class _UpTo(Paginator):  # type: ignore[type-arg]

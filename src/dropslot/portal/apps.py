@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from dropslot.arrivals import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dropslot.config import Config
     from dropslot.running.stopping import Signal
 
 
 class PortalConfig(registry.DropslotApp):
-    """The process of the portal."""
+    """Gives the service the process of the portal, and `doctor` its findings."""
 
     default = True
     name = "dropslot.portal"
@@ -23,6 +23,14 @@ class PortalConfig(registry.DropslotApp):
 
     def processes(self) -> Sequence[registry.Process]:
         return (registry.Process("portal", _wanted, _prove, _serve),)
+
+    def examine(self, config: Config) -> Iterable[registry.Finding]:
+        from dropslot.access.section import portal_of
+        from dropslot.portal import doctor, indexing
+
+        yield from doctor.examine(config)
+        if portal_of(config) is not None:
+            yield from indexing.findings()
 
 
 def _wanted(config: Config) -> bool:
@@ -35,12 +43,12 @@ def _wanted(config: Config) -> bool:
 
 
 def _prove(config: Config) -> None:
-    from dropslot.portal import serving
+    from dropslot.portal import process
 
-    serving.prove(config)
+    process.prove(config)
 
 
-def _serve(config: Config, stop: Signal) -> None:  # noqa: ARG001 - the new program has its own signals
-    from dropslot.portal import serving
+def _serve(config: Config, stop: Signal) -> None:
+    from dropslot.portal import process
 
-    serving.become(config)
+    process.become(config, stop)

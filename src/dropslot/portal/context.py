@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from dropslot.access import second_factor
-from dropslot.access.roles import AUDITS, OPERATES, SEES_ROUTE, UPLOADS, Role
+from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
 from dropslot.access.seen import Access
 
 _VERSION = version("dropslot")
@@ -27,7 +27,11 @@ _OF_ARRIVALS = frozenset({*SEES_ROUTE, Role.SENDER, Role.STUDY_RUNNER})
 # Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
 PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
-    ("Upload", "upload", UPLOADS),
+    ("Files", "archive", OPENS),
+    ("Do you know this file?", "known", None),
+    ("Verify", "verify", SEES_ROUTE),
+    ("Tokens", "tokens", None),
+    ("Users", "users", frozenset({Role.ADMINISTRATOR})),
     ("Arrivals", "arrivals", _OF_ARRIVALS),
     ("History", "history", None),
     ("Pending", "pending", _OF_ARRIVALS),
@@ -35,8 +39,10 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Acknowledgments", "acknowledgments", SEES_ROUTE),
     ("Log readers", "log_readers", OPERATES | AUDITS),
     ("Trail", "trail", OPERATES | AUDITS),
-    ("Tokens", "tokens", None),
-    ("Users", "users", frozenset({Role.ADMINISTRATOR})),
+    ("Upload", "upload", UPLOADS),
+    ("Check", "check", AUDITS | OPERATES),
+    ("Folders", "folders", AUDITS | OPERATES),
+    ("Routes", "routes", SEES_ROUTE),
 )
 
 
@@ -65,6 +71,8 @@ def _links(request: HttpRequest, access: Access) -> list[Link]:
     found = []
     for label, name, roles in PAGES:
         if name == "users" and not access.manages_accounts:
+            continue
+        if name == "verify" and not access.sees_all_routes():
             continue
         if roles is None or access.has(roles):
             url = reverse(f"dropslot:{name}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections
 
 from dropslot.acknowledgments import unfetched
 from dropslot.arrivals.listings.search import indexer
+from dropslot.arrivals.registry import Finding
 from dropslot.config import Config
 
 log = structlog.get_logger()
@@ -50,14 +51,27 @@ def keep() -> float:
     """Take in what there is next; returns the seconds until there may be more. Never raises for a database that is
     away."""
     try:
-        indexer.begin()
         unfetched.begin()
-        taken = indexer.catch_up() + unfetched.catch_up()
+        taken = unfetched.catch_up()
+        if indexer.is_possible():
+            indexer.begin()
+            taken += indexer.catch_up()
     except DatabaseError as error:
         log.warning("The index of the listings could not be kept", action="index_late", error=str(error))
         connections.close_all()
         return _AFTER_ERROR_SECONDS
     return _AFTER_BATCH_SECONDS if taken else _IDLE_SECONDS
+
+
+def findings() -> Iterator[Finding]:
+    """For `doctor`: what makes the portal's searches slow."""
+    if not indexer.is_possible():
+        yield Finding(
+            "warning",
+            "portal",
+            "Searches of the portal read all rows: this SQLite was built without FTS5",
+            "Use PostgreSQL, or a Python whose SQLite has FTS5; then run `dropslot rebuild` into a new database",
+        )
 
 
 def _locked(folder: Path) -> int | None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, resolve_url
 from django.utils.functional import SimpleLazyObject
+from django.utils.http import urlencode
+from django_htmx.http import HttpResponseClientRedirect
 
 from dropslot.access import second_factor, sessions
 from dropslot.access.seen import access_of
 from dropslot.access.trail import note
 from dropslot.api.problems import problem
 from dropslot.audit.kinds import Kind
+from dropslot.portal import errors
 
 Answer = Callable[[HttpRequest], HttpResponse]
 # What must be reached without a second factor: the way out, and what setting one up asks for.
@@ -35,7 +38,16 @@ class WithAccess:
             note(request, Kind.ACCESS_REFUSED, what=f"{request.method} {request.path}"[:300])
         if "Cache-Control" not in response and not request.path.startswith("/static/"):
             response["Cache-Control"] = "no-store"  # what one account sees stays in no cache
+        return _whole_page(request, response)
+
+
+def _whole_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """A live part whose session has ended leads the whole page to the sign-in, which else would appear in the part."""
+    login = resolve_url(settings.LOGIN_URL)
+    if not getattr(request, "htmx", False) or not response.get("Location", "").startswith(login):
         return response
+    following = urlencode({"next": request.htmx.current_url_abs_path or "/"})  # type: ignore[attr-defined]
+    return HttpResponseClientRedirect(f"{login}?{following}")
 
 
 class ValidSessions:
@@ -76,7 +88,7 @@ class SecondFactor:
 
 
 class DatabaseAway:
-    """Turns an error of the database into a page that says so."""
+    """Turns an error of the database, or a full disk, into a page that says so."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -85,8 +97,4 @@ class DatabaseAway:
         return self._answer(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, (DatabaseError, InterfaceError)):
-            return None
-        if "/api/" in request.path:
-            return problem(503, "The database does not answer", "Try again in a minute. Nothing was changed.")
-        return render(request, "dropslot/database_away.html", status=503)
+        return errors.passing(request, error)

@@ -3,81 +3,68 @@ disturbs a delivery."""
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropslot.access.providers import missing_secrets
-from dropslot.access.section import Portal, portal_of
-from dropslot.core.errors import DropslotError
+import structlog
+from django.db import connections
+
+from dropslot.access.section import Portal, address
+from dropslot.arrivals.workers.local import allow_many_files
+from dropslot.config.secrets import make_private
+from dropslot.portal.process import PortalUnready, listen, prove_certificate, wanted_portal
 
 if TYPE_CHECKING:
     from dropslot.config import Config
 
-THREADS = 24  # an upload or a download takes one for as long as it lasts
+log = structlog.get_logger()
 _NICE = 5
-
-
-class PortalUnready(DropslotError):
-    """The portal cannot be served as it is configured."""
-
-    code = "portal"
-
-
-def prove(config: Config) -> None:
-    """Raise PortalUnready for what no retry can mend: packages and TLS files that are missing."""
-    portal = _portal(config)
-    try:
-        import allauth  # noqa: F401
-        import gunicorn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise PortalUnready(
-            f"The portal needs {error.name}, which is not installed",
-            next_step="Install it: pip install 'dropslot[server]', or set `portal: off`",
-        ) from error
-    if missing := missing_secrets(portal):
-        raise PortalUnready(
-            f"portal.openid: the environment has no {missing[0]}",
-            next_step=f"Set {missing[0]}, or {missing[0]}_FILE to the name of a file that has the client's secret",
-        )
-    for key in ("certificate", "key"):
-        path = getattr(portal, key)
-        if path is not None and not os.access(path, os.R_OK):
-            raise PortalUnready(
-                f"portal.{key}: {path} cannot be read", next_step="Check its name and its owner"
-            )
-
-
-def become(config: Config) -> None:
-    """Replace this process by the portal; returns only by an exception."""
-    arguments = [sys.executable, "-m", "dropslot", "portal", "-c", str(config.base / "config.yaml")]
-    if path := os.environ.get("DROPSLOT_CONFIG"):
-        arguments[-1] = path
-    os.environ["DROPSLOT_CONFIG"] = arguments[-1]
-    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
-    os.execv(sys.executable, arguments)
+# Bootstrap's other forms, which no page uses: compressing them would take most of a first start.
+_UNUSED = [
+    "bootstrap-*",
+    "*.rtl.*",
+    "bootstrap.css*",
+    "bootstrap.js*",
+    "bootstrap.bundle.js*",
+    "bootstrap.esm.js*",
+]
 
 
 def serve(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT. Raises PortalUnready if the address cannot be had."""
-    portal = _portal(config)
-    _prove_address(portal)
+    """Serve until SIGTERM or SIGINT; does not return, since threads may be in the middle of an upload. Raises
+    PortalUnready if the address cannot be had."""
+    portal = wanted_portal(config)
+    prove_certificate(portal)
+    listener = listen(portal)
     os.nice(_NICE)
+    allow_many_files()
     collect_static()
+    _quieten()
+    worker = _worker(portal, listener)
+    log.info(f"The portal is at {address(portal)}", action="portal_started", plain=True)
     _greet(config)
-    _application(portal).run()
+    connections.close_all()  # those of this thread; requests have others
+    gc.collect()
+    gc.freeze()  # loaded code stays: no collection needs to examine it
+    _begin_upkeep()
+    worker.init_process()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _greet(config: Config) -> None:
     """Print the link for the administrator's password, at each start until it was used."""
-    from django.db import connections
-
     from dropslot.access import links
 
-    found = links.for_first_administrator(config)
-    connections.close_all()  # the process that serves is forked, and a connection must not be shared
-    if found:
+    if found := links.for_first_administrator(config):
         sys.stdout.write(
             "Nobody is an administrator yet. This link sets the password of the first one, once, within"
             f" {links.HOURS} hours:\n  {found}\n"
@@ -86,26 +73,53 @@ def _greet(config: Config) -> None:
 
 
 def collect_static() -> None:
-    """Put the static files in their place, compressed and named by their content, unless this version's are there."""
-    from pathlib import Path
-
+    """Put the static files in their place, compressed and named by their content, unless this version's are there.
+    Raises PortalUnready."""
     from django.conf import settings
-    from django.core.management import call_command
 
     root = Path(str(settings.STATIC_ROOT))
     stamp = root / "version.txt"
     version = _version()
     if stamp.is_file() and stamp.read_text("utf-8") == version:
         return
-    root.parent.mkdir(mode=0o700, exist_ok=True)
-    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    make_private(root.parent, root.parent.parent)
+    if reason := _in_a_child(partial(_collect, stamp, version)):
+        raise PortalUnready(
+            f"The portal's files for browsers cannot be put into {root}: {reason}",
+            where="Deliveries are not affected",
+            next_step="Make room there, or let this account write there",
+        )
+
+
+def _collect(stamp: Path, version: str) -> None:
+    from django.core.management import call_command
+
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0, ignore_patterns=_UNUSED)
     stamp.write_text(version, "utf-8")
+
+
+def _in_a_child(work: Callable[[], None]) -> str:
+    """Why it failed, or nothing. What it needs of memory, this process would keep."""
+    connections.close_all()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - it is said by the parent
+            os.write(writer, str(error).encode()[:4096] or b"it failed")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        reason = stream.read().decode(errors="replace")
+    _, status = os.waitpid(child, 0)
+    return reason or (f"it ended with {status}" if status else "")
 
 
 def _version() -> str:
     """Of dropslot, of its own static files, and of the packages that bring others."""
     from importlib.metadata import version
-    from pathlib import Path
 
     own = Path(__file__).parent / "static"
     newest = max(path.stat().st_mtime_ns for path in own.rglob("*"))
@@ -113,70 +127,34 @@ def _version() -> str:
     return " ".join((str(newest), *map(version, packages)))
 
 
-def _portal(config: Config) -> Portal:
-    portal = portal_of(config)
-    if portal is None:
-        raise PortalUnready(
-            "config.yaml has no portal", next_step="Add `portal: {listen: 127.0.0.1:8070}` to it"
-        )
-    return portal
+def _quieten() -> None:
+    """Django logs each page that is not found, which anyone can ask for, and names may be in its address."""
+    for name in ("django.request", "django.security", "gunicorn.error"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("django.security.DisallowedHost").setLevel(logging.CRITICAL)
 
 
-def _prove_address(portal: Portal) -> None:
-    family = socket.AF_INET6 if ":" in portal.listen.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(portal.listen)
-        except OSError as error:
-            raise PortalUnready(
-                f"The portal cannot listen on {portal.listen}: {error.strerror}",
-                where="Deliveries are not affected",
-                next_step="End the other program, or give portal.listen another address",
-            ) from error
+class _Application:
+    """What gunicorn's workers ask for the application."""
+
+    @staticmethod
+    def wsgi() -> Any:
+        from dropslot.portal.wsgi import application
+
+        return application
 
 
-def _application(portal: Portal) -> Any:
-    from gunicorn.app.base import BaseApplication
+def _worker(portal: Portal, listener: socket.socket) -> Any:
+    from dropslot.portal.certificates import Certificate
+    from dropslot.portal.threads import Worker, options
 
-    class Portals(BaseApplication):  # type: ignore[misc]
-        def load_config(self) -> None:
-            for key, value in _options(portal).items():
-                self.cfg.set(key, value)
-
-        def load(self) -> Any:
-            from dropslot.portal.wsgi import application
-
-            return application
-
-    return Portals()
+    tls = Certificate(portal.certificate, portal.key or portal.certificate) if portal.certificate else None
+    return Worker(listener, _Application, options(portal.certificate), tls)
 
 
-def _begin_upkeep(_worker: Any) -> None:
-    """In the process that answers: threads do not survive a fork."""
+def _begin_upkeep() -> None:
+    """The threads beside the answers; forks that collect files are over by now."""
     from dropslot.api.tus import expiring
     from dropslot.config import current
 
     expiring.start(current())
-
-
-def _options(portal: Portal) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "bind": str(portal.listen),
-        "workers": 1,
-        "worker_class": "gthread",
-        "threads": THREADS,
-        "preload_app": True,  # the pages of both processes are shared
-        "timeout": 60,
-        "graceful_timeout": 5,
-        "keepalive": 15,
-        "proc_name": "dropslot-portal",
-        "loglevel": "warning",
-        "limit_request_line": 8190,
-        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
-        "forwarded_allow_ips": "",
-        "post_worker_init": _begin_upkeep,
-    }
-    if portal.certificate:
-        options |= {"certfile": str(portal.certificate), "keyfile": str(portal.key or portal.certificate)}
-    return options

@@ -8,7 +8,12 @@ from dropslot.portal import administration
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("dropslot.portal.account_urls")),
-    path("admin/", administration.site.urls),
     path("api/v1/", include("dropslot.api.urls")),
+    path("admin/", administration.site.urls),
     path("", include("dropslot.portal.urls")),
 ]
+
+handler400 = "dropslot.portal.errors.bad_request"
+handler403 = "dropslot.portal.errors.forbidden"
+handler404 = "dropslot.portal.errors.not_found"
+handler500 = "dropslot.portal.errors.failed"

@@ -6,7 +6,8 @@ import ctypes
 import os
 
 _CAP_CHOWN = 0
-_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT = 8, 47
+_PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 _VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,6 +34,11 @@ def become_with_chown(uid: int) -> None:
     sets = (_Sets * 2)(_Sets(chown, chown, chown), _Sets(0, 0, 0))
     _call(_libc.capset, ctypes.byref(_Header(_VERSION_3, 0)), sets)
     _call(_libc.prctl, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_CHOWN, 0, 0)
+
+
+def drop_ambient() -> None:
+    """The program that this process executes next has no capability of it. Raises OSError."""
+    _call(_libc.prctl, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def _call(function: object, *arguments: object) -> None:

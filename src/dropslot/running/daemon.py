@@ -186,6 +186,19 @@ def foreground(config: Config, serve: Serve) -> None:
         life.close()
 
 
+def join_logs(config: Config) -> logs.Logs:
+    """Set logs up in a program that the service has started as a part of itself: it writes where the service writes,
+    in the background into the same files. Started by a person, it writes on the terminal."""
+    where = daemon_files.for_look(config)
+    try:
+        if os.path.samestat(os.fstat(1), os.stat(where.out)):
+            out, err = LogFile(where.out, descriptor=1), LogFile(where.err, descriptor=2)
+            return logs.configure(config, foreground=False, out=out, err=err)
+    except OSError:
+        pass
+    return logs.configure(config, foreground=True)
+
+
 def _serve(serve: Serve, life: Life, log_files: logs.Logs, where: Places) -> None:
     if where.warning:
         log.warning(where.warning, action="data_unwritable", plain=True)

@@ -16,12 +16,37 @@ from dropslot.arrivals.models import Arrival
 from dropslot.core.states import State
 
 AT_MOST = 2000  # arrivals that are looked at, the newest
+_COMPARED = 50
 _ITEM = re.compile(r"^[^\s:]+(?=: )|^(?:(?! it | the ).){1,200}?\.[A-Za-z0-9]{1,8}(?=: )")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PATH = re.compile(r"(?:[a-z][a-z0-9+.-]*:/)?/[^\s,;:'\"]+")
 _FILE = re.compile(r"[^\s,;:'\"(]+\.[A-Za-z][A-Za-z0-9]{0,7}(?![\w.])")
 _DIGEST = re.compile(r"\b(?:[0-9a-fA-F]{32,128}|[0-9A-HJKMNP-TV-Z]{26})\b")
 _NUMBER = re.compile(r"\d[\d.,]*")
+
+
+def common(texts: Sequence[str]) -> str:
+    """What texts have in common: the first one, with `…` for each word that differs in another one. Texts with another
+    number of words are compared from both ends."""
+    first = texts[0].split(" ")
+    same = [True] * len(first)
+    for text in texts[1:]:
+        words = text.split(" ")
+        head = _alike(first, words)
+        tail = min(_alike(first[::-1], words[::-1]), len(first) - head)
+        for place, word in enumerate(first):
+            if len(words) == len(first):
+                same[place] = same[place] and words[place] == word
+            else:
+                same[place] = same[place] and (place < head or place >= len(first) - tail)
+    shown = " ".join(word if is_same else "…" for word, is_same in zip(first, same, strict=True))
+    return re.sub(r"…(?: …)+", "…", shown)
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many words at the beginning are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 class Failed(NamedTuple):
@@ -44,8 +69,8 @@ class Group:
 
     @property
     def shown(self) -> str:
-        """The whole reason if there is only one arrival; otherwise what is common to all."""
-        return self.example if len(self.arrivals) == 1 else self.words
+        """The reason with `…` for each word that is not the same in all of them."""
+        return common([row.reason[0] if row.reason else self.words for row in self.arrivals[:_COMPARED]])
 
     @property
     def routes(self) -> list[str]:

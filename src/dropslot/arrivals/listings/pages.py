@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 
 from dropslot.arrivals.listings import pending as waiting
+from dropslot.arrivals.listings import uploads as auditing
 from dropslot.arrivals.listings.queries import (
     Filter,
     arrival_row,
@@ -52,9 +53,10 @@ def arrivals(seen: QuerySet[Arrival], wanted: Filter, cursor: str = "", limit: i
 
 
 def history(seen: QuerySet[Delivery], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
-    """Deliveries of `seen` that match the filter, with the keys of `history --json`. Raises BadCursor."""
+    """Deliveries of `seen` that match the filter, with the keys of `history --json`, and `id`. Raises BadCursor."""
     rows, following = deliveries(seen, wanted, cursor, limit)
-    return Page(list(delivery_rows(iter(rows))), following)
+    shown = delivery_rows(iter(rows))
+    return Page([{"id": row.pk, **keys} for row, keys in zip(rows, shown, strict=True)], following)
 
 
 def deliveries(
@@ -109,6 +111,15 @@ def _page(
     limit = limited(limit)
     before = key_of(rows, cursor) if cursor else None
     return _cut(finding.newest(source, rows, known, before, limit + 1), limit)
+
+
+def uploads(
+    seen: QuerySet[Arrival], wanted: Filter, audited: bool | None, cursor: str = "", limit: int = 50
+) -> Page:
+    """Uploads of `seen` that match the filter, with the keys of `uploads --json`. Raises BadCursor."""
+    found = auditing.only(narrowed(seen, wanted), audited=audited)
+    rows, following = page_of(found, cursor, limit)
+    return Page(list(auditing.upload_rows(iter(rows))), following)
 
 
 def page_of(rows: QuerySet[_Row], cursor: str, limit: int) -> tuple[Sequence[_Row], str | None]:

@@ -5,12 +5,12 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from dropslot.arrivals.listings.search.tables import ALL
 
 
-def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:  # noqa: ARG001
+def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     for table in ALL:
         table.create(schema_editor)
 
 
-def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:  # noqa: ARG001
+def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     for table in ALL:
         table.drop(schema_editor)
 

@@ -22,10 +22,11 @@ PAGE = 2000
 _Row = tuple[str, str, str]  # destination, stored path, SHA-256
 
 
-def check_all() -> fixity.FixityReport:
-    """Read every file that a finished arrival delivered, once each; what cannot be read back is counted apart."""
+def check_all(report: fixity.FixityReport | None = None) -> fixity.FixityReport:
+    """Read every file that a finished arrival delivered, once each; what cannot be read back is counted apart. `report`
+    is filled while it goes on."""
     acknowledged: Counter[str] = Counter()
-    report = fixity.check(_readable(_rows(), acknowledged), read)
+    report = fixity.check(_readable(_rows(), acknowledged), read, report=report)
     report.acknowledged = acknowledged.total()
     return report
 
@@ -104,9 +105,14 @@ def _check_archive(config: Config, report: Report, arrival: Arrival, *, read: bo
         report.fault(where, _not_compared(error))
 
 
+def stored() -> QuerySet[Delivery]:
+    """What `check_all` looks for: each stored file once."""
+    return Delivery.objects.filter(outcome=Outcome.DELIVERED, arrival__state=State.DONE)
+
+
 def _rows() -> Iterator[_Row]:
     """By pages: SQLite could not empty its write-ahead log during a read of several hours."""
-    rows = Delivery.objects.filter(outcome=Outcome.DELIVERED, arrival__state=State.DONE).order_by("id")
+    rows = stored().order_by("id")
     after = 0
     while page := list(
         rows.filter(id__gt=after).values_list("id", "place__url", "stored_as", "sha256")[:PAGE]

@@ -36,19 +36,24 @@ from dropslot.watching.watcher import Watcher
 
 log = structlog.get_logger()
 STOP_SECONDS = 8.0
-RESTART_SECONDS = 1.0
+SOON_SECONDS = 10.0  # what apps add is started again after a pause if it ends sooner, each time twice as long
+FIRST_PAUSE_SECONDS = 1.0
+ADDED_PAUSE_SECONDS = 60.0
 RECOVER_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Child:
-    """One process of the tree, and how to make it again."""
+    """One process of the tree, and how to make it again. Deliveries wait for no pause longer than a second; what apps
+    add may pause for a minute."""
 
     name: str
     body: Callable[[Signal], None]
+    longest_pause: float = FIRST_PAUSE_SECONDS
     pid: int = 0
     pidfd: int = -1
     begun: float = 0.0
+    pause: float = 0.0
 
 
 def serve(config: Config, life: Life) -> None:
@@ -71,7 +76,7 @@ def serve(config: Config, life: Life) -> None:
     ]
     # In a process of its own: no delivery waits for an operator's function, no matter how long it takes.
     children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
-    children += [Child(process.name, partial(process.body, config)) for process in added]
+    children += [Child(process.name, partial(process.body, config), ADDED_PAUSE_SECONDS) for process in added]
     try:
         for child in children:
             _start(child)
@@ -161,18 +166,24 @@ def _supervise(children: list[Child], life: Life, up: int) -> None:
                 life.beat()
             elif ended := next((child for child in children if child.pidfd == descriptor), None):
                 poll.unregister(descriptor)
-                _restart(ended, life)
-                poll.register(ended.pidfd, select.POLLIN)
+                _note_end(ended)
+        for child in children:
+            if not child.pid and time.monotonic() >= child.begun + child.pause:
+                _start(child)
+                poll.register(child.pidfd, select.POLLIN)
 
 
-def _restart(child: Child, life: Life) -> None:
+def _note_end(child: Child) -> None:
+    """Decide when it is started again: one that fails at once must not be forked in a tight loop."""
     status = _reap(child)
-    line = f"The process {child.name} ended with {status}; it is started again, and another worker takes over its work"
+    now = time.monotonic()
+    ended_soon = now - child.begun < min(SOON_SECONDS, child.longest_pause)
+    child.pause = min(max(FIRST_PAUSE_SECONDS, 2 * child.pause), child.longest_pause) if ended_soon else 0.0
+    when = f" in {child.pause:.0f} s" if child.pause > FIRST_PAUSE_SECONDS else ""
+    line = f"The process {child.name} ended with {status}; it is started again{when}"
+    line += ", and another worker takes over its work" if child.name.startswith("worker") else ""
     log.error(line, action="process_ended", process=child.name, status=status)
-    if time.monotonic() - child.begun < RESTART_SECONDS:
-        # One that fails at once must not be forked in a tight loop.
-        life.wait(RESTART_SECONDS)
-    _start(child)
+    child.begun = now
 
 
 def _reap(child: Child) -> int:

@@ -116,13 +116,14 @@ class Local(Destination):
         return names
 
     def read(self, target: Target, name: str) -> Iterator[bytes]:
-        with open_place(target) as place:
-            if place.missing:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-            fd = open_regular(place.home, name)
+        fd = self.open_here(target, name)
         if fd is None:
             raise FileNotFoundError(errno.ENOENT, "no regular file", name)
         return chunks_of(fd, name)
+
+    def open_here(self, target: Target, name: str) -> int | None:
+        with open_place(target) as place:
+            return None if place.missing else open_regular(place.home, name)
 
     def listing(self, target: Target, folder: str) -> dict[str, Found]:
         with open_place(target) as place:

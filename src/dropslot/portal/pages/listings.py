@@ -67,7 +67,7 @@ def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:
         retry=retry if any(each.id for each in lines) else "",
         has_actions=any(each.action for each in lines),
     )
-    views = SavedView.objects.filter(user_id=request.user.pk or 0, page=listing.name).order_by("name")
+    views = SavedView.objects.filter(user=request.user.pk, page=listing.name).order_by("name")
     return {
         "listing": listing,
         "asked": asked,

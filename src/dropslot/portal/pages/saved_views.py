@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -23,7 +25,8 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
     listing = _listing(request, page)
     name = request.POST.get("name", "").strip()
     query = _query(listing, request.POST.get("query", ""))
-    mine = SavedView.objects.filter(user_id=request.user.pk or 0, page=page)
+    who: Any = request.user  # of whatever model the project has
+    mine = SavedView.objects.filter(user=who, page=page)
     if not name or len(name) > 100:
         messages.error(request, "The view was not saved: give it a name of at most 100 characters.")
     elif not query:
@@ -31,9 +34,7 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
     elif mine.exclude(name=name).count() >= _MOST:
         messages.error(request, f"The view was not saved: you have {_MOST} of this page. Remove one first.")
     else:
-        SavedView.objects.update_or_create(
-            user_id=request.user.pk or 0, page=page, name=name, defaults={"query": query}
-        )
+        SavedView.objects.update_or_create(user=who, page=page, name=name, defaults={"query": query})
         messages.success(request, "The view is saved.")
     return redirect(f"{reverse(f'dropslot:{page}')}?{query}")
 
@@ -42,7 +43,7 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
 @require_POST
 def remove_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Forget one's own saved view."""
-    view = get_object_or_404(SavedView, pk=pk, user_id=request.user.pk)
+    view = get_object_or_404(SavedView, pk=pk, user=request.user)
     page = _listing(request, view.page).name
     view.delete()
     messages.success(request, "The view is removed.")

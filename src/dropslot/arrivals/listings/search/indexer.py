@@ -30,7 +30,12 @@ def begin() -> None:
 
 def has_begun() -> bool:
     """Whether searches may rely on the index."""
-    return all(table.is_there() for table in ALL) and EventReader.objects.filter(name=READER).exists()
+    return is_possible() and EventReader.objects.filter(name=READER).exists()
+
+
+def is_possible() -> bool:
+    """Whether this database can have an index: a SQLite without FTS5 cannot."""
+    return all(table.is_there() for table in ALL)
 
 
 def catch_up(at_most: int = 200) -> int:
@@ -68,7 +73,7 @@ def _is_far_behind() -> bool:
 def _take_events(at_most: int) -> int:
     """Whole documents alone: what follows them is compared without the index."""
     first = (EVENTS.highest() + 1) * EVENTS_OF_A_DOCUMENT
-    count = at_most // EVENTS_OF_A_DOCUMENT * EVENTS_OF_A_DOCUMENT
+    count = max(at_most // EVENTS_OF_A_DOCUMENT, 1) * EVENTS_OF_A_DOCUMENT
     events = list(Event.objects.filter(seq__gte=first, seq__lt=first + count).order_by("seq"))
     found = list(_whole_documents(events))
     with transaction.atomic():

@@ -7,6 +7,7 @@ again when it is found.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -53,6 +54,8 @@ class Documents:
         columns = f"key bigint PRIMARY KEY, first {self.of} NOT NULL, last {self.of} NOT NULL"
         if editor.connection.vendor == "postgresql":
             editor.execute(f"CREATE TABLE {self.name} ({columns}, numbers integer[] NOT NULL)")
+            # Numbers without order: compressing them takes time and saves nothing.
+            editor.execute(f"ALTER TABLE {self.name} ALTER COLUMN numbers SET STORAGE EXTERNAL")
             editor.execute(f"CREATE INDEX {self.name}_numbers ON {self.name} USING gin (numbers)")
         elif _has_fts5(editor):
             columns = columns.replace("key bigint", "key integer")
@@ -90,10 +93,31 @@ class Documents:
 
     def find(self, clauses: Sequence[Clause], below: int, at_most: int) -> list[Range]:
         """The newest documents with keys below `below` that meet all clauses."""
-        find = self._find_postgresql if connection.vendor == "postgresql" else self._find_sqlite
-        with connection.cursor() as cursor:
-            cursor.execute(*find(clauses, below, at_most))
-            return [Range(*row) for row in cursor.fetchall()]
+        if connection.vendor == "postgresql":
+            return self._find_postgresql(clauses, below, at_most)
+        return _rows(*self._sqlite(clauses, below, at_most))
+
+    def _find_postgresql(self, clauses: Sequence[Clause], below: int, at_most: int) -> list[Range]:
+        """What is frequent is found among the newest documents. Else the GIN index has to be used, and the planner has
+        to be told: it does not know that sets are stored apart from their rows and are slow to read."""
+        wheres, values = _postgresql(clauses)
+        if at_most < _NEAR:
+            near = f"(SELECT * FROM {self.name} WHERE key < %s ORDER BY key DESC LIMIT {_NEAR}) AS near"
+            where = " AND ".join(f"({each})" for each in wheres)
+            sql = f"SELECT key, first, last FROM {near} WHERE {where} ORDER BY key DESC LIMIT %s"
+            found = _rows(sql, [below, *itertools.chain(*values), at_most])
+            if len(found) == at_most:
+                return found
+        # A sum: the index of the keys cannot be used.
+        parts = [
+            f"SELECT key, first, last FROM {self.name} WHERE ({each}) AND key + 0 < %s" for each in wheres
+        ]
+        sql = f"{' INTERSECT '.join(parts)} ORDER BY key DESC LIMIT %s"
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_PLAN, ["off", "off"])
+            found = _rows(sql, [*itertools.chain(*([*each, below] for each in values)), at_most])
+            cursor.execute(_PLAN, ["on", "on"])
+        return found
 
     def highest(self) -> int:
         """The greatest key; -1 without any."""
@@ -102,7 +126,7 @@ class Documents:
             found = cursor.fetchone()[0]
         return -1 if found is None else int(found)
 
-    def _find_sqlite(self, clauses: Sequence[Clause], below: int, at_most: int) -> tuple[str, list[Any]]:
+    def _sqlite(self, clauses: Sequence[Clause], below: int, at_most: int) -> tuple[str, list[Any]]:
         match = " AND ".join(f"({' OR '.join(f'({_all_of(one)})' for one in clause)})" for clause in clauses)
         found = (
             f"SELECT rowid FROM {self.name}_numbers WHERE {self.name}_numbers MATCH %s AND rowid < %s"
@@ -111,18 +135,28 @@ class Documents:
         sql = f"SELECT key, first, last FROM {self.name} WHERE key IN ({found}) ORDER BY key DESC"
         return sql, [match, below, at_most]
 
-    def _find_postgresql(self, clauses: Sequence[Clause], below: int, at_most: int) -> tuple[str, list[Any]]:
-        wheres, values = [], []
-        for clause in clauses:
-            if all(len(one) == 1 for one in clause) and len(clause) > 1:
-                wheres.append("numbers && %s::int[]")
-                values.append([one[0] for one in clause])
-            else:
-                wheres.append("(" + " OR ".join(["numbers @> %s::int[]"] * len(clause)) + ")")
-                values += [list(one) for one in clause]
-        where = " AND ".join([*wheres, "key < %s"])
-        sql = f"SELECT key, first, last FROM {self.name} WHERE {where} ORDER BY key DESC LIMIT %s"
-        return sql, [*values, below, at_most]
+
+_NEAR = 64
+_WIDE = 8
+_PLAN = "SELECT set_config('enable_seqscan', %s, true), set_config('enable_indexscan', %s, true)"
+
+
+def _rows(sql: str, values: list[Any]) -> list[Range]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return [Range(*row) for row in cursor.fetchall()]
+
+
+def _postgresql(clauses: Sequence[Clause]) -> tuple[list[str], list[list[list[int]]]]:
+    """Conditions, each of which the GIN index answers alone, and their values. Another condition beside them would be
+    compared with the sets themselves."""
+    wide = [clause for clause in clauses if len(clause) > _WIDE and all(len(one) == 1 for one in clause)]
+    others = [clause for clause in clauses if clause not in wide]
+    found = [("numbers && %s::int[]", [[one[0] for one in clause]]) for clause in wide]
+    if others:
+        every = [[*itertools.chain(*one)] for one in itertools.product(*others)]
+        found.append((" OR ".join(["numbers @> %s::int[]"] * len(every)), every))
+    return [where for where, _ in found], [values for _, values in found]
 
 
 _PUT_SQLITE = (

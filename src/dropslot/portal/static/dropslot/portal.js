@@ -13,6 +13,10 @@ document.addEventListener("focusin", function (event) {
   if (event.target.matches("[data-selects]")) event.target.select();
 });
 
+document.addEventListener("click", function (event) {
+  if (event.target.closest("[data-prints]")) window.print();
+});
+
 function showLocalTimes(part) {
   part.querySelectorAll("time[datetime]:not([data-local])").forEach(function (element) {
     var moment = new Date(element.dateTime);
@@ -25,3 +29,31 @@ function showLocalTimes(part) {
 
 document.addEventListener("DOMContentLoaded", function () { showLocalTimes(document); });
 document.addEventListener("htmx:load", function (event) { showLocalTimes(event.detail.elt); });
+
+// Parts that ask for news by themselves (data-polls) rest while nobody looks at the page; what somebody opened in them
+// stays open.
+document.addEventListener("htmx:beforeRequest", function (event) {
+  var polls = event.target.hasAttribute("data-polls");
+  var types = event.target.contains(document.activeElement) && document.activeElement.matches("input, textarea");
+  if (polls && (document.hidden || types)) event.preventDefault();
+});
+
+var openedDetails = [];
+document.addEventListener("htmx:beforeSwap", function (event) {
+  openedDetails = Array.from(event.target.querySelectorAll("details[open][id]"), function (one) { return one.id; });
+});
+document.addEventListener("htmx:afterSwap", function () {
+  openedDetails.forEach(function (id) {
+    var one = document.getElementById(id);
+    if (one) one.open = true;
+  });
+});
+
+// A button that selects all boxes of its form, or none if all are selected.
+document.addEventListener("click", function (event) {
+  var button = event.target.closest("[data-selects]");
+  if (!button) return;
+  var boxes = Array.from(button.form.querySelectorAll('input[type="checkbox"][name="' + button.dataset.selects + '"]'));
+  var all = boxes.every(function (box) { return box.checked; });
+  boxes.forEach(function (box) { box.checked = !all; });
+});

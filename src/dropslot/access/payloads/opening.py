@@ -1,0 +1,134 @@
+"""Finds the bytes of a delivery on this machine: at its destination, otherwise in the archive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from dropslot.access.payloads import proving
+from dropslot.arrivals.listings.queries import archived_item
+from dropslot.arrivals.models import Delivery
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.destinations import open_here
+from dropslot.files.descriptors import Folder
+from dropslot.files.reading import open_regular
+
+PROVED_FIRST_BYTES = 64 * 1024 * 1024  # read in less than half a second
+# Before it is given out: always, never, or if it is small or anything about it differs from the record.
+Prove = Literal["always", "in doubt", "never"]
+
+
+class NotHere(DropslotError):
+    """The bytes of a delivery are not on this machine, or not as they were delivered; it says where they are."""
+
+    code = "payload-not-here"
+
+
+class Payload:
+    """An open file with the size that was delivered. It closes itself when nobody holds it any more: an answer may end
+    before its first byte is asked for."""
+
+    def __init__(self, delivery: Delivery, fd: int, place: str) -> None:
+        self.delivery, self.fd = delivery, fd
+        self.place = place  # "destination" or "archive"
+        self.status = os.fstat(fd)  # when it was opened
+
+    @property
+    def size_bytes(self) -> int:
+        return self.delivery.size_bytes
+
+    def close(self) -> None:
+        """Close the descriptor. May be called again."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def opened(delivery: Delivery, prove: Prove = "in doubt") -> Payload:
+    """The delivery's bytes, with the size that was delivered. Who sends what was not proved here has to prove it on the
+    way. `delivery` has its `arrival` and `place`. Raises NotHere."""
+    faults = []
+    for place, find in _PLACES:
+        payload, fault = _looked(delivery, place, find, prove)
+        if payload is not None:
+            return payload
+        faults += [fault] if fault else []
+    raise _not_here(delivery, faults)
+
+
+def _looked(
+    delivery: Delivery, place: str, find: Callable[[Delivery], int | None], prove: Prove
+) -> tuple[Payload | None, str]:
+    try:
+        descriptor = find(delivery)
+    except (DropslotError, OSError) as error:
+        return None, f"The {place} cannot be read now: {error}"
+    if descriptor is None:
+        return None, ""
+    try:
+        payload = Payload(delivery, descriptor, place)
+        return (payload, "") if _fits(payload, prove) else (None, _altered(payload))
+    except OSError as error:
+        return None, f"The {place} cannot be read now: {error.strerror}"
+
+
+def _fits(payload: Payload, prove: Prove) -> bool:
+    delivery, seen = payload.delivery, payload.status
+    if seen.st_size != delivery.size_bytes:
+        return False
+    known = proving.known(seen)
+    is_doubtful = seen.st_size <= PROVED_FIRST_BYTES or seen.st_mtime_ns != delivery.mtime_ns
+    if known is None and (prove == "always" or (prove == "in doubt" and is_doubtful)):
+        known = proving.digest(payload.fd)
+    return known in (None, delivery.sha256)
+
+
+def _altered(payload: Payload) -> str:
+    proving.note_altered(payload.delivery, payload.place)
+    return f"The file at the {payload.place} is not the one that was delivered"
+
+
+def _at_destination(delivery: Delivery) -> int | None:
+    return open_here(delivery.place.url, delivery.stored_as)
+
+
+def _in_archive(delivery: Delivery) -> int | None:
+    """None also for what was made anew: the archive has other bytes."""
+    arrival = delivery.arrival
+    path = archived_item(arrival, delivery.source_item or delivery.item)
+    if path is None or delivery.source_sha256 not in ("", delivery.sha256):
+        return None
+    above = os.path.dirname(arrival.archived_as)
+    try:
+        with Folder.trusted(above) as folder:
+            return open_regular(folder, os.path.relpath(path, above))
+    except FileNotFoundError:
+        return None
+
+
+_PLACES = (("destination", _at_destination), ("archive", _in_archive))
+
+
+def _not_here(delivery: Delivery, faults: list[str]) -> NotHere:
+    lies = f"{delivery.place.url.rstrip('/')}/{delivery.stored_as}"
+    return NotHere(
+        ". ".join(faults) or "The portal has no copy of this file",
+        where=f"It was delivered to {escape(lies)}, with SHA-256 {delivery.sha256}",
+        next_step="Fetch it from there, or ask the people who run this portal",
+    )
+
+
+def blocks(payload: Payload, first: int, after: int) -> Iterator[bytes]:
+    """The bytes from `first` up to but not `after`, by blocks. Raises OSError if the file ends before."""
+    at = first
+    while at < after:
+        block = os.pread(payload.fd, min(proving.BLOCK_BYTES, after - at), at)
+        if not block:
+            raise OSError(f"the file of delivery {payload.delivery.pk} became shorter while it was read")
+        at += len(block)
+        yield block

@@ -1,0 +1,1 @@
+"""What a laboratory brings along from getresults-distribute, the program that it used before."""

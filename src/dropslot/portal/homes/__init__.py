@@ -1,0 +1,1 @@
+"""The sections of the first page, one for each role."""

@@ -1,0 +1,48 @@
+"""Finding the life of one file, and what happened last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from dropslot.access.roles import Role
+from dropslot.access.seen import Access
+from dropslot.audit import chain
+from dropslot.audit.models import Event
+from dropslot.portal.homes.section import Section
+from dropslot.portal.words.event_words import Words, in_words
+
+SHOWN = 12
+
+
+class Happened(NamedTuple):
+    """One event in words."""
+
+    event: Event
+    words: Words
+    name: str = ""  # of its arrival; empty if it has none that is seen
+
+
+def facts(access: Access) -> dict[str, Any]:
+    """The newest events, and the head of the chain for those who see all of it."""
+    newest = access.events().order_by("-seq")[:SHOWN]
+    return {
+        "events": _named(access, told(newest)),
+        "head": chain.head() if access.sees_all_routes() else None,
+        "urgent": False,
+    }
+
+
+def told(events: Iterable[Event]) -> list[Happened]:
+    """Events in words, in their order."""
+    return [Happened(event, in_words(event.kind, json.loads(event.data))) for event in events]
+
+
+def _named(access: Access, found: list[Happened]) -> list[Happened]:
+    ids = {each.event.arrival for each in found}
+    names = dict(access.arrivals().filter(pk__in=ids).order_by().values_list("id", "name"))
+    return [each._replace(name=names.get(each.event.arrival, "")) for each in found]
+
+
+SECTION = Section("auditor", frozenset({Role.AUDITOR}), facts)

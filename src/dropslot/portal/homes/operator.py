@@ -1,0 +1,104 @@
+"""An operator's view: what runs, what is arriving, what waits or failed and why, and how much space is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.db.models import Count
+
+from dropslot.access.roles import OPERATES
+from dropslot.access.seen import Access
+from dropslot.arrivals.listings import failures
+from dropslot.arrivals.listings.arriving import arriving
+from dropslot.arrivals.listings.failures import Failed
+from dropslot.arrivals.upkeep.space import disks
+from dropslot.config import Route
+from dropslot.core.errors import DropslotError
+from dropslot.core.states import State
+from dropslot.portal.homes.days import chart
+from dropslot.portal.homes.section import Section
+from dropslot.running import daemon
+
+_GROUPS = 12
+_LATEST = 500  # arrivals that are looked through for the latest one of each route
+
+
+class Watcher(NamedTuple):
+    """Whether arrivals are taken now; `fault` says why that is not known."""
+
+    running: bool
+    since: Any = None
+    pid: int | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteNow:
+    """One route: how many arrivals are in which state, and when the latest one was received."""
+
+    route: Route
+    waiting: int
+    working: int
+    failed: int
+    latest: Any
+
+
+def facts(access: Access) -> dict[str, Any]:
+    """Of all routes that the account operates."""
+    routes = access.routes(OPERATES)
+    failed = list(failures.failed(access.operable()))
+    groups, held_up = failures.groups(failed), failures.groups(failures.held_up(access.operable()))
+    watcher = watcher_now(access)
+    space = disks(access.config)
+    return {
+        "watcher": watcher,
+        "routes": _routes_now(access, routes, failed),
+        "arriving": arriving(access.config, routes, access.operable()),
+        "failed": groups[:_GROUPS],
+        "failed_count": len(failed),
+        "failed_more": len(failed) >= failures.AT_MOST,
+        "groups_more": max(0, len(groups) - _GROUPS),
+        "held_up": held_up[:_GROUPS],
+        "disks": space,
+        "chart": chart(access),
+        "urgent": bool(groups) or not watcher.running or any(disk.is_filling for disk in space),
+    }
+
+
+def watcher_now(access: Access) -> Watcher:
+    """The state of the watcher of this installation."""
+    try:
+        status = daemon.status(access.config)
+    except (OSError, DropslotError) as error:
+        return Watcher(False, fault=str(error))
+    return Watcher(status.running, status.since, status.pid)
+
+
+def _routes_now(access: Access, routes: Sequence[Route], failed: Sequence[Failed]) -> list[RouteNow]:
+    unfinished = (State.WAITING, State.READY, State.PROCESSING, State.RETRYING)
+    rows = access.operable().filter(state__in=unfinished).order_by()
+    counts = Counter(
+        {(route, state): n for route, state, n in rows.values_list("route", "state").annotate(Count("id"))}
+    )
+    refused = Counter(row.route for row in failed)
+    latest: dict[str, Any] = {}
+    newest = access.operable().order_by("-id").values_list("route", "received_at")
+    for key, at in islice(newest[:_LATEST], _LATEST):
+        latest.setdefault(key, at)
+    return [
+        RouteNow(
+            route,
+            sum(counts[route.key, state] for state in (State.WAITING, State.RETRYING)),
+            sum(counts[route.key, state] for state in (State.READY, State.PROCESSING)),
+            refused[route.key],
+            latest.get(route.key),
+        )
+        for route in routes
+    ]
+
+
+SECTION = Section("operator", OPERATES, facts, seconds=4.0)

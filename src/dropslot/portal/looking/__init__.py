@@ -1,0 +1,1 @@
+"""A look at a payload: rendered or escaped, never as a page of the portal's own."""

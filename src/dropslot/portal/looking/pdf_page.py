@@ -1,0 +1,105 @@
+"""A page of a PDF as a picture, drawn by a process without rights that sees this one file and ends."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from dropslot.access.payloads.opening import Payload
+from dropslot.access.payloads.sending import hashed
+from dropslot.parsing.pdf_pages import BYTES_A_POINT, stride_of
+from dropslot.parsing.process import PDF_PAGES, BreaksParser, NotParsed, Parser
+
+WIDTH = 1240  # an A4 page at 150 points an inch
+MOST_BYTES = 4_000_000 * BYTES_A_POINT
+SECONDS = 10.0
+_MEMORY_BYTES = 768 * 1024 * 1024
+_AT_ONCE = threading.BoundedSemaphore(2)
+_WHY = {
+    "empty": "The file is empty",
+    "format": "It is damaged: it cannot be read as a PDF",
+    "password": "It needs a password",
+    "memory": "It needs too much memory",
+    "page": "This page cannot be read, or there is none of this number",
+}
+
+
+class NotDrawn(Exception):
+    """The page cannot be shown; the text says why, as a sentence without its full stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page as a PNG, and the number of pages of the document."""
+
+    png: bytes
+    width: int
+    height: int
+    pages: int
+
+
+def draw(payload: Payload, number: int) -> Page:
+    """Draw a page, counted from 1. What is drawn is a copy that was proved to be as delivered. Raises NotDrawn,
+    NotAsDelivered, OSError."""
+    # A process for this page alone: a file that takes it over can change the picture of no other file.
+    with _AT_ONCE, ExitStack() as stack:
+        document = _memory(stack, "document")
+        for block in hashed(payload):
+            os.write(document, block)
+        canvas = _memory(stack, "canvas")
+        os.ftruncate(canvas, MOST_BYTES)
+        readable = os.open(f"/proc/self/fd/{document}", os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, readable)
+        said = _asked(readable, canvas, number)
+        width, height, pages = (_size(said.get(key)) for key in ("width", "height", "pages"))
+        if not 0 < stride_of(width) * height <= MOST_BYTES:
+            raise NotDrawn(_WHY.get(str(said.get("error")), "It cannot be drawn"))
+        return Page(_png(canvas, width, height), width, height, pages or number)
+
+
+def _size(value: object) -> int:
+    """A number that the other process said; 0 unless it can be one of points or pages."""
+    return value if type(value) is int and 0 < value <= MOST_BYTES else 0
+
+
+def _memory(stack: ExitStack, name: str) -> int:
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _asked(document: int, canvas: int, number: int) -> dict[str, int]:
+    parser = Parser(PDF_PAGES, _MEMORY_BYTES)
+    try:
+        question = {"page": number, "width": WIDTH, "most_bytes": MOST_BYTES}
+        said = parser.ask([document, canvas], question, SECONDS)
+    except BreaksParser as error:
+        raise NotDrawn("It is damaged, or takes too long to draw") from error
+    except NotParsed as error:
+        raise NotDrawn("It cannot be drawn now; try again in a minute") from error
+    finally:
+        parser.close()
+    return said if isinstance(said, dict) else {}
+
+
+def _png(canvas: int, width: int, height: int) -> bytes:
+    """The points as a PNG (ISO/IEC 15948), written here: nothing that the other process wrote is interpreted."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    packer = zlib.compressobj(4)
+    packed = b"".join((*map(packer.compress, _rows(canvas, width, height)), packer.flush()))
+    chunks = ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _rows(canvas: int, width: int, height: int) -> Iterator[bytes]:
+    for row in range(height):
+        yield b"\0" + os.pread(canvas, width * BYTES_A_POINT, row * stride_of(width))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,0 +1,130 @@
+"""Running failed arrivals again, one or many, or giving one up. Only rows change: the service does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from dropslot.access.roles import OPERATES
+from dropslot.access.seen import Access
+from dropslot.arrivals.listings import failures
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep import retry as upkeep
+from dropslot.core.counting import CHUNK, chunks
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.portal.requests import access_in
+
+AT_ONCE = 1000
+LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one arrival of a selection."""
+
+    id: str
+    name: str
+    is_ready: bool
+    why: str = ""
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: str) -> HttpResponse:
+    """Run one arrival again; with `name` under that name."""
+    row = get_object_or_404(access_in(request).operable(), pk=pk)
+    name = request.POST.get("name", "").strip()
+    access = access_in(request)
+    try:
+        called = upkeep.retry(access.config, row, name=name, by=access.name)
+    except DropslotError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{called} is ready: it is run again as soon as a worker is free.")
+    return redirect("dropslot:arrival", row.pk)
+
+
+@login_required
+@require_POST
+def dismiss(request: HttpRequest, pk: str) -> HttpResponse:
+    """Give up one arrival for good, with a reason."""
+    access = access_in(request)
+    row = get_object_or_404(access.operable(), pk=pk)
+    reason = escape(request.POST.get("reason", "").strip())
+    if not reason or len(reason) > LONGEST_REASON:
+        messages.error(request, f"Say why, in at most {LONGEST_REASON} characters: the reason is recorded.")
+        return redirect("dropslot:arrival", row.pk)
+    try:
+        upkeep.dismiss(access.config, row, reason=reason, by=access.name)
+    except DropslotError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{row.name} is given up. Its bytes stay until failed arrivals are purged.")
+    return redirect("dropslot:arrival", row.pk)
+
+
+@login_required
+@require_POST
+def retry_selected(request: HttpRequest) -> HttpResponse:
+    """Run the selected arrivals again (`id`, several times); the page says what became of each."""
+    ids = list(dict.fromkeys(request.POST.getlist("id")))
+    return _answer(request, ids, "The selected arrivals")
+
+
+@login_required
+@require_POST
+def retry_reason(request: HttpRequest) -> HttpResponse:
+    """Run all failed arrivals again that have one reason: `reason` is the key of its group."""
+    access = access_in(request)
+    wanted = request.POST.get("reason", "")
+    groups = failures.groups(failures.failed(access.operable()))
+    group = next((group for group in groups if group.key == wanted), None)
+    ids = [row.id for row in group.arrivals] if group else []
+    return _answer(
+        request, ids, f"Arrivals that failed because: {group.words}" if group else "Arrivals of that reason"
+    )
+
+
+def _answer(request: HttpRequest, ids: Sequence[str], title: str) -> HttpResponse:
+    access = access_in(request)
+    if not access.has(OPERATES):
+        raise Http404
+    outcomes = run_again(access, ids[:AT_ONCE])
+    facts: dict[str, Any] = {
+        "title": title,
+        "ready": [each for each in outcomes if each.is_ready],
+        "others": [each for each in outcomes if not each.is_ready],
+        "rest": ids[AT_ONCE:],
+        "at_once": AT_ONCE,
+    }
+    return render(request, "dropslot/retried.html", facts)
+
+
+def run_again(access: Access, ids: Iterable[str]) -> list[Outcome]:
+    """Retry each; one that cannot be retried does not keep the others from it."""
+    outcomes = []
+    for some in chunks(ids, CHUNK):
+        rows = {row.id: row for row in access.operable().filter(pk__in=some)}
+        outcomes += [_one(access, pk, rows.get(pk)) for pk in some]
+    return outcomes
+
+
+def _one(access: Access, pk: str, row: Arrival | None) -> Outcome:
+    if row is None:
+        return Outcome(escape(pk)[:40], "", False, "There is no such arrival that you may retry.")
+    try:
+        name = upkeep.retry(access.config, row, by=access.name)
+    except DropslotError as error:
+        return Outcome(row.id, row.name, False, str(error))
+    except DatabaseError:
+        return Outcome(row.id, row.name, False, "The database did not answer in time. Retry it again.")
+    return Outcome(row.id, name, True)

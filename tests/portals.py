@@ -165,23 +165,24 @@ class Served:
             return False
 
 
-@pytest.fixture
-def served(product: Product) -> Served:
-    """An installation with the routes of `Site`, whose portal has a free port; `start` starts it."""
-    return serving(product)
-
-
-@pytest.fixture
-def served_on_sqlite(sqlite_product: Product) -> Served:
-    """The same, for tests to which the database makes no difference."""
-    return serving(sqlite_product)
-
-
-def serving(product: Product, changed: Mapping[str, Any] | None = None, **portal: Any) -> Served:
-    """With more keys of the portal, and other routes in place of those of the same name."""
+def installed(product: Product, changed: Mapping[str, Any] | None = None, **portal: Any) -> Served:
+    """An installation with the routes of `Site`, whose portal has a free port; with more keys of the portal, and other
+    routes in place of those of the same name."""
     port = free_port()
     wanted = {**routes(product.root), **(changed or {})}
     product.configure(wanted, portal={"listen": f"127.0.0.1:{port}", **portal})
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
+
+
+@pytest.fixture
+def served(product: Product) -> Served:
+    """`installed`; `start` starts it."""
+    return installed(product)
+
+
+@pytest.fixture
+def served_on_sqlite(sqlite_product: Product) -> Served:
+    """The same, for tests to which the database makes no difference."""
+    return installed(sqlite_product)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from certificates import make_certificate
-from portals import Served, serving
+from portals import Served, installed
 from product import Product
 from slow_clients import Raw, many
 from waiting import wait_until
@@ -28,7 +28,7 @@ GET = b"GET /account/login/ HTTP/1.1\r\nHost: localhost\r\n"
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A portal that no test stops."""
     product = Product(tmp_path_factory.mktemp("served"))
-    yield serving(product).start()
+    yield installed(product).start()
     product.close()
 
 

@@ -19,7 +19,7 @@ import pytest
 from tusclient.client import TusClient
 
 from mounts import Mounts
-from portals import PASSWORD, Served, serving
+from portals import PASSWORD, Served, installed
 from product import Product
 from tusing import BODY, TUS, metadata, signed_in
 from waiting import wait_until
@@ -229,7 +229,7 @@ def test_a_full_disk_is_said_and_the_upload_goes_on_when_there_is_room(
         "takes": "files",
         "deliver": [{"to": str(sqlite_product.root / "clinics")}],
     }
-    served = serving(sqlite_product, {"results": route})
+    served = installed(sqlite_product, {"results": route})
     served.account("sam", "sender")
     served.start()
     data = os.urandom(5_000_000)

@@ -24,36 +24,50 @@ class Link(NamedTuple):
 
 
 _OF_ARRIVALS = frozenset({*SEES_ROUTE, Role.SENDER, Role.STUDY_RUNNER})
-# Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in.
+# Label, name of the page, and the roles that have it in their navigation; None: everybody who is signed in. What is
+# used most comes first: on a wide screen, what follows the first ones is under "More".
 PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Home", "home", None),
-    ("Files", "archive", OPENS),
-    ("Do you know this file?", "known", None),
-    ("Verify", "verify", SEES_ROUTE),
-    ("Tokens", "tokens", None),
-    ("Users", "users", frozenset({Role.ADMINISTRATOR})),
+    ("Upload", "upload", UPLOADS),
     ("Arrivals", "arrivals", _OF_ARRIVALS),
     ("History", "history", None),
+    ("Files", "archive", OPENS),
     ("Pending", "pending", _OF_ARRIVALS),
     ("Sent, not fetched", "unfetched", None),
+    ("Do you know this file?", "known", None),
+    ("Check", "check", AUDITS | OPERATES),
+    ("Trail", "trail", OPERATES | AUDITS),
+    ("Verify", "verify", SEES_ROUTE),
     ("Acknowledgments", "acknowledgments", SEES_ROUTE),
     ("Log readers", "log_readers", OPERATES | AUDITS),
-    ("Trail", "trail", OPERATES | AUDITS),
-    ("Upload", "upload", UPLOADS),
-    ("Check", "check", AUDITS | OPERATES),
     ("Folders", "folders", AUDITS | OPERATES),
     ("Routes", "routes", SEES_ROUTE),
+    ("Users", "users", frozenset({Role.ADMINISTRATOR})),
+    ("Tokens", "tokens", None),
 )
+_FIRST = 6  # fit beside each other at 1280 pixels
+
+
+class Navigation(NamedTuple):
+    """The links of the bar, and those under "More"."""
+
+    first: list[Link]
+    more: list[Link]
+
+    @property
+    def more_is_here(self) -> bool:
+        """Whether the page that is shown is under "More"."""
+        return any(link.is_here for link in self.more)
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:
     """For the base template. Before the sign-in there is no navigation."""
     access: Access | None = getattr(request, "access", None)
     if access is None or not access.name:
-        return {"version": _VERSION, "navigation": []}
+        return {"version": _VERSION, "navigation": None}
     return {
         "version": _VERSION,
-        "navigation": _links(request, access),
+        "navigation": _navigation(request, access),
         "access": access,
         **_second_factor(request),
     }
@@ -65,6 +79,12 @@ def _second_factor(request: HttpRequest) -> dict[str, bool]:
     if match is None or not match.view_name.startswith("mfa_"):
         return {}
     return {"needs_second_factor": second_factor.is_missing(request)}
+
+
+def _navigation(request: HttpRequest, access: Access) -> Navigation:
+    links = _links(request, access)
+    first = len(links) if len(links) <= _FIRST + 1 else _FIRST
+    return Navigation(links[:first], links[first:])
 
 
 def _links(request: HttpRequest, access: Access) -> list[Link]:

@@ -8,6 +8,14 @@ document.addEventListener("click", function (event) {
   button.setAttribute("aria-expanded", String(opened));
 });
 
+// The menu "More" closes when something else is clicked, or by Escape.
+function closeMore(event) {
+  var menu = document.querySelector("details.more[open]");
+  if (menu && (event.key === "Escape" || (event.type === "click" && !menu.contains(event.target)))) menu.open = false;
+}
+document.addEventListener("click", closeMore);
+document.addEventListener("keydown", closeMore);
+
 // What is shown once is to be copied: one click selects it.
 document.addEventListener("focusin", function (event) {
   if (event.target.matches("[data-selects]")) event.target.select();

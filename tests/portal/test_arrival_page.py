@@ -161,7 +161,10 @@ def test_many_items_are_shown_by_pages(site: Site, done: Arrival) -> None:
     path, seen = f"/arrivals/{done.id}/", []
     while path:
         shown = page(site, "olga", path)
-        seen += re.findall(r'class="name fw-semibold">([^<]+)</span>', shown.partition("The next items")[0].partition("Fetched</h2>")[0])
+        seen += re.findall(
+            r'class="name fw-semibold">([^<]+)</span>',
+            shown.partition("The next items")[0].partition("Fetched</h2>")[0],
+        )
         [*following] = re.findall(r'href="([^"]+)">The next items', shown)
         path = following[0] if following else ""
     assert sorted(seen) == sorted(["scan.txt", "more/notes.txt", *(f"item-{n:06}" for n in range(250))])

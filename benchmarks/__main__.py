@@ -10,7 +10,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import growth, latency, logs, memory, pdfs, portal, rate, remote, report, starts, trees
+from benchmarks import (
+    first_page,
+    growth,
+    latency,
+    logs,
+    memory,
+    pdfs,
+    portal,
+    rate,
+    remote,
+    report,
+    starts,
+    trees,
+)
 
 _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "trees": trees.measure,
@@ -24,6 +37,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "logs": logs.measure,
     "remote": remote.measure,
     "portal": portal.measure,
+    "first-page": first_page.measure,
 }
 # Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {

@@ -139,14 +139,18 @@ def _ask(trials: int) -> dict[str, list[float]]:
             if client.get(reverse(f"dropslot:{page}")).status_code == 404:
                 continue
             for query in _queries(page):
-                times = []
+                times, began_cpu = [], time.process_time()
                 for _ in range(trials):
                     began = time.perf_counter()
                     answer = client.get(f"{reverse(f'dropslot:{page}')}?{query}")
                     times.append(time.perf_counter() - began)
                     assert answer.status_code == 200, (page, query)
                 found[page].append(median(times))
-                print(f"  {median(times) * 1000:7.1f} ms {page} {name} {query}", file=sys.stderr)
+                cpu = (time.process_time() - began_cpu) / trials * 1000
+                told = (
+                    f"  {median(times) * 1000:7.1f} ms ({cpu:.1f} ms of this process) {page} {name} {query}"
+                )
+                print(told, file=sys.stderr, flush=True)
     return found
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.db.models import QuerySet
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from dropslot.access.models import Grant, SavedView
 from dropslot.arrivals.models import Arrival, Delivery
@@ -34,20 +35,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Of:
-    """The address of one arrival or delivery, given by the arrival's name."""
+    """The address of one arrival, delivery or account; the first two are given by the arrival's name."""
 
     kind: str
     name: str
     more: tuple[tuple[str, Any], ...] = ()
 
     def __call__(self) -> dict[str, Any]:
-        if self.kind == "arrival":
-            return self.arguments(Arrival.objects.get(name=self.name).pk)
-        return self.arguments(Delivery.objects.get(arrival__name=self.name).pk)
+        key, found, by = _KINDS[self.kind]
+        return {key: found().get(**{by: self.name}).pk, **dict(self.more)}
 
-    def arguments(self, pk: Any) -> dict[str, Any]:
-        """The same for another one."""
-        return {"pk": pk, **dict(self.more)}
+    def every(self) -> Iterator[dict[str, Any]]:
+        """The same for each that is there."""
+        key, found, _ = _KINDS[self.kind]
+        for pk in found().values_list("pk", flat=True):
+            yield {key: pk, **dict(self.more)}
+
+
+_KINDS: dict[str, tuple[str, Callable[[], QuerySet[Any]], str]] = {
+    "arrival": ("pk", Arrival.objects.all, "name"),
+    "delivery": ("pk", Delivery.objects.all, "arrival__name"),
+    "account": ("id", User.objects.all, "username"),
+}
 
 
 def arrival(name: str, **more: Any) -> Arguments:
@@ -59,7 +68,7 @@ def delivery(name: str) -> Arguments:
 
 
 def account(name: str, **more: Any) -> Arguments:
-    return lambda: {"id": User.objects.get(username=name).pk, **more}
+    return Of("account", name, tuple(more.items()))
 
 
 def given(**arguments: Any) -> Arguments:
@@ -107,6 +116,11 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "proof":                (Row("302 404 404 200 200 200 404 200", delivery("north-1.pdf")),),
     "proof_bundle":         (Row("302 404 404 200 200 200 404 200", delivery("north-1.pdf")),),
     "known":                (Row("302 200 200 200 200 200 200 200"),),
+    "verify":               (Row("302 404 404 200 200 404 404 200"),),
+    "verify_start":         (Row("302 404 404 302 302 404 404 302", post={"what": "trail"}),),
+    "verify_run":           (Row("302 404 404 404 404 404 404 404", lambda: {"pk": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}),),
+    "verify_stop":          (Row("302 404 404 404 404 404 404 404", lambda: {"pk": "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+                                 post={}),),
     "arrival_proof":        (Row("302 404 200 200 200 404 200 200", arrival("heart-1")),
                              Row("302 404 404 200 200 404 404 200", arrival("lung-1"))),
     "arrival_proof_bundle": (Row("302 404 200 200 200 404 200 200", arrival("heart-1")),
@@ -168,3 +182,10 @@ def pages() -> Iterator[tuple[str, Row]]:
     yield from (
         (name, row) for name, rows in TABLE.items() if name in there for row in rows if row.post is None
     )
+
+
+def paths() -> Iterator[str]:
+    """The address of each page that is asked for by GET; of pages of one thing, for each that is there."""
+    for name, row in pages():
+        every = row.arguments.every() if isinstance(row.arguments, Of) else [row.arguments()]
+        yield from (reverse(f"dropslot:{name}", kwargs=arguments) for arguments in every)

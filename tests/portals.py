@@ -4,7 +4,7 @@ cookies for each of them; and the portal as a real process for real clients."""
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,10 +165,12 @@ class Served:
             return False
 
 
-def installed(product: Product) -> Served:
-    """An installation with the routes of `Site`, whose portal has a free port."""
+def installed(product: Product, changed: Mapping[str, Any] | None = None, **portal: Any) -> Served:
+    """An installation with the routes of `Site`, whose portal has a free port; with more keys of the portal, and other
+    routes in place of those of the same name."""
     port = free_port()
-    product.configure(routes(product.root), portal={"listen": f"127.0.0.1:{port}"})
+    wanted = {**routes(product.root), **(changed or {})}
+    product.configure(wanted, portal={"listen": f"127.0.0.1:{port}", **portal})
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
@@ -178,3 +180,9 @@ def installed(product: Product) -> Served:
 def served(product: Product) -> Served:
     """`installed`; `start` starts it."""
     return installed(product)
+
+
+@pytest.fixture
+def served_on_sqlite(sqlite_product: Product) -> Served:
+    """The same, for tests to which the database makes no difference."""
+    return installed(sqlite_product)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import requests
 from django.test import Client
 
 TUS = "/api/v1/tus/"
@@ -51,3 +52,15 @@ class Tus:
 
     def finish(self, batch: str, **content: Any) -> Any:
         return self.post(f"batches/{batch}/finish", content)
+
+
+def signed_in(url: str, name: str, password: str) -> dict[str, str]:
+    """The headers of a browser that is signed in, for clients of others."""
+    with requests.Session() as session:
+        page = session.get(f"{url}/account/login/", timeout=60)
+        page.raise_for_status()
+        form = {"login": name, "password": password, "csrfmiddlewaretoken": session.cookies["dropslot_csrf"]}
+        answer = session.post(f"{url}/account/login/", form, timeout=60, allow_redirects=False)
+        assert answer.status_code == 302, answer.text
+        cookies = "; ".join(f"{key}={value}" for key, value in session.cookies.items())
+        return {"Cookie": cookies, "X-CSRFToken": str(session.cookies["dropslot_csrf"])}

@@ -97,11 +97,14 @@ MORE_SCOPES = {
 
 
 def _operations() -> list[tuple[str, str]]:
-    return [(path, method) for path, method, _ in operations(described(""))]
+    """All but those of tus, whose table is in test_api_uploads.py."""
+    return [(path, method) for path, method, _ in operations(described("")) if "/tus/" not in path]
 
 
 def test_the_description_names_the_scopes() -> None:
     for path, method, operation in operations(described("")):
+        if "/tus/" in path:
+            continue
         ways = [way["Bearer"] for way in operation["security"] if "Bearer" in way]
         assert {scope for way in ways for scope in way} == _scopes(path, method)
 

@@ -40,10 +40,10 @@ def test_every_operation_is_described_for_people() -> None:
 
 def test_every_error_is_a_problem_with_an_example_that_fits() -> None:
     for path, method, operation in operations(DESCRIPTION):
-        errors = {status: answer for status, answer in operation["responses"].items() if status != "200"}
+        errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
         assert {"401", "403", "405", "429", "500", "503"} <= set(errors)
         assert ("404" in errors) == ("{" in path), path
-        assert ("409" in errors) == (method == "post")
+        assert ("409" in errors) == (method != "get")
         for status, answer in errors.items():
             (content_type,) = answer["content"]
             assert content_type == "application/problem+json"
@@ -82,15 +82,15 @@ def test_what_schemathesis_calls_is_answered_as_described(site: Site, settings: 
     settings.ALLOWED_HOSTS = ["localhost"]
     fill(site)
     token = token_of(account, "read", "upload", "operate")
-    schema = schemathesis.openapi.from_wsgi(f"{API}openapi.json", get_wsgi_application())
-    results: Any = schema.get_all_operations()
-    for result in results:
+    schema: Any = schemathesis.openapi.from_wsgi(f"{API}openapi.json", get_wsgi_application())
+    schema = schema.exclude(path_regex="/tus/")  # a protocol with rules that a schema cannot say
+    for result in schema.get_all_operations():
         for mode in GenerationMode:
             _try(result.ok(), mode, token)
 
 
 # Times and names have rules that a schema cannot say: 31 February, or a name that another arrival has.
-_RULES_BEYOND = {"since", "name"}
+_RULES_BEYOND = {"since", "until", "name"}
 
 
 def _try(operation: Any, mode: GenerationMode, token: str) -> None:

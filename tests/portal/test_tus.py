@@ -6,23 +6,29 @@ import base64
 import hashlib
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
+from ulid import ULID
 
 from dropslot.access.models import Grant
 from dropslot.access.trail import trail
-from dropslot.api.tus import expiring, who
+from dropslot.api.tus import expiring, finishing, who
 from dropslot.api.tus.tickets import Tickets
+from dropslot.api.tus.together import Together
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
 from portals import Site, routes
 from tusing import TUS, Tus, metadata
+from waiting import wait_until
 
 PDF = b"%PDF-1.4 of a clinic"
 
@@ -112,6 +118,65 @@ def test_a_batch_is_not_finished_while_a_file_is_missing_or_incomplete(site: Sit
     sam.patch(begun["Location"], 0, b"0123456789")
     assert sam.finish("b", **wanted, files=3).status_code == 409
     assert sam.finish("b", **wanted, files=2).status_code == 200
+
+
+def test_folders_without_files_are_inside_the_folder_that_is_sent(site: Site, sam: Tus) -> None:
+    sam.put(b"1", route="study", filename="a", relativePath="x/a", batch="b")
+    wanted = {"route": "study", "name": "heart-1", "files": 1}
+    for folders in (["y/z"], ["../y"], ["x/../../y"], ["/x"], [1], "x/y"):
+        assert sam.finish("b", **wanted, folders=folders).status_code in (400, 422), folders
+    assert sam.finish("b", **wanted, folders=["x/y"]).status_code == 200
+    assert not [name for name in os.listdir(site.root) if name in ("y", "z")]
+
+
+def test_a_claim_that_recovery_adopts_keeps_its_sender(site: Site, sam: Tus) -> None:
+    sam.put(PDF, route="results", filename="north-1.pdf")
+    held = (
+        site.root / "results" / "processing" / f"{ULID()}-1"
+    )  # claimed, and killed before the row was written
+    held.mkdir()
+    (_inbox(site) / "north-1.pdf").rename(held / "north-1.pdf")
+    site.deliver()
+    assert (site.arrival("north-1.pdf").sender, site.arrival("north-1.pdf").state) == ("sam", "done")
+    assert not Upload.objects.exists()
+
+
+def test_an_upload_that_the_database_could_not_record_is_finished_later(
+    site: Site, sam: Tus, monkeypatch: Any
+) -> None:
+    def away(_: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    address = sam.create(len(PDF), {"route": "results", "filename": "north-1.pdf"})["Location"]
+    with monkeypatch.context() as patched:
+        patched.setattr(finishing, "_senders", Together(away))
+        _is_problem(sam.patch(address, 0, PDF), 503)
+    assert not (_inbox(site) / "north-1.pdf").exists()
+    assert sam.offset(address) == len(PDF)
+    assert (_inbox(site) / "north-1.pdf").read_bytes() == PDF
+
+
+def test_what_many_ask_for_at_once_is_done_once_and_a_fault_reaches_each(site: Site) -> None:
+    calls: list[list[int]] = []
+    first, go_on = threading.Event(), threading.Event()
+
+    def do(numbers: Any) -> None:
+        calls.append(sorted(numbers))
+        first.set()
+        go_on.wait(20)
+        if 3 in numbers:
+            raise OSError("full")
+
+    together = Together[int](do)
+    with ThreadPoolExecutor(4) as pool:
+        begun = pool.submit(together.ask, 1)
+        first.wait(20)
+        others = [pool.submit(together.ask, number) for number in (2, 3)]
+        wait_until(lambda: len(together._wishes) == 2)
+        go_on.set()
+        assert begun.result() is None
+        assert all(isinstance(other.exception(), OSError) for other in others)
+    assert calls == [[1], [2, 3]]
 
 
 def test_an_upload_is_an_event_with_its_account_and_size(site: Site, sam: Tus) -> None:

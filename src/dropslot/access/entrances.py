@@ -49,12 +49,14 @@ def _refused(credentials: dict[str, Any], request: HttpRequest | None = None, **
         return
     users = get_user_model()
     typed = str(credentials.get("username", ""))[:150]
-    user = users._default_manager.filter(**{users.USERNAME_FIELD: typed}).first()
+    user = users._default_manager.filter(**{f"{users.USERNAME_FIELD}__iexact": typed}).first()
     if user is None:
         # The trail is for ever, and people type their password into the wrong field.
         refuse(request, "", "no such account")
     else:
-        refuse(request, typed, "wrong password" if user.is_active else "the account is deactivated")
+        refuse(
+            request, user.get_username(), "wrong password" if user.is_active else "the account is deactivated"
+        )
 
 
 @receiver(authentication_failed, dispatch_uid="dropslot-factor-refused")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -199,6 +200,10 @@ class PortalSection(Section):
                 update={name: absolute_path(path, base) for name, path in pairs if path}
             )
         }
+
+    def addresses(self, config: Config) -> Iterable[tuple[str, str]]:
+        portal = portal_of(config)
+        return [("portal", address(portal))] if portal is not None else []
 
 
 SECTION = PortalSection()

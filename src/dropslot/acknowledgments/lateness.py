@@ -25,4 +25,4 @@ def late(config: Config) -> Iterator[Late]:
         again = max(entry.every, timedelta(seconds=LONGEST_WAIT_SECONDS))
         if last is not None and last.error and last.started_at > now - 2 * again:
             about = f"log {escape(entry.log)}"
-            yield Late(about, f"it could not be read: {last.error}", "dropslot doctor", route.key)
+            yield Late(about, f"it could not be read: {last.error}", "dropslot log_readers", route.key)

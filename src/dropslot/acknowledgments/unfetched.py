@@ -106,10 +106,10 @@ def _newest(
     size: int,
 ) -> Iterator[Delivery]:
     """In pieces of `size`, each of which is found quickly."""
-    known = clauses.of_deliveries(seen, wanted)
     # What these leave is not few: there the table is quicker.
-    narrows = clauses.of_deliveries(seen, replace(wanted, route="", since=None, until=None))
+    narrows = clauses.of_deliveries(seen, replace(wanted, route="", since=None))
     routes = [route for route in only.places if wanted.route in ("", route)]
+    known = [*clauses.of_deliveries(seen, wanted), clauses.any_route(routes)]
     while True:
         if narrows and search.has_begun():
             found = finding.newest(finding.OF_DELIVERIES, rows, known, before, size)

@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dropslot.access.roles import Scope
 from dropslot.api.app import api
 from dropslot.api.problems import CONTENT_TYPE
 from dropslot.api.shown import Problem
 from dropslot.api.signing_in import SCOPES
+from dropslot.api.tus import description as tus
 
 _TAGS = {
     "account": "Who calls.",
@@ -105,7 +107,40 @@ def described(prefix: str) -> dict[str, Any]:
         operation["security"] = [*({"Bearer": [scope]} for scope in operation[SCOPES]), {"Session": []}]
         for parameter in operation["parameters"]:
             _tidy(parameter)
+    _add_uploads(found, prefix)
     return found
+
+
+# What the protocol answers besides: a version that is not spoken, an offset that is not the server's, another writer.
+_OF_TUS = {
+    "412": (
+        "Tus-Resumable is missing or another version.",
+        "The version of the tus protocol is 1.0.0",
+        "Send it",
+    ),
+    "423": ("Another request is writing this upload.", "Another request is writing this upload", "Wait"),
+    "460": (
+        "The checksum does not fit; nothing was kept.",
+        "The checksum does not fit",
+        "Send the bytes again",
+    ),
+    "507": (
+        "The disk of the inbox is full; what came is kept.",
+        "The disk of the inbox is full",
+        "Resume later",
+    ),
+}
+
+
+def _add_uploads(found: dict[str, Any], prefix: str) -> None:
+    """The calls of tus, with who may make them and what else they answer."""
+    more = tus.paths(prefix)
+    for path, _, operation in operations({"paths": more}):
+        operation[SCOPES] = [Scope.UPLOAD.value]
+        operation["security"] = [{"Bearer": [Scope.UPLOAD.value]}, {"Session": []}]
+        statuses = {*_ALWAYS, *_OF_BODIES, *_OF_TUS} | ({"404"} if "{" in path else set())
+        operation["responses"] |= {status: _error(status) for status in sorted(statuses)}
+    found["paths"] |= more
 
 
 def operations(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -136,7 +171,7 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]
 
 
 def _error(status: str) -> dict[str, Any]:
-    when, title, next_step, code = _ERRORS[status]
+    when, title, next_step, code = _ERRORS.get(status) or (*_OF_TUS[status], "upload")
     example = {
         "type": "about:blank",
         "title": title,

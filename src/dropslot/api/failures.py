@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from dropslot.access.tokens import TokenRefused
 from dropslot.acknowledgments.undo import NotAcknowledged
 from dropslot.api.problems import BadFilter, Denied, NotSignedIn, NotThere, TooMany, problem
 from dropslot.arrivals.listings.pages import BadCursor
@@ -28,6 +29,7 @@ _NOT_READ = "Send the request again"
 _STATUS: dict[type[DropslotError], int] = {
     Denied: 403,
     NotSignedIn: 401,
+    TokenRefused: 401,
     NotThere: 404,
     NoSuchArrival: 404,
     NotFailed: 409,
@@ -47,7 +49,7 @@ def answer_for(error: DropslotError) -> HttpResponse:
     more: dict[str, Any] = {"detail": error.where} if error.where else {}
     if field:
         more["errors"] = [{"field": field, "what": error.what}]
-    status = _STATUS.get(type(error), 409)
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 409)
     response = problem(status, error.what, error.next_step or DOCS, code=error.code, **more)
     if status == 401:
         response["WWW-Authenticate"] = 'Bearer realm="dropslot"'

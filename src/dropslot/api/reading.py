@@ -9,6 +9,7 @@ from typing import Any
 
 from dropslot.api.description import operations
 from dropslot.api.signing_in import SCOPES
+from dropslot.api.tus import headers
 
 _MOST_DEEP = 3
 
@@ -28,11 +29,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One status that a call may answer; `example` is JSON."""
+    """One status that a call may answer."""
 
     status: str
     description: Words
-    example: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,11 @@ def words(text: str) -> Words:
 
 
 def _call(schemas: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> Call:
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    answers = [_answer(status, response) for status, response in operation["responses"].items()]
-    shown = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    body = _json(operation.get("requestBody", {}))
+    answers = [
+        Answer(status, words(answer["description"])) for status, answer in operation["responses"].items()
+    ]
+    shown = _json(next(iter(operation["responses"].values())))  # the first is of a call that succeeds
     return Call(
         operation["operationId"],
         method.upper(),
@@ -93,7 +95,7 @@ def _call(schemas: dict[str, Any], path: str, method: str, operation: dict[str, 
         list(_keys(schemas, body)),
         list(_keys(schemas, shown)),
         answers,
-        _curl(path, method, _resolved(schemas, body)),
+        _curl(path, method, operation, _resolved(schemas, body)),
     )
 
 
@@ -102,11 +104,10 @@ def _parameter(schemas: dict[str, Any], given: dict[str, Any]) -> Key:
     return Key(given["name"], _kind(schemas, schema), words(given["description"]), given["required"])
 
 
-def _answer(status: str, response: dict[str, Any]) -> Answer:
-    content = next(iter(response["content"].values()))
-    example = content.get("example")
-    text = json.dumps(example, indent=2, ensure_ascii=False) if example else ""
-    return Answer(status, words(response["description"]), text)
+def _json(part: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a body that is JSON."""
+    schema: dict[str, Any] = part.get("content", {}).get("application/json", {}).get("schema", {})
+    return schema
 
 
 def _keys(schemas: dict[str, Any], schema: dict[str, Any], above: str = "", depth: int = 0) -> Iterator[Key]:
@@ -151,10 +152,16 @@ def _words(schemas: dict[str, Any], schema: dict[str, Any]) -> Words:
     return words(schema.get("description", "") or _resolved(schemas, schema).get("description", ""))
 
 
-def _curl(path: str, method: str, body: dict[str, Any]) -> str:
-    parts = ['curl -H "Authorization: Bearer $TOKEN"']
-    if method == "post":
-        parts.append("-X POST")
+def _curl(path: str, method: str, operation: dict[str, Any], body: dict[str, Any]) -> str:
+    parts = ['curl -H "Authorization: Bearer $TOKEN"', _METHODS.get(method, f"-X {method.upper()}")]
+    given = (each for each in operation["parameters"] if each["in"] == "header")
+    parts += [f"-H '{each['name']}: {each['example']}'" for each in given]
     if needed := {name: body["properties"][name]["examples"][0] for name in body.get("required", ())}:
         parts.append(f"-H 'Content-Type: application/json' -d '{json.dumps(needed)}'")
-    return " ".join([*parts, f'"$DROPSLOT{path.replace("{", "$").replace("}", "")}"'])
+    if headers.BODY in operation.get("requestBody", {}).get("content", {}):
+        parts.append(f"-H 'Content-Type: {headers.BODY}' --data-binary @FILE")
+    address = path.replace("{", "$").replace("}", "")
+    return " ".join(filter(None, [*parts, f'"$DROPSLOT{address}"']))
+
+
+_METHODS = {"get": "", "head": "-I"}

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any, NoReturn
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from ninja.security import HttpBearer
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
+from dropslot.access import tokens
 from dropslot.access.models import Token
 from dropslot.access.roles import Scope
-from dropslot.access.seen import Access, access_of
+from dropslot.access.seen import Access
 from dropslot.access.trail import address_of, note
 from dropslot.api.problems import Denied, NotSignedIn, TooMany
 from dropslot.audit.kinds import Kind
@@ -69,47 +67,34 @@ class WrongTokens:
 def access_for(request: HttpRequest, scopes: Collection[Scope]) -> Access:
     """What the token in the header `Authorization` may see and do. `request.token` and `request.access` are set.
 
-    Raises NotSignedIn for a token that is unknown, expired or revoked, or whose account is not active; Denied if it
+    Raises TokenRefused for a token that is unknown, expired or revoked, or whose account is not active; Denied if it
     has none of the scopes; TooMany after many wrong ones.
     """
     address = address_of(request)
     kept(WrongTokens).require_few(address)
-    token = _valid(_secret(request))
-    if token is None:
-        _refuse(request, address)
-    request.token = token  # type: ignore[attr-defined]
-    request.access = access = access_of(token.user)  # type: ignore[attr-defined]
-    if not set(scopes) & set(token.scopes):
+    try:
+        access = tokens.authenticate(request)
+    except tokens.TokenRefused as error:
+        _count_refusal(request, address, error)
+        raise
+    if access is None:
+        raise NotSignedIn("This is no token", next_step="Send the header `Authorization: Bearer TOKEN`")
+    if not any(tokens.allows(request, scope) for scope in scopes):
         wanted = " or ".join(sorted(scopes))
         deny(request, f"This token does not have the scope {wanted}", "Use a token that has it")
     return access
 
 
 def deny(request: HttpRequest, what: str, next_step: str) -> NoReturn:
-    """Raise Denied; the portal's middleware keeps each 403 as an event."""
+    """Raise Denied. The portal keeps each such answer as an event."""
     raise Denied(
         what, where="Nothing was changed" if request.method not in _SAFE else "", next_step=next_step
     )
 
 
-def _secret(request: HttpRequest) -> str:
-    return request.headers.get("Authorization", "").partition(" ")[2].strip()
-
-
-def _valid(secret: str) -> Token | None:
-    digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-    tokens: QuerySet[Token] = Token.objects.select_related("user").filter(digest=digest)
-    token = tokens.filter(revoked_at__isnull=True, expires_at__gt=timezone.now()).first()
-    return token if token is not None and token.user.is_active else None
-
-
-def _refuse(request: HttpRequest, address: str) -> NoReturn:
+def _count_refusal(request: HttpRequest, address: str, error: tokens.TokenRefused) -> None:
     if kept(WrongTokens).count(address) <= 1:  # the first of a minute: guesses must not fill the trail
-        note(request, Kind.SIGN_IN_REFUSED, name="", why="a token that is unknown, expired or revoked")
-    raise NotSignedIn(
-        "The token is unknown, expired or revoked",
-        next_step="Make a new one in the portal, or `dropslot addtoken`",
-    )
+        note(request, Kind.SIGN_IN_REFUSED, name="", why=error.what)
 
 
 class Bearer(HttpBearer):

@@ -21,5 +21,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tus/batches/<str:batch>", views.batch, name="tus_batch"),
     path("tus/<str:ticket>/<str:part>", views.upload, name="tus_upload"),
     *patterns(),
+    path("tus/", views.collection, name="tus"),
+    path("tus/checks", views.checks, name="tus_checks"),
+    path("tus/batches/<str:batch>/finish", views.finish, name="tus_finish"),
+    path("tus/batches/<str:batch>", views.batch, name="tus_batch"),
+    path("tus/<str:ticket>/<str:part>", views.upload, name="tus_upload"),
     re_path("", csrf_exempt(unknown)),  # the last: what is nothing else
 ]

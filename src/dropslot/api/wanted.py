@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Schema
@@ -12,6 +13,7 @@ from dropslot.api.problems import BadFilter
 from dropslot.arrivals.listings.pages import AT_MOST
 from dropslot.arrivals.listings.queries import Filter
 from dropslot.core import asked
+from dropslot.core.asked import searchable
 from dropslot.core.names import escape
 from dropslot.core.states import State
 
@@ -41,10 +43,16 @@ class Wanted(Paged):
     route: str = Field("", description="Only of this route, by its key.", max_length=100, examples=["study"])
     since: str = Field(
         "",
-        description=f"Received since: {asked.TIMES}. Times without a zone are UTC.",
+        description=f"That time or later: {asked.TIMES}. Times without a zone are UTC. It is the time of receipt;"
+        " of events and acknowledgments their own.",
         max_length=40,
         examples=["7d"],
     )
+    until: str = Field(
+        "", description="Before that time, written like `since`.", max_length=40, examples=["1d"]
+    )
+    sender: str = Field("", description="Only what this account sent.", max_length=150, examples=["sam"])
+    arrival: str = Field("", description="Only of this arrival, by its id.", max_length=26, examples=[_ULID])
 
 
 class WantedArrivals(Wanted):
@@ -63,7 +71,12 @@ class WantedDeliveries(Wanted):
         pattern=r"^([0-9A-Fa-f]{64})?$",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
-    arrival: str = Field("", description="Only of this arrival, by its whole id.", max_length=26)
+    destination: str = Field(
+        "",
+        description="Only at this destination, or below it.",
+        max_length=LONGEST,
+        examples=["/srv/studies/heart"],
+    )
 
 
 class WantedEvents(WantedArrivals):
@@ -111,13 +124,20 @@ def filter_of(request: HttpRequest, wanted: Wanted) -> Filter:
     """The filter of a listing. Raises BadFilter for a time that cannot be read, and for a parameter that there is
     not: a mistyped one must not show everything."""
     require_known(request, wanted)
-    state: Any = getattr(wanted, "state", None)
+    given = {name: searchable(str(getattr(wanted, name, None) or "")) for name in _TEXTS}
+    times = {name: _moment(name, getattr(wanted, name)) for name in ("since", "until")}
+    return Filter(**given, **times)  # type: ignore[arg-type]
+
+
+_TEXTS = ("search", "state", "route", "sender", "sha256", "arrival", "destination", "kind")
+
+
+def _moment(name: str, text: str) -> datetime | None:
     try:
-        since = asked.moment(wanted.since)
+        return asked.moment(text)
     except ValueError as error:
-        what = f"{escape(wanted.since)!r} is not a time"
-        raise BadFilter("since", what, f"Write {asked.TIMES}") from error
-    return Filter(asked.searchable(wanted.search), state or "", asked.searchable(wanted.route), since)
+        what = f"{escape(text)!r} is not a time"
+        raise BadFilter(name, what, f"Write {asked.TIMES}") from error
 
 
 def require_known(request: HttpRequest, wanted: Paged) -> None:

@@ -116,8 +116,11 @@ def _stop_if_running(config: Config) -> None:
 
 
 def _in_words(config: Config, status: Status) -> str:
+    from dropslot.config import sections
+
     if status.since is None:
         return f"The watcher is not running (pid file: {escape(str(status.places.pid))})."
     since = status.since.astimezone(config.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     routes = [f"  {route.key}: {escape(route.inbox)}" for route in config.routes.values()]
-    return "\n".join([f"The watcher is running: pid {status.pid}, since {since}.", *routes])
+    served = [f"  {what}: {address}" for what, address in sections.addresses(config)]
+    return "\n".join([f"The watcher is running: pid {status.pid}, since {since}.", *routes, *served])

@@ -16,7 +16,7 @@ from dropslot.config.mistakes.problems import Location, Problem, key_of
 from dropslot.core.apps import APPS
 
 if TYPE_CHECKING:
-    from dropslot.config.models import Route
+    from dropslot.config.models import Config, Route
 
 Found = Iterator[tuple[Location, Problem]]
 RouteRule = Callable[["Route"], Found]
@@ -61,6 +61,10 @@ class Section:
         """The places that it reads from for a route."""
         return ()
 
+    def addresses(self, config: Config) -> Iterable[tuple[str, str]]:  # noqa: ARG002
+        """What it serves, and the address that people type."""
+        return ()
+
 
 def broken(
     route: Route, steps: Location, value: object, expected: str, example: str = ""
@@ -87,3 +91,8 @@ def absolute(model: BaseModel, base: Path) -> dict[str, Any]:
 def connections(route: Route) -> list[Connection]:
     """The places that apps read from for a route."""
     return [found for section in SECTIONS for found in section.connections(route)]
+
+
+def addresses(config: Config) -> list[tuple[str, str]]:
+    """What apps serve, and the addresses that people type."""
+    return [found for section in SECTIONS for found in section.addresses(config)]

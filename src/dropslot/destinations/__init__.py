@@ -86,12 +86,21 @@ def read(url: str, name: str) -> Iterator[bytes]:
     return for_url(url).read(Target(url, url), name)
 
 
+class _Here(dict[str, tuple[Destination, Target]]):
+    """By resolved address: its destination, and the target with the fixed part of the rule that delivers there."""
+
+    def __missing__(self, url: str) -> tuple[Destination, Target]:
+        rules = [Template(rule.to) for route in current().routes.values() for rule in route.deliver]
+        fixed = next((to.fixed for to in rules if to.match(url) is not None), url)
+        self[url] = for_url(url), Target(url, fixed)
+        return self[url]
+
+
 def open_here(url: str, name: str) -> int | None:
     """A descriptor of one delivered file, for reading; None if it is not on this machine, or gone. Below the fixed part
     of the rule that delivered it no link is followed. Raises DropslotError, OSError."""
-    rules = [Template(rule.to) for route in current().routes.values() for rule in route.deliver]
-    fixed = next((to.fixed for to in rules if to.match(url) is not None), url)
-    return for_url(url).open_here(Target(url, fixed), name)
+    destination, target = kept(_Here)[url]
+    return destination.open_here(target, name)
 
 
 def close() -> None:

@@ -14,16 +14,11 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from dropslot.parsing import pdf_end
+from dropslot.parsing.page_points import BYTES_A_POINT, stride_of
 
-BYTES_A_POINT = 3
 _PASSWORD_NEEDED = (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
 _FLAGS = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER | pdfium.FPDF_NO_CATCH
 _WHITE = 0xFFFFFFFF
-
-
-def stride_of(width: int) -> int:
-    """Bytes from one row of points to the next."""
-    return (width * BYTES_A_POINT + 3) // 4 * 4
 
 
 def parse(descriptors: list[int], question: dict[str, int]) -> dict[str, Any]:

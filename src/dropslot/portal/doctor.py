@@ -25,6 +25,7 @@ def examine(config: Config) -> Iterator[Finding]:
 
     try:
         process.prove(config)
+        process.prove_certificate(portal)
     except DropslotError as error:
         yield Finding("error", _ABOUT, error.what, error.next_step)
         return
@@ -60,7 +61,7 @@ def _certificate(file: Path | None) -> Iterator[Finding]:
         return
     try:
         ends = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError):
+    except ValueError:
         what = f"portal.certificate: {escape(str(file))} has no certificate in PEM"
         yield Finding("error", _ABOUT, what, "name the file of the certificate with its chain")
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import time
 
 import structlog
 from django.db import InterfaceError, OperationalError
@@ -15,16 +16,18 @@ from dropslot.api.problems import problem
 
 log = structlog.get_logger()
 AWAY = (OperationalError, InterfaceError)
+_QUIET_SECONDS = 60.0
+_warned: dict[str, float] = {}
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def passing(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
     """The answer to a fault that heals by itself or with room on the disk; None: it is another fault."""
     if isinstance(error, AWAY):
-        log.warning("The database does not answer", action="database_unavailable", error=str(error))
+        _warn("The database does not answer", "database_unavailable", error)
         return database_away(request)
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        log.warning("The portal cannot write", action="portal_unwritable", error=str(error))
+        _warn("The portal cannot write", "portal_unwritable", error)
         return _told(
             request,
             503,
@@ -32,6 +35,14 @@ def passing(request: HttpRequest, error: BaseException | None) -> HttpResponse |
             "Nothing was changed, and no file is lost. Tell the people who run this portal to make room.",
         )
     return None
+
+
+def _warn(words: str, action: str, error: BaseException) -> None:
+    """Once a minute: while it lasts, each page that looks for news by itself meets it."""
+    now = time.monotonic()
+    if now - _warned.get(action, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+        _warned[action] = now
+        log.warning(words, action=action, error=str(error))
 
 
 def database_away(request: HttpRequest) -> HttpResponse:

@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 
-from dropslot.access import second_factor, sessions
+from dropslot.access import sessions
 from dropslot.access.seen import access_of
 from dropslot.access.trail import note
 from dropslot.api.problems import problem
@@ -79,6 +79,8 @@ class SecondFactor:
         return self._answer(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        from dropslot.access import second_factor  # needs allauth, which another project may do without
+
         name = request.resolver_match.view_name if request.resolver_match else ""
         if name.startswith("mfa_") or name in _ALWAYS or not second_factor.is_missing(request):
             return None

@@ -131,6 +131,8 @@ def _quieten() -> None:
     """Django logs each page that is not found, which anyone can ask for, and names may be in its address."""
     for name in ("django.request", "django.security", "gunicorn.error"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # What passes by itself is said once a minute (`errors`), not for each request.
+    logging.getLogger("django.request").addFilter(lambda record: getattr(record, "status_code", 500) != 503)
     logging.getLogger("django.security.DisallowedHost").setLevel(logging.CRITICAL)
 
 

@@ -24,6 +24,7 @@ def show(config: Config) -> None:
 def text(config: Config, now: datetime) -> str:
     """Start time, and for each route what it takes, from where, over which hosts to where, and what is kept."""
     lines = [f"dropslot, started {now.astimezone(config.zone):%Y-%m-%d %H:%M:%S %Z}"]
+    lines += [f"The {what} is at {address}" for what, address in sections.addresses(config)]
     for route in config.routes.values():
         lines.append(f"Route {route.key}: takes {route.takes}, complete: {route.complete}")
         lines += [f"  {what:<14}{escape(value)}" for what, value in _facts(route)]

@@ -32,6 +32,7 @@ class _Plan:
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.paths: list[str] = []
+        self._digests = bytearray()  # 32 bytes each
         self.sums_bytes = 0
         self.size_bytes = 0
         self.left_out: list[str] = []
@@ -40,6 +41,7 @@ class _Plan:
     def add(self, delivery: Delivery, path: str) -> None:
         self.ids.append(delivery.pk)
         self.paths.append(path)
+        self._digests += bytes.fromhex(delivery.sha256)
         self.sums_bytes += len(_sum_line(delivery.sha256, path))
         self.size_bytes += delivery.size_bytes
 
@@ -47,9 +49,13 @@ class _Plan:
         """The delivery of the file with this number; a few at a time are read from the database."""
         pk = self.ids[number]
         if pk not in self._loaded:
-            rows = Delivery.objects.select_related("arrival", "place")
-            self._loaded = rows.in_bulk(self.ids[number : number + _AT_ONCE])
+            self._loaded = _lean(Delivery.objects.all()).in_bulk(self.ids[number : number + _AT_ONCE])
         return self._loaded[pk]
+
+    def sums(self) -> Iterator[bytes]:
+        """The lines of SHA256SUMS."""
+        for number, path in enumerate(self.paths):
+            yield _sum_line(self._digests[32 * number : 32 * number + 32].hex(), path)
 
 
 class Zipped(NamedTuple):
@@ -65,7 +71,7 @@ def answer(request: HttpRequest, deliveries: QuerySet[Delivery], name: str) -> H
     Noted in the trail, once for each arrival; acknowledged for each file once the last byte is handed over. If a file
     is not as it was delivered, the answer breaks off, and what came is no valid zip. Raises NothingHere, OSError."""
     is_head = request.method == "HEAD"
-    zipped = _zipped(request, deliveries.select_related("arrival", "place").order_by("pk"), note=not is_head)
+    zipped = _zipped(request, _lean(deliveries).order_by("pk"), note=not is_head)
     response: HttpResponseBase = HttpResponse()
     if not is_head:
         response = StreamingHttpResponse(_sent(zipped, Fetch.of(request)))
@@ -115,7 +121,7 @@ def _is_there(plan: _Plan, names: Names, delivery: Delivery) -> bool:
 
 
 def _add_lists(stream: ZipStream, plan: _Plan) -> None:
-    stream.add(_sums(plan), SUMS, size=plan.sums_bytes)
+    stream.add(plan.sums(), SUMS, size=plan.sums_bytes)
     if plan.left_out:
         stream.add("".join(plan.left_out).encode("utf-8", "replace"), LEFT_OUT)
 
@@ -124,9 +130,20 @@ def _file(plan: _Plan, number: int) -> Iterator[bytes]:
     yield from hashed(opened(plan.delivery(number), "never"))
 
 
-def _sums(plan: _Plan) -> Iterator[bytes]:
-    for number, path in enumerate(plan.paths):
-        yield _sum_line(plan.delivery(number).sha256, path)
+def _lean(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Without the arrivals, which are rarely needed: reading them took half of the time."""
+    return rows.select_related("place").only(
+        "arrival_id",
+        "item",
+        "mtime_ns",
+        "place__url",
+        "sha256",
+        "size_bytes",
+        "source_item",
+        "source_sha256",
+        "stored_as",
+        "version",
+    )
 
 
 def _sum_line(sha256: str, path: str) -> bytes:

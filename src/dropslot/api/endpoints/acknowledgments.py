@@ -7,10 +7,10 @@ from typing import Any
 from ninja import Query, Router
 
 from dropslot.access.roles import Scope
+from dropslot.acknowledgments.listings import acknowledgments_page
 from dropslot.acknowledgments.undo import undo
 from dropslot.api import shown
 from dropslot.api.finding import one_of, sees_route
-from dropslot.api.listing import acknowledgments
 from dropslot.api.signing_in import Asked, deny, needs
 from dropslot.api.wanted import Wanted, WithReason, filter_of
 from dropslot.core.names import escape
@@ -23,7 +23,7 @@ _OF_THE_SERVER = ("address", "log", "line")
 def list_acknowledgments(request: Asked, wanted: Query[Wanted]) -> dict[str, Any]:
     """List acknowledgments, undone ones too, the newest first."""
     seen = request.access.acknowledgments()
-    page = acknowledgments(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)
+    page = acknowledgments_page(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)
     for row in page.items:
         if not sees_route(request.access, row["route"]):
             row.update(dict.fromkeys(_OF_THE_SERVER))

@@ -11,7 +11,6 @@ from dropslot.api import shown
 from dropslot.api.endpoints.deliveries import rows_of
 from dropslot.api.endpoints.receipts import receipt_of
 from dropslot.api.finding import arrival_of, sees_route
-from dropslot.api.listing import events
 from dropslot.api.signing_in import Asked, deny, needs
 from dropslot.api.wanted import Retry, WantedArrivals, WantedEvents, WithReason, filter_of
 from dropslot.api.where import where_is
@@ -43,7 +42,7 @@ def list_events_of_arrival(request: Asked, id: str, wanted: Query[WantedEvents])
     """List what happened to one arrival, the newest event first."""
     row = arrival_of(request, id)
     seen = request.access.events().filter(arrival=row.id)
-    return events(seen, filter_of(request, wanted), wanted.kind, wanted.cursor, wanted.limit)._asdict()
+    return pages.events(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
 
 
 @router.get("/{id}/receipt", response=shown.Receipt, tags=["receipts"], **needs(Scope.READ, Scope.UPLOAD))

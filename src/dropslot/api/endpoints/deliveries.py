@@ -15,9 +15,8 @@ from dropslot.api.finding import not_there, sees_route
 from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedDeliveries, filter_of
 from dropslot.arrivals.listings import pages
-from dropslot.arrivals.listings.queries import Filter
+from dropslot.arrivals.listings.queries import Filter, delivery_rows
 from dropslot.arrivals.models import Delivery
-from dropslot.core.asked import searchable
 
 router = Router(tags=["deliveries"])
 _NUMBER = re.compile("[0-9]{1,18}")
@@ -26,13 +25,8 @@ _NUMBER = re.compile("[0-9]{1,18}")
 @router.get("", response=shown.Deliveries, **needs(Scope.READ))
 def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str, Any]:
     """List deliveries of finished arrivals, the newest first. `sha256` finds where a file went."""
-    filter_ = filter_of(request, wanted)
-    seen = request.access.deliveries()
-    if wanted.sha256:
-        seen = seen.filter(sha256=wanted.sha256.lower())
-    if wanted.arrival:
-        seen = seen.filter(arrival=searchable(wanted.arrival))
-    return rows_of(request.access, seen, filter_, wanted.cursor, wanted.limit)._asdict()
+    access, filter_ = request.access, filter_of(request, wanted)
+    return rows_of(access, access.deliveries(), filter_, wanted.cursor, wanted.limit)._asdict()
 
 
 @router.get("/{id}", response=shown.Delivery, **needs(Scope.READ))
@@ -47,8 +41,10 @@ def get_delivery(request: Asked, id: str) -> dict[str, Any]:
 
 def rows_of(access: Access, seen: QuerySet[Delivery], wanted: Filter, cursor: str, limit: int) -> pages.Page:
     """A page of deliveries. Paths on the server are for those who see the whole route."""
-    page = pages.history(seen, wanted, cursor, limit)
-    for row in page.items:
+    found, following = pages.deliveries(seen, wanted, cursor, limit)
+    shown_rows = zip(found, delivery_rows(iter(found)), strict=True)
+    items = [{"id": each.pk, **row} for each, row in shown_rows]
+    for row in items:
         if not sees_route(access, row["route"]):
             row["archived_as"] = None
-    return page
+    return pages.Page(items, following)

@@ -8,9 +8,9 @@ from ninja import Query, Router
 
 from dropslot.access.roles import Scope
 from dropslot.api import shown
-from dropslot.api.listing import events
 from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedEvents, filter_of
+from dropslot.arrivals.listings import pages
 
 router = Router(tags=["events"])
 
@@ -19,4 +19,4 @@ router = Router(tags=["events"])
 def list_events(request: Asked, wanted: Query[WantedEvents]) -> dict[str, Any]:
     """List the audit trail, the newest event first: of the arrivals that the account sees, or all of it."""
     seen = request.access.events()
-    return events(seen, filter_of(request, wanted), wanted.kind, wanted.cursor, wanted.limit)._asdict()
+    return pages.events(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()

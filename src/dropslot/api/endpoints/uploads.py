@@ -20,5 +20,4 @@ def list_uploads(request: Asked, wanted: Query[WantedSent]) -> dict[str, Any]:
     """List the files that this account sent, the newest first, each with what became of it. An arrival that is not
     done yet is one entry."""
     access, filter_ = request.access, filter_of(request, wanted)
-    digest = wanted.sha256.lower()
-    return sent(access.sent(), access.put(), filter_, digest, wanted.cursor, wanted.limit)._asdict()
+    return sent(access.sent(), access.put(), filter_, wanted.cursor, wanted.limit)._asdict()

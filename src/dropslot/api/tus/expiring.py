@@ -20,7 +20,7 @@ from dropslot.arrivals.models import Upload
 from dropslot.config import Config
 from dropslot.config.folders import all_folders
 from dropslot.core.names import UPLOADING
-from dropslot.files.descriptors import FOLDER, look, remove_tree
+from dropslot.files.descriptors import FOLDER, look, remove_folder
 
 log = structlog.get_logger()
 EVERY_SECONDS = 3600.0
@@ -84,7 +84,7 @@ def _remove_orphans(tickets: Tickets, inbox: str, before: float) -> None:
             ticket, seen = tickets.find(name.removeprefix(UPLOADING)), look(box, name)
             is_ours = seen is not None and seen.st_uid == os.geteuid()
             if seen and is_ours and (ticket is None or ticket.ended) and seen.st_mtime < before:
-                remove_tree(box, name)
+                remove_folder(box, name)
     finally:
         os.close(box)
 

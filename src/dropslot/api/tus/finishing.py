@@ -96,10 +96,9 @@ def require_allowed_file(config: Config, folders: FolderSet, part: Part) -> None
     _require_allowed(config, folders, Entry(part.path, False, [Item(part.path, part.length)]))
 
 
-def refused(route: Route, reasons: Sequence[str]) -> Problem:
+def refused(route: Route, name: str, reasons: Sequence[str]) -> Problem:
     """The answer for what breaks a rule of the route."""
-    step = route.name_help or "Change what the reasons say, then send it again"
-    return Problem(422, reasons[0], step, reasons=list(reasons))
+    return Problem(422, reasons[0], rules.next_step(route, name), reasons=list(reasons))
 
 
 def _require_allowed(config: Config, folders: FolderSet, entry: Entry) -> None:
@@ -107,7 +106,7 @@ def _require_allowed(config: Config, folders: FolderSet, entry: Entry) -> None:
     if not reasons and targets.was_sent(folders, [entry.name]):
         reasons = [targets.fault_of_repeat(entry.name)]
     if reasons:
-        raise refused(folders.route, reasons)
+        raise refused(folders.route, entry.name, reasons)
 
 
 def _top(place: Place) -> str:

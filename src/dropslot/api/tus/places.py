@@ -22,7 +22,7 @@ from pathlib import Path
 from dropslot.api.tus import problems
 from dropslot.api.tus.tickets import Ticket
 from dropslot.core.names import UPLOADING
-from dropslot.files.descriptors import Folder, look, make, remove_tree
+from dropslot.files.descriptors import Folder, look, make, remove_folder
 from dropslot.files.syscalls import write_all
 
 DATA, STATE = "data", "state"
@@ -146,8 +146,8 @@ class Place:
             os.unlink(f"{STATE}/{part.id}", dir_fd=self._folder.fd)
 
     def remove(self) -> None:
-        """Remove all of it."""
-        remove_tree(self._box.fd, self.name)
+        """Remove all of it. It keeps its hidden name meanwhile: under another one it would be taken for an arrival."""
+        remove_folder(self._box.fd, self.name)
 
     @contextmanager
     def shared(self) -> Iterator[None]:

@@ -37,6 +37,17 @@ class Problem(Exception):
         )
 
 
+class Refused(Problem):
+    """An answer that the rest of the API gives as well."""
+
+    def __init__(self, answer: HttpResponse) -> None:
+        super().__init__(answer.status_code, "", "")
+        self._answer = answer
+
+    def response(self) -> HttpResponse:
+        return self._answer
+
+
 def unknown() -> Problem:
     """There is no such upload, or it is another account's."""
     return Problem(404, "There is no such upload", "Begin the upload anew")

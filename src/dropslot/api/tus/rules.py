@@ -53,6 +53,13 @@ def faults(config: Config, route: Route, entry: Entry) -> list[str]:
     return list(dict.fromkeys(islice(found, MAX_FAULTS)))
 
 
+def next_step(route: Route, name: str) -> str:
+    """What a person may do about reasons of these rules."""
+    if route.name is None or NamePattern(route.name).values(name) is not None:
+        return "Change what the reasons say, then send it again"
+    return route.name_help or "Give it a name that matches, then send it again"
+
+
 def of_name(route: Route, name: str, *, is_folder: bool) -> Iterator[str]:
     """Why an arrival of this name would not be taken."""
     if fault := whereabouts.fault_of_arrival(name, marks=route.names == "keep"):

@@ -51,14 +51,14 @@ class Given(NamedTuple):
 def begin(given: Given, body: Body) -> HttpResponse:
     """POST: make an upload, and take the bytes that come with it. Raises Problem."""
     request = given.request
-    with_body = headers.has_body(request)
+    with_body = headers.has_body(request, is_empty=body.length == 0)
     said = headers.metadata(request)
     part, batch = _part(headers.length(request), said)
     folders = targets.target(given.access, said)
     if batch:
         faults = list(rules.of_part(given.access.config, folders.route, Item(part.path, part.length)))
         if faults:
-            raise finishing.refused(folders.route, faults)
+            raise finishing.refused(folders.route, part.path, faults)
     else:
         finishing.require_allowed_file(given.access.config, folders, part)
     given.quota.require(part.length)
@@ -91,7 +91,7 @@ def offset(given: Given, ticket_id: str, part_id: str) -> HttpResponse:
 
 def go_on(given: Given, ticket_id: str, part_id: str, body: Body) -> HttpResponse:
     """PATCH: append a body. Raises Problem."""
-    headers.has_body(given.request)
+    headers.has_body(given.request, is_empty=body.length == 0)
     begin_at = headers.number(given.request, "Upload-Offset")
     if begin_at is None:
         raise Problem(400, "Upload-Offset is missing", "Say where in the file the bytes begin")
@@ -173,9 +173,12 @@ def finish(given: Given, batch: str, wanted: Mapping[str, object]) -> Ticket:
     if ticket.ended:
         return ticket
     with Place(ticket) as place, place.alone():
-        for path in _empty_folders(wanted):
+        empty, tops = _empty_folders(wanted), {part.path.partition("/")[0] for part in place.parts()}
+        if any(path.partition("/")[0] not in tops for path in empty):
+            raise Problem(422, "`folders` names another folder", "Begin each with the folder of the files")
+        for path in empty:
             if fault := rules.of_path(folders.route, path):
-                raise finishing.refused(folders.route, [fault])
+                raise finishing.refused(folders.route, name, [fault])
             place.add_folder(path)
         done = finishing.finish_batch(given.request, given.tickets, place, folders, (name, files))
     given.quota.changed()

@@ -16,7 +16,10 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from dropslot.access.roles import UPLOADS, Scope
 from dropslot.access.seen import Access
-from dropslot.api.tus.problems import Problem
+from dropslot.api.failures import answer_for
+from dropslot.api.signing_in import access_for
+from dropslot.api.tus.problems import Problem, Refused
+from dropslot.core.errors import DropslotError
 
 KNOWN_SECONDS = 1.0
 _MOST = 1_000
@@ -62,12 +65,23 @@ def _known(request: HttpRequest) -> tuple[Access, Any]:
     with _lock:
         found = _recent.get(key)
     if found is None or time.monotonic() - found[0] > KNOWN_SECONDS:
-        access: Access = request.access  # type: ignore[attr-defined]
+        access = _signed_in(request)
         found = (time.monotonic(), access, getattr(request, "token", None))
         if access.name and any(key):
             _remember(key, found)
     request.access, request.token = found[1:]  # type: ignore[attr-defined]
     return found[1:]
+
+
+def _signed_in(request: HttpRequest) -> Access:
+    """Of the token, if there is one; else of the session. Raises Problem."""
+    if "Authorization" in request.headers:
+        try:
+            return access_for(request, (Scope.UPLOAD,))
+        except DropslotError as error:
+            raise Refused(answer_for(error)) from error
+    access: Access = request.access  # type: ignore[attr-defined]
+    return access
 
 
 def _remember(key: tuple[str, str], found: tuple[float, Access, Any]) -> None:

@@ -58,11 +58,6 @@ class Filter:
     kind: str = ""
 
 
-def searchable(text: str) -> str:
-    """A text as the database stores it: names are escaped, and so are characters that no database accepts."""
-    return escape(text).replace(r"\x5c", "\\")
-
-
 class Only(Protocol):
     """An app's filter for `history`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When
 
-from dropslot.arrivals.listings.pages import AT_MOST, BadCursor, Page
+from dropslot.arrivals.listings.pages import BadCursor, Page, limited
 from dropslot.arrivals.listings.queries import Filter, contains, iso, narrowed
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.arrivals.whereabouts import is_id
@@ -36,13 +36,12 @@ def sent(
     seen: QuerySet[Arrival],
     put: QuerySet[Upload],
     wanted: Filter,
-    sha256: str = "",
     cursor: str = "",
     limit: int = 50,
 ) -> Page:
     """Files of `seen`, and of uploads `put` into an inbox that no arrival has yet, the newest first. One that is not
     done is one row, whatever it holds. Raises BadCursor."""
-    limit = max(1, min(limit, AT_MOST))
+    limit, sha256 = limited(limit), wanted.sha256.lower()
     start, skip = _start(cursor)
     rows = list(islice(_untaken(put, wanted), limit)) if not (cursor or sha256) else []
     found = _arrivals(seen, wanted, sha256)
@@ -108,10 +107,12 @@ def _done(arrival: Arrival, above: str, item: dict[str, Any]) -> dict[str, Any]:
 
 def _untaken(put: QuerySet[Upload], wanted: Filter) -> Iterator[dict[str, Any]]:
     """Entries that lie in an inbox and wait to be taken."""
-    if wanted.state not in ("", WAITING) or wanted.route:
+    if wanted.state not in ("", WAITING) or wanted.route or wanted.arrival:
         return
     if wanted.since:
         put = put.filter(at__gte=wanted.since)
+    if wanted.until:
+        put = put.filter(at__lt=wanted.until)
     if wanted.search:
         put = put.filter(contains(wanted.search, "name"))
     for row in put.order_by("-pk"):

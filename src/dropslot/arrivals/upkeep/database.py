@@ -25,7 +25,9 @@ from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.concealing import Secret
 from dropslot.core.errors import DropslotError
 
-OURS = frozenset({"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments"})
+OURS = frozenset(
+    {"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments", "dropslot_access"}
+)
 Migration = tuple[str, str]
 
 
@@ -197,7 +199,10 @@ def _missing() -> set[Migration]:
     dropslot."""
     recorded = set(MigrationRecorder(connection).applied_migrations())
     known = _known()
-    unknown = {entry for entry in recorded - known if entry[0] in OURS}
+    ours = (
+        OURS if apps.is_installed("dropslot.access") else OURS - {"dropslot_access"}
+    )  # not every command has it
+    unknown = {entry for entry in recorded - known if entry[0] in ours}
     if unknown:
         raise DatabaseUnready(
             f"The database {_place()} was made by a newer version of dropslot: it has {_named(unknown)}",

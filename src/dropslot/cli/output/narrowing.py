@@ -10,6 +10,7 @@ import typer
 
 from dropslot.cli.output.failures import UsageError
 from dropslot.core import asked
+from dropslot.core.asked import searchable
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def narrowed(
     config: Config, search: str, state: str, route: str, since: str, newest: int | None = None
 ) -> Filter:
     """The filter that the options mean. Raises UsageError for a value that there is not."""
-    from dropslot.arrivals.listings.queries import Filter, searchable
+    from dropslot.arrivals.listings.queries import Filter
 
     return Filter(searchable(search), known_state(state), known_route(config, route), moment(since), newest)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dropslot.access.payloads.opening import Payload
 from dropslot.access.payloads.sending import hashed
-from dropslot.parsing.pdf_pages import BYTES_A_POINT, stride_of
+from dropslot.parsing.page_points import BYTES_A_POINT, stride_of
 from dropslot.parsing.process import PDF_PAGES, BreaksParser, NotParsed, Parser
 
 WIDTH = 1240  # an A4 page at 150 points an inch

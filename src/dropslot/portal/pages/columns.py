@@ -78,7 +78,7 @@ def _cell(row: Row, column: Column) -> Cell:
     if column.leads_to and row.get(column.leads_to[1]):
         url = address(column.leads_to[0], row[column.leads_to[1]])
     if value is None or value == "":
-        return Cell(column.label, "text", "", url=url)
+        return Cell(column.label, "text", "")
     shown, more = _LOOKS.get(column.look, _plain)(value)
     return Cell(column.label, column.look, shown, more, url)
 

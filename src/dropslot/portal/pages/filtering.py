@@ -10,8 +10,9 @@ from typing import Any
 from django.http import HttpRequest, QueryDict
 
 from dropslot.access.seen import Access
-from dropslot.arrivals.listings.queries import Filter, searchable
+from dropslot.arrivals.listings.queries import Filter
 from dropslot.audit.kinds import Kind
+from dropslot.core.asked import searchable
 from dropslot.core.states import State
 
 _LONGEST = 200

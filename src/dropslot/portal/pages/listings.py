@@ -28,6 +28,11 @@ def access_of(request: HttpRequest) -> Access:
     return found
 
 
+def account_of(request: HttpRequest) -> Any:
+    """The primary key of the account of a request."""
+    return request.user.pk
+
+
 def _view(listing: Listing) -> View:
     def view(request: HttpRequest) -> HttpResponse:
         if not listing.allows(access_of(request)):
@@ -67,7 +72,7 @@ def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:
         retry=retry if any(each.id for each in lines) else "",
         has_actions=any(each.action for each in lines),
     )
-    views = SavedView.objects.filter(user=request.user.pk, page=listing.name).order_by("name")
+    views = SavedView.objects.filter(user_id=account_of(request), page=listing.name).order_by("name")
     return {
         "listing": listing,
         "asked": asked,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -12,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from dropslot.access.models import SavedView
-from dropslot.portal.pages.listings import access_of
+from dropslot.portal.pages.listings import access_of, account_of
 from dropslot.portal.pages.sources import ALL, Listing
 
 _MOST = 50
@@ -25,8 +23,7 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
     listing = _listing(request, page)
     name = request.POST.get("name", "").strip()
     query = _query(listing, request.POST.get("query", ""))
-    who: Any = request.user  # of whatever model the project has
-    mine = SavedView.objects.filter(user=who, page=page)
+    mine = SavedView.objects.filter(user_id=account_of(request), page=page)
     if not name or len(name) > 100:
         messages.error(request, "The view was not saved: give it a name of at most 100 characters.")
     elif not query:
@@ -34,7 +31,9 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
     elif mine.exclude(name=name).count() >= _MOST:
         messages.error(request, f"The view was not saved: you have {_MOST} of this page. Remove one first.")
     else:
-        SavedView.objects.update_or_create(user=who, page=page, name=name, defaults={"query": query})
+        SavedView.objects.update_or_create(
+            user_id=account_of(request), page=page, name=name, defaults={"query": query}
+        )
         messages.success(request, "The view is saved.")
     return redirect(f"{reverse(f'dropslot:{page}')}?{query}")
 
@@ -43,7 +42,7 @@ def save_view(request: HttpRequest, page: str) -> HttpResponse:
 @require_POST
 def remove_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Forget one's own saved view."""
-    view = get_object_or_404(SavedView, pk=pk, user=request.user)
+    view = get_object_or_404(SavedView, pk=pk, user_id=account_of(request))
     page = _listing(request, view.page).name
     view.delete()
     messages.success(request, "The view is removed.")

@@ -31,10 +31,9 @@ def start(config: Config, *, by: str, address: str, fixity: bool) -> Run:
 
 
 def _started(config: Config, run: Run, lock: int) -> subprocess.Popen[bytes]:
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if settings.SETTINGS_MODULE:
+        environment["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
     with (runs.folder_of(config) / f"{run.id}.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "dropslot.portal.verifying.job", run.id],

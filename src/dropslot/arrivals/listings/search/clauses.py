@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -51,6 +51,11 @@ def of_events(seen: QuerySet[Any], wanted: Filter) -> list[Clause]:
     texts = {wanted.search, *(quoted(text_of(form))[1:-1] for form in forms(wanted.search))}
     searches = [pieces_of_search(text) for text in texts] if wanted.search else []
     return [*found, searches] if searches and all(searches) else found
+
+
+def any_route(routes: Iterable[str]) -> Clause:
+    """One of these routes."""
+    return [[number("route", route)] for route in routes] or [[number("route", "")]]
 
 
 def _of_arrival(wanted: Filter) -> Iterator[Clause]:

@@ -6,6 +6,7 @@
   if (!zone) return;
   var client = window.dropslotClient, reading = window.dropslotReading, review = window.dropslotReview;
   var choices = JSON.parse(document.getElementById("drop-zone-choices").textContent);
+  var size = review.size, duration = review.duration;
   var AT_A_TIME = 3, MOST_ROWS = 200, RATE_SECONDS = 8, NAMES_AT_ONCE = 5000;
   var WORDS = { waiting: "Waits", sending: "Is being sent", finishing: "Is being finished", sent: "Sent", failed: "Not sent" };
   var job = newJob(), waiting = null;
@@ -256,31 +257,25 @@
     job.isRunning = job.isPaused = false;
     for (var entry of open) {
       entry.state = "failed"; entry.why = "Cancelled.";
-      if (entry.key) client.remembered(entry.key, null);
+      entry.files.concat(entry).forEach(function (one) { if (one.key) client.remembered(one.key, null); });
       var addresses = entry.isFolder ? [batchAddress(job, entry)] : entry.files.map(function (one) { return one.address; }).filter(Boolean);
-      for (var address of addresses) await client.json(mine, "DELETE", address).catch(function () { /* it expires */ });
+      for (var address of addresses) await removed(mine, address);
       entry.batch = null;
     }
     draw();
   });
+
+  // The request that was ended may still be written to the disk: then again, a moment later.
+  function removed(mine, address) {
+    return client.persistently(mine, function () { return client.json(mine, "DELETE", address); }, function () {})
+      .catch(function () { /* it expires by itself */ });
+  }
 
   window.addEventListener("beforeunload", function (event) {
     if (job.isRunning) { event.preventDefault(); event.returnValue = ""; }
   });
 
   // Showing
-
-  function size(bytes) {
-    var units = ["B", "kB", "MB", "GB", "TB"], at = 0;
-    while (bytes >= 1000 && at < units.length - 1) { bytes /= 1000; at += 1; }
-    return bytes.toLocaleString(undefined, { maximumFractionDigits: at && bytes < 100 ? 1 : 0 }) + " " + units[at];
-  }
-
-  function duration(seconds) {
-    if (seconds < 60) return Math.max(1, Math.round(seconds)) + " s";
-    if (seconds < 3600) return Math.round(seconds / 60) + " min";
-    return Math.floor(seconds / 3600) + " h " + Math.round((seconds % 3600) / 60) + " min";
-  }
 
   function sentOf(entry) {
     if (entry.state === "sent") return entry.size;

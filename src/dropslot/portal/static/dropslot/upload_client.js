@@ -122,6 +122,7 @@ window.dropslotClient = (function () {
   // file: {path, file, sent, address, isBegun, values}; all of it is sent when this returns.
   async function upload(job, file, note) {
     var isLarge = file.file.size > AT_ONCE, key = isLarge && !file.values.batch ? keyOf(job, file) : null;
+    file.key = key;
     if (key && !file.address) file.address = remembered(key);
     await persistently(job, async function () {
       try {

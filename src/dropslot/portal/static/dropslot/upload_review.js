@@ -22,6 +22,18 @@ window.dropslotReview = (function () {
     return number.toLocaleString() + " " + (number === 1 ? one : many);
   }
 
+  function size(bytes) {
+    var units = ["B", "kB", "MB", "GB", "TB"], at = 0;
+    while (bytes >= 1000 && at < units.length - 1) { bytes /= 1000; at += 1; }
+    return bytes.toLocaleString(undefined, { maximumFractionDigits: at && bytes < 100 ? 1 : 0 }) + " " + units[at];
+  }
+
+  function duration(seconds) {
+    if (seconds < 60) return Math.max(1, Math.round(seconds)) + " s";
+    if (seconds < 3600) return Math.round(seconds / 60) + " min";
+    return Math.floor(seconds / 3600) + " h " + Math.round((seconds % 3600) / 60) + " min";
+  }
+
   function time(at) {
     var made = element("time", "", at);
     made.dateTime = at;
@@ -37,7 +49,7 @@ window.dropslotReview = (function () {
     var column = element("div", "col-sm-6 col-lg-4");
     column.append(field);
     var last = element("div", "col-auto");
-    last.append(button("btn-outline-secondary btn-sm", "Check again", function () { act(entry, field.value.trim()); }));
+    last.append(button("btn-secondary btn-sm", "Check again", function () { act(entry, field.value.trim()); }));
     field.addEventListener("keydown", function (event) { if (event.key === "Enter") act(entry, field.value.trim()); });
     group.append(label, column, last);
     return group;
@@ -97,17 +109,18 @@ window.dropslotReview = (function () {
     var actions = element("div", "d-flex flex-wrap gap-2 mb-3");
     if (entries.length) {
       var files = entries.reduce(function (sum, entry) { return sum + entry.files.length; }, 0);
-      actions.append(button("btn-primary", (bad.length ? "Send the other " : "Send ") + count(files, "file", "files"), function () { acts.send(entries); }));
+      var words = (bad.length ? "Send the other " : "Send ") + (bad.length && files === 1 ? "file" : count(files, "file", "files"));
+      actions.append(button("btn-primary", words, function () { acts.send(entries); }));
       if (again.length && again.length < good.length) {
         var fresh = good.filter(function (one) { return again.indexOf(one) < 0; }).map(function (one) { return one.entry; });
-        actions.append(button("btn-outline-primary", "Send only what is new", function () { acts.send(fresh); }));
+        actions.append(button("btn-secondary", "Send only what is new", function () { acts.send(fresh); }));
       }
     }
-    actions.append(button("btn-outline-secondary", "Send nothing", acts.discard));
+    actions.append(button("btn-secondary", "Send nothing", acts.discard));
     place.append(actions);
     showLocalTimes(place);
     return true;
   }
 
-  return { show: show, element: element, count: count };
+  return { show: show, element: element, count: count, size: size, duration: duration };
 })();

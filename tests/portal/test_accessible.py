@@ -1,0 +1,94 @@
+"""Each page as axe sees it: light and dark, 1280 and 390 pixels wide, nothing to scroll to the side; and how large the
+first page is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Response
+
+from browsing import Faults, bounds, enter, findings_in_each_look, new_context
+from databases import connected_to, sqlite_settings
+from page_table import paths
+from portals import Served, installed
+from product import Product
+
+FIRST_PAGE_BYTES = 200_000
+ROLES = ("sender", "operator", "auditor", "recipient", "study-runner", "administrator")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An installation with an account of each role, and arrivals that were delivered and that failed."""
+    product = Product(tmp_path_factory.mktemp("accessible"))
+    served = installed(product)
+    for role in ROLES:
+        served.account(role, role, *bounds(role))
+    product.drop("heart-1", {"scan.nii": b"a", "notes/b": b"b"}, "study")
+    product.drop("north-1.pdf", b"%PDF-1.4 n", "results")
+    product.drop("south-1.txt", b"south", "results")
+    product.drop("bad", {"scan": b"c"}, "study")
+    product.drain(status=None)
+    yield served.start()
+    product.close()
+
+
+def _looks(browser: Browser, served: Served, role: str) -> Iterator[tuple[Page, Faults]]:
+    context = new_context(browser, served.url)
+    faults = Faults()
+    faults.watch(context, served.url.removeprefix("http://"))
+    page = context.new_page()
+    if role:
+        enter(page, role)
+    yield page, faults
+    context.close()
+
+
+@pytest.mark.parametrize("role", ["", *ROLES])
+def test_the_first_page_of_each_role(chromium: Browser, filled: Served, role: str) -> None:
+    for page, faults in _looks(chromium, filled, role):
+        page.goto("/")
+        assert findings_in_each_look(page) == []
+        assert faults.found == []
+
+
+def test_each_page_of_an_administrator(chromium: Browser, filled: Served, django_db_blocker: Any) -> None:
+    for page, faults in _looks(chromium, filled, "administrator"):
+        wrong = []
+        for path in _paths(filled, django_db_blocker):
+            seen = page.request.get(path)
+            if not seen.ok or "attachment" in seen.headers.get("content-disposition", ""):
+                continue
+            if seen.headers["content-type"].startswith("text/html"):
+                page.goto(path)
+                wrong += findings_in_each_look(page)
+                wrong += [f"{path}: {fault}" for fault in faults.unexpected]
+                faults.found.clear()
+        assert not wrong, "\n".join(wrong)
+
+
+def _paths(served: Served, blocker: Any) -> list[str]:
+    with blocker.unblock(), connected_to(sqlite_settings(served.product.root / "var" / "dropslot.sqlite3")):
+        return list(paths())
+
+
+def test_the_first_page_is_small(chromium: Browser, filled: Served) -> None:
+    context = new_context(chromium, filled.url)
+    page = context.new_page()
+    sizes: dict[str, int] = {}
+
+    def count(answer: Response) -> None:
+        sizes[answer.url] = (
+            answer.request.sizes()["responseBodySize"] + answer.request.sizes()["responseHeadersSize"]
+        )
+
+    page.on("response", count)
+    page.goto("/account/login/", wait_until="networkidle")
+    assert sum(sizes.values()) <= FIRST_PAGE_BYTES, json.dumps(sizes)
+    enter(page, "operator")
+    page.wait_for_load_state("networkidle")
+    assert sum(sizes.values()) <= FIRST_PAGE_BYTES, json.dumps(sizes)
+    context.close()

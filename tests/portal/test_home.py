@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from ulid import ULID
 
+from dropslot import portal
 from dropslot.access import accounts
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.listings import failures
@@ -313,3 +315,10 @@ def test_an_auditor_sees_how_the_last_verification_ended(site: Site) -> None:
     shown = page(site, "augusta")
     assert "Verified last at" in shown
     assert "2 faults" in shown
+
+
+def test_each_block_of_the_style_sheet_is_closed() -> None:
+    """Otherwise what comes after it is only for what the block is for, as for print."""
+    text = (Path(portal.__file__).parent / "static" / "dropslot" / "portal.css").read_text("utf-8")
+    assert text.count("{") == text.count("}")
+    assert not re.findall(r"^[^ }/@][^{]*\{[^}]*$", text, re.MULTILINE)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dropslot.access.models import Grant
 from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
@@ -103,13 +103,14 @@ class Access:
 
     def acknowledgments(self) -> QuerySet[Acknowledgment]:
         """Of the deliveries that it sees, also those that were undone."""
-        return Acknowledgment.objects.filter(delivery__in=self.deliveries())
+        of = self.deliveries().filter(pk=OuterRef("delivery"))  # for each row: all of them would be many
+        return Acknowledgment.objects.filter(Exists(of))
 
     def events(self) -> QuerySet[Event]:
         """Of the arrivals that it sees; who sees all routes sees the whole trail."""
         if self.sees_all_routes():
             return Event.objects.all()
-        rows = Event.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
+        rows = Event.objects.filter(Exists(self.arrivals().order_by().filter(id=OuterRef("arrival"))))
         return within(rows, self._scope(_pairs))
 
     def receipts(self) -> QuerySet[Receipt]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from dropslot.arrivals.listings import pending as waiting
 from dropslot.arrivals.listings import uploads as auditing
@@ -16,7 +16,6 @@ from dropslot.arrivals.listings.queries import (
     arrival_row,
     delivered,
     delivery_rows,
-    ids,
     narrowed,
 )
 from dropslot.arrivals.listings.search import clauses, finding, indexer
@@ -70,12 +69,12 @@ def deliveries(
 
 def events(seen: QuerySet[Event], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
     """Events of `seen` that match the filter, with the keys of `events --json`. Raises BadCursor."""
-    within = ids(Filter(route=wanted.route, state=wanted.state)) if wanted.route or wanted.state else None
     found = event_search.narrowed(
         seen, wanted.arrival, wanted.kind, wanted.since, wanted.search, wanted.until
     )
-    if within is not None:
-        found = found.filter(arrival__in=within)
+    if wanted.route or wanted.state:
+        of = narrowed(Arrival.objects.order_by(), Filter(route=wanted.route, state=wanted.state))
+        found = found.filter(Exists(of.filter(id=OuterRef("arrival"))))
     if wanted.arrival:  # its own index is quicker
         rows, following = page_of(found, cursor, limit)
     else:

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from dropslot.access.seen import Access, access_of
+from dropslot.arrivals.models import Delivery, Place
 from portals import Site
 
 
@@ -51,3 +52,14 @@ def test_a_role_sees_its_arrivals(filled: Site, name: str, arrivals: set[str]) -
 )
 def test_a_role_opens_its_deliveries(filled: Site, name: str, items: set[str]) -> None:
     assert set(_access(filled, name).payloads().values_list("arrival__name", flat=True)) == items
+
+
+def test_a_folder_that_differs_in_the_case_of_letters_is_somebody_elses(site: Site) -> None:
+    site.account("rosa", "recipient", routes=("results",), folders=("north",))
+    (site.root / "clinics" / "North" / "x").mkdir(parents=True)
+    for name in ("North-1.pdf", "north-1.pdf"):
+        site.drop("results", name)
+        site.deliver()
+    inside = Place.objects.create(url=f"{site.root}/clinics/North/x")
+    Delivery.objects.filter(arrival__name="North-1.pdf").update(place=inside)
+    assert set(_access(site, "rosa").payloads().values_list("arrival__name", flat=True)) == {"north-1.pdf"}

@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Left
+from django.db.models.lookups import Exact
 
 from dropslot.access.models import Grant
 from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
@@ -201,10 +203,15 @@ def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
         whole = _below(base, folder)
         parts += [
             Q(place__url=whole),
-            Q(place__url__startswith=f"{whole}/"),
-            Q(place__url=base, stored_as__startswith=f"{folder}/"),
+            _begins("place__url", f"{whole}/"),
+            Q(place__url=base) & _begins("stored_as", f"{folder}/"),
         ]
     return _either(parts)
+
+
+def _begins(column: str, text: str) -> Q:
+    """Rows whose column begins with exactly this text: SQLite's LIKE takes capital and small letters for the same."""
+    return Q((f"{column}__startswith", text)) & Q(Exact(Left(column, len(text)), Value(text)))
 
 
 def _either(parts: Sequence[Q]) -> Q:

@@ -29,7 +29,7 @@ class Application:
 
 
 if __name__ == "__main__":
-    from dropslot.portal.threads import Worker, options
+    from dropslot.portal.serving.threads import Worker, options
 
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

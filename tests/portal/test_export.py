@@ -17,8 +17,8 @@ from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.core.names import escape
-from dropslot.portal.pages import exports
-from dropslot.portal.pages.exports import cell
+from dropslot.portal.pages.listing import exports
+from dropslot.portal.pages.listing.exports import cell
 from portals import Site
 
 # Names and contents that people have used to run formulas, break tables, pages, headers and terminals.

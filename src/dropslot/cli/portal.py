@@ -51,12 +51,12 @@ def _account(name: str) -> Any:
 def portal(config: ConfigPath = None) -> None:
     """Serve the portal alone, until Ctrl-C or SIGTERM. `run` serves it besides."""
     settings = _started(config)
-    from dropslot.portal import process, serving
+    from dropslot.portal.serving import process, server
     from dropslot.running import daemon
 
     process.prove(settings)
     daemon.join_logs(settings)
-    serving.serve(settings)
+    server.serve(settings)
 
 
 @commands.command()

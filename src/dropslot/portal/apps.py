@@ -43,12 +43,12 @@ def _wanted(config: Config) -> bool:
 
 
 def _prove(config: Config) -> None:
-    from dropslot.portal import process
+    from dropslot.portal.serving import process
 
     process.prove(config)
 
 
 def _serve(config: Config, stop: Signal) -> None:
-    from dropslot.portal import process
+    from dropslot.portal.serving import process
 
     process.become(config, stop)

@@ -21,7 +21,7 @@ def examine(config: Config) -> Iterator[Finding]:
     portal = portal_of(config)
     if portal is None:
         return
-    from dropslot.portal import process
+    from dropslot.portal.serving import process
 
     try:
         process.prove(config)

@@ -7,27 +7,22 @@ from django.urls import URLPattern, URLResolver, path
 from dropslot.api.health import health
 from dropslot.api.metrics.view import metrics
 from dropslot.portal.pages import (
-    account,
     archive,
     arrival,
     check,
-    exports,
     finding,
     folders,
     home,
     known,
-    listings,
     payloads,
     proof,
     retrying,
     routes,
-    saved_views,
-    tokens,
-    undoing,
     upload,
-    users,
     verifying,
 )
+from dropslot.portal.pages.accounts import account, tokens, users
+from dropslot.portal.pages.listing import exports, listings, saved_views, undoing
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -19,7 +19,7 @@ from django.db import connections
 from dropslot.access.section import Portal, address
 from dropslot.arrivals.workers.local import allow_many_files
 from dropslot.config.secrets import make_private
-from dropslot.portal.process import PortalUnready, listen, prove_certificate, wanted_portal
+from dropslot.portal.serving.process import PortalUnready, listen, prove_certificate, wanted_portal
 
 if TYPE_CHECKING:
     from dropslot.config import Config
@@ -121,7 +121,7 @@ def _version() -> str:
     """Of dropslot, of its own static files, and of the packages that bring others."""
     from importlib.metadata import version
 
-    own = Path(__file__).parent / "static"
+    own = Path(__file__).parents[1] / "static"
     newest = max(path.stat().st_mtime_ns for path in own.rglob("*"))
     packages = ("dropslot", "django", "django-allauth", "django-htmx", "django-include-bootstrap")
     return " ".join((str(newest), *map(version, packages)))
@@ -147,8 +147,8 @@ class _Application:
 
 
 def _worker(portal: Portal, listener: socket.socket) -> Any:
-    from dropslot.portal.certificates import Certificate
-    from dropslot.portal.threads import Worker, options
+    from dropslot.portal.serving.certificates import Certificate
+    from dropslot.portal.serving.threads import Worker, options
 
     tls = Certificate(portal.certificate, portal.key or portal.certificate) if portal.certificate else None
     return Worker(listener, _Application, options(portal.certificate), tls)

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_GET
 from dropslot.access.models import SavedView
 from dropslot.access.seen import Access
 from dropslot.arrivals.listings.pages import BadCursor
-from dropslot.portal.pages import sources
-from dropslot.portal.pages.columns import Line, Row, Table, address, line
-from dropslot.portal.pages.filtering import Asked
-from dropslot.portal.pages.sources import Listing
+from dropslot.portal.pages.listing import sources
+from dropslot.portal.pages.listing.columns import Line, Row, Table, address, line
+from dropslot.portal.pages.listing.filtering import Asked
+from dropslot.portal.pages.listing.sources import Listing
 
 _ROWS = 50
 View = Callable[[HttpRequest], HttpResponse]

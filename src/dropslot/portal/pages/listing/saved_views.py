@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from dropslot.access.models import SavedView
-from dropslot.portal.pages.listings import access_of, account_of
-from dropslot.portal.pages.sources import ALL, Listing
+from dropslot.portal.pages.listing.listings import access_of, account_of
+from dropslot.portal.pages.listing.sources import ALL, Listing
 
 _MOST = 50
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from dropslot.access import accounts, links, second_factor, withdrawing
 from dropslot.access.models import Grant
 from dropslot.access.trail import visit
-from dropslot.portal.pages.role_forms import NewAccount, NewRole
+from dropslot.portal.pages.accounts.role_forms import NewAccount, NewRole
 
 SHOWN = 200
 View = Callable[..., HttpResponse]

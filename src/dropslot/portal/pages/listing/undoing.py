@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.acknowledgments.undo import NotAcknowledged, undo
-from dropslot.portal.pages.listings import access_of
+from dropslot.portal.pages.listing.listings import access_of
 
 _LONGEST = 1000
 

@@ -15,10 +15,10 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.trail import note
 from dropslot.audit.kinds import Kind
-from dropslot.portal.pages.columns import Row
-from dropslot.portal.pages.filtering import Asked
-from dropslot.portal.pages.listings import access_of
-from dropslot.portal.pages.sources import ALL, Listing
+from dropslot.portal.pages.listing.columns import Row
+from dropslot.portal.pages.listing.filtering import Asked
+from dropslot.portal.pages.listing.listings import access_of
+from dropslot.portal.pages.listing.sources import ALL, Listing
 
 _AT_ONCE = 500
 _BOM = "\ufeff"

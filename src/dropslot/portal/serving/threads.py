@@ -22,8 +22,8 @@ from gunicorn.config import Config as Options
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
-from dropslot.portal.certificates import Certificate
-from dropslot.portal.connections import Connection, TooLarge
+from dropslot.portal.serving.certificates import Certificate
+from dropslot.portal.serving.connections import Connection, TooLarge
 
 THREADS = 64  # an upload or a download takes one for as long as it lasts; made when they are needed
 SPARE_THREADS = 16  # are never taken by large bodies

@@ -14,8 +14,8 @@ from dropslot.acknowledgments.matching.finding import served
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import delivery_rows
 from dropslot.arrivals.models import Delivery
-from dropslot.portal.pages.columns import Column, Row
-from dropslot.portal.pages.filtering import Asked
+from dropslot.portal.pages.listing.columns import Column, Row
+from dropslot.portal.pages.listing.filtering import Asked
 
 Rows = tuple[Sequence[Row], str | None]
 EVERYBODY = frozenset(Role)

@@ -1,0 +1,1 @@
+"""Pages about accounts, roles and tokens."""

@@ -1,0 +1,1 @@
+"""The listings: their columns, filters, saved views and exports."""

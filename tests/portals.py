@@ -4,7 +4,7 @@ cookies for each of them; and the portal as a real process for real clients."""
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from databases import Database
+from databases import VENDORS, Database
 from dropslot.access import accounts, trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
@@ -93,11 +93,29 @@ def routes(root: Path) -> dict[str, Any]:
     }
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module that says BOTH_DATABASES has its sites on each; for the others the database makes no difference, and
+    `test_every_page` asks for each page on both."""
+    both = getattr(metafunc.module, "BOTH_DATABASES", False)
+    told = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    for name in ("site_database", "served_database"):
+        if name in metafunc.fixturenames and name not in told:
+            metafunc.parametrize(name, VENDORS if both else VENDORS[:1], indirect=True)
+
+
+@pytest.fixture
+def site_database(request: pytest.FixtureRequest) -> Database:
+    """The database of `site`: SQLite, or each in turn."""
+    name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
+    found: Database = request.getfixturevalue(name)
+    return found
+
+
 @pytest.fixture
 def site(
-    database: Database, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+    site_database: Database, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    """In this process, once for each database. Accounts: olga operator, augusta auditor, adam administrator, sam
+    """In this process. Accounts: olga operator, augusta auditor, adam administrator, sam
     sender, rita recipient of the folder `north`, stella study runner of `heart`, nobody without a role."""
     config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": routes(tmp_path)}, tmp_path)
     # A test records what was noted itself: a thread would do it while other tests run.
@@ -177,12 +195,13 @@ def installed(product: Product, changed: Mapping[str, Any] | None = None, **port
 
 
 @pytest.fixture
-def served(product: Product) -> Served:
-    """`installed`; `start` starts it."""
-    return installed(product)
+def served_database(request: pytest.FixtureRequest) -> str:
+    """What config.yaml's `database:` takes for `served`: SQLite, or each in turn."""
+    url: str = "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest.fixture
-def served_on_sqlite(sqlite_product: Product) -> Served:
-    """The same, for tests to which the database makes no difference."""
-    return installed(sqlite_product)
+def served(make_product: Callable[..., Product], served_database: str) -> Served:
+    """`installed`; `start` starts it."""
+    return installed(make_product(served_database))

@@ -18,6 +18,8 @@ from dropslot.audit.models import Event
 from portals import PASSWORD, Served, Site
 from product import Product
 
+BOTH_DATABASES = True
+
 
 def _rights(of: str) -> list[str]:
     events = Event.objects.filter(kind="rights-changed").values_list("data", flat=True)

@@ -22,6 +22,8 @@ from dropslot.audit.models import Event, Receipt
 from dropslot.running import daemon
 from portals import Site
 
+BOTH_DATABASES = True
+
 
 @pytest.fixture
 def filled(site: Site) -> Site:

@@ -13,6 +13,8 @@ from dropslot.api.description import described, operations
 from portals import Site
 from tusing import TUS, Tus
 
+BOTH_DATABASES = True
+
 PDF = b"%PDF-1.4 x"
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import Page
 
 from browsing import Faults, SignedIn, findings, findings_in_each_look
-
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def test_an_account_signs_in_and_out(signed_in: SignedIn) -> None:

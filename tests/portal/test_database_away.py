@@ -14,6 +14,8 @@ from django.test import Client
 from dropslot.access import trail
 from portals import Site
 
+BOTH_DATABASES = True
+
 
 @contextmanager
 def away() -> Iterator[None]:

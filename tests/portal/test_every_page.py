@@ -10,6 +10,8 @@ from django.urls import reverse
 from page_table import TABLE, WHO, Row, addresses
 from portals import Site
 
+BOTH_DATABASES = True
+
 
 def test_each_address_has_a_row() -> None:
     assert sorted(set(addresses()) - TABLE.keys()) == []

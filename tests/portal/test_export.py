@@ -21,6 +21,8 @@ from dropslot.portal.pages.listing import exports
 from dropslot.portal.pages.listing.exports import cell
 from portals import Site
 
+BOTH_DATABASES = True
+
 # Names and contents that people have used to run formulas, break tables, pages, headers and terminals.
 HOSTILE = (
     "=1+1",

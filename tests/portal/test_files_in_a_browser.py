@@ -18,7 +18,6 @@ from browsing import Faults, SignedIn, findings_in_each_look
 from portals import Served
 from waiting import wait_until
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 REPORT = pdfs.pdf(["Viral load", "Specimen 066-12345678-1"], "second page")
 
 

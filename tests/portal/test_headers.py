@@ -56,7 +56,6 @@ def answers(site: Site, who: str = "adam") -> Iterator[tuple[str, Any]]:
         yield path, client.get(f"{path}?{row.query}")
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("who", ["adam", ""])
 def test_each_page_has_its_headers_and_loads_nothing_from_elsewhere(filled_site: Site, who: str) -> None:
     wrong = [
@@ -88,7 +87,6 @@ def _faults(path: str, answer: Any) -> Iterator[str]:
             yield f"cookie {cookie.key} can be read by scripts"
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_another_host_is_not_answered(site: Site) -> None:
     for host in ("evil.example", "testserver.evil.example", "testserver@evil.example", "evil.example:80", ""):
         answer = Client(raise_request_exception=False).get("/account/login/", headers={"host": host})
@@ -96,7 +94,6 @@ def test_another_host_is_not_answered(site: Site) -> None:
         assert "evil" not in answer.content.decode()
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
@@ -112,7 +109,6 @@ def test_a_sign_in_leads_to_no_other_host(site: Site, target: str) -> None:
     assert "javascript" not in answer["Location"]
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_form_without_its_token_changes_nothing(site: Site) -> None:
     client = Client(enforce_csrf_checks=True)
     answer = client.post("/account/login/", {"login": "olga", "password": "x"})
@@ -120,7 +116,6 @@ def test_a_form_without_its_token_changes_nothing(site: Site) -> None:
     assert "too old" in answer.content.decode()
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_signing_in_gives_another_session(site: Site) -> None:
     from portals import PASSWORD
 

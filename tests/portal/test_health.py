@@ -23,6 +23,8 @@ from dropslot.running.pidfile import PidFile
 from portals import Site
 from product import Product
 
+BOTH_DATABASES = True
+
 
 @pytest.fixture
 def watched(site: Site) -> Any:

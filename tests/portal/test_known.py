@@ -84,7 +84,6 @@ def test_the_browser_s_sha256_is_that_of_hashlib(tmp_path: Path) -> None:
     assert json.loads(said) == [hashlib.sha256(text).hexdigest() for text in texts]
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_browser_hashes_a_file_by_itself(
     signed_in: SignedIn, served: Served, tmp_path: Path, faults: Faults
 ) -> None:

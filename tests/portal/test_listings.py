@@ -19,6 +19,8 @@ from dropslot.audit.models import Event
 from dropslot.config import from_mapping
 from portals import Site, routes
 
+BOTH_DATABASES = True
+
 PAGES = ("arrivals", "history", "pending", "unfetched", "acknowledgments", "log_readers", "trail")
 NAMES = ("heart-1", "lung-1", "north-1.pdf", "south-1.pdf")
 

@@ -19,6 +19,8 @@ from dropslot.audit.models import Event
 from dropslot.core import context
 from portals import Site
 
+BOTH_DATABASES = True
+
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 

@@ -19,6 +19,8 @@ from hostility import PAGE_BREAKERS, REFUSED_BREAKERS
 from page_table import Of, pages, paths
 from portals import Site
 
+BOTH_DATABASES = True
+
 
 class Markup(HTMLParser):
     """What a browser would find in a page."""

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from databases import VENDORS
 from portals import PASSWORD, Served
 from product import Product
 from waiting import wait_until
 
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 AT_REST_MB = 90
 
 
@@ -53,7 +53,6 @@ def test_a_killed_portal_comes_back_and_deliveries_go_on(served: Served) -> None
     assert portals_of(served.product) == []
 
 
-@on_sqlite
 def test_a_taken_port_is_said_once_and_had_when_it_is_free(served: Served) -> None:
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -70,7 +69,6 @@ def test_a_taken_port_is_said_once_and_had_when_it_is_free(served: Served) -> No
     assert process.poll() is None
 
 
-@on_sqlite
 def test_alone_a_taken_port_is_an_error(served: Served) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", served.port))
@@ -80,7 +78,6 @@ def test_alone_a_taken_port_is_an_error(served: Served) -> None:
     assert "Traceback" not in ended.stderr
 
 
-@on_sqlite
 @pytest.mark.parametrize("portal", ["off", None])
 def test_no_key_or_off_is_no_portal(served: Served, portal: str | None) -> None:
     content = yaml.safe_load(served.product.config.read_text())
@@ -95,7 +92,6 @@ def test_no_key_or_off_is_no_portal(served: Served, portal: str | None) -> None:
     assert "portal" in served.product.run("portal", status=1).stderr
 
 
-@on_sqlite
 def test_the_daemons_portal_writes_into_its_logs_and_ends_with_it(served: Served) -> None:
     product = served.product
     product.run("start_watcher")
@@ -117,7 +113,6 @@ def _status(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/status").read_text().splitlines()
 
 
-@on_sqlite
 def test_it_has_no_capability_of_the_service_and_a_lower_priority(served: Served) -> None:
     served.start("run")
     [pid] = portals_of(served.product)
@@ -125,7 +120,6 @@ def test_it_has_no_capability_of_the_service_and_a_lower_priority(served: Served
     assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
-@on_sqlite
 def test_at_rest_it_adds_little_memory(served: Served) -> None:
     served.start("run")
     for _ in range(5):
@@ -136,6 +130,7 @@ def test_at_rest_it_adds_little_memory(served: Served) -> None:
     assert kilobytes / 1024 <= AT_REST_MB
 
 
+@pytest.mark.parametrize("served_database", VENDORS, indirect=True)
 def test_those_that_start_at_once_make_the_tables_once(served: Served) -> None:
     file = served.product.root / "password"
     file.write_text(PASSWORD)
@@ -154,7 +149,6 @@ def test_those_that_start_at_once_make_the_tables_once(served: Served) -> None:
         assert "Traceback" not in _log(served, command[0])
 
 
-@on_sqlite
 def test_a_newer_database_is_recognized_by_the_tables_of_accounts(served: Served) -> None:
     served.account("olga", "operator")
     with closing(sqlite3.connect(served.product.root / "var" / "dropslot.sqlite3")) as database:

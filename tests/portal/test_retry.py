@@ -16,6 +16,8 @@ from dropslot.core.states import State
 from dropslot.portal.pages import retrying
 from portals import Site
 
+BOTH_DATABASES = True
+
 OPERATORS = ("olga", "adam")
 OTHERS = ("augusta", "sam", "stella", "rita", "nobody")
 

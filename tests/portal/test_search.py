@@ -26,6 +26,8 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
 from dropslot.core.states import Outcome, State
 
+BOTH_DATABASES = True
+
 # Letters that databases and Unicode fold in different ways, and pieces that look alike.
 _TEXTS = st.text(alphabet="abAB01.-éÉe\u0301ßſSsıİiΣςσäÄ%_\\'\"", max_size=6)
 _FIRST = datetime(2026, 1, 31, 23, tzinfo=UTC)

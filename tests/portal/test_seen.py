@@ -9,6 +9,8 @@ from dropslot.access.seen import Access, access_of
 from dropslot.arrivals.models import Delivery, Place
 from portals import Site
 
+BOTH_DATABASES = True
+
 
 @pytest.fixture
 def filled(site: Site) -> Site:

@@ -19,7 +19,6 @@ from product import Product
 from slow_clients import Raw, many
 from waiting import wait_until
 
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 SLOW = 200
 GET = b"GET /account/login/ HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -166,7 +165,6 @@ def test_clients_that_leave_in_the_middle_harm_nobody(up: Served) -> None:
     assert "Traceback" not in (up.product.root / "portal.log").read_text()
 
 
-@on_sqlite
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_time_also_with_an_upload_under_way(served: Served, number: signal.Signals) -> None:
     served.start()
@@ -183,7 +181,6 @@ def test_it_ends_in_time_also_with_an_upload_under_way(served: Served, number: s
     assert "Traceback" not in (served.product.root / "portal.log").read_text()
 
 
-@on_sqlite
 def test_ipv6(served: Served) -> None:
     _reconfigure(served, listen=f"[::1]:{served.port}")
     served.process = served.product.start("portal")
@@ -229,21 +226,18 @@ def _common_name(served: Served) -> str:
     return found.subject.rfc4514_string()
 
 
-@on_sqlite
 def test_a_renewed_certificate_is_used_at_once(served: Served, with_tls: Path) -> None:
     assert _common_name(served) == "CN=first"
     make_certificate(with_tls.parent, "second")
     wait_until(lambda: _common_name(served) == "CN=second", what="the renewed certificate")
 
 
-@on_sqlite
 def test_a_spoilt_renewal_changes_nothing(served: Served, with_tls: Path) -> None:
     with_tls.write_text("no certificate")
     assert _common_name(served) == "CN=first"
     assert "renewed certificate cannot be used" in (served.product.root / "portal.log").read_text()
 
 
-@on_sqlite
 def test_old_tls_and_plain_http_are_refused_and_slow_handshakes_keep_nobody_waiting(
     served: Served, with_tls: Path
 ) -> None:

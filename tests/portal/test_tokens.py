@@ -19,6 +19,8 @@ from dropslot.access.roles import Scope
 from dropslot.audit.models import Event
 from portals import Site
 
+BOTH_DATABASES = True
+
 
 def _user(name: str) -> User:
     return User.objects.get(username=name)

@@ -26,9 +26,9 @@ from waiting import wait_until
 
 
 @pytest.fixture
-def portal(served_on_sqlite: Served) -> Served:
-    served_on_sqlite.account("sam", "sender")
-    return served_on_sqlite.start()
+def portal(served: Served) -> Served:
+    served.account("sam", "sender")
+    return served.start()
 
 
 def _headers(served: Served) -> dict[str, str]:

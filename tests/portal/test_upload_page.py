@@ -29,9 +29,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def running(served_on_sqlite: Served) -> Served:
-    served_on_sqlite.account("sam", "sender")
-    return served_on_sqlite.start("run")
+def running(served: Served) -> Served:
+    served.account("sam", "sender")
+    return served.start("run")
 
 
 @pytest.fixture

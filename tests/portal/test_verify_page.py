@@ -143,7 +143,6 @@ def test_a_broken_file_of_a_run_breaks_no_page(filled: Site) -> None:
     assert "Nothing has been verified here yet" in _page(filled, "olga", "verify")
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_auditor_verifies_in_a_browser(signed_in: SignedIn, served: Served, faults: Faults) -> None:
     inbox = served.product.root / "results" / "inbox"
     (inbox / "north-1.pdf").write_bytes(b"first")

@@ -15,6 +15,8 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from portals import Site
 
+BOTH_DATABASES = True
+
 VISIT = {"by": "ada", "address": "192.0.2.1", "at": "2026-11-29T10:00:00.000000Z", "what": "/events/"}
 
 

@@ -92,6 +92,7 @@ def _view_of_olga() -> dict[str, Any]:
 TABLE: dict[str, tuple[Row, ...]] = {
     #                                    ""  none sam olga augu rita stel adam
     "home":                 (Row("302 200 200 200 200 200 200 200"),),
+    "upload":               (Row("302 200 200 200 200 200 200 200"),),
     "account":              (Row("302 200 200 200 200 200 200 200"),),
     "health":               (Row("503 503 503 503 503 503 503 503"),),  # no watcher runs here
     "tokens":               (Row("302 200 200 200 200 200 200 200"),),

@@ -40,17 +40,28 @@ def test_processes_that_start_at_once_make_one_database(product: Product) -> Non
     assert [status for _, status in ended] == [0] * 6, ended
 
 
+_OF_OTHER_APPS = (
+    "dropslot_event",
+    "dropslot_event_reader",
+    "dropslot_folder",
+    "dropslot_folder_table",
+    "dropslot_receipt",
+)
+
+
 def test_an_older_database_is_brought_up_to_date(sqlite_product: Product) -> None:
     sqlite_product.run("arrivals")
     with closing(sqlite3.connect(database_of(sqlite_product))) as database:
-        database.execute("DROP TABLE dropslot_after_call")
         database.execute(
             "DELETE FROM django_migrations WHERE app IN ('dropslot_arrivals', 'dropslot_acknowledgments')"
         )
-        for table in ("acknowledgment", "partial_fetch", "log_position", "log_reading"):
-            database.execute(f"DROP TABLE dropslot_{table}")
-        for table in ("dropslot_delivery", "dropslot_adoption", "dropslot_place", "dropslot_arrival"):
-            database.execute(f"DROP TABLE IF EXISTS {table}")
+        tables = database.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'dropslot_%'"
+            " ORDER BY sql LIKE 'CREATE VIRTUAL%' DESC"  # what belongs to a virtual table goes with it
+        ).fetchall()
+        for [table] in tables:
+            if table not in _OF_OTHER_APPS:
+                database.execute(f"DROP TABLE IF EXISTS {table}")
         database.commit()
     sqlite_product.run("arrivals")
 

@@ -48,7 +48,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
 _FIRST = 6  # fit beside each other at 1280 pixels
 
 
-class Navigation(NamedTuple):
+class Menu(NamedTuple):
     """The links of the bar, and those under "More"."""
 
     first: list[Link]
@@ -64,10 +64,11 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     """For the base template. Before the sign-in there is no navigation."""
     access: Access | None = getattr(request, "access", None)
     if access is None or not access.name:
-        return {"version": _VERSION, "navigation": None}
+        return {"version": _VERSION, "navigation": []}
     return {
         "version": _VERSION,
-        "navigation": _navigation(request, access),
+        "navigation": (links := _links(request, access)),
+        "menu": _menu(links),
         "access": access,
         **_second_factor(request),
     }
@@ -81,10 +82,9 @@ def _second_factor(request: HttpRequest) -> dict[str, bool]:
     return {"needs_second_factor": second_factor.is_missing(request)}
 
 
-def _navigation(request: HttpRequest, access: Access) -> Navigation:
-    links = _links(request, access)
+def _menu(links: list[Link]) -> Menu:
     first = len(links) if len(links) <= _FIRST + 1 else _FIRST
-    return Navigation(links[:first], links[first:])
+    return Menu(links[:first], links[first:])
 
 
 def _links(request: HttpRequest, access: Access) -> list[Link]:

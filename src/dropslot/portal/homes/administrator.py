@@ -18,7 +18,7 @@ SHOWN = 10
 
 def facts(access: Access) -> dict[str, Any]:
     """Counts, and the first few names."""
-    accounts = get_user_model().objects.filter(is_active=True).order_by("username")
+    accounts = _active(get_user_model())
     single = _without_second_factor(accounts.filter(dropslot_grants__isnull=False).distinct())
     idle = accounts.filter(dropslot_grants__isnull=True)
     return {
@@ -31,6 +31,13 @@ def facts(access: Access) -> dict[str, Any]:
         "users": link("users"),
         "urgent": False,
     }
+
+
+def _active(users: type[Any]) -> QuerySet[Any]:
+    """The accounts that can sign in; a project's own model may have no `is_active` in its table."""
+    found: QuerySet[Any] = users._default_manager.order_by(users.USERNAME_FIELD)
+    has_flag = any(field.name == "is_active" for field in users._meta.get_fields())
+    return found.filter(is_active=True) if has_flag else found
 
 
 def _without_second_factor(accounts: QuerySet[Any]) -> QuerySet[Any]:

@@ -132,7 +132,7 @@ def test_its_pages_keep_the_content_security_policy(served: Served) -> None:
     served.start()
     with chromium() as tab:
         tab.sign_in(served.url, "adam", PASSWORD)
-        tab.page.get_by_role("link", name="Users").wait_for()
+        tab.page.get_by_role("button", name="Sign out").wait_for()
         for path in (
             "",
             "auth/user/",

@@ -191,8 +191,11 @@ def test_http_2_is_spoken(front: Front, portal: Served) -> None:
 
 
 def test_the_trail_has_the_address_that_the_server_in_front_saw(front: Front, portal: Served) -> None:
-    sign_in(front, front.session(), **{"X-Forwarded-For": "6.6.6.6"})
-    (event,) = wait_until(lambda: portal.product.listing("events", "--kind", "signed-in"), what="the event")
+    answer = sign_in(front, front.session(), **{"X-Forwarded-For": "6.6.6.6"})
+    assert answer.status_code == 302, answer.text
+    (event,) = wait_until(
+        lambda: portal.product.listing("events", "--kind", "signed-in"), deadline_seconds=60, what="the event"
+    )
     assert event["data"]["address"] == "127.0.0.1"
 
 

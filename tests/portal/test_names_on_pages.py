@@ -33,7 +33,10 @@ class Markup(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = {name for name, _ in attrs}
-        if tag == "hx-evil" or tag in ("iframe", "base", "style") or (tag == "script" and "src" not in names):
+        is_inline = (
+            tag == "script" and "src" not in names and ("type", "application/json") not in attrs
+        )  # data
+        if tag == "hx-evil" or tag in ("iframe", "base", "style") or is_inline:
             self.wrong.append(f"<{tag} {attrs}>")
         if any(name.startswith("on") or name == "style" for name in names):
             self.wrong.append(f"<{tag} {attrs}>")

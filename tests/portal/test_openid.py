@@ -127,4 +127,4 @@ def test_an_existing_account_is_not_taken_over_by_its_name(connected: Served) ->
         page.get_by_text("You have no role yet").wait_for()
         tab.page.get_by_role("button", name="Sign out", exact=True).click()
         tab.sign_in(connected.url, "hana", PASSWORD)
-        page.get_by_role("link", name="Users").wait_for()
+        page.get_by_role("button", name="Sign out").wait_for()

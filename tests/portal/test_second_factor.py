@@ -139,7 +139,7 @@ def test_an_operator_sets_up_an_app_in_the_browser(demanding_served: Served) -> 
         page.get_by_text("Incorrect code").wait_for()
         page.get_by_label("Code").fill(code_of(secret))
         page.get_by_role("button", name="Sign in", exact=True).click()
-        page.get_by_role("link", name="Tokens").wait_for()
+        page.get_by_role("button", name="Sign out").wait_for()
         assert tab.complaints == []
     wait_until(
         lambda: _hows(demanding_served, "signed-in", "how") == ["password", "password + code of an app"],
@@ -176,7 +176,7 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(demanding_served: Se
         page.get_by_text("Codes", exact=True).wait_for()
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("button", name="Sign in with a passkey").click()
-        page.get_by_role("link", name="Tokens").wait_for()
+        page.get_by_role("button", name="Sign out").wait_for()
         assert tab.complaints == []
     wait_until(lambda: "passkey" in _hows(demanding_served, "signed-in", "how"), what="the sign-in's event")
 

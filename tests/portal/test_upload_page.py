@@ -46,7 +46,7 @@ def sign_in(browser: Browser, running: Served) -> Iterator[Callable[[], Page]]:
         page.goto(f"{running.url}/account/login/?next=/upload/")
         page.get_by_label("Username").fill("sam")
         page.get_by_label("Password").fill(PASSWORD)
-        page.locator("form[action*=login] button[type=submit]").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url("**/upload/")
         return page
 

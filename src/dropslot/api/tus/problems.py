@@ -7,7 +7,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
+
+from dropslot.api.problems import problem
 
 CHECKSUM_MISMATCH = 460  # of the tus protocol
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -25,16 +27,10 @@ class Problem(Exception):
 
     def response(self) -> HttpResponse:
         """As it is sent."""
-        content = {
-            "type": "about:blank",
-            "title": self.title,
-            "status": self.status,
-            "next_step": self.next_step,
-            **self.more,
-        }
-        return JsonResponse(
-            content, status=self.status, content_type="application/problem+json", headers=self.headers
-        )
+        answer = problem(self.status, self.title, self.next_step, **self.more)
+        for name, value in self.headers.items():
+            answer[name] = value
+        return answer
 
 
 class Refused(Problem):
@@ -94,7 +90,7 @@ def or_problem(do: Callable[[], HttpResponse]) -> HttpResponse:
     """What `do` answers, or the problem that it raises."""
     try:
         return do()
-    except Problem as problem:
-        return problem.response()
+    except Problem as found:
+        return found.response()
     except OSError as error:
         return of_storage(error).response()

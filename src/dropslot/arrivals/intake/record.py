@@ -6,7 +6,7 @@ import os
 import pwd
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -22,9 +22,9 @@ from django.db import (
 )
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.intake import inplace, uploaded
+from dropslot.arrivals.intake import inplace
 from dropslot.arrivals.intake.claim import Claim, dropped_at
-from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.models import Arrival, Upload
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.audit.kinds import Kind, entry
@@ -112,9 +112,9 @@ def _write(config: Config, claims: Sequence[Claim]) -> None:
 
 def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
     made = _rows(config, claims)
-    uploads = uploaded.by_accounts(claims)
+    uploads = _uploads_of(claims)
     with transaction.atomic():
-        uploaded.take_over(uploads, made)
+        _take_senders(uploads, made)
         known = (
             Arrival.objects.select_for_update().filter(id__in=[claim.id for claim in claims]).order_by("id")
         )
@@ -129,9 +129,9 @@ def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
 def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
     """An entry that is read in place may have been claimed by another process, too: then it is left out."""
     made = _rows(config, claims)
-    uploads = uploaded.by_accounts(claims)
+    uploads = _uploads_of(claims)
     with transaction.atomic():
-        uploaded.take_over(uploads, made)
+        _take_senders(uploads, made)
         # If two processes see the same entry, the second one sees the first one's row. A transaction of its own: it
         # waits for no other row.
         become_only_writer()
@@ -142,6 +142,42 @@ def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
         rows = [row for claim, row in fresh if claim.id not in there and not inplace.is_known(claim)]
         Arrival.objects.bulk_create(rows)
         append([_claimed(row) for row in rows])
+
+
+def _uploads_of(claims: Sequence[Claim]) -> Mapping[str, Upload]:
+    """What came through the portal, by the arrival's id; one query for all. Its files belong to the service's own
+    account, so the owner says nothing; the row does that the portal writes before the entry gets its final name."""
+    ours = [claim for claim in claims if claim.uid == os.geteuid()]
+    if not ours:
+        return {}
+    inboxes = {str(claim.folders.inbox) for claim in ours}
+    names = {escape(claim.name) for claim in ours}
+    rows = Upload.objects.filter(inbox__in=inboxes, name__in=names)
+    known = {(row.inbox, row.name, row.inode): row for row in rows}
+    return {claim.id: row for claim in ours if known and (row := known.get(_key_of_upload(claim)))}
+
+
+def _take_senders(uploads: Mapping[str, Upload], arrivals: Sequence[Arrival]) -> None:
+    """Give the arrivals their senders, and remove the rows, in the transaction that records the arrivals."""
+    if not uploads:
+        return
+    for arrival in arrivals:
+        if arrival.id in uploads:
+            arrival.sender = uploads[arrival.id].sender
+    Upload.objects.filter(id__in=[upload.id for upload in uploads.values()]).delete()
+
+
+def _key_of_upload(claim: Claim) -> tuple[str, str, int]:
+    inode = 0
+    with suppress(OSError):  # moved on meanwhile
+        inode = os.lstat(_path_of(claim)).st_ino
+    return str(claim.folders.inbox), escape(claim.name), inode
+
+
+def _path_of(claim: Claim) -> str:
+    if claim.folders.route.leave_source:
+        return os.path.join(claim.folders.inbox, claim.name)
+    return os.path.join(whereabouts.held(claim.folders, claim.id, claim.epoch), claim.name)
 
 
 def _rows(config: Config, claims: Sequence[Claim]) -> list[Arrival]:

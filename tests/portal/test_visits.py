@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import DatabaseError
@@ -85,3 +87,19 @@ def test_visits_stay_noted_while_the_database_is_away(folder: Path, monkeypatch:
             trail.record()
     trail.record()
     assert _exported() == [4]
+
+
+def test_a_file_has_its_name_only_once_it_is_locked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    lock = fcntl.flock
+
+    def locking(stream: Any, how: int) -> None:
+        seen.extend(path.name for path in folder.glob("noting-*"))
+        lock(stream, how)
+
+    monkeypatch.setattr(fcntl, "flock", locking)
+    trail = Trail(folder)
+    trail.note(Kind.EXPORTED, "", VISIT | {"rows": 1})  # another process would take what it can lock
+    assert seen == []
+    trail.record()
+    assert _exported() == [1]

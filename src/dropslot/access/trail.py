@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, connections, transaction
+from django.db import Error, connections, transaction
 from django.http import HttpRequest
 from ulid import ULID
 
@@ -81,8 +81,11 @@ class Trail:
             self._thread = threading.Thread(target=self._run, name="trail", daemon=True)
             self._thread.start()
         self._path = self._folder / f"{_OPEN}{ULID()}"
-        self._stream = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._stream, fcntl.LOCK_EX)  # as long as this process lives, the file is its own
+        draft = self._path.with_name(f".{self._path.name}")
+        self._stream = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        # Locked before it has its name: another process takes files that nobody holds.
+        fcntl.flock(self._stream, fcntl.LOCK_EX)
+        draft.rename(self._path)
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -91,7 +94,7 @@ class Trail:
             self._wake.clear()
             try:
                 self.record()
-            except (DatabaseError, OSError) as error:
+            except (Error, OSError) as error:
                 log.warning("Visits could not be recorded yet", action="visits_unrecorded", error=str(error))
                 connections.close_all()
                 self._wake.set()

@@ -17,9 +17,7 @@ from portals import PASSWORD, Served
 from product import Product
 from waiting import wait_until
 
-AT_REST_MB = (
-    100  # the limit is 90, which the benchmark shows; pages are shared with whatever else runs, here less
-)
+AT_REST_MB = 90
 
 
 def portals_of(product: Product) -> list[int]:

@@ -43,7 +43,7 @@ from dropslot.destinations.base import Destination, Planned, Rules, Target
 from dropslot.destinations.layout import epoch_of_stage
 from dropslot.destinations.local import publishing
 from dropslot.destinations.local.destination import Local
-from dropslot.files import copying, filesystems, probe, sharing, syscalls
+from dropslot.files import children, copying, filesystems, probe, sharing, syscalls
 from dropslot.files.filesystems import Naming
 from mounts import Mounts
 from people import Person
@@ -492,7 +492,7 @@ def test_a_killed_child_is_a_storage_fault(
     source = make(tmp_path / "a", {f"f{n}": b"x" for n in range(50)})
     monkeypatch.setattr(sharing, "CHUNK_COST_BYTES", 1)
     monkeypatch.setattr(sharing, "_worth_a_child", lambda *_: True)
-    monkeypatch.setattr(sharing, "_send", lambda *_: os.kill(os.getpid(), 9))
+    monkeypatch.setattr(children, "_send", lambda *_: os.kill(os.getpid(), 9))
     with site.destination.open(site.target(), ID, 1, "a") as drop:
         with pytest.raises(StorageFault, match="killed"):
             drop.stage(source_of(source))
@@ -511,7 +511,7 @@ def test_the_child_dies_with_its_parent(
             os.read(os.pipe()[0], 1)
             return {}
 
-        child = sharing.Child.fork(wait_for_ever)
+        child = children.Child.fork(wait_for_ever)
         assert child
         os.kill(os.getpid(), 9)
     os.close(send)

@@ -14,6 +14,17 @@ from misbehaving import Honest, Misbehaving, ReplacingLink, ReplacingRename, Wit
 from product import STUDY, Product
 from waiting import wait_until
 
+NOTES_THREADS = """
+import os, threading
+begin = threading.Thread.start
+def noted(self):
+    with open(os.environ["THREADS"], "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    begin(self)
+threading.Thread.start = noted
+def after(arrival):
+    pass
+"""
 SAYS = "may replace a file when it gives another one its name"
 
 
@@ -90,3 +101,20 @@ def test_an_honest_server_is_delivered_to_by_the_service(
     for name in names[-2:]:
         product.wait_for_state(name, "done")
     wait_until(lambda: sorted(path.name for path in remote.iterdir() if path.is_file()) == names)
+
+
+def test_the_supervisor_starts_no_thread_before_it_forks_its_workers(
+    sqlite_product: Product, tmp_path: Path, misbehave: Callable[..., Misbehaving]
+) -> None:
+    """A lock of OpenSSL that a thread holds at the fork, as while it ends, stays locked in the child for ever."""
+    (remote := tmp_path / "remote").mkdir()
+    route = route_to(misbehave(Honest).url(remote), tmp_path) | {"after": "threads.after"}
+    product = sqlite_product.configure({"away": route})
+    (product.root / "plugins").mkdir()
+    (product.root / "plugins" / "threads.py").write_text(NOTES_THREADS)
+    supervisor = product.start("run", THREADS=str(tmp_path / "threads"))
+    product.drop("a.txt", b"1", route="away")
+    product.wait_for_state("a.txt", "done")
+    started_by = {int(line) for line in (tmp_path / "threads").read_text().split()}
+    assert started_by
+    assert supervisor.pid not in started_by

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dropslot.core.concealing import conceal
 
@@ -22,9 +22,19 @@ class DropslotError(Exception):
         self.what, self.where, self.next_step = map(conceal, (what, where, next_step))
         super().__init__(self.what)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross from a forked child to its parent; Exception's own way knows no keyword arguments.
+        return _made_again, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         sentences = (self.what, self.where, self.next_step)
         return " ".join(s if s.endswith((".", "!", "?")) else f"{s}." for s in sentences if s)
+
+
+def _made_again(kind: type[DropslotError], args: tuple[Any, ...], state: dict[str, Any]) -> DropslotError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class Refused(DropslotError):

@@ -101,9 +101,3 @@ def open_here(url: str, name: str) -> int | None:
     of the rule that delivered it no link is followed. Raises DropslotError, OSError."""
     destination, target = kept(_Here)[url]
     return destination.open_here(target, name)
-
-
-def close() -> None:
-    """Close the connections of destinations and end their thread, before a fork. They are made again when needed."""
-    for kind in kept(_Made).values():
-        kind.close()

@@ -334,6 +334,3 @@ class Kind(ABC):
         target = Target.fixed_part(rule)
         self.for_rule(rule).check(target)
         return Examined("ok", f"{target.fixed} can be delivered to")
-
-    def close(self) -> None:  # noqa: B027 - most keep nothing open
-        """Close connections and the like before a fork; they are made again when needed."""

@@ -1,24 +1,14 @@
-"""Copies many items with two processes: this one and a forked child.
-
-The child only makes system calls and hashes; it takes no lock that another thread of the parent may have held at the
-fork, ends with os._exit, and dies with its parent.
-"""
+"""Copies many items with two processes: this one and a forked child, which only makes system calls and hashes."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import json
+import hashlib
 import os
-import select
-import signal
-import struct
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
-from dropslot.core import errors
-from dropslot.core.errors import DropslotError, Refused, StorageFault
-from dropslot.files import syscalls
+from dropslot.core.errors import StorageFault
+from dropslot.files.children import Child, ChildDied
 from dropslot.files.copying import Job, copy_items
 from dropslot.files.earlysync import EarlySync
 from dropslot.files.listing import Item
@@ -28,10 +18,7 @@ ITEM_COST_BYTES = 32 * 1024  # opening, making and closing a file costs about as
 CHUNK_COST_BYTES = 8 * 1024 * 1024
 FORK_COST_BYTES = 32 * 1024 * 1024  # with less work than this a child does not pay off
 MAX_CHUNKS = 60_000  # a pipe holds 65,536 bytes, and each chunk needs one
-_FRAME = struct.Struct("=II")
-_ERROR = 0xFFFFFFFF
-_END = 0xFFFFFFFE
-_UNLEASED = 0xFFFFFFFD
+_UNLEASED = -1  # stands beside the numbers of the chunks
 
 Chunk = tuple[int, int]
 
@@ -73,17 +60,30 @@ def _worth_a_child(items: Sequence[Item], chunks: Sequence[Chunk]) -> bool:
 def _shared(job: Job, items: Sequence[Item], chunks: Sequence[Chunk]) -> dict[int, bytes]:
     """Digests of each chunk. On return the child has ended in any case."""
     tokens = _tokens(len(chunks))
+    # OpenSSL sets up a thread and an algorithm at first use, under locks that another thread may hold at the fork.
+    hashlib.sha256()
     try:
         child = Child.fork(lambda: _work_in_child(job, items, list(enumerate(chunks))[::-1], tokens))
         if child is None:  # no process or no memory left: copy alone
             return _work(job, items, list(enumerate(chunks)), tokens)
         with child:
             done = _work(job, items, list(enumerate(chunks)), tokens, child)
-            done.update(child.received())
+            done.update(_result(child))
         job.unleased += int.from_bytes(done.pop(_UNLEASED))
         return done
     finally:
         os.close(tokens)
+
+
+def _result(child: Child[dict[int, bytes]]) -> dict[int, bytes]:
+    try:
+        return child.result()
+    except ChildDied as error:
+        raise StorageFault(
+            "The second copying process was killed",
+            where="The source is untouched, and what was delivered before stays as it is",
+            next_step="Check whether the machine ran out of memory (`dmesg`); the data is staged again",
+        ) from error
 
 
 def _work_in_child(
@@ -109,7 +109,7 @@ def _work(
     items: Sequence[Item],
     chunks: Sequence[tuple[int, Chunk]],
     tokens: int,
-    child: Child | None = None,
+    child: Child[dict[int, bytes]] | None = None,
 ) -> dict[int, bytes]:
     done: dict[int, bytes] = {}
     with (
@@ -124,107 +124,3 @@ def _work(
             if child and child.has_failed():
                 break
     return done
-
-
-class Child:
-    """A forked process that calls `work` and sends its result or error through a pipe."""
-
-    def __init__(self, pid: int, results: int) -> None:
-        self.pid, self.results = pid, results
-
-    @classmethod
-    def fork(cls, work: Callable[[], dict[int, bytes]]) -> Child | None:
-        """None if the system cannot make a process."""
-        results, send = os.pipe2(os.O_CLOEXEC)
-        parent = os.getpid()
-        # No handler of the parent may run in the child: it would act on the parent's descriptors.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            pid = os.fork()
-            if pid == 0:
-                _be_child(work, send, parent)
-        except OSError:
-            os.close(results)
-            return None
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            os.close(send)
-        return cls(pid, results)
-
-    def __enter__(self) -> Child:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.results)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)  # it has sent everything, or its result is no longer needed
-        with contextlib.suppress(ChildProcessError):  # if SIGCHLD is ignored, the kernel has reaped it
-            os.waitpid(self.pid, 0)
-
-    def has_failed(self) -> bool:
-        """Whether it has failed or died, while work is left: only then is there something to read."""
-        poll = select.poll()
-        poll.register(self.results, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def received(self) -> dict[int, bytes]:
-        """The child's result. Raises its error, or StorageFault if it was killed."""
-        done: dict[int, bytes] = {}
-        with os.fdopen(os.dup(self.results), "rb") as stream:
-            while len(frame := stream.read(_FRAME.size)) == _FRAME.size:
-                number, size = _FRAME.unpack(frame)
-                if number == _END:
-                    return done
-                data = stream.read(size)
-                if number == _ERROR:
-                    raise _error_from(json.loads(data))
-                done[number] = data
-        raise StorageFault(
-            "The second copying process was killed",
-            where="The source is untouched, and what was delivered before stays as it is",
-            next_step="Check whether the machine ran out of memory (`dmesg`); the data is staged again",
-        )
-
-
-def _be_child(work: Callable[[], dict[int, bytes]], send: int, parent: int) -> NoReturn:
-    code = 1
-    try:
-        syscalls.die_with_parent(signal.SIGKILL)
-        gc.disable()  # a collection writes to the parent's pages, so the kernel would copy them
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the parent handles it, and the child ends with the parent
-        if os.getppid() == parent:
-            code = _send(work, send)
-    finally:
-        os._exit(code)
-
-
-def _send(work: Callable[[], dict[int, bytes]], send: int) -> int:
-    with os.fdopen(os.dup(send), "wb") as stream:
-        try:
-            done = work()
-        except DropslotError as error:
-            data = json.dumps(_error_to(error)).encode()
-            stream.write(_FRAME.pack(_ERROR, len(data)) + data)
-            return 1
-        for number, data in done.items():
-            stream.write(_FRAME.pack(number, len(data)) + data)
-        stream.write(_FRAME.pack(_END, 0))
-    return 0
-
-
-def _error_to(error: DropslotError) -> dict[str, object]:
-    reasons = error.reasons if isinstance(error, Refused) else None
-    return {
-        "kind": type(error).__name__,
-        "text": [error.what, error.where, error.next_step],
-        "reasons": reasons,
-    }
-
-
-def _error_from(data: dict[str, Any]) -> DropslotError:
-    if data["reasons"] is not None:
-        return Refused(data["reasons"])
-    kind: type[DropslotError] = getattr(errors, data["kind"])
-    what, where, next_step = data["text"]
-    return kind(what, where=where, next_step=next_step)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 
 from dropslot.arrivals.delivery import checking, making
 from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.config import Config, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.config.mistakes import blame
-from dropslot.core.errors import BadOption, Unsupported
+from dropslot.core.errors import BadOption, Unforeseen, Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations import by_kind
+from dropslot.files.children import ChildDied, in_child
 from dropslot.files.probe import try_rename
 from dropslot.lookup import loading
 
@@ -21,7 +23,8 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
 
     Folder tables whose files have changed are loaded. Raises NoTable if one was never loaded and cannot be.
     `by_trial`: test how servers give names, whatever they announce. That takes ten round trips; a process that soon
-    ends finds it out during its deliveries."""
+    ends finds it out during its deliveries. It happens in a child: the service forks its workers afterwards, and must
+    have no thread then."""
     checking.make_checks(config)
     own_fields.make_fields(config)
     making.make_makers(config)
@@ -30,8 +33,26 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)
+    if by_trial:
+        _prove_destinations_in_child(config)
+    else:
+        _prove_destinations(config, by_trial=False)
+
+
+def _prove_destinations(config: Config, *, by_trial: bool) -> None:
     for kind, rules in by_kind(rule for route in config.routes.values() for rule in route.deliver):
         kind.prove(rules, by_trial=by_trial)
+
+
+def _prove_destinations_in_child(config: Config) -> None:
+    try:
+        in_child(partial(_prove_destinations, config, by_trial=True))
+    except ChildDied as error:
+        raise Unforeseen(
+            f"The process that examines the destinations gave no answer: {error}",
+            where="Nothing was taken",
+            next_step="Check whether the machine ran out of memory (`dmesg`), and start dropslot again",
+        ) from error
 
 
 def _import_named(config: Config) -> None:

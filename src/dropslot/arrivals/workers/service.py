@@ -20,7 +20,6 @@ from functools import partial
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot import destinations
 from dropslot.arrivals import registry
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.upkeep import preflight
@@ -62,7 +61,6 @@ def serve(config: Config, life: Life) -> None:
     that could not be finished in time is finished at the next start.
     """
     preflight.prove(config, by_trial=True)
-    destinations.close()
     added = registry.processes(config)
     after.listen(config)
     hint = local.Hint()

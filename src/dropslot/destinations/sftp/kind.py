@@ -8,7 +8,6 @@ from dropslot.config import Deliver
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.sftp import preflight, rules
 from dropslot.destinations.sftp.destination import Sftp
-from dropslot.sftp import runtime
 
 
 class SftpKind(Kind):
@@ -33,6 +32,3 @@ class SftpKind(Kind):
             what = f"{written}, but its file system is {space.percent_full} % full"
             return Examined("warning", what, "free space there, or enlarge it")
         return Examined("ok", f"{written}, {space.percent_full} % full")
-
-    def close(self) -> None:
-        runtime.close()

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from django.db import connections
 from dropslot.access.section import Portal, address
 from dropslot.arrivals.workers.local import allow_many_files
 from dropslot.config.secrets import make_private
+from dropslot.files.children import in_child
 from dropslot.portal.serving.process import PortalUnready, listen, prove_certificate, wanted_portal
 
 if TYPE_CHECKING:
@@ -83,12 +83,15 @@ def collect_static() -> None:
     if stamp.is_file() and stamp.read_text("utf-8") == version:
         return
     make_private(root.parent, root.parent.parent)
-    if reason := _in_a_child(partial(_collect, stamp, version)):
+    connections.close_all()
+    try:
+        in_child(partial(_collect, stamp, version))  # what it needs of memory, this process would keep
+    except Exception as error:
         raise PortalUnready(
-            f"The portal's files for browsers cannot be put into {root}: {reason}",
+            f"The portal's files for browsers cannot be put into {root}: {error}",
             where="Deliveries are not affected",
             next_step="Make room there, or let this account write there",
-        )
+        ) from error
 
 
 def _collect(stamp: Path, version: str) -> None:
@@ -96,25 +99,6 @@ def _collect(stamp: Path, version: str) -> None:
 
     call_command("collectstatic", interactive=False, clear=True, verbosity=0, ignore_patterns=_UNUSED)
     stamp.write_text(version, "utf-8")
-
-
-def _in_a_child(work: Callable[[], None]) -> str:
-    """Why it failed, or nothing. What it needs of memory, this process would keep."""
-    connections.close_all()
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - it is said by the parent
-            os.write(writer, str(error).encode()[:4096] or b"it failed")
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as stream:
-        reason = stream.read().decode(errors="replace")
-    _, status = os.waitpid(child, 0)
-    return reason or (f"it ended with {status}" if status else "")
 
 
 def _version() -> str:

@@ -122,7 +122,7 @@ def test_a_refusal_that_somebody_gave_up_is_no_longer_on_top(site: Site) -> None
     Arrival.objects.filter(pk=row.pk).update(evidence={"dismissed": {"at": "", "by": "x", "reason": "y"}})
     shown = page(site, "sam")
     assert "What to do" not in shown
-    assert "Given up" in shown
+    assert "Dismissed" in shown
 
 
 def test_a_sender_does_not_see_the_uploads_of_others(site: Site) -> None:

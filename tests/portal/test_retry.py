@@ -128,7 +128,9 @@ def test_a_selection_says_what_became_of_each(site: Site, refused: list[Arrival]
 
 
 def test_an_empty_selection_says_so(site: Site) -> None:
-    assert "No arrival was selected" in post(site, "olga", "/arrivals/retry/").content.decode()
+    answer = site.client("olga").post("/arrivals/retry/", follow=True)
+    assert answer.redirect_chain == [("/arrivals/", 302)]
+    assert "first tick the failed arrivals" in answer.content.decode()
 
 
 def test_all_of_one_reason_are_retried_and_no_other(site: Site, refused: list[Arrival]) -> None:

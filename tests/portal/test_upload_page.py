@@ -88,7 +88,7 @@ def test_dropped_files_are_delivered(running: Served, sign_in: Callable[[], Page
     page.on("pageerror", lambda error: faults.append(str(error)))
     _choose_route(page, "results")
     _drop(page, {"north-1.pdf": b"one", "south-2.pdf": b"two"})
-    _state_is(page, "All sent")
+    _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "south-2.pdf"), deadline_seconds=60)
     wait_until(lambda: _done(running, "north-1.pdf"), deadline_seconds=60)
     assert (running.product.root / "clinics" / "north" / "north-1.pdf").read_bytes() == b"one"
@@ -112,7 +112,7 @@ def test_what_would_be_refused_is_said_before_the_rest_is_sent(
     assert page.locator("#upload-review img").count() == 0
     assert not any(running.product.folder("inbox", "results").iterdir())
     review.get_by_role("button", name="Send the other file").click()
-    _state_is(page, "All sent")
+    _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "south-2.pdf"), deadline_seconds=60)
 
 
@@ -122,7 +122,7 @@ def test_a_refused_name_is_corrected_on_the_page(running: Served, sign_in: Calla
     _drop(page, {"north.pdf": b"one"})
     page.get_by_label("Send under the name").fill("north-7.pdf")
     page.get_by_role("button", name="Check again").click()
-    _state_is(page, "All sent")
+    _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "north-7.pdf"), deadline_seconds=60)
 
 
@@ -130,7 +130,7 @@ def test_a_name_sent_before_warns_with_its_date(running: Served, sign_in: Callab
     page = sign_in()
     _choose_route(page, "results")
     _drop(page, {"north-1.pdf": b"one"})
-    _state_is(page, "All sent")
+    _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "north-1.pdf"), deadline_seconds=60)
     _drop(page, {"north-1.pdf": b"other"})
     review = page.locator("#upload-review")
@@ -158,7 +158,7 @@ def test_a_folder_of_2000_files_keeps_its_structure(
     page = sign_in()
     _choose_route(page, "study")
     page.locator("#upload-folder").set_input_files(_folder(tmp_path / "heart-9", 2000))
-    _state_is(page, "All sent")
+    _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "heart-9"), deadline_seconds=90)
     delivered = running.product.root / "studies" / "heart" / "9"
     assert sum(1 for path in delivered.rglob("*.dcm")) == 2000
@@ -185,7 +185,7 @@ def test_a_dragged_folder_keeps_its_structure_and_its_empty_folders(
     page = sign_in()
     _choose_route(page, "study")
     _drag(page, folder)
-    _state_is(page, "All sent")
+    _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "heart-5"), deadline_seconds=60)
     delivered = running.product.root / "studies" / "heart" / "5"
     assert sum(1 for path in delivered.rglob("*.dcm")) == 250
@@ -228,7 +228,7 @@ def test_an_upload_goes_on_after_the_portal_was_killed_and_the_page_closed(
     page.goto(f"{running.url}/upload/")
     _choose_route(page, "results")
     page.locator("#upload-files").set_input_files(large)
-    _state_is(page, "All sent")
+    _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "north-large.pdf"), deadline_seconds=60)
     assert (running.product.root / "clinics" / "north" / "north-large.pdf").read_bytes() == large.read_bytes()
     assert min(offset for offset in sent if offset >= 0) > 64_000_000
@@ -267,6 +267,6 @@ def test_a_paused_upload_is_resumed_and_a_cancelled_one_leaves_nothing(
     page.get_by_role("button", name="Resume").click()
     _state_is(page, "Sending")
     page.get_by_role("button", name="Cancel").click()
-    _state_is(page, "1 entry was not sent")
+    _state_is(page, "1 entry was not uploaded")
     wait_until(lambda: not list(inbox.glob(".dropslot-upload-*")), deadline_seconds=60)
     assert page.evaluate("Object.keys(localStorage).length") == 0

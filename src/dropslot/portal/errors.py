@@ -10,6 +10,7 @@ import time
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from dropslot.api.problems import problem
@@ -104,9 +105,21 @@ def failed(request: HttpRequest) -> HttpResponse:
 def _told(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse:
     if _is_api(request):
         return problem(status, title, words)
-    answer = _page("dropslot/error.html", status, title=title, words=words)
+    answer = _with_menu(request, status, title, words) or _page(
+        "dropslot/error.html", status, title=title, words=words
+    )
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def _with_menu(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse | None:
+    """For somebody who only went wrong; None where the menu, which needs the database, may not be had."""
+    if status not in (403, 404):
+        return None
+    try:
+        return render(request, "dropslot/error.html", {"title": title, "words": words}, status=status)
+    except AWAY:
+        return None
 
 
 def _page(template: str, status: int, **content: str) -> HttpResponse:

@@ -19,6 +19,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from dropslot.arrivals import registry
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import event_search
+from dropslot.core.counting import chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.patterns import forms
@@ -26,6 +27,7 @@ from dropslot.core.states import UNFINISHED, Outcome, State
 
 # Dictionaries are made a few at a time: a listing may have millions of rows.
 CHUNK = 2000
+_ITEMS = 500  # named in one query
 _Row = TypeVar("_Row", bound=Model)
 _NAMED = 5  # how many are named if one was meant
 _UNTOUCHED = "Nothing was done"
@@ -293,16 +295,28 @@ def archived_item(arrival: Arrival, item: str) -> str | None:
 
 
 def latest(route: str) -> Iterator[dict[str, Any]]:
-    """The newest version of each file that a route delivered: the one that was dropped last."""
+    """The newest version of each file that a route delivered."""
     rows = Delivery.objects.filter(arrival__route=route, arrival__state=State.DONE, outcome=Outcome.DELIVERED)
-    newest: Delivery | None = None
-    newest_last = ("place_id", "item", "arrival__dropped_at", "version")
-    for row in rows.select_related("place", "arrival").order_by(*newest_last).iterator(CHUNK):
-        if newest is not None and (newest.place_id, newest.item) != (row.place_id, row.item):
-            yield _newest(newest)
-        newest = row
-    if newest is not None:
-        yield _newest(newest)
+    left_out = older(rows)
+    for row in (
+        rows.select_related("place", "arrival").order_by("place_id", "item", "version").iterator(CHUNK)
+    ):
+        if row.pk not in left_out:
+            yield _newest(row)
+
+
+def older(rows: QuerySet[Delivery]) -> set[int]:
+    """The keys of the deliveries among `rows` that have a newer version there: one that was dropped later."""
+    several = set(rows.filter(version__gt=1).order_by().values_list("item", flat=True))
+    newest: dict[tuple[int, str], int] = {}
+    found: set[int] = set()
+    for items in chunks(several, _ITEMS):
+        values = rows.filter(item__in=items).order_by("arrival__dropped_at", "version")
+        for place, item, pk in values.values_list("place_id", "item", "pk"):
+            if (place, item) in newest:
+                found.add(newest[place, item])
+            newest[place, item] = pk
+    return found
 
 
 _LATEST = (

@@ -81,7 +81,7 @@ async def find(connection: Connection, target: Target, *, create_folders: bool) 
     missing = "/".join(path.rpartition("/")[2] for path in chain[len(homes) :])
     if missing and not create_folders:
         path = chain[len(homes)]
-        what = f"There is no folder {escape(path)} at {server}, and create_folders is off"
+        what = f"There is no folder {escape(path)} at {server}, and create_folders is off: make it if its name is right"
         raise Refused([what + await _looks_the_same(connection, path)])
     return Place(tuple(homes), missing)
 

@@ -10,8 +10,10 @@ from typing import Any
 from django.db.models import Count
 from django.utils import timezone
 
+from dropslot.access.models import Grant
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
+from dropslot.acknowledgments.matching.finding import served
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.delivery.refusals import ENDED
 from dropslot.arrivals.models import Arrival, Delivery
@@ -34,19 +36,21 @@ class Sent:
     fetched_by: str = ""
     fetched_at: datetime | None = None
     name_help: str = ""
+    is_followed: bool = True  # whether it is known what of its route is fetched
 
     @property
     def steps(self) -> list[tuple[str, bool]]:
         """Each step, and whether it is behind."""
-        return [(name, number < self.step) for number, name in enumerate(STEPS)]
+        known = STEPS if self.is_followed or self.fetched else STEPS[:-1]
+        return [(name, number < self.step) for number, name in enumerate(known)]
 
 
 def facts(access: Access) -> dict[str, Any]:
     """The newest uploads, and those in the inbox that nobody has taken yet."""
     own = access.sent().order_by("-id")
     rows = list(own[:SHOWN])
-    refused = [row for row in rows if _is_open_refusal(row)]
-    sent = list(_sent([row for row in rows if row not in refused]))
+    refused = [row for row in _not_sent_again(rows) if _is_open_refusal(row)]
+    sent = list(_sent(access, [row for row in rows if row not in refused]))
     in_inbox = list(access.put().order_by("-at")[:SHOWN])
     return {
         "refused": [_refusal(access, row) for row in refused],
@@ -55,6 +59,15 @@ def facts(access: Access) -> dict[str, Any]:
         "routes": access.routes({Role.SENDER}),
         "urgent": bool(refused),
     }
+
+
+def _not_sent_again(rows: Sequence[Arrival]) -> Iterator[Arrival]:
+    """Those of the rows, the newest first, after which nothing of the same name was sent."""
+    later: set[tuple[str, str]] = set()
+    for row in rows:
+        if (row.inbox, row.name) not in later:
+            yield row
+        later.add((row.inbox, row.name))
 
 
 def _is_open_refusal(row: Arrival) -> bool:
@@ -68,7 +81,7 @@ def _refusal(access: Access, row: Arrival) -> Sent:
     return Sent(row, 0, name_help="" if any(rule in reason for reason in row.reason) else rule)
 
 
-def _sent(rows: Sequence[Arrival]) -> Iterator[Sent]:
+def _sent(access: Access, rows: Sequence[Arrival]) -> Iterator[Sent]:
     done = [row.id for row in rows if row.state == State.DONE]
     items = dict(
         Delivery.objects.filter(arrival__in=done, outcome=Outcome.DELIVERED)
@@ -76,7 +89,7 @@ def _sent(rows: Sequence[Arrival]) -> Iterator[Sent]:
         .values_list("arrival")
         .annotate(Count("id"))
     )
-    fetches = _fetches(done)
+    fetches, followed = _fetches(done), _followed(access)
     for row in rows:
         whole, fetched = items.get(row.id, 0), fetches.get(row.id, {})
         first = min(fetched.values(), default=None, key=lambda ack: ack.at)
@@ -87,7 +100,14 @@ def _sent(rows: Sequence[Arrival]) -> Iterator[Sent]:
             len(fetched),
             first.user if first else "",
             first.at if first else None,
+            is_followed=row.route in followed,
         )
+
+
+def _followed(access: Access) -> set[str]:
+    """The routes of which it is known what is fetched: by logs, or because recipients fetch in the portal."""
+    granted = set(Grant.objects.filter(role=Role.RECIPIENT).values_list("route", flat=True))
+    return set(access.config.routes) if "" in granted else granted | served(access.config).keys()
 
 
 def _fetches(arrivals: Sequence[str]) -> dict[str, dict[int, Acknowledgment]]:

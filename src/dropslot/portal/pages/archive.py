@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.payloads.opening import NotHere, Payload, opened
 from dropslot.access.payloads.sending import SANDBOX, NotAsDelivered, hashed, note_opened
+from dropslot.access.roles import SEES_ROUTE
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter, delivery_rows
 from dropslot.arrivals.models import Delivery
@@ -21,6 +22,7 @@ from dropslot.core.names import escape
 from dropslot.portal.looking import kinds, pdf_page
 from dropslot.portal.looking.kinds import Look
 from dropslot.portal.pages.payloads import payload_of
+from dropslot.portal.requests import access_in
 
 
 @login_required
@@ -51,18 +53,22 @@ def _row(said: dict[str, Any]) -> dict[str, Any]:
 @require_GET
 def open_one(request: HttpRequest, pk: int) -> HttpResponse:
     """One file's page: what is known about it, and a look at it, which the page asks for by itself."""
-    return render(request, "dropslot/open.html", {"file": _about(payload_of(request, pk))})
+    return render(request, "dropslot/open.html", {"file": _about(request, payload_of(request, pk))})
 
 
-def _about(delivery: Delivery) -> dict[str, Any]:
+def _about(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
     (said,) = delivery_rows(iter([delivery]))
     others = Delivery.objects.filter(place=delivery.place, item=delivery.item, outcome="delivered")
     return _row(said) | {
         "id": delivery.pk,
-        "lies_at": f"{escape(delivery.place.url.rstrip('/'))}/{escape(delivery.stored_as)}",
+        "lies_at": _lies_at(delivery) if access_in(request).has(SEES_ROUTE) else "",
         "versions": others.count(),
         "named": list(said["fields"].items()),
     }
+
+
+def _lies_at(delivery: Delivery) -> str:
+    return f"{escape(delivery.place.url.rstrip('/'))}/{escape(delivery.stored_as)}"
 
 
 @login_required
@@ -83,7 +89,7 @@ def look(request: HttpRequest, pk: int) -> HttpResponseBase:
         )
     if getattr(request, "htmx", False):
         return render(request, "dropslot/parts/look.html", {"file": {"id": delivery.pk}, "seen": seen})
-    return render(request, "dropslot/open.html", {"file": _about(delivery), "seen": seen})
+    return render(request, "dropslot/open.html", {"file": _about(request, delivery), "seen": seen})
 
 
 def _seen(payload: Payload, number: int) -> dict[str, Any]:

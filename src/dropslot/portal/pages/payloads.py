@@ -14,9 +14,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from dropslot.access.payloads import sending, zipping
 from dropslot.access.payloads.opening import NotHere
-from dropslot.arrivals.listings.queries import Filter, delivered
+from dropslot.arrivals.listings.queries import Filter, delivered, older
 from dropslot.arrivals.models import Delivery
 from dropslot.core.names import escape
+from dropslot.core.states import Outcome
 
 
 def payload_of(request: HttpRequest, pk: int) -> Delivery:
@@ -53,7 +54,8 @@ def not_here(request: HttpRequest, delivery: Delivery, error: NotHere) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 def download_zip(request: HttpRequest) -> HttpResponseBase:
     """Those that were selected (`id`, several times), those of one arrival (`arrival`), or those of the listing
-    (`search`, `route`), as one zip. POST is for long selections; it changes nothing."""
+    (`search`, `route`; `newest`: of each file the newest version alone), as one zip. POST is for long selections; it
+    changes nothing."""
     asked = request.POST if request.method == "POST" else request.GET
     if request.method == "POST" and not asked.getlist("id"):
         messages.warning(request, "Select at least one file.")
@@ -75,6 +77,9 @@ def download_zip(request: HttpRequest) -> HttpResponseBase:
 def _selected(request: HttpRequest, asked: QueryDict) -> QuerySet[Delivery]:
     rows: QuerySet[Delivery] = request.access.payloads()  # type: ignore[attr-defined]
     rows = delivered(rows, Filter(search=asked.get("search", ""), route=asked.get("route", "")))
+    if asked.get("newest"):
+        rows = rows.filter(outcome=Outcome.DELIVERED)
+        rows = rows.exclude(pk__in=older(rows))
     ids = asked.getlist("id")
     if ids and not all(each.isascii() and each.isdigit() and len(each) < 19 for each in ids):
         raise Http404

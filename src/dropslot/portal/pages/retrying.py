@@ -1,4 +1,4 @@
-"""Running failed arrivals again, one or many, or giving one up. Only rows change: the service does the work."""
+"""Running failed arrivals again, one or many, or dismissing one. Only rows change: the service does the work."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def retry(request: HttpRequest, pk: str) -> HttpResponse:
 @login_required
 @require_POST
 def dismiss(request: HttpRequest, pk: str) -> HttpResponse:
-    """Give up one arrival for good, with a reason."""
+    """Dismiss one arrival: it is never delivered. The reason is recorded."""
     access = access_in(request)
     row = get_object_or_404(access.operable(), pk=pk)
     reason = escape(request.POST.get("reason", "").strip())
@@ -68,7 +68,9 @@ def dismiss(request: HttpRequest, pk: str) -> HttpResponse:
     except DropslotError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{row.name} is given up. Its bytes stay until failed arrivals are purged.")
+        messages.success(
+            request, f"{row.name} is dismissed. Its bytes stay until failed arrivals are purged."
+        )
     return redirect("dropslot:arrival", row.pk)
 
 
@@ -77,6 +79,11 @@ def dismiss(request: HttpRequest, pk: str) -> HttpResponse:
 def retry_selected(request: HttpRequest) -> HttpResponse:
     """Run the selected arrivals again (`id`, several times); the page says what became of each."""
     ids = list(dict.fromkeys(request.POST.getlist("id")))
+    if not ids and access_in(request).has(OPERATES):
+        messages.warning(
+            request, "Nothing was retried: first tick the failed arrivals that are to run again."
+        )
+        return redirect("dropslot:arrivals")
     return _answer(request, ids, "The selected arrivals")
 
 

@@ -56,7 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"OK {line}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             wrong += 1
-            print(f"FAULT {type(error).__name__}: {error}")
+            what = (
+                str(error) if isinstance(error, (Malformed, OSError)) else f"{type(error).__name__}: {error}"
+            )
+            print(f"FAULT {what}")
     print(f"{wrong} fault(s)." if wrong else "All of it fits together.")
     return 1 if wrong else 0
 

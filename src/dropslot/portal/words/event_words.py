@@ -113,7 +113,7 @@ def _renamed(data: Data) -> Words:
 
 
 def _dismissed(data: Data) -> Words:
-    return Words(f"{_by(data)}It was given up for good", (str(data["reason"]),), "secondary")
+    return Words(f"{_by(data)}It was dismissed: it is never delivered", (str(data["reason"]),), "secondary")
 
 
 def _purged(data: Data) -> Words:
@@ -130,7 +130,10 @@ def _withdrawn(data: Data) -> Words:
 
 
 def _acknowledged(data: Data) -> Words:
-    lines = (f"{data['stored_as']} (version {data['version']})", f"From {data['address']}, at {data['at']}")
+    lines = (
+        f"{data['stored_as']} (version {data['version']})",
+        f"From {data['address']}, at {data['at'][:19].replace('T', ' ')} UTC",
+    )
     return Words(f"Fetched by {data['user'] or 'somebody without a name'}", lines, "success")
 
 
@@ -154,7 +157,7 @@ def _opened(verb: str) -> Callable[[Data], Words]:
 
 
 def _exported(data: Data) -> Words:
-    return Words(f"{_by(data)}Exported: {data['what']}", (f"From {data['address']}",))
+    return Words(f"{data['by']} exported {data['what']}", (f"From {data['address']}",))
 
 
 def _access_refused(data: Data) -> Words:

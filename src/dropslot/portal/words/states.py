@@ -24,7 +24,7 @@ _OF_STATE = {
     State.FAILED: Told("Refused", "It was refused. Nothing of it was delivered.", "danger"),
 }
 _PUBLISHING = Told("Checked", "It passed all checks and is being delivered.", "info")
-_DISMISSED = Told("Given up", "It was refused, and somebody decided not to deliver it.", "secondary")
+_DISMISSED = Told("Dismissed", "It was refused, and somebody decided not to deliver it.", "secondary")
 _REMOVED = Told("Removed", "It was refused, and has been removed since.", "secondary")
 _UNKNOWN = Told("Unknown", "Its state has no name here.", "secondary")
 

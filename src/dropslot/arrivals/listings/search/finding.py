@@ -62,8 +62,8 @@ class _Walk:
     source: Source[Any]
     clauses: Sequence[Clause]
     below: int
-    end: int | None = None  # rows of deliveries from this one on have been looked at
-    left: list[Range] = field(default_factory=list)  # of deliveries: their older rows have not
+    end: int | None = None  # where documents overlap: rows from this one on have been looked at
+    left: list[Range] = field(default_factory=list)  # their older rows have not
 
     def rows(self, rows: QuerySet[_Row], limit: int) -> Iterator[_Row]:
         """At least the newest `limit` rows, the newest first."""
@@ -80,8 +80,8 @@ class _Walk:
             size = min(size * _TIMES, _MOST)
 
     def _next(self, rows: QuerySet[_Row], ranges: list[Range], is_last: bool) -> QuerySet[_Row]:
-        """The matching rows of these documents. Documents of deliveries may overlap: only rows that no further document
-        can precede; the others wait for the next call."""
+        """The matching rows of these documents. Where documents overlap, only rows that no further document can
+        precede; the others wait for the next call."""
         if not self.source.overlaps:
             return rows.filter(_within(ranges)) if ranges else rows.none()
         looked_at = self.left + ranges
@@ -131,11 +131,9 @@ def _fresh_deliveries(rows: QuerySet[Delivery]) -> Iterator[QuerySet[Delivery]]:
 
 
 def _fresh_events(rows: QuerySet[Event]) -> Iterator[QuerySet[Event]]:
-    yield rows.filter(seq__gte=(EVENTS.highest() + 1) * indexer.EVENTS_OF_A_DOCUMENT)
+    yield rows.filter(seq__gte=indexer.end_of_events())
 
 
 OF_ARRIVALS: Source[Arrival] = Source(ARRIVALS, _fresh_arrivals, lambda cursor: key_of_id(cursor) + 1)
 OF_DELIVERIES: Source[Delivery] = Source(DELIVERIES, _fresh_deliveries, lambda cursor: cursor + SPAN, True)
-OF_EVENTS: Source[Event] = Source(
-    EVENTS, _fresh_events, lambda cursor: cursor // indexer.EVENTS_OF_A_DOCUMENT + 1
-)
+OF_EVENTS: Source[Event] = Source(EVENTS, _fresh_events, indexer.end_of_block, True)

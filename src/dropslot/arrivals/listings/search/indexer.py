@@ -19,7 +19,7 @@ from dropslot.audit.models import Event, EventReader
 READER = "search"
 # What ends an arrival's way: until then it is compared without the index.
 KINDS = (Kind.DELIVERED, Kind.REFUSED, Kind.DISMISSED, Kind.REBUILT)
-EVENTS_OF_A_DOCUMENT = 32
+EVENTS_OF_A_BLOCK = 32
 _UNIMPORTANT = 1000  # so many events of other kinds may be ahead before the position moves for them alone
 
 
@@ -71,25 +71,37 @@ def _is_far_behind() -> bool:
 
 
 def _take_events(at_most: int) -> int:
-    """Whole documents alone: what follows them is compared without the index."""
-    first = (EVENTS.highest() + 1) * EVENTS_OF_A_DOCUMENT
-    count = max(at_most // EVENTS_OF_A_DOCUMENT, 1) * EVENTS_OF_A_DOCUMENT
+    """Whole blocks alone: what follows them is compared without the index."""
+    first = end_of_events()
+    count = max(at_most // EVENTS_OF_A_BLOCK, 1) * EVENTS_OF_A_BLOCK
     events = list(Event.objects.filter(seq__gte=first, seq__lt=first + count).order_by("seq"))
-    found = list(_whole_documents(events))
+    whole = [event for event in events if event.seq < end_of_block(events[-1].seq + 1) - EVENTS_OF_A_BLOCK]
+    found = list(_of_blocks(whole))
     with transaction.atomic():
         # Another process may have put them meanwhile.
         EventReader.objects.filter(name=READER).update(seq=F("seq"))
         done = EVENTS.highest()
         EVENTS.put([each for each in found if each.key > done])
-    return len(found) * EVENTS_OF_A_DOCUMENT
+    return len(whole)
 
 
-def _whole_documents(events: Sequence[Event]) -> Iterator[Document]:
+def end_of_events() -> int:
+    """The first event that the index lacks."""
+    return end_of_block(EVENTS.highest())
+
+
+def end_of_block(seq: int) -> int:
+    """The first event after the block of this one."""
+    return (seq // EVENTS_OF_A_BLOCK + 1) * EVENTS_OF_A_BLOCK
+
+
+def _of_blocks(events: Sequence[Event]) -> Iterator[Document]:
+    """A document for each route of each block: what is looked for on one route is not found by the words of another."""
     ids = {event.arrival for event in events}
     routes = dict(Arrival.objects.filter(id__in=ids).values_list("id", "route"))
-    for key, group in groupby(events, lambda event: event.seq // EVENTS_OF_A_DOCUMENT):
-        rows = list(group)
-        first = key * EVENTS_OF_A_DOCUMENT
-        last = first + EVENTS_OF_A_DOCUMENT - 1
-        if rows[-1].seq == last:
-            yield Document(key, first, last, documents.of_events(rows, routes))
+    for _, block in groupby(events, lambda event: end_of_block(event.seq)):
+        of_routes: dict[str, list[Event]] = {}
+        for event in block:
+            of_routes.setdefault(routes.get(event.arrival, ""), []).append(event)
+        for rows in of_routes.values():
+            yield Document(rows[-1].seq, rows[0].seq, rows[-1].seq, documents.of_events(rows, routes))

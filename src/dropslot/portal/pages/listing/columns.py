@@ -10,8 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 from django.urls import NoReverseMatch, reverse
 
+from dropslot.portal.words import amounts, states
+from dropslot.portal.words.event_words import Words
+
 Row = dict[str, Any]
-Look = Literal["text", "name", "state", "time", "size", "number", "hash", "reasons"]
+Look = Literal["text", "name", "state", "arrival", "time", "size", "number", "hash", "reasons", "event"]
 
 
 class Column(NamedTuple):
@@ -94,19 +97,7 @@ def _time(value: str) -> tuple[str, str]:
 
 
 def _size(value: int) -> tuple[str, str]:
-    return size_in_words(value), f"{value:,} bytes"
-
-
-def size_in_words(count: int) -> str:
-    """`4.2 kB`, as disks and browsers count."""
-    if count < 1000:
-        return f"{count} B"
-    size = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 999.5 or unit == "TB":
-            break
-    return f"{size:.1f} {unit}" if size < 99.95 else f"{size:,.0f} {unit}"
+    return amounts.size(value), f"{value:,} bytes"
 
 
 def _number(value: float) -> tuple[str, str]:
@@ -121,17 +112,22 @@ def _reasons(value: Any) -> tuple[list[str], str]:
     return (value if isinstance(value, list) else [str(value)]), ""
 
 
+def _event(value: dict[str, Any]) -> tuple[Words, str]:
+    """An event in words, and what is recorded of it."""
+    return value["words"], json.dumps(value["data"], ensure_ascii=False)
+
+
 def _hash(value: str) -> tuple[str, str]:
     return value[:10], value
 
 
+def _arrival(value: str) -> tuple[str, str]:
+    """The state of an arrival, in the words of the other pages."""
+    told = states.told(value)
+    return told.word, told.colour
+
+
 _COLOURS = {
-    "waiting": "info",
-    "ready": "info",
-    "processing": "primary",
-    "retrying": "warning",
-    "done": "success",
-    "failed": "danger",
     "delivered": "success",
     "unchanged": "secondary",
     "counts": "success",
@@ -143,6 +139,8 @@ _LOOKS: dict[str, Callable[[Any], tuple[Any, str]]] = {
     "size": _size,
     "number": _number,
     "state": _state,
+    "arrival": _arrival,
     "reasons": _reasons,
     "hash": _hash,
+    "event": _event,
 }

@@ -14,9 +14,10 @@ from dropslot.arrivals.listings.queries import Filter
 from dropslot.audit.kinds import Kind
 from dropslot.core.asked import searchable
 from dropslot.core.states import State
+from dropslot.portal.words.states import told
 
 _LONGEST = 200
-NAMES = ("search", "route", "state", "since", "until", "sender", "field", "kind")
+NAMES = ("search", "route", "state", "reading", "since", "until", "sender", "field", "kind")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Asked:
         zone = self.access.config.zone
         return Filter(
             search=given.get("search", ""),
-            state=given.get("state", ""),
+            state=given.get("state", "") or given.get("reading", ""),
             route=given.get("route", ""),
             since=_begin(given.get("since", ""), zone),
             until=_begin(given.get("until", ""), zone, days=1),
@@ -99,17 +100,21 @@ class Asked:
             if name != "search"
         ]
 
-    def _choices(self, name: str) -> list[str]:
+    def _choices(self, name: str) -> list[tuple[str, str]]:
+        """Values with their words."""
         if name == "route":
-            return [route.key for route in self.access.routes()]
+            return [(route.key, route.key) for route in self.access.routes()]
         if name == "state":
-            return [state.value for state in State]
-        return sorted(kind.value for kind in Kind) if name == "kind" else []
+            return [(state.value, told(state).word) for state in State]
+        if name == "reading":
+            return [(State.FAILED.value, "failed")]
+        return [(kind, kind) for kind in sorted(kind.value for kind in Kind)] if name == "kind" else []
 
 
 _LABELS = {
     "route": "Route",
     "state": "State",
+    "reading": "State",
     "since": "From",
     "until": "Until",
     "sender": "Sender",

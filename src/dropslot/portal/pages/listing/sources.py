@@ -16,6 +16,7 @@ from dropslot.arrivals.listings.queries import delivery_rows
 from dropslot.arrivals.models import Delivery
 from dropslot.portal.pages.listing.columns import Column, Row
 from dropslot.portal.pages.listing.filtering import Asked
+from dropslot.portal.words.event_words import in_words
 
 Rows = tuple[Sequence[Row], str | None]
 EVERYBODY = frozenset(Role)
@@ -83,7 +84,15 @@ def _with_state(found: pages.Page, state: Callable[[Row], str]) -> Rows:
 
 
 def _trail(asked: Asked, cursor: str, limit: int) -> Rows:
-    return pages.events(asked.access.events(), asked.filter, cursor, limit)
+    found = pages.events(asked.access.events(), asked.filter, cursor, limit)
+    ids = {row["arrival"] for row in found.items if row["arrival"]}
+    names = dict(asked.access.arrivals().filter(pk__in=ids).order_by().values_list("id", "name"))
+    return [_said(row, names.get(row["arrival"], "")) for row in found.items], found.next
+
+
+def _said(row: Row, name: str) -> Row:
+    """An event as it is listed, with the same in words."""
+    return {**row, "name": name, "said": {"words": in_words(row["kind"], row["data"]), "data": row["data"]}}
 
 
 _STORED = (
@@ -105,7 +114,7 @@ ARRIVALS = Listing(
     ("search", "route", "state", "since", "until", "sender", "field"),
     (
         Column("received_at", "Received", "time"),
-        Column("state", "State", "state"),
+        Column("state", "State", "arrival"),
         Column("name", "Name", "name", ("arrival", "id")),
         Column("route", "Route"),
         Column("sender", "Sender", "name"),
@@ -134,7 +143,7 @@ PENDING = Listing(
     (
         Column("since", "Since", "time"),
         Column("where", "Where"),
-        Column("state", "State", "state"),
+        Column("state", "State", "arrival"),
         Column("name", "Name", "name", ("arrival", "id")),
         Column("route", "Route"),
         Column("reason", "Why it waits", "reasons"),
@@ -149,8 +158,7 @@ UNFETCHED = Listing(
     EVERYBODY,
     ("search", "route", "since", "until", "sender", "field"),
     _STORED,
-    "Nothing waits to be fetched. Only routes whose config.yaml has `acknowledge` are looked at: of others, nobody"
-    " knows what was fetched.",
+    "Nothing waits to be fetched. Only routes are listed here for which it is known what is fetched.",
     _unfetched,
     frozenset({"delivery"}),
 )
@@ -178,7 +186,7 @@ LOG_READERS = Listing(
     "log_readers",
     "Log readers",
     OPERATES | AUDITS,
-    ("search", "route", "state", "since", "until"),
+    ("search", "route", "reading", "since", "until"),
     (
         Column("started_at", "Started", "time"),
         Column("state", "State", "state"),
@@ -202,12 +210,13 @@ TRAIL = Listing(
     (
         Column("seq", "No.", "number"),
         Column("at", "Time", "time"),
-        Column("kind", "Event"),
-        Column("arrival", "Arrival", "hash", ("arrival", "arrival")),
-        Column("data", "Data", "name"),
+        Column("said", "What happened", "event"),
+        Column("name", "Arrival", "name", ("arrival", "arrival")),
+        Column("kind", "Kind"),
     ),
     "The trail is empty. Each change of an arrival and each visit of this portal becomes an event here.",
     _trail,
+    frozenset({"name", "said"}),
 )
 ALL = {
     each.name: each for each in (ARRIVALS, HISTORY, PENDING, UNFETCHED, ACKNOWLEDGMENTS, LOG_READERS, TRAIL)

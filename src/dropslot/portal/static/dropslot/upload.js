@@ -8,7 +8,7 @@
   var choices = JSON.parse(document.getElementById("drop-zone-choices").textContent);
   var size = review.size, duration = review.duration;
   var AT_A_TIME = 3, MOST_ROWS = 200, RATE_SECONDS = 8, NAMES_AT_ONCE = 5000;
-  var WORDS = { waiting: "Waits", sending: "Is being sent", finishing: "Is being finished", sent: "Sent", failed: "Not sent" };
+  var WORDS = { waiting: "Waits", sending: "Is being uploaded", finishing: "Is being finished", sent: "Uploaded", failed: "Not uploaded" };
   var job = newJob(), waiting = null;
 
   function by(id) { return document.getElementById(id); }
@@ -32,6 +32,15 @@
       if (one.refuses_repeats) said.push("A name cannot be sent twice.");
     }
     by("upload-rules").textContent = said.join(" ");
+    emphasize("upload-files", !one || one.takes !== "directories");
+    emphasize("upload-folder", Boolean(one) && one.takes === "directories");
+  }
+
+  // The button for what the route takes is the main one.
+  function emphasize(opens, isMain) {
+    var classes = document.querySelector("[data-opens=" + opens + "]").classList;
+    classes.toggle("btn-primary", isMain);
+    classes.toggle("btn-secondary", !isMain);
   }
 
   async function take(read) {
@@ -306,13 +315,13 @@
     if (!job.entries.length) return;
     var all = totals(), speed = rate(all.sent), failed = all.states.failed || 0;
     by("upload-state").textContent = job.isPaused ? "Paused" : job.isRunning ? "Sending"
-      : failed ? review.count(failed, "entry was not sent", "entries were not sent") : "All sent";
+      : failed ? review.count(failed, "entry was not uploaded", "entries were not uploaded") : "All uploaded";
     by("upload-bar").value = all.bytes ? all.sent / all.bytes : all.files ? all.done / all.files : 0;
     var said = [all.done.toLocaleString() + " of " + review.count(all.files, "file", "files"), size(all.sent) + " of " + size(all.bytes)];
     if (job.isRunning && !job.isPaused && speed > 0) said.push(size(speed) + "/s", duration((all.bytes - all.sent) / speed) + " left");
     by("upload-numbers").textContent = said.join(" · ");
     by("upload-note").textContent = job.isRunning ? job.note
-      : failed ? "Try again sends what is left." : "You can follow on the first page what becomes of it.";
+      : failed ? "Try again sends what is left." : by("my-uploads") ? "Below, under “My uploads”, you see what becomes of it." : "On the first page you see what becomes of it.";
     by("upload-pause").textContent = job.isRunning && !job.isPaused ? "Pause" : job.isPaused ? "Resume" : "Try again";
     by("upload-pause").hidden = !job.isRunning && !failed;
     by("upload-cancel").hidden = !job.isRunning;

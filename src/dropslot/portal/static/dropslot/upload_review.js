@@ -79,14 +79,18 @@ window.dropslotReview = (function () {
   function repeated(found) {
     var box = element("div", "alert alert-warning");
     box.append(element("h2", "h6", count(found.length, "name was sent before", "names were sent before")));
-    box.append(element("p", "mb-1", "If the content is other, it becomes a new version; the earlier one stays as it is."));
+    if (found.some(function (one) { return one.said.in_inbox || one.said.sent_before.some(function (before) { return before.state !== "failed"; }); })) {
+      box.append(element("p", "mb-1", "If the content is other, it becomes a new version; the earlier one stays as it is."));
+    } else {
+      box.append(element("p", "mb-1", "Nothing of it was delivered: it was refused. If you have put it right, send it again."));
+    }
     var list = element("ul", "mb-0 ps-3");
     found.slice(0, MOST).forEach(function (one) {
       var item = element("li");
       item.append(element("span", "name", one.entry.name), one.said.in_inbox && !one.said.sent_before.length
         ? ": an earlier one is still in the inbox" : ": ");
       one.said.sent_before.forEach(function (before, number) {
-        item.append(number ? ", " : "", time(before.at), " (" + before.state + ")");
+        item.append(number ? ", " : "", time(before.at), " (" + (before.state === "failed" ? "refused" : before.state === "done" ? "delivered" : "under way") + ")");
       });
       list.append(item);
     });

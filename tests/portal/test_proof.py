@@ -45,7 +45,7 @@ def test_who_sees_a_delivery_gets_its_proof(filled: Site, name: str) -> None:
     event = Event.objects.get(arrival=row.arrival_id, kind="delivered")
     for words in (row.sha256, row.arrival_id, "sam", event.hash, "rita", "The signature is valid"):
         assert words in page
-    assert page.count(">Good<") == 3 and ">Fault<" not in page
+    assert page.count(">Good<") == 4 and ">Fault<" not in page
     assert "That the sender had the same bytes" in page
 
 
@@ -66,7 +66,7 @@ def test_an_arrival_has_a_proof_for_who_sees_it(filled: Site, view: str) -> None
 
 def test_the_arrival_s_proof_lists_its_files(filled: Site) -> None:
     page = _page(filled, "stella", reverse("dropslot:arrival_proof", args=[filled.arrival("heart-1").id]))
-    assert "scan/a.dcm" in page and "scan/b.dcm" in page and page.count(">Good<") == 3
+    assert "scan/a.dcm" in page and "scan/b.dcm" in page and page.count(">Good<") == 4
 
 
 def test_a_receipt_that_names_others_files_is_not_shown(filled: Site) -> None:
@@ -92,6 +92,28 @@ def test_versions_are_listed(filled: Site) -> None:
 def test_tampering_shows_on_the_page(filled: Site) -> None:
     tamper("UPDATE dropslot_receipt SET body = replace(body, 'north-1.pdf', 'north-9.pdf')")
     assert "The signature is not valid" in _page(filled, "olga", _proof("north-1.pdf"))
+
+
+def test_a_changed_fetch_shows_on_the_page(filled: Site) -> None:
+    assert events("acknowledged")
+    event = Event.objects.get(kind="acknowledged")
+    tamper(f"UPDATE dropslot_event SET data = replace(data, 'rita', 'nina') WHERE seq = {event.seq}")
+    page = _page(filled, "augusta", _proof("north-1.pdf"))
+    assert f"event {event.seq} was changed" in page
+    assert ">Fault<" in page
+
+
+def test_a_stored_file_that_was_changed_shows_on_the_page(filled: Site) -> None:
+    page = _page(filled, "augusta", _proof("north-1.pdf"))
+    assert "The stored file was read now and has this SHA-256" in page
+    stored = filled.root / "clinics" / "north" / "north-1.pdf"
+    stored.chmod(0o600)
+    stored.write_bytes(b"First")
+    row = delivery_of("north-1.pdf")
+    for url in (_proof("north-1.pdf"), reverse("dropslot:arrival_proof", args=[row.arrival_id])):
+        page = _page(filled, "augusta", url)
+        assert ">Fault<" in page
+        assert "Not as it was delivered: north-1.pdf" in page
 
 
 def test_a_changed_record_shows_on_the_page(filled: Site) -> None:

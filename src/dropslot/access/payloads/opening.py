@@ -61,6 +61,24 @@ def opened(delivery: Delivery, prove: Prove = "in doubt") -> Payload:
     raise _not_here(delivery, faults)
 
 
+def is_as_delivered(delivery: Delivery) -> bool | None:
+    """Whether the file at its destination has the bytes that were delivered; one that has not is noted as altered.
+    None: this machine cannot tell, or it would have to read more than PROVED_FIRST_BYTES."""
+    try:
+        descriptor = _at_destination(delivery)
+        if descriptor is None:
+            return None
+        payload = Payload(delivery, descriptor, "destination")
+        if payload.size_bytes > PROVED_FIRST_BYTES and proving.known(payload.status) is None:
+            return None
+        is_whole = _fits(payload, "always")
+    except (DropslotError, OSError):
+        return None
+    if not is_whole:
+        _altered(payload)
+    return is_whole
+
+
 def _looked(
     delivery: Delivery, place: str, find: Callable[[Delivery], int | None], prove: Prove
 ) -> tuple[Payload | None, str]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
+from dropslot.access.payloads.opening import PROVED_FIRST_BYTES
 from dropslot.access.seen import Access
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Arrival, Delivery
@@ -19,9 +21,9 @@ from dropslot.audit.models import Event, Receipt
 from dropslot.core.states import Outcome
 from dropslot.destinations.base import ONLY_ACKNOWLEDGED
 from dropslot.portal.proof import seals
-from dropslot.portal.proof.seals import Seal
+from dropslot.portal.proof.seals import LISTED, Seal
 
-LISTED = 5
+READ_FILES = 100  # of an arrival, for its proof
 MANIFEST_ITEMS = 5000  # of larger arrivals the bundle has the manifest; a page must not wait for it
 
 _PROVED = {
@@ -47,6 +49,7 @@ class Proof:
     fetched: int = 0
     versions: list[Delivery] = field(default_factory=list)
     fingerprints: list[str] = field(default_factory=list)
+    is_read: bool = False  # whether the stored files were read for this proof
     made_at: datetime = field(default_factory=timezone.now)
 
     @property
@@ -79,7 +82,8 @@ class Proof:
         if self.delivery is not None and self.delivery.source_sha256:
             yield f"The file was made anew; its source had SHA-256 {self.delivery.source_sha256}."
         yield from (f"{each[:1].upper()}{each[1:]}." for each in said if _limits(each))
-        yield "That the file at its destination is unchanged today: “Verify now” reads it again."
+        if not self.is_read:
+            yield "That the file at its destination is unchanged today: “Verify now” reads it again."
 
 
 def _limits(guarantee: str) -> bool:
@@ -129,8 +133,19 @@ def _of(access: Access, arrival: Arrival, delivery: Delivery | None) -> Proof:
     if receipt is not None:
         proof.seals.append(seals.signature(access.config, receipt))
     if event is not None:
-        proof.seals.append(seals.place_in_chain(event, receipt))
+        proof.seals.append(seals.place_in_chain(arrival.id, receipt))
+    if (is_read := seals.stored(_to_read(proof, seen))) is not None:
+        proof.seals.append(is_read)
+        proof.is_read = True
     return proof
+
+
+def _to_read(proof: Proof, seen: QuerySet[Delivery]) -> list[Delivery]:
+    """The deliveries whose stored files are read for the proof: none if a page would wait for them."""
+    if proof.delivery:
+        return [proof.delivery]
+    size = seen.order_by().aggregate(size=Sum("size_bytes"))["size"] or 0
+    return list(seen) if proof.count <= READ_FILES and size <= PROVED_FIRST_BYTES else []
 
 
 def receipt_for(access: Access, arrival: Arrival) -> Receipt | None:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from dropslot.access.payloads.opening import is_as_delivered
 from dropslot.arrivals.models import Delivery
 from dropslot.audit import signing_key, sshsig
 from dropslot.audit.chain import GENESIS, hash_of
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
 from dropslot.core import manifests
+from dropslot.core.counting import CHUNK, chunks
+from dropslot.core.names import escape
+
+EVENTS = 2000  # of one arrival that a page looks at
+LISTED = 5
 
 
 class Seal(NamedTuple):
@@ -50,17 +57,48 @@ def previous_hash(event: Event) -> str:
     return Event.objects.filter(seq=event.seq - 1).values_list("hash", flat=True).first() or ""
 
 
-def place_in_chain(event: Event, receipt: Receipt | None) -> Seal:
-    """Whether the event's hash fits, and the head that the receipt names is still in the chain."""
-    fits = hash_of(previous_hash(event), event.seq, event.at, event.kind, event.arrival, event.data)
-    if fits != event.hash:
-        return Seal(False, "The hash of the event does not fit: it, or the event before it, was changed")
+def place_in_chain(arrival: str, receipt: Receipt | None) -> Seal:
+    """Whether the hashes of the arrival's events fit, and the head that the receipt names is still in the chain."""
+    events = list(Event.objects.filter(arrival=arrival).order_by("-seq")[:EVENTS])
+    before = _hashes_before(events)
+    for event in events:
+        fits = hash_of(before.get(event.seq, ""), event.seq, event.at, event.kind, event.arrival, event.data)
+        if fits != event.hash:
+            return Seal(False, f"The hash does not fit: event {event.seq} was changed, or the one before it")
+    whose = (
+        f"The hashes of its newest {EVENTS:,} events" if len(events) == EVENTS else "The hashes of its events"
+    )
+    whose += " fit"
     if receipt is None:
-        return Seal(None, "The hash of the event fits")
+        return Seal(None, whose)
     head = json.loads(receipt.body)["head"]
     if not Event.objects.filter(seq=head["seq"], hash=head["hash"]).exists():
         return Seal(False, f"The receipt proves an event {head['seq']} that the chain does not have")
-    return Seal(True, "The hash of the event fits, and the chain has the head that the receipt names")
+    return Seal(True, f"{whose}, and the chain has the head that the receipt names")
+
+
+def _hashes_before(events: Sequence[Event]) -> dict[int, str]:
+    """The hash before each event, by its number; 64 zeros before the first one."""
+    found = {1: GENESIS.hash}
+    for some in chunks([event.seq - 1 for event in events], CHUNK):
+        rows = Event.objects.filter(seq__in=some).values_list("seq", "hash")
+        found |= {seq + 1: digest for seq, digest in rows}
+    return found
+
+
+def stored(deliveries: Sequence[Delivery]) -> Seal | None:
+    """Whether the stored files have the bytes that were delivered, by reading them. None: that cannot be told here."""
+    if not deliveries:
+        return None
+    told = [is_as_delivered(delivery) for delivery in deliveries]
+    changed = [row.stored_as for row, is_good in zip(deliveries, told, strict=True) if is_good is False]
+    if changed:
+        return Seal(False, f"Not as it was delivered: {', '.join(map(escape, changed[:LISTED]))}")
+    if None in told:
+        return None
+    if len(told) == 1:
+        return Seal(True, "The stored file was read now and has this SHA-256")
+    return Seal(True, f"All {len(told)} stored files were read now and have the SHA-256 of the record")
 
 
 def manifest_of(arrival: str, place: int) -> str:

@@ -137,6 +137,7 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "dismiss":              (Row("302 404 404 302 404 404 404 302", arrival("bad"), {"reason": "x"}),),
     "retry_selected":       (Row("302 404 404 200 404 404 404 200", dict, {"id": "x"}),),
     "retry_reason":         (Row("302 404 404 200 404 404 404 200", dict, {"reason": "x"}),),
+    "retried_live":         (Row("302 404 404 200 404 404 404 200"),),
     "home_part":            (Row("302 404 404 200 404 404 404 200", given(name="operator")),
                              Row("302 404 200 404 404 404 404 404", given(name="sender"))),
     # Technicians' check, folder table, routes

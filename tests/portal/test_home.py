@@ -306,14 +306,18 @@ def test_a_sender_has_the_drop_zone_on_the_first_page_and_others_do_not(site: Si
 def test_an_auditor_sees_how_the_last_verification_ended(site: Site) -> None:
     site.drop("study", "heart-1", {"scan": b"x"})
     site.deliver()
-    assert "Verified last" not in page(site, "augusta")
+    assert "verified at" not in page(site, "augusta")
     folder = runs.folder_of(site.config)
     folder.mkdir(parents=True)
     ended = runs.Run(str(ULID()), "adam", "", True, "2026-01-01T00:00:00Z", outcome="faults", found=2)
     ended.ended_at = "2026-01-01T00:01:00Z"
     runs.save(site.config, ended)
     shown = page(site, "augusta")
-    assert "Verified last at" in shown
+    assert "Trail and stored files verified at" in shown
+    later = runs.Run(str(ULID()), "adam", "", False, "2026-01-02T00:00:00Z", outcome="ok")
+    runs.save(site.config, later)
+    both = page(site, "augusta")
+    assert "Trail verified at" in both and "2 faults" in both  # a later look at the trail hides no damaged file
     assert "2 faults" in shown
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
 import pytest
@@ -140,6 +141,12 @@ def test_all_of_one_reason_are_retried_and_no_other(site: Site, refused: list[Ar
     assert [len(group.arrivals) for group in groups] == [3, 1]
     shown = post(site, "olga", "/arrivals/retry-reason/", reason=groups[0].key).content.decode()
     assert "3 arrivals are run again" in shown
+    live = re.search(r'hx-get="(/arrivals/retried/[^"]+)"', shown)
+    assert live
+    site.deliver()
+    ended = site.client("olga").get(html.unescape(live[1]), headers={"hx-request": "true"}).content.decode()
+    assert ended.count(">Refused<") == 3  # for the same reason
+    assert "hx-get" not in ended  # nothing more will change
     assert site.arrival("unfit").state == State.FAILED
 
 

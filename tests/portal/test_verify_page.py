@@ -12,6 +12,7 @@ from django.urls import reverse
 from ulid import ULID
 
 from browsing import Faults, SignedIn, findings_in_each_look
+from dropslot.audit import chain
 from dropslot.audit.chain import timestamp
 from dropslot.portal.verifying import job, runs, starting
 from dropslot.portal.verifying.runs import AlreadyVerifying, Run
@@ -28,10 +29,11 @@ def filled(site: Site) -> Site:
     return site
 
 
-def _run(site: Site, *, fixity: bool) -> Run:
+def _run(site: Site, *, fixity: bool, against: str = "") -> Run:
     """A whole run, in this process."""
     with runs.locked(site.config):
-        run = Run(str(ULID()), "augusta", "127.0.0.1", fixity, timestamp(datetime.now(UTC)))
+        now = timestamp(datetime.now(UTC))
+        run = Run(str(ULID()), "augusta", "127.0.0.1", fixity, now, against=against)
         runs.save(site.config, run)
         job.verify(site.config, run, seconds=0.01)
     found = runs.load(site.config, run.id)
@@ -52,6 +54,22 @@ def test_a_sound_installation_is_good(filled: Site) -> None:
     assert "every stored file has the bytes that were delivered" in page and run.head in page
     (event,) = events("verified")
     assert (event["by"], event["outcome"], event["files"], event["head"]) == ("augusta", "ok", 3, run.head)
+
+
+def test_a_head_that_was_kept_elsewhere_shows_a_trail_that_was_written_anew(filled: Site) -> None:
+    kept = str(chain.head())
+    assert _run(filled, fixity=False, against=kept).outcome == "ok"
+    run = _run(filled, fixity=False, against=f"{chain.head().seq}:{'0' * 64}")
+    assert run.outcome == "faults"
+    assert "kept elsewhere" in _page(filled, "augusta", "verify_run", run.id)
+    answer = filled.client("olga").post(reverse("dropslot:verify_start"), {"head": "12:x"}, follow=True)
+    assert "This is not a head" in body(answer).decode()
+    assert len(runs.ids(filled.config)) == 2
+
+
+def test_a_page_that_followed_a_verification_goes_to_its_result(filled: Site) -> None:
+    url = reverse("dropslot:verify_run", args=[_run(filled, fixity=False).id])
+    assert filled.client("olga").get(url, headers={"hx-request": "true"}).headers["HX-Redirect"] == url
 
 
 def test_only_the_trail_may_be_checked(filled: Site) -> None:

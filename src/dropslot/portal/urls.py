@@ -61,6 +61,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("find/", finding.find, name="find"),
     path("arrivals/retry/", retrying.retry_selected, name="retry_selected"),
     path("arrivals/retry-reason/", retrying.retry_reason, name="retry_reason"),
+    path("arrivals/retried/", retrying.retried_live, name="retried_live"),
     path("arrivals/<slug:pk>/", arrival.arrival, name="arrival"),
     path("arrivals/<slug:pk>/live/", arrival.arrival_live, name="arrival_live"),
     path("arrivals/<slug:pk>/items/", arrival.arrival_items, name="arrival_items"),

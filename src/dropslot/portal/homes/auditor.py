@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
 from dropslot.audit import chain
+from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.portal.homes.section import Section
 from dropslot.portal.verifying import runs
@@ -32,14 +34,34 @@ def facts(access: Access) -> dict[str, Any]:
     return {
         "events": _named(access, told(newest)),
         "head": chain.head() if access.sees_all_routes() else None,
-        "verified": _verified(access) if access.sees_all_routes() else None,
+        "verified": _verified(access) if access.sees_all_routes() else [],
         "urgent": False,
     }
 
 
-def _verified(access: Access) -> Run | None:
-    """The last verification that has ended, of those that were started in the portal."""
-    return next((run for run in runs.runs(access.config) if run.outcome), None)
+def without_repeats(newest_first: Sequence[Happened]) -> list[Happened]:
+    """Events of one arrival: an attempt that met the same fault as the one before says so, without its words again."""
+    shown: list[Happened] = []
+    before: Words | None = None
+    for each in reversed(newest_first):
+        if each.event.kind == Kind.RETRYING and each.words.lines:
+            is_same, before = before is not None and before.lines == each.words.lines, each.words
+            if is_same:
+                each = each._replace(words=replace(each.words, lines=("The reason was the same as before.",)))
+        shown.append(each)
+    return shown[::-1]
+
+
+def _verified(access: Access) -> list[Run]:
+    """The last verification of the stored files, and a later one of the trail alone, of those that were started in the
+    portal and have ended."""
+    found: list[Run] = []
+    for run in runs.runs(access.config):
+        if run.outcome and (run.fixity or not found):
+            found.append(run)
+        if run.outcome and run.fixity:
+            break
+    return found
 
 
 def told(events: Iterable[Event]) -> list[Happened]:

@@ -30,7 +30,7 @@ from dropslot.config import Route
 from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED, State
 from dropslot.portal import live
-from dropslot.portal.homes.auditor import told
+from dropslot.portal.homes.auditor import told, without_repeats
 from dropslot.portal.links import link
 from dropslot.portal.requests import access_in
 from dropslot.portal.words import route_words, states
@@ -159,7 +159,7 @@ def _timeline(request: HttpRequest, access: Access, row: Arrival, *, inside: boo
         rows = rows.filter(seq__lt=int(before))
     found = list(rows.order_by("-seq")[: _EVENTS + 1])
     older = found[_EVENTS - 1].seq if len(found) > _EVENTS else None
-    return {"events": told(found[:_EVENTS]), "older": older}
+    return {"events": without_repeats(told(found[:_EVENTS])), "older": older}
 
 
 def _items(request: HttpRequest, row: Arrival, most: int = _ITEMS) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dropslot.audit.kinds import Kind
 from dropslot.core.states import State
 from dropslot.portal.proof import bundle, facts
 from dropslot.portal.proof.facts import Proof
+from dropslot.portal.proof.seals import LISTED
 
 
 def _access(request: HttpRequest) -> Access:
@@ -53,8 +54,8 @@ def _sheet(request: HttpRequest, found: Proof, bundle_url: str) -> HttpResponse:
         "proof": found,
         "bundle_url": bundle_url,
         "may_open": found.delivery and _access(request).payloads().filter(pk=found.delivery.pk).exists(),
-        "listed": facts.LISTED,
-        "listed_files": 2 * facts.LISTED,
+        "listed": LISTED,
+        "listed_files": 2 * LISTED,
         "here": request.build_absolute_uri(),
     }
     return render(request, "dropslot/proof.html", shown)

@@ -11,7 +11,8 @@ from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
 from dropslot.access.roles import OPERATES
 from dropslot.access.seen import Access
@@ -21,10 +22,14 @@ from dropslot.arrivals.upkeep import retry as upkeep
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.states import UNFINISHED
+from dropslot.portal import live
 from dropslot.portal.requests import access_in
 
 AT_ONCE = 1000
 LONGEST_REASON = 1000
+SHOWN = 100  # whose ids fit into an address
+_LIST, _SECONDS = "dropslot/parts/retried_list.html", 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def retry(request: HttpRequest, pk: str) -> HttpResponse:
     except DropslotError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{called} is ready: it is run again as soon as a worker is free.")
+        messages.success(request, f"{called} is run again. This page shows what becomes of it.")
     return redirect("dropslot:arrival", row.pk)
 
 
@@ -106,14 +111,35 @@ def _answer(request: HttpRequest, ids: Sequence[str], title: str) -> HttpRespons
     if not access.has(OPERATES):
         raise Http404
     outcomes = run_again(access, ids[:AT_ONCE])
+    ready = [each.id for each in outcomes if each.is_ready]
     facts: dict[str, Any] = {
         "title": title,
-        "ready": [each for each in outcomes if each.is_ready],
+        "ready": ready,
+        "list": live.part(request, "retried", _LIST, *_again(request, ready[:SHOWN]), _SECONDS),
+        "shown": SHOWN,
         "others": [each for each in outcomes if not each.is_ready],
         "rest": ids[AT_ONCE:],
         "at_once": AT_ONCE,
     }
     return render(request, "dropslot/retried.html", facts)
+
+
+@login_required
+@require_GET
+def retried_live(request: HttpRequest) -> HttpResponse:
+    """What became of arrivals that were run again (`ids`, with commas), for the page that shows them already."""
+    if not access_in(request).has(OPERATES):
+        raise Http404
+    ids = request.GET.get("ids", "").split(",")[:SHOWN]
+    return live.answer(request, "retried", _LIST, *_again(request, ids), _SECONDS)
+
+
+def _again(request: HttpRequest, ids: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """The arrivals, and where to ask for what becomes of them; empty if all have ended."""
+    rows = {row.pk: row for row in access_in(request).operable().filter(pk__in=ids)}
+    url = f"{reverse('dropslot:retried_live')}?ids={','.join(rows)}"
+    is_open = any(row.state in UNFINISHED for row in rows.values())
+    return {"rows": [rows[each] for each in ids if each in rows]}, url if is_open else ""
 
 
 def run_again(access: Access, ids: Iterable[str]) -> list[Outcome]:

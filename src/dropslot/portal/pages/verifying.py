@@ -9,11 +9,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from dropslot.access.seen import Access
 from dropslot.access.trail import address_of
 from dropslot.arrivals.upkeep.fixity import stored
+from dropslot.audit.chain import head_from
 from dropslot.portal.verifying import runs, starting
 from dropslot.portal.verifying.runs import AlreadyVerifying, Run
 
@@ -63,9 +65,17 @@ def verify(request: HttpRequest) -> HttpResponse:
 def verify_start(request: HttpRequest) -> HttpResponse:
     """Start one, unless one goes on."""
     access = _access(request)
-    fixity = request.POST.get("what") == "files"
+    fixity, against = request.POST.get("what") == "files", request.POST.get("head", "").strip()
     try:
-        starting.start(access.config, by=access.name, address=address_of(request), fixity=fixity)
+        if against:
+            head_from(against)
+        starting.start(
+            access.config, by=access.name, address=address_of(request), fixity=fixity, against=against
+        )
+    except ValueError:
+        messages.error(
+            request, "This is not a head: it is a number, a colon and 64 digits and letters, 12:9f86d0…."
+        )
     except AlreadyVerifying as error:
         messages.warning(request, str(error))
     except OSError as error:
@@ -79,10 +89,12 @@ def verify_run(request: HttpRequest, pk: str) -> HttpResponse:
     """One verification: how far it is, or what it found. As a part of a page for the live view."""
     access = _access(request)
     run = _run(access, pk)
-    template = (
-        "dropslot/parts/verify_run.html" if getattr(request, "htmx", False) else "dropslot/verify_run.html"
-    )
-    return render(request, template, {"run": _shown(access, run)})
+    shown = _shown(access, run)
+    if not getattr(request, "htmx", False):
+        return render(request, "dropslot/verify_run.html", {"run": shown})
+    if shown["state"] != "Running":  # the page around it has to change, too
+        return HttpResponse(headers={"HX-Redirect": reverse("dropslot:verify_run", args=[pk])})
+    return render(request, "dropslot/parts/verify_run.html", {"run": shown})
 
 
 @login_required

@@ -97,6 +97,7 @@ class _Job:
         from dropslot.arrivals.upkeep.rebuilding.signs import signs
         from dropslot.audit import signing_key
         from dropslot.audit import verify as audit
+        from dropslot.audit.chain import head_from
 
         report = audit.ChainReport()
 
@@ -105,7 +106,8 @@ class _Job:
 
         self._begin("chain", refresh)
         signers = signing_key.allowed_signers(self._config.keys / signing_key.ALLOWED_SIGNERS)
-        audit.chain(signers=signers, report=report)
+        heads = [head_from(self._run.against)] if self._run.against else []
+        audit.chain(heads=heads, signers=signers, report=report)
         refresh()
         self._run.head = str(report.head)
         self._add(report)

@@ -51,6 +51,7 @@ class Run:
     found: int = 0
     faults: list[tuple[str, str]] = field(default_factory=list)
     head: str = ""
+    against: str = ""  # a head that somebody kept elsewhere
     ended_at: str = ""
     outcome: str = ""
     error: str = ""

@@ -17,11 +17,12 @@ from dropslot.portal.verifying import runs
 from dropslot.portal.verifying.runs import Run
 
 
-def start(config: Config, *, by: str, address: str, fixity: bool) -> Run:
-    """Start the process; returns at once. Raises AlreadyVerifying, OSError."""
+def start(config: Config, *, by: str, address: str, fixity: bool, against: str = "") -> Run:
+    """Start the process; returns at once. `against` is a head of the chain that was kept elsewhere. Raises
+    AlreadyVerifying, OSError."""
     with runs.locked(config) as lock:
         now = timestamp(datetime.now(UTC))
-        run = Run(str(ULID()), by, address, fixity, now)
+        run = Run(str(ULID()), by, address, fixity, now, against=against)
         runs.save(config, run)
         runs.forget_old(config)
         process = _started(config, run, lock)

@@ -13,7 +13,7 @@ PYTEST = rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT
 	$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test crash coverage lint format bench docs docs-serve setup pins clean
+.PHONY: help run quick test crash coverage lint format pictures bench docs docs-serve setup pins clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -52,6 +52,10 @@ lint: setup ## style, types, layers
 format: setup ## fix what ruff can fix by itself
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
+
+pictures: setup ## take the pictures of the portal in docs/images anew
+	@setup/packages test
+	@export PICTURES=$(CURDIR)/docs/images; $(PYTEST) tests/portal/test_pictures.py
 
 bench: setup ## measure, with peers, the tables of docs/performance.md; minutes to an hour
 	@setup/packages bench

@@ -317,7 +317,9 @@ def test_an_auditor_sees_how_the_last_verification_ended(site: Site) -> None:
     later = runs.Run(str(ULID()), "adam", "", False, "2026-01-02T00:00:00Z", outcome="ok")
     runs.save(site.config, later)
     both = page(site, "augusta")
-    assert "Trail verified at" in both and "2 faults" in both  # a later look at the trail hides no damaged file
+    assert (
+        "Trail verified at" in both and "2 faults" in both
+    )  # a later look at the trail hides no damaged file
     assert "2 faults" in shown
 
 

@@ -40,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A checkout that is not installed is tested all the same, in child processes too.
     if str(SOURCE) not in sys.path:
         sys.path.insert(0, str(SOURCE))
+    # Compiled once: otherwise each of a thousand commands, and each test process, compiles all that it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,7 @@
 """The databases that tests run on: SQLite and a private PostgreSQL, fresh for every test.
 
-`database_url`  what config.yaml's `database:` takes, once for each kind: for tests of the product as a whole.
+`database_url`  what config.yaml's `database:` takes, once for each kind: for tests of the product as a whole. The
+                database has its tables and no rows; `empty_database_url` has no tables either.
 `database`      Django's default database in this process, migrated, once for each kind. Commits are real: events
                 cannot be deleted, so a test's database is thrown away as a whole and no `django_db` mark is needed.
 """
@@ -150,16 +151,31 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """An empty PostgreSQL database, for config.yaml."""
+def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """A PostgreSQL database with its tables, for config.yaml."""
+    with fresh_postgres(postgres_server, postgres_template) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A PostgreSQL database without tables, for config.yaml."""
     with fresh_postgres(postgres_server) as name:
         yield postgres_server.url(name)
 
 
 @pytest.fixture(params=VENDORS)
 def database_url(request: pytest.FixtureRequest) -> str:
-    """What config.yaml's `database:` takes: first SQLite, then an empty PostgreSQL database."""
-    if request.param == "sqlite":
-        return "sqlite"
-    url: str = request.getfixturevalue("postgres_url")
+    """What config.yaml's `database:` takes: first SQLite, then a PostgreSQL database with its tables."""
+    return _url(request, "postgres_url")
+
+
+@pytest.fixture(params=VENDORS)
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """The same without tables: for tests of the first command's work."""
+    return _url(request, "empty_postgres_url")
+
+
+def _url(request: pytest.FixtureRequest, postgres: str) -> str:
+    url: str = "sqlite" if request.param == "sqlite" else request.getfixturevalue(postgres)
     return url

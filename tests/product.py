@@ -87,6 +87,13 @@ class Product:
         """`inbox`, `processing`, `done` or `failed` of a route that keeps them under its own name."""
         return self.root / route / which
 
+    def begin_with(self, template: Path) -> None:
+        """Have a copy of this SQLite file for a database, as if an earlier command had made it."""
+        file = self.root / "var" / "dropslot.sqlite3"
+        file.parent.mkdir(mode=0o700)
+        file.touch(0o600)
+        shutil.copyfile(template, file)
+
     # Commands
 
     def command(self, *args: str | Path) -> list[str]:
@@ -239,14 +246,25 @@ def read_tree(folder: Path, hidden: Sequence[str] = (".dropslot",)) -> dict[str,
 
 
 @pytest.fixture
-def make_product(tmp_path: Path) -> Iterator[Callable[..., Product]]:
-    """Make any number of products; `make_product(database=…, root=…, how=…)`."""
+def make_product(tmp_path: Path, sqlite_template: Path) -> Iterator[Callable[..., Product]]:
+    """Make any number of products; `make_product(database=…, root=…, how=…)`.
+
+    Those in a folder of this fixture begin with a database that has its tables, which a first command would make for
+    half a second; `has_tables=False` leaves that to it.
+    """
     made: list[Product] = []
 
-    def make(database: str = "sqlite", root: Path | None = None, how: Program | None = None) -> Product:
-        root = root or tmp_path / f"product{len(made) + 1}"
-        root.mkdir(exist_ok=True)
-        made.append(Product(root, database, how).configure())
+    def make(
+        database: str = "sqlite",
+        root: Path | None = None,
+        how: Program | None = None,
+        has_tables: bool = True,
+    ) -> Product:
+        folder = root or tmp_path / f"product{len(made) + 1}"
+        folder.mkdir(exist_ok=True)
+        made.append(Product(folder, database, how).configure())
+        if has_tables and database == "sqlite" and root is None:
+            made[-1].begin_with(sqlite_template)
         return made[-1]
 
     yield make

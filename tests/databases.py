@@ -121,25 +121,39 @@ def fresh_postgres(server: PostgresServer, template: str = "template1") -> Itera
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def on_sqlite(template: Path, folder: Path, blocker: Any) -> Iterator[Database]:
+    """Django's default database is a copy of this file, in a new folder of `folder`."""
+    file = folder / "database" / "dropslot.sqlite3"
+    file.parent.mkdir()
+    shutil.copyfile(template, file)
+    settings = sqlite_settings(file)
+    with blocker.unblock(), connected_to(settings):
+        yield Database("sqlite", "sqlite", settings)
+
+
+@contextmanager
+def on_postgres(server: PostgresServer, template: str, blocker: Any) -> Iterator[Database]:
+    """Django's default database is a copy of this one, which is dropped afterwards."""
+    with fresh_postgres(server, template) as name:
+        url = server.url(name)
+        settings = postgres_settings(url)
+        with blocker.unblock(), connected_to(settings):
+            yield Database("postgresql", url, settings)
+
+
 @pytest.fixture
 def sqlite_database(sqlite_template: Path, tmp_path: Path, django_db_blocker: Any) -> Iterator[Database]:
-    file = tmp_path / "database" / "dropslot.sqlite3"
-    file.parent.mkdir()
-    shutil.copyfile(sqlite_template, file)
-    settings = sqlite_settings(file)
-    with django_db_blocker.unblock(), connected_to(settings):
-        yield Database("sqlite", "sqlite", settings)
+    with on_sqlite(sqlite_template, tmp_path, django_db_blocker) as database:
+        yield database
 
 
 @pytest.fixture
 def postgres_database(
     postgres_server: PostgresServer, postgres_template: str, django_db_blocker: Any
 ) -> Iterator[Database]:
-    with fresh_postgres(postgres_server, postgres_template) as name:
-        url = postgres_server.url(name)
-        settings = postgres_settings(url)
-        with django_db_blocker.unblock(), connected_to(settings):
-            yield Database("postgresql", url, settings)
+    with on_postgres(postgres_server, postgres_template, django_db_blocker) as database:
+        yield database
 
 
 @pytest.fixture(params=VENDORS)

@@ -31,6 +31,7 @@ _LOADED = (
     "django.urls",
     "magic",
     "psycopg",
+    "structlog",
 )
 _MESSAGE_BYTES = 1 << 20
 

@@ -417,7 +417,6 @@ def test_a_receipt_outlives_its_database(sqlite_product: Product) -> None:
 
 
 def test_receipts_that_cannot_be_kept_hold_up_no_delivery(sqlite_product: Product) -> None:
-    (sqlite_product.root / "var").mkdir(mode=0o700)
     (sqlite_product.root / "var/receipts").write_bytes(b"in the way")
     assert Losing(sqlite_product).deliver("a", ONE) == [("scan.txt", 1, "delivered")]
 

@@ -1,6 +1,7 @@
 """The databases that tests run on: SQLite and a private PostgreSQL, fresh for every test.
 
-`database_url`  what config.yaml's `database:` takes, once for each kind: for tests of the product as a whole.
+`database_url`  what config.yaml's `database:` takes, once for each kind: for tests of the product as a whole. The
+                database has its tables and no rows; `empty_database_url` has no tables either.
 `database`      Django's default database in this process, migrated, once for each kind. Commits are real: events
                 cannot be deleted, so a test's database is thrown away as a whole and no `django_db` mark is needed.
 """
@@ -120,25 +121,39 @@ def fresh_postgres(server: PostgresServer, template: str = "template1") -> Itera
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def on_sqlite(template: Path, folder: Path, blocker: Any) -> Iterator[Database]:
+    """Django's default database is a copy of this file, in a new folder of `folder`."""
+    file = folder / "database" / "dropslot.sqlite3"
+    file.parent.mkdir()
+    shutil.copyfile(template, file)
+    settings = sqlite_settings(file)
+    with blocker.unblock(), connected_to(settings):
+        yield Database("sqlite", "sqlite", settings)
+
+
+@contextmanager
+def on_postgres(server: PostgresServer, template: str, blocker: Any) -> Iterator[Database]:
+    """Django's default database is a copy of this one, which is dropped afterwards."""
+    with fresh_postgres(server, template) as name:
+        url = server.url(name)
+        settings = postgres_settings(url)
+        with blocker.unblock(), connected_to(settings):
+            yield Database("postgresql", url, settings)
+
+
 @pytest.fixture
 def sqlite_database(sqlite_template: Path, tmp_path: Path, django_db_blocker: Any) -> Iterator[Database]:
-    file = tmp_path / "database" / "dropslot.sqlite3"
-    file.parent.mkdir()
-    shutil.copyfile(sqlite_template, file)
-    settings = sqlite_settings(file)
-    with django_db_blocker.unblock(), connected_to(settings):
-        yield Database("sqlite", "sqlite", settings)
+    with on_sqlite(sqlite_template, tmp_path, django_db_blocker) as database:
+        yield database
 
 
 @pytest.fixture
 def postgres_database(
     postgres_server: PostgresServer, postgres_template: str, django_db_blocker: Any
 ) -> Iterator[Database]:
-    with fresh_postgres(postgres_server, postgres_template) as name:
-        url = postgres_server.url(name)
-        settings = postgres_settings(url)
-        with django_db_blocker.unblock(), connected_to(settings):
-            yield Database("postgresql", url, settings)
+    with on_postgres(postgres_server, postgres_template, django_db_blocker) as database:
+        yield database
 
 
 @pytest.fixture(params=VENDORS)
@@ -150,16 +165,31 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """An empty PostgreSQL database, for config.yaml."""
+def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """A PostgreSQL database with its tables, for config.yaml."""
+    with fresh_postgres(postgres_server, postgres_template) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A PostgreSQL database without tables, for config.yaml."""
     with fresh_postgres(postgres_server) as name:
         yield postgres_server.url(name)
 
 
 @pytest.fixture(params=VENDORS)
 def database_url(request: pytest.FixtureRequest) -> str:
-    """What config.yaml's `database:` takes: first SQLite, then an empty PostgreSQL database."""
-    if request.param == "sqlite":
-        return "sqlite"
-    url: str = request.getfixturevalue("postgres_url")
+    """What config.yaml's `database:` takes: first SQLite, then a PostgreSQL database with its tables."""
+    return _url(request, "postgres_url")
+
+
+@pytest.fixture(params=VENDORS)
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """The same without tables: for tests of the first command's work."""
+    return _url(request, "empty_postgres_url")
+
+
+def _url(request: pytest.FixtureRequest, postgres: str) -> str:
+    url: str = "sqlite" if request.param == "sqlite" else request.getfixturevalue(postgres)
     return url

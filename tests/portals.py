@@ -3,6 +3,7 @@ cookies for each of them; and the portal as a real process for real clients."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,15 +13,24 @@ from urllib.request import urlopen
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, override_settings
 
-from databases import VENDORS, Database
+from databases import (
+    VENDORS,
+    Database,
+    connected_to,
+    on_postgres,
+    on_sqlite,
+    postgres_settings,
+    sqlite_settings,
+)
 from dropslot.access import accounts, trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
 from dropslot.config.folders import all_folders
 from ports import free_port
+from postgres import PostgresServer
 from product import Product
 from waiting import wait_until
 
@@ -103,12 +113,64 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, VENDORS if both else VENDORS[:1], indirect=True)
 
 
+@pytest.fixture(scope="session")
+def sqlite_accounts(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
+) -> Path:
+    """A SQLite database with the accounts of `site`."""
+    folder = tmp_path_factory.mktemp("accounts")
+    file = folder / "accounts.sqlite3"
+    shutil.copyfile(sqlite_template, file)
+    with django_db_blocker.unblock(), connected_to(sqlite_settings(file)):
+        _make_accounts(folder)
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_accounts(
+    postgres_server: PostgresServer,
+    postgres_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: Any,
+) -> str:
+    """The same on PostgreSQL."""
+    postgres_server.execute(f"CREATE DATABASE accounts TEMPLATE {postgres_template}")
+    settings = postgres_settings(postgres_server.url("accounts"))
+    with django_db_blocker.unblock(), connected_to(settings):
+        _make_accounts(tmp_path_factory.mktemp("accounts"))
+    return "accounts"
+
+
+def _make_accounts(folder: Path) -> None:
+    config = _config(folder)
+    with override_settings(DROPSLOT=config, BASE_DIR=folder):
+        made = Site(folder, config)
+        made.account("olga", "operator")
+        made.account("augusta", "auditor")
+        made.account("adam", "administrator")
+        made.account("sam", "sender")
+        made.account("rita", "recipient", routes=("results",), folders=("north",))
+        made.account("stella", "study-runner", studies=("heart",))
+        User.objects.create_user("nobody", password=PASSWORD)
+
+
+def _config(root: Path) -> Config:
+    return from_mapping({"data": str(root / "var"), "portal": {}, "routes": routes(root)}, root)
+
+
 @pytest.fixture
-def site_database(request: pytest.FixtureRequest) -> Database:
-    """The database of `site`: SQLite, or each in turn."""
-    name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
-    found: Database = request.getfixturevalue(name)
-    return found
+def site_database(
+    request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any
+) -> Iterator[Database]:
+    """The database of `site`, with its accounts: SQLite, or each in turn."""
+    if request.param == "sqlite":
+        template = request.getfixturevalue("sqlite_accounts")
+        on = on_sqlite(template, tmp_path, django_db_blocker)
+    else:
+        server = request.getfixturevalue("postgres_server")
+        on = on_postgres(server, request.getfixturevalue("postgres_accounts"), django_db_blocker)
+    with on as database:
+        yield database
 
 
 @pytest.fixture
@@ -117,7 +179,7 @@ def site(
 ) -> Iterator[Site]:
     """In this process. Accounts: olga operator, augusta auditor, adam administrator, sam
     sender, rita recipient of the folder `north`, stella study runner of `heart`, nobody without a role."""
-    config = from_mapping({"data": str(tmp_path / "var"), "portal": {}, "routes": routes(tmp_path)}, tmp_path)
+    config = _config(tmp_path)
     # A test records what was noted itself: a thread would do it while other tests run.
     monkeypatch.setattr(trail.Trail, "_run", lambda _: None)
     settings.DROPSLOT = config
@@ -127,15 +189,7 @@ def site(
             folder.mkdir(parents=True, exist_ok=True)
     for place in ("studies", "clinics"):
         (tmp_path / place).mkdir()
-    made = Site(tmp_path, config)
-    made.account("olga", "operator")
-    made.account("augusta", "auditor")
-    made.account("adam", "administrator")
-    made.account("sam", "sender")
-    made.account("rita", "recipient", routes=("results",), folders=("north",))
-    made.account("stella", "study-runner", studies=("heart",))
-    User.objects.create_user("nobody", password=PASSWORD)
-    yield made
+    yield Site(tmp_path, config)
     trail.end()
 
 

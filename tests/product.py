@@ -19,11 +19,44 @@ import yaml
 from inherited import environment
 from people import Person, Program, program
 from waiting import wait_until
+from warm import Done, warm
 
 Tree = Mapping[str, bytes]
 _numbers = itertools.count(1)
 _OWN = ("DROPSLOT_", "DJANGO_", "PG")
 _KEPT = ("DROPSLOT_DATABASE_PASSWORD",)
+# They start nothing that outlives them.
+_SHORT = frozenset(
+    [
+        "adduser",
+        "acknowledgments",
+        "addtoken",
+        "arrivals",
+        "audit_upload",
+        "dismiss",
+        "doctor",
+        "drain",
+        "events",
+        "health",
+        "history",
+        "import_getresults",
+        "latest",
+        "load_remote_folders",
+        "log_readers",
+        "pending",
+        "purge",
+        "rebuild",
+        "receipt",
+        "removeuser",
+        "retry",
+        "start_log_reader",
+        "trust_host",
+        "unacknowledge",
+        "uploads",
+        "users",
+        "verify",
+    ]
+)
 
 STUDY: dict[str, Any] = {
     "folders": "./study",
@@ -87,6 +120,13 @@ class Product:
         """`inbox`, `processing`, `done` or `failed` of a route that keeps them under its own name."""
         return self.root / route / which
 
+    def begin_with(self, template: Path) -> None:
+        """Have a copy of this SQLite file for a database, as if an earlier command had made it."""
+        file = self.root / "var" / "dropslot.sqlite3"
+        file.parent.mkdir(mode=0o700)
+        file.touch(0o600)
+        shutil.copyfile(template, file)
+
     # Commands
 
     def command(self, *args: str | Path) -> list[str]:
@@ -106,16 +146,24 @@ class Product:
         timeout_seconds: float = 120,
         **environment: str,
     ) -> Ended:
-        """Run a command to its end; its exit status must be `status` (None: any)."""
-        done = subprocess.run(
-            self.command(*args),
-            env=self.environment | environment,
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=timeout_seconds,
-            **_account(as_person),
-        )
+        """Run a command to its end; its exit status must be `status` (None: any).
+
+        It is a process of its own. Most are forks of one that has loaded the libraries: `warm`.
+        """
+        done: subprocess.CompletedProcess[str] | Done
+        if args[0] in _SHORT and self._how == program() and as_person is None and not environment:
+            words = self.command(*args)[len(self._how.command) :]
+            done = warm(self.environment).run(words, self.environment, self.root, timeout_seconds)
+        else:
+            done = subprocess.run(
+                self.command(*args),
+                env=self.environment | environment,
+                cwd=self.root,
+                capture_output=True,
+                text=True,
+                timeout=timeout_seconds,
+                **_account(as_person),
+            )
         if status is not None and done.returncode != status:
             raise AssertionError(
                 f"{args} ended with {done.returncode}, not {status}:\n{done.stdout}{done.stderr}"
@@ -239,14 +287,25 @@ def read_tree(folder: Path, hidden: Sequence[str] = (".dropslot",)) -> dict[str,
 
 
 @pytest.fixture
-def make_product(tmp_path: Path) -> Iterator[Callable[..., Product]]:
-    """Make any number of products; `make_product(database=…, root=…, how=…)`."""
+def make_product(tmp_path: Path, sqlite_template: Path) -> Iterator[Callable[..., Product]]:
+    """Make any number of products; `make_product(database=…, root=…, how=…)`.
+
+    Those in a folder of this fixture begin with a database that has its tables, which a first command would make for
+    half a second; `has_tables=False` leaves that to it.
+    """
     made: list[Product] = []
 
-    def make(database: str = "sqlite", root: Path | None = None, how: Program | None = None) -> Product:
-        root = root or tmp_path / f"product{len(made) + 1}"
-        root.mkdir(exist_ok=True)
-        made.append(Product(root, database, how).configure())
+    def make(
+        database: str = "sqlite",
+        root: Path | None = None,
+        how: Program | None = None,
+        has_tables: bool = True,
+    ) -> Product:
+        folder = root or tmp_path / f"product{len(made) + 1}"
+        folder.mkdir(exist_ok=True)
+        made.append(Product(folder, database, how).configure())
+        if has_tables and database == "sqlite" and root is None:
+            made[-1].begin_with(sqlite_template)
         return made[-1]
 
     yield make

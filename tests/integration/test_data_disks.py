@@ -112,13 +112,16 @@ def test_a_missing_disk_is_not_taken_for_a_new_installation(
 
 
 @pytest.mark.parametrize("kind", ["loop", "nowhere", "file"])
-def test_what_is_in_the_way_of_the_data_folder_is_named(sqlite_product: Product, kind: str) -> None:
-    data = sqlite_product.root / "var"
+def test_what_is_in_the_way_of_the_data_folder_is_named(
+    make_product: Callable[..., Product], kind: str
+) -> None:
+    product = make_product(has_tables=False)
+    data = product.root / "var"
     if kind == "file":
         data.write_bytes(b"")
     else:
-        data.symlink_to(data if kind == "loop" else sqlite_product.root / "away/var")
-    told = sqlite_product.run("drain", "--now", status=1).stderr
+        data.symlink_to(data if kind == "loop" else product.root / "away/var")
+    told = product.run("drain", "--now", status=1).stderr
     assert str(data) in told and "run it as" not in told and "Traceback" not in told
     assert ("is not a folder" if kind == "file" else "a link to nothing") in told
 

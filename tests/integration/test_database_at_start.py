@@ -34,7 +34,10 @@ def start(product: Product) -> subprocess.Popen[str]:
     )
 
 
-def test_processes_that_start_at_once_make_one_database(product: Product) -> None:
+def test_processes_that_start_at_once_make_one_database(
+    make_product: Callable[..., Product], empty_database_url: str
+) -> None:
+    product = make_product(empty_database_url, has_tables=False)
     processes = [start(product) for _ in range(6)]
     ended = [(process.communicate(timeout=120), process.returncode) for process in processes]
     assert [status for _, status in ended] == [0] * 6, ended

@@ -11,6 +11,8 @@ from dropslot.cli.output.failures import UsageError
 from dropslot.cli.output.narrowing import moment
 from product import STUDY, Product
 
+pytestmark = pytest.mark.xdist_group("narrowed-listings")  # what they share is made once
+
 LISTINGS = ("arrivals", "history", "pending", "events", "uploads")
 BY_ROUTE = (*LISTINGS, "log_readers", "acknowledgments")
 

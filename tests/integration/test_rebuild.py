@@ -401,10 +401,11 @@ def test_rebuild_beside_a_running_service_is_refused(sqlite_product: Product) ->
         sqlite_product.run("stop_watcher")
 
 
-def test_a_new_installation_raises_no_alarm(sqlite_product: Product) -> None:
-    assert "rebuild" not in sqlite_product.drain().stderr
-    sqlite_product.run("verify")
-    assert sqlite_product.run("rebuild").stdout.startswith("Added: 0 arrivals")
+def test_a_new_installation_raises_no_alarm(make_product: Callable[..., Product]) -> None:
+    product = make_product(has_tables=False)
+    assert "rebuild" not in product.drain().stderr
+    product.run("verify")
+    assert product.run("rebuild").stdout.startswith("Added: 0 arrivals")
 
 
 def test_a_receipt_outlives_its_database(sqlite_product: Product) -> None:
@@ -417,7 +418,6 @@ def test_a_receipt_outlives_its_database(sqlite_product: Product) -> None:
 
 
 def test_receipts_that_cannot_be_kept_hold_up_no_delivery(sqlite_product: Product) -> None:
-    (sqlite_product.root / "var").mkdir(mode=0o700)
     (sqlite_product.root / "var/receipts").write_bytes(b"in the way")
     assert Losing(sqlite_product).deliver("a", ONE) == [("scan.txt", 1, "delivered")]
 

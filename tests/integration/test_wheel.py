@@ -14,6 +14,8 @@ import pytest
 
 from documents import REPOSITORY
 
+pytestmark = pytest.mark.xdist_group("wheel")  # what they share is made once
+
 SOURCE = REPOSITORY / "src"
 
 

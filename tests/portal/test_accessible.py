@@ -16,6 +16,8 @@ from page_table import paths
 from portals import Served, installed
 from product import Product
 
+pytestmark = pytest.mark.xdist_group("accessible")  # what they share is made once
+
 FIRST_PAGE_BYTES = 200_000
 ROLES = ("sender", "operator", "auditor", "recipient", "study-runner", "administrator")
 

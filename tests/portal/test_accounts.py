@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -12,10 +13,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+import portals
 from dropslot.access import accounts, links, withdrawing
 from dropslot.access.models import Grant
 from dropslot.audit.models import Event
-from portals import PASSWORD, Served, Site
+from portals import PASSWORD, Site
 from product import Product
 
 BOTH_DATABASES = True
@@ -204,8 +206,8 @@ def test_addtoken_prints_the_token_alone(installed: Product) -> None:
     )
 
 
-def test_the_first_start_prints_a_link(served: Served) -> None:
-    served.start()
+def test_the_first_start_prints_a_link(make_product: Callable[..., Product], empty_database_url: str) -> None:
+    served = portals.installed(make_product(empty_database_url, has_tables=False)).start()
     printed = (served.product.root / "portal.log").read_text()
     assert "Nobody is an administrator yet" in printed
     link = next(word for word in printed.split() if "/password/reset/key/" in word)

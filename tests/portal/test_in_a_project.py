@@ -15,6 +15,8 @@ import yaml
 from documents import REPOSITORY, blocks
 from portals import routes
 
+pytestmark = pytest.mark.xdist_group("in-a-project")  # what they share is made once
+
 SOURCE = REPOSITORY / "src"
 _MODELS = "from django.contrib.auth.models import AbstractUser\n\n\nclass Person(AbstractUser):\n    pass\n"
 _LOOK = """

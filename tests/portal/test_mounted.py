@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("mounted")  # what they share is made once
+
 PROJECT = Path(__file__).parent / "mounted"
 SOURCE = Path(__file__).parents[2] / "src"
 

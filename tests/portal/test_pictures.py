@@ -22,8 +22,8 @@ _REPLACE = """([folder, host]) => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const node = walk.currentNode;
-    node.data = node.data.replaceAll(folder, "/srv/dropslot").replace(/\\w+@127\\.0\\.0\\.1:\\d+/g, "edc@edc.example.org")
-      .replaceAll(host, "drop.lab.example");
+    node.data = node.data.replaceAll(folder, "/srv/dropslot")
+      .replace(/\\w+@127\\.0\\.0\\.1:\\d+/g, "edc@edc.example.org").replaceAll(host, "drop.lab.example");
   }
 }"""
 

@@ -6,14 +6,14 @@ import os
 import signal
 import socket
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
 
-from databases import VENDORS
-from portals import PASSWORD, Served
+from portals import PASSWORD, Served, installed
 from product import Product
 from waiting import wait_until
 
@@ -130,8 +130,10 @@ def test_at_rest_it_adds_little_memory(served: Served) -> None:
     assert kilobytes / 1024 <= AT_REST_MB
 
 
-@pytest.mark.parametrize("served_database", VENDORS, indirect=True)
-def test_those_that_start_at_once_make_the_tables_once(served: Served) -> None:
+def test_those_that_start_at_once_make_the_tables_once(
+    make_product: Callable[..., Product], empty_database_url: str
+) -> None:
+    served = installed(make_product(empty_database_url, has_tables=False))
     file = served.product.root / "password"
     file.write_text(PASSWORD)
     commands = [

@@ -25,12 +25,19 @@ def main() -> NoReturn:
     except KeyboardInterrupt:  # while it was loaded
         sys.stderr.write("\ndropslot: Interrupted before anything was done.\n")
         status = 130
-    if "django.db" in sys.modules:  # not before: `--help` answers without it
+    if "django.db" in sys.modules and _has_settings():  # not before: `--help` answers without it
         from django.db import connections
 
         connections.close_all()  # the last one out folds SQLite's log into the database
     gc.freeze()  # otherwise the interpreter's last collection takes 0.2 s
     sys.exit(status)
+
+
+def _has_settings() -> bool:
+    """Whether config.yaml could be read: without settings, Django has no connections to close."""
+    from django.conf import settings
+
+    return settings.configured
 
 
 def run(args: Sequence[str]) -> int:

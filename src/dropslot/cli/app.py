@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
+from typer.models import CommandInfo
 
 from dropslot import __version__
 from dropslot.cli.output.failures import explain
@@ -53,11 +55,13 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+_by_name: dict[str, CommandInfo] = {}
 for _group in GROUPS:
     _commands: typer.Typer = import_module(_group).commands
     for _command in _commands.registered_commands:
         # typer would make start-watcher of start_watcher, which Django's command line could not call.
         _command.name = _command.name or getattr(_command.callback, "__name__", "").strip("_")
+        _by_name[_command.name] = _command
     app.add_typer(_commands)
 
 
@@ -98,10 +102,20 @@ def execute(args: Sequence[str]) -> int:
     """Run the command in `args`; its exit status. Wrong usage is explained on stderr; other errors are
     raised."""
     try:
-        get_command(app).main(args=list(args), prog_name="dropslot")
+        get_command(_with_command(args)).main(args=list(args), prog_name="dropslot")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _with_command(args: Sequence[str]) -> typer.Typer:
+    """The app with the command in `args` alone, if there is one: to make all of them takes 20 ms."""
+    wanted = _by_name.get(args[0]) if args else None
+    if wanted is None:
+        return app
+    alone = copy(app)
+    alone.registered_groups, alone.registered_commands = [], [wanted]
+    return alone
 
 
 def names() -> frozenset[str]:

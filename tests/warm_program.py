@@ -1,0 +1,100 @@
+"""A process that has loaded what commands load before they read config.yaml, and forks itself for each command.
+
+It is a program: `python warm_program.py DESCRIPTOR`. The descriptor is a socket of messages; each is a command as JSON,
+{"args": […], "environment": {…}, "folder": PATH, "umask": MODE}, with three descriptors: the command's stdout, its
+stderr, and a pipe that gets two lines, the process id and, at its end, the exit status (negative: the signal). The
+fork goes on as `python -m dropslot` does, down to the interpreter's end. With the socket's other end closed, it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from typing import Any
+
+_LOADED = (
+    "dropslot.cli.app",
+    "dropslot.config.loading",
+    "asyncio",
+    "cryptography.hazmat.primitives.serialization",
+    "django.contrib.auth.hashers",
+    "django.core.management",
+    "django.db.backends.sqlite3.base",
+    "django.db.models",
+    "django.urls",
+    "dropslot.arrivals.intake.adopting",
+    "dropslot.arrivals.upkeep.database",
+    "dropslot.checks.base",
+    "dropslot.destinations.local.kind",
+    "dropslot.running.daemon",
+    "dropslot.watching.processors",
+    "magic",
+    "psycopg",
+    "structlog",
+)
+_MESSAGE_BYTES = 1 << 20
+
+
+def main() -> None:
+    """Serve until there is nobody to serve; returns in a fork, which is then the command."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    for name in _LOADED:
+        with contextlib.suppress(ModuleNotFoundError):  # of an extra
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    waiting = selectors.DefaultSelector()
+    waiting.register(control, selectors.EVENT_READ)
+    while True:
+        for key, _ in waiting.select():
+            if key.fileobj is not control:
+                waiting.unregister(key.fd)
+                _tell_end(key.fd, *key.data)
+                continue
+            message, given, *_ = socket.recv_fds(control, _MESSAGE_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
+            if not message:
+                sys.exit()
+            out, err, told = given
+            if (pid := os.fork()) == 0:
+                waiting.close()
+                control.close()
+                return _become(json.loads(message), out, err)
+            os.close(out)
+            os.close(err)
+            os.write(told, f"{pid}\n".encode())
+            waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, told))
+
+
+def _tell_end(process: int, pid: int, told: int) -> None:
+    _, status = os.waitpid(pid, 0)
+    os.close(process)
+    with contextlib.suppress(BrokenPipeError):
+        os.write(told, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os.close(told)
+
+
+def _become(command: dict[str, Any], out: int, err: int) -> None:
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.chdir(command["folder"])
+    os.umask(command["umask"])
+    os.environ.clear()
+    os.environ.update(command["environment"])
+    sys.path[0] = command["folder"]  # as `-m` has it
+    sys.argv = ["dropslot", *command["args"]]
+    sys.orig_argv = [sys.executable, "-m", "dropslot", *command["args"]]
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main()
+    from dropslot.cli import main as command
+
+    command()

@@ -16,6 +16,7 @@ pytest_plugins = [
     "databases",
     "mounts",
     "people",
+    "postbox",
     "product",
     "portals",
     "browsing",

@@ -89,6 +89,13 @@ def _password_reset(request: HttpRequest, user: Any, **_: Any) -> None:
     changed(request, user, "password set with a link")
 
 
+def link_asked(request: HttpRequest, user: Any) -> None:
+    """Note that somebody asked for a link that is sent to the account's address; nobody is signed in."""
+    note(
+        request, Kind.RIGHTS_CHANGED, of=user.get_username(), what="link asked by mail that sets the password"
+    )
+
+
 def changed(request: HttpRequest, user: Any, what: str) -> None:
     """Note what an account changed about its own sign-in."""
     name = user.get_username()

@@ -15,6 +15,9 @@ from django.http import HttpRequest
 
 from dropslot.access.entrances import refuse
 from dropslot.access.trail import address_of
+from dropslot.config import current
+from dropslot.mail.section import mail_of
+from dropslot.portal import letters
 
 _QUIET = "account/messages/logged_"  # what the next page shows anyway
 
@@ -43,6 +46,22 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         is_recent = bool(records) and time.time() - records[-1]["at"] < app_settings.REAUTHENTICATION_TIMEOUT
         can_be_asked = bool(self.get_reauthentication_methods(request.user))
         return can_be_asked and not is_recent and bool(super().is_reauthentication_required(app=app, **more))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """By the server of `mail`, without waiting for it; a project without that key sends by its own settings."""
+        if (mail := mail_of(current())) is None:
+            super().send_mail(template_prefix, email, context)
+        else:
+            letters.post(mail, template_prefix, email, context)
+
+    def send_notification_mail(
+        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """To the address that the account has."""
+        own = email or getattr(user, user.get_email_field_name(), "")
+        if own:
+            more = {"username": user.get_username(), **(context or {})}
+            super().send_notification_mail(template_prefix, user, more, own)
 
     def add_message(
         self, request: HttpRequest, level: int, message_template: str = "", *more: Any, **kw: Any

@@ -13,6 +13,7 @@ import structlog
 from dropslot.access.providers import missing_secrets
 from dropslot.access.section import Portal, portal_of
 from dropslot.core.errors import DropslotError
+from dropslot.mail.section import mail_of, missing_secret
 from dropslot.running import capabilities
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def prove(config: Config) -> None:
         raise PortalUnready(
             f"portal.openid: the environment has no {missing[0]}",
             next_step=f"Set {missing[0]}, or {missing[0]}_FILE to the name of a file that has the client's secret",
+        )
+    mail = mail_of(config)
+    if mail and (variable := missing_secret(mail)):
+        raise PortalUnready(
+            f"mail.password: the environment has no {variable}",
+            next_step=f"Set {variable}, or {variable}_FILE to the name of a file that has the password",
         )
     if _file() is None:
         raise PortalUnready(

@@ -21,6 +21,7 @@ pytest_plugins = [
     "portals",
     "browsing",
     "samba",
+    "slapd",
     "sshd",
     "nginx",
     "tracing",

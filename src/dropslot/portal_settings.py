@@ -136,6 +136,11 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
+if _portal.ldap:
+    from dropslot.access.directory.connecting import auth_settings
+
+    AUTHENTICATION_BACKENDS.append("dropslot.access.directory.backend.DirectoryBackend")
+    globals().update(auth_settings(_portal.ldap))
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "dropslot:home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"

@@ -105,7 +105,8 @@ def add(
         ]
         if changes:
             record_rights(who or of_command(), wanted.name, "; ".join(changes))
-    return Made(user, tuple(grant for grant, _ in made), is_new, not user.has_usable_password())
+    needs_password = not user.has_usable_password() and not hasattr(user, "dropslot_directory")
+    return Made(user, tuple(grant for grant, _ in made), is_new, needs_password)
 
 
 def email_of(user: Any) -> str:

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from dropslot.access.trail import note
 from dropslot.audit.kinds import Kind
 
+DIRECTORY_BACKEND = "dropslot.access.directory.backend.DirectoryBackend"
 _FACTORS = {
     Authenticator.Type.TOTP: "code of an app",
     Authenticator.Type.WEBAUTHN: "passkey",
@@ -30,16 +31,18 @@ def _signed_in(request: HttpRequest, user: Any, **_: Any) -> None:
 
 def how(request: HttpRequest, user: Any) -> str:
     """With what somebody has signed in: `password`, `passkey`, `openid:NAME`, `password + code of an app`."""
-    steps = [_step(record) for record in get_authentication_records(request, user)]
+    steps = [_step(record, user) for record in get_authentication_records(request, user)]
     return " + ".join(dict.fromkeys(steps)) or "another way"
 
 
-def _step(record: dict[str, Any]) -> str:
+def _step(record: dict[str, Any], user: Any) -> str:
     method = record["method"]
     if method == "mfa":
         return _FACTORS.get(record.get("type", ""), "second factor")
     if method == "socialaccount":
         return f"openid:{record.get('provider', '')}"
+    if method == "password" and getattr(user, "backend", "") == DIRECTORY_BACKEND:
+        return "password of the directory"
     return {"password_reset": "link"}.get(method, str(method))
 
 

@@ -22,7 +22,7 @@ _PLAIN = (str, int, float)
 def post(mail: Mail, template: str, email: str, context: Mapping[str, Any]) -> None:
     """Have a mail sent; returns at once. TEMPLATE_subject.txt and TEMPLATE_message.txt are its text."""
     portal = portal_of(current())
-    kept = {key: value for key, value in context.items() if isinstance(value, _PLAIN)}
+    kept: dict[str, Any] = {key: value for key, value in context.items() if isinstance(value, _PLAIN)}
     kept |= {"portal": address(portal) if portal else "", "at": context.get("timestamp")}
     posting.post(mail, partial(_letter, template, email, kept))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -16,6 +17,8 @@ from dropslot.access import accounts
 from dropslot.access.trail import visit
 from dropslot.portal.pages.accounts.role_forms import NewAddress
 
+View = Callable[[HttpRequest], HttpResponse]
+
 
 def move(request: HttpRequest, user: Any, email: str) -> None:
     """Set it, and say so to the old address. Raises BadAccount."""
@@ -25,9 +28,12 @@ def move(request: HttpRequest, user: Any, email: str) -> None:
         get_adapter().send_notification_mail("account/email/email_changed", user, email=before)
 
 
+_with_password: Callable[[View], View] = reauthentication_required
+
+
 @login_required
 @require_POST
-@reauthentication_required
+@_with_password
 def own_address(request: HttpRequest) -> HttpResponse:
     """Of one's own account. Not without the password: whoever finds a browser signed in must not get the account."""
     form = NewAddress(request.POST)

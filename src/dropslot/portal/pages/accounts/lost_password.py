@@ -43,7 +43,8 @@ class AskForLink(ResetPasswordForm):  # type: ignore[misc]
 def accounts_of(email: str) -> list[Any]:
     """The active accounts that have this address, any letter case, and may set a password by it.
 
-    An account that has signed in without a password does so through a provider, which may have closed it by now.
+    An account that has signed in without a password does so through a provider or the directory, which may have closed
+    it by now.
     """
     users = get_user_model()
     named = {f"{users.get_email_field_name()}__iexact": email}

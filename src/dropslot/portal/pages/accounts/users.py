@@ -128,7 +128,11 @@ def make_link(request: HttpRequest, id: int) -> HttpResponse:
     if not found.is_active:
         messages.error(request, "The account is deactivated. Activate it first.")
         return redirect("dropslot:user", id)
-    link = links.ask(found, request.access.config, visit(request))  # type: ignore[attr-defined]
+    try:
+        link = links.ask(found, request.access.config, visit(request))  # type: ignore[attr-defined]
+    except accounts.BadAccount as error:
+        messages.error(request, str(error))
+        return redirect("dropslot:user", id)
     return _page(request, found, link=link)
 
 

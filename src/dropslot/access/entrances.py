@@ -16,7 +16,6 @@ from django.http import HttpRequest
 from dropslot.access.trail import note
 from dropslot.audit.kinds import Kind
 
-DIRECTORY_BACKEND = "dropslot.access.directory.backend.DirectoryBackend"
 _FACTORS = {
     Authenticator.Type.TOTP: "code of an app",
     Authenticator.Type.WEBAUTHN: "passkey",
@@ -41,7 +40,7 @@ def _step(record: dict[str, Any], user: Any) -> str:
         return _FACTORS.get(record.get("type", ""), "second factor")
     if method == "socialaccount":
         return f"openid:{record.get('provider', '')}"
-    if method == "password" and getattr(user, "backend", "") == DIRECTORY_BACKEND:
+    if method == "password" and hasattr(user, "dropslot_directory"):
         return "password of the directory"
     return {"password_reset": "link"}.get(method, str(method))
 

@@ -9,23 +9,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from queue import Queue
+from typing import TYPE_CHECKING
 
 import structlog
-from django.core.mail import EmailMessage
 
-from dropslot.mail import server
-from dropslot.mail.section import Mail
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+    from dropslot.mail.section import Mail
 
 log = structlog.get_logger()
 MOST = 200  # so many wait; while the server is away for long, more would only be late
-Letter = tuple[Mail, Callable[[], EmailMessage]]
+_LAST_SECONDS = 10.0
 
 
 class Posting:
     """The thread begins with the first mail."""
 
     def __init__(self) -> None:
-        self._waiting: Queue[Letter | None] = Queue(MOST)
+        self._waiting: Queue[tuple[Mail, Callable[[], EmailMessage]] | None] = Queue(MOST)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -46,7 +48,7 @@ class Posting:
         """Send what waits, for a few seconds at most."""
         if self._thread is not None and self._thread.is_alive() and not self._waiting.full():
             self._waiting.put(None)
-            self._thread.join(2 * server.SECONDS)
+            self._thread.join(_LAST_SECONDS)
 
     def _run(self) -> None:
         while letter := self._waiting.get():
@@ -56,6 +58,8 @@ class Posting:
 
 def _fault(mail: Mail, make: Callable[[], EmailMessage]) -> str:
     """Why a mail could not be sent; empty: it was."""
+    from dropslot.mail import server  # a portal that sends no mail need not load it
+
     try:
         server.send(mail, make())
     except Exception as error:  # noqa: BLE001 - whatever one mail has, the next one is sent

@@ -97,6 +97,12 @@ def test_the_first_sign_in_makes_an_account_with_the_roles_of_its_groups(lab: Di
     assert _events("signed-in")[-1]["how"] == "password of the directory"
 
 
+def test_the_sign_in_page_says_that_these_passwords_work(lab: Directory, site: Site, settings: Any) -> None:
+    assert "your usual computer account" in Client().get(LOGIN).content.decode()
+    settings.DROPSLOT = site.config
+    assert "your usual computer account" not in Client().get(LOGIN).content.decode()
+
+
 def test_somebody_without_a_group_has_no_role(lab: Directory) -> None:
     assert "You have no role yet" in _sign_in("ole")[0].get("/my-account/").content.decode()
 

@@ -24,6 +24,11 @@ class AskForLink(ResetPasswordForm):  # type: ignore[misc]
 
     sends_mail = True
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.fields["email"].label = "Mail address"
+        self.fields["email"].widget.attrs["placeholder"] = ""
+
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
         self.users = accounts_of(email)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ pytest.importorskip("ldap", reason="the extra `ldap` is not installed")
 
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client, RequestFactory
 
 from dropslot.access import accounts, links, trail, withdrawing
 from dropslot.access.accounts import BadAccount
-from dropslot.access.directory import backend, connecting
+from dropslot.access.directory import backend, connecting, people
 from dropslot.access.directory.connecting import DirectoryAway, auth_settings
 from dropslot.access.directory_section import Ldap
 from dropslot.access.models import DirectoryAccount, Grant
@@ -30,6 +32,7 @@ from portals import Served, Site, routes
 from slapd import PASSWORD, SERVICE_PASSWORD, Directory
 from waiting import wait_until
 
+BOTH_DATABASES = True
 LOGIN = "/account/login/"
 
 
@@ -188,6 +191,27 @@ def test_a_local_account_is_not_taken_over_by_its_name(lab: Directory) -> None:
     assert not _enters("ADAM", PASSWORD)
     assert _enters("adam", LOCAL)
     assert not DirectoryAccount.objects.exists()
+
+
+def test_an_account_that_is_made_meanwhile_is_not_taken_over(lab: Directory, site: Site) -> None:
+    """Between the look for an account of this name and the making of one, an administrator makes it."""
+    accounts.add(site.config, accounts.Wanted("ole", ("auditor",)))
+    person = people.Person("ole", f"uid=ole,{lab.people}", "ole@lab.example")
+    with pytest.raises(BadAccount, match="portal's own"):
+        people._made(site.config, person, trail.of_command())
+    assert (User.objects.get(username="ole").email, DirectoryAccount.objects.count()) == ("", 0)
+
+
+def test_two_first_sign_ins_at_once_make_one_account(lab: Directory) -> None:
+    def enter(_: int) -> bool:
+        try:
+            return _enters("hana")
+        finally:
+            connections.close_all()  # this thread's
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(enter, range(4)))
+    assert User.objects.filter(username="hana").count() == 1
 
 
 def test_somebody_who_left_the_directory_cannot_sign_in(lab: Directory) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import structlog
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from dropslot.access import accounts, withdrawing
 from dropslot.access.directory_section import GroupRole, Ldap
@@ -45,15 +45,26 @@ def is_of_directory(user: Any) -> bool:
 def made_for(config: Config, person: Person, who: Mapping[str, str]) -> Any:
     """The account of somebody whom the directory vouches for; made at the first sign-in, as an event. Raises BadAccount
     for a name that cannot be an account's, or that a local account has."""
-    user = named(person.name)
-    if user is None:
-        wanted = accounts.Wanted(person.name, (), email=person.email)
-        with transaction.atomic():
-            user = accounts.add(config, wanted, who=who).user
-            DirectoryAccount.objects.create(user=user, dn=person.dn)
-    elif not is_of_directory(user):
-        raise accounts.BadAccount(f"{person.name} is an account of the portal's own")
+    user = named(person.name) or _made(config, person, who)
+    _require_of_directory(user)
     return user
+
+
+def _made(config: Config, person: Person, who: Mapping[str, str]) -> Any:
+    try:
+        with transaction.atomic():
+            made = accounts.add(config, accounts.Wanted(person.name, (), email=person.email), who=who)
+            if made.is_new:
+                DirectoryAccount.objects.create(user=made.user, dn=person.dn)
+            _require_of_directory(made.user)
+    except IntegrityError:  # signed in twice at once: the other one has made it
+        return named(person.name)
+    return made.user
+
+
+def _require_of_directory(user: Any) -> None:
+    if not is_of_directory(user):
+        raise accounts.BadAccount(f"{user.get_username()} is an account of the portal's own")
 
 
 def give_roles(config: Config, found: Ldap, user: Any, groups: Iterable[str], who: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -10,8 +11,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make_certificate(folder: Path, name: str, valid: timedelta = timedelta(days=1)) -> Path:
-    """FOLDER/portal.pem, with portal.key beside it, for localhost; replaces what was there."""
+def make_certificate(
+    folder: Path, name: str, valid: timedelta = timedelta(days=1), *, address: str = ""
+) -> Path:
+    """FOLDER/portal.pem, with portal.key beside it, for localhost and an address; replaces what was there."""
+    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
+    names += [x509.IPAddress(ip_address(address))] if address else []
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -24,7 +29,7 @@ def make_certificate(folder: Path, name: str, valid: timedelta = timedelta(days=
         .serial_number(x509.random_serial_number())
         .not_valid_before(min(now, now + valid) - timedelta(days=1))
         .not_valid_after(now + valid)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

@@ -105,6 +105,8 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "remove-role":          (Row("302 403 403 403 403 403 403 302", grant_of("sam"), {}),),
     "user-link":            (Row("302 403 403 403 403 403 403 200", account("sam"), {}),),
     "change-user":          (Row("302 403 403 403 403 403 403 302", account("sam", what="deactivate"), {}),),
+    "user-address":         (Row("302 403 403 403 403 403 403 302", account("sam"), {"email": "sam@lab.example"}),),
+    "own-address":          (Row("302 302 302 302 302 302 302 302", post={"email": "me@lab.example"}),),
     # What was delivered
     "archive":              (Row("302 200 200 200 200 200 200 200"),),
     "open":                 (Row("302 404 404 200 200 200 404 200", delivery("north-1.pdf")),

@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from dropslot.access.providers import openid_apps
 from dropslot.access.section import Portal, address, portal_of
 from dropslot.config.models import Config as _Config
+from dropslot.mail.section import mail_of
 from dropslot.settings import *  # noqa: F403
 from dropslot.settings import DATABASES, DROPSLOT, INSTALLED_APPS
 
@@ -135,6 +136,11 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
+if _portal.ldap:
+    from dropslot.access.directory.connecting import auth_settings
+
+    AUTHENTICATION_BACKENDS.append("dropslot.access.directory.backend.DirectoryBackend")
+    globals().update(auth_settings(_portal.ldap))
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "dropslot:home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
@@ -146,6 +152,12 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_FORMS = {"reset_password": "dropslot.portal.pages.accounts.lost_password.AskForLink"}
+# Django's own has the account's one address in its hash; allauth's keeps more addresses, in a table of its own.
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordResetTokenGenerator"
+ACCOUNT_EMAIL_NOTIFICATIONS = isinstance(DROPSLOT, _Config) and mail_of(DROPSLOT) is not None
+# For one address of the network, and for one address of mail.
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,3/5m/key,10/d/key"}
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": openid_apps(_portal), "OAUTH_PKCE_ENABLED": True}}
 SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_STORE_TOKENS = False

@@ -21,6 +21,8 @@ from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
+_MOVED = "mail address set"  # not the address itself: the trail is for ever
+
 
 class BadAccount(DropslotError):
     """An account, role or password that cannot be; nothing was changed."""
@@ -87,7 +89,8 @@ def add(
             _require_other_name(wanted.name)
             user = get_user_model()(**{get_user_model().USERNAME_FIELD: wanted.name})
             user.set_unusable_password()
-        if wanted.email:
+        is_moved = bool(wanted.email) and wanted.email != email_of(user)
+        if is_moved:
             setattr(user, user.get_email_field_name(), wanted.email)
         if password is not None:
             _set_password(user, password)
@@ -97,11 +100,32 @@ def add(
         changes = [
             *(["account made"] if is_new else []),
             *(["password set"] if password is not None else []),
+            *([_MOVED] if is_moved and not is_new else []),
             *(f"role added: {grant}" for grant, is_added in made if is_added),
         ]
         if changes:
             record_rights(who or of_command(), wanted.name, "; ".join(changes))
-    return Made(user, tuple(grant for grant, _ in made), is_new, not user.has_usable_password())
+    needs_password = not user.has_usable_password() and not hasattr(user, "dropslot_directory")
+    return Made(user, tuple(grant for grant, _ in made), is_new, needs_password)
+
+
+def email_of(user: Any) -> str:
+    """An account's address of mail; empty if it has none."""
+    return str(getattr(user, user.get_email_field_name(), "") or "")
+
+
+def set_email(user: Any, email: str, who: Mapping[str, str]) -> None:
+    """Give an account another address of mail, or none, as an event: links that set the password are sent there.
+
+    Raises BadAccount.
+    """
+    if email == email_of(user):
+        return
+    with transaction.atomic():
+        setattr(user, user.get_email_field_name(), email)
+        _check(user, is_new=False)
+        user.save(update_fields=[user.get_email_field_name()])
+        record_rights(who, user.get_username(), _MOVED if email else "mail address removed")
 
 
 def _require_other_name(name: str) -> None:

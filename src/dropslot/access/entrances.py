@@ -30,16 +30,18 @@ def _signed_in(request: HttpRequest, user: Any, **_: Any) -> None:
 
 def how(request: HttpRequest, user: Any) -> str:
     """With what somebody has signed in: `password`, `passkey`, `openid:NAME`, `password + code of an app`."""
-    steps = [_step(record) for record in get_authentication_records(request, user)]
+    steps = [_step(record, user) for record in get_authentication_records(request, user)]
     return " + ".join(dict.fromkeys(steps)) or "another way"
 
 
-def _step(record: dict[str, Any]) -> str:
+def _step(record: dict[str, Any], user: Any) -> str:
     method = record["method"]
     if method == "mfa":
         return _FACTORS.get(record.get("type", ""), "second factor")
     if method == "socialaccount":
         return f"openid:{record.get('provider', '')}"
+    if method == "password" and hasattr(user, "dropslot_directory"):
+        return "password of the directory"
     return {"password_reset": "link"}.get(method, str(method))
 
 
@@ -87,6 +89,13 @@ def _password_changed(request: HttpRequest, user: Any, **_: Any) -> None:
 @receiver(password_reset, dispatch_uid="dropslot-password-reset")
 def _password_reset(request: HttpRequest, user: Any, **_: Any) -> None:
     changed(request, user, "password set with a link")
+
+
+def link_asked(request: HttpRequest, user: Any) -> None:
+    """Note that somebody asked for a link that is sent to the account's address; nobody is signed in."""
+    note(
+        request, Kind.RIGHTS_CHANGED, of=user.get_username(), what="link asked by mail that sets the password"
+    )
 
 
 def changed(request: HttpRequest, user: Any, what: str) -> None:

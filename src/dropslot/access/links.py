@@ -30,7 +30,12 @@ def link(user: Any, config: Config) -> str:
 
 
 def ask(user: Any, config: Config, who: Mapping[str, str]) -> str:
-    """The same for an account that exists, as an event: whoever has the link can sign in as this account."""
+    """The same for an account that exists, as an event: whoever has the link can sign in as this account. Raises
+    BadAccount for an account of the directory, which alone says who may sign in with it."""
+    if hasattr(user, "dropslot_directory"):
+        raise accounts.BadAccount(
+            f"{user.get_username()} signs in with the password of the directory", where="No link was made"
+        )
     made = link(user, config)
     with transaction.atomic():
         record_rights(who, user.get_username(), "link made that sets the password")

@@ -65,6 +65,18 @@ class SessionEpoch(models.Model):
         db_table = "dropslot_session_epoch"
 
 
+class DirectoryAccount(models.Model):
+    """An account that the directory has made: it signs in there, and gets its roles from there (`directory`)."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="dropslot_directory"
+    )
+    dn = models.TextField()
+
+    class Meta:
+        db_table = "dropslot_directory_account"
+
+
 class SavedView(models.Model):
     """A listing's filter that somebody has given a name."""
 

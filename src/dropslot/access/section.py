@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from dropslot.access.directory_section import GroupRole, Installed, Ldap
 from dropslot.config.sections import Part, Section
 from dropslot.config.values import Duration, Size
 
@@ -135,6 +136,10 @@ class Portal(BaseModel):
     openid: list[OpenId] = Field(
         default_factory=list, description="Providers of OpenID Connect to sign in with."
     )
+    ldap: Annotated[Ldap, BeforeValidator(Installed)] | None = Field(
+        None,
+        description="A directory whose people sign in with their name and password there. Needs the extra `ldap`.",
+    )
     proxies: int = Field(
         0,
         ge=0,
@@ -187,6 +192,8 @@ class PortalSection(Section):
     parts = (
         Part(Portal, "portal", "The portal: pages in a browser, and the API."),
         Part(OpenId, "portal.openid[]", "One provider."),
+        Part(Ldap, "portal.ldap", "A directory to sign in with."),
+        Part(GroupRole, "portal.ldap.roles[]", "A role for the people of a group."),
     )
 
     def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:
@@ -195,11 +202,11 @@ class PortalSection(Section):
         from dropslot.config.paths import absolute_path
 
         pairs = ((name, getattr(model.portal, name)) for name in ("certificate", "key"))
-        return {
-            "portal": model.portal.model_copy(
-                update={name: absolute_path(path, base) for name, path in pairs if path}
-            )
-        }
+        update: dict[str, Any] = {name: absolute_path(path, base) for name, path in pairs if path}
+        if model.portal.ldap and (path := model.portal.ldap.certificates):
+            certificates = {"certificates": absolute_path(path, base)}
+            update["ldap"] = model.portal.ldap.model_copy(update=certificates)
+        return {"portal": model.portal.model_copy(update=update)}
 
     def addresses(self, config: Config) -> Iterable[tuple[str, str]]:
         portal = portal_of(config)

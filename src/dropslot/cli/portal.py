@@ -78,7 +78,7 @@ def adduser(
         ),
     ] = None,
     email: Annotated[
-        str, typer.Option("--email", metavar="ADDRESS", help="Where the person can be reached.")
+        str, typer.Option("--email", metavar="ADDRESS", help="Where a link is sent if the password is lost.")
     ] = "",
     password_file: Annotated[
         Path | None,

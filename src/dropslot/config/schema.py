@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dropslot.config.mistakes.explain import keys_of
 from dropslot.config.models import Config, Route
 from dropslot.config.sections import SECTIONS
 
@@ -58,7 +59,7 @@ def _move_last(model: dict[str, Any], of_apps: Iterable[type[BaseModel] | None])
 def _default_of(model: str, name: str) -> Any:
     owners: dict[str, type[BaseModel]] = {"Config": Config, "Route": Route}
     owners |= {part.model.__name__: part.model for section in SECTIONS for part in section.parts}
-    return owners[model].model_fields[name].default if model in owners else None
+    return keys_of(owners[model])[name].default if model in owners else None
 
 
 def _write_default(entry: dict[str, Any], default: Any) -> None:

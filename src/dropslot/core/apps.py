@@ -20,6 +20,7 @@ APPS = (
     App("dropslot.audit"),
     App("dropslot.lookup", commands=("dropslot.cli.folder_tables", "dropslot.cli.getresults")),
     App("dropslot.arrivals"),
+    App("dropslot.mail", section="dropslot.mail.section"),
     App(
         "dropslot.acknowledgments",
         section="dropslot.acknowledgments.section",

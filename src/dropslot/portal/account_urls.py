@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, include, path
-from django.views.decorators.http import require_GET
 from django.views.generic import RedirectView
 
-
-@require_GET
-def password_lost(request: HttpRequest) -> HttpResponse:
-    """Says who makes a new link: the portal sends no mail."""
-    return render(request, "account/password_reset.html")
+from dropslot.portal.pages.accounts import lost_password
 
 
 def closed(_request: HttpRequest, **_: str) -> HttpResponse:
@@ -23,8 +17,8 @@ def closed(_request: HttpRequest, **_: str) -> HttpResponse:
 # First, so that they are found before allauth's own of the same address; names still lead to these addresses.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="dropslot:account")),
-    path("password/reset/", password_lost),
-    path("password/reset/done/", closed),
+    path("password/reset/", lost_password.lost),
+    path("password/reset/done/", lost_password.asked),
     path("password/set/", closed),
     path("email/", closed),
     path("confirm-email/", closed),

@@ -10,7 +10,9 @@ from django.urls import reverse
 
 from dropslot.access import second_factor
 from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
+from dropslot.access.section import portal_of
 from dropslot.access.seen import Access
+from dropslot.config import current
 
 _VERSION = version("dropslot")
 
@@ -64,7 +66,7 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     """For the base template. Before the sign-in there is no navigation."""
     access: Access | None = getattr(request, "access", None)
     if access is None or not access.name:
-        return {"version": _VERSION, "navigation": []}
+        return {"version": _VERSION, "navigation": [], "has_directory": _has_directory()}
     return {
         "version": _VERSION,
         "navigation": (links := _links(request, access)),
@@ -72,6 +74,11 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
         "access": access,
         **_second_factor(request),
     }
+
+
+def _has_directory() -> bool:
+    portal = portal_of(current())
+    return portal is not None and portal.ldap is not None
 
 
 def _second_factor(request: HttpRequest) -> dict[str, bool]:

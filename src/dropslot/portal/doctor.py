@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from dropslot.access.directory_section import Ldap
 from dropslot.access.section import Portal, address, portal_of
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Config
@@ -13,6 +14,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
 _ABOUT = "portal"
+_DIRECTORY = "directory"
 _SOON = timedelta(days=14)
 
 
@@ -29,8 +31,29 @@ def examine(config: Config) -> Iterator[Finding]:
     except DropslotError as error:
         yield Finding("error", _ABOUT, error.what, error.next_step)
         return
+    if portal.ldap:
+        yield from _directory(config, portal.ldap)
     faults = [*_who_connects(portal), *_certificate(portal.certificate)]
     yield from faults or [Finding("ok", _ABOUT, f"listens on {portal.listen}; people type {address(portal)}")]
+
+
+def _directory(config: Config, found: Ldap) -> Iterator[Finding]:
+    from dropslot.access import accounts
+    from dropslot.access.directory import connecting, people
+
+    for entry in found.roles:
+        try:
+            accounts.grants_of(config, people.wanted_of(entry))
+        except accounts.BadAccount as error:
+            yield Finding(
+                "error", _DIRECTORY, f"the role of {escape(entry.group)}: {error.what}", error.next_step
+            )
+    try:
+        connecting.prove(found)
+    except DropslotError as error:
+        yield Finding("error", _DIRECTORY, error.what, error.next_step)
+        return
+    yield Finding("ok", _DIRECTORY, f"{found.server} answers, and shows who is in {escape(found.users)}")
 
 
 def _who_connects(portal: Portal) -> Iterator[Finding]:

@@ -10,11 +10,17 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.core import context
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from dropslot.access.entrances import refuse
+from dropslot.access.section import portal_of
 from dropslot.access.trail import address_of
+from dropslot.config import current
+from dropslot.mail.section import mail_of
+from dropslot.portal import letters
 
 _QUIET = "account/messages/logged_"  # what the next page shows anyway
 
@@ -44,11 +50,52 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         can_be_asked = bool(self.get_reauthentication_methods(request.user))
         return can_be_asked and not is_recent and bool(super().is_reauthentication_required(app=app, **more))
 
+    def pre_login(self, request: HttpRequest, user: Any, **more: Any) -> HttpResponse | None:
+        """An account of the directory signs in for as long as it is there, also by a passkey. `ldap_user` is what a
+        password that was right just now has left."""
+        if hasattr(user, "dropslot_directory") and not hasattr(user, "ldap_user"):
+            try:
+                is_there = _is_still_there(user)
+            except ValidationError as error:
+                messages.error(request, error.message)
+                return redirect("account_login")
+            if not is_there:
+                refuse(request, user.get_username(), "the directory does not have this account any more")
+                inactive: HttpResponse = self.respond_user_inactive(request, user)
+                return inactive
+        answer: HttpResponse | None = super().pre_login(request, user, **more)
+        return answer
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """By the server of `mail`, without waiting for it; a project without that key sends by its own settings."""
+        if (mail := mail_of(current())) is None:
+            super().send_mail(template_prefix, email, context)
+        else:
+            letters.post(mail, template_prefix, email, context)
+
+    def send_notification_mail(
+        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """To the address that the account has."""
+        own = email or getattr(user, user.get_email_field_name(), "")
+        if own:
+            more = {"username": user.get_username(), **(context or {})}
+            super().send_notification_mail(template_prefix, user, more, own)
+
     def add_message(
         self, request: HttpRequest, level: int, message_template: str = "", *more: Any, **kw: Any
     ) -> None:
         if not (message_template or "").startswith(_QUIET):
             super().add_message(request, level, message_template, *more, **kw)
+
+
+def _is_still_there(user: Any) -> bool:
+    portal = portal_of(current())
+    if portal is None or portal.ldap is None:
+        return False
+    from dropslot.access.directory.backend import is_still_there  # needs the extra `ldap`
+
+    return is_still_there(user)
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]

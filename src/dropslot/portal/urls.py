@@ -21,7 +21,7 @@ from dropslot.portal.pages import (
     upload,
     verifying,
 )
-from dropslot.portal.pages.accounts import account, tokens, users
+from dropslot.portal.pages.accounts import account, addressing, tokens, users
 from dropslot.portal.pages.listing import exports, listings, saved_views, undoing
 
 app_name = "dropslot"
@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/look", archive.look, name="look"),
     path("deliveries/<int:pk>/picture", archive.picture, name="picture"),
     path("my-account/", account.account, name="account"),
+    path("my-account/address/", addressing.own_address, name="own-address"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<str:id>/revoke/", tokens.revoke, name="revoke-token"),
     path("users/", users.users, name="users"),
@@ -40,6 +41,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("users/<int:id>/roles/", users.add_role, name="add-role"),
     path("users/<int:id>/roles/<int:grant>/remove/", users.remove_role, name="remove-role"),
     path("users/<int:id>/link/", users.make_link, name="user-link"),
+    path("users/<int:id>/address/", users.set_address, name="user-address"),
     path("users/<int:id>/<str:what>/", users.change, name="change-user"),
     path("health", health, name="health"),
     path("deliveries/zip", payloads.download_zip, name="download_zip"),

@@ -46,7 +46,7 @@ def explain(
 def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     """The mistake of a key that `owner` does not have. What may be a secret is not shown."""
     key = str(location[-1])
-    known = {name for name in owner.model_fields if not owner.model_fields[name].exclude}
+    known = {name for name, field in keys_of(owner).items() if not field.exclude}
     # Addresses of `notify` are secrets as a whole: anyone who knows one can write there.
     hidden = is_secret(key) or key in LATER_KEYS or isinstance(value, (Mapping, list))
     shown = NO_VALUE if hidden else value
@@ -54,6 +54,11 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     if is_secret(key):
         expected = "expected no secret in this file: secrets come from the environment, as X or X_FILE"
     return Problem(key_of(location), shown, expected)
+
+
+def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A model's fields by the names that they have in config.yaml: `from` can be no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _location(details: ErrorDetails) -> Location:
@@ -127,7 +132,7 @@ def _owner(model: type[BaseModel], location: Location) -> tuple[type[BaseModel],
             continue
         if field is not None and (inner := _model_in(field.annotation)):
             model = inner
-        field = model.model_fields.get(
+        field = keys_of(model).get(
             str(step), field if field is not None and not _model_in(field.annotation) else None
         )
     return model, field

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from dropslot.access.directory_section import missing_password
 from dropslot.access.providers import missing_secrets
 from dropslot.access.section import Portal, portal_of
 from dropslot.core.errors import DropslotError
+from dropslot.mail.section import mail_of, missing_secret
 from dropslot.running import capabilities
 
 if TYPE_CHECKING:
@@ -56,6 +58,16 @@ def prove(config: Config) -> None:
             f"portal.openid: the environment has no {missing[0]}",
             next_step=f"Set {missing[0]}, or {missing[0]}_FILE to the name of a file that has the client's secret",
         )
+    mail = mail_of(config)
+    for key, variable in (
+        ("mail.password", missing_secret(mail) if mail else ""),
+        ("portal.ldap.password", missing_password(portal.ldap)),
+    ):
+        if variable:
+            raise PortalUnready(
+                f"{key}: the environment has no {variable}",
+                next_step=f"Set {variable}, or {variable}_FILE to the name of a file that has the password",
+            )
     if _file() is None:
         raise PortalUnready(
             "The portal reads its configuration from a config.yaml, and this server's was made in Python",

@@ -19,6 +19,7 @@ from dropslot.access.section import Portal, address
 from dropslot.arrivals.workers.local import allow_many_files
 from dropslot.config.secrets import make_private
 from dropslot.files.children import in_child
+from dropslot.mail.posting import posting
 from dropslot.portal.serving.process import PortalUnready, listen, prove_certificate, wanted_portal
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def serve(config: Config) -> None:
     gc.freeze()  # loaded code stays: no collection needs to examine it
     _begin_upkeep()
     worker.init_process()
+    posting.end()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -10,14 +10,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dropslot.access import second_factor
+from dropslot.access import accounts, second_factor
 from dropslot.access.section import portal_of
+from dropslot.portal.pages.accounts.role_forms import NewAddress
 
 
 @login_required
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    """Roles, password, second factor and connected providers."""
+    """Roles, mail address, password, second factor and connected providers."""
     access = request.access  # type: ignore[attr-defined]
     portal = portal_of(access.config)
     user: Any = request.user
@@ -25,6 +26,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "grants": access.grants,
         "has_second_factor": second_factor.has(user),
         "needs_second_factor": second_factor.is_needed(access),
+        "address_form": NewAddress(initial={"email": accounts.email_of(user)}),
         "has_password": user.has_usable_password(),
         "providers": bool(portal and portal.openid),
         "connections": SocialAccount.objects.filter(user=user).count(),

@@ -62,12 +62,20 @@ class NewAccount(NewRole):
 
     name = forms.CharField(label="Name", max_length=150, help_text="What the person signs in with.")
     email = forms.EmailField(
-        label="Mail address", required=False, help_text="Where the person can be reached."
+        label="Mail address", required=False, help_text="Where a link is sent if the password is lost."
     )
     field_order = ("name", "email")
 
     def wanted(self, name: str = "", email: str = "") -> Wanted:
         return super().wanted(name or self.cleaned_data["name"], email or self.cleaned_data["email"])
+
+
+class NewAddress(forms.Form):
+    """An account's address of mail; empty removes it."""
+
+    email = forms.EmailField(
+        label="Mail address", required=False, help_text="Where a link is sent if the password is lost."
+    )
 
 
 def _folders(config: Config) -> Iterator[str]:

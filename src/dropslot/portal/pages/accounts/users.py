@@ -18,7 +18,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from dropslot.access import accounts, links, second_factor, withdrawing
 from dropslot.access.models import Grant
 from dropslot.access.trail import visit
-from dropslot.portal.pages.accounts.role_forms import NewAccount, NewRole
+from dropslot.portal.pages.accounts import addressing
+from dropslot.portal.pages.accounts.role_forms import NewAccount, NewAddress, NewRole
 
 SHOWN = 200
 View = Callable[..., HttpResponse]
@@ -107,13 +108,31 @@ def remove_role(request: HttpRequest, id: int, grant: int) -> HttpResponse:
 
 @for_managers
 @require_POST
+def set_address(request: HttpRequest, id: int) -> HttpResponse:
+    """Give an account another address of mail."""
+    found = _found(id)
+    form = NewAddress(request.POST)
+    if not form.is_valid():
+        return _page(request, found, address_form=form)
+    words = (
+        "The mail address is saved." if form.cleaned_data["email"] else "The account has no mail address now."
+    )
+    return _done(request, id, lambda: addressing.move(request, found, form.cleaned_data["email"]), words)
+
+
+@for_managers
+@require_POST
 def make_link(request: HttpRequest, id: int) -> HttpResponse:
     """A link that sets the account's password; shown in this answer alone."""
     found = _found(id)
     if not found.is_active:
         messages.error(request, "The account is deactivated. Activate it first.")
         return redirect("dropslot:user", id)
-    link = links.ask(found, request.access.config, visit(request))  # type: ignore[attr-defined]
+    try:
+        link = links.ask(found, request.access.config, visit(request))  # type: ignore[attr-defined]
+    except accounts.BadAccount as error:
+        messages.error(request, str(error))
+        return redirect("dropslot:user", id)
     return _page(request, found, link=link)
 
 
@@ -150,11 +169,17 @@ def _found(id: int) -> Any:
     return get_object_or_404(get_user_model(), pk=id)
 
 
-def _page(request: HttpRequest, found: Any, form: NewRole | None = None, link: str = "") -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    found: Any,
+    form: NewRole | None = None,
+    link: str = "",
+    address_form: NewAddress | None = None,
+) -> HttpResponse:
     config = request.access.config  # type: ignore[attr-defined]
     shown = {
         "user_shown": found,
-        "email": getattr(found, found.get_email_field_name(), ""),
+        "address_form": address_form or NewAddress(initial={"email": accounts.email_of(found)}),
         "grants": found.dropslot_grants.order_by("id"),
         "has_second_factor": second_factor.has(found),
         "form": form or NewRole(config),

@@ -1,0 +1,1 @@
+"""Signing in with the name and password of a directory (LDAP), by the extra `ldap`."""

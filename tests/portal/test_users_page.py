@@ -81,8 +81,8 @@ def test_an_account_is_made_with_a_role_and_a_link(site: Site) -> None:
         "email": "",
     }
     page = _text(site.client("adam").post("/users/new/", form))
-    assert "recipient, results, south" in page
-    link = re.search(r'value="http://127.0.0.1:8070([^"]+)"', page)
+    assert "recipient, results, south" in page and "The account ines is made." in page
+    link = re.search(r'id="link">http://127.0.0.1:8070([^<]+)<', page)
     assert link is not None
     assert Client().get(link[1], follow=True).status_code == 200
     made = _rights("ines")[-1]
@@ -104,6 +104,33 @@ def test_an_account_is_made_with_a_role_and_a_link(site: Site) -> None:
 def test_what_cannot_be_made_is_said_beside_the_form(site: Site, form: dict[str, str], words: str) -> None:
     assert words in _text(site.client("adam").post("/users/new/", form))
     assert not User.objects.filter(username="ines").exists()
+
+
+@pytest.mark.parametrize(("role", "field"), [("recipient", "folder"), ("study-runner", "study")])
+def test_what_a_role_needs_is_said_at_its_field(site: Site, role: str, field: str) -> None:
+    form = {"name": "ines", "role": role}
+    for path in ("/users/new/", f"/users/{_id('sam')}/roles/"):
+        page = _text(site.client("adam").post(path, form))
+        assert re.search(rf'id="id_{field}_error">A [a-z ]+ needs a {field}: write its name here', page)
+        assert "--" not in re.sub(r"<!--|-->", "", page)
+
+
+def test_no_role_is_chosen_beforehand(site: Site) -> None:
+    page = _text(site.client("adam").get("/users/new/"))
+    assert page.count('type="radio"') == 6 and "checked" not in page
+    assert "Choose a role." in _text(site.client("adam").post("/users/new/", {"name": "ines"}))
+    folder = page[page.index("Folder of a recipient") : page.index('id="id_folder"')]
+    assert "may be empty" not in folder
+
+
+def test_a_folder_that_nothing_knows_is_doubted(site: Site) -> None:
+    (site.root / "clinics" / "south").mkdir()
+    client, doubt = site.client("adam"), "No folder table has the folder"
+    form = {"role": "recipient", "route": "results"}
+    assert doubt not in _text(client.post("/users/new/", form | {"name": "ines", "folder": "south"}))
+    assert f"{doubt} soth" in _text(client.post("/users/new/", form | {"name": "ida", "folder": "soth"}))
+    roles = f"/users/{_id('sam')}/roles/"
+    assert f"{doubt} ../s" in _text(client.post(roles, form | {"folder": "../studies"}, follow=True))
 
 
 def test_roles_are_added_and_removed(site: Site) -> None:
@@ -192,7 +219,7 @@ def test_a_token_is_shown_once(site: Site) -> None:
     client = site.client("sam")
     assert "You have no tokens" in _text(client.get("/tokens/"))
     page = _text(client.post("/tokens/", {"name": "nightly", "scopes": ["read", "upload"], "days": "30"}))
-    shown = re.search(r'value="(ds_[^"]+)"', page)
+    shown = re.search(r'id="token">(ds_[^<]+)<', page)
     assert shown is not None and shown[1] not in _text(client.get("/tokens/"))
     token = Token.objects.get()
     assert token.scopes == ["read", "upload"] and token.user.username == "sam"

@@ -13,7 +13,12 @@ register = template.Library()
 @register.inclusion_tag("dropslot/fields.html")
 def fields(form: forms.BaseForm) -> dict[str, Any]:
     """All fields of a form, and what is wrong with it as a whole."""
-    return {"form": form, "shown": [(field, _is_check(field)) for field in form.visible_fields()]}
+    bound = getattr(form, "only_for", ())  # fields that some choices need
+    shown = [
+        (field, _is_check(field), not field.field.required and field.name not in bound)
+        for field in form.visible_fields()
+    ]
+    return {"form": form, "shown": shown}
 
 
 @register.simple_tag

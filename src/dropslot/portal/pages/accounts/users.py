@@ -17,7 +17,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from dropslot.access import accounts, links, second_factor, withdrawing
 from dropslot.access.models import Grant
+from dropslot.access.roles import Role
 from dropslot.access.trail import visit
+from dropslot.portal.pages.accounts import known_folders
 from dropslot.portal.pages.accounts.role_forms import NewAccount, NewRole
 
 SHOWN = 200
@@ -68,6 +70,8 @@ def new(request: HttpRequest) -> HttpResponse:
             except accounts.BadAccount as error:
                 form.add_error(None, str(error))
             else:
+                messages.success(request, f"The account {made.user.get_username()} is made.")
+                _doubt(request, form)
                 return _page(request, made.user, link=links.link(made.user, config))
     return render(request, "dropslot/new_user.html", {"form": form})
 
@@ -94,6 +98,7 @@ def add_role(request: HttpRequest, id: int) -> HttpResponse:
         form.add_error(None, str(error))
         return _page(request, found, form)
     messages.success(request, f"{found.get_username()} has the role {form.cleaned_data['role']}.")
+    _doubt(request, form)
     return redirect("dropslot:user", id)
 
 
@@ -144,6 +149,18 @@ def _done(request: HttpRequest, id: int, act: Callable[[], None], words: str) ->
     else:
         messages.success(request, words)
     return redirect("dropslot:user", id)
+
+
+def _doubt(request: HttpRequest, form: NewRole) -> None:
+    """Warn of a recipient's folder that is probably mistyped."""
+    chosen = form.cleaned_data
+    config = request.access.config  # type: ignore[attr-defined]
+    if chosen["role"] == Role.RECIPIENT and known_folders.is_doubtful(config, chosen["folder"]):
+        messages.warning(
+            request,
+            f"No folder table has the folder {chosen['folder']}, nor does a destination on this machine. If it is "
+            "mistyped, remove the role and add it again; if it is to come, nothing is to be done.",
+        )
 
 
 def _found(id: int) -> Any:

@@ -16,9 +16,18 @@ function closeMore(event) {
 document.addEventListener("click", closeMore);
 document.addEventListener("keydown", closeMore);
 
-// What is shown once is to be copied: one click selects it.
-document.addEventListener("focusin", function (event) {
-  if (event.target.matches("[data-selects]")) event.target.select();
+// What is shown once is to be copied. Where the browser does not let a page copy (http from elsewhere), it is selected.
+document.addEventListener("click", async function (event) {
+  var button = event.target.closest("[data-copies]");
+  if (!button) return;
+  var text = document.getElementById(button.dataset.copies), told = button.nextElementSibling;
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    told.textContent = "Copied.";
+  } catch {
+    getSelection().selectAllChildren(text);
+    told.textContent = "It is selected: press Ctrl+C, or Cmd+C on a Mac.";
+  }
 });
 
 document.addEventListener("click", function (event) {

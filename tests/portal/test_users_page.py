@@ -243,6 +243,30 @@ def test_a_token_that_cannot_be_is_not_made(site: Site, form: dict[str, str]) ->
     assert not Token.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("rita", ["read"]),
+        ("stella", ["read"]),
+        ("augusta", ["read"]),
+        ("nobody", ["read"]),
+        ("sam", ["read", "upload"]),
+        ("olga", ["read", "upload", "operate"]),
+        ("adam", ["read", "upload", "operate"]),
+    ],
+)
+def test_only_scopes_that_a_role_can_use_are_offered_and_made(
+    site: Site, name: str, offered: list[str]
+) -> None:
+    client = site.client(name)
+    assert re.findall(r'name="scopes" value="(\w+)"', _text(client.get("/tokens/"))) == offered
+    for scope in ("read", "upload", "operate"):
+        page = _text(client.post("/tokens/", {"name": "forged", "scopes": ["read", scope], "days": "1"}))
+        assert ('id="token"' in page) == (scope in offered)
+    made = {scope for token in Token.objects.all() for scope in token.scopes}
+    assert made == set(offered)
+
+
 def test_nobody_sees_or_revokes_anothers_token(site: Site) -> None:
     site.client("sam").post("/tokens/", {"name": "nightly", "scopes": "read", "days": "1"})
     token = Token.objects.get()

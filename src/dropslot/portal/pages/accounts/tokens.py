@@ -32,7 +32,6 @@ class NewToken(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         label="What it may do",
-        choices=[(scope.value, _HINTS[scope]) for scope in Scope],
         widget=forms.CheckboxSelectMultiple,
         initial=[Scope.READ.value],
     )
@@ -44,15 +43,20 @@ class NewToken(forms.Form):
         help_text="How long it is valid.",
     )
 
+    def __init__(self, user: Any, data: Any = None) -> None:
+        super().__init__(data)
+        offered = [(scope.value, _HINTS[scope]) for scope in making.usable(user)]
+        self.fields["scopes"].choices = offered  # type: ignore[attr-defined]
+
 
 @login_required
 @require_http_methods(["GET", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
     """The account's tokens. A new one is shown in the answer that makes it, and never again."""
-    form = NewToken(request.POST if request.method == "POST" else None)
+    form = NewToken(request.user, request.POST if request.method == "POST" else None)
     if form.is_valid():
         new = making.make(request.user, who=visit(request), **form.cleaned_data)
-        return _page(request, NewToken(), new)
+        return _page(request, NewToken(request.user), new)
     return _page(request, form, None)
 
 

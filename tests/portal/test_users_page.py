@@ -57,7 +57,10 @@ def test_an_administrator_of_one_route_gives_no_roles(site: Site) -> None:
 
 def test_the_list_is_searched_by_name_and_role(site: Site) -> None:
     client = site.client("adam")
-    assert all(name in _text(client.get("/users/")) for name in ("olga", "rita", "recipient, results, north"))
+    assert all(
+        name in _text(client.get("/users/"))
+        for name in ("olga", "rita", "recipient of folder north, route results")
+    )
     found = _text(client.get("/users/?q=oLg"))
     assert ">olga<" in found and ">rita<" not in found
     assert ">rita<" in _text(client.get("/users/?q=recipient"))
@@ -81,7 +84,7 @@ def test_an_account_is_made_with_a_role_and_a_link(site: Site) -> None:
         "email": "",
     }
     page = _text(site.client("adam").post("/users/new/", form))
-    assert "recipient, results, south" in page and "The account ines is made." in page
+    assert "recipient of folder south, route results" in page and "The account ines is made." in page
     link = re.search(r'id="link">http://127.0.0.1:8070([^<]+)<', page)
     assert link is not None
     assert Client().get(link[1], follow=True).status_code == 200
@@ -139,7 +142,9 @@ def test_roles_are_added_and_removed(site: Site) -> None:
     client.post(f"{page}roles/", {"role": "study-runner", "study": "site=b"})
     grant = Grant.objects.get(user__username="sam", role="study-runner")
     assert (grant.field, grant.value) == ("site", "b")
-    assert "study-runner, all routes, site: b" in _text(client.get(page))
+    assert "study runner of site b, all routes" in _text(client.get(page))
+    assert "Remove a role of sam?" in _text(client.get(f"{page}roles/{grant.pk}/remove/"))
+    assert Grant.objects.filter(pk=grant.pk).exists()
     client.post(f"{page}roles/{grant.pk}/remove/")
     assert not Grant.objects.filter(pk=grant.pk).exists()
     assert [event["what"] for event in _rights("sam")[-2:]] == [
@@ -165,6 +170,8 @@ def test_deactivated_and_active_again(site: Site) -> None:
     client, sam = site.client("adam"), site.client("sam")
     assert sam.get("/my-account/").status_code == 200
     page = f"/users/{_id('sam')}/"
+    assert "Deactivate the account sam?" in _text(client.get(f"{page}deactivate/"))
+    assert User.objects.get(username="sam").is_active
     assert "deactivated" in _text(client.post(f"{page}deactivate/", follow=True))
     assert sam.get("/my-account/").status_code == 302
     assert "Activate it first" in _text(client.post(f"{page}link/", follow=True))
@@ -224,6 +231,8 @@ def test_a_token_is_shown_once(site: Site) -> None:
     token = Token.objects.get()
     assert token.scopes == ["read", "upload"] and token.user.username == "sam"
     assert "nightly" in _text(client.get("/tokens/"))
+    assert "Revoke the token nightly?" in _text(client.get(f"/tokens/{token.pk}/revoke/"))
+    assert "Revoke</a>" in _text(client.get("/tokens/"))
     client.post(f"/tokens/{token.pk}/revoke/")
     assert "revoked" in _text(client.get("/tokens/"))
 
@@ -286,6 +295,6 @@ def test_an_account_without_a_role_is_told_what_to_do(site: Site) -> None:
 def test_the_account_says_its_roles_and_signs_out_everywhere(site: Site) -> None:
     client, elsewhere = site.client("rita"), Client()
     elsewhere.post("/account/login/", {"login": "rita", "password": PASSWORD})
-    assert "recipient, results, north" in _text(client.get("/my-account/"))
+    assert "recipient of folder north, route results" in _text(client.get("/my-account/"))
     client.post("/account/logout/")
     assert elsewhere.get("/my-account/").status_code == 302

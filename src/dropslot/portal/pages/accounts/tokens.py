@@ -9,13 +9,15 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from dropslot.access import tokens as making
 from dropslot.access.models import Token
 from dropslot.access.roles import Scope
 from dropslot.access.trail import visit
+from dropslot.portal.pages.accounts.asking import Asked, ask
 
 _HINTS = {
     Scope.READ: "read: see arrivals, deliveries, events and receipts",
@@ -61,10 +63,18 @@ def tokens(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "POST"])
 def revoke(request: HttpRequest, id: str) -> HttpResponse:
-    """End one token of the account."""
+    """End one token of the account, after a question."""
     token = get_object_or_404(Token, pk=id, user_id=request.user.pk)
+    if request.method == "GET":
+        title, outcome = (
+            f"Revoke the token {token.name or 'without a name'}?",
+            "Programs that use it are refused.",
+        )
+        return ask(
+            request, Asked(title, f"{outcome} It cannot be undone.", "Revoke", reverse("dropslot:tokens"))
+        )
     if making.revoke(token, visit(request)):
         messages.success(request, "The token is revoked. Programs that use it are refused from now on.")
     return redirect("dropslot:tokens")

@@ -11,8 +11,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dropslot.access import accounts, links, second_factor, withdrawing
@@ -20,7 +21,9 @@ from dropslot.access.models import Grant
 from dropslot.access.roles import Role
 from dropslot.access.trail import visit
 from dropslot.portal.pages.accounts import known_folders
+from dropslot.portal.pages.accounts.asking import Asked, ask
 from dropslot.portal.pages.accounts.role_forms import NewAccount, NewRole
+from dropslot.portal.words.grant_words import in_words
 
 SHOWN = 200
 View = Callable[..., HttpResponse]
@@ -103,10 +106,14 @@ def add_role(request: HttpRequest, id: int) -> HttpResponse:
 
 
 @for_managers
-@require_POST
+@require_http_methods(["GET", "POST"])
 def remove_role(request: HttpRequest, id: int, grant: int) -> HttpResponse:
-    """Take one role away."""
+    """Take one role away, after a question."""
     found = get_object_or_404(Grant.objects.select_related("user"), pk=grant, user=id)
+    if request.method == "GET":
+        name, role = found.user.get_username(), in_words(found)
+        outcome = f"{name} no longer sees and does what the role {role} allows. It can be added again."
+        return _ask(request, id, f"Remove a role of {name}?", outcome, "Remove the role")
     return _done(request, id, lambda: withdrawing.take_away([found], visit(request)), "The role is removed.")
 
 
@@ -122,6 +129,20 @@ def make_link(request: HttpRequest, id: int) -> HttpResponse:
     return _page(request, found, link=link)
 
 
+_QUESTIONS = {
+    "deactivate": (
+        "Deactivate the account {}?",
+        "Its sessions end, and neither the person nor a program with a token of it can sign in, until it is activated "
+        "again. Its roles stay.",
+        "Deactivate",
+    ),
+    "remove-factor": (
+        "Remove the second factor of {}?",
+        "Apps, passkeys and recovery codes of the account are forgotten, and its sessions end. Then the password alone "
+        "signs in.",
+        "Remove the second factor",
+    ),
+}
 _CHANGES: dict[str, tuple[Callable[..., None], str]] = {
     "deactivate": (withdrawing.deactivate, "The account is deactivated, and its sessions have ended."),
     "activate": (withdrawing.activate, "The account is active again."),
@@ -131,14 +152,24 @@ _CHANGES: dict[str, tuple[Callable[..., None], str]] = {
 
 
 @for_managers
-@require_POST
+@require_http_methods(["GET", "POST"])
 def change(request: HttpRequest, id: int, what: str) -> HttpResponse:
-    """Deactivate or activate an account, sign it out everywhere, or remove its second factor."""
+    """Deactivate or activate an account, sign it out everywhere, or remove its second factor. What takes something
+    away asks first."""
     if what not in _CHANGES:
         raise Http404
     found = _found(id)
+    if request.method == "GET":
+        if what not in _QUESTIONS:
+            return HttpResponseNotAllowed(["POST"])
+        title, outcome, yes = _QUESTIONS[what]
+        return _ask(request, id, title.format(found.get_username()), outcome, yes)
     act, words = _CHANGES[what]
     return _done(request, id, lambda: act(found, visit(request)), words)
+
+
+def _ask(request: HttpRequest, id: int, title: str, outcome: str, act: str) -> HttpResponse:
+    return ask(request, Asked(title, outcome, act, reverse("dropslot:user", args=[id])))
 
 
 def _done(request: HttpRequest, id: int, act: Callable[[], None], words: str) -> HttpResponse:

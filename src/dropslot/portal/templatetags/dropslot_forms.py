@@ -11,8 +11,10 @@ register = template.Library()
 
 
 @register.inclusion_tag("dropslot/fields.html")
-def fields(form: forms.BaseForm) -> dict[str, Any]:
-    """All fields of a form, and what is wrong with it as a whole."""
+def fields(form: forms.BaseForm, focus: str = "") -> dict[str, Any]:
+    """All fields of a form, and what is wrong with it as a whole. `focus` is the field where people begin."""
+    if focus in form.fields:
+        form.fields[focus].widget.attrs["autofocus"] = True
     bound = getattr(form, "only_for", ())  # fields that some choices need
     shown = [
         (field, _is_check(field), not field.field.required and field.name not in bound)

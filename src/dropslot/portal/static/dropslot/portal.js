@@ -8,12 +8,15 @@ document.addEventListener("click", function (event) {
   button.setAttribute("aria-expanded", String(opened));
 });
 
-// The menu "More" closes when something else is clicked, or by Escape.
+// The menu "More" closes when something else is clicked or gets the focus, or by Escape, which leads back to its name.
 function closeMore(event) {
   var menu = document.querySelector("details.more[open]");
-  if (menu && (event.key === "Escape" || (event.type === "click" && !menu.contains(event.target)))) menu.open = false;
+  if (!menu || (event.type === "keydown" ? event.key !== "Escape" : menu.contains(event.target))) return;
+  menu.open = false;
+  if (event.type === "keydown") menu.querySelector("summary").focus();
 }
 document.addEventListener("click", closeMore);
+document.addEventListener("focusin", closeMore);
 document.addEventListener("keydown", closeMore);
 
 // What is shown once is to be copied. Where the browser does not let a page copy (http from elsewhere), it is selected.

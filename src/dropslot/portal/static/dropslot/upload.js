@@ -109,11 +109,18 @@
     take(async function () { return waiting.map(function (pair) { return pair.entry; }); });
   }
 
-  function discard() { waiting = null; by("upload-review").hidden = true; tell(""); }
+  function discard() {
+    var hadFocus = by("upload-review").contains(document.activeElement);
+    waiting = null;
+    by("upload-review").hidden = true;
+    tell("");
+    if (hadFocus) document.querySelector("[data-opens].btn-primary").focus();
+  }
 
   // Sending
 
   function start(entries) {
+    var hadFocus = by("upload-review").contains(document.activeElement); // which would fall to the page's begin
     by("upload-review").hidden = true;
     var one = choice();
     job = Object.assign(newJob(), { route: one.route, fields: one.fields, label: one.label, isRunning: true,
@@ -122,6 +129,7 @@
     by("upload-progress").hidden = by("upload-list").hidden = false;
     by("upload-pause").hidden = by("upload-cancel").hidden = false;
     run(job);
+    if (hadFocus) by("upload-state").focus();
   }
 
   async function run(mine) {

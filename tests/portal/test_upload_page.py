@@ -116,6 +116,26 @@ def test_what_would_be_refused_is_said_before_the_rest_is_sent(
     wait_until(lambda: _done(running, "south-2.pdf"), deadline_seconds=60)
 
 
+def test_a_folder_where_files_are_taken_has_one_reason(
+    running: Served, sign_in: Callable[[], Page], tmp_path: Path
+) -> None:
+    page = sign_in()
+    _choose_route(page, "results")
+    folder = tmp_path / "heart-9"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.jpg").write_bytes(b"x")
+    page.locator("#upload-folder").set_input_files(folder)
+    review = page.locator("#upload-review")
+    expect(review.locator("li li")).to_have_text(["results takes single files, not folders"])
+    expect(review).to_contain_text("What to do: Choose the files in it")
+    assert page.get_by_label("Send under the name").count() == 0
+    _choose_route(page, "study")
+    _drop(page, {"north-1.pdf": b"x"})
+    expect(review.locator("li li")).to_have_text(["study takes folders, not single files"])
+    assert page.get_by_label("Send under the name").count() == 0
+
+
 def test_a_refused_name_is_corrected_on_the_page(running: Served, sign_in: Callable[[], Page]) -> None:
     page = sign_in()
     _choose_route(page, "results")

@@ -28,7 +28,7 @@
       said.push({ files: "Takes files.", directories: "Takes folders.", any: "Takes files and folders." }[one.takes]);
       if (one.name_help) said.push(one.name_help.replace(/\.?$/, "."));
       if (one.patterns) said.push("Only " + one.patterns + ".");
-      if (one.max_item_size) said.push("A file may have " + size(one.max_item_size) + ".");
+      if (one.max_item_size) said.push("A file may be up to " + size(one.max_item_size) + ".");
       if (one.refuses_repeats) said.push("A name cannot be sent twice.");
     }
     by("upload-rules").textContent = said.join(" ");
@@ -85,7 +85,9 @@
     }
     tell("");
     waiting.forEach(function (pair) { leaveOut(pair.entry, pair.said.ignored); });
-    var acts = { rename: rename, send: start, discard: discard };
+    var acts = { rename: rename, send: start, discard: discard, canRename: function (entry) {
+      return one.takes === (entry.isFolder ? "directories" : "files") || one.takes === "any"; // no name helps against another kind
+    } };
     if (!review.show(by("upload-review"), waiting, acts)) start(entries);
   }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -287,6 +288,11 @@ def test_a_paused_upload_is_resumed_and_a_cancelled_one_leaves_nothing(
     page.get_by_role("button", name="Resume").click()
     _state_is(page, "Sending")
     page.get_by_role("button", name="Cancel").click()
-    _state_is(page, "1 entry was not uploaded")
+    _state_is(page, "Cancelled. Nothing more is sent.")
+    shown = page.locator("#drop-zone")
+    expect(shown.locator("tbody tr")).to_have_text(re.compile("north-large.pdf.*Cancelled$"))
+    assert shown.locator(".table-danger").count() == 0
+    for absent in ("Try again", " of ", "was not uploaded"):
+        assert absent not in page.locator("#upload-progress").inner_text()
     wait_until(lambda: not list(inbox.glob(".dropslot-upload-*")), deadline_seconds=60)
     assert page.evaluate("Object.keys(localStorage).length") == 0

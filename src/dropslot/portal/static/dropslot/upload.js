@@ -8,14 +8,15 @@
   var choices = JSON.parse(document.getElementById("drop-zone-choices").textContent);
   var size = review.size, duration = review.duration;
   var AT_A_TIME = 3, MOST_ROWS = 200, RATE_SECONDS = 8, NAMES_AT_ONCE = 5000;
-  var WORDS = { waiting: "Waits", sending: "Is being uploaded", finishing: "Is being finished", sent: "Uploaded", failed: "Not uploaded" };
+  var WORDS = { waiting: "Waits", sending: "Is being uploaded", finishing: "Is being finished", sent: "Uploaded", failed: "Not uploaded",
+    cancelled: "Cancelled" };
   var job = newJob(), waiting = null;
 
   function by(id) { return document.getElementById(id); }
 
   function newJob() {
     return { entries: [], queue: [], active: new Set(), requests: new Set(), wakers: new Set(), isStopped: false,
-      isPaused: false, isRunning: false, samples: [], note: "", page: zone.dataset.page, tus: zone.dataset.tus };
+      isPaused: false, isRunning: false, isCancelled: false, samples: [], note: "", page: zone.dataset.page, tus: zone.dataset.tus };
   }
 
   function choice() { var value = by("upload-route").value; return value === "" ? null : choices[Number(value)]; }
@@ -274,8 +275,11 @@
     stop();
     var open = job.entries.filter(function (entry) { return entry.state !== "sent"; }), mine = newJob();
     job.isRunning = job.isPaused = false;
+    job.isCancelled = true;
+    open.forEach(function (entry) { if (entry.state !== "failed") entry.state = "cancelled"; });
+    draw();
+    by("upload-state").focus(); // the button is gone
     for (var entry of open) {
-      entry.state = "failed"; entry.why = "Cancelled.";
       entry.files.concat(entry).forEach(function (one) { if (one.key) client.remembered(one.key, null); });
       var addresses = entry.isFolder ? [batchAddress(job, entry)] : entry.files.map(function (one) { return one.address; }).filter(Boolean);
       for (var address of addresses) await removed(mine, address);
@@ -305,7 +309,7 @@
     var all = { bytes: 0, sent: 0, files: 0, done: 0, states: {} };
     job.entries.forEach(function (entry) {
       all.states[entry.state] = (all.states[entry.state] || 0) + 1;
-      if (entry.state === "failed") return;
+      if (entry.state === "failed" || entry.state === "cancelled") return;
       all.bytes += entry.size; all.sent += sentOf(entry);
       all.files += entry.files.length;
       all.done += entry.state === "sent" ? entry.files.length : entry.done;
@@ -325,15 +329,18 @@
     if (!job.entries.length) return;
     var all = totals(), speed = rate(all.sent), failed = all.states.failed || 0;
     by("upload-state").textContent = job.isPaused ? "Paused" : job.isRunning ? "Sending"
+      : job.isCancelled ? "Cancelled. Nothing more is sent."
       : failed ? review.count(failed, "entry was not uploaded", "entries were not uploaded") : "All uploaded";
     by("upload-bar").value = all.bytes ? all.sent / all.bytes : all.files ? all.done / all.files : 0;
     var said = [all.done.toLocaleString() + " of " + review.count(all.files, "file", "files"), size(all.sent) + " of " + size(all.bytes)];
     if (job.isRunning && !job.isPaused && speed > 0) said.push(size(speed) + "/s", duration((all.bytes - all.sent) / speed) + " left");
+    if (job.isCancelled) said = all.done ? [review.count(all.done, "file was", "files were") + " uploaded before"] : [];
+    by("upload-bar").hidden = job.isCancelled;
     by("upload-numbers").textContent = said.join(" · ");
     by("upload-note").textContent = job.isRunning ? job.note
-      : failed ? "Try again sends what is left." : by("my-uploads") ? "Below, under “My uploads”, you see what becomes of it." : "On the first page you see what becomes of it.";
+      : job.isCancelled ? "" : failed ? "Try again sends what is left." : by("my-uploads") ? "Below, under “My uploads”, you see what becomes of it." : "On the first page you see what becomes of it.";
     by("upload-pause").textContent = job.isRunning && !job.isPaused ? "Pause" : job.isPaused ? "Resume" : "Try again";
-    by("upload-pause").hidden = !job.isRunning && !failed;
+    by("upload-pause").hidden = !job.isRunning && (!failed || job.isCancelled);
     by("upload-cancel").hidden = !job.isRunning;
     drawNow();
     drawRows();
@@ -359,7 +366,7 @@
       var row = body.rows[number] || newRow(body);
       set(row.cells[0], entry.name);
       set(row.cells[1], size(entry.size));
-      var files = entry.isFolder && entry.state !== "failed" ? ": " + (entry.state === "sent" ? entry.files.length : entry.done).toLocaleString()
+      var files = entry.isFolder && entry.state !== "failed" && entry.state !== "cancelled" ? ": " + (entry.state === "sent" ? entry.files.length : entry.done).toLocaleString()
         + " of " + review.count(entry.files.length, "file", "files") : "";
       set(row.cells[2], WORDS[entry.state] + files + (entry.why ? ": " + entry.why : ""));
       row.className = entry.state === "failed" ? "table-danger" : "";

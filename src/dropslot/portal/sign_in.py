@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 from typing import Any
 
 from allauth.account import app_settings
@@ -16,11 +17,20 @@ from django.http import HttpRequest
 from dropslot.access.entrances import refuse
 from dropslot.access.trail import address_of
 
+_WRONG = "The name or the password is wrong."
 _QUIET = "account/messages/logged_"  # what the next page shows anyway
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Accounts are made by an administrator; nobody signs up."""
+
+    error_messages = MappingProxyType(
+        {
+            **DefaultAccountAdapter.error_messages,
+            "username_password_mismatch": _WRONG,
+            "email_password_mismatch": _WRONG,
+        }
+    )
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False

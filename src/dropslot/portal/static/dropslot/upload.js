@@ -338,7 +338,7 @@
     by("upload-bar").hidden = job.isCancelled;
     by("upload-numbers").textContent = said.join(" · ");
     by("upload-note").textContent = job.isRunning ? job.note
-      : job.isCancelled ? "" : failed ? "Try again sends what is left." : by("my-uploads") ? "Below, under “My uploads”, you see what becomes of it." : "On the first page you see what becomes of it.";
+      : job.isCancelled ? "" : failed ? "Try again sends what is left." : by("my-uploads") ? "Below, under “My uploads”, you see what becomes of it." : "On the page Home you see what becomes of it.";
     by("upload-pause").textContent = job.isRunning && !job.isPaused ? "Pause" : job.isPaused ? "Resume" : "Try again";
     by("upload-pause").hidden = !job.isRunning && (!failed || job.isCancelled);
     by("upload-cancel").hidden = !job.isRunning;

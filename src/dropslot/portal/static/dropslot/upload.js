@@ -7,9 +7,7 @@
   var client = window.dropslotClient, reading = window.dropslotReading, review = window.dropslotReview;
   var choices = JSON.parse(document.getElementById("drop-zone-choices").textContent);
   var size = review.size, duration = review.duration;
-  var AT_A_TIME = 3, MOST_ROWS = 200, RATE_SECONDS = 8, NAMES_AT_ONCE = 5000;
-  var WORDS = { waiting: "Waits", sending: "Is being uploaded", finishing: "Is being finished", sent: "Uploaded", failed: "Not uploaded",
-    cancelled: "Cancelled" };
+  var AT_A_TIME = 3, RATE_SECONDS = 8, NAMES_AT_ONCE = 5000;
   var job = newJob(), waiting = null;
 
   function by(id) { return document.getElementById(id); }
@@ -343,7 +341,7 @@
     by("upload-pause").hidden = !job.isRunning && (!failed || job.isCancelled);
     by("upload-cancel").hidden = !job.isRunning;
     drawNow();
-    drawRows();
+    window.dropslotRows(by("upload-list"), by("upload-more"), job.entries);
   }
 
   function drawNow() {
@@ -356,35 +354,6 @@
     });
     by("upload-now").replaceChildren.apply(by("upload-now"), job.isRunning && !job.isPaused ? rows : []);
   }
-
-  function drawRows() {
-    var failed = job.entries.filter(function (entry) { return entry.state === "failed"; });
-    var others = job.entries.filter(function (entry) { return entry.state !== "failed"; });
-    var shown = failed.concat(others).slice(0, MOST_ROWS), body = by("upload-list").tBodies[0];
-    while (body.rows.length > shown.length) body.deleteRow(-1);
-    shown.forEach(function (entry, number) {
-      var row = body.rows[number] || newRow(body);
-      set(row.cells[0], entry.name);
-      set(row.cells[1], size(entry.size));
-      var files = entry.isFolder && entry.state !== "failed" && entry.state !== "cancelled" ? ": " + (entry.state === "sent" ? entry.files.length : entry.done).toLocaleString()
-        + " of " + review.count(entry.files.length, "file", "files") : "";
-      set(row.cells[2], WORDS[entry.state] + files + (entry.why ? ": " + entry.why : ""));
-      row.className = entry.state === "failed" ? "table-danger" : "";
-      row.dataset.state = entry.state;
-    });
-    var more = job.entries.length - shown.length;
-    by("upload-more").textContent = more > 0 ? "and " + review.count(more, "more", "more") : "";
-  }
-
-  function newRow(body) {
-    var row = body.insertRow();
-    row.insertCell().className = "name";
-    row.insertCell().className = "number";
-    row.insertCell();
-    return row;
-  }
-
-  function set(cell, text) { if (cell.textContent !== text) cell.textContent = text; }
 
   // Events of the page
 

@@ -15,9 +15,9 @@ def fields(form: forms.BaseForm, focus: str = "") -> dict[str, Any]:
     """All fields of a form, and what is wrong with it as a whole. `focus` is the field where people begin."""
     if focus in form.fields:
         form.fields[focus].widget.attrs["autofocus"] = True
-    bound = getattr(form, "only_for", ())  # fields that some choices need
+    speaking = getattr(form, "speaking", ())  # fields that say themselves when they are needed
     shown = [
-        (field, _is_check(field), not field.field.required and field.name not in bound)
+        (field, _is_check(field), not field.field.required and field.name not in speaking)
         for field in form.visible_fields()
     ]
     return {"form": form, "shown": shown}

@@ -46,9 +46,7 @@ class NewRole(forms.Form):
         required=False,
         help_text="Such as heart. For another field: FIELD=VALUE.",
     )
-    only_for = frozenset(
-        {"folder", "study"}
-    )  # their labels say for whom; `fields` does not say that they may be empty
+    speaking = frozenset({"route", "folder", "study"})  # `fields` does not say of them that they may be empty
 
     def __init__(self, config: Config, data: Any = None) -> None:
         super().__init__(data)

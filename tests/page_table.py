@@ -96,15 +96,19 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "account":              (Row("302 200 200 200 200 200 200 200"),),
     "health":               (Row("503 503 503 503 503 503 503 503"),),  # no watcher runs here
     "tokens":               (Row("302 200 200 200 200 200 200 200"),),
-    "revoke-token":         (Row("302 404 404 404 404 404 404 404", given(id="01M8K000000000000000000000"), {}),),
+    "revoke-token":         (Row("302 404 404 404 404 404 404 404", given(id="01M8K000000000000000000000")),
+                             Row("302 404 404 404 404 404 404 404", given(id="01M8K000000000000000000000"), {})),
     # Accounts: an administrator's alone
     "users":                (Row("302 403 403 403 403 403 403 200"),),
     "new-user":             (Row("302 403 403 403 403 403 403 200"),),
     "user":                 (Row("302 403 403 403 403 403 403 200", account("sam")),),
     "add-role":             (Row("302 403 403 403 403 403 403 302", account("sam"), {"role": "auditor"}),),
-    "remove-role":          (Row("302 403 403 403 403 403 403 302", grant_of("sam"), {}),),
+    "remove-role":          (Row("302 403 403 403 403 403 403 200", grant_of("sam")),
+                             Row("302 403 403 403 403 403 403 302", grant_of("sam"), {})),
     "user-link":            (Row("302 403 403 403 403 403 403 200", account("sam"), {}),),
-    "change-user":          (Row("302 403 403 403 403 403 403 302", account("sam", what="deactivate"), {}),),
+    "change-user":          (Row("302 403 403 403 403 403 403 200", account("sam", what="deactivate")),
+                             Row("302 403 403 403 403 403 403 405", account("sam", what="sign-out")),
+                             Row("302 403 403 403 403 403 403 302", account("sam", what="deactivate"), {})),
     "user-address":         (Row("302 403 403 403 403 403 403 302", account("sam"), {"email": "sam@lab.example"}),),
     "own-address":          (Row("302 302 302 302 302 302 302 302", post={"email": "me@lab.example"}),),
     # What was delivered

@@ -128,6 +128,29 @@ def test_entries_that_are_not_in_the_file_are_removed_only_if_asked_for(looking:
     assert Folder.objects.count() == 1
 
 
+def changes(shown: str) -> list[str]:
+    """The rows of changes, as text."""
+    rows = re.findall(r"<tr><td data-label=\"Change\">.*?</tr>", shown, re.S)
+    return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", row)).split()) for row in rows]
+
+
+def test_each_change_is_shown_before_it_is_loaded(looking: Site) -> None:
+    content = HEADER.encode() + b",<b>west,12,BHS\n,east,13,BHS\n"
+    assert changes(preview(looking, "olga", content).content.decode()) == [
+        "added BHS 13 east",
+        "updated BHS 12 south <b>west",
+    ]
+    shown = preview(looking, "olga", content, replace="yes").content.decode()
+    assert changes(shown)[2:] == ["removed BHS 11 north"]
+    assert "<b>west" not in shown
+
+
+def test_many_changes_are_cut_and_counted(looking: Site) -> None:
+    lines = "".join(f",new{number},{number},BHS\n" for number in range(100, 350))
+    shown = preview(looking, "olga", (HEADER + lines).encode()).content.decode()
+    assert len(changes(shown)) == 200 and "and 50 more changes" in shown
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a workbook", b"no,table\n1,2\n", b"\xff\xfe\x00"])
 def test_what_is_no_folder_table_is_refused_with_the_reason(looking: Site, content: bytes) -> None:
     assert "alert-danger" in preview(looking, "olga", content or b" ").content.decode()

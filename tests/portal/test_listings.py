@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -266,3 +267,24 @@ def test_what_was_fetched_since_the_index_saw_it_is_not_listed(filled: Site) -> 
     assert "north-1.pdf" in text(filled.client("olga"), "unfetched")
     acknowledge(Delivery.objects.get(item="north-1.pdf"), 2)
     assert "north-1.pdf" not in text(filled.client("olga"), "unfetched")
+
+
+@pytest.mark.parametrize(
+    ("name", "sees"),
+    [("olga", True), ("augusta", True), ("adam", True), ("sam", False), ("rita", False), ("stella", False)],
+)
+def test_addresses_of_destinations_are_for_who_sees_the_route(filled: Site, name: str, sees: bool) -> None:
+    page = filled.client(name).get("/history/").content.decode()
+    assert ("Destination</th>" in page, str(filled.root) in page) == (sees, sees)
+    exported = b"".join(filled.client(name).get("/export/history.json")).decode()
+    rows = [json.loads(line) for line in exported.splitlines()]
+    assert rows and all({"destination", "archived_as"} <= row.keys() for row in rows)
+    assert {bool(row["destination"]) for row in rows} == {sees}
+    assert (str(filled.root) in exported) == sees
+
+
+def test_a_role_for_another_route_shows_no_address(filled: Site) -> None:
+    filled.account("rosa", "recipient", routes=("results",), folders=("north",))
+    filled.account("rosa", "operator", routes=("study",))
+    page = filled.client("rosa").get("/history/").content.decode()
+    assert f"{filled.root}/studies" in page and f"{filled.root}/clinics" not in page

@@ -62,6 +62,7 @@ def test_refusals_are_events_without_what_was_typed(site: Site) -> None:
 def test_a_wrong_name_and_a_wrong_password_get_the_same_answer(site: Site) -> None:
     def answer(name: str) -> str:
         page = Client().post(LOGIN, {"login": name, "password": "wrong"}).content.decode()
+        assert "The name or the password is wrong." in page
         return re.sub(r'value="[^"]*"|"X-CSRFToken": "[^"]*"', "", page)
 
     assert answer("sam") == answer("unknown")

@@ -94,6 +94,16 @@ def test_a_token_that_cannot_be_is_not_made(site: Site, scopes: list[str], days:
     assert not Token.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "scope"), [("rita", "upload"), ("rita", "operate"), ("sam", "operate"), ("nobody", "upload")]
+)
+def test_a_scope_that_no_role_can_use_is_refused(site: Site, name: str, scope: str) -> None:
+    with pytest.raises(tokens.BadToken, match=f"No role of {name} can use the scope {scope}") as refused:
+        tokens.make(_user(name), ["read", scope], 1)
+    assert "first give the account one of the roles" in str(refused.value)
+    assert not Token.objects.exists()
+
+
 def test_the_day_of_use_is_written_once_a_day(site: Site, django_assert_num_queries: Any) -> None:
     new = tokens.make(_user("olga"), ["read"], 1)
     tokens.authenticate(_request(f"Bearer {new.text}"))

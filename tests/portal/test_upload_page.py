@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,6 +115,26 @@ def test_what_would_be_refused_is_said_before_the_rest_is_sent(
     review.get_by_role("button", name="Send the other file").click()
     _state_is(page, "All uploaded")
     wait_until(lambda: _done(running, "south-2.pdf"), deadline_seconds=60)
+
+
+def test_a_folder_where_files_are_taken_has_one_reason(
+    running: Served, sign_in: Callable[[], Page], tmp_path: Path
+) -> None:
+    page = sign_in()
+    _choose_route(page, "results")
+    folder = tmp_path / "heart-9"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.jpg").write_bytes(b"x")
+    page.locator("#upload-folder").set_input_files(folder)
+    review = page.locator("#upload-review")
+    expect(review.locator("li li")).to_have_text(["results takes single files, not folders"])
+    expect(review).to_contain_text("What to do: Choose the files in it")
+    assert page.get_by_label("Send under the name").count() == 0
+    _choose_route(page, "study")
+    _drop(page, {"north-1.pdf": b"x"})
+    expect(review.locator("li li")).to_have_text(["study takes folders, not single files"])
+    assert page.get_by_label("Send under the name").count() == 0
 
 
 def test_a_refused_name_is_corrected_on_the_page(running: Served, sign_in: Callable[[], Page]) -> None:
@@ -267,6 +288,11 @@ def test_a_paused_upload_is_resumed_and_a_cancelled_one_leaves_nothing(
     page.get_by_role("button", name="Resume").click()
     _state_is(page, "Sending")
     page.get_by_role("button", name="Cancel").click()
-    _state_is(page, "1 entry was not uploaded")
+    _state_is(page, "Cancelled. Nothing more is sent.")
+    shown = page.locator("#drop-zone")
+    expect(shown.locator("tbody tr")).to_have_text(re.compile("north-large.pdf.*Cancelled$"))
+    assert shown.locator(".table-danger").count() == 0
+    for absent in ("Try again", " of ", "was not uploaded"):
+        assert absent not in page.locator("#upload-progress").inner_text()
     wait_until(lambda: not list(inbox.glob(".dropslot-upload-*")), deadline_seconds=60)
     assert page.evaluate("Object.keys(localStorage).length") == 0

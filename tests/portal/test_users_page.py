@@ -57,7 +57,10 @@ def test_an_administrator_of_one_route_gives_no_roles(site: Site) -> None:
 
 def test_the_list_is_searched_by_name_and_role(site: Site) -> None:
     client = site.client("adam")
-    assert all(name in _text(client.get("/users/")) for name in ("olga", "rita", "recipient, results, north"))
+    assert all(
+        name in _text(client.get("/users/"))
+        for name in ("olga", "rita", "recipient of folder north, route results")
+    )
     found = _text(client.get("/users/?q=oLg"))
     assert ">olga<" in found and ">rita<" not in found
     assert ">rita<" in _text(client.get("/users/?q=recipient"))
@@ -81,8 +84,8 @@ def test_an_account_is_made_with_a_role_and_a_link(site: Site) -> None:
         "email": "",
     }
     page = _text(site.client("adam").post("/users/new/", form))
-    assert "recipient, results, south" in page
-    link = re.search(r'value="http://127.0.0.1:8070([^"]+)"', page)
+    assert "recipient of folder south, route results" in page and "The account ines is made." in page
+    link = re.search(r'id="link">http://127.0.0.1:8070([^<]+)<', page)
     assert link is not None
     assert Client().get(link[1], follow=True).status_code == 200
     made = _rights("ines")[-1]
@@ -106,13 +109,42 @@ def test_what_cannot_be_made_is_said_beside_the_form(site: Site, form: dict[str,
     assert not User.objects.filter(username="ines").exists()
 
 
+@pytest.mark.parametrize(("role", "field"), [("recipient", "folder"), ("study-runner", "study")])
+def test_what_a_role_needs_is_said_at_its_field(site: Site, role: str, field: str) -> None:
+    form = {"name": "ines", "role": role}
+    for path in ("/users/new/", f"/users/{_id('sam')}/roles/"):
+        page = _text(site.client("adam").post(path, form))
+        assert re.search(rf'id="id_{field}_error">A [a-z ]+ needs a {field}: write its name here', page)
+        assert "--" not in re.sub(r"<!--|-->", "", page)
+
+
+def test_no_role_is_chosen_beforehand(site: Site) -> None:
+    page = _text(site.client("adam").get("/users/new/"))
+    assert page.count('type="radio"') == 6 and "checked" not in page
+    assert "Choose a role." in _text(site.client("adam").post("/users/new/", {"name": "ines"}))
+    fields = page[page.index('for="id_route"') :]
+    assert "may be empty" not in fields
+
+
+def test_a_folder_that_nothing_knows_is_doubted(site: Site) -> None:
+    (site.root / "clinics" / "south").mkdir()
+    client, doubt = site.client("adam"), "No folder table has the folder"
+    form = {"role": "recipient", "route": "results"}
+    assert doubt not in _text(client.post("/users/new/", form | {"name": "ines", "folder": "south"}))
+    assert f"{doubt} soth" in _text(client.post("/users/new/", form | {"name": "ida", "folder": "soth"}))
+    roles = f"/users/{_id('sam')}/roles/"
+    assert f"{doubt} ../s" in _text(client.post(roles, form | {"folder": "../studies"}, follow=True))
+
+
 def test_roles_are_added_and_removed(site: Site) -> None:
     client = site.client("adam")
     page = f"/users/{_id('sam')}/"
     client.post(f"{page}roles/", {"role": "study-runner", "study": "site=b"})
     grant = Grant.objects.get(user__username="sam", role="study-runner")
     assert (grant.field, grant.value) == ("site", "b")
-    assert "study-runner, all routes, site: b" in _text(client.get(page))
+    assert "study runner of site b, all routes" in _text(client.get(page))
+    assert "Remove a role of sam?" in _text(client.get(f"{page}roles/{grant.pk}/remove/"))
+    assert Grant.objects.filter(pk=grant.pk).exists()
     client.post(f"{page}roles/{grant.pk}/remove/")
     assert not Grant.objects.filter(pk=grant.pk).exists()
     assert [event["what"] for event in _rights("sam")[-2:]] == [
@@ -138,6 +170,8 @@ def test_deactivated_and_active_again(site: Site) -> None:
     client, sam = site.client("adam"), site.client("sam")
     assert sam.get("/my-account/").status_code == 200
     page = f"/users/{_id('sam')}/"
+    assert "Deactivate the account sam?" in _text(client.get(f"{page}deactivate/"))
+    assert User.objects.get(username="sam").is_active
     assert "deactivated" in _text(client.post(f"{page}deactivate/", follow=True))
     assert sam.get("/my-account/").status_code == 302
     assert "Activate it first" in _text(client.post(f"{page}link/", follow=True))
@@ -192,11 +226,13 @@ def test_a_token_is_shown_once(site: Site) -> None:
     client = site.client("sam")
     assert "You have no tokens" in _text(client.get("/tokens/"))
     page = _text(client.post("/tokens/", {"name": "nightly", "scopes": ["read", "upload"], "days": "30"}))
-    shown = re.search(r'value="(ds_[^"]+)"', page)
+    shown = re.search(r'id="token">(ds_[^<]+)<', page)
     assert shown is not None and shown[1] not in _text(client.get("/tokens/"))
     token = Token.objects.get()
     assert token.scopes == ["read", "upload"] and token.user.username == "sam"
     assert "nightly" in _text(client.get("/tokens/"))
+    assert "Revoke the token nightly?" in _text(client.get(f"/tokens/{token.pk}/revoke/"))
+    assert "Revoke</a>" in _text(client.get("/tokens/"))
     client.post(f"/tokens/{token.pk}/revoke/")
     assert "revoked" in _text(client.get("/tokens/"))
 
@@ -214,6 +250,30 @@ def test_a_token_is_shown_once(site: Site) -> None:
 def test_a_token_that_cannot_be_is_not_made(site: Site, form: dict[str, str]) -> None:
     assert 'aria-invalid="true"' in _text(site.client("sam").post("/tokens/", form)) or not form.get("scopes")
     assert not Token.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("rita", ["read"]),
+        ("stella", ["read"]),
+        ("augusta", ["read"]),
+        ("nobody", ["read"]),
+        ("sam", ["read", "upload"]),
+        ("olga", ["read", "upload", "operate"]),
+        ("adam", ["read", "upload", "operate"]),
+    ],
+)
+def test_only_scopes_that_a_role_can_use_are_offered_and_made(
+    site: Site, name: str, offered: list[str]
+) -> None:
+    client = site.client(name)
+    assert re.findall(r'name="scopes" value="(\w+)"', _text(client.get("/tokens/"))) == offered
+    for scope in ("read", "upload", "operate"):
+        page = _text(client.post("/tokens/", {"name": "forged", "scopes": ["read", scope], "days": "1"}))
+        assert ('id="token"' in page) == (scope in offered)
+    made = {scope for token in Token.objects.all() for scope in token.scopes}
+    assert made == set(offered)
 
 
 def test_nobody_sees_or_revokes_anothers_token(site: Site) -> None:
@@ -235,6 +295,6 @@ def test_an_account_without_a_role_is_told_what_to_do(site: Site) -> None:
 def test_the_account_says_its_roles_and_signs_out_everywhere(site: Site) -> None:
     client, elsewhere = site.client("rita"), Client()
     elsewhere.post("/account/login/", {"login": "rita", "password": PASSWORD})
-    assert "recipient, results, north" in _text(client.get("/my-account/"))
+    assert "recipient of folder north, route results" in _text(client.get("/my-account/"))
     client.post("/account/logout/")
     assert elsewhere.get("/my-account/").status_code == 302

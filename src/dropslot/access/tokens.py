@@ -17,14 +17,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ulid import ULID
 
-from dropslot.access.models import Token
-from dropslot.access.roles import Scope
+from dropslot.access.models import Grant, Token
+from dropslot.access.roles import OPERATES, UPLOADS, Role, Scope
 from dropslot.access.seen import Access, access_of
 from dropslot.access.trail import of_command, record_rights
 from dropslot.core.errors import DropslotError
 
 PREFIX = "ds_"
 LONGEST_DAYS = 3650
+_NEEDED = {Scope.READ: frozenset(Role), Scope.UPLOAD: UPLOADS, Scope.OPERATE: OPERATES}
 _LONGEST = 200  # characters; a longer one is no token of ours and is not even hashed
 
 
@@ -68,9 +69,11 @@ class New(NamedTuple):
 def make(
     user: Any, scopes: Collection[str], days: int, name: str = "", who: Mapping[str, str] | None = None
 ) -> New:
-    """A new token of an account, valid for so many days. `who` asks for it, as in `accounts.add`. Raises BadToken."""
+    """A new token of an account, valid for so many days. `who` asks for it, as in `accounts.add`. Raises BadToken, also
+    for a scope that none of the account's roles can use."""
     if not 1 <= days <= LONGEST_DAYS:
         raise BadToken(f"{days} is not a number of days", next_step=f"Take 1 to {LONGEST_DAYS}")
+    _require_use(user, _scopes(scopes))
     text = PREFIX + secrets.token_urlsafe(32)
     now = timezone.now()
     token = Token(id=str(ULID()), user=user, name=name[:100], digest=_digest(text), scopes=_scopes(scopes))
@@ -134,6 +137,22 @@ def _used(token: Token) -> None:
     today = datetime.now(UTC).date()
     if token.used_on != today:
         Token.objects.filter(pk=token.pk).update(used_on=today)
+
+
+def usable(user: Any) -> list[Scope]:
+    """The scopes that the account's roles can use; `read` always, for roles that are given later."""
+    roles = set(Grant.objects.filter(user=user).values_list("role", flat=True))
+    return [scope for scope in Scope if scope == Scope.READ or roles & _NEEDED[scope]]
+
+
+def _require_use(user: Any, scopes: Collection[str]) -> None:
+    for scope in sorted(set(scopes) - set(usable(user))):
+        needed = ", ".join(role for role in Role if role in _NEEDED[Scope(scope)])
+        raise BadToken(
+            f"No role of {user.get_username()} can use the scope {scope}",
+            where="No token was made",
+            next_step=f"Leave the scope out, or first give the account one of the roles {needed}",
+        )
 
 
 def _digest(text: str) -> str:

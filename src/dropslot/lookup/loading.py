@@ -38,6 +38,9 @@ class Loaded:
     kept: int = 0  # in the table and not in the file
     refused: list[OddLine] = field(default_factory=list)
     suspected: list[OddLine] = field(default_factory=list)
+    changes: list[dict[str, str]] = field(
+        default_factory=list
+    )  # of a preview: each entry, `before` and `after`
 
 
 def tables(config: Config) -> dict[str, Path]:
@@ -107,10 +110,13 @@ def _take_contradictions(known: dict[Key, Folder], found: TableFile) -> Iterator
 
 
 def preview(content: bytes, file: Path, table: str, *, replace: bool = False) -> Loaded:
-    """What `load_content` would do now; changes nothing. Raises BadTable."""
+    """What `load_content` would do now, with each change; changes nothing. Raises BadTable."""
     found = _read(content, file)
     compared = _compared(FolderTable.objects.filter(name=table).first(), found)
-    return _result(table, compared, found, replace=replace and not found.refused)
+    replaces = replace and not found.refused
+    loaded = _result(table, compared, found, replace=replaces)
+    loaded.changes = _changes(compared, replace=replaces)
+    return loaded
 
 
 def _read(content: bytes, file: Path) -> TableFile:

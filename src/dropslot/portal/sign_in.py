@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 from typing import Any
 
 from allauth.account import app_settings
@@ -22,11 +23,20 @@ from dropslot.config import current
 from dropslot.mail.section import mail_of
 from dropslot.portal import letters
 
+_WRONG = "The name or the password is wrong."
 _QUIET = "account/messages/logged_"  # what the next page shows anyway
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Accounts are made by an administrator; nobody signs up."""
+
+    error_messages = MappingProxyType(
+        {
+            **DefaultAccountAdapter.error_messages,
+            "username_password_mismatch": _WRONG,
+            "email_password_mismatch": _WRONG,
+        }
+    )
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False

@@ -49,7 +49,7 @@ def _judged(
         "name": entry.name,
         "refused": reasons[:_TOLD_REASONS],
         "reasons": len(reasons),
-        "next_step": rules.next_step(folders.route, entry.name) if reasons else "",
+        "next_step": rules.next_step(folders.route, entry.name, is_folder=entry.is_folder) if reasons else "",
         "sent_before": [
             {"arrival": one.id, "state": one.state, "at": one.received_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
             for one in before.get(escape(entry.name), ())

@@ -96,9 +96,10 @@ def require_allowed_file(config: Config, folders: FolderSet, part: Part) -> None
     _require_allowed(config, folders, Entry(part.path, False, [Item(part.path, part.length)]))
 
 
-def refused(route: Route, name: str, reasons: Sequence[str]) -> Problem:
+def refused(route: Route, name: str, reasons: Sequence[str], *, is_folder: bool) -> Problem:
     """The answer for what breaks a rule of the route."""
-    return Problem(422, reasons[0], rules.next_step(route, name), reasons=list(reasons))
+    step = rules.next_step(route, name, is_folder=is_folder)
+    return Problem(422, reasons[0], step, reasons=list(reasons))
 
 
 def _require_allowed(config: Config, folders: FolderSet, entry: Entry) -> None:
@@ -106,7 +107,7 @@ def _require_allowed(config: Config, folders: FolderSet, entry: Entry) -> None:
     if not reasons and targets.was_sent(folders, [entry.name]):
         reasons = [targets.fault_of_repeat(entry.name)]
     if reasons:
-        raise refused(folders.route, entry.name, reasons)
+        raise refused(folders.route, entry.name, reasons, is_folder=entry.is_folder)
 
 
 def _top(place: Place) -> str:

@@ -44,8 +44,11 @@ class Entry(NamedTuple):
 
 
 def faults(config: Config, route: Route, entry: Entry) -> list[str]:
-    """Every reason why it would be refused, a sentence each; at most MAX_FAULTS."""
-    found = [*of_name(route, entry.name, is_folder=entry.is_folder)]
+    """Every reason why it would be refused, a sentence each; at most MAX_FAULTS. A folder where files are taken, or
+    the reverse, has that one alone."""
+    if not reasons.takes(route, is_folder=entry.is_folder):
+        return [_of_other_kind(route, is_folder=entry.is_folder)]
+    found = [*of_name(route, entry.name)]
     items = [item for item in entry.items if not (entry.is_folder and route.litter.is_named(item.path))]
     if entry.is_folder:
         found += _of_folder(route, entry, items)
@@ -53,20 +56,20 @@ def faults(config: Config, route: Route, entry: Entry) -> list[str]:
     return list(dict.fromkeys(islice(found, MAX_FAULTS)))
 
 
-def next_step(route: Route, name: str) -> str:
+def next_step(route: Route, name: str, *, is_folder: bool) -> str:
     """What a person may do about reasons of these rules."""
+    if not reasons.takes(route, is_folder=is_folder):
+        return "Choose the files in it" if is_folder else "Put it into a folder, and choose the folder"
     if route.name is None or NamePattern(route.name).values(name) is not None:
         return "Change what the reasons say, then send it again"
     return route.name_help or "Give it a name that matches, then send it again"
 
 
-def of_name(route: Route, name: str, *, is_folder: bool) -> Iterator[str]:
+def of_name(route: Route, name: str) -> Iterator[str]:
     """Why an arrival of this name would not be taken."""
     if fault := whereabouts.fault_of_arrival(name, marks=route.names == "keep"):
         yield fault
         return
-    if not reasons.takes(route, is_folder=is_folder):
-        yield f"{escape(name)}: {reasons.of_other_kind(route, is_folder=is_folder)}"
     if TemporaryNames.of(route).match(name):
         yield f"{escape(name)}: programs use such a name until a file is complete, so it would never be taken"
     elif route.litter.match(name):
@@ -75,6 +78,10 @@ def of_name(route: Route, name: str, *, is_folder: bool) -> Iterator[str]:
         yield f"{escape(name)} is a name for tests ({route.test_names}), which is never delivered"
     if route.name is not None and NamePattern(route.name).values(name) is None:
         yield mismatch(route, name)
+
+
+def _of_other_kind(route: Route, *, is_folder: bool) -> str:
+    return f"{route.key} takes {'single files, not folders' if is_folder else 'folders, not single files'}"
 
 
 def of_path(route: Route, path: str) -> str | None:

@@ -58,7 +58,7 @@ def begin(given: Given, body: Body) -> HttpResponse:
     if batch:
         faults = list(rules.of_part(given.access.config, folders.route, Item(part.path, part.length)))
         if faults:
-            raise finishing.refused(folders.route, part.path, faults)
+            raise finishing.refused(folders.route, part.path, faults, is_folder=True)
     else:
         finishing.require_allowed_file(given.access.config, folders, part)
     given.quota.require(part.length)
@@ -178,7 +178,7 @@ def finish(given: Given, batch: str, wanted: Mapping[str, object]) -> Ticket:
             raise Problem(422, "`folders` names another folder", "Begin each with the folder of the files")
         for path in empty:
             if fault := rules.of_path(folders.route, path):
-                raise finishing.refused(folders.route, name, [fault])
+                raise finishing.refused(folders.route, name, [fault], is_folder=True)
             place.add_folder(path)
         done = finishing.finish_batch(given.request, given.tickets, place, folders, (name, files))
     given.quota.changed()

@@ -33,6 +33,7 @@ from dropslot.portal.requests import access_in
 ROLES = OPERATES | AUDITS
 _SHOWN = 100
 _REPORTED = 100
+_CHANGES = 200
 _KEPT_SECONDS = 3600
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -76,6 +77,7 @@ def folders_preview(request: HttpRequest) -> HttpResponse:
         messages.error(request, str(error))
         return _to(table)
     facts = _report(loaded, name, replace=replace)
+    facts |= {"changes": loaded.changes[:_CHANGES], "more_changes": max(0, len(loaded.changes) - _CHANGES)}
     facts |= {"kept": _keep(access, content), "table": table, "name": name, "replace": replace}
     return render(request, "dropslot/folders_preview.html", facts)
 

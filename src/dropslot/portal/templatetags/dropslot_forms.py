@@ -11,9 +11,16 @@ register = template.Library()
 
 
 @register.inclusion_tag("dropslot/fields.html")
-def fields(form: forms.BaseForm) -> dict[str, Any]:
-    """All fields of a form, and what is wrong with it as a whole."""
-    return {"form": form, "shown": [(field, _is_check(field)) for field in form.visible_fields()]}
+def fields(form: forms.BaseForm, focus: str = "") -> dict[str, Any]:
+    """All fields of a form, and what is wrong with it as a whole. `focus` is the field where people begin."""
+    if focus in form.fields:
+        form.fields[focus].widget.attrs["autofocus"] = True
+    speaking = getattr(form, "speaking", ())  # fields that say themselves when they are needed
+    shown = [
+        (field, _is_check(field), not field.field.required and field.name not in speaking)
+        for field in form.visible_fields()
+    ]
+    return {"form": form, "shown": shown}
 
 
 @register.simple_tag

@@ -9,7 +9,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dropslot.portal.words import amounts, states
+from dropslot.access.models import Grant
+from dropslot.portal.words import amounts, grant_words, states
 
 register = template.Library()
 
@@ -45,6 +46,12 @@ def moment(at: datetime | str | None) -> SafeString | str:
     return format_html(
         '<time datetime="{}">{} UTC</time>', f"{there:%Y-%m-%dT%H:%M:%SZ}", f"{there:%Y-%m-%d %H:%M}"
     )
+
+
+@register.filter
+def role_in_words(grant: Grant) -> str:
+    """One role of an account."""
+    return grant_words.in_words(grant)
 
 
 @register.inclusion_tag("dropslot/parts/state.html")

@@ -19,7 +19,9 @@ _OF_STATE = {
     State.WAITING: Told("Waiting", "It is in the inbox and cannot be taken yet.", "secondary"),
     State.READY: Told("Received", "It was taken from the inbox and waits for its turn.", "info"),
     State.PROCESSING: Told("Being checked", "It is being checked and delivered.", "info"),
-    State.RETRYING: Told("Tries again", "Something was in the way. It is tried again by itself.", "warning"),
+    State.RETRYING: Told(
+        "Tries again", "It could not be delivered yet. It is tried again by itself.", "warning"
+    ),
     State.DONE: Told("Sent", "All of it was delivered.", "success"),
     State.FAILED: Told("Refused", "It was refused. Nothing of it was delivered.", "danger"),
 }

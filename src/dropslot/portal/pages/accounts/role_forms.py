@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 from django import forms
@@ -13,10 +9,8 @@ from django import forms
 from dropslot.access.accounts import Wanted
 from dropslot.access.roles import Role
 from dropslot.config import Config
-from dropslot.core.templates import Template
-from dropslot.lookup.models import Folder
+from dropslot.portal.pages.accounts import known_folders
 
-_HINTED = 300  # folders
 _WORDS = {
     Role.SENDER: "sender: sends files, and sees what became of them",
     Role.RECIPIENT: "recipient: fetches what was delivered to a folder",
@@ -25,30 +19,48 @@ _WORDS = {
     Role.AUDITOR: "auditor: sees everything, changes nothing",
     Role.ADMINISTRATOR: "administrator: all of this, and gives roles",
 }
+_NEEDED = (
+    (Role.RECIPIENT, "folder", "A recipient needs a folder: write its name here."),
+    (Role.STUDY_RUNNER, "study", "A study runner needs a study: write its name here."),
+)
 
 
 class NewRole(forms.Form):
     """One role for one route or for all."""
 
-    role = forms.ChoiceField(label="Role", choices=[(role.value, words) for role, words in _WORDS.items()])
+    role = forms.ChoiceField(
+        label="Role",
+        choices=[(role.value, words) for role, words in _WORDS.items()],
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose a role."},
+    )
     route = forms.ChoiceField(label="Route", required=False)
     folder = forms.CharField(
-        label="Folder",
+        label="Folder of a recipient",
         required=False,
-        help_text="For a recipient: the folder below the destination.",
+        help_text="Its name below the destination, such as clinic12.",
         widget=forms.TextInput(attrs={"list": "folders", "autocomplete": "off"}),
     )
     study = forms.CharField(
-        label="Study",
+        label="Study of a study runner",
         required=False,
-        help_text="For a study runner: the study, such as heart. For another field: FIELD=VALUE.",
+        help_text="Such as heart. For another field: FIELD=VALUE.",
     )
+    speaking = frozenset({"route", "folder", "study"})  # `fields` does not say of them that they may be empty
 
     def __init__(self, config: Config, data: Any = None) -> None:
         super().__init__(data)
         routes = [("", "all routes"), *((key, key) for key in config.routes)]
         self.fields["route"].choices = routes  # type: ignore[attr-defined]
-        self.folders = sorted(set(islice(_folders(config), _HINTED)))
+        self.folders = known_folders.some(config)
+
+    def clean(self) -> dict[str, Any]:
+        """What a role needs is said at its field, in the page's words."""
+        chosen: dict[str, Any] = super().clean() or self.cleaned_data
+        for role, name, words in _NEEDED:
+            if chosen.get("role") == role and not chosen.get(name, "").strip("/"):
+                self.add_error(name, words)
+        return chosen
 
     def wanted(self, name: str, email: str = "") -> Wanted:
         """The role as `accounts.add` takes it."""
@@ -76,21 +88,3 @@ class NewAddress(forms.Form):
     email = forms.EmailField(
         label="Mail address", required=False, help_text="Where a link is sent if the password is lost."
     )
-
-
-def _folders(config: Config) -> Iterator[str]:
-    """Names that a recipient's folder may have: of the folder tables, and what lies in local destinations."""
-    yield from Folder.objects.values_list("folder", flat=True).distinct().order_by("folder")[:_HINTED]
-    for route in config.routes.values():
-        for rule in route.deliver:
-            yield from _beneath(Template(rule.to).fixed)
-
-
-def _beneath(place: str) -> Iterator[str]:
-    # Elsewhere than on a local disk it would mean to wait for another machine.
-    if not place.startswith("/"):
-        return
-    with suppress(OSError), os.scandir(place) as entries:
-        for entry in islice(entries, _HINTED):
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                yield entry.name

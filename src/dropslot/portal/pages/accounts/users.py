@@ -11,15 +11,19 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dropslot.access import accounts, links, second_factor, withdrawing
 from dropslot.access.models import Grant
+from dropslot.access.roles import Role
 from dropslot.access.trail import visit
-from dropslot.portal.pages.accounts import addressing
+from dropslot.portal.pages.accounts import addressing, known_folders
+from dropslot.portal.pages.accounts.asking import Asked, ask
 from dropslot.portal.pages.accounts.role_forms import NewAccount, NewAddress, NewRole
+from dropslot.portal.words.grant_words import in_words
 
 SHOWN = 200
 View = Callable[..., HttpResponse]
@@ -69,6 +73,8 @@ def new(request: HttpRequest) -> HttpResponse:
             except accounts.BadAccount as error:
                 form.add_error(None, str(error))
             else:
+                messages.success(request, f"The account {made.user.get_username()} is made.")
+                _doubt(request, form)
                 return _page(request, made.user, link=links.link(made.user, config))
     return render(request, "dropslot/new_user.html", {"form": form})
 
@@ -95,14 +101,19 @@ def add_role(request: HttpRequest, id: int) -> HttpResponse:
         form.add_error(None, str(error))
         return _page(request, found, form)
     messages.success(request, f"{found.get_username()} has the role {form.cleaned_data['role']}.")
+    _doubt(request, form)
     return redirect("dropslot:user", id)
 
 
 @for_managers
-@require_POST
+@require_http_methods(["GET", "POST"])
 def remove_role(request: HttpRequest, id: int, grant: int) -> HttpResponse:
-    """Take one role away."""
+    """Take one role away, after a question."""
     found = get_object_or_404(Grant.objects.select_related("user"), pk=grant, user=id)
+    if request.method == "GET":
+        name, role = found.user.get_username(), in_words(found)
+        outcome = f"{name} no longer sees and does what the role {role} allows. It can be added again."
+        return _ask(request, id, f"Remove a role of {name}?", outcome, "Remove the role")
     return _done(request, id, lambda: withdrawing.take_away([found], visit(request)), "The role is removed.")
 
 
@@ -136,6 +147,20 @@ def make_link(request: HttpRequest, id: int) -> HttpResponse:
     return _page(request, found, link=link)
 
 
+_QUESTIONS = {
+    "deactivate": (
+        "Deactivate the account {}?",
+        "Its sessions end, and neither the person nor a program with a token of it can sign in, until it is activated "
+        "again. Its roles stay.",
+        "Deactivate",
+    ),
+    "remove-factor": (
+        "Remove the second factor of {}?",
+        "Apps, passkeys and recovery codes of the account are forgotten, and its sessions end. Then the password alone "
+        "signs in.",
+        "Remove the second factor",
+    ),
+}
 _CHANGES: dict[str, tuple[Callable[..., None], str]] = {
     "deactivate": (withdrawing.deactivate, "The account is deactivated, and its sessions have ended."),
     "activate": (withdrawing.activate, "The account is active again."),
@@ -145,14 +170,24 @@ _CHANGES: dict[str, tuple[Callable[..., None], str]] = {
 
 
 @for_managers
-@require_POST
+@require_http_methods(["GET", "POST"])
 def change(request: HttpRequest, id: int, what: str) -> HttpResponse:
-    """Deactivate or activate an account, sign it out everywhere, or remove its second factor."""
+    """Deactivate or activate an account, sign it out everywhere, or remove its second factor. What takes something
+    away asks first."""
     if what not in _CHANGES:
         raise Http404
     found = _found(id)
+    if request.method == "GET":
+        if what not in _QUESTIONS:
+            return HttpResponseNotAllowed(["POST"])
+        title, outcome, yes = _QUESTIONS[what]
+        return _ask(request, id, title.format(found.get_username()), outcome, yes)
     act, words = _CHANGES[what]
     return _done(request, id, lambda: act(found, visit(request)), words)
+
+
+def _ask(request: HttpRequest, id: int, title: str, outcome: str, act: str) -> HttpResponse:
+    return ask(request, Asked(title, outcome, act, reverse("dropslot:user", args=[id])))
 
 
 def _done(request: HttpRequest, id: int, act: Callable[[], None], words: str) -> HttpResponse:
@@ -163,6 +198,18 @@ def _done(request: HttpRequest, id: int, act: Callable[[], None], words: str) ->
     else:
         messages.success(request, words)
     return redirect("dropslot:user", id)
+
+
+def _doubt(request: HttpRequest, form: NewRole) -> None:
+    """Warn of a recipient's folder that is probably mistyped."""
+    chosen = form.cleaned_data
+    config = request.access.config  # type: ignore[attr-defined]
+    if chosen["role"] == Role.RECIPIENT and known_folders.is_doubtful(config, chosen["folder"]):
+        messages.warning(
+            request,
+            f"No folder table has the folder {chosen['folder']}, nor does a destination on this machine. If it is "
+            "mistyped, remove the role and add it again; if it is to come, nothing is to be done.",
+        )
 
 
 def _found(id: int) -> Any:

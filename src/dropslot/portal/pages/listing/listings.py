@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -14,7 +14,7 @@ from dropslot.access.models import SavedView
 from dropslot.access.seen import Access
 from dropslot.arrivals.listings.pages import BadCursor
 from dropslot.portal.pages.listing import sources
-from dropslot.portal.pages.listing.columns import Line, Row, Table, address, line
+from dropslot.portal.pages.listing.columns import Column, Line, Row, Table, address, line
 from dropslot.portal.pages.listing.filtering import Asked
 from dropslot.portal.pages.listing.sources import Listing
 
@@ -61,10 +61,11 @@ def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:
     except BadCursor:
         cursor, (rows, following) = "", listing.rows(asked, "", _ROWS)
     retry = address("retry_selected") if listing is sources.ARRIVALS else ""
-    lines = [_line(access_of(request), listing, row, retry) for row in rows]
+    columns = listing.columns_for(access_of(request))
+    lines = [_line(access_of(request), listing, columns, row, retry) for row in rows]
     table = Table(
         listing.title,
-        listing.columns,
+        columns,
         lines,
         "Nothing matches this filter. Clear it, or search for less." if asked.values else listing.empty,
         newest=asked.address() if cursor else "",
@@ -82,10 +83,10 @@ def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:
     }
 
 
-def _line(access: Access, listing: Listing, row: Row, retry: str) -> Line:
+def _line(access: Access, listing: Listing, columns: Sequence[Column], row: Row, retry: str) -> Line:
     more: dict[str, str] = {"name": str(row.get("name") or row.get("stored_as") or "")}
     if retry and row["state"] == "failed" and access.may_operate(row["route"]):
         more["id"] = row["id"]
     if listing is sources.ACKNOWLEDGMENTS and row["state"] == "counts" and access.may_operate(row["route"]):
         more |= {"action": address("undo_acknowledgment", row["id"]), "action_label": "Undo"}
-    return line(row, listing.columns, **more)
+    return line(row, columns, **more)

@@ -41,6 +41,12 @@ class Listing:
         """Whether the account has a role for this page."""
         return access.has(self.roles)
 
+    def columns_for(self, access: Access) -> tuple[Column, ...]:
+        """The columns of its page: a destination's address is for who sees the whole of a route."""
+        if access.has(SEES_ROUTE):
+            return self.columns
+        return tuple(column for column in self.columns if column.key != "destination")
+
     def exported(self, row: Row) -> Row:
         """The row as the command lists it."""
         return {key: value for key, value in row.items() if key not in self.extra}
@@ -51,18 +57,24 @@ def _arrivals(asked: Asked, cursor: str, limit: int) -> Rows:
 
 
 def _history(asked: Asked, cursor: str, limit: int) -> Rows:
-    return _with_ids(*pages.deliveries(asked.access.deliveries(), asked.filter, cursor, limit))
+    return _with_ids(asked.access, *pages.deliveries(asked.access.deliveries(), asked.filter, cursor, limit))
 
 
 def _unfetched(asked: Asked, cursor: str, limit: int) -> Rows:
     only = Unacknowledged(served(asked.access.config))
-    return _with_ids(*not_fetched.deliveries(asked.access.deliveries(), only, asked.filter, cursor, limit))
+    found = not_fetched.deliveries(asked.access.deliveries(), only, asked.filter, cursor, limit)
+    return _with_ids(asked.access, *found)
 
 
-def _with_ids(found: Iterable[Delivery], following: str | None) -> Rows:
+def _with_ids(access: Access, found: Iterable[Delivery], following: str | None) -> Rows:
     rows = list(found)
     shown = zip(rows, delivery_rows(iter(rows)), strict=True)
-    return [{**each, "delivery": row.pk} for row, each in shown], following
+    return [{**each, **_hidden(access, each), "delivery": row.pk} for row, each in shown], following
+
+
+def _hidden(access: Access, row: Row) -> Row:
+    """The keys that are empty for who does not see the whole route: they show the inside of servers."""
+    return {} if access.has(SEES_ROUTE, row["route"]) else {"destination": "", "archived_as": None}
 
 
 def _pending(asked: Asked, cursor: str, limit: int) -> Rows:

@@ -8,17 +8,29 @@ document.addEventListener("click", function (event) {
   button.setAttribute("aria-expanded", String(opened));
 });
 
-// The menu "More" closes when something else is clicked, or by Escape.
+// The menu "More" closes when something else is clicked or gets the focus, or by Escape, which leads back to its name.
 function closeMore(event) {
   var menu = document.querySelector("details.more[open]");
-  if (menu && (event.key === "Escape" || (event.type === "click" && !menu.contains(event.target)))) menu.open = false;
+  if (!menu || (event.type === "keydown" ? event.key !== "Escape" : menu.contains(event.target))) return;
+  menu.open = false;
+  if (event.type === "keydown") menu.querySelector("summary").focus();
 }
 document.addEventListener("click", closeMore);
+document.addEventListener("focusin", closeMore);
 document.addEventListener("keydown", closeMore);
 
-// What is shown once is to be copied: one click selects it.
-document.addEventListener("focusin", function (event) {
-  if (event.target.matches("[data-selects]")) event.target.select();
+// What is shown once is to be copied. Where the browser does not let a page copy (http from elsewhere), it is selected.
+document.addEventListener("click", async function (event) {
+  var button = event.target.closest("[data-copies]");
+  if (!button) return;
+  var text = document.getElementById(button.dataset.copies), told = button.nextElementSibling;
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    told.textContent = "Copied.";
+  } catch {
+    getSelection().selectAllChildren(text);
+    told.textContent = "It is selected: press Ctrl+C, or Cmd+C on a Mac.";
+  }
 });
 
 document.addEventListener("click", function (event) {

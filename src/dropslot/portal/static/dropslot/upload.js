@@ -7,15 +7,14 @@
   var client = window.dropslotClient, reading = window.dropslotReading, review = window.dropslotReview;
   var choices = JSON.parse(document.getElementById("drop-zone-choices").textContent);
   var size = review.size, duration = review.duration;
-  var AT_A_TIME = 3, MOST_ROWS = 200, RATE_SECONDS = 8, NAMES_AT_ONCE = 5000;
-  var WORDS = { waiting: "Waits", sending: "Is being uploaded", finishing: "Is being finished", sent: "Uploaded", failed: "Not uploaded" };
+  var AT_A_TIME = 3, RATE_SECONDS = 8, NAMES_AT_ONCE = 5000;
   var job = newJob(), waiting = null;
 
   function by(id) { return document.getElementById(id); }
 
   function newJob() {
     return { entries: [], queue: [], active: new Set(), requests: new Set(), wakers: new Set(), isStopped: false,
-      isPaused: false, isRunning: false, samples: [], note: "", page: zone.dataset.page, tus: zone.dataset.tus };
+      isPaused: false, isRunning: false, isCancelled: false, samples: [], note: "", page: zone.dataset.page, tus: zone.dataset.tus };
   }
 
   function choice() { var value = by("upload-route").value; return value === "" ? null : choices[Number(value)]; }
@@ -28,7 +27,7 @@
       said.push({ files: "Takes files.", directories: "Takes folders.", any: "Takes files and folders." }[one.takes]);
       if (one.name_help) said.push(one.name_help.replace(/\.?$/, "."));
       if (one.patterns) said.push("Only " + one.patterns + ".");
-      if (one.max_item_size) said.push("A file may have " + size(one.max_item_size) + ".");
+      if (one.max_item_size) said.push("A file may be up to " + size(one.max_item_size) + ".");
       if (one.refuses_repeats) said.push("A name cannot be sent twice.");
     }
     by("upload-rules").textContent = said.join(" ");
@@ -85,7 +84,9 @@
     }
     tell("");
     waiting.forEach(function (pair) { leaveOut(pair.entry, pair.said.ignored); });
-    var acts = { rename: rename, send: start, discard: discard };
+    var acts = { rename: rename, send: start, discard: discard, canRename: function (entry) {
+      return one.takes === (entry.isFolder ? "directories" : "files") || one.takes === "any"; // no name helps against another kind
+    } };
     if (!review.show(by("upload-review"), waiting, acts)) start(entries);
   }
 
@@ -109,11 +110,18 @@
     take(async function () { return waiting.map(function (pair) { return pair.entry; }); });
   }
 
-  function discard() { waiting = null; by("upload-review").hidden = true; tell(""); }
+  function discard() {
+    var hadFocus = by("upload-review").contains(document.activeElement);
+    waiting = null;
+    by("upload-review").hidden = true;
+    tell("");
+    if (hadFocus) document.querySelector("[data-opens].btn-primary").focus();
+  }
 
   // Sending
 
   function start(entries) {
+    var hadFocus = by("upload-review").contains(document.activeElement); // which would fall to the page's begin
     by("upload-review").hidden = true;
     var one = choice();
     job = Object.assign(newJob(), { route: one.route, fields: one.fields, label: one.label, isRunning: true,
@@ -122,6 +130,7 @@
     by("upload-progress").hidden = by("upload-list").hidden = false;
     by("upload-pause").hidden = by("upload-cancel").hidden = false;
     run(job);
+    if (hadFocus) by("upload-state").focus();
   }
 
   async function run(mine) {
@@ -264,8 +273,11 @@
     stop();
     var open = job.entries.filter(function (entry) { return entry.state !== "sent"; }), mine = newJob();
     job.isRunning = job.isPaused = false;
+    job.isCancelled = true;
+    open.forEach(function (entry) { if (entry.state !== "failed") entry.state = "cancelled"; });
+    draw();
+    by("upload-state").focus(); // the button is gone
     for (var entry of open) {
-      entry.state = "failed"; entry.why = "Cancelled.";
       entry.files.concat(entry).forEach(function (one) { if (one.key) client.remembered(one.key, null); });
       var addresses = entry.isFolder ? [batchAddress(job, entry)] : entry.files.map(function (one) { return one.address; }).filter(Boolean);
       for (var address of addresses) await removed(mine, address);
@@ -295,7 +307,7 @@
     var all = { bytes: 0, sent: 0, files: 0, done: 0, states: {} };
     job.entries.forEach(function (entry) {
       all.states[entry.state] = (all.states[entry.state] || 0) + 1;
-      if (entry.state === "failed") return;
+      if (entry.state === "failed" || entry.state === "cancelled") return;
       all.bytes += entry.size; all.sent += sentOf(entry);
       all.files += entry.files.length;
       all.done += entry.state === "sent" ? entry.files.length : entry.done;
@@ -315,18 +327,21 @@
     if (!job.entries.length) return;
     var all = totals(), speed = rate(all.sent), failed = all.states.failed || 0;
     by("upload-state").textContent = job.isPaused ? "Paused" : job.isRunning ? "Sending"
+      : job.isCancelled ? "Cancelled. Nothing more is sent."
       : failed ? review.count(failed, "entry was not uploaded", "entries were not uploaded") : "All uploaded";
     by("upload-bar").value = all.bytes ? all.sent / all.bytes : all.files ? all.done / all.files : 0;
     var said = [all.done.toLocaleString() + " of " + review.count(all.files, "file", "files"), size(all.sent) + " of " + size(all.bytes)];
     if (job.isRunning && !job.isPaused && speed > 0) said.push(size(speed) + "/s", duration((all.bytes - all.sent) / speed) + " left");
+    if (job.isCancelled) said = all.done ? [review.count(all.done, "file was", "files were") + " uploaded before"] : [];
+    by("upload-bar").hidden = job.isCancelled;
     by("upload-numbers").textContent = said.join(" · ");
     by("upload-note").textContent = job.isRunning ? job.note
-      : failed ? "Try again sends what is left." : by("my-uploads") ? "Below, under “My uploads”, you see what becomes of it." : "On the first page you see what becomes of it.";
+      : job.isCancelled ? "" : failed ? "Try again sends what is left." : by("my-uploads") ? "Below, under “My uploads”, you see what becomes of it." : "On the page Home you see what becomes of it.";
     by("upload-pause").textContent = job.isRunning && !job.isPaused ? "Pause" : job.isPaused ? "Resume" : "Try again";
-    by("upload-pause").hidden = !job.isRunning && !failed;
+    by("upload-pause").hidden = !job.isRunning && (!failed || job.isCancelled);
     by("upload-cancel").hidden = !job.isRunning;
     drawNow();
-    drawRows();
+    window.dropslotRows(by("upload-list"), by("upload-more"), job.entries);
   }
 
   function drawNow() {
@@ -339,35 +354,6 @@
     });
     by("upload-now").replaceChildren.apply(by("upload-now"), job.isRunning && !job.isPaused ? rows : []);
   }
-
-  function drawRows() {
-    var failed = job.entries.filter(function (entry) { return entry.state === "failed"; });
-    var others = job.entries.filter(function (entry) { return entry.state !== "failed"; });
-    var shown = failed.concat(others).slice(0, MOST_ROWS), body = by("upload-list").tBodies[0];
-    while (body.rows.length > shown.length) body.deleteRow(-1);
-    shown.forEach(function (entry, number) {
-      var row = body.rows[number] || newRow(body);
-      set(row.cells[0], entry.name);
-      set(row.cells[1], size(entry.size));
-      var files = entry.isFolder && entry.state !== "failed" ? ": " + (entry.state === "sent" ? entry.files.length : entry.done).toLocaleString()
-        + " of " + review.count(entry.files.length, "file", "files") : "";
-      set(row.cells[2], WORDS[entry.state] + files + (entry.why ? ": " + entry.why : ""));
-      row.className = entry.state === "failed" ? "table-danger" : "";
-      row.dataset.state = entry.state;
-    });
-    var more = job.entries.length - shown.length;
-    by("upload-more").textContent = more > 0 ? "and " + review.count(more, "more", "more") : "";
-  }
-
-  function newRow(body) {
-    var row = body.insertRow();
-    row.insertCell().className = "name";
-    row.insertCell().className = "number";
-    row.insertCell();
-    return row;
-  }
-
-  function set(cell, text) { if (cell.textContent !== text) cell.textContent = text; }
 
   // Events of the page
 

@@ -68,7 +68,7 @@ window.dropslotReview = (function () {
       if (one.said.reasons > 5) reasons.append(element("li", "", "and " + count(one.said.reasons - 5, "more reason", "more reasons")));
       item.append(reasons);
       if (one.said.next_step) item.append(element("div", "name", "What to do: " + one.said.next_step));
-      item.append(renaming(one.entry, number, acts.rename));
+      if (acts.canRename(one.entry)) item.append(renaming(one.entry, number, acts.rename));
       list.append(item);
     });
     box.append(list);
@@ -99,7 +99,7 @@ window.dropslotReview = (function () {
     return box;
   }
 
-  // `judged`: [{entry, said}]. acts: rename(entry, name), send(entries), discard(). Returns whether a person must decide.
+  // `judged`: [{entry, said}]. acts: rename(entry, name), canRename(entry), send(entries), discard(). Returns whether a person must decide.
   function show(place, judged, acts) {
     var bad = judged.filter(function (one) { return one.said.refused.length; });
     var good = judged.filter(function (one) { return !one.said.refused.length; });

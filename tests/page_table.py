@@ -75,11 +75,24 @@ def given(**arguments: Any) -> Arguments:
     return lambda: arguments
 
 
+@dataclass(frozen=True)
+class OfGrant:
+    """The address of the one role of an account."""
+
+    name: str
+
+    def __call__(self) -> dict[str, Any]:
+        grant = Grant.objects.get(user__username=self.name)
+        return {"id": grant.user_id, "grant": grant.pk}
+
+    def every(self) -> Iterator[dict[str, Any]]:
+        """The same for each that is there."""
+        for user, grant in Grant.objects.values_list("user", "pk"):
+            yield {"id": user, "grant": grant}
+
+
 def grant_of(name: str) -> Arguments:
-    return lambda: {
-        "id": User.objects.get(username=name).pk,
-        "grant": Grant.objects.get(user__username=name).pk,
-    }
+    return OfGrant(name)
 
 
 def _view_of_olga() -> dict[str, Any]:
@@ -195,5 +208,5 @@ def pages() -> Iterator[tuple[str, Row]]:
 def paths() -> Iterator[str]:
     """The address of each page that is asked for by GET; of pages of one thing, for each that is there."""
     for name, row in pages():
-        every = row.arguments.every() if isinstance(row.arguments, Of) else [row.arguments()]
+        every = row.arguments.every() if isinstance(row.arguments, Of | OfGrant) else [row.arguments()]
         yield from (reverse(f"dropslot:{name}", kwargs=arguments) for arguments in every)

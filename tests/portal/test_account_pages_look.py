@@ -24,6 +24,7 @@ AFTER = (
     "users/",
     "users/new/",
     "users/1/",
+    "users/1/deactivate/",
     "users/?q=zzz",
     "account/2fa/",
     "account/2fa/totp/activate/",

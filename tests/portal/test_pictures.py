@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from browsing import NARROW, WIDE, enter
 from documents import REPOSITORY
@@ -23,6 +23,7 @@ _REPLACE = """([folder, host]) => {
   while (walk.nextNode()) {
     const node = walk.currentNode;
     node.data = node.data.replaceAll(folder, "/srv/dropslot")
+      .replace(/\\/tmp\\/\\S*/g, "/srv/dropslot/…")
       .replace(/\\w+@127\\.0\\.0\\.1:\\d+/g, "edc@edc.example.org").replaceAll(host, "drop.lab.example");
   }
 }"""
@@ -40,8 +41,8 @@ class Picture(NamedTuple):
 
 
 PICTURES = {
-    "portal-sender": Picture("technician", "/", "Fetched by"),
-    "portal-sender-narrow": Picture("technician", "/", "Fetched by", NARROW, "dark"),
+    "portal-sender": Picture("technician", "/", "Refused: please look"),
+    "portal-sender-narrow": Picture("technician", "/", "Refused: please look", NARROW, "dark"),
     "portal-recipient": Picture("clinic12", "/", "as a zip"),
     "portal-operator": Picture("operator", "/", "Retry"),
     "portal-study-runner": Picture("heart", "/", "up to"),
@@ -82,7 +83,7 @@ def window(chromium: Browser, demo: Demonstration) -> Iterator[Callable[[Picture
     contexts = []
 
     def opened(picture: Picture) -> Page:
-        viewport = {"width": picture.size[0], "height": picture.size[1]}
+        viewport: ViewportSize = {"width": picture.size[0], "height": picture.size[1]}
         context = chromium.new_context(
             base_url=demo.url,
             viewport=viewport,
@@ -109,7 +110,7 @@ def test_each_picture_can_be_taken_and_is_in_the_documentation(
     page = window(picture)
     if picture.opens:
         page.get_by_role("link", name=picture.opens).first.click()
-    expect(page.get_by_text(picture.shows).first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text(picture.shows).first).to_be_visible(timeout=60_000)
     page.evaluate(_REPLACE, [str(demo.folder), host])
     taken = Path(os.environ.get("PICTURES", tmp_path)) / f"{name}.png"
     page.screenshot(path=taken)

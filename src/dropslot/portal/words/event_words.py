@@ -74,7 +74,7 @@ def _taken_over(data: Data) -> Words:
 
 def _retrying(data: Data) -> Words:
     seconds = data["in_seconds"]
-    sentence = f"Something was in the way; it was to be tried again after {seconds:.0f} s"
+    sentence = f"It could not be delivered yet; it was to be tried again after {seconds:.0f} s"
     return Words(sentence, _reasons(data), "warning")
 
 

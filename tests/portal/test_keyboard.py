@@ -99,3 +99,26 @@ def test_after_send_the_focus_is_at_the_progress(lab: Served, tmp_path: Path) ->
         page.get_by_role("button", name="Send 1 file").press("Enter")
         page.locator("#upload-state", has_text="Sending").wait_for()  # it waits for the first one
         assert _focused(page) == "upload-state"
+
+
+def test_a_token_is_copied_or_else_selected(lab: Served) -> None:
+    with chromium(
+        permissions=["clipboard-read", "clipboard-write"], viewport={"width": 390, "height": 800}
+    ) as tab:
+        page = tab.page
+        tab.sign_in(lab.url, "sam", PASSWORD)
+        page.wait_for_url(f"{lab.url}/")
+        page.goto(f"{lab.url}/tokens/")
+        page.locator("#id_name").fill("nightly")
+        page.get_by_role("button", name="Make a token").press("Enter")
+        token = page.locator("#token").inner_text()
+        page.get_by_role("button", name="Copy").press("Enter")
+        page.get_by_text("Copied.").wait_for()
+        assert token.startswith("ds_") and page.evaluate("navigator.clipboard.readText()") == token
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        # As on a page by http from another machine.
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        page.get_by_role("button", name="Copy").press("Enter")
+        page.get_by_text("It is selected").wait_for()
+        assert page.evaluate("String(getSelection())") == token
+        assert tab.complaints == []

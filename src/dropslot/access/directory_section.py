@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from pydantic import (
 
 from dropslot.config.secrets import secret
 from dropslot.config.values import VariableName
+from dropslot.core.addresses import is_loopback
 
 GroupKind = Literal["groupOfNames", "groupOfUniqueNames", "posixGroup", "activeDirectory"]
 _PACKAGES = ("ldap", "django_auth_ldap")
@@ -171,11 +171,7 @@ class Ldap(BaseModel):
     @property
     def is_loopback(self) -> bool:
         """Whether the server is this machine."""
-        host = urlsplit(self.server).hostname or ""
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(urlsplit(self.server).hostname or "")
 
 
 def missing_password(ldap: Ldap | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import timedelta
@@ -15,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from dropslot.access.directory_section import GroupRole, Installed, Ldap
 from dropslot.config.sections import Part, Section
 from dropslot.config.values import Duration, Size
+from dropslot.core.addresses import is_loopback
 
 if TYPE_CHECKING:
     from dropslot.config.models import Config, Route
@@ -35,12 +35,7 @@ class Listen(NamedTuple):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def _listen(value: Any) -> Listen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import NamedTuple
 
@@ -16,6 +17,14 @@ _URL = re.compile(
     r"/(?P<path>.*)",
     re.DOTALL,
 )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or IP address is this machine's own, which no other can reach."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Address(NamedTuple):

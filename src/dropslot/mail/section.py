@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import unquote
@@ -22,6 +21,7 @@ from pydantic import (
 from dropslot.config.secrets import secret
 from dropslot.config.sections import Part, Section
 from dropslot.config.values import VariableName
+from dropslot.core.addresses import is_loopback
 from dropslot.core.concealing import has_password
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ class Server(NamedTuple):
     @property
     def is_loopback(self) -> bool:
         """Whether it is this machine's own."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def _server(value: Any) -> Server:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +15,7 @@ from dropslot.api.metrics.calls import Calls
 from dropslot.api.metrics.numbers import Numbers
 from dropslot.api.problems import NotSignedIn
 from dropslot.api.signing_in import access_for, deny
+from dropslot.core.addresses import is_loopback
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 
@@ -61,7 +61,4 @@ def is_local(request: HttpRequest) -> bool:
     """Whether it comes from a program on this machine, and not through a web server in front."""
     if any(name in request.META for name in _FORWARDED):
         return False
-    try:
-        return ipaddress.ip_address(str(request.META.get("REMOTE_ADDR", ""))).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(str(request.META.get("REMOTE_ADDR", "")))

@@ -93,6 +93,11 @@ class Access:
         rows = Delivery.objects.filter(self._any(self._of_deliveries), arrival__state=State.DONE)
         return within(rows, self._scope(self._pairs_of_deliveries))
 
+    def listed(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A delivery of a listing. What shows the inside of servers is empty for who does not see the whole route."""
+        hidden = {} if self.has(SEES_ROUTE, row["route"]) else {"destination": "", "archived_as": None}
+        return {**row, **hidden}
+
     def payloads(self) -> QuerySet[Delivery]:
         """The deliveries whose bytes it may open and download."""
         return Delivery.objects.filter(self._any(self._of_deliveries, OPENS), arrival__state=State.DONE)

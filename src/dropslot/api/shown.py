@@ -63,7 +63,9 @@ class Delivery(BaseModel):
     mime: str | None = Field(examples=["application/dicom"])
     size_bytes: int = Field(examples=[524_288])
     modified_at: Time
-    destination: str = Field(examples=["/srv/studies/heart/raw-data"])
+    destination: str = Field(
+        description="Empty for who does not see the whole route.", examples=["/srv/studies/heart/raw-data"]
+    )
     stored_as: str = Field(description="Path inside the destination.", examples=["scan/001.dcm"])
     version: int = Field(examples=[1])
     outcome: Outcome

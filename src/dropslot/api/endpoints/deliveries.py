@@ -11,7 +11,7 @@ from ninja import Query, Router
 from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
 from dropslot.api import shown
-from dropslot.api.finding import not_there, sees_route
+from dropslot.api.finding import not_there
 from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedDeliveries, filter_of
 from dropslot.arrivals.listings import pages
@@ -40,11 +40,7 @@ def get_delivery(request: Asked, id: str) -> dict[str, Any]:
 
 
 def rows_of(access: Access, seen: QuerySet[Delivery], wanted: Filter, cursor: str, limit: int) -> pages.Page:
-    """A page of deliveries. Paths on the server are for those who see the whole route."""
+    """A page of deliveries."""
     found, following = pages.deliveries(seen, wanted, cursor, limit)
     shown_rows = zip(found, delivery_rows(iter(found)), strict=True)
-    items = [{"id": each.pk, **row} for each, row in shown_rows]
-    for row in items:
-        if not sees_route(access, row["route"]):
-            row["archived_as"] = None
-    return pages.Page(items, following)
+    return pages.Page([{"id": each.pk, **access.listed(row)} for each, row in shown_rows], following)

@@ -69,12 +69,7 @@ def _unfetched(asked: Asked, cursor: str, limit: int) -> Rows:
 def _with_ids(access: Access, found: Iterable[Delivery], following: str | None) -> Rows:
     rows = list(found)
     shown = zip(rows, delivery_rows(iter(rows)), strict=True)
-    return [{**each, **_hidden(access, each), "delivery": row.pk} for row, each in shown], following
-
-
-def _hidden(access: Access, row: Row) -> Row:
-    """The keys that are empty for who does not see the whole route: they show the inside of servers."""
-    return {} if access.has(SEES_ROUTE, row["route"]) else {"destination": "", "archived_as": None}
+    return [{**access.listed(each), "delivery": row.pk} for row, each in shown], following
 
 
 def _pending(asked: Asked, cursor: str, limit: int) -> Rows:

@@ -23,6 +23,8 @@ from benchmarks import (
     report,
     starts,
     trees,
+    uploads,
+    watched,
 )
 
 _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
@@ -38,6 +40,8 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "remote": remote.measure,
     "portal": portal.measure,
     "first-page": first_page.measure,
+    "uploads": uploads.measure,
+    "watched": watched.measure,
 }
 # Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {

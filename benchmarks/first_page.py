@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 from playwright.sync_api import Browser, Response, sync_playwright
 
 from benchmarks.memory import Peak
 from benchmarks.report import Row
+from benchmarks.serving import await_page, portal_below, with_portal
+from benchmarks.slot import RESULTS
 
 _AT_REST_LIMIT_MB = 90
 _BYTES_LIMIT_KB = 200
 _INTERACTIVE_LIMIT_SECONDS = 0.5
-_PATIENCE_SECONDS = 120
-_CONFIG = """
-data: ./var
-portal: {{listen: 127.0.0.1:{port}}}
-routes: {{study: {{folders: ./study, deliver: [{{to: ./studies}}]}}}}
-"""
 
 
 def measure(scratch: Path, trials: int) -> list[Row]:
@@ -72,36 +63,9 @@ def _browser() -> Iterator[Browser]:
 
 @contextmanager
 def _served(folder: Path) -> Iterator[tuple[str, int]]:
-    """Address and process id of a portal that answers."""
-    for name in ("studies", "study/inbox", "study/processing", "study/done", "study/failed"):
-        (folder / name).mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "config.yaml").write_text(_CONFIG.format(port=port))
-    command = [sys.executable, "-m", "dropslot", "run", "-c", str(folder / "config.yaml")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        _await(f"http://127.0.0.1:{port}/account/login/")
-        yield f"http://127.0.0.1:{port}/account/login/", _portal_below(process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _portal_below(service: int) -> int:
-    children = Path(f"/proc/{service}/task/{service}/children").read_text().split()
-    [found] = [pid for pid in children if b"\0portal\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return int(found)
-
-
-def _await(url: str) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            with urlopen(url, timeout=10):
-                return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
+    """Address and process id of a portal that answers, in a service."""
+    slot, port = with_portal(folder, RESULTS)
+    slot.prepare()
+    with slot.running() as service:
+        await_page(port)
+        yield f"http://127.0.0.1:{port}/account/login/", portal_below(service.pid)

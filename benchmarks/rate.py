@@ -17,7 +17,7 @@ from benchmarks.disks import fresh_disk, settle_disk
 from benchmarks.report import Row
 from benchmarks.slot import RESULTS, Slot
 
-_ARRIVALS = 6_000
+ARRIVALS = 6_000
 _PEER_ARRIVALS = 600
 _LIMIT_A_SECOND = 900
 _PATIENCE_SECONDS = 300
@@ -41,17 +41,17 @@ def measure(scratch: Path, trials: int) -> list[Row]:
 
 
 def _of_dropslot(scratch: Path) -> float:
-    with fresh_disk(scratch, payload_bytes=_ARRIVALS * 4096, files=_ARRIVALS * 4) as disk:
+    with fresh_disk(scratch, payload_bytes=ARRIVALS * 4096, files=ARRIVALS * 4) as disk:
         slot = Slot(disk, RESULTS | {"grace": 0})  # a second once, however many arrivals there are
         slot.prepare()
-        outgoing = _files(disk / "outgoing", _ARRIVALS)
+        outgoing = files(disk / "outgoing", ARRIVALS)
         with slot.running(), inotify_simple.INotify() as inotify:
             inotify.add_watch(slot.done, inotify_simple.flags.MOVED_TO)
-            _warm_up(slot, inotify)
-            return _ARRIVALS / _seconds_for_all(slot, outgoing, inotify)
+            warm_up(slot, inotify)
+            return ARRIVALS / seconds_for_all(slot, outgoing, inotify)
 
 
-def _warm_up(slot: Slot, inotify: inotify_simple.INotify) -> None:
+def warm_up(slot: Slot, inotify: inotify_simple.INotify) -> None:
     """One arrival before the clock starts."""
     first = slot.root / "first"
     first.write_bytes(os.urandom(4096))
@@ -60,22 +60,23 @@ def _warm_up(slot: Slot, inotify: inotify_simple.INotify) -> None:
         raise RuntimeError("the first arrival was not done in a minute")
 
 
-def _seconds_for_all(slot: Slot, outgoing: Path, inotify: inotify_simple.INotify) -> float:
+def seconds_for_all(slot: Slot, outgoing: Path, inotify: inotify_simple.INotify) -> float:
+    """From the first rename into the inbox until all are in done."""
     begun = time.perf_counter()
     archived = 0
     for file in sorted(outgoing.iterdir()):
         file.rename(slot.inbox / file.name)
         archived += len(inotify.read(timeout=0))
-    while archived < _ARRIVALS:
+    while archived < ARRIVALS:
         if time.perf_counter() > begun + _PATIENCE_SECONDS:
-            raise RuntimeError(f"{_ARRIVALS - archived} arrivals were not done in {_PATIENCE_SECONDS} s")
+            raise RuntimeError(f"{ARRIVALS - archived} arrivals were not done in {_PATIENCE_SECONDS} s")
         archived += len(inotify.read(timeout=1000))
     return time.perf_counter() - begun
 
 
 def _of_loop(scratch: Path) -> float:
     with fresh_disk(scratch, payload_bytes=_PEER_ARRIVALS * 4096, files=_PEER_ARRIVALS * 4) as disk:
-        _files(disk / "inbox", _PEER_ARRIVALS)
+        files(disk / "inbox", _PEER_ARRIVALS)
         for name in ("stored", "done"):
             (disk / name).mkdir()
         begun = time.perf_counter()
@@ -83,7 +84,8 @@ def _of_loop(scratch: Path) -> float:
         return _PEER_ARRIVALS / (time.perf_counter() - begun)
 
 
-def _files(folder: Path, count: int) -> Path:
+def files(folder: Path, count: int) -> Path:
+    """Make a folder of files of 4 kB that are on the disk."""
     folder.mkdir()
     for number in range(count):
         (folder / f"result{number:05}.pdf").write_bytes(os.urandom(4096))

@@ -40,7 +40,8 @@ class Drained:
 class Slot:
     """Inbox, processing, done, data and destination are all on the one disk."""
 
-    def __init__(self, disk: Path, route: Mapping[str, Any]) -> None:
+    def __init__(self, disk: Path, route: Mapping[str, Any], **more: Any) -> None:
+        """`more` are further keys of config.yaml."""
         self.root = disk / "slot"
         self.inbox = self.root / "route" / "inbox"
         self.done = self.root / "route" / "done"
@@ -49,7 +50,7 @@ class Slot:
         for name, mode in _FOLDERS.items():
             (self.root / "route" / name).mkdir(parents=True)
             (self.root / "route" / name).chmod(mode)
-        config = {"data": "./var", "routes": {"route": {"folders": "./route"} | dict(route)}}
+        config = {"data": "./var", **more, "routes": {"route": {"folders": "./route"} | dict(route)}}
         self.config = self.root / "config.yaml"
         self.config.write_text(yaml.safe_dump(config, sort_keys=False))
 

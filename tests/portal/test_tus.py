@@ -427,6 +427,21 @@ def test_what_has_no_ticket_is_removed_when_it_is_old(site: Site, sam: Tus) -> N
     assert os.listdir(_inbox(site)) == []
 
 
+def test_who_comes_back_sees_what_was_not_sent_whole(site: Site, sam: Tus) -> None:
+    one = sam.create(len(PDF), _GOOD)["Location"]
+    sam.patch(one, 0, PDF[:5])
+    home = site.client("sam")
+    assert "Not sent whole" not in home.get("/").content.decode()  # it may be under way in another window
+    (ticket, _) = next(Tickets(site.config).all())
+    before = time.time() - 300
+    os.utime(Tickets(site.config).folder / f"{ticket.id}.json", (before, before))
+    shown = home.get("/").content.decode()
+    assert "Not sent whole" in shown and _GOOD["filename"] in shown
+    assert "Not sent whole" not in site.client("olga").get("/upload/").content.decode()
+    sam.patch(one, 5, PDF[5:])
+    assert "Not sent whole" not in home.get("/").content.decode()
+
+
 def test_a_file_larger_than_the_portal_takes_is_refused_at_once(site: Site, settings: Any) -> None:
     _reconfigure(site, settings, {"max_upload": "10B"})
     answer = Tus(site.client("sam")).create(len(PDF), _GOOD)

@@ -108,6 +108,11 @@ class Place:
         with self._folder.beneath(STATE) as states:
             return _read_state(states.fd, name)
 
+    def names(self) -> list[str]:
+        """The file or folder that is sent, by its name."""
+        with self._folder.beneath(DATA) as folder:
+            return sorted(os.listdir(folder.fd))
+
     def parts(self) -> list[Part]:
         """All files that were begun."""
         with self._folder.beneath(STATE) as states:

@@ -3,7 +3,11 @@ by the API (`api.tus`)."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -14,10 +18,16 @@ from django.views.decorators.http import require_GET
 from dropslot.access.roles import UPLOADS
 from dropslot.access.section import portal_of, refuses_repeats
 from dropslot.access.seen import Access
+from dropslot.api.tus.places import Place
+from dropslot.api.tus.problems import Problem
+from dropslot.api.tus.tickets import Tickets
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.names import escape
 from dropslot.core.templates import Template
 
 _MOST_CHOICES = 2_000
+_SHOWN = 10
+_QUIET_SECONDS = 60.0
 
 
 @login_required
@@ -32,7 +42,21 @@ def drop_zone(access: Access) -> dict[str, Any]:
     """What the template `dropslot/drop_zone.html` needs as `drop_zone`; for each page that has one."""
     choices = [choice for _, choice in zip(range(_MOST_CHOICES), _choices(access), strict=False)]
     portal = portal_of(access.config)
-    return {"choices": choices, "max_upload": portal.max_upload if portal else None}
+    return {
+        "choices": choices,
+        "max_upload": portal.max_upload if portal else None,
+        "unfinished": list(islice(_unfinished(access), _SHOWN)),
+    }
+
+
+def _unfinished(access: Access) -> Iterator[dict[str, Any]]:
+    """What this account began to send, and for a while has not gone on with."""
+    for ticket, last in Tickets(access.config).all():
+        if ticket.account != access.name or ticket.ended or last > time.time() - _QUIET_SECONDS:
+            continue
+        with suppress(Problem, OSError), Place(ticket) as place:
+            names = ", ".join(map(escape, place.names()))
+            yield {"name": names, "route": ticket.route, "last": datetime.fromtimestamp(last, UTC)}
 
 
 def _choices(access: Access) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,6 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.portal.homes.section import Section
 from dropslot.portal.verifying import runs
-from dropslot.portal.verifying.runs import Run
 from dropslot.portal.words.event_words import Words, in_words
 
 SHOWN = 12
@@ -34,7 +33,7 @@ def facts(access: Access) -> dict[str, Any]:
     return {
         "events": _named(access, told(newest)),
         "head": chain.head() if access.sees_all_routes() else None,
-        "verified": _verified(access) if access.sees_all_routes() else [],
+        "verified": runs.latest(access.config) if access.sees_all_routes() else [],
         "urgent": False,
     }
 
@@ -50,18 +49,6 @@ def without_repeats(newest_first: Sequence[Happened]) -> list[Happened]:
                 each = each._replace(words=replace(each.words, lines=("The reason was the same as before.",)))
         shown.append(each)
     return shown[::-1]
-
-
-def _verified(access: Access) -> list[Run]:
-    """The last verification of the stored files, and a later one of the trail alone, of those that were started in the
-    portal and have ended."""
-    found: list[Run] = []
-    for run in runs.runs(access.config):
-        if run.outcome and (run.fixity or not found):
-            found.append(run)
-        if run.outcome and run.fixity:
-            break
-    return found
 
 
 def told(events: Iterable[Event]) -> list[Happened]:

@@ -21,6 +21,8 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.states import State
 from dropslot.portal.homes.days import chart
 from dropslot.portal.homes.section import Section
+from dropslot.portal.verifying import runs
+from dropslot.portal.verifying.runs import Run
 from dropslot.running import daemon
 
 _GROUPS = 12
@@ -54,6 +56,7 @@ def facts(access: Access) -> dict[str, Any]:
     groups, held_up = failures.groups(failed), failures.groups(failures.held_up(access.operable()))
     watcher = watcher_now(access)
     space = disks(access.config)
+    unsound = _unsound(access)
     return {
         "watcher": watcher,
         "routes": _routes_now(access, routes, failed),
@@ -65,8 +68,15 @@ def facts(access: Access) -> dict[str, Any]:
         "held_up": held_up[:_GROUPS],
         "disks": space,
         "chart": chart(access),
-        "urgent": bool(groups) or not watcher.running or any(disk.is_filling for disk in space),
+        "unsound": unsound,
+        "urgent": bool(groups or unsound) or not watcher.running or any(disk.is_filling for disk in space),
     }
+
+
+def _unsound(access: Access) -> list[Run]:
+    """The last verifications if they found faults, for who sees all routes: their faults name files of all."""
+    found = runs.latest(access.config) if access.sees_all_routes() else []
+    return [run for run in found if run.outcome == "faults"]
 
 
 def watcher_now(access: Access) -> Watcher:

@@ -92,6 +92,17 @@ def runs(config: Config) -> Iterator[Run]:
     return (run for id in ids(config)[:KEPT] if (run := load(config, id)))
 
 
+def latest(config: Config) -> list[Run]:
+    """The last verification of the stored files that has ended, and before it a later one of the trail alone."""
+    found: list[Run] = []
+    for run in runs(config):
+        if run.outcome and (run.fixity or not found):
+            found.append(run)
+        if run.outcome and run.fixity:
+            break
+    return found
+
+
 def forget_old(config: Config) -> None:
     """Remove the files of all but the newest runs."""
     for id in ids(config)[KEPT:]:

@@ -140,7 +140,7 @@ def test_every_spelling_is_the_same_account(lab: Directory, name: str) -> None:
 )
 def test_characters_of_filters_are_harmless(lab: Directory, name: str) -> None:
     _, page = _sign_in(name)
-    assert "are not correct" in page
+    assert "The name or the password is wrong." in page
     assert not DirectoryAccount.objects.exists()
 
 

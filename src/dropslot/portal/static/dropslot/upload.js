@@ -125,7 +125,7 @@
     by("upload-review").hidden = true;
     var one = choice();
     job = Object.assign(newJob(), { route: one.route, fields: one.fields, label: one.label, isRunning: true,
-      account: document.querySelector(".navbar-text") ? document.querySelector(".navbar-text").textContent : "" });
+      account: zone.dataset.account });
     job.entries = entries.map(function (entry) { return Object.assign(entry, { state: "waiting", done: 0, why: "" }); });
     by("upload-progress").hidden = by("upload-list").hidden = false;
     by("upload-pause").hidden = by("upload-cancel").hidden = false;

@@ -14,6 +14,7 @@ from documents import REPOSITORY
 from people import program
 from waiting import wait_until
 
+pytestmark = pytest.mark.xdist_group("demonstration")  # two at once would choose the same port
 _ACCOUNTS = ("technician", "clinic12", "operator", "auditor", "heart", "administrator")
 
 

@@ -16,6 +16,7 @@ from documents import REPOSITORY
 from portal.test_demonstration import demonstration
 from waiting import wait_until
 
+pytestmark = pytest.mark.xdist_group("demonstration")  # two at once would choose the same port
 IMAGES = REPOSITORY / "docs" / "images"
 # Where a demonstration lies, and on which ports, is different each time.
 _REPLACE = """([folder, host]) => {

@@ -57,8 +57,11 @@ def _made(config: Config, person: Person, who: Mapping[str, str]) -> Any:
             if made.is_new:
                 DirectoryAccount.objects.create(user=made.user, dn=person.dn)
             _require_of_directory(made.user)
-    except IntegrityError:  # signed in twice at once: the other one has made it
-        return named(person.name)
+    except (IntegrityError, accounts.BadAccount):
+        if (meanwhile := named(person.name)) is None:
+            raise
+        _require_of_directory(meanwhile)
+        return meanwhile  # signed in twice at once: the other one has made it
     return made.user
 
 

@@ -224,3 +224,15 @@ def test_thousands_of_files_need_little_memory(site: Site) -> None:
 def _copy(row: Delivery, name: str) -> Delivery:
     fields = {field.attname: getattr(row, field.attname) for field in Delivery._meta.concrete_fields}
     return Delivery(**fields | {"id": None, "item": name, "stored_as": name})
+
+
+def test_a_zip_of_the_newest_leaves_older_versions_out(site: Site) -> None:
+    for content in (b"first", b"second"):
+        site.drop("results", "north-1.pdf", content)
+        site.deliver("sam")
+    site.drop("results", "north-2.pdf", b"only")
+    site.deliver("sam")
+    response = site.client("rita").get(reverse("dropslot:download_zip"), {"newest": "1"})
+    with zipfile.ZipFile(io.BytesIO(body(response))) as found:
+        names = sorted(name.rpartition("/")[2] for name in found.namelist())
+    assert names == ["SHA256SUMS", "north-1.v2.pdf", "north-2.pdf"]

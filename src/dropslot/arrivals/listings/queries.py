@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, Protocol, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -307,16 +307,18 @@ def latest(route: str) -> Iterator[dict[str, Any]]:
 
 def older(rows: QuerySet[Delivery]) -> set[int]:
     """The keys of the deliveries among `rows` that have a newer version there: one that was dropped later."""
-    several = set(rows.filter(version__gt=1).order_by().values_list("item", flat=True))
-    newest: dict[tuple[int, str], int] = {}
-    found: set[int] = set()
-    for items in chunks(several, _ITEMS):
-        values = rows.filter(item__in=items).order_by("arrival__dropped_at", "version")
-        for place, item, pk in values.values_list("place_id", "item", "pk"):
-            if (place, item) in newest:
-                found.add(newest[place, item])
-            newest[place, item] = pk
-    return found
+    versions: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
+    columns = ("place_id", "item", "arrival__dropped_at", "version", "pk")
+    several = rows.filter(version__gt=1).order_by()
+    for place, item, *which in several.values_list(*columns).iterator(CHUNK):
+        versions.setdefault((place, item), []).append(tuple(which))
+    # A first version has its item's own name: the unique index finds it.
+    for place, keys in groupby(sorted(versions), lambda key: key[0]):
+        for items in chunks((item for _, item in keys), _ITEMS):
+            firsts = rows.filter(version=1, place=place, stored_as__in=items).order_by()
+            for _, item, *which in firsts.values_list(*columns):
+                versions[place, item].append(tuple(which))
+    return {pk for which in versions.values() for *_, pk in sorted(which)[:-1]}
 
 
 _LATEST = (

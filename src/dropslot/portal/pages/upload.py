@@ -3,6 +3,7 @@ by the API (`api.tus`)."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ from dropslot.api.tus.places import Place
 from dropslot.api.tus.problems import Problem
 from dropslot.api.tus.tickets import Tickets
 from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.core.names import escape
+from dropslot.core.names import UPLOADING, escape
 from dropslot.core.templates import Template
 
 _MOST_CHOICES = 2_000
@@ -51,12 +52,24 @@ def drop_zone(access: Access) -> dict[str, Any]:
 
 def _unfinished(access: Access) -> Iterator[dict[str, Any]]:
     """What this account began to send, and for a while has not gone on with."""
-    for ticket, last in Tickets(access.config).all():
+    tickets = Tickets(access.config)
+    for ticket in filter(None, map(tickets.find, _begun(access))):
+        last = tickets.last_received(ticket)
         if ticket.account != access.name or ticket.ended or last > time.time() - _QUIET_SECONDS:
             continue
         with suppress(Problem, OSError), Place(ticket) as place:
             names = ", ".join(map(escape, place.names()))
             yield {"name": names, "route": ticket.route, "last": datetime.fromtimestamp(last, UTC)}
+
+
+def _begun(access: Access) -> Iterator[str]:
+    """The ids of uploads whose bytes are in an inbox. Tickets stay for a day after their end, and may be thousands."""
+    for route in access.routes(UPLOADS):
+        for folders in islice(folder_sets(route, make=False), _MOST_CHOICES):
+            with suppress(OSError):
+                for name in os.listdir(folders.inbox):
+                    if name.startswith(UPLOADING):
+                        yield name.removeprefix(UPLOADING)
 
 
 def _choices(access: Access) -> Iterator[dict[str, Any]]:

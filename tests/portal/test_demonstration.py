@@ -27,6 +27,17 @@ def demonstration(folder: Path, log: Path) -> subprocess.Popen[str]:
         )
 
 
+def address_and_password(log: Path) -> tuple[str, str]:
+    """What a demonstration prints once it is there."""
+    found = wait_until(
+        lambda: re.search(r"The portal: (\S+) +password of each account: (\S+)", log.read_text()),
+        deadline_seconds=120,
+        what="the link",
+    )
+    assert found
+    return found[1], found[2]
+
+
 @pytest.mark.parametrize("listen", ["0.0.0.0:8070", "192.0.2.1:8070", "'[::]:8070'", "lab.example:8070"])
 def test_it_refuses_a_portal_that_other_machines_can_reach(listen: str, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
@@ -42,14 +53,9 @@ def test_each_account_signs_in_with_what_was_printed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     demo = demonstration(tmp_path / "demo", log)
     try:
-        found = wait_until(
-            lambda: re.search(r"The portal: (\S+) +password of each account: (\S+)", log.read_text()),
-            deadline_seconds=120,
-            what="the link",
-        )
-        assert found
-        assert found[1].startswith("http://127.0.0.1:")
-        assert [name for name in _ACCOUNTS if not signs_in(found[1], name, found[2])] == []
+        url, password = address_and_password(log)
+        assert url.startswith("http://127.0.0.1:")
+        assert [name for name in _ACCOUNTS if not signs_in(url, name, password)] == []
     finally:
         demo.terminate()
         demo.wait(60)

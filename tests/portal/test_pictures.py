@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +12,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from browsing import NARROW, WIDE, enter
 from documents import REPOSITORY
-from portal.test_demonstration import demonstration
-from waiting import wait_until
+from portal.test_demonstration import address_and_password, demonstration
 
 pytestmark = pytest.mark.xdist_group("demonstration")  # two at once would choose the same port
 IMAGES = REPOSITORY / "docs" / "images"
@@ -67,13 +65,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     log = folder.with_name("log")
     process = demonstration(folder, log)
     try:
-        found = wait_until(
-            lambda: re.search(r"The portal: (\S+) +password of each account: (\S+)", log.read_text()),
-            deadline_seconds=120,
-            what="the link",
-        )
-        assert found
-        yield Demonstration(folder, found[1], found[2])
+        yield Demonstration(folder, *address_and_password(log))
     finally:
         process.terminate()
         process.wait(60)

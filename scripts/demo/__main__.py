@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import portal
 import results
 import states
 import study
 import uploads
 from installation import Installation, say, shown
 from servers import Servers, missing
-
-import portal
 
 
 def main() -> None:

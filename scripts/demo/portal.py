@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import yaml
+
 from installation import Installation, say, shown
 
 _FIRST_PORT = 8070

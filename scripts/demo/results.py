@@ -6,8 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from installation import Installation, Row, say
 from reportlab.pdfgen.canvas import Canvas
+
+from installation import Installation, Row, say
 from servers import Servers
 
 _LOCAL = "      - to: ./clinics/{folder}\n"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import nibabel
 import pydicom
-from installation import Installation, Row, say, shown
 from pydicom.data import get_testdata_file
+
+from installation import Installation, Row, say, shown
 
 _NIFTI = Path(nibabel.__file__).parent / "tests" / "data"
 _FIRST = {

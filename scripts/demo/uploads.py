@@ -8,10 +8,9 @@ from base64 import b64encode
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import portal
 import results
 from installation import Installation, say
-
-import portal
 
 
 def demonstrate(installation: Installation) -> None:

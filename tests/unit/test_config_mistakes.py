@@ -69,7 +69,7 @@ def test_the_report_has_key_value_expectation_and_example() -> None:
     assert "did you mean group?" in report
 
 
-@pytest.mark.parametrize("key", ["notify", "import"])
+@pytest.mark.parametrize("key", ["notify"])
 def test_keys_of_later_versions_are_refused_and_said_to_be_so(key: str) -> None:
     problem = the_problem(problems_of_route(**{key: {}}))
     assert "this version does not have this key" in problem.expected

@@ -25,7 +25,8 @@ from ulid import ULID
 from dropslot.access.models import RecordedVisits
 from dropslot.arrivals.intake.record import user_name
 from dropslot.audit.chain import Entry, append, timestamp
-from dropslot.audit.kinds import Kind, RightsChanged, entry
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import RightsChanged
 from dropslot.config.secrets import make_private
 
 log = structlog.get_logger()

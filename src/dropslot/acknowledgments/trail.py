@@ -9,7 +9,8 @@ from typing import NamedTuple
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, timestamp
-from dropslot.audit.kinds import Accessed, Acknowledged, Fetched, Kind, entry
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import Accessed, Acknowledged, Fetched
 from dropslot.core.names import escape
 
 

@@ -1,16 +1,15 @@
-"""The kinds of events, and what each of them records: one list for writers, listings and readers of the outbox.
+"""The kinds of events: one list for writers, listings and readers of the outbox.
 
-`entry` makes an event of a kind from its payload; mypy proves that the payload has what that kind needs. The stored
-JSON of a payload has the keys as they are here, so old trails stay valid: a key may be added as NotRequired; none may
-be renamed or removed.
+`entry` makes an event of a kind from its payload (`audit.payloads`); mypy proves that the payload has what that kind
+needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal, NotRequired, TypedDict, overload
+from typing import Any, Literal, overload
 
+from dropslot.audit import payloads
 from dropslot.audit.chain import Entry
 
 
@@ -64,334 +63,82 @@ class Kind(StrEnum):
     IMPORTED = "imported"
 
 
-class Waiting(TypedDict):
-    route: str
-    name: str
-    reason: Sequence[str]
-
-
-class Withdrawn(TypedDict):
-    route: str
-    name: str
-
-
-class Claimed(TypedDict):
-    route: str
-    inbox: str
-    name: str
-    sender: str
-    in_place: bool
-
-
-class Started(TypedDict):
-    attempt: int
-    epoch: int
-    worker: str
-
-
-class GivenBack(TypedDict):
-    epoch: int
-
-
-class Retrying(TypedDict):
-    epoch: int
-    in_seconds: float
-    reason: Sequence[str]
-
-
-class Refused(TypedDict):
-    epoch: int
-    reason: Sequence[str]
-
-
-class Names(TypedDict):
-    """The number of entries, and the names of the first ones."""
-
-    count: int
-    names: Sequence[str]
-
-
-class Delivered(TypedDict):
-    epoch: int
-    outcomes: Mapping[str, int]
-    manifests: Mapping[str, str]  # destination: SHA-256 of its manifest
-    ignored: NotRequired[Names]
-
-
-class Files(TypedDict):
-    """The number of files at a destination, and the first ones."""
-
-    destination: str
-    count: int
-    files: Sequence[Mapping[str, str]]
-
-
-class WrittenSince(TypedDict):
-    lies_at: str
-    count: int
-    files: Sequence[Mapping[str, Any]]
-    goes_on_as: str
-
-
-class RetryAsked(TypedDict):
-    reason: Sequence[str]
-    by: NotRequired[str]
-
-
-class AfterAsked(TypedDict):
-    by: NotRequired[str]
-
-
-Renamed = TypedDict("Renamed", {"from": str, "to": str, "by": str})
-
-
-class Dismissed(TypedDict):
-    reason: str
-    by: str
-
-
-Purged = TypedDict(
-    "Purged",
-    {
-        "from": str,
-        "size_bytes": int,
-        "stays": NotRequired[Names],
-        "because": NotRequired[str],
-        "acknowledged": NotRequired[list[str]],  # destinations that cannot be read back
-    },
-)
-
-
-class UploadAudited(TypedDict):
-    by: str
-    note: str
-    state: str
-    account: str
-
-
-class AuditWithdrawn(TypedDict):
-    by: str
-    note: str
-    account: str
-
-
-class FoldersLoaded(TypedDict):
-    table: str
-    added: int
-    updated: int
-    unchanged: int
-    removed: int
-    refused: int
-    suspected: NotRequired[int]
-    by: str
-    file: str
-    sha256: str
-    changes: Sequence[Mapping[str, str]]
-
-
-class Fetched(TypedDict):
-    """The delivery that was fetched."""
-
-    destination: str
-    stored_as: str
-    version: int
-    sha256: str
-
-
-class Acknowledged(Fetched):
-    acknowledgment: str
-    user: str
-    address: str
-    at: str
-    evidence: str
-    log: str
-    line_sha256: str
-
-
-class Accessed(Fetched):
-    user: str
-    address: str
-    because: str
-    count: int
-    files: int
-    last_at: str
-    log: str
-
-
-class Unacknowledged(TypedDict):
-    acknowledgment: str
-    destination: str
-    stored_as: str
-    user: str
-    reason: str
-    by: str
-
-
-class Visit(TypedDict):
-    """Who did something in the portal, from where, and when; `by` is an account, empty before the sign-in."""
-
-    by: str
-    address: str
-    at: str
-    token: NotRequired[str]  # the id of the token, if a program did it
-
-
-class SignedIn(Visit):
-    how: str
-
-
-class SignInRefused(Visit):
-    name: str
-    why: str
-
-
-class AccessRefused(Visit):
-    what: str
-
-
-class RightsChanged(Visit):
-    of: str
-    what: str
-
-
-class Uploaded(Visit):
-    route: str
-    name: str
-    files: int
-    size_bytes: int
-
-
-class Opened(Visit):
-    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`) or this page;
-    `files`: how many of the arrival were in one zip, of which this is one."""
-
-    destination: str
-    stored_as: str
-    version: int
-    sha256: str
-    part: NotRequired[str]
-    files: NotRequired[int]
-
-
-class Exported(Visit):
-    what: str
-    rows: int
-
-
-class Verified(Visit):
-    """The result of a verification that somebody started: how much was checked, and the number of faults."""
-
-    what: str
-    outcome: str
-    events: int
-    files: int
-    faults: int
-    head: str
-
-
-class EpochAdopted(TypedDict):
-    epoch: int
-    before: int
-
-
-Rebuild = TypedDict("Rebuild", {"from": str, "newest_head_in_receipts": Mapping[str, Any] | None})
-Rebuilt = TypedDict(
-    "Rebuilt",
-    {
-        "from": str,
-        "manifests": NotRequired[Mapping[str, str]],
-        "items": NotRequired[int | None],
-        "reason": NotRequired[Sequence[str]],
-    },
-)
-
-
-Import = TypedDict(
-    "Import", {"from": str, "program": str, "sha256": str, "records": int, "refused": int, "by": str}
-)
-
-
-class Imported(TypedDict):
-    """A record of another program, as it was there: dropslot has not seen the file that it tells of."""
-
-    program: str
-    model: str
-    key: str
-    name: str
-    fields: Mapping[str, Any]
-    record_sha256: str  # of the record's canonical JSON: by it a record is known when it comes again
-
-
 @overload
-def entry(kind: Literal[Kind.WAITING], arrival: str, data: Waiting) -> Entry: ...
+def entry(kind: Literal[Kind.WAITING], arrival: str, data: payloads.Waiting) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.WITHDRAWN], arrival: str, data: Withdrawn) -> Entry: ...
+def entry(kind: Literal[Kind.WITHDRAWN], arrival: str, data: payloads.Withdrawn) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.CLAIMED], arrival: str, data: Claimed) -> Entry: ...
+def entry(kind: Literal[Kind.CLAIMED], arrival: str, data: payloads.Claimed) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.STARTED, Kind.TAKEN_OVER], arrival: str, data: Started) -> Entry: ...
+def entry(kind: Literal[Kind.STARTED, Kind.TAKEN_OVER], arrival: str, data: payloads.Started) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.GIVEN_BACK], arrival: str, data: GivenBack) -> Entry: ...
+def entry(kind: Literal[Kind.GIVEN_BACK], arrival: str, data: payloads.GivenBack) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.RETRYING], arrival: str, data: Retrying) -> Entry: ...
+def entry(kind: Literal[Kind.RETRYING], arrival: str, data: payloads.Retrying) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.REFUSED], arrival: str, data: Refused) -> Entry: ...
+def entry(kind: Literal[Kind.REFUSED], arrival: str, data: payloads.Refused) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.DELIVERED], arrival: str, data: Delivered) -> Entry: ...
+def entry(kind: Literal[Kind.DELIVERED], arrival: str, data: payloads.Delivered) -> Entry: ...
 @overload
 def entry(
-    kind: Literal[Kind.ADOPTED, Kind.ALTERED, Kind.LEFT_BEHIND], arrival: str, data: Files
+    kind: Literal[Kind.ADOPTED, Kind.ALTERED, Kind.LEFT_BEHIND], arrival: str, data: payloads.Files
 ) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: WrittenSince) -> Entry: ...
+def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: payloads.WrittenSince) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.RETRY_ASKED], arrival: str, data: RetryAsked) -> Entry: ...
+def entry(kind: Literal[Kind.RETRY_ASKED], arrival: str, data: payloads.RetryAsked) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.AFTER_ASKED], arrival: str, data: AfterAsked) -> Entry: ...
+def entry(kind: Literal[Kind.AFTER_ASKED], arrival: str, data: payloads.AfterAsked) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.RENAMED], arrival: str, data: Renamed) -> Entry: ...
+def entry(kind: Literal[Kind.RENAMED], arrival: str, data: payloads.Renamed) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.DISMISSED], arrival: str, data: Dismissed) -> Entry: ...
+def entry(kind: Literal[Kind.DISMISSED], arrival: str, data: payloads.Dismissed) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.PURGED], arrival: str, data: Purged) -> Entry: ...
+def entry(kind: Literal[Kind.PURGED], arrival: str, data: payloads.Purged) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.UPLOAD_AUDITED], arrival: str, data: UploadAudited) -> Entry: ...
+def entry(kind: Literal[Kind.UPLOAD_AUDITED], arrival: str, data: payloads.UploadAudited) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.AUDIT_WITHDRAWN], arrival: str, data: AuditWithdrawn) -> Entry: ...
+def entry(kind: Literal[Kind.AUDIT_WITHDRAWN], arrival: str, data: payloads.AuditWithdrawn) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.FOLDERS_LOADED], arrival: Literal[""], data: FoldersLoaded) -> Entry: ...
+def entry(
+    kind: Literal[Kind.FOLDERS_LOADED], arrival: Literal[""], data: payloads.FoldersLoaded
+) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.ACKNOWLEDGED], arrival: str, data: Acknowledged) -> Entry: ...
+def entry(kind: Literal[Kind.ACKNOWLEDGED], arrival: str, data: payloads.Acknowledged) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.UNACKNOWLEDGED], arrival: str, data: Unacknowledged) -> Entry: ...
+def entry(kind: Literal[Kind.UNACKNOWLEDGED], arrival: str, data: payloads.Unacknowledged) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.ACCESSED], arrival: str, data: Accessed) -> Entry: ...
+def entry(kind: Literal[Kind.ACCESSED], arrival: str, data: payloads.Accessed) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.SIGNED_IN], arrival: Literal[""], data: SignedIn) -> Entry: ...
+def entry(kind: Literal[Kind.SIGNED_IN], arrival: Literal[""], data: payloads.SignedIn) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.SIGN_IN_REFUSED], arrival: Literal[""], data: SignInRefused) -> Entry: ...
+def entry(
+    kind: Literal[Kind.SIGN_IN_REFUSED], arrival: Literal[""], data: payloads.SignInRefused
+) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.ACCESS_REFUSED], arrival: str, data: AccessRefused) -> Entry: ...
+def entry(kind: Literal[Kind.ACCESS_REFUSED], arrival: str, data: payloads.AccessRefused) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.RIGHTS_CHANGED], arrival: Literal[""], data: RightsChanged) -> Entry: ...
+def entry(
+    kind: Literal[Kind.RIGHTS_CHANGED], arrival: Literal[""], data: payloads.RightsChanged
+) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.UPLOADED], arrival: Literal[""], data: Uploaded) -> Entry: ...
+def entry(kind: Literal[Kind.UPLOADED], arrival: Literal[""], data: payloads.Uploaded) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: Opened) -> Entry: ...
+def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: payloads.Opened) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: Exported) -> Entry: ...
+def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: payloads.Exported) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: Verified) -> Entry: ...
+def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: payloads.Verified) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: EpochAdopted) -> Entry: ...
+def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: payloads.EpochAdopted) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.REBUILD], arrival: Literal[""], data: Rebuild) -> Entry: ...
+def entry(kind: Literal[Kind.REBUILD], arrival: Literal[""], data: payloads.Rebuild) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.REBUILT], arrival: str, data: Rebuilt) -> Entry: ...
+def entry(kind: Literal[Kind.REBUILT], arrival: str, data: payloads.Rebuilt) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.IMPORT], arrival: Literal[""], data: Import) -> Entry: ...
+def entry(kind: Literal[Kind.IMPORT], arrival: Literal[""], data: payloads.Import) -> Entry: ...
 @overload
-def entry(kind: Literal[Kind.IMPORTED], arrival: Literal[""], data: Imported) -> Entry: ...
+def entry(kind: Literal[Kind.IMPORTED], arrival: Literal[""], data: payloads.Imported) -> Entry: ...
 def entry(kind: Kind, arrival: str, data: Any) -> Entry:
     """An event to append: its kind, the arrival's id (empty: none) and the data of that kind."""
     return Entry(kind.value, arrival, data)

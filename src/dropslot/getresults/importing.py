@@ -20,8 +20,9 @@ from django.db import transaction
 
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Entry, append, become_only_writer
-from dropslot.audit.kinds import Import, Imported, Kind, entry
+from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
+from dropslot.audit.payloads import Import, Imported
 from dropslot.core.counting import counted
 from dropslot.core.names import escape
 from dropslot.getresults.dump import HISTORY, Dump, OddRecord, Record

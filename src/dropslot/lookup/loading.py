@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from dropslot.audit.chain import Entry, append
-from dropslot.audit.kinds import FoldersLoaded, Kind, entry
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import FoldersLoaded
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

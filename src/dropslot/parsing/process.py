@@ -274,21 +274,25 @@ def _is_gone(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-_parsers = {module: Parser(module) for module in (PDF, CONTENT_TYPES)}
+_parsers: dict[str, Parser] = {}
+_making = threading.Lock()
 
 
 def parser(module: str) -> Parser:
-    """This process's parser of that kind."""
-    return _parsers[module]
+    """This process's parser with that module."""
+    with _making:
+        return _parsers.setdefault(module, Parser(module))
 
 
 def close() -> None:
     """End this process's parsers; the next question starts another."""
-    for each in _parsers.values():
+    for each in list(_parsers.values()):
         each.close()
 
 
 def _after_fork() -> None:
+    global _making
+    _making = threading.Lock()
     for each in _parsers.values():
         each.forget()
 

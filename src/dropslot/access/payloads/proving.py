@@ -12,7 +12,8 @@ import structlog
 
 from dropslot.access.trail import trail
 from dropslot.arrivals.models import Delivery
-from dropslot.audit.kinds import Files, Kind
+from dropslot.audit.kinds import Kind
+from dropslot.audit.payloads import Files
 from dropslot.core.context import kept
 
 log = structlog.get_logger()

@@ -24,8 +24,9 @@ from dropslot.arrivals.intake.claim import move, move_to_own
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
-from dropslot.audit.kinds import Delivered, Kind, entry
+from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Receipt
+from dropslot.audit.payloads import Delivered
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core import manifests

@@ -18,7 +18,8 @@ from dropslot.arrivals.delivery.work import Leg, Row, Work, source_of
 from dropslot.arrivals.intake.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.audit.chain import Entry, append
-from dropslot.audit.kinds import Files, Kind, entry
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import Files
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.litter import BY_DEFAULT

@@ -17,7 +17,7 @@ from django.db.models import F, Max, QuerySet, Window
 from dropslot.arrivals.delivery.paths.parts import PARTS
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.whereabouts import AGAIN
-from dropslot.audit import kinds
+from dropslot.audit import payloads
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
@@ -247,7 +247,7 @@ def _forget(arrival: Arrival, purged: Purged) -> None:
         if not still_there.update(archived_as=""):
             return  # another purge has recorded it already
         stays = Named.of(purged.stays)
-        data: kinds.Purged = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
+        data: payloads.Purged = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
         if stays:
             data["stays"] = stays.body()
         if purged.acknowledged:

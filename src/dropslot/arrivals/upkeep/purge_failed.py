@@ -18,7 +18,8 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.purge import NotProved, NotRemoved, stored_digest
 from dropslot.arrivals.upkeep.retry import folders_of, require_failed
 from dropslot.audit.chain import append
-from dropslot.audit.kinds import Kind, Purged, entry
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import Purged
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.litter import BY_DEFAULT, litter_of

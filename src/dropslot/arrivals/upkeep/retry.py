@@ -15,7 +15,8 @@ from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.audit.chain import Entry, append, timestamp
-from dropslot.audit.kinds import Kind, RetryAsked, entry
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import RetryAsked
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import DropslotError

@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry, append
-from dropslot.audit.kinds import Kind, Started, entry
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import Started
 from dropslot.core.states import UNFINISHED, State
 
 BATCH = 64

@@ -164,7 +164,8 @@ class _Job:
         from django.db import DatabaseError, transaction
 
         from dropslot.audit.chain import append, timestamp
-        from dropslot.audit.kinds import Kind, Verified, entry
+        from dropslot.audit.kinds import Kind, entry
+        from dropslot.audit.payloads import Verified
         from dropslot.portal.verifying import runs
 
         run = self._run

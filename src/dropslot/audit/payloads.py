@@ -1,0 +1,268 @@
+"""What each kind of event records.
+
+The stored JSON of a payload has the keys as they are here, so old trails stay valid: a key may be added as NotRequired;
+none may be renamed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+
+class Waiting(TypedDict):
+    route: str
+    name: str
+    reason: Sequence[str]
+
+
+class Withdrawn(TypedDict):
+    route: str
+    name: str
+
+
+class Claimed(TypedDict):
+    route: str
+    inbox: str
+    name: str
+    sender: str
+    in_place: bool
+
+
+class Started(TypedDict):
+    attempt: int
+    epoch: int
+    worker: str
+
+
+class GivenBack(TypedDict):
+    epoch: int
+
+
+class Retrying(TypedDict):
+    epoch: int
+    in_seconds: float
+    reason: Sequence[str]
+
+
+class Refused(TypedDict):
+    epoch: int
+    reason: Sequence[str]
+
+
+class Names(TypedDict):
+    """The number of entries, and the names of the first ones."""
+
+    count: int
+    names: Sequence[str]
+
+
+class Delivered(TypedDict):
+    epoch: int
+    outcomes: Mapping[str, int]
+    manifests: Mapping[str, str]  # destination: SHA-256 of its manifest
+    ignored: NotRequired[Names]
+
+
+class Files(TypedDict):
+    """The number of files at a destination, and the first ones."""
+
+    destination: str
+    count: int
+    files: Sequence[Mapping[str, str]]
+
+
+class WrittenSince(TypedDict):
+    lies_at: str
+    count: int
+    files: Sequence[Mapping[str, Any]]
+    goes_on_as: str
+
+
+class RetryAsked(TypedDict):
+    reason: Sequence[str]
+    by: NotRequired[str]
+
+
+class AfterAsked(TypedDict):
+    by: NotRequired[str]
+
+
+Renamed = TypedDict("Renamed", {"from": str, "to": str, "by": str})
+
+
+class Dismissed(TypedDict):
+    reason: str
+    by: str
+
+
+Purged = TypedDict(
+    "Purged",
+    {
+        "from": str,
+        "size_bytes": int,
+        "stays": NotRequired[Names],
+        "because": NotRequired[str],
+        "acknowledged": NotRequired[list[str]],  # destinations that cannot be read back
+    },
+)
+
+
+class UploadAudited(TypedDict):
+    by: str
+    note: str
+    state: str
+    account: str
+
+
+class AuditWithdrawn(TypedDict):
+    by: str
+    note: str
+    account: str
+
+
+class FoldersLoaded(TypedDict):
+    table: str
+    added: int
+    updated: int
+    unchanged: int
+    removed: int
+    refused: int
+    suspected: NotRequired[int]
+    by: str
+    file: str
+    sha256: str
+    changes: Sequence[Mapping[str, str]]
+
+
+class Fetched(TypedDict):
+    """The delivery that was fetched."""
+
+    destination: str
+    stored_as: str
+    version: int
+    sha256: str
+
+
+class Acknowledged(Fetched):
+    acknowledgment: str
+    user: str
+    address: str
+    at: str
+    evidence: str
+    log: str
+    line_sha256: str
+
+
+class Accessed(Fetched):
+    user: str
+    address: str
+    because: str
+    count: int
+    files: int
+    last_at: str
+    log: str
+
+
+class Unacknowledged(TypedDict):
+    acknowledgment: str
+    destination: str
+    stored_as: str
+    user: str
+    reason: str
+    by: str
+
+
+class Visit(TypedDict):
+    """Who did something in the portal, from where, and when; `by` is an account, empty before the sign-in."""
+
+    by: str
+    address: str
+    at: str
+    token: NotRequired[str]  # the id of the token, if a program did it
+
+
+class SignedIn(Visit):
+    how: str
+
+
+class SignInRefused(Visit):
+    name: str
+    why: str
+
+
+class AccessRefused(Visit):
+    what: str
+
+
+class RightsChanged(Visit):
+    of: str
+    what: str
+
+
+class Uploaded(Visit):
+    route: str
+    name: str
+    files: int
+    size_bytes: int
+
+
+class Opened(Visit):
+    """A payload that was looked at or downloaded. `part`: only these bytes of it (`0-99/1000`) or this page;
+    `files`: how many of the arrival were in one zip, of which this is one."""
+
+    destination: str
+    stored_as: str
+    version: int
+    sha256: str
+    part: NotRequired[str]
+    files: NotRequired[int]
+
+
+class Exported(Visit):
+    what: str
+    rows: int
+
+
+class Verified(Visit):
+    """The result of a verification that somebody started: how much was checked, and the number of faults."""
+
+    what: str
+    outcome: str
+    events: int
+    files: int
+    faults: int
+    head: str
+
+
+class EpochAdopted(TypedDict):
+    epoch: int
+    before: int
+
+
+Rebuild = TypedDict("Rebuild", {"from": str, "newest_head_in_receipts": Mapping[str, Any] | None})
+Rebuilt = TypedDict(
+    "Rebuilt",
+    {
+        "from": str,
+        "manifests": NotRequired[Mapping[str, str]],
+        "items": NotRequired[int | None],
+        "reason": NotRequired[Sequence[str]],
+    },
+)
+
+
+Import = TypedDict(
+    "Import", {"from": str, "program": str, "sha256": str, "records": int, "refused": int, "by": str}
+)
+
+
+class Imported(TypedDict):
+    """A record of another program, as it was there: dropslot has not seen the file that it tells of."""
+
+    program: str
+    model: str
+    key: str
+    name: str
+    fields: Mapping[str, Any]
+    record_sha256: str  # of the record's canonical JSON: by it a record is known when it comes again

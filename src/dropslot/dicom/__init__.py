@@ -1,0 +1,1 @@
+"""DICOM: patients, studies, series and instances; receiving and fetching; de-identification (Django app)."""

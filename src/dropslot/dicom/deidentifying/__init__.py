@@ -1,0 +1,1 @@
+"""Files without what identifies a patient, and the way back for who may."""

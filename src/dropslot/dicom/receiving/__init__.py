@@ -1,0 +1,1 @@
+"""From scanners and archives into an inbox."""

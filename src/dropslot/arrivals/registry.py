@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from django.apps import AppConfig, apps
 
 if TYPE_CHECKING:
+    from dropslot.arrivals.importers import Importer
     from dropslot.arrivals.models import Delivery  # Django loads an app's class before any model
-    from dropslot.config import Config
+    from dropslot.config import Config, Route
     from dropslot.running.stopping import Signal
 
 Level = Literal["ok", "warning", "error"]
@@ -86,6 +87,10 @@ class DropslotApp(AppConfig):
         """Columns of `history`."""
         return None
 
+    def importer(self, route: Route) -> Importer | None:  # noqa: ARG002
+        """What reads the items of a route's arrivals, if the route wants it. Raises BadOption."""
+        return None
+
 
 def installed() -> Iterator[DropslotApp]:
     """The apps on top of the arrivals that this project has."""
@@ -110,6 +115,11 @@ def late(config: Config) -> Iterator[Late]:
     """What the apps find late, for `health`."""
     for app in installed():
         yield from app.late(config)
+
+
+def importer(route: Route) -> Importer | None:
+    """The importer of a route, made anew. Raises BadOption."""
+    return next((found for app in installed() if (found := app.importer(route)) is not None), None)
 
 
 def columns() -> list[Columns]:

@@ -11,7 +11,7 @@ from dropslot.config.delivering import PLACES, Deliver
 from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
-from dropslot.config.sections import SECTIONS, Found, RouteRule, broken
+from dropslot.config.sections import SECTIONS, Found, RouteRule, broken, fields_of_apps
 from dropslot.core.addresses import scheme_of, server_of
 from dropslot.core.templates import GIVEN, Template, literal
 
@@ -120,7 +120,7 @@ def _fields_known(route: Route) -> Found:
     if route.fields:
         return  # what they give is known, and checked, only when they are created
     own = Template(route.inbox).fields | set(route.name.groupindex if route.name else ())
-    known = own | {lookup.field for lookup in route.lookup} | GIVEN
+    known = own | {lookup.field for lookup in route.lookup} | GIVEN | fields_of_apps(route)
     for index, deliver in enumerate(route.deliver):
         for key, text in deliver.texts:
             for field in sorted(Template(text).fields - known):

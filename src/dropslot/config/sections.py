@@ -61,6 +61,10 @@ class Section:
         """The places that it reads from for a route."""
         return ()
 
+    def fields(self, route: Route) -> frozenset[str]:  # noqa: ARG002
+        """The fields that it gives of each item of a route."""
+        return frozenset()
+
     def addresses(self, config: Config) -> Iterable[tuple[str, str]]:  # noqa: ARG002
         """What it serves, and the address that people type."""
         return ()
@@ -91,6 +95,11 @@ def absolute(model: BaseModel, base: Path) -> dict[str, Any]:
 def connections(route: Route) -> list[Connection]:
     """The places that apps read from for a route."""
     return [found for section in SECTIONS for found in section.connections(route)]
+
+
+def fields_of_apps(route: Route) -> set[str]:
+    """The fields that apps give of each item of a route."""
+    return {field for section in SECTIONS for field in section.fields(route)}
 
 
 def addresses(config: Config) -> list[tuple[str, str]]:

@@ -28,6 +28,9 @@ class Contents:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
+        self.held_back: frozenset[str] = (
+            frozenset()
+        )  # listed items that are staged and archived, not delivered
         self.source_prefix = self.prefix  # the folder in the sent arrival whose items are delivered
 
     @property
@@ -37,26 +40,27 @@ class Contents:
 
     def path_of(self, item: str) -> str | None:
         """The path below a target of a listed item or folder; None if it is not delivered."""
-        return item.removeprefix(self.prefix) if item.startswith(self.prefix) else None
+        if item in self.held_back or not item.startswith(self.prefix):
+            return None
+        return item.removeprefix(self.prefix)
 
     def paths(self, items: Sequence[Item]) -> Iterator[str]:
         """The paths of those items that are delivered."""
-        prefix = self.prefix
-        if not prefix:
+        if not self.prefix and not self.held_back:
             return (item.path for item in items)
-        return (item.path.removeprefix(prefix) for item in items if item.path.startswith(prefix))
+        return (path for item in items if (path := self.path_of(item.path)) is not None)
 
     def size(self) -> tuple[int, int]:
         """The number of delivered items, and their bytes, up to the most that the record can hold."""
-        sizes = [item.size_bytes for item in self.listing.items if item.path.startswith(self.prefix)]
+        items = self.listing.items
+        sizes = [item.size_bytes for item in items if self.path_of(item.path) is not None]
         return len(sizes), min(sum(sizes), MOST_BYTES)
 
     def delivered(self, staged: Sequence[Staged]) -> list[tuple[str, Staged]]:
         """(path below the target, item) of all staged items that are delivered."""
-        prefix = self.prefix
-        if not prefix:
+        if not self.prefix and not self.held_back:
             return [(item.path, item) for item in staged]
-        return [(item.path.removeprefix(prefix), item) for item in staged if item.path.startswith(prefix)]
+        return [(path, item) for item in staged if (path := self.path_of(item.path)) is not None]
 
     def faults(self, staged: Sequence[Staged], open_item: OpenItem) -> list[str]:  # noqa: ARG002
         """A sentence for each difference from the sender's manifests. `open_item` opens a staged item's bytes by its

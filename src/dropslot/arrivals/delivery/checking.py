@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
+from dropslot.arrivals.delivery import importing
 from dropslot.arrivals.delivery.paths import item_values, mime_field
 from dropslot.arrivals.delivery.paths.mime_field import local_bytes
 from dropslot.arrivals.delivery.work import Work
@@ -57,6 +58,7 @@ def check_items(work: Work) -> None:
     with local_bytes(work) as local:
         mime_field.prove_type(work, local)
         item_values.prove(work, local)
+        importing.prove(work, local)
         reasons = _faults_of_contents(work, local) + _faults(work, local)
     if reasons:
         raise Refused(reasons)
@@ -64,7 +66,7 @@ def check_items(work: Work) -> None:
 
 def _reads(work: Work) -> bool:
     """Whether a check, a manifest or a field needs the bytes of this arrival."""
-    asked = work.type_seen or work.read is not None
+    asked = work.type_seen or work.read is not None or work.imported is not None
     return bool(asked or work.contents.is_bag or checks_of(work.route))
 
 

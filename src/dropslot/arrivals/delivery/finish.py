@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger, reserved
+from dropslot.arrivals.delivery import importing, ledger, reserved
 from dropslot.arrivals.delivery.making import MADE, discard
 from dropslot.arrivals.delivery.refusals import reason_text
 from dropslot.arrivals.delivery.work import Work
@@ -48,7 +48,8 @@ def record_done(works: Sequence[Work]) -> list[Work]:
     with transaction.atomic():
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         left = [entry for work in done if not work.legs for entry in _forget_others(work)]
-        head = append([*left, *(_delivered(work) for work in done)])
+        read = [entry for work in done for entry in importing.record(work)]
+        head = append([*left, *read, *(_delivered(work) for work in done)])
         signed = Receipt.objects.bulk_create(
             [receipts.sign(_receipt(work, head), work.config.keys) for work in done]
         )
@@ -112,8 +113,8 @@ def _done(works: Sequence[Work], finished: datetime) -> bool:
 
 def _delivered(work: Work) -> Entry:
     data: Delivered = {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests}
-    # Files that `ignore` excludes: they move to done, but are not delivered.
-    if ignored := receipts.Named.of(work.listing.ignored):
+    # They move to done, but are not delivered.
+    if ignored := receipts.Named.of(work.not_delivered):
         data["ignored"] = ignored.body()
     return entry(Kind.DELIVERED, work.id, data)
 
@@ -139,7 +140,7 @@ def _receipt(work: Work, head: Head) -> dict[str, Any]:
         outcomes=_outcomes(work),
         manifests=work.manifests,
         guarantees=_guarantees(work),
-        ignored=receipts.Named.of(work.listing.ignored),
+        ignored=receipts.Named.of(work.not_delivered),
         head=head,
     ).body()
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
+from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
@@ -141,7 +142,7 @@ def _deliver(works: list[Work]) -> None:
     works = finish.record_done([*works, *complete])
     for work in _each(works, finish.archive_arrival):
         where = {"arrival": work.id, "route": work.route.key, "name": work.arrival.name}
-        ignored = {"ignored": len(work.listing.ignored)} if work.listing.ignored else {}
+        ignored = {"ignored": len(work.not_delivered)} if work.not_delivered else {}
         log.info("Delivered", action="delivered", **where, **ignored)
 
 
@@ -220,16 +221,19 @@ def _refuse(work: Work, error: Refused) -> None:
 
 def _try_later(work: Work, error: Fault) -> None:
     waits_its_turn = isinstance(error, NameInFlight)
-    seconds = (
-        _turn_seconds(work.arrival, error.again_in)
-        if isinstance(error, NameInFlight)
-        else ledger.backoff(work.arrival.attempts)
-    )
+    seconds = _seconds_until_next(work.arrival, error)
     # Before another worker may take it: the next attempt skips complete destinations, so their staging must be gone.
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
     ledger.postpone_attempt(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=done)
     _say_later(work.hold, seconds, error)
+
+
+def _seconds_until_next(arrival: Arrival, error: Fault) -> float:
+    if isinstance(error, NameInFlight):
+        return _turn_seconds(arrival, error.again_in)
+    backoff = ledger.backoff(arrival.attempts)
+    return min(backoff, error.again_in) if isinstance(error, NotYet) else backoff
 
 
 def _turn_seconds(arrival: Arrival, again_in: float | None) -> float:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import ledger, making
+from dropslot.arrivals.delivery import importing, ledger, making
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.paths.field_values import collect
 from dropslot.arrivals.delivery.paths.own_fields import wants_mime
@@ -71,6 +71,8 @@ def prepare_arrival(work: Work) -> None:
     _look(work, faults)
     if not faults and (making.MADE in work.arrival.evidence if work.committed else work.route.made_by):
         making.make_items(work, faults)
+    if not faults:
+        importing.look_at_items(work, faults)
     if not faults:
         legs.open_by_item(work, faults)
         work.require_a_leg()

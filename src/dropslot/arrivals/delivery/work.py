@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NotRequired, TypedDict
 
+from dropslot.arrivals.importers import Imported
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet
@@ -133,6 +134,7 @@ class Work:
     made: Made | None = None  # the items to deliver, if they are made anew
     type_seen: str = ""  # of a single file: the content type that the arrival's fields got
     read: SourceBytes | None = None  # items that were read for the fields of their paths
+    imported: Imported | None = None  # what the route's importer read
     legs: list[Leg] = field(default_factory=list)  # legs of one rule are adjacent
     complete: dict[str, Had] = field(
         default_factory=dict
@@ -191,6 +193,11 @@ class Work:
             return Source(self.made.path, self.contents.listing)
         # No lease in the inbox: a scanner that wants to write to its own file must not wait.
         return Source(self.source, self.listing, lease=not self.arrival.in_place)
+
+    @property
+    def not_delivered(self) -> list[str]:
+        """What is archived and not delivered: litter, and items that the importer holds back."""
+        return [*self.listing.ignored, *sorted(self.contents.held_back)]
 
     @property
     def had_at(self) -> dict[str, Had]:

@@ -29,17 +29,25 @@ def of_items(
     work.read = SourceBytes(work.delivers)
     if not items:
         return {}
-    found: dict[str, Values | None] = {path: {} for path, _ in items}
+    found: dict[str, Values | None] = {path: _imported(work, path) for path, _ in items}
     with work.read as source:
         listed = [ListedItem(path, item.size_bytes, partial(source.open, item.path)) for path, item in items]
         if MIME in wanted:
             for one, mime in zip(listed, mime_field.types_of_items(listed, faults), strict=True):
-                found[one.path] = {MIME: mime_field.as_part(mime)} if mime else None
+                found[one.path] = (
+                    {**_imported(work, one.path), MIME: mime_field.as_part(mime)} if mime else None
+                )
                 work.mimes[one.path] = mime
-        if set(wanted) - {MIME}:
+        if set(wanted) - {MIME} and fields_of(work.config, work.route).of_items:
             for one in listed if len(faults) < MAX_FAULTS else ():
                 found[one.path] = _ask(work, one, found[one.path], faults)
     return {path: values for path, values in found.items() if values is not None}
+
+
+def _imported(work: Work, path: str) -> Values:
+    """What the importer read for the paths of an item; an arrival's own values count more."""
+    given = work.imported.values.get(path, {}) if work.imported else {}
+    return {name: value for name, value in given.items() if name not in work.values}
 
 
 def _ask(work: Work, item: ListedItem, known: Values | None, faults: list[str]) -> Values | None:

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any, NamedTuple
 
+from dropslot.arrivals import registry
+from dropslot.arrivals.importers import Importer
 from dropslot.config import Config, Deliver, Route, load_dotted
 from dropslot.config.plugins import make_named
 from dropslot.core.context import kept
@@ -22,6 +24,7 @@ class Fields(NamedTuple):
 
     of_arrivals: list[Field]
     of_items: list[ItemField]
+    importer: Importer | None  # gives more fields of items
     by_item: dict[str, frozenset[str]]  # by rule: the fields that may differ by item
     in_paths: frozenset[str]  # all fields in the paths of the route
 
@@ -49,10 +52,11 @@ def fields_of(config: Config, route: Route) -> Fields:
         own = [_field(route.key, *pair) for entry in route.fields for pair in entry.items()]
         of_arrivals: list[Field] = [field for field in own if isinstance(field, Field)]
         of_items = [field for field in own if isinstance(field, ItemField)]
-        names = {MIME}.union(*(field.gives for field in of_items))
+        importer = registry.importer(route)
+        names = {MIME}.union(*(field.gives for field in of_items), importer.gives if importer else ())
         by_item = {rule.to: frozenset(used_by(rule) & names) for rule in route.deliver}
         of_arrivals = [*lookup.for_route(config, route), *of_arrivals]
-        made[id(route)] = (route, Fields(of_arrivals, of_items, by_item, frozenset(used(route))))
+        made[id(route)] = (route, Fields(of_arrivals, of_items, importer, by_item, frozenset(used(route))))
     return made[id(route)][1]
 
 
@@ -75,7 +79,7 @@ def is_ours(field: Field) -> bool:
 
 def _require_new(route: Route, fields: Fields) -> None:
     """Raise BadOption if a field of items gives a name that already exists."""
-    known = _of_arrivals(route, fields)
+    known = _of_arrivals(route, fields) | (fields.importer.gives if fields.importer else frozenset())
     for field in fields.of_items:
         if twice := sorted(known & field.gives):
             raise BadOption(
@@ -93,6 +97,7 @@ def _of_arrivals(route: Route, fields: Fields) -> set[str]:
 
 def _require_known(route: Route, fields: Fields) -> None:
     known = _of_arrivals(route, fields).union(*(field.gives for field in fields.of_items))
+    known |= fields.importer.gives if fields.importer else set()
     for field in sorted(used(route) - known):
         raise BadOption(
             f"Nothing provides the field {field}, which `deliver` of route {route.key} uses; the fields are"

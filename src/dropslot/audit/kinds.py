@@ -31,6 +31,10 @@ class Kind(StrEnum):
     ALTERED = "altered"
     LEFT_BEHIND = "left-behind"
     WRITTEN_SINCE = "written-since"
+    # Images
+    IMAGES_RECORDED = "images-recorded"
+    INSTANCES_CHANGED = "instances-changed"
+    SERIES_INCOMPLETE = "series-incomplete"
     # What an operator did
     RETRY_ASKED = "retry-asked"
     AFTER_ASKED = "after-asked"
@@ -85,6 +89,12 @@ def entry(
 ) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: payloads.WrittenSince) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.IMAGES_RECORDED], arrival: str, data: payloads.ImagesRecorded) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.INSTANCES_CHANGED], arrival: str, data: payloads.InstancesChanged) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.SERIES_INCOMPLETE], arrival: str, data: payloads.SeriesIncomplete) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.RETRY_ASKED], arrival: str, data: payloads.RetryAsked) -> Entry: ...
 @overload

@@ -79,6 +79,41 @@ class WrittenSince(TypedDict):
     goes_on_as: str
 
 
+class SeriesRecorded(TypedDict):
+    """One series of an arrival: its instances there, those that were new, and the verdict on its completeness."""
+
+    study_uid: str
+    series_uid: str
+    modality: str
+    instances: int
+    added: int
+    verdict: str
+    evidence: Sequence[str]
+
+
+class ImagesRecorded(TypedDict):
+    """The number of series, and the first ones; files that are not DICOM."""
+
+    count: int
+    series: Sequence[SeriesRecorded]
+    not_dicom: NotRequired[Names]
+
+
+class InstancesChanged(TypedDict):
+    """Instances that came with other bytes than before under the same SOPInstanceUID: their number, and the first."""
+
+    count: int
+    instances: Sequence[Mapping[str, Any]]
+
+
+class SeriesIncomplete(TypedDict):
+    """Series that were delivered although they are less complete than the route requires."""
+
+    required: str
+    count: int
+    series: Sequence[SeriesRecorded]
+
+
 class RetryAsked(TypedDict):
     reason: Sequence[str]
     by: NotRequired[str]

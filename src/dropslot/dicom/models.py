@@ -84,9 +84,10 @@ class Series(models.Model):
     class Meta:
         db_table = "dropslot_dicom_series"
         constraints = (
-            models.UniqueConstraint(fields=["route", "series_uid"], name="dropslot_dicom_series_once"),
+            models.UniqueConstraint(fields=["study", "series_uid"], name="dropslot_dicom_series_once"),
         )
         indexes = (
+            models.Index(fields=["route", "series_uid"], name="dropslot_dicom_series_uid"),
             models.Index(fields=["modality"], name="dropslot_dicom_series_modality"),
             models.Index(fields=["received_at", "id"], name="dropslot_dicom_series_received"),
             models.Index(fields=["verdict"], name="dropslot_dicom_series_verdict"),
@@ -102,6 +103,7 @@ class Instance(models.Model):
     sop_class = models.CharField(max_length=80, blank=True)
     transfer_syntax = models.CharField(max_length=80, blank=True)
     number = models.CharField(max_length=20, blank=True)  # InstanceNumber
+    acquisition = models.CharField(max_length=20, blank=True)  # AcquisitionNumber
     frames = models.IntegerField(default=1)
     rows = models.IntegerField(null=True)
     columns = models.IntegerField(null=True)
@@ -144,6 +146,8 @@ class Awaited(models.Model):
     route = models.CharField(max_length=100)
     series_uid = models.CharField(max_length=200)
     sop_uid = models.CharField(max_length=200)
+    acquisition = models.CharField(max_length=20, blank=True)
+    frames = models.IntegerField(default=1)
 
     class Meta:
         db_table = "dropslot_dicom_awaited"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from dropslot.config.sections import RouteRule, Section
 from dropslot.dicom.deidentifying import keys as deidentifying
 from dropslot.dicom.importing import keys as importing
 from dropslot.dicom.receiving import keys as receiving
+from dropslot.dicom_files.keywords import KEYWORDS
+
+if TYPE_CHECKING:
+    from dropslot.config.models import Route
 
 
 class RouteKeys(importing.Keys, receiving.Keys, deidentifying.Keys):
@@ -19,6 +24,9 @@ class DicomSection(Section):
 
     route_keys = RouteKeys
     parts = (*importing.PARTS, *receiving.PARTS, *deidentifying.PARTS)
+
+    def fields(self, route: Route) -> frozenset[str]:
+        return frozenset(KEYWORDS) if importing.is_imported(route) else frozenset()
 
     def rules(self) -> Iterable[tuple[frozenset[str], RouteRule]]:
         return (*importing.RULES, *receiving.RULES, *deidentifying.RULES)

@@ -3,6 +3,7 @@ see `header_parser`."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
@@ -30,6 +31,8 @@ class Header(NamedTuple):
 
     values: Mapping[str, str]
     faults: tuple[str, ...]
+    read_bytes: int = 0  # from the file's start, and their SHA-256
+    read_sha256: str = hashlib.sha256().hexdigest()
 
     @property
     def is_media_directory(self) -> bool:

@@ -15,7 +15,7 @@ from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem, key_o
 from dropslot.core.concealing import is_secret
 
 # Keys of the design that come with later versions: accepting one silently would promise what is not kept.
-LATER_KEYS = frozenset({"notify", "import", "broker"})
+LATER_KEYS = frozenset({"notify", "broker"})
 
 _WORDS = {
     "missing": "expected a value: the key is missing",

@@ -187,6 +187,8 @@ class Migration(migrations.Migration):
                 ("route", models.CharField(max_length=100)),
                 ("series_uid", models.CharField(max_length=200)),
                 ("sop_uid", models.CharField(max_length=200)),
+                ("acquisition", models.CharField(blank=True, max_length=20)),
+                ("frames", models.IntegerField(default=1)),
                 (
                     "arrival",
                     models.ForeignKey(
@@ -253,6 +255,7 @@ class Migration(migrations.Migration):
                 ("sop_class", models.CharField(blank=True, max_length=80)),
                 ("transfer_syntax", models.CharField(blank=True, max_length=80)),
                 ("number", models.CharField(blank=True, max_length=20)),
+                ("acquisition", models.CharField(blank=True, max_length=20)),
                 ("frames", models.IntegerField(default=1)),
                 ("rows", models.IntegerField(null=True)),
                 ("columns", models.IntegerField(null=True)),
@@ -307,6 +310,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="series",
+            index=models.Index(fields=["route", "series_uid"], name="dropslot_dicom_series_uid"),
+        ),
+        migrations.AddIndex(
+            model_name="series",
             index=models.Index(fields=["modality"], name="dropslot_dicom_series_modality"),
         ),
         migrations.AddIndex(
@@ -320,7 +327,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="series",
             constraint=models.UniqueConstraint(
-                fields=("route", "series_uid"), name="dropslot_dicom_series_once"
+                fields=("study", "series_uid"), name="dropslot_dicom_series_once"
             ),
         ),
     ]

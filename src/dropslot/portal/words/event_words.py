@@ -27,6 +27,7 @@ FOR_ALL = frozenset(
         ),
         *(Kind.RETRY_ASKED, Kind.RENAMED, Kind.DISMISSED, Kind.PURGED, Kind.ALTERED, Kind.WRITTEN_SINCE),
         *(Kind.ACKNOWLEDGED, Kind.UNACKNOWLEDGED),
+        *(Kind.IMAGES_RECORDED, Kind.INSTANCES_CHANGED, Kind.SERIES_INCOMPLETE),
     }
 )
 
@@ -85,8 +86,34 @@ def _delivered(data: Data) -> Words:
         parts.append(f"{counted(outcomes['delivered'], 'item')} delivered")
     if outcomes.get("unchanged"):
         parts.append(f"{outcomes['unchanged']:,} known already and unchanged")
-    lines = _names("Not delivered, since `ignore` names them", data.get("ignored"))
+    lines = _names("Archived, not delivered", data.get("ignored"))
     return Words(f"Sent: {', '.join(parts) or 'it held no items'}", tuple(lines), "success")
+
+
+def _images_recorded(data: Data) -> Words:
+    lines = [*map(_series, data["series"][:10]), *_names("Not DICOM", data.get("not_dicom"))]
+    return Words(f"Its images were recorded: {data['count']:,} series", tuple(lines), "info")
+
+
+def _series(one: Data) -> str:
+    images = f"{counted(one['instances'], 'instance')}, {one['added']:,} of them new"
+    why = "; ".join(one["evidence"])
+    return f"{one['modality'] or 'Series'} {one['series_uid']}: {images}; {one['verdict']}: {why}"
+
+
+def _instances_changed(data: Data) -> Words:
+    lines = [
+        f"{one['item']} is version {one['version']} of {one['sop_uid']}" for one in data["instances"][:10]
+    ]
+    sentence = (
+        f"{counted(data['count'], 'image')} came with other bytes than before under the same SOPInstanceUID"
+    )
+    return Words(sentence, tuple(lines), "danger")
+
+
+def _series_incomplete(data: Data) -> Words:
+    sentence = f"It was delivered with {data['count']:,} series that are not {data['required']}, as the route requires"
+    return Words(sentence, tuple(map(_series, data["series"][:10])), "warning")
 
 
 def _refused(data: Data) -> Words:
@@ -230,6 +257,9 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.ALTERED: _files("Files at the destination were changed or removed by somebody"),
     Kind.LEFT_BEHIND: _files("Files stay at a destination that the route no longer has"),
     Kind.WRITTEN_SINCE: _files("It was written to after it was taken"),
+    Kind.IMAGES_RECORDED: _images_recorded,
+    Kind.INSTANCES_CHANGED: _instances_changed,
+    Kind.SERIES_INCOMPLETE: _series_incomplete,
     Kind.RETRY_ASKED: _retry_asked,
     Kind.AFTER_ASKED: lambda data: Words(f"{_by(data)}The call after the delivery was asked for again"),
     Kind.RENAMED: _renamed,

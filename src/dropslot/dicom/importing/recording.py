@@ -1,0 +1,187 @@
+"""Writes the patients, studies, series and instances of a delivered arrival."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import F, Sum
+
+from dropslot.arrivals.importers import Bytes
+from dropslot.arrivals.models import Arrival
+from dropslot.core.counting import CHUNK, chunks
+from dropslot.dicom import models
+from dropslot.dicom.importing import found, known
+from dropslot.dicom.importing.known import column
+from dropslot.dicom.importing.verdicts import Verdict, judge
+from dropslot.dicom.models import Patient, Series, Study
+
+
+class Changed(NamedTuple):
+    """An instance whose SOPInstanceUID was known with other bytes."""
+
+    sop_uid: str
+    item: str
+    sha256: str
+    known_sha256: str
+    version: int
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What became of one series."""
+
+    row: Series
+    verdict: Verdict
+    instances: int  # of this arrival
+    added: int
+    changed: list[Changed] = field(default_factory=list)
+
+
+def record_series(
+    arrival: Arrival, series: found.FoundSeries, delivered: Mapping[str, Bytes], at: datetime
+) -> Recorded:
+    """Write one series. An instance that is known with the same bytes adds nothing; with other bytes it is the next
+    version."""
+    rows = known.rows_of(arrival.route, series)
+    verdict = judge(
+        series.instances,
+        known.known_of(rows, series, arrival.id, arrival.route),
+        known.listed_of(arrival.route, series),
+    )
+    row, is_new = _row(arrival, series, rows, verdict, at)
+    recorded = Recorded(row, verdict, len(series.instances), 0)
+    fresh = list(_fresh(row, arrival, series, delivered, recorded))
+    models.Instance.objects.bulk_create(fresh, batch_size=CHUNK)
+    recorded.added = len(fresh)
+    _update(row, arrival, recorded, at, is_new=is_new)
+    return recorded
+
+
+def _row(
+    arrival: Arrival, series: found.FoundSeries, rows: Sequence[Series], verdict: Verdict, at: datetime
+) -> tuple[Series, bool]:
+    if rows:
+        return Series.objects.select_for_update().get(pk=rows[0].pk), False
+    header = series.header
+    study = _study(arrival.route, header, at)
+    columns = {name: column(header.get(keyword, ""), most) for name, (keyword, most) in _SERIES.items()}
+    return Series.objects.get_or_create(
+        study=study,
+        series_uid=column(series.uid, 200),
+        defaults={
+            **columns,
+            "route": arrival.route,
+            "is_named_for_folder": series.is_named_for_folder,
+            "verdict": verdict.name,
+            "evidence": verdict.evidence,
+            "arrival": arrival,
+            "received_at": at,
+        },
+    )
+
+
+_SERIES = {
+    "number": ("SeriesNumber", 20),
+    "modality": ("Modality", 20),
+    "description": ("SeriesDescription", 400),
+    "body_part": ("BodyPartExamined", 100),
+    "protocol": ("ProtocolName", 400),
+    "manufacturer": ("Manufacturer", 200),
+    "model": ("ManufacturerModelName", 200),
+    "station": ("StationName", 100),
+}
+_STUDY = {
+    "study_id": ("StudyID", 200),
+    "accession_number": ("AccessionNumber", 200),
+    "description": ("StudyDescription", 400),
+    "date": ("StudyDate", 20),
+    "time": ("StudyTime", 30),
+}
+_PATIENT = {"name": ("PatientName", 400), "birth_date": ("PatientBirthDate", 20), "sex": ("PatientSex", 20)}
+
+
+def _study(route: str, header: Mapping[str, str], at: datetime) -> Study:
+    patient, _ = Patient.objects.get_or_create(
+        route=route,
+        patient_id=column(header.get("PatientID", ""), 200),
+        issuer=column(header.get("IssuerOfPatientID", ""), 200),
+        defaults={name: column(header.get(keyword, ""), most) for name, (keyword, most) in _PATIENT.items()},
+    )
+    study, _ = Study.objects.get_or_create(
+        route=route,
+        study_uid=column(header["StudyInstanceUID"], 200),
+        defaults={
+            **{name: column(header.get(keyword, ""), most) for name, (keyword, most) in _STUDY.items()},
+            "patient": patient,
+            "received_at": at,
+        },
+    )
+    return study
+
+
+def _fresh(
+    row: Series,
+    arrival: Arrival,
+    series: found.FoundSeries,
+    delivered: Mapping[str, Bytes],
+    recorded: Recorded,
+) -> Iterator[models.Instance]:
+    """The rows to add; changed instances are noted in `recorded`."""
+    versions = _versions(row, (one.sop_uid for one in series.instances))
+    for one in series.instances:
+        if one.path not in delivered:
+            continue  # an earlier attempt, whose record this is, did not deliver it
+        sha256, size_bytes = delivered[one.path]
+        before = versions[column(one.sop_uid, 200)]
+        if sha256 in before:
+            continue
+        before.append(sha256)
+        if len(before) > 1:
+            recorded.changed.append(Changed(one.sop_uid, one.path, sha256, before[-2], len(before)))
+        yield models.Instance(
+            series=row,
+            sop_uid=column(one.sop_uid, 200),
+            version=len(before),
+            sop_class=column(one.sop_class, 80),
+            transfer_syntax=column(one.transfer_syntax, 80),
+            number=column(one.number, 20),
+            acquisition=column(one.acquisition, 20),
+            frames=one.frames,
+            rows=one.rows,
+            columns=one.columns,
+            sha256=sha256,
+            size_bytes=size_bytes,
+            arrival=arrival,
+            item=column(one.path, 4096),
+        )
+
+
+def _versions(row: Series, uids: Iterable[str]) -> dict[str, list[str]]:
+    """The SHA-256 of the known versions of each instance, in their order."""
+    versions: dict[str, list[str]] = defaultdict(list)
+    for some in chunks((column(uid, 200) for uid in uids), CHUNK):
+        rows = models.Instance.objects.filter(series=row, sop_uid__in=some).order_by("version")
+        for uid, sha256 in rows.values_list("sop_uid", "sha256"):
+            if sha256 not in versions[uid]:
+                versions[uid].append(sha256)
+    return versions
+
+
+def _update(row: Series, arrival: Arrival, recorded: Recorded, at: datetime, *, is_new: bool) -> None:
+    first = models.Instance.objects.filter(series=row, version=1)
+    row.instances = first.count()
+    row.size_bytes = first.aggregate(sum=Sum("size_bytes"))["sum"] or 0
+    row.verdict, row.evidence = recorded.verdict
+    if recorded.added:
+        row.arrival, row.received_at = arrival, at
+        row.revision = 1 if is_new else F("revision") + 1
+    row.save()
+    study = row.study
+    found_modalities = study.series.order_by("modality").values_list("modality", flat=True).distinct()
+    study.modalities = column(", ".join(filter(None, found_modalities)), 200)
+    study.received_at = max(study.received_at, row.received_at)
+    study.save(update_fields=["modalities", "received_at"])

@@ -49,6 +49,7 @@ _SHORT = frozenset(
         "receipt",
         "removeuser",
         "retry",
+        "start_queue",
         "start_log_reader",
         "trust_host",
         "unacknowledge",

@@ -171,3 +171,37 @@ def test_thousands_of_retries_stay_within_one_answer(site: Site, refused: list[A
         f"{len(ids)} arrivals are run again"
         in post(site, "olga", "/arrivals/retry/", id=ids).content.decode()
     )
+
+
+@pytest.fixture
+def held(site: Site, settings: Any) -> list[Arrival]:
+    """Three that are held on the route `results`."""
+    route = site.config.routes["results"].model_copy(update={"release": "manual"})
+    config = site.config.model_copy(update={"routes": {**site.config.routes, "results": route}})
+    settings.DROPSLOT = site.config = config
+    for number in (1, 2, 3):
+        site.drop("results", f"north-{number}.pdf", b"%PDF-1.4")
+    site.deliver("sam")
+    return list(Arrival.objects.order_by("id"))
+
+
+def test_an_operator_sends_held_arrivals_onward_and_nobody_else_does(site: Site, held: list[Arrival]) -> None:
+    ids = [row.id for row in held]
+    for name in OTHERS:
+        assert post(site, name, f"/arrivals/{ids[0]}/release/").status_code == 404
+        assert post(site, name, "/arrivals/release/", id=ids).status_code == 404
+    assert Arrival.objects.filter(held_at__isnull=False).count() == 3
+    page = site.client("olga").get(f"/arrivals/{ids[0]}/").content.decode()
+    assert "Send onward" in page
+    assert "<strong>Held.</strong>" in page
+    assert "Send onward" not in site.client("sam").get(f"/arrivals/{ids[0]}/").content.decode()
+    listed = site.client("olga").get("/arrivals/").content.decode()
+    assert "Send selected onward" in listed
+    assert listed.count(">Held<") == 3
+    assert "Held" in site.client("sam").get("/pending/").content.decode()
+    post(site, "olga", f"/arrivals/{ids[0]}/release/")
+    assert last(Kind.RELEASED) == {"by": "olga"}
+    post(site, "adam", "/arrivals/release/", id=ids[:2])
+    site.deliver()
+    assert [row.state for row in Arrival.objects.order_by("id")] == ["done", "done", "ready"]
+    assert "sent onward" in site.client("sam").get(f"/arrivals/{ids[1]}/").content.decode()

@@ -43,6 +43,9 @@ class Arrival(BaseModel):
     dropped_at: Time
     received_at: Time
     finished_at: Time | None
+    held_at: Time | None = Field(
+        description="Since when it is checked and waits until somebody sends it onward; otherwise null."
+    )
 
 
 class Delivery(BaseModel):

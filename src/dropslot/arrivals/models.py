@@ -35,6 +35,7 @@ class Arrival(models.Model):
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)  # not to be tried before
+    held_at = models.DateTimeField(null=True)  # judged whole; no worker takes it before somebody releases it
     look_again_at = models.DateTimeField(null=True)  # done, read without a lease: when it is compared again
     intent = models.JSONField(
         null=True

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     TAKEN_OVER = "taken-over"
     GIVEN_BACK = "given-back"
     RETRYING = "retrying"
+    HELD = "held"
     DELIVERED = "delivered"
     REFUSED = "refused"
     # Files at a destination
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     # What an operator did
     RETRY_ASKED = "retry-asked"
     AFTER_ASKED = "after-asked"
+    RELEASED = "released"
     RENAMED = "renamed"
     DISMISSED = "dismissed"
     PURGED = "purged"
@@ -79,6 +81,10 @@ def entry(kind: Literal[Kind.STARTED, Kind.TAKEN_OVER], arrival: str, data: payl
 def entry(kind: Literal[Kind.GIVEN_BACK], arrival: str, data: payloads.GivenBack) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.RETRYING], arrival: str, data: payloads.Retrying) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.HELD], arrival: str, data: payloads.Held) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.RELEASED], arrival: str, data: payloads.Released) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.REFUSED], arrival: str, data: payloads.Refused) -> Entry: ...
 @overload

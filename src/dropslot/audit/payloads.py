@@ -45,6 +45,16 @@ class Retrying(TypedDict):
     reason: Sequence[str]
 
 
+class Held(TypedDict):
+    epoch: int
+    items: int
+    size_bytes: int
+
+
+class Released(TypedDict):
+    by: str
+
+
 class Refused(TypedDict):
     epoch: int
     reason: Sequence[str]

@@ -24,6 +24,7 @@ GROUPS = (
     "dropslot.cli.listings",
     "dropslot.cli.servers",
     "dropslot.cli.upkeep",
+    "dropslot.cli.start_queue",
     "dropslot.cli.health",
     "dropslot.cli.rebuilding",
     "dropslot.cli.purging",

@@ -46,7 +46,8 @@ def drain(
     """Deliver what is complete, then exit: for cron, scripts and tests.
 
     Exit status 1 if something failed, is to be retried, or cannot be taken; it is named. Entries that their senders
-    have not finished are named, too, but are no failure; nor are arrivals that another drain or the service works on.
+    have not finished are named, too, but are no failure; nor are arrivals that are held until somebody releases them,
+    or that another drain or the service works on.
     """
     settings = started(config)
     from dropslot.arrivals.workers.drain import drain as run_drain
@@ -66,7 +67,7 @@ def drain(
 def _has_failed(result: Drained) -> bool:
     from dropslot.arrivals.intake.waiting import waits_for_sender
 
-    left = [row for row in result.left if not waits_for_sender(row)]
+    left = [row for row in result.left if not waits_for_sender(row) and row.held_at is None]
     return bool(result.failed or left or result.unrecorded or result.unlisted or result.after_failed)
 
 
@@ -106,6 +107,9 @@ def _print(result: Drained) -> None:
     for row in result.failed:
         sys.stdout.write(f"Failed: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
     for row in result.left:
+        if row.held_at is not None:
+            sys.stdout.write(f"Held: {row.name} ({row.id}): {'; '.join(row.reason)}\n")
+            continue
         why = "no worker has taken it yet" if row.state == "ready" else "; ".join(row.reason)
         sys.stdout.write(f"Left: {row.name} ({row.id}), {row.state}: {why}\n")
     for entry in result.untaken:

@@ -285,6 +285,13 @@ class Route(_RouteKeysOfApps, _Model):
         " failed call is retried; the delivery is not affected.",
         examples=["mylab.tasks.convert"],
     )
+    release: Literal["automatic", "manual"] = Field(
+        "automatic",
+        description="When a checked arrival is sent onward. `automatic`: at once. `manual`: it is taken, checked and"
+        " judged whole, then it is held in processing until somebody sends it onward, by `dropslot start_queue` or in"
+        " the portal. It is checked once more then.",
+        examples=["manual"],
+    )
     leave_source: bool = Field(
         False,
         description="Move nothing: arrivals are read where they are, and a later change of one makes a revision.",

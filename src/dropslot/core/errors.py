@@ -96,6 +96,13 @@ class NameInFlight(DropslotError):
     again_in: float | None = None
 
 
+class NotReleased(DropslotError):
+    """The arrival is judged whole, and its route holds it until somebody sends it onward."""
+
+    code = "not-released"
+    retryable = True
+
+
 class TakenOver(DropslotError):
     """Another worker holds this arrival now; this worker must do nothing more with it."""
 

@@ -113,6 +113,25 @@ def postpone_attempt(
         )
 
 
+def hold_arrival(work: Work, reason: str) -> None:
+    """Hold an arrival that was judged whole: no worker takes it before it is released. The attempt does not count."""
+    items, size_bytes = len(work.listing.items), work.listing.size_bytes
+    with transaction.atomic():
+        update_held(
+            work.hold,
+            state=State.READY,
+            held_at=Now(),
+            reason=[reason],
+            items=items,
+            size_bytes=size_bytes,
+            due_at=None,
+            attempts=F("attempts") - 1,
+            worker="",
+            lease_until=None,
+        )
+        append([entry(Kind.HELD, work.id, {"epoch": work.epoch, "items": items, "size_bytes": size_bytes})])
+
+
 def _storable(reasons: Sequence[str]) -> list[str]:
     """Reasons in a form that every database accepts, and without secrets. A plugin's reasons may contain NUL, bytes
     that are not text, or a password."""

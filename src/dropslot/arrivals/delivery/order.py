@@ -1,7 +1,7 @@
 """Whose turn it is: arrivals that want the same names at a destination are planned in the order of their drops.
 
-All others overtake freely. Arrivals cannot wait in a circle: one that has recorded its intent waits for no turn, and
-the others are strictly ordered.
+All others overtake freely, and those that are held until somebody releases them keep nobody waiting. Arrivals cannot
+wait in a circle: one that has recorded its intent waits for no turn, and the others are strictly ordered.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
+from dropslot.arrivals.delivery import releasing
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import Claim, id_of_drop, in_order, time_of_drop
@@ -45,7 +46,9 @@ _Wanted = Mapping[str, Mapping[str, Work]]  # by the place's URL and the item
 def turns(works: Sequence[Work]) -> Callable[[Work], None]:
     """A step that raises NameInFlight for a work if an earlier unfinished arrival wants one of its names. One query
     serves all of `works`; no two of them want the same name."""
-    asking = [work for work in works if work.legs and not work.committed]
+    asking = [
+        work for work in works if work.legs and not work.committed and not releasing.is_to_be_held(work)
+    ]
     behind = _behind(asking) if asking else {}
 
     def require(work: Work) -> None:
@@ -322,6 +325,7 @@ class Rivals:
         """Rows that may be rivals, as far as the database can tell."""
         routes = [key for key, route in self._config.routes.items() if self._may_reach(route, {})]
         rows = Arrival.objects.filter(state__in=UNFINISHED, dropped_at__lte=self._last, route__in=routes)
+        rows = rows.filter(held_at__isnull=True)
         if len(self._names) <= CHUNK:
             files = [escape(name) for name in self._names if "/" not in name]
             rows = rows.filter(Q(is_folder=True) | Q(name__in=files))

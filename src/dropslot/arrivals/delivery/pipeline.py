@@ -14,7 +14,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish
+from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish, releasing
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.importers import NotYet
@@ -26,6 +26,7 @@ from dropslot.config.mistakes import blame
 from dropslot.core.errors import (
     DropslotError,
     NameInFlight,
+    NotReleased,
     Refused,
     SourceChanged,
     TakenOver,
@@ -161,6 +162,7 @@ def _intend(works: list[Work]) -> list[Work]:
         checking.look_at_types(works)
         works = _each(works, checking.check_items, later)
         works = _plan(works, later)
+        works = _each(works, releasing.require_release, later)
         synced()  # data before names: no intent before the data is on the disk
         for work, error in failed:
             settle(work, error)
@@ -199,6 +201,8 @@ def settle(work: Work, error: Fault) -> None:
             raise error
         if isinstance(error, Refused) and not work.committed:
             _refuse(work, error)
+        elif isinstance(error, NotReleased):
+            _hold(work, error)
         else:
             _try_later(work, error)
     except TakenOver:
@@ -217,6 +221,12 @@ def _refuse(work: Work, error: Refused) -> None:
         log.warning(
             "Refused", action="refused", arrival=work.id, epoch=work.epoch, reasons=len(error.reasons)
         )
+
+
+def _hold(work: Work, error: NotReleased) -> None:
+    _clean(work)
+    ledger.hold_arrival(work, str(error.what))
+    log.info("Held until it is released", action="held", arrival=work.id, epoch=work.epoch)
 
 
 def _try_later(work: Work, error: Fault) -> None:

@@ -46,10 +46,11 @@ def _found(text: str, row: dict[str, Any]) -> bool:
 
 def _arrival(row: Arrival) -> dict[str, Any]:
     reason = row.reason or ["is being delivered"]
-    if row.state == State.READY:  # a reason would belong to the attempt before
+    if row.state == State.READY and row.held_at is None:  # a reason would belong to the attempt before
         reason = ["waits for the service or `dropslot drain`"]
     where = "inbox" if row.in_place else "processing"
-    return _row(where, row.route, row.name, row.id, row.state, iso(row.received_at), reason, iso(row.due_at))
+    shown = _row(where, row.route, row.name, row.id, row.state, iso(row.received_at), reason, iso(row.due_at))
+    return {**shown, "held_at": iso(row.held_at)}
 
 
 def _after(call: AfterCall) -> dict[str, Any]:
@@ -60,13 +61,8 @@ def _after(call: AfterCall) -> dict[str, Any]:
 
 
 def _row(*values: Any) -> dict[str, Any]:
-    return dict(
-        zip(
-            ("where", "route", "name", "id", "state", "since", "reason", "next_attempt_at"),
-            values,
-            strict=True,
-        )
-    )
+    names = ("where", "route", "name", "id", "state", "since", "reason", "next_attempt_at")
+    return {**dict(zip(names, values, strict=True)), "held_at": None}
 
 
 def _inboxes(config: Config) -> Iterator[dict[str, Any]]:

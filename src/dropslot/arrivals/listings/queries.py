@@ -187,6 +187,7 @@ def arrival_row(row: Arrival) -> dict[str, Any]:
         "dropped_at": iso(row.dropped_at),
         "received_at": iso(row.received_at),
         "finished_at": iso(row.finished_at),
+        "held_at": iso(row.held_at),
     }
 
 

@@ -120,7 +120,10 @@ def _too_full(disk: space.Disk) -> Late:
 
 
 def _waiting(state: State) -> Waiting:
-    found = Arrival.objects.filter(state=state).aggregate(count=Count("pk"), oldest=Min("dropped_at"))
+    # What is held waits for a person, for as long as that person likes.
+    found = Arrival.objects.filter(state=state, held_at__isnull=True).aggregate(
+        count=Count("pk"), oldest=Min("dropped_at")
+    )
     return Waiting(**found)
 
 

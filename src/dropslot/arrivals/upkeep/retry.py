@@ -11,9 +11,11 @@ from django.utils import timezone
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.paths.field_values import mismatch
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED, dismissal, rewrite_reason
+from dropslot.arrivals.delivery.releasing import RELEASED
 from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
+from dropslot.arrivals.upkeep.release import dismiss_held
 from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import RetryAsked
@@ -30,8 +32,8 @@ _INSTEAD = "To deliver a finished one again, move it from done to the inbox"
 
 
 class NotFailed(DropslotError):
-    """Only arrivals that failed, or wait for their next attempt, can be retried; only failed ones can be
-    dismissed."""
+    """Only arrivals that failed, are held or wait for their next attempt can be retried; only failed or held ones can
+    be dismissed."""
 
     code = "not-failed"
 
@@ -43,11 +45,11 @@ class BadName(DropslotError):
 
 
 def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> str:
-    """Put a failed arrival back into the queue, or a retrying one at its head; make a failed call after a delivery
-    due at once. Returns the arrival's name. With `name` it runs under that name; without, under the name that
-    somebody gave it inside failed. Only the row changes: the next worker moves it from failed to processing and gives
-    it its name there, also after a crash. `by` is who asks for it, for the record. Raises NotFailed and BadName; then
-    nothing was changed.
+    """Put a failed arrival back into the queue, or a retrying one at its head; have a held one checked again; make a
+    failed call after a delivery due at once. Returns the arrival's name. With `name` it runs under that name; without,
+    under the name that somebody gave it inside failed. Only the row changes: the next worker moves it from failed to
+    processing and gives it its name there, also after a crash. `by` is who asks for it, for the record. Raises
+    NotFailed and BadName; then nothing was changed.
     """
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(pk=arrival.pk)
@@ -55,30 +57,43 @@ def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> 
             Arrival.objects.filter(pk=row.pk).update(due_at=None)
             append([_asked(row, by)])
             return row.name
+        if row.held_at and not name:
+            Arrival.objects.filter(pk=row.pk).update(held_at=None, reason=[])
+            append([_asked(row, by)])
+            return row.name
         if row.state == State.DONE and not name and after.call_again(row):
             append([entry(Kind.AFTER_ASKED, row.id, {"by": by} if by else {})])
             return row.name
         require_failed(row)
         columns = _renamed(config, row, name)
-        ready = {"state": State.READY, "due_at": None, "finished_at": None, "attempts": 0}
+        ready: dict[str, Any] = {"state": State.READY, "due_at": None, "finished_at": None, "attempts": 0}
+        if RELEASED in row.evidence:  # it was sent onward as it was then
+            ready["evidence"] = {key: value for key, value in row.evidence.items() if key != RELEASED}
         Arrival.objects.filter(pk=row.pk).update(**ready, **columns)
         append([*_renaming(row, columns, by), _asked(row, by)])
         return str(columns.get("name", row.name))
 
 
 def dismiss(config: Config, arrival: Arrival, *, reason: str, by: str) -> None:
-    """End a failed arrival for good, as an event; its bytes stay in failed until a purge, and the reason beside them
-    says so. Raises NotFailed. A crash may leave the reason as it was; the record counts."""
+    """End a failed or held arrival for good, as an event; its bytes stay in failed until a purge, and the reason beside
+    them says so. Raises NotFailed. A crash may leave the reason as it was; the record counts."""
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(pk=arrival.pk)
-        require_failed(row)
+        was_held = row.held_at is not None
+        if not was_held:
+            require_failed(row)
         ended = {"at": timestamp(timezone.now()), "by": by, "reason": reason}
+        failed = {"state": State.FAILED, "finished_at": timezone.now(), "held_at": None} if was_held else {}
+        reasons = [*([] if was_held else row.reason), dismissal(ended)]
         Arrival.objects.filter(pk=row.pk).update(
-            evidence=row.evidence | {DISMISSED: ended}, reason=[*row.reason, dismissal(ended)]
+            evidence=row.evidence | {DISMISSED: ended}, reason=reasons, **failed
         )
         append([entry(Kind.DISMISSED, row.id, {"reason": reason, "by": by})])
     row.refresh_from_db()
-    if folders := folders_of(config, row):
+    folders = folders_of(config, row)
+    if was_held and folders:
+        dismiss_held(config, folders, row)
+    elif folders:
         rewrite_reason(config, folders, row)
 
 

@@ -31,7 +31,7 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     # No wait is that long: a later due time was written before the clock was set back.
     set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * ledger.LONGEST_WAIT))
     due = Q(due_at__isnull=True) | Q(due_at__lte=Now()) | set_back
-    waiting = Q(state__in=(State.READY, State.RETRYING)) & due
+    waiting = Q(state__in=(State.READY, State.RETRYING), held_at__isnull=True) & due
     # An arrival that killed its workers again and again waits for its lease: taken at once, it would leave no worker
     # for others.
     left = Q(worker=worker) | Q(worker__in=dead, attempts__lte=MANY_ATTEMPTS)

@@ -109,16 +109,18 @@ def facts(request: HttpRequest, row: Arrival) -> dict[str, Any]:
     route = access.config.routes.get(row.route)
     is_open = row.state == State.FAILED and not row.evidence.keys() & ENDED
     is_unfinished = row.state in UNFINISHED
+    is_held = row.held_at is not None
     return {
         "arrival": row,
-        "told": states.told(row.state, row.evidence, row.intent),
+        "told": states.told(states.state_of(row), row.evidence, row.intent),
         "is_unfinished": is_unfinished,
         "rule": _rule(route, row),
         "checks": list(route_words.checks(route)) if route else [],
         "where": _where(access, row, operates=operates),
         "may_retry": operates and (is_open or row.state == State.RETRYING),
         "may_rename": operates and is_open and not row.in_place,
-        "may_dismiss": operates and is_open,
+        "may_dismiss": operates and (is_open or is_held),
+        "may_release": operates and is_held,
         "inside": inside,
         "fields": sorted(row.fields.items()),
         "receipt": None if is_unfinished else _receipt(access, row),

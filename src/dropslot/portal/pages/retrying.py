@@ -1,4 +1,5 @@
-"""Running failed arrivals again, one or many, or dismissing one. Only rows change: the service does the work."""
+"""Running failed arrivals again, one or many, dismissing one, and sending held ones onward. Only rows change: the
+service does the work."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ from dropslot.access.roles import OPERATES
 from dropslot.access.seen import Access
 from dropslot.arrivals.listings import failures
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep import release as upkeep_release
 from dropslot.arrivals.upkeep import retry as upkeep
-from dropslot.core.counting import CHUNK, chunks
+from dropslot.core.counting import CHUNK, chunks, counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED
@@ -122,6 +124,37 @@ def _answer(request: HttpRequest, ids: Sequence[str], title: str) -> HttpRespons
         "at_once": AT_ONCE,
     }
     return render(request, "dropslot/retried.html", facts)
+
+
+@login_required
+@require_POST
+def release(request: HttpRequest, pk: str) -> HttpResponse:
+    """Send one held arrival onward."""
+    access = access_in(request)
+    row = get_object_or_404(access.operable(), pk=pk)
+    if upkeep_release.release(access.operable().filter(pk=row.pk), by=access.name):
+        messages.success(request, f"{row.name} is sent onward. This page shows what becomes of it.")
+    else:
+        messages.warning(request, f"{row.name} is not held, or no longer: nothing was changed.")
+    return redirect("dropslot:arrival", row.pk)
+
+
+@login_required
+@require_POST
+def release_selected(request: HttpRequest) -> HttpResponse:
+    """Send the selected held arrivals onward (`id`, several times)."""
+    access = access_in(request)
+    if not access.has(OPERATES):
+        raise Http404
+    ids = list(dict.fromkeys(request.POST.getlist("id")))[:AT_ONCE]
+    released = upkeep_release.release(access.operable().filter(pk__in=ids), by=access.name)
+    if released:
+        messages.success(request, f"{counted(len(released), 'arrival')} sent onward.")
+    if len(released) < len(ids) or not ids:
+        messages.warning(
+            request, "What is not held was left as it is. Tick held arrivals to send them onward."
+        )
+    return redirect("dropslot:arrivals")
 
 
 @login_required

@@ -58,5 +58,5 @@ def role_in_words(grant: Grant) -> str:
 def state_of(arrival: Any) -> dict[str, Any]:
     """The label of an arrival's state: a row, or a dictionary of the listings."""
     if isinstance(arrival, dict):
-        return {"told": states.told(arrival["state"])}
-    return {"told": states.told(arrival.state, arrival.evidence, arrival.intent)}
+        return {"told": states.told(states.HELD if arrival.get("held_at") else arrival["state"])}
+    return {"told": states.told(states.state_of(arrival), arrival.evidence, arrival.intent)}

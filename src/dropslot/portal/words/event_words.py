@@ -10,6 +10,7 @@ from typing import Any
 from dropslot.arrivals.notify.after import ordinal
 from dropslot.audit.kinds import Kind
 from dropslot.core.counting import counted
+from dropslot.portal.words.amounts import size
 
 Data = Mapping[str, Any]
 
@@ -22,6 +23,8 @@ FOR_ALL = frozenset(
             Kind.CLAIMED,
             Kind.STARTED,
             Kind.RETRYING,
+            Kind.HELD,
+            Kind.RELEASED,
             Kind.DELIVERED,
             Kind.REFUSED,
         ),
@@ -77,6 +80,11 @@ def _retrying(data: Data) -> Words:
     seconds = data["in_seconds"]
     sentence = f"It could not be delivered yet; it was to be tried again after {seconds:.0f} s"
     return Words(sentence, _reasons(data), "warning")
+
+
+def _held(data: Data) -> Words:
+    what = f"{counted(data['items'], 'item')}, {size(data['size_bytes'])}"
+    return Words("It was checked and is whole; it is held until somebody sends it onward", (what,), "primary")
 
 
 def _delivered(data: Data) -> Words:
@@ -251,6 +259,8 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.TAKEN_OVER: _taken_over,
     Kind.GIVEN_BACK: _plain("Its worker gave it back, since the service stopped"),
     Kind.RETRYING: _retrying,
+    Kind.HELD: _held,
+    Kind.RELEASED: lambda data: Words(f"{_by(data)}It was sent onward", (), "primary"),
     Kind.DELIVERED: _delivered,
     Kind.REFUSED: _refused,
     Kind.ADOPTED: _files("Files that were there before became version 1"),

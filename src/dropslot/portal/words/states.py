@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dropslot.arrivals.models import Arrival
 from dropslot.core.states import State
 
 
@@ -26,9 +27,16 @@ _OF_STATE = {
     State.FAILED: Told("Refused", "It was refused. Nothing of it was delivered.", "danger"),
 }
 _PUBLISHING = Told("Checked", "It passed all checks and is being delivered.", "info")
+_HELD = Told("Held", "It was checked and is whole. It waits until somebody sends it onward.", "primary")
 _DISMISSED = Told("Dismissed", "It was refused, and somebody decided not to deliver it.", "secondary")
 _REMOVED = Told("Removed", "It was refused, and has been removed since.", "secondary")
+HELD = "held"  # stands for the state of a held arrival, which is ready
 _UNKNOWN = Told("Unknown", "Its state has no name here.", "secondary")
+
+
+def state_of(row: Arrival) -> str:
+    """Its state for `told`."""
+    return HELD if row.held_at is not None else row.state
 
 
 def told(state: str, evidence: dict[str, object] | None = None, intent: object = None) -> Told:
@@ -40,4 +48,6 @@ def told(state: str, evidence: dict[str, object] | None = None, intent: object =
             return _DISMISSED
     if state == State.PROCESSING and intent:
         return _PUBLISHING
+    if state == HELD:
+        return _HELD
     return _OF_STATE[State(state)] if state in set(State) else _UNKNOWN

@@ -59,6 +59,8 @@ class Table:
     newest: str = ""
     older: str = ""
     retry: str = ""  # the address that takes a selection
+    retries: bool = False  # some rows may be retried
+    release: str = ""  # the address that takes a selection of held arrivals, if there are some
     has_actions: bool = field(default=False)
 
 

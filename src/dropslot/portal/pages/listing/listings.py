@@ -17,6 +17,7 @@ from dropslot.portal.pages.listing import sources
 from dropslot.portal.pages.listing.columns import Column, Line, Row, Table, address, line
 from dropslot.portal.pages.listing.filtering import Asked
 from dropslot.portal.pages.listing.sources import Listing
+from dropslot.portal.words.states import HELD
 
 _ROWS = 50
 View = Callable[[HttpRequest], HttpResponse]
@@ -71,6 +72,8 @@ def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:
         newest=asked.address() if cursor else "",
         older=asked.address(cursor=following) if following else "",
         retry=retry if any(each.id for each in lines) else "",
+        retries=any(row.get("state") == "failed" for row in rows),
+        release=address("release_selected") if any(row.get("held_at") for row in rows) else "",
         has_actions=any(each.action for each in lines),
     )
     views = SavedView.objects.filter(user_id=account_of(request), page=listing.name).order_by("name")
@@ -85,7 +88,9 @@ def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:
 
 def _line(access: Access, listing: Listing, columns: Sequence[Column], row: Row, retry: str) -> Line:
     more: dict[str, str] = {"name": str(row.get("name") or row.get("stored_as") or "")}
-    if retry and row["state"] == "failed" and access.may_operate(row["route"]):
+    if row.get("held_at"):
+        row = {**row, "state": HELD}
+    if retry and row["state"] in ("failed", HELD) and access.may_operate(row["route"]):
         more["id"] = row["id"]
     if listing is sources.ACKNOWLEDGMENTS and row["state"] == "counts" and access.may_operate(row["route"]):
         more |= {"action": address("undo_acknowledgment", row["id"]), "action_label": "Undo"}

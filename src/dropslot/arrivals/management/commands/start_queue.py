@@ -1,0 +1,5 @@
+"""`manage.py start_queue`: what `dropslot start_queue` does."""
+
+from dropslot.arrivals.management.bridge import Command
+
+__all__ = ["Command"]

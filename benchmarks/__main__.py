@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    dicom_import,
     first_page,
     growth,
     latency,
@@ -42,6 +43,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "first-page": first_page.measure,
     "uploads": uploads.measure,
     "watched": watched.measure,
+    "dicom-import": dicom_import.measure,
 }
 # Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {

@@ -1,0 +1,180 @@
+"""Images of 530 KB in series of 200, into the database and a folder: instances a second, beside Orthanc's REST API."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import dicom_images
+from benchmarks.disks import fresh_disk, settle_disk
+from benchmarks.report import Row
+from benchmarks.slot import Slot
+
+_IN_SERIES = 200
+_CLIENTS = 4
+_ROUTE: dict[str, Any] = {
+    "takes": "directories",
+    "import": "dicom",
+    "deliver": [{"to": "./studies/{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}"}],
+}
+
+
+def measure(scratch: Path, trials: int) -> list[Row]:
+    """2,000 instances, and 20,000 once."""
+    return [*_rows(scratch, 2_000, trials), *_rows(scratch, 20_000, 1)]
+
+
+def _rows(scratch: Path, count: int, trials: int) -> list[Row]:
+    ours, theirs, memory = [], [], []
+    for trial in range(trials):
+        rate, peak = _dropslot(scratch, count)
+        ours.append(rate)
+        memory.append(peak)
+        theirs.append(_orthanc(scratch, count))
+        print(
+            f"  {count} instances, trial {trial + 1}: {ours[-1]:.0f} and {theirs[-1]:.0f} a second",
+            flush=True,
+        )
+    mine, other = median(ours), median(theirs)
+    title = f"{count:,} instances of 530 KB in series of {_IN_SERIES}"
+    return [
+        Row(
+            title,
+            f"{mine:.0f}/s",
+            f"Orthanc, {_CLIENTS} clients",
+            f"{other:.0f}/s",
+            mine / other,
+            5,
+            "×",
+            at_most=False,
+        ),
+        Row("… memory of all its processes", f"{max(memory):.0f} MB", "", "", max(memory), 400, "MB"),
+    ]
+
+
+def _dropslot(scratch: Path, count: int) -> tuple[float, float]:
+    """Instances a second, and MB of memory at most."""
+    with fresh_disk(scratch, payload_bytes=count * dicom_images.SIZE_BYTES, files=count) as disk:
+        slot = Slot(disk, _ROUTE)
+        slot.prepare()
+        for series in range(count // _IN_SERIES):
+            dicom_images.write_series(slot.inbox / f"series{series}", series, _IN_SERIES)
+        settle_disk(disk)
+        with _watched_memory() as peak:
+            drained = slot.drain()
+        recorded = sum(arrival["items"] for arrival in slot.arrivals() if arrival["state"] == "done")
+        if recorded != count:
+            raise RuntimeError(f"{recorded} of {count} instances were delivered")
+    return count / drained.work_seconds, peak[0]
+
+
+@contextmanager
+def _watched_memory() -> Iterator[list[float]]:
+    """The most that the children of this process have together (PSS), in MB, looked at ten times a second."""
+    peak, ends = [0.0], [False]
+
+    def look() -> None:
+        while not ends[0]:
+            peak[0] = max(peak[0], sum(map(_pss_mb, _descendants(os.getpid()))))
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(look)
+        try:
+            yield peak
+        finally:
+            ends[0] = True
+            future.result()
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                yield child
+                yield from _descendants(child)
+
+
+def _pss_mb(pid: int) -> float:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def _orthanc(scratch: Path, count: int) -> float:
+    """Instances a second, each sent by one of the clients."""
+    with fresh_disk(scratch, payload_bytes=count * dicom_images.SIZE_BYTES, files=count) as disk:
+        sent = disk / "sent"
+        for series in range(count // _IN_SERIES):
+            dicom_images.write_series(sent / f"series{series}", series, _IN_SERIES)
+        settle_disk(disk)
+        with orthanc(disk / "orthanc") as port:
+            begun = time.perf_counter()
+            shares = [sorted(sent.rglob("*.dcm"))[number::_CLIENTS] for number in range(_CLIENTS)]
+            with ThreadPoolExecutor(_CLIENTS) as pool:
+                list(pool.map(lambda share: _post_all(port, share), shares))
+            return count / (time.perf_counter() - begun)
+
+
+def _post_all(port: int, files: list[Path]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for file in files:
+        connection.request("POST", "/instances", file.read_bytes(), {"Content-Type": "application/dicom"})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"Orthanc answered {answer.status}")
+    connection.close()
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[int]:
+    """Orthanc with its default settings; the port of its REST API."""
+    program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        raise RuntimeError("Orthanc is not installed: setup/packages bench")
+    folder.mkdir()
+    ports = [_free_port() for _ in range(2)]
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "HttpPort": ports[0],
+        "DicomPort": ports[1],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        _wait_for(ports[0])
+        yield ports[0]
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise RuntimeError("Orthanc did not start")

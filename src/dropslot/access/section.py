@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dropslot.access.directory_section import GroupRole, Installed, Ldap
+from dropslot.config.listening import ListenAddress
 from dropslot.config.sections import Part, Section
 from dropslot.config.values import Duration, Size
-from dropslot.core.addresses import is_loopback
 
 if TYPE_CHECKING:
     from dropslot.config.models import Config, Route
-
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:\[\]]+):(\d{1,5})")
-_EXPECTED_LISTEN = "expected an address and a port, such as 127.0.0.1:8070 or [::1]:8070"
-
-
-class Listen(NamedTuple):
-    """An address (IPv6 without brackets) and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can connect."""
-        return is_loopback(self.host)
-
-
-def _listen(value: Any) -> Listen:
-    if isinstance(value, Listen):
-        return value
-    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
-    if match is None or not 0 < int(match[2]) < 65536:
-        raise ValueError(_EXPECTED_LISTEN)
-    return Listen(match[1].strip("[]"), int(match[2]))
 
 
 def _url(value: Any) -> str:
@@ -82,12 +54,7 @@ class Portal(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    listen: Annotated[
-        Listen,
-        BeforeValidator(_listen),
-        PlainSerializer(str, return_type=str),
-        WithJsonSchema({"type": "string"}),
-    ] = Field(
+    listen: ListenAddress = Field(
         "127.0.0.1:8070",
         validate_default=True,
         description="Address and port. Other machines reach it only if this is not a loopback address, or through a web"

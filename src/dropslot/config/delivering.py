@@ -13,12 +13,20 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dropslot.config.limits import SpeedLimit
-from dropslot.config.values import DestinationTemplate, FileMode, FolderMode, TextTemplate, VariableName
+from dropslot.config.listening import ListenAddress
+from dropslot.config.values import (
+    DestinationTemplate,
+    FileMode,
+    FolderMode,
+    TextTemplate,
+    Title,
+    VariableName,
+)
 from dropslot.core.addresses import scheme_of
 from dropslot.core.templates import Template
 
 ManifestPlace = Literal["hidden", "beside", "none"]
-Verify = Literal["size", "read-back"]
+Verify = Literal["size", "read-back", "acknowledged", "find", "commitment"]
 
 
 class Everywhere(BaseModel):
@@ -33,7 +41,8 @@ class Everywhere(BaseModel):
         " own fields of items may differ by item: each item of a folder then goes to the path with its own values."
         " The part before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
-        " exist. An address of another scheme belongs to a kind of your own (`destinations`).",
+        " exist. `dicom://AET@HOST:PORT` is a DICOM node, `dicomweb+https://HOST/PATH` a DICOMweb service."
+        " An address of another scheme belongs to a kind of your own (`destinations`).",
         examples=["./studies/{study}/raw-data/{sent}"],
     )
     manifest: ManifestPlace = Field(
@@ -78,7 +87,38 @@ class InFolders(BaseModel):
     )
 
 
-class SftpOptions(InFolders):
+class WithSecret(BaseModel):
+    """Keys of servers that ask for a secret."""
+
+    password: VariableName | None = Field(
+        None,
+        description="`sftp://` and `dicomweb+https://` only: the name of an environment variable that holds the"
+        " password. Instead of NAME, `NAME_FILE` may hold the path of a file with it. Never write the password itself"
+        " here.",
+        examples=["EDC_PASSWORD"],
+    )
+
+
+class WithKey(BaseModel):
+    """Keys of everything that proves to a server who delivers, and how its answer is proved."""
+
+    key: Path | None = Field(
+        None,
+        description="The private key, without a passphrase. `sftp://`: the key to log in with; default: the agent and"
+        " the keys in `~/.ssh`. `dicom://` and `dicomweb+https://`: the key of `certificate`, in PEM.",
+        examples=["~/.ssh/id_ed25519"],
+    )
+    verify: Verify | None = Field(
+        None,
+        description="How to prove that the server has the file, besides its answer. The receipt says which proof was"
+        " had. `sftp://`: `size` (default) compares sizes; `read-back` reads every byte again. `dicom://`:"
+        " `acknowledged` (default) takes the success status of C-STORE; `find` also asks by C-FIND for each instance;"
+        " `commitment` also asks for storage commitment. `dicomweb+https://`: `acknowledged` (default) or `find`, by"
+        " QIDO-RS.",
+    )
+
+
+class SftpOptions(WithKey, WithSecret, InFolders):
     """Keys of destinations on an SFTP server."""
 
     create_folders: bool = Field(
@@ -87,28 +127,11 @@ class SftpOptions(InFolders):
         description="`sftp://` only: make missing folders of the target, from the first field on. Otherwise an arrival"
         " for a missing folder is refused.",
     )
-    key: Path | None = Field(
-        None,
-        description="`sftp://` only: the private key to log in with, without a passphrase. Default: the agent and the"
-        " keys in `~/.ssh`.",
-        examples=["~/.ssh/id_ed25519"],
-    )
     known_hosts: Path | None = Field(
         None,
         description="`sftp://` only: the file of trusted host keys, in the format of ssh. An unknown server is"
         " refused until `dropslot trust_host URL` accepts it. Default: `~/.ssh/known_hosts`.",
         examples=["./known_hosts"],
-    )
-    password: VariableName | None = Field(
-        None,
-        description="`sftp://` only: the name of an environment variable that holds the password. Instead of NAME,"
-        " `NAME_FILE` may hold the path of a file with it. Never write the password itself here.",
-        examples=["EDC_PASSWORD"],
-    )
-    verify: Verify = Field(
-        "size",
-        description="`sftp://` only: how to prove that the server has the file, besides its answer and sync. `size`"
-        " compares sizes; `read-back` reads every byte again. The receipt says which one was used.",
     )
     limit: SpeedLimit | None = Field(
         None,
@@ -118,7 +141,52 @@ class SftpOptions(InFolders):
     )
 
 
-class Deliver(SftpOptions, Everywhere):
+class WithTls(WithKey):
+    """Keys of connections by TLS."""
+
+    ca: Path | None = Field(
+        None,
+        description="The authorities that the server's certificate is proved with, in PEM. `dicom://`: with this key"
+        " the connection uses TLS, without it none. `dicomweb+https://`: default are this machine's.",
+        examples=["./pacs-ca.pem"],
+    )
+    certificate: Path | None = Field(
+        None,
+        description="`dicom://` and `dicomweb+https://` only: our own certificate, in PEM, for servers that ask for"
+        " one. Its key is `key`.",
+        examples=["./dropslot.pem"],
+    )
+
+
+class DicomOptions(WithTls):
+    """Keys of destinations that are DICOM nodes."""
+
+    aet: Title = Field(
+        "DROPSLOT",
+        description="`dicom://` only: our own AE title, by which the node knows us.",
+        examples=["DROPSLOT"],
+    )
+    commitment_listen: ListenAddress | None = Field(
+        None,
+        description="`dicom://` only: address and port where a node may answer a request for storage commitment. Most"
+        " answer on a connection of their own, to the address that they have for our AE title. Without this key only an"
+        " answer on our own connection is awaited.",
+        examples=["0.0.0.0:11113"],
+    )
+
+
+class WebOptions(WithTls, WithSecret):
+    """Keys of destinations that are DICOMweb services."""
+
+    token: VariableName | None = Field(
+        None,
+        description="`dicomweb+https://` only: the name of an environment variable (or of NAME_FILE) that holds a"
+        " bearer token. Instead of it there may be a user in the address, with `password`.",
+        examples=["PACS_TOKEN"],
+    )
+
+
+class Deliver(SftpOptions, DicomOptions, WebOptions, Everywhere):
     """One destination of a route, with the keys of all kinds. Keys that its kind does not have are refused when
     config.yaml is read (`misplaced`)."""
 
@@ -152,6 +220,9 @@ class Deliver(SftpOptions, Everywhere):
             where = " or ".join(place.words for place in fits) or "names a kind that `destinations` has"
             example = fits[-1].example if fits else "SCHEME://PLACE"
             yield key, f"expected this key only where `to` {where}", f"to: {example}"
+        if own and self.verify and "verify" in taken and self.verify not in own.proofs:
+            expected = f"expected {' or '.join(own.proofs)} where `to` {own.words}"
+            yield "verify", expected, f"verify: {own.proofs[0]}"
 
 
 class _Place(NamedTuple):
@@ -160,10 +231,21 @@ class _Place(NamedTuple):
     options: type[BaseModel]
     words: str  # the form of its `to`, in words
     example: str
+    proofs: tuple[Verify, ...] = ()  # what `verify` may be
 
 
+_BY_WEB: tuple[Verify, ...] = ("acknowledged", "find")
 PLACES: Mapping[str, _Place] = {
     "": _Place(InFolders, "is a folder of this machine", "./delivered"),
-    "sftp": _Place(SftpOptions, "begins with sftp://", "sftp://USER@HOST/~/PATH"),
+    "sftp": _Place(SftpOptions, "begins with sftp://", "sftp://USER@HOST/~/PATH", ("size", "read-back")),
+    "dicom": _Place(
+        DicomOptions, "begins with dicom://", "dicom://AET@HOST:PORT", ("acknowledged", "find", "commitment")
+    ),
+    "dicomweb+http": _Place(
+        WebOptions, "begins with dicomweb+http://", "dicomweb+http://localhost/PATH", _BY_WEB
+    ),
+    "dicomweb+https": _Place(
+        WebOptions, "begins with dicomweb+https://", "dicomweb+https://HOST/PATH", _BY_WEB
+    ),
 }
 _OF_ANY_KIND = frozenset(Everywhere.model_fields)

@@ -68,7 +68,7 @@ def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
     updates: dict[str, Any] = {"to": absolute_target(deliver.to, base)}
     if deliver.must_exist:
         updates["must_exist"] = absolute_target(deliver.must_exist, base)
-    for name in ("key", "known_hosts"):
+    for name in ("key", "known_hosts", "ca", "certificate"):
         if path := getattr(deliver, name):  # what is updated counts as set
             updates[name] = absolute_path(path, base)
     return deliver.model_copy(update=updates)

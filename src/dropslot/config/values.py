@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from dropslot.core import addresses
 from dropslot.core.concealing import has_password
+from dropslot.core.dicom_addresses import is_title
 from dropslot.core.templates import Template
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -186,6 +187,15 @@ def variable(value: str) -> str:
     return value
 
 
+def title(value: str) -> str:
+    """An AE title of DICOM."""
+    if not is_title(value):
+        raise ValueError(
+            "expected an AE title: up to 16 characters of ASCII, no backslash, no space at its ends"
+        )
+    return value
+
+
 def dotted(value: str) -> str:
     """The dotted path of something in Python, such as `mylab.tasks.convert`."""
     if not _DOTTED.fullmatch(value):
@@ -263,6 +273,7 @@ DestinationTemplate = Annotated[
     str, AfterValidator(destination_template), _text("path with fields, or sftp://…")
 ]
 VariableName = Annotated[str, AfterValidator(variable), _text("name of an environment variable")]
+Title = Annotated[str, AfterValidator(title), _text("AE title")]
 DottedPath = Annotated[str, AfterValidator(dotted), _text("dotted path")]
 MimeType = Annotated[str, AfterValidator(mime), _text("MIME type")]
 FileName = Annotated[str, AfterValidator(file_name), _text("file name")]

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import NamedTuple
 
+from dropslot.core import dicom_addresses
+from dropslot.core.address_parts import HOST, NO_PASSWORD, path_of, port_of, written
+from dropslot.core.address_parts import is_loopback as is_loopback
 from dropslot.core.concealing import has_password
 
 DEFAULT_PORT = 22
 SCHEME = "sftp://"
-_NO_PASSWORD = "expected no password in the address: `password` names where it comes from"
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<server>[^/]*)")
 _URL = re.compile(
-    r"sftp://(?:(?P<user>[^@/:\s{}]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
-    r"/(?P<path>.*)",
+    rf"sftp://(?:(?P<user>[^@/:\s{{}}]+)@)?{HOST}/(?P<path>.*)",
     re.DOTALL,
 )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or IP address is this machine's own, which no other can reach."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Address(NamedTuple):
@@ -47,9 +39,8 @@ class Address(NamedTuple):
     @property
     def server(self) -> str:
         """`user@host:port`; the port only when it is not 22."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == DEFAULT_PORT else f":{self.port}"
-        return f"{self.user}@{host}{port}" if self.user else f"{host}{port}"
+        place = written(self.host, self.port, DEFAULT_PORT)
+        return f"{self.user}@{place}" if self.user else place
 
     @property
     def remote_path(self) -> str:
@@ -93,33 +84,22 @@ def spelled(text: str) -> str:
     scheme, server = found["scheme"].lower(), found["server"]
     if scheme == "sftp":
         return parse(text).url
+    if url := dicom_addresses.spelled(scheme, text):
+        return url
     if has_password(text):
-        raise ValueError(_NO_PASSWORD)
+        raise ValueError(NO_PASSWORD)
     if not server or "{" in server:
         raise ValueError(f"expected {scheme}://PLACE or {scheme}://PLACE/PATH, with fields in the path alone")
-    return f"{scheme}://{server}{_path(text[found.end() :])}".removesuffix("/")
+    return f"{scheme}://{server}{path_of(text[found.end() :])}".removesuffix("/")
 
 
 def parse(text: str) -> Address:
     """The address in a URL; fields in its path stay. Raises ValueError in words for the person who wrote it."""
     found = _URL.fullmatch(text)
     if has_password(text):  # or what looks like one, such as an @ in the path where no user is named
-        raise ValueError(_NO_PASSWORD)
+        raise ValueError(NO_PASSWORD)
     if not found:
         raise ValueError("expected sftp://USER@HOST/PATH or sftp://USER@HOST:PORT/~/PATH")
-    port = int(found["port"] or DEFAULT_PORT)
-    if not 0 < port < 65536:
-        raise ValueError("expected a port between 1 and 65535")
+    port = port_of(found["port"], DEFAULT_PORT)
     host = found["host"].strip("[]").lower()
-    return Address(found["user"] or "", host, port, _path(found["path"]))
-
-
-def _path(path: str) -> str:
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise ValueError("expected a path without '..'")
-    if parts and parts[0].startswith("~"):
-        if parts[0] != "~":
-            raise ValueError("expected ~ alone: for the home of another account, write its path")
-        return "/".join(parts)
-    return "/" + "/".join(parts)
+    return Address(found["user"] or "", host, port, path_of(found["path"]))

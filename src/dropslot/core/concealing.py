@@ -29,7 +29,7 @@ _TO_PASSWORD = re.compile(
     rf":/{{1,2}}(?:[^\s:/@'\"]*?{_COLON}|[^\s:/'\"\[]*@[^\s:/@'\"\[]*?{_COLON}{_NO_PORT})"
 )
 _IN_WHOLE_URL = re.compile(
-    rf"((?:://[^:/@\n]*?|\A(?!\w+://)[\w.+@%\\-]*?){_COLON}|://[^\s:/\[]*@[^\s:/@\[]*?{_COLON}{_NO_PORT}).*@",
+    rf"((?:://[^:/@\n]*?|\A(?![\w+.-]+://)[\w.+@%\\-]*?){_COLON}|://[^\s:/\[]*@[^\s:/@\[]*?{_COLON}{_NO_PORT}).*@",
     re.DOTALL,
 )
 _WITHOUT_HOST = re.compile(rf"(://[^\s:/@'\"\[]*:){_NO_PORT}[^\s/'\"@{{}}\[\]]+")

@@ -40,8 +40,14 @@ SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
 SYNCED = "destination: synced to the server's disk"
 READ_BACK = "destination: read back and compared"
 ACKNOWLEDGED = "destination: acknowledged by the server"
-# For a single destination; the receipt adds its address.
+# For a single destination that cannot be read back; the receipt adds its address.
 ONLY_ACKNOWLEDGED = "destination: only acknowledged, it cannot be read back"
+COMMITTED = "destination: storage commitment for every instance, it cannot be read back"
+LISTS_INSTANCES = "destination: lists every instance as stored, it cannot be read back"
+# An own sentence of a single destination begins like this.
+SAID = "destination: said"
+# The beginnings of what is proved of a single destination only.
+OF_ONE = (ONLY_ACKNOWLEDGED, COMMITTED, LISTS_INSTANCES, SAID)
 
 
 @dataclass(frozen=True, slots=True)

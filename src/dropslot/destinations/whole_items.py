@@ -13,7 +13,7 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, ClassVar, cast
+from typing import BinaryIO, cast
 
 from dropslot.config import current
 from dropslot.contents.base import Source, Staged
@@ -37,8 +37,8 @@ from dropslot.destinations.local.destination import Local
 class Spooled(Destination):
     """A place whose answer to a request means that the item is whole and durable there."""
 
-    # The proof that its answer gives, for the receipt.
-    proofs: ClassVar[frozenset[str]] = frozenset({ACKNOWLEDGED})
+    # What its answers prove, for the receipt.
+    proofs: frozenset[str] = frozenset({ACKNOWLEDGED})
 
     def __init__(self, spool: Path | None = None) -> None:
         """`spool`: where arrivals are staged until they are sent; by default `spool` in the data folder."""
@@ -140,12 +140,17 @@ class SpooledDrop(Drop):
     # Publishing
 
     def publish(self, plan: Sequence[Planned]) -> list[Planned]:
+        for planned in plan:
+            if self._layout.published(planned.path) is None:
+                raise ValueError(f"{escape(planned.path)} lies outside of what is published")
+        return self.send(plan)
+
+    def send(self, plan: Sequence[Planned]) -> list[Planned]:
+        """Send these items; returns those whose name something else has taken."""
         return [planned for planned in plan if not self._publish(planned)]
 
     def _publish(self, planned: Planned) -> bool:
-        if self._layout.published(planned.path) is None:
-            raise ValueError(f"{escape(planned.path)} lies outside of what is published")
-        with self._staged.open_staged(planned.path) as data:  # raises TakenOver if it is gone
+        with self.open_staged(planned.path) as data:  # raises TakenOver if it is gone
             return self._send(planned.stored_as, data, planned.sha256)
 
     def _send(self, name: str, data: BinaryIO, sha256: str) -> bool:

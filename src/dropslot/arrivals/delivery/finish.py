@@ -34,7 +34,7 @@ from dropslot.core.addresses import place_of
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.destinations.base import ONLY_ACKNOWLEDGED
+from dropslot.destinations.base import OF_ONE
 from dropslot.files.listing import Listing
 
 log = structlog.get_logger()
@@ -169,17 +169,19 @@ def _times(work: Work) -> list[str]:
 
 
 def _proved(work: Work) -> list[str]:
-    """Guarantees that all remote destinations gave, and the destinations that only acknowledged."""
+    """Guarantees that all remote destinations gave, and what is proved of single ones alone."""
     of_each = {
         url: frozenset(proved) for url, had in work.had_at.items() if (proved := had["proved"]) is not None
     }
     by_all = frozenset.intersection(*of_each.values()) if of_each else frozenset()
     # By the place alone: an arrival may have a path for each item.
-    only = {place_of(url) for url, proved in of_each.items() if ONLY_ACKNOWLEDGED in proved}
-    return [
-        *sorted(by_all - {ONLY_ACKNOWLEDGED}),
-        *(f"{ONLY_ACKNOWLEDGED}: {place}" for place in sorted(only)),
-    ]
+    of_one = {
+        f"{said}: {place_of(url)}"
+        for url, proved in of_each.items()
+        for said in proved
+        if said.startswith(OF_ONE)
+    }
+    return [*sorted(said for said in by_all if not said.startswith(OF_ONE)), *sorted(of_one)]
 
 
 def remove_staging(work: Work) -> None:

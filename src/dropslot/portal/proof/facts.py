@@ -19,7 +19,7 @@ from dropslot.audit import receipts
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event, Receipt
 from dropslot.core.states import Outcome
-from dropslot.destinations.base import ONLY_ACKNOWLEDGED
+from dropslot.destinations.base import ONLY_ACKNOWLEDGED, SAID
 from dropslot.portal.proof import seals
 from dropslot.portal.proof.seals import LISTED, Seal
 
@@ -88,7 +88,7 @@ class Proof:
 
 def _limits(guarantee: str) -> bool:
     """Whether an entry of the receipt says what is not as at the source."""
-    return guarantee.startswith((ONLY_ACKNOWLEDGED, "times:", "items:"))
+    return guarantee.startswith((ONLY_ACKNOWLEDGED, SAID, "times:", "items:"))
 
 
 def of_delivery(access: Access, delivery: Delivery) -> Proof:

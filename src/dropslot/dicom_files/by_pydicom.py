@@ -3,70 +3,128 @@
 from __future__ import annotations
 
 import codecs
+import os
 import warnings
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from functools import cache, lru_cache
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import pydicom
 from pydicom import config
-from pydicom.charset import python_encoding
-from pydicom.datadict import keyword_dict
-from pydicom.dataelem import RawDataElement
+from pydicom.charset import convert_encodings, python_encoding
+from pydicom.datadict import dictionary_VR, keyword_dict
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 
+from dropslot.dicom_files.elements import MOST_VALUE_BYTES, PIXELS, UNDEFINED, Raw, Syntax
 from dropslot.dicom_files.keywords import KEYWORDS
+from dropslot.dicom_files.stored_bytes import StoredBytes
 
-MOST_VALUE_BYTES = 64 * 1024
-_TAGS: Mapping[str, int] = {keyword: keyword_dict[keyword] for keyword in KEYWORDS}
-_IN_DATA_SET = [tag for tag in _TAGS.values() if tag >> 16 > 2]
+META_LAST = 0x0002FFFF
+CHARACTER_SET = 0x00080005
+# At once; pydicom never needs more for what is read here.
+_MOST_READ = 1 << 20
+_ENCODINGS = frozenset(python_encoding.values())
+
+
+class Known(NamedTuple):
+    """An element that is read."""
+
+    keyword: str
+    vr: bytes
+
+
+TAGS = {
+    tag: Known(keyword, dictionary_VR(tag).encode())
+    for keyword, tag in ((keyword, keyword_dict[keyword]) for keyword in KEYWORDS)
+}
+_IN_DATA_SET: list[BaseTag | int] = [BaseTag(tag) for tag in TAGS if tag > META_LAST]
 
 
 def prepare() -> None:
     """Load what Python would later look for in files. Let pydicom take what it can read, without warnings: faults
     are found by other means."""
-    for encoding in python_encoding.values():
+    for encoding in _ENCODINGS:
         codecs.lookup(encoding)
     config.settings.reading_validation_mode = config.IGNORE
     config.logger.disabled = True
     warnings.simplefilter("ignore")
+    sequences()
 
 
-def values_of(file: BinaryIO) -> tuple[dict[str, str], list[str]]:
-    """The values of KEYWORDS, and a sentence for each that cannot be read. Raises what pydicom raises."""
-    read = pydicom.dcmread(
-        file,
-        force=True,
-        stop_before_pixels=True,
-        specific_tags=list(_IN_DATA_SET),
-        defer_size=MOST_VALUE_BYTES,
-    )
+@cache
+def sequences() -> frozenset[int]:
+    """The tags whose VR is SQ."""
+    return frozenset(tag for tag in keyword_dict.values() if dictionary_VR(tag) == "SQ")
+
+
+class Encodings(NamedTuple):
+    """Python's names for a data set's character sets. `is_known`: the first is one of DICOM, so it has ASCII in it."""
+
+    names: list[str]
+    is_known: bool
+
+
+@lru_cache(maxsize=256)
+def encodings_of(raw: Raw | None, syntax: Syntax) -> Encodings:
+    """The encodings that SpecificCharacterSet names."""
+    element = raw and raw.length and convert_raw_data_element(_raw_element(CHARACTER_SET, raw, syntax)).value
+    names = convert_encodings(element or None)
+    return Encodings(names, names[0] in _ENCODINGS)
+
+
+def text_of_raw(tag: int, raw: Raw, syntax: Syntax, encodings: Encodings) -> str | None:
+    """One value as text, empty if there is none; None if pydicom cannot read it, or it has no text."""
+    names = None if tag <= META_LAST or tag == CHARACTER_SET else encodings.names
+    try:
+        return _text_of(convert_raw_data_element(_raw_element(tag, raw, syntax), encoding=names).value)
+    except Exception:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
+        return None
+
+
+def _raw_element(tag: int, raw: Raw, syntax: Syntax) -> RawDataElement:
+    vr = raw.vr.decode() or None
+    return RawDataElement(BaseTag(tag), vr, raw.length, raw.value, 0, not syntax.explicit, syntax.little)
+
+
+def values_of(stored: StoredBytes, *, has_meta: bool) -> tuple[dict[str, str], list[str]]:
+    """The values of a whole file, or of a data set alone in explicit VR, little endian; a sentence for each that
+    cannot be read. Raises whatever pydicom raises."""
+    file = cast(BinaryIO, _File(stored))
+    options: dict[str, Any] = {"specific_tags": list(_IN_DATA_SET), "defer_size": MOST_VALUE_BYTES}
     values: dict[str, str] = {}
     faults: list[str] = []
-    for keyword, tag in _TAGS.items():
-        source = read.file_meta if tag >> 16 == 2 else read
-        if tag in source:
-            _take(source, keyword, tag, values, faults)
+    if has_meta:
+        read: Dataset = (whole := pydicom.dcmread(file, force=True, stop_before_pixels=True, **options))
+        _take(whole.file_meta, values, faults)
+    else:
+        read = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag in PIXELS, **options)
+    _take(read, values, faults)
     return values, faults
 
 
-def _take(source: Dataset, keyword: str, tag: int, values: dict[str, str], faults: list[str]) -> None:
-    raw = source.get_item(tag)
-    if isinstance(raw, RawDataElement) and raw.value is None and raw.length:
-        faults.append(f"{keyword} has {raw.length} bytes; it was not read")
-        return
-    try:
-        text = text_of(source[tag].value)
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
-        faults.append(f"{keyword} cannot be read: {type(error).__name__}")
-        return
-    if text is None:
-        faults.append(f"{keyword} is not a text or number")
-    elif text:
-        values[keyword] = text
+def _take(source: Dataset, values: dict[str, str], faults: list[str]) -> None:
+    for tag, known in TAGS.items():
+        if tag not in source:
+            continue
+        raw = source.get_item(tag)
+        if isinstance(raw, RawDataElement) and raw.value is None and raw.length not in (0, UNDEFINED):
+            faults.append(f"{known.keyword} has {raw.length} bytes; it was not read")
+            continue
+        try:
+            text = _text_of(source[tag].value)
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
+            faults.append(f"{known.keyword} cannot be read ({type(error).__name__})")
+            continue
+        if text is None:
+            faults.append(f"{known.keyword} is not a text or number")
+        elif text:
+            values[known.keyword] = text
 
 
-def text_of(value: Any) -> str | None:
+def _text_of(value: Any) -> str | None:
     """The value as text; several joined by a backslash; empty if there is none; None if it has no text."""
     if value is None:
         return ""
@@ -74,7 +132,28 @@ def text_of(value: Any) -> str | None:
         return str(value)
     if isinstance(value, bytes | Dataset) or not hasattr(value, "__iter__"):
         return None
-    parts = [text_of(each) for each in value]
+    parts = [_text_of(each) for each in value]
     if any(part is None for part in parts):
         return None
     return "\\".join(part or "" for part in parts) if any(parts) else ""
+
+
+class _File:
+    """Bytes as pydicom asks for them. Of a longer piece it gives only the beginning, so that memory stays small."""
+
+    def __init__(self, stored: StoredBytes) -> None:
+        self._stored, self._at = stored, 0
+
+    def read(self, count: int = -1) -> bytes:
+        count = self._stored.size if count < 0 else count
+        some = self._stored.read(self._at, min(count, _MOST_READ))
+        self._at = min(self._at + count, max(self._stored.size, self._at))
+        return some
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._stored.size}[whence]
+        self._at = max(origin + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at

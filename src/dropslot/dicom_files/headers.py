@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.dicom_files.keywords import KEYWORDS as KEYWORDS
+from dropslot.dicom_files.uids import MEDIA_DIRECTORY
 from dropslot.parsing import process
 from dropslot.parsing.given import descriptor_of
 
@@ -19,7 +20,6 @@ PARSER = "dropslot.dicom_files.header_parser"
 SECONDS = 30.0
 _BATCH = 16
 _AT_ONCE = 16 * _BATCH
-MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 
 Item = tuple[str, Callable[[], BinaryIO]]
 

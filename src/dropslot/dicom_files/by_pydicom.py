@@ -70,8 +70,13 @@ class Encodings(NamedTuple):
 @lru_cache(maxsize=256)
 def encodings_of(raw: Raw | None, syntax: Syntax) -> Encodings:
     """The encodings that SpecificCharacterSet names."""
-    element = raw and raw.length and convert_raw_data_element(_raw_element(CHARACTER_SET, raw, syntax)).value
-    names = convert_encodings(element or None)
+    try:
+        element = (
+            raw and raw.length and convert_raw_data_element(_raw_element(CHARACTER_SET, raw, syntax)).value
+        )
+        names = convert_encodings(element or None)
+    except Exception:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
+        names = [""]
     return Encodings(names, names[0] in _ENCODINGS)
 
 

@@ -19,6 +19,7 @@ pytest_plugins = [
     "people",
     "postbox",
     "product",
+    "losing",
     "portals",
     "browsing",
     "samba",

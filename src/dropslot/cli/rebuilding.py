@@ -53,6 +53,8 @@ def _say_rebuilt(result: Rebuilt, *, as_json: bool) -> None:
         f"Added: {counted(result.arrivals, 'arrival')} with {counted(result.deliveries, 'delivery')};"
         f" {counted(result.with_receipt, 'arrival')} with a receipt (name and sender), {result.failed} failed.\n"
     )
+    if result.imported:
+        sys.stdout.write(f"Read again for the images in them: {counted(result.imported, 'arrival')}.\n")
     if result.unclaimed:
         sys.stdout.write(
             f"{counted(result.unclaimed, 'entry')} in done without a known arrival: left alone.\n"

@@ -110,7 +110,7 @@ class Images(Imported):
                     _require_same(one, staged)
 
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
-        at = timezone.now()
+        at = self.arrival.finished_at or timezone.now()
         recorded = [record_series(self.arrival, series, delivered, at) for series in self.series]
         waiting.wake_others(self.arrival, self.series)
         return told.entries(self.arrival, recorded, self.not_dicom, self.rules.series)

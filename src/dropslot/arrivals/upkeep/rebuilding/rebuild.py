@@ -23,6 +23,7 @@ from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
 from dropslot.arrivals.upkeep.rebuilding.found_targets import fields_of, parts_of, targets
+from dropslot.arrivals.upkeep.rebuilding.imported_again import import_again
 from dropslot.arrivals.upkeep.rebuilding.manifest_rows import Shelf, delivery_of
 from dropslot.arrivals.upkeep.rebuilding.remaining_facts import (
     finished_at,
@@ -59,6 +60,7 @@ class Rebuilt:
     deliveries: int = 0
     with_receipt: int = 0
     failed: int = 0
+    imported: int = 0  # arrivals whose files an importer read again
     unclaimed: int = 0  # entries in done that are of no known arrival
     problems: list[str] = field(default_factory=list)
 
@@ -80,6 +82,7 @@ def rebuild(config: Config) -> Rebuilt:
         work.add(some)
     work.add_failed()
     work.end()
+    work.result.imported = import_again(config, work.problem)
     if not work.result.problems:
         signs.mended(config)
     return work.result
@@ -108,7 +111,7 @@ class _Rebuilding:
             try:
                 sshsig.verify(kept.signature, signing_key.NAMESPACE, kept.body.encode("utf-8"), signers)
             except sshsig.BadSignature as error:
-                self._problem(f"The kept receipt of {arrival} is not valid: {error}")
+                self.problem(f"The kept receipt of {arrival} is not valid: {error}")
             else:
                 yield arrival, kept
 
@@ -122,7 +125,7 @@ class _Rebuilding:
                         self._look_at(_Found(route, Template(rule.to), target), by_digest)
                 except (DropslotError, OSError) as error:
                     self._away.add(route.key)
-                    self._problem(
+                    self.problem(
                         f"{escape(rule.to)} could not be read, so nothing of it was rebuilt: {error}"
                     )
         for arrival in sorted(self._receipted):
@@ -157,8 +160,8 @@ class _Rebuilding:
         self._found.setdefault(target.url, found)
         there = list(found_manifests.ids(target))
         known = self._known(there)
-        hidden = found_manifests.hidden(target, known.__contains__, self._problem)
-        beside = list(found_manifests.beside(target, by_digest, self._problem))
+        hidden = found_manifests.hidden(target, known.__contains__, self.problem)
+        beside = list(found_manifests.beside(target, by_digest, self.problem))
         known |= self._known([manifest.arrival for manifest in beside])
         self._texts |= {(target.url, digest(one.text)): one for one in beside}
         for manifest in (*hidden, *(one for one in beside if not self._is_listed(one, known))):
@@ -188,7 +191,7 @@ class _Rebuilding:
         if expected in (None, digest(manifest.text)):
             return True
         self._doubtful.add(manifest.arrival)  # it is left out whole, so that the alarm stays
-        self._problem(
+        self.problem(
             f"The manifest of {manifest.arrival} in {escape(manifest.url)} is not the one that its receipt names"
         )
         return False
@@ -270,7 +273,7 @@ class _Rebuilding:
         for url in mine:
             return self._found[url].route
         if kept:
-            self._problem(
+            self.problem(
                 f"{kept.receipt['arrival']} came through route {kept.receipt['route']}, which config.yaml does not have"
                 " any more: put it back, and rebuild once more"
             )
@@ -280,9 +283,7 @@ class _Rebuilding:
         """Whether a destination that does not answer now may have more of it: then a later run adds it."""
         lacking = set(kept.receipt["manifests"]) - set(mine) if kept else set()
         if kept and lacking and route.key not in self._away:
-            self._problem(
-                f"{kept.receipt['arrival']} has no manifest in {escape(', '.join(sorted(lacking)))}"
-            )
+            self.problem(f"{kept.receipt['arrival']} has no manifest in {escape(', '.join(sorted(lacking)))}")
         return route.key in self._away and (kept is None or bool(lacking))
 
     def _arrival(
@@ -381,5 +382,6 @@ class _Rebuilding:
                 names = [name for name in os.listdir(folders.done) if not name.startswith(".")]
                 self.result.unclaimed += sum(str(folders.done / name) not in known for name in names)
 
-    def _problem(self, what: str) -> None:
+    def problem(self, what: str) -> None:
+        """Note what could not be read, as a sentence."""
         self.result.problems.append(what.rstrip("."))

@@ -2,6 +2,7 @@
 another holds.
 
 another account        when started by root; else the service's own
+one thread             others that run already would keep their rights
 no capability          effective, permitted, inheritable, ambient, and bounding where that may be changed
 no_new_privs           nothing that is executed gains a right
 limits                 memory, no process, no file written, no core, few descriptors
@@ -12,6 +13,7 @@ system calls           a list of what a parser needs; none that takes a path, ma
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import struct
@@ -38,6 +40,7 @@ def confine(memory_bytes: int, channel: int) -> list[str]:
     }
     if sys.platform == "linux":
         layers |= {
+            "one thread": _require_one_thread,
             "no capability": _drop_capabilities,
             "no_new_privs": _gain_nothing,
             "Landlock": landlock.restrict,
@@ -79,6 +82,12 @@ def _limit(memory_bytes: int) -> None:
         hard = resource.getrlimit(kind)[1]
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (least, least))
+
+
+def _require_one_thread() -> None:
+    """The filter of system calls and Landlock hold for this thread and those that it starts."""
+    if (threads := len(os.listdir("/proc/self/task"))) > 1:
+        raise OSError(errno.EBUSY, f"{threads} threads run")
 
 
 def _drop_bounding() -> None:

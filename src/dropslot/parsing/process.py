@@ -40,6 +40,8 @@ _LEAVE_SECONDS = 5.0
 _QUESTIONS_A_PROCESS = 2000
 # What the interpreter needs to find its modules; no secret of the service goes to the process that reads hostile
 # files.
+# Libraries of numbers start threads when they load: a thread that was there before would keep its rights.
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _PASSED_ON = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
 # Not SIGBUS: an unreadable page of a mapped file causes it.
 _CRASHES = frozenset(
@@ -193,7 +195,7 @@ class Parser:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                    env=_ALONE | {name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                     cwd="/",
                     start_new_session=True,  # Ctrl-C is for the processes that know the state of their work
                 )

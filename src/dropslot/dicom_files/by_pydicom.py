@@ -84,7 +84,7 @@ def text_of_raw(tag: int, raw: Raw, syntax: Syntax, encodings: Encodings) -> str
     """One value as text, empty if there is none; None if pydicom cannot read it, or it has no text."""
     names = None if tag <= META_LAST or tag == CHARACTER_SET else encodings.names
     try:
-        return _text_of(convert_raw_data_element(_raw_element(tag, raw, syntax), encoding=names).value)
+        return text_of(convert_raw_data_element(_raw_element(tag, raw, syntax), encoding=names).value)
     except Exception:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
         return None
 
@@ -119,7 +119,7 @@ def _take(source: Dataset, values: dict[str, str], faults: list[str]) -> None:
             faults.append(f"{known.keyword} has {raw.length} bytes; it was not read")
             continue
         try:
-            text = _text_of(source[tag].value)
+            text = text_of(source[tag].value)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
             faults.append(f"{known.keyword} cannot be read ({type(error).__name__})")
             continue
@@ -129,7 +129,7 @@ def _take(source: Dataset, values: dict[str, str], faults: list[str]) -> None:
             values[known.keyword] = text
 
 
-def _text_of(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
     """The value as text; several joined by a backslash; empty if there is none; None if it has no text."""
     if value is None:
         return ""
@@ -137,7 +137,7 @@ def _text_of(value: Any) -> str | None:
         return str(value)
     if isinstance(value, bytes | Dataset) or not hasattr(value, "__iter__"):
         return None
-    parts = [_text_of(each) for each in value]
+    parts = [text_of(each) for each in value]
     if any(part is None for part in parts):
         return None
     return "\\".join(part or "" for part in parts) if any(parts) else ""

@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from dropslot.dicom_files import by_pydicom
+from dropslot.dicom_files.elements import MOST_VALUE_BYTES
 
 MOST_ROWS = 2000
 MOST_DEEP = 8
@@ -43,9 +44,7 @@ def parse(descriptors: list[int], question: dict[str, int]) -> dict[str, Any]:
     os.lseek(descriptor, 0, os.SEEK_SET)
     file = io.BufferedReader(io.FileIO(descriptor, closefd=False), 16 * 1024)
     try:
-        read = pydicom.dcmread(
-            file, force=True, stop_before_pixels=True, defer_size=by_pydicom.MOST_VALUE_BYTES
-        )
+        read = pydicom.dcmread(file, force=True, stop_before_pixels=True, defer_size=MOST_VALUE_BYTES)
     except _CANNOT as error:
         if isinstance(error, OSError) and error.errno:
             raise  # of the disk

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     LEFT_BEHIND = "left-behind"
     WRITTEN_SINCE = "written-since"
     # Images
+    RECEIVED = "received"
     IMAGES_RECORDED = "images-recorded"
     INSTANCES_CHANGED = "instances-changed"
     SERIES_INCOMPLETE = "series-incomplete"
@@ -89,6 +90,8 @@ def entry(kind: Literal[Kind.RELEASED], arrival: str, data: payloads.Released) -
 def entry(kind: Literal[Kind.REFUSED], arrival: str, data: payloads.Refused) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.DELIVERED], arrival: str, data: payloads.Delivered) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.RECEIVED], arrival: Literal[""], data: payloads.Received) -> Entry: ...
 @overload
 def entry(
     kind: Literal[Kind.ADOPTED, Kind.ALTERED, Kind.LEFT_BEHIND], arrival: str, data: payloads.Files

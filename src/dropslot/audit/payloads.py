@@ -74,6 +74,18 @@ class Delivered(TypedDict):
     ignored: NotRequired[Names]
 
 
+class Received(TypedDict):
+    """One association with a DICOM receiver. `instances` were acknowledged with success; `ended`: `released`,
+    `aborted`, or `interrupted` if the process that received ended before (then `failures` is not known)."""
+
+    route: str
+    aet: str
+    host: str
+    instances: int
+    failures: int
+    ended: str
+
+
 class Files(TypedDict):
     """The number of files at a destination, and the first ones."""
 

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 LIMIT_BYTES = 255
 RESERVED = ".dropslot"
 UPLOADING = ".dropslot-upload-"  # begins the name of what the portal is receiving into an inbox
+RECEIVING = (
+    ".dropslot-dicom-"  # begins the names of what is received from scanners and archives into an inbox
+)
 
 # Embeddings, overrides and isolates turn text around on a terminal or page (Trojan Source, CVE-2021-42574).
 _BIDI = "\u202a-\u202e\u2066-\u2069"

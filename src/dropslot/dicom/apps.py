@@ -9,8 +9,11 @@ from dropslot.arrivals import registry
 from dropslot.core.errors import BadOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dropslot.arrivals.importers import Importer
-    from dropslot.config import Route
+    from dropslot.config import Config, Route
+    from dropslot.running.stopping import Signal
 
 
 class DicomConfig(registry.DropslotApp):
@@ -20,6 +23,9 @@ class DicomConfig(registry.DropslotApp):
     name = "dropslot.dicom"
     label = "dropslot_dicom"
     verbose_name = "dropslot: DICOM"
+
+    def processes(self) -> Sequence[registry.Process]:
+        return (registry.Process("dicom-receiver", _receives, _prove, _serve),)
 
     def importer(self, route: Route) -> Importer | None:
         from dropslot.dicom.importing.keys import is_imported
@@ -34,3 +40,26 @@ class DicomConfig(registry.DropslotApp):
         from dropslot.dicom.importing.importer import DicomImporter
 
         return DicomImporter(route)
+
+
+def _receives(config: Config) -> bool:
+    from dropslot.dicom.receiving.keys import receivers
+
+    return any(True for _ in receivers(config))
+
+
+def _prove(config: Config) -> None:
+    if find_spec("pynetdicom") is None:
+        raise BadOption(
+            "A route receives DICOM, and this installation has no pynetdicom",
+            next_step="Install it: pip install 'dropslot[dicom]'",
+        )
+    from dropslot.dicom.receiving import service
+
+    service.prove(config)
+
+
+def _serve(config: Config, stop: Signal) -> None:
+    from dropslot.dicom.receiving import service
+
+    service.serve(config, stop)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from dropslot.config.sections import RouteRule, Section
 from dropslot.dicom.deidentifying import keys as deidentifying
@@ -27,6 +30,9 @@ class DicomSection(Section):
 
     def fields(self, route: Route) -> frozenset[str]:
         return frozenset(KEYWORDS) if importing.is_imported(route) else frozenset()
+
+    def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:
+        return receiving.absolute(model, base)
 
     def rules(self) -> Iterable[tuple[frozenset[str], RouteRule]]:
         return (*importing.RULES, *receiving.RULES, *deidentifying.RULES)

@@ -192,7 +192,7 @@ def make_locked(parent: Folder, prefix: str) -> tuple[str, Folder]:
         os.mkdir(name, 0o700, dir_fd=parent.fd)
         with contextlib.suppress(FileNotFoundError):  # removed before it was locked, as one of a dead process
             folder = parent.beneath(name)
-            _lock(folder)
+            lock(folder)
             if exists(parent.fd, name):
                 return name, folder
 
@@ -202,12 +202,12 @@ def remove_unlocked(parent: Folder, prefix: str) -> None:
     for name in os.listdir(parent.fd):
         if name.startswith(prefix):
             with contextlib.suppress(*_NOT_OURS), parent.beneath(name) as folder:
-                if os.fstat(folder.fd).st_uid == os.geteuid() and _lock(folder):
+                if os.fstat(folder.fd).st_uid == os.geteuid() and lock(folder):
                     remove_folder(parent.fd, name)
 
 
-def _lock(folder: Folder) -> bool:
-    """Whether this process has the folder's lock now."""
+def lock(folder: Folder) -> bool:
+    """Whether this process has the folder's lock now, which it keeps until the descriptor is closed."""
     try:
         fcntl.flock(folder.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from dropslot.core.litter import Litter
-from dropslot.core.names import UPLOADING
+from dropslot.core.names import RECEIVING, UPLOADING
 from dropslot.core.patterns import Glob
 
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ class TemporaryNames:
         return cls(route.temporary, usual=route.complete != "settled")
 
     def match(self, name: str) -> bool:
-        """Whether `name`, an entry of the inbox, is temporary. No pattern of a route makes an upload complete."""
-        return name.startswith(UPLOADING) or self._decide(
+        """Whether `name`, an entry of the inbox, is temporary. No pattern of a route makes complete what
+        dropslot itself is receiving."""
+        return name.startswith((UPLOADING, RECEIVING)) or self._decide(
             name, self._usual and (_IN_THE_INBOX.fullmatch(name) is not None or is_unfinished(name))
         )
 

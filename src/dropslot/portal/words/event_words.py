@@ -217,6 +217,14 @@ def _uploaded(data: Data) -> Words:
     return Words(sentence, (counted(data["files"], "file"),), "info")
 
 
+def _received(data: Data) -> Words:
+    aborted = {"aborted": ", which was aborted", "interrupted": ", which the end of the receiver interrupted"}
+    sentence = f"{data['aet']} at {data['host']} sent {counted(data['instances'], 'instance')} to route {data['route']}"
+    lines = (f"{counted(data['failures'], 'instance')} could not be kept",) if data["failures"] else ()
+    colour = "info" if data["ended"] == "released" and not data["failures"] else "warning"
+    return Words(f"{sentence} in one association{aborted.get(data['ended'], '')}", lines, colour)
+
+
 def _folders_loaded(data: Data) -> Words:
     counts = ", ".join(f"{data[key]:,} {key}" for key in ("added", "updated", "removed", "refused"))
     return Words(f"{_by(data)}The folder table {data['table']} was loaded", (counts, f"From {data['file']}"))
@@ -286,6 +294,7 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.ACCESS_REFUSED: _access_refused,
     Kind.RIGHTS_CHANGED: _rights_changed,
     Kind.UPLOADED: _uploaded,
+    Kind.RECEIVED: _received,
     Kind.VIEWED: _opened("Looked at"),
     Kind.DOWNLOADED: _opened("Downloaded"),
     Kind.EXPORTED: _exported,

@@ -1,0 +1,184 @@
+"""What one association sends: its instances, in a hidden folder of the inbox until their study is known.
+
+    .dropslot-dicom-a-RANDOM/about.json          who sends
+    .dropslot-dicom-a-RANDOM/00000001-UID.dcm    an instance that was acknowledged, or is about to be
+    .dropslot-dicom-a-RANDOM/00000002.part       one that is being received
+
+The folder is locked while its association is open. One without a lock was left by a process that ended.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from dropslot.core.names import RECEIVING, escape
+from dropslot.dicom.receiving.admission import Peer
+from dropslot.files.descriptors import Folder, make_locked
+from dropslot.files.syscalls import start_writeback, write_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = structlog.get_logger()
+PREFIX = f"{RECEIVING}a-"
+ABOUT, INSTANCE, PART = "about.json", ".dcm", ".part"
+UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
+SUCCESS, OUT_OF_RESOURCES, PROCESSING_FAILURE, INVALID_INSTANCE = 0x0000, 0xA700, 0x0110, 0x0117
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+class Kind(NamedTuple):
+    """What a C-STORE request and its presentation context say of a data set."""
+
+    sop_class: str
+    sop_uid: str
+    transfer_syntax: str
+
+
+class Reception:
+    """One association's folder. Its instances may be written by one thread at a time."""
+
+    def __init__(self, inbox: Path, peer: Peer) -> None:
+        self.peer = peer
+        self.inbox = inbox
+        self.name = ""
+        self.stored = self.failed = 0
+        self._folder: Folder | None = None
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def begin(self, kind: Kind, token: bytes) -> Instance:
+        """The next instance; what hinders it is part of the answer, and not raised."""
+        instance = Instance(self, kind, token)
+        with self._lock:
+            self._count += 1
+            try:
+                if not UID.fullmatch(kind.sop_uid) or not UID.fullmatch(kind.sop_class):
+                    instance.status = INVALID_INSTANCE
+                else:
+                    instance.open(self._made().fd, f"{self._count:08}")
+            except OSError as error:
+                instance.give_up(error)
+        return instance
+
+    def close(self) -> None:
+        """The association has ended: others may have the folder."""
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+
+    def _made(self) -> Folder:
+        if self._folder is None:
+            with Folder.trusted(str(self.inbox)) as box:
+                self.name, folder = make_locked(box, PREFIX)
+                try:
+                    _write_about(folder, self.peer)
+                    os.fsync(box.fd)
+                except BaseException:
+                    folder.close()
+                    raise
+            self._folder = folder
+        return self._folder
+
+
+class Instance:
+    """One data set on its way to the disk (a `stream.Sink`). `status` is the answer to the sender."""
+
+    def __init__(self, reception: Reception, kind: Kind, token: bytes) -> None:
+        self.kind = kind
+        self.token = token
+        self.status = SUCCESS
+        self._reception = reception
+        self._folder = self._file = -1
+        self._name = ""
+        self._started = 0  # of the writing to the disk
+        self._size = 0
+
+    def open(self, folder: int, name: str) -> None:
+        """Begin the file. Raises OSError."""
+        self._folder, self._name = folder, name
+        self._file = os.open(name + PART, _NEW, 0o600, dir_fd=folder)
+        self.write(memoryview(_head(self.kind, self._reception.peer.aet)))
+
+    def write(self, part: memoryview) -> None:
+        if self._file < 0:
+            return
+        try:
+            write_all(self._file, part)
+            self._size += len(part)
+            # The disk writes while the rest is being received.
+            start_writeback(self._file, self._started, self._size - self._started)
+            self._started = self._size
+        except OSError as error:
+            self.give_up(error)
+
+    def finish(self) -> bytes:
+        return self.token
+
+    def discard(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+            with suppress(OSError):
+                os.unlink(self._name + PART, dir_fd=self._folder)
+
+    def store(self) -> int:
+        """Make it durable under its final name, and return the status for the sender: success only if that is done."""
+        if self._file >= 0:
+            try:
+                os.fdatasync(self._file)
+                final = f"{self._name}-{self.kind.sop_uid}{INSTANCE}"
+                os.rename(self._name + PART, final, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+                os.fsync(self._folder)
+                os.close(self._file)
+                self._file = -1
+            except OSError as error:
+                self.give_up(error)
+        stored = self.status == SUCCESS
+        self._reception.stored += stored
+        self._reception.failed += not stored
+        return self.status
+
+    def give_up(self, error: OSError) -> None:
+        """It cannot be kept: the sender will be told."""
+        self.status = OUT_OF_RESOURCES if error.errno in _NO_ROOM else PROCESSING_FAILURE
+        log.error(
+            f"An instance from {escape(self._reception.peer.aet)} could not be written: {error.strerror}. It was told"
+            " that this failed; it keeps the instance. Free space, or mend the disk; then let it send again",
+            action="instance_not_written",
+            error=error.strerror,
+        )
+        self.discard()
+
+
+def _head(kind: Kind, aet: str) -> bytes:
+    """Preamble and file meta information of a Part 10 file."""
+    from pydicom.uid import UID as Uid
+    from pynetdicom.dsutils import create_file_meta, encode_file_meta
+
+    meta = create_file_meta(
+        sop_class_uid=Uid(kind.sop_class),
+        sop_instance_uid=Uid(kind.sop_uid),
+        transfer_syntax=Uid(kind.transfer_syntax),
+    )
+    meta.SourceApplicationEntityTitle = aet
+    return b"\0" * 128 + b"DICM" + encode_file_meta(meta)
+
+
+def _write_about(folder: Folder, peer: Peer) -> None:
+    descriptor = os.open(ABOUT, _NEW, 0o600, dir_fd=folder.fd)
+    try:
+        write_all(descriptor, memoryview(json.dumps(peer._asdict()).encode()))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.fsync(folder.fd)

@@ -1,0 +1,110 @@
+"""The process of `dropslot run` that receives: it listens, and turns what came into arrivals and events."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import DatabaseError, connections
+
+from dropslot.core.errors import BadOption, DropslotError
+from dropslot.dicom.receiving.arriving import Arriving
+from dropslot.dicom.receiving.keys import Receive, receivers
+from dropslot.dicom.receiving.listening import Listener, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dropslot.config import Config, Route
+    from dropslot.config.listening import Listen
+    from dropslot.running.stopping import Signal
+
+log = structlog.get_logger()
+TICK_SECONDS = 0.2
+_LEFT_SECONDS = 30.0
+_PAUSE_SECONDS = 2.0
+
+
+def prove(config: Config) -> None:
+    """Raise BadOption for what no retry can mend: receivers that cannot share an address, a certificate that cannot be
+    used."""
+    for listen, shared in by_address(config).items():
+        titles = [receive.aet for _, receive in shared]
+        if len(set(titles)) < len(titles):
+            raise BadOption(
+                f"Two routes receive at {listen} with the same AE title",
+                next_step="Give each `receive` another `aet`, or another port in `listen`",
+            )
+        if len({(receive.certificate, receive.key, receive.ca) for _, receive in shared}) > 1:
+            raise BadOption(
+                f"Routes that receive at {listen} have different certificates",
+                next_step="Give them the same certificate, key and ca, or another port in `listen`",
+            )
+        _prove_certificate(shared[0][1])
+
+
+def by_address(config: Config) -> Mapping[Listen, Sequence[tuple[Route, Receive]]]:
+    """The receivers of a configuration by the address where they listen."""
+    shared: dict[Listen, list[tuple[Route, Receive]]] = defaultdict(list)
+    for route, receive in receivers(config):
+        shared[receive.listen].append((route, receive))
+    return shared
+
+
+def _prove_certificate(receive: Receive) -> None:
+    try:
+        tls_context(receive)
+    except (OSError, ssl.SSLError) as error:
+        raise BadOption(
+            f"The certificate {receive.certificate} of a DICOM receiver cannot be used: {error}",
+            next_step="Correct `certificate`, `key` and `ca`; the service must be able to read them",
+        ) from error
+
+
+def serve(config: Config, stop: Signal) -> None:
+    """Receive until `stop`. What is not finished then is finished by the next start."""
+    # It logs what senders do wrong with a traceback, and names of theirs as they are. What matters is logged here.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    arriving = Arriving(config)
+    listeners = [Listener(listen, shared) for listen, shared in by_address(config).items()]
+    for listener in listeners:
+        listener.start()
+    try:
+        _work(listeners, arriving, stop)
+    finally:
+        for listener in listeners:
+            listener.stop()
+        _step(listeners, arriving)
+
+
+def _work(listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:
+    look_again = 0.0
+    while not stop.wait(TICK_SECONDS):
+        if time.monotonic() >= look_again:
+            arriving.adopt()
+            look_again = time.monotonic() + _LEFT_SECONDS
+        if not _step(listeners, arriving):
+            stop.wait(_PAUSE_SECONDS)
+
+
+def _step(listeners: Sequence[Listener], arriving: Arriving) -> bool:
+    """Whether nothing hindered it; else it is done again."""
+    ended = [incoming for listener in listeners for incoming in listener.ended()]
+    still_open = [incoming for listener in listeners for incoming in listener.open()]
+    arriving.note(ended)
+    try:
+        arriving.step(still_open)
+    except (DatabaseError, OSError, DropslotError) as error:
+        log.warning(
+            f"What was received cannot become an arrival now: {error}. It is kept in the inbox under a hidden name, and"
+            " this is retried",
+            action="received_waits",
+            error=str(error),
+        )
+        connections.close_all()
+        return False
+    return True

@@ -132,7 +132,7 @@ def test_every_key_is_described_in_schema_and_reference() -> None:
     schema, text = json_schema(), reference.markdown()
     for model in (Config, RouteModel, Deliver, Select, Space):
         entries = schema if model is Config else schema["$defs"][model.__name__]
-        written = {name for name, field in model.model_fields.items() if not field.exclude}
+        written = {field.alias or name for name, field in model.model_fields.items() if not field.exclude}
         assert set(entries["properties"]) == written
         for name in written:
             assert entries["properties"][name]["description"].endswith(".")

@@ -114,7 +114,7 @@ def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
     made = _rows(config, claims)
     uploads = _uploads_of(claims)
     with transaction.atomic():
-        _take_senders(uploads, made)
+        _take_senders(config, uploads, made)
         known = (
             Arrival.objects.select_for_update().filter(id__in=[claim.id for claim in claims]).order_by("id")
         )
@@ -131,7 +131,7 @@ def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
     made = _rows(config, claims)
     uploads = _uploads_of(claims)
     with transaction.atomic():
-        _take_senders(uploads, made)
+        _take_senders(config, uploads, made)
         # If two processes see the same entry, the second one sees the first one's row. A transaction of its own: it
         # waits for no other row.
         become_only_writer()
@@ -157,14 +157,20 @@ def _uploads_of(claims: Sequence[Claim]) -> Mapping[str, Upload]:
     return {claim.id: row for claim in ours if known and (row := known.get(_key_of_upload(claim)))}
 
 
-def _take_senders(uploads: Mapping[str, Upload], arrivals: Sequence[Arrival]) -> None:
+def _take_senders(config: Config, uploads: Mapping[str, Upload], arrivals: Sequence[Arrival]) -> None:
     """Give the arrivals their senders, and remove the rows, in the transaction that records the arrivals."""
     if not uploads:
         return
     for arrival in arrivals:
         if arrival.id in uploads:
             arrival.sender = uploads[arrival.id].sender
+            arrival.location = arrival.location or _location_of(config, arrival.sender)
     Upload.objects.filter(id__in=[upload.id for upload in uploads.values()]).delete()
+
+
+def _location_of(config: Config, sender: str) -> str:
+    """Where a scanner stands, by its AE title; empty if `locations` does not say it."""
+    return config.locations.get(sender, "")[:LONGEST_NAME]
 
 
 def _key_of_upload(claim: Claim) -> tuple[str, str, int]:

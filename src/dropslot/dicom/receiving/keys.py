@@ -15,19 +15,18 @@ from dropslot.config.listening import ListenAddress
 from dropslot.config.mistakes.problems import NO_VALUE
 from dropslot.config.sections import Found, Part, RouteRule, broken
 from dropslot.config.values import Duration
+from dropslot.core.dicom_addresses import is_title
 from dropslot.core.templates import Template
 from dropslot.dicom.importing.keys import is_imported
 
 if TYPE_CHECKING:
     from dropslot.config.models import Config, Route
 
-# The VR AE: no backslash, no control character, 16 characters, blanks around it say nothing.
-_AE_TITLE = re.compile(r"(?! )[ !-\[\]-~]{1,16}(?<! )")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 def _ae_title(value: str) -> str:
-    if not _AE_TITLE.fullmatch(value):
+    if not is_title(value):
         raise ValueError("expected an AE title: 1 to 16 ASCII characters, no backslash")
     return value
 

@@ -34,6 +34,8 @@ _WAYS: dict[str, tuple[set[str], str | None]] = {
     "retrying": ({"processing"}, "retrying"),
     "adopted": ({"processing"}, None),
     "altered": ({"processing"}, None),
+    "images-recorded": ({"processing"}, None),
+    "instances-changed": ({"processing"}, None),
     "delivered": ({"processing"}, "done"),
     "refused": ({"processing"}, "failed"),
     "retry-asked": ({"failed", "retrying"}, "ready"),
@@ -58,6 +60,7 @@ class Ending:
     arrivals: list[dict[str, Any]]
     history: list[dict[str, Any]]
     receipts: list[dict[str, Any]]
+    images: list[dict[str, Any]]
     trees: dict[str, dict[str, str]]  # folder: path: SHA-256, or "/" for an empty folder
     kinds: Counter[tuple[str, str]]  # (arrival, kind) of events, those of repeated attempts left out
 
@@ -170,6 +173,7 @@ def ending(laboratory: Laboratory, results: Sequence[Result]) -> Ending:
         ),
         sorted((_without(row, *_TIMES) for row in _renamed(history.objects, names)), key=json.dumps),
         sorted(records.receipts(laboratory), key=json.dumps),
+        records.images(laboratory),
         _renamed(trees, names),
         Counter({(names[arrival], kind): count for (arrival, kind), count in kinds.items()}),
     )
@@ -252,6 +256,7 @@ def equal(found: Ending, undisturbed: Ending) -> None:
     _same("arrivals", found.arrivals, undisturbed.arrivals)
     _same("history", found.history, undisturbed.history)
     _same("receipts", found.receipts, undisturbed.receipts)
+    _same("images", found.images, undisturbed.images)
     for name, expected in undisturbed.trees.items():
         _same(name, sorted(found.trees[name].items()), sorted(expected.items()))
     # Who asks for a retry twice gets two: only then may there be more events than without the crash.

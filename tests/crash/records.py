@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from dicom.tables import rows_in
 from laboratory import Laboratory
 
 _TABLES = ("arrival", "delivery", "place", "adoption", "after_call", "event", "receipt")
@@ -34,6 +35,12 @@ def receipts(laboratory: Laboratory) -> list[dict[str, Any]]:
     with _connected(laboratory) as connection:
         bodies = connection.execute("SELECT body FROM dropslot_receipt ORDER BY arrival").fetchall()
     return [{key: json.loads(body)[key] for key in _RECEIPT} for (body,) in bodies]
+
+
+def images(laboratory: Laboratory) -> list[dict[str, Any]]:
+    """The instances that were imported, with their series, studies and patients."""
+    with _connected(laboratory) as connection:
+        return rows_in(connection)
 
 
 def leases_run_out(laboratory: Laboratory) -> bool:

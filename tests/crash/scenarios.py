@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import records
+from dicom.images import image, series
 from laboratory import DRAIN, Command, Laboratory
 from product import STUDY
 
@@ -177,6 +178,24 @@ def _parted(laboratory: Laboratory) -> None:
     by_first_word(laboratory, {"to": "./studies/{word}"})
 
 
+_IMAGES = series(2)
+_MORE_IMAGES = {
+    "1.dcm": image(1, SeriesDescription="corrected"),
+    "3.dcm": image(3),
+    "up/other.dcm": image(1, PatientID="P-18", StudyInstanceUID="1.2", SeriesInstanceUID="1.2.3"),
+    "up/notes.txt": b"what is not an image",
+}
+
+
+def _images(laboratory: Laboratory) -> None:
+    """Each image goes where its tags say; in the second arrival one image has other bytes, and one file is none."""
+    to = {"to": "./studies/{PatientID}/{SeriesInstanceUID}"}
+    product = laboratory.product.configure({"study": STUDY | {"import": "dicom", "deliver": [to]}})
+    product.drop("visit", _IMAGES)
+    assert laboratory.do(DRAIN)[0].status == 0
+    product.drop("visit", _MORE_IMAGES)
+
+
 def _in_place(laboratory: Laboratory) -> None:
     laboratory.product.configure({"study": STUDY | {"leave_source": True}}).drop("series", FOLDER)
 
@@ -254,6 +273,7 @@ SCENARIOS = {
         Scenario("two-destinations", _two_places, _contents(FOLDER)),
         Scenario("sent-whole", _sent_whole, [b"voxels", b"more", *_contents(_NEWER)]),
         Scenario("parted", _parted, _contents(PARTS)),
+        Scenario("images", _images, _contents(_IMAGES, _MORE_IMAGES)),
         Scenario("leave-source", _in_place, _contents(FOLDER)),
         Scenario("leave-source-refused", _in_place_refused, _contents(FOLDER)),
         Scenario("purge", _purge, [*_contents(FOLDER, _NEWER), _LITTER], [PURGE], [PURGE]),

@@ -1,9 +1,9 @@
 """Killed before every single step of an arrival, started again: promises hold, and all ends as without the crash.
 
 What is mostly made of the same steps is killed at a part of them, the same in each run: what has steps of its own at
-every one, what repeats those of a new arrival at every second, variants of these at every third, PostgreSQL at every
-fourth. With EVERY_STEP=1 in the environment all of them are taken; but for those of a scenario that says which steps
-are its own: there every fourth of the others.
+every one, what repeats those of a new arrival at every second, variants of these at every third, slow ones at every
+eleventh, PostgreSQL at every fourth. With EVERY_STEP=1 in the environment all of them are taken; but for those of a
+scenario that says which steps are its own: there every fourth of the others.
 """
 
 from __future__ import annotations
@@ -24,8 +24,14 @@ VARIANTS = (
     "shared-copy", "purge-failed", "sent-whole",
 )  # fmt: skip
 REPEATS = ("new-version", "retry", "retry-named", "batch", "two-destinations", "parted", "late-write")
+SLOW = ("images",)  # each run starts the program that reads headers, twice
 # Steps from one kill to the next.
-STRIDES = dict.fromkeys(SCENARIOS, 1) | dict.fromkeys(REPEATS, 2) | dict.fromkeys(VARIANTS, 3)
+STRIDES = (
+    dict.fromkeys(SCENARIOS, 1)
+    | dict.fromkeys(REPEATS, 2)
+    | dict.fromkeys(VARIANTS, 3)
+    | dict.fromkeys(SLOW, 11)
+)
 # PostgreSQL is another way to commit, and other steps: sends to its socket.
 ON_POSTGRES = ("first", "new-version")
 
@@ -52,6 +58,22 @@ def test_what_was_written_on_becomes_the_next_version_once(sqlite_laboratory: La
     assert [kind for kind in end.kinds.elements() if kind[1] == "written-since"] == [
         ("<report.pdf 1>", "written-since")
     ]
+
+
+def test_images_end_as_versions_in_their_series(sqlite_laboratory: Laboratory) -> None:
+    """What all kills of this scenario are compared with."""
+    _, end = trial_of(sqlite_laboratory, "images").undisturbed
+    rows = {(row["instance.item"], row["instance.version"]): row["series.instances"] for row in end.images}
+    assert rows == {
+        ("1.dcm", 1): 3,
+        ("1.dcm", 2): 3,
+        ("2.dcm", 1): 3,
+        ("3.dcm", 1): 3,
+        ("up/other.dcm", 1): 1,
+    }
+    assert {
+        kind: count for (arrival, kind), count in end.kinds.items() if arrival == "<visit 2>"
+    } == dict.fromkeys(("claimed", "images-recorded", "instances-changed", "delivered"), 1)
 
 
 def kill_everywhere(laboratory: Laboratory, name: str, shard: int, stride: int) -> None:

@@ -9,12 +9,17 @@ from typing import Any
 
 import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom import config
+from pydicom.charset import python_encoding
 from pydicom.datadict import keyword_dict
 from pydicom.dataset import FileDataset
 
 from dicom.samples import sample_files
+from dropslot.dicom_files import by_pydicom, elements, reading
 from dropslot.dicom_files.headers import KEYWORDS, Header, NotDicom, read_headers
+from dropslot.dicom_files.plain_values import plain_text
 
 # What is taken for no DICOM, and what has a fault of its structure or pixels, of all that pydicom brings along.
 _OTHERS = {
@@ -76,3 +81,53 @@ def test_every_file_of_pydicom_gives_what_pydicom_gives() -> None:
                 faults
             )
             assert not faults or _BROKEN[path.name] in faults[0]
+
+
+class _InMemory:
+    """Stored bytes that are in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self.size = content, len(content)
+
+    def read(self, at: int, count: int) -> bytes:
+        return self._content[at : at + count]
+
+
+_SMALL = [content for path in sample_files() if len(content := path.read_bytes()) < 60_000]
+_PIECES = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xfe\xff\0\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0")
+_LETTERS = [bytes([letter]) for letter in b"\\ ^=\0\x1b0123456789.-+eE\x80\xff\n"]
+_PIECE = st.sampled_from((*_PIECES, *_LETTERS)) | st.binary(max_size=8)
+_CHANGE = st.tuples(st.integers(0, 3000), st.sampled_from((0, 1, 2, 4, 100)), _PIECE)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(_SMALL), st.lists(_CHANGE, min_size=1, max_size=4))
+def test_a_changed_file_gives_what_pydicom_gives_or_is_at_fault(
+    content: bytes, changes: list[tuple[int, int, bytes]]
+) -> None:
+    for at, removed, added in changes:
+        content = content[:at] + added + content[at + removed :]
+    found = reading.read_header(_InMemory(content))
+    if isinstance(found, str) or any("UID" not in fault and "pixel" not in fault for fault in found.faults):
+        return
+    assert found.values == _by_pydicom(content)
+
+
+_TEXTS = ("LO", "SH", "UC", "PN", "LT", "ST", "UT", "CS", "AE", "DA", "TM", "DT", "AS", "UI", "IS", "DS")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(_TEXTS), st.lists(st.sampled_from(_LETTERS), max_size=12), st.booleans())
+def test_a_plain_value_is_what_pydicom_makes_of_it(vr: str, letters: list[bytes], is_utf8: bool) -> None:
+    raw = elements.Raw(vr.encode(), 1, b"".join(letters))
+    encodings = by_pydicom.Encodings(["UTF8" if is_utf8 else "iso8859"], is_known=True)
+    text = plain_text(raw.vr, b"".join(letters), little=True)
+    if text is not None:
+        assert text == by_pydicom.text_of_raw(0x00100020, raw, elements.EXPLICIT, encodings)
+
+
+def test_every_character_set_of_dicom_has_ascii_in_it() -> None:
+    printable = bytes(range(0x20, 0x7F))
+    assert {printable.decode(encoding) for encoding in python_encoding.values()} == {
+        printable.decode("ascii")
+    }

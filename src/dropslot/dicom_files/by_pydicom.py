@@ -98,7 +98,7 @@ def values_of(stored: StoredBytes, *, has_meta: bool) -> tuple[dict[str, str], l
     """The values of a whole file, or of a data set alone in explicit VR, little endian; a sentence for each that
     cannot be read. Raises whatever pydicom raises."""
     file = cast(BinaryIO, _File(stored))
-    options: dict[str, Any] = {"specific_tags": list(_IN_DATA_SET), "defer_size": MOST_VALUE_BYTES}
+    options: dict[str, Any] = {"specific_tags": list(_IN_DATA_SET)}
     values: dict[str, str] = {}
     faults: list[str] = []
     if has_meta:
@@ -114,11 +114,11 @@ def _take(source: Dataset, values: dict[str, str], faults: list[str]) -> None:
     for tag, known in TAGS.items():
         if tag not in source:
             continue
-        raw = source.get_item(tag)
-        if isinstance(raw, RawDataElement) and raw.value is None and raw.length not in (0, UNDEFINED):
-            faults.append(f"{known.keyword} has {raw.length} bytes; it was not read")
-            continue
         try:
+            raw = source.get_item(tag)
+            if isinstance(raw, RawDataElement) and MOST_VALUE_BYTES < raw.length < UNDEFINED:
+                faults.append(f"{known.keyword} has {raw.length} bytes; it was not read")
+                continue
             text = text_of(source[tag].value)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
             faults.append(f"{known.keyword} cannot be read ({type(error).__name__})")

@@ -17,6 +17,7 @@ UNDEFINED = 0xFFFFFFFF
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double, integer
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LAST = 0xFFFFFFFF
+_BEFORE = 0x0000FFFF  # group 0000 is for messages, not for files
 
 
 def _codes(names: str) -> frozenset[bytes]:
@@ -73,6 +74,7 @@ class Elements:
         self._window, self._base = b"", 0
         self.found: dict[int, Raw] = {}
         self.pixels: Pixels | None = None
+        self.reach = 0  # the end of the last value in `found`
 
     def go(self, at: int, last: int = _LAST) -> int:
         """From the element at `at` to the end of the bytes, or before the first tag after `last`; where that is.
@@ -98,7 +100,7 @@ class Elements:
 
     def _explicit(self, at: int, end: int, depth: int, last: int, delimited: bool) -> int:
         head, wanted = self._head.unpack_from, () if depth else self._wanted
-        window, base, previous = self._window, self._base, -1
+        window, base, previous = self._window, self._base, _BEFORE
         while at < end:
             offset = at - base
             if offset < 0 or offset + 12 > len(window):
@@ -134,7 +136,7 @@ class Elements:
 
     def _implicit(self, at: int, end: int, depth: int, last: int, delimited: bool) -> int:
         head, wanted, sequences = self._head.unpack_from, () if depth else self._wanted, self._sequences
-        window, base, previous = self._window, self._base, -1
+        window, base, previous = self._window, self._base, _BEFORE
         while at < end:
             offset = at - base
             if offset < 0 or offset + 8 > len(window):
@@ -171,6 +173,7 @@ class Elements:
         return at
 
     def _value(self, begin: int, length: int) -> bytes | None:
+        self.reach = begin + length
         if length > MOST_VALUE_BYTES:
             return None
         offset = begin - self._base

@@ -27,7 +27,8 @@ def prepare() -> None:
 
 
 def parse(descriptors: list[int], question: Any) -> list[Answer | None]:  # noqa: ARG001
-    """For each file `[VALUES, FAULTS]`, with the values in the order of KEYWORDS, or `[REASON]` if it is not DICOM.
+    """For each file `[VALUES, FAULTS, READ_BYTES, READ_SHA256]`, with the values in the order
+    of KEYWORDS, or `[REASON]` if it is not DICOM.
     None: there was no room for it; ask for it alone."""
     answers: list[Answer | None] = []
     room = _ROOM
@@ -47,16 +48,18 @@ def _size(answer: Answer) -> int:
 
 
 def _answer(descriptor: int, most_characters: int) -> Answer:
-    reading = read_header(OnDisk(descriptor))
+    stored = OnDisk(descriptor)
+    reading = read_header(stored)
     if isinstance(reading, str):
         return [reading]
-    values, faults = reading
+    values, faults, reach = reading
     cut = {keyword: _clean(keyword, text, most_characters, faults) for keyword, text in values.items()}
-    return [[cut.get(keyword, "") for keyword in KEYWORDS], [fault[:300] for fault in faults[:_MOST_FAULTS]]]
+    cut_faults = [fault[:_MOST_CHARACTERS] for fault in faults[:_MOST_FAULTS]]
+    return [[cut.get(keyword, "") for keyword in KEYWORDS], cut_faults, *stored.proof(reach)]
 
 
 def _clean(keyword: str, text: str, most_characters: int, faults: list[str]) -> str:
     if len(text) > most_characters:
         faults.append(f"{keyword} has {len(text)} characters; only the first {most_characters} were read")
         text = text[:most_characters]
-    return _NOT_TEXT.sub("\ufffd", text)
+    return _NOT_TEXT.sub("\ufffd", text.rstrip("\0"))

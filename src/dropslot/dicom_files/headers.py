@@ -3,7 +3,6 @@ see `header_parser`."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
@@ -31,8 +30,8 @@ class Header(NamedTuple):
 
     values: Mapping[str, str]
     faults: tuple[str, ...]
-    read_bytes: int = 0  # from the file's start, and their SHA-256
-    read_sha256: str = hashlib.sha256().hexdigest()
+    read_bytes: int  # of the file's beginning, in which the values are; and their SHA-256
+    read_sha256: str
 
     @property
     def is_media_directory(self) -> bool:
@@ -112,12 +111,11 @@ def _read(answer: Any) -> Header | NotDicom:
     match answer:
         case [str(reason)]:
             return NotDicom(escape(reason))
-        case [[*values], [*faults]] if (
-            len(values) == len(KEYWORDS) and _are_texts(values) and _are_texts(faults)
+        case [[*values], [*faults], int(count), str(digest)] if len(values) == len(KEYWORDS) and _are_texts(
+            [*values, *faults, digest]
         ):
-            return Header(
-                {k: v for k, v in zip(KEYWORDS, values, strict=True) if v}, tuple(map(escape, faults))
-            )
+            told = {keyword: value for keyword, value in zip(KEYWORDS, values, strict=True) if value}
+            return Header(told, tuple(map(escape, faults)), count, digest)
     raise process.BreaksParser("(its answer makes no sense)")
 
 

@@ -9,7 +9,7 @@ import struct
 _INTEGERS = re.compile(r"[+-]?[0-9]+(?:\\[+-]?[0-9]+)*")
 _DECIMALS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:\\[+-]?[0-9]+(?:\.[0-9]+)?)*")
 _NUMBERS = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i"}
-_AS_A_WHOLE = frozenset((b"CS", b"UI", b"DA", b"TM", b"DT", b"AS", b"LT", b"ST", b"UT"))
+_AS_A_WHOLE = frozenset((b"CS", b"DA", b"TM", b"DT", b"AS", b"LT", b"ST", b"UT"))
 _BY_PART = frozenset((b"LO", b"SH", b"UC", b"AE", b"PN"))
 
 
@@ -24,8 +24,10 @@ def plain_text(vr: bytes, value: bytes, *, little: bool) -> str | None:
         return None
     if vr in _AS_A_WHOLE:
         return text if text.strip("\\") or not text else None
+    if vr == b"UI":
+        return None if " " in text or (text and not text.strip("\\")) else text
     if vr in _BY_PART:
-        return None if "\\" in text or "=" in text or text.startswith(" ") or value.endswith(b"\0") else text
+        return None if "\\" in text or "=" in text or text.startswith(" ") or b"\0" in value else text
     if vr == b"IS" or vr == b"DS":
         text = text.lstrip()
         return text if not text or (_INTEGERS if vr == b"IS" else _DECIMALS).fullmatch(text) else None

@@ -28,6 +28,7 @@ class Reading(NamedTuple):
 
     values: dict[str, str]
     faults: list[str]
+    reach: int  # the values were read from the bytes before this one; or from later ones, too, if it is irregular
 
 
 def read_header(stored: StoredBytes) -> Reading | str:
@@ -71,7 +72,8 @@ class _File:
         if fault or values is None:
             values, faults = self._by_pydicom()
         pixels = "" if fault and not self._body.pixels else fault_of_pixels(values, self._body.pixels)
-        return Reading(values, [each for each in (fault, *faults, pixels) if each])
+        reach = self._stored.size if self._inflated else max(self._meta.reach, self._body.reach)
+        return Reading(values, [each for each in (fault, *faults, pixels) if each], reach)
 
     def _fault_of_structure(self) -> str:
         try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from typing import Protocol
 
+BEGINNING_BYTES = 16 * 1024
 _PIECE = 64 * 1024
+_MOST_PROVED = 1 << 20
 # What a bomb may unfold to: as much as the largest images have.
 MOST_INFLATED = 1 << 31
 
@@ -22,14 +25,25 @@ class StoredBytes(Protocol):
 
 
 class OnDisk:
-    """A file, from this byte on."""
+    """A file. Its beginning is read once."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.size = os.lseek(descriptor, 0, os.SEEK_END)  # fstat is forbidden here
+        self._beginning = os.pread(descriptor, BEGINNING_BYTES, 0)
 
     def read(self, at: int, count: int) -> bytes:
+        if at + count <= len(self._beginning):
+            return self._beginning[at : at + count]
         return os.pread(self._descriptor, count, at)
+
+    def proof(self, reach: int) -> tuple[int, str]:
+        """How many bytes of the beginning hold what was read, up to `reach`, and their SHA-256."""
+        more = min(reach, _MOST_PROVED) - len(self._beginning)
+        digest = hashlib.sha256(self._beginning, usedforsecurity=False)
+        rest = os.pread(self._descriptor, more, len(self._beginning)) if more > 0 else b""
+        digest.update(rest)
+        return len(self._beginning) + len(rest), digest.hexdigest()
 
 
 class Inflated:
@@ -52,7 +66,9 @@ class Inflated:
     def read(self, at: int, count: int) -> bytes:
         if at < self._place:
             self._rewind()
-        count = max(min(count, self.size - at), 0)
+        count = min(count, self.size - at)
+        if count <= 0:
+            return b""
         while self._place + len(self._piece) < at + count:
             kept = self._piece[max(at - self._place, 0) :]
             self._place += len(self._piece) - len(kept)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dropslot.arrivals.importers import Importer
     from dropslot.arrivals.models import Delivery  # Django loads an app's class before any model
     from dropslot.config import Config, Route
+    from dropslot.contents.makers import Maker
     from dropslot.running.stopping import Signal
 
 Level = Literal["ok", "warning", "error"]
@@ -83,6 +84,11 @@ class DropslotApp(AppConfig):
         """What is late, for `health`; quick, since monitoring asks often."""
         return ()
 
+    def maker(self, config: Config, route: Route) -> Maker | None:  # noqa: ARG002
+        """What makes the items of a route anew, if the app's keys ask for it. Called once, at start. Raises
+        BadOption."""
+        return None
+
     def columns(self) -> Columns | None:
         """Columns of `history`."""
         return None
@@ -120,6 +126,11 @@ def late(config: Config) -> Iterator[Late]:
 def importer(route: Route) -> Importer | None:
     """The importer of a route, made anew. Raises BadOption."""
     return next((found for app in installed() if (found := app.importer(route)) is not None), None)
+
+
+def maker(config: Config, route: Route) -> Maker | None:
+    """What an app has to make the items of a route anew."""
+    return next((made for app in installed() if (made := app.maker(config, route)) is not None), None)
 
 
 def columns() -> list[Columns]:

@@ -67,12 +67,16 @@ _DJANGO_KEY = "django-secret"
 
 
 def django_secret_key(folder: Path) -> str:
-    """Django's SECRET_KEY: 64 hexadecimal digits, made at first use in `folder`, mode 0600.
+    """Django's SECRET_KEY, in `folder`. Raises as `own_key`."""
+    return own_key(folder / _DJANGO_KEY)
+
+
+def own_key(path: Path) -> str:
+    """A key of the service's own: 64 hexadecimal digits, made at first use, mode 0600.
 
     Two processes that start at once get the same one, and after a crash the file is absent or complete.
     Raises DropslotError when it can neither be read nor made.
     """
-    path = folder / _DJANGO_KEY
     try:
         return _read(path) or _make(path)
     except OSError as error:

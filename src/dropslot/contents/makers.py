@@ -26,8 +26,14 @@ class Maker(ABC):
     sent again, it is `unchanged` only if the maker makes the same bytes from it.
     """
 
+    at_once = 1  # how many items of an arrival may be made at the same time; more than one: in threads
+
     def __init__(self, option: Any = None) -> None:
         self.option = option
+
+    def begin(self, arrival: str) -> Maker:  # noqa: ARG002
+        """The maker for one attempt to make the items of an arrival, named by its id. By default the same for all."""
+        return self
 
     @abstractmethod
     def make(self, item: ListedItem, out: BinaryIO) -> str | None:
@@ -37,6 +43,10 @@ class Maker(ABC):
         cannot be made, and a retryable DropslotError if it cannot be made now. Any other exception means that the maker
         fails; the arrival is retried.
         """
+
+    def end(self) -> None:  # noqa: B027
+        """All items of the arrival were made, and nothing is published yet: record what must be known of them. May be
+        called again for the same arrival after a crash. Raises as `make`."""
 
 
 class MadeContents(Contents):

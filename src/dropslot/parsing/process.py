@@ -276,14 +276,14 @@ def _is_gone(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-_parsers: dict[str, Parser] = {}
+_parsers: dict[tuple[str, int], Parser] = {}
 _making = threading.Lock()
 
 
-def parser(module: str) -> Parser:
-    """This process's parser with that module."""
+def parser(module: str, number: int = 0, memory_bytes: int = MEMORY_BYTES) -> Parser:
+    """This process's parser with that module. Different numbers are different processes, for work at the same time."""
     with _making:
-        return _parsers.setdefault(module, Parser(module))
+        return _parsers.setdefault((module, number), Parser(module, memory_bytes))
 
 
 def close() -> None:

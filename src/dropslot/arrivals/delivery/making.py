@@ -1,4 +1,4 @@
-"""Makes the items of an arrival anew if its route has `made_by`. This comes before their fields and before staging.
+"""Makes the items of an arrival anew if its route has `made_by`, or if an app has a maker for it. This comes before their fields and before staging.
 
 The made items lie in `made/ID-EPOCH` of the data folder and are durable before the intent. After the intent they are
 kept until the arrival is done: some may be published, so a delivery goes on after a crash with the same bytes.
@@ -7,12 +7,16 @@ kept until the arrival is done: some may be published, so a delivery goes on aft
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
+from dropslot.arrivals import registry
 from dropslot.arrivals.delivery.work import Made, Work
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Config, Route, load_dotted
@@ -36,6 +40,8 @@ from dropslot.files.walk import MAX_FAULTS, list_arrival
 MADE = "made"  # key in the evidence: the folder of made items; also the name of the folder that holds these folders
 _ITEMS = "items"
 _PIECE_BYTES = 1 << 20
+_T = TypeVar("_T")
+_Job = Callable[[], str]
 
 
 class _Makers(dict[int, tuple[Route, Maker | None]]):
@@ -45,14 +51,19 @@ class _Makers(dict[int, tuple[Route, Maker | None]]):
 def make_makers(config: Config) -> None:
     """Make the makers of all routes at start. Raises BadOption."""
     for route in config.routes.values():
-        _maker_of(route)
+        _maker_of(config, route)
 
 
-def _maker_of(route: Route) -> Maker | None:
+def is_made_anew(work: Work) -> bool:
+    """Whether the work's items are made anew: as it was recorded, once something may have been published."""
+    return MADE in work.arrival.evidence if work.committed else _maker_of(work.config, work.route) is not None
+
+
+def _maker_of(config: Config, route: Route) -> Maker | None:
     makers = kept(_Makers)
     if id(route) not in makers:
         made = [_made_maker(route.key, *pair) for pair in (route.made_by or {}).items()]
-        makers[id(route)] = (route, made[0] if made else None)
+        makers[id(route)] = (route, made[0] if made else registry.maker(config, route))
     return makers[id(route)][1]
 
 
@@ -64,7 +75,7 @@ def _made_maker(route: str, dotted: str, option: Any) -> Maker:
 def make_items(work: Work, faults: list[str]) -> None:
     """Make the items that the work then delivers. Reasons of refusal are added to `faults`. Raises MakingFailed,
     SourceChanged, SourceUnready, StorageFault and DiskFull."""
-    maker = _maker_of(work.route)
+    maker = _maker_of(work.config, work.route)
     name = work.arrival.evidence[MADE] if work.committed else ""
     home = work.config.data / MADE
     if name and (home / name).is_dir():
@@ -91,9 +102,9 @@ def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -
     if maker is None:
         raise SourceUnready(
             f"The items that were made from arrival {work.id} are gone from {escape(str(home))}, and its route no"
-            " longer has `made_by`",
+            " longer has what made them",
             where="Some of it may be delivered; the rest waits in processing",
-            next_step="Put `made_by` back; it is retried",
+            next_step="Put `made_by`, or `deidentify`, back; it is retried",
         )
     name = f"{work.id}-{work.epoch}"
     made = Made(name, home / name / _ITEMS)
@@ -102,7 +113,7 @@ def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -
         home.mkdir(mode=0o700, exist_ok=True)  # may hold patients' data: closed to other accounts
         made.path.mkdir(parents=True)
         with Folder(os.open(home / name, FOLDER)) as folder:
-            sent = _make_each(work, maker, made, faults)
+            sent = _make_all(work, maker, made, faults)
             syncfs(folder.fd)  # opened before the writes: it reports their errors
     except OSError as error:
         raise faults_of_storage.at_destination(error, f"making items anew in {escape(str(home))}") from error
@@ -111,25 +122,70 @@ def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -
     return made
 
 
-def _make_each(work: Work, maker: Maker, made: Made, faults: list[str]) -> list[Staged]:
+class _Slot(NamedTuple):
+    """Where one item is made: its private copy, and what was made of it."""
+
+    sent: Path
+    out: Path
+
+    def open_sent(self) -> BinaryIO:
+        return self.sent.open("rb")
+
+
+class _Making(NamedTuple):
+    """One item that is being made. `path` waits for its path, or raises what the maker raised."""
+
+    item: str
+    sha256: str
+    slot: _Slot
+    path: Callable[[], str]
+
+
+def _make_all(work: Work, maker: Maker, made: Made, faults: list[str]) -> list[Staged]:
     """Read every item once and make the delivered items. Returns the items as they were read."""
-    sent = []
-    with Source(work.source, work.listing).open() as folder:
-        for item in work.listing.items:
-            read = _read(work, folder, item, made)
-            sent.append(read)
-            path = work.contents.path_of(item.path)
-            if path is not None and len(faults) < MAX_FAULTS:
-                _make(maker, ListedItem(path, item.size_bytes, made.open_sent), made, read.sha256, faults)
+    maker = maker.begin(work.id)
+    if maker.at_once == 1:
+        sent = _make_each(work, maker, made, faults, lambda job: job)
+    else:
+        with ThreadPoolExecutor(maker.at_once) as pool:
+            sent = _make_each(work, maker, made, faults, lambda job: pool.submit(job).result)
+    if not faults:
+        _called(maker, "record what it made", maker.end)
     return sent
 
 
-def _read(work: Work, folder: Folder, item: Item, made: Made) -> Staged:
+def _make_each(
+    work: Work, maker: Maker, made: Made, faults: list[str], start: Callable[[_Job], _Job]
+) -> list[Staged]:
+    sent = []
+    under_way: deque[_Making] = deque()
+    slots = [
+        _Slot(made.path.with_name(f"sent-{n}"), made.path.with_name(f"out-{n}"))
+        for n in range(maker.at_once + 1)
+    ]
+    with Source(work.source, work.listing).open() as folder:
+        for number, item in enumerate(work.listing.items):
+            slot = slots[number % len(slots)]
+            if under_way and under_way[0].slot is slot:
+                _put(made, under_way.popleft(), faults)
+            read = _read(work, folder, item, made, slot.sent)
+            sent.append(read)
+            path = work.contents.path_of(item.path)
+            if path is not None and len(faults) < MAX_FAULTS:
+                listed = ListedItem(path, item.size_bytes, slot.open_sent)
+                job = partial(_made_one, maker, listed, slot.out)
+                under_way.append(_Making(path, read.sha256, slot, start(job)))
+    for making in under_way:
+        _put(made, making, faults)
+    return sent
+
+
+def _read(work: Work, folder: Folder, item: Item, made: Made, private: Path) -> Staged:
     """Make a private copy of one item, and take its digests."""
     hashes = copying.fresh_hashes(work.contents.algorithms)
     with (
         os.fdopen(open_at_source(folder, item.path), "rb", buffering=0) as source,
-        made.sent.open("wb") as copy,
+        private.open("wb") as copy,
     ):
         if (seen := os.fstat(source.fileno())).st_size != item.size_bytes or seen.st_ino != item.inode:
             raise copying.changed(item, seen)
@@ -151,26 +207,30 @@ def _piece(source: FileIO, item: Item) -> bytes:
         raise faults_of_storage.at_source(error, item.path) from error
 
 
-def _make(maker: Maker, item: ListedItem, made: Made, sha256: str, faults: list[str]) -> None:
-    title = f"{type(maker).__module__}.{type(maker).__qualname__}"
-    out = made.sent.with_name("out")
-    try:
+def _made_one(maker: Maker, item: ListedItem, out: Path) -> str:
+    """Make one item; its path. Raises Refused, and other DropslotErrors."""
+
+    def make() -> str:
         with out.open("wb") as stream:
             path = maker.make(item, stream) or item.path
         _require_safe(path)
-    except Refused as refusal:
-        faults.extend(f"{escape(item.path)}: {reason}" for reason in refusal.reasons)
-        return
+        return path
+
+    return _called(maker, f"make {escape(item.path)} anew", make)
+
+
+def _called(maker: Maker, what: str, call: Callable[[], _T]) -> _T:
+    try:
+        return call()
     except DropslotError:
         raise
     except Exception as error:
+        title = f"{type(maker).__module__}.{type(maker).__qualname__}"
         raise MakingFailed(
-            f"{title} failed to make {escape(item.path)} anew: {blame.in_words(error)}",
+            f"{title} failed to {what}: {blame.in_words(error)}",
             where="Nothing of the arrival was delivered; it waits in processing and is retried",
             next_step="If this repeats, fix it or take it out of the route",
         ) from error
-    _put(made, out, path, faults)
-    made.sources[path] = (item.path, sha256)
 
 
 def _require_safe(path: object) -> None:
@@ -181,7 +241,14 @@ def _require_safe(path: object) -> None:
             raise Refused([f"it was made as {escape(path)}, which is not a safe path: {fault}"])
 
 
-def _put(made: Made, out: Path, path: str, faults: list[str]) -> None:
+def _put(made: Made, making: _Making, faults: list[str]) -> None:
+    """Wait for an item, and give it its name among the made items."""
+    try:
+        path = making.path()
+    except Refused as refusal:
+        if len(faults) < MAX_FAULTS:
+            faults.extend(f"{escape(making.item)}: {reason}" for reason in refusal.reasons)
+        return
     *folders, name = path.split("/")
     folder = made.path
     for part in folders:
@@ -191,7 +258,8 @@ def _put(made: Made, out: Path, path: str, faults: list[str]) -> None:
     if os.path.lexists(folder / name) or not folder.is_dir():
         faults.append(f"{escape(path)} was made twice, or is also a folder")
     else:
-        out.rename(folder / name)
+        making.slot.out.rename(folder / name)
+        made.sources[path] = (making.item, making.sha256)
 
 
 def _faults_of_sent(work: Work, sent: Sequence[Staged]) -> list[str]:

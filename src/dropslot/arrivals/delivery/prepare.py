@@ -69,7 +69,7 @@ def prepare_arrival(work: Work) -> None:
     legs.discard_older(work)
     work.source = _locate(work)
     _look(work, faults)
-    if not faults and (making.MADE in work.arrival.evidence if work.committed else work.route.made_by):
+    if not faults and making.is_made_anew(work):
         making.make_items(work, faults)
     if not faults:
         importing.look_at_items(work, faults)

@@ -106,15 +106,6 @@ class Made:
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
     leased: bool = True
 
-    @property
-    def sent(self) -> Path:
-        """The private copy of the item that is being made anew."""
-        return self.path.with_name("sent")
-
-    def open_sent(self) -> BinaryIO:
-        """Its bytes."""
-        return self.sent.open("rb")
-
 
 @dataclass(slots=True)
 class Work:

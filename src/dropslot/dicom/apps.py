@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dropslot.arrivals.importers import Importer
     from dropslot.config import Config, Route
+    from dropslot.contents.makers import Maker
     from dropslot.running.stopping import Signal
 
 
@@ -40,6 +41,15 @@ class DicomConfig(registry.DropslotApp):
         from dropslot.dicom.importing.importer import DicomImporter
 
         return DicomImporter(route)
+
+    def maker(self, config: Config, route: Route) -> Maker | None:
+        from dropslot.dicom.deidentifying.keys import deidentify_of
+
+        if deidentify_of(route) is None or self.importer(route) is None:
+            return None
+        from dropslot.dicom.deidentifying.route_maker import maker_of
+
+        return maker_of(config, route)
 
 
 def _receives(config: Config) -> bool:

@@ -1,4 +1,5 @@
-"""Makes the items of an arrival anew if its route has `made_by`, or if an app has a maker for it. This comes before their fields and before staging.
+"""Makes the items of an arrival anew if its route has `made_by`, or if an app has a maker for it. This comes before
+their fields and before staging.
 
 The made items lie in `made/ID-EPOCH` of the data folder and are durable before the intent. After the intent they are
 kept until the arrival is done: some may be published, so a delivery goes on after a crash with the same bytes.

@@ -1,0 +1,92 @@
+"""Texts of elements, and the words in them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+
+from pydicom.charset import convert_encodings, decode_bytes, encode_string
+
+from dropslot.dicom.deidentifying.engine.elements import Element
+
+CHARACTER_SET = 0x00080005
+TEXTS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
+TIMES = frozenset({"DA", "DT", "TM"})
+NUMBERS = frozenset({"DS", "IS"})
+_WORD = re.compile(r"[^\W_]+")
+_DELIMITERS = frozenset(b"\n\r\t\f\\^=")
+_ONE_TEXT = frozenset({"LT", "ST", "UR", "UT"})  # in which a backslash separates no values
+
+
+def encodings_of(elements: Sequence[Element], around: Sequence[str]) -> Sequence[str]:
+    """Python's names of the character sets of a data set; those around it if it names none."""
+    for element in elements:
+        if element.tag == CHARACTER_SET and element.items is None:
+            names = [name.strip() for name in element.value.decode("latin-1").strip(" \0").split("\\")]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    return convert_encodings(names)
+                except (LookupError, ValueError):
+                    return around
+        if element.tag > CHARACTER_SET:
+            break
+    return around
+
+
+def text_of(value: bytes, encodings: Sequence[str]) -> str:
+    """The value as text, without padding."""
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii").strip(" \0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return decode_bytes(value, encodings, set(_DELIMITERS)).strip(" \0")
+        except (LookupError, ValueError):
+            return value.decode("latin-1").strip(" \0")
+
+
+def bytes_of(text: str, encodings: Sequence[str]) -> bytes:
+    """The text in a character set of the data set; what has no place there becomes a question mark."""
+    if text.isascii():
+        return text.encode("ascii")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return encode_string(text, encodings)
+        except (LookupError, ValueError):
+            return text.encode("ascii", "replace")
+
+
+def values_of(element: Element, encodings: Sequence[str]) -> list[str]:
+    """Each of its values."""
+    text = text_of(element.value, encodings)
+    parts = [text] if element.vr in _ONE_TEXT else text.split("\\")
+    return [part.strip(" \0") for part in parts]
+
+
+def words(text: str) -> list[str]:
+    """The words and numbers of a text, in lower case."""
+    return _WORD.findall(text.casefold())
+
+
+def readings(value: bytes, encodings: Sequence[str]) -> Iterator[str]:
+    """The value as text in each encoding that it may have."""
+    yield text_of(value, encodings)
+    if not value.isascii():
+        yield value.decode("utf-8", "replace")
+        yield value.decode("latin-1")
+    if b"\0" in value.strip(b"\0 "):
+        yield value.replace(b"\0", b"").decode("latin-1")  # as UTF-16, in either order
+
+
+def without(text: str, banned: frozenset[str]) -> str:
+    """The text without words that are banned, and without numbers of four and more digits."""
+
+    def kept(found: re.Match[str]) -> str:
+        word = found[0].casefold()
+        is_number = sum(letter.isdigit() for letter in word) >= 4
+        return "" if is_number or word in banned else found[0]
+
+    return re.sub(r"\s{2,}", " ", _WORD.sub(kept, text)).strip()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 from functools import partial
+from importlib import import_module
+
+from django.apps import apps
 
 from dropslot.arrivals.delivery import checking, making
 from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.config import Config, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.config.mistakes import blame
+from dropslot.core.apps import APPS
 from dropslot.core.errors import BadOption, Unforeseen, Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations import by_kind
@@ -25,6 +29,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     `by_trial`: test how servers give names, whatever they announce. That takes ten round trips; a process that soon
     ends finds it out during its deliveries. It happens in a child: the service forks its workers afterwards, and must
     have no thread then."""
+    _require_apps(config)
     checking.make_checks(config)
     own_fields.make_fields(config)
     making.make_makers(config)
@@ -37,6 +42,21 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
         _prove_destinations_in_child(config)
     else:
         _prove_destinations(config, by_trial=False)
+
+
+def _require_apps(config: Config) -> None:
+    """A Django project may lack an app whose keys a route has. What they ask for must not be left out silently."""
+    for app in APPS:
+        if not app.section or apps.is_installed(app.name):
+            continue
+        keys = import_module(app.section).SECTION.route_keys
+        for route in config.routes.values() if keys else ():
+            if given := sorted(route.model_fields_set & set(keys.model_fields)):
+                raise BadOption(
+                    f"Route {route.key} has {', '.join(given)}, and this project does not have the app for it",
+                    where="Nothing was taken",
+                    next_step=f"Add {app.name!r} to INSTALLED_APPS and run `python manage.py migrate`",
+                )
 
 
 def _prove_destinations(config: Config, *, by_trial: bool) -> None:

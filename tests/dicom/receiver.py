@@ -8,22 +8,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+
 from ports import free_port
 from product import STUDY, Product
 from waiting import wait_until
 
 AET = "DROPSLOT"
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 
 
 class Receiver:
     """The route `study` receives. `run` is started by `start`."""
 
-    def __init__(self, product: Product, **keys: Any) -> None:
+    def __init__(self, product: Product, route: Mapping[str, Any] | None = None, **keys: Any) -> None:
+        """`keys` of `receive`; `route`: other keys of the route."""
         self.product = product
         self.port = free_port()
         receive = {"aet": AET, "listen": f"127.0.0.1:{self.port}", "quiet": "300ms"} | keys
-        route = STUDY | {"import": "dicom", "takes": "directories", "receive": receive}
-        product.configure({"study": route}, locations={"MR1": "Scanner room 1"})
+        made = STUDY | {"import": "dicom", "takes": "directories", "receive": receive} | dict(route or {})
+        product.configure({"study": made}, locations={"MR1": "Scanner room 1"})
 
     def start(self) -> subprocess.Popen[str]:
         """Start the service, and wait until it answers."""
@@ -35,14 +41,30 @@ class Receiver:
         wait_until(lambda: not self.echo().returncode, deadline_seconds=20, what="an answer to a C-ECHO")
 
     def echo(self, called: str = AET, *options: str) -> subprocess.CompletedProcess[str]:
-        return self._dcmtk("echoscu", "-aec", called, *options, "127.0.0.1", str(self.port))
+        return self._dcmtk("echoscu", "-aet", "MR1", "-aec", called, *options, "127.0.0.1", str(self.port))
 
     def store(
-        self, *paths: Path, calling: str = "MR1", called: str = AET, options: Sequence[str] = ()
+        self,
+        *paths: Path,
+        calling: str = "MR1",
+        called: str = AET,
+        options: Sequence[str] = (),
+        port: int = 0,
     ) -> subprocess.CompletedProcess[str]:
         """Send files in one association."""
         titles = ("-aet", calling, "-aec", called)
-        return self._dcmtk("storescu", *options, *titles, "127.0.0.1", str(self.port), *map(str, paths))
+        return self._dcmtk(
+            "storescu", *options, *titles, "127.0.0.1", str(port or self.port), *map(str, paths)
+        )
+
+    def associate(self, calling: str = "MR1", called: str = AET) -> Association:
+        """An association for CT images, which the test sends one by one."""
+        entity = AE(calling)
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
+        syntaxes = [ExplicitVRLittleEndian]
+        return entity.associate(
+            "127.0.0.1", self.port, [build_context(CT_IMAGE, syntaxes)], called, max_pdu=16384
+        )
 
     def events(self) -> list[dict[str, Any]]:
         """What is recorded of associations."""

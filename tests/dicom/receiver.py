@@ -61,9 +61,8 @@ class Receiver:
         """An association for CT images, which the test sends one by one."""
         entity = AE(calling)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
-        syntaxes = [ExplicitVRLittleEndian]
         return entity.associate(
-            "127.0.0.1", self.port, [build_context(CT_IMAGE, syntaxes)], called, max_pdu=16384
+            "127.0.0.1", self.port, [build_context(CT_IMAGE, ExplicitVRLittleEndian)], called, max_pdu=16384
         )
 
     def events(self) -> list[dict[str, Any]]:

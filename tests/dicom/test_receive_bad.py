@@ -31,6 +31,11 @@ def send(association: Association, number: int, **values: object) -> int:
     return int(answer.get("Status", -1))
 
 
+def established(receiver: Receiver) -> Association | None:
+    association = receiver.associate()
+    return association if association.is_established else None
+
+
 def delivered(product: Product) -> list[str]:
     return sorted(Path(name).stem for name in product.delivered())
 
@@ -48,9 +53,8 @@ def test_only_who_may_send_and_only_what_is_right_is_taken(sqlite_product: Produ
     assert send(first, 1, SOPInstanceUID="../../../tmp/x") == 0x0117
     for association in (first, second):
         association.abort()
-    again = wait_until(
-        lambda: (a := receiver.associate()).is_established and a, what="room for an association"
-    )
+    again = wait_until(lambda: established(receiver), what="room for an association")
+    assert again is not None
     assert send(again, 2) == 0
     again.release()
     sqlite_product.wait_for_state(STUDY_UID, "done")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -42,6 +43,10 @@ class Installation:
         if not self.config.exists():
             init = [sys.executable, "-m", "dropslot", "init", str(self.folder), "--recipe", "all"]
             subprocess.run(init, check=True, stdout=subprocess.DEVNULL)
+            text = self.config.read_text()  # another demonstration may listen on the usual port
+            self.config.write_text(
+                text.replace("listen: 127.0.0.1:11112\n", f"listen: 127.0.0.1:{free_port()}\n")
+            )
             say(f"Made {shown(self.folder)}: config.yaml, and the folders with their modes.")
 
     @contextmanager
@@ -84,6 +89,14 @@ class Installation:
     def ids(self) -> set[str]:
         """Of all arrivals so far."""
         return {row["id"] for row in self.listing("arrivals")}
+
+
+def free_port() -> int:
+    """A loopback port that nobody has."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def shown(path: Path) -> str:

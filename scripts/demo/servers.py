@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import HTTPBasicAuthHandler, HTTPPasswordMgrWithDefaultRealm, build_opener
 
+from installation import free_port
+
 CLINICS = ("clinic12", "clinic14")
 NEEDED = {
     "sshd": "openssh-server",
@@ -98,7 +100,7 @@ class Servers:
         """Keys, passwords, folders and both configurations."""
         self.results.mkdir(parents=True)
         (self.folder / "web").mkdir()
-        (self.folder / "ports.json").write_text(json.dumps({"sshd": _free_port(), "apache": _free_port()}))
+        (self.folder / "ports.json").write_text(json.dumps({"sshd": free_port(), "apache": free_port()}))
         for name in ("host", "key"):
             subprocess.run(
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name], check=True
@@ -183,10 +185,3 @@ class Servers:
         logins.add_password(None, url, clinic, (self.folder / f"{clinic}.password").read_text())
         with build_opener(HTTPBasicAuthHandler(logins)).open(url, timeout=20) as answer:
             return bytes(answer.read())
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

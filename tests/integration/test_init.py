@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dicom.images import STUDY_UID, series
 from pdfs import SPECIMEN, pdf
 from product import write_tree
 
@@ -151,10 +152,17 @@ def test_the_recipe_takes_clinic_and_specimen_from_the_same_number(tmp_path: Pat
     assert not (tmp_path / "clinics/clinic12").exists()
 
 
-def test_recipes_of_later_versions_are_refused(tmp_path: Path) -> None:
-    done = run("init", tmp_path / "x", "--recipe", "dicom", status=2)
-    assert "this one ships study and results" in done.stderr
-    assert not (tmp_path / "x").exists()
+@pytest.mark.parametrize("recipe", ["dicom", "all"])
+def test_the_dicom_recipe_delivers_at_once(tmp_path: Path, recipe: str) -> None:
+    run("init", tmp_path, "--recipe", recipe)
+    assert mode(tmp_path / "dicom/inbox") == 0o3773
+    write_tree(tmp_path / "aside", {**series(2), "notes.txt": b"not an image"}).rename(
+        tmp_path / "dicom/inbox/visit1"
+    )
+    run("drain", "--now", cwd=tmp_path)
+    delivered = {path.name: path for path in (tmp_path / f"images/P-17/{STUDY_UID}").glob("*.dcm")}
+    assert {name: mode(path) for name, path in delivered.items()} == dict.fromkeys(series(2), 0o640)
+    run("verify", "--fixity", cwd=tmp_path)
 
 
 def test_manage_py_here_is_the_one_that_init_writes() -> None:

@@ -23,7 +23,12 @@ CONFIG, SCHEMA, MANAGE = "config.yaml", "config.schema.json", "manage.py"
 SHARED_MODE = 0o755
 _RECIPES = files("dropslot.cli") / "recipes"
 # A configuration is made of the routes of one recipe or several; the first gives what is above them.
-PARTS = {"study": ("study",), "results": ("results",), "all": ("study", "results")}
+PARTS = {
+    "study": ("study",),
+    "results": ("results",),
+    "dicom": ("dicom",),
+    "all": ("study", "results", "dicom"),
+}
 _TABLES = {"results": "remote_folders.csv"}
 _NEXT = {
     "study": (
@@ -33,6 +38,10 @@ _NEXT = {
     "results": (
         "Next, put your clinics into {root}/remote_folders.csv, drop a result, and deliver it:",
         "  cp 066-12345678-1.pdf {inbox}/",
+    ),
+    "dicom": (
+        "Next, drop a folder of DICOM files, and deliver it (first: pip install 'dropslot[dicom]'):",
+        "  cp -r SOME_FOLDER {inbox}/visit1",
     ),
 }
 

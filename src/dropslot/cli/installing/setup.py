@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 
-RECIPES = ("study", "results", "all")
-_LATER = frozenset({"dicom"})
+RECIPES = ("study", "results", "dicom", "all")
 
 
 @commands.command()
@@ -29,13 +28,6 @@ def init(
     ] = "study",
 ) -> None:
     """Make an installation: DIR/config.yaml, manage.py, and the folders with their modes."""
-    if recipe in _LATER:
-        raise UsageError(
-            f"The recipe {recipe} comes with a later version; this one ships study and results",
-            where="Nothing was written",
-            next_step=f"dropslot init {folder} --recipe study",
-        )
-
     if recipe not in RECIPES:
         raise UsageError(
             f"There is no recipe {escape(recipe)!r}",

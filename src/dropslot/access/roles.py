@@ -14,6 +14,7 @@ class Role(StrEnum):
     RECIPIENT = "recipient"
     STUDY_RUNNER = "study-runner"
     ADMINISTRATOR = "administrator"
+    REIDENTIFIER = "reidentifier"
 
 
 # Who sees everything of a route, whoever sent it and wherever it went.
@@ -23,6 +24,8 @@ OPENS = frozenset({*SEES_ROUTE, Role.RECIPIENT, Role.STUDY_RUNNER})
 UPLOADS = frozenset({Role.SENDER, Role.OPERATOR, Role.ADMINISTRATOR})
 OPERATES = frozenset({Role.OPERATOR, Role.ADMINISTRATOR})
 AUDITS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+# Who may see the originals of de-identified values. No other role may, the administrator's neither.
+REIDENTIFIES = frozenset({Role.REIDENTIFIER})
 
 
 class Scope(StrEnum):
@@ -31,3 +34,4 @@ class Scope(StrEnum):
     READ = "read"
     UPLOAD = "upload"
     OPERATE = "operate"
+    REIDENTIFY = "reidentify"

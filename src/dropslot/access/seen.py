@@ -17,7 +17,7 @@ from django.db.models.functions import Left
 from django.db.models.lookups import Exact
 
 from dropslot.access.models import Grant
-from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
+from dropslot.access.roles import AUDITS, OPENS, OPERATES, REIDENTIFIES, SEES_ROUTE, UPLOADS, Role
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
 from dropslot.arrivals.listings.search.scopes import within
 from dropslot.arrivals.models import Arrival, Delivery, Upload
@@ -69,6 +69,10 @@ class Access:
     def may_operate(self, route: str) -> bool:
         """Retry, dismiss, undo an acknowledgment, load a folder table."""
         return self.has(OPERATES, route)
+
+    def may_reidentify(self, route: str) -> bool:
+        """See the originals of de-identified values, each time with a reason."""
+        return self.has(REIDENTIFIES, route)
 
     def may_audit(self, route: str) -> bool:
         """Flag uploads as audited, verify, read the trail."""

@@ -18,14 +18,19 @@ from django.utils import timezone
 from ulid import ULID
 
 from dropslot.access.models import Grant, Token
-from dropslot.access.roles import OPERATES, UPLOADS, Role, Scope
+from dropslot.access.roles import OPERATES, REIDENTIFIES, UPLOADS, Role, Scope
 from dropslot.access.seen import Access, access_of
 from dropslot.access.trail import of_command, record_rights
 from dropslot.core.errors import DropslotError
 
 PREFIX = "ds_"
 LONGEST_DAYS = 3650
-_NEEDED = {Scope.READ: frozenset(Role), Scope.UPLOAD: UPLOADS, Scope.OPERATE: OPERATES}
+_NEEDED = {
+    Scope.READ: frozenset(Role),
+    Scope.UPLOAD: UPLOADS,
+    Scope.OPERATE: OPERATES,
+    Scope.REIDENTIFY: REIDENTIFIES,
+}
 _LONGEST = 200  # characters; a longer one is no token of ours and is not even hashed
 
 

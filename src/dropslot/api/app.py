@@ -19,6 +19,7 @@ from dropslot.api.endpoints import (
     events,
     here,
     receipts,
+    reidentifying,
     routes,
     uploads,
 )
@@ -48,6 +49,7 @@ api.add_router("/acknowledgments", acknowledgments.router)
 api.add_router("/uploads", uploads.router)
 api.add_router("/receipts", receipts.router)
 api.add_router("/routes", routes.router)
+api.add_router("/reidentify", reidentifying.router)
 api.add_router("", here.router)
 
 

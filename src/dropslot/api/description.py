@@ -21,6 +21,7 @@ _TAGS = {
     "arrivals": "What was taken from the inboxes, and what became of it.",
     "deliveries": "Which file went where.",
     "events": "The audit trail.",
+    "reidentification": "Who a de-identified patient is.",
     "receipts": "Signed summaries of finished arrivals.",
     "routes": "The ways from an inbox to its destinations.",
     "service": "Whether all is well.",

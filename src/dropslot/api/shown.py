@@ -227,6 +227,23 @@ class Retried(BaseModel):
     what: str = Field(examples=["is ready: the service, or the next `dropslot drain`, runs it"])
 
 
+class Original(BaseModel):
+    """What a de-identified value stands for."""
+
+    value: str
+    route: str
+    kind: str = Field(examples=["patient"])
+    original: str
+    shift_days: int | None = Field(description="By how many days the dates of a patient were moved.")
+    arrival: Id
+
+
+class Originals(BaseModel):
+    """Originals of de-identified values."""
+
+    items: list[Original]
+
+
 class Route(BaseModel):
     """One configured way from an inbox to its destinations."""
 

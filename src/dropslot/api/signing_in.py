@@ -102,7 +102,7 @@ class Bearer(HttpBearer):
 
     openapi_description = (
         "A token, made on the page Tokens of the portal or by `dropslot addtoken USER --scope read --days 90`."
-        " Scopes: `read`, `upload`, `operate`. It never allows more than its account may do."
+        " Scopes: `read`, `upload`, `operate`, `reidentify`. It never allows more than its account may do."
     )
 
     def __init__(self, *scopes: Scope) -> None:

@@ -109,6 +109,14 @@ class WithReason(Schema):
     reason: Reason = Field(examples=["Sent twice by mistake"])
 
 
+class Reidentify(WithReason):
+    """De-identified values whose originals are wanted."""
+
+    values: list[Annotated[str, StringConstraints(min_length=1, max_length=200)]] = Field(
+        min_length=1, max_length=100, examples=[["P3XU6O755GYPL7BM"]]
+    )
+
+
 class Retry(Schema):
     """How an arrival runs again."""
 

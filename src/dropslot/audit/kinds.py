@@ -47,6 +47,7 @@ class Kind(StrEnum):
     UPLOAD_AUDITED = "upload-audited"
     AUDIT_WITHDRAWN = "audit-withdrawn"
     FOLDERS_LOADED = "folders-loaded"
+    REIDENTIFIED = "reidentified"
     # What recipients did
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
@@ -122,6 +123,8 @@ def entry(kind: Literal[Kind.AUDIT_WITHDRAWN], arrival: str, data: payloads.Audi
 def entry(
     kind: Literal[Kind.FOLDERS_LOADED], arrival: Literal[""], data: payloads.FoldersLoaded
 ) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.REIDENTIFIED], arrival: str, data: payloads.Reidentified) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.ACKNOWLEDGED], arrival: str, data: payloads.Acknowledged) -> Entry: ...
 @overload

@@ -230,6 +230,16 @@ class Unacknowledged(TypedDict):
     by: str
 
 
+class Reidentified(TypedDict):
+    """Whose original somebody was shown; the original itself is not recorded."""
+
+    route: str
+    kind: str  # patient, accession, uid
+    replacement: str
+    reason: str
+    by: str
+
+
 class Visit(TypedDict):
     """Who did something in the portal, from where, and when; `by` is an account, empty before the sign-in."""
 

@@ -163,7 +163,7 @@ def addtoken(
     user: Annotated[str, typer.Argument(metavar="USER", help="The account that the program acts for.")],
     scope: Annotated[
         list[str],
-        typer.Option("--scope", metavar="S", help="read, upload or operate; may be repeated."),
+        typer.Option("--scope", metavar="S", help="read, upload, operate or reidentify; may be repeated."),
     ],
     days: Annotated[int, typer.Option("--days", metavar="N", help="How long it is valid.")],
     config: ConfigPath = None,

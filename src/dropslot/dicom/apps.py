@@ -9,7 +9,7 @@ from dropslot.arrivals import registry
 from dropslot.core.errors import BadOption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dropslot.arrivals.importers import Importer
     from dropslot.config import Config, Route
@@ -27,6 +27,11 @@ class DicomConfig(registry.DropslotApp):
 
     def processes(self) -> Sequence[registry.Process]:
         return (registry.Process("dicom-receiver", _receives, _prove, _serve),)
+
+    def examine(self, config: Config) -> Iterable[registry.Finding]:
+        from dropslot.dicom.deidentifying import doctor
+
+        return doctor.examine(config)
 
     def importer(self, route: Route) -> Importer | None:
         from dropslot.dicom.importing.keys import is_imported

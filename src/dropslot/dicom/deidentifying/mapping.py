@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dropslot.core.errors import DropslotError
-from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT, SHIFT, mac
+from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT, mac
 from dropslot.dicom.deidentifying.secret_key import Sealed, SecretKey
 from dropslot.dicom.models import Pseudonym
 
@@ -65,8 +65,3 @@ def _require_same(route: str, rows: Iterable[Pseudonym]) -> None:
                 next_step="Let the pseudonym service give each original one pseudonym, and each pseudonym to one"
                 " original",
             )
-
-
-def shift_of(route: str, patient: str) -> Pseudonym | None:
-    """The row with the days by which a patient's dates are shifted; `patient` is the keyed hash."""
-    return Pseudonym.objects.filter(route=route, kind=SHIFT, original_mac=patient).first()

@@ -183,6 +183,11 @@ def _unacknowledged(data: Data) -> Words:
     return Words(sentence, (str(data["stored_as"]), str(data["reason"])), "warning")
 
 
+def _reidentified(data: Data) -> Words:
+    sentence = f"{_by(data)}The original of a {data['kind']} was shown"
+    return Words(sentence, (str(data["replacement"]), str(data["reason"])), "warning")
+
+
 def _opened(verb: str) -> Callable[[Data], Words]:
     def words(data: Data) -> Words:
         lines = (f"{data['stored_as']} (version {data['version']})", f"From {data['address']}")
@@ -286,6 +291,7 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.UPLOAD_AUDITED: _audited,
     Kind.AUDIT_WITHDRAWN: _withdrawn,
     Kind.FOLDERS_LOADED: _folders_loaded,
+    Kind.REIDENTIFIED: _reidentified,
     Kind.ACKNOWLEDGED: _acknowledged,
     Kind.UNACKNOWLEDGED: _unacknowledged,
     Kind.ACCESSED: _accessed,

@@ -18,6 +18,7 @@ _WORDS = {
     Role.OPERATOR: "operator: watches, retries and dismisses",
     Role.AUDITOR: "auditor: sees everything, changes nothing",
     Role.ADMINISTRATOR: "administrator: all of this, and gives roles",
+    Role.REIDENTIFIER: "reidentifier: sees who de-identified patients are, with a reason",
 }
 _NEEDED = (
     (Role.RECIPIENT, "folder", "A recipient needs a folder: write its name here."),

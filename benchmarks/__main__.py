@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    dicom_headers,
     dicom_import,
     first_page,
     growth,
@@ -43,6 +44,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "first-page": first_page.measure,
     "uploads": uploads.measure,
     "watched": watched.measure,
+    "dicom-headers": dicom_headers.measure,
     "dicom-import": dicom_import.measure,
 }
 # Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.

@@ -110,7 +110,11 @@ def test_a_changed_file_gives_what_pydicom_gives_or_is_at_fault(
     found = reading.read_header(_InMemory(content))
     if isinstance(found, str) or any("UID" not in fault and "pixel" not in fault for fault in found.faults):
         return
-    assert found.values == _by_pydicom(content)
+    try:
+        expected = _by_pydicom(content)
+    except Exception:  # noqa: BLE001 - it gives nothing to compare with
+        return
+    assert found.values == expected
 
 
 _TEXTS = ("LO", "SH", "UC", "PN", "LT", "ST", "UT", "CS", "AE", "DA", "TM", "DT", "AS", "UI", "IS", "DS")

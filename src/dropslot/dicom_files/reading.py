@@ -17,6 +17,7 @@ _BIG_ENDIAN = Syntax(explicit=True, little=False)
 _SYNTAXES = {"1.2.840.10008.1.2": IMPLICIT, "1.2.840.10008.1.2.2": _BIG_ENDIAN}
 _DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 _TRANSFER_SYNTAX = 0x00020010
+_META_LENGTH, _UL_OF_4 = b"\2\0\0\0", b"UL\4\0"
 _FIRST_GROUPS = (2, 8)
 _META_KEYWORDS = frozenset(
     known.keyword for tag, known in by_pydicom.TAGS.items() if tag <= by_pydicom.META_LAST
@@ -84,6 +85,9 @@ class _File:
 
     def _go(self) -> None:
         """To the end of the file. Raises Malformed."""
+        start = self._stored.read(self._begin, 8)
+        if start[:4] == _META_LENGTH and start[4:] != _UL_OF_4:
+            raise Malformed("(0002,0000), the length of its meta information, is no number")
         at = self._meta.go(self._begin, by_pydicom.META_LAST)
         named = self._meta.found.get(_TRANSFER_SYNTAX)
         uid = (named.value or b"").rstrip(b"\0 ").decode("latin-1") if named else ""

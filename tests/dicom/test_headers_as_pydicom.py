@@ -17,9 +17,9 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataset import FileDataset
 
 from dicom.samples import sample_files
-from dropslot.dicom_files import by_pydicom, elements, reading
 from dropslot.dicom_files.headers import KEYWORDS, Header, NotDicom, read_headers
-from dropslot.dicom_files.plain_values import plain_text
+from dropslot.dicom_files.scan import by_pydicom, walk, whole_header
+from dropslot.dicom_files.scan.plain_values import plain_text
 
 # What is taken for no DICOM, and what has a fault of its structure or pixels, of all that pydicom brings along.
 _OTHERS = {
@@ -107,7 +107,7 @@ def test_a_changed_file_gives_what_pydicom_gives_or_is_at_fault(
 ) -> None:
     for at, removed, added in changes:
         content = content[:at] + added + content[at + removed :]
-    found = reading.read_header(_InMemory(content))
+    found = whole_header.read_header(_InMemory(content))
     if isinstance(found, str) or any("UID" not in fault and "pixel" not in fault for fault in found.faults):
         return
     try:
@@ -123,11 +123,11 @@ _TEXTS = ("LO", "SH", "UC", "PN", "LT", "ST", "UT", "CS", "AE", "DA", "TM", "DT"
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(_TEXTS), st.lists(st.sampled_from(_LETTERS), max_size=12), st.booleans())
 def test_a_plain_value_is_what_pydicom_makes_of_it(vr: str, letters: list[bytes], is_utf8: bool) -> None:
-    raw = elements.Raw(vr.encode(), 1, b"".join(letters))
-    encodings = by_pydicom.Encodings(["UTF8" if is_utf8 else "iso8859"], is_known=True)
+    raw = walk.Raw(vr.encode(), 1, b"".join(letters))
+    encodings = by_pydicom.Encodings(["UTF8" if is_utf8 else "iso8859"], has_ascii=True, fault="")
     text = plain_text(raw.vr, b"".join(letters), little=True)
     if text is not None:
-        assert text == by_pydicom.text_of_raw(0x00100020, raw, elements.EXPLICIT, encodings)
+        assert text == by_pydicom.text_of_raw(0x00100020, raw, walk.EXPLICIT, encodings)
 
 
 def test_every_character_set_of_dicom_has_ascii_in_it() -> None:

@@ -6,10 +6,10 @@ import json
 import re
 from typing import Any
 
-from dropslot.dicom_files import by_pydicom
 from dropslot.dicom_files.keywords import KEYWORDS
-from dropslot.dicom_files.reading import read_header
-from dropslot.dicom_files.stored_bytes import OnDisk
+from dropslot.dicom_files.scan import by_pydicom
+from dropslot.dicom_files.scan.stored_bytes import OnDisk
+from dropslot.dicom_files.scan.whole_header import read_header
 
 # Of the 64 KiB of an answer.
 _ROOM = 60_000

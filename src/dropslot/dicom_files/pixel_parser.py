@@ -16,7 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from dropslot.dicom_files import by_pydicom, rendering
+from dropslot.dicom_files import rendering
+from dropslot.dicom_files.scan import by_pydicom
 from dropslot.parsing.page_points import stride_of
 
 MOST_SAMPLES = 64_000_000  # of one frame: a mammogram has 20,000,000

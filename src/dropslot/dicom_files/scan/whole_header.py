@@ -6,11 +6,11 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from dropslot.dicom_files import by_pydicom
-from dropslot.dicom_files.elements import EXPLICIT, IMPLICIT, VRS, Elements, Malformed, Raw, Syntax
-from dropslot.dicom_files.pixel_length import fault_of_pixels
-from dropslot.dicom_files.plain_values import plain_text
-from dropslot.dicom_files.stored_bytes import Inflated, StoredBytes
+from dropslot.dicom_files.scan import by_pydicom
+from dropslot.dicom_files.scan.pixel_length import fault_of_pixels
+from dropslot.dicom_files.scan.plain_values import plain_text
+from dropslot.dicom_files.scan.stored_bytes import Inflated, StoredBytes
+from dropslot.dicom_files.scan.walk import EXPLICIT, IMPLICIT, VRS, Elements, Malformed, Raw, Syntax
 from dropslot.dicom_files.uids import faults_of_uids, is_uid
 
 _BIG_ENDIAN = Syntax(explicit=True, little=False)
@@ -74,7 +74,8 @@ class _File:
             values, faults = self._by_pydicom()
         pixels = "" if fault and not self._body.pixels else fault_of_pixels(values, self._body.pixels)
         reach = self._stored.size if self._inflated else max(self._meta.reach, self._body.reach)
-        return Reading(values, [each for each in (fault, *faults, pixels) if each], reach)
+        found = (fault, self._encodings().fault, *faults, pixels)
+        return Reading(values, [each for each in found if each], reach)
 
     def _fault_of_structure(self) -> str:
         try:
@@ -105,7 +106,7 @@ class _File:
     def _decoded(self, *, skip_doubtful: bool = False) -> dict[str, str] | None:
         """The values that were found; None if one is in doubt."""
         values: dict[str, str] = {}
-        encodings = by_pydicom.encodings_of(self._body.found.get(by_pydicom.CHARACTER_SET), self._syntax)
+        encodings = self._encodings()
         for part, syntax in ((self._meta, EXPLICIT), (self._body, self._syntax)):
             for tag, raw in part.found.items():
                 text = _text(tag, raw, syntax, encodings)
@@ -114,6 +115,9 @@ class _File:
                 if text:
                     values[by_pydicom.TAGS[tag].keyword] = text
         return values
+
+    def _encodings(self) -> by_pydicom.Encodings:
+        return by_pydicom.encodings_of(self._body.found.get(by_pydicom.CHARACTER_SET), self._syntax)
 
     def _by_pydicom(self) -> tuple[dict[str, str], list[str]]:
         """Of a file that it cannot read at all, those that were found on the way."""
@@ -142,5 +146,5 @@ def _text(tag: int, raw: Raw, syntax: Syntax, encodings: by_pydicom.Encodings) -
         return None
     known = by_pydicom.TAGS[tag].vr
     vr = known if raw.vr in (b"", b"UN") else raw.vr
-    text = plain_text(vr, raw.value, little=syntax.little) if encodings.is_known else None
+    text = plain_text(vr, raw.value, little=syntax.little) if encodings.has_ascii else None
     return by_pydicom.text_of_raw(tag, raw, syntax, encodings) if text is None else text

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import pydicom
 from pydicom import config
-from pydicom.charset import convert_encodings, python_encoding
+from pydicom.charset import convert_encodings, default_encoding, python_encoding
 from pydicom.datadict import dictionary_VR, keyword_dict
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
@@ -18,15 +18,16 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 
-from dropslot.dicom_files.elements import MOST_VALUE_BYTES, PIXELS, UNDEFINED, Raw, Syntax
 from dropslot.dicom_files.keywords import KEYWORDS
-from dropslot.dicom_files.stored_bytes import StoredBytes
+from dropslot.dicom_files.scan.stored_bytes import StoredBytes
+from dropslot.dicom_files.scan.walk import MOST_VALUE_BYTES, PIXELS, UNDEFINED, Raw, Syntax
 
 META_LAST = 0x0002FFFF
 CHARACTER_SET = 0x00080005
 # At once; pydicom never needs more for what is read here.
 _MOST_READ = 1 << 20
 _ENCODINGS = frozenset(python_encoding.values())
+_OTHER_ENCODINGS = _ENCODINGS - {default_encoding}
 
 
 class Known(NamedTuple):
@@ -61,23 +62,31 @@ def sequences() -> frozenset[int]:
 
 
 class Encodings(NamedTuple):
-    """Python's names for a data set's character sets. `is_known`: the first is one of DICOM, so it has ASCII in it."""
+    """Python's names for a data set's character sets. `has_ascii`: its bytes of ASCII are ASCII."""
 
     names: list[str]
-    is_known: bool
+    has_ascii: bool
+    fault: str
 
 
 @lru_cache(maxsize=256)
 def encodings_of(raw: Raw | None, syntax: Syntax) -> Encodings:
-    """The encodings that SpecificCharacterSet names."""
+    """The encodings that SpecificCharacterSet names. Those that nobody knows are read as ISO 8859-1."""
+    if raw is None or not raw.length:
+        return Encodings([default_encoding], has_ascii=True, fault="")
     try:
-        element = (
-            raw and raw.length and convert_raw_data_element(_raw_element(CHARACTER_SET, raw, syntax)).value
-        )
-        names = convert_encodings(element or None)
+        value = convert_raw_data_element(_raw_element(CHARACTER_SET, raw, syntax)).value
+        names = convert_encodings(value)
+        is_known = all(map(_is_known, [value] if isinstance(value, str) else value))
     except Exception:  # noqa: BLE001 - whatever a stranger's value makes pydicom raise
-        names = [""]
-    return Encodings(names, names[0] in _ENCODINGS)
+        names, is_known = [default_encoding], False
+    fault = "" if is_known else "SpecificCharacterSet names a character set that is not one of DICOM"
+    return Encodings(names, names[0] in _ENCODINGS, fault)
+
+
+def _is_known(character_set: str) -> bool:
+    """Whether it is one of DICOM, or one that is spelled wrong in a usual way: ISO-IR 100."""
+    return character_set in python_encoding or convert_encodings([character_set])[0] in _OTHER_ENCODINGS
 
 
 def text_of_raw(tag: int, raw: Raw, syntax: Syntax, encodings: Encodings) -> str | None:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Container
 from typing import NamedTuple
 
-from dropslot.dicom_files.stored_bytes import StoredBytes
+from dropslot.dicom_files.scan.stored_bytes import StoredBytes
 
 WINDOW_BYTES = 16 * 1024
 MOST_VALUE_BYTES = 64 * 1024

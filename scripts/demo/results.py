@@ -11,14 +11,18 @@ from reportlab.pdfgen.canvas import Canvas
 from installation import Installation, Row, say
 from servers import Servers
 
-_LOCAL = "      - to: ./clinics/{folder}\n"
+_LOCAL = """\
+    deliver:
+      - to: ./clinics/{folder}
+"""
 _SERVED = """\
+    deliver:
       - to: {address}{results}/{{folder}}
         key: {folder}/key
         known_hosts: {folder}/known_hosts
         manifest: none              # clinics see results only
 """
-_ACKNOWLEDGE = """
+_ACKNOWLEDGE = """\
     acknowledge:
       - log: {log}
         format: dropslot
@@ -34,8 +38,8 @@ def prepare(installation: Installation, servers: Servers) -> None:
         return
     servers.make()
     served = _SERVED.format(address=servers.address, results=servers.results, folder=servers.folder)
-    text = installation.config.read_text().replace(_LOCAL, served)
-    installation.config.write_text(text + _ACKNOWLEDGE.format(log=servers.access_log))
+    served = _ACKNOWLEDGE.format(log=servers.access_log) + served
+    installation.config.write_text(installation.config.read_text().replace(_LOCAL, served))
 
 
 def demonstrate(installation: Installation, servers: Servers) -> None:

@@ -223,3 +223,28 @@ def test_a_value_that_is_no_path_component_refuses(product: Product) -> None:
     (refused,) = product.arrivals()
     assert refused["state"] == "failed"
     assert "PatientID" in refused["reason"][0]
+
+
+def test_an_arrival_that_waits_keeps_no_others_of_the_same_names_waiting(product: Product) -> None:
+    product.configure(route(series={"require": "CONSISTENT", "wait": "1h"}))
+    product.drop("short", series(2, ImagesInAcquisition=4))
+    product.drain(status=None)
+    other = {"PatientID": "P-18", "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3"}
+    product.drop("whole", series(2, ImagesInAcquisition=2, **other))
+    product.drain(status=None)
+    assert {one["name"]: one["state"] for one in product.arrivals()} == {"short": "retrying", "whole": "done"}
+
+
+def test_series_with_the_same_names_of_files_are_not_delivered_one_after_the_other(product: Product) -> None:
+    """One whose destination is away does not hold up the others, which go elsewhere."""
+    product.configure(route())
+    (product.studies / "P-17" / STUDY_UID / SERIES_UID / ".dropslot").mkdir(parents=True)
+    (product.studies / "P-17" / STUDY_UID / SERIES_UID / ".dropslot" / "manifests").touch()
+    product.drop("hindered", series(2))
+    product.drain(status=None)
+    other = {"PatientID": "P-18", "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3"}
+    product.drop("free", series(2, **other))
+    product.drop("also-hindered", series(3))
+    product.drain(status=None)
+    states = {one["name"]: one["state"] for one in product.arrivals()}
+    assert states == {"hindered": "retrying", "free": "done", "also-hindered": "retrying"}

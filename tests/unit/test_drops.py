@@ -68,7 +68,7 @@ def test_places_that_an_arrival_may_reach(
 ) -> None:
     route = {"folders": "./r", "name": "(?P<study>.*)(?P<folder>.*)", "deliver": [{"to": to}]}
     config = from_mapping({"routes": {"r": route}}, tmp_path)
-    assert list(order.reached(config.routes["r"], fields, {url, "/other"})) == ([url] if may else [])
+    assert list(order.reached(config.routes["r"].deliver, fields, {url, "/other"})) == ([url] if may else [])
 
 
 def test_a_name_that_can_be_parted_in_very_many_ways_takes_no_time(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_name_that_can_be_parted_in_very_many_ways_takes_no_time(tmp_path: Pat
     name = "".join(f"(?P<{field}>.*)" for field in "abcde")
     route = {"folders": "./r", "name": name, "deliver": [{"to": "/s/{a}-{b}-{c}-{d}-{e}x"}]}
     config = from_mapping({"routes": {"r": route}}, tmp_path)
-    assert not list(order.reached(config.routes["r"], {}, {"/s/" + "-" * 250}))
+    assert not list(order.reached(config.routes["r"].deliver, {}, {"/s/" + "-" * 250}))
 
 
 paths = st.sampled_from(["a", "b", "c/a", "c/b", "c/d/e", "f"])

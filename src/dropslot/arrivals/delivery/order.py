@@ -1,7 +1,9 @@
 """Whose turn it is: arrivals that want the same names at a destination are planned in the order of their drops.
 
-All others overtake freely, and those that are held until somebody releases them keep nobody waiting. Arrivals cannot
-wait in a circle: one that has recorded its intent waits for no turn, and the others are strictly ordered.
+All others overtake freely. Those that are held until somebody releases them, or wait for something that is still to
+come, keep nobody waiting. If an arrival's targets depend on its items, those that it has found count; until it has
+found them, it may want any. Arrivals cannot wait in a circle: one that has recorded its intent waits for no turn, and
+the others are strictly ordered.
 """
 
 from __future__ import annotations
@@ -21,13 +23,14 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import releasing
+from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import Claim, id_of_drop, in_order, time_of_drop
 from dropslot.arrivals.intake.waiting import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
-from dropslot.config import Route
+from dropslot.config import Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.contents.kinds import folder_of_items
 from dropslot.core.counting import CHUNK, chunks
@@ -38,6 +41,8 @@ from dropslot.core.states import UNFINISHED, State
 from dropslot.core.templates import Piece, Template
 from dropslot.watching.reasons import takes
 from dropslot.watching.temporary import TemporaryNames
+
+NOT_YET = "not_yet"  # key in the evidence: the last attempt ended because something was still to come
 
 _template = lru_cache(maxsize=1024)(Template)
 _Wanted = Mapping[str, Mapping[str, Work]]  # by the place's URL and the item
@@ -65,10 +70,10 @@ def names_of(work: Work) -> Iterator[tuple[str, str]]:
             yield leg.target.url, path
 
 
-def reached(route: Route, fields: Mapping[str, str], urls: Collection[str]) -> Iterator[str]:
-    """The places among `urls` to which an arrival with these fields may be delivered. An unknown field matches
+def reached(rules: Iterable[Deliver], fields: Mapping[str, str], urls: Collection[str]) -> Iterator[str]:
+    """The places among `urls` to which these rules may deliver an arrival with these fields. An unknown field matches
     anything. A place that two rules give may come twice."""
-    for rule in route.deliver:
+    for rule in rules:
         pieces = _template(rule.to).pieces
         if all(not piece.field or (piece.field in fields and not piece.spec) for piece in pieces):
             url = "".join(piece.literal + fields.get(piece.field, "") for piece in pieces)
@@ -105,7 +110,9 @@ def _behind(works: Sequence[Work]) -> dict[str, NameInFlight]:
             wanted.setdefault(url, {})[name] = work
     found: dict[str, NameInFlight] = {}
     rivals = Rivals(
-        works, lambda route, fields: any(reached(route, fields, wanted)), set().union(*wanted.values())
+        works,
+        lambda route, fields: any(reached(route.deliver, fields, wanted)),
+        set().union(*wanted.values()),
     )
     for rival in rivals:
         for name, work in _wanted_by(rival, wanted):
@@ -117,10 +124,20 @@ def _behind(works: Sequence[Work]) -> dict[str, NameInFlight]:
 
 
 def _wanted_by(rival: Rival, wanted: _Wanted) -> Iterator[tuple[str, Work]]:
-    for url in set(reached(rival.folders.route, rival.arrival.fields, wanted)):
+    for url in set(_urls_of(rival, wanted)):
         for name in rival.common(names := wanted[url]):
             if in_order(rival.arrival) < in_order(names[name].arrival):
                 yield name, names[name]
+
+
+def _urls_of(rival: Rival, wanted: _Wanted) -> Iterator[str]:
+    rules = rival.folders.route.deliver
+    is_begun = rival.arrival.state in (State.PROCESSING, State.RETRYING)
+    noted = legs.noted_targets(rival.arrival.id) if is_begun else {}
+    if noted:
+        yield from noted.keys() & wanted.keys()
+        rules = [rule for rule in rules if rule.to not in noted.values()]
+    yield from reached(rules, rival.arrival.fields, wanted)
 
 
 def _after(rival: Rival, name: str) -> NameInFlight:
@@ -331,6 +348,7 @@ class Rivals:
             rows = rows.filter(Q(is_folder=True) | Q(name__in=files))
         # An incomplete arrival may wait for a day; the sender's next try must not wait for it.
         rows = rows.exclude(state=State.WAITING, evidence__has_key=NOT_WHOLE)
+        rows = rows.exclude(state=State.RETRYING, evidence__has_key=NOT_YET)
         return rows.exclude(id__in=[work.id for work in self._works]).order_by("dropped_at", "id")
 
     def _rivals_of(self, route: Route, row: Arrival) -> Iterator[Rival]:

@@ -130,8 +130,8 @@ def _is_large(work: Work) -> bool:
 
 def _deliver(works: list[Work]) -> None:
     complete = [work for work in works if not work.legs]
-    works = _each([work for work in works if work.legs], order.turns(works))
-    works = _note_stages(works)
+    works = _note_stages([work for work in works if work.legs])
+    works = _each(works, order.turns(works))
     works = _each(works, _stage)
     works = _intend(works)
     works = _well(works)
@@ -235,8 +235,14 @@ def _try_later(work: Work, error: Fault) -> None:
     # Before another worker may take it: the next attempt skips complete destinations, so their staging must be gone.
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
-    ledger.postpone_attempt(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=done)
+    evidence = _noting_whether_it_waits(done or work.arrival.evidence, error)
+    ledger.postpone_attempt(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=evidence)
     _say_later(work.hold, seconds, error)
+
+
+def _noting_whether_it_waits(evidence: dict[str, Any], error: Fault) -> dict[str, Any]:
+    others = {key: value for key, value in evidence.items() if key != order.NOT_YET}
+    return others | {order.NOT_YET: True} if isinstance(error, NotYet) else others
 
 
 def _seconds_until_next(arrival: Arrival, error: Fault) -> float:
@@ -291,8 +297,8 @@ def _raise_away(work: Work) -> None:
 
 
 def _note_stages(works: list[Work]) -> list[Work]:
-    """Record the targets that depend on the items' own values, before anything is staged there. One commit for the
-    batch."""
+    """Record the targets that depend on the items' own values: before anything is staged there, and before others ask
+    whose turn it is. One commit for the batch."""
     if not any(map(legs.to_be_noted, works)):
         return works
     with transaction.atomic():
@@ -301,9 +307,8 @@ def _note_stages(works: list[Work]) -> list[Work]:
 
 def _note_stages_of(work: Work) -> None:
     if new := legs.to_be_noted(work):
-        evidence = work.arrival.evidence
-        evidence |= {legs.STAGES: evidence.get(legs.STAGES, {}) | new}
-        ledger.update_held(work.hold, evidence=evidence)
+        work.arrival.evidence |= new
+        ledger.update_held(work.hold, evidence=work.arrival.evidence)
 
 
 def _stage(work: Work) -> None:

@@ -141,7 +141,8 @@ def _intent(work: Work) -> tuple[Any, ...]:
         {"prefix": work.contents.source_prefix} if work.contents.source_prefix else {}
     )
     # Drop the targets noted before staging: the rows record them now, and other staging is gone.
-    evidence.pop(legs.STAGES, None)
+    for key in (legs.STAGES, legs.NOTED_IN):
+        evidence.pop(key, None)
     if work.made:
         evidence[making.MADE] = work.made.name
     parted = parts.PARTS in evidence or any(leg.part is not None for leg in work.legs)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from dropslot.arrivals.delivery.paths import item_values, parts
 from dropslot.arrivals.delivery.paths.own_fields import asked_of_items
 from dropslot.arrivals.delivery.work import Leg, Work
+from dropslot.arrivals.models import Arrival
 from dropslot.audit.canonical import text_of
 from dropslot.config import Deliver
 from dropslot.core.errors import DestinationUnready, Refused, Unsupported
@@ -17,6 +19,7 @@ from dropslot.destinations.base import Target
 from dropslot.files.listing import Listing
 
 STAGES = "stages"  # key in the evidence until the intent: rules by the URL of each target that depends on item values
+NOTED_IN = "stages_noted_in"  # likewise: the epoch of the attempt that noted its targets last
 _Targets = Sequence[tuple[Target, Listing | None]]
 
 
@@ -111,8 +114,23 @@ def discard_older(work: Work) -> None:
                 drop.discard_older()
 
 
-def to_be_noted(work: Work) -> dict[str, str]:
-    """The rule of each target, by URL, that is not recorded yet and that the next attempt may not find, because fields
-    may give other values then."""
-    noted = work.arrival.evidence.get(STAGES, {})
-    return {leg.target.url: leg.rule.to for leg in work.legs if leg.by_item and leg.target.url not in noted}
+def to_be_noted(work: Work) -> dict[str, Any]:
+    """What is to be added to the evidence: the rule of each target, by URL, that the next attempt may not find, because
+    fields may give other values then. Empty: it is there."""
+    found = {leg.target.url: leg.rule.to for leg in work.legs if leg.by_item}
+    evidence = work.arrival.evidence
+    if not found or evidence.get(NOTED_IN) == work.epoch:
+        return {}
+    return {STAGES: evidence.get(STAGES, {}) | found, NOTED_IN: work.epoch}
+
+
+def noted_targets(arrival: str) -> dict[str, str]:
+    """Of an unfinished arrival, the rule of each target that depends on its items' values, by URL, as far as its
+    present or last attempt has found them; empty: it has not."""
+    row = Arrival.objects.filter(id=arrival).values_list("epoch", "evidence").first()
+    if row is None:
+        return {}
+    epoch, evidence = row
+    if parts.PARTS in evidence:
+        return {url: part["to"] for url, part in evidence[parts.PARTS].items()}
+    return dict(evidence.get(STAGES, {})) if evidence.get(NOTED_IN) == epoch else {}

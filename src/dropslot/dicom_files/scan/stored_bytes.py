@@ -33,9 +33,10 @@ class OnDisk:
         self._beginning = os.pread(descriptor, BEGINNING_BYTES, 0)
 
     def read(self, at: int, count: int) -> bytes:
-        if at + count <= len(self._beginning):
-            return self._beginning[at : at + count]
-        return os.pread(self._descriptor, count, at)
+        known = self._beginning[at : at + count]  # so that `proof` speaks of these very bytes
+        if len(known) == count:
+            return known
+        return known + os.pread(self._descriptor, count - len(known), at + len(known))
 
     def proof(self, reach: int) -> tuple[int, str]:
         """How many bytes of the beginning hold what was read, up to `reach`, and their SHA-256."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.startup import started
+from dropslot.cli.options import AsJson, ConfigPath, Test
+from dropslot.cli.startup import for_tests, started
 from dropslot.core.counting import counted
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ commands = typer.Typer()
 
 
 @commands.command()
-def run(config: ConfigPath = None) -> None:
+def run(config: ConfigPath = None, test: Test = False) -> None:
     """Watch the inboxes and deliver, in the foreground, until Ctrl-C or SIGTERM."""
-    settings = started(config)
+    settings = for_tests(started(config), test)
     from dropslot.arrivals.workers import service
     from dropslot.running import banner, daemon
 
@@ -41,6 +41,7 @@ def drain(
     now: Annotated[
         bool, typer.Option("--now", help="Trust final names: do not wait for entries to be quiet.")
     ] = False,
+    test: Test = False,
     as_json: AsJson = False,
 ) -> None:
     """Deliver what is complete, then exit: for cron, scripts and tests.
@@ -49,7 +50,7 @@ def drain(
     have not finished are named, too, but are no failure; nor are arrivals that are held until somebody releases them,
     or that another drain or the service works on.
     """
-    settings = started(config)
+    settings = for_tests(started(config), test)
     from dropslot.arrivals.workers.drain import drain as run_drain
     from dropslot.running import logs
 

@@ -27,3 +27,7 @@ Limit = Annotated[
     typer.Option("--limit", "-n", metavar="N", help="Only the newest N.", callback=_at_least_one),
 ]
 NoPager = Annotated[bool, typer.Option("--no-pager", help="Print everything at once, without $PAGER.")]
+TEST_NAMES = "test*"
+Test = Annotated[
+    bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged but not delivered.")
+]

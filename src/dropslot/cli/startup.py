@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dropslot.cli.account import hand_over, runs_alone
+from dropslot.cli.options import TEST_NAMES
 from dropslot.cli.output.failures import UsageError
 
 if TYPE_CHECKING:
@@ -92,6 +93,17 @@ def _has_key(settings: LazySettings) -> bool:
         return bool(settings.SECRET_KEY)
     except ImproperlyConfigured:
         return False
+
+
+def for_tests(config: Config, test: bool) -> Config:
+    """With `test`: routes without `test_names` of their own get the usual ones."""
+    if not test:
+        return config
+    routes = {
+        key: route if route.test_names else route.model_copy(update={"test_names": TEST_NAMES})
+        for key, route in config.routes.items()
+    }
+    return config.model_copy(update={"routes": routes})
 
 
 def require_acknowledgments() -> None:

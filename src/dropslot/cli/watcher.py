@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.options import AsJson, ConfigPath, Test
 from dropslot.cli.output.failures import FAILED
-from dropslot.cli.startup import configured
+from dropslot.cli.startup import configured, for_tests
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     from dropslot.running.daemon import Status
     from dropslot.running.life import Life
 
-TEST_NAMES = "test*"
-
 Restart = Annotated[bool, typer.Option("--restart", help="Stop the running watcher first.")]
-Test = Annotated[
-    bool, typer.Option("--test", help=f"Names that match '{TEST_NAMES}' are logged but not delivered.")
-]
-
 commands = typer.Typer()
 
 
@@ -34,7 +28,7 @@ commands = typer.Typer()
 @commands.command("watcher_start", hidden=True)
 def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Test = False) -> None:
     """Start the watcher and its workers in the background."""
-    settings = _configured(config, test=test)
+    settings = for_tests(configured(config), test)
     from dropslot.running import daemon
 
     if restart:
@@ -76,22 +70,11 @@ def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
 @commands.command("start_observer")
 def start_observer(config: ConfigPath = None, test: Test = False) -> None:
     """Run the watcher and its workers in the foreground, until Ctrl-C or SIGTERM."""
-    settings = _configured(config, test=test)
+    settings = for_tests(configured(config), test)
     from dropslot.running import banner, daemon
 
     banner.show(settings)
     daemon.foreground(settings, _service(settings))
-
-
-def _configured(path: ConfigPath, *, test: bool) -> Config:
-    config = configured(path)
-    if not test:
-        return config
-    routes = {
-        key: route if route.test_names else route.model_copy(update={"test_names": TEST_NAMES})
-        for key, route in config.routes.items()
-    }
-    return config.model_copy(update={"routes": routes})
 
 
 def _service(config: Config) -> Callable[[Life], None]:

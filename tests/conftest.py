@@ -16,6 +16,7 @@ pytest_plugins = [
     "apache",
     "databases",
     "mounts",
+    "nodes",
     "people",
     "postbox",
     "product",

@@ -21,6 +21,7 @@ from dropslot.destinations.base import Destination, Kind, Target
 # importing asyncssh takes a quarter of a second.
 KINDS = {
     "": "dropslot.destinations.local.kind.LocalKind",
+    "dicom": "dropslot.destinations.dicom.kind.DicomKind",
     "sftp": "dropslot.destinations.sftp.kind.SftpKind",
 }
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
@@ -14,6 +15,7 @@ from pynetdicom.presentation import PresentationContext
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.destinations.dicom.peers import Peer
+from dropslot.destinations.instances import first_few
 
 # A data set goes out as it is in its file: pynetdicom neither decodes nor encodes it.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -23,15 +25,15 @@ MOST_CONTEXTS = 128
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 _PDU_BYTES = 131072  # that we take
-_SAID: dict[tuple[int | None, int | None], str] = {
-    (
-        1,
-        3,
-    ): "it does not know our AE title. Enter {ours} with this machine's address there, or set `aet` to the title"
-    " that it knows",
-    (1, 7): "it does not have the AE title {theirs}. Correct the title in the address",
-    (3, 1): "it is busy now (temporary congestion)",
-    (3, 2): "it has as many connections as it allows (local limit exceeded)",
+# By source and diagnostic of a rejection (PS3.8, 9.3.4): what it says, and what to do.
+_SAID: dict[tuple[int | None, int | None], tuple[str, str]] = {
+    (1, 3): (
+        "it does not know our AE title {ours}",
+        "Enter {ours} with this machine's address there, or set `aet` to the title that it knows",
+    ),
+    (1, 7): ("it does not have the AE title {theirs}", "Correct the title in the address of `to`"),
+    (3, 1): ("it is busy now (temporary congestion)", "It is retried"),
+    (3, 2): ("it has as many connections as it allows (local limit exceeded)", "It is retried"),
 }
 
 Handlers = list[Any]
@@ -44,6 +46,9 @@ def associated(
     """An association with a peer, for these presentation contexts (at most MOST_CONTEXTS). It is released at the end,
     and aborted after an error. `more` is for `AE.associate`. Raises DestinationUnready."""
     association = _asked(peer, contexts, handlers or [], more)
+    if not association.is_established and not _is_explained(association) and not _fault_of_connection(peer):
+        # Some nodes close so fast after a rejection that it is lost on the way.
+        association = _asked(peer, contexts, handlers or [], more)
     if not association.is_established:
         raise _why_not(peer, association)
     try:
@@ -68,32 +73,57 @@ def _asked(
         ae_title=peer.node.aet,
         max_pdu=_PDU_BYTES,
         tls_args=peer.tls(),
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
+        evt_handlers=[*_QUICK, *handlers],
         **more,
     )
 
 
 def _send_at_once(event: evt.Event) -> None:
     # Otherwise each small PDU waits for the answer to the one before: 21 instances a second in place of 600.
+    _set(event, socket.TCP_NODELAY)
+
+
+def _acknowledge_at_once(event: evt.Event) -> None:
+    # A node without TCP_NODELAY, as Orthanc and dcmtk are by default, sends the end of its answer only when it knows
+    # that we have the beginning. Linux forgets this option, so it is set again after each PDU.
+    _set(event, socket.TCP_QUICKACK)
+
+
+def _set(event: evt.Event, option: int) -> None:
     connection = event.assoc.dul.socket
     if connection is not None and connection.socket is not None:
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # the connection is gone: pynetdicom tells
+            connection.socket.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+
+_QUICK = [
+    (evt.EVT_CONN_OPEN, _send_at_once),
+    (evt.EVT_DATA_SENT, _acknowledge_at_once),
+    (evt.EVT_DATA_RECV, _acknowledge_at_once),
+]
+
+
+def _is_explained(association: Association) -> bool:
+    return bool(association.is_rejected or association.rejected_contexts)
 
 
 def _why_not(peer: Peer, association: Association) -> DestinationUnready:
     said = association.acceptor.primitive
     if association.is_rejected and said is not None:
-        known = _SAID.get(
-            (said.result_source, said.diagnostic), escape(f"{said.reason_str} ({said.source_str})")
-        )
-        return unready(peer, f"refuses the association: {known.format(ours=peer.aet, theirs=peer.node.aet)}")
+        other = (escape(f"{said.reason_str} ({said.source_str})"), "Ask who runs the node")
+        why, remedy = _SAID.get((said.result_source, said.diagnostic), other)
+        titles = {"ours": peer.aet, "theirs": peer.node.aet}
+        return unready(peer, f"refuses the association: {why.format_map(titles)}", remedy.format_map(titles))
     if association.rejected_contexts:
-        return unready(peer, "accepts none of the presentation contexts that were proposed")
-    return unready(peer, _fault_of_connection(peer))
+        return not_accepted(peer, association)
+    if fault := _fault_of_connection(peer):
+        return unready(peer, fault)
+    more = "" if peer.ca else "; if it wants TLS, set `ca`"
+    return unready(peer, f"takes the connection and ends it without an answer{more}")
 
 
 def _fault_of_connection(peer: Peer) -> str:
-    """Why there is no answer: pynetdicom does not tell, so the connection is tried once more."""
+    """Why nothing can be connected to; empty if something can. pynetdicom does not tell, so it is tried once more."""
     node, tls = peer.node, peer.tls()
     try:
         with socket.create_connection((node.host, node.port), timeout=CONNECT_SECONDS) as plain:
@@ -103,8 +133,28 @@ def _fault_of_connection(peer: Peer) -> str:
     except OSError as error:  # ssl.SSLError is one
         how = "cannot be connected to by TLS" if tls else "cannot be connected to"
         return f"{how}: {error.strerror or error}"
-    more = "" if tls else "; does it want TLS? Then set `ca`"
-    return f"takes the connection and ends it without an answer{more}"
+    return ""
+
+
+def not_accepted(peer: Peer, association: Association) -> DestinationUnready:
+    """The error of a node that has not taken all of the proposed presentation contexts."""
+    # As they were proposed: in a rejected one a node may write another transfer syntax.
+    taken = {context.context_id for context in association.accepted_contexts}
+    named = [
+        named_context(str(each.abstract_syntax), str(each.transfer_syntax[0]))
+        for each in association.requestor.requested_contexts
+        if each.context_id not in taken
+    ]
+    return unready(
+        peer,
+        f"does not accept {first_few(named)}",
+        "Let it accept this transfer syntax for this SOP class, or deliver such files elsewhere",
+    )
+
+
+def named_context(abstract_syntax: str, transfer_syntax: str) -> str:
+    """A presentation context in words: `CT Image Storage in JPEG 2000 …`."""
+    return f"{UID(abstract_syntax).name} in {UID(transfer_syntax).name}"
 
 
 def unready(peer: Peer, what: str, next_step: str = "It is retried") -> DestinationUnready:

@@ -68,7 +68,8 @@ def test_refusal_whose_staging_cannot_be_removed_waits(
 def test_fault_in_one_step_of_one_arrival_is_its_own(
     database: Database, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_work: Work) -> None:
+    def broken(_work: Work, *, is_alone: bool) -> None:
+        assert is_alone
         raise RecursionError("too deep")
 
     monkeypatch.setattr(prepare, "prepare_arrival", broken)

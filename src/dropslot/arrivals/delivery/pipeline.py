@@ -79,7 +79,9 @@ def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
     try:
         # The garbage collector would scan 100,000 rows for cycles that cannot exist; that took a third of the time.
         with without_collection():
-            for group in _groups(_each(begun, prepare.prepare_arrival)):
+            is_alone = len(begun) == 1
+            prepared = _each(begun, lambda work: prepare.prepare_arrival(work, is_alone=is_alone))
+            for group in filter(None, [prepared] if is_alone else _groups(prepared)):
                 _deliver(group)
     finally:
         for work in begun:
@@ -100,12 +102,11 @@ def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
 
 def _groups(works: list[Work]) -> Iterator[list[Work]]:
     """Groups to deliver together. Works that want the same names go into different groups, in the order of their drops.
-    A large work among small ones goes back into the queue, so that another worker may take it."""
-    if len(works) == 1:
-        yield works
-        return
-    large = [work for work in works if _is_large(work)]
-    small = sorted((work for work in works if not _is_large(work)), key=lambda work: in_order(work.arrival))
+    A large work of several goes back into the queue, so that another worker may take it."""
+    large = [work for work in works if prepare.is_large(work)]
+    small = sorted(
+        (work for work in works if not prepare.is_large(work)), key=lambda work: in_order(work.arrival)
+    )
     _each(large, ledger.give_back_arrival)
     while small:
         group, small = _apart(small)
@@ -122,10 +123,6 @@ def _apart(works: list[Work]) -> tuple[list[Work], list[Work]]:
         (now if wanted.isdisjoint(names) else later).append(work)
         wanted |= names
     return now, later
-
-
-def _is_large(work: Work) -> bool:
-    return work.listing.size_bytes > ledger.ALONE_BYTES or len(work.listing.items) > ledger.ALONE_ITEMS
 
 
 def _deliver(works: list[Work]) -> None:

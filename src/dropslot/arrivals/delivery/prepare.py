@@ -49,8 +49,9 @@ def begin_work(config: Config, arrival: Arrival, known: dict[str, dict[str, Fold
     return Work(arrival, config, route, folders)
 
 
-def prepare_arrival(work: Work) -> None:
-    """Fence off older epochs, then look: after this the arrival's staging is ours alone.
+def prepare_arrival(work: Work, *, is_alone: bool = True) -> None:
+    """Fence off older epochs, then look: after this the arrival's staging is ours alone. A large one of several is only
+    listed: it goes back into the queue.
 
     Raises Refused with all faults of name and content at once, and SourceUnready for temporary faults.
     """
@@ -69,6 +70,8 @@ def prepare_arrival(work: Work) -> None:
     legs.discard_older(work)
     work.source = _locate(work)
     _look(work, faults)
+    if not faults and not is_alone and is_large(work):
+        return
     if not faults and making.is_made_anew(work):
         making.make_items(work, faults)
     if not faults:
@@ -79,6 +82,11 @@ def prepare_arrival(work: Work) -> None:
     if faults:
         # A single file's name is also its item's name: report it once.
         raise Refused(list(dict.fromkeys(faults)))
+
+
+def is_large(work: Work) -> bool:
+    """Whether it is delivered alone, so that a worker with several does not hold what another could do."""
+    return work.listing.size_bytes > ledger.ALONE_BYTES or len(work.listing.items) > ledger.ALONE_ITEMS
 
 
 def _locate(work: Work) -> Path:

@@ -37,7 +37,8 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     left = Q(worker=worker) | Q(worker__in=dead, attempts__lte=MANY_ATTEMPTS)
     orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | left)
     # The state is said twice so that the planner can use the partial index.
-    return Arrival.objects.filter(Q(state__in=UNFINISHED) & (waiting | orphaned)).order_by("dropped_at", "id")
+    rows = Arrival.objects.filter(Q(state__in=UNFINISHED) & (waiting | orphaned))
+    return rows.order_by("dropped_at", "name", "id")  # as they are planned: many drops have the same time
 
 
 def take(arrival: str, worker: str, lease: timedelta, is_dead: Callable[[str], bool]) -> Arrival | None:

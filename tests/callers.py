@@ -16,19 +16,22 @@ from ulid import ULID
 from dropslot.access.models import Token
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Delivery
+from imaging import record_images
 from portals import Site
 
 API = "/api/v1/"
 
 
-def fill(site: Site) -> None:
+def fill(site: Site, scan: bytes = b"a") -> None:
     """An arrival of sam's study `heart`, delivered; for the clinic `north` one of olga's delivered and fetched, and
-    one refused."""
-    site.drop("study", "heart-1", {"scan": b"a", "notes/b": b"b"})
+    one refused. The two that were delivered have rows of images."""
+    site.drop("study", "heart-1", {"scan": scan, "notes/b": b"b"})
     site.deliver("sam")
     site.drop("results", "north-1.pdf", b"%PDF-1.4 n")
     site.drop("results", "north-bad.exe", b"x")
     site.deliver("olga")
+    for name in ("heart-1", "north-1.pdf"):
+        record_images(name, f"Of^{name}")
     now = timezone.now()
     Acknowledgment.objects.create(
         id=str(ULID()),

@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from dropslot.access.models import Grant, SavedView
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.dicom.models import Instance, Patient, Series, Study
 
 WHO = ("", "nobody", "sam", "olga", "augusta", "rita", "stella", "adam")
 # nobody signed in, an account without a role, sender, operator, auditor, recipient, study runner, administrator
@@ -56,6 +57,10 @@ _KINDS: dict[str, tuple[str, Callable[[], QuerySet[Any]], str]] = {
     "arrival": ("pk", Arrival.objects.all, "name"),
     "delivery": ("pk", Delivery.objects.all, "arrival__name"),
     "account": ("id", User.objects.all, "username"),
+    "patient": ("pk", Patient.objects.all, "studies__series__arrival__name"),
+    "study": ("pk", Study.objects.all, "series__arrival__name"),
+    "series": ("pk", Series.objects.all, "arrival__name"),
+    "instance": ("pk", Instance.objects.all, "arrival__name"),
 }
 
 
@@ -69,6 +74,11 @@ def delivery(name: str) -> Arguments:
 
 def account(name: str, **more: Any) -> Arguments:
     return Of("account", name, tuple(more.items()))
+
+
+def images(kind: str, name: str) -> Arguments:
+    """The patient, study, series or instance that came with the arrival of this name."""
+    return Of(kind, name)
 
 
 def given(**arguments: Any) -> Arguments:
@@ -168,6 +178,24 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "folders_preview":      (Row("302 404 404 404 404 404 404 404", dict, {"table": "x"}),),
     "folders_load":         (Row("302 404 404 404 404 404 404 404", dict, {"table": "x"}),),
     "routes":               (Row("302 404 404 200 200 404 404 200"),),
+    # Images
+    "patients":             (Row("302 404 200 200 200 200 200 200"),),
+    "studies":              (Row("302 404 200 200 200 200 200 200"),),
+    "series":               (Row("302 404 200 200 200 200 200 200", query="search=Doe"),),
+    "patient":              (Row("302 404 200 200 200 404 200 200", images("patient", "heart-1")),
+                             Row("302 404 404 200 200 200 404 200", images("patient", "north-1.pdf"))),
+    "study":                (Row("302 404 200 200 200 404 200 200", images("study", "heart-1")),
+                             Row("302 404 404 200 200 404 404 200", images("study", "lung-1"))),
+    "one_series":           (Row("302 404 200 200 200 404 200 200", images("series", "heart-1")),
+                             Row("302 404 404 200 200 200 404 200", images("series", "north-1.pdf"))),
+    "image":                (Row("302 404 200 200 200 404 200 200", images("instance", "heart-1")),
+                             Row("302 404 404 200 200 200 404 200", images("instance", "north-1.pdf")),
+                             Row("302 404 404 200 200 404 404 200", images("instance", "lung-1"))),
+    # A sender sees what arrived, and opens nothing of it.
+    "preview":              (Row("302 404 404 200 200 404 200 200", images("instance", "heart-1")),
+                             Row("302 404 404 200 200 200 404 200", images("instance", "north-1.pdf"))),
+    "image_header":         (Row("302 404 404 200 200 404 200 200", images("instance", "heart-1")),
+                             Row("302 404 404 200 200 404 404 200", images("instance", "lung-1"))),
     # Listings
     "arrivals":             (Row("302 404 200 200 200 404 200 200"),),
     "history":              (Row("302 404 200 200 200 200 200 200"),),

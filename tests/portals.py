@@ -29,6 +29,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
 from dropslot.config.folders import all_folders
+from imaging import record_images
 from ports import free_port
 from postgres import PostgresServer
 from product import Product
@@ -195,7 +196,8 @@ def site(
 
 @pytest.fixture
 def filled_site(site: Site) -> Site:
-    """With what `page_table` names: heart-1 of sam; of olga lung-1, north-1.pdf, south-1.txt, and bad, which failed."""
+    """With what `page_table` names: heart-1 of sam; of olga lung-1, north-1.pdf, south-1.txt, and bad, which failed.
+    Three of them have rows of images."""
     site.drop("study", "heart-1", {"scan": b"a"})
     site.deliver("sam")
     site.drop("study", "lung-1", {"scan": b"b"})
@@ -203,6 +205,8 @@ def filled_site(site: Site) -> Site:
     site.drop("results", "south-1.txt", b"south")
     site.drop("study", "bad", {"scan": b"c"})
     site.deliver("olga")
+    for name in ("heart-1", "lung-1", "north-1.pdf"):
+        record_images(name)
     return site
 
 

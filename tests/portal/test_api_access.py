@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from callers import API, Caller, fill, token_of
+from dicom.images import image
 from dropslot.access.models import Token
 from dropslot.access.roles import Scope
 from dropslot.access.trail import trail
@@ -24,6 +25,7 @@ from dropslot.api.description import described, operations
 from dropslot.api.signing_in import WrongTokens
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.models import Event
+from dropslot.dicom.models import Instance
 from portals import PASSWORD, Site
 
 ROLES = ("olga", "augusta", "adam", "sam", "rita", "stella", "nobody", "oskar")
@@ -55,10 +57,18 @@ def _of_arrivals(rows: list[dict[str, Any]]) -> set[str]:
     return set(Arrival.objects.filter(id__in=ids).values_list("name", flat=True))
 
 
+def _of_patients(rows: list[dict[str, Any]]) -> set[str]:
+    return {row["patient_id"].removeprefix("P-") for row in rows}
+
+
 # What a listing shows to an account, by the names of the arrivals that its rows are about.
 LISTINGS: dict[str, tuple[Callable[[list[dict[str, Any]]], set[str]], dict[str, set[str]]]] = {
     "/arrivals": (_names, SEES),
     "/deliveries": (_names, SEES_DELIVERIES),
+    "/dicom/patients": (_of_patients, SEES_DELIVERIES | {"sam": {_HEART}}),
+    "/dicom/studies": (_of_patients, SEES_DELIVERIES | {"sam": {_HEART}}),
+    "/dicom/series": (_of_patients, SEES_DELIVERIES | {"sam": {_HEART}}),
+    "/dicom/instances": (_of_arrivals, SEES_DELIVERIES | {"sam": {_HEART}}),
     "/events": (_of_arrivals, SEES),
     "/acknowledgments": (_of_arrivals, {name: seen & {_NORTH} for name, seen in SEES_DELIVERIES.items()}),
     "/uploads": (
@@ -78,6 +88,12 @@ OBJECTS: dict[str, tuple[dict[str, set[str]], str, int]] = {
     "/arrivals/{id}/receipt": (SEES, "arrival", 200),
     "/receipts/{arrival}": (SEES, "arrival", 200),
     "/deliveries/{id}": (SEES_DELIVERIES, "delivery", 200),
+    # The other arrival's file is no image, and a sender opens nothing.
+    "/dicom/instances/{id}/header": (
+        {name: {_HEART} if name in ("olga", "augusta", "adam", "stella") else set() for name in ROLES},
+        "instance",
+        200,
+    ),
 }
 # What changes something: the object, its arrival, the body, and who may see it. Who sees it and may not: 403.
 CHANGES: dict[str, tuple[str, str, dict[str, set[str]]]] = {
@@ -116,7 +132,7 @@ def _scopes(path: str, method: str) -> set[Scope]:
 @pytest.fixture
 def filled(site: Site) -> Site:
     site.account("oskar", "operator", routes=("results",))
-    fill(site)
+    fill(site, image())
     return site
 
 
@@ -124,6 +140,9 @@ def _id(kind: str, name: str) -> str:
     if kind == "arrival":
         return Arrival.objects.get(name=name).id
     delivery = Delivery.objects.filter(arrival__name=name).first()
+    if kind == "instance":
+        found = Instance.objects.filter(arrival__name=name).order_by("pk").first()
+        return str(found.pk if found else 2**40)
     if kind == "delivery":
         return str(delivery.pk if delivery else 2**40)
     return Acknowledgment.objects.get().id
@@ -181,7 +200,7 @@ def test_what_may_not_be_seen_looks_like_what_is_not_there(filled: Site, name: s
     for path, method in _operations():
         if "{" not in path:
             continue
-        missing = "1234567" if path.startswith("/deliveries") else NOT_THERE
+        missing = "1234567" if path.startswith(("/deliveries", "/dicom")) else NOT_THERE
         nothing = _call(caller, path, method, missing)
         assert nothing.status_code == 404
         seen, kind = (OBJECTS[path][0], OBJECTS[path][1]) if path in OBJECTS else (SEES_DELIVERIES, "")
@@ -195,6 +214,7 @@ def test_a_token_needs_a_scope_of_the_operation(filled: Site) -> None:
     for path, method in _operations():
         Arrival.objects.filter(name=_BAD).update(state="failed", evidence={})
         kind = "delivery" if path.startswith("/deliveries") else "arrival"
+        kind = "instance" if path.startswith("/dicom") else kind
         kind, arrival = (CHANGES[path][1], CHANGES[path][0]) if path in CHANGES else (kind, _HEART)
         for scope in Scope:
             answer = _call(callers[scope], path, method, _id(kind, arrival))

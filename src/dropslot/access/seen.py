@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Left
 from django.db.models.lookups import Exact
 
@@ -26,6 +26,7 @@ from dropslot.config import Config
 from dropslot.config.models import Route
 from dropslot.core.states import State
 from dropslot.core.templates import Template
+from dropslot.dicom.models import Contribution, Instance, Patient, Series, Study
 
 _NOTHING = Q(pk__in=[])
 Scope = list[list[tuple[str, str]]]
@@ -135,6 +136,58 @@ class Access:
         """What it put into an inbox that is not taken yet."""
         return Upload.objects.filter(sender=self.name) if self.grants else Upload.objects.none()
 
+    # Images derive from the arrivals that brought them, and for recipients from their deliveries.
+
+    def instances(self) -> QuerySet[Instance]:
+        """Of the arrivals that it sees; recipients those that were delivered into their folders."""
+        return Instance.objects.filter(self._any(_of_arrivals, prefix="arrival__") | self._received_images())
+
+    def series(self) -> QuerySet[Series]:
+        """Those that an arrival that it sees has added images to, or of which images were delivered to it."""
+        whole = _either(
+            [_of_route(grant, "") or ~_NOTHING for grant in self.grants if grant.role in SEES_ROUTE]
+        )
+        added = Contribution.objects.filter(
+            self._any(_of_arrivals, frozenset(Role) - SEES_ROUTE, prefix="arrival__"), added__gt=0
+        )
+        received = Instance.objects.filter(self._received_images())
+        parts = [whole, Q(pk__in=added.values("series")), Q(pk__in=received.values("series"))]
+        kept = [True, self.has({Role.SENDER, Role.STUDY_RUNNER}), self.has({Role.RECIPIENT})]
+        return Series.objects.filter(
+            _either([part for part, is_kept in zip(parts, kept, strict=True) if is_kept])
+        )
+
+    def studies(self) -> QuerySet[Study]:
+        """Those of its series."""
+        return Study.objects.filter(self._above(self.series().values("study")))
+
+    def patients(self) -> QuerySet[Patient]:
+        """Those of its series."""
+        return Patient.objects.filter(self._above(self.series().values("study__patient")))
+
+    def images_of(self, row: Instance) -> QuerySet[Delivery]:
+        """The deliveries of an image whose bytes it may open."""
+        return self.payloads().filter(arrival=row.arrival_id, item=row.item, sha256=row.sha256)
+
+    def _above(self, of_series: QuerySet[Any, Any]) -> Q:
+        """For what is above series: whoever sees routes as a whole needs no look at each series."""
+        whole = [_of_route(grant, "") or ~_NOTHING for grant in self.grants if grant.role in SEES_ROUTE]
+        others = [] if self.grants and not self.has(frozenset(Role) - SEES_ROUTE) else [Q(pk__in=of_series)]
+        return _either([*whole, *others])
+
+    def _received_images(self) -> Q:
+        """What was delivered into a recipient's folders, found from the deliveries there."""
+        inside = "arrival__deliveries__"
+        parts = [
+            _of_route(grant, "arrival__") & _in_folders(self._folders(grant), inside)
+            for grant in self.grants
+            if grant.role == Role.RECIPIENT
+        ]
+        if not parts:
+            return _NOTHING
+        rows = Instance.objects.filter(_either(parts), arrival__deliveries__item=F("item"))
+        return Q(pk__in=rows.values("pk"))
+
     def log_readings(self) -> QuerySet[LogReading]:
         keys = [route.key for route in self.routes(OPERATES | AUDITS)]
         whole = self.sees_all_routes()
@@ -156,8 +209,14 @@ class Access:
             if row["id"] in seen or (not row["id"] and (is_own or self.has(SEES_ROUTE, row["route"]))):
                 yield row
 
-    def _any(self, part: Callable[[Grant, str], Q], roles: Collection[Role] = frozenset(Role)) -> Q:
-        prefix = "" if part is _of_arrivals else "arrival__"
+    def _any(
+        self,
+        part: Callable[[Grant, str], Q],
+        roles: Collection[Role] = frozenset(Role),
+        prefix: str | None = None,
+    ) -> Q:
+        if prefix is None:
+            prefix = "" if part is _of_arrivals else "arrival__"
         return _either([part(grant, prefix) for grant in self.grants if grant.role in roles])
 
     def _scope(self, pairs: Callable[[Grant], Scope]) -> Scope:
@@ -204,16 +263,16 @@ def _fixed(to: str) -> str:
     return Template(to).fixed.rstrip("/") or "/"
 
 
-def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
+def _in_folders(folders: Iterable[tuple[str, str]], prefix: str = "") -> Q:
     parts = []
     for base, folder in folders:
         if not folder:
             continue
         whole = _below(base, folder)
         parts += [
-            Q(place__url=whole),
-            _begins("place__url", f"{whole}/"),
-            Q(place__url=base) & _begins("stored_as", f"{folder}/"),
+            Q((f"{prefix}place__url", whole)),
+            _begins(f"{prefix}place__url", f"{whole}/"),
+            Q((f"{prefix}place__url", base)) & _begins(f"{prefix}stored_as", f"{folder}/"),
         ]
     return _either(parts)
 

@@ -16,6 +16,7 @@ from dropslot.api.endpoints import (
     acknowledgments,
     arrivals,
     deliveries,
+    dicom,
     events,
     here,
     receipts,
@@ -44,6 +45,7 @@ api = NinjaAPI(
 failures.explain_all(api)
 api.add_router("/arrivals", arrivals.router)
 api.add_router("/deliveries", deliveries.router)
+api.add_router("/dicom", dicom.router)
 api.add_router("/events", events.router)
 api.add_router("/acknowledgments", acknowledgments.router)
 api.add_router("/uploads", uploads.router)

@@ -20,6 +20,7 @@ _TAGS = {
     "acknowledgments": "Evidence that recipients fetched deliveries.",
     "arrivals": "What was taken from the inboxes, and what became of it.",
     "deliveries": "Which file went where.",
+    "dicom": "Patients, studies, series and instances of routes that import images.",
     "events": "The audit trail.",
     "reidentification": "Who a de-identified patient is.",
     "receipts": "Signed summaries of finished arrivals.",

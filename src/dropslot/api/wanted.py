@@ -16,10 +16,13 @@ from dropslot.core import asked
 from dropslot.core.asked import searchable
 from dropslot.core.names import escape
 from dropslot.core.states import State
+from dropslot.dicom.importing.keys import Verdict
+from dropslot.dicom.listings import wanted as images
 
 LONGEST = 1000  # characters of a text to search or of a reason
 
 
+_DAY = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"
 _NEXT = "The `next` of the page before."
 _ULID = "01KBE8QZ3M5V9T2R7XWC4N6PHA"
 
@@ -84,6 +87,57 @@ class WantedEvents(WantedArrivals):
 
     cursor: str = Field("", description=_NEXT, pattern="^[0-9]{0,18}$", examples=["1042"])
     kind: str = Field("", description="Only of this kind.", max_length=40, examples=["delivered"])
+
+
+class WantedImages(Paged):
+    """Filters of patients, studies, series and instances."""
+
+    cursor: str = Field("", description=_NEXT, pattern="^[0-9]{0,18}$", examples=["4711"])
+    search: str = Field(
+        "",
+        description="Text in a patient's id or name, an accession number, a description or a UID.",
+        max_length=LONGEST,
+        examples=["Doe"],
+    )
+    route: str = Field("", description="Only of this route, by its key.", max_length=100, examples=["dicom"])
+    patient: str = Field("", description="Part of a patient's id or name.", max_length=200, examples=["P-17"])
+    accession: str = Field("", description="AccessionNumber, whole.", max_length=200, examples=["A4711"])
+    modality: str = Field("", description="Modality.", max_length=20, examples=["CT"])
+    verdict: Verdict | None = Field(
+        None, description="Only series with this verdict.", examples=["CONSISTENT"]
+    )
+    uid: str = Field(
+        "", description="UID of a study, series or instance.", max_length=200, examples=["1.2.826.0.1"]
+    )
+    dated_from: str = Field("", description="Studies since this day.", pattern=_DAY, examples=["2026-03-01"])
+    dated_until: str = Field("", description="Studies until this day.", pattern=_DAY, examples=["2026-03-31"])
+    since: str = Field("", description="Series received since that time.", max_length=40, examples=["7d"])
+    study: int | None = Field(
+        None, description="Only of this study, by its number.", ge=1, le=2**62, examples=[17]
+    )
+    series: int | None = Field(
+        None, description="Only of this series, by its number.", ge=1, le=2**62, examples=[17]
+    )
+    arrival: str = Field("", description="Only of this arrival, by its id.", max_length=26, examples=[_ULID])
+
+
+def images_of(request: HttpRequest, wanted: WantedImages) -> images.Wanted:
+    """The filter of a listing of images. Raises BadFilter, as `filter_of`."""
+    require_known(request, wanted)
+    given = {name: getattr(wanted, name).replace("\0", "") for name in _OF_IMAGES}
+    return images.Wanted(
+        **given,
+        dated_from=wanted.dated_from.replace("-", ""),
+        dated_until=wanted.dated_until.replace("-", ""),
+        verdict=wanted.verdict or "",
+        since=_moment("since", wanted.since),
+        of_study=wanted.study,
+        of_series=wanted.series,
+        of_arrival=wanted.arrival.replace("\0", ""),
+    )
+
+
+_OF_IMAGES = ("search", "route", "patient", "accession", "modality", "uid")
 
 
 class WantedSent(Wanted):

@@ -94,6 +94,21 @@ class Series(models.Model):
         )
 
 
+class Contribution(models.Model):
+    """An arrival with images of a series: who may see the arrival may see the series, if images were added."""
+
+    series = models.ForeignKey(Series, models.PROTECT, related_name="contributions", db_index=False)
+    arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+")
+    instances = models.IntegerField()  # in the arrival
+    added = models.IntegerField()  # those that were not known before
+
+    class Meta:
+        db_table = "dropslot_dicom_contribution"
+        constraints = (
+            models.UniqueConstraint(fields=["series", "arrival"], name="dropslot_dicom_contribution_once"),
+        )
+
+
 class Instance(models.Model):
     """One SOP instance of a series, in one version. `arrival` and `item` find its deliveries."""
 
@@ -109,7 +124,7 @@ class Instance(models.Model):
     columns = models.IntegerField(null=True)
     sha256 = models.CharField(max_length=64)  # of what was delivered
     size_bytes = models.BigIntegerField()
-    arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+")
+    arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+", db_index=False)
     item = models.TextField()  # path inside the arrival, as in its deliveries
 
     class Meta:
@@ -119,7 +134,11 @@ class Instance(models.Model):
                 fields=["series", "sop_uid", "version"], name="dropslot_dicom_instance_once"
             ),
         )
-        indexes = (models.Index(fields=["sop_uid"], name="dropslot_dicom_instance_uid"),)
+        indexes = (
+            models.Index(fields=["sop_uid"], name="dropslot_dicom_instance_uid"),
+            models.Index(fields=["arrival", "item"], name="dropslot_dicom_instance_item"),
+            models.Index(fields=["series", "id"], name="dropslot_dicom_instance_order"),
+        )
 
 
 class Expected(models.Model):

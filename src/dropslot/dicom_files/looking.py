@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from dropslot.core.errors import DropslotError
 from dropslot.parsing.process import BreaksParser, NotParsed, Parser
 
 _AT_ONCE = threading.BoundedSemaphore(2)
 
 
-class CannotLook(Exception):
-    """The file cannot be shown; the text says why, as a sentence without its full stop."""
+class CannotLook(DropslotError):
+    """The file cannot be shown; it says why."""
+
+    code = "cannot-be-shown"
 
 
 def memory(stack: ExitStack, name: str, size_bytes: int) -> int:

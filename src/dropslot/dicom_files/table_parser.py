@@ -49,8 +49,8 @@ def parse(descriptors: list[int], question: dict[str, int]) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno:
             raise  # of the disk
         return {"error": type(error).__name__}
-    if not len(read) and not len(read.file_meta):
-        return {"error": "it has no elements"}
+    if read.preamble is None and "SOPClassUID" not in read:
+        return {"error": "it is not DICOM"}
     with mmap.mmap(memory, question["most_bytes"], mmap.MAP_SHARED) as written:
         return _write(read, written)
 

@@ -13,6 +13,7 @@ from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, 
 from dropslot.access.section import portal_of
 from dropslot.access.seen import Access
 from dropslot.config import current
+from dropslot.dicom.importing.keys import is_imported
 
 _VERSION = version("dropslot")
 
@@ -35,6 +36,9 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("History", "history", None),
     ("Files", "archive", OPENS),
     ("Pending", "pending", _OF_ARRIVALS),
+    ("Patients", "patients", None),
+    ("Studies", "studies", None),
+    ("Series", "series", None),
     ("Sent, not fetched", "unfetched", None),
     ("Do you know this file?", "known", None),
     ("Check", "check", AUDITS | OPERATES),
@@ -47,6 +51,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Users", "users", frozenset({Role.ADMINISTRATOR})),
     ("Tokens", "tokens", None),
 )
+_OF_IMAGES = frozenset({"patients", "studies", "series"})  # only where images are imported
 _FIRST = 6  # fit beside each other at 1280 pixels
 
 
@@ -100,6 +105,10 @@ def _links(request: HttpRequest, access: Access) -> list[Link]:
         if name == "users" and not access.manages_accounts:
             continue
         if name == "verify" and not access.sees_all_routes():
+            continue
+        if name in _OF_IMAGES and not (
+            access.grants and any(map(is_imported, access.config.routes.values()))
+        ):
             continue
         if roles is None or access.has(roles):
             url = reverse(f"dropslot:{name}")

@@ -22,6 +22,7 @@ from dropslot.portal.pages import (
     verifying,
 )
 from dropslot.portal.pages.accounts import account, addressing, tokens, users
+from dropslot.portal.pages.imaging import collections, image
 from dropslot.portal.pages.listing import exports, listings, saved_views, undoing
 
 app_name = "dropslot"
@@ -57,6 +58,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("export/<str:name>.<str:form>", exports.export, name="export"),
     path("views/<str:page>/", saved_views.save_view, name="save_view"),
     path("views/<int:pk>/remove/", saved_views.remove_view, name="remove_view"),
+    path("patients/", listings.patients, name="patients"),
+    path("patients/<int:pk>/", collections.patient, name="patient"),
+    path("studies/", listings.studies, name="studies"),
+    path("studies/<int:pk>/", collections.study, name="study"),
+    path("series/", listings.series, name="series"),
+    path("series/<int:pk>/", collections.one_series, name="one_series"),
+    path("images/<int:pk>/", image.image, name="image"),
+    path("images/<int:pk>/preview", image.preview, name="preview"),
+    path("images/<int:pk>/header", image.image_header, name="image_header"),
     path("upload/", upload.upload, name="upload"),
     path("metrics", metrics, name="metrics"),
     path("home/<slug:name>/", home.home_part, name="home_part"),

@@ -57,6 +57,11 @@ def record_series(
     fresh = list(_fresh(row, arrival, series, delivered, recorded))
     models.Instance.objects.bulk_create(fresh, batch_size=CHUNK)
     recorded.added = len(fresh)
+    models.Contribution.objects.get_or_create(
+        series=row,
+        arrival=arrival,
+        defaults={"instances": recorded.instances, "added": recorded.added},
+    )
     _update(row, arrival, recorded, at, is_new=is_new)
     return recorded
 

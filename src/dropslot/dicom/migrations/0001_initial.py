@@ -242,6 +242,44 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Contribution",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("instances", models.IntegerField()),
+                ("added", models.IntegerField()),
+                (
+                    "arrival",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="dropslot_arrivals.arrival",
+                    ),
+                ),
+                (
+                    "series",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="contributions",
+                        to="dropslot_dicom.series",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "dropslot_dicom_contribution",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("series", "arrival"), name="dropslot_dicom_contribution_once"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Instance",
             fields=[
                 (
@@ -265,6 +303,7 @@ class Migration(migrations.Migration):
                 (
                     "arrival",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
                         to="dropslot_arrivals.arrival",
@@ -282,7 +321,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "dropslot_dicom_instance",
-                "indexes": [models.Index(fields=["sop_uid"], name="dropslot_dicom_instance_uid")],
+                "indexes": [
+                    models.Index(fields=["sop_uid"], name="dropslot_dicom_instance_uid"),
+                    models.Index(fields=["arrival", "item"], name="dropslot_dicom_instance_item"),
+                    models.Index(fields=["series", "id"], name="dropslot_dicom_instance_order"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("series", "sop_uid", "version"), name="dropslot_dicom_instance_once"

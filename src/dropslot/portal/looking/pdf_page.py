@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
 import threading
-import zlib
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -14,6 +11,7 @@ from dropslot.access.payloads.opening import Payload
 from dropslot.access.payloads.sending import hashed
 from dropslot.parsing.page_points import BYTES_A_POINT, stride_of
 from dropslot.parsing.process import PDF_PAGES, BreaksParser, NotParsed, Parser
+from dropslot.portal.looking.points import png_of
 
 WIDTH = 1240  # an A4 page at 150 points an inch
 MOST_BYTES = 4_000_000 * BYTES_A_POINT
@@ -59,7 +57,7 @@ def draw(payload: Payload, number: int) -> Page:
         width, height, pages = (_size(said.get(key)) for key in ("width", "height", "pages"))
         if not 0 < stride_of(width) * height <= MOST_BYTES:
             raise NotDrawn(_WHY.get(str(said.get("error")), "It cannot be drawn"))
-        return Page(_png(canvas, width, height), width, height, pages or number)
+        return Page(png_of(canvas, width, height), width, height, pages or number)
 
 
 def _size(value: object) -> int:
@@ -85,21 +83,3 @@ def _asked(document: int, canvas: int, number: int) -> dict[str, int]:
     finally:
         parser.close()
     return said if isinstance(said, dict) else {}
-
-
-def _png(canvas: int, width: int, height: int) -> bytes:
-    """The points as a PNG (ISO/IEC 15948), written here: nothing that the other process wrote is interpreted."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    packer = zlib.compressobj(4)
-    packed = b"".join((*map(packer.compress, _rows(canvas, width, height)), packer.flush()))
-    chunks = ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
-
-
-def _rows(canvas: int, width: int, height: int) -> Iterator[bytes]:
-    for row in range(height):
-        yield b"\0" + os.pread(canvas, width * BYTES_A_POINT, row * stride_of(width))
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

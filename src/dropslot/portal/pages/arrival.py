@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from dropslot.portal.links import link
 from dropslot.portal.requests import access_in
 from dropslot.portal.words import route_words, states
 from dropslot.portal.words.event_words import FOR_ALL
+from dropslot.portal.words.verdicts import verdict
 
 _LIVE = "dropslot/parts/arrival_live.html"
 _SECONDS = 3
@@ -42,6 +43,7 @@ _EVENTS = 100
 _ITEMS = 100
 _FIRST_ITEMS = 10
 _FETCHES = 100
+_SERIES = 50
 
 
 @login_required
@@ -125,6 +127,7 @@ def facts(request: HttpRequest, row: Arrival) -> dict[str, Any]:
         "fields": sorted(row.fields.items()),
         "receipt": None if is_unfinished else _receipt(access, row),
         "fetches": _fetches(access, row, inside=inside),
+        "series": list(_series(access, row)),
         "proof": link("arrival_proof", row.pk),
         "zip": link("download_zip"),
         "may_open": access.payloads().filter(arrival=row.pk).exists() if row.state == State.DONE else False,
@@ -190,6 +193,13 @@ def _items(request: HttpRequest, row: Arrival, most: int = _ITEMS) -> dict[str, 
         "items_first": not after,
         "one_place": shown[0].place.url if len({each.place_id for each in shown}) == 1 else "",
     }
+
+
+def _series(access: Access, row: Arrival) -> Iterator[dict[str, Any]]:
+    """The series that it brought images of."""
+    seen = access.series().filter(contributions__arrival=row.pk).order_by("pk")
+    for each in seen[:_SERIES]:
+        yield {"row": each, "verdict": verdict(each.verdict), "url": link("one_series", each.pk)}
 
 
 def _first_fetches(rows: list[Delivery]) -> dict[int, Acknowledgment]:

@@ -12,9 +12,24 @@ from django.urls import NoReverseMatch, reverse
 
 from dropslot.portal.words import amounts, states
 from dropslot.portal.words.event_words import Words
+from dropslot.portal.words.verdicts import verdict
 
 Row = dict[str, Any]
-Look = Literal["text", "name", "state", "arrival", "time", "size", "number", "hash", "reasons", "event"]
+Look = Literal[
+    "text",
+    "name",
+    "state",
+    "arrival",
+    "time",
+    "size",
+    "number",
+    "hash",
+    "reasons",
+    "event",
+    "verdict",
+    "date",
+    "uid",
+]
 
 
 class Column(NamedTuple):
@@ -62,6 +77,8 @@ class Table:
     retries: bool = False  # some rows may be retried
     release: str = ""  # the address that takes a selection of held arrivals, if there are some
     has_actions: bool = field(default=False)
+    first_label: str = "Newest"
+    next_label: str = "Older"
 
 
 def line(row: Row, columns: Iterable[Column], **more: str) -> Line:
@@ -123,6 +140,22 @@ def _hash(value: str) -> tuple[str, str]:
     return value[:10], value
 
 
+def _verdict(value: str) -> tuple[str, str]:
+    told = verdict(value)
+    return told.word, told.colour
+
+
+def _uid(value: str) -> tuple[str, str]:
+    """The end of a UID tells it from others."""
+    return (f"…{value[-14:]}" if len(value) > 16 else value), value
+
+
+def _date(value: str) -> tuple[str, str]:
+    """A day as DICOM writes it: 20261129."""
+    is_day = len(value) == 8 and value.isascii() and value.isdigit()
+    return (f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_day else value), ""
+
+
 def _arrival(value: str) -> tuple[str, str]:
     """The state of an arrival, in the words of the other pages."""
     told = states.told(value)
@@ -145,4 +178,7 @@ _LOOKS: dict[str, Callable[[Any], tuple[Any, str]]] = {
     "reasons": _reasons,
     "hash": _hash,
     "event": _event,
+    "verdict": _verdict,
+    "date": _date,
+    "uid": _uid,
 }

@@ -14,10 +14,13 @@ from dropslot.arrivals.listings.queries import Filter
 from dropslot.audit.kinds import Kind
 from dropslot.core.asked import searchable
 from dropslot.core.states import State
+from dropslot.dicom.listings import wanted as images
 from dropslot.portal.words.states import told
+from dropslot.portal.words.verdicts import VERDICTS
 
 _LONGEST = 200
 NAMES = ("search", "route", "state", "reading", "since", "until", "sender", "field", "kind")
+_DAYS = ("since", "until", "dated_from", "dated_until")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Asked:
     def mistakes(self) -> dict[str, str]:
         """What is wrong with fields, in words; such a field narrows nothing."""
         found: dict[str, str] = {}
-        for name in ("since", "until"):
+        for name in _DAYS:
             if name in self.values and _day(self.values[name]) is None:
                 found[name] = "Write a day as 2026-03-01."
         if "field" in self.values and "=" not in self.values["field"]:
@@ -66,6 +69,25 @@ class Asked:
             kind=given.get("kind", ""),
         )
 
+    @cached_property
+    def images(self) -> images.Wanted:
+        """For listings of images."""
+        given = {
+            name: text.replace("\0", "") for name, text in self.values.items() if name not in self.mistakes
+        }
+        return images.Wanted(
+            search=given.get("search", ""),
+            route=given.get("route", ""),
+            patient=given.get("patient", ""),
+            accession=given.get("accession", ""),
+            modality=given.get("modality", ""),
+            verdict=given.get("verdict", ""),
+            uid=given.get("uid", ""),
+            dated_from=given.get("dated_from", "").replace("-", ""),
+            dated_until=given.get("dated_until", "").replace("-", ""),
+            since=_begin(given.get("since", ""), self.access.config.zone),
+        )
+
     @property
     def access(self) -> Access:
         found: Access = self.request.access  # type: ignore[attr-defined]
@@ -92,7 +114,7 @@ class Asked:
                 "label": _LABELS[name],
                 "value": self.request.GET.get(name, ""),
                 "choices": self._choices(name),
-                "type": "date" if name in ("since", "until") else "text",
+                "type": "date" if name in _DAYS else "text",
                 "hint": _HINTS.get(name, ""),
                 "mistake": self.mistakes.get(name, ""),
             }
@@ -108,6 +130,8 @@ class Asked:
             return [(state.value, told(state).word) for state in State]
         if name == "reading":
             return [(State.FAILED.value, "failed")]
+        if name == "verdict":
+            return [(name, verdict.word) for name, verdict in VERDICTS.items()]
         return [(kind, kind) for kind in sorted(kind.value for kind in Kind)] if name == "kind" else []
 
 
@@ -120,8 +144,21 @@ _LABELS = {
     "sender": "Sender",
     "field": "Field",
     "kind": "Kind",
+    "patient": "Patient",
+    "accession": "Accession number",
+    "modality": "Modality",
+    "verdict": "Verdict",
+    "uid": "UID",
+    "dated_from": "Study from",
+    "dated_until": "Study until",
 }
-_HINTS = {"field": "study=heart", "sender": "Account or machine"}
+_HINTS = {
+    "field": "study=heart",
+    "sender": "Account or machine",
+    "patient": "Id, or part of a name",
+    "modality": "CT",
+    "uid": "Of a study, series or image",
+}
 
 
 def _day(text: str) -> date | None:

@@ -1,4 +1,4 @@
-"""Arrivals, History, Pending, Sent but not fetched, Acknowledgments, Log readers, Trail."""
+"""Arrivals, History, Pending, Sent but not fetched, Acknowledgments, Log readers, Trail; Patients, Studies, Series."""
 
 from __future__ import annotations
 
@@ -51,6 +51,9 @@ unfetched = _view(sources.UNFETCHED)
 acknowledgments = _view(sources.ACKNOWLEDGMENTS)
 log_readers = _view(sources.LOG_READERS)
 trail = _view(sources.TRAIL)
+patients = _view(sources.PATIENTS)
+studies = _view(sources.STUDIES)
+series = _view(sources.SERIES)
 
 
 def context(request: HttpRequest, listing: Listing) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dropslot.acknowledgments.matching.finding import served
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import delivery_rows
 from dropslot.arrivals.models import Delivery
+from dropslot.dicom.listings import queries as images
 from dropslot.portal.pages.listing.columns import Column, Row
 from dropslot.portal.pages.listing.filtering import Asked
 from dropslot.portal.words.event_words import in_words
@@ -36,6 +37,7 @@ class Listing:
     empty: str
     rows: Callable[[Asked, str, int], Rows]
     extra: frozenset[str] = frozenset()
+    hint: str = "Part of a name, beginning of an id or SHA-256"
 
     def allows(self, access: Access) -> bool:
         """Whether the account has a role for this page."""
@@ -225,6 +227,69 @@ TRAIL = Listing(
     _trail,
     frozenset({"name", "said"}),
 )
-ALL = {
-    each.name: each for each in (ARRIVALS, HISTORY, PENDING, UNFETCHED, ACKNOWLEDGMENTS, LOG_READERS, TRAIL)
-}
+_OF_IMAGES = ("search", "route", "patient", "accession", "modality", "dated_from", "dated_until", "uid")
+_IMAGE_HINT = "Part of a patient's name or id, accession number, description or UID"
+_NO_IMAGES = "No images were delivered yet on a route with `import: dicom` in config.yaml."
+
+PATIENT_COLUMNS = (
+    Column("patient_id", "Patient ID", "name", ("patient", "id")),
+    Column("name", "Name", "name", ("patient", "id")),
+    Column("birth_date", "Born", "date"),
+    Column("sex", "Sex"),
+    Column("studies", "Studies", "number"),
+    Column("route", "Route"),
+)
+STUDY_COLUMNS = (
+    Column("date", "Date", "date"),
+    Column("description", "Description", "name", ("study", "id")),
+    Column("study_uid", "UID", "uid", ("study", "id")),
+    Column("accession_number", "Accession", "name"),
+    Column("modalities", "Modalities", "name"),
+    Column("series", "Series", "number"),
+    Column("received_at", "Received", "time"),
+)
+SERIES_COLUMNS = (
+    Column("verdict", "Verdict", "verdict"),
+    Column("modality", "Modality", "name"),
+    Column("description", "Description", "name", ("one_series", "id")),
+    Column("series_uid", "UID", "uid", ("one_series", "id")),
+    Column("instances", "Images", "number"),
+    Column("size_bytes", "Size", "size"),
+    Column("received_at", "Received", "time"),
+)
+_OF_PATIENT = (Column("patient_id", "Patient ID", "name"), Column("patient_name", "Name", "name"))
+PATIENTS = Listing(
+    "patients",
+    "Patients",
+    EVERYBODY,
+    _OF_IMAGES,
+    PATIENT_COLUMNS,
+    _NO_IMAGES,
+    lambda asked, cursor, limit: images.patients(asked.access.patients(), asked.images, cursor, limit),
+    hint=_IMAGE_HINT,
+)
+STUDIES = Listing(
+    "studies",
+    "Studies",
+    EVERYBODY,
+    _OF_IMAGES,
+    (*_OF_PATIENT, *STUDY_COLUMNS, Column("route", "Route")),
+    _NO_IMAGES,
+    lambda asked, cursor, limit: images.studies(asked.access.studies(), asked.images, cursor, limit),
+    hint=_IMAGE_HINT,
+)
+SERIES = Listing(
+    "series",
+    "Series",
+    EVERYBODY,
+    (*_OF_IMAGES, "verdict", "since"),
+    (*_OF_PATIENT, *SERIES_COLUMNS, Column("route", "Route")),
+    _NO_IMAGES,
+    lambda asked, cursor, limit: images.series(asked.access.series(), asked.images, cursor, limit),
+    hint=_IMAGE_HINT,
+)
+_EACH = (
+    *(ARRIVALS, HISTORY, PENDING, UNFETCHED, ACKNOWLEDGMENTS, LOG_READERS, TRAIL),
+    *(PATIENTS, STUDIES, SERIES),
+)
+ALL = {each.name: each for each in _EACH}

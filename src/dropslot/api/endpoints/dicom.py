@@ -1,0 +1,74 @@
+"""Patients, studies, series and instances, with the header of each."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ninja import Query, Router
+
+from dropslot.access.payloads.images import opened_image
+from dropslot.access.payloads.opening import NotHere
+from dropslot.access.payloads.sending import note_opened
+from dropslot.access.roles import Scope
+from dropslot.api import images
+from dropslot.api.finding import not_there
+from dropslot.api.problems import NotThere
+from dropslot.api.signing_in import Asked, needs
+from dropslot.api.wanted import WantedImages, images_of
+from dropslot.audit.kinds import Kind
+from dropslot.dicom.listings import queries
+from dropslot.dicom_files.header_table import table_of
+from dropslot.dicom_files.looking import CannotLook
+
+router = Router(tags=["dicom"])
+_NUMBER = re.compile("[0-9]{1,18}")
+
+
+@router.get("/patients", response=images.Patients, **needs(Scope.READ))
+def list_patients(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
+    """List patients of whom images arrived, the newest first."""
+    seen = request.access.patients()
+    return queries.patients(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+
+
+@router.get("/studies", response=images.Studies, **needs(Scope.READ))
+def list_studies(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
+    """List studies, the newest first."""
+    seen = request.access.studies()
+    return queries.studies(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+
+
+@router.get("/series", response=images.AllSeries, **needs(Scope.READ))
+def list_series(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
+    """List series with the verdict on their completeness and its evidence, the newest first."""
+    seen = request.access.series()
+    return queries.series(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+
+
+@router.get("/instances", response=images.Instances, **needs(Scope.READ))
+def list_instances(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
+    """List instances, the newest first; with `series` those of one series, as they came."""
+    seen = request.access.instances()
+    return queries.instances(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+
+
+@router.get("/instances/{id}/header", response=images.Header, **needs(Scope.READ))
+def get_header(request: Asked, id: str) -> dict[str, Any]:
+    """Show all elements of one instance, without its pixels. The look is an event."""
+    number = int(id) if _NUMBER.fullmatch(id) else 0
+    access = request.access
+    row = access.instances().filter(pk=number).first()
+    if row is None or not access.images_of(row).exists():
+        raise not_there("image that you may open")
+    try:
+        with opened_image(access, row) as payload:
+            note_opened(request, Kind.VIEWED, payload.delivery, "header")
+            table = table_of(payload.fd)
+    except (NotHere, CannotLook) as error:
+        raise NotThere(error.what, where=error.where, next_step=error.next_step) from error
+    return {
+        "instance": row.pk,
+        "elements": [each._asdict() for each in table.elements],
+        "is_cut": table.is_cut,
+    }

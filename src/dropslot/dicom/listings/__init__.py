@@ -1,0 +1,1 @@
+"""Listings of patients, studies, series and instances, for pages, API and commands; and figures of batches."""

@@ -1,0 +1,1 @@
+"""One patient, study, series or image."""

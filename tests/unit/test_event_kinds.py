@@ -10,7 +10,7 @@ from dropslot.audit.kinds import Kind, entry
 
 SOURCE = Path(__file__).parents[2] / "src" / "dropslot"
 STORED = """access-refused accessed acknowledged adopted after-asked altered audit-withdrawn claimed delivered
-dismissed downloaded epoch-adopted exported folders-loaded given-back held images-recorded import
+dismissed downloaded epoch-adopted exported fetched folders-loaded given-back held images-recorded import
 imported instances-changed left-behind purged rebuild rebuilt received refused reidentified released
 renamed retry-asked retrying rights-changed series-incomplete sign-in-refused signed-in started
 taken-over unacknowledged upload-audited uploaded verified viewed waiting withdrawn written-since"""

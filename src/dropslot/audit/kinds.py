@@ -34,6 +34,7 @@ class Kind(StrEnum):
     WRITTEN_SINCE = "written-since"
     # Images
     RECEIVED = "received"
+    FETCHED = "fetched"
     IMAGES_RECORDED = "images-recorded"
     INSTANCES_CHANGED = "instances-changed"
     SERIES_INCOMPLETE = "series-incomplete"
@@ -93,6 +94,8 @@ def entry(kind: Literal[Kind.REFUSED], arrival: str, data: payloads.Refused) -> 
 def entry(kind: Literal[Kind.DELIVERED], arrival: str, data: payloads.Delivered) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.RECEIVED], arrival: Literal[""], data: payloads.Received) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.FETCHED], arrival: Literal[""], data: payloads.StudyFetched) -> Entry: ...
 @overload
 def entry(
     kind: Literal[Kind.ADOPTED, Kind.ALTERED, Kind.LEFT_BEHIND], arrival: str, data: payloads.Files

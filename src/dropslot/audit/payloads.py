@@ -86,6 +86,17 @@ class Received(TypedDict):
     ended: str
 
 
+class StudyFetched(TypedDict):
+    """A study that `fetch_dicom` got from an archive, whole: it has exactly the instances that the archive listed."""
+
+    route: str
+    source: str
+    study_uid: str
+    series: int
+    instances: int
+    by: str
+
+
 class Files(TypedDict):
     """The number of files at a destination, and the first ones."""
 

@@ -21,7 +21,11 @@ APPS = (
     App("dropslot.lookup", commands=("dropslot.cli.folder_tables", "dropslot.cli.getresults")),
     App("dropslot.arrivals"),
     App("dropslot.mail", section="dropslot.mail.section"),
-    App("dropslot.dicom", section="dropslot.dicom.section", commands=("dropslot.cli.reidentifying",)),
+    App(
+        "dropslot.dicom",
+        section="dropslot.dicom.section",
+        commands=("dropslot.cli.reidentifying", "dropslot.cli.fetching"),
+    ),
     App(
         "dropslot.acknowledgments",
         section="dropslot.acknowledgments.section",

@@ -16,10 +16,11 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Received
 from dropslot.config.folders import folder_sets
 from dropslot.core.names import escape
+from dropslot.dicom.receiving.folders import note_sorted
 from dropslot.dicom.receiving.keys import receivers
 from dropslot.dicom.receiving.leftovers import left_receptions
 from dropslot.dicom.receiving.receptions import INSTANCE
-from dropslot.dicom.receiving.studies import Studies, note_sorted
+from dropslot.dicom.receiving.studies import Studies
 from dropslot.files.descriptors import Folder, remove_folder
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from dropslot.dicom.receiving.admission import Peer
+from dropslot.dicom.receiving.folders import read_about
 from dropslot.dicom.receiving.receptions import PREFIX
-from dropslot.dicom.receiving.studies import read_about
 from dropslot.files.descriptors import Folder, lock, remove_folder
 
 if TYPE_CHECKING:

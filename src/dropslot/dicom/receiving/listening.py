@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Sequence
+from socketserver import BaseServer
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 _REQUEST_SECONDS = 15.0  # from the connection to the request for an association
 _UNASKED = 20  # connections above `maximum`, which are there to be refused in words
+_LEAVE_SECONDS = 2.0
 _PDU_BYTES = 256 * 1024
 
 
@@ -57,6 +59,11 @@ class _Server(AssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - as socketserver's
         return self.listener.has_room
+
+    def shutdown(self) -> None:
+        # Not pynetdicom's own, which wants to strike the server from a list of servers that the AE has started.
+        BaseServer.shutdown(self)
+        self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as socketserver's
         log.warning(
@@ -91,6 +98,10 @@ class Listener:
         self._thread.join()
         for incoming in self._open:
             incoming.stream.end()
+            incoming.association.dul.kill_dul()
+        for incoming in self._open:
+            incoming.association.dul.join(_LEAVE_SECONDS)
+            incoming.association.join(_LEAVE_SECONDS)
 
     def ended(self) -> list[Incoming]:
         """The associations that have ended since the last call."""

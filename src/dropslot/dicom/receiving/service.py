@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import ssl
+import threading
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,13 +18,13 @@ from dropslot.core.errors import BadOption, DropslotError
 from dropslot.dicom.receiving.arriving import Arriving
 from dropslot.dicom.receiving.keys import Receive, receivers
 from dropslot.dicom.receiving.listening import Listener, tls_context
+from dropslot.running.stopping import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dropslot.config import Config, Route
     from dropslot.config.listening import Listen
-    from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
 TICK_SECONDS = 0.2
@@ -67,10 +70,16 @@ def _prove_certificate(receive: Receive) -> None:
 
 def serve(config: Config, stop: Signal) -> None:
     """Receive until `stop`. What is not finished then is finished by the next start."""
+    _served(_listeners(config), Arriving(config), stop)
+
+
+def _listeners(config: Config) -> list[Listener]:
     # It logs what senders do wrong with a traceback, and names of theirs as they are. What matters is logged here.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    arriving = Arriving(config)
-    listeners = [Listener(listen, shared) for listen, shared in by_address(config).items()]
+    return [Listener(listen, shared) for listen, shared in by_address(config).items()]
+
+
+def _served(listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:
     for listener in listeners:
         listener.start()
     try:
@@ -79,6 +88,28 @@ def serve(config: Config, stop: Signal) -> None:
         for listener in listeners:
             listener.stop()
         _step(listeners, arriving)
+        connections.close_all()
+
+
+@contextmanager
+def receiving_meanwhile(config: Config) -> Iterator[None]:
+    """Receive as the service does, in a thread, unless it runs: then it has the addresses. Raises OSError."""
+    stop = Signal()
+    try:
+        listeners = _listeners(config)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        yield
+        return
+    thread = threading.Thread(target=_served, args=(listeners, Arriving(config), stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        stop.close()
 
 
 def _work(listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:

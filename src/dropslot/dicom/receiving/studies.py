@@ -11,24 +11,22 @@ again after a crash, and done once more.
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
-import itertools
 import json
 import os
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
 
-from dropslot.arrivals.intake.claim import move, move_to_own
-from dropslot.arrivals.models import Upload
-from dropslot.core.names import RECEIVING, escape
-from dropslot.dicom.receiving.receptions import ABOUT, INSTANCE, UID
+from dropslot.core.names import RECEIVING
+from dropslot.dicom.receiving.fetches import Fetch, running_fetches
+from dropslot.dicom.receiving.folders import DATA, is_uid, put, read_about, write_about
+from dropslot.dicom.receiving.publishing import publish
+from dropslot.dicom.receiving.receptions import INSTANCE
 from dropslot.dicom_files.headers import Header, NotDicom, read_headers
 from dropslot.files.descriptors import Folder, remove_folder
 
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 PREFIX = f"{RECEIVING}s-"
-_DATA = "data"
 _BATCH = 256
 _NO_SERIES = "no-series"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
@@ -62,6 +59,7 @@ class Studies:
         self._inbox = inbox
         self._quiet_seconds = quiet_seconds
         self._studies: dict[Path, Study] = {}
+        self._fetches: list[Fetch] = []
         for name in os.listdir(inbox):
             if name.startswith(PREFIX) and (about := read_about(inbox / name)):
                 study = Study(about["aet"], about["name"], inbox / name, time.monotonic())
@@ -71,6 +69,7 @@ class Studies:
         """Move the instances of a reception to their studies; returns how many. Raises HeadersNotRead and OSError:
         what is left is moved later."""
         folder, moved = self._inbox / reception, 0
+        self._fetches = running_fetches(self._inbox)
         while names := sorted(name for name in os.listdir(folder) if name.endswith(INSTANCE))[:_BATCH]:
             headers = read_headers([(name, partial(_opened, folder / name)) for name in names])
             for name, header in zip(names, headers, strict=True):
@@ -93,12 +92,13 @@ class Studies:
 
     def _place(self, path: Path, header: Header | NotDicom, aet: str) -> None:
         values = header.values if isinstance(header, Header) else {}
-        study = self._study(aet, values.get("StudyInstanceUID", ""), path.parent.name)
         series = values.get("SeriesInstanceUID", "")
-        target = study.folder / _DATA / (series if is_uid(series) else _NO_SERIES)
-        target.mkdir(mode=0o700, exist_ok=True)
-        sop_uid = path.name.partition("-")[2].removesuffix(INSTANCE)
-        put(path, target, sop_uid)
+        for fetch in self._fetches:
+            if fetch.wants(aet, values.get("StudyInstanceUID", "")):
+                put(path, fetch.folder / DATA, series if is_uid(series) else _NO_SERIES)
+                return
+        study = self._study(aet, values.get("StudyInstanceUID", ""), path.parent.name)
+        put(path, study.folder / DATA, series if is_uid(series) else _NO_SERIES)
         study.last = time.monotonic()
         study.receptions.add(path.parent.name)
 
@@ -115,93 +115,20 @@ class Studies:
 
     def _make(self, folder: Path, aet: str, name: str) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
-        _write_about(folder, {"aet": aet, "name": name})
-        (folder / _DATA).mkdir(mode=0o700, exist_ok=True)
+        write_about(folder, {"aet": aet, "name": name})
+        (folder / DATA).mkdir(mode=0o700, exist_ok=True)
 
     def _publish(self, study: Study) -> str:
         """One rename that cannot replace makes it an arrival; the row of its sender comes first. Returns its name;
         empty if a crash came after the rename."""
-        data, name = study.folder / _DATA, ""
+        data, name = study.folder / DATA, ""
         if data.is_dir():
-            _sync_folders(data)
-            name = self._renamed(study, data)
+            name = publish(self._inbox, data, study.name, study.aet)
         with Folder.trusted(str(self._inbox)) as box:
             os.fsync(box.fd)
             remove_folder(box.fd, study.folder.name)
         return name
 
-    def _renamed(self, study: Study, data: Path) -> str:
-        inode = os.lstat(data).st_ino
-        for name in _names(study.name):
-            if os.path.lexists(self._inbox / name):
-                continue
-            row: dict[str, Any] = {"inbox": str(self._inbox), "name": escape(name), "inode": inode}
-            Upload.objects.update_or_create(**row, defaults={"sender": study.aet})
-            try:
-                move(data, self._inbox / name)
-            except FileExistsError:
-                Upload.objects.filter(**row).delete()
-                continue
-            return name
-        raise AssertionError("names do not end")
-
 
 def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
-
-
-def is_uid(text: str) -> bool:
-    """Whether a text of a header can be a UID, and so be part of a path."""
-    return UID.fullmatch(text) is not None and text.strip(".") != ""
-
-
-def put(path: Path, folder: Path, sop_uid: str) -> None:
-    """Move a file into a folder under its UID. The same bytes are kept once; other bytes get a name of their own."""
-    for name in (f"{sop_uid}{suffix}{INSTANCE}" for suffix in _suffixes(".")):
-        try:
-            move_to_own(path, folder / name)
-        except FileExistsError:
-            if filecmp.cmp(path, folder / name, shallow=False):
-                path.unlink()
-                return
-        else:
-            return
-
-
-def note_sorted(reception: Path, count: int) -> None:
-    """How many instances of a reception were moved to their studies: for its event, if this process ends before."""
-    about = read_about(reception)
-    if about is not None:
-        _write_about(reception, about | {"sorted": count})
-
-
-def _write_about(folder: Path, about: dict[str, Any]) -> None:
-    new = folder / f"{ABOUT}.new"
-    new.write_text(json.dumps(about), encoding="utf-8")
-    new.rename(folder / ABOUT)
-
-
-def read_about(folder: Path) -> dict[str, Any] | None:
-    """What was noted of a hidden folder; None: a crash came before that."""
-    try:
-        about = json.loads((folder / ABOUT).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return about if isinstance(about, dict) else None
-
-
-def _suffixes(mark: str) -> Iterator[str]:
-    return itertools.chain([""], (f"{mark}{number}" for number in itertools.count(2)))
-
-
-def _names(name: str) -> Iterator[str]:
-    return (f"{name}{suffix}" for suffix in _suffixes("_"))
-
-
-def _sync_folders(data: Path) -> None:
-    """Make the names of instances durable; their bytes have been since they were acknowledged."""
-    with Folder.trusted(str(data)) as folder:
-        for series in os.listdir(folder.fd):
-            with folder.beneath(series) as inner:
-                os.fsync(inner.fd)
-        os.fsync(folder.fd)

@@ -230,6 +230,14 @@ def _received(data: Data) -> Words:
     return Words(f"{sentence} in one association{aborted.get(data['ended'], '')}", lines, colour)
 
 
+def _fetched(data: Data) -> Words:
+    what = f"{counted(data['instances'], 'instance')} in {data['series']:,} series"
+    sentence = (
+        f"{data['by']} fetched study {data['study_uid']} from {data['source']} to route {data['route']}"
+    )
+    return Words(sentence, (f"{what}, all that the archive listed",), "info")
+
+
 def _folders_loaded(data: Data) -> Words:
     counts = ", ".join(f"{data[key]:,} {key}" for key in ("added", "updated", "removed", "refused"))
     return Words(f"{_by(data)}The folder table {data['table']} was loaded", (counts, f"From {data['file']}"))
@@ -301,6 +309,7 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.RIGHTS_CHANGED: _rights_changed,
     Kind.UPLOADED: _uploaded,
     Kind.RECEIVED: _received,
+    Kind.FETCHED: _fetched,
     Kind.VIEWED: _opened("Looked at"),
     Kind.DOWNLOADED: _opened("Downloaded"),
     Kind.EXPORTED: _exported,

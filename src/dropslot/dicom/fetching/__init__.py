@@ -1,0 +1,1 @@
+"""Studies from an archive, by accession number, complete or not at all."""

@@ -1,0 +1,181 @@
+"""Fetch studies from an archive into a route's inbox. A study gets its final name only if it is what the archive
+listed: the same set of SOPInstanceUIDs, and no sub-operation that failed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from django.db import transaction
+from django.utils import timezone
+
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, entry
+from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.errors import BadOption
+from dropslot.core.names import escape
+from dropslot.dicom.fetching.finding import Study
+from dropslot.dicom.fetching.retrieving import get, move, supports_get
+from dropslot.dicom.models import Expected
+from dropslot.dicom.receiving.admission import Peer as Sender
+from dropslot.dicom.receiving.fetches import PREFIX
+from dropslot.dicom.receiving.folders import DATA, put, write_about
+from dropslot.dicom.receiving.keys import receive_of
+from dropslot.dicom.receiving.publishing import publish
+from dropslot.dicom.receiving.receptions import INSTANCE, Reception
+from dropslot.files.descriptors import Folder, make_locked, remove_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dropslot.config import Route
+    from dropslot.destinations.dicom.peers import Peer
+
+How = Literal["get", "move"]
+_SETTLE_SECONDS = 30.0  # without a new instance, after the archive said that it had sent all
+_TICK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of one study. `faults`: empty if it is an arrival now, named `name`. `received`: SOPInstanceUIDs by
+    series."""
+
+    study: Study
+    received: dict[str, set[str]]
+    faults: list[str]
+    name: str = ""
+
+
+def choose(route: Route, peer: Peer) -> How:
+    """How to get it: C-GET needs nothing at the archive but that it can; C-MOVE a receiver that the archive knows.
+    Raises BadOption if neither is to be had."""
+    if supports_get(peer):
+        return "get"
+    if receive_of(route) is None:
+        raise BadOption(
+            f"The archive {escape(peer.node.url)} takes no C-GET, and route {route.key} has no receiver for a C-MOVE",
+            next_step="Give the route `receive`, and enter its AE title and address at the archive",
+        )
+    return "move"
+
+
+def fetch(route: Route, peer: Peer, study: Study, how: How, by: str) -> Fetched:
+    """Get one study. Raises DestinationUnready, OSError and DatabaseError; then nothing of it has a final name. `by`:
+    who asked for it."""
+    folders = folder_sets(route)[0]
+    with _place(folders.inbox, peer, study) as folder:
+        is_get = how == "get"
+        faults = _got(folders, peer, study, folder) if is_get else _moved(route, peer, study, folder)
+        received = _received(folder / DATA)
+        faults += list(_differences(study, received))
+        if faults:
+            return Fetched(study, received, faults)
+        _expect(route, peer, study, by)
+        name = publish(folders.inbox, folder / DATA, study.uid, peer.node.aet)
+        return Fetched(study, received, [], name)
+
+
+@contextmanager
+def _place(inbox: Path, peer: Peer, study: Study) -> Iterator[Path]:
+    """A hidden folder for it, which is gone at the end."""
+    with Folder.trusted(str(inbox)) as box:
+        name, folder = make_locked(box, PREFIX)
+        with folder:
+            try:
+                (inbox / name / DATA).mkdir(mode=0o700)
+                write_about(inbox / name, {"aet": peer.node.aet, "studies": [study.uid]})
+                yield inbox / name
+            finally:
+                remove_folder(box.fd, name)
+
+
+def _got(folders: FolderSet, peer: Peer, study: Study, folder: Path) -> list[str]:
+    """By C-GET: the query has said which series each instance belongs to."""
+    series_of = {uid: series.uid for series in study.series for uid in series.instances}
+    reception = Reception(folders.inbox, Sender(peer.node.aet, peer.node.host))
+    try:
+        faults = get(peer, study, reception)
+        if reception.name:
+            source = folders.inbox / reception.name
+            for name in [name for name in os.listdir(source) if name.endswith(INSTANCE)]:
+                sop_uid = name.partition("-")[2].removesuffix(INSTANCE)
+                put(source / name, folder / DATA, series_of.get(sop_uid, "not-listed"))
+    finally:
+        reception.close()
+        if reception.name:
+            with Folder.trusted(str(folders.inbox)) as box:
+                remove_folder(box.fd, reception.name)
+    return faults
+
+
+def _moved(route: Route, peer: Peer, study: Study, folder: Path) -> list[str]:
+    """By C-MOVE: the receiver moves what comes into the folder, when its header was read."""
+    receive = receive_of(route)
+    assert receive is not None
+    faults = move(peer, study, receive.aet)
+    if not faults:
+        _wait_for(folder / DATA, sum(len(series.instances) for series in study.series))
+    return faults
+
+
+def _wait_for(data: Path, count: int) -> None:
+    seen, since = -1, time.monotonic()
+    tick = threading.Event()
+    while (now := sum(map(len, _received(data).values()))) < count:
+        if now != seen:
+            seen, since = now, time.monotonic()
+        if time.monotonic() - since > _SETTLE_SECONDS:
+            return
+        tick.wait(_TICK_SECONDS)
+
+
+def _received(data: Path) -> dict[str, set[str]]:
+    return {
+        series: {name.removesuffix(INSTANCE) for name in os.listdir(data / series)}
+        for series in os.listdir(data)
+    }
+
+
+def _differences(study: Study, received: dict[str, set[str]]) -> Iterator[str]:
+    for series in study.series:
+        wanted, there = set(series.instances), received.get(series.uid, set())
+        if missing := sorted(wanted - there):
+            of = f"{len(missing):,} of {len(wanted):,} instances"
+            yield f"series {series.uid}: {of} are missing, the first {missing[0]}"
+        if more := sorted(there - wanted):
+            yield f"series {series.uid}: {len(more):,} instances came that the archive had not listed"
+    listed = {series.uid for series in study.series}
+    for uid in sorted(set(received) - listed):
+        yield f"series {escape(uid)} came, which the archive had not listed"
+
+
+def _expect(route: Route, peer: Peer, study: Study, by: str) -> None:
+    """Record what the archive listed, before the arrival exists: its import compares with it."""
+    source = f"{escape(peer.node.server)} by C-FIND"[:300]
+    with transaction.atomic():
+        for series in study.series:
+            values = {"sop_uids": sorted(series.instances), "source": source, "at": timezone.now()}
+            Expected.objects.update_or_create(route=route.key, series_uid=series.uid, defaults=values)
+        count = sum(len(series.instances) for series in study.series)
+        append(
+            [
+                entry(
+                    Kind.FETCHED,
+                    "",
+                    {
+                        "route": route.key,
+                        "source": escape(peer.node.server),
+                        "study_uid": study.uid,
+                        "series": len(study.series),
+                        "instances": count,
+                        "by": by,
+                    },
+                )
+            ]
+        )

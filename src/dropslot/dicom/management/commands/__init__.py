@@ -1,0 +1,1 @@
+"""Each hands over to the command line."""

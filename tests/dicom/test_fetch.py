@@ -1,0 +1,60 @@
+"""fetch_dicom: whole studies from real archives, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from dicom.archives import Archive, dcmqrscp, orthanc
+from dicom.images import SERIES_UID, STUDY_UID, image, series
+from dicom.receiver import Receiver, write_files
+from product import Product
+
+
+@pytest.mark.parametrize("archive_of", [dcmqrscp, orthanc])
+def test_a_study_is_fetched_whole_and_verified(
+    sqlite_product: Product, tmp_path: Path, archive_of: Callable[..., AbstractContextManager[Archive]]
+) -> None:
+    receiver = Receiver(sqlite_product)
+    files = series(5, AccessionNumber="A17") | {
+        "6": image(6, AccessionNumber="A17", SeriesInstanceUID="1.2.3")
+    }
+    paths = write_files(tmp_path / "files", files)
+    with archive_of(tmp_path / "archive", receiver.port) as archive:
+        archive.store(paths)
+        command = ("fetch_dicom", "--from", archive.address, "--json")
+        by_get = sqlite_product.run(*command, "--get", "A17").objects
+        assert {(row["series_uid"], row["listed"], row["received"]) for row in by_get} == {
+            (SERIES_UID, 5, 5),
+            ("1.2.3", 1, 1),
+        }
+        sqlite_product.drain()
+        by_move = sqlite_product.run(*command, "--move", "--study", STUDY_UID).objects
+        assert [row["received"] for row in by_move] == [row["received"] for row in by_get]
+        assert not [path for path in sqlite_product.folder("inbox").iterdir() if path.name.startswith(".")]
+        sqlite_product.drain()
+        receiver.start()  # the service receives, and hands over to the command
+        sqlite_product.run(*command, "--move", "A17")
+        nothing = sqlite_product.run("fetch_dicom", "--from", archive.address, "NONE", status=1)
+    assert "no study NONE" in nothing.stderr
+    assert [arrival["sender"] for arrival in sqlite_product.arrivals()][:2] == ["ARCHIVE", "ARCHIVE"]
+    recorded = [event["data"] for event in sqlite_product.listing("events", "--kind", "images-recorded")]
+    assert {one["verdict"] for event in recorded for one in event["series"]} == {"VERIFIED"}
+
+
+def test_a_study_that_does_not_come_whole_is_not_kept(sqlite_product: Product, tmp_path: Path) -> None:
+    receiver = Receiver(sqlite_product)
+    paths = write_files(tmp_path / "files", series(3, AccessionNumber="A17"))
+    with dcmqrscp(tmp_path / "archive", receiver.port) as archive:
+        archive.store(paths)
+        stored = sorted(path for path in (tmp_path / "archive/db").iterdir() if path.stat().st_size > 20_000)
+        lost = next(path for path in stored if path.name.startswith("CT"))
+        lost.unlink()
+        for how in ("--get", "--move"):
+            said = sqlite_product.run("fetch_dicom", "--from", archive.address, how, "A17", status=1).stderr
+            assert "1 of 3 instances are missing" in said
+    assert not list(sqlite_product.folder("inbox").iterdir())
+    assert not sqlite_product.arrivals()

@@ -16,6 +16,7 @@ from dropslot.contents.base import ListedItem
 from dropslot.core.counting import chunks
 from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape
+from dropslot.dicom.deidentifying.keys import deidentify_of
 from dropslot.dicom.importing import keys, told, waiting
 from dropslot.dicom.importing.found import (
     FoundSeries,
@@ -41,7 +42,7 @@ class DicomImporter(Importer):
         self.route, self.keys = route, route
 
     def look(self, arrival: Arrival, items: Sequence[ListedItem], wanted: Collection[str]) -> Images:
-        images = Images(arrival, self.keys)
+        images = Images(arrival, self.route, self.keys)
         for some in chunks(items, _AT_ONCE):
             headers = read_headers([(item.path, item.open) for item in some])
             for item, header in zip(some, headers, strict=True):
@@ -55,8 +56,8 @@ class DicomImporter(Importer):
 class Images(Imported):
     """The images of one arrival."""
 
-    def __init__(self, arrival: Arrival, rules: keys.Keys) -> None:
-        self.arrival, self.rules = arrival, rules
+    def __init__(self, arrival: Arrival, route: Route, rules: keys.Keys) -> None:
+        self.arrival, self.route, self.rules = arrival, route, rules
         self.values: dict[str, Mapping[str, str]] = {}
         self.held_back: set[str] = set()
         self.not_dicom: dict[str, str] = {}  # the reason by path
@@ -80,7 +81,9 @@ class Images(Imported):
             self.held_back.add(path)
 
     def _add(self, path: str, header: Header, wanted: Collection[str]) -> None:
-        values = with_names(header.values, path, self.arrival.name)
+        # On a route that de-identifies, the name that was sent must be in no path and no table.
+        name = self.arrival.id if deidentify_of(self.route) else self.arrival.name
+        values = with_names(header.values, path, name)
         is_named = not header.values.keys() >= {"StudyInstanceUID", "SeriesInstanceUID"}
         # A folder's name says which series it is only within its study.
         key = values["SeriesInstanceUID"], values["StudyInstanceUID"] if is_named else ""

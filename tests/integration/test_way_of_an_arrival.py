@@ -20,7 +20,7 @@ from dropslot.config import from_mapping
 from dropslot.config.folders import all_folders
 
 SOURCE = f"{Path(dropslot.__file__).parent}/"
-MOST_MODULES = 53
+MOST_MODULES = 54
 
 
 class Entered:

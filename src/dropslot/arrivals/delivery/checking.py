@@ -58,7 +58,8 @@ def check_items(work: Work) -> None:
     with local_bytes(work) as local:
         mime_field.prove_type(work, local)
         item_values.prove(work, local)
-        importing.prove(work, local)
+        if work.imported is not None:
+            importing.prove(work, work.imported, local)
         reasons = _faults_of_contents(work, local) + _faults(work, local)
     if reasons:
         raise Refused(reasons)

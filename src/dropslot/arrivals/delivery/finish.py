@@ -48,7 +48,7 @@ def record_done(works: Sequence[Work]) -> list[Work]:
     with transaction.atomic():
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         left = [entry for work in done if not work.legs for entry in _forget_others(work)]
-        read = [entry for work in done for entry in importing.record(work)]
+        read = [entry for work in done if work.imported for entry in importing.record(work, work.imported)]
         head = append([*left, *read, *(_delivered(work) for work in done)])
         signed = Receipt.objects.bulk_create(
             [receipts.sign(_receipt(work, head), work.config.keys) for work in done]

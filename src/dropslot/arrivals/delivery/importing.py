@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from dropslot.arrivals.delivery.paths.own_fields import fields_of
 from dropslot.arrivals.delivery.work import Work
-from dropslot.arrivals.importers import Bytes
+from dropslot.arrivals.importers import Bytes, Imported, Importer
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry
 from dropslot.contents.base import ListedItem
@@ -20,12 +20,9 @@ from dropslot.files.descriptors import Folder
 from dropslot.files.reading import open_at_source
 
 
-def look_at_items(work: Work, faults: list[str]) -> None:
-    """Read the items that are to be delivered. Reasons of refusal are added to `faults`. Raises NotYet, SourceChanged,
-    SourceUnready, StorageFault, and what else may go away by itself."""
-    fields = fields_of(work.config, work.route)
-    if fields.importer is None:
-        return
+def look_at_items(work: Work, importer: Importer, faults: list[str]) -> None:
+    """Let the importer read the items that are to be delivered. Reasons of refusal are added to `faults`. Raises
+    NotYet, SourceChanged, SourceUnready, StorageFault, and what else may go away by itself."""
     listed_as = {
         path: item
         for item in work.contents.listing.items
@@ -37,7 +34,8 @@ def look_at_items(work: Work, faults: list[str]) -> None:
             for path, item in listed_as.items()
         ]
         try:
-            work.imported = fields.importer.look(work.arrival, items, fields.in_paths)
+            wanted = fields_of(work.config, work.route).in_paths
+            work.imported = importer.look(work.arrival, items, wanted)
         except Refused as refusal:
             faults.extend(refusal.reasons)
             return
@@ -57,16 +55,15 @@ def _not_recorded(work: Work, paths: Collection[str]) -> Collection[str]:
     return set(paths).difference(rows.iterator())
 
 
-def prove(work: Work, local: LocalBytes) -> None:
+def prove(work: Work, imported: Imported, local: LocalBytes) -> None:
     """The bytes that the importer read must be the staged bytes. Raises SourceChanged."""
-    if work.imported is not None:
-        staged = dict(work.contents.delivered(work.staged))
-        work.imported.prove(lambda path: local.open(staged[path]))
+    staged = dict(work.contents.delivered(work.staged))
+    imported.prove(lambda path: local.open(staged[path]))
 
 
-def record(work: Work) -> Sequence[Entry]:
+def record(work: Work, imported: Imported) -> Sequence[Entry]:
     """Record what the importer read, in the transaction that ends the delivery."""
-    return work.imported.record(_delivered(work)) if work.imported is not None else ()
+    return imported.record(_delivered(work))
 
 
 def _delivered(work: Work) -> dict[str, Bytes]:

@@ -22,7 +22,6 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import releasing
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import adopting, record
@@ -51,9 +50,7 @@ _Wanted = Mapping[str, Mapping[str, Work]]  # by the place's URL and the item
 def turns(works: Sequence[Work]) -> Callable[[Work], None]:
     """A step that raises NameInFlight for a work if an earlier unfinished arrival wants one of its names. One query
     serves all of `works`; no two of them want the same name."""
-    asking = [
-        work for work in works if work.legs and not work.committed and not releasing.is_to_be_held(work)
-    ]
+    asking = [work for work in works if work.legs and not work.committed and not work.is_to_be_held]
     behind = _behind(asking) if asking else {}
 
     def require(work: Work) -> None:

@@ -159,7 +159,7 @@ def _intend(works: list[Work]) -> list[Work]:
         checking.look_at_types(works)
         works = _each(works, checking.check_items, later)
         works = _plan(works, later)
-        works = _each(works, releasing.require_release, later)
+        works = _each(works, _require_release, later)
         synced()  # data before names: no intent before the data is on the disk
         for work, error in failed:
             settle(work, error)
@@ -218,6 +218,11 @@ def _refuse(work: Work, error: Refused) -> None:
         log.warning(
             "Refused", action="refused", arrival=work.id, epoch=work.epoch, reasons=len(error.reasons)
         )
+
+
+def _require_release(work: Work) -> None:
+    if work.is_to_be_held:
+        releasing.hold_back(work)
 
 
 def _hold(work: Work, error: NotReleased) -> None:

@@ -12,7 +12,7 @@ from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import importing, ledger, making
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.paths.field_values import collect
-from dropslot.arrivals.delivery.paths.own_fields import wants_mime
+from dropslot.arrivals.delivery.paths.own_fields import fields_of, wants_mime
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import seal
 from dropslot.arrivals.intake.claim import move_to_own
@@ -74,8 +74,8 @@ def prepare_arrival(work: Work, *, is_alone: bool = True) -> None:
         return
     if not faults and making.is_made_anew(work):
         making.make_items(work, faults)
-    if not faults:
-        importing.look_at_items(work, faults)
+    if not faults and (importer := fields_of(work.config, work.route).importer):
+        importing.look_at_items(work, importer, faults)
     if not faults:
         legs.open_by_item(work, faults)
         work.require_a_leg()

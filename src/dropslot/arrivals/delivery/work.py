@@ -20,6 +20,8 @@ from dropslot.core.errors import DestinationUnready, DropslotError
 from dropslot.destinations.base import Destination, Drop, Planned, Target
 from dropslot.files.listing import Listing
 
+RELEASED = "released"  # in the evidence of an arrival: when it was sent onward, and by whom
+
 
 class Row(NamedTuple):
     """One delivery as it will be recorded."""
@@ -236,6 +238,12 @@ class Work:
         """Raise the fault of a destination that is away if no leg is left."""
         if self.away and not self.legs:
             raise next(iter(self.away.values()))
+
+    @property
+    def is_to_be_held(self) -> bool:
+        """Whether this attempt ends before anything of the arrival is published, until somebody sends it onward."""
+        is_released = self.committed or RELEASED in self.arrival.evidence
+        return self.route.release == "manual" and not is_released
 
     @property
     def committed(self) -> bool:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import finish
-from dropslot.arrivals.delivery.releasing import RELEASED
+from dropslot.arrivals.delivery.work import RELEASED
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import append, timestamp
 from dropslot.audit.kinds import Kind, entry

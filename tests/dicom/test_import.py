@@ -248,3 +248,14 @@ def test_series_with_the_same_names_of_files_are_not_delivered_one_after_the_oth
     product.drain(status=None)
     states = {one["name"]: one["state"] for one in product.arrivals()}
     assert states == {"hindered": "retrying", "free": "done", "also-hindered": "retrying"}
+
+
+def test_a_directory_that_is_read_in_place_gets_a_revision_when_it_changes(product: Product) -> None:
+    product.configure(route(leave_source=True, settle=0))
+    folder = product.drop("visit", series(2))
+    product.drain()
+    (folder / "3.dcm").write_bytes(image(3))
+    product.drain()
+    assert (the_series(product)["instances"], the_series(product)["added"]) == (3, 1)
+    assert sorted(row["outcome"] for row in product.history()) == ["delivered"] * 3 + ["unchanged"] * 2
+    assert (folder / "3.dcm").exists()

@@ -51,10 +51,10 @@ def dcmqrscp(folder: Path, knows: int) -> Iterator[Archive]:
 
 
 @contextmanager
-def orthanc(folder: Path, knows: int, **more: object) -> Iterator[Archive]:
+def orthanc(folder: Path, knows: int, port: int = 0) -> Iterator[Archive]:
     """Debian's Orthanc, without authentication on the loopback."""
     folder.mkdir(parents=True)
-    archive = Archive(free_port(), free_port())
+    archive = Archive(port or free_port(), free_port())
     modality = {"AET": "DROPSLOT", "Host": "127.0.0.1", "Port": knows, "AllowStorageCommitment": True}
     settings = {
         "Name": "test",
@@ -69,7 +69,6 @@ def orthanc(folder: Path, knows: int, **more: object) -> Iterator[Archive]:
         "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowMove": True,
-        **more,
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     yield from _running(["Orthanc", str(folder / "orthanc.json")], folder, archive)

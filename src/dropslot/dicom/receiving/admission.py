@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pynetdicom import AllStoragePresentationContexts, build_context
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    Verification,
+)
 
 from dropslot.core.addresses import is_loopback
 from dropslot.dicom.receiving.keys import Allowed, Receive
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 # result, source and reason of an A-ASSOCIATE-RJ (PS3.8 9.3.4)
 CALLING_UNKNOWN, CALLED_UNKNOWN, TOO_MANY = (1, 1, 3), (1, 1, 7), (2, 3, 2)
 STORAGE = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
-_TAKEN = STORAGE | {str(Verification)}
+_TAKEN = STORAGE | {str(StorageCommitmentPushModel), str(Verification)}
 
 
 class Peer(NamedTuple):

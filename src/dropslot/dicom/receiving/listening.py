@@ -18,6 +18,7 @@ from dropslot.core.names import escape
 from dropslot.dicom.receiving import admission
 from dropslot.dicom.receiving.admission import Peer
 from dropslot.dicom.receiving.associations import Incoming
+from dropslot.dicom.receiving.commitment import requests
 from dropslot.dicom.receiving.receptions import PROCESSING_FAILURE, Reception
 from dropslot.dicom.receiving.stream import Diverted, SecureStream, plain
 
@@ -143,6 +144,7 @@ class Listener:
             (evt.EVT_CONN_OPEN, self._connected),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_ACTION, self._act),
         ]
 
     def _connected(self, event: Event) -> None:
@@ -184,6 +186,13 @@ class Listener:
         except Exception:
             log.exception("An instance could not be stored", action="dicom_not_stored")
             return PROCESSING_FAILURE
+
+    def _act(self, event: Event) -> tuple[int, None]:
+        try:
+            return requests.take(self._of(event), event), None
+        except Exception:
+            log.exception("A request for commitment could not be taken", action="commitment_not_taken")
+            return PROCESSING_FAILURE, None
 
     def _of(self, event: Event) -> Incoming:
         with self._lock:

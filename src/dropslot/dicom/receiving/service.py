@@ -9,6 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,6 +17,7 @@ from django.db import DatabaseError, connections
 
 from dropslot.core.errors import BadOption, DropslotError
 from dropslot.dicom.receiving.arriving import Arriving
+from dropslot.dicom.receiving.commitment import answers
 from dropslot.dicom.receiving.keys import Receive, receivers
 from dropslot.dicom.receiving.listening import Listener, tls_context
 from dropslot.running.stopping import Signal
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from dropslot.config import Config, Route
     from dropslot.config.listening import Listen
+    from dropslot.dicom.receiving.associations import Incoming
 
 log = structlog.get_logger()
 TICK_SECONDS = 0.2
@@ -70,7 +73,7 @@ def _prove_certificate(receive: Receive) -> None:
 
 def serve(config: Config, stop: Signal) -> None:
     """Receive until `stop`. What is not finished then is finished by the next start."""
-    _served(_listeners(config), Arriving(config), stop)
+    _served(config, _listeners(config), Arriving(config), stop)
 
 
 def _listeners(config: Config) -> list[Listener]:
@@ -79,12 +82,16 @@ def _listeners(config: Config) -> list[Listener]:
     return [Listener(listen, shared) for listen, shared in by_address(config).items()]
 
 
-def _served(listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:
+def _served(config: Config, listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:
+    answering = threading.Thread(target=answers.answer_until, args=(config, partial(_open, listeners), stop))
     for listener in listeners:
         listener.start()
+    answering.start()
     try:
         _work(listeners, arriving, stop)
     finally:
+        stop.set()
+        answering.join()
         for listener in listeners:
             listener.stop()
         _step(listeners, arriving)
@@ -102,7 +109,7 @@ def receiving_meanwhile(config: Config) -> Iterator[None]:
             raise
         yield
         return
-    thread = threading.Thread(target=_served, args=(listeners, Arriving(config), stop))
+    thread = threading.Thread(target=_served, args=(config, listeners, Arriving(config), stop))
     thread.start()
     try:
         yield
@@ -110,6 +117,10 @@ def receiving_meanwhile(config: Config) -> Iterator[None]:
         stop.set()
         thread.join()
         stop.close()
+
+
+def _open(listeners: Sequence[Listener]) -> list[Incoming]:
+    return [incoming for listener in listeners for incoming in listener.open()]
 
 
 def _work(listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:
@@ -125,7 +136,7 @@ def _work(listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> No
 def _step(listeners: Sequence[Listener], arriving: Arriving) -> bool:
     """Whether nothing hindered it; else it is done again."""
     ended = [incoming for listener in listeners for incoming in listener.ended()]
-    still_open = [incoming for listener in listeners for incoming in listener.open()]
+    still_open = _open(listeners)
     arriving.note(ended)
     try:
         arriving.step(still_open)

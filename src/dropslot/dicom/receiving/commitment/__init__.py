@@ -1,0 +1,1 @@
+"""Storage commitment: requests of senders, and our answers."""

@@ -120,7 +120,7 @@ def test_what_a_role_needs_is_said_at_its_field(site: Site, role: str, field: st
 
 def test_no_role_is_chosen_beforehand(site: Site) -> None:
     page = _text(site.client("adam").get("/users/new/"))
-    assert page.count('type="radio"') == 6 and "checked" not in page
+    assert page.count('type="radio"') == 7 and "checked" not in page
     assert "Choose a role." in _text(site.client("adam").post("/users/new/", {"name": "ines"}))
     fields = page[page.index('for="id_route"') :]
     assert "may be empty" not in fields

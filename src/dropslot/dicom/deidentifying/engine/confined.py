@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydicom import config
 from pydicom.charset import python_encoding
+from pydicom.uid import UID
 
 from dropslot.dicom.deidentifying.engine import identifiers, profile, reading, recipes, risks, texts
 from dropslot.dicom.deidentifying.engine.cleaning import Cleaner
@@ -28,6 +29,7 @@ from dropslot.dicom.deidentifying.engine.scanning import MOST_FINDINGS, Scan
 
 _ASCII = ["iso8859"]
 _SOP_CLASS, _SOP_INSTANCE, _MODALITY, _BURNED_IN = 0x00080016, 0x00080018, 0x00080060, 0x00280301
+_ROWS, _COLUMNS, _PIXELS_ELSEWHERE = 0x00280010, 0x00280011, 0x00287FE0
 _PATIENT_ID, _ISSUER, _PATIENT_NAME, _BIRTH_DATE = 0x00100020, 0x00100021, 0x00100010, 0x00100030
 
 
@@ -137,6 +139,7 @@ def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
     sop_class = _value(file.elements, _SOP_CLASS)
     _require_no_risk(file.elements, sop_class, question["accept"])
     _require_right_types(file.elements)
+    _require_pixels(file, sop_class)
     kept = frozenset(["UI"] * ("retain-uids" in options) + ["DA", "DT"] * (dates == "keep"))
     changes = recipes.changes(question["recipe"])
     actions = {**profile.actions(options, dates), **changes.actions}
@@ -187,6 +190,14 @@ def _require_right_types(elements: Sequence[Element]) -> None:
             raise Malformed(f"{spelled(element.tag)} has the VR {element.vr} in place of {expected}")
         for item in element.items or ():
             _require_right_types(item)
+
+
+def _require_pixels(file: reading.File, sop_class: str) -> None:
+    """An image that was cut off between two elements is read to its end."""
+    tags = {element.tag for element in file.elements}
+    is_image = {_ROWS, _COLUMNS} <= tags or UID(sop_class).name.endswith("Image Storage")
+    if is_image and file.pixels is None and _PIXELS_ELSEWHERE not in tags:
+        raise Malformed("it is an image and has no pixels: it may be cut off")
 
 
 def _written(file: reading.File, cleaned: Sequence[Element], sop_class: str, instance: str) -> _Done:

@@ -10,6 +10,8 @@ from pathlib import Path
 REMOVE, EMPTY, DUMMY, KEEP, CLEAN, UID = "X", "Z", "D", "K", "C", "U"
 # Where the table leaves it open, the value that is allowed in every kind of object.
 _SETTLED = {"X/Z": EMPTY, "X/D": DUMMY, "X/Z/D": DUMMY, "Z/D": DUMMY, "X/Z/U*": UID}
+# ReferencedStudySequence is optional where an empty one is not allowed.
+_OPTIONAL = frozenset({0x00081110})
 # Option of a route: column of the table.
 COLUMNS: Mapping[str, str] = {
     "retain-uids": "uids",
@@ -48,7 +50,9 @@ def _rows() -> Iterator[tuple[int, str, Mapping[str, str]]]:
     for line in _lines("basic_profile.tsv"):
         tag, action, _, *options = line.split("\t")
         pairs = (pair.split("=") for pair in "".join(options).split())
-        yield int(tag, 16), _SETTLED.get(action, action), dict(pairs)
+        number = int(tag, 16)
+        settled = REMOVE if number in _OPTIONAL else _SETTLED.get(action, action)
+        yield number, settled, dict(pairs)
 
 
 @cache

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    dicom_deidentify,
     dicom_headers,
     dicom_import,
     first_page,
@@ -46,6 +47,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "watched": watched.measure,
     "dicom-headers": dicom_headers.measure,
     "dicom-import": dicom_import.measure,
+    "dicom-deidentify": dicom_deidentify.measure,
 }
 # Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {

@@ -137,10 +137,14 @@ LEFT_OVERS = {
 @pytest.mark.parametrize("keyword", LEFT_OVERS)
 def test_the_scan_refuses_an_identifier_where_the_profile_keeps_it(keyword: str) -> None:
     value = LEFT_OVERS[keyword]
-    who = {"PatientName": "Smithson^John", "PatientID": "4711-0815", "PatientBirthDate": "19570312"}
+    who: dict[str, Any] = {
+        "PatientName": "Smithson^John",
+        "PatientID": "4711-0815",
+        "PatientBirthDate": "19570312",
+    }
     if keyword == "ConvolutionKernel":
         who["PatientID"], value = "4711X0815", "4711_X0815"
-    why = refused(image(**who, **{keyword: value}))
+    why = refused(image(**who, **dict[str, Any]({keyword: value})))
     assert f"{keyword} still has a value of Patient" in why
     assert "smithson" not in why.lower() and "4711" not in why and "1957" not in why
 
@@ -177,7 +181,7 @@ def test_short_and_usual_words_are_no_findings() -> None:
         ({"BurnedInAnnotation": "YES"}, "burned-in"),
     ],
 )
-def test_pixels_that_may_show_a_name_are_refused_unless_accepted(values: dict[str, str], kind: str) -> None:
+def test_pixels_that_may_show_a_name_are_refused_unless_accepted(values: dict[str, Any], kind: str) -> None:
     assert f"(kind {kind})" in refused(image(**values))
     assert deidentified(image(**values), accept=[kind])
 

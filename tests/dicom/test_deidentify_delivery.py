@@ -14,7 +14,11 @@ from dicom.images import image, series
 from dicom.samples import sample as sample_path
 from product import STUDY, Product, read_tree
 
-PATIENT = {"PatientID": "4711-0815", "PatientName": "Smithson^John", "PatientBirthDate": "19570312"}
+PATIENT: dict[str, Any] = {
+    "PatientID": "4711-0815",
+    "PatientName": "Smithson^John",
+    "PatientBirthDate": "19570312",
+}
 SENSITIVE = ("smithson", "4711-0815", "19570312")
 SERVICE = """
 import threading

@@ -16,13 +16,13 @@ from dropslot.contents.makers import Maker, MakingFailed
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.core.names import escape
 from dropslot.dicom.deidentifying import mapping
+from dropslot.dicom.deidentifying.engine import PARSER
 from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT
 from dropslot.dicom.deidentifying.pseudonyms import PseudonymService
 from dropslot.dicom.deidentifying.secret_key import SecretKey
 from dropslot.parsing import process
 from dropslot.parsing.given import descriptor_of
 
-PARSER = "dropslot.dicom.deidentifying.engine.confined"
 SECONDS = 120.0  # of processor time for one file
 _MEMORY_BYTES = 2 << 30
 _MOST_AT_ONCE = 8

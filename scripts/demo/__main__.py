@@ -1,4 +1,4 @@
-"""What `make run` shows: dropslot at work on study data and on results, in a folder of its own.
+"""What `make run` shows: dropslot at work on study data, results and images, in a folder of its own.
 
 Everything goes through the commands that an operator has: init, run, arrivals, history. Run again on the same folder
 it sends the same study data again, which is then recorded as unchanged, and new results.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import images
 import portal
 import results
 import states
@@ -29,11 +30,13 @@ def main() -> None:
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends all of it, too
         signal.signal(ending, signal.default_int_handler)
     try:
-        with _served(installation) as servers, installation.running():
+        with _served(installation) as servers, _archived(installation) as archive, installation.running():
             portal.show(installation)
             study.demonstrate(installation)
             if servers:
                 results.demonstrate(installation, servers)
+            if archive:
+                images.demonstrate(installation, archive)
             uploads.demonstrate(installation)
             states.demonstrate(installation)
             _show_next_steps(installation)
@@ -59,12 +62,34 @@ def _served(installation: Installation) -> Iterator[Servers | None]:
         yield servers
 
 
+@contextmanager
+def _archived(installation: Installation) -> Iterator[images.Archive | None]:
+    """The archive that images are sent on to; None, and why, where there is none."""
+    if why := _without_images(installation):
+        say(f"Images are not shown: {why}")
+        yield None
+        return
+    archive = images.prepare(installation)
+    with archive.running():
+        yield archive
+
+
+def _without_images(installation: Installation) -> str:
+    if packages := images.missing():
+        return f"install {' '.join(packages)}, then run it again"
+    return _of_earlier(installation, "dicom")
+
+
+def _of_earlier(installation: Installation, route: str) -> str:
+    if (installation.folder / route).exists():
+        return ""
+    return f"{shown(installation.folder)} is of an earlier demonstration; move it away, then run it again"
+
+
 def _without_servers(installation: Installation) -> str:
     if packages := missing():
         return f"install {' '.join(packages)}, then run it again"
-    if not (installation.folder / "results").exists():
-        return f"{shown(installation.folder)} is of an earlier demonstration; move it away, then run it again"
-    return ""
+    return _of_earlier(installation, "results")
 
 
 def _show_next_steps(installation: Installation) -> None:

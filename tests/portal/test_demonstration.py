@@ -18,6 +18,9 @@ pytestmark = pytest.mark.xdist_group("demonstration")  # two at once would choos
 _ACCOUNTS = ("technician", "clinic12", "operator", "auditor", "heart", "administrator")
 
 
+_IMAGES = "The archive has 8 images; the patient's name, Sample^CT, is in 0 of them."
+
+
 def demonstration(folder: Path, log: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(REPOSITORY / "scripts" / "demo"), str(folder)]
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "NO_COLOR": "1", **program().environment}
@@ -49,13 +52,14 @@ def test_it_refuses_a_portal_that_other_machines_can_reach(listen: str, tmp_path
     assert not (folder / "password").exists()
 
 
-def test_each_account_signs_in_with_what_was_printed(tmp_path: Path) -> None:
+def test_each_account_signs_in_and_a_study_is_sent_on_without_its_name(tmp_path: Path) -> None:
     log = tmp_path / "log"
     demo = demonstration(tmp_path / "demo", log)
     try:
         url, password = address_and_password(log)
         assert url.startswith("http://127.0.0.1:")
         assert [name for name in _ACCOUNTS if not signs_in(url, name, password)] == []
+        wait_until(lambda: _IMAGES in log.read_text(), deadline_seconds=120, what="the images in the archive")
     finally:
         demo.terminate()
         demo.wait(60)

@@ -1,4 +1,5 @@
-"""Server time of every listing's page with 1,000,000 deliveries and 100,000 arrivals, on SQLite and PostgreSQL.
+"""Server time of every listing's page with 1,000,000 deliveries and 100,000 arrivals, and of the pages of images with
+1,000,000 more, in 5,000 series of 1,000 studies, on SQLite and PostgreSQL.
 
 Each page is asked for as accounts of several roles, with searches for what is frequent, rare and absent, with each
 filter, and in the middle and at the end of the listing. The limits are of all these requests of one page together.
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -23,7 +24,14 @@ from benchmarks.report import Row, seconds
 _REPOSITORY = Path(__file__).parent.parent
 _DELIVERIES = 1_000_000
 _MEDIAN_SECONDS, _P95_SECONDS = 0.150, 0.500
+_INSTANCES = 1_000_000
 _ROUTES = {
+    "dicom": {
+        "folders": "./dicom",
+        "import": "dicom",
+        "name": r"(?P<study>\w+)-(?P<sent>.+)",
+        "deliver": [{"to": "./images/{study}/{sent}"}],
+    },
     "study": {
         "folders": "./study",
         "takes": "directories",
@@ -76,8 +84,9 @@ def _on(root: Path, database: str, passwords: dict[str, str], trials: int) -> di
         "PYTHONPATH": f"{_REPOSITORY / 'src'}:{_REPOSITORY}",
         "DJANGO_SETTINGS_MODULE": "dropslot.portal_settings",
     }
-    fill = [sys.executable, "-m", "benchmarks.portal_data", str(_DELIVERIES)]
-    subprocess.run(fill, env=environment, check=True)
+    for module, count in (("portal_data", _DELIVERIES), ("portal_images", _INSTANCES)):
+        fill = [sys.executable, "-m", f"benchmarks.{module}", str(count)]
+        subprocess.run(fill, env=environment, check=True)
     ask = [sys.executable, "-m", "benchmarks.portal", str(trials)]
     done = subprocess.run(ask, env=environment, check=True, stdout=subprocess.PIPE)
     found: dict[str, list[float]] = json.loads(done.stdout)
@@ -125,24 +134,37 @@ _FILTERS = (
     "since=2024-01-01&search=clinic07",
     "kind=refused",
 )
-_ACCOUNTS = ("olga", "augusta", "rare", "tech05", "rita", "stella", "tina")
+_ACCOUNTS = ("ruth", "olga", "augusta", "rare", "tech05", "rita", "stella", "tina")
 _PAGES = ("arrivals", "history", "pending", "unfetched", "acknowledgments", "log_readers", "trail")
+_OF_IMAGES = ("patients", "studies", "series")
+_IMAGE_QUERIES = (
+    "",
+    "search=P-00042",
+    "search=Doe",
+    "search=nothing has this",
+    "patient=Roe",
+    "accession=A00077",
+    "modality=MR",
+    "modality=PT",  # none
+    "verdict=INCOMPLETE",
+    "route=dicom&modality=CT&search=thorax",
+    "dated_from=2026-01-01&dated_until=2026-01-31",
+    "uid=1.2.3.42.7",
+)
 
 
-def _ask(trials: int) -> dict[str, list[float]]:
-    from django.urls import reverse
-
+def _ask(trials: int, only: Collection[str]) -> dict[str, list[float]]:
     clients = dict(_clients())
     found: dict[str, list[float]] = defaultdict(list)
-    for page in _PAGES:
-        for name, client in clients.items():
-            if client.get(reverse(f"dropslot:{page}")).status_code == 404:
+    for page, address, queries in _addresses():
+        for name, client in clients.items() if not only or page in only else ():
+            if client.get(address).status_code == 404:
                 continue
-            for query in _queries(page):
+            for query in queries:
                 times, began_cpu = [], time.process_time()
                 for _ in range(trials):
                     began = time.perf_counter()
-                    answer = client.get(f"{reverse(f'dropslot:{page}')}?{query}")
+                    answer = client.get(f"{address}?{query}")
                     times.append(time.perf_counter() - began)
                     assert answer.status_code == 200, (page, query)
                 found[page].append(median(times))
@@ -152,6 +174,33 @@ def _ask(trials: int) -> dict[str, list[float]]:
                 )
                 print(told, file=sys.stderr, flush=True)
     return found
+
+
+def _addresses() -> Iterator[tuple[str, str, Iterable[str]]]:
+    """Each page with its address and what it is asked for."""
+    from django.urls import reverse
+
+    from dropslot.dicom.models import Instance, Patient, Series, Study
+
+    for page in _PAGES:
+        yield page, reverse(f"dropslot:{page}"), list(_queries(page))
+    for page in _OF_IMAGES:
+        yield page, reverse(f"dropslot:{page}"), _IMAGE_QUERIES
+        yield f"API {page}", f"/api/v1/dicom/{page}", _IMAGE_QUERIES
+    instances = (
+        "",
+        "uid=1.2.3.42.7",
+        "uid=1.2.3.42.7.100",
+        "series=42",
+        "study=7",
+        "cursor=500000",
+        "search=Doe",
+    )
+    yield "API instances", "/api/v1/dicom/instances", instances
+    for page, model in (("patient", Patient), ("study", Study), ("one_series", Series), ("image", Instance)):
+        keys = model._default_manager.order_by("pk").values_list("pk", flat=True)
+        for pk in (keys[0], keys[len(keys) // 2 if model is not Instance else 500_000]):
+            yield page, reverse(f"dropslot:{page}", args=[pk]), ("",)
 
 
 def _queries(page: str) -> Iterator[str]:
@@ -185,6 +234,7 @@ def _clients() -> Iterator[tuple[str, object]]:
         "rare": ("sender", {}),
         "tech05": ("sender", {}),
         "rita": ("recipient", {"routes": ("results",), "folders": ("clinic07",)}),
+        "ruth": ("recipient", {"routes": ("dicom",), "folders": ("heart",)}),
         "stella": ("study-runner", {"studies": ("heart",)}),
         "tina": ("study-runner", {"studies": ("tiny",)}),
     }
@@ -216,4 +266,4 @@ if __name__ == "__main__":
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
     _index()
-    print(json.dumps(_ask(int(sys.argv[1]))))
+    print(json.dumps(_ask(int(sys.argv[1]), sys.argv[2:])))

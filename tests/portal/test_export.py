@@ -17,8 +17,8 @@ from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.core.names import escape
+from dropslot.core.spreadsheets import cell
 from dropslot.portal.pages.listing import exports
-from dropslot.portal.pages.listing.exports import cell
 from portals import Site
 
 BOTH_DATABASES = True

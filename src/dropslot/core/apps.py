@@ -24,7 +24,7 @@ APPS = (
     App(
         "dropslot.dicom",
         section="dropslot.dicom.section",
-        commands=("dropslot.cli.reidentifying", "dropslot.cli.fetching"),
+        commands=("dropslot.cli.imaging", "dropslot.cli.reidentifying", "dropslot.cli.fetching"),
     ),
     App(
         "dropslot.acknowledgments",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
@@ -15,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.trail import note
 from dropslot.audit.kinds import Kind
+from dropslot.core.spreadsheets import cell
 from dropslot.portal.pages.listing.columns import Row
 from dropslot.portal.pages.listing.filtering import Asked
 from dropslot.portal.pages.listing.listings import access_of
@@ -22,9 +21,6 @@ from dropslot.portal.pages.listing.sources import ALL, Listing
 
 _AT_ONCE = 500
 _BOM = "\ufeff"
-# What begins a formula, in the widths of East Asia too; and after a semicolon or a tab, at which spreadsheets of other
-# countries begin a new cell.
-_FORMULA = re.compile("(\\A|[;\t])(?=[=+\\-@\t\r\n＝＋－＠])")
 
 
 @login_required
@@ -77,14 +73,6 @@ class _Lines:
 
     def write(self, text: str) -> str:
         return text
-
-
-def cell(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula: an apostrophe stands before what begins one."""
-    if value is None or isinstance(value, (int, float)):
-        return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _FORMULA.sub(r"\1'", text)
 
 
 _FORMS: dict[str, tuple[str, Callable[[Iterable[Row]], Iterator[str]]]] = {

@@ -3,6 +3,7 @@ loopback ports, in a folder of its own."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -48,16 +49,15 @@ def _listens(port: int) -> bool:
 
 
 class Orthanc:
-    """An archive with the AE title ORTHANC. `settings` are its own; `tls` is a certificate for HTTPS, with its key
-    beside it."""
+    """An archive with the AE title ORTHANC. `settings` are its own."""
 
     aet = "ORTHANC"
 
-    def __init__(self, folder: Path, tls: Path | None = None, **settings: Any) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         for program in ("/usr/sbin/Orthanc", _PLUGIN):
             if not Path(program).exists():
                 pytest.skip(f"{program} is not installed; `setup/packages test` installs it as root.")
-        self.folder, self.settings, self.tls = folder, settings, tls
+        self.folder, self.settings = folder, settings
         self.port = self.web_port = 0
         self.log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,7 +71,7 @@ class Orthanc:
     @property
     def web(self) -> str:
         """Its DICOMweb service as a destination."""
-        return f"dicomweb+{'https' if self.tls else 'http'}://127.0.0.1:{self.web_port}/dicom-web"
+        return f"dicomweb+http://127.0.0.1:{self.web_port}/dicom-web"
 
     def start(self) -> Orthanc:
         for _ in range(_TRIES_FOR_A_PORT):
@@ -89,7 +89,11 @@ class Orthanc:
 
     def ask(self, path: str) -> Any:
         """The answer of its REST API: decoded JSON, or bytes."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=30) as answer:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.web_port}{path}")
+        for user, password in self.settings.get("RegisteredUsers", {}).items():
+            both = base64.b64encode(f"{user}:{password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {both}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
             body = answer.read()
             return json.loads(body) if "json" in answer.headers["Content-Type"] else body
 
@@ -115,10 +119,6 @@ class Orthanc:
             "Plugins": [_PLUGIN],
             "DicomWeb": {"Enable": True},
         }
-        if self.tls:
-            both = self.folder / "both.pem"
-            both.write_bytes(self.tls.read_bytes() + self.tls.with_suffix(".key").read_bytes())
-            settings |= {"SslEnabled": True, "SslCertificate": str(both)}
         (self.folder / "config.json").write_text(json.dumps(settings | self.settings))
 
     def _answers_or_ended(self) -> str:
@@ -169,8 +169,8 @@ def make_orthanc(tmp_path: Path) -> Iterator[Callable[..., Orthanc]]:
     """`make_orthanc(DicomAlwaysAllowStore=False)`."""
     made: list[Orthanc] = []
 
-    def make(tls: Path | None = None, **settings: Any) -> Orthanc:
-        made.append(Orthanc(tmp_path / f"orthanc{len(made) + 1}", tls, **settings))
+    def make(**settings: Any) -> Orthanc:
+        made.append(Orthanc(tmp_path / f"orthanc{len(made) + 1}", **settings))
         return made[-1].start()
 
     yield make

@@ -113,8 +113,8 @@ class WithKey(BaseModel):
         description="How to prove that the server has the file, besides its answer. The receipt says which proof was"
         " had. `sftp://`: `size` (default) compares sizes; `read-back` reads every byte again. `dicom://`:"
         " `acknowledged` (default) takes the success status of C-STORE; `find` also asks by C-FIND for each instance;"
-        " `commitment` also asks for storage commitment. `dicomweb+https://`: `acknowledged` (default) or `find`, by"
-        " QIDO-RS.",
+        " `commitment` also asks for storage commitment. `dicomweb+https://`: `find` (default) also asks by"
+        " QIDO-RS for each instance; `acknowledged` takes the answer of STOW-RS.",
     )
 
 
@@ -234,7 +234,7 @@ class _Place(NamedTuple):
     proofs: tuple[Verify, ...] = ()  # what `verify` may be
 
 
-_BY_WEB: tuple[Verify, ...] = ("acknowledged", "find")
+_BY_WEB: tuple[Verify, ...] = ("find", "acknowledged")
 PLACES: Mapping[str, _Place] = {
     "": _Place(InFolders, "is a folder of this machine", "./delivered"),
     "sftp": _Place(SftpOptions, "begins with sftp://", "sftp://USER@HOST/~/PATH", ("size", "read-back")),

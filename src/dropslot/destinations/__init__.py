@@ -22,6 +22,8 @@ from dropslot.destinations.base import Destination, Kind, Target
 KINDS = {
     "": "dropslot.destinations.local.kind.LocalKind",
     "dicom": "dropslot.destinations.dicom.kind.DicomKind",
+    "dicomweb+http": "dropslot.destinations.dicomweb.kind.DicomWebKind",
+    "dicomweb+https": "dropslot.destinations.dicomweb.kind.DicomWebKind",
     "sftp": "dropslot.destinations.sftp.kind.SftpKind",
 }
 

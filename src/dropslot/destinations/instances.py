@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from dropslot.contents.base import Source, Staged
+from dropslot.core.counting import chunks
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.destinations.base import ONLY_ACKNOWLEDGED, SAID, Drop, Planned, Target
@@ -22,6 +24,15 @@ from dropslot.destinations.whole_items import Receiver, SpooledDrop
 from dropslot.dicom_files.file_meta import data_set_begins_at
 from dropslot.dicom_files.headers import Header, NotDicom, read_headers
 
+_AGAIN_AFTER_SECONDS = (0.5, 1, 2, 4, 8)
+# What a place did with an instance that it has (PS3.4, table B.2-1).
+WARNINGS = {
+    0xB000: "B000, it changed some attributes",
+    0xB006: "B006, it left out some attributes",
+    0xB007: "B007, it found that the data set does not fit its SOP class",
+}
+SENT_AGAIN = "They are sent again. Look into its own log, or ask who runs it"
+_AT_ONCE = 500  # headers in memory
 _UID = re.compile(r"[0-9.]{1,64}")
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "TransferSyntaxUID")
 _SAME = (
@@ -122,12 +133,13 @@ def read_instances(
     """What each item is, by its name. Raises Refused if one of them can never be sent."""
     found: dict[str, Instance] = {}
     reasons: list[str] = []
-    for (name, opened), header in zip(items, read_headers(items), strict=True):
-        what = _instance(header, opened)
-        if isinstance(what, Instance):
-            found[name] = what
-        else:
-            reasons.append(f"{escape(name)} cannot be sent as DICOM: {what}. {_LEAVE_OUT}")
+    for some in chunks(items, _AT_ONCE):
+        for (name, opened), header in zip(some, read_headers(some), strict=True):
+            what = _instance(header, opened)
+            if isinstance(what, Instance):
+                found[name] = what
+            else:
+                reasons.append(f"{escape(name)} cannot be sent as DICOM: {what}. {_LEAVE_OUT}")
     if reasons := reasons or [*_twice(found, digests or {})]:
         raise Refused(reasons)
     return found
@@ -168,6 +180,27 @@ def _twice(instances: Mapping[str, Instance], digests: Mapping[str, str]) -> Ite
         if other != name and digests.get(other) != digests.get(name):
             both = f"{escape(other)} and {escape(name)}"
             yield f"{both} are one instance with different bytes: SOPInstanceUID {instance.sop_uid}"
+
+
+def missing_for_good(
+    instances: Sequence[Instance], unlisted_of: Callable[[Sequence[Instance]], Sequence[Instance]]
+) -> Sequence[Instance]:
+    """The instances that a place still does not list after it was asked several times: it may enter an instance into
+    its index after it has acknowledged it."""
+    missing: Sequence[Instance] = instances
+    for seconds in (*_AGAIN_AFTER_SECONDS, 0):
+        if not (missing := unlisted_of(missing)):
+            break
+        time.sleep(seconds)
+    return missing
+
+
+def not_listed(by: str, missing: Sequence[Instance], instances: Sequence[Instance]) -> str:
+    """What is said of a place that does not list what it acknowledged."""
+    uids = first_few([instance.sop_uid for instance in missing])
+    return (
+        f"has acknowledged {len(instances)} instances, but {by} does not list {len(missing)} of them: {uids}"
+    )
 
 
 def unlisted(wanted: Sequence[Instance], there: set[str]) -> list[Instance]:

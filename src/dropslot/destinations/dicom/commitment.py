@@ -22,7 +22,7 @@ from dropslot.config.listening import Listen
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.dicom.association import Handlers, associated, unready
 from dropslot.destinations.dicom.peers import Peer
-from dropslot.destinations.instances import Instance, first_few, unlisted
+from dropslot.destinations.instances import SENT_AGAIN, Instance, first_few, unlisted
 
 # Of one request; the answer names each instance again.
 _MOST_INSTANCES = 5000
@@ -121,7 +121,7 @@ def _require_all(peer: Peer, instances: Sequence[Instance], report: Dataset) -> 
     raise unready(
         peer,
         f"gives no storage commitment for {len(failed) or len(missing)} of {len(instances)} instances: {which}",
-        "They are sent again. Look into the node's own log, or ask who runs it",
+        SENT_AGAIN,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from functools import partial
 
 from pydicom.dataset import Dataset
 from pynetdicom import build_context
@@ -14,26 +14,21 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from dropslot.destinations.dicom.association import associated, unready
 from dropslot.destinations.dicom.peers import Peer
-from dropslot.destinations.instances import Instance, first_few, unlisted
+from dropslot.destinations.instances import (
+    SENT_AGAIN,
+    Instance,
+    missing_for_good,
+    not_listed,
+    unlisted,
+)
 
-# A node may enter an instance into its index after it has acknowledged it.
-_AGAIN_AFTER_SECONDS = (0.5, 1, 2, 4, 8)
 _PENDING = (0xFF00, 0xFF01)
 
 
 def require_listed(peer: Peer, instances: Sequence[Instance]) -> None:
     """Raise DestinationUnready unless the node lists every instance."""
-    missing: Sequence[Instance] = instances
-    for seconds in (*_AGAIN_AFTER_SECONDS, 0):
-        if not (missing := _unlisted(peer, missing)):
-            return
-        time.sleep(seconds)
-    uids = first_few([instance.sop_uid for instance in missing])
-    raise unready(
-        peer,
-        f"has acknowledged {len(instances)} instances, but a C-FIND does not list {len(missing)} of them: {uids}",
-        "They are sent again. Look into the node's own log, or ask who runs it",
-    )
+    if missing := missing_for_good(instances, partial(_unlisted, peer)):
+        raise unready(peer, not_listed("a C-FIND", missing, instances), SENT_AGAIN)
 
 
 def _unlisted(peer: Peer, instances: Sequence[Instance]) -> list[Instance]:

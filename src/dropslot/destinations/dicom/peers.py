@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -11,7 +10,7 @@ from dropslot.config import current
 from dropslot.core import dicom_addresses
 from dropslot.core.addresses import scheme_of
 from dropslot.core.dicom_addresses import Node
-from dropslot.core.errors import DestinationUnready
+from dropslot.destinations.tls import tls_context
 
 DEFAULT_AET = "DROPSLOT"
 
@@ -47,23 +46,6 @@ class Peer(NamedTuple):
         if self.ca is None:
             return None
         return tls_context(self.ca, self.certificate, self.key), self.node.host
-
-
-def tls_context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
-    """TLS that proves the server by `ca` (default: this machine's authorities), and names us by `certificate`."""
-    read: Sequence[Path | None] = (ca,)
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if certificate:
-            read = (certificate, key)
-            context.load_cert_chain(certificate, key)
-    except OSError as error:  # ssl.SSLError is one
-        names = " and ".join(str(path) for path in read if path)
-        why = error.strerror or error
-        raise DestinationUnready(
-            f"TLS cannot use {names}: {why}", next_step="Correct `ca`, `certificate` or `key` in config.yaml"
-        ) from error
-    return context
 
 
 def peer_of(address: str, keys: Keys | None = None) -> Peer:

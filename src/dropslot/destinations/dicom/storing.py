@@ -17,16 +17,10 @@ from dropslot.destinations.dicom.association import (
     unready,
 )
 from dropslot.destinations.dicom.peers import Peer
-from dropslot.destinations.instances import Instance, Outgoing, descriptor_path, first_few
+from dropslot.destinations.instances import WARNINGS, Instance, Outgoing, descriptor_path, first_few
 
 Pair = tuple[str, str]  # SOP class and transfer syntax
 
-# PS3.4, table B.2-1. The node has the instance, and did this with it.
-_WARNINGS = {
-    0xB000: "B000, it changed some attributes",
-    0xB006: "B006, it left out some attributes",
-    0xB007: "B007, it found that the data set does not fit its SOP class",
-}
 _FAULTS = {
     0x0110: "processing failure",
     0x0112: "no such SOP instance",
@@ -82,8 +76,8 @@ def _store_some(
             status = _status(association, item)
             if status is None:
                 return items[number:]
-            if status in _WARNINGS:
-                said[_WARNINGS[status]] += 1
+            if status in WARNINGS:
+                said[WARNINGS[status]] += 1
             elif status != 0x0000:
                 fault = f"{escape(item.name)}: status {status:04X}, {_meaning(status)}"
                 if status >> 8 == 0xA7:  # of all of them, not of this one

@@ -7,6 +7,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from dropslot.api import docs
 from dropslot.api.app import patterns
+from dropslot.api.dicomweb import views as dicomweb
 from dropslot.api.failures import unknown
 from dropslot.api.tus import views
 
@@ -26,5 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tus/batches/<str:batch>/finish", views.finish, name="tus_finish"),
     path("tus/batches/<str:batch>", views.batch, name="tus_batch"),
     path("tus/<str:ticket>/<str:part>", views.upload, name="tus_upload"),
+    path("dicomweb/studies", dicomweb.studies, name="stow"),
+    path("dicomweb/studies/<str:study>", dicomweb.studies, name="stow_study"),
     re_path("", csrf_exempt(unknown)),  # the last: what is nothing else
 ]

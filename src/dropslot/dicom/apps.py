@@ -58,9 +58,11 @@ class DicomConfig(registry.DropslotApp):
 
 
 def _receives(config: Config) -> bool:
-    from dropslot.dicom.receiving.keys import receivers
+    from dropslot.dicom.receiving.keys import receive_of, takes_studies
 
-    return any(True for _ in receivers(config))
+    # With a portal, studies come by STOW-RS as well.
+    has_portal = bool(getattr(config, "portal", None))
+    return any(receive_of(one) or (has_portal and takes_studies(one)) for one in config.routes.values())
 
 
 def _prove(config: Config) -> None:

@@ -22,12 +22,12 @@ from dropslot.core.names import escape
 from dropslot.dicom.fetching.finding import Study
 from dropslot.dicom.fetching.retrieving import get, move, supports_get
 from dropslot.dicom.models import Expected
-from dropslot.dicom.receiving.admission import Peer as Sender
 from dropslot.dicom.receiving.fetches import PREFIX
 from dropslot.dicom.receiving.folders import DATA, put, write_about
 from dropslot.dicom.receiving.keys import receive_of
 from dropslot.dicom.receiving.publishing import publish
 from dropslot.dicom.receiving.receptions import INSTANCE, Reception
+from dropslot.dicom.receiving.receptions import Peer as Sender
 from dropslot.files.descriptors import Folder, make_locked, remove_folder
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pynetdicom import AllStoragePresentationContexts, build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from dropslot.core.addresses import is_loopback
 from dropslot.dicom.receiving.keys import Allowed, Receive
+from dropslot.dicom.receiving.receptions import Peer
 
 if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
 CALLING_UNKNOWN, CALLED_UNKNOWN, TOO_MANY = (1, 1, 3), (1, 1, 7), (2, 3, 2)
 STORAGE = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
 _TAKEN = STORAGE | {str(StorageCommitmentPushModel), str(Verification)}
-
-
-class Peer(NamedTuple):
-    """Who asks: the AE title that it says, and the address that it comes from."""
-
-    aet: str
-    host: str
 
 
 def refusal(receivers: Mapping[str, Receive], called: str, peer: Peer) -> tuple[int, int, int] | None:

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
@@ -17,7 +17,7 @@ from dropslot.audit.payloads import Received
 from dropslot.config.folders import folder_sets
 from dropslot.core.names import escape
 from dropslot.dicom.receiving.folders import note_sorted
-from dropslot.dicom.receiving.keys import receivers
+from dropslot.dicom.receiving.keys import QUIET, receive_of, takes_studies
 from dropslot.dicom.receiving.leftovers import left_receptions
 from dropslot.dicom.receiving.receptions import INSTANCE
 from dropslot.dicom.receiving.studies import Studies
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dropslot.config import Config
-    from dropslot.dicom.receiving.admission import Peer
     from dropslot.dicom.receiving.associations import Incoming
+    from dropslot.dicom.receiving.receptions import Peer
 
 log = structlog.get_logger()
-How = Literal["released", "aborted", "interrupted"]
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Ended:
     name: str
     instances: int
     failures: int
-    how: How
+    how: str  # `released`, `aborted` or `interrupted`
     folder: Folder | None = None  # locked, if another process left it
 
 
@@ -64,9 +63,12 @@ class Arriving:
     def __init__(self, config: Config) -> None:
         """Raises OSError if an inbox cannot be read."""
         self._inboxes: dict[str, Inbox] = {}
-        for route, receive in receivers(config):
+        for route in config.routes.values():
+            if not takes_studies(route):
+                continue
             inbox = folder_sets(route)[0].inbox
-            studies = Studies(inbox, receive.quiet.total_seconds())
+            receive = receive_of(route)
+            studies = Studies(inbox, (receive.quiet if receive else QUIET).total_seconds())
             self._inboxes[route.key] = Inbox(route.key, inbox, studies)
 
     def adopt(self) -> None:
@@ -76,7 +78,7 @@ class Arriving:
             for left in left_receptions(inbox.path):
                 if left.name not in known:
                     count = left.sorted + len(_instances(inbox.path / left.name))
-                    one = Ended(left.peer, left.name, count, 0, "interrupted", left.folder)
+                    one = Ended(left.peer, left.name, count, 0, left.how, left.folder)
                     inbox.ended.append(one)
 
     def note(self, ended: Iterable[Incoming]) -> None:
@@ -85,7 +87,7 @@ class Arriving:
             reception = incoming.reception
             if incoming.route is None or reception is None or not reception.stored + reception.failed:
                 continue
-            how: How = "released" if incoming.association.is_released else "aborted"
+            how = "released" if incoming.association.is_released else "aborted"
             one = Ended(reception.peer, reception.name, reception.stored, reception.failed, how)
             self._inboxes[incoming.route.key].ended.append(one)
 
@@ -122,7 +124,8 @@ def _record(inbox: Inbox) -> None:
     if not inbox.ended:
         return
     with transaction.atomic():
-        append([entry(Kind.RECEIVED, "", _payload(inbox, one)) for one in inbox.ended])
+        said = [one for one in inbox.ended if one.instances + one.failures]
+        append([entry(Kind.RECEIVED, "", _payload(inbox, one)) for one in said])
     while inbox.ended:
         one = inbox.ended.pop()
         with Folder.trusted(str(inbox.path)) as box:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
     from dropslot.config import Route
-    from dropslot.dicom.receiving.admission import Peer
+    from dropslot.dicom.receiving.receptions import Peer
     from dropslot.dicom.receiving.stream import Diverted, Sink
 
 Commit = Callable[["Incoming", "Event", Kept], int]

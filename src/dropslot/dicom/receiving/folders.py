@@ -43,6 +43,13 @@ def note_sorted(reception: Path, count: int) -> None:
         write_about(reception, about | {"sorted": count})
 
 
+def note_ended(reception: Path) -> None:
+    """Nothing more will come into a reception that its own process leaves to another one."""
+    about = read_about(reception)
+    if about is not None:
+        write_about(reception, about | {"ended": "released"})
+
+
 def write_about(folder: Path, about: dict[str, Any]) -> None:
     """Note it in a hidden folder; after a crash it is as before, or as now."""
     new = folder / f"{ABOUT}.new"

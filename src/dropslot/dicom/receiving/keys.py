@@ -22,6 +22,7 @@ from dropslot.dicom.importing.keys import is_imported
 if TYPE_CHECKING:
     from dropslot.config.models import Config, Route
 
+QUIET = timedelta(seconds=10)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -105,7 +106,7 @@ class Receive(BaseModel):
         examples=["/etc/ssl/hospital-ca.pem"],
     )
     quiet: Duration = Field(
-        timedelta(seconds=10),
+        QUIET,
         description="How long a study must be quiet before it becomes an arrival: no association that sent some of it"
         " is open, and no instance of it has come. A series that comes later is an arrival of its own.",
         examples=["30s"],
@@ -151,6 +152,11 @@ def receive_of(route: Route) -> Receive | None:
     return route.receive if isinstance(route, Keys) else None
 
 
+def takes_studies(route: Route) -> bool:
+    """Whether studies can be put into the inbox of a route, by its receiver or by STOW-RS."""
+    return is_imported(route) and not any(True for _ in _why_not(route))
+
+
 def receivers(config: Config) -> Iterator[tuple[Route, Receive]]:
     """Every route with a receiver."""
     for route in config.routes.values():
@@ -172,8 +178,17 @@ def absolute(model: BaseModel, base: Path) -> dict[str, Any]:
 def _receiving_fits_the_route(route: Route) -> Found:
     if receive_of(route) is None:
         return
+    if not is_imported(route):
+        yield broken(
+            route, ("receive",), NO_VALUE, "expected this key only with import: dicom", "import: dicom"
+        )
+    for expected, example in _why_not(route):
+        yield broken(route, ("receive",), NO_VALUE, expected, example)
+
+
+def _why_not(route: Route) -> Iterator[tuple[str, str]]:
+    """Why nothing can be received into the inbox of a route, each with an example of what could be."""
     for does_fit, expected, example in (
-        (is_imported(route), "expected this key only with import: dicom", "import: dicom"),
         (not route.leave_source, "expected this key only without leave_source: it writes into the inbox", ""),
         (route.takes != "files", "expected this key only where folders are taken", "takes: directories"),
         (
@@ -183,7 +198,7 @@ def _receiving_fits_the_route(route: Route) -> Found:
         ),
     ):
         if not does_fit:
-            yield broken(route, ("receive",), NO_VALUE, expected, example)
+            yield expected, example
 
 
 def _receiving_is_guarded(route: Route) -> Found:

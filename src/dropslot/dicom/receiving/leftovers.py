@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from dropslot.dicom.receiving.admission import Peer
 from dropslot.dicom.receiving.folders import read_about
-from dropslot.dicom.receiving.receptions import PREFIX
+from dropslot.dicom.receiving.receptions import PREFIX, Peer
 from dropslot.files.descriptors import Folder, lock, remove_folder
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ class Left(NamedTuple):
     folder: Folder
     peer: Peer
     sorted: int
+    how: str  # how it ended: `released`, or `interrupted`
 
 
 def left_receptions(inbox: Path) -> Iterator[Left]:
@@ -42,4 +42,10 @@ def left_receptions(inbox: Path) -> Iterator[Left]:
                     remove_folder(box.fd, name)
                 else:
                     peer = Peer(str(about["aet"]), str(about["host"]))
-                    yield Left(name, folder, peer, int(about.get("sorted", 0)))
+                    yield Left(
+                        name,
+                        folder,
+                        peer,
+                        int(about.get("sorted", 0)),
+                        str(about.get("ended", "interrupted")),
+                    )

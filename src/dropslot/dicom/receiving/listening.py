@@ -16,10 +16,9 @@ from pynetdicom.transport import AssociationServer
 
 from dropslot.core.names import escape
 from dropslot.dicom.receiving import admission
-from dropslot.dicom.receiving.admission import Peer
 from dropslot.dicom.receiving.associations import Incoming
 from dropslot.dicom.receiving.commitment import requests
-from dropslot.dicom.receiving.receptions import PROCESSING_FAILURE, Reception
+from dropslot.dicom.receiving.receptions import PROCESSING_FAILURE, Peer, Reception
 from dropslot.dicom.receiving.stream import Diverted, SecureStream, plain
 
 if TYPE_CHECKING:

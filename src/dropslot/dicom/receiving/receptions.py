@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from dropslot.core.names import RECEIVING, escape
-from dropslot.dicom.receiving.admission import Peer
 from dropslot.files.descriptors import Folder, make_locked
 from dropslot.files.syscalls import start_writeback, write_all
 
@@ -32,8 +31,16 @@ PREFIX = f"{RECEIVING}a-"
 ABOUT, INSTANCE, PART = "about.json", ".dcm", ".part"
 UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 SUCCESS, OUT_OF_RESOURCES, PROCESSING_FAILURE, INVALID_INSTANCE = 0x0000, 0xA700, 0x0110, 0x0117
+NOT_UNDERSTOOD = 0xC000
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+class Peer(NamedTuple):
+    """Who asks: the AE title that it says, and the address that it comes from."""
+
+    aet: str
+    host: str
 
 
 class Kind(NamedTuple):
@@ -65,7 +72,18 @@ class Reception:
                 if not UID.fullmatch(kind.sop_uid) or not UID.fullmatch(kind.sop_class):
                     instance.status = INVALID_INSTANCE
                 else:
-                    instance.open(self._made().fd, f"{self._count:08}")
+                    instance.open(self._made().fd, f"{self._count:08}", _head(kind, self.peer.aet))
+            except OSError as error:
+                instance.give_up(error)
+        return instance
+
+    def begin_file(self) -> Instance:
+        """The next instance, which comes as a whole file. What it is, is set before it is stored."""
+        instance = Instance(self, Kind("", "", ""), b"")
+        with self._lock:
+            self._count += 1
+            try:
+                instance.open(self._made().fd, f"{self._count:08}")
             except OSError as error:
                 instance.give_up(error)
         return instance
@@ -103,11 +121,16 @@ class Instance:
         self._started = 0  # of the writing to the disk
         self._size = 0
 
-    def open(self, folder: int, name: str) -> None:
+    @property
+    def name(self) -> str:
+        """The file's name while it is being received."""
+        return self._name + PART
+
+    def open(self, folder: int, name: str, head: bytes = b"") -> None:
         """Begin the file. Raises OSError."""
         self._folder, self._name = folder, name
         self._file = os.open(name + PART, _NEW, 0o600, dir_fd=folder)
-        self.write(memoryview(_head(self.kind, self._reception.peer.aet)))
+        self.write(memoryview(head))
 
     def write(self, part: memoryview) -> None:
         if self._file < 0:

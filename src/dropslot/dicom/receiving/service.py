@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 TICK_SECONDS = 0.2
-_LEFT_SECONDS = 30.0
+_LEFT_SECONDS = 5.0
 _PAUSE_SECONDS = 2.0
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.contrib.auth.models import User
 
 from callers import API, Caller, token_of
+from dropslot.access.seen import access_of
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.dicom.deidentifying import mapping
+from dropslot.dicom.deidentifying.keys import Deidentify
 from dropslot.dicom.deidentifying.secret_key import SecretKey
 from portals import Site
 
@@ -63,3 +66,15 @@ def test_without_reason_or_scope_or_with_an_unknown_value_nothing_is_shown(known
     status, text = _asked(known, "ira", "reidentify", value="4711")
     assert status == 409 and "4711" not in text
     assert not Event.objects.filter(kind="reidentified").exists()
+
+
+def test_who_only_fetches_does_not_see_what_senders_called_an_arrival(site: Site) -> None:
+    routes = site.config.routes
+    hidden = routes["results"].model_copy(update={"deidentify": Deidentify(profile="basic")})
+    config = site.config.model_copy(update={"routes": {**routes, "results": hidden}})
+    for name, shown in (("rita", "01J"), ("stella", "01J"), ("olga", "Smithson"), ("adam", "Smithson")):
+        access = access_of(User.objects.get(username=name), config)
+        assert (name, access.called("results", "01J", "Smithson")) == (name, shown)
+        assert access.called("study", "01J", "Smithson") == "Smithson"
+        row = {"route": "results", "arrival": "01J", "name": "Smithson", "archived_as": "/done/Smithson"}
+        assert ("Smithson" in str(access.listed(row))) is (shown == "Smithson")

@@ -26,6 +26,7 @@ from dropslot.config import Config
 from dropslot.config.models import Route
 from dropslot.core.states import State
 from dropslot.core.templates import Template
+from dropslot.dicom.deidentifying.keys import deidentify_of
 from dropslot.dicom.models import Contribution, Instance, Patient, Series, Study
 
 _NOTHING = Q(pk__in=[])
@@ -101,7 +102,14 @@ class Access:
     def listed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A delivery of a listing. What shows the inside of servers is empty for who does not see the whole route."""
         hidden = {} if self.has(SEES_ROUTE, row["route"]) else {"destination": "", "archived_as": None}
-        return {**row, **hidden}
+        return {**row, **hidden, "name": self.called(row["route"], row["arrival"], row["name"])}
+
+    def called(self, route: str, arrival: str, name: str) -> str:
+        """The name of an arrival. On a route that de-identifies it may be a patient's, so that who only fetches what
+        was delivered sees the arrival's id in its place."""
+        known = self.config.routes.get(route)
+        is_shown = known is None or deidentify_of(known) is None
+        return name if is_shown or self.has({*SEES_ROUTE, Role.SENDER}, route) else arrival
 
     def payloads(self) -> QuerySet[Delivery]:
         """The deliveries whose bytes it may open and download."""

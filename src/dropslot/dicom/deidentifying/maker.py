@@ -57,7 +57,7 @@ class DeidentifyingMaker(Maker):
         self._route, self._question, self._key, self._service = route, question, key, service
         self._arrival = arrival
         self._made: dict[tuple[str, str], str] = {}
-        self._given: dict[str, dict[str, str]] = {}
+        self._given: dict[str, dict[str, str | None]] = {}
         self._turn = threading.Lock()
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(self.at_once):
@@ -94,10 +94,11 @@ class DeidentifyingMaker(Maker):
         said = self._asked([source], {"ask": "originals"}, item)
         given: dict[str, dict[str, str]] = {PATIENT: {}, ACCESSION: {}}
         for kind, original in _pairs(said.get("originals")):
-            given[kind][original] = self._pseudonym(self._service, kind, original)
+            if pseudonym := self._pseudonym(self._service, kind, original):
+                given[kind][original] = pseudonym
         return given
 
-    def _pseudonym(self, service: PseudonymService, kind: str, original: str) -> str:
+    def _pseudonym(self, service: PseudonymService, kind: str, original: str) -> str | None:
         with self._turn:
             known = self._given.setdefault(kind, {})
             if original not in known:
@@ -178,8 +179,10 @@ def _pairs(found: object) -> list[tuple[str, str]]:
     return pairs
 
 
-def _fitting(kind: str, pseudonym: object) -> str:
+def _fitting(kind: str, pseudonym: object) -> str | None:
     """The pseudonym, if it fits into its element."""
+    if pseudonym is None:
+        return None
     if not isinstance(pseudonym, str):
         raise TypeError(f"a pseudonym service must return text; it returned a {type(pseudonym).__name__}")
     if not pseudonym.strip() or not pseudonym.isascii() or len(pseudonym) > _LONGEST[kind]:

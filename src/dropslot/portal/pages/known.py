@@ -43,7 +43,7 @@ def _answer(access: Access, text: str) -> dict[str, Any]:
     rows = [
         row
         | {
-            "arrival_name": row["name"],
+            "arrival_name": access.called(row["route"], row["arrival"], row["name"]),
             "name": escape(row["stored_as"]),
             "place": escape(row["destination"]),
             "opens": row["id"] in openable,

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from dropslot.access.payloads import sending, zipping
 from dropslot.access.payloads.opening import NotHere
+from dropslot.access.seen import Access
 from dropslot.arrivals.listings.queries import Filter, delivered, older
 from dropslot.arrivals.models import Delivery
 from dropslot.core.names import escape
@@ -67,7 +68,10 @@ def download_zip(request: HttpRequest) -> HttpResponseBase:
     first = rows.select_related("arrival").first()
     if first is None:
         raise Http404
-    name = first.arrival.name if arrival else f"dropslot-{timezone.localtime():%Y-%m-%d-%H%M}"
+    access: Access = request.access  # type: ignore[attr-defined]
+    of = first.arrival
+    called = access.called(of.route, of.id, of.name)
+    name = called if arrival else f"dropslot-{timezone.localtime():%Y-%m-%d-%H%M}"
     try:
         return zipping.answer(request, rows, f"{name}.zip")
     except zipping.NothingHere:

@@ -70,7 +70,9 @@ def test_without_reason_or_scope_or_with_an_unknown_value_nothing_is_shown(known
 
 def test_who_only_fetches_does_not_see_what_senders_called_an_arrival(site: Site) -> None:
     routes = site.config.routes
-    hidden = routes["results"].model_copy(update={"deidentify": Deidentify(profile="basic")})
+    hidden = routes["results"].model_copy(
+        update={"deidentify": Deidentify.model_validate({"profile": "basic"})}
+    )
     config = site.config.model_copy(update={"routes": {**routes, "results": hidden}})
     for name, shown in (("rita", "01J"), ("stella", "01J"), ("olga", "Smithson"), ("adam", "Smithson")):
         access = access_of(User.objects.get(username=name), config)

@@ -189,7 +189,8 @@ def test_every_command_is_one_of_django_too() -> None:
     from dropslot.cli.app import names
 
     apps = [
-        SOURCE / "dropslot" / app / "management/commands" for app in ("arrivals", "acknowledgments", "portal")
+        SOURCE / "dropslot" / app / "management/commands"
+        for app in ("arrivals", "acknowledgments", "dicom", "portal")
     ]
     found = {path.stem for app in apps for path in app.glob("*.py")} - {"__init__"}
     assert found == names()

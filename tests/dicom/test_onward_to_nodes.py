@@ -266,3 +266,14 @@ def test_names_of_one_instance_may_come_twice_if_the_bytes_are_the_same(
     sqlite_product.drop("visit1", {"a.dcm": image(1), "b.dcm": image(1)})
     sqlite_product.drain()
     assert data_sets(node.files()) == [data_set(image(1))]
+
+
+def test_what_import_keeps_back_is_not_sent(
+    sqlite_product: Product, make_storescp: Callable[..., Storescp]
+) -> None:
+    node = make_storescp()
+    sqlite_product.configure({"study": STUDY | {"import": "dicom", "deliver": [{"to": node.to}]}})
+    sqlite_product.drop("disc", {**series(2), "readme.txt": b"x", "DICOMDIR": b"y"})
+    sqlite_product.drain()
+    assert data_sets(node.files()) == data_sets(series(2).values())
+    assert {row["item"] for row in sqlite_product.history()} == {"1.dcm", "2.dcm"}

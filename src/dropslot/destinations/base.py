@@ -7,6 +7,7 @@ arrivals costs one sync. The order of calls is
     drop.discard_older()            remove the staging of earlier epochs
     drop.stored(), drop.digest()    look at files that are there already
     drop.stage(...)                 bytes into .dropslot/stage/ID-EPOCH/, hashed as they are written
+    drop.admit(items)               what will be delivered can be
     destination.sync_staged(drops)  data is on the disk
     drop.publish(plan)              names appear; none is ever replaced
     destination.sync_names(drops)   names are on the disk
@@ -156,6 +157,11 @@ class Drop(ABC):
         """The staged bytes of one item if they lie on a disk of this machine. Otherwise None: then checks read the
         source (`contents.local_bytes`), and nothing is fetched back for them."""
         return None
+
+    def admit(self, items: Sequence[Staged]) -> None:  # noqa: B027
+        """Called once these staged items are known to be what will be delivered; a bag's own files, and what an
+        importer keeps back, are not among them. Raises Refused if one of them can never be delivered there, and
+        DestinationUnready if one cannot now."""
 
     @abstractmethod
     def is_new(self) -> bool:

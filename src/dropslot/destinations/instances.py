@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
-from dropslot.contents.base import Source, Staged
+from dropslot.contents.base import Staged
 from dropslot.core.counting import chunks
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
@@ -107,15 +107,12 @@ class InstancesDrop(SpooledDrop):
         only = frozenset[str]() if len(own) > 1 else {ONLY_ACKNOWLEDGED}
         return own | only | {f"{SAID} {words}, of {count}" for words, count in self._said.items()}
 
-    def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
-        staged = super().stage(source, algorithms, strip)
-        sent = [item for item in staged if self.is_sent(item.path)]
+    def admit(self, items: Sequence[Staged]) -> None:
         self._instances = read_instances(
-            [(item.path, partial(self.open_staged, item.path)) for item in sent],
-            {item.path: item.sha256 for item in sent},
+            [(item.path, partial(self.open_staged, item.path)) for item in items],
+            {item.path: item.sha256 for item in items},
         )
         self.destination.admit(self.target, self._instances)
-        return staged
 
     def send(self, plan: Sequence[Planned]) -> list[Planned]:
         items = [

@@ -115,10 +115,6 @@ class SpooledDrop(Drop):
     def open_staged(self, path: str) -> BinaryIO:
         return self._staged.open_staged(path)
 
-    def is_sent(self, path: str) -> bool:
-        """Whether a staged item is one of those that are sent."""
-        return self._layout.published(path) is not None
-
     # Looking
 
     def is_new(self) -> bool:
@@ -145,7 +141,7 @@ class SpooledDrop(Drop):
 
     def publish(self, plan: Sequence[Planned]) -> list[Planned]:
         for planned in plan:
-            if not self.is_sent(planned.path):
+            if self._layout.published(planned.path) is None:
                 raise ValueError(f"{escape(planned.path)} lies outside of what is published")
         return self.send(plan)
 

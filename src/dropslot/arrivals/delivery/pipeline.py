@@ -322,6 +322,7 @@ def _stage(work: Work) -> None:
         if work.listing.is_folder:
             _refuse_twins(leg, of_leg.listing)
         leg.staged = leg.drop.stage(of_leg, work.contents.algorithms, work.contents.prefix)
+        leg.drop.admit([item for _, item in work.contents.delivered(leg.staged)])
 
     work.each_rule(stage)
     work.require_a_leg()

@@ -10,6 +10,7 @@ from typing import Any
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.presentation import PresentationContext
 
 from dropslot.core.errors import DestinationUnready
@@ -45,12 +46,11 @@ def associated(
 ) -> Iterator[Association]:
     """An association with a peer, for these presentation contexts (at most MOST_CONTEXTS). It is released at the end,
     and aborted after an error. `more` is for `AE.associate`. Raises DestinationUnready."""
-    association = _asked(peer, contexts, handlers or [], more)
-    if not association.is_established and not _is_explained(association) and not _fault_of_connection(peer):
-        # Some nodes close so fast after a rejection that it is lost on the way.
-        association = _asked(peer, contexts, handlers or [], more)
+    rejections: list[A_ASSOCIATE_RJ] = []
+    keeping = (evt.EVT_PDU_RECV, _keep_rejection, [rejections])
+    association = _asked(peer, contexts, [*_QUICK, keeping, *(handlers or [])], more)
     if not association.is_established:
-        raise _why_not(peer, association)
+        raise _why_not(peer, association, rejections)
     try:
         yield association
     except BaseException:
@@ -73,7 +73,7 @@ def _asked(
         ae_title=peer.node.aet,
         max_pdu=_PDU_BYTES,
         tls_args=peer.tls(),
-        evt_handlers=[*_QUICK, *handlers],
+        evt_handlers=handlers,
         **more,
     )
 
@@ -103,15 +103,19 @@ _QUICK = [
 ]
 
 
-def _is_explained(association: Association) -> bool:
-    return bool(association.is_rejected or association.rejected_contexts)
+def _keep_rejection(event: evt.Event, rejections: list[A_ASSOCIATE_RJ]) -> None:
+    # pynetdicom itself forgets a rejection if the node closes the connection at once, as Orthanc does.
+    if isinstance(event.pdu, A_ASSOCIATE_RJ):
+        rejections.append(event.pdu)
 
 
-def _why_not(peer: Peer, association: Association) -> DestinationUnready:
-    said = association.acceptor.primitive
-    if association.is_rejected and said is not None:
-        other = (escape(f"{said.reason_str} ({said.source_str})"), "Ask who runs the node")
-        why, remedy = _SAID.get((said.result_source, said.diagnostic), other)
+def _why_not(
+    peer: Peer, association: Association, rejections: Sequence[A_ASSOCIATE_RJ]
+) -> DestinationUnready:
+    if rejections:
+        said = rejections[0]
+        other = (f"source {said.source}, reason {said.reason_diagnostic}", "Ask who runs the node")
+        why, remedy = _SAID.get((said.source, said.reason_diagnostic), other)
         titles = {"ours": peer.aet, "theirs": peer.node.aet}
         return unready(peer, f"refuses the association: {why.format_map(titles)}", remedy.format_map(titles))
     if association.rejected_contexts:

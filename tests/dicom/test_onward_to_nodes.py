@@ -268,6 +268,23 @@ def test_names_of_one_instance_may_come_twice_if_the_bytes_are_the_same(
     assert data_sets(node.files()) == [data_set(image(1))]
 
 
+def test_other_bytes_of_an_instance_that_a_node_has_are_refused(
+    product: Product, make_storescp: Callable[..., Storescp]
+) -> None:
+    node = make_storescp()
+    deliver = {"import": "dicom", "deliver": [{"to": f"{node.to}/{{StudyInstanceUID}}"}]}
+    product.configure({"study": STUDY | deliver})
+    for name, file in (("first", image(1)), ("same", image(1))):
+        product.drop(name, {"1.dcm": file})
+        product.drain()
+    product.drop("other", {"2.dcm": image(2), "again.dcm": image(1, PatientID="P-18")})
+    product.drain(status=1)
+    assert product.arrivals()[-1]["state"] == "failed"
+    assert "again.dcm has the SOPInstanceUID" in reasons(product)
+    assert f"{node.to} keeps one object for each UID" in reasons(product)
+    assert data_sets(node.files()) == [data_set(image(1))]
+
+
 def test_what_import_keeps_back_is_not_sent(
     sqlite_product: Product, make_storescp: Callable[..., Storescp]
 ) -> None:

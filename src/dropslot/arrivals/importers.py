@@ -44,6 +44,9 @@ class Imported(ABC):
     def prove(self, open_staged: Callable[[str], BinaryIO]) -> None:
         """Raise SourceChanged unless the staged bytes are those that were read."""
 
+    def judge(self, staged: Mapping[str, Bytes]) -> None:  # noqa: B027
+        """Raise Refused if what will be delivered, by path, must not be. Called after `prove`."""
+
     @abstractmethod
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
         """Write what was read, within the transaction that records the arrival as done; the events of it."""

@@ -56,9 +56,11 @@ def _not_recorded(work: Work, paths: Collection[str]) -> Collection[str]:
 
 
 def prove(work: Work, imported: Imported, local: LocalBytes) -> None:
-    """The bytes that the importer read must be the staged bytes. Raises SourceChanged."""
+    """The bytes that the importer read must be the staged bytes. Raises SourceChanged, and Refused for what must not be
+    delivered."""
     staged = dict(work.contents.delivered(work.staged))
     imported.prove(lambda path: local.open(staged[path]))
+    imported.judge({path: Bytes(item.sha256, item.size_bytes) for path, item in staged.items()})
 
 
 def record(work: Work, imported: Imported) -> Sequence[Entry]:

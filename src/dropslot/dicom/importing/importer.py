@@ -17,7 +17,7 @@ from dropslot.core.counting import chunks
 from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape
 from dropslot.dicom.deidentifying.keys import deidentify_of
-from dropslot.dicom.importing import keys, told, waiting
+from dropslot.dicom.importing import at_nodes, keys, told, waiting
 from dropslot.dicom.importing.found import (
     FoundSeries,
     Instance,
@@ -111,6 +111,10 @@ class Images(Imported):
             for one in series.instances:
                 with open_staged(one.path) as staged:
                     _require_same(one, staged)
+
+    def judge(self, staged: Mapping[str, Bytes]) -> None:
+        assert isinstance(self.rules, Route)
+        at_nodes.require_one_version(self.arrival, self.rules, self.series, staged)
 
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
         at = self.arrival.finished_at or timezone.now()

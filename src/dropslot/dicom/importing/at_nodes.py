@@ -44,8 +44,8 @@ def _changed(
             for place in there.get((earlier, item), ()):
                 yield (
                     f"{escape(paths[uid])} has the SOPInstanceUID {uid} of {escape(item)} in arrival {earlier}, with"
-                    f" other bytes. {place} keeps one object for each UID, and has that one. A changed image needs a new"
-                    " SOPInstanceUID; or deliver this one to a folder, by another route"
+                    f" other bytes. {place} keeps one object for each UID, and has that one. A changed image needs a"
+                    " new SOPInstanceUID; or deliver this one to a folder, by another route"
                 )
 
 

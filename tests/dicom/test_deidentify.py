@@ -157,6 +157,8 @@ def test_the_scan_reads_other_encodings_and_binary_elements() -> None:
     dataset.OpticalPathSequence = Sequence([item])
     why = refused(encoded(dataset))
     assert "ICCProfile, item 1 of OpticalPathSequence still has a value of PatientName" in why
+    asian = read(image(SpecificCharacterSet="ISO_IR 192", PatientName="山田^太郎", Manufacturer="技師山田様"))
+    assert "Manufacturer still has a value of PatientName" in refused(encoded(asian))
     greek = read(image(PatientName="Διονυσιος", SpecificCharacterSet="ISO_IR 126", Manufacturer="ΔΙΟΝΥΣΙΟΣ"))
     assert "Manufacturer still has a value of PatientName" in refused(encoded(greek))
 

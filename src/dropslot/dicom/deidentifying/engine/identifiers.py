@@ -207,12 +207,19 @@ def _take(element: Element, encodings: Sequence[str], found: Identifiers) -> Non
 def _take_name(value: str, source: str, found: Identifiers) -> None:
     parts = texts.words(value)
     for word in parts:
-        if len(word) >= LEAST and word not in common_words():
+        if (len(word) >= LEAST and word not in common_words()) or is_without_blanks(word):
             found.words[word] = source
     if len(parts) > 1:
         found.values[" ".join(parts)] = source
         found.values[" ".join([*parts[1:], parts[0]])] = source
         found.values[" ".join(reversed(parts))] = source
+
+
+def is_without_blanks(text: str) -> bool:
+    """Whether a name of two and more characters is Chinese, Japanese or Korean."""
+    return len(text) > 1 and any(
+        "\u2e80" <= letter <= "\ua4cf" or "\uac00" <= letter <= "\ud7ff" for letter in text
+    )
 
 
 def _take_date(value: str, source: str, found: Identifiers) -> None:

@@ -15,7 +15,7 @@ from dropslot.dicom.deidentifying.engine.elements import Element, Malformed, Pix
 
 _PREAMBLE = 128
 _MAGIC = b"DICM"
-_META = Syntax(is_implicit=False, is_little=True)
+_OF_UIDS = "0123456789."
 MOST_INFLATED_BYTES = 256 << 20
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -48,6 +48,8 @@ def read(data: bytes) -> File:
     transfer_syntax = _text(meta.get(0x00020010, b""))
     if not transfer_syntax:
         transfer_syntax = _guessed(data)
+    if transfer_syntax.strip(_OF_UIDS):
+        raise Malformed("its transfer syntax is not a UID")
     if transfer_syntax == _DEFLATED:
         data, after = _inflated(data[after:]), 0
     syntax = _syntax(transfer_syntax)

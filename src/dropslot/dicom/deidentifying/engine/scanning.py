@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dropslot.dicom.deidentifying.engine import texts
+from dropslot.dicom.deidentifying.engine import identifiers, texts
 from dropslot.dicom.deidentifying.engine.elements import Element
 from dropslot.dicom.deidentifying.engine.identifiers import Identifiers, name_of, spellings
 
@@ -13,6 +13,7 @@ MOST_FINDINGS = 20
 _LEAST_IN_BYTES = 5
 _LEAST_COMPACT = 6
 _LEAST_NUMBER = 7
+_OF_UIDS, _OF_NUMBERS = "0123456789.", "0123456789.+-eE"
 _ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be")
 Path = tuple[tuple[int, int], ...]
 
@@ -29,8 +30,8 @@ class Scan:
             self._phrases |= {f" {spelled} ": source for spelled in spellings(date)}
         self._compact = {
             value.replace(" ", ""): source
-            for value, source in wanted.values.items()
-            if len(value) >= _LEAST_COMPACT and any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+            for value, source in (*wanted.values.items(), *wanted.words.items())
+            if _is_found_anywhere(value)
         }
         self._bytes = dict(_forms(wanted))
 
@@ -63,8 +64,9 @@ class Scan:
             value = value.strip(" \0")
             if value in self._made or not value:
                 continue
+            is_uid = vr == "UI" and not value.strip(_OF_UIDS)
             uid = self._wanted.uids.get(value, "")
-            if source := uid if vr == "UI" else self._in_value(texts.words(value)):
+            if source := uid if is_uid else self._in_value(texts.words(value)):
                 return source
         return ""
 
@@ -93,6 +95,8 @@ class Scan:
             value = value.strip(" \0")
             if len(value) >= _LEAST_NUMBER and value in self._wanted.values:
                 return self._wanted.values[value]
+            if value.strip(_OF_NUMBERS) and (source := self._in_value(texts.words(value))):
+                return source
         return ""
 
     def _in_bytes(self, value: bytes) -> str:
@@ -101,6 +105,15 @@ class Scan:
             if form in lowered:
                 return source
         return ""
+
+
+def _is_found_anywhere(value: str) -> bool:
+    """Whether it also counts within other words: letters mixed with digits, and scripts that are written without
+    blanks."""
+    if identifiers.is_without_blanks(value):
+        return True
+    is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return is_mixed and len(value) >= _LEAST_COMPACT
 
 
 def _forms(wanted: Identifiers) -> Iterator[tuple[bytes, str]]:

@@ -7,6 +7,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dicom.archives import AET, Archive, orthanc
 from dicom.images import STUDY_UID, image, series
 from dicom.receiver import Receiver, write_files
@@ -27,12 +29,15 @@ def reported(archive: Archive, transaction: str) -> dict[str, Any] | None:
     return None if report["Status"] == "Pending" else report
 
 
+@pytest.mark.parametrize(
+    "more", [{}, {"deidentify": {"profile": "basic"}}], ids=["as it is", "de-identified"]
+)
 def test_what_is_delivered_is_committed_and_what_never_came_is_not(
-    sqlite_product: Product, tmp_path: Path
+    sqlite_product: Product, tmp_path: Path, more: dict[str, Any]
 ) -> None:
     port = free_port()
     allow = [{"aet": AET, "host": "127.0.0.1", "port": port}, {"aet": "MR1"}]
-    receiver = Receiver(sqlite_product, allow=allow, commitment="3s")
+    receiver = Receiver(sqlite_product, more, allow=allow, commitment="3s")
     paths = write_files(tmp_path / "files", series(3) | {"never": image(9)})
     receiver.start()
     with orthanc(tmp_path / "archive", receiver.port, port) as archive:

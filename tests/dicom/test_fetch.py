@@ -45,6 +45,20 @@ def test_a_study_is_fetched_whole_and_verified(
     assert {one["verdict"] for event in recorded for one in event["series"]} == {"VERIFIED"}
 
 
+def test_a_deidentified_study_is_compared_with_what_the_archive_listed(
+    sqlite_product: Product, tmp_path: Path
+) -> None:
+    receiver = Receiver(sqlite_product, {"deidentify": {"profile": "basic"}})
+    paths = write_files(tmp_path / "files", series(3, AccessionNumber="A17"))
+    with dcmqrscp(tmp_path / "archive", receiver.port) as archive:
+        archive.store(paths)
+        sqlite_product.run("fetch_dicom", "--from", archive.address, "--get", "A17")
+    sqlite_product.drain()
+    (recorded,) = [event["data"] for event in sqlite_product.listing("events", "--kind", "images-recorded")]
+    (one,) = recorded["series"]
+    assert one["series_uid"] != SERIES_UID and one["verdict"] == "VERIFIED"
+
+
 def test_a_study_that_does_not_come_whole_is_not_kept(sqlite_product: Product, tmp_path: Path) -> None:
     receiver = Receiver(sqlite_product)
     paths = write_files(tmp_path / "files", series(3, AccessionNumber="A17"))

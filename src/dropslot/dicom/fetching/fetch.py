@@ -19,6 +19,7 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import BadOption
 from dropslot.core.names import escape
+from dropslot.dicom.deidentifying.uids import delivered_uid
 from dropslot.dicom.fetching.finding import Study
 from dropslot.dicom.fetching.retrieving import get, move, supports_get
 from dropslot.dicom.models import Expected
@@ -158,10 +159,15 @@ def _differences(study: Study, received: dict[str, set[str]]) -> Iterator[str]:
 def _expect(route: Route, peer: Peer, study: Study, by: str) -> None:
     """Record what the archive listed, before the arrival exists: its import compares with it."""
     source = f"{escape(peer.node.server)} by C-FIND"[:300]
+    uid_of = delivered_uid(route)
     with transaction.atomic():
         for series in study.series:
-            values = {"sop_uids": sorted(series.instances), "source": source, "at": timezone.now()}
-            Expected.objects.update_or_create(route=route.key, series_uid=series.uid, defaults=values)
+            values = {
+                "sop_uids": sorted(map(uid_of, series.instances)),
+                "source": source,
+                "at": timezone.now(),
+            }
+            Expected.objects.update_or_create(route=route.key, series_uid=uid_of(series.uid), defaults=values)
         count = sum(len(series.instances) for series in study.series)
         append(
             [

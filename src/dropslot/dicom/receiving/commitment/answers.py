@@ -23,6 +23,7 @@ from dropslot.core.dicom_addresses import Node
 from dropslot.core.errors import DropslotError
 from dropslot.destinations.dicom.association import associated
 from dropslot.destinations.dicom.peers import Peer, peer_of
+from dropslot.dicom.deidentifying.uids import delivered_uid
 from dropslot.dicom.models import Commitment, Instance
 from dropslot.dicom.receiving.keys import receive_of
 
@@ -60,10 +61,10 @@ def answer_until(config: Config, open_now: Open, stop: Signal) -> None:
 def _look(config: Config, row: Commitment, open_now: Open) -> None:
     route = config.routes.get(row.route)
     receive = receive_of(route) if route else None
-    if receive is None:  # the route receives no more: nobody could answer
+    if route is None or receive is None:  # the route receives no more: nobody could answer
         Commitment.objects.filter(pk=row.pk).update(due_at=None, error="The route has no receiver any more")
         return
-    failed = _failures(row)
+    failed = _failures(row, delivered_uid(route))
     now = timezone.now()
     if failed and now < row.asked_at + receive.commitment:
         Commitment.objects.filter(pk=row.pk).update(due_at=now + timedelta(seconds=_LOOK_SECONDS))
@@ -76,16 +77,16 @@ def _look(config: Config, row: Commitment, open_now: Open) -> None:
         Commitment.objects.filter(pk=row.pk).update(due_at=None, answered_at=now, error="")
 
 
-def _failures(row: Commitment) -> dict[str, int]:
-    """The reason for each instance that is not done on this route."""
+def _failures(row: Commitment, uid_of: Callable[[str], str]) -> dict[str, int]:
+    """The reason for each instance that is not done on this route, which may deliver it under another UID."""
     found: dict[str, str] = {}
-    for some in chunks((uid for _, uid in row.instances), CHUNK):
+    for some in chunks((uid_of(uid) for _, uid in row.instances), CHUNK):
         rows = Instance.objects.filter(sop_uid__in=some, series__route=row.route)
         found.update(rows.values_list("sop_uid", "sop_class"))
     return {
-        uid: _NOT_THERE if uid not in found else _OTHER_CLASS
+        uid: _NOT_THERE if uid_of(uid) not in found else _OTHER_CLASS
         for sop_class, uid in row.instances
-        if found.get(uid) not in (sop_class, "")
+        if found.get(uid_of(uid)) not in (sop_class, "")
     }
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,8 +27,10 @@ _LISTEN = "      listen: 127.0.0.1:"
 _DEIDENTIFY = "    # deidentify: {profile: basic, dates: shift}\n"
 _DELIVER = "      - to: ./images/{PatientID}/{StudyInstanceUID}\n"
 _ARCHIVE = "      - to: dicom://ARCHIVE@127.0.0.1:{port}\n"
+# pynetdicom puts programs of the same names into an activated environment.
+_PATH = os.pathsep.join(each for each in os.get_exec_path() if Path(each) != Path(sys.executable).parent)
 # No delay for dcmtk's small packets.
-_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1", "PATH": _PATH}
 _PATIENT = "Sample^CT"
 _STUDY = generate_uid(entropy_srcs=["demonstration"])
 _SERIES = {"CT": ("CT_small.dcm", 5), "MR": ("MR_small.dcm", 3)}
@@ -51,7 +54,15 @@ class Archive:
     @contextmanager
     def running(self) -> Iterator[None]:
         """It ends with the block."""
-        command = ["storescp", "-aet", "ARCHIVE", "--bit-preserving", "-od", str(self.folder), str(self.port)]
+        command = [
+            _program("storescp"),
+            "-aet",
+            "ARCHIVE",
+            "--bit-preserving",
+            "-od",
+            str(self.folder),
+            str(self.port),
+        ]
         with (self.folder.parent / "log").open("ab") as log:
             process = subprocess.Popen(
                 command, env=_ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
@@ -66,7 +77,11 @@ class Archive:
 
 def missing() -> list[str]:
     """The Debian packages that are not there."""
-    return [] if all(map(shutil.which, _PROGRAMS)) else list(PACKAGES)
+    return [] if all(shutil.which(program, path=_PATH) for program in _PROGRAMS) else list(PACKAGES)
+
+
+def _program(name: str) -> str:
+    return str(shutil.which(name, path=_PATH))
 
 
 def prepare(installation: Installation) -> Archive:
@@ -115,7 +130,7 @@ def _study(folder: Path) -> Path:
 def _store(installation: Installation, folder: Path) -> None:
     receive = yaml.safe_load(installation.config.read_text())["routes"]["dicom"]["receive"]
     host, _, port = receive["listen"].rpartition(":")
-    command = ["storescu", "-aet", "MR1", "-aec", receive["aet"], "+sd", host, port, str(folder)]
+    command = [_program("storescu"), "-aet", "MR1", "-aec", receive["aet"], "+sd", host, port, str(folder)]
     subprocess.run(command, env=_ENVIRONMENT, check=True, timeout=60)
 
 

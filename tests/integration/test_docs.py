@@ -22,17 +22,25 @@ _LOADS = re.compile(
 
 @pytest.fixture
 def commands(tmp_path: Path) -> dict[str, str]:
-    """An environment in which `dropslot` is this checkout's."""
+    """An environment in which `dropslot` is this checkout's, and `python` the one that it is installed in."""
     how = program()
-    script = tmp_path / "bin" / "dropslot"
-    script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec {" ".join(how.command)} "$@"\n')
-    script.chmod(0o755)
+    scripts = {"dropslot": " ".join(how.command), "python": sys.executable}
+    for name, command in scripts.items():
+        script = tmp_path / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        script.chmod(0o755)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DROPSLOT_", "DJANGO_"))}
     return inherited | dict(how.environment) | {"PATH": f"{script.parent}:{os.environ['PATH']}"}
 
 
-@pytest.mark.parametrize("page", pages_with("test"), ids=lambda page: page.name)
+# Its service listens on the usual ports, as the demonstrations' do.
+_ALONE = {"dicom.md": [pytest.mark.xdist_group("demonstration")]}
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.name, marks=_ALONE.get(page.name, [])) for page in pages_with("test")]
+)
 def test_commands_of_the_page_do_what_it_says(page: Path, commands: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "reader"
     folder.mkdir()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dicom.images import image, series
 from dicom.tables import image_rows
 from dicom.test_import import BY_TAGS
 from losing import Losing
+from nodes import Storescp
 from product import STUDY, Product
 from sshd import Sshd
 
@@ -47,3 +49,23 @@ def test_images_at_a_server_are_read_from_there(
     (product.folder("done") / "visit").rename(tmp_path / "away")
     product.run("rebuild")
     assert image_rows(product) == before
+
+
+def test_an_archive_gives_nothing_back_so_images_are_read_from_done(
+    sqlite_product: Product, make_storescp: Callable[..., Storescp]
+) -> None:
+    to = {"import": "dicom", "deliver": [{"to": make_storescp().to}]}
+    routes = {key: STUDY | to | {"folders": f"./{key}"} for key in ("plain", "hidden")}
+    product = sqlite_product.configure(
+        {"plain": routes["plain"], "hidden": routes["hidden"] | {"deidentify": {"profile": "basic"}}}
+    )
+    product.drop("one", series(2), route="plain")
+    product.drop("two", series(2), route="hidden")
+    product.drain()
+    before = image_rows(product)
+    assert len(before) == 4
+    Losing(product).lose()
+    said = product.run("rebuild", status=1)
+    assert "What two (" in said.stderr and "drop them again" in said.stderr
+    assert image_rows(product) == [row for row in before if row["patient.route"] == "plain"]
+    assert "rebuild" not in product.drain().stderr

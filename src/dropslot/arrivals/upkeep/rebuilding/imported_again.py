@@ -59,20 +59,28 @@ def _imported(importer: Importer, arrival: Arrival, problem: Problem) -> bool:
     by_item = defaultdict(list)
     for row in arrival.deliveries.select_related("place").order_by("id").iterator():
         by_item[row.item].append(row)
+    sizes: dict[str, int] = {}  # a destination that gives nothing back tells none
     items = [
-        ListedItem(item, rows[0].size_bytes, partial(_open, arrival, rows)) for item, rows in by_item.items()
+        ListedItem(item, rows[0].size_bytes, partial(_measured, arrival, rows, sizes))
+        for item, rows in by_item.items()
     ]
     try:
         found = importer.look(arrival, items, ())
     except (DropslotError, OSError) as error:
         problem(f"What {escape(arrival.name)} ({arrival.id}) holds could not be imported again: {error}")
         return False
-    delivered = {item: Bytes(rows[0].sha256, rows[0].size_bytes) for item, rows in by_item.items()}
+    delivered = {item: Bytes(rows[0].sha256, sizes[item]) for item, rows in by_item.items()}
     arrival.evidence[_DONE] = True
     with transaction.atomic():
         append(found.record(delivered))
         Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
     return True
+
+
+def _measured(arrival: Arrival, rows: Sequence[Delivery], sizes: dict[str, int]) -> BinaryIO:
+    found = _open(arrival, rows)
+    sizes[rows[0].item] = os.fstat(found.fileno()).st_size
+    return found
 
 
 def _open(arrival: Arrival, rows: Sequence[Delivery]) -> BinaryIO:

@@ -82,9 +82,9 @@ def rebuild(config: Config) -> Rebuilt:
         work.add(some)
     work.add_failed()
     work.end()
-    work.result.imported = import_again(config, work.problem)
     if not work.result.problems:
         signs.mended(config)
+    work.result.imported = import_again(config, work.problem)
     return work.result
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Response
 
 from browsing import Faults, bounds, enter, findings_in_each_look, new_context
 from databases import connected_to, sqlite_settings
+from dicom.images import encoded, sample, series
 from page_table import paths
 from portals import Served, installed
 from product import Product
@@ -26,13 +27,20 @@ ROLES = ("sender", "operator", "auditor", "recipient", "study-runner", "administ
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An installation with an account of each role, and arrivals that were delivered and that failed."""
     product = Product(tmp_path_factory.mktemp("accessible"))
-    served = installed(product)
+    images = {
+        "folders": str(product.root / "dicom"),
+        "import": "dicom",
+        "deliver": [{"to": str(product.studies)}],
+    }
+    served = installed(product, {"dicom": images})
     for role in ROLES:
         served.account(role, role, *bounds(role))
     product.drop("heart-1", {"scan.nii": b"a", "notes/b": b"b"}, "study")
     product.drop("north-1.pdf", b"%PDF-1.4 n", "results")
     product.drop("south-1.txt", b"south", "results")
     product.drop("bad", {"scan": b"c"}, "study")
+    product.drop("ct", series(2, ImagesInAcquisition=2, SeriesDescription="thorax " * 9), "dicom")
+    product.drop("report", {"sr.dcm": encoded(sample("test-SR.dcm"))}, "dicom")
     product.drain(status=None)
     yield served.start()
     product.close()

@@ -34,7 +34,7 @@ def fill(instances: int) -> None:
 
 
 def _study(chance: random.Random, number: int) -> None:
-    from dropslot.dicom.models import Contribution, Instance, Patient, Series, Study
+    from dropslot.dicom.models import Contribution, Instance, Patient, Placement, Series, Study
 
     at = _FIRST + timedelta(minutes=20 * number)
     arrival, place = _arrival(chance, number, at)
@@ -67,6 +67,7 @@ def _study(chance: random.Random, number: int) -> None:
             received_at=at,
         )
         Contribution.objects.create(series=series, arrival=arrival, instances=_EACH, added=_EACH)
+        Placement.objects.create(series=series, arrival=arrival, place=place, is_whole=True)
         Instance.objects.bulk_create(_instance(series, arrival, image) for image in range(_EACH))
         _deliver(arrival, place, series)
 

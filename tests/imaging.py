@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from dropslot.arrivals.models import Arrival
-from dropslot.dicom.models import Contribution, Instance, Patient, Series, Study
+from dropslot.dicom.models import Contribution, Instance, Patient, Placement, Series, Study
 
 
 def record_images(arrival: str, name: str = "Doe^Jane", **of_series: Any) -> Series:
@@ -37,6 +37,9 @@ def record_images(arrival: str, name: str = "Doe^Jane", **of_series: Any) -> Ser
         **given | of_series,
     )
     Contribution.objects.create(series=series, arrival=row, instances=len(deliveries), added=len(deliveries))
+    for place in {each.place_id for each in deliveries}:
+        whole = all(each.place_id == place for each in deliveries)
+        Placement.objects.create(series=series, arrival=row, place_id=place, is_whole=whole)
     for number, each in enumerate(deliveries, 1):
         Instance.objects.create(
             series=series,

@@ -29,21 +29,26 @@ _OTHER = {
 }
 
 
-@pytest.fixture
-def imaging(site: Site, settings: Any) -> Site:
-    """Of sam: heart-ct with three images of P-17 and one of P-18, each in a folder of its patient; of olga: lung-mr."""
+def _with_route(site: Site, settings: Any, to: str) -> None:
+    """A route that imports, and delivers to this path below `clinics`."""
     config = routes(site.root) | {
         "dicom": {
             "folders": str(site.root / "dicom"),
             "import": "dicom",
             "name": r"(?P<study>\w+)-(?P<sent>.+)",
-            "deliver": [{"to": str(site.root / "clinics" / "{PatientID}")}],
+            "deliver": [{"to": str(site.root / "clinics" / to)}],
         }
     }
     given = {"data": str(site.root / "var"), "portal": {}, "routes": config}
     settings.DROPSLOT = site.config = from_mapping(given, site.root)
     for folder in ("inbox", "processing", "done", "failed"):
         (site.root / "dicom" / folder).mkdir(parents=True)
+
+
+@pytest.fixture
+def imaging(site: Site, settings: Any) -> Site:
+    """Of sam: heart-ct with three images of P-17 and one of P-18, each in a folder of its patient; of olga: lung-mr."""
+    _with_route(site, settings, "{PatientID}")
     other = image(9, SOPInstanceUID="1.2.3.9", **_OTHER)
     site.drop("dicom", "heart-ct", {**series(3, ImagesInAcquisition=3), "other.dcm": other})
     site.deliver("sam")
@@ -83,6 +88,25 @@ def test_each_role_sees_the_images_of_its_arrivals_and_a_recipient_those_of_its_
         for pk, of in rows.values_list("pk", patient):
             status = client.get(f"/{kind}/{pk}/").status_code
             assert (kind, of, status) == (kind, of, 200 if of in patients else 404)
+
+
+@pytest.mark.parametrize(("to", "folder"), [("{InstanceNumber}", "2"), ("", "2")])
+def test_a_recipient_sees_of_a_series_only_what_came_into_its_folder(
+    site: Site, settings: Any, to: str, folder: str
+) -> None:
+    _with_route(site, settings, to)
+    site.drop("dicom", "heart-ct", {f"{name[0]}/{name}": data for name, data in series(3).items()})
+    site.deliver("sam")
+    site.account("rolf", "recipient", routes=("dicom",), folders=(folder,))
+    (row,) = Series.objects.all()
+    page = site.client("rolf").get(f"/series/{row.pk}/")
+    (shown,) = re.findall(r"/images/(\d+)/", page.content.decode().partition("<tbody>")[2])[:1]
+    seen = {pk for pk in Instance.objects.values_list("pk", flat=True) if _sees(site, pk)}
+    assert seen == {int(shown)} == {Instance.objects.get(number="2").pk}
+
+
+def _sees(site: Site, pk: int) -> bool:
+    return site.client("rolf").get(f"/images/{pk}/").status_code == 200
 
 
 def test_searches_and_filters(imaging: Site) -> None:

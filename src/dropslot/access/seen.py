@@ -27,7 +27,7 @@ from dropslot.config.models import Route
 from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.dicom.deidentifying.keys import deidentify_of
-from dropslot.dicom.models import Contribution, Instance, Patient, Series, Study
+from dropslot.dicom.models import Contribution, Instance, Patient, Placement, Series, Study
 
 _NOTHING = Q(pk__in=[])
 Scope = list[list[tuple[str, str]]]
@@ -158,8 +158,7 @@ class Access:
         added = Contribution.objects.filter(
             self._any(_of_arrivals, frozenset(Role) - SEES_ROUTE, prefix="arrival__"), added__gt=0
         )
-        received = Instance.objects.filter(self._received_images())
-        parts = [whole, Q(pk__in=added.values("series")), Q(pk__in=received.values("series"))]
+        parts = [whole, Q(pk__in=added.values("series")), self._received_series()]
         kept = [True, self.has({Role.SENDER, Role.STUDY_RUNNER}), self.has({Role.RECIPIENT})]
         return Series.objects.filter(
             _either([part for part, is_kept in zip(parts, kept, strict=True) if is_kept])
@@ -183,18 +182,57 @@ class Access:
         others = [] if self.grants and not self.has(frozenset(Role) - SEES_ROUTE) else [Q(pk__in=of_series)]
         return _either([*whole, *others])
 
+    def _received_series(self) -> Q:
+        """What was delivered into a recipient's folders."""
+        placed = Q(pk__in=Placement.objects.filter(self._received("place__", "")).values("series"))
+        return placed | Q(pk__in=Instance.objects.filter(self._received_inside()).values("series"))
+
     def _received_images(self) -> Q:
-        """What was delivered into a recipient's folders, found from the deliveries there."""
+        """The same. Of a series whose images went to several places, each delivery is looked at."""
+        whole = Placement.objects.filter(self._received("place__", ""), is_whole=True)
+        here = whole.filter(series=OuterRef("series"), arrival=OuterRef("arrival"))
+        parts = Placement.objects.filter(self._received("place__", ""), is_whole=False)
+        each = Instance.objects.filter(
+            self._received("arrival__deliveries__place__", "arrival__"),
+            arrival__in=parts.values("arrival"),
+            series__in=parts.values("series"),
+            arrival__deliveries__item=F("item"),
+        )
+        inside = Instance.objects.filter(self._received_inside())
+        return Exists(here) | Q(pk__in=each.values("pk")) | Q(pk__in=inside.values("pk"))
+
+    def _received(self, place: str, arrival: str) -> Q:
+        """Places that are a recipient's folder, or below it; `place` and `arrival` lead to their columns."""
+        arrival = arrival or "arrival__"
+        return _either(
+            [
+                _of_route(grant, arrival)
+                & _either([_is_below(f"{place}url", _below(*each)) for each in folders])
+                for grant in self.grants
+                if grant.role == Role.RECIPIENT
+                and (folders := [one for one in self._folders(grant) if one[1]])
+            ]
+        )
+
+    def _received_inside(self) -> Q:
+        """Images whose names lead into a recipient's folder, from a place that has no fields."""
         inside = "arrival__deliveries__"
         parts = [
-            _of_route(grant, "arrival__") & _in_folders(self._folders(grant), inside)
+            _of_route(grant, "arrival__")
+            & Q((f"{inside}place__url", base))
+            & _begins(f"{inside}stored_as", f"{folder}/")
             for grant in self.grants
             if grant.role == Role.RECIPIENT
+            for base, folder in self._folders(grant)
+            if folder and base in self._plain
         ]
-        if not parts:
-            return _NOTHING
-        rows = Instance.objects.filter(_either(parts), arrival__deliveries__item=F("item"))
-        return Q(pk__in=rows.values("pk"))
+        return _either(parts) & Q((f"{inside}item", F("item"))) if parts else _NOTHING
+
+    @cached_property
+    def _plain(self) -> frozenset[str]:
+        """The destinations whose address has no field."""
+        rules = (rule for route in self.config.routes.values() for rule in route.deliver)
+        return frozenset(_fixed(rule.to) for rule in rules if not Template(rule.to).fields)
 
     def log_readings(self) -> QuerySet[LogReading]:
         keys = [route.key for route in self.routes(OPERATES | AUDITS)]
@@ -271,18 +309,21 @@ def _fixed(to: str) -> str:
     return Template(to).fixed.rstrip("/") or "/"
 
 
-def _in_folders(folders: Iterable[tuple[str, str]], prefix: str = "") -> Q:
+def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
     parts = []
     for base, folder in folders:
         if not folder:
             continue
         whole = _below(base, folder)
         parts += [
-            Q((f"{prefix}place__url", whole)),
-            _begins(f"{prefix}place__url", f"{whole}/"),
-            Q((f"{prefix}place__url", base)) & _begins(f"{prefix}stored_as", f"{folder}/"),
+            _is_below("place__url", whole),
+            Q(place__url=base) & _begins("stored_as", f"{folder}/"),
         ]
     return _either(parts)
+
+
+def _is_below(column: str, whole: str) -> Q:
+    return Q((column, whole)) | _begins(column, f"{whole}/")
 
 
 def _begins(column: str, text: str) -> Q:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.models import Arrival, Place
 
 
 class Patient(models.Model):
@@ -106,6 +106,24 @@ class Contribution(models.Model):
         db_table = "dropslot_dicom_contribution"
         constraints = (
             models.UniqueConstraint(fields=["series", "arrival"], name="dropslot_dicom_contribution_once"),
+        )
+
+
+class Placement(models.Model):
+    """Where images of a series that an arrival added were delivered: recipients see by it what came into their folders.
+    `is_whole`: all of these images went there."""
+
+    series = models.ForeignKey(Series, models.PROTECT, related_name="+", db_index=False)
+    arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+")
+    place = models.ForeignKey(Place, models.PROTECT, related_name="+")
+    is_whole = models.BooleanField()
+
+    class Meta:
+        db_table = "dropslot_dicom_placement"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["series", "arrival", "place"], name="dropslot_dicom_placement_once"
+            ),
         )
 
 

@@ -25,7 +25,7 @@ from dropslot.dicom.importing.found import (
     instance_of,
     with_names,
 )
-from dropslot.dicom.importing.recording import record_series
+from dropslot.dicom.importing.recording import places_of, record_series
 from dropslot.dicom_files.headers import KEYWORDS, Header, NotDicom, read_headers
 from dropslot.files.walk import MAX_FAULTS
 
@@ -118,7 +118,8 @@ class Images(Imported):
 
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
         at = self.arrival.finished_at or timezone.now()
-        recorded = [record_series(self.arrival, series, delivered, at) for series in self.series]
+        places = places_of(self.arrival)
+        recorded = [record_series(self.arrival, series, delivered, at, places) for series in self.series]
         waiting.wake_others(self.arrival, self.series)
         return told.entries(self.arrival, recorded, self.not_dicom, self.rules.series)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from django.db.models import F, Sum
 
 from dropslot.arrivals.importers import Bytes
-from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.dicom import models
 from dropslot.dicom.importing import found, known
@@ -42,10 +42,14 @@ class Recorded:
 
 
 def record_series(
-    arrival: Arrival, series: found.FoundSeries, delivered: Mapping[str, Bytes], at: datetime
+    arrival: Arrival,
+    series: found.FoundSeries,
+    delivered: Mapping[str, Bytes],
+    at: datetime,
+    places: Mapping[str, Sequence[int]],
 ) -> Recorded:
-    """Write one series. An instance that is known with the same bytes adds nothing; with other bytes it is the next
-    version."""
+    """Write one series; `places` are those of each item (`places_of`). An instance that is known with the same bytes
+    adds nothing; with other bytes it is the next version."""
     rows = known.rows_of(arrival.route, series)
     verdict = judge(
         series.instances,
@@ -57,6 +61,7 @@ def record_series(
     fresh = list(_fresh(row, arrival, series, delivered, recorded))
     models.Instance.objects.bulk_create(fresh, batch_size=CHUNK)
     recorded.added = len(fresh)
+    models.Placement.objects.bulk_create(_placements(row, arrival, fresh, places), ignore_conflicts=True)
     models.Contribution.objects.get_or_create(
         series=row,
         arrival=arrival,
@@ -64,6 +69,26 @@ def record_series(
     )
     _update(row, arrival, recorded, at, is_new=is_new)
     return recorded
+
+
+def places_of(arrival: Arrival) -> Mapping[str, Sequence[int]]:
+    """The keys of the places to which each item of an arrival was delivered."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for item, place in (
+        Delivery.objects.filter(arrival=arrival).values_list("item", "place_id").iterator(CHUNK)
+    ):
+        found[item].append(place)
+    return found
+
+
+def _placements(
+    row: Series, arrival: Arrival, fresh: Sequence[models.Instance], places: Mapping[str, Sequence[int]]
+) -> list[models.Placement]:
+    counts = Counter(place for each in fresh for place in set(places.get(each.item, ())))
+    return [
+        models.Placement(series=row, arrival=arrival, place_id=place, is_whole=count == len(fresh))
+        for place, count in counts.items()
+    ]
 
 
 def _row(

@@ -280,6 +280,51 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Placement",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("is_whole", models.BooleanField()),
+                (
+                    "arrival",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="dropslot_arrivals.arrival",
+                    ),
+                ),
+                (
+                    "place",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="dropslot_arrivals.place",
+                    ),
+                ),
+                (
+                    "series",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="dropslot_dicom.series",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "dropslot_dicom_placement",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("series", "arrival", "place"), name="dropslot_dicom_placement_once"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Instance",
             fields=[
                 (

@@ -20,6 +20,7 @@ from dicom.images import encoded, image, sample
 from dicom.planting import KINDS, planted
 from dicom.samples import sample as sample_path
 from dicom.samples import sample_files
+from dropslot.dicom.deidentifying.engine import profile
 
 RISKS = ["US", "SC", "OT", "burned-in", "encapsulated"]
 
@@ -46,6 +47,15 @@ def test_what_stays_is_there(kind: str) -> None:
         assert after.get(keyword) == before.get(keyword)
     assert after.original_encoding == before.original_encoding
     assert after.file_meta.MediaStorageSOPInstanceUID == after.SOPInstanceUID != before.SOPInstanceUID
+
+
+@pytest.mark.parametrize("option", profile.COLUMNS)
+def test_an_option_keeps_what_it_names_and_refuses_nothing(option: str) -> None:
+    data, _ = planted("CT")
+    columns = {"retain-uids": 0x0020000D, "retain-device": 0x00080055, "retain-institution": 0x00080080}
+    before, after = read(data), read(deidentified(data, options=[option], dates="shift"))
+    for wanted, tag in columns.items():
+        assert (tag in after and after[tag].value == before[tag].value) is (wanted == option)
 
 
 def test_a_file_says_that_and_how_it_was_deidentified() -> None:

@@ -175,7 +175,9 @@ def _collect(
 def _identifies(element: Element, actions: Mapping[int, object], kept: frozenset[str]) -> bool:
     if element.tag in actions:
         action = actions[element.tag]
-        return action != KEEP and not (action == CLEAN and element.tag in descriptors())
+        # Cleaned: a description loses only words that identify, and the name of a device's node stays.
+        stays = element.tag in descriptors() or known_vr(element.tag) == "AE"
+        return action != KEEP and not (action == CLEAN and stays)
     vr = known_vr(element.tag) or element.vr
     if element.tag in KINDS:
         return False

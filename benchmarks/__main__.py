@@ -14,6 +14,7 @@ from benchmarks import (
     dicom_deidentify,
     dicom_headers,
     dicom_import,
+    dicom_receive,
     first_page,
     growth,
     latency,
@@ -47,6 +48,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "watched": watched.measure,
     "dicom-headers": dicom_headers.measure,
     "dicom-import": dicom_import.measure,
+    "dicom-receive": dicom_receive.measure,
     "dicom-deidentify": dicom_deidentify.measure,
 }
 # Parts of `trees` and `remote`, to work on one of them; the page is written by a whole group only.

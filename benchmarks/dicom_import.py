@@ -164,13 +164,13 @@ def _post_all(port: int, files: list[Path]) -> None:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[int]:
-    """Orthanc with its default settings; the port of its REST API."""
+def orthanc(folder: Path, dicom_port: int = 0) -> Iterator[int]:
+    """Orthanc with its default settings; the port of its REST API. `dicom_port`: 0 for any."""
     program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         raise RuntimeError("Orthanc is not installed: setup/packages bench")
     folder.mkdir()
-    ports = [_free_port() for _ in range(2)]
+    ports = [free_port(), dicom_port or free_port()]
     settings = {
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "index"),
@@ -188,7 +188,8 @@ def orthanc(folder: Path) -> Iterator[int]:
         process.wait(60)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])

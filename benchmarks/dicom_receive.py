@@ -110,6 +110,7 @@ def _storescp(disk: Path, port: int) -> Iterator[None]:
 
 @contextmanager
 def _orthanc(disk: Path, port: int) -> Iterator[None]:
+    os.environ["TCP_NODELAY"] = "1"
     with orthanc(disk / "orthanc", port):
         _wait_for(port)
         yield

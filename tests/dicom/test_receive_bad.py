@@ -21,6 +21,8 @@ from mounts import Mounts
 from product import Product
 from waiting import wait_until
 
+# pynetdicom's own client leaves the socket of a connection that was cut to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 MOST_MEMORY_KB = 250_000
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 How = Literal["get", "move"]
 _SETTLE_SECONDS = 30.0  # without a new instance, after the archive said that it had sent all
+_SETTLE_AFTER_FAULTS_SECONDS = 5.0
 _TICK_SECONDS = 0.2
 
 
@@ -120,18 +121,19 @@ def _moved(route: Route, peer: Peer, study: Study, folder: Path) -> list[str]:
     receive = receive_of(route)
     assert receive is not None
     faults = move(peer, study, receive.aet)
-    if not faults:
-        _wait_for(folder / DATA, sum(len(series.instances) for series in study.series))
+    # What failed will not come; the rest may still be on its way through the receiver.
+    patience = _SETTLE_AFTER_FAULTS_SECONDS if faults else _SETTLE_SECONDS
+    _wait_for(folder / DATA, sum(len(series.instances) for series in study.series), patience)
     return faults
 
 
-def _wait_for(data: Path, count: int) -> None:
+def _wait_for(data: Path, count: int, patience: float) -> None:
     seen, since = -1, time.monotonic()
     tick = threading.Event()
     while (now := sum(map(len, _received(data).values()))) < count:
         if now != seen:
             seen, since = now, time.monotonic()
-        if time.monotonic() - since > _SETTLE_SECONDS:
+        if time.monotonic() - since > patience:
             return
         tick.wait(_TICK_SECONDS)
 

@@ -72,7 +72,7 @@ def _stored(event: Event, reception: Reception) -> int:
         str(request.AffectedSOPInstanceUID),
         str(event.context.transfer_syntax),
     )
-    instance = reception.begin(kind, b"")
+    instance = reception.begin(kind)
     try:
         instance.write(memoryview(event.encoded_dataset(include_meta=False)))
     except ValueError:

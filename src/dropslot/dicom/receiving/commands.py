@@ -1,12 +1,15 @@
-"""The few values of a command set (PS3.7 6.3) that are needed before pynetdicom has decoded it."""
+"""The command sets (PS3.7 6.3 and 9.3.1) of C-STORE, and the few values of others that are needed before pynetdicom has
+decoded them."""
 
 from __future__ import annotations
 
 import tempfile
 from typing import NamedTuple
 
-STORE_REQUEST = 0x0001
-_AFFECTED_CLASS, _FIELD, _AFFECTED_INSTANCE = 0x0002, 0x0100, 0x1000
+_STORE_REQUEST, _STORE_RESPONSE = 0x0001, 0x8001
+_LENGTH, _CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_TO = 0x0000, 0x0002, 0x0100, 0x0110, 0x0120
+_DATA_SET_TYPE, _STATUS, _INSTANCE = 0x0800, 0x0900, 0x1000
+_NO_DATA_SET = 0x0101
 _LARGEST_OTHER = 4 * 1024 * 1024  # a request for the commitment of 30,000 instances
 
 
@@ -14,8 +17,15 @@ class Command(NamedTuple):
     """What a message is, and the SOP class and instance that it is about; 0 and empty if it does not say."""
 
     field: int
+    message_id: int
+    has_data_set: bool
     sop_class: str
     sop_uid: str
+
+    @property
+    def is_store(self) -> bool:
+        """Whether it is a C-STORE-RQ."""
+        return self.field == _STORE_REQUEST
 
 
 def command_in(encoded: bytes) -> Command:
@@ -23,15 +33,45 @@ def command_in(encoded: bytes) -> Command:
     found: dict[int, bytes] = {}
     at = 0
     while at + 8 <= len(encoded):
-        element, length = int.from_bytes(encoded[at + 2 : at + 4], "little"), at + 4
-        size = int.from_bytes(encoded[length : length + 4], "little")
+        element = int.from_bytes(encoded[at + 2 : at + 4], "little")
+        size = int.from_bytes(encoded[at + 4 : at + 8], "little")
         found[element] = encoded[at + 8 : at + 8 + size]
         at += 8 + size
     return Command(
-        int.from_bytes(found.get(_FIELD, b"")[:2], "little"),
-        _text(found.get(_AFFECTED_CLASS, b"")),
-        _text(found.get(_AFFECTED_INSTANCE, b"")),
+        _number(found.get(_FIELD, b"")),
+        _number(found.get(_MESSAGE_ID, b"")),
+        _number(found.get(_DATA_SET_TYPE, b"")) != _NO_DATA_SET,
+        _text(found.get(_CLASS, b"")),
+        _text(found.get(_INSTANCE, b"")),
     )
+
+
+def store_answer(asked: Command, status: int) -> bytes:
+    """The encoded command set of the C-STORE-RSP."""
+    body = b"".join(
+        (
+            _element(_CLASS, _padded(asked.sop_class)),
+            _element(_FIELD, _STORE_RESPONSE.to_bytes(2, "little")),
+            _element(_RESPONDED_TO, asked.message_id.to_bytes(2, "little")),
+            _element(_DATA_SET_TYPE, _NO_DATA_SET.to_bytes(2, "little")),
+            _element(_STATUS, status.to_bytes(2, "little")),
+            _element(_INSTANCE, _padded(asked.sop_uid)),
+        )
+    )
+    return _element(_LENGTH, len(body).to_bytes(4, "little")) + body
+
+
+def _element(element: int, value: bytes) -> bytes:
+    return b"\0\0" + element.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
+
+
+def _padded(uid: str) -> bytes:
+    value = uid.encode("ascii", "replace")
+    return value + b"\0" * (len(value) % 2)
+
+
+def _number(value: bytes) -> int:
+    return int.from_bytes(value[:2], "little")
 
 
 def _text(value: bytes) -> str:
@@ -39,7 +79,7 @@ def _text(value: bytes) -> str:
 
 
 class Kept:
-    """A data set that is no instance, such as a request for commitment, in a nameless file (a `stream.Sink`)."""
+    """A data set that is no instance, such as a request for commitment, in a nameless file (a `relay.Sink`)."""
 
     def __init__(self, token: bytes) -> None:
         self.token = token

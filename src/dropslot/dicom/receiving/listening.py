@@ -1,4 +1,4 @@
-"""The receivers of one address: pynetdicom's server, with handlers that admit, store and count."""
+"""The receivers of one address: pynetdicom's server, with handlers that admit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dropslot.dicom.receiving import admission
 from dropslot.dicom.receiving.associations import Incoming
 from dropslot.dicom.receiving.commitment import requests
 from dropslot.dicom.receiving.receptions import PROCESSING_FAILURE, Peer, Reception
-from dropslot.dicom.receiving.stream import Diverted, SecureStream, plain
+from dropslot.dicom.receiving.relay import Inner, Relay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ _PDU_BYTES = 256 * 1024
 
 
 class _Server(AssociationServer):
-    """Gives each connection a stream of ours."""
+    """Puts a relay before each connection."""
 
     listener: Listener
     idle_seconds: float
@@ -47,17 +47,17 @@ class _Server(AssociationServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         connection, address = self.socket.accept()  # type: ignore[union-attr]
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = self._wrapped(connection)
-        connection.settimeout(self.idle_seconds)
-        return connection, address
+        return Relay(self._wrapped(connection), self.idle_seconds).inner, address
 
     def _wrapped(self, connection: socket.socket) -> socket.socket:
         if self.ssl_context is None:
-            return plain(connection)
+            return connection
         # The handshake must not hold up others: it happens in the association's own thread.
         return self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - as socketserver's
+        if not self.listener.has_room:
+            request.relay.end()
         return self.listener.has_room
 
     def shutdown(self) -> None:
@@ -97,11 +97,12 @@ class Listener:
         self._server.shutdown()
         self._thread.join()
         for incoming in self._open:
-            incoming.stream.end()
+            incoming.relay.end()
             incoming.association.dul.kill_dul()
         for incoming in self._open:
             incoming.association.dul.join(_LEAVE_SECONDS)
             incoming.association.join(_LEAVE_SECONDS)
+            incoming.relay.join(_LEAVE_SECONDS)
 
     def ended(self) -> list[Incoming]:
         """The associations that have ended since the last call."""
@@ -126,7 +127,7 @@ class Listener:
         entity.maximum_associations = self._maximum + _UNASKED  # counted here, by receiver
         entity.maximum_pdu_size = _PDU_BYTES
         entity.acse_timeout = _REQUEST_SECONDS
-        entity.network_timeout = idle = receive.idle.total_seconds()
+        entity.network_timeout = None  # the relay ends what is idle
         server = _Server(
             entity,
             (listen.host, listen.port),
@@ -135,24 +136,23 @@ class Listener:
             tls_context(receive),
             self._handlers(),
         )
-        server.listener, server.idle_seconds = self, idle
+        server.listener, server.idle_seconds = self, receive.idle.total_seconds()
         return server
 
     def _handlers(self) -> list[evt.EventHandlerType]:
         return [
             (evt.EVT_CONN_OPEN, self._connected),
             (evt.EVT_REQUESTED, self._requested),
-            (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_ACTION, self._act),
         ]
 
     def _connected(self, event: Event) -> None:
-        stream = event.assoc.dul.socket.socket  # type: ignore[union-attr]
-        assert isinstance(stream, Diverted)
-        incoming = Incoming(event.assoc, stream)
-        stream.divert(incoming.begin)
+        inner = event.assoc.dul.socket.socket  # type: ignore[union-attr]
+        assert isinstance(inner, Inner)
+        incoming = Incoming(event.assoc, inner.relay)
         with self._lock:
             self._open.append(incoming)
+        inner.relay.relay(incoming.begin)
 
     def _requested(self, event: Event) -> None:
         association, request = event.assoc, event.assoc.requestor.primitive
@@ -179,13 +179,6 @@ class Listener:
             there = sum(incoming.route is self._routes[called] for incoming in self._open)
         return admission.TOO_MANY if there >= self._receivers[called].maximum else None
 
-    def _store(self, event: Event) -> int:
-        try:
-            return self._of(event).store(event)
-        except Exception:
-            log.exception("An instance could not be stored", action="dicom_not_stored")
-            return PROCESSING_FAILURE
-
     def _act(self, event: Event) -> tuple[int, None]:
         try:
             return requests.take(self._of(event), event), None
@@ -210,7 +203,6 @@ def tls_context(receive: Receive) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = SecureStream
     context.load_cert_chain(receive.certificate, receive.key)
     if receive.ca is not None:
         context.load_verify_locations(receive.ca)

@@ -31,7 +31,7 @@ PREFIX = f"{RECEIVING}a-"
 ABOUT, INSTANCE, PART = "about.json", ".dcm", ".part"
 UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 SUCCESS, OUT_OF_RESOURCES, PROCESSING_FAILURE, INVALID_INSTANCE = 0x0000, 0xA700, 0x0110, 0x0117
-NOT_UNDERSTOOD = 0xC000
+NOT_UNDERSTOOD, NOT_NEGOTIATED = 0xC000, 0x0122
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -63,13 +63,15 @@ class Reception:
         self._count = 0
         self._lock = threading.Lock()
 
-    def begin(self, kind: Kind, token: bytes) -> Instance:
+    def begin(self, kind: Kind) -> Instance:
         """The next instance; what hinders it is part of the answer, and not raised."""
-        instance = Instance(self, kind, token)
+        instance = Instance(self, kind)
         with self._lock:
             self._count += 1
             try:
-                if not UID.fullmatch(kind.sop_uid) or not UID.fullmatch(kind.sop_class):
+                if not kind.transfer_syntax:
+                    instance.status = NOT_NEGOTIATED
+                elif not UID.fullmatch(kind.sop_uid) or not UID.fullmatch(kind.sop_class):
                     instance.status = INVALID_INSTANCE
                 else:
                     instance.open(self._made().fd, f"{self._count:08}", _head(kind, self.peer.aet))
@@ -79,7 +81,7 @@ class Reception:
 
     def begin_file(self) -> Instance:
         """The next instance, which comes as a whole file. What it is, is set before it is stored."""
-        instance = Instance(self, Kind("", "", ""), b"")
+        instance = Instance(self, Kind("", "", ""))
         with self._lock:
             self._count += 1
             try:
@@ -109,11 +111,10 @@ class Reception:
 
 
 class Instance:
-    """One data set on its way to the disk (a `stream.Sink`). `status` is the answer to the sender."""
+    """One data set on its way to the disk (a `relay.Sink`). `status` is the answer to the sender."""
 
-    def __init__(self, reception: Reception, kind: Kind, token: bytes) -> None:
+    def __init__(self, reception: Reception, kind: Kind) -> None:
         self.kind = kind
-        self.token = token
         self.status = SUCCESS
         self._reception = reception
         self._folder = self._file = -1
@@ -144,8 +145,8 @@ class Instance:
         except OSError as error:
             self.give_up(error)
 
-    def finish(self) -> bytes:
-        return self.token
+    def finish(self) -> int:
+        return self.store()
 
     def discard(self) -> None:
         if self._file >= 0:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pydicom
 
+from certificates import make_certificate
 from dicom.images import STUDY_UID, image, series
-from dicom.receiver import Receiver, write_files
+from dicom.receiver import AET, Receiver, write_files
 from product import Product
+from waiting import wait_until
 
 
 def elements(file: bytes) -> pydicom.Dataset:
@@ -47,3 +49,24 @@ def test_studies_are_arrivals_of_their_own_however_they_are_sent(product: Produc
         ("MR1", "127.0.0.1", 1, "released"),
     ]
     assert not list(product.folder("inbox").iterdir())
+
+
+def test_with_tls_only_senders_with_a_certificate_of_the_authority_send(
+    sqlite_product: Product, tmp_path: Path
+) -> None:
+    server = make_certificate(tmp_path / "server", "receiver")
+    sender = make_certificate(tmp_path / "sender", "scanner")
+    other = make_certificate(tmp_path / "other", "stranger")
+    keys = {"certificate": str(server), "key": str(server.with_suffix(".key")), "ca": str(sender)}
+    receiver = Receiver(sqlite_product, **keys)
+    files = write_files(tmp_path / "files", series(3))
+
+    def tls(certificate: Path) -> list[str]:
+        return ["+tls", str(certificate.with_suffix(".key")), str(certificate), "+cf", str(server)]
+
+    sqlite_product.start("run")
+    wait_until(lambda: not receiver.echo(AET, *tls(sender)).returncode, what="an answer by TLS")
+    assert receiver.store(*files, options=tls(other)).returncode != 0
+    assert receiver.store(*files).returncode != 0
+    assert receiver.store(*files, options=tls(sender)).returncode == 0
+    assert sqlite_product.wait_for_state(STUDY_UID, "done")["items"] == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pydicom
 
@@ -57,7 +58,11 @@ def test_with_tls_only_senders_with_a_certificate_of_the_authority_send(
     server = make_certificate(tmp_path / "server", "receiver")
     sender = make_certificate(tmp_path / "sender", "scanner")
     other = make_certificate(tmp_path / "other", "stranger")
-    keys = {"certificate": str(server), "key": str(server.with_suffix(".key")), "ca": str(sender)}
+    keys: dict[str, Any] = {
+        "certificate": str(server),
+        "key": str(server.with_suffix(".key")),
+        "ca": str(sender),
+    }
     receiver = Receiver(sqlite_product, **keys)
     files = write_files(tmp_path / "files", series(3))
 

@@ -13,6 +13,7 @@ from django.test import Client
 from callers import token_of
 from dicom.images import STUDY_UID, image, series
 from dropslot.access.roles import Scope
+from dropslot.api.description import described, operations
 from dropslot.api.tus import who
 from dropslot.arrivals.models import Upload
 from dropslot.audit.models import Event
@@ -103,7 +104,9 @@ def test_a_body_that_is_cut_or_of_another_kind_is_refused(dicom_site: Site) -> N
 
 def test_only_who_may_upload_to_the_route_stores(dicom_site: Site) -> None:
     body = multipart(image(1))
-    for address in (f"{STUDIES}?route=study", f"{STUDIES}/{STUDY_UID}?route=study"):
+    calls = [path for path, _, _ in operations(described("/api/v1")) if "/dicomweb/" in path]
+    assert calls == [STUDIES, f"{STUDIES}/{{study}}"]
+    for address in (f"{path.format(study=STUDY_UID)}?route=study" for path in calls):
         for scope in Scope:
             expected = 200 if scope is Scope.UPLOAD else 403
             assert post(token_of("sam", scope), body, address).status_code == expected

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from dropslot.access.roles import Scope
 from dropslot.api.app import api
+from dropslot.api.dicomweb import description as stow
 from dropslot.api.problems import CONTENT_TYPE
 from dropslot.api.shown import Problem
 from dropslot.api.signing_in import SCOPES
@@ -135,14 +136,20 @@ _OF_TUS = {
 
 
 def _add_uploads(found: dict[str, Any], prefix: str) -> None:
-    """The calls of tus, with who may make them and what else they answer."""
+    """The calls of tus and of STOW-RS, with who may make them and what else they answer."""
     more = tus.paths(prefix)
     for path, _, operation in operations({"paths": more}):
         operation[SCOPES] = [Scope.UPLOAD.value]
         operation["security"] = [{"Bearer": [Scope.UPLOAD.value]}, {"Session": []}]
         statuses = {*_ALWAYS, *_OF_BODIES, *_OF_TUS} | ({"404"} if "{" in path else set())
         operation["responses"] |= {status: _error(status) for status in sorted(statuses)}
-    found["paths"] |= more
+    stored = stow.paths(prefix)
+    for _, _, operation in operations({"paths": stored}):
+        operation[SCOPES] = [Scope.UPLOAD.value]
+        operation["security"] = [{"Bearer": [Scope.UPLOAD.value]}, {"Session": []}]
+        statuses = {*_ALWAYS, "400", "403", "422"}
+        operation["responses"] |= {status: _error(status) for status in sorted(statuses)}
+    found["paths"] |= more | stored
 
 
 def operations(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

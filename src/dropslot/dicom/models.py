@@ -30,6 +30,20 @@ class Patient(models.Model):
         )
 
 
+class Counted(models.Model):
+    """What of an instance counts for the completeness of its series."""
+
+    acquisition = models.CharField(max_length=20, blank=True)  # AcquisitionNumber
+    frames = models.IntegerField(default=1)
+    stated = models.IntegerField(null=True)  # images in its acquisition, as its header says
+    is_whole = models.BooleanField(default=True)
+    position = models.FloatField(null=True)  # along the normal of its image plane, in mm
+    plane = models.CharField(max_length=16, blank=True)  # a hash: those of one plane and time have the same
+
+    class Meta:
+        abstract = True
+
+
 class Study(models.Model):
     """One study of a patient."""
 
@@ -78,6 +92,10 @@ class Series(models.Model):
     revision = models.IntegerField(default=1)  # counts the arrivals that added or changed instances
     verdict = models.CharField(max_length=10)  # VERIFIED, CONSISTENT, UNKNOWN or INCOMPLETE
     evidence = models.JSONField(default=list)  # sentences
+    patients = models.JSONField(
+        default=list
+    )  # of all its instances: [[PatientID, issuer], …], more than one if mixed
+    studies = models.JSONField(default=list)  # likewise their StudyInstanceUIDs
     arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+")  # the newest one
     received_at = models.DateTimeField()  # of that arrival
 
@@ -127,7 +145,7 @@ class Placement(models.Model):
         )
 
 
-class Instance(models.Model):
+class Instance(Counted):
     """One SOP instance of a series, in one version. `arrival` and `item` find its deliveries."""
 
     series = models.ForeignKey(Series, models.PROTECT, related_name="+", db_index=False)
@@ -136,8 +154,6 @@ class Instance(models.Model):
     sop_class = models.CharField(max_length=80, blank=True)
     transfer_syntax = models.CharField(max_length=80, blank=True)
     number = models.CharField(max_length=20, blank=True)  # InstanceNumber
-    acquisition = models.CharField(max_length=20, blank=True)  # AcquisitionNumber
-    frames = models.IntegerField(default=1)
     rows = models.IntegerField(null=True)
     columns = models.IntegerField(null=True)
     sha256 = models.CharField(max_length=64)  # of what was delivered
@@ -176,15 +192,17 @@ class Expected(models.Model):
         )
 
 
-class Awaited(models.Model):
-    """An instance in an arrival that waits for the rest of its series. Others of the series count it."""
+class Awaited(Counted):
+    """An instance in an arrival that waits for the rest of its series, or that is delivered because of others that
+    wait. Others of the series count it, until it is recorded."""
 
     arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+")
     route = models.CharField(max_length=100)
     series_uid = models.CharField(max_length=200)
     sop_uid = models.CharField(max_length=200)
-    acquisition = models.CharField(max_length=20, blank=True)
-    frames = models.IntegerField(default=1)
+    patient_id = models.CharField(max_length=200, blank=True)
+    issuer = models.CharField(max_length=200, blank=True)
+    study_uid = models.CharField(max_length=200)
 
     class Meta:
         db_table = "dropslot_dicom_awaited"

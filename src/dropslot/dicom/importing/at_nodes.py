@@ -14,7 +14,6 @@ from dropslot.core.dicom_addresses import SCHEME, WEB_SCHEMES
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.dicom.importing.found import FoundSeries
-from dropslot.dicom.importing.known import column
 from dropslot.dicom.models import Instance
 from dropslot.files.walk import MAX_FAULTS
 
@@ -34,7 +33,7 @@ def require_one_version(
 def _changed(
     arrival: Arrival, places: set[str], series: Sequence[FoundSeries], staged: Mapping[str, Bytes]
 ) -> Iterator[str]:
-    paths = {column(one.sop_uid, 200): one.path for found in series for one in found.instances}
+    paths = {one.sop_uid: one.path for found in series for one in found.instances}
     for uids in chunks(list(paths), CHUNK):
         known = Instance.objects.filter(sop_uid__in=uids).exclude(arrival_id=arrival.id)
         rows = list(known.values_list("sop_uid", "sha256", "arrival_id", "item"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -9,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dropslot.core.names import escape
+from dropslot.dicom.importing.columns import column
 from dropslot.dicom_files.headers import Header
 
 _STATED = (("ImagesInAcquisition", "NumberOfTemporalPositions"), ("NumberOfSlices", "NumberOfTimeSlices"))
 
 
 class Instance(NamedTuple):
-    """One instance. `stated` is the number of images that its header gives for its acquisition; None: none."""
+    """One instance; what is compared with the database is as its columns hold it. `stated` is the number of images that
+    its header gives for its acquisition; None: none."""
 
     path: str
     sop_uid: str
@@ -30,7 +33,7 @@ class Instance(NamedTuple):
     columns: int | None
     stated: int | None
     position: float | None  # along the normal of its image plane, in mm
-    plane: str  # instances of one plane and time lie beside each other
+    plane: str  # a hash: instances of one plane and time lie beside each other
     faults: tuple[str, ...]
     read_bytes: int  # from its start, and their SHA-256
     read_sha256: str
@@ -66,23 +69,27 @@ def instance_of(path: str, header: Header, values: Mapping[str, str]) -> Instanc
     """The facts of one instance."""
     return Instance(
         path,
-        values.get("SOPInstanceUID", f"item {escape(path)}"),
-        (sys.intern(values.get("PatientID", "")), sys.intern(values.get("IssuerOfPatientID", ""))),
-        sys.intern(values["StudyInstanceUID"]),
+        column(values.get("SOPInstanceUID", f"item {escape(path)}"), 200),
+        (_kept(values, "PatientID", 200), _kept(values, "IssuerOfPatientID", 200)),
+        _kept(values, "StudyInstanceUID", 200),
         sys.intern(values.get("SOPClassUID", "")),
         sys.intern(values.get("TransferSyntaxUID", "")),
         values.get("InstanceNumber", ""),
-        sys.intern(values.get("AcquisitionNumber", "")),
+        _kept(values, "AcquisitionNumber", 20),
         whole_number(values.get("NumberOfFrames")) or 1,
         whole_number(values.get("Rows")),
         whole_number(values.get("Columns")),
         _stated(values),
         _position(values),
-        sys.intern("|".join(values.get(key, "") for key in _PLANE)),
+        sys.intern(_plane(values)),
         (*header.faults, *_missing(header.values)),
         header.read_bytes,
         header.read_sha256,
     )
+
+
+def _kept(values: Mapping[str, str], keyword: str, most: int) -> str:
+    return sys.intern(column(values.get(keyword, ""), most))
 
 
 _PLANE = (
@@ -92,6 +99,11 @@ _PLANE = (
     "EchoNumbers",
     "ImageType",
 )
+
+
+def _plane(values: Mapping[str, str]) -> str:
+    said = "|".join(values.get(key, "") for key in _PLANE)
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _missing(values: Mapping[str, str]) -> Iterator[str]:
@@ -115,7 +127,8 @@ def _position(values: Mapping[str, str]) -> float | None:
         return None
     (a, b, c), (d, e, f) = plane[:3], plane[3:]
     normal = (b * f - c * e, c * d - a * f, a * e - b * d)
-    return sum(one * other for one, other in zip(normal, place, strict=True))
+    found = sum(one * other for one, other in zip(normal, place, strict=True))
+    return found if math.isfinite(found) else None
 
 
 def _numbers(text: str) -> list[float]:

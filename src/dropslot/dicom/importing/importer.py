@@ -119,7 +119,11 @@ class Images(Imported):
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
         at = self.arrival.finished_at or timezone.now()
         places = places_of(self.arrival)
-        recorded = [record_series(self.arrival, series, delivered, at, places) for series in self.series]
+        for one in self.series:
+            # An attempt before this one may have kept back what is read well now.
+            one.instances = [each for each in one.instances if each.path in delivered]
+        there = [series for series in self.series if series.instances]
+        recorded = [record_series(self.arrival, series, delivered, at, places) for series in there]
         waiting.wake_others(self.arrival, self.series)
         return told.entries(self.arrival, recorded, self.not_dicom, self.rules.series)
 

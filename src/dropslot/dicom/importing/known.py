@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dropslot.core.states import UNFINISHED
+from dropslot.arrivals.models import Arrival
+from dropslot.core.states import State
+from dropslot.dicom.importing.columns import column
 from dropslot.dicom.importing.found import FoundSeries
-from dropslot.dicom.importing.verdicts import Known, Listed
+from dropslot.dicom.importing.verdicts import Fact, Known, Listed
 from dropslot.dicom.models import Awaited, Expected, Instance, Series
 
 
@@ -20,34 +22,33 @@ def rows_of(route: str, series: FoundSeries) -> list[Series]:
     return list(rows.order_by("id"))
 
 
-def known_of(rows: Sequence[Series], series: FoundSeries, arrival: str, route: str) -> Known:
-    """All that is known of a series besides this arrival."""
-    instances = {
-        uid: (acquisition, frames)
-        for uid, acquisition, frames in Instance.objects.filter(series__in=rows, version=1)
-        .exclude(arrival_id=arrival)
-        .values_list("sop_uid", "acquisition", "frames")
-        .iterator()
-    }
-    if not series.is_named_for_folder:
-        waiting = Awaited.objects.filter(
-            route=route, series_uid=column(series.uid, 200), arrival__state__in=UNFINISHED
-        ).exclude(arrival_id=arrival)
-        for uid, acquisition, frames in waiting.values_list("sop_uid", "acquisition", "frames").iterator():
-            instances.setdefault(uid, (acquisition, frames))
+def recorded(rows: Sequence[Series], arrival: str) -> Known:
+    """What is recorded of a series besides this arrival. Of several versions of an instance the newest counts."""
+    found = Instance.objects.filter(series__in=rows).exclude(arrival_id=arrival).order_by("version")
     return Known(
-        instances,
-        {(row.study.patient.patient_id, row.study.patient.issuer) for row in rows},
-        {row.study.study_uid for row in rows},
+        {uid: Fact(*facts) for uid, *facts in found.values_list("sop_uid", *Fact._fields).iterator()},
+        {(patient_id, issuer) for row in rows for patient_id, issuer in row.patients},
+        {uid for row in rows for uid in row.studies},
     )
+
+
+def with_awaited(known: Known, series: FoundSeries, arrival: Arrival) -> Known:
+    """The same with the instances of other arrivals that wait, or are being delivered because of others that wait. They
+    may still be refused, so they say what may be delivered, and never what is complete."""
+    if series.is_named_for_folder:
+        return known
+    instances, patients, studies = dict(known.instances), set(known.patients), set(known.studies)
+    awaited = Awaited.objects.filter(route=arrival.route, series_uid=column(series.uid, 200))
+    awaited = awaited.exclude(arrival_id=arrival.id).exclude(arrival__state=State.FAILED)
+    names = ("sop_uid", "study_uid", "patient_id", "issuer", *Fact._fields)
+    for uid, study, patient_id, issuer, *facts in awaited.values_list(*names).iterator():
+        instances.setdefault(uid, Fact(*facts))
+        patients.add((patient_id, issuer))
+        studies.add(study)
+    return Known(instances, patients, studies)
 
 
 def listed_of(route: str, series: FoundSeries) -> Listed | None:
     """What an archive listed of a series."""
     row = Expected.objects.filter(route=route, series_uid=column(series.uid, 200)).first()
     return Listed(frozenset(row.sop_uids), row.source) if row else None
-
-
-def column(text: str, most: int) -> str:
-    """A value from a header as a column of at most so many characters can hold it."""
-    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()[:most]

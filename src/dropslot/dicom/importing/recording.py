@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db import connection
 from django.db.models import F, Sum
 
 from dropslot.arrivals.importers import Bytes
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.audit import locks
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.dicom import models
 from dropslot.dicom.importing import found, known
-from dropslot.dicom.importing.known import column
+from dropslot.dicom.importing.columns import column
 from dropslot.dicom.importing.verdicts import Verdict, judge
 from dropslot.dicom.models import Patient, Series, Study
 
@@ -36,6 +38,7 @@ class Recorded:
 
     row: Series
     verdict: Verdict
+    expected: Verdict  # with what waits in other arrivals
     instances: int  # of this arrival
     added: int
     changed: list[Changed] = field(default_factory=list)
@@ -50,14 +53,15 @@ def record_series(
 ) -> Recorded:
     """Write one series; `places` are those of each item (`places_of`). An instance that is known with the same bytes
     adds nothing; with other bytes it is the next version."""
+    _wait_for_others()
     rows = known.rows_of(arrival.route, series)
-    verdict = judge(
-        series.instances,
-        known.known_of(rows, series, arrival.id, arrival.route),
-        known.listed_of(arrival.route, series),
-    )
-    row, is_new = _row(arrival, series, rows, verdict, at)
-    recorded = Recorded(row, verdict, len(series.instances), 0)
+    before, listed = known.recorded(rows, arrival.id), known.listed_of(arrival.route, series)
+    verdict = judge(series.instances, before, listed)
+    expected = judge(series.instances, known.with_awaited(before, series, arrival), listed)
+    row, is_new = _row(arrival, series, rows, at)
+    row.patients = sorted({*before.patients, *(one.patient for one in series.instances)})
+    row.studies = sorted({*before.studies, *(one.study_uid for one in series.instances)})
+    recorded = Recorded(row, verdict, expected, len(series.instances), 0)
     fresh = list(_fresh(row, arrival, series, delivered, recorded))
     models.Instance.objects.bulk_create(fresh, batch_size=CHUNK)
     recorded.added = len(fresh)
@@ -91,11 +95,19 @@ def _placements(
     ]
 
 
+def _wait_for_others() -> None:
+    """Until this transaction ends, no other records images: two that record one series would each judge and count it
+    without the other's instances. On SQLite there is only one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.IMAGES])
+
+
 def _row(
-    arrival: Arrival, series: found.FoundSeries, rows: Sequence[Series], verdict: Verdict, at: datetime
+    arrival: Arrival, series: found.FoundSeries, rows: Sequence[Series], at: datetime
 ) -> tuple[Series, bool]:
     if rows:
-        return Series.objects.select_for_update().get(pk=rows[0].pk), False
+        return rows[0], False
     header = series.header
     study = _study(arrival.route, header, at)
     columns = {name: column(header.get(keyword, ""), most) for name, (keyword, most) in _SERIES.items()}
@@ -106,8 +118,6 @@ def _row(
             **columns,
             "route": arrival.route,
             "is_named_for_folder": series.is_named_for_folder,
-            "verdict": verdict.name,
-            "evidence": verdict.evidence,
             "arrival": arrival,
             "received_at": at,
         },
@@ -163,10 +173,8 @@ def _fresh(
     """The rows to add; changed instances are noted in `recorded`."""
     versions = _versions(row, (one.sop_uid for one in series.instances))
     for one in series.instances:
-        if one.path not in delivered:
-            continue  # an earlier attempt, whose record this is, did not deliver it
         sha256, size_bytes = delivered[one.path]
-        before = versions[column(one.sop_uid, 200)]
+        before = versions[one.sop_uid]
         if sha256 in before:
             continue
         before.append(sha256)
@@ -174,13 +182,17 @@ def _fresh(
             recorded.changed.append(Changed(one.sop_uid, one.path, sha256, before[-2], len(before)))
         yield models.Instance(
             series=row,
-            sop_uid=column(one.sop_uid, 200),
+            sop_uid=one.sop_uid,
             version=len(before),
             sop_class=column(one.sop_class, 80),
             transfer_syntax=column(one.transfer_syntax, 80),
             number=column(one.number, 20),
-            acquisition=column(one.acquisition, 20),
+            acquisition=one.acquisition,
             frames=one.frames,
+            stated=one.stated,
+            is_whole=not one.faults,
+            position=one.position,
+            plane=one.plane,
             rows=one.rows,
             columns=one.columns,
             sha256=sha256,
@@ -193,7 +205,7 @@ def _fresh(
 def _versions(row: Series, uids: Iterable[str]) -> dict[str, list[str]]:
     """The SHA-256 of the known versions of each instance, in their order."""
     versions: dict[str, list[str]] = defaultdict(list)
-    for some in chunks((column(uid, 200) for uid in uids), CHUNK):
+    for some in chunks(uids, CHUNK):
         rows = models.Instance.objects.filter(series=row, sop_uid__in=some).order_by("version")
         for uid, sha256 in rows.values_list("sop_uid", "sha256"):
             if sha256 not in versions[uid]:

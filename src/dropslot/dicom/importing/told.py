@@ -54,7 +54,7 @@ def _changed(arrival: Arrival, recorded: Sequence[Recorded]) -> Iterator[Entry]:
 
 
 def _incomplete(arrival: Arrival, recorded: Sequence[Recorded], rules: keys.Series) -> Iterator[Entry]:
-    short = [one for one in recorded if not enough(one.verdict.name, rules.require)]
+    short = [one for one in recorded if not enough(one.expected.name, rules.require)]
     if short:
         data: SeriesIncomplete = {
             "required": rules.require,

@@ -34,12 +34,24 @@ class Verdict(NamedTuple):
     evidence: list[str]
 
 
+class Fact(NamedTuple):
+    """What of an instance counts for its series: its acquisition, its images, how many images its header states for the
+    acquisition (None: it does not), whether its file is whole, and where in which plane it lies."""
+
+    acquisition: str
+    frames: int
+    stated: int | None
+    is_whole: bool
+    position: float | None
+    plane: str
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a series besides the arrival that is looked at: instances that came before or that wait in other
-    arrivals, by SOPInstanceUID, with the acquisition and number of frames of each."""
+    arrivals, by SOPInstanceUID."""
 
-    instances: dict[str, tuple[str, int]]
+    instances: dict[str, Fact]
     patients: Collection[tuple[str, str]] = ()
     studies: Collection[str] = ()
 
@@ -59,10 +71,10 @@ def enough(verdict: str, required: str) -> bool:
 
 def judge(found: Sequence[Instance], known: Known, listed: Listed | None = None) -> Verdict:
     """The verdict on a series of which an arrival holds `found`."""
-    have = known.instances | {one.sop_uid: (one.acquisition, one.frames) for one in found}
-    wrong = [*_damaged(found), *_mixed(found, known)]
-    missing, stated_fits, about_counts = _counts(found, have)
-    doubts = [*_twice(found), *_irregular(found, known)]
+    have = known.instances | {one.sop_uid: fact_of(one) for one in found}
+    wrong = [*_damaged(found), *_damaged_before(found, have), *_mixed(found, known)]
+    missing, stated_fits, about_counts = _counts(have)
+    doubts = [*_twice(found), *_irregular(have)]
     gaps = list(_gaps(found, have))
     if listed is not None:
         if absent := listed.sop_uids - have.keys():
@@ -73,7 +85,7 @@ def judge(found: Sequence[Instance], known: Known, listed: Listed | None = None)
         elif not wrong and not doubts and listed.sop_uids == have.keys():
             sentence = f"It has exactly the {counted(len(have), 'instance')} that {listed.source} listed"
             return Verdict("VERIFIED", [sentence, *about_counts, *gaps])
-        else:
+        elif have.keys() != listed.sop_uids:
             about_counts.append(
                 f"It has more instances than the {len(listed.sop_uids)} that {listed.source} listed"
             )
@@ -94,6 +106,22 @@ def _damaged(found: Sequence[Instance]) -> Iterator[str]:
         yield f"{counted(more, 'more file')} {'is' if more == 1 else 'are'} damaged"
 
 
+def fact_of(one: Instance) -> Fact:
+    """What counts of an instance."""
+    return Fact(one.acquisition, one.frames, one.stated, not one.faults, one.position, one.plane)
+
+
+def _damaged_before(found: Sequence[Instance], have: dict[str, Fact]) -> Iterator[str]:
+    now = {one.sop_uid for one in found}
+    if before := sorted(uid for uid, fact in have.items() if not fact.is_whole and uid not in now):
+        of = f"{counted(len(before), 'instance')} of other arrivals"
+        yield f"{of} {_are(before)} damaged: {_shown(map(escape, before))}"
+
+
+def _are(which: Sequence[str]) -> str:
+    return "is" if len(which) == 1 else "are"
+
+
 def _mixed(found: Sequence[Instance], known: Known) -> Iterator[str]:
     patients = {*known.patients, *(one.patient for one in found)}
     studies = {*known.studies, *(one.study_uid for one in found)}
@@ -104,15 +132,14 @@ def _mixed(found: Sequence[Instance], known: Known) -> Iterator[str]:
         yield f"It mixes {len(studies)} studies: {_shown(sorted(map(escape, studies)))}"
 
 
-def _counts(found: Sequence[Instance], have: dict[str, tuple[str, int]]) -> tuple[list[str], bool, list[str]]:
+def _counts(have: dict[str, Fact]) -> tuple[list[str], bool, list[str]]:
     """Sentences about what is missing by the headers' own counts, whether these counts fit, and what they are."""
     stated: dict[str, set[int]] = defaultdict(set)
-    for one in found:
-        if one.stated is not None:
-            stated[one.acquisition].add(one.stated)
     images: Counter[str] = Counter()
-    for acquisition, frames in have.values():
-        images[acquisition] += frames
+    for fact in have.values():
+        images[fact.acquisition] += fact.frames
+        if fact.stated is not None:
+            stated[fact.acquisition].add(fact.stated)
     missing, about = [], []
     fits = bool(stated) and stated.keys() >= images.keys()
     for acquisition, numbers in sorted(stated.items()):
@@ -134,11 +161,9 @@ def _twice(found: Sequence[Instance]) -> Iterator[str]:
         yield f"{counted(len(twice), 'SOPInstanceUID')} came in more than one file: {_shown(map(escape, twice))}"
 
 
-def _irregular(found: Sequence[Instance], known: Known) -> Iterator[str]:
-    if known.instances.keys() - {one.sop_uid for one in found}:
-        return  # the positions of the others are not known here
+def _irregular(have: dict[str, Fact]) -> Iterator[str]:
     planes: dict[str, set[float]] = defaultdict(set)
-    for one in found:
+    for one in have.values():
         if one.position is not None:
             planes[one.plane].add(round(one.position, 3))
     for positions in planes.values():
@@ -154,7 +179,7 @@ def _irregular(found: Sequence[Instance], known: Known) -> Iterator[str]:
             )
 
 
-def _gaps(found: Sequence[Instance], have: dict[str, tuple[str, int]]) -> Iterator[str]:
+def _gaps(found: Sequence[Instance], have: dict[str, Fact]) -> Iterator[str]:
     """A warning: numbers may have gaps in a complete series, too."""
     if len(have) != len(found):
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from dropslot.arrivals.importers import NotYet
@@ -14,9 +15,9 @@ from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.dicom.importing import keys, known
+from dropslot.dicom.importing.columns import column
 from dropslot.dicom.importing.found import FoundSeries
-from dropslot.dicom.importing.known import column
-from dropslot.dicom.importing.verdicts import enough, judge
+from dropslot.dicom.importing.verdicts import enough, fact_of, judge
 from dropslot.dicom.models import Awaited
 from dropslot.files.walk import MAX_FAULTS
 
@@ -46,12 +47,14 @@ def require_complete(arrival: Arrival, series: Sequence[FoundSeries], rules: key
         raise error
     if reasons and rules.then == "refuse":
         raise Refused(reasons[:MAX_FAULTS])
+    if _others(arrival, series).exists():
+        _note(arrival, series)  # they count it also while its delivery takes long, or waits for its release
 
 
 def _missing(arrival: Arrival, series: Sequence[FoundSeries], rules: keys.Series) -> Iterator[str]:
     for one in series:
         rows = known.rows_of(arrival.route, one)
-        before = known.known_of(rows, one, arrival.id, arrival.route)
+        before = known.with_awaited(known.recorded(rows, arrival.id), one, arrival)
         verdict = judge(one.instances, before, known.listed_of(arrival.route, one))
         if not enough(verdict.name, rules.require):
             yield (
@@ -67,9 +70,11 @@ def _note(arrival: Arrival, series: Sequence[FoundSeries]) -> None:
             arrival=arrival,
             route=arrival.route,
             series_uid=column(one.uid, 200),
-            sop_uid=column(instance.sop_uid, 200),
-            acquisition=column(instance.acquisition, 20),
-            frames=instance.frames,
+            sop_uid=instance.sop_uid,
+            study_uid=instance.study_uid,
+            patient_id=instance.patient[0],
+            issuer=instance.patient[1],
+            **fact_of(instance)._asdict(),
         )
         for one in series
         for instance in one.instances
@@ -88,10 +93,14 @@ def wake_others(arrival: Arrival, series: Sequence[FoundSeries]) -> None:
 
 
 def _wake(arrival: Arrival, series: Sequence[FoundSeries]) -> None:
-    uids = [column(one.uid, 200) for one in series if not one.is_named_for_folder]
-    others = Awaited.objects.filter(route=arrival.route, series_uid__in=uids).exclude(arrival=arrival)
-    waiting = set(others.values_list("arrival_id", flat=True).distinct())
+    waiting = set(_others(arrival, series).values_list("arrival_id", flat=True).distinct())
     Arrival.objects.filter(id__in=waiting, state=State.RETRYING).update(due_at=timezone.now())
+
+
+def _others(arrival: Arrival, series: Sequence[FoundSeries]) -> QuerySet[Awaited]:
+    """What other arrivals with these series wait with."""
+    uids = [column(one.uid, 200) for one in series if not one.is_named_for_folder]
+    return Awaited.objects.filter(route=arrival.route, series_uid__in=uids).exclude(arrival=arrival)
 
 
 def _in_words(seconds: float) -> str:

@@ -16,7 +16,7 @@ from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT, Re
 
 Action = str | Change
 SOP_CLASS = 0x00080016
-_STANDARD_ROOT = "1.2.840.10008."
+_OF_UIDS = "0123456789."
 _TEXT_VALUE = 0x0040A160  # is in no row of the table; the row of its sequence covers it
 _CODES = range(0x00080100, 0x00080125)
 _FREE = frozenset({"LO", "LT", "SH", "ST", "UC", "UR", "UT"})
@@ -152,9 +152,8 @@ class Cleaner:
         return next(iter(self._patients.values()))
 
     def _uid(self, value: str, tag: int) -> str:
-        if not value or value.startswith(_STANDARD_ROOT) or UID(value).name != value:
-            return value
-        if tag in KINDS and value not in self._wanted.uids:
+        is_kind = tag in KINDS and value not in self._wanted.uids and not value.strip(_OF_UIDS)
+        if not value or UID(value).name != value or is_kind:
             return value
         return self._replacer.uid(value)
 
@@ -174,7 +173,7 @@ class Cleaner:
 
     def _with(self, element: Element, text: str, encodings: Sequence[str] = ("ascii",)) -> Element:
         vr = element.vr if element.vr != "UN" else known_vr(element.tag)
-        if vr in {"UI", "DA", "DT"} or element.tag in (
+        if vr in {"DA", "DT"} or element.tag in (
             profile.PATIENT_ID,
             profile.PATIENT_NAME,
             profile.ACCESSION_NUMBER,

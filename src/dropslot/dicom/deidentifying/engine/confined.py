@@ -8,13 +8,22 @@ import mmap
 import os
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from pydicom import config
 from pydicom.charset import python_encoding
 from pydicom.uid import UID
 
-from dropslot.dicom.deidentifying.engine import identifiers, profile, reading, recipes, risks, texts
+from dropslot.dicom.deidentifying.engine import (
+    identifiers,
+    pixel_texts,
+    profile,
+    reading,
+    recipes,
+    risks,
+    texts,
+)
 from dropslot.dicom.deidentifying.engine.cleaning import Cleaner
 from dropslot.dicom.deidentifying.engine.elements import (
     Element,
@@ -28,7 +37,8 @@ from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT, Re
 from dropslot.dicom.deidentifying.engine.scanning import MOST_FINDINGS, Scan
 
 _ASCII = ["iso8859"]
-_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _BURNED_IN = 0x00080016, 0x00080018, 0x00080060, 0x00280301
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_MOST_TEXT = 1024  # longer ones tell no kind
 _ROWS, _COLUMNS, _PIXELS_ELSEWHERE = 0x00280010, 0x00280011, 0x00287FE0
 _PATIENT_ID, _ISSUER, _PATIENT_NAME, _BIRTH_DATE = 0x00100020, 0x00100021, 0x00100010, 0x00100030
 
@@ -159,7 +169,8 @@ def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
         raise _No("it has no SOPInstanceUID or no SOPClassUID")
     done = _written(file, cleaned, sop_class, instance)
     own_values = {*cleaner.made, *replacer.made.values(), *changes.additions.values()}
-    _require_clean(done, Scan(wanted, frozenset(own_values), kept))
+    encodings = texts.encodings_of(file.elements, _ASCII)
+    _require_clean(file, done, Scan(wanted, frozenset(own_values), kept, encodings))
     return done._replace(made=replacer.made)
 
 
@@ -168,7 +179,10 @@ def _require_no_risk(elements: Sequence[Element], sop_class: str, accepted: Sequ
         raise _No(
             "it is a DICOMDIR, which names the patient and files. Add DICOMDIR to `ignore` of the route"
         )
-    found = risks.of(sop_class, _value(elements, _MODALITY), _value(elements, _BURNED_IN))
+    found = risks.of(
+        sop_class,
+        {each.tag: texts.text_of(each.value, _ASCII) for each in elements if len(each.value) < _MOST_TEXT},
+    )
     reasons = [f"{risks.KINDS[kind]} (kind {kind})" for kind in found if kind not in accepted]
     if reasons:
         raise _No(
@@ -215,11 +229,12 @@ def _written(file: reading.File, cleaned: Sequence[Element], sop_class: str, ins
     return _Done(meta + even(packed, "OB"), b"", (0, 0), path, {})
 
 
-def _require_clean(done: _Done, scan: Scan) -> None:
+def _require_clean(file: reading.File, done: _Done, scan: Scan) -> None:
     again = reading.read(done.head + done.tail)
     meta = [Element(tag, known_vr(tag), value) for tag, value in again.meta.items()]
     findings = []
-    for finding in scan.findings([*meta, *again.elements], _ASCII):
+    in_pixels = scan.in_pixels(file.data, *pixel_texts.place_of(file))
+    for finding in chain(scan.findings([*meta, *again.elements], _ASCII), in_pixels):
         findings.append(finding)
         if len(findings) == MOST_FINDINGS:
             break

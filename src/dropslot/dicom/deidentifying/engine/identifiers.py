@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import permutations, product
 
 from pydicom.datadict import keyword_dict, keyword_for_tag
+from pydicom.uid import UID
 
 from dropslot.dicom.deidentifying.engine import texts
 from dropslot.dicom.deidentifying.engine.elements import Element, known_vr, spelled
-from dropslot.dicom.deidentifying.engine.profile import CLEAN, KEEP, descriptors
+from dropslot.dicom.deidentifying.engine.profile import CLEAN, KEEP, descriptors, of_equipment
 
 LEAST = 3  # characters; shorter ones are everywhere
 _SEARCHED = frozenset({"PN", "UI", "DA", "DT"})
@@ -105,28 +107,51 @@ KINDS = frozenset(
     }
 )
 _MAKERS = frozenset({0x00080070, 0x00081090})  # Manufacturer, ManufacturerModelName
-_PATIENT = "PatientName"
 _LEAST_OF_DESCRIPTION = 12
-_LEAST_DIGITS = 6  # a shorter number is found only as a whole value
+_LEAST_DIGITS = 5  # a shorter number is found only as a whole value
+_LEAST_TOGETHER = 8  # letters of a whole name that count also within other words
+# A name with an initial may be one of them: Philip^S.
+_BRANDS = frozenset(
+    [
+        "agfa",
+        "canon",
+        "elekta",
+        "fuji",
+        "hitachi",
+        "hologic",
+        "kodak",
+        "philips",
+        "siemens",
+        "toshiba",
+        "varian",
+    ]
+)
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 
 
 @dataclass(slots=True)
 class Identifiers:
     """Each maps what is searched to the attribute that had it. `words` are names; `values` are sequences of words;
-    `short` ones count only if they are a whole value; `dates` have eight digits."""
+    `short` ones count only if they are a whole value; `dates` have eight digits; `numbers` are without zeros before
+    them; `together` are names without blanks, which count also within words; `logins` are names with an initial, and
+    `written` are names before they were folded."""
 
     words: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     short: dict[str, str] = field(default_factory=dict)
     dates: dict[str, str] = field(default_factory=dict)
     uids: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
+    together: dict[str, str] = field(default_factory=dict)
+    logins: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
 
     def banned(self) -> frozenset[str]:
         """The words that a cleaned text must not have."""
         parts = {
             word for value in (*self.values, *self.short) for word in value.split() if len(word) >= LEAST
         }
-        return frozenset(self.words) | {part for part in parts if part not in common_words()}
+        return frozenset((*self.words, *self.logins)) | {part for part in parts if part not in common_words()}
 
 
 @cache
@@ -146,14 +171,24 @@ def collect(elements: Sequence[Element], actions: Mapping[int, object], kept: fr
 
 
 def _leave_out_makers(elements: Sequence[Element], found: Identifiers) -> None:
-    """A station that is called like its model tells no more than the model, which the profile keeps."""
+    """A station or an institution that is called like its model tells no more than the model, which stays."""
     makers = [texts.text_of(each.value, ["iso8859"]) for each in elements if each.tag in _MAKERS]
     known = "".join(f" {' '.join(texts.words(maker))} " for maker in makers)
-    for kept in (found.words, found.values, found.short):
+    for kept in (found.words, found.values, found.short, found.numbers):
         for value in [
-            value for value, source in kept.items() if f" {value} " in known and source != _PATIENT
+            each for each, source in kept.items() if f" {each} " in known and _is_equipment(source)
         ]:
             del kept[value]
+
+
+def _is_equipment(source: str) -> bool:
+    return keyword_dict.get(source) in of_equipment()
+
+
+def _put(kept: dict[str, str], value: str, source: str) -> None:
+    """A device excuses no person who is called like it."""
+    if value not in kept or _is_equipment(kept[value]):
+        kept[value] = source
 
 
 def _collect(
@@ -190,7 +225,7 @@ def name_of(tag: int) -> str:
 
 
 def _take(element: Element, encodings: Sequence[str], found: Identifiers) -> None:
-    vr = element.vr if element.vr != "UN" else known_vr(element.tag)
+    vr = known_vr(element.tag) or element.vr  # a file may have another VR
     if vr in _HARMLESS or vr not in texts.TEXTS | texts.TIMES:
         return
     source = name_of(element.tag)
@@ -198,23 +233,41 @@ def _take(element: Element, encodings: Sequence[str], found: Identifiers) -> Non
         if vr == "PN":
             _take_name(value, source, found)
         elif vr == "UI":
-            if not value.startswith("1.2.840.10008."):
+            if value and UID(value).name == value:
                 found.uids[value] = source
-        elif vr in texts.TIMES:
-            _take_date(value, source, found)
+        elif vr in texts.TIMES and _is_date(value):
+            _put(found.dates, _digits(value)[:8], source)
         else:
             _take_value(value, source, element.tag, found)
 
 
 def _take_name(value: str, source: str, found: Identifiers) -> None:
-    parts = texts.words(value)
-    for word in parts:
-        if (len(word) >= LEAST and word not in common_words()) or is_without_blanks(word):
-            found.words[word] = source
-    if len(parts) > 1:
-        found.values[" ".join(parts)] = source
-        found.values[" ".join([*parts[1:], parts[0]])] = source
-        found.values[" ".join(reversed(parts))] = source
+    for group in value.split("="):  # in Latin letters, in another script, and as it is spoken
+        parts = texts.words(group)
+        for word in texts.written_words(group):
+            _take_word(word, source, found)
+        if len(parts) > 1:
+            _put(found.values, " ".join(parts), source)
+            _put(found.values, " ".join([*parts[1:], parts[0]]), source)
+            _put(found.values, " ".join(reversed(parts)), source)
+        for one, other in permutations(parts, 2):
+            if len(one) + len(other) >= _LEAST_TOGETHER:
+                _put(found.together, one + other, source)
+            if len(one) > LEAST and one not in common_words():
+                for login in {one + other[0], other[0] + one} - _BRANDS - common_words():
+                    _put(found.logins, login, source)
+
+
+def _take_word(word: str, source: str, found: Identifiers) -> None:
+    plain = texts.folded(word)
+    spelled = {plain, texts.folded(word.translate(_UMLAUTS))}
+    contracted = re.sub("([aou])e", r"\1", plain)
+    if len(contracted) > LEAST:
+        spelled.add(contracted)
+    for each in spelled:
+        if (len(each) >= LEAST and each not in common_words()) or is_without_blanks(each):
+            _put(found.words, each, source)
+            _put(found.written, word, source)
 
 
 def is_without_blanks(text: str) -> bool:
@@ -224,10 +277,12 @@ def is_without_blanks(text: str) -> bool:
     )
 
 
-def _take_date(value: str, source: str, found: Identifiers) -> None:
-    digits = value.replace(".", "") if value[4:5] == "." else value
-    if digits[:8].isdigit() and len(digits[:8]) == 8:
-        found.dates[digits[:8]] = source
+def _digits(date: str) -> str:
+    return date.replace(".", "") if date[4:5] == "." else date
+
+
+def _is_date(value: str) -> bool:
+    return bool(re.match(r"\d{8}", _digits(value), re.ASCII))
 
 
 def _take_value(value: str, source: str, tag: int, found: Identifiers) -> None:
@@ -237,19 +292,37 @@ def _take_value(value: str, source: str, tag: int, found: Identifiers) -> None:
         return
     if tag in descriptors() and (len(joined) < _LEAST_OF_DESCRIPTION or len(parts) < 2):
         return
-    is_short = len(joined) <= LEAST or (joined.replace(" ", "").isdigit() and len(joined) < _LEAST_DIGITS)
-    (found.short if is_short else found.values)[joined] = source
+    number = joined.replace(" ", "")
+    is_short = len(joined) <= LEAST or (number.isdecimal() and len(number) < _LEAST_DIGITS)
+    _put(found.short if is_short else found.values, joined, source)
+    if number.isdecimal() and len(number.lstrip("0")) >= _LEAST_DIGITS:
+        _put(found.numbers, number.lstrip("0"), source)
+
+
+def numbers_in(parts: Sequence[str]) -> Iterator[str]:
+    """Each number, also those that are written in up to five pieces, without zeros before it."""
+    for first in range(len(parts)):
+        number = ""
+        for part in parts[first : first + 5]:
+            if not part.isdecimal():
+                break
+            number += part
+            yield number.lstrip("0")
 
 
 def spellings(date: str) -> Iterator[str]:
     """A date of eight digits as people write it, in words and numbers."""
     year, month, day = date[:4], date[4:6], date[6:]
     yield date
-    yield f"{year} {month} {day}"
-    yield f"{day} {month} {year}"
-    yield f"{month} {day} {year}"
+    for some_year in (year, year[2:]):
+        yield f"{some_year} {month} {day}"
+        yield f"{day} {month} {some_year}"
+        yield f"{month} {day} {some_year}"
+    yield f"{int(day)} {int(month)} {year}"
+    yield f"{int(month)} {int(day)} {year}"
+    yield f"{year} {int(month)} {int(day)}"
     if 1 <= int(month) <= 12:
-        for name in (calendar.month_name[int(month)], calendar.month_abbr[int(month)]):
-            yield f"{int(day)} {name.lower()} {year}"
-            yield f"{name.lower()} {int(day)} {year}"
-            yield f"{day} {name.lower()} {year}"
+        names = {calendar.month_name[int(month)].lower(), calendar.month_abbr[int(month)].lower()}
+        for name, a_day, some_year in product(names, {day, str(int(day))}, (year, year[2:])):
+            yield f"{a_day} {name} {some_year}"
+            yield f"{name} {a_day} {some_year}"

@@ -90,6 +90,13 @@ def descriptors() -> frozenset[int]:
     return frozenset(tag for tag, (_, columns) in _table().items() if "descriptors" in columns)
 
 
+@cache
+def of_equipment() -> frozenset[int]:
+    """Elements that tell which device it was, and where."""
+    named = {"device", "institution"}
+    return frozenset(tag for tag, (_, columns) in _table().items() if named & columns.keys())
+
+
 def codes(options: Sequence[str], dates: str) -> list[tuple[str, str]]:
     """The codes and meanings for DeidentificationMethodCodeSequence."""
     return [CODES[name] for name in ("basic", *sorted(options), dates) if name in CODES]

@@ -15,6 +15,8 @@ PATIENT, ACCESSION, UID, SHIFT = "patient", "accession", "uid", "shift"
 MOST_DAYS = 3650
 _PSEUDONYM = 16  # characters: the most that an accession number may have
 _DATE = re.compile(r"(\d{4})(\d{2})(\d{2})|(\d{4})(\d{2})?(?!\d)", re.ASCII)
+# What may follow a date: a time and an offset.
+_TIME = re.compile(r"(\d{2}){0,3}(\.\d{1,6})?([+-]\d{4})?", re.ASCII)
 _DUMMY_TEXT = "DEIDENTIFIED"
 _DUMMIES: Mapping[str, bytes] = {
     "AE": _DUMMY_TEXT.encode("ascii"),
@@ -84,7 +86,7 @@ class Replacer:
         None: it is not a date."""
         digits = value.replace(".", "") if value[4:5] == "." else value
         found = _DATE.match(digits)
-        if found is None:
+        if found is None or not _TIME.fullmatch(digits, found.end()):
             return None
         year, month, day = (
             int(part) if part else 1 for part in (found[1] or found[4], found[2] or found[5], found[3])

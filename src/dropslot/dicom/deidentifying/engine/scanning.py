@@ -3,37 +3,41 @@ that it finds whatever a mistake in the profile, in a recipe or in this program 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from dropslot.dicom.deidentifying.engine import identifiers, texts
-from dropslot.dicom.deidentifying.engine.elements import Element
-from dropslot.dicom.deidentifying.engine.identifiers import Identifiers, name_of, spellings
+from dropslot.dicom.deidentifying.engine.elements import Element, known_vr
+from dropslot.dicom.deidentifying.engine.identifiers import Identifiers, name_of, numbers_in, spellings
+from dropslot.dicom.deidentifying.engine.scanning_bytes import BytesScan
 
 MOST_FINDINGS = 20
-_LEAST_IN_BYTES = 5
 _LEAST_COMPACT = 6
 _LEAST_NUMBER = 7
-_OF_UIDS, _OF_NUMBERS = "0123456789.", "0123456789.+-eE"
-_ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be")
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?")
 Path = tuple[tuple[int, int], ...]
 
 
 class Scan:
-    """One search. `made` are values that de-identification wrote itself; `kept` are VRs whose
-    values the route keeps: UI, DA, DT."""
+    """One search. `made` are values that de-identification wrote itself; `kept` are VRs whose values the route keeps:
+    UI, DA, DT. `encodings`: of the file."""
 
-    def __init__(self, wanted: Identifiers, made: frozenset[str], kept: frozenset[str]) -> None:
+    def __init__(
+        self, wanted: Identifiers, made: frozenset[str], kept: frozenset[str], encodings: Sequence[str]
+    ) -> None:
         self._wanted, self._made, self._kept = wanted, made, kept
+        self._words = wanted.words | wanted.logins
         self._phrases = {f" {value} ": source for value, source in wanted.values.items()}
         self._phrases |= {f" {uid.replace('.', ' ')} ": source for uid, source in wanted.uids.items()}
         for date, source in wanted.dates.items():
             self._phrases |= {f" {spelled} ": source for spelled in spellings(date)}
-        self._compact = {
+        self._compact = dict(wanted.together) | {
             value.replace(" ", ""): source
             for value, source in (*wanted.values.items(), *wanted.words.items())
             if _is_found_anywhere(value)
         }
-        self._bytes = dict(_forms(wanted))
+        self._bytes = BytesScan(wanted, encodings, self._in_value)
 
     def findings(self, elements: Sequence[Element], around: Sequence[str], path: Path = ()) -> Iterator[str]:
         """A sentence for each element that has an identifier: where it is, and which attribute had it; never the
@@ -46,14 +50,17 @@ class Scan:
             elif element.value and (source := self._source(element, encodings)):
                 yield f"{_where(element.tag, path)} still has a value of {source}"
 
+    def in_pixels(self, data: bytes, start: int, end: int) -> Iterator[str]:
+        """As findings, for texts among compressed pixels, or behind the pixels."""
+        if source := self._bytes.in_many(data, start, end):
+            yield f"PixelData still has a value of {source}"
+
     def _source(self, element: Element, encodings: Sequence[str]) -> str:
-        vr = element.vr
-        if vr in self._kept:
-            return ""
+        vr = known_vr(element.tag) or element.vr  # a wrong VR in the file hides nothing
         if vr in texts.NUMBERS:
             return self._in_number(element)
         if vr not in texts.TEXTS and vr not in texts.TIMES:
-            return self._in_bytes(element.value)
+            return self._bytes.in_one(element.value)
         for text in texts.readings(element.value, encodings):
             if source := self._in_text(text, vr):
                 return source
@@ -64,27 +71,35 @@ class Scan:
             value = value.strip(" \0")
             if value in self._made or not value:
                 continue
-            is_uid = vr == "UI" and not value.strip(_OF_UIDS)
+            is_formed = vr in texts.WELL_FORMED and texts.WELL_FORMED[vr].fullmatch(value)
+            if is_formed and vr in self._kept:
+                continue
             uid = self._wanted.uids.get(value, "")
-            if source := uid if is_uid else self._in_value(texts.words(value)):
+            if source := uid if is_formed and vr == "UI" else self._in_value(value):
                 return source
         return ""
 
-    def _in_value(self, words: list[str]) -> str:
+    def _in_value(self, value: str) -> str:
         wanted = self._wanted
+        words, runs = texts.words(value), texts.runs(value)
         joined = " ".join(words)
         if joined in wanted.short:
             return wanted.short[joined]
-        for word in words:
-            if word in wanted.words:
-                return wanted.words[word]
-            if word[:8] in wanted.dates:
-                return wanted.dates[word[:8]]
-        padded = f" {joined} "
+        for word in chain(words, runs):
+            if word in self._words:
+                return self._words[word]
+        for number in numbers_in(runs):
+            if number in wanted.numbers:
+                return wanted.numbers[number]
+        return self._within(f" {joined} | {' '.join(runs)} ", joined.replace(" ", ""))
+
+    def _within(self, padded: str, compact: str) -> str:
+        for date, source in self._wanted.dates.items():
+            if date in padded:
+                return source
         for phrase, source in self._phrases.items():
             if phrase in padded:
                 return source
-        compact = joined.replace(" ", "")
         for value, source in self._compact.items():
             if value in compact:
                 return source
@@ -93,17 +108,11 @@ class Scan:
     def _in_number(self, element: Element) -> str:
         for value in element.value.decode("latin-1").split("\\"):
             value = value.strip(" \0")
-            if len(value) >= _LEAST_NUMBER and value in self._wanted.values:
+            if not _NUMBER.fullmatch(value):
+                if source := self._in_value(value):
+                    return source
+            elif len(value) >= _LEAST_NUMBER and value in self._wanted.values:
                 return self._wanted.values[value]
-            if value.strip(_OF_NUMBERS) and (source := self._in_value(texts.words(value))):
-                return source
-        return ""
-
-    def _in_bytes(self, value: bytes) -> str:
-        lowered = value.lower()
-        for form, source in self._bytes.items():
-            if form in lowered:
-                return source
         return ""
 
 
@@ -114,16 +123,6 @@ def _is_found_anywhere(value: str) -> bool:
         return True
     is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
     return is_mixed and len(value) >= _LEAST_COMPACT
-
-
-def _forms(wanted: Identifiers) -> Iterator[tuple[bytes, str]]:
-    for known in (wanted.words, wanted.values, wanted.uids, wanted.dates):
-        for value, source in known.items():
-            if len(value) < _LEAST_IN_BYTES:
-                continue
-            for spelling in (value, value.replace(" ", "^"), value.replace(" ", "-"), value.replace(" ", "")):
-                for encoding in _ENCODINGS:
-                    yield spelling.encode(encoding, "replace").lower(), source
 
 
 def _where(tag: int, path: Path) -> str:

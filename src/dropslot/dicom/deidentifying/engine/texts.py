@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,14 @@ TEXTS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "
 TIMES = frozenset({"DA", "DT", "TM"})
 NUMBERS = frozenset({"DS", "IS"})
 _WORD = re.compile(r"[^\W_]+")
+_RUN = re.compile(r"\d+|[^\W\d_]+")
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})
+# What a value of these VRs looks like.
+WELL_FORMED = {
+    "UI": re.compile(r"[0-9.]+", re.ASCII),
+    "DA": re.compile(r"\d{8}|\d{4}\.\d\d\.\d\d", re.ASCII),
+    "DT": re.compile(r"\d{4}(\d\d){0,5}(\.\d{1,6})?([+-]\d{4})?", re.ASCII),
+}
 _DELIMITERS = frozenset(b"\n\r\t\f\\^=")
 _ONE_TEXT = frozenset({"LT", "ST", "UR", "UT"})  # in which a backslash separates no values
 
@@ -66,9 +75,28 @@ def values_of(element: Element, encodings: Sequence[str]) -> list[str]:
     return [part.strip(" \0") for part in parts]
 
 
+def folded(text: str) -> str:
+    """Without case, accents and widths: Müller and ＭＵＬＬＥＲ are muller."""
+    if text.isascii():
+        return text.lower()
+    apart = unicodedata.normalize("NFKD", text)
+    bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
+    return unicodedata.normalize("NFKC", bare.casefold()).translate(_LETTERS)
+
+
+def written_words(text: str) -> list[str]:
+    """The words and numbers of a text, as they are written."""
+    return _WORD.findall(unicodedata.normalize("NFC", text))
+
+
 def words(text: str) -> list[str]:
-    """The words and numbers of a text, in lower case."""
-    return _WORD.findall(text.casefold())
+    """The words and numbers of a text, folded."""
+    return _WORD.findall(folded(text))
+
+
+def runs(text: str) -> list[str]:
+    """As words, with letters apart from digits."""
+    return _RUN.findall(folded(text))
 
 
 def readings(value: bytes, encodings: Sequence[str]) -> Iterator[str]:
@@ -85,8 +113,8 @@ def without(text: str, banned: frozenset[str]) -> str:
     """The text without words that are banned, and without numbers of four and more digits."""
 
     def kept(found: re.Match[str]) -> str:
-        word = found[0].casefold()
+        word = folded(found[0])
         is_number = sum(letter.isdigit() for letter in word) >= 4
-        return "" if is_number or word in banned else found[0]
+        return "" if is_number or {word, *_RUN.findall(word)} & banned else found[0]
 
-    return re.sub(r"\s{2,}", " ", _WORD.sub(kept, text)).strip()
+    return re.sub(r"\s{2,}", " ", _WORD.sub(kept, unicodedata.normalize("NFC", text))).strip()

@@ -63,6 +63,20 @@ def test_only_who_may_send_and_only_what_is_right_is_taken(sqlite_product: Produ
     assert not list(sqlite_product.folder("inbox").iterdir())
 
 
+def test_an_address_that_another_program_has_is_waited_for_in_plain_words(sqlite_product: Product) -> None:
+    receiver = Receiver(sqlite_product)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", receiver.port))
+        other.listen()
+        sqlite_product.run("start_watcher")
+        errors = sqlite_product.root / "var/watcher.err"
+        said = f"The DICOM receiver cannot listen on 127.0.0.1:{receiver.port}: Address already in use."
+        wait_until(lambda: said in errors.read_text(), what="the reason")
+        assert "Traceback" not in errors.read_text()
+    receiver.wait_for_answer()
+    sqlite_product.run("stop_watcher")
+
+
 def test_what_was_acknowledged_is_delivered_after_an_abort_and_after_a_kill(sqlite_product: Product) -> None:
     receiver = Receiver(sqlite_product)
     receiver.start()

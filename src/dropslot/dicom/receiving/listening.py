@@ -92,6 +92,10 @@ class Listener:
         """Take connections, in threads."""
         self._thread.start()
 
+    def close(self) -> None:
+        """Give the address free; connections were not taken yet."""
+        self._server.server_close()
+
     def stop(self) -> None:
         """Take no more connections, and end those that are there."""
         self._server.shutdown()

@@ -33,6 +33,7 @@ log = structlog.get_logger()
 TICK_SECONDS = 0.2
 _LEFT_SECONDS = 5.0
 _PAUSE_SECONDS = 2.0
+_RETRY_SECONDS = 5.0
 
 
 def prove(config: Config) -> None:
@@ -72,14 +73,45 @@ def _prove_certificate(receive: Receive) -> None:
 
 
 def serve(config: Config, stop: Signal) -> None:
-    """Receive until `stop`. What is not finished then is finished by the next start."""
-    _served(config, _listeners(config), Arriving(config), stop)
+    """Receive until `stop`, once every address can be had. What is not finished then is finished by the next start."""
+    said = ""
+    while not stop.is_set():
+        try:
+            listeners = _listeners(config)
+        except OSError as error:
+            said = _waits(config, error, said)
+            stop.wait(_RETRY_SECONDS)
+        else:
+            _served(config, listeners, Arriving(config), stop)
+            return
+
+
+def _waits(config: Config, error: OSError, said: str) -> str:
+    """Log once why nothing is received yet."""
+    where = ", ".join(map(str, by_address(config)))
+    fault = f"The DICOM receiver cannot listen on {where}: {error.strerror}. Nothing is received; deliveries go on"
+    if fault != said:
+        log.error(
+            f"{fault}. End the other program, or give receive.listen another address. It is tried again every"
+            f" {_RETRY_SECONDS:.0f} s.",
+            action="receiver_waits",
+            plain=True,
+        )
+    return fault
 
 
 def _listeners(config: Config) -> list[Listener]:
     # It logs what senders do wrong with a traceback, and names of theirs as they are. What matters is logged here.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    return [Listener(listen, shared) for listen, shared in by_address(config).items()]
+    made: list[Listener] = []
+    try:
+        for listen, shared in by_address(config).items():
+            made.append(Listener(listen, shared))
+    except OSError:
+        for listener in made:
+            listener.close()
+        raise
+    return made
 
 
 def _served(config: Config, listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:

@@ -102,10 +102,12 @@ def _show_next_steps(installation: Installation) -> None:
   .venv/bin/dropslot history -c {config}
   .venv/bin/dropslot latest study -c {config}
   .venv/bin/dropslot history --unacknowledged -c {config}
+  .venv/bin/dropslot series -c {config}
   .venv/bin/dropslot verify --fixity -c {config}
 
 The first is delivered once it has been quiet for 5 s; the others show what went where, the newest version of each
-file, what no clinic has fetched yet, and that every delivered file still is what it was.
+file, what no clinic has fetched yet, the series of images with their verdicts, and that every delivered file still is
+what it was.
 
 A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot arrivals
 --state failed` and {folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks

@@ -34,16 +34,16 @@ _ACCOUNTS = (
 
 
 def prepare(installation: Installation) -> None:
-    """Give config.yaml a portal, and the portal its accounts; again on the same folder this changes nothing. Ends the
+    """Give the portal a port that is free, and its accounts; again on the same folder this changes nothing. Ends the
     demonstration if other machines could connect."""
-    text = installation.config.read_text()
-    if "\nportal:" not in text:
-        portal = f"portal: {{listen: 127.0.0.1:{_free_port()}}}\n\nroutes:\n"
-        installation.config.write_text(text.replace("\nroutes:\n", f"\n{portal}", 1))
     _require_loopback(installation)
     password = installation.folder / "password"
     if password.exists():
         return
+    text = installation.config.read_text()
+    installation.config.write_text(
+        text.replace(f"127.0.0.1:{_FIRST_PORT}}}", f"127.0.0.1:{_free_port()}}}", 1)
+    )
     unfinished = installation.folder / ".password"
     # Not another account's: whoever can read the file can sign in.
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from documents import PAGES, REPOSITORY, Block, blocks, pages_with
 from people import program
+from ports import free_port
 
 _ELSEWHERE = '"(?:https?:)?//'
 _LOADS = re.compile(
@@ -34,25 +37,46 @@ def commands(tmp_path: Path) -> dict[str, str]:
     return inherited | dict(how.environment) | {"PATH": f"{script.parent}:{os.environ['PATH']}"}
 
 
-# Its service listens on the usual ports, as the demonstrations' do.
-_ALONE = {"dicom.md": [pytest.mark.xdist_group("demonstration")]}
+@pytest.fixture
+def usual_ports() -> dict[str, str]:
+    """The ports that pages name, and those that their commands get here: the usual ones may be taken."""
+    return {usual: str(free_port()) for usual in ("8070", "11112", "4242", "8042")}
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, id=page.name, marks=_ALONE.get(page.name, [])) for page in pages_with("test")]
-)
-def test_commands_of_the_page_do_what_it_says(page: Path, commands: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", pages_with("test"), ids=lambda page: page.name)
+def test_commands_of_the_page_do_what_it_says(
+    page: Path, commands: dict[str, str], usual_ports: dict[str, str], tmp_path: Path
+) -> None:
     folder = tmp_path / "reader"
     folder.mkdir()
-    for script, printed in _steps(blocks(page)):
-        # The working folder lasts from block to block, as it does for a reader.
-        begin = f'cd "$(cat {tmp_path}/here 2>/dev/null || echo {folder})"'
-        whole = f"set -euo pipefail\n{begin}\n{script}\npwd > {tmp_path}/here\n"
-        done = subprocess.run(
-            ["bash", "-c", whole], env=commands, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, f"{script}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
-        assert printed in done.stdout
+    try:
+        for step in _steps(blocks(page)):
+            script, printed = (_replaced(text, usual_ports) for text in step)
+            # The working folder lasts from block to block, as it does for a reader.
+            begin = f'cd "$(cat {tmp_path}/here 2>/dev/null || echo {folder})"'
+            whole = f"set -euo pipefail\n{begin}\n{script}\npwd > {tmp_path}/here\n"
+            done = subprocess.run(
+                ["bash", "-c", whole], env=commands, capture_output=True, text=True, timeout=120
+            )
+            assert done.returncode == 0, (
+                f"{script}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+            assert printed in done.stdout
+            for config in folder.rglob("config.yaml"):  # made by init
+                config.write_text(_replaced(config.read_text(), usual_ports))
+    except BaseException:
+        _end_what_was_started(folder)
+        raise
+
+
+def _replaced(text: str, words: Mapping[str, str]) -> str:
+    return re.sub(rf"\b({'|'.join(words)})\b", lambda found: words[found[0]], text)
+
+
+def _end_what_was_started(folder: Path) -> None:
+    for file in folder.rglob("*.pid"):
+        with suppress(ProcessLookupError):
+            os.kill(int(file.read_text()), signal.SIGTERM)
 
 
 def _steps(marked: list[Block]) -> Iterator[tuple[str, str]]:

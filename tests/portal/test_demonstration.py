@@ -41,6 +41,11 @@ def address_and_password(log: Path) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def wait_for_images(log: Path) -> None:
+    """Until the study that a demonstration sends has reached its archive."""
+    wait_until(lambda: _IMAGES in log.read_text(), deadline_seconds=120, what="the images in the archive")
+
+
 @pytest.mark.parametrize("listen", ["0.0.0.0:8070", "192.0.2.1:8070", "'[::]:8070'", "lab.example:8070"])
 def test_it_refuses_a_portal_that_other_machines_can_reach(listen: str, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
@@ -59,7 +64,7 @@ def test_each_account_signs_in_and_a_study_is_sent_on_without_its_name(tmp_path:
         url, password = address_and_password(log)
         assert url.startswith("http://127.0.0.1:")
         assert [name for name in _ACCOUNTS if not signs_in(url, name, password)] == []
-        wait_until(lambda: _IMAGES in log.read_text(), deadline_seconds=120, what="the images in the archive")
+        wait_for_images(log)
     finally:
         demo.terminate()
         demo.wait(60)

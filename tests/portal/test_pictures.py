@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from browsing import NARROW, WIDE, enter
 from documents import REPOSITORY
-from portal.test_demonstration import address_and_password, demonstration
+from portal.test_demonstration import address_and_password, demonstration, wait_for_images
 
 pytestmark = pytest.mark.xdist_group("demonstration")  # two at once would choose the same port
 IMAGES = REPOSITORY / "docs" / "images"
@@ -36,7 +36,7 @@ class Picture(NamedTuple):
     shows: str
     size: tuple[int, int] = (WIDE[0], 800)
     scheme: Any = "light"
-    opens: str = ""  # a link or button that is pressed first
+    opens: tuple[str, ...] = ()  # links that are followed first, one after the other
 
 
 PICTURES = {
@@ -46,7 +46,11 @@ PICTURES = {
     "portal-operator": Picture("operator", "/", "Retry"),
     "portal-study-runner": Picture("heart", "/", "up to"),
     "portal-auditor": Picture("auditor", "/", "Newest events"),
-    "portal-proof": Picture("auditor", "/find/?q=066", "What was proved", (WIDE[0], 1000), opens="Proof of"),
+    "portal-proof": Picture(
+        "auditor", "/find/?q=066", "What was proved", (WIDE[0], 1000), opens=("Proof of",)
+    ),
+    "portal-series": Picture("operator", "/series/?modality=CT", "all are there", opens=("…",)),
+    "portal-image": Picture("operator", "/series/?modality=CT", "Soft tissue", opens=("…", "…")),
     "portal-users": Picture("administrator", "/users/", "recipient"),
 }
 
@@ -65,7 +69,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     log = folder.with_name("log")
     process = demonstration(folder, log)
     try:
-        yield Demonstration(folder, *address_and_password(log))
+        found = Demonstration(folder, *address_and_password(log))
+        wait_for_images(log)
+        yield found
     finally:
         process.terminate()
         process.wait(60)
@@ -101,8 +107,9 @@ def test_each_picture_can_be_taken_and_is_in_the_documentation(
 ) -> None:
     picture, host = PICTURES[name], demo.url.partition("//")[2]
     page = window(picture)
-    if picture.opens:
-        page.get_by_role("link", name=picture.opens).first.click()
+    for link in picture.opens:
+        with page.expect_navigation():
+            page.get_by_role("link", name=link).first.click()
     expect(page.get_by_text(picture.shows).first).to_be_visible(timeout=60_000)
     page.evaluate(_REPLACE, [str(demo.folder), host])
     taken = Path(os.environ.get("PICTURES", tmp_path)) / f"{name}.png"

@@ -62,6 +62,8 @@ def survives(data: bytes, *values: bytes, **question: Any) -> bool:
         ({"PatientName": "Ng^Li=李^娜=リ^ナ"}, "ﾘﾅ"),
         ({"PatientBirthDate": "12/03/1957"}, "12/03/1957"),
         ({"OtherPatientIDs": "A-77123"}, "a77123"),
+        ({"OtherPatientIDs": "SSN 884-21-7745"}, "884217745"),
+        ({"OtherPatientIDs": "MRN:A778412 (old)"}, "A778412"),
     ],
 )
 def test_the_scan_knows_other_spellings(who: dict[str, Any], text: str) -> None:

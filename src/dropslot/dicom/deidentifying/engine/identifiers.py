@@ -109,6 +109,7 @@ KINDS = frozenset(
 _MAKERS = frozenset({0x00080070, 0x00081090})  # Manufacturer, ManufacturerModelName
 _LEAST_OF_DESCRIPTION = 12
 _LEAST_DIGITS = 5  # a shorter number is found only as a whole value
+_LEAST_OF_PART = 6  # characters of a part of a value with digits, as in `SSN 884-21-7745`
 _LEAST_TOGETHER = 8  # letters of a whole name that count also within other words
 # A name with an initial may be one of them: Philip^S.
 _BRANDS = frozenset(
@@ -295,8 +296,13 @@ def _take_value(value: str, source: str, tag: int, found: Identifiers) -> None:
     number = joined.replace(" ", "")
     is_short = len(joined) <= LEAST or (number.isdecimal() and len(number) < _LEAST_DIGITS)
     _put(found.short if is_short else found.values, joined, source)
-    if number.isdecimal() and len(number.lstrip("0")) >= _LEAST_DIGITS:
-        _put(found.numbers, number.lstrip("0"), source)
+    least = _LEAST_DIGITS if number.isdecimal() else _LEAST_OF_PART
+    for number in numbers_in(parts):
+        if len(number) >= least:
+            _put(found.numbers, number, source)
+    for part in parts:
+        if len(part) >= _LEAST_OF_PART and part.isalnum() and not (part.isalpha() or part.isdecimal()):
+            _put(found.words, part, source)
 
 
 def numbers_in(parts: Sequence[str]) -> Iterator[str]:

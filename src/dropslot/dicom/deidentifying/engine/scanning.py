@@ -58,7 +58,7 @@ class Scan:
     def _source(self, element: Element, encodings: Sequence[str]) -> str:
         vr = known_vr(element.tag) or element.vr  # a wrong VR in the file hides nothing
         if vr in texts.NUMBERS:
-            return self._in_number(element)
+            return self._in_number(element, encodings)
         if vr not in texts.TEXTS and vr not in texts.TIMES:
             return self._bytes.in_one(element.value)
         for text in texts.readings(element.value, encodings):
@@ -67,17 +67,20 @@ class Scan:
         return ""
 
     def _in_text(self, text: str, vr: str) -> str:
-        for value in text.split("\\"):
-            value = value.strip(" \0")
+        for value in texts.split(text):
             if value in self._made or not value:
                 continue
             is_formed = vr in texts.WELL_FORMED and texts.WELL_FORMED[vr].fullmatch(value)
             if is_formed and vr in self._kept:
                 continue
-            uid = self._wanted.uids.get(value, "")
-            if source := uid if is_formed and vr == "UI" else self._in_value(value):
+            if source := self._formed(value, vr) if is_formed else self._in_value(value):
                 return source
         return ""
+
+    def _formed(self, value: str, vr: str) -> str:
+        if vr == "UI":
+            return self._wanted.uids.get(value, "")
+        return self._as_number(value) if vr == "TM" else self._in_value(value)
 
     def _in_value(self, value: str) -> str:
         wanted = self._wanted
@@ -105,15 +108,20 @@ class Scan:
                 return source
         return ""
 
-    def _in_number(self, element: Element) -> str:
-        for value in element.value.decode("latin-1").split("\\"):
-            value = value.strip(" \0")
-            if not _NUMBER.fullmatch(value):
-                if source := self._in_value(value):
-                    return source
-            elif len(value) >= _LEAST_NUMBER and value in self._wanted.values:
-                return self._wanted.values[value]
+    def _in_number(self, element: Element, encodings: Sequence[str]) -> str:
+        for text in texts.readings(element.value, encodings):
+            for value in texts.split(text):
+                found = self._as_number(value) if _NUMBER.fullmatch(value) else self._in_value(value)
+                if found:
+                    return found
         return ""
+
+    def _as_number(self, value: str) -> str:
+        """A number of a measurement is an identifier only if it is long."""
+        known = self._wanted.dates.get(value, "")
+        return known or (
+            self._wanted.numbers.get(value.lstrip("0"), "") if len(value) >= _LEAST_NUMBER else ""
+        )
 
 
 def _is_found_anywhere(value: str) -> bool:

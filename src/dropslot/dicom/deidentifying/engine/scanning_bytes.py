@@ -11,7 +11,7 @@ _LEAST = 5
 _SMALL = 1 << 16  # in larger ones, short words are there by chance
 _CHUNK, _OVERLAP = 1 << 22, 1 << 10
 _READABLE = re.compile(rb"[\x20-\x7e]{4,}")
-_WIDE = re.compile(rb"(?:[\x20-\x7e]\0){4,}")  # UTF-16, in either order
+_WIDE = re.compile(rb"(?:[\x20-\x7e]\0){3,}[\x20-\x7e]")  # UTF-16, in either order
 _ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be")
 
 

@@ -20,8 +20,9 @@ _RUN = re.compile(r"\d+|[^\W\d_]+")
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})
 # What a value of these VRs looks like.
 WELL_FORMED = {
-    "UI": re.compile(r"[0-9.]+", re.ASCII),
+    "UI": re.compile(r"[012](\.\d+)+", re.ASCII),
     "DA": re.compile(r"\d{8}|\d{4}\.\d\d\.\d\d", re.ASCII),
+    "TM": re.compile(r"\d{2}(:?\d\d){0,2}(\.\d{1,6})?", re.ASCII),
     "DT": re.compile(r"\d{4}(\d\d){0,5}(\.\d{1,6})?([+-]\d{4})?", re.ASCII),
 }
 _DELIMITERS = frozenset(b"\n\r\t\f\\^=")
@@ -71,8 +72,12 @@ def bytes_of(text: str, encodings: Sequence[str]) -> bytes:
 def values_of(element: Element, encodings: Sequence[str]) -> list[str]:
     """Each of its values."""
     text = text_of(element.value, encodings)
-    parts = [text] if element.vr in _ONE_TEXT else text.split("\\")
-    return [part.strip(" \0") for part in parts]
+    return [text] if element.vr in _ONE_TEXT else split(text)
+
+
+def split(text: str) -> list[str]:
+    """The values of a text, without padding."""
+    return [part.strip(" \0") for part in text.split("\\")]
 
 
 def folded(text: str) -> str:

@@ -29,7 +29,8 @@ class Receiver:
         self.port = free_port()
         receive = {"aet": AET, "listen": f"127.0.0.1:{self.port}", "quiet": "300ms"} | keys
         made = STUDY | {"import": "dicom", "takes": "directories", "receive": receive} | dict(route or {})
-        product.configure({"study": made}, locations={"MR1": "Scanner room 1"})
+        self.routes = {"study": made}
+        product.configure(self.routes, locations={"MR1": "Scanner room 1"})
 
     def start(self) -> subprocess.Popen[str]:
         """Start the service, and wait until it answers."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Received
 from dropslot.config.folders import folder_sets
+from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.dicom.receiving.folders import note_sorted
 from dropslot.dicom.receiving.keys import QUIET, receive_of, takes_studies
@@ -61,7 +62,6 @@ class Arriving:
     """All inboxes that receive."""
 
     def __init__(self, config: Config) -> None:
-        """Raises OSError if an inbox cannot be read."""
         self._inboxes: dict[str, Inbox] = {}
         for route in config.routes.values():
             if not takes_studies(route):
@@ -72,14 +72,8 @@ class Arriving:
             self._inboxes[route.key] = Inbox(route.key, inbox, studies)
 
     def adopt(self) -> None:
-        """Take what other processes have left."""
-        for inbox in self._inboxes.values():
-            known = {one.name for one in inbox.ended}
-            for left in left_receptions(inbox.path):
-                if left.name not in known:
-                    count = left.sorted + len(_instances(inbox.path / left.name))
-                    one = Ended(left.peer, left.name, count, 0, left.how, left.folder)
-                    inbox.ended.append(one)
+        """Take what other processes have left. Raises OSError, as `step`."""
+        self._each(_adopt)
 
     def note(self, ended: Iterable[Incoming]) -> None:
         """These associations are over."""
@@ -92,14 +86,35 @@ class Arriving:
             self._inboxes[incoming.route.key].ended.append(one)
 
     def step(self, still_open: Iterable[Incoming]) -> None:
-        """Sort what came, record what is over, finish what is quiet. Raises OSError, DatabaseError and DropslotError:
-        the next step goes on where this one ended."""
+        """Sort what came, record what is over, finish what is quiet. Raises OSError, DatabaseError and DropslotError
+        when all inboxes were looked at: the next step goes on where this one ended."""
         open_: dict[str, dict[str, Peer]] = defaultdict(dict)
         for incoming in still_open:
             if incoming.route is not None and incoming.reception is not None and incoming.reception.name:
                 open_[incoming.route.key][incoming.reception.name] = incoming.reception.peer
+        self._each(lambda inbox: _step(inbox, open_[inbox.route]))
+
+    def _each(self, do: Callable[[Inbox], None]) -> None:
+        """One inbox that is away holds up no other."""
+        errors: list[Exception] = []
         for inbox in self._inboxes.values():
-            _step(inbox, open_[inbox.route])
+            try:
+                do(inbox)
+            except (DatabaseError, OSError, DropslotError) as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def _adopt(inbox: Inbox) -> None:
+    inbox.studies.adopt()
+    known = {one.name for one in inbox.ended}
+    for left in left_receptions(inbox.path):
+        if left.name in known:
+            left.folder.close()
+            continue
+        count = left.sorted + len(_instances(inbox.path / left.name))
+        inbox.ended.append(Ended(left.peer, left.name, count, 0, left.how, left.folder))
 
 
 def _step(inbox: Inbox, still_open: dict[str, Peer]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dropslot.core.names import RECEIVING
-from dropslot.dicom.receiving.folders import read_about
+from dropslot.dicom.receiving.folders import noted, read_about
 from dropslot.files.descriptors import Folder, lock, remove_folder
 
 PREFIX = f"{RECEIVING}f-"
@@ -40,7 +40,7 @@ def running_fetches(inbox: Path) -> list[Fetch]:
     with Folder.trusted(str(inbox)) as box:
         for name in os.listdir(box.fd):
             if name.startswith(PREFIX) and _runs(box, name) and (about := read_about(inbox / name)):
-                found.append(Fetch(inbox / name, about["aet"], frozenset(about["studies"])))
+                found.append(Fetch(inbox / name, noted(about, "aet"), frozenset(about.get("studies", ()))))
     return found
 
 

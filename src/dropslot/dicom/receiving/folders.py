@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,24 @@ def note_ended(reception: Path) -> None:
 
 def write_about(folder: Path, about: dict[str, Any]) -> None:
     """Note it in a hidden folder; after a crash it is as before, or as now."""
-    new = folder / f"{ABOUT}.new"
-    new.write_text(json.dumps(about), encoding="utf-8")
-    new.rename(folder / ABOUT)
+    with (folder / f"{ABOUT}.new").open("w", encoding="utf-8") as new:
+        new.write(json.dumps(about))
+        new.flush()
+        os.fsync(new.fileno())  # a rename alone may leave an empty file after a power cut
+    os.rename(new.name, folder / ABOUT)
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:
-    """What was noted of a hidden folder; None: a crash came before that."""
+    """What was noted of a hidden folder; None: nothing that can be read, which says nothing about what it holds. Raises
+    OSError if that cannot be known now."""
     try:
         about = json.loads((folder / ABOUT).read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
     return about if isinstance(about, dict) else None
+
+
+def noted(about: dict[str, Any] | None, key: str) -> str:
+    """A text of what was noted; empty if it is not known."""
+    text = (about or {}).get(key)
+    return text if isinstance(text, str) else ""

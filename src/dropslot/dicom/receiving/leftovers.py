@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from dropslot.dicom.receiving.folders import read_about
-from dropslot.dicom.receiving.receptions import PREFIX, Peer
+from dropslot.dicom.receiving.folders import noted, read_about
+from dropslot.dicom.receiving.receptions import INSTANCE, PREFIX, Peer
 from dropslot.files.descriptors import Folder, lock, remove_folder
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Left(NamedTuple):
 
 
 def left_receptions(inbox: Path) -> Iterator[Left]:
-    """Those in an inbox. One that a crash left before it said who sends holds nothing, and is removed."""
+    """Those in an inbox. One that a crash left before it said who sends, and that holds nothing, is removed."""
     with Folder.trusted(str(inbox)) as box:
         for name in os.listdir(box.fd):
             if not name.startswith(PREFIX):
@@ -38,14 +38,14 @@ def left_receptions(inbox: Path) -> Iterator[Left]:
                 if not lock(folder):
                     continue
                 about = read_about(inbox / name)
-                if about is None:
+                if about is None and not any(each.endswith(INSTANCE) for each in os.listdir(folder.fd)):
                     remove_folder(box.fd, name)
-                else:
-                    peer = Peer(str(about["aet"]), str(about["host"]))
-                    yield Left(
-                        name,
-                        folder,
-                        peer,
-                        int(about.get("sorted", 0)),
-                        str(about.get("ended", "interrupted")),
-                    )
+                    continue
+                count = (about or {}).get("sorted", 0)
+                yield Left(
+                    name,
+                    folder,
+                    Peer(noted(about, "aet"), noted(about, "host")),
+                    count if isinstance(count, int) else 0,
+                    noted(about, "ended") or "interrupted",
+                )

@@ -23,7 +23,7 @@ from dropslot.dicom.receiving.listening import Listener, tls_context
 from dropslot.running.stopping import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dropslot.config import Config, Route
     from dropslot.config.listening import Listen
@@ -158,20 +158,25 @@ def _open(listeners: Sequence[Listener]) -> list[Incoming]:
 def _work(listeners: Sequence[Listener], arriving: Arriving, stop: Signal) -> None:
     look_again = 0.0
     while not stop.wait(TICK_SECONDS):
+        is_well = True
         if time.monotonic() >= look_again:
-            arriving.adopt()
+            is_well = _tried(arriving.adopt)
             look_again = time.monotonic() + _LEFT_SECONDS
-        if not _step(listeners, arriving):
+        if not (_step(listeners, arriving) and is_well):
             stop.wait(_PAUSE_SECONDS)
 
 
 def _step(listeners: Sequence[Listener], arriving: Arriving) -> bool:
-    """Whether nothing hindered it; else it is done again."""
     ended = [incoming for listener in listeners for incoming in listener.ended()]
     still_open = _open(listeners)
     arriving.note(ended)
+    return _tried(partial(arriving.step, still_open))
+
+
+def _tried(do: Callable[[], None]) -> bool:
+    """Whether nothing hindered it; else it is done again."""
     try:
-        arriving.step(still_open)
+        do()
     except (DatabaseError, OSError, DropslotError) as error:
         log.warning(
             f"What was received cannot become an arrival now: {error}. It is kept in the inbox under a hidden name, and"

@@ -24,7 +24,7 @@ import structlog
 
 from dropslot.core.names import RECEIVING
 from dropslot.dicom.receiving.fetches import Fetch, running_fetches
-from dropslot.dicom.receiving.folders import DATA, is_uid, put, read_about, write_about
+from dropslot.dicom.receiving.folders import DATA, is_uid, noted, put, read_about, write_about
 from dropslot.dicom.receiving.publishing import publish
 from dropslot.dicom.receiving.receptions import INSTANCE
 from dropslot.dicom_files.headers import Header, NotDicom, read_headers
@@ -55,27 +55,38 @@ class Studies:
     """The unfinished studies in one inbox."""
 
     def __init__(self, inbox: Path, quiet_seconds: float) -> None:
-        """Finds those that an earlier process has left. Raises OSError."""
         self._inbox = inbox
         self._quiet_seconds = quiet_seconds
         self._studies: dict[Path, Study] = {}
         self._fetches: list[Fetch] = []
-        for name in os.listdir(inbox):
-            if name.startswith(PREFIX) and (about := read_about(inbox / name)):
-                study = Study(about["aet"], about["name"], inbox / name, time.monotonic())
-                self._studies[study.folder] = study
+
+    def adopt(self) -> None:
+        """Find those that an earlier process has left, or that were away with their disk. Raises OSError."""
+        for name in os.listdir(self._inbox):
+            folder = self._inbox / name
+            if name.startswith(PREFIX) and folder not in self._studies:
+                about = read_about(folder)
+                called = noted(about, "name") or f"no-study-{name.removeprefix(PREFIX)}"
+                self._studies[folder] = Study(noted(about, "aet"), called, folder, time.monotonic())
 
     def sort(self, reception: str, aet: str) -> int:
         """Move the instances of a reception to their studies; returns how many. Raises HeadersNotRead and OSError:
-        what is left is moved later."""
+        what is left is moved later. A reception that is not there any more has nothing."""
         folder, moved = self._inbox / reception, 0
         self._fetches = running_fetches(self._inbox)
-        while names := sorted(name for name in os.listdir(folder) if name.endswith(INSTANCE))[:_BATCH]:
+        while names := self._instances(folder)[:_BATCH]:
             headers = read_headers([(name, partial(_opened, folder / name)) for name in names])
             for name, header in zip(names, headers, strict=True):
                 self._place(folder / name, header, aet)
             moved += len(names)
         return moved
+
+    def _instances(self, folder: Path) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(folder) if name.endswith(INSTANCE))
+        except FileNotFoundError:
+            os.stat(self._inbox)  # away with its inbox, it may come back
+            return []
 
     def finish(self, open_receptions: set[str]) -> list[str]:
         """Make arrivals of the studies that are quiet and none of whose associations is open, after all was sorted.
@@ -108,7 +119,7 @@ class Studies:
         name = study_uid if is_uid(study_uid) else f"no-study-{safe_aet}-{reception.rpartition('-')[2]}"
         key = hashlib.sha256(json.dumps([aet, name]).encode()).hexdigest()[:32]
         folder = self._inbox / f"{PREFIX}{key}"
-        if folder not in self._studies:
+        if folder not in self._studies or not (folder / DATA).is_dir():  # somebody removed it
             self._make(folder, aet, name)
             self._studies[folder] = Study(aet, name, folder, time.monotonic())
         return self._studies[folder]

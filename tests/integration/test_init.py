@@ -165,6 +165,18 @@ def test_the_dicom_recipe_delivers_at_once(tmp_path: Path, recipe: str) -> None:
     run("verify", "--fixity", cwd=tmp_path)
 
 
+def test_without_the_extra_init_and_the_start_say_what_to_install(tmp_path: Path) -> None:
+    hidden = (
+        "import runpy, sys; sys.modules['pydicom'] = None; runpy.run_module('dropslot', run_name='__main__')"
+    )
+    python = [sys.executable, "-c", hidden]
+    made = _process([*python, "init", str(tmp_path), "--recipe", "all"], 0, None, {})
+    assert "pip install 'dropslot[dicom]'" in made.stdout
+    refused = _process([*python, "drain", "--now"], 2, tmp_path, {})
+    assert "Route dicom imports DICOM" in refused.stderr
+    assert "pip install 'dropslot[dicom]'" in refused.stderr
+
+
 def test_manage_py_here_is_the_one_that_init_writes() -> None:
     assert (ROOT / "manage.py").read_text() == (ROOT / "src/dropslot/cli/recipes/manage.py").read_text()
 
@@ -173,7 +185,8 @@ def test_every_command_is_one_of_manage_py_too() -> None:
     from dropslot.cli.app import names
 
     folders = [
-        ROOT / f"src/dropslot/{app}/management/commands" for app in ("arrivals", "acknowledgments", "portal")
+        ROOT / f"src/dropslot/{app}/management/commands"
+        for app in ("arrivals", "acknowledgments", "dicom", "portal")
     ]
     assert names() == {path.stem for folder in folders for path in folder.glob("[a-z]*.py")}
 

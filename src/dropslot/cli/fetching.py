@@ -14,6 +14,7 @@ from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.output.narrowing import one_of
 from dropslot.cli.startup import started
+from dropslot.core.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.config import Config, Route
@@ -131,4 +132,4 @@ def _show(done: Fetched, *, as_json: bool) -> None:
         sys.stderr.write("  Try again, or with --move: some archives send compressed images only so.\n")
     elif not as_json:
         count = sum(len(series.instances) for series in done.study.series)
-        sys.stdout.write(f"{done.name}: {count:,} instances in {len(done.study.series):,} series.\n")
+        sys.stdout.write(f"{done.name}: {counted(count, 'instance')} in {len(done.study.series):,} series.\n")

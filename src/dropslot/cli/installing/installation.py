@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from dropslot.config import Config
@@ -40,7 +41,7 @@ _NEXT = {
         "  cp 066-12345678-1.pdf {inbox}/",
     ),
     "dicom": (
-        "Next, drop a folder of DICOM files, and deliver it (first: pip install 'dropslot[dicom]'):",
+        "Next, drop a folder of DICOM files, and deliver it:",
         "  cp -r SOME_FOLDER {inbox}/visit1",
     ),
 }
@@ -60,6 +61,8 @@ class Installation:
         config = shlex.quote(escape(str(self.root / CONFIG)))
         places = {"root": escape(str(self.root)), "inbox": shlex.quote(escape(str(self.inbox)))}
         lines = [f"Made in {escape(str(self.root))}:", *(f"  {line}" for line in self.made), ""]
+        if "dicom" in PARTS[self.recipe] and find_spec("pydicom") is None:
+            lines += ["The route dicom needs one thing more: pip install 'dropslot[dicom]'", ""]
         lines += [
             *(line.format(**places) for line in _NEXT[PARTS[self.recipe][0]]),
             f"  dropslot drain -c {config}",

@@ -83,8 +83,9 @@ class Access:
     # What it sees
 
     def arrivals(self) -> QuerySet[Arrival]:
-        """Of its routes, studies, or what it sent. Recipients see deliveries alone."""
-        return within(Arrival.objects.filter(self._any(_of_arrivals)), self._scope(_pairs))
+        """Of its routes, studies, or what it sent. Recipients see deliveries alone, and so do study runners on routes
+        that de-identify: an arrival, its events and its receipt tell what senders named it and its files."""
+        return within(Arrival.objects.filter(self._any(self._of_sent, prefix="")), self._scope(_pairs))
 
     def operable(self) -> QuerySet[Arrival]:
         """The arrivals that it may retry, rename or dismiss."""
@@ -101,15 +102,27 @@ class Access:
 
     def listed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A delivery of a listing. What shows the inside of servers is empty for who does not see the whole route."""
-        hidden = {} if self.has(SEES_ROUTE, row["route"]) else {"destination": "", "archived_as": None}
+        hidden: dict[str, Any] = (
+            {} if self.has(SEES_ROUTE, row["route"]) else {"destination": "", "archived_as": None}
+        )
+        if row["route"] in self.hiding:
+            hidden["fields"] = {}
         return {**row, **hidden, "name": self.called(row["route"], row["arrival"], row["name"])}
 
     def called(self, route: str, arrival: str, name: str) -> str:
         """The name of an arrival. On a route that de-identifies it may be a patient's, so that who only fetches what
         was delivered sees the arrival's id in its place."""
-        known = self.config.routes.get(route)
-        is_shown = known is None or deidentify_of(known) is None
-        return name if is_shown or self.has({*SEES_ROUTE, Role.SENDER}, route) else arrival
+        return arrival if route in self.hiding else name
+
+    @cached_property
+    def hiding(self) -> frozenset[str]:
+        """The routes of which it sees only what was delivered, not what was sent: they de-identify."""
+        sees = {*SEES_ROUTE, Role.SENDER}
+        return frozenset(
+            key
+            for key, route in self.config.routes.items()
+            if deidentify_of(route) and not self.has(sees, key)
+        )
 
     def payloads(self) -> QuerySet[Delivery]:
         """The deliveries whose bytes it may open and download."""
@@ -274,6 +287,12 @@ class Access:
             return _pairs(grant)
         here = [("route", grant.route)] if grant.route else []
         return [[*here, ("in", _below(base, folder))] for base, folder in self._folders(grant) if folder]
+
+    def _of_sent(self, grant: Grant, prefix: str) -> Q:
+        if grant.role != Role.STUDY_RUNNER:
+            return _of_arrivals(grant, prefix)
+        hidden = [key for key, route in self.config.routes.items() if deidentify_of(route)]
+        return _of_arrivals(grant, prefix) & ~Q((f"{prefix}route__in", hidden))
 
     def _of_deliveries(self, grant: Grant, prefix: str) -> Q:
         if grant.role != Role.RECIPIENT:

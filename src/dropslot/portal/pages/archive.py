@@ -57,11 +57,13 @@ def open_one(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _about(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
-    (said,) = delivery_rows(iter([delivery]))
+    access = access_in(request)
+    (said,) = map(access.listed, delivery_rows(iter([delivery])))
     others = Delivery.objects.filter(place=delivery.place, item=delivery.item, outcome="delivered")
     return _row(said) | {
         "id": delivery.pk,
-        "lies_at": _lies_at(delivery) if access_in(request).has(SEES_ROUTE) else "",
+        "lies_at": _lies_at(delivery) if access.has(SEES_ROUTE) else "",
+        "has_proof": said["route"] not in access.hiding,
         "versions": others.count(),
         "named": list(said["fields"].items()),
     }

@@ -40,6 +40,8 @@ def _found(access: Access, text: str) -> dict[str, Any]:
     arrivals: list[Arrival] = []
     if not is_digest:
         arrivals = list(narrowed(access.arrivals(), Filter(search=text)).order_by("-pk")[: _SHOWN + 1])
+    for row in items:
+        row.arrival.name = access.called(row.arrival.route, row.arrival.id, row.arrival.name)
     return {
         "items": items[:_SHOWN],
         "arrivals": arrivals[:_SHOWN],

@@ -25,9 +25,11 @@ def _access(request: HttpRequest) -> Access:
 
 
 def _of_delivery(request: HttpRequest, pk: int) -> Proof:
-    rows = _access(request).deliveries().select_related("arrival", "place")
+    # A proof has the arrival's name, its receipt and its events.
+    access = _access(request)
+    rows = access.deliveries().exclude(arrival__route__in=access.hiding).select_related("arrival", "place")
     delivery: Delivery = get_object_or_404(rows, pk=pk)
-    return facts.of_delivery(_access(request), delivery)
+    return facts.of_delivery(access, delivery)
 
 
 def _of_arrival(request: HttpRequest, pk: str) -> Proof:

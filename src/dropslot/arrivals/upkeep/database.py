@@ -26,7 +26,14 @@ from dropslot.core.concealing import Secret
 from dropslot.core.errors import DropslotError
 
 OURS = frozenset(
-    {"dropslot_audit", "dropslot_lookup", "dropslot_arrivals", "dropslot_acknowledgments", "dropslot_access"}
+    {
+        "dropslot_audit",
+        "dropslot_lookup",
+        "dropslot_arrivals",
+        "dropslot_dicom",
+        "dropslot_acknowledgments",
+        "dropslot_access",
+    }
 )
 Migration = tuple[str, str]
 

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "dropslot.audit",
     "dropslot.lookup",
     "dropslot.arrivals",
+    "dropslot.dicom",
     "dropslot.acknowledgments",
     "dropslot.access",
     "dropslot.portal",

@@ -10,7 +10,9 @@ import pytest
 
 from dicom.archives import Archive, dcmqrscp, orthanc
 from dicom.images import SERIES_UID, STUDY_UID, image, series
-from dicom.receiver import Receiver, write_files
+from dicom.receiver import CT_IMAGE, Receiver, write_files
+from dropslot.dicom.fetching.fetch import differences
+from dropslot.dicom.fetching.finding import Series, Study
 from product import Product
 
 
@@ -72,3 +74,11 @@ def test_a_study_that_does_not_come_whole_is_not_kept(sqlite_product: Product, t
             assert "1 of 3 instances are missing" in said
     assert not list(sqlite_product.folder("inbox").iterdir())
     assert not sqlite_product.arrivals()
+
+
+def test_what_the_archive_lists_without_instances_is_never_complete() -> None:
+    one, empty = Series("1.2.3", "CT", {"1.2.3.4": CT_IMAGE}), Series("1.2.4", "CT")
+    assert list(differences(Study("1.2", "A17", [one]), {"1.2.3": {"1.2.3.4"}})) == []
+    (fault,) = differences(Study("1.2", "A17", [one, empty]), {"1.2.3": {"1.2.3.4"}})
+    assert fault == "series 1.2.4: the archive listed no instance of it"
+    assert list(differences(Study("1.2", "A17"), {})) == ["the archive listed no series of it"]

@@ -196,6 +196,8 @@ def test_fragments_must_be_whole_and_as_many_as_frames() -> None:
     assert "no whole fragment" in _header(content[:-20]).faults[0]
     three = content.replace(b"\x28\x00\x08\x00IS\x02\x002 ", b"\x28\x00\x08\x00IS\x02\x003 ")
     assert _header(three).faults == ("its pixel data has 2 fragments for 3 frames",)
+    signed = content.replace(b"\x28\x00\x08\x00IS\x02\x002 ", b"\x28\x00\x08\x00IS\x02\x00+9")
+    assert _header(signed).faults == ("its pixel data has 2 fragments for 9 frames",)
     native = _CT.replace(ExplicitVRLittleEndian.encode() + b"\0", JPEGBaseline8Bit[:19].encode() + b"1")
     assert len(native) == len(_CT)
 

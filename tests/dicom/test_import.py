@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pydicom
 import pytest
 
 from dicom.images import SERIES_UID, STUDY_UID, encoded, image, sample, series
@@ -68,11 +69,17 @@ def test_no_evidence_is_unknown_and_gaps_are_warnings(product: Product) -> None:
     ]
 
 
+def ends_before_its_pixels(file: bytes) -> bytes:
+    """Cut where an element ends, before its size in rows and columns."""
+    return file[: file.index(b"\x28\0\x02\0US")]
+
+
 @pytest.mark.parametrize(
     ("files", "why"),
     [
         (series(2, ImagesInAcquisition=3), "has 2 of the 3 images"),
         ({"1": image(1), "2": image(2)[:-1000]}, "2: "),
+        ({"1": image(1), "2": ends_before_its_pixels(image(2))}, "its header describes no pixels"),
         ({"1": image(1), "2": image(2, PatientID="P-18")}, "mixes 2 patients: PatientID P-17, P-18"),
         ({"1": image(1), "2": image(2, StudyInstanceUID="1.2.3")}, "mixes 2 studies"),
     ],
@@ -259,3 +266,29 @@ def test_a_directory_that_is_read_in_place_gets_a_revision_when_it_changes(produ
     assert (the_series(product)["instances"], the_series(product)["added"]) == (3, 1)
     assert sorted(row["outcome"] for row in product.history()) == ["delivered"] * 3 + ["unchanged"] * 2
     assert (folder / "3.dcm").exists()
+
+
+def test_odd_names_and_values_are_recorded_and_alarmed(product: Product) -> None:
+    product.configure({"study": STUDY | {"import": "dicom"}})
+    with pydicom.config.disable_value_validation():
+        first, second = (
+            {
+                "s\u00e9rie/x y;'.dcm": image(
+                    1,
+                    PatientName="X" * 1000,
+                    PatientID="Y\0" * 300,
+                    SeriesDescription=text * 500,
+                    SOPInstanceUID="1." * 300,
+                    AcquisitionNumber=None,
+                )
+            }
+            for text in ("one", "two")
+        )
+    product.drop("odd", first)
+    product.drain()
+    product.drop("odd again", second)
+    product.drain()
+    (alarm,) = events(product, "instances-changed")
+    assert alarm["instances"][0]["version"] == 2
+    (row,) = product.listing("series")
+    assert row["instances"] == 1

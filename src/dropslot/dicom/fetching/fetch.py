@@ -75,7 +75,7 @@ def fetch(route: Route, peer: Peer, study: Study, how: How, by: str) -> Fetched:
         is_get = how == "get"
         faults = _got(folders, peer, study, folder) if is_get else _moved(route, peer, study, folder)
         received = _received(folder / DATA)
-        faults += list(_differences(study, received))
+        faults += list(differences(study, received))
         if faults:
             return Fetched(study, received, faults)
         _expect(route, peer, study, by)
@@ -145,8 +145,13 @@ def _received(data: Path) -> dict[str, set[str]]:
     }
 
 
-def _differences(study: Study, received: dict[str, set[str]]) -> Iterator[str]:
+def differences(study: Study, received: dict[str, set[str]]) -> Iterator[str]:
+    """What came that was not listed, and what was listed and did not come, in sentences; none: it is complete."""
+    if not study.series:
+        yield "the archive listed no series of it"
     for series in study.series:
+        if not series.instances:
+            yield f"series {series.uid}: the archive listed no instance of it"
         wanted, there = set(series.instances), received.get(series.uid, set())
         if missing := sorted(wanted - there):
             of = f"{len(missing):,} of {len(wanted):,} instances"

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from dropslot.core.names import escape
@@ -110,6 +111,18 @@ def _missing(values: Mapping[str, str]) -> Iterator[str]:
     for keyword in ("SOPInstanceUID", "SOPClassUID"):
         if keyword not in values:
             yield f"it has no {keyword}"
+    if _is_image(values.get("SOPClassUID", "")) and any(keyword not in values for keyword in _OF_PIXELS):
+        yield "it should be an image, but its header describes no pixels"
+
+
+_OF_PIXELS = ("Rows", "Columns", "BitsAllocated")
+
+
+@cache
+def _is_image(sop_class: str) -> bool:
+    from pydicom.uid import UID
+
+    return "Image Storage" in UID(sop_class).name
 
 
 def _stated(values: Mapping[str, str]) -> int | None:

@@ -53,8 +53,10 @@ def _fault_of_length(values: Mapping[str, str], length: int) -> str:
 
 
 def _fault_of_fragments(values: Mapping[str, str], fragments: int, *, is_video: bool) -> str:
-    frames = values.get("NumberOfFrames", "1")
-    least = 1 if is_video or not frames.isdecimal() else int(frames)
+    try:
+        least = 1 if is_video else int(values.get("NumberOfFrames", "1"))
+    except ValueError:
+        least = 1
     return f"its pixel data has {fragments} fragments for {least} frames" if fragments < least else ""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from callers import Caller, token_of
-from dicom.images import image, series
+from dicom.images import SERIES_UID, STUDY_UID, image, series
 from dropslot.access import trail
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
@@ -202,3 +202,20 @@ def test_texts_of_strangers_are_only_texts(imaging: Site) -> None:
         for bad in ("<script>alert", "<img src=x", "<svg onload", "' onmouseover='alert(1)"):
             assert bad not in content, (page, bad)
     assert "49{" not in client.get("/patients/").content.decode()
+
+
+def test_nobody_is_told_of_studies_and_series_that_are_not_shown(site: Site, settings: Any) -> None:
+    """A recipient of one series of one study gets the numbers and modalities of that alone."""
+    _with_route(site, settings, "{SeriesInstanceUID}")
+    report = image(2, SeriesInstanceUID="1.5.1", Modality="SR")
+    other = image(3, StudyInstanceUID="1.6", SeriesInstanceUID="1.6.1", Modality="MR")
+    site.drop("dicom", "heart-ct", {**series(1), "report.dcm": report, "other.dcm": other})
+    site.deliver("sam")
+    site.account("rolf", "recipient", routes=("dicom",), folders=("1.5.1",))
+    site.account("ed", "recipient", routes=("dicom",), folders=("1.5.1", "1.6.1", SERIES_UID))
+    for name, studies, of_study in (("rolf", 1, (1, "SR")), ("ed", 2, (2, "CT, SR"))):
+        caller = Caller(site, token_of(name, "read"))
+        (patient,) = caller.get("dicom/patients").json()["items"]
+        assert patient["studies"] == studies
+        found = {one["study_uid"]: one for one in caller.get("dicom/studies").json()["items"]}
+        assert (found[STUDY_UID]["series"], found[STUDY_UID]["modalities"]) == of_study

@@ -29,14 +29,18 @@ _NUMBER = re.compile("[0-9]{1,18}")
 def list_patients(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     """List patients of whom images arrived, the newest first."""
     seen = request.access.patients()
-    return queries.patients(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+    return queries.patients(
+        seen, request.access.studies(), images_of(request, wanted), wanted.cursor, wanted.limit
+    )._asdict()
 
 
 @router.get("/studies", response=images.Studies, **needs(Scope.READ))
 def list_studies(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     """List studies, the newest first."""
     seen = request.access.studies()
-    return queries.studies(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+    return queries.studies(
+        seen, request.access.series(), images_of(request, wanted), wanted.cursor, wanted.limit
+    )._asdict()
 
 
 @router.get("/series", response=images.AllSeries, **needs(Scope.READ))

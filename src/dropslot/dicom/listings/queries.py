@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db.models import Count, Model, QuerySet
@@ -16,14 +18,19 @@ _Row = TypeVar("_Row", bound=Model)
 Shown = Callable[[Sequence[_Row]], list[dict[str, Any]]]
 
 
-def patients(seen: QuerySet[Patient], wanted: Wanted, cursor: str = "", limit: int = 50) -> Page:
-    """Patients of `seen`, the newest first. Raises BadCursor, as all of these."""
-    return _page(seen, wanted, cursor, limit, _patients)
+def patients(
+    seen: QuerySet[Patient], below: QuerySet[Study], wanted: Wanted, cursor: str = "", limit: int = 50
+) -> Page:
+    """Patients of `seen`, the newest first, with the number of their studies in `below`. Raises BadCursor, as all of
+    these."""
+    return _page(seen, wanted, cursor, limit, partial(_patients, below))
 
 
-def studies(seen: QuerySet[Study], wanted: Wanted, cursor: str = "", limit: int = 50) -> Page:
-    """Studies of `seen`, the newest first."""
-    return _page(seen.select_related("patient"), wanted, cursor, limit, _studies)
+def studies(
+    seen: QuerySet[Study], below: QuerySet[Series], wanted: Wanted, cursor: str = "", limit: int = 50
+) -> Page:
+    """Studies of `seen`, the newest first, with the number and modalities of their series in `below`."""
+    return _page(seen.select_related("patient"), wanted, cursor, limit, partial(_studies, below))
 
 
 def series(seen: QuerySet[Series], wanted: Wanted, cursor: str = "", limit: int = 50) -> Page:
@@ -87,8 +94,8 @@ def _all_series(rows: Sequence[Series]) -> list[dict[str, Any]]:
     return [series_of_api(row) for row in rows]
 
 
-def _patients(rows: Sequence[Patient]) -> list[dict[str, Any]]:
-    counted = Study.objects.filter(patient__in=rows).order_by().values_list("patient").annotate(Count("pk"))
+def _patients(below: QuerySet[Study], rows: Sequence[Patient]) -> list[dict[str, Any]]:
+    counted = below.filter(patient__in=rows).order_by().values_list("patient").annotate(Count("pk"))
     counts = dict(counted)
     names = ("route", "patient_id", "issuer", "name", "birth_date", "sex")
     return [
@@ -97,10 +104,11 @@ def _patients(rows: Sequence[Patient]) -> list[dict[str, Any]]:
     ]
 
 
-def _studies(rows: Sequence[Study]) -> list[dict[str, Any]]:
-    counted = Series.objects.filter(study__in=rows).order_by().values_list("study").annotate(Count("pk"))
-    counts = dict(counted)
-    names = ("study_uid", "study_id", "accession_number", "description", "date", "time", "modalities")
+def _studies(below: QuerySet[Series], rows: Sequence[Study]) -> list[dict[str, Any]]:
+    of_each: dict[Any, list[str]] = defaultdict(list)
+    for study, modality in below.filter(study__in=rows).order_by("modality").values_list("study", "modality"):
+        of_each[study].append(modality)
+    names = ("study_uid", "study_id", "accession_number", "description", "date", "time")
     return [
         {
             "id": row.pk,
@@ -109,7 +117,8 @@ def _studies(rows: Sequence[Study]) -> list[dict[str, Any]]:
             "patient_id": row.patient.patient_id,
             "patient_name": row.patient.name,
             **{name: getattr(row, name) for name in names},
-            "series": counts.get(row.pk, 0),
+            "modalities": ", ".join(filter(None, dict.fromkeys(of_each[row.pk]))),
+            "series": len(of_each[row.pk]),
             "received_at": iso(row.received_at),
         }
         for row in rows

@@ -41,7 +41,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(access.patients(), pk=pk)
 
     def rows(cursor: str, limit: int) -> Page:
-        return queries.studies(access.studies(), Wanted(of_patient=row.pk), cursor, limit)
+        return queries.studies(access.studies(), access.series(), Wanted(of_patient=row.pk), cursor, limit)
 
     table = _table(request, "Studies", STUDY_COLUMNS, rows)
     shown = {"patient": row, "facts": _of_patient(row), "table": table}

@@ -265,7 +265,9 @@ PATIENTS = Listing(
     _OF_IMAGES,
     PATIENT_COLUMNS,
     _NO_IMAGES,
-    lambda asked, cursor, limit: images.patients(asked.access.patients(), asked.images, cursor, limit),
+    lambda asked, cursor, limit: images.patients(
+        asked.access.patients(), asked.access.studies(), asked.images, cursor, limit
+    ),
     hint=_IMAGE_HINT,
 )
 STUDIES = Listing(
@@ -275,7 +277,9 @@ STUDIES = Listing(
     _OF_IMAGES,
     (*_OF_PATIENT, *STUDY_COLUMNS, Column("route", "Route")),
     _NO_IMAGES,
-    lambda asked, cursor, limit: images.studies(asked.access.studies(), asked.images, cursor, limit),
+    lambda asked, cursor, limit: images.studies(
+        asked.access.studies(), asked.access.series(), asked.images, cursor, limit
+    ),
     hint=_IMAGE_HINT,
 )
 SERIES = Listing(

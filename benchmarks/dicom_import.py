@@ -146,10 +146,15 @@ def _orthanc(scratch: Path, count: int) -> float:
         _write_all(sent := disk / "sent", count)
         with orthanc(disk / "orthanc") as port:
             begun = time.perf_counter()
-            shares = [sorted(sent.rglob("*.dcm"))[number::_CLIENTS] for number in range(_CLIENTS)]
-            with ThreadPoolExecutor(_CLIENTS) as pool:
-                list(pool.map(lambda share: _post_all(port, share), shares))
+            send_all(port, sorted(sent.rglob("*.dcm")))
             return count / (time.perf_counter() - begun)
+
+
+def send_all(port: int, files: list[Path]) -> None:
+    """Send files to Orthanc's REST API, by several clients at a time."""
+    shares = [files[number::_CLIENTS] for number in range(_CLIENTS)]
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        list(pool.map(lambda share: _post_all(port, share), shares))
 
 
 def _post_all(port: int, files: list[Path]) -> None:

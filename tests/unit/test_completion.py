@@ -336,7 +336,8 @@ def test_test_names_are_logged_and_never_handed_out(tmp_path: Path) -> None:
     with capture_logs() as logs:
         desk.tell("TEST-1")
         assert desk.look(1000) == set()
-    assert [entry["event"][:2] for entry in logs] == ["1|", "2|"]
+    assert [entry["event"][:2] for entry in logs] == ["1|", "2|", "A "]
+    assert logs[-1]["event"] == f"A test: {desk.inbox}/TEST-1 would be delivered now"
 
 
 def test_log_lines_of_an_upload(desk: Desk) -> None:

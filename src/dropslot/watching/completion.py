@@ -308,10 +308,14 @@ class Completion:
         return self._finish(entry, top, seen.size_bytes)
 
     def _finish(self, entry: Entry, status: os.stat_result, size_bytes: int) -> Judged | None:
+        is_test = self._test is not None and self._test.match(entry.name)
         if not entry.finished:
             entry.finished = True
             self._say("entry_finished", f"2|FINISHED: {self._shown(entry.name)}", entry.name)
-        if self._test is not None and self._test.match(entry.name):
+            if is_test:
+                line = f"A test: {self._shown(entry.name)} would be delivered now"
+                self._say("entry_is_test", line, entry.name)
+        if is_test:
             return None
         entry.handed = (status.st_dev, status.st_ino)
         return Judged.of(entry.name, status, size_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -150,6 +151,16 @@ def test_the_recipe_takes_clinic_and_specimen_from_the_same_number(tmp_path: Pat
         aside.rename(tmp_path / "results/inbox" / name)
     run("drain", "--now", cwd=tmp_path, status=1)
     assert not (tmp_path / "clinics/clinic12").exists()
+
+
+def test_what_the_dicom_recipe_has_as_a_comment_can_be_switched_on(tmp_path: Path) -> None:
+    run("init", tmp_path, "--recipe", "dicom")
+    head, _, rest = (tmp_path / "config.yaml").read_text().partition("\ndata:")
+    switched, count = re.subn(r"(?m)^( *)# ((?:- |  )*[a-z_]+:(?: |$))", r"\1\2", rest)
+    assert count > 10
+    from dropslot.config.loading import parse
+
+    assert parse(f"{head}\ndata:{switched}", tmp_path, "config.yaml").routes
 
 
 @pytest.mark.parametrize("recipe", ["dicom", "all"])

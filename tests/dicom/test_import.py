@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pydicom
@@ -292,3 +294,12 @@ def test_odd_names_and_values_are_recorded_and_alarmed(product: Product) -> None
     assert alarm["instances"][0]["version"] == 2
     (row,) = product.listing("series")
     assert row["instances"] == 1
+
+
+def test_images_are_recorded_in_the_order_of_their_numbers(sqlite_product: Product) -> None:
+    product = sqlite_product.configure(route())
+    product.drop("visit", {"c": image(1), "a": image(10), "b": image(2)})
+    product.drain()
+    with closing(sqlite3.connect(product.root / "var" / "dropslot.sqlite3")) as database:
+        rows = database.execute("SELECT item FROM dropslot_dicom_instance ORDER BY id").fetchall()
+    assert rows == [("c",), ("b",), ("a",)]

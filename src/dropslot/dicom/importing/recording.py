@@ -170,9 +170,9 @@ def _fresh(
     delivered: Mapping[str, Bytes],
     recorded: Recorded,
 ) -> Iterator[models.Instance]:
-    """The rows to add; changed instances are noted in `recorded`."""
+    """The rows to add, in the order in which people look at images; changed instances are noted in `recorded`."""
     versions = _versions(row, (one.sop_uid for one in series.instances))
-    for one in series.instances:
+    for one in sorted(series.instances, key=_by_number):
         sha256, size_bytes = delivered[one.path]
         before = versions[one.sop_uid]
         if sha256 in before:
@@ -200,6 +200,10 @@ def _fresh(
             arrival=arrival,
             item=column(one.path, 4096),
         )
+
+
+def _by_number(one: found.Instance) -> tuple[int, str]:
+    return found.whole_number(one.number) or 0, one.path
 
 
 def _versions(row: Series, uids: Iterable[str]) -> dict[str, list[str]]:

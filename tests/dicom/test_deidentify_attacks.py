@@ -71,6 +71,10 @@ def test_the_scan_knows_other_spellings(who: dict[str, Any], text: str) -> None:
     assert "Manufacturer still has a value of" in refused(data)
 
 
+def test_a_name_of_thousands_of_words_takes_no_hours() -> None:
+    assert asked(image(PatientName=" ".join(f"n{number}ame" for number in range(6000))))
+
+
 def _with(value: bytes, vr: str, tag: int = 0x00080070) -> bytes:
     """A file whose Manufacturer, or another element, has this VR and these bytes."""
     dataset = pydicom.dcmread(pydicom.filebase.DicomBytesIO(image(**WHO)))

@@ -110,6 +110,7 @@ _MAKERS = frozenset({0x00080070, 0x00081090})  # Manufacturer, ManufacturerModel
 _LEAST_OF_DESCRIPTION = 12
 _LEAST_DIGITS = 5  # a shorter number is found only as a whole value
 _LEAST_OF_PART = 6  # characters of a part of a value with digits, as in `SSN 884-21-7745`
+_MOST_OF_NAME = 10  # words of which pairs are made
 _LEAST_TOGETHER = 8  # letters of a whole name that count also within other words
 # A name with an initial may be one of them: Philip^S.
 _BRANDS = frozenset(
@@ -251,7 +252,7 @@ def _take_name(value: str, source: str, found: Identifiers) -> None:
             _put(found.values, " ".join(parts), source)
             _put(found.values, " ".join([*parts[1:], parts[0]]), source)
             _put(found.values, " ".join(reversed(parts)), source)
-        for one, other in permutations(parts, 2):
+        for one, other in permutations(parts[:_MOST_OF_NAME], 2):
             if len(one) + len(other) >= _LEAST_TOGETHER:
                 _put(found.together, one + other, source)
             if len(one) > LEAST and one not in common_words():

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.models import Arrival
-from dropslot.core.counting import CHUNK
+from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -47,7 +46,7 @@ def require_complete(arrival: Arrival, series: Sequence[FoundSeries], rules: key
         raise error
     if reasons and rules.then == "refuse":
         raise Refused(reasons[:MAX_FAULTS])
-    if _others(arrival, series).exists():
+    if _others(arrival, series):
         _note(arrival, series)  # they count it also while its delivery takes long, or waits for its release
 
 
@@ -93,14 +92,17 @@ def wake_others(arrival: Arrival, series: Sequence[FoundSeries]) -> None:
 
 
 def _wake(arrival: Arrival, series: Sequence[FoundSeries]) -> None:
-    waiting = set(_others(arrival, series).values_list("arrival_id", flat=True).distinct())
-    Arrival.objects.filter(id__in=waiting, state=State.RETRYING).update(due_at=timezone.now())
+    for some in chunks(sorted(_others(arrival, series)), CHUNK):
+        Arrival.objects.filter(id__in=some, state=State.RETRYING).update(due_at=timezone.now())
 
 
-def _others(arrival: Arrival, series: Sequence[FoundSeries]) -> QuerySet[Awaited]:
-    """What other arrivals with these series wait with."""
-    uids = [column(one.uid, 200) for one in series if not one.is_named_for_folder]
-    return Awaited.objects.filter(route=arrival.route, series_uid__in=uids).exclude(arrival=arrival)
+def _others(arrival: Arrival, series: Sequence[FoundSeries]) -> set[str]:
+    """Other arrivals that are noted with these series, which may be as many as there are files."""
+    found: set[str] = set()
+    for uids in chunks([column(one.uid, 200) for one in series if not one.is_named_for_folder], CHUNK):
+        rows = Awaited.objects.filter(route=arrival.route, series_uid__in=uids).exclude(arrival=arrival)
+        found.update(rows.values_list("arrival_id", flat=True).distinct())
+    return found
 
 
 def _in_words(seconds: float) -> str:

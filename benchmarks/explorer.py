@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from benchmarks import dicom_images, serving
 from benchmarks.dicom_import import orthanc, send_all
@@ -23,7 +24,6 @@ from benchmarks.slot import Slot
 _STUDIES = 5_000
 _EACH = 40  # requests of a page in one trial
 _ASKED = 101  # the explorer asks for so many studies, to show 100
-_MANY, _ONE = "antom^1", "tom^10777"  # parts of the names of all patients, and of one
 _PEER = "Orthanc's explorer"
 _ROUTE: dict[str, Any] = {
     "takes": "directories",
@@ -36,6 +36,7 @@ _OLDER = re.compile(r'rel="next" href="\?cursor=(\w+)"')
 _FIRST, _LAST = "studies, first page", "studies, last page"
 _FREQUENT, _RARE = "search by part of a name that all have", "search by part of one patient's name"
 _STUDY_PAGE = "one study"
+_SEARCHES = {_FREQUENT: "antom^1", _RARE: "tom^10777"}
 # How many studies, or series of the one study, ours and theirs must show.
 _SHOWN = {
     _FIRST: (50, _ASKED),
@@ -45,7 +46,6 @@ _SHOWN = {
     _STUDY_PAGE: (1, 1),
 }
 Ask = Callable[[int], int]  # makes the request of this number, and counts what is shown
-Pages = dict[str, Ask]
 Times = list[tuple[float, float]]  # ours and theirs
 
 
@@ -78,27 +78,49 @@ def _fill(slot: Slot, orthanc_port: int, outgoing: Path) -> None:
         raise RuntimeError(f"{done} of {_STUDIES} studies were imported")
 
 
-def _times(ours: Pages, theirs: Pages, trials: int) -> dict[str, Times]:
-    """Seconds of the requests of each page; a trial has all pages."""
+class _Server:
+    """A connection that is kept, and how many seconds were waited for answers."""
+
+    def __init__(self, port: int, headers: dict[str, str]) -> None:
+        self.seconds = 0.0
+        self._client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._headers = headers
+
+    def get(self, address: str, body: str | None = None) -> str:
+        """The whole answer; asks by POST if there is a body."""
+        begun = time.perf_counter()
+        self._client.request("GET" if body is None else "POST", address, body, self._headers)
+        answer = self._client.getresponse()
+        content = answer.read()
+        self.seconds += time.perf_counter() - begun
+        if answer.status != 200:
+            raise RuntimeError(f"{address} was answered with {answer.status}")
+        return content.decode()
+
+
+class _Side(NamedTuple):
+    server: _Server
+    pages: dict[str, Ask]
+
+    def timed(self, page: str, number: int, shown: int) -> float:
+        """Seconds of one page's requests, which must show so much."""
+        before = self.server.seconds
+        found = self.pages[page](number)
+        if found != shown:
+            raise RuntimeError(f"{page}: {found} were shown, not {shown}")
+        return self.server.seconds - before
+
+
+def _times(ours: _Side, theirs: _Side, trials: int) -> dict[str, Times]:
+    """Seconds of each page, ours and theirs in turns; a trial has all pages. The first request of each warms up."""
     found: dict[str, Times] = {page: [] for page in _SHOWN}
     for trial in range(trials):
-        for page, times in found.items():
-            times += _in_turns(ours[page], theirs[page], _SHOWN[page], trial * _EACH)
-    return found
-
-
-def _in_turns(ours: Ask, theirs: Ask, shown: tuple[int, int], first: int) -> Times:
-    """Ours, theirs, ours, …; the first of each warms up."""
-    ours(first), theirs(first)
-    found = []
-    for number in range(first, first + _EACH):
-        begun = time.perf_counter()
-        mine = ours(number)
-        between = time.perf_counter()
-        other = theirs(number)
-        found.append((between - begun, time.perf_counter() - between))
-        if (mine, other) != shown:
-            raise RuntimeError(f"{mine} and {other} were shown, not {shown}")
+        for page, (mine, other) in _SHOWN.items():
+            pairs = [
+                (ours.timed(page, number, mine), theirs.timed(page, number, other))
+                for number in range(trial * _EACH, (trial + 1) * _EACH + 1)
+            ]
+            found[page] += pairs[1:]
     return found
 
 
@@ -114,75 +136,50 @@ def _p95(times: Sequence[float]) -> float:
     return quantiles(times, n=20)[-1]
 
 
-def _portal(port: int) -> Pages:
+def _portal(port: int) -> _Side:
     """The pages of the portal, as an operator."""
-    get = _asker(port, {"Cookie": serving.session(port, "olga")})
-
-    def page(query: str) -> str:
-        return get(f"/studies/?{query}").decode()
-
-    def shown(query: str) -> Ask:
-        return lambda _: len(set(_STUDY.findall(page(query))))
-
-    cursor, studies = "", _STUDY.findall(text := page(""))
+    server = _Server(port, {"Cookie": serving.session(port, "olga")})
+    query, studies = "", _STUDY.findall(text := server.get("/studies/"))
     while following := _OLDER.search(text):
-        cursor = f"cursor={following[1]}"
-        studies += _STUDY.findall(text := page(cursor))
-    return {
-        _FIRST: shown(""),
-        _LAST: shown(cursor),
-        _FREQUENT: shown(f"search={_MANY.replace('^', '%5E')}"),
-        _RARE: shown(f"search={_ONE.replace('^', '%5E')}"),
-        _STUDY_PAGE: lambda number: len(
-            set(_SERIES.findall(get(f"/studies/{studies[number * 7 % len(studies)]}/").decode()))
-        ),
-    }
+        query = f"cursor={following[1]}"
+        studies += _STUDY.findall(text := server.get(f"/studies/?{query}"))
+
+    def listed(query: str) -> Ask:
+        return lambda _: len(set(_STUDY.findall(server.get(f"/studies/?{query}"))))
+
+    def study(number: int) -> int:
+        return len(set(_SERIES.findall(server.get(f"/studies/{studies[number * 7 % len(studies)]}/"))))
+
+    pages = {_FIRST: listed(""), _LAST: listed(query), _STUDY_PAGE: study}
+    pages |= {page: listed(urlencode({"search": name})) for page, name in _SEARCHES.items()}
+    return _Side(server, pages)
 
 
-def _explorer(port: int) -> Pages:
+def _explorer(port: int) -> _Side:
     """The calls of explorer.js for `find-studies`, `lookup` and `study`; its API can also tell the last studies."""
-    get = _asker(port, {})
-    studies = json.loads(get("/studies"))
+    server = _Server(port, {})
+    studies = json.loads(server.get("/studies"))
 
     def listed(since: int) -> Ask:
         def ask(_: int) -> int:
-            get("/system")
-            return len(json.loads(get(f"/studies?expand&since={since}&limit={_ASKED}&full")))
+            server.get("/system")
+            return len(json.loads(server.get(f"/studies?expand&since={since}&limit={_ASKED}&full")))
 
         return ask
 
     def found(name: str) -> Ask:
         query = {"StudyDate": "", "PatientName": f"*{name}*"}
         asked = {"Level": "Study", "Expand": True, "Limit": _ASKED, "Query": query, "Full": True}
-        return lambda _: len(json.loads(get("/tools/find", json.dumps(asked))))
+        return lambda _: len(json.loads(server.get("/tools/find", json.dumps(asked))))
 
     def study(number: int) -> int:
         one = f"/studies/{studies[number * 7 % len(studies)]}"
-        get("/system")
-        get(f"/patients/{json.loads(get(f'{one}?full'))['ParentPatient']}?full")
-        series = json.loads(get(f"{one}/series?full"))
-        get(f"{one}/attachments?full")
+        server.get("/system")
+        server.get(f"/patients/{json.loads(server.get(f'{one}?full'))['ParentPatient']}?full")
+        series = json.loads(server.get(f"{one}/series?full"))
+        server.get(f"{one}/attachments?full")
         return len(series)
 
-    return {
-        _FIRST: listed(0),
-        _LAST: listed(len(studies) - _ASKED),
-        _FREQUENT: found(_MANY),
-        _RARE: found(_ONE),
-        _STUDY_PAGE: study,
-    }
-
-
-def _asker(port: int, headers: dict[str, str]) -> Callable[..., bytes]:
-    """Asks for an address, by POST if there is a body."""
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-
-    def ask(address: str, body: str | None = None) -> bytes:
-        client.request("GET" if body is None else "POST", address, body, headers)
-        answer = client.getresponse()
-        content = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{address} was answered with {answer.status}")
-        return content
-
-    return ask
+    pages = {_FIRST: listed(0), _LAST: listed(len(studies) - _ASKED), _STUDY_PAGE: study}
+    pages |= {page: found(name) for page, name in _SEARCHES.items()}
+    return _Side(server, pages)

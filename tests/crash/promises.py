@@ -61,6 +61,7 @@ class Ending:
     history: list[dict[str, Any]]
     receipts: list[dict[str, Any]]
     images: list[dict[str, Any]]
+    origins: list[tuple[Any, ...]]  # of images
     trees: dict[str, dict[str, str]]  # folder: path: SHA-256, or "/" for an empty folder
     kinds: Counter[tuple[str, str]]  # (arrival, kind) of events, those of repeated attempts left out
 
@@ -174,6 +175,7 @@ def ending(laboratory: Laboratory, results: Sequence[Result]) -> Ending:
         sorted((_without(row, *_TIMES) for row in _renamed(history.objects, names)), key=json.dumps),
         sorted(records.receipts(laboratory), key=json.dumps),
         records.images(laboratory),
+        records.origins(laboratory),
         _renamed(trees, names),
         Counter({(names[arrival], kind): count for (arrival, kind), count in kinds.items()}),
     )
@@ -257,6 +259,7 @@ def equal(found: Ending, undisturbed: Ending) -> None:
     _same("history", found.history, undisturbed.history)
     _same("receipts", found.receipts, undisturbed.receipts)
     _same("images", found.images, undisturbed.images)
+    _same("origins of images", found.origins, undisturbed.origins)
     for name, expected in undisturbed.trees.items():
         _same(name, sorted(found.trees[name].items()), sorted(expected.items()))
     # Who asks for a retry twice gets two: only then may there be more events than without the crash.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from dicom.tables import rows_in
+from dicom.tables import origins_in, rows_in
 from laboratory import Laboratory
 
 _TABLES = ("arrival", "delivery", "place", "adoption", "after_call", "event", "receipt")
@@ -41,6 +41,12 @@ def images(laboratory: Laboratory) -> list[dict[str, Any]]:
     """The instances that were imported, with their series, studies and patients."""
     with _connected(laboratory) as connection:
         return rows_in(connection)
+
+
+def origins(laboratory: Laboratory) -> list[tuple[Any, ...]]:
+    """Which arrivals brought images of each series, and where they were delivered."""
+    with _connected(laboratory) as connection:
+        return origins_in(connection)
 
 
 def leases_run_out(laboratory: Laboratory) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dicom.images import image, series
-from dicom.tables import image_rows
+from dicom.tables import image_rows, origins
 from dicom.test_import import BY_TAGS
 from losing import Losing
 from nodes import Storescp
@@ -19,12 +19,13 @@ def test_images_of_a_lost_database_are_read_from_the_delivered_files(losing: Los
     losing.deliver("visit", {**series(2), "notes.txt": b"not an image"})
     losing.deliver("visit", series(3))
     losing.deliver("again", {"1.dcm": image(1, SeriesDescription="corrected")})
-    before = image_rows(product)
+    before, came = image_rows(product), origins(product)
     assert [row["instance.version"] for row in before].count(2) == 1
     losing.lose()
     said = product.run("rebuild").stdout
     assert "Read again for the images in them: 3 arrivals" in said
-    assert image_rows(product) == before
+    assert (image_rows(product), origins(product)) == (before, came)
+    assert len(came) == 6  # three arrivals, each to one place
     assert "Read again" not in product.run("rebuild").stdout
     assert [one["data"]["count"] for one in product.listing("events", "--kind", "instances-changed")] == [1]
 

@@ -29,6 +29,8 @@ class Register(PseudonymService):
     def pseudonym(self, kind, original):
         if (Path(__file__).parent / "away").exists():
             raise PseudonymsUnready("The register does not answer", next_step="Wait")
+        if (Path(__file__).parent / "careless").exists():
+            return original.lower()
         return {"patient": "TRIAL-7"}.get(kind)
 """
 
@@ -189,6 +191,16 @@ def test_a_pseudonym_service_is_asked_and_waited_for(register: Callable[..., Pro
     assert accession.startswith("A") and len(accession) == 16
     (row,) = product.run("reidentify", "TRIAL-7", "--reason", "x", "--json").objects
     assert row["original"] == "4711-0815"
+
+
+def test_a_service_that_gives_the_original_back_delivers_nothing(register: Callable[..., Product]) -> None:
+    product = register()
+    (product.root / "plugins" / "careless").touch()
+    product.drop("s", {"a.dcm": image(1, PatientID="KH-4711", PatientName="Doe^Jane")})
+    product.drain(status=1)
+    (arrival,) = product.arrivals()
+    assert arrival["state"] == "retrying" and "must not be the original itself" in arrival["reason"][0]
+    assert not product.delivered()
 
 
 def test_one_pseudonym_for_two_patients_is_not_delivered(register: Callable[..., Product]) -> None:

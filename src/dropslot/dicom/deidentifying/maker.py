@@ -102,7 +102,7 @@ class DeidentifyingMaker(Maker):
         with self._turn:
             known = self._given.setdefault(kind, {})
             if original not in known:
-                known[original] = _fitting(kind, service.pseudonym(kind, original))
+                known[original] = _fitting(kind, original, service.pseudonym(kind, original))
             return known[original]
 
     def _asked(
@@ -179,14 +179,16 @@ def _pairs(found: object) -> list[tuple[str, str]]:
     return pairs
 
 
-def _fitting(kind: str, pseudonym: object) -> str | None:
-    """The pseudonym, if it fits into its element."""
+def _fitting(kind: str, original: str, pseudonym: object) -> str | None:
+    """The pseudonym, if it fits into its element and is not the original."""
     if pseudonym is None:
         return None
     if not isinstance(pseudonym, str):
         raise TypeError(f"a pseudonym service must return text; it returned a {type(pseudonym).__name__}")
     if not pseudonym.strip() or not pseudonym.isascii() or len(pseudonym) > _LONGEST[kind]:
         raise ValueError(f"a pseudonym for {kind} must have 1 to {_LONGEST[kind]} characters of ASCII")
+    if pseudonym.strip().casefold() == original.partition("^")[0].strip().casefold():
+        raise ValueError(f"a pseudonym for {kind} must not be the original itself")
     if set(pseudonym) & set("\\^=") or not pseudonym.isprintable():
         raise ValueError("a pseudonym must not have \\, ^, = or control characters")
     return pseudonym

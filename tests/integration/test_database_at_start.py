@@ -56,7 +56,8 @@ def test_an_older_database_is_brought_up_to_date(sqlite_product: Product) -> Non
     sqlite_product.run("arrivals")
     with closing(sqlite3.connect(database_of(sqlite_product))) as database:
         database.execute(
-            "DELETE FROM django_migrations WHERE app IN ('dropslot_arrivals', 'dropslot_acknowledgments')"
+            "DELETE FROM django_migrations WHERE app IN"
+            " ('dropslot_arrivals', 'dropslot_acknowledgments', 'dropslot_dicom')"
         )
         tables = database.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'dropslot_%'"

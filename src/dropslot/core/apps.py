@@ -24,7 +24,11 @@ APPS = (
     App(
         "dropslot.dicom",
         section="dropslot.dicom.section",
-        commands=("dropslot.cli.imaging", "dropslot.cli.reidentifying", "dropslot.cli.fetching"),
+        commands=(
+            "dropslot.cli.images.listing",
+            "dropslot.cli.images.reidentify",
+            "dropslot.cli.images.fetch",
+        ),
     ),
     App(
         "dropslot.acknowledgments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -59,6 +60,13 @@ def _shown(site: Site, name: str, address: str) -> str:
     answer: Any = site.client(name).get(address, follow=True)
     content: bytes = b"".join(answer) if answer.streaming else answer.content
     return content.decode("utf-8", "replace").replace(f'value="{NAME}"', "").replace(f"={NAME}", "")
+
+
+def test_no_link_leads_a_study_runner_to_a_page_that_is_not_there(hiding: Site) -> None:
+    for page in ("/find/?q=scan", "/deliveries/", "/deliveries/{delivery}/", "/series/{series}/"):
+        client = hiding.client("stella")
+        links = set(re.findall(r'href="(/(?!static/)[^"#]+)"', _shown(hiding, "stella", _filled(page))))
+        assert {link for link in links if client.get(link).status_code == 404} == set()
 
 
 def test_who_sees_the_whole_route_sees_it(hiding: Site) -> None:

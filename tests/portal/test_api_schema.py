@@ -43,9 +43,11 @@ def test_every_error_is_a_problem_with_an_example_that_fits() -> None:
     for path, method, operation in operations(DESCRIPTION):
         errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
         assert {"401", "403", "405", "429", "500", "503"} <= set(errors)
-        assert ("404" in errors) == ("{" in path), path
+        assert ("404" in errors) == ("{" in path and "/dicomweb/" not in path), path
         assert ("409" in errors) == (method != "get")
         for status, answer in errors.items():
+            if status == "409" and "/dicomweb/" in path:
+                continue  # each failed instance with its reason, as PS3.18 says
             (content_type,) = answer["content"]
             assert content_type == "application/problem+json"
             assert answer["content"][content_type]["example"]["status"] == int(status)
@@ -87,7 +89,7 @@ def test_what_schemathesis_calls_is_answered_as_described(
     fill(site)
     token = token_of(account, "read", "upload", "operate")
     schema: Any = schemathesis.openapi.from_wsgi(f"{API}openapi.json", get_wsgi_application())
-    schema = schema.exclude(path_regex="/tus/")  # a protocol with rules that a schema cannot say
+    schema = schema.exclude(path_regex="/(tus|dicomweb)/")  # protocols with rules that a schema cannot say
     for result in schema.get_all_operations():
         for mode in GenerationMode:
             _try(result.ok(), mode, token)

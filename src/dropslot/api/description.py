@@ -121,6 +121,11 @@ _OF_TUS = {
         "The version of the tus protocol is 1.0.0",
         "Send it",
     ),
+    "415": (
+        "The body is of another type.",
+        "The body is not of the type that this address takes",
+        "Send the type that the description names",
+    ),
     "423": ("Another request is writing this upload.", "Another request is writing this upload", "Wait"),
     "460": (
         "The checksum does not fit; nothing was kept.",
@@ -147,7 +152,7 @@ def _add_uploads(found: dict[str, Any], prefix: str) -> None:
     for _, _, operation in operations({"paths": stored}):
         operation[SCOPES] = [Scope.UPLOAD.value]
         operation["security"] = [{"Bearer": [Scope.UPLOAD.value]}, {"Session": []}]
-        statuses = {*_ALWAYS, "400", "403", "422"}
+        statuses = {*_ALWAYS, "400", "415", "422"}
         operation["responses"] |= {status: _error(status) for status in sorted(statuses)}
     found["paths"] |= more | stored
 

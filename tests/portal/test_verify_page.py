@@ -173,7 +173,7 @@ def test_an_auditor_verifies_in_a_browser(signed_in: SignedIn, served: Served, f
     page.get_by_text("Good", exact=True).wait_for()
     page.goto("/verify/")
     page.locator("td a").first.click()
-    assert page.get_by_text("every stored file has the bytes that were delivered").is_visible()
+    page.get_by_text("every stored file has the bytes that were delivered").wait_for()
     assert findings_in_each_look(page) == []
     stored = served.product.root / "clinics" / "north" / "north-1.pdf"
     os.chmod(stored, 0o600)
@@ -182,5 +182,5 @@ def test_an_auditor_verifies_in_a_browser(signed_in: SignedIn, served: Served, f
     page.get_by_label(re.compile("every stored file")).check()
     page.get_by_role("button", name="Verify now").click()
     page.get_by_text("1 fault", exact=True).wait_for()
-    assert page.get_by_text("it was changed: delivered").is_visible()
+    page.get_by_text("it was changed: delivered").wait_for()
     assert findings_in_each_look(page) == []

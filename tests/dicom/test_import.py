@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
@@ -11,6 +12,7 @@ import pydicom
 import pytest
 
 from dicom.images import SERIES_UID, STUDY_UID, encoded, image, sample, series
+from dicom.tables import image_rows
 from product import STUDY, Product, read_tree
 
 BY_TAGS = {
@@ -303,3 +305,26 @@ def test_images_are_recorded_in_the_order_of_their_numbers(sqlite_product: Produ
     with closing(sqlite3.connect(product.root / "var" / "dropslot.sqlite3")) as database:
         rows = database.execute("SELECT item FROM dropslot_dicom_instance ORDER BY id").fetchall()
     assert rows == [("c",), ("b",), ("a",)]
+
+
+def test_images_are_recorded_with_the_bytes_that_were_published(product: Product) -> None:
+    """Somebody writes to the source after a part of it has its names: what is recorded is what was delivered."""
+    product.configure(route())
+    other = {"PatientID": "P-18", "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3"}
+    first, second = image(1), image(2, **other)
+    product.drop("visit", {"1.dcm": first, "2.dcm": second})
+    blocked = product.studies / "P-18/1.2/1.2.3/.dropslot"
+    blocked.mkdir(parents=True)
+    (blocked / "manifests").touch()
+    product.drain(status=None)
+    (arrival,) = product.arrivals()
+    published = product.studies / "P-17" / STUDY_UID / SERIES_UID / "1.dcm"
+    assert (arrival["state"], published.read_bytes()) == ("retrying", first)
+    (source,) = product.folder("processing").glob("*/visit/1.dcm")
+    source.write_bytes(first[:-1] + bytes([first[-1] ^ 1]))
+    (blocked / "manifests").unlink()
+    product.run("retry", arrival["id"])
+    product.drain()
+    delivered = {row["item"]: row["sha256"] for row in product.history()}
+    assert delivered["1.dcm"] == hashlib.sha256(first).hexdigest()
+    assert {row["instance.item"]: row["instance.sha256"] for row in image_rows(product)} == delivered

@@ -237,14 +237,18 @@ def _try_later(work: Work, error: Fault) -> None:
     # Before another worker may take it: the next attempt skips complete destinations, so their staging must be gone.
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
-    evidence = _noting_whether_it_waits(done or work.arrival.evidence, error)
+    evidence = _noting_whether_it_waits(work, done, error)
     ledger.postpone_attempt(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=evidence)
     _say_later(work.hold, seconds, error)
 
 
-def _noting_whether_it_waits(evidence: dict[str, Any], error: Fault) -> dict[str, Any]:
-    others = {key: value for key, value in evidence.items() if key != order.NOT_YET}
-    return others | {order.NOT_YET: True} if isinstance(error, NotYet) else others
+def _noting_whether_it_waits(work: Work, done: dict[str, Any] | None, error: Fault) -> dict[str, Any] | None:
+    """The evidence with a note that the arrival waits for something to come, or without it; None: nothing is new."""
+    waits, was_noted = isinstance(error, NotYet), order.NOT_YET in work.arrival.evidence
+    if waits == was_noted:
+        return done
+    others = {key: value for key, value in (done or work.arrival.evidence).items() if key != order.NOT_YET}
+    return others | {order.NOT_YET: True} if waits else others
 
 
 def _seconds_until_next(arrival: Arrival, error: Fault) -> float:

@@ -38,30 +38,35 @@ class DicomImporter(Importer):
     gives = frozenset(KEYWORDS)
 
     def __init__(self, route: Route) -> None:
-        assert isinstance(route, keys.Keys)
-        self.route, self.keys = route, route
+        self.route = route
 
     def look(self, arrival: Arrival, items: Sequence[ListedItem], wanted: Collection[str]) -> Images:
-        images = Images(arrival, self.route, self.keys)
+        images = Images(arrival, self.route)
         for some in chunks(items, _AT_ONCE):
             headers = read_headers([(item.path, item.open) for item in some])
             for item, header in zip(some, headers, strict=True):
                 images.add(item.path, header, wanted)
         if arrival.intent is None:
             images.require_dicom()
-            waiting.require_complete(arrival, images.series, self.keys.series)
+            waiting.require_complete(arrival, images.series, images.rules.series)
         return images
 
 
 class Images(Imported):
     """The images of one arrival."""
 
-    def __init__(self, arrival: Arrival, route: Route, rules: keys.Keys) -> None:
-        self.arrival, self.route, self.rules = arrival, route, rules
+    def __init__(self, arrival: Arrival, route: Route) -> None:
+        self.arrival, self.route = arrival, route
         self.values: dict[str, Mapping[str, str]] = {}
         self.held_back: set[str] = set()
         self.not_dicom: dict[str, str] = {}  # the reason by path
         self._by_uid: dict[tuple[str, str], FoundSeries] = {}
+
+    @property
+    def rules(self) -> keys.Keys:
+        """The route's keys of the import."""
+        assert isinstance(self.route, keys.Keys)
+        return self.route
 
     @property
     def series(self) -> list[FoundSeries]:
@@ -113,8 +118,7 @@ class Images(Imported):
                     _require_same(one, staged)
 
     def judge(self, staged: Mapping[str, Bytes]) -> None:
-        assert isinstance(self.rules, Route)
-        at_nodes.require_one_version(self.arrival, self.rules, self.series, staged)
+        at_nodes.require_one_version(self.arrival, self.route, self.series, staged)
 
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
         at = self.arrival.finished_at or timezone.now()

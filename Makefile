@@ -59,6 +59,7 @@ pictures: setup ## take the pictures of the portal in docs/images anew
 
 bench: setup ## measure, with peers, the tables of docs/performance.md; minutes to an hour
 	@setup/packages bench
+	@$(VENV_PYTHON) -m pip install -qq --disable-pip-version-check --constraint setup/constraints.txt --editable '.[bench]'
 	@$(VENV_PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: setup ## build the documentation as pages in ./site

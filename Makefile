@@ -46,7 +46,7 @@ lint: setup ## style, types, layers
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
-	$(VENV_PYTHON) -m mypy --platform win32 --cache-dir .mypy_cache/win32 -p dropslot.sftp # senders run it on Windows
+	$(VENV_PYTHON) -m mypy --platform win32 --cache-dir .mypy_cache/win32 -p dropslot.sftp -p dropslot.sender -p dropslot.desktop # they run on Windows
 	.venv/bin/lint-imports
 
 format: setup ## fix what ruff can fix by itself

@@ -27,10 +27,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from dropslot.audit.sshsig import public_blob
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.config.secrets import make_private
 from dropslot.core.errors import DropslotError
+from dropslot.core.sshsig import public_blob
 
 KEY = "receipt_ed25519"
 ALLOWED_SIGNERS = "allowed_signers"

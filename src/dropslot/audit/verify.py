@@ -15,11 +15,12 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-from dropslot.audit import signing_key, sshsig, triggers
+from dropslot.audit import signing_key, triggers
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import GENESIS, Head, hash_of
 from dropslot.audit.models import Event, Receipt
 from dropslot.audit.report import Report
+from dropslot.core import sshsig
 
 _PAGE = 2_000
 _LOOKUP = 500  # SQLite's older limit of parameters is 999

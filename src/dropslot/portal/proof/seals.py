@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from dropslot.access.payloads.opening import is_as_delivered
 from dropslot.arrivals.models import Delivery
-from dropslot.audit import signing_key, sshsig
+from dropslot.audit import signing_key
 from dropslot.audit.chain import GENESIS, hash_of
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
-from dropslot.core import manifests
+from dropslot.core import manifests, sshsig
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.names import escape
 

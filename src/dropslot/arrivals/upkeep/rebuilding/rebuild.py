@@ -33,12 +33,13 @@ from dropslot.arrivals.upkeep.rebuilding.remaining_facts import (
     received_at,
     time_of_drop,
 )
-from dropslot.audit import receipts, signing_key, sshsig
+from dropslot.audit import receipts, signing_key
 from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Kept
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core import sshsig
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.manifests import digest, write

@@ -30,6 +30,7 @@ from dropslot.config.secrets import make_private
 from dropslot.core import sshsig
 from dropslot.core.context import kept
 from dropslot.core.names import escape
+from dropslot.core.signers import NAMESPACE
 
 # Possible guarantees about an arrival's source; a receipt lists those that applied.
 SOURCE_COMPARED = "source: compared before and after"
@@ -104,7 +105,7 @@ def sign(body: Mapping[str, Any], folder: Path) -> Receipt:
     The key is that in `folder`, made at first use. Raises keys.KeyFault.
     """
     text = canonical(body)
-    signature = sshsig.sign(kept(_Keys)[folder], signing_key.NAMESPACE, text.encode("utf-8"))
+    signature = sshsig.sign(kept(_Keys)[folder], NAMESPACE, text.encode("utf-8"))
     return Receipt(arrival=body["arrival"], body=text, signature=signature)
 
 

@@ -7,8 +7,6 @@ In the folder `data/keys` (mode 0700): `receipt_ed25519` (0600), `receipt_ed2551
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import fcntl
 import os
@@ -29,13 +27,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.config.secrets import make_private
+from dropslot.core import signers
 from dropslot.core.errors import DropslotError
 from dropslot.core.sshsig import public_blob
 
 KEY = "receipt_ed25519"
 ALLOWED_SIGNERS = "allowed_signers"
-PRINCIPAL = "dropslot"  # who `ssh-keygen -Y verify -I` asks for
-NAMESPACE = "dropslot"
 _DRAFT = re.compile(rf"\.({KEY}|{KEY}\.pub|{ALLOWED_SIGNERS})\.[0-9a-f]{{16}}")
 
 
@@ -74,8 +71,8 @@ def allowed_signers(path: Path) -> frozenset[bytes]:
     if not path.exists():
         return frozenset()
     try:
-        blobs = frozenset(map(_blob_of, _lines(path)))
-    except (ValueError, IndexError, binascii.Error) as error:
+        blobs = signers.parse(path.read_text("utf-8"))
+    except ValueError as error:
         raise KeyFault(f"{path} has a line that is not `NAME [OPTIONS] ssh-ed25519 KEY`") from error
     if not blobs:
         raise KeyFault(f"{path} names no signer")
@@ -103,9 +100,9 @@ def _load(path: Path) -> Ed25519PrivateKey:
 
 
 def _publish(folder: Path, key: Ed25519PrivateKey) -> None:
-    public = f"ssh-ed25519 {base64.b64encode(public_blob(key.public_key())).decode('ascii')}"
-    _ensure_line(folder / f"{KEY}.pub", f"{public} dropslot receipts", keep=False)
-    _ensure_line(folder / ALLOWED_SIGNERS, f'{PRINCIPAL} namespaces="{NAMESPACE}" {public}', keep=True)
+    blob = public_blob(key.public_key())
+    _ensure_line(folder / f"{KEY}.pub", f"{signers.line(blob)} dropslot receipts", keep=False)
+    _ensure_line(folder / ALLOWED_SIGNERS, signers.line(blob, name=signers.PRINCIPAL), keep=True)
 
 
 def _ensure_line(path: Path, line: str, *, keep: bool) -> None:
@@ -122,12 +119,7 @@ def _lines(path: Path) -> list[str]:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         return []
-    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-
-
-def _blob_of(line: str) -> bytes:
-    words = line.split()
-    return base64.b64decode(words[words.index("ssh-ed25519") + 1], validate=True)
+    return signers.lines(text)
 
 
 @contextlib.contextmanager

@@ -15,12 +15,13 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-from dropslot.audit import signing_key, triggers
+from dropslot.audit import triggers
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import GENESIS, Head, hash_of
 from dropslot.audit.models import Event, Receipt
 from dropslot.audit.report import Report
 from dropslot.core import sshsig
+from dropslot.core.signers import NAMESPACE
 
 _PAGE = 2_000
 _LOOKUP = 500  # SQLite's older limit of parameters is 999
@@ -120,7 +121,7 @@ def _receipt_heads(
         try:
             head = head_of(arrival, body)
             if signers is not None:
-                sshsig.verify(signature, signing_key.NAMESPACE, body.encode("utf-8"), signers)
+                sshsig.verify(signature, NAMESPACE, body.encode("utf-8"), signers)
                 report.signatures += 1
         except sshsig.BadSignature as error:
             report.fault(f"receipt {arrival}", f"its signature is not valid: {error}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,6 +15,7 @@ from dropslot.config import Config
 from dropslot.core import manifests, sshsig
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.names import escape
+from dropslot.core.signers import NAMESPACE, fingerprint
 
 EVENTS = 2000  # of one arrival that a page looks at
 LISTED = 5
@@ -34,7 +33,7 @@ def signature(config: Config, receipt: Receipt) -> Seal:
     path = config.keys / signing_key.ALLOWED_SIGNERS
     try:
         allowed = signing_key.allowed_signers(path)
-        sshsig.verify(receipt.signature, signing_key.NAMESPACE, receipt.body.encode("utf-8"), allowed)
+        sshsig.verify(receipt.signature, NAMESPACE, receipt.body.encode("utf-8"), allowed)
     except (sshsig.BadSignature, signing_key.KeyFault, OSError) as error:
         return Seal(False, f"The signature is not valid: {error}")
     return Seal(True, "The signature is valid")
@@ -46,8 +45,7 @@ def fingerprints(config: Config) -> list[str]:
         blobs = signing_key.allowed_signers(config.keys / signing_key.ALLOWED_SIGNERS)
     except (signing_key.KeyFault, OSError):
         return []
-    digests = (base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii") for blob in sorted(blobs))
-    return [f"SHA256:{digest.rstrip('=')}" for digest in digests]
+    return [fingerprint(blob) for blob in sorted(blobs)]
 
 
 def previous_hash(event: Event) -> str:

@@ -44,6 +44,7 @@ from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.manifests import digest, write
 from dropslot.core.names import escape
+from dropslot.core.signers import NAMESPACE
 from dropslot.core.states import Outcome, State
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
@@ -110,7 +111,7 @@ class _Rebuilding:
         for kept in receipts.read_outside(self.config.data):
             arrival = kept.receipt["arrival"]
             try:
-                sshsig.verify(kept.signature, signing_key.NAMESPACE, kept.body.encode("utf-8"), signers)
+                sshsig.verify(kept.signature, NAMESPACE, kept.body.encode("utf-8"), signers)
             except sshsig.BadSignature as error:
                 self.problem(f"The kept receipt of {arrival} is not valid: {error}")
             else:

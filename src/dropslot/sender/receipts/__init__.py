@@ -1,0 +1,1 @@
+"""Whether a receipt is the server's own, and what it says of the files that were sent."""

@@ -10,7 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dropslot.access.models import Grant
-from dropslot.portal.words import amounts, grant_words, states
+from dropslot.core import amounts
+from dropslot.portal.words import grant_words, states
 
 register = template.Library()
 

@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from django.urls import NoReverseMatch, reverse
 
-from dropslot.portal.words import amounts, states
+from dropslot.core import amounts
+from dropslot.portal.words import states
 from dropslot.portal.words.event_words import Words
 from dropslot.portal.words.verdicts import verdict
 

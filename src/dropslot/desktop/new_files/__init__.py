@@ -1,0 +1,1 @@
+"""What is new, as a tree whose parts can be chosen."""

@@ -11,7 +11,7 @@ import pytest
 
 from contract.destination_contract import deliver, make
 from contract.sftp_site import site_at
-from dropslot.config.limits import Limit, limit
+from dropslot.core.settings.limits import Limit, limit
 from dropslot.destinations.sftp import upload
 from dropslot.destinations.sftp.shared_pace import SharedPace
 from dropslot.sftp import runtime

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from configurations import BASE, config, problems_of_route, the_problem
 from dropslot.config import Deliver, parse, values
 from dropslot.config.schema import duration_in_words
+from dropslot.core.settings.sizes import size
 
 
 @pytest.mark.parametrize(
@@ -54,13 +55,13 @@ def test_what_is_no_duration_is_refused(written: Any) -> None:
     ],
 )
 def test_sizes(written: Any, size_bytes: int) -> None:
-    assert values.size(written) == size_bytes
+    assert size(written) == size_bytes
 
 
 @pytest.mark.parametrize("written", ["big", "-1", -1, True, 1.5, "9" * 400, "1e9", "5 MM", None])
 def test_what_is_no_size_is_refused(written: Any) -> None:
     with pytest.raises(ValueError, match="expected a size"):
-        values.size(written)
+        size(written)
 
 
 @pytest.mark.parametrize("written", ["640", "0640", "'640'", "'0640'", "0o640", "'0o640'"])
@@ -134,7 +135,7 @@ _anything = (
 
 @given(
     st.sampled_from(
-        [values.duration, values.size, values.percent, values.file_mode, values.folder_mode, values.pattern]
+        [values.duration, size, values.percent, values.file_mode, values.folder_mode, values.pattern]
     ),
     _anything,
 )

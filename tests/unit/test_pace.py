@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.config.limits import limit
+from dropslot.core.settings.limits import limit
 from dropslot.destinations.sftp import shared_pace
 from dropslot.destinations.sftp.shared_pace import SharedPace
 from dropslot.sftp.pace import Pace

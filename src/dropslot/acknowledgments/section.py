@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from dropslot.config import Config, Deliver, Route
 from typing import TYPE_CHECKING
 
-from dropslot.config.mistakes.problems import NO_VALUE
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import Found, broken
+from dropslot.core.settings.problems import NO_VALUE
 
 if TYPE_CHECKING:
     from dropslot.config import Route

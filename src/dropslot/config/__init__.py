@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from dropslot.config.delivering import Deliver
     from dropslot.config.folders import FolderSet, folder_sets
     from dropslot.config.loading import from_mapping, load, parse
-    from dropslot.config.mistakes.problems import ConfigError, Problem
     from dropslot.config.models import (
         DELIVER_PROCESSOR,
         Config,
@@ -24,16 +23,17 @@ if TYPE_CHECKING:
     )
     from dropslot.config.plugins import load_dotted
     from dropslot.config.secrets import secret
+    from dropslot.core.settings.problems import ConfigError, Problem
 
 _MODULES = {
-    "active": ("current",),
-    "folders": ("FolderSet", "folder_sets"),
-    "loading": ("from_mapping", "load", "parse"),
-    "delivering": ("Deliver",),
-    "models": ("DELIVER_PROCESSOR", "Config", "Lookup", "Route", "Select", "Space"),
-    "plugins": ("load_dotted",),
-    "mistakes.problems": ("ConfigError", "Problem"),
-    "secrets": ("secret",),
+    "config.active": ("current",),
+    "config.folders": ("FolderSet", "folder_sets"),
+    "config.loading": ("from_mapping", "load", "parse"),
+    "config.delivering": ("Deliver",),
+    "config.models": ("DELIVER_PROCESSOR", "Config", "Lookup", "Route", "Select", "Space"),
+    "config.plugins": ("load_dotted",),
+    "core.settings.problems": ("ConfigError", "Problem"),
+    "config.secrets": ("secret",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -61,4 +61,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dropslot.config' has no attribute {name!r}")
-    return getattr(import_module(f"dropslot.config.{_HOMES[name]}"), name)
+    return getattr(import_module(f"dropslot.{_HOMES[name]}"), name)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.config.loading import from_mapping, load
-from dropslot.config.mistakes.problems import NO_VALUE, ConfigError, Problem
 from dropslot.config.models import Config
 from dropslot.core.context import kept
+from dropslot.core.settings.problems import NO_VALUE, ConfigError, Problem
 
 _EXAMPLE = 'DROPSLOT = "/srv/dropslot/config.yaml"'
 

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from dropslot.config import documents
-from dropslot.config.documents import Document
 from dropslot.config.mistakes.explain import explain, faulty_keys, unknown
-from dropslot.config.mistakes.problems import NO_VALUE, ConfigError, Location, Problem, key_of
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.config.models import ROUTE_KEY, ROUTE_KEY_IN_WORDS, Config, Route
 from dropslot.config.paths import absolute
 from dropslot.config.plugins import make_importable
 from dropslot.config.rules import broken_rules
+from dropslot.core.settings import documents
+from dropslot.core.settings.documents import Document
+from dropslot.core.settings.problems import NO_VALUE, ConfigError, Location, Problem, key_of
 
 _Model = TypeVar("_Model", Config, Route)
 

@@ -8,10 +8,10 @@ import os
 import secrets
 from pathlib import Path
 
-from dropslot.config.mistakes.problems import NO_VALUE, ConfigError, Problem
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.concealing import Secret
 from dropslot.core.errors import DropslotError
+from dropslot.core.settings.problems import NO_VALUE, ConfigError, Problem
 
 
 def secret(name: str) -> Secret | None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel
 
-from dropslot.config.mistakes.problems import Location, Problem, key_of
 from dropslot.core.apps import APPS
+from dropslot.core.settings.problems import Location, Problem, key_of
 
 if TYPE_CHECKING:
     from dropslot.config.models import Config, Route

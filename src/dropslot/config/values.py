@@ -13,15 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 from dropslot.core import addresses
 from dropslot.core.concealing import has_password
 from dropslot.core.dicom_addresses import is_title
+from dropslot.core.settings.sizes import size
 from dropslot.core.templates import Template
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)\s*)+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
 _LONGEST_SECONDS = 10 * 366 * 86400
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]i?)?B?", re.ASCII)
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_LARGEST_SIZE = 2**63 - 1
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%?", re.ASCII)
 _MODE = re.compile(r"(?:0o|0)?([0-7]{3,4})", re.ASCII)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
@@ -44,25 +42,6 @@ def duration(value: Any) -> timedelta:
     if not math.isfinite(seconds) or not 0 <= seconds <= _LONGEST_SECONDS:
         raise ValueError("expected a duration between 0 and ten years")
     return timedelta(seconds=seconds)
-
-
-def size(value: Any) -> int:
-    """Bytes as a number, or a text such as `20MB` (decimal) or `1GiB` (binary)."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        size_bytes = value
-    elif isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())):
-        prefix = found[2] or ""
-        base = 1024 if prefix.endswith("i") else 1000
-        size_bytes = _whole(float(found[1]) * base ** _POWERS[prefix[:1].upper()])
-    else:
-        raise ValueError("expected a size: bytes, or a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB")
-    if not 0 <= size_bytes <= _LARGEST_SIZE:
-        raise ValueError("expected a size between 0 and 8 EiB")
-    return size_bytes
-
-
-def _whole(number: float) -> int:
-    return int(number) if math.isfinite(number) else -1
 
 
 def percent(value: Any) -> float:

@@ -8,11 +8,11 @@ import traceback
 from pathlib import Path
 
 from dropslot.config.mistakes import blame
-from dropslot.config.mistakes.problems import ConfigError
 from dropslot.config.mistakes.remedies import remedy_for
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.settings.problems import ConfigError
 
 FAILED = 1
 WRONG_USAGE = 2

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from dropslot.config.mistakes.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core.concealing import is_secret
+from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
 
 # Keys of the design that come with later versions: accepting one silently would promise what is not kept.
 LATER_KEYS = frozenset({"notify", "broker"})

@@ -6,8 +6,8 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from dropslot.config import Config, Deliver, current, sections
-from dropslot.config.limits import Limit
 from dropslot.core import addresses
+from dropslot.core.settings.limits import Limit
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.destinations.sftp.logins import Keys, account_of
 from dropslot.destinations.sftp.shared_pace import SharedPace, file_of

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import tzinfo
 from pathlib import Path
 
-from dropslot.config.limits import Limit
+from dropslot.core.settings.limits import Limit
 from dropslot.sftp.pace import Clock, Pace
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dropslot.config.listening import ListenAddress
-from dropslot.config.mistakes.problems import NO_VALUE
 from dropslot.config.sections import Found, Part, RouteRule, broken
 from dropslot.config.values import Duration
 from dropslot.core.dicom_addresses import is_title
+from dropslot.core.settings.problems import NO_VALUE
 from dropslot.core.templates import Template
 from dropslot.dicom.importing.keys import is_imported
 

@@ -1,0 +1,1 @@
+"""Sending: a bag after another, through every interruption, until its receipt is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -283,6 +284,53 @@ def test_other_bytes_of_an_instance_that_a_node_has_are_refused(
     assert "again.dcm has the SOPInstanceUID" in reasons(product)
     assert f"{node.to} keeps one object for each UID" in reasons(product)
     assert data_sets(node.files()) == [data_set(image(1))]
+
+
+def only_one_reaches(product: Product, node: Storescp) -> None:
+    """Of the arrivals `first` and `other`, one is done and at the node; the other is refused, with the reason."""
+    states = {row["name"]: row for row in product.arrivals()}
+    assert sorted(row["state"] for row in states.values()) == ["done", "failed"]
+    (refused,) = (row for row in states.values() if row["state"] == "failed")
+    (done,) = (row for row in states.values() if row["state"] == "done")
+    assert f"in arrival {done['id']}, with other bytes" in " ".join(refused["reason"])
+    sent = {"first": [image(1), image(2)], "other": [image(1, PatientID="P-18")]}[done["name"]]
+    assert data_sets(node.files()) == data_sets(sent)
+    assert {row["arrival"] for row in product.history()} == {done["id"]}
+
+
+def waits(product: Product) -> list[Any]:
+    return [row for row in product.arrivals() if row["state"] not in ("done", "failed")]
+
+
+def test_of_two_arrivals_in_one_batch_with_other_bytes_of_an_instance_one_is_sent(
+    product: Product, make_storescp: Callable[..., Storescp]
+) -> None:
+    node = make_storescp()
+    product.configure({"study": STUDY | {"import": "dicom", "deliver": [{"to": node.to}]}})
+    product.drop("first", {"1.dcm": image(1), "2.dcm": image(2)})
+    product.drop("other", {"again.dcm": image(1, PatientID="P-18")})
+    product.drain(status=1)
+    only_one_reaches(product, node)
+
+
+def test_an_arrival_waits_while_another_sends_other_bytes_of_its_instance(
+    product: Product, make_storescp: Callable[..., Storescp]
+) -> None:
+    node = make_storescp("--fork", "--sleep-after", "1")
+    product.configure({"study": STUDY | {"import": "dicom", "deliver": [{"to": node.to}]}})
+    product.drop("first", {"1.dcm": image(1), "2.dcm": image(2)})
+    at_work = product.start("drain", "--now")
+    wait_until(node.files, what="the first instance")
+    at_work.send_signal(signal.SIGSTOP)
+    product.drop("other", {"again.dcm": image(1, PatientID="P-18")})
+    product.drain(status=1)
+    (waiting,) = (row for row in product.arrivals() if row["name"] == "other")
+    assert waiting["state"] == "retrying"
+    assert "is sending other bytes of again.dcm" in " ".join(waiting["reason"])
+    at_work.send_signal(signal.SIGCONT)
+    at_work.wait(60)
+    wait_until(lambda: product.drain(status=None) and waits(product) == [], what="the verdict")
+    only_one_reaches(product, node)
 
 
 def test_what_import_keeps_back_is_not_sent(

@@ -47,6 +47,10 @@ class Imported(ABC):
     def judge(self, staged: Mapping[str, Bytes]) -> None:  # noqa: B027
         """Raise Refused if what will be delivered, by path, must not be. Called after `prove`."""
 
+    def reserve(self) -> None:  # noqa: B027
+        """Called within the transaction that records the intent for the first time, after `judge`. Raises NameInFlight
+        or Refused if another arrival has taken meanwhile what this one needs for itself."""
+
     @abstractmethod
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
         """Write what was read, within the transaction that records the arrival as done; the events of it."""

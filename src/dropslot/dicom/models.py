@@ -209,6 +209,20 @@ class Awaited(Counted):
         indexes = (models.Index(fields=["route", "series_uid"], name="dropslot_dicom_awaited_series"),)
 
 
+class Outgoing(models.Model):
+    """An instance that an arrival is about to send to a node or service, or has sent in part: from its intent until it
+    is recorded. Others that have other bytes of it wait until then, and are judged by the record."""
+
+    arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+")
+    receiver = models.TextField()  # the address of the node or service
+    sop_uid = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "dropslot_dicom_outgoing"
+        indexes = (models.Index(fields=["sop_uid"], name="dropslot_dicom_outgoing_uid"),)
+
+
 class Commitment(models.Model):
     """A request for storage commitment, which is answered when its instances are done."""
 

@@ -21,7 +21,7 @@ from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Files
 from dropslot.core.counting import CHUNK, chunks
-from dropslot.core.errors import DropslotError, Refused, TakenOver
+from dropslot.core.errors import DropslotError, NameInFlight, Refused, TakenOver
 from dropslot.core.litter import BY_DEFAULT
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination
@@ -72,10 +72,10 @@ def _reserved(works: Sequence[Work]) -> list[Entry] | None:
     try:
         with transaction.atomic():
             return _reserve(works)
-    except (IntegrityError, TakenOver) as error:
+    except (IntegrityError, TakenOver, NameInFlight, Refused) as error:
         if len(works) == 1:
             taken = plan.in_flight("A name that it wants", "that came at the same time")
-            works[0].failure = error if isinstance(error, TakenOver) else taken
+            works[0].failure = taken if isinstance(error, IntegrityError) else error
         return None
     except (DataError, OperationalError, OverflowError) as error:
         if isinstance(error, OperationalError) and getattr(error.__cause__, "sqlstate", None) != _TOO_LARGE:
@@ -103,6 +103,9 @@ def _reserve(works: Sequence[Work]) -> list[Entry]:
         entry for work in works for leg in work.legs for entry in (*_adopt(work, leg), *_altered(work, leg))
     ]
     insert_deliveries([(work, leg) for work in works for leg in work.legs], kept)
+    for work in works:
+        if work.imported and not work.committed:
+            work.imported.reserve()
     for work, values in zip(works, intents, strict=True):
         arrival = work.arrival
         arrival.intent, arrival.evidence, arrival.archived_as, arrival.fields = values[0], *values[3:]

@@ -3,7 +3,7 @@ ignores the second, and says success to both; so other bytes are never sent to w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dropslot.arrivals.importers import Bytes
 from dropslot.arrivals.models import Arrival, Delivery
@@ -11,10 +11,11 @@ from dropslot.config import Route
 from dropslot.core.addresses import place_of, scheme_of
 from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.dicom_addresses import SCHEME, WEB_SCHEMES
-from dropslot.core.errors import Refused
+from dropslot.core.errors import NameInFlight, Refused
 from dropslot.core.names import escape
 from dropslot.dicom.importing.found import FoundSeries
-from dropslot.dicom.models import Instance
+from dropslot.dicom.importing.recording import wait_for_others
+from dropslot.dicom.models import Instance, Outgoing
 from dropslot.files.walk import MAX_FAULTS
 
 _KEEP_ONE = {SCHEME, *WEB_SCHEMES}
@@ -25,15 +26,67 @@ def require_one_version(
 ) -> None:
     """Raise Refused if the record has other bytes of an instance at a node or service that the route delivers to.
     Nothing is refused any more once the arrival has an intent."""
-    places = {place_of(rule.to) for rule in route.deliver if scheme_of(rule.to) in _KEEP_ONE}
+    places = _places(route)
     if places and arrival.intent is None and (reasons := list(_changed(arrival, places, series, staged))):
         raise Refused(reasons[:MAX_FAULTS])
+
+
+def reserve(
+    arrival: Arrival, route: Route, series: Sequence[FoundSeries], staged: Mapping[str, Bytes]
+) -> None:
+    """Reserve these instances at the nodes and services that the route delivers to, in the transaction of the intent.
+    Raises NameInFlight while another arrival is sending other bytes of one of them there, and Refused if one has done
+    so since this one was judged."""
+    places = _places(route)
+    if not places:
+        return
+    wait_for_others()
+    for some in chunks(_instances(series), CHUNK):
+        _require_none_on_its_way(arrival, places, some, staged)
+    require_one_version(arrival, route, series, staged)
+    Outgoing.objects.bulk_create(
+        (
+            Outgoing(arrival=arrival, receiver=place, sop_uid=uid, sha256=staged[path].sha256)
+            for place in sorted(places)
+            for uid, path in _instances(series)
+        ),
+        batch_size=CHUNK,
+    )
+
+
+def forget(arrival: Arrival) -> None:
+    """The record has the arrival's instances from now on."""
+    Outgoing.objects.filter(arrival=arrival).delete()
+
+
+def _places(route: Route) -> set[str]:
+    return {place_of(rule.to) for rule in route.deliver if scheme_of(rule.to) in _KEEP_ONE}
+
+
+def _instances(series: Sequence[FoundSeries]) -> Iterator[tuple[str, str]]:
+    """The UID and the path of each instance."""
+    return ((one.sop_uid, one.path) for found in series for one in found.instances)
+
+
+def _require_none_on_its_way(
+    arrival: Arrival, places: set[str], some: Iterable[tuple[str, str]], staged: Mapping[str, Bytes]
+) -> None:
+    paths = dict(some)
+    rows = Outgoing.objects.filter(sop_uid__in=list(paths), receiver__in=places).exclude(arrival=arrival)
+    for uid, sha256, other, place in rows.values_list("sop_uid", "sha256", "arrival_id", "receiver"):
+        if staged[paths[uid]].sha256 != sha256:
+            raise NameInFlight(
+                f"Arrival {other} is sending other bytes of {escape(paths[uid])} to {place} now, under its"
+                f" SOPInstanceUID {uid}",
+                where="Nothing of this arrival was delivered",
+                next_step="This one is judged when that one is done",
+            )
 
 
 def _changed(
     arrival: Arrival, places: set[str], series: Sequence[FoundSeries], staged: Mapping[str, Bytes]
 ) -> Iterator[str]:
-    paths = {one.sop_uid: one.path for found in series for one in found.instances}
+    paths = dict(_instances(series))
     for uids in chunks(list(paths), CHUNK):
         known = Instance.objects.filter(sop_uid__in=uids).exclude(arrival_id=arrival.id)
         rows = list(known.values_list("sop_uid", "sha256", "arrival_id", "item"))

@@ -60,6 +60,7 @@ class Images(Imported):
         self.values: dict[str, Mapping[str, str]] = {}
         self.held_back: set[str] = set()
         self.not_dicom: dict[str, str] = {}  # the reason by path
+        self._staged: Mapping[str, Bytes] = {}
         self._by_uid: dict[tuple[str, str], FoundSeries] = {}
 
     @property
@@ -118,7 +119,11 @@ class Images(Imported):
                     _require_same(one, staged)
 
     def judge(self, staged: Mapping[str, Bytes]) -> None:
+        self._staged = staged
         at_nodes.require_one_version(self.arrival, self.route, self.series, staged)
+
+    def reserve(self) -> None:
+        at_nodes.reserve(self.arrival, self.route, self.series, self._staged)
 
     def record(self, delivered: Mapping[str, Bytes]) -> Sequence[Entry]:
         at = self.arrival.finished_at or timezone.now()
@@ -129,6 +134,7 @@ class Images(Imported):
         there = [series for series in self.series if series.instances]
         recorded = [record_series(self.arrival, series, delivered, at, places) for series in there]
         waiting.wake_others(self.arrival, self.series)
+        at_nodes.forget(self.arrival)
         return told.entries(self.arrival, recorded, self.not_dicom, self.rules.series)
 
 

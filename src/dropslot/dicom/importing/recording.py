@@ -53,7 +53,7 @@ def record_series(
 ) -> Recorded:
     """Write one series; `places` are those of each item (`places_of`). An instance that is known with the same bytes
     adds nothing; with other bytes it is the next version."""
-    _wait_for_others()
+    wait_for_others()
     rows = known.rows_of(arrival.route, series)
     before, listed = known.recorded(rows, arrival.id), known.listed_of(arrival.route, series)
     verdict = judge(series.instances, before, listed)
@@ -95,9 +95,9 @@ def _placements(
     ]
 
 
-def _wait_for_others() -> None:
-    """Until this transaction ends, no other records images: two that record one series would each judge and count it
-    without the other's instances. On SQLite there is only one writer anyway."""
+def wait_for_others() -> None:
+    """Until this transaction ends, no other records images, or reserves them at a node: two that record one series
+    would each judge and count it without the other's instances. On SQLite there is only one writer anyway."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.IMAGES])

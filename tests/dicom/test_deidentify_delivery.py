@@ -231,6 +231,24 @@ def test_a_recipe_changes_the_profile(product: Product) -> None:
     assert "line 3" in product.drain(status=None).stderr
 
 
+NAMED = {
+    "import": "dicom",
+    "name": r"(?P<study>\w+)-(?P<who>.+)",
+    "deidentify": {"profile": "basic"},
+    "deliver": [{"to": "./studies/{study}/{who}"}],
+}
+
+
+def test_a_field_of_the_name_that_the_configuration_calls_safe_is_a_folder(sqlite_product: Product) -> None:
+    safe = {"deidentify": {"profile": "basic", "safe_fields": ["study"]}}
+    to = [{"to": "./studies/{study}/{PatientID}"}]
+    sqlite_product.configure({"study": STUDY | NAMED | safe | {"deliver": to}})
+    sqlite_product.drop("heart-Smithson", {"a.dcm": image(1, **PATIENT)})
+    sqlite_product.drain()
+    (path,) = sqlite_product.delivered()
+    assert path.startswith("heart/") and "Smithson" not in path
+
+
 @pytest.mark.parametrize(
     ("keys", "why"),
     [
@@ -240,6 +258,12 @@ def test_a_recipe_changes_the_profile(product: Product) -> None:
             "either deidentify or made_by",
         ),
         ({"import": "dicom", "deidentify": {"profile": "basic", "options": ["retain-all"]}}, "retain-uids"),
+        (NAMED, "deidentify: {safe_fields: [who]}"),
+        (NAMED | {"deidentify": {"profile": "basic", "safe_fields": ["study"]}}, "[who]"),
+        (
+            NAMED | {"deidentify": {"profile": "basic", "safe_fields": ["who", "where"]}},
+            "this route has study, who",
+        ),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(product: Product, keys: dict[str, Any], why: str) -> None:

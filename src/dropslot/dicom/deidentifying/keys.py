@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import Found, Part, RouteRule, broken
+from dropslot.core.templates import Template
 
 if TYPE_CHECKING:
     from dropslot.config.models import Route
@@ -54,6 +55,12 @@ class Deidentify(BaseModel):
         " Without this, one such file refuses its arrival: `US` (ultrasound), `SC` (secondary capture), `OT` (modality"
         " OT), `burned-in` (BurnedInAnnotation is YES), `encapsulated` (PDF, CDA, STL inside DICOM).",
         examples=[["US"]],
+    )
+    safe_fields: tuple[str, ...] = Field(
+        (),
+        description="Groups of `name` that say nothing about the patient. Only these may be in a `to`: the name that a"
+        " sender gives an arrival may hold the patient's.",
+        examples=[["study"]],
     )
     recipe: Path | None = Field(
         None,
@@ -104,6 +111,33 @@ def _goes_together(route: Route) -> Found:
             yield broken(route, ("deidentify", "pseudonyms"), wanted.pseudonyms, fault)
 
 
+def _names_stay_inside(route: Route) -> Found:
+    """A sender's own words must not become a path of what is delivered without the patient's name."""
+    wanted = deidentify_of(route)
+    if wanted is None:
+        return
+    groups = set(route.name.groupindex if route.name else ())
+    for index, field in enumerate(wanted.safe_fields):
+        if field not in groups:
+            expected = f"expected groups of `name` (this route has {', '.join(sorted(groups)) or 'none'})"
+            yield broken(route, ("deidentify", "safe_fields", index), field, expected)
+    for index, deliver in enumerate(route.deliver):
+        for field in sorted(Template(deliver.to).fields & groups - set(wanted.safe_fields)):
+            expected = (
+                f"expected no field that the arrival's name gives, such as {field}: the route de-identifies, and"
+                " the arrival may be named after the patient. Use fields of the files, which are replaced, such as"
+                " {PatientID}; or, if this field never says who the patient is, name it in deidentify"
+            )
+            yield broken(
+                route,
+                ("deliver", index, "to"),
+                deliver.to,
+                expected,
+                f"deidentify: {{safe_fields: [{field}]}}",
+            )
+
+
 RULES: tuple[tuple[frozenset[str], RouteRule], ...] = (
+    (frozenset({"name", "deidentify", "deliver"}), _names_stay_inside),
     (frozenset({"imports", "deidentify", "made_by"}), _goes_together),
 )

@@ -10,15 +10,18 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 
 from dicom.images import STUDY_UID, image, series
 from dicom.receiver import Receiver, write_files
 from mounts import Mounts
-from product import Product
+from product import STUDY, Product
 from waiting import wait_until
 
 # pynetdicom's own client leaves the socket of a connection that was cut to the garbage collector.
@@ -61,6 +64,49 @@ def test_only_who_may_send_and_only_what_is_right_is_taken(sqlite_product: Produ
     again.release()
     sqlite_product.wait_for_state(STUDY_UID, "done")
     assert not list(sqlite_product.folder("inbox").iterdir())
+
+
+def refusals(product: Product) -> list[dict[str, Any]]:
+    return [row["data"] for row in product.listing("events", "--kind", "associations-refused")]
+
+
+def test_a_flood_of_refused_associations_is_few_events_that_count_them_all(product: Product) -> None:
+    receiver = Receiver(product, allow=[{"aet": "MR1", "host": "127.0.0.0/8"}])
+    service = receiver.start()
+    assert "Called AE Title Not Recognized" in receiver.echo("WRONG").stderr
+    (first,) = wait_until(lambda: refusals(product), what="the first event")
+    caller = {"aet": "MR1", "host": "127.0.0.1", "called": "WRONG", "count": 1}
+    assert first["count"] == 1 and first["callers"][0] | caller == first["callers"][0]
+    for number in range(50):
+        assert receiver.associate(f"SCAN{number}").is_rejected
+    assert receiver.associate("SCAN1").is_rejected
+    assert refusals(product) == [first]
+    service.terminate()
+    service.wait(30)
+    _, rest = refusals(product)
+    assert (rest["count"], rest["others"], len(rest["callers"])) == (51, 30, 20)
+    assert [one["count"] for one in rest["callers"] if one["aet"] == "SCAN1"] == [2]
+    assert all("`allow`" in one["why"] for one in rest["callers"])
+
+
+def test_a_private_storage_class_is_taken_if_the_configuration_names_it(sqlite_product: Product) -> None:
+    private = UID("1.3.12.2.1107.5.9.1")
+    for classes, is_taken in (([], False), ([str(private)], True)):
+        receiver = Receiver(sqlite_product, storage_classes=classes)
+        service = receiver.start()
+        association = AE("MR1").associate(
+            "127.0.0.1", receiver.port, [build_context(private, ExplicitVRLittleEndian)], "DROPSLOT"
+        )
+        assert association.is_established is is_taken
+        if is_taken:
+            assert send(association, 1, SOPClassUID=private) == 0
+            association.release()
+            sqlite_product.wait_for_state(STUDY_UID, "done")
+        service.terminate()
+        service.wait(30)
+    assert len(delivered(sqlite_product)) == 1
+    sqlite_product.configure({"study": STUDY | {"import": "dicom", "receive": {"storage_classes": ["CT"]}}})
+    assert "the UID of a SOP class" in sqlite_product.run("arrivals", status=2).stderr
 
 
 def test_an_address_that_another_program_has_is_waited_for_in_plain_words(sqlite_product: Product) -> None:

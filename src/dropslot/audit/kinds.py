@@ -34,6 +34,7 @@ class Kind(StrEnum):
     WRITTEN_SINCE = "written-since"
     # Images
     RECEIVED = "received"
+    ASSOCIATIONS_REFUSED = "associations-refused"
     FETCHED = "fetched"
     IMAGES_RECORDED = "images-recorded"
     INSTANCES_CHANGED = "instances-changed"
@@ -104,6 +105,10 @@ def entry(
 def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: payloads.WrittenSince) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.IMAGES_RECORDED], arrival: str, data: payloads.ImagesRecorded) -> Entry: ...
+@overload
+def entry(
+    kind: Literal[Kind.ASSOCIATIONS_REFUSED], arrival: Literal[""], data: payloads.AssociationsRefused
+) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.INSTANCES_CHANGED], arrival: str, data: payloads.InstancesChanged) -> Entry: ...
 @overload

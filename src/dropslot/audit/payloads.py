@@ -132,6 +132,15 @@ class ImagesRecorded(TypedDict):
     not_dicom: NotRequired[Names]
 
 
+class AssociationsRefused(TypedDict):
+    """Associations that the DICOM receiver refused: their number, the first callers (`aet`, `host`, `called`, `why`,
+    `count`), and how many were of others."""
+
+    count: int
+    others: int
+    callers: Sequence[Mapping[str, Any]]
+
+
 class InstancesChanged(TypedDict):
     """Instances that came with other bytes than before under the same SOPInstanceUID: their number, and the first."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pynetdicom import AllStoragePresentationContexts, build_context
@@ -66,12 +66,14 @@ def _plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return mapped or address
 
 
-def accepted(proposed: Iterable[PresentationContext]) -> Sequence[PresentationContext]:
-    """What is taken of the presentation contexts that a sender proposes: every storage class with every transfer
-    syntax, in the sender's order, since nothing is decoded here."""
+def accepted(
+    proposed: Iterable[PresentationContext], more: Collection[str] = ()
+) -> Sequence[PresentationContext]:
+    """What is taken of the presentation contexts that a sender proposes: every storage class, also `more`, with every
+    transfer syntax, in the sender's order, since nothing is decoded here."""
     syntaxes: dict[str, dict[str, None]] = {}
     for context in proposed:
         abstract = str(context.abstract_syntax)
-        if abstract in _TAKEN:
+        if abstract in _TAKEN or abstract in more:
             syntaxes.setdefault(abstract, {}).update(dict.fromkeys(map(str, context.transfer_syntax)))
     return [build_context(abstract, list(transfer)) for abstract, transfer in syntaxes.items() if transfer]

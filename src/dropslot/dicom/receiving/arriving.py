@@ -21,6 +21,7 @@ from dropslot.dicom.receiving.folders import note_sorted
 from dropslot.dicom.receiving.keys import QUIET, receive_of, takes_studies
 from dropslot.dicom.receiving.leftovers import left_receptions
 from dropslot.dicom.receiving.receptions import INSTANCE
+from dropslot.dicom.receiving.refusals import Refusals
 from dropslot.dicom.receiving.studies import Studies
 from dropslot.files.descriptors import Folder, remove_folder
 
@@ -62,6 +63,7 @@ class Arriving:
     """All inboxes that receive."""
 
     def __init__(self, config: Config) -> None:
+        self.refusals = Refusals()
         self._inboxes: dict[str, Inbox] = {}
         for route in config.routes.values():
             if not takes_studies(route):

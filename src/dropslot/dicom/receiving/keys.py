@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dropslot.config.models import Config, Route
 
 QUIET = timedelta(seconds=10)
+_UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -44,6 +45,15 @@ def _host(value: str) -> str:
     return value
 
 
+def _uid(value: str) -> str:
+    if len(value) > 64 or not _UID.fullmatch(value):
+        raise ValueError(
+            "expected the UID of a SOP class: at most 64 digits and dots, such as 1.3.12.2.1107.5.9.1"
+        )
+    return value
+
+
+Uid = Annotated[str, AfterValidator(_uid)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Host = Annotated[str, AfterValidator(_host)]
 
@@ -119,6 +129,12 @@ class Receive(BaseModel):
     )
     maximum: int = Field(
         20, ge=1, le=200, description="How many associations may be open at a time.", examples=[20]
+    )
+    storage_classes: tuple[Uid, ...] = Field(
+        (),
+        description="SOP classes to store besides those of the standard: private ones of a manufacturer, and retired"
+        " ones. Senders get no presentation context for others.",
+        examples=[["1.3.12.2.1107.5.9.1"]],
     )
     commitment: Duration = Field(
         timedelta(hours=1),

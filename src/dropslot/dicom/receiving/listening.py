@@ -19,6 +19,7 @@ from dropslot.dicom.receiving import admission
 from dropslot.dicom.receiving.associations import Incoming
 from dropslot.dicom.receiving.commitment import requests
 from dropslot.dicom.receiving.receptions import PROCESSING_FAILURE, Peer, Reception
+from dropslot.dicom.receiving.refusals import Refusals
 from dropslot.dicom.receiving.relay import Inner, Relay
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ class _Server(AssociationServer):
 class Listener:
     """One address, at which the receivers of one or more routes listen."""
 
-    def __init__(self, listen: Listen, routes: Sequence[tuple[Route, Receive]]) -> None:
+    def __init__(self, listen: Listen, routes: Sequence[tuple[Route, Receive]], refusals: Refusals) -> None:
         """Bind it. Raises OSError."""
+        self._refusals = refusals
         self._routes = {receive.aet: route for route, receive in routes}
         self._receivers = {receive.aet: receive for _, receive in routes}
         self._open: list[Incoming] = []
@@ -166,7 +168,7 @@ class Listener:
         peer = Peer(request.calling_ae_title.strip(), association.requestor.address or "")
         called = request.called_ae_title.strip()
         if refusal := admission.refusal(self._receivers, called, peer) or self._too_many(called):
-            _log_refusal(peer, called, refusal)
+            self._refusals.note(peer.aet, peer.host, called, _why(called, refusal))
             association.acse.send_reject(*refusal)
             association.kill()  # returns when the answer was sent
             return
@@ -175,7 +177,9 @@ class Listener:
         incoming.reception = Reception(_inbox(self._routes[called]), peer)
         association.acceptor.ae_title = called
         association.acceptor.supported_contexts = list(
-            admission.accepted(request.presentation_context_definition_list)
+            admission.accepted(
+                request.presentation_context_definition_list, self._receivers[called].storage_classes
+            )
         )
 
     def _too_many(self, called: str) -> tuple[int, int, int] | None:
@@ -214,15 +218,9 @@ def tls_context(receive: Receive) -> ssl.SSLContext | None:
     return context
 
 
-def _log_refusal(peer: Peer, called: str, refusal: tuple[int, int, int]) -> None:
-    why = {
+def _why(called: str, refusal: tuple[int, int, int]) -> str:
+    return {
         admission.CALLED_UNKNOWN: f"no receiver here is called {escape(called)}",
         admission.CALLING_UNKNOWN: "`allow` does not name it",
         admission.TOO_MANY: "as many associations as `maximum` allows are open",
-    }
-    log.warning(
-        f"{escape(peer.aet)} at {peer.host} was refused: {why[refusal]}",
-        action="association_refused",
-        aet=escape(peer.aet),
-        host=peer.host,
-    )
+    }[refusal]

@@ -20,6 +20,7 @@ from dropslot.dicom.receiving.arriving import Arriving
 from dropslot.dicom.receiving.commitment import answers
 from dropslot.dicom.receiving.keys import Receive, receivers
 from dropslot.dicom.receiving.listening import Listener, tls_context
+from dropslot.dicom.receiving.refusals import Refusals
 from dropslot.running.stopping import Signal
 
 if TYPE_CHECKING:
@@ -75,14 +76,15 @@ def _prove_certificate(receive: Receive) -> None:
 def serve(config: Config, stop: Signal) -> None:
     """Receive until `stop`, once every address can be had. What is not finished then is finished by the next start."""
     said = ""
+    arriving = Arriving(config)
     while not stop.is_set():
         try:
-            listeners = _listeners(config)
+            listeners = _listeners(config, arriving.refusals)
         except OSError as error:
             said = _waits(config, error, said)
             stop.wait(_RETRY_SECONDS)
         else:
-            _served(config, listeners, Arriving(config), stop)
+            _served(config, listeners, arriving, stop)
             return
 
 
@@ -100,13 +102,13 @@ def _waits(config: Config, error: OSError, said: str) -> str:
     return fault
 
 
-def _listeners(config: Config) -> list[Listener]:
+def _listeners(config: Config, refusals: Refusals) -> list[Listener]:
     # It logs what senders do wrong with a traceback, and names of theirs as they are. What matters is logged here.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     made: list[Listener] = []
     try:
         for listen, shared in by_address(config).items():
-            made.append(Listener(listen, shared))
+            made.append(Listener(listen, shared, refusals))
     except OSError:
         for listener in made:
             listener.close()
@@ -127,6 +129,7 @@ def _served(config: Config, listeners: Sequence[Listener], arriving: Arriving, s
         for listener in listeners:
             listener.stop()
         _step(listeners, arriving)
+        _tried(partial(arriving.refusals.record, is_last=True))
         connections.close_all()
 
 
@@ -134,14 +137,15 @@ def _served(config: Config, listeners: Sequence[Listener], arriving: Arriving, s
 def receiving_meanwhile(config: Config) -> Iterator[None]:
     """Receive as the service does, in a thread, unless it runs: then it has the addresses. Raises OSError."""
     stop = Signal()
+    arriving = Arriving(config)
     try:
-        listeners = _listeners(config)
+        listeners = _listeners(config, arriving.refusals)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         yield
         return
-    thread = threading.Thread(target=_served, args=(config, listeners, Arriving(config), stop))
+    thread = threading.Thread(target=_served, args=(config, listeners, arriving, stop))
     thread.start()
     try:
         yield
@@ -170,7 +174,7 @@ def _step(listeners: Sequence[Listener], arriving: Arriving) -> bool:
     ended = [incoming for listener in listeners for incoming in listener.ended()]
     still_open = _open(listeners)
     arriving.note(ended)
-    return _tried(partial(arriving.step, still_open))
+    return _tried(partial(arriving.step, still_open)) and _tried(arriving.refusals.record)
 
 
 def _tried(do: Callable[[], None]) -> bool:

@@ -230,6 +230,16 @@ def _received(data: Data) -> Words:
     return Words(f"{sentence} in one association{aborted.get(data['ended'], '')}", lines, colour)
 
 
+def _associations_refused(data: Data) -> Words:
+    lines = [
+        f"{one['aet']} at {one['host']}, which called {one['called']}: {one['why']} ({one['count']:,} times)"
+        for one in data["callers"]
+    ]
+    more = [f"{data['others']:,} of other callers"] if data["others"] else []
+    sentence = f"{counted(data['count'], 'association')} refused by the DICOM receiver"
+    return Words(sentence, (*lines, *more), "warning")
+
+
 def _fetched(data: Data) -> Words:
     what = f"{counted(data['instances'], 'instance')} in {data['series']:,} series"
     sentence = (
@@ -309,6 +319,7 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.RIGHTS_CHANGED: _rights_changed,
     Kind.UPLOADED: _uploaded,
     Kind.RECEIVED: _received,
+    Kind.ASSOCIATIONS_REFUSED: _associations_refused,
     Kind.FETCHED: _fetched,
     Kind.VIEWED: _opened("Looked at"),
     Kind.DOWNLOADED: _opened("Downloaded"),

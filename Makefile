@@ -12,6 +12,10 @@ export PYTEST_DEBUG_TEMPROOT := /tmp/dropslot-tests-$(shell id -u)-$(shell pwd |
 PYTEST = rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT) && \
 	$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
+# What a collection PC loads.
+ON_PCS = -p dropslot.core -p dropslot.sftp -p dropslot.sender -p dropslot.desktop -m dropslot.cli -m dropslot.cli.app \
+	-m dropslot.cli.groups -p dropslot.cli.output
+
 .DEFAULT_GOAL := help
 .PHONY: help run quick test crash coverage lint format pictures bench docs docs-serve setup pins clean
 
@@ -46,7 +50,9 @@ lint: setup ## style, types, layers
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
-	$(VENV_PYTHON) -m mypy --platform win32 --cache-dir .mypy_cache/win32 -p dropslot.sftp -p dropslot.sender -p dropslot.desktop # they run on Windows
+	@# What runs on Windows and macOS, too.
+	$(VENV_PYTHON) -m mypy --platform win32 --cache-dir .mypy_cache/win32 $(ON_PCS)
+	$(VENV_PYTHON) -m mypy --platform darwin --cache-dir .mypy_cache/darwin $(ON_PCS)
 	.venv/bin/lint-imports
 
 format: setup ## fix what ruff can fix by itself

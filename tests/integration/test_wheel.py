@@ -8,9 +8,12 @@ import sys
 import zipfile
 from email import message_from_string
 from email.message import Message
+from importlib.metadata import distribution
+from importlib.metadata import metadata as metadata_of
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from documents import REPOSITORY
 
@@ -80,13 +83,52 @@ def test_the_server_is_one_extra_with_all_that_the_portal_imports(metadata: Mess
     assert [package for package in packages if not re.search(rf"\b{package}\b", needed, re.IGNORECASE)] == []
 
 
-def test_the_command_starts_without_the_extra(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
-    """It says what is missing, in words."""
-    wheel.extractall(tmp_path)
-    script = "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p];"
-    script += f"sys.path.insert(0, {str(tmp_path)!r}); from dropslot.cli import main; sys.exit(main())"
-    command = [sys.executable, "-I", "-c", script, "portal"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "dropslot[server]" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.fixture(scope="module")
+def pc(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command in an environment that has the wheel and what it needs without an extra, and nothing else."""
+    folder = tmp_path_factory.mktemp("pc")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = folder.glob("lib/*/site-packages")
+    for top in {path for dist in _needed("dropslot") for path in _tops(dist)}:
+        (packages / top.name).symlink_to(top)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder), "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel.filename)],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run([*pip, "check"], check=True, capture_output=True)
+    return folder / "bin" / "dropslot"
+
+
+def _needed(name: str) -> set[str]:
+    """The distributions that a distribution needs without extras, and those that these need."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        needs = map(Requirement, metadata_of(waiting.pop()).get_all("Requires-Dist") or [])
+        new = {need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})} - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _tops(name: str) -> set[Path]:
+    files = distribution(name).files or []
+    return {
+        Path(str(distribution(name).locate_file(file.parts[0]))) for file in files if file.parts[0] != ".."
+    }
+
+
+def test_a_pc_gets_the_senders_commands_and_no_server(pc: Path) -> None:
+    assert _run(pc, "--version").startswith("dropslot ")
+    listed = _run(pc, "--help")
+    assert "pip install 'dropslot[server]'" in listed
+    assert "drain" not in listed
+    done = subprocess.run([pc, "drain"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'dropslot[server]'" in done.stderr
+
+
+def _run(pc: Path, *args: str) -> str:
+    return subprocess.run([pc, *args], check=True, capture_output=True, text=True).stdout

@@ -1,7 +1,7 @@
 """The command `dropslot`: parse, call, print, exit status.
 
-`commands` holds the typer app; each other module is a group of commands. Importing this needs none of the
-server's packages, so that the command can say what is missing.
+`app` holds the typer app; most other modules are a group of commands each. The sender's commands need neither the
+server's packages nor POSIX.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dropslot.cli.account import begin_command
-
-_SERVER_PACKAGES = frozenset({"typer", "rich", "pydantic", "yaml", "structlog", "django"})
-
 
 def main() -> NoReturn:
     """The command of this process; ends it with status 0 (done), 1 (something failed) or 2 (wrong usage)."""
     gc.disable()  # until everything is loaded (`startup.configured`): a collection takes 0.1 s and finds nothing
-    begin_command(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+    if sys.platform != "win32":
+        from dropslot.cli.account import begin_command
+
+        begin_command(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     try:
         status = run(sys.argv[1:])
     except KeyboardInterrupt:  # while it was loaded
@@ -42,11 +41,6 @@ def _has_settings() -> bool:
 
 def run(args: Sequence[str]) -> int:
     """Run one command; its exit status. Errors are printed to stderr in words, never as a traceback."""
-    try:
-        from dropslot.cli.app import invoke
-    except ModuleNotFoundError as error:
-        if error.name not in _SERVER_PACKAGES:
-            raise
-        sys.stderr.write(f"dropslot needs {error.name} here. Install it: pip install 'dropslot[server]'\n")
-        return 1
+    from dropslot.cli.app import invoke
+
     return invoke(args)

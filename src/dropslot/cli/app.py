@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -13,28 +14,12 @@ from typer.main import get_command
 from typer.models import CommandInfo
 
 from dropslot import __version__
+from dropslot.cli.groups import SENDER, SERVER, WITHOUT_SERVER, NoServer, has_server
 from dropslot.cli.output.failures import explain
 from dropslot.cli.output.interrupted import INTERRUPTED, explain_interrupt, noticed
-from dropslot.core.apps import APPS
-
-# One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own. Apps bring more.
-GROUPS = (
-    "dropslot.cli.installing.setup",
-    "dropslot.cli.delivering",
-    "dropslot.cli.listings",
-    "dropslot.cli.servers",
-    "dropslot.cli.upkeep",
-    "dropslot.cli.start_queue",
-    "dropslot.cli.health",
-    "dropslot.cli.rebuilding",
-    "dropslot.cli.purging",
-    "dropslot.cli.uploads",
-    "dropslot.cli.watcher",
-    "dropslot.cli.installing.install_service",
-    *(group for each in APPS for group in each.commands),
-)
 
 _UNCUT = 10_000  # characters
+_TYPING_ERROR = 0.75  # difflib's likeness of two words
 
 
 class _WholeLines(TyperGroup):
@@ -43,8 +28,17 @@ class _WholeLines(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         rows = [(name, one.get_short_help_str(_UNCUT)) for name, one in found if one and not one.hidden]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+        if not has_server():
+            formatter.write_paragraph()
+            formatter.write_text(WITHOUT_SERVER)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if not has_server() and not get_close_matches(args[0], self.list_commands(ctx), cutoff=_TYPING_ERROR):
+            raise NoServer(args[0])
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(
@@ -57,7 +51,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _by_name: dict[str, CommandInfo] = {}
-for _group in GROUPS:
+for _group in (*SENDER, *(SERVER if has_server() else ())):
     _commands: typer.Typer = import_module(_group).commands
     for _command in _commands.registered_commands:
         # typer would make start-watcher of start_watcher, which Django's command line could not call.

@@ -8,7 +8,6 @@ import traceback
 from pathlib import Path
 
 from dropslot.config.mistakes import blame
-from dropslot.config.mistakes.remedies import remedy_for
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -79,5 +78,13 @@ def _words_of_system(error: OSError) -> str:
     if not isinstance(error.filename, (str, bytes)):
         return f"The system refused: {error.strerror or error}."
     path = Path(os.path.abspath(os.fsdecode(error.filename)))
-    remedy = remedy_for(error, path)
+    remedy = _remedy(error, path)
     return f"The system refused: {error.strerror} at {escape(str(path))}.{f' {remedy}.' if remedy else ''}"
+
+
+def _remedy(error: OSError, path: Path) -> str:
+    if sys.platform == "win32":
+        return ""
+    from dropslot.config.mistakes.remedies import remedy_for
+
+    return remedy_for(error, path)

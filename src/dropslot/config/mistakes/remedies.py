@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import sys
 from pathlib import Path
 
 from dropslot.core.names import escape
 
-_BROKEN = frozenset({errno.EIO, errno.EREMOTEIO, errno.EUCLEAN, errno.EBADMSG, errno.ENODATA, errno.EILSEQ})
+_BROKEN = frozenset({errno.EIO, errno.EBADMSG, errno.ENODATA, errno.EILSEQ})
+if sys.platform == "linux":  # others have no such errors
+    _BROKEN |= {errno.EREMOTEIO, errno.EUCLEAN}
 _GONE = frozenset({errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENODEV, errno.ENXIO})
 
 

@@ -30,13 +30,14 @@ from contract.sftp_site import SftpSite, site_at
 from dropslot.core.errors import DestinationUnready, Refused, StorageFault, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Target
-from dropslot.destinations.sftp import publishing, sending, tree, upload
+from dropslot.destinations.sftp import publishing, tree
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.sftp import connection
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.faults import ServerLied
 from dropslot.sftp.login import LoginRefused, Unreachable
+from dropslot.sftp.uploads import large, upload
 from misbehaving import (
     ChangesBytes,
     ForgetsReply,
@@ -409,8 +410,7 @@ def test_a_cut_in_mid_file_is_gone_on_with_from_what_is_durable(
     make_sshd: Callable[..., Sshd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sessions are killed once a mark is synced: the rest is sent over a new connection, and no more."""
-    monkeypatch.setattr(sending, "MARK_BYTES", 1 << 20)
-    monkeypatch.setattr(upload, "MARK_BYTES", 1 << 20)
+    monkeypatch.setattr(upload.Upload, "mark_bytes", 1 << 20)
     monkeypatch.setattr(upload, "SMALL_BYTES", 1 << 20)
     server = make_sshd()
     (tmp_path / "out").mkdir()
@@ -418,19 +418,19 @@ def test_a_cut_in_mid_file_is_gone_on_with_from_what_is_durable(
     data = os.urandom(24 << 20)
     source = make(tmp_path / "a", {"big": data, "small": b"s"})
     starts: list[int] = []
-    original_open, original_piece = sending.Large.open, sending.Large.piece
+    original_open, original_piece = large.Large.open, large.Large.piece
 
-    async def noted(large: sending.Large) -> int:
-        starts.append(await original_open(large))
+    async def noted(one: large.Large) -> int:
+        starts.append(await original_open(one))
         return starts[-1]
 
-    async def cut_once(large: sending.Large, offset: int, piece: bytes) -> None:
-        await original_piece(large, offset, piece)
-        if len(starts) == 1 and large.sending.marks.get(large.number, 0) >= 4 << 20:
+    async def cut_once(one: large.Large, offset: int, piece: bytes) -> None:
+        await original_piece(one, offset, piece)
+        if len(starts) == 1 and one.sending.known.marks.get(one.number, 0) >= 4 << 20:
             server.cut()
 
-    monkeypatch.setattr(sending.Large, "open", noted)
-    monkeypatch.setattr(sending.Large, "piece", cut_once)
+    monkeypatch.setattr(large.Large, "open", noted)
+    monkeypatch.setattr(large.Large, "piece", cut_once)
     assert deliver(site, source, site.target()) == []
     assert site.files() == {"study/raw/big": data, "study/raw/small": b"s"}
     assert len(starts) == 2

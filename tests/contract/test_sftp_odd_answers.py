@@ -11,9 +11,9 @@ import pytest
 from contract.destination_contract import ID, make, stage
 from contract.sftp_site import SftpSite
 from dropslot.core.errors import DestinationUnready, TakenOver
-from dropslot.destinations.sftp import upload
 from dropslot.sftp import remote, runtime, wire
 from dropslot.sftp.faults import ConnectionLost
+from dropslot.sftp.uploads import upload
 from dropslot.sftp.wire import Garbled, Reply
 from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd, RefusesToList
 

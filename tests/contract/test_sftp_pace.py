@@ -12,9 +12,9 @@ import pytest
 from contract.destination_contract import deliver, make
 from contract.sftp_site import site_at
 from dropslot.core.settings.limits import Limit, limit
-from dropslot.destinations.sftp import upload
 from dropslot.destinations.sftp.shared_pace import SharedPace
 from dropslot.sftp import runtime
+from dropslot.sftp.uploads import upload
 from pacing import Standing
 from sshd import Sshd
 

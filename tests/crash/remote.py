@@ -49,7 +49,7 @@ def _parted(laboratory: Laboratory) -> None:
     by_first_word(laboratory, _to(laboratory, "/{word}"))
 
 
-_AT_ONCE = {"dropslot.destinations.sftp.upload:DELAYS_SECONDS": [0.01] * 3}  # after a cut
+_AT_ONCE = {"dropslot.sftp.uploads.upload:DELAYS_SECONDS": [0.01] * 3}  # after a cut
 
 REMOTE = {
     scenario.name: scenario

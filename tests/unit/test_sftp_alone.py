@@ -14,8 +14,8 @@ sys.platform = "win32"
 for name in ("register_at_fork", "fork", "geteuid", "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "pread", "pwrite"):
     delattr(os, name)
 import dropslot.sftp
-for module in pkgutil.iter_modules(dropslot.sftp.__path__):
-    importlib.import_module(f"dropslot.sftp.{module.name}")
+for module in pkgutil.walk_packages(dropslot.sftp.__path__, "dropslot.sftp."):
+    importlib.import_module(module.name)
 print("loaded")
 """
 

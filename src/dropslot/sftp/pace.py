@@ -34,10 +34,11 @@ class Pace:
         self._rate, self._clock = rate, clock or Clock()
         self._free = 0.0  # the time at which the next bytes may be sent
 
-    def wait(self, size_bytes: int) -> None:
+    def wait(self, size_bytes: int, check: Callable[[], None] = lambda: None) -> None:
         """Return when `size_bytes` may be sent: between any two moments no more than the rate allows, plus one such
-        call."""
+        call. `check` is called while it waits; what it raises ends the waiting."""
         while (rate := self._rate()) is not None:
+            check()
             if (seconds := self._take(size_bytes / rate)) <= 0:
                 return
             self._clock.wait(min(seconds, _LONGEST_SECONDS))

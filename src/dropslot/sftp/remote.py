@@ -181,12 +181,12 @@ async def remove_empty(connection: Connection, folders: Iterable[str]) -> None:
     await connection.ask(*(wire.on(wire.RMDIR, path) for path in folders))
 
 
-async def read(connection: Connection, path: str) -> AsyncIterator[bytes]:
-    """The bytes of a file, with many reads in flight. Raises Said NO_SUCH_FILE."""
+async def read(connection: Connection, path: str, start: int = 0) -> AsyncIterator[bytes]:
+    """The bytes of a file from `start` on, with many reads in flight. Raises Said NO_SUCH_FILE."""
     channel = connection.channel()
     handle = wire.handle(await channel.one(wire.open_file(path, wire.FOR_READING)))
     try:
-        async for piece in _pieces(channel, handle):
+        async for piece in _pieces(channel, handle, start):
             yield piece
     finally:
         channel.ask(wire.close(handle))
@@ -198,10 +198,9 @@ def _asked_for(reply: wire.Reply, most: int) -> bytes:
     return piece
 
 
-async def _pieces(channel: Channel, handle: bytes) -> AsyncIterator[bytes]:
-    step, ahead, at = channel.longest_read, 2, 0
+async def _pieces(channel: Channel, handle: bytes, at: int) -> AsyncIterator[bytes]:
+    step, ahead, asked = channel.longest_read, 2, at
     under_way: list[asyncio.Future[list[wire.Reply]]] = []
-    asked = 0
     while True:
         while len(under_way) < ahead:
             under_way.append(channel.ask(wire.read(handle, asked, step)))

@@ -18,7 +18,7 @@ from dropslot.destinations.sftp.probe import Naming
 from dropslot.destinations.sftp.staging import RemoteStage, Trial
 from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
-from dropslot.destinations.sftp.upload import Upload
+from dropslot.destinations.sftp.upload import StageUpload
 from dropslot.destinations.spelling import pairs_folded
 from dropslot.sftp import faults, remote, runtime, streams, wire
 from dropslot.sftp.accounts import Account
@@ -142,20 +142,19 @@ class Sftp(Destination):
         source: int,
         lease: bool,
         algorithms: Sequence[str],
-    ) -> Upload:
+    ) -> StageUpload:
         """The upload of one arrival."""
-        every = tuple(dict.fromkeys(("sha256", *algorithms)))
-        return Upload(
+        return StageUpload(
             self.account,
             stage,
             tree.layout,
             modes.of_files(),
-            self.read_back,
             self._pace,
+            tuple(dict.fromkeys(("sha256", *algorithms))),
             source,
             tree.listing.items,
-            every,
-            lease,
+            lease=lease,
+            read_back=self.read_back,
         )
 
     # Delivering

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,6 @@ from dropslot.destinations.sftp import looking, staging, targets
 from dropslot.destinations.sftp.looking import Looking
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
 from dropslot.destinations.sftp.publishing import Publication, digest
-from dropslot.destinations.sftp.sending import Sending
 from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
 from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
@@ -28,6 +28,7 @@ from dropslot.files.listing import Listing
 from dropslot.sftp import faults, runtime, wire
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.remote import join
+from dropslot.sftp.uploads.sending import Sending
 from dropslot.sftp.wire import Said
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class SftpDrop(Drop):
             )
             upload.run()
         self.shifted = self._tree.shifted()
-        self.leased, self._synced = source.lease and not upload.unleased, upload.synced
+        self.leased, self._synced = source.lease and not upload.unleased, upload.known.synced
         return self._tree.staged(upload.algorithms, upload.digests)
 
     def _make_stage(self, *, wide: bool = False) -> RemoteStage:
@@ -289,10 +290,19 @@ class SftpDrop(Drop):
 
     async def _send_manifest(self, connection: Connection, stage: RemoteStage, data: bytes) -> None:
         again, self._manifest_sent = self._manifest_sent, True
-        sending = Sending(connection, stage, self._modes.of_files(), self.destination.read_back, again)
+        modes = self._modes.of_files()
+        sending = Sending(
+            connection,
+            stage.path,
+            partial(staging.gone, stage),
+            modes,
+            read_back=self.destination.read_back,
+            again=again,
+            strict=modes != wire.NOTHING,
+        )
         path = f"{stage.path}/{MANIFEST}"
         await sending.small(0, path, data, time.time_ns(), hashlib.sha256(data).digest())
-        self._synced = self._synced and sending.synced
+        self._synced = self._synced and sending.known.synced
 
     async def _make_hidden(self, connection: Connection, target: str) -> None:
         outer, inner = join(target, RESERVED), join(target, MANIFESTS)

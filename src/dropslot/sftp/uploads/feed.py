@@ -17,8 +17,8 @@ Job = Callable[[], Coroutine[Any, Any, None]]
 class Feed:
     """`put` is called by one thread, the jobs run in the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, most_bytes: int = MOST_BYTES) -> None:
+        self._loop, self._most_bytes = loop, most_bytes
         self._changed = threading.Condition()
         self._jobs: deque[tuple[Job, int]] = deque()
         self._scheduled = False
@@ -52,7 +52,7 @@ class Feed:
                 self._changed.wait()
 
     def _has_room(self, size_bytes: int) -> bool:
-        return self._count < MOST_JOBS and self._bytes + size_bytes <= MOST_BYTES
+        return self._count < MOST_JOBS and self._bytes + size_bytes <= self._most_bytes
 
     def _raise(self) -> None:
         if self._failure is not None:

@@ -1,0 +1,43 @@
+"""What a server has of a file that was begun before; it is compared, so that only what is missing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from dropslot.sftp import remote
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.wire import Said
+
+
+class There:
+    """Reads the server's file from `start` on, in step with the local one, with many reads in flight. A server that
+    lets nobody read has nothing that could be compared: all is sent."""
+
+    def __init__(self, connection: Connection, path: str, start: int) -> None:
+        self._pieces: AsyncIterator[bytes] | None = remote.read(connection, path, start)
+        self._ahead = bytearray()
+
+    async def equal_bytes(self, data: bytes) -> int:
+        """How many bytes from the front of `data` are there already. Each call compares the bytes that follow those of
+        the last one."""
+        await self._fill(len(data))
+        seen = self._ahead[: len(data)]
+        del self._ahead[: len(data)]
+        return len(seen) if data.startswith(seen) else 0
+
+    async def _fill(self, size: int) -> None:
+        with suppress(Said):
+            while self._pieces is not None and len(self._ahead) < size:
+                piece = await anext(self._pieces, b"")
+                if not piece:
+                    await self.close()
+                self._ahead += piece
+            return
+        self._pieces = None
+
+    async def close(self) -> None:
+        """Stop reading."""
+        pieces, self._pieces = self._pieces, None
+        if pieces is not None:
+            await pieces.aclose()  # type: ignore[attr-defined]

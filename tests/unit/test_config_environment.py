@@ -155,6 +155,16 @@ def test_help_needs_no_django() -> None:
     assert _python(code).splitlines()[-1] == "0 set()"
 
 
+def test_a_command_loads_its_log_without_rich_which_can_be_loaded_later(tmp_path: Path) -> None:
+    make(tmp_path / "new", "study")
+    code = (
+        "import sys; from pathlib import Path; from dropslot.cli.startup import configured;"
+        f"configured(Path({str(tmp_path / 'new/config.yaml')!r})); print({{'structlog', 'rich'}} & set(sys.modules));"
+        "import rich.cells"
+    )
+    assert _python(code).splitlines()[-1] == "{'structlog'}"
+
+
 def test_the_recipe_loads_as_it_was_written(tmp_path: Path) -> None:
     make(tmp_path / "new", "study")
     made = load(tmp_path / "new/config.yaml")

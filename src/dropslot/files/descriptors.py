@@ -6,15 +6,26 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import secrets
 import stat
 from types import TracebackType
 
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 _TRIES = 1000
+_MANY_FILES = 65_536
 NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 TRUSTED_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC  # the operator's own path: may be or hold links
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard one: a batch holds several descriptors for each arrival."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (min(hard, _MANY_FILES) if hard > 0 else _MANY_FILES, hard)
+        )
 
 
 class Folder:

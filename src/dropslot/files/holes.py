@@ -12,7 +12,7 @@ from dropslot.files.listing import Listing
 from dropslot.files.ring import Updated
 
 _BLOCK_BYTES = 512  # the unit of st_blocks on every file system
-_ZEROS = memoryview(bytes(1024 * 1024))
+_PIECE_BYTES = 1024 * 1024
 
 
 def is_sparse(seen: os.stat_result) -> bool:
@@ -62,8 +62,9 @@ def _runs_of_data(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 def _hash_zeros(hashes: Sequence[Updated], count: int) -> None:
+    zeros = memoryview(bytes(min(count, _PIECE_BYTES)))
     while count > 0:
-        part = _ZEROS[:count]
+        part = zeros[:count]
         for one in hashes:
             one.update(part)
         count -= len(part)

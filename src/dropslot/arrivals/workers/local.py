@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +18,11 @@ from dropslot.arrivals.notify import after
 from dropslot.arrivals.upkeep import latewrites
 from dropslot.arrivals.workers import holder, leases
 from dropslot.config import Config
+from dropslot.files.descriptors import allow_many_files
 from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
 IDLE_SECONDS = 1.0
-MANY_FILES = 65_536
 
 
 class Hint:
@@ -42,13 +41,6 @@ class Hint:
         if self._reader in select.select([self._reader, stop.fileno()], [], [], seconds)[0]:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reader, 1)
-
-
-def allow_many_files() -> None:
-    """Raise the soft limit of open files to the hard one: a batch holds several descriptors for each arrival."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MANY_FILES) if hard > 0 else MANY_FILES, hard))
 
 
 @contextlib.contextmanager

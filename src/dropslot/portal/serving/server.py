@@ -16,9 +16,9 @@ import structlog
 from django.db import connections
 
 from dropslot.access.section import Portal, address
-from dropslot.arrivals.workers.local import allow_many_files
 from dropslot.config.secrets import make_private
 from dropslot.files.children import in_child
+from dropslot.files.descriptors import allow_many_files
 from dropslot.mail.posting import posting
 from dropslot.portal.serving.process import PortalUnready, listen, prove_certificate, wanted_portal
 

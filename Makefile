@@ -17,7 +17,7 @@ ON_PCS = -p dropslot.core -p dropslot.sftp -p dropslot.sender -p dropslot.deskto
 	-m dropslot.cli.groups -p dropslot.cli.output
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test crash coverage lint format pictures bench docs docs-serve setup pins clean
+.PHONY: help run quick test crash coverage lint format pictures bench package docs docs-serve setup pins clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,7 +32,7 @@ quick: lint ## while you work, about a minute: lint, and the tests that start no
 
 test: setup ## every test except the crash suite, on SQLite and PostgreSQL
 	@setup/packages test
-	@$(PYTEST) --ignore tests/crash $(ARGS)
+	@$(PYTEST) --ignore tests/crash --ignore tests/packaged $(ARGS)
 
 crash: setup ## kill and freeze deliveries at every single step
 	@setup/packages test
@@ -42,7 +42,7 @@ coverage: setup ## which lines the tests run, in every process; takes longer tha
 	@setup/packages test
 	@rm -rf .cache/coverage && install -d -m 1777 .cache/coverage # other accounts, too, write what they ran
 	@rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT)
-	-@$(VENV_PYTHON) -m coverage run -m pytest -n $(JOBS) --dist loadgroup --ignore tests/crash $(ARGS)
+	-@$(VENV_PYTHON) -m coverage run -m pytest -n $(JOBS) --dist loadgroup --ignore tests/crash --ignore tests/packaged $(ARGS)
 	@$(VENV_PYTHON) -m coverage combine --quiet
 	@$(VENV_PYTHON) -m coverage report --skip-covered --show-missing
 
@@ -67,6 +67,13 @@ bench: setup ## measure, with peers, the tables of docs/performance.md; minutes 
 	@setup/packages bench
 	@$(VENV_PYTHON) -m pip install -qq --disable-pip-version-check --constraint setup/constraints.txt --editable '.[bench]'
 	@$(VENV_PYTHON) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+package: setup ## build the sender for this system, one file each: dist/dropslot and dist/dropslot-desktop; then try them
+	@setup/packages test
+	@$(VENV_PYTHON) -m pip install -qq --disable-pip-version-check --constraint setup/constraints.txt 'pyinstaller>=6.11' 'pillow>=11'
+	@$(VENV_PYTHON) scripts/package/icons.py build/icons
+	@$(VENV_PYTHON) -m PyInstaller --noconfirm --log-level WARN --distpath dist --workpath build/package scripts/package/dropslot.spec
+	@$(PYTEST) tests/packaged $(ARGS)
 
 docs: setup ## build the documentation as pages in ./site
 	@$(VENV_PYTHON) -m dropslot.config.reference > docs/configuration.md

@@ -13,6 +13,7 @@ from dropslot.config.models import Route
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
+from dropslot.core.unit_files import command_line, quoted
 
 SHIPPED = files("dropslot.cli") / "units" / "dropslot.service"
 _HOMES = ("/home", "/root", "/run/user")
@@ -26,9 +27,9 @@ def unit(config: Config, config_path: Path, account: str, group: str, name: str)
     values = {
         "User": [account],
         "Group": [group],
-        "ExecStart": [" ".join(map(_quoted, [*program(), "run", "-c", str(config_path)])).replace("$", "$$")],
-        "#RequiresMountsFor": [" ".join(map(_quoted, written))],
-        "ReadWritePaths": list(map(_quoted, written)),
+        "ExecStart": [command_line([*program(), "run", "-c", str(config_path)])],
+        "#RequiresMountsFor": [" ".join(map(quoted, written))],
+        "ReadWritePaths": list(map(quoted, written)),
         "ProtectHome": ["read-only" if _any_beneath(seen, _HOMES) else "yes"],
         "PrivateTmp": ["no" if _any_beneath(seen, _TEMPORARY) else "yes"],
     }
@@ -87,14 +88,6 @@ def _filled(values: dict[str, list[str]]) -> Iterator[str]:
         elif key not in given:
             given.add(key)
             yield from (f"{key.lstrip('#')}={value}" for value in values[key])
-
-
-def _quoted(text: str) -> str:
-    """As systemd reads a word: % begins a specifier there, and a blank ends a word."""
-    plain = text.replace("%", "%%")
-    if not set(plain) & set(" \t\"'\\"):
-        return plain
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _any_beneath(paths: Iterable[str], folders: Iterable[str]) -> bool:

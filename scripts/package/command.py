@@ -1,0 +1,5 @@
+"""The command of a PC without Python."""
+
+from dropslot.cli import main
+
+main()

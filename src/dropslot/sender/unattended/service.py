@@ -95,7 +95,7 @@ def _agent(command: list[str], environment: Mapping[str, str]) -> Service:
         "StandardErrorPath": str(log),
     }
     file = Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-    domain = f"gui/{os.getuid()}" if sys.platform != "win32" else ""
+    domain = _domain()
     return Service(
         file,
         plistlib.dumps(values),
@@ -103,6 +103,12 @@ def _agent(command: list[str], environment: Mapping[str, str]) -> Service:
         [["launchctl", "bootout", f"{domain}/{LABEL}"]],
         f"It runs while you are signed in. Its log: {log}",
     )
+
+
+def _domain() -> str:
+    if sys.platform == "win32":
+        return ""
+    return f"gui/{os.getuid()}"
 
 
 _TASK = """\

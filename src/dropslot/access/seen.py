@@ -159,9 +159,27 @@ class Access:
 
     # Images derive from the arrivals that brought them, and for recipients from their deliveries.
 
-    def instances(self) -> QuerySet[Instance]:
-        """Of the arrivals that it sees; recipients those that were delivered into their folders."""
-        return Instance.objects.filter(self._any(_of_arrivals, prefix="arrival__") | self._received_images())
+    def instances(self, of: Q) -> QuerySet[Instance]:
+        """Of the arrivals that it sees; recipients those that were delivered into their folders. `of` names the series
+        or arrivals that are looked at, which are few: among all images a database would look at each."""
+        seen = self._any(_of_arrivals, prefix="arrival__") | self._received_images(of)
+        return Instance.objects.filter(of).filter(seen)
+
+    def instance(self, pk: int) -> QuerySet[Instance]:
+        """This one, if it sees it."""
+        row = Instance.objects.filter(pk=pk).only("series", "arrival").first()
+        of = Q(series=row.series_id, arrival=row.arrival_id) if row else _NOTHING
+        return self.instances(of).filter(pk=pk)
+
+    def contributions(self) -> QuerySet[Contribution]:
+        """Those with images that it sees, and for recipients perhaps some more."""
+        mine = {"series": OuterRef("series"), "arrival": OuterRef("arrival")}
+        placed = Placement.objects.filter(self._received("place__", ""), **mine)
+        inside = Delivery.objects.filter(self._inside_places()).values("arrival")
+        seen = self._any(_of_arrivals, prefix="arrival__")
+        if self.has({Role.RECIPIENT}):
+            seen |= Exists(placed) | Q(arrival__in=inside)
+        return Contribution.objects.filter(seen, added__gt=0)
 
     def series(self) -> QuerySet[Series]:
         """Those that an arrival that it sees has added images to, or of which images were delivered to it."""
@@ -200,18 +218,21 @@ class Access:
         placed = Q(pk__in=Placement.objects.filter(self._received("place__", "")).values("series"))
         return placed | Q(pk__in=Instance.objects.filter(self._received_inside()).values("series"))
 
-    def _received_images(self) -> Q:
+    def _received_images(self, of: Q) -> Q:
         """The same. Of a series whose images went to several places, each delivery is looked at."""
+        if not self.has({Role.RECIPIENT}):
+            return _NOTHING
         whole = Placement.objects.filter(self._received("place__", ""), is_whole=True)
         here = whole.filter(series=OuterRef("series"), arrival=OuterRef("arrival"))
-        parts = Placement.objects.filter(self._received("place__", ""), is_whole=False)
+        parts = Placement.objects.filter(of, self._received("place__", ""), is_whole=False)
         each = Instance.objects.filter(
+            of,
             self._received("arrival__deliveries__place__", "arrival__"),
             arrival__in=parts.values("arrival"),
             series__in=parts.values("series"),
             arrival__deliveries__item=F("item"),
         )
-        inside = Instance.objects.filter(self._received_inside())
+        inside = Instance.objects.filter(of, self._received_inside())
         return Exists(here) | Q(pk__in=each.values("pk")) | Q(pk__in=inside.values("pk"))
 
     def _received(self, place: str, arrival: str) -> Q:
@@ -229,17 +250,21 @@ class Access:
 
     def _received_inside(self) -> Q:
         """Images whose names lead into a recipient's folder, from a place that has no fields."""
-        inside = "arrival__deliveries__"
-        parts = [
-            _of_route(grant, "arrival__")
-            & Q((f"{inside}place__url", base))
-            & _begins(f"{inside}stored_as", f"{folder}/")
-            for grant in self.grants
-            if grant.role == Role.RECIPIENT
-            for base, folder in self._folders(grant)
-            if folder and base in self._plain
-        ]
-        return _either(parts) & Q((f"{inside}item", F("item"))) if parts else _NOTHING
+        return self._inside_places("arrival__deliveries__") & Q(arrival__deliveries__item=F("item"))
+
+    def _inside_places(self, prefix: str = "") -> Q:
+        """Deliveries whose names lead into a recipient's folder, from a place that has no fields."""
+        return _either(
+            [
+                _of_route(grant, "arrival__")
+                & Q((f"{prefix}place__url", base))
+                & _begins(f"{prefix}stored_as", f"{folder}/")
+                for grant in self.grants
+                if grant.role == Role.RECIPIENT
+                for base, folder in self._folders(grant)
+                if folder and base in self._plain
+            ]
+        )
 
     @cached_property
     def _plain(self) -> frozenset[str]:

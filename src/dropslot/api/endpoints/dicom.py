@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.db.models import Q
 from ninja import Query, Router
 
 from dropslot.access.payloads.images import opened_image
@@ -18,6 +19,7 @@ from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedImages, images_of
 from dropslot.audit.kinds import Kind
 from dropslot.dicom.listings import queries
+from dropslot.dicom.listings.newest import newest_instances
 from dropslot.dicom_files.header_table import table_of
 from dropslot.dicom_files.looking import CannotLook
 
@@ -53,8 +55,12 @@ def list_series(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
 @router.get("/instances", response=images.Instances, **needs(Scope.READ))
 def list_instances(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     """List instances, the newest first; with `series` those of one series, as they came."""
-    seen = request.access.instances()
-    return queries.instances(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+    access, found = request.access, images_of(request, wanted)
+    if found.of_series is not None:
+        seen = access.instances(Q(series=found.of_series))
+        return queries.instances_of_series(seen, found, wanted.cursor, wanted.limit)._asdict()
+    of = access.contributions()
+    return newest_instances(access.instances, of, found, wanted.cursor, wanted.limit)._asdict()
 
 
 @router.get("/instances/{id}/header", response=images.Header, **needs(Scope.READ))
@@ -62,7 +68,7 @@ def get_header(request: Asked, id: str) -> dict[str, Any]:
     """Show all elements of one instance, without its pixels. The look is an event."""
     number = int(id) if _NUMBER.fullmatch(id) else 0
     access = request.access
-    row = access.instances().filter(pk=number).first()
+    row = access.instance(number).first()
     if row is None or not access.images_of(row).exists():
         raise not_there("image that you may open")
     try:

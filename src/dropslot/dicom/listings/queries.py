@@ -38,15 +38,19 @@ def series(seen: QuerySet[Series], wanted: Wanted, cursor: str = "", limit: int 
     return _page(seen.select_related("study__patient"), wanted, cursor, limit, _all_series)
 
 
-def instances(seen: QuerySet[Instance], wanted: Wanted, cursor: str = "", limit: int = 50) -> Page:
-    """Instances of `seen`, the newest first; those of one series in the order in which they came."""
-    if wanted.of_series is None:
-        return _page(seen, wanted, cursor, limit, _instances)
+def instances_of_series(seen: QuerySet[Instance], wanted: Wanted, cursor: str = "", limit: int = 50) -> Page:
+    """Instances of one series, in the order in which they came."""
     rows, limit = narrowed(seen, wanted), limited(limit)
     if cursor:
         rows = rows.filter(pk__gt=key_of(rows, cursor))
     found = list(rows.order_by("series_id", "pk")[: limit + 1])
-    return Page(_instances(found[:limit]), str(found[limit - 1].pk) if len(found) > limit else None)
+    return page_of_instances(found, limit)
+
+
+def page_of_instances(found: Sequence[Instance], limit: int) -> Page:
+    """The first `limit` of these rows; if there are more, the cursor of the next ones."""
+    rows = [instance_row(row) for row in found[:limit]]
+    return Page(rows, str(found[limit - 1].pk) if len(found) > limit else None)
 
 
 def listed_series(wanted: Wanted) -> Iterator[dict[str, Any]]:
@@ -123,10 +127,6 @@ def _studies(below: QuerySet[Series], rows: Sequence[Study]) -> list[dict[str, A
         }
         for row in rows
     ]
-
-
-def _instances(rows: Sequence[Instance]) -> list[dict[str, Any]]:
-    return [instance_row(row) for row in rows]
 
 
 def instance_row(row: Instance) -> dict[str, Any]:

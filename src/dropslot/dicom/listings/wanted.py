@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db.models import Model, Q, QuerySet
 
 from dropslot.arrivals.listings.queries import contains
-from dropslot.dicom.models import Instance, Patient, Series, Study
+from dropslot.dicom.models import Contribution, Instance, Patient, Series, Study
 
 _Row = TypeVar("_Row", bound=Model)
 # From each model: the relation that leads to its patient, study and series; None: there are several, see `narrowed`.
@@ -17,6 +17,7 @@ _TO: dict[type[Model], tuple[str | None, str | None, str | None]] = {
     Patient: ("", None, None),
     Study: ("patient__", "", None),
     Series: ("study__patient__", "study__", ""),
+    Contribution: ("series__study__patient__", "series__study__", "series__"),
     Instance: ("series__study__patient__", "series__study__", "series__"),
 }
 
@@ -68,7 +69,7 @@ def narrowed(rows: QuerySet[_Row], wanted: Wanted) -> QuerySet[_Row]:
         rows = rows.filter(_of_uid(rows.model, wanted.uid))
     if wanted.of_arrival and rows.model is Series:
         rows = rows.filter(contributions__arrival=wanted.of_arrival)
-    elif wanted.of_arrival and rows.model is Instance:
+    elif wanted.of_arrival and rows.model in (Contribution, Instance):
         rows = rows.filter(arrival=wanted.of_arrival)
     return rows
 
@@ -123,10 +124,17 @@ _SEARCHED: dict[type[Model], tuple[str, ...]] = {
 
 
 def _searched(model: type[Model], text: str) -> Q:
-    if model is Instance:  # of a million, only what an index finds
-        series = Series.objects.filter(contains(text, *_SEARCHED[Series]))
-        return Q(sop_uid=text) | Q(series__in=series.values("pk"))
+    if model in (Contribution, Instance):  # of a million images, only what an index finds
+        series = Series.objects.filter(contains(text, *_SEARCHED[Series])).values("pk")
+        return Q(series__in=series) | _of_instance(model, text)
     return contains(text, *_SEARCHED[model])
+
+
+def _of_instance(model: type[Model], uid: str) -> Q:
+    """The instance with this UID, or the contributions to its series."""
+    if model is Instance:
+        return Q(sop_uid=uid)
+    return Q(series__in=Instance.objects.filter(sop_uid=uid).values("series"))
 
 
 def _of_uid(model: type[Model], uid: str) -> Q:
@@ -135,9 +143,8 @@ def _of_uid(model: type[Model], uid: str) -> Q:
         | Q(study__study_uid=uid)
         | Q(pk__in=Instance.objects.filter(sop_uid=uid).values("series"))
     )
-    if model is Instance:
-        return Q(sop_uid=uid) | Q(
-            series__in=series.filter(Q(series_uid=uid) | Q(study__study_uid=uid)).values("pk")
-        )
+    if model in (Contribution, Instance):
+        above = series.filter(Q(series_uid=uid) | Q(study__study_uid=uid)).values("pk")
+        return Q(series__in=above) | _of_instance(model, uid)
     leads = {Patient: "study__patient", Study: "study", Series: "pk"}[model]
     return Q(pk__in=series.values(leads))

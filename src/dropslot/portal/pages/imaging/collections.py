@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -71,7 +72,8 @@ def one_series(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(access.series().select_related("study__patient"), pk=pk)
 
     def rows(cursor: str, limit: int) -> Page:
-        return queries.instances(access.instances(), Wanted(of_series=row.pk), cursor, limit)
+        seen = access.instances(Q(series=row))
+        return queries.instances_of_series(seen, Wanted(of_series=row.pk), cursor, limit)
 
     brought = Contribution.objects.filter(series=row, arrival__in=access.arrivals().order_by().values("id"))
     shown = {

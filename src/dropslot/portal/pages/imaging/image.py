@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -58,8 +59,8 @@ def image_header(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _of(request: HttpRequest, pk: int) -> Instance:
-    rows = access_in(request).instances().select_related("series__study__patient", "arrival")
-    row: Instance = get_object_or_404(rows, pk=pk)
+    rows = access_in(request).instance(pk).select_related("series__study__patient", "arrival")
+    row: Instance = get_object_or_404(rows)
     return row
 
 
@@ -72,7 +73,7 @@ def _openable(request: HttpRequest, pk: int) -> Instance:
 
 def _page(request: HttpRequest, row: Instance, **more: Any) -> HttpResponse:
     access = access_in(request)
-    beside = access.instances().filter(series=row.series_id)
+    beside = access.instances(Q(series=row.series_id))
     shown = {
         "image": row,
         "before": beside.filter(pk__lt=row.pk).order_by("-pk").values_list("pk", flat=True).first(),

@@ -1,0 +1,68 @@
+"""The newest instances that match, among a million.
+
+Contributions tell where they are: the images of one series that one arrival added. Images and contributions are written
+in one transaction after the other, so the images of a newer contribution are newer, too. A filter is asked of
+contributions, which are few; then the images of the first of these are looked at, until there are enough.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+from django.db.models import Q, QuerySet
+
+from dropslot.arrivals.listings.pages import Page, key_of, limited
+from dropslot.dicom.listings.queries import page_of_instances
+from dropslot.dicom.listings.wanted import Wanted, narrowed
+from dropslot.dicom.models import Contribution, Instance
+
+_FIRST, _MOST, _TIMES = 16, 256, 4  # contributions that are looked at together: few first, then more
+
+
+def newest_instances(
+    seen: Callable[[Q], QuerySet[Instance]],
+    among: QuerySet[Contribution],
+    wanted: Wanted,
+    cursor: str = "",
+    limit: int = 50,
+) -> Page:
+    """The newest instances that match. `seen`: those that may be seen of the series and arrivals of a condition;
+    `among`: the contributions that may have some. Raises BadCursor."""
+    limit = limited(limit)
+    before = key_of(Instance.objects.all(), cursor) if cursor else None
+    found: list[Instance] = []
+    for some in _walk(narrowed(among, wanted), before):
+        of = _of(some)
+        rows = narrowed(seen(of), wanted).filter(of)
+        if before is not None:
+            rows = rows.filter(pk__lt=before)
+        found += rows.order_by("-pk")[: limit + 1 - len(found)]
+        if len(found) > limit:
+            break
+    return page_of_instances(found, limit)
+
+
+def _walk(rows: QuerySet[Contribution], before: int | None) -> Iterator[Sequence[Contribution]]:
+    """Contributions from the newest to the oldest, a few at a time, without those that have only images from `before`
+    on."""
+    if before is not None:
+        newest = Instance.objects.filter(pk__lt=before).order_by("-pk").values("series", "arrival").first()
+        last = Contribution.objects.filter(**newest).first() if newest else None
+        rows = rows.filter(pk__lte=last.pk) if last else rows
+    rows, size = rows.only("series", "arrival").order_by("-pk"), _FIRST
+    while some := list(rows[:size]):
+        yield some
+        if len(some) < size:
+            return
+        rows, size = rows.filter(pk__lt=some[-1].pk), min(size * _TIMES, _MOST)
+
+
+def _of(some: Sequence[Contribution]) -> Q:
+    """The images of these contributions."""
+    series: dict[str, list[int]] = defaultdict(list)
+    for one in some:
+        series[one.arrival_id].append(one.series_id)
+    return Q.create(
+        [Q(arrival=arrival, series__in=several) for arrival, several in series.items()], connector=Q.OR
+    )

@@ -9,12 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dropslot.core.release import VERSION
+
 if TYPE_CHECKING:
     from dropslot.config import Config, Deliver, Route, Select
     from dropslot.server import Server
 
 __all__ = ["Config", "Deliver", "Route", "Select", "Server"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = dict.fromkeys(("Config", "Deliver", "Route", "Select"), "dropslot.config") | {
     "Server": "dropslot.server"

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from dropslot.core.errors import DropslotError
-from dropslot.sender.new_files.plan import LeftFile, Plan
-
-UPLOADING, UPLOADED = "uploading", "uploaded"  # on its way; whole and verified in the inbox
-DELIVERED, UNCHANGED, REFUSED = "delivered", "unchanged", "refused"  # as the receipt says
-STATES = (UPLOADING, UPLOADED, DELIVERED, UNCHANGED, REFUSED)
-
-
-class SentFile(NamedTuple):
-    """A file of the ledger: one line of `dropslot sent`. `file` is its path in the arrival, `source` that on this PC;
-    `at` (UTC, ends in Z) is the time of its state; `arrival` is the server's id, from the receipt, and empty before."""
-
-    file: str
-    source: str
-    size_bytes: int
-    sha256: str
-    state: str
-    at: str
-    bag: str
-    study: str
-    inbox: str
-    arrival: str
-    reason: str
+from dropslot.sender.plan import LeftFile, Plan
+from dropslot.sender.states import SentFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -25,7 +25,7 @@ class NewFile(NamedTuple):
 
 class LeftFile(NamedTuple):
     """A file that is not sent this time; the reason is a sentence for people. `kind`: `open`, `growing`, `unreadable`,
-    `name`, `link`, `special`, `changed` or `refused`."""
+    `missing`, `name`, `link`, `special`, `changed` or `refused`."""
 
     source: str
     path: str
@@ -41,7 +41,8 @@ class Plan:
     new: tuple[NewFile, ...] = ()
     left: tuple[LeftFile, ...] = ()
     known: int = 0
-    waiting: int = 0  # of the known: on their way, or uploaded without a receipt yet
+    waiting: int = 0  # of this study: on their way, or uploaded without a receipt yet
+    planned: int | None = 0  # the ledger's newest row before the look; None: sent again, whatever is known
 
     @property
     def size_bytes(self) -> int:
@@ -51,7 +52,7 @@ class Plan:
     def only(self, paths: frozenset[str]) -> Plan:
         """The same with these paths of the arrival alone, as somebody has ticked them."""
         chosen = tuple(each for each in self.new if each.path in paths)
-        return Plan(self.preset, chosen, self.left, self.known, self.waiting)
+        return replace(self, new=chosen)
 
 
 class Watcher(Protocol):

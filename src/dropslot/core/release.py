@@ -1,0 +1,3 @@
+"""Which dropslot this is."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,154 @@
+"""The sender: looks for what is new, sends it, continues what was interrupted, and follows the receipts.
+
+sender = Sender(credentials, listener)
+plan = sender.look(preset)
+result = sender.send(plan)
+sender.follow(preset.access, wait_seconds=20)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from dropslot.core.settings.limits import Limit
+from dropslot.sender import home
+from dropslot.sender.bags.naming import bag_name
+from dropslot.sender.connecting import Access, place
+from dropslot.sender.credentials import Credentials
+from dropslot.sender.engine.connections import Connections
+from dropslot.sender.engine.control import Control
+from dropslot.sender.engine.listener import Listener, Silent
+from dropslot.sender.engine.receipts import fetch
+from dropslot.sender.engine.recovering import open_ledger, recover
+from dropslot.sender.engine.retries import PATIENCE_SECONDS, Retries
+from dropslot.sender.engine.uploading import Upload
+from dropslot.sender.ledger import journal
+from dropslot.sender.ledger.bags import Bag, Bags
+from dropslot.sender.ledger.journal import Noted
+from dropslot.sender.ledger.lock import held
+from dropslot.sender.new_files.comparing import Comparison
+from dropslot.sender.new_files.looking import Unwatched, Wish, look
+from dropslot.sender.plan import Plan, Watcher
+from dropslot.sender.presets.preset import Folder, Preset
+from dropslot.sender.states import LOST, SEALING, UPLOADING
+
+_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.3, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The bags that are whole in the inbox now."""
+
+    bags: tuple[str, ...] = ()
+
+
+class Sender:
+    """The engine of the command and the window. Calls block; `control` ends them from another thread."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        listener: Listener | None = None,
+        control: Control | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.listener, self.control = listener or Silent(), control or Control()
+        self.ledger = open_ledger(self.listener)
+        self.bags = Bags(self.ledger)
+        self._credentials, self._patience = credentials, patience_seconds
+        self._connections: dict[Access, Connections] = {}
+
+    def close(self) -> None:
+        """Sign out, and close the ledger."""
+        for connections in self._connections.values():
+            connections.drop()
+        self.ledger.close()
+
+    def look(self, preset: Preset, wish: Wish | None = None, watcher: Watcher | None = None) -> Plan:
+        """What is new of a preset; nobody has to be signed in."""
+        return look(preset, self.ledger, wish, watcher)
+
+    def sign_in(self, access: Access) -> None:
+        """Sign in now, before anything is sent: questions come, and mistakes show, at once."""
+        self._retries(access).run(lambda _inbox: None)
+
+    def unfinished(self) -> list[Bag]:
+        """The bags that an earlier run began."""
+        return self.bags.of_state(UPLOADING, SEALING)
+
+    def send(self, plan: Plan) -> Result:
+        """Send what a plan has; first what an earlier run began at this inbox. Raises what cannot be retried, Paused
+        and Cancelled: what was sent is kept then, except by Cancelled. Raises SenderBusy."""
+        preset = plan.preset
+        with held(home.lock_file()):
+            plan = self._recovered(plan)
+            done = self._continue(
+                preset.access, [bag for bag in self.unfinished() if bag.inbox == place(preset.access.to)]
+            )
+            self.listener.planned(plan)
+            bag = self._begin(plan) if plan.new else None
+            if bag and self._upload(bag, preset.access, preset.limit):
+                done.append(bag.name)
+        return Result(tuple(done))
+
+    def resume(self) -> Result:
+        """Finish what earlier runs began, as it was begun."""
+        with held(home.lock_file()):
+            bags = self.unfinished()
+            return Result(tuple(name for bag in bags for name in self._continue(bag.access, [bag])))
+
+    def follow(self, access: Access | None = None, wait_seconds: float = 0) -> list[Bag]:
+        """Fetch the receipts that are missing (of one inbox, or of all), for so long; returns the bags that still have
+        none. Raises what signing in raises, BadReceipt and SignersChanged."""
+        end, pause = time.monotonic() + wait_seconds, _FIRST_LOOK_SECONDS
+        bags = [bag for bag in self.bags.waited_for() if access is None or bag.inbox == place(access.to)]
+        while True:
+            bags = [bag for bag in bags if not self._fetch(bag, access or bag.access)]
+            if not bags or time.monotonic() + pause > end:
+                return [bag for bag in bags if bag.state != "refused"]
+            self.control.wait(pause)
+            pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
+
+    def _fetch(self, bag: Bag, access: Access) -> bool:
+        work = self._retries(access).run
+        return work(lambda inbox: fetch(inbox, bag, self.bags, home.signers(), self.listener))
+
+    def _begin(self, plan: Plan) -> Bag | None:
+        preset, inbox = plan.preset, place(plan.preset.access.to)
+        name = bag_name(preset.study, preset.location)
+        target = self.ledger.target(inbox, preset.study)
+        bag = self.bags.begin(name, target, preset.access, preset.location, plan.new, plan.planned)
+        if bag is not None:
+            access, roots = asdict(preset.access), _roots(preset.folders)
+            noted = Noted(name, inbox, preset.study, preset.location, bag.begun_at, access, roots)
+            journal.note(home.journal_file(), noted)
+        return bag
+
+    def _continue(self, access: Access, bags: Sequence[Bag]) -> list[str]:
+        return [bag.name for bag in bags if self._upload(bag, access, Limit())]
+
+    def _upload(self, bag: Bag, access: Access, limit: Limit) -> bool:
+        return Upload(bag, self.bags, self._retries(access), self.listener, self.control).run(limit)
+
+    def _recovered(self, plan: Plan) -> Plan:
+        """The plan without what receipts of a lost ledger show to be delivered."""
+        target = self.ledger.target(place(plan.preset.access.to), plan.preset.study)
+        lost = self.bags.of_state(LOST, target=target)
+        if not lost:
+            return plan
+        for bag in lost:
+            run = self._retries(plan.preset.access).run
+            run(lambda inbox, bag=bag: recover(inbox, bag, self.bags, self.listener))  # type: ignore[misc]
+        comparison = Comparison(self.ledger, target, Unwatched())
+        comparison.compare(plan.new)
+        return plan.only(frozenset(each.path for each in comparison.new))
+
+    def _retries(self, access: Access) -> Retries:
+        connections = self._connections.setdefault(access, Connections(access, self._credentials))
+        return Retries(connections, self.listener, self.control, self._patience)
+
+
+def _roots(folders: Sequence[Folder]) -> dict[str, str]:
+    return {folder.subfolder: str(folder.path) for folder in folders}

@@ -1,0 +1,90 @@
+"""One bag, from its first byte until it is whole in the inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, time
+from pathlib import Path
+
+from dropslot.core.settings.limits import Limit
+from dropslot.sender.bags.tag_files import PAYLOAD, tag_files
+from dropslot.sender.engine.control import Cancelled, Control
+from dropslot.sender.engine.listener import Listener
+from dropslot.sender.engine.progress import UploadProgress
+from dropslot.sender.engine.retries import Retries
+from dropslot.sender.inbox import Inbox, Outgoing
+from dropslot.sender.ledger.bags import Bag, BagFile, Bags
+from dropslot.sender.ledger.listing import sent
+from dropslot.sender.states import SEALING
+from dropslot.sftp.pace import Pace
+
+
+class Upload:
+    """Sends a bag of the ledger, also one that an earlier run began."""
+
+    def __init__(self, bag: Bag, bags: Bags, retries: Retries, listener: Listener, control: Control) -> None:
+        self.bag, self.bags, self.retries = bag, bags, retries
+        self.listener, self.control = listener, control
+
+    def run(self, limit: Limit) -> bool:
+        """Returns whether the bag is in the inbox; False: no file of it was left to send. Raises what cannot be
+        retried, Paused and Cancelled; then a later run continues, but after Cancelled nothing of the bag remains."""
+        try:
+            if self.bag.state != SEALING and not self._send_files(limit):
+                return False
+            self._finish()
+        except Cancelled:
+            self._discard()
+            raise
+        return True
+
+    def _send_files(self, limit: Limit) -> bool:
+        files = self.bags.files(self.bag)
+        progress = UploadProgress(self.bag, files, self.bags, self.listener, self.control)
+        self.listener.begun(self.bag.name, progress.status())
+        self._announce()
+        try:
+            self.retries.run(lambda inbox: self._upload(inbox, progress, limit), lambda: progress.mark)
+        finally:
+            progress.record()
+        self.listener.progressed(progress.status())
+        if not self.bags.files(self.bag):
+            self._discard()
+            return False
+        self.bags.seal(self.bag)
+        return True
+
+    def _upload(self, inbox: Inbox, progress: UploadProgress, limit: Limit) -> None:
+        progress.record()
+        rest = [each for each in self.bags.files(self.bag) if not each.sha256]
+        if not rest:
+            return
+        inbox.begin(self.bag.name)
+        reached = {PAYLOAD + each.path: each.reached for each in rest if each.reached}
+        inbox.upload(
+            self.bag.name, _outgoing(rest), reached, progress, Pace(lambda: limit.at(_time_of_day()))
+        )
+
+    def _finish(self) -> None:
+        tags = tag_files(self.bag, self.bags.files(self.bag))
+        self.retries.run(lambda inbox: inbox.finish(self.bag.name, tags))
+        self.bags.finish(self.bag)
+        self._announce()
+
+    def _discard(self) -> None:
+        self.retries.control_free().run(lambda inbox: inbox.discard(self.bag.name))
+        self.bags.forget(self.bag)
+
+    def _announce(self) -> None:
+        for file in sent(self.bags.ledger, bag=self.bag.name):
+            self.listener.changed(file)
+
+
+def _outgoing(files: Sequence[BagFile]) -> list[Outgoing]:
+    return [
+        Outgoing(Path(each.source), PAYLOAD + each.path, each.size_bytes, each.mtime_ns) for each in files
+    ]
+
+
+def _time_of_day() -> time:
+    return datetime.now().astimezone().time()

@@ -1,0 +1,98 @@
+"""Opens the ledger. One that is damaged is moved aside, never removed."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.sender.ledger.schema import TABLES, VERSION
+
+_BUSY_SECONDS = 30
+_NEXT = "Make room on this disk, or let this account write there, then send again"
+
+
+class LedgerUnready(DropslotError):
+    """The ledger cannot be read or written now: a full disk, no permission."""
+
+    code = "ledger-unready"
+
+
+class LedgerDamaged(DropslotError):
+    """The file is not a ledger any more."""
+
+    code = "ledger-damaged"
+
+
+class LedgerNewer(DropslotError):
+    """A newer dropslot wrote this ledger."""
+
+    code = "ledger-newer"
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """The ledger, made when it is not there. Raises LedgerDamaged, LedgerUnready and LedgerNewer."""
+    with in_words(path):
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    # NORMAL: a power cut may lose the last second of records; then these files are sent, or compared, once more.
+    connection.executescript(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+    )
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise LedgerNewer(
+            f"{escape(str(path))} was written by a newer dropslot",
+            where="Nothing was sent",
+            next_step="Install the newest dropslot on this computer",
+        )
+    if version < VERSION:
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'known'").fetchone()[0] == 0:
+        raise sqlite3.DatabaseError("its tables are missing")
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """SQLite's errors as errors of dropslot."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # full, locked, read-only, no permission
+        raise LedgerUnready(
+            f"The ledger {escape(str(path))} cannot be used: {error}",
+            where="Your files are untouched, and what the server has stays there",
+            next_step=_NEXT,
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise LedgerDamaged(
+            f"The ledger {escape(str(path))} is damaged: {error}",
+            where="Your files are untouched, and what was delivered stays delivered",
+            next_step="Send again: a new ledger is made from the receipts",
+        ) from error
+
+
+def move_aside(path: Path) -> Path:
+    """Give a damaged ledger another name; returns it."""
+    time = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    kept = path.with_name(f"{path.name}.damaged-{time}")
+    for suffix in ("-wal", "-shm"):
+        beside = path.with_name(path.name + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            beside.rename(kept.with_name(kept.name + suffix))
+    path.rename(kept)
+    return kept

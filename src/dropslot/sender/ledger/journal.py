@@ -1,0 +1,44 @@
+"""The names of all bags, one JSON object a line: what a lost ledger is made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A bag that was begun: `roots` says where each subfolder was on this PC; a root that is a file ends in no
+    separator and holds itself."""
+
+    bag: str
+    inbox: str
+    study: str
+    location: str
+    begun_at: str
+    access: Mapping[str, Any]
+    roots: Mapping[str, str]
+
+
+def note(path: Path, noted: Noted) -> None:
+    """Append one line, durably: it is there before anything of the bag is sent."""
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(asdict(noted)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def noted(path: Path) -> Iterator[Noted]:
+    """All bags, the oldest first; lines that a crash cut are left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                yield Noted(**json.loads(line))
+            except (ValueError, TypeError):
+                continue

@@ -1,0 +1,136 @@
+"""What is known of the files of this PC. All calls may come from several threads."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dropslot.sender.ledger.database import in_words, opened
+from dropslot.sender.states import UPLOADED, UPLOADING
+
+
+class Refusal(NamedTuple):
+    """A file that the server refused: for itself (`is_at_fault`), or with the arrival of `bag`."""
+
+    source: str
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    bag: int
+    is_at_fault: bool
+    reason: str
+
+
+class Content(NamedTuple):
+    """A file whose content was sent from `source`; `file` is its row."""
+
+    source: str
+    file: int
+
+
+class Ledger:
+    """The ledger at a path. Raises LedgerDamaged, LedgerUnready and LedgerNewer, here and in every call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = opened(path)
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._lock, in_words(self.path):
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, which no other process interrupts."""
+        with self._lock, in_words(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def target(self, inbox: str, study: str) -> int:
+        """The number of a study at an inbox."""
+        with self.writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO target (inbox, study) VALUES (?, ?)", (inbox, study))
+            query = "SELECT id FROM target WHERE inbox = ? AND study = ?"
+            found: int = connection.execute(query, (inbox, study)).fetchone()[0]
+            return found
+
+    def known(self, target: int) -> dict[str, tuple[int, int]]:
+        """Size and time of each path when it was last sent, or seen to hold what was sent."""
+        query = "SELECT source, size_bytes, mtime_ns FROM known WHERE target = ?"
+        return {source: (size, mtime) for source, size, mtime in self.rows(query, target)}
+
+    def newest(self) -> int:
+        """The number of the newest row of a file: what has a higher one was sent later."""
+        found: int = self.rows("SELECT coalesce(max(id), 0) FROM file")[0][0]
+        return found
+
+    def sizes(self, target: int) -> frozenset[int]:
+        """The sizes of all contents that were sent."""
+        rows = self.rows("SELECT DISTINCT size_bytes FROM file WHERE target = ? AND sha256 <> ''", target)
+        return frozenset(size for (size,) in rows)
+
+    def was_sent(self, target: int, source: str, sha256: str) -> int | None:
+        """The row of a file if this path was sent with this content, even if other content followed."""
+        query = "SELECT max(id) FROM file WHERE target = ? AND sha256 = ? AND source = ?"
+        found: int | None = self.rows(query, target, sha256, source)[0][0]
+        return found
+
+    def holders(self, target: int, sha256: str) -> list[Content]:
+        """The paths that held this content when they were last looked at, unless the server refused it there."""
+        query = (
+            "SELECT known.source, known.file FROM file JOIN known ON known.file = file.id"
+            " WHERE file.target = ? AND file.sha256 = ? AND file.state <> 'refused'"
+        )
+        return [Content(*row) for row in self.rows(query, target, sha256)]
+
+    def refusals(self, target: int) -> list[Refusal]:
+        """The files whose last word was a refusal."""
+        query = (
+            "SELECT known.source, path, known.size_bytes, known.mtime_ns, bag, is_at_fault, reason"
+            " FROM file JOIN known ON known.file = file.id"
+            " WHERE file.target = ? AND file.state = 'refused' ORDER BY file.id"
+        )
+        return [Refusal._make(row) for row in self.rows(query, target)]
+
+    def waiting(self, target: int) -> int:
+        """How many files have no receipt yet."""
+        query = "SELECT count(*) FROM file WHERE target = ? AND state IN (?, ?)"
+        found: int = self.rows(query, target, UPLOADING, UPLOADED)[0][0]
+        return found
+
+    def learn(self, target: int, seen: Iterable[tuple[str, int, int, int]], gone: Iterable[str] = ()) -> None:
+        """These paths (source, size, time, row of the file) hold what was sent before; paths that are `gone` were
+        renamed."""
+        with self.writing() as connection:
+            connection.executemany(
+                "DELETE FROM known WHERE target = ? AND source = ?", ((target, source) for source in gone)
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO known (target, source, size_bytes, mtime_ns, file) VALUES (?, ?, ?, ?, ?)",
+                ((target, *each) for each in seen),
+            )
+
+    def is_fixed(self, refusals: Iterable[Refusal], seen: Mapping[str, tuple[int, int]]) -> frozenset[int]:
+        """The bags of which a file that was at fault changed, went away, or is not sent any more."""
+        return frozenset(
+            each.bag
+            for each in refusals
+            if each.is_at_fault and seen.get(each.source) != (each.size_bytes, each.mtime_ns)
+        )

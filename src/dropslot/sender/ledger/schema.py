@@ -1,0 +1,55 @@
+"""The tables of the ledger."""
+
+from __future__ import annotations
+
+VERSION = 1
+
+# `target` is a study at an inbox. `file` has one row for each file of each bag, which is what `sent` lists; `known` has
+# one for each path of this PC: what it held when it was last sent, so that an unchanged file costs one stat.
+TABLES = """
+CREATE TABLE target (
+    id INTEGER PRIMARY KEY,
+    inbox TEXT NOT NULL,
+    study TEXT NOT NULL,
+    UNIQUE (inbox, study)
+);
+CREATE TABLE bag (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    target INTEGER NOT NULL REFERENCES target (id),
+    access TEXT NOT NULL,
+    location TEXT NOT NULL,
+    begun_at TEXT NOT NULL,
+    state TEXT NOT NULL,
+    arrival TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX bag_of_state ON bag (state);
+CREATE TABLE file (
+    id INTEGER PRIMARY KEY,
+    bag INTEGER NOT NULL REFERENCES bag (id),
+    target INTEGER NOT NULL REFERENCES target (id),
+    source TEXT NOT NULL,
+    path TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL DEFAULT '',
+    reached INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL,
+    at TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    is_at_fault INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (bag, path)
+);
+CREATE INDEX file_of_content ON file (target, sha256);
+CREATE INDEX file_refused ON file (target) WHERE state = 'refused';
+CREATE TABLE known (
+    target INTEGER NOT NULL REFERENCES target (id),
+    source TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    file INTEGER NOT NULL REFERENCES file (id),
+    PRIMARY KEY (target, source)
+) WITHOUT ROWID;
+CREATE INDEX known_of_file ON known (file);
+"""

@@ -1,0 +1,85 @@
+"""Compares what was found with the ledger: by one stat, and by content where a file of this size was sent before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from dropslot.core.names import escape
+from dropslot.sender.ledger.ledger import Ledger, Refusal
+from dropslot.sender.new_files.digests import sha256
+from dropslot.sender.plan import LeftFile, NewFile, Watcher
+
+
+class Comparison:
+    """`new` is what was not sent before. What was seen about renamed and touched files goes into the ledger."""
+
+    def __init__(self, ledger: Ledger, target: int, watcher: Watcher) -> None:
+        self.ledger, self.target, self.watcher = ledger, target, watcher
+        self.known = ledger.known(target)
+        self.new: list[NewFile] = []
+        self.left: list[LeftFile] = []
+        self._sizes = ledger.sizes(target)
+        self._seen: list[tuple[str, int, int, int]] = []
+        self._gone: set[str] = set()
+
+    def candidates(self, files: Sequence[NewFile]) -> list[NewFile]:
+        """The files that one stat does not show to be known."""
+        get = self.known.get
+        return [file for file in files if get(file[0]) != file[2:]]
+
+    def refused(self, files: Sequence[NewFile], *, again: bool) -> list[NewFile]:
+        """The files that were refused, and are to be sent once more: on demand, or because another file's fault, for
+        which the whole arrival was refused, is fixed."""
+        refusals = self.ledger.refusals(self.target)
+        if not refusals:
+            return []
+        seen = {file.source: (file.size_bytes, file.mtime_ns) for file in files}
+        fixed = self.ledger.is_fixed(refusals, seen)
+        wanted = {
+            each.source: each
+            for each in refusals
+            if (each.size_bytes, each.mtime_ns) == seen.get(each.source)
+        }
+        for refusal in wanted.values():
+            if not (again or _is_free(refusal, fixed)):
+                self.left.append(_still_refused(refusal))
+        return [
+            file for file in files if (each := wanted.get(file.source)) and (again or _is_free(each, fixed))
+        ]
+
+    def compare(self, files: Sequence[NewFile]) -> None:
+        """Add to `new` those whose content was not sent before. Equal content at a new path is a copy while the old
+        file is there: it is sent. An empty file says nothing by its content, so it is sent too."""
+        for file in files:
+            if file.size_bytes == 0 or file.size_bytes not in self._sizes or not self._is_known(file):
+                self.new.append(file)
+        self.ledger.learn(self.target, self._seen, self._gone)
+
+    def _is_known(self, file: NewFile) -> bool:
+        try:
+            digest = sha256(file.source, self.watcher)
+        except OSError:
+            return False  # sending it says why it cannot be read
+        row = self.ledger.was_sent(self.target, file.source, digest) or self._renamed(digest)
+        if row is not None:
+            self._seen.append((file.source, file.size_bytes, file.mtime_ns, row))
+        return row is not None
+
+    def _renamed(self, digest: str) -> int | None:
+        """The row of a file with this content whose path is gone. It is used up: a second path is a copy."""
+        for holder in self.ledger.holders(self.target, digest):
+            if holder.source not in self._gone and not os.path.lexists(holder.source):
+                self._gone.add(holder.source)
+                return holder.file
+        return None
+
+
+def _is_free(refusal: Refusal, fixed: frozenset[int]) -> bool:
+    return not refusal.is_at_fault and refusal.bag in fixed
+
+
+def _still_refused(refusal: Refusal) -> LeftFile:
+    next_step = "Correct it, or send it again with --again once the server takes it"
+    why = f"{escape(refusal.source)}: the server refused it: {refusal.reason}. {next_step}"
+    return LeftFile(refusal.source, refusal.path, "refused", why)

@@ -1,0 +1,108 @@
+"""Looks through a folder of this PC: one listing a folder, one stat a file, no link followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+
+from dropslot.core.names import escape
+from dropslot.sender.new_files.rules import Rules
+from dropslot.sender.plan import LeftFile, NewFile, Watcher
+from dropslot.sender.presets.preset import Folder
+
+_JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT
+_MISSING = "it is not there. Is a disk or network drive missing?"
+
+
+class Walk:
+    """What was found so far: `files` with their paths in the arrival, and what cannot be sent."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.files: list[NewFile] = []
+        self.left: list[LeftFile] = []
+        self._watcher = watcher
+
+    def add(self, folder: Folder, exclude: Iterable[str] = ()) -> None:
+        """Look through a folder of a preset, or at one file. The folder itself may be a link."""
+        root = os.path.abspath(folder.path)
+        try:
+            found = os.stat(root)
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            why = _MISSING if missing else f"{error.strerror}"
+            self._leave(root, folder.subfolder, "missing" if missing else "unreadable", why)
+            return
+        if stat.S_ISDIR(found.st_mode):
+            self._look_through(root, folder.subfolder, Rules(folder, tuple(exclude)))
+        else:
+            name = os.path.basename(root)
+            path = f"{folder.subfolder}/{name}" if folder.subfolder else name
+            self._add_file(root, path, found)
+
+    def _look_through(self, root: str, subfolder: str, rules: Rules) -> None:
+        start = len(subfolder) + 1 if subfolder else 0
+        folders = [(root, f"{subfolder}/" if subfolder else "")]
+        while folders:
+            place, prefix = folders.pop()
+            self._watcher.check()
+            folders += self._look_at(place, prefix, start, rules)
+            self._watcher.looked(len(self.files))
+
+    def _look_at(self, place: str, prefix: str, start: int, rules: Rules) -> list[tuple[str, str]]:
+        """Add the files of one folder; returns the folders in it."""
+        folders: list[tuple[str, str]] = []
+        add, includes_all = self.files.append, rules.includes_all
+        for entry in self._entries(place, prefix, start, rules):
+            path = prefix + entry.name
+            try:
+                if entry.is_dir(follow_symlinks=False) and not _is_junction(entry):
+                    folders.append((entry.path, f"{path}/"))
+                elif includes_all or rules.includes(path[start:]):
+                    found = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(found.st_mode) and not _is_junction(entry):
+                        add(NewFile(entry.path, path, found.st_size, found.st_mtime_ns))
+                    else:
+                        self._leave_other(entry.path, path, found.st_mode)
+            except OSError as error:
+                self._leave(entry.path, path, "unreadable", f"it cannot be looked at: {error.strerror}")
+        return folders
+
+    def _entries(self, place: str, prefix: str, start: int, rules: Rules) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(place) as entries:
+                found = list(entries)
+        except OSError as error:
+            self._leave(
+                place, prefix.rstrip("/"), "unreadable", f"the folder cannot be opened: {error.strerror}"
+            )
+            return []
+        if rules.excludes_some([entry.name for entry in found]):
+            return [entry for entry in found if not rules.excludes(prefix[start:] + entry.name)]
+        return found
+
+    def _add_file(self, source: str, path: str, found: os.stat_result) -> None:
+        if stat.S_ISREG(found.st_mode):
+            self.files.append(NewFile(source, path, found.st_size, found.st_mtime_ns))
+        else:
+            self._leave_other(source, path, found.st_mode)
+
+    def _leave_other(self, source: str, path: str, mode: int) -> None:
+        if stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
+            why = "it is a link, and links are not followed. Exclude it, or put the file itself there"
+            self._leave(source, path, "link", why)
+        else:
+            self._leave(
+                source, path, "special", "it is no ordinary file, but a pipe, socket or device. Exclude it"
+            )
+
+    def _leave(self, source: str, path: str, kind: str, why: str) -> None:
+        self.left.append(LeftFile(source, path, kind, f"{escape(source)}: {why}"))
+
+
+def _is_junction(entry: os.DirEntry[str]) -> bool:
+    """A folder of Windows that stands for another one."""
+    if sys.platform != "win32":
+        return False
+    return entry.stat(follow_symlinks=False).st_reparse_tag == _JUNCTION

@@ -1,0 +1,97 @@
+"""The presets of this PC: its own file, and the one that its lab shares by a path or an address."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from dropslot.core.addresses import scheme_of
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.sender.home import home, settings_file
+from dropslot.sender.presets import reading
+from dropslot.sender.presets.preset import Preset, Settings
+
+_SECONDS = 10
+_LARGEST_BYTES = 1_000_000
+
+
+class PresetsMissing(DropslotError):
+    """The shared presets cannot be read now."""
+
+    code = "presets-missing"
+    retryable = True
+
+
+def load(path: Path | None = None) -> Settings:
+    """What settings.yaml says (`path`: another file), with the shared presets; its own go before shared ones of the
+    same name. No file: no presets. Raises PresetMistakes and PresetsMissing."""
+    file = path or settings_file()
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise _missing(str(file), str(error.strerror)) from error
+    own, more = reading.parse(text, str(file))
+    if not more:
+        return own
+    shared = shared_from(more, file.parent)
+    there = {name: _located(preset, own.location) for name, preset in shared.presets.items()}
+    return Settings(
+        {**there, **own.presets}, own.location or shared.location, f"{own.source}, {shared.source}"
+    )
+
+
+def _located(preset: Preset, location: str) -> Preset:
+    """The location is this PC's, whatever the lab's file says."""
+    return replace(preset, location=location or preset.location)
+
+
+def shared_from(where: str, base: Path) -> Settings:
+    """The presets in a file or at an address. What an address gave last is kept, for when it gives no answer. A shared
+    file cannot name another one."""
+    if scheme_of(where) in ("http", "https"):
+        return reading.parse(_fetched(where), where)[0]
+    path = base / reading.expanded(where)
+    try:
+        return reading.parse(path.read_bytes(), str(path))[0]
+    except OSError as error:
+        raise _missing(str(path), str(error.strerror)) from error
+
+
+def _fetched(url: str) -> bytes:
+    kept = home() / "shared-presets.yaml"
+    try:
+        text = _download(url)
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        if kept.exists():
+            return kept.read_bytes()
+        raise _missing(url, str(error)) from error
+    aside = kept.with_suffix(".new")
+    aside.write_bytes(text)
+    os.replace(aside, kept)
+    return text
+
+
+def _download(url: str) -> bytes:
+    import requests
+    import truststore
+
+    truststore.inject_into_ssl()  # hospitals' own authorities are in the system's store
+    with requests.get(url, timeout=_SECONDS, stream=True) as answer:
+        answer.raise_for_status()
+        text: bytes = answer.raw.read(_LARGEST_BYTES + 1, decode_content=True)
+    if len(text) > _LARGEST_BYTES:
+        raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")
+    reading.parse(text, url)  # what is wrong must not replace what was kept
+    return text
+
+
+def _missing(where: str, why: str) -> PresetsMissing:
+    return PresetsMissing(
+        f"The presets at {escape(where)} cannot be read: {escape(why)}",
+        where="Nothing was sent",
+        next_step="Check the path or address, or ask the person who gave it to you",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dropslot.core import addresses
 
@@ -22,7 +23,11 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One login at one server. `key` and `known_hosts` are paths; without them the agent and ~/.ssh are used."""
+    """One login at one server. `key` and `known_hosts` are paths; without them the agent and ~/.ssh are used.
+
+    `client` makes the `login.Client` that answers the server's questions when a person signs in; then it alone knows
+    keys and passwords.
+    """
 
     user: str
     host: str
@@ -30,6 +35,7 @@ class Account:
     key: str | None = None
     known_hosts: str | None = None
     password: Password | None = None
+    client: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def server(self) -> str:

@@ -20,9 +20,10 @@ _KINDS = {
 
 
 class HostKeyUnknown(DestinationUnready):
-    """The server showed a key, and known_hosts has none for this server."""
+    """The server showed a key (`shown`, a line of OpenSSH), and known_hosts has none for this server."""
 
     code = "host-key-unknown"
+    shown = ""
 
 
 class HostKeyChanged(DestinationUnready):
@@ -106,12 +107,14 @@ def refusal(account: Account, key: asyncssh.SSHKey) -> DestinationUnready:
             next_step="Ask its administrator; somebody may be intercepting the connection",
         )
     if not keys:
-        return HostKeyUnknown(
+        unknown = HostKeyUnknown(
             f"The host key of {account.host} is not known: {shown}",
             where=UNSENT,
             next_step="Compare this fingerprint with the one that its administrator has (on the server: ssh-keygen -lf"
             f" /etc/ssh/ssh_host_ed25519_key.pub). If it is the same: dropslot trust_host {account.url}",
         )
+        unknown.shown = key.export_public_key("openssh").decode().strip()
+        return unknown
     return HostKeyChanged(
         f"The host key of {account.host} has changed: it shows {shown}, and {hosts} has"
         f" {', '.join(sorted(fingerprint(one) for one in keys))}",

@@ -18,6 +18,8 @@ from dropslot.sftp.accounts import UNSENT, Account
 
 CONNECT_SECONDS = 20
 LOGIN_SECONDS = 30
+PERSON_SECONDS = 600  # when a person is asked; a server ends it earlier, sshd after two minutes
+TOO_MANY = "Too many authentication failures"  # OpenSSH's words, when it ends the connection
 # AES-GCM first: chacha20 takes three times the processor time, and compression ten times.
 _CIPHERS = (
     "aes256-gcm@openssh.com",
@@ -41,7 +43,7 @@ class Unreachable(DestinationUnready):
     code = "unreachable"
 
 
-class _Client(asyncssh.SSHClient):
+class Client(asyncssh.SSHClient):
     """Remembers the key that the server shows; trusts none but those of known_hosts."""
 
     shown: asyncssh.SSHKey | None = None
@@ -53,11 +55,12 @@ class _Client(asyncssh.SSHClient):
 
 async def login(account: Account) -> asyncssh.SSHClientConnection:
     """A connection on which the account is logged in. Raises DestinationUnready and its like."""
-    client = _Client()
+    client: Client = account.client() if account.client else Client()
+    options = _options(account)
     try:
         connection, _ = await asyncio.wait_for(
-            asyncssh.create_connection(lambda: client, account.host, account.port, **_options(account)),
-            CONNECT_SECONDS + LOGIN_SECONDS,
+            asyncssh.create_connection(lambda: client, account.host, account.port, **options),
+            CONNECT_SECONDS + options["login_timeout"],
         )
     except asyncssh.HostKeyNotVerifiable as error:
         if client.shown is not None:
@@ -65,6 +68,10 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
         raise _unready(account, f"its host key cannot be verified: {escape(str(error))}") from error
     except asyncssh.PermissionDenied as error:
         raise _refused(account) from error
+    except asyncssh.ProtocolError as error:
+        if TOO_MANY in str(error):
+            raise _refused(account) from error
+        raise unreachable(account, error) from error
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         raise _key_fault(account, error) from error
     except (OSError, asyncssh.Error, TimeoutError, UnicodeError) as error:  # the last: no name of a host
@@ -87,7 +94,9 @@ def _options(account: Account) -> dict[str, Any]:
         "keepalive_count_max": 4,
         "gss_host": None,
     }
-    if account.key:
+    if account.client:
+        options |= {"client_keys": None, "agent_path": None, "login_timeout": PERSON_SECONDS}
+    elif account.key:
         options |= {"client_keys": [os.path.expanduser(account.key)], "agent_path": None}
     return options
 

@@ -81,7 +81,8 @@ class Runtime:
             opened = await Connection.open(account)
         except DestinationUnready as error:
             took = self.loop.time() - begun
-            if isinstance(error, LoginRefused) or took > _SOON_SECONDS:
+            # A person who signs in decides when to try again.
+            if not account.client and (isinstance(error, LoginRefused) or took > _SOON_SECONDS):
                 wait = min(max(_SOON_SECONDS, took, 2 * last.seconds if last else 0), _LONGEST_SECONDS)
                 self._failures[account] = _Failure(error, wait, self.loop.time() + wait)
             raise

@@ -45,11 +45,10 @@ class Feed:
         with self._changed:
             self._raise()
 
-    def settle(self) -> None:
-        """Wait until no job runs any more, whatever their results."""
+    def settle(self, seconds: float | None = None) -> bool:
+        """Wait until no job runs any more, whatever their results; False if that takes longer than `seconds`."""
         with self._changed:
-            while self._count:
-                self._changed.wait()
+            return self._changed.wait_for(lambda: not self._count, seconds)
 
     def _has_room(self, size_bytes: int) -> bool:
         return self._count < MOST_JOBS and self._bytes + size_bytes <= self._most_bytes

@@ -90,6 +90,11 @@ class Large:
         self.sending.known.moved(self.number, size_bytes)
         await self._sync_at_mark()
 
+    async def rewind(self) -> None:
+        """Begin anew at the start: what is there is not what was synced."""
+        self._reached = 0
+        self.sending.known.mark(self.number, 0)
+
     async def _sync_at_mark(self) -> None:
         """Sync during the writing: the disk works at the same time, and a lost connection costs one mark at most."""
         acknowledged = min(self._under_way, default=self._reached)

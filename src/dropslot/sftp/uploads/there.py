@@ -17,6 +17,7 @@ class There:
     def __init__(self, connection: Connection, path: str, start: int) -> None:
         self._pieces: AsyncIterator[bytes] | None = remote.read(connection, path, start)
         self._ahead = bytearray()
+        self.is_readable = True
 
     async def equal_bytes(self, data: bytes) -> int:
         """How many bytes from the front of `data` are there already. Each call compares the bytes that follow those of
@@ -34,7 +35,7 @@ class There:
                     await self.close()
                 self._ahead += piece
             return
-        self._pieces = None
+        self._pieces, self.is_readable = None, False
 
     async def close(self) -> None:
         """Stop reading."""

@@ -56,13 +56,17 @@ class File(NamedTuple):
     mtime_ns: int
 
 
-class _Round(NamedTuple):
+class Round(NamedTuple):
     """What belongs to one connection."""
 
     own: runtime.Runtime
     feed: Feed
     sending: Sending
     finishing: deque[int]  # numbers of large files
+
+
+class _NotDurable(Exception):
+    """The server has other bytes than those it acknowledged and synced."""
 
 
 class Upload(ABC):
@@ -72,6 +76,8 @@ class Upload(ABC):
     read_back = False
     compares = False  # whether files that were begun before are compared, or sent again
     mark_bytes = MARK_BYTES
+    # When the upload ends early: how long to wait for what is under way, before the connection is given up.
+    patience_seconds: float | None = None
 
     def __init__(
         self, account: Account, folder: str, attributes: Attributes, pace: Pace, algorithms: Sequence[str]
@@ -80,6 +86,8 @@ class Upload(ABC):
         self.algorithms = algorithms
         self.known = Known()
         self.digests: dict[int, list[bytes]] = {}
+        # By number: what was said to be durable before this process began. Its last piece is compared.
+        self.durable: dict[int, int] = {}
         self._fresh: _Hashes = ()
         self._states: dict[int, dict[int, _Hashes]] = {}  # by number and mark
 
@@ -169,13 +177,15 @@ class Upload(ABC):
             with self.reading():
                 for file in self.files():
                     if file.number not in self.known.confirmed:
-                        self.send(_Round(own, feed, sending, deque()), file)
+                        self.send(Round(own, feed, sending, deque()), file)
             feed.finish()
         except (ConnectionGone, Garbled):
             own.loop.call_soon_threadsafe(connection.end, "it was lost")
             raise
         finally:
-            feed.settle()
+            if not feed.settle(self.patience_seconds):
+                own.loop.call_soon_threadsafe(connection.end, "the upload ended")
+                feed.settle()
 
     async def _connected(self, *, again: bool) -> tuple[Connection, Mapping[int, int]]:
         connection = await runtime.current().connection(self.account)
@@ -185,7 +195,7 @@ class Upload(ABC):
             await connection.widened()
         return connection, parts
 
-    def send(self, now: _Round, file: File) -> None:
+    def send(self, now: Round, file: File) -> None:
         """Read and hash one file, and hand it to the loop."""
         self.check()
         fd = self.open(file.number)
@@ -228,14 +238,19 @@ class Upload(ABC):
             raise self.miscounted(file.number, count)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _send_large(self, now: _Round, fd: int, file: File) -> None:
+    def _send_large(self, now: Round, fd: int, file: File) -> None:
         if len(now.finishing) >= _MOST_FINISHING:
             now.feed.finish()
             now.finishing.clear()
         large = Large(now.sending, *file, self.mark_bytes)
         start = now.own.run(large.open())
         try:
-            digests = self._send_pieces(now, fd, file, large, start)
+            try:
+                digests = self._send_pieces(now, fd, file, large, start)
+            except _NotDurable:  # all that is there is compared
+                now.feed.finish()
+                now.own.run(large.rewind())
+                digests = self._send_pieces(now, fd, file, large, 0)
             self.was_read(file.number, fd)
         except BaseException:
             now.feed.settle()
@@ -249,7 +264,7 @@ class Upload(ABC):
         await large.finish(sha256)
         self._states.pop(large.number, None)
 
-    def _send_pieces(self, now: _Round, fd: int, file: File, large: Large, start: int) -> list[bytes]:
+    def _send_pieces(self, now: Round, fd: int, file: File, large: Large, start: int) -> list[bytes]:
         states = self._states.setdefault(file.number, {0: self._hashes()})
         hashed = max(mark for mark in states if mark <= start)
         hashes = tuple(one.copy() for one in states[hashed])
@@ -261,6 +276,8 @@ class Upload(ABC):
                 for one in hashes:
                     one.update(data)
                 equal = now.own.run(there.equal_bytes(data)) if offset < until else 0
+                if equal < len(data) and offset < self.durable.pop(file.number, 0) and there.is_readable:
+                    raise _NotDurable
                 self._send_piece(now, large, offset, data, equal)
                 offset += len(data)
                 if offset % self.mark_bytes == 0:
@@ -271,7 +288,7 @@ class Upload(ABC):
             raise self.miscounted(file.number, offset)
         return [one.digest() for one in hashes]
 
-    def _send_piece(self, now: _Round, large: Large, offset: int, data: bytes, equal: int) -> None:
+    def _send_piece(self, now: Round, large: Large, offset: int, data: bytes, equal: int) -> None:
         """Send a piece without its first `equal` bytes, which are there."""
         if equal:
             now.own.run(large.passed(offset, equal))

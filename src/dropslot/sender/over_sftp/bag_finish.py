@@ -1,0 +1,188 @@
+"""Finishes a bag at a server: what is there is compared, tag files come last, then the bag gets its name.
+
+Each step may be repeated after a crash. The folders are opened to the inbox's group last of all: a service without
+privilege can move only what its group may write, and an account outside of that group loses a folder's setgid bit with
+this, after which nothing must be made in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.sender.over_sftp.bag_upload import FILE_MODE, FOLDER_MODE
+from dropslot.sender.over_sftp.faults import BagIncomplete, BagNameTaken
+from dropslot.sftp import faults, remote, wire
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.uploads.sending import Sending
+from dropslot.sftp.wire import Attributes, Said
+
+MANIFEST, INFO, PAYLOAD = "manifest-sha256.txt", "bag-info.txt", "data"
+_OXUM = re.compile(r"(?mi)^Payload-Oxum\s*:\s*(\d+)\.(\d+)\s*$")
+_ENCODED = re.compile(r"%(0[aA]|0[dD]|25)")
+_SHOWN = 3
+
+
+@dataclass(slots=True)
+class Bag:
+    """`hidden` is the bag's folder while it is on its way, `final` the one that it becomes."""
+
+    hidden: str
+    final: str
+    grouped: bool
+
+    @property
+    def name(self) -> str:
+        return self.final.rpartition("/")[2]
+
+
+@dataclass(slots=True)
+class _There:
+    """What the bag's folder holds: sizes of files by path in the bag, and its folders, the outer ones first."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+
+
+async def finish(
+    connection: Connection, bag: Bag, tag_files: Mapping[str, bytes], gone: DropslotError | None
+) -> bool:
+    """Make it ready for its name; False if it has that already, or was taken. `gone`: what it means if there is no bag
+    any more; None: it was finished, and taken."""
+    hidden, final = await remote.look(connection, [bag.hidden, bag.final])
+    if hidden is None:
+        if final is None and gone is not None:
+            raise gone
+        return False
+    if final is not None:
+        raise _taken(connection, bag)
+    there = await _listed(connection, bag.hidden)
+    await _compare(connection, bag, there, tag_files)
+    sending = Sending(
+        connection,
+        bag.hidden,
+        lambda: _taken(connection, bag),
+        Attributes(mode=FILE_MODE if bag.grouped else None),
+        parts={
+            number: there.sizes.get(name, 0) for number, name in enumerate(tag_files) if name in there.sizes
+        },
+        strict=False,
+    )
+    await asyncio.gather(
+        *(
+            _tag_file(sending, bag, number, name, data)
+            for number, (name, data) in enumerate(tag_files.items())
+        )
+    )
+    await _open_to_group(connection, bag, there.folders)
+    await remote.sync_folders(connection, [remote.join(bag.hidden, path) for path in there.folders])
+    return True
+
+
+async def name(connection: Connection, bag: Bag) -> None:
+    """Give the finished bag its name, which nothing else has."""
+    try:
+        wire.done(await connection.one(wire.rename(bag.hidden, bag.final)))
+    except Said as said:
+        hidden, final = await remote.look(connection, [bag.hidden, bag.final])
+        if hidden is None:
+            return  # an earlier answer was lost
+        if final is not None:
+            raise _taken(connection, bag) from said
+        raise faults.typed(connection.account.server, said, f"Giving {escape(bag.name)} its name") from said
+    await remote.sync_folders(connection, [bag.final.rpartition("/")[0] or "."])
+
+
+async def _tag_file(sending: Sending, bag: Bag, number: int, name: str, data: bytes) -> None:
+    if sending.parts.get(number, 0) > len(data):
+        await remote.remove_files(sending.connection, [remote.join(bag.hidden, name)])
+        sending.parts = {other: size for other, size in sending.parts.items() if other != number}
+    await sending.small(number, remote.join(bag.hidden, name), data, time.time_ns(), b"")
+
+
+async def _listed(connection: Connection, top: str) -> _There:
+    """All that is in the bag: one listing a folder, those of one depth at once."""
+    found, may_open = _There(), asyncio.Semaphore(remote.OPEN_AT_ONCE)
+
+    async def entries(path: str) -> dict[str, Attributes]:
+        async with may_open:
+            return await remote.listing(connection, remote.join(top, path)) or {}
+
+    level = [""]
+    while level:
+        found.folders += level
+        below = []
+        for path, names in zip(level, await asyncio.gather(*map(entries, level)), strict=True):
+            for entry, seen in names.items():
+                inner = f"{path}/{entry}" if path else entry
+                if seen.is_folder:
+                    below.append(inner)
+                else:
+                    found.sizes[inner] = seen.size or 0
+        level = below
+    return found
+
+
+async def _compare(connection: Connection, bag: Bag, there: _There, tag_files: Mapping[str, bytes]) -> None:
+    """The payload must be what the manifest lists, with as many bytes as the bag says. What an interruption left of a
+    file that is not part of the bag is removed."""
+    wanted = set(payload(tag_files))
+    have = {path for path in there.sizes if path.startswith(f"{PAYLOAD}/")}
+    await remote.remove_files(connection, [remote.join(bag.hidden, path) for path in sorted(have - wanted)])
+    if missing := sorted(wanted - have):
+        raise _incomplete(connection, bag, missing)
+    size = sum(there.sizes[path] for path in wanted)
+    told = _OXUM.search(tag_files.get(INFO, b"").decode("utf-8", "replace"))
+    if told and (int(told[1]), int(told[2])) != (size, len(wanted)):
+        raise _incomplete(connection, bag, sorted(wanted), size)
+
+
+def payload(tag_files: Mapping[str, bytes]) -> list[str]:
+    """The paths of a bag's manifest (RFC 8493: CR, LF and % are percent-encoded)."""
+    lines = tag_files.get(MANIFEST, b"").decode("utf-8").split("\n")
+    return [
+        _ENCODED.sub(lambda found: chr(int(found[1], 16)), line.split(maxsplit=1)[1])
+        for line in lines
+        if line.strip()
+    ]
+
+
+async def _open_to_group(connection: Connection, bag: Bag, folders: Sequence[str]) -> None:
+    """Let the inbox's group move and read the bag. A server that refuses leaves it to the service's own privilege."""
+    if not bag.grouped:
+        return
+    mode = Attributes(mode=0o2000 | FOLDER_MODE)
+    for start in range(0, len(folders), remote.AT_ONCE):
+        chunk = [remote.join(bag.hidden, path) for path in folders[start : start + remote.AT_ONCE]]
+        await connection.ask(*(wire.set_attributes(path, mode) for path in chunk))
+
+
+def _taken(connection: Connection, bag: Bag) -> BagNameTaken:
+    return BagNameTaken(
+        f"The inbox at {escape(connection.account.server)} already has something else named {escape(bag.name)}",
+        where=f"What you sent is whole in {escape(bag.hidden)} there. Your files are untouched",
+        next_step="Show this message to the person who runs the server; then send again",
+    )
+
+
+def _incomplete(
+    connection: Connection, bag: Bag, paths: Sequence[str], size: int | None = None
+) -> BagIncomplete:
+    server, names = escape(connection.account.server), ", ".join(map(escape, paths[:_SHOWN]))
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    what = f"{server} lacks files that it acknowledged: {names}{more}"
+    if size is not None:
+        what = f"{server} has {size:,} bytes of the files of {escape(bag.name)}, which are more or fewer than were sent"
+    error = BagIncomplete(
+        what,
+        where="Your files are untouched, and nothing is delivered yet",
+        next_step="They are sent again. If this repeats, tell the person who runs the server: somebody changes or"
+        " removes uploads there",
+    )
+    error.paths = tuple(paths)
+    return error

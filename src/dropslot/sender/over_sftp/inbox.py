@@ -1,0 +1,254 @@
+"""An inbox at a server that speaks SFTP: signs in, and does what the engine asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import asyncssh
+
+from dropslot.core import addresses
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.sender import home
+from dropslot.sender.connecting import Access, place
+from dropslot.sender.credentials import Credentials, HostKey
+from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
+from dropslot.sender.over_sftp import bag_finish, words
+from dropslot.sender.over_sftp.bag_finish import Bag
+from dropslot.sender.over_sftp.bag_upload import FOLDER_MODE, BagUpload
+from dropslot.sender.over_sftp.faults import BagGone, InboxMissing, SignInRefused
+from dropslot.sender.over_sftp.signing_in import SigningIn
+from dropslot.sender.over_sftp.words import in_words
+from dropslot.sftp import faults, remote, runtime, trust, wire
+from dropslot.sftp.accounts import Account
+from dropslot.sftp.connection import Connection
+from dropslot.sftp.hostkeys import HostKeyUnknown
+from dropslot.sftp.login import TOO_MANY, LoginRefused
+from dropslot.sftp.pace import Pace
+from dropslot.sftp.remote import join
+from dropslot.sftp.wire import Said
+
+T = TypeVar("T")
+RECEIPTS, SIGNERS = "receipts", "allowed_signers"
+LONGEST_RECEIPT_BYTES = 1 << 30
+_SETGID = 0o2000
+
+
+class SftpInbox:
+    """See `sender.inbox.Inbox`. One connection is kept, and made again when it is lost."""
+
+    def __init__(self, access: Access, credentials: Credentials) -> None:
+        """Signs in. Raises SignInRefused, HostUntrusted, HostChanged, Unreachable."""
+        address = addresses.parse(access.to)
+        server = address._replace(user="").server
+        user = access.user or address.user or credentials.user(server)
+        if not user:
+            raise _no_user(server)
+        self._access, self._credentials = access, credentials
+        self._signing = SigningIn(f"{user}@{address.host}", access.key, credentials)
+        self._account = Account(
+            user,
+            address.host,
+            address.port,
+            known_hosts=access.known_hosts or str(home.known_hosts()),
+            client=self._signing.client,
+        )
+        self._folder = address.remote_path.rstrip("/") or "/"
+        self._receipts = _beside(self._folder, access.receipts or RECEIPTS)
+        self._where = place(access.to)
+        self._seen: set[str] = set()  # bags whose hidden folder was there in this session
+        self._naming: set[str] = set()  # bags whose final name was asked for in this session
+        self._sign_in()
+
+    @property
+    def where(self) -> str:
+        return self._where
+
+    def begin(self, bag: str) -> None:
+        self._do(lambda connection: self._begin(connection, self._bag(bag)), "Making a folder in the inbox")
+        self._seen.add(bag)
+
+    def upload(
+        self, bag: str, files: Sequence[Outgoing], reached: Mapping[str, int], progress: Progress, pace: Pace
+    ) -> None:
+        if not files:
+            return
+        grouped = self._do(self._is_grouped, "Looking at the inbox")
+        hidden = self._bag(bag).hidden
+        with self._words(f"Sending {escape(bag)}"):
+            BagUpload(self._account, hidden, files, reached, progress, pace, grouped=grouped).run()
+        self._seen.add(bag)
+
+    def finish(self, bag: str, tag_files: Mapping[str, bytes]) -> None:
+        self._do(lambda connection: self._finish(connection, bag, tag_files), f"Finishing {escape(bag)}")
+
+    def discard(self, bag: str) -> None:
+        hidden = self._bag(bag).hidden
+        aside = join(self._folder, f".gone-{bag}")  # hidden as well: a watcher would take it otherwise
+        self._do(lambda connection: remote.remove_tree(connection, hidden, aside), f"Removing {escape(bag)}")
+        self._seen.discard(bag)
+
+    def receipt(self, bag: str) -> SignedReceipt | None:
+        data = self._read(join(self._receipts, f"{bag}.json"))
+        return None if data is None else _receipt(data, bag)
+
+    def signers(self) -> str:
+        return (self._read(join(self._receipts, SIGNERS)) or b"").decode("utf-8", "replace")
+
+    def close(self) -> None:
+        own = runtime.current()
+        own.run(_end(own, self._account))
+
+    # Signing in
+
+    def _sign_in(self) -> None:
+        own = runtime.current()
+        with self._words("Signing in"):
+            while True:
+                try:
+                    own.run(own.connection(self._account))
+                except HostKeyUnknown as error:
+                    if not self._trusts(error):
+                        raise
+                except LoginRefused as error:
+                    if not (self._signing.uses_keys and TOO_MANY in str(error.__cause__)):
+                        raise
+                    self._signing.uses_keys = False  # the keys used up all tries: now without them
+                else:
+                    break
+        self._credentials.accepted()
+
+    def _trusts(self, error: HostKeyUnknown) -> bool:
+        """Whether the key is trusted from now on; then it is kept."""
+        kind, fingerprint = words.shown(error)
+        if self._access.trust:
+            trusted = self._access.trust.strip() == fingerprint
+        else:
+            server = (
+                self._account.host if self._account.port == addresses.DEFAULT_PORT else self._where_server
+            )
+            trusted = self._credentials.trusts(HostKey(server, kind, fingerprint))
+        if trusted:
+            trust.accept(self._account, asyncssh.import_public_key(error.shown))
+        return trusted
+
+    @property
+    def _where_server(self) -> str:
+        return f"{self._account.host}:{self._account.port}"
+
+    def _words(self, doing: str) -> Any:
+        return in_words(self._account, doing, self._signing)
+
+    # At the server
+
+    def _do(self, work: Callable[[Connection], Coroutine[Any, Any, T]], doing: str) -> T:
+        """Do what may be repeated; after a lost connection it is repeated once."""
+        with self._words(doing):
+            return runtime.run_again(work, self._account)
+
+    def _bag(self, bag: str, *, grouped: bool = False) -> Bag:
+        return Bag(join(self._folder, f".{bag}"), join(self._folder, bag), grouped)
+
+    async def _begin(self, connection: Connection, bag: Bag) -> None:
+        grouped = await self._is_grouped(connection)
+        hidden, final = await remote.look(connection, [bag.hidden, bag.final])
+        if hidden is not None or final is not None:
+            return
+        try:
+            await remote.make_folders(connection, [bag.hidden], FOLDER_MODE if grouped else None)
+        except Said as said:
+            if said.code == wire.PERMISSION_DENIED:
+                raise words.closed(self._account, f"Writing into the inbox {escape(self._folder)}") from said
+            raise await faults.explained(connection, said, "Making a folder", self._folder) from said
+
+    async def _is_grouped(self, connection: Connection) -> bool:
+        """Whether the inbox gives what is made in it its own group (setgid)."""
+        seen = wire.found(await connection.one(wire.on(wire.STAT, self._folder)))
+        if seen is None or not seen.is_folder:
+            raise self._missing()
+        return bool((seen.mode or 0) & _SETGID)
+
+    async def _finish(self, connection: Connection, name: str, tag_files: Mapping[str, bytes]) -> None:
+        bag = self._bag(name, grouped=await self._is_grouped(connection))
+        # Only in a session that saw it, and did not name it, a missing bag cannot have been finished.
+        gone = _gone(self._account, bag) if name in self._seen and name not in self._naming else None
+        if await bag_finish.finish(connection, bag, tag_files, gone):
+            self._naming.add(name)  # before the request: its answer may be lost
+            await bag_finish.name(connection, bag)
+
+    def _read(self, path: str) -> bytes | None:
+        """The bytes of a file; None if there is none."""
+
+        async def read(connection: Connection) -> bytes | None:
+            found = bytearray()
+            try:
+                async for piece in remote.read(connection, path):
+                    found += piece
+                    if len(found) > LONGEST_RECEIPT_BYTES:
+                        raise _unreadable(path, "it is larger than any receipt")
+            except Said as said:
+                if said.code == wire.NO_SUCH_FILE:
+                    return None
+                raise
+            return bytes(found)
+
+        return self._do(read, f"Reading {escape(path)}")
+
+    def _missing(self) -> InboxMissing:
+        return InboxMissing(
+            f"There is no inbox {escape(self._folder)} at {escape(self._account.server)}",
+            where="Your files are untouched",
+            next_step=f"Check the address of the inbox, or ask {words.RUNS_THE_SERVER}",
+        )
+
+
+async def _end(own: runtime.Runtime, account: Account) -> None:
+    kept = own.connections.pop(account, None)
+    if kept is not None:
+        kept.end("signed out")
+
+
+def _beside(inbox: str, folder: str) -> str:
+    """A folder beside the inbox, unless its path is absolute."""
+    return (
+        folder
+        if folder.startswith("/")
+        else join(inbox.rpartition("/")[0] or "/" * inbox.startswith("/"), folder)
+    )
+
+
+def _receipt(data: bytes, bag: str) -> SignedReceipt:
+    try:
+        found = json.loads(data)
+        parts = [found[key] for key in ("body", "signature", "files")]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(f"{bag}.json", str(error)) from error
+    if not all(isinstance(part, str) for part in parts):
+        raise _unreadable(f"{bag}.json", "its parts are not texts")
+    return SignedReceipt(*parts)
+
+
+def _unreadable(path: str, why: str) -> DropslotError:
+    return DropslotError(
+        f"The receipt {escape(path)} cannot be read: {escape(why)}",
+        where="Your files were sent; whether they were delivered is not known yet",
+        next_step=f"Tell {words.RUNS_THE_SERVER}",
+    )
+
+
+def _gone(account: Account, bag: Bag) -> BagGone:
+    return BagGone(
+        f"The unfinished upload {escape(bag.hidden)} at {escape(account.server)} was removed there",
+        where="Your files are untouched; what was sent of them is gone",
+        next_step="Send again: they are sent in a new folder",
+    )
+
+
+def _no_user(server: str) -> SignInRefused:
+    return SignInRefused(
+        f"Signing in to {escape(server)} needs the name of an account",
+        where=words.UNSENT,
+        next_step="Put it into the address, as in sftp://NAME@HOST/inbox",
+    )

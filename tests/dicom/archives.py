@@ -35,6 +35,17 @@ class Archive:
             env=os.environ | {"TCP_NODELAY": "1"},
         )
 
+    def move(self, study_uid: str, to: str, by: str) -> None:
+        """A C-MOVE of a study that the AE title `by` asks for."""
+        keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
+        subprocess.run(
+            ["movescu", "-S", "-aet", by, "-aec", AET, "-aem", to, *keys, "127.0.0.1", str(self.port)],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            env=os.environ | {"TCP_NODELAY": "1"},
+        )
+
 
 @contextmanager
 def dcmqrscp(folder: Path, knows: int) -> Iterator[Archive]:

@@ -14,6 +14,8 @@ from dicom.receiver import CT_IMAGE, Receiver, write_files
 from dropslot.dicom.fetching.fetch import differences
 from dropslot.dicom.fetching.finding import Series, Study
 from product import Product
+from racing import again_and_again
+from waiting import wait_until
 
 
 @pytest.mark.parametrize("archive_of", [dcmqrscp, orthanc])
@@ -45,6 +47,35 @@ def test_a_study_is_fetched_whole_and_verified(
     assert [arrival["sender"] for arrival in sqlite_product.arrivals()][:2] == ["ARCHIVE", "ARCHIVE"]
     recorded = [event["data"] for event in sqlite_product.listing("events", "--kind", "images-recorded")]
     assert {one["verdict"] for event in recorded for one in event["series"]} == {"VERIFIED"}
+
+
+def test_what_is_sent_meanwhile_for_others_is_not_part_of_a_fetch(
+    sqlite_product: Product, tmp_path: Path
+) -> None:
+    receiver = Receiver(sqlite_product, quiet="5s")
+    paths = write_files(tmp_path / "files", series(30, AccessionNumber="A17"))
+    pushed = write_files(
+        tmp_path / "pushed", {f"{n}.dcm": image(n, AccessionNumber="A17") for n in range(50, 500)}
+    )
+    with dcmqrscp(tmp_path / "archive", receiver.port) as archive:
+        archive.store(paths)
+        receiver.start()
+
+        def send_others(times: int) -> None:
+            if times % 2:
+                receiver.store(pushed[times], calling="ARCHIVE")
+            else:  # somebody else's C-MOVE of the same study
+                archive.move(STUDY_UID, "DROPSLOT", by="OTHER")
+
+        with again_and_again(send_others):
+            wait_until(lambda: list(sqlite_product.folder("inbox").glob(".*/data/*/*")), what="a push")
+            rows = sqlite_product.run(
+                "fetch_dicom", "--from", archive.address, "--json", "--move", "A17"
+            ).objects
+    assert [(row["listed"], row["received"]) for row in rows] == [(30, 30)]
+    sqlite_product.wait_for_state(rows[0]["name"], "done")
+    items = sqlite_product.history("--search", rows[0]["name"])
+    assert len([row for row in items if row["name"] == rows[0]["name"]]) == 30
 
 
 def test_a_deidentified_study_is_compared_with_what_the_archive_listed(

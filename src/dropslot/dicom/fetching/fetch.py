@@ -4,6 +4,7 @@ listed: the same set of SOPInstanceUIDs, and no sub-operation that failed."""
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from dropslot.dicom.deidentifying.uids import delivered_uid
 from dropslot.dicom.fetching.finding import Study
 from dropslot.dicom.fetching.retrieving import get, move, supports_get
 from dropslot.dicom.models import Expected
+from dropslot.dicom.receiving.commands import move_key
 from dropslot.dicom.receiving.fetches import PREFIX
 from dropslot.dicom.receiving.folders import DATA, put, write_about
 from dropslot.dicom.receiving.keys import receive_of
@@ -41,6 +43,12 @@ How = Literal["get", "move"]
 _SETTLE_SECONDS = 30.0  # without a new instance, after the archive said that it had sent all
 _SETTLE_AFTER_FAULTS_SECONDS = 5.0
 _TICK_SECONDS = 0.2
+_MESSAGE_IDS = 65535
+# The standard leaves it to an archive whether it says so (PS3.7, table 9.1-1: Move Originator Message ID).
+_NONE_MOVED = (
+    "nothing came that says that it belongs to this C-MOVE. What an archive sends without saying so is taken as if it"
+    " had sent it by itself, and is an arrival of its own; try --get"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,17 @@ def fetch(route: Route, peer: Peer, study: Study, how: How, by: str) -> Fetched:
     """Get one study. Raises DestinationUnready, OSError and DatabaseError; then nothing of it has a final name. `by`:
     who asked for it."""
     folders = folder_sets(route)[0]
-    with _place(folders.inbox, peer, study) as folder:
-        is_get = how == "get"
-        faults = _got(folders, peer, study, folder) if is_get else _moved(route, peer, study, folder)
+    message_id = secrets.randbelow(_MESSAGE_IDS) + 1
+    with _place(folders.inbox, peer, study, "" if how == "get" else move_key(peer.aet, message_id)) as folder:
+        faults = (
+            _got(folders, peer, study, folder)
+            if how == "get"
+            else _moved(route, peer, study, folder, message_id)
+        )
         received = _received(folder / DATA)
         faults += list(differences(study, received))
+        if how == "move" and not received:
+            faults.append(_NONE_MOVED)
         if faults:
             return Fetched(study, received, faults)
         _expect(route, peer, study, by)
@@ -84,14 +98,14 @@ def fetch(route: Route, peer: Peer, study: Study, how: How, by: str) -> Fetched:
 
 
 @contextmanager
-def _place(inbox: Path, peer: Peer, study: Study) -> Iterator[Path]:
+def _place(inbox: Path, peer: Peer, study: Study, move: str) -> Iterator[Path]:
     """A hidden folder for it, which is gone at the end."""
     with Folder.trusted(str(inbox)) as box:
         name, folder = make_locked(box, PREFIX)
         with folder:
             try:
                 (inbox / name / DATA).mkdir(mode=0o700)
-                write_about(inbox / name, {"aet": peer.node.aet, "studies": [study.uid]})
+                write_about(inbox / name, {"aet": peer.node.aet, "studies": [study.uid], "move": move})
                 yield inbox / name
             finally:
                 remove_folder(box.fd, name)
@@ -116,11 +130,11 @@ def _got(folders: FolderSet, peer: Peer, study: Study, folder: Path) -> list[str
     return faults
 
 
-def _moved(route: Route, peer: Peer, study: Study, folder: Path) -> list[str]:
+def _moved(route: Route, peer: Peer, study: Study, folder: Path, message_id: int) -> list[str]:
     """By C-MOVE: the receiver moves what comes into the folder, when its header was read."""
     receive = receive_of(route)
     assert receive is not None
-    faults = move(peer, study, receive.aet)
+    faults = move(peer, study, receive.aet, message_id)
     # What failed will not come; the rest may still be on its way through the receiver.
     patience = _SETTLE_AFTER_FAULTS_SECONDS if faults else _SETTLE_SECONDS
     _wait_for(folder / DATA, sum(len(series.instances) for series in study.series), patience)

@@ -48,11 +48,11 @@ def get(peer: Peer, study: Study, reception: Reception) -> list[str]:
         return _result(association.send_c_get(_query(study), GET), "C-GET")
 
 
-def move(peer: Peer, study: Study, to: str) -> list[str]:
+def move(peer: Peer, study: Study, to: str, message_id: int) -> list[str]:
     """Have the archive send a study to the receiver `to`, whose AE title it must know. Returns what went wrong, in
     sentences. Raises DestinationUnready."""
     with associated(peer, [build_context(MOVE)]) as association:
-        return _result(association.send_c_move(_query(study), to, MOVE), "C-MOVE")
+        return _result(association.send_c_move(_query(study), to, MOVE, message_id), "C-MOVE")
 
 
 def _contexts(classes: set[str]) -> list[PresentationContext]:

@@ -40,7 +40,7 @@ class Incoming:
     def begin(self, context_id: int, command: Command) -> Sink:
         """The place of the next data set (`relay.Begin`)."""
         if command.is_store and self.reception is not None:
-            kind = Kind(command.sop_class, command.sop_uid, self._transfer_syntax(context_id))
+            kind = Kind(command.sop_class, command.sop_uid, self._transfer_syntax(context_id), command.move)
             return self.reception.begin(kind)
         with self._lock:
             self._count += 1

@@ -9,18 +9,22 @@ from typing import NamedTuple
 _STORE_REQUEST, _STORE_RESPONSE = 0x0001, 0x8001
 _LENGTH, _CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_TO = 0x0000, 0x0002, 0x0100, 0x0110, 0x0120
 _DATA_SET_TYPE, _STATUS, _INSTANCE = 0x0800, 0x0900, 0x1000
+_MOVED_BY, _MOVED_FOR = 0x1030, 0x1031
 _NO_DATA_SET = 0x0101
+_LONGEST_TITLE = 16
 _LARGEST_OTHER = 4 * 1024 * 1024  # a request for the commitment of 30,000 instances
 
 
 class Command(NamedTuple):
-    """What a message is, and the SOP class and instance that it is about; 0 and empty if it does not say."""
+    """What a message is, and the SOP class and instance that it is about; 0 and empty if it does not say. `move`: the
+    C-MOVE of which a C-STORE is a sub-operation, see `move_key`."""
 
     field: int
     message_id: int
     has_data_set: bool
     sop_class: str
     sop_uid: str
+    move: str = ""
 
     @property
     def is_store(self) -> bool:
@@ -43,7 +47,13 @@ def command_in(encoded: bytes) -> Command:
         _number(found.get(_DATA_SET_TYPE, b"")) != _NO_DATA_SET,
         _text(found.get(_CLASS, b"")),
         _text(found.get(_INSTANCE, b"")),
+        move_key(_text(found[_MOVED_BY]), _number(found.get(_MOVED_FOR, b""))) if _MOVED_BY in found else "",
     )
+
+
+def move_key(aet: str, message_id: int) -> str:
+    """One C-MOVE, by the AE title that asked for it and the request's message id; for names of files."""
+    return f"m{message_id}.{aet.encode('ascii', 'replace')[:_LONGEST_TITLE].hex()}"
 
 
 def store_answer(asked: Command, status: int) -> bytes:

@@ -23,15 +23,17 @@ _YOUNG_SECONDS = 60.0  # it may not be locked yet
 
 
 class Fetch(NamedTuple):
-    """What a running command waits for: studies from an archive, which it names itself."""
+    """What a running command waits for: studies from an archive, which it names itself, by one C-MOVE. What others have
+    the archive send meanwhile, or what it sends by itself, is not part of it."""
 
     folder: Path
     aet: str
     studies: frozenset[str]
+    move: str  # its key; empty: it is got in another way
 
-    def wants(self, aet: str, study_uid: str) -> bool:
-        """Whether an instance of this study from this sender belongs to it."""
-        return aet == self.aet and study_uid in self.studies
+    def wants(self, aet: str, study_uid: str, move: str) -> bool:
+        """Whether an instance of this study, from this sender for this C-MOVE, belongs to it."""
+        return aet == self.aet and study_uid in self.studies and move == self.move != ""
 
 
 def running_fetches(inbox: Path) -> list[Fetch]:
@@ -40,7 +42,8 @@ def running_fetches(inbox: Path) -> list[Fetch]:
     with Folder.trusted(str(inbox)) as box:
         for name in os.listdir(box.fd):
             if name.startswith(PREFIX) and _runs(box, name) and (about := read_about(inbox / name)):
-                found.append(Fetch(inbox / name, noted(about, "aet"), frozenset(about.get("studies", ()))))
+                studies = frozenset(about.get("studies", ()))
+                found.append(Fetch(inbox / name, noted(about, "aet"), studies, noted(about, "move")))
     return found
 
 

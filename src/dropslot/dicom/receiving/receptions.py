@@ -1,7 +1,8 @@
 """What one association sends: its instances, in a hidden folder of the inbox until their study is known.
 
     .dropslot-dicom-a-RANDOM/about.json          who sends
-    .dropslot-dicom-a-RANDOM/00000001-UID.dcm    an instance that was acknowledged, or is about to be
+    .dropslot-dicom-a-RANDOM/00000001-UID.dcm    an instance that was acknowledged, or is about to be; what a C-MOVE
+                                                 sends has the key of that after the number
     .dropslot-dicom-a-RANDOM/00000002.part       one that is being received
 
 The folder is locked while its association is open. One without a lock was left by a process that ended.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 PREFIX = f"{RECEIVING}a-"
 ABOUT, INSTANCE, PART = "about.json", ".dcm", ".part"
+_DIGITS = 8
 UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 SUCCESS, OUT_OF_RESOURCES, PROCESSING_FAILURE, INVALID_INSTANCE = 0x0000, 0xA700, 0x0110, 0x0117
 NOT_UNDERSTOOD, NOT_NEGOTIATED = 0xC000, 0x0122
@@ -43,12 +45,18 @@ class Peer(NamedTuple):
     host: str
 
 
+def move_of(name: str) -> str:
+    """The key of the C-MOVE that sent the instance of this name; empty: it was sent for no C-MOVE that is known."""
+    return name.partition("-")[0][_DIGITS:]
+
+
 class Kind(NamedTuple):
-    """What a C-STORE request and its presentation context say of a data set."""
+    """What a C-STORE request and its presentation context say of a data set; `move` as in `Command`."""
 
     sop_class: str
     sop_uid: str
     transfer_syntax: str
+    move: str = ""
 
 
 class Reception:
@@ -74,7 +82,9 @@ class Reception:
                 elif not UID.fullmatch(kind.sop_uid) or not UID.fullmatch(kind.sop_class):
                     instance.status = INVALID_INSTANCE
                 else:
-                    instance.open(self._made().fd, f"{self._count:08}", _head(kind, self.peer.aet))
+                    instance.open(
+                        self._made().fd, f"{self._count:0{_DIGITS}}{kind.move}", _head(kind, self.peer.aet)
+                    )
             except OSError as error:
                 instance.give_up(error)
         return instance
@@ -85,7 +95,7 @@ class Reception:
         with self._lock:
             self._count += 1
             try:
-                instance.open(self._made().fd, f"{self._count:08}")
+                instance.open(self._made().fd, f"{self._count:0{_DIGITS}}")
             except OSError as error:
                 instance.give_up(error)
         return instance

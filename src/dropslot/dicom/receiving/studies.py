@@ -26,7 +26,7 @@ from dropslot.core.names import RECEIVING
 from dropslot.dicom.receiving.fetches import Fetch, running_fetches
 from dropslot.dicom.receiving.folders import DATA, is_uid, noted, put, read_about, write_about
 from dropslot.dicom.receiving.publishing import publish
-from dropslot.dicom.receiving.receptions import INSTANCE
+from dropslot.dicom.receiving.receptions import INSTANCE, move_of
 from dropslot.dicom_files.headers import Header, NotDicom, read_headers
 from dropslot.files.descriptors import Folder, remove_folder
 
@@ -105,7 +105,7 @@ class Studies:
         values = header.values if isinstance(header, Header) else {}
         series = values.get("SeriesInstanceUID", "")
         for fetch in self._fetches:
-            if fetch.wants(aet, values.get("StudyInstanceUID", "")):
+            if fetch.wants(aet, values.get("StudyInstanceUID", ""), move_of(path.name)):
                 put(path, fetch.folder / DATA, series if is_uid(series) else _NO_SERIES)
                 return
         study = self._study(aet, values.get("StudyInstanceUID", ""), path.parent.name)

@@ -22,7 +22,7 @@ _FEW_TRIES = 3
 _CLEANING_SECONDS = 30.0
 # These do not heal within minutes: a person has to do something.
 _FOR_PEOPLE = frozenset({"disk-full", "quota", "inbox-missing", "no-signers"})
-_NEVER = frozenset({"login-refused", "host-key-unknown", "host-key-changed"})
+NEVER = frozenset({"login-refused", "host-key-unknown", "host-key-changed"})
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Retries:
 
     def _judged(self, error: DropslotError, trouble: _Trouble, mark: object) -> _Trouble:
         """Wait, if it is worth another try; else raise the error."""
-        if not error.retryable or error.code in _NEVER:
+        if not error.retryable or error.code in NEVER:
             raise error
         self._connections.drop()
         now = time.monotonic()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.sender.paths import shown_path
 from dropslot.sender.unattended.service import Service
 
 
@@ -20,33 +21,33 @@ class NotStarted(DropslotError):
 def install(service: Service) -> Iterator[str]:
     """Write the file, replacing an earlier one, and have the system start it: a sentence for each step. Raises
     NotStarted, and OSError."""
-    shown = escape(str(service.file))
+    file = shown_path(service.file)
     service.file.parent.mkdir(parents=True, exist_ok=True)
     aside = service.file.with_name(f".{service.file.name}.new")
     aside.write_bytes(service.content)
     aside.replace(service.file)
-    yield f"Written: {shown}"
+    yield f"Written: {file}"
     for step in service.start:
-        _run(step, f"{shown} is written")
+        _run(step, f"{file} is written")
         yield f"Done: {shlex.join(step)}"
     yield f"{service.after}."
 
 
 def uninstall(service: Service) -> Iterator[str]:
     """Stop it, and remove its file; fine if it is not there. Nothing that was sent is touched."""
-    shown = escape(str(service.file))
+    file = shown_path(service.file)
     if not service.file.exists():
-        yield f"There is no service here: {shown} does not exist."
+        yield f"There is no service here: {file} does not exist."
         return
     for step in service.stop:
         try:
-            _run(step, f"{shown} is still there")
+            _run(step, f"{file} is still there")
         except NotStarted as error:
             yield f"{error}"
         else:
             yield f"Done: {shlex.join(step)}"
     service.file.unlink()
-    yield f"Removed: {shown}. What was sent stays in the history."
+    yield f"Removed: {file}. What was sent stays in the history."
 
 
 def _run(step: Sequence[str], where: str) -> None:

@@ -1,0 +1,93 @@
+"""`send --watch`: sends by itself what is new, when it is done."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from dropslot.core.errors import DropslotError
+from dropslot.sender import home
+from dropslot.sender.credentials import Credentials
+from dropslot.sender.engine.control import Control
+from dropslot.sender.engine.listener import Listener
+from dropslot.sender.engine.retries import NEVER
+from dropslot.sender.engine.sender import Sender
+from dropslot.sender.ledger.lock import SenderBusy, held
+from dropslot.sender.presets.preset import Preset
+from dropslot.sender.unattended.noticing import noticed
+from dropslot.sender.unattended.quiet import Quiet
+
+SETTLE_SECONDS = 60.0
+
+
+class AlreadyWatching(DropslotError):
+    """Another `send --watch` of this account runs."""
+
+    code = "already-watching"
+
+
+def watch(
+    presets: Sequence[Preset],
+    credentials: Credentials,
+    listener: Listener,
+    control: Control,
+    settle_seconds: float = SETTLE_SECONDS,
+) -> None:
+    """Send what is new of these presets whenever it has not changed for `settle_seconds`, and fetch the receipts.
+
+    Returns never. Waits for a lost network as long as it takes. Raises what `control` raises, AlreadyWatching, and what
+    a person has to mend: a refused sign-in, a changed host key, a receipt that is not the server's.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(home.home() / "watch.lock"))
+        except SenderBusy as error:
+            raise AlreadyWatching(
+                "Another `dropslot send --watch` runs on this computer",
+                where="This one sent nothing",
+                next_step="Leave it to that one, or end it; `dropslot send --uninstall-service` removes the service",
+            ) from error
+        sender = Sender(credentials, listener, control, patience_seconds=math.inf)
+        stack.callback(sender.close)
+        folders = {folder.path for preset in presets for folder in preset.folders}
+        notices = stack.enter_context(noticed(sorted(folders)))
+        turns = [_Turn(preset, sender, settle_seconds) for preset in presets]
+        while True:
+            waits = [turn.take() for turn in turns]
+            notices.wait(min(waits), control)
+
+
+class _Turn:
+    """One preset, looked at again and again."""
+
+    def __init__(self, preset: Preset, sender: Sender, settle_seconds: float) -> None:
+        self.preset, self.sender = preset, sender
+        self._quiet = Quiet(settle_seconds)
+        self._warned = ""
+
+    def take(self) -> float:
+        """Send what is due; how many seconds until there may be more to send."""
+        self.sender.control.check()
+        try:
+            self._send()
+            self._warned = ""
+        except DropslotError as error:
+            if not error.retryable or error.code in NEVER:
+                raise
+            self._warn(f"{error}")
+            return math.inf
+        return self._quiet.wait_seconds(time.monotonic())
+
+    def _send(self) -> None:
+        plan = self.sender.look(self.preset)
+        due = self._quiet.due(plan.new, time.monotonic())
+        if due or self.sender.unfinished():
+            self.sender.send(plan.only(due))
+        self.sender.follow(self.preset.access)
+
+    def _warn(self, sentence: str) -> None:
+        if sentence != self._warned:
+            self.sender.listener.warned(sentence)
+        self._warned = sentence

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Sequence
 
-from dropslot.core.names import escape
 from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener, Status
 from dropslot.sender.engine.rates import Rate
 from dropslot.sender.ledger.bags import Bag, BagFile, Bags
+from dropslot.sender.paths import shown_path
 from dropslot.sender.plan import LeftFile
 
 _RECORD_SECONDS = 0.2  # a kill loses no more of the ledger's records than this
@@ -72,7 +72,9 @@ class UploadProgress:
             self._bytes -= self._sent.pop(name, 0)
             self._finished.discard(name)
             self._left.append(name)
-            self._listener.left(LeftFile(file.source, name, "changed", f"{escape(file.source)}: {reason}"))
+            self._listener.left(
+                LeftFile(file.source, name, "changed", f"{shown_path(file.source)}: {reason}")
+            )
 
     def check(self) -> None:
         """Raises when the person wants an end; otherwise now and then writes down what is done."""

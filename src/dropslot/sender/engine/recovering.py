@@ -18,6 +18,7 @@ from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.database import LedgerDamaged, move_aside
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.ledger.lock import held
+from dropslot.sender.paths import shown_path
 from dropslot.sender.receipts.checking import BadReceipt
 
 
@@ -31,7 +32,7 @@ def open_ledger(listener: Listener) -> Ledger:
         with held(home.lock_file()):
             kept = move_aside(path)
             listener.warned(
-                f"{error.what}. It is kept as {escape(str(kept))}. A new one is made from the server's receipts. No"
+                f"{error.what}. It is kept as {shown_path(kept)}. A new one is made from the server's receipts. No"
                 " file of yours is touched; what has no receipt is sent again, and the server recognizes what it has"
             )
             ledger = Ledger(path)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dropslot.core.errors import DropslotError
-from dropslot.core.names import escape
 from dropslot.sender.ledger.schema import TABLES, VERSION
+from dropslot.sender.paths import shown_path
 
 _BUSY_SECONDS = 30
 _NEXT = "Make room on this disk, or let this account write there, then send again"
@@ -57,7 +57,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise LedgerNewer(
-            f"{escape(str(path))} was written by a newer dropslot",
+            f"{shown_path(path)} was written by a newer dropslot",
             where="Nothing was sent",
             next_step="Install the newest dropslot on this computer",
         )
@@ -74,13 +74,13 @@ def in_words(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:  # full, locked, read-only, no permission
         raise LedgerUnready(
-            f"The ledger {escape(str(path))} cannot be used: {error}",
+            f"The ledger {shown_path(path)} cannot be used: {error}",
             where="Your files are untouched, and what the server has stays there",
             next_step=_NEXT,
         ) from error
     except sqlite3.DatabaseError as error:
         raise LedgerDamaged(
-            f"The ledger {escape(str(path))} is damaged: {error}",
+            f"The ledger {shown_path(path)} is damaged: {error}",
             where="Your files are untouched, and what was delivered stays delivered",
             next_step="Send again: a new ledger is made from the receipts",
         ) from error

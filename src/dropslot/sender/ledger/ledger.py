@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dropslot.sender.ledger.database import in_words, opened
-from dropslot.sender.states import UPLOADED, UPLOADING
+from dropslot.sender.states import CLOSED, UPLOADED, UPLOADING
 
 
 class Refusal(NamedTuple):
@@ -111,8 +111,11 @@ class Ledger:
 
     def waiting(self, target: int) -> int:
         """How many files have no receipt yet."""
-        query = "SELECT count(*) FROM file WHERE target = ? AND state IN (?, ?)"
-        found: int = self.rows(query, target, UPLOADING, UPLOADED)[0][0]
+        query = (
+            "SELECT count(*) FROM file JOIN bag ON bag.id = file.bag"
+            " WHERE file.target = ? AND file.state IN (?, ?) AND bag.state <> ?"
+        )
+        found: int = self.rows(query, target, UPLOADING, UPLOADED, CLOSED)[0][0]
         return found
 
     def learn(self, target: int, seen: Iterable[tuple[str, int, int, int]], gone: Iterable[str] = ()) -> None:

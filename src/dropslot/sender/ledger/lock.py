@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dropslot.core.errors import DropslotError
-from dropslot.core.names import escape
+from dropslot.sender.paths import shown_path
 
 
 class SenderBusy(DropslotError):
@@ -50,7 +50,7 @@ def _take(connection: sqlite3.Connection, path: Path) -> None:
 
 def _unusable(path: Path, error: sqlite3.Error) -> DropslotError:
     return DropslotError(
-        f"The lock {escape(str(path))} cannot be taken: {error}",
+        f"The lock {shown_path(path)} cannot be taken: {error}",
         where="Nothing was sent",
         next_step="Make room on this disk and let this account write there; delete this file if no dropslot runs",
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from dropslot.core.names import escape
 from dropslot.sender.ledger.ledger import Ledger, Refusal
 from dropslot.sender.new_files.digests import sha256
+from dropslot.sender.paths import shown_path
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 
 
@@ -81,5 +81,5 @@ def _is_free(refusal: Refusal, fixed: frozenset[int]) -> bool:
 
 def _still_refused(refusal: Refusal) -> LeftFile:
     next_step = "Correct it, or send it again with --again once the server takes it"
-    why = f"{escape(refusal.source)}: the server refused it: {refusal.reason}. {next_step}"
+    why = f"{shown_path(refusal.source)}: the server refused it: {refusal.reason}. {next_step}"
     return LeftFile(refusal.source, refusal.path, "refused", why)

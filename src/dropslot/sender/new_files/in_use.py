@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dropslot.core.names import escape
 from dropslot.sender.new_files.waiting import wait
+from dropslot.sender.paths import shown_path
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 
 SETTLE_SECONDS = 2.0
@@ -48,7 +48,7 @@ def _now(source: str) -> tuple[int, int] | None:
 
 
 def _left(file: NewFile, kind: str, why: str) -> LeftFile:
-    return LeftFile(file.source, file.path, kind, f"{escape(file.source)}: {why}")
+    return LeftFile(file.source, file.path, kind, f"{shown_path(file.source)}: {why}")
 
 
 def _fault_of_opening(source: str) -> tuple[str, str] | None:

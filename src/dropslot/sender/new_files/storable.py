@@ -6,9 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from dropslot.core.names import escape, fault_of_name
+from dropslot.core.names import fault_of_name
 from dropslot.core.patterns import composed
 from dropslot.core.unfinished import is_unfinished
+from dropslot.sender.paths import shown_path
 from dropslot.sender.plan import LeftFile, NewFile
 
 _CHARACTERS = re.compile(r'[<>:"|?*\\]')
@@ -34,7 +35,7 @@ def unstorable(files: Sequence[NewFile], *, portable: bool) -> Iterator[LeftFile
             if part not in parts:
                 parts[part] = _fault(part, portable=portable)
             if fault := parts[part]:
-                yield LeftFile(file.source, file.path, fault[0], f"{escape(file.source)}: {fault[1]}")
+                yield LeftFile(file.source, file.path, fault[0], f"{shown_path(file.source)}: {fault[1]}")
                 break
 
 
@@ -57,8 +58,8 @@ def twins(files: Iterable[NewFile]) -> Iterator[LeftFile]:
         for file in same if len(same) > 1 else ():
             other = next(each for each in same if each is not file)
             why = (
-                f"{escape(other.source)} would get the same path"
+                f"{shown_path(other.source)} would get the same path"
                 if other.path == file.path
                 else "another file beside it has the same name, its accents written in another way (NFC, NFD)"
             )
-            yield LeftFile(file.source, file.path, "name", f"{escape(file.source)}: {why}. {_RENAME}")
+            yield LeftFile(file.source, file.path, "name", f"{shown_path(file.source)}: {why}. {_RENAME}")

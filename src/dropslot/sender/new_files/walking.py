@@ -7,8 +7,8 @@ import stat
 import sys
 from collections.abc import Iterable
 
-from dropslot.core.names import escape
 from dropslot.sender.new_files.rules import Rules
+from dropslot.sender.paths import reachable, shown_path
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 from dropslot.sender.presets.preset import Folder
 
@@ -28,7 +28,7 @@ class Walk:
         """Look through a folder of a preset, or at one file. The folder itself may be a link."""
         root = os.path.abspath(folder.path)
         try:
-            found = os.stat(root)
+            found = os.stat(reachable(root))
         except OSError as error:
             missing = isinstance(error, FileNotFoundError | NotADirectoryError)
             why = _MISSING if missing else f"{error.strerror}"
@@ -39,7 +39,7 @@ class Walk:
         else:
             name = os.path.basename(root)
             path = f"{folder.subfolder}/{name}" if folder.subfolder else name
-            self._add_file(root, path, found)
+            self._add_file(reachable(root), path, found)
 
     def _look_through(self, root: str, subfolder: str, rules: Rules) -> None:
         start = len(subfolder) + 1 if subfolder else 0
@@ -62,7 +62,7 @@ class Walk:
                 elif includes_all or rules.includes(path[start:]):
                     found = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(found.st_mode) and not _is_junction(entry):
-                        add(NewFile(entry.path, path, found.st_size, found.st_mtime_ns))
+                        add(NewFile(reachable(entry.path), path, found.st_size, found.st_mtime_ns))
                     else:
                         self._leave_other(entry.path, path, found.st_mode)
             except OSError as error:
@@ -71,7 +71,7 @@ class Walk:
 
     def _entries(self, place: str, prefix: str, start: int, rules: Rules) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(reachable(place)) as entries:
                 found = list(entries)
         except OSError as error:
             self._leave(
@@ -98,7 +98,7 @@ class Walk:
             )
 
     def _leave(self, source: str, path: str, kind: str, why: str) -> None:
-        self.left.append(LeftFile(source, path, kind, f"{escape(source)}: {why}"))
+        self.left.append(LeftFile(source, path, kind, f"{shown_path(source)}: {why}"))
 
 
 def _is_junction(entry: os.DirEntry[str]) -> bool:

@@ -19,6 +19,7 @@ from dropslot.core.names import escape
 from dropslot.sender.credentials import Credentials, Question
 from dropslot.sender.over_sftp.faults import SignInRefused
 from dropslot.sender.over_sftp.words import UNSENT
+from dropslot.sender.paths import shown_path
 from dropslot.sftp.login import Client
 
 T = TypeVar("T")
@@ -106,7 +107,7 @@ class SigningIn:
                     return []
             again = passphrase is not None
             passphrase = await self.ask(
-                f"the passphrase of {escape(str(path))}", self._passphrase(str(path), again=again)
+                f"the passphrase of {shown_path(path)}", self._passphrase(str(path), again=again)
             )
             if passphrase is None:
                 return []
@@ -211,7 +212,7 @@ def _once(pairs: Iterable[asyncssh.SSHKeyPair]) -> list[asyncssh.SSHKeyPair]:
 
 def _unusable(path: Path, error: BaseException) -> DropslotError:
     return SignInRefused(
-        f"The key {escape(str(path))} cannot be used: {escape(str(error))}",
+        f"The key {shown_path(path)} cannot be used: {escape(str(error))}",
         where=UNSENT,
         next_step="Name the file of a private key that you can read, or leave it out and sign in with a password",
     )

@@ -87,6 +87,7 @@ OBJECTS: dict[str, tuple[dict[str, set[str]], str, int]] = {
     "/arrivals/{id}/events": (SEES, "arrival", 200),
     "/arrivals/{id}/receipt": (SEES, "arrival", 200),
     "/receipts/{arrival}": (SEES, "arrival", 200),
+    "/receipts": (SEES, "name", 200),
     "/deliveries/{id}": (SEES_DELIVERIES, "delivery", 200),
     # The other arrival's file is no image, and a sender opens nothing.
     "/dicom/instances/{id}/header": (
@@ -101,7 +102,7 @@ CHANGES: dict[str, tuple[str, str, dict[str, set[str]]]] = {
     "/arrivals/{id}/dismiss": (_BAD, "arrival", SEES),
     "/acknowledgments/{id}/undo": (_NORTH, "acknowledgment", SEES_DELIVERIES),
 }
-FOR_ALL = {"/me", "/watcher", "/health"}
+FOR_ALL = {"/me", "/watcher", "/health", "/receipts/allowed_signers"}
 # Shows the originals of de-identified values; test_reidentify.py has its own role.
 REIDENTIFY = "/reidentify"
 # The scopes that a token may have for each operation; all others need `read`, and what changes something `operate`.
@@ -110,6 +111,8 @@ MORE_SCOPES = {
     "/uploads": {Scope.READ, Scope.UPLOAD},
     "/routes": {Scope.READ, Scope.UPLOAD},
     "/receipts/{arrival}": {Scope.READ, Scope.UPLOAD},
+    "/receipts": {Scope.READ, Scope.UPLOAD},
+    "/receipts/allowed_signers": {Scope.READ, Scope.UPLOAD},
     "/arrivals/{id}/receipt": {Scope.READ, Scope.UPLOAD},
 }
 
@@ -142,6 +145,8 @@ def filled(site: Site) -> Site:
 
 
 def _id(kind: str, name: str) -> str:
+    if kind == "name":
+        return name
     if kind == "arrival":
         return Arrival.objects.get(name=name).id
     delivery = Delivery.objects.filter(arrival__name=name).first()
@@ -155,6 +160,8 @@ def _id(kind: str, name: str) -> str:
 
 def _call(caller: Caller, path: str, method: str, id: str = "") -> Any:
     address = API.rstrip("/") + path.replace("{id}", id).replace("{arrival}", id)
+    if path == "/receipts":
+        address += f"?name={id}"
     return caller.call(method.upper(), address, {"reason": "x"} if method == "post" else None)
 
 
@@ -182,8 +189,8 @@ def test_a_role_reads_what_it_sees_and_nothing_else(filled: Site, name: str) -> 
 
 
 def _lacks(path: str, arrival: str) -> bool:
-    """A refused arrival has no receipt."""
-    return arrival == _BAD and "receipt" in path
+    """A refused arrival has a receipt for its sender alone."""
+    return arrival == _BAD and "receipt" in path and path != "/receipts"
 
 
 @pytest.mark.parametrize("name", ROLES)
@@ -219,7 +226,7 @@ def test_a_token_needs_a_scope_of_the_operation(filled: Site) -> None:
     for path, method in _operations():
         Arrival.objects.filter(name=_BAD).update(state="failed", evidence={})
         kind = "delivery" if path.startswith("/deliveries") else "arrival"
-        kind = "instance" if path.startswith("/dicom") else kind
+        kind = "instance" if path.startswith("/dicom") else "name" if path == "/receipts" else kind
         kind, arrival = (CHANGES[path][1], CHANGES[path][0]) if path in CHANGES else (kind, _HEART)
         for scope in Scope:
             answer = _call(callers[scope], path, method, _id(kind, arrival))

@@ -94,6 +94,7 @@ _ERRORS: dict[str, tuple[str, str, str, str]] = {
         "database",
     ),
 }
+_LOOKS_UP = "/receipts"  # one thing by a parameter
 _ALWAYS = frozenset({"401", "403", "405", "429", "500", "503"})
 _OF_BODIES = frozenset({"400", "409", "413", "422"})
 
@@ -175,7 +176,7 @@ def _tidy(parameter: dict[str, Any]) -> None:
 
 def _errors(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     statuses = set(_ALWAYS)
-    if "{" in path:
+    if "{" in path or path.endswith(_LOOKS_UP):
         statuses.add("404")
     if method == "post":
         statuses |= _OF_BODIES

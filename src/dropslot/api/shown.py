@@ -219,6 +219,33 @@ class Receipt(BaseModel):
     )
 
 
+class SenderReceipt(BaseModel):
+    """The signed receipt of an arrival for its sender, with the outcome of each file."""
+
+    arrival: Id
+    state: str = Field(description="`done` or `failed`.", examples=["done"])
+    body: str = Field(
+        description="The text that is signed: the receipt as canonical JSON. `sent_as` is the name that the sender"
+        " gave, `state` and `reason` say what became of it, `files_sha256` is the SHA-256 of `files`."
+    )
+    signature: str = Field(
+        description="SSH signature of `body`.", examples=["-----BEGIN SSH SIGNATURE-----…"]
+    )
+    files: str = Field(
+        description="One line of JSON for each file: `file`, `size_bytes`, `sha256` as it was sent, `outcome`"
+        " (`delivered`, `unchanged`, `refused`), `reason`, and what it is `stored` as."
+    )
+
+
+class Signers(BaseModel):
+    """The public keys that sign receipts."""
+
+    allowed_signers: str = Field(
+        description="A file for `ssh-keygen -Y verify -f`.",
+        examples=['dropslot namespaces="dropslot" ssh-ed25519 AAAA…\n'],
+    )
+
+
 class Retried(BaseModel):
     """The arrival is in the queue again."""
 

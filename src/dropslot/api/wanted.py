@@ -157,6 +157,17 @@ class WantedSent(Wanted):
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)]
 
 
+class WantedReceipt(Schema):
+    """Whose receipt is wanted."""
+
+    name: str = Field(
+        description="The name under which the arrival was sent.",
+        min_length=1,
+        max_length=255,
+        examples=["heart-1"],
+    )
+
+
 class WithReason(Schema):
     """Why something is done; it is recorded in the audit trail."""
 
@@ -202,8 +213,8 @@ def _moment(name: str, text: str) -> datetime | None:
         raise BadFilter(name, what, f"Write {asked.TIMES}") from error
 
 
-def require_known(request: HttpRequest, wanted: Paged) -> None:
-    """Raise BadFilter for a parameter that this listing does not have."""
+def require_known(request: HttpRequest, wanted: Schema) -> None:
+    """Raise BadFilter for a parameter that this operation does not have."""
     known = type(wanted).model_fields
     for name in request.GET:
         if name not in known:

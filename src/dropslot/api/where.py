@@ -10,7 +10,7 @@ from typing import Any
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.refusals import PURGED
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.upkeep.retry import folders_of
+from dropslot.arrivals.whereabouts import folders_of
 from dropslot.config import Config
 from dropslot.core.names import escape
 from dropslot.core.states import State

@@ -1,4 +1,4 @@
-"""Arrivals, their deliveries, and what is called after them."""
+"""Arrivals, their deliveries, and what follows them: calls, and receipts for senders."""
 
 from __future__ import annotations
 
@@ -150,4 +150,21 @@ class AfterCall(models.Model):
         db_table = "dropslot_after_call"
         indexes = (
             models.Index(fields=["due_at"], name="dropslot_after_due", condition=Q(due_at__isnull=False)),
+        )
+
+
+class ReceiptCopy(models.Model):
+    """The receipt of one finished arrival in its sender's folder. `seq` is the event that asks for it: a later one asks
+    again."""
+
+    arrival = models.OneToOneField(Arrival, models.PROTECT, primary_key=True)
+    seq = models.BigIntegerField()
+    attempts = models.IntegerField(default=0)
+    due_at = models.DateTimeField(null=True)  # null: written, nothing left to do
+    error = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "dropslot_receipt_copy"
+        indexes = (
+            models.Index(fields=["due_at"], name="dropslot_receipt_due", condition=Q(due_at__isnull=False)),
         )

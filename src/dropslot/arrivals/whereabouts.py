@@ -6,11 +6,19 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dropslot.config.folders import FolderSet
+from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.names import escape, fault_of_name
 
+if TYPE_CHECKING:
+    from dropslot.arrivals.models import Arrival
+    from dropslot.config import Config
+
 AGAIN = ".again"
+SENT_AS = (
+    "sent_as"  # in the evidence of an arrival that runs under another name: the one that its sender gave it
+)
 DOOMED = ".purge-"  # begins the name of what is being removed from failed
 _REASON, _REASON_BESIDES = REASONS = ("REASON.txt", "REASON.dropslot.txt")
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -92,3 +100,10 @@ def archive_name(folders: FolderSet, arrival: str, name: str) -> Path:
     """Where the arrival will be archived, as things are now."""
     first, again = archived(folders, arrival, name)
     return again if os.path.lexists(first) else first
+
+
+def folders_of(config: Config, row: Arrival) -> FolderSet | None:
+    """The folders that an arrival came through; None if they are no longer in config.yaml."""
+    route = config.routes.get(row.route)
+    sets = folder_sets(route, make=False) if route else []
+    return next((folders for folders in sets if str(folders.inbox) == row.inbox), None)

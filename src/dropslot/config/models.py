@@ -285,6 +285,19 @@ class Route(_RouteKeysOfApps, _Model):
         " failed call is retried; the delivery is not affected.",
         examples=["mylab.tasks.convert"],
     )
+    receipts: PathTemplate | None = Field(
+        None,
+        description="The folder in which a sender finds the signed receipts of what it sent, one `NAME.json` each:"
+        " delivered, unchanged or refused, file by file. `{sender}` is the sender's account; the last folder is made if"
+        " it contains `{sender}`, all above it must exist. Only that sender may read it. Not for what came through the"
+        " portal: its API has the same receipts.",
+        examples=["/srv/drop/receipts/{sender}"],
+    )
+    keep_receipts: Duration = Field(
+        timedelta(days=365),
+        description="How long these copies are kept; the database and the API keep every receipt.",
+        examples=["365d"],
+    )
     release: Literal["automatic", "manual"] = Field(
         "automatic",
         description="When a checked arrival is sent onward. `automatic`: at once. `manual`: it is taken, checked and"

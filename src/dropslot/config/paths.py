@@ -36,6 +36,8 @@ def absolute_route(route: Route, base: Path) -> Route:
     }
     if route.folders:
         texts["folders"] = absolute_text(route.folders, base)
+    if route.receipts:
+        texts["receipts"] = absolute_text(route.receipts, base)
     texts["deliver"] = [_absolute_deliver(entry, base) for entry in route.deliver]
     texts["lookup"] = [
         each.model_copy(update={"table": str(absolute_path(Path(each.table), base))}) for each in route.lookup

@@ -79,6 +79,21 @@ def _folders_share_fields(route: Route) -> Found:
             yield broken(route, (_written_as(route, name),), getattr(route, name), expected)
 
 
+@_rule("folders", "receipts", *FOLDERS)
+def _receipts_by_sender(route: Route) -> Found:
+    if route.receipts is None:
+        return
+    if Template(route.receipts).fields != {"sender"}:
+        expected = (
+            "expected a folder with the field sender, and no other: each sender has a folder of its own"
+        )
+        yield broken(route, ("receipts",), route.receipts, expected, "receipts: /srv/drop/receipts/{sender}")
+    for name in FOLDERS:
+        if route.folders and paths.overlap(getattr(route, name), route.receipts):
+            expected = f"expected a folder outside of {name} ({getattr(route, name)})"
+            yield broken(route, ("receipts",), route.receipts, expected, "receipts: ./receipts/{sender}")
+
+
 @_rule("folders", "inbox")
 def _fields_apart(route: Route) -> Found:
     pieces = Template(route.inbox).pieces

@@ -5,15 +5,45 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ninja import Router
+from ninja import Query, Router
 
 from dropslot.access.roles import Scope
 from dropslot.api import shown
 from dropslot.api.finding import arrival_of
 from dropslot.api.problems import NotThere
 from dropslot.api.signing_in import Asked, needs
+from dropslot.api.wanted import WantedReceipt, require_known
+from dropslot.arrivals.notify.for_senders.summary import signed
+from dropslot.audit import signing_key
+from dropslot.core.names import escape
+from dropslot.core.states import State
 
 router = Router(tags=["receipts"])
+
+
+@router.get("", response=shown.SenderReceipt, **needs(Scope.READ, Scope.UPLOAD))
+def find_receipt(request: Asked, wanted: Query[WantedReceipt]) -> dict[str, Any]:
+    """Show the newest signed receipt of an arrival by the name under which it was sent: of one that is done, or
+    that was refused, with the outcome of each file."""
+    require_known(request, wanted)
+    name = escape(wanted.name)
+    rows = request.access.arrivals().filter(state__in=(State.DONE, State.FAILED)).order_by("-id")
+    row = rows.filter(name=name).first() or rows.filter(evidence__sent_as=name).first()
+    if row is None:
+        raise NotThere(
+            f"There is no receipt of {name} yet, or you may not see it",
+            next_step="Ask again later; `GET uploads` shows what became of everything that you sent",
+        )
+    found = signed(request.access.config, row)
+    return {"arrival": row.id, "state": row.state, **found._asdict()}
+
+
+@router.get("/allowed_signers", response=shown.Signers, **needs(Scope.READ, Scope.UPLOAD))
+def get_signers(request: Asked) -> dict[str, Any]:
+    """Show the public keys that sign receipts here, in the form of ssh-keygen's `allowed_signers`."""
+    keys = request.access.config.keys
+    signing_key.receipt_key(keys)
+    return {"allowed_signers": (keys / signing_key.ALLOWED_SIGNERS).read_text("utf-8")}
 
 
 @router.get("/{arrival}", response=shown.Receipt, **needs(Scope.READ, Scope.UPLOAD))

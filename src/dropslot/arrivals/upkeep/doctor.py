@@ -22,6 +22,7 @@ from dropslot.arrivals.intake.claim import WRITABLE
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
+from dropslot.arrivals.notify.for_senders import doctor as for_senders
 from dropslot.arrivals.registry import Finding
 from dropslot.arrivals.upkeep import readonly
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
@@ -72,6 +73,7 @@ def _findings(config: Config) -> Iterator[Finding]:
         for rule in route.deliver:
             yield _destination(route, rule)
         yield from _after(route)
+        yield from for_senders.examine(route)
         yield from _failing_again(route)
         yield from _patterns(route)
     yield from _tables(config)

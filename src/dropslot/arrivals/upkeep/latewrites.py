@@ -29,7 +29,7 @@ from dropslot.arrivals.delivery.finish import FIRST_LOOK, fingerprint
 from dropslot.arrivals.intake import adopting, inplace, record
 from dropslot.arrivals.intake.claim import EPOCH, id_of_drop, move_to_own
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.upkeep.retry import folders_of
+from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config

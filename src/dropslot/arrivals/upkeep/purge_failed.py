@@ -16,7 +16,8 @@ from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.purge import NotProved, NotRemoved, stored_digest
-from dropslot.arrivals.upkeep.retry import folders_of, require_failed
+from dropslot.arrivals.upkeep.retry import require_failed
+from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Purged

@@ -20,7 +20,7 @@ from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import RetryAsked
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.folders import FolderSet
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -67,11 +67,18 @@ def retry(config: Config, arrival: Arrival, *, name: str = "", by: str = "") -> 
         require_failed(row)
         columns = _renamed(config, row, name)
         ready: dict[str, Any] = {"state": State.READY, "due_at": None, "finished_at": None, "attempts": 0}
-        if RELEASED in row.evidence:  # it was sent onward as it was then
-            ready["evidence"] = {key: value for key, value in row.evidence.items() if key != RELEASED}
+        if RELEASED in row.evidence or columns:
+            ready["evidence"] = _evidence(row, is_renamed=bool(columns))
         Arrival.objects.filter(pk=row.pk).update(**ready, **columns)
         append([*_renaming(row, columns, by), _asked(row, by)])
         return str(columns.get("name", row.name))
+
+
+def _evidence(row: Arrival, *, is_renamed: bool) -> dict[str, Any]:
+    """Without its release: it was sent onward as it was then. Under another name, with the one that its sender gave it:
+    the sender looks for its receipt under that."""
+    kept = {key: value for key, value in row.evidence.items() if key != RELEASED}
+    return {whereabouts.SENT_AS: row.name, **kept} if is_renamed else kept
 
 
 def dismiss(config: Config, arrival: Arrival, *, reason: str, by: str) -> None:
@@ -90,7 +97,7 @@ def dismiss(config: Config, arrival: Arrival, *, reason: str, by: str) -> None:
         )
         append([entry(Kind.DISMISSED, row.id, {"reason": reason, "by": by})])
     row.refresh_from_db()
-    folders = folders_of(config, row)
+    folders = whereabouts.folders_of(config, row)
     if was_held and folders:
         dismiss_held(config, folders, row)
     elif folders:
@@ -134,7 +141,7 @@ def _renaming(row: Arrival, columns: dict[str, Any], by: str) -> list[Entry]:
 
 def _renamed(config: Config, row: Arrival, name: str) -> dict[str, Any]:
     """The columns that another name changes; none when the arrival keeps its own."""
-    folders = folders_of(config, row)
+    folders = whereabouts.folders_of(config, row)
     old = os.fsdecode(bytes(row.name_bytes))
     new = name or _name_in_failed(folders, row, old)
     if new == old or folders is None:
@@ -149,13 +156,6 @@ def _renamed(config: Config, row: Arrival, name: str) -> dict[str, Any]:
             fault, where="Nothing was changed", next_step=f"dropslot retry {row.id} --name NEW-NAME"
         )
     return called(config, folders, new)
-
-
-def folders_of(config: Config, row: Arrival) -> FolderSet | None:
-    """The folders that an arrival came through; None if they are no longer in config.yaml."""
-    route = config.routes.get(row.route)
-    sets = folder_sets(route, make=False) if route else []
-    return next((folders for folders in sets if str(folders.inbox) == row.inbox), None)
 
 
 def _name_in_failed(folders: FolderSet | None, row: Arrival, old: str) -> str:

@@ -20,6 +20,7 @@ from dropslot.arrivals.intake.record import Recorder
 from dropslot.arrivals.listings.queries import unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.notify import after
+from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.workers import holder, local, recovery
@@ -78,6 +79,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         signs.alarm(config)
         after.listen(config)
+        handing_out.listen(config)
         recovery.recover(config)
         with recording(config, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())
@@ -147,6 +149,7 @@ def _take_and_work(
         batch = local.deliver_batch(config, worker)
         taken.update(arrival.id for arrival in batch)
         busy = bool(batch) or latewrites.look_due(config)
+        busy = handing_out.hand_out_due(config) or busy
         if after.call_due(config, worker) or busy:
             continue
         if due is not None and due <= horizon:

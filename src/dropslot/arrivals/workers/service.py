@@ -22,6 +22,7 @@ from django.db import DatabaseError, connections
 
 from dropslot.arrivals import registry
 from dropslot.arrivals.notify import after
+from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.upkeep.space import SpaceWatch
@@ -63,6 +64,7 @@ def serve(config: Config, life: Life) -> None:
     preflight.prove(config, by_trial=True)
     added = registry.processes(config)
     after.listen(config)
+    handing_out.listen(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()
@@ -74,6 +76,9 @@ def serve(config: Config, life: Life) -> None:
     ]
     # In a process of its own: no delivery waits for an operator's function, no matter how long it takes.
     children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
+    if handing_out.is_wanted(config):
+        hand_out = handing_out.hand_out_due
+        children.append(Child("receipts", lambda told: local.run(config, local.Hint(), told, hand_out)))
     children += [Child(process.name, partial(process.body, config), ADDED_PAUSE_SECONDS) for process in added]
     try:
         for child in children:

@@ -23,7 +23,7 @@ from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.refusals import ENDED
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.arrivals.upkeep.retry import folders_of
+from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Route

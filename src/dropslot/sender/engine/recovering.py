@@ -63,6 +63,8 @@ def recover(inbox: Inbox, bag: Bag, bags: Bags, listener: Listener) -> None:
 def _files(lines: str, roots: Mapping[str, str]) -> Iterator[tuple[str, str, int, str]]:
     for line in lines.splitlines():
         row = json.loads(line)
+        if row["sha256"] is None or row["size_bytes"] is None:  # refused, or made anew: it is sent again
+            continue
         path = str(row["file"])
         yield _source(path, roots), path, int(row["size_bytes"]), str(row["sha256"])
 

@@ -1,0 +1,1 @@
+"""Receipts that senders fetch: what each says, where it lies, and who writes it."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ports import free_port
@@ -22,6 +22,7 @@ class Archive:
 
     port: int
     web_port: int = 0
+    pid: int = 0
 
     @property
     def address(self) -> str:
@@ -63,8 +64,8 @@ def dcmqrscp(folder: Path, knows: int) -> Iterator[Archive]:
 
 @contextmanager
 def orthanc(folder: Path, knows: int, port: int = 0) -> Iterator[Archive]:
-    """Debian's Orthanc, without authentication on the loopback."""
-    folder.mkdir(parents=True)
+    """Debian's Orthanc, without authentication on the loopback. A folder that it had before has its images."""
+    folder.mkdir(parents=True, exist_ok=True)
     archive = Archive(port or free_port(), free_port())
     modality = {"AET": "DROPSLOT", "Host": "127.0.0.1", "Port": knows, "AllowStorageCommitment": True}
     settings = {
@@ -86,11 +87,11 @@ def orthanc(folder: Path, knows: int, port: int = 0) -> Iterator[Archive]:
 
 
 def _running(words: Sequence[str], folder: Path, archive: Archive) -> Iterator[Archive]:
-    with (folder / "log").open("w") as log:
+    with (folder / "log").open("a") as log:
         process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
         wait_until(lambda: _answers(archive.port), deadline_seconds=60, what="an answer of the archive")
-        yield archive
+        yield replace(archive, pid=process.pid)
     finally:
         process.terminate()
         process.wait(20)

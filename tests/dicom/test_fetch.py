@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -76,6 +79,29 @@ def test_what_is_sent_meanwhile_for_others_is_not_part_of_a_fetch(
     sqlite_product.wait_for_state(rows[0]["name"], "done")
     items = sqlite_product.history("--search", rows[0]["name"])
     assert len([row for row in items if row["name"] == rows[0]["name"]]) == 30
+
+
+def test_an_archive_that_dies_in_a_move_is_named_and_the_study_comes_whole_later(
+    sqlite_product: Product, tmp_path: Path
+) -> None:
+    receiver = Receiver(sqlite_product)
+    paths = write_files(tmp_path / "files", series(150, AccessionNumber="A17"))
+    inbox = sqlite_product.folder("inbox")
+    with orthanc(tmp_path / "archive", receiver.port) as archive:
+        archive.store(paths)
+        fetching = sqlite_product.start("fetch_dicom", "--from", archive.address, "--move", "A17")
+        wait_until(lambda: len(list(inbox.rglob("*.dcm"))) > 10, what="some images")
+        os.kill(archive.pid, signal.SIGKILL)
+        assert fetching.wait(120) == 1
+    said = (sqlite_product.root / "fetch_dicom.log").read_text()
+    assert "the archive did not finish the C-MOVE" in said
+    assert re.search(r"\d+ of 150 instances are missing", said)
+    assert not list(inbox.iterdir())
+    with orthanc(tmp_path / "archive", receiver.port) as archive:
+        rows = sqlite_product.run("fetch_dicom", "--from", archive.address, "--json", "--move", "A17").objects
+    assert [row["received"] for row in rows] == [150]
+    sqlite_product.drain()
+    assert len(sqlite_product.delivered()) == 150
 
 
 def test_a_deidentified_study_is_compared_with_what_the_archive_listed(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
 
 _SIDE = 512  # pixels
 _TINY_SIDE = 16
@@ -23,7 +24,7 @@ def template(side: int = _SIDE, in_series: int = _IN_SERIES) -> bytes:
     """One image whose identifiers are replaced by those of another one; its header states the length of its series."""
     dataset = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = _STUDY, _SERIES, _INSTANCE
-    dataset.file_meta.MediaStorageSOPInstanceUID = _INSTANCE
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(_INSTANCE)
     dataset.PatientID, dataset.PatientName = "P-00000", "Phantom^00000"
     dataset.Rows = dataset.Columns = side
     dataset.ImagesInAcquisition = in_series

@@ -15,6 +15,7 @@ from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.retries import NEVER
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.ledger.lock import SenderBusy, held
+from dropslot.sender.new_files.looking import Wish
 from dropslot.sender.presets.preset import Preset
 from dropslot.sender.unattended.noticing import noticed
 from dropslot.sender.unattended.quiet import Quiet
@@ -81,7 +82,7 @@ class _Turn:
         return self._quiet.wait_seconds(time.monotonic())
 
     def _send(self) -> None:
-        plan = self.sender.look(self.preset)
+        plan = self.sender.look(self.preset, Wish(settle_seconds=0))  # `Quiet` waits longer
         due = self._quiet.due(plan.new, time.monotonic())
         if due or self.sender.unfinished():
             self.sender.send(plan.only(due))

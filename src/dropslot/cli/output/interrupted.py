@@ -11,6 +11,8 @@ from types import FrameType
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 _STATE = {
+    "send": "What was sent so far is kept, and nothing counts as delivered that was not. `dropslot send` continues",
+    "sent": "Nothing was changed by that",
     "drain": "Nothing is lost. What was taken lies in processing, where `dropslot pending` lists it; the next `dropslot"
     " drain`, or `dropslot run`, continues with it",
     "run": "Nothing is lost: the next start continues",

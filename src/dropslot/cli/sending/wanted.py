@@ -1,0 +1,120 @@
+"""From the words of the command to presets: those of settings.yaml, or one made of paths and options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dropslot.cli.output.failures import UsageError
+from dropslot.core.names import escape
+from dropslot.core.settings.limits import Limit, limit
+from dropslot.sender.connecting import Access, BadAddress, place
+from dropslot.sender.presets.loading import load
+from dropslot.sender.presets.preset import STUDY, STUDY_EXPECTED, Folder, Preset, Settings
+
+_PATHS_NEED = "To send files without a preset: dropslot send PATH --to sftp://HOST/INBOX --study STUDY"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was given; empty: not given."""
+
+    to: str = ""
+    study: str = ""
+    subfolders: tuple[str, ...] = ()
+    location: str = ""
+    limit: str = ""
+    user: str = ""
+    key: str = ""
+    known_hosts: str = ""
+    trust: str = ""
+    token_file: str = ""
+    receipts: str = ""
+    settings: Path | None = None
+
+
+def presets(words: Sequence[str], options: Options) -> list[Preset]:
+    """What is to be sent; with no words, the only preset, or nothing if there are several. Raises UsageError,
+    PresetMistakes and PresetsMissing."""
+    if options.to and options.study:
+        return [_of_paths(words, options)]
+    settings = load(options.settings)
+    if not words:
+        found = list(settings.presets.values())
+        return [_changed(each, options) for each in found] if len(found) == 1 else []
+    return [_changed(_named(word, settings), options) for word in words]
+
+
+def _of_paths(words: Sequence[str], options: Options) -> Preset:
+    if not words:
+        raise UsageError("No file or folder is given", next_step=_PATHS_NEED)
+    if len(options.subfolders) > 1:
+        raise UsageError("Paths go into one subfolder", next_step="Give --subfolder once")
+    location = options.location or load(options.settings).location
+    folders = tuple(_folder(word, options.subfolders) for word in words)
+    return _changed(Preset(options.study, options.study, Access(options.to), folders, (), location), options)
+
+
+def _folder(word: str, subfolders: Sequence[str]) -> Folder:
+    path = Path(os.path.abspath(os.path.expanduser(word)))
+    if subfolders:
+        return Folder(_subfolder(subfolders[0]), path)
+    return Folder(path.name if path.is_dir() else "", path)
+
+
+def _subfolder(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise UsageError(f"--subfolder {escape(name)!r} is not a name of one folder", next_step="Write eprime, for instance")
+    return name
+
+
+def _named(word: str, settings: Settings) -> Preset:
+    if word in settings.presets:
+        return settings.presets[word]
+    known = ", ".join(map(escape, settings.presets))
+    there = f"The presets are {known}" if known else "There are no presets on this computer yet"
+    raise UsageError(f"There is no preset {escape(word)!r}. {there}", next_step=_PATHS_NEED)
+
+
+def _changed(preset: Preset, options: Options) -> Preset:
+    """The preset with what the options say."""
+    given = {
+        "to": options.to,
+        "user": options.user,
+        "key": _absolute(options.key),
+        "known_hosts": _absolute(options.known_hosts),
+        "trust": options.trust,
+        "token_file": _absolute(options.token_file),
+        "receipts": options.receipts,
+    }
+    access = replace(preset.access, **{key: value for key, value in given.items() if value})
+    _require(access, options.study or preset.study)
+    return replace(
+        preset,
+        access=replace(access, route=access.route or "study"),
+        study=options.study or preset.study,
+        location=options.location or preset.location,
+        limit=_limit(options.limit) or preset.limit,
+    )
+
+
+def _require(access: Access, study: str) -> None:
+    try:
+        place(access.to)
+    except BadAddress as error:
+        raise UsageError(error.what, where=error.where) from error
+    if not STUDY.fullmatch(study):
+        raise UsageError(f"--study {escape(study)!r}: {STUDY_EXPECTED}", next_step="Write heart_failure, for instance")
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path)) if path else ""
+
+
+def _limit(text: str) -> Limit | None:
+    try:
+        return limit(text) if text else None
+    except ValueError as error:
+        raise UsageError(f"--limit {escape(text)!r}: {error}", next_step="Write 2MB/s, for instance") from error

@@ -34,7 +34,7 @@ def keep_password(account: str, password: str) -> None:
         keyring.set_password(_SERVICE, account, password)
     except (KeyringError, RuntimeError) as error:
         raise NotKept(
-            f"The password of {escape(account)} was accepted, but this system's keyring cannot keep it: {escape(str(error))}",
+            f"The password of {escape(account)} is right, but the keyring cannot keep it: {escape(str(error))}",
             next_step="Send without --remember, or set up a keyring (on Linux: GNOME Keyring or KWallet)",
         ) from error
 

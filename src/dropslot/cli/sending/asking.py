@@ -68,7 +68,9 @@ class Terminal(Silent):
             f"{escape(key.server)} is not known to this computer. Its key is\n\n  {escape(key.kind)}"
             f" {escape(key.fingerprint)}\n\nCompare it with the one that its administrator gave you.\n"
         )
-        return (_typed("Is it the same, and do you trust this server from now on? (yes/no) ") or "").lower() == "yes"
+        return (
+            _typed("Is it the same, and do you trust this server from now on? (yes/no) ") or ""
+        ).lower() == "yes"
 
     def token(self, server: str, *, again: bool) -> str | None:
         return self._secret(server, f"Upload token for {escape(server)}: ", again=again)

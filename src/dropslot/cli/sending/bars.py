@@ -29,7 +29,11 @@ class Bars(Lines):
     def begun(self, bag: str, status: Status) -> None:
         super().begun(bag, status)
         self.close()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[words]}", markup=False))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[words]}", markup=False),
+        )
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._all = self._progress.add_task("all files", total=None, words="")
         self._one = self._progress.add_task("", total=None, words="", visible=False)
@@ -39,8 +43,11 @@ class Bars(Lines):
         if self._progress is None or self._all is None or self._one is None:
             return
         left = "" if status.seconds_left is None else f", {duration(status.seconds_left)} left"
-        words = f"{status.files_done}/{status.files}  {size(status.bytes_done)}/{size(status.size_bytes)}  {size(status.rate)}/s{left}"
-        self._progress.update(self._all, completed=status.bytes_done, total=max(status.size_bytes, 1), words=words)
+        done = f"{status.files_done}/{status.files}  {size(status.bytes_done)}/{size(status.size_bytes)}"
+        words = f"{done}  {size(status.rate)}/s{left}"
+        self._progress.update(
+            self._all, completed=status.bytes_done, total=max(status.size_bytes, 1), words=words
+        )
         name = escape(status.current.rpartition("/")[2])
         shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
         self._progress.update(

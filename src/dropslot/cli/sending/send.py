@@ -24,37 +24,74 @@ commands = typer.Typer()
 def send(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PRESET | PATH]...", help="A preset of settings.yaml, or files and folders.", show_default=False),
+        typer.Argument(
+            metavar="[PRESET | PATH]...",
+            help="A preset of settings.yaml, or files and folders.",
+            show_default=False,
+        ),
     ] = None,
     to: Annotated[str, typer.Option("--to", metavar="URL", help="sftp://HOST/INBOX or https://PORTAL.")] = "",
-    study: Annotated[str, typer.Option("--study", metavar="STUDY", help="The study that the files belong to.")] = "",
+    study: Annotated[
+        str, typer.Option("--study", metavar="STUDY", help="The study that the files belong to.")
+    ] = "",
     subfolder: Annotated[
         list[str] | None,
-        typer.Option("--subfolder", metavar="NAME", help="Where in the arrival paths go; of a preset: only these.", show_default=False),
+        typer.Option(
+            "--subfolder",
+            metavar="NAME",
+            help="Where in the arrival paths go; of a preset: only these.",
+            show_default=False,
+        ),
     ] = None,
-    location: Annotated[str, typer.Option("--location", metavar="NAME", help="Where this computer stands.")] = "",
+    location: Annotated[
+        str, typer.Option("--location", metavar="NAME", help="Where this computer stands.")
+    ] = "",
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="PATTERN", help="Names that are not sent, as 'practice*'.", show_default=False),
+        typer.Option(
+            "--exclude",
+            metavar="PATTERN",
+            help="Names that are not sent, as 'practice*'.",
+            show_default=False,
+        ),
     ] = None,
-    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only files changed since: 2026-03-01, or 7d ago.")] = "",
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Only files changed since: 2026-03-01, or 7d ago.")
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Also what was sent before.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what the server refused before.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")
+    ] = False,
     limit: Annotated[str, typer.Option("--limit", metavar="RATE", help="No more than this, as 2MB/s.")] = "",
     wait: Annotated[
         bool | None,
-        typer.Option("--wait/--no-wait", help="Wait for the receipt until it is there, or not at all; default: 15 s.", show_default=False),
+        typer.Option(
+            "--wait/--no-wait",
+            help="Wait for the receipt until it is there, or not at all; default: 15 s.",
+            show_default=False,
+        ),
     ] = None,
     user: Annotated[str, typer.Option("--user", metavar="NAME", help="Your account at the server.")] = "",
     key: Annotated[str, typer.Option("--key", metavar="FILE", help="A private key.")] = "",
-    known_hosts: Annotated[str, typer.Option("--known-hosts", metavar="FILE", help="Trusted host keys, as of ssh.")] = "",
-    trust: Annotated[str, typer.Option("--trust", metavar="SHA256:...", help="Trust the host key with this fingerprint.")] = "",
-    token_file: Annotated[str, typer.Option("--token-file", metavar="FILE", help="A token for https, in a file.")] = "",
-    receipts: Annotated[str, typer.Option("--receipts", metavar="PATH", help="Folder of receipts at the server.")] = "",
-    remember: Annotated[bool, typer.Option("--remember", help="Keep the password in this system's keyring.")] = False,
+    known_hosts: Annotated[
+        str, typer.Option("--known-hosts", metavar="FILE", help="Trusted host keys, as of ssh.")
+    ] = "",
+    trust: Annotated[
+        str, typer.Option("--trust", metavar="SHA256:...", help="Trust the host key with this fingerprint.")
+    ] = "",
+    token_file: Annotated[
+        str, typer.Option("--token-file", metavar="FILE", help="A token for https, in a file.")
+    ] = "",
+    receipts: Annotated[
+        str, typer.Option("--receipts", metavar="PATH", help="Folder of receipts at the server.")
+    ] = "",
+    remember: Annotated[
+        bool, typer.Option("--remember", help="Keep the password in this system's keyring.")
+    ] = False,
     settings: Annotated[
-        Path | None, typer.Option("--settings", metavar="FILE", help="Another settings.yaml.", show_default=False)
+        Path | None,
+        typer.Option("--settings", metavar="FILE", help="Another settings.yaml.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -74,7 +111,18 @@ def send(
     from dropslot.sender.new_files.looking import Wish
 
     options = wanted.Options(
-        to, study, tuple(subfolder or ()), location, limit, user, key, known_hosts, trust, token_file, receipts, settings
+        to,
+        study,
+        tuple(subfolder or ()),
+        location,
+        limit,
+        user,
+        key,
+        known_hosts,
+        trust,
+        token_file,
+        receipts,
+        settings,
     )
     presets = wanted.presets(what or (), options)
     of_preset = frozenset(subfolder) if subfolder and not (to and study) else None

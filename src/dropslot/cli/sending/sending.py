@@ -52,7 +52,9 @@ def _resume(sender: Sender, how: How, told: Told) -> int:
         return 0
     sender.resume()
     told.close()
-    return max(_await_receipts(sender, access, how, told) for access in dict.fromkeys(bag.access for bag in bags))
+    return max(
+        _await_receipts(sender, access, how, told) for access in dict.fromkeys(bag.access for bag in bags)
+    )
 
 
 def _send(sender: Sender, preset: Preset, how: How, told: Told) -> int:
@@ -96,7 +98,11 @@ def _summary(delivered: int, unchanged: int, refused: int, uploaded: int) -> lis
         there = f" ({files(unchanged)} of these were there before)" if unchanged else ""
         found.append(f"Delivered: {files(delivered + unchanged)}{there}.")
     if refused:
-        found.append(f"Refused by the server: {files(refused)}. Nothing of that arrival was delivered; your files are untouched.")
+        found.append(
+            f"Refused by the server: {files(refused)}. Nothing of that arrival was delivered; your files are untouched."
+        )
     if uploaded:
-        found.append(f"Uploaded and verified: {files(uploaded)}. The server has not delivered them yet; {_LATER}.")
+        found.append(
+            f"Uploaded and verified: {files(uploaded)}. The server has not delivered them yet; {_LATER}."
+        )
     return found

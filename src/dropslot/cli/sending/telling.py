@@ -53,8 +53,9 @@ class Lines(Told):
 
     def begun(self, bag: str, status: Status) -> None:
         if status.files_done or status.bytes_done:
-            there = f"{status.files_done} of {status.files} files, {size(status.bytes_done)} of {size(status.size_bytes)}"
-            self.say(f"Continuing {escape(bag)}: {there} are at the server already.")
+            of_bytes = f"{size(status.bytes_done)} of {size(status.size_bytes)}"
+            of_files = f"{status.files_done} of {files(status.files)}"
+            self.say(f"Continuing {escape(bag)}: {of_files}, {of_bytes}, are at the server already.")
         else:
             self.say(f"Sending {files(status.files)}, {size(status.size_bytes)}, as {escape(bag)}.")
 
@@ -120,12 +121,16 @@ def show_plan(plan: Plan, told: Told, *, as_json: bool) -> None:
     """What would be sent."""
     for each in plan.new:
         if as_json:
-            print_json(SentFile(each.path, each.source, each.size_bytes, "", "new", now(), "", "", "", "", ""))
+            print_json(
+                SentFile(each.path, each.source, each.size_bytes, "", "new", now(), "", "", "", "", "")
+            )
         else:
             told.say(f"new  {size(each.size_bytes):>8}  {escape(each.path)}")
     for left in plan.left:
         told.left(left)
-    told.say(f"{files(len(plan.new))} would be sent, {size(plan.size_bytes)}; {files(plan.known)} were sent before.")
+    told.say(
+        f"{files(len(plan.new))} would be sent, {size(plan.size_bytes)}; {files(plan.known)} were sent before."
+    )
 
 
 def files(count: int) -> str:

@@ -66,7 +66,10 @@ def _folder(word: str, subfolders: Sequence[str]) -> Folder:
 
 def _subfolder(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\\" in name:
-        raise UsageError(f"--subfolder {escape(name)!r} is not a name of one folder", next_step="Write eprime, for instance")
+        raise UsageError(
+            f"--subfolder {escape(name)!r} is not a name of one folder",
+            next_step="Write eprime, for instance",
+        )
     return name
 
 
@@ -106,7 +109,9 @@ def _require(access: Access, study: str) -> None:
     except BadAddress as error:
         raise UsageError(error.what, where=error.where) from error
     if not STUDY.fullmatch(study):
-        raise UsageError(f"--study {escape(study)!r}: {STUDY_EXPECTED}", next_step="Write heart_failure, for instance")
+        raise UsageError(
+            f"--study {escape(study)!r}: {STUDY_EXPECTED}", next_step="Write heart_failure, for instance"
+        )
 
 
 def _absolute(path: str) -> str:
@@ -117,4 +122,6 @@ def _limit(text: str) -> Limit | None:
     try:
         return limit(text) if text else None
     except ValueError as error:
-        raise UsageError(f"--limit {escape(text)!r}: {error}", next_step="Write 2MB/s, for instance") from error
+        raise UsageError(
+            f"--limit {escape(text)!r}: {error}", next_step="Write 2MB/s, for instance"
+        ) from error

@@ -10,7 +10,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
 # One module a group; each has `commands`, a typer.Typer whose commands become dropslot's own. Apps bring more.
-SENDER = ("dropslot.cli.sending.send", "dropslot.cli.sending.sent")
+SENDER = ("dropslot.cli.sending.send", "dropslot.cli.sending.sent", "dropslot.cli.sending.desktop")
 SERVER = (
     "dropslot.cli.installing.setup",
     "dropslot.cli.delivering",

@@ -1,24 +1,25 @@
-"""The new files as a tree. There is no object for a file: files lie in arrays, in the tree's order, and each folder is
-a range of them. So 100,000 files are counted and chosen in a few milliseconds."""
+"""Files as a tree. There is no object for a file: files lie in arrays, in the tree's order, and each folder is a range
+of them. So 100,000 files are counted and chosen in a few milliseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, compress, pairwise
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 LONGEST = 1000  # rows of one folder; more are shown in groups, as Qt asks about each row of an open folder
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One file: the folders that it is in, its name, its size, and in words why it is sent or not."""
+class Line(NamedTuple):
+    """One file: the names of its folders, then its own; `key` finds it again. `mark` is 0 to 255."""
 
     folders: tuple[str, ...]
     name: str
     size_bytes: int
-    state: str = ""
-    key: int = 0  # its position in the list that the tree was made of
+    mark: int
+    note: str
+    key: str
 
 
 @dataclass(slots=True)
@@ -38,21 +39,23 @@ class Folder:
     def rows(self) -> int:
         return len(self.folders) + self.own
 
+    def __len__(self) -> int:
+        return self.stop - self.start
+
 
 class Tree:
-    """All folders and files, and which of them are chosen. A tree is made in any thread, and then used in one."""
+    """All folders and files. A tree is made in any thread, and then used in one."""
 
-    def __init__(self, rows: Iterable[Row], chosen: frozenset[int] | None = None) -> None:
-        """`chosen`: the keys of the files that are to be sent; None: all."""
-        ordered = sorted(rows, key=lambda row: (row.folders, row.name))
-        self.names = [row.name for row in ordered]
-        self.sizes = [row.size_bytes for row in ordered]
-        self.states = [row.state for row in ordered]
-        self.keys = [row.key for row in ordered]
-        self.chosen = bytearray(chosen is None or key in chosen for key in self.keys)
+    def __init__(self, lines: Iterable[Line] = ()) -> None:
+        ordered = sorted(lines)
+        self.names = [line.name for line in ordered]
+        self.sizes = [line.size_bytes for line in ordered]
+        self.notes = [line.note for line in ordered]
+        self.keys = [line.key for line in ordered]
+        self.marks = bytearray(line.mark for line in ordered)
         self._sums = [0, *accumulate(self.sizes)]
         self.root = Folder("", 0)
-        _fill(self.root, [row.folders for row in ordered])
+        _fill(self.root, [line.folders for line in ordered])
         self.by_number: list[Folder] = []
         self._finish()
 
@@ -63,21 +66,9 @@ class Tree:
         """Of everything in it."""
         return self._sums[folder.stop] - self._sums[folder.start]
 
-    def chosen_in(self, folder: Folder) -> int:
-        """How many of its files are chosen."""
-        return self.chosen.count(1, folder.start, folder.stop)
-
-    def chosen_bytes(self) -> int:
-        """The size of all that is chosen."""
-        return sum(compress(self.sizes, self.chosen))
-
-    def chosen_keys(self) -> list[int]:
-        """The keys of the files that are chosen."""
-        return list(compress(self.keys, self.chosen))
-
-    def choose(self, start: int, stop: int, wanted: bool) -> None:
-        """Choose these files, or leave them out."""
-        self.chosen[start:stop] = bytes([wanted]) * (stop - start)
+    def count(self, mark: int, folder: Folder) -> int:
+        """How many of its files have this mark."""
+        return self.marks.count(mark, folder.start, folder.stop)
 
     def _finish(self) -> None:
         waiting = [self.root]

@@ -1,0 +1,1 @@
+"""What is shown while files are sent."""

@@ -1,0 +1,1 @@
+"""Connects the parts of the window with the engine."""

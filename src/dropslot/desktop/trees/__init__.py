@@ -1,0 +1,1 @@
+"""Many files as a tree that stays quick."""

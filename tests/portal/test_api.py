@@ -198,7 +198,12 @@ def test_an_id_that_is_not_there_is_a_404(olga: Caller) -> None:
     for id in ("01KBE8QZ3M5V9T2R7XWC4N6PHA", "x", "%00", "..", "'; DROP TABLE", "é", "²", "-1", "1" * 99):
         for path in read:
             _problem(olga.get(path.format(id)), 404)
-        for path in ("arrivals/{}/retry", "arrivals/{}/dismiss", "acknowledgments/{}/undo"):
+        for path in (
+            "arrivals/{}/retry",
+            "arrivals/{}/release",
+            "arrivals/{}/dismiss",
+            "acknowledgments/{}/undo",
+        ):
             _problem(olga.post(path.format(id), {"reason": "x"}), 404)
 
 
@@ -231,6 +236,23 @@ def test_a_name_that_cannot_be_changes_nothing(olga: Caller) -> None:
         problem = _problem(olga.post(f"arrivals/{row.id}/retry", {"name": name}), 422)
         assert [fault["field"] for fault in problem["errors"]] == ["name"]
     assert Arrival.objects.get(pk=row.pk).state == "failed"
+
+
+def test_a_held_arrival_is_sent_onward_once_and_is_an_event(olga: Caller, settings: Any) -> None:
+    site = olga.site
+    manual = site.config.routes["study"].model_copy(update={"release": "manual"})
+    routes = {**site.config.routes, "study": manual}
+    settings.DROPSLOT = site.config = site.config.model_copy(update={"routes": routes})
+    site.drop("study", "heart-held", {"a": b"1"})
+    site.deliver()
+    row = site.arrival("heart-held")
+    assert row.held_at is not None
+    answer = olga.post(f"arrivals/{row.id}/release")
+    assert (answer.status_code, answer.json()["held_at"]) == (200, None), answer.content
+    assert json.loads(Event.objects.get(kind="released", arrival=row.id).data) == {"by": "olga"}
+    assert _problem(olga.post(f"arrivals/{row.id}/release"), 409)["code"] == "not-held"
+    site.deliver()
+    assert site.arrival("heart-held").state == "done"
 
 
 def test_what_is_done_cannot_be_retried_or_dismissed(olga: Caller) -> None:

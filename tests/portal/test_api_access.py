@@ -99,6 +99,7 @@ OBJECTS: dict[str, tuple[dict[str, set[str]], str, int]] = {
 # What changes something: the object, its arrival, the body, and who may see it. Who sees it and may not: 403.
 CHANGES: dict[str, tuple[str, str, dict[str, set[str]]]] = {
     "/arrivals/{id}/retry": (_BAD, "arrival", SEES),
+    "/arrivals/{id}/release": (_BAD, "arrival", SEES),
     "/arrivals/{id}/dismiss": (_BAD, "arrival", SEES),
     "/acknowledgments/{id}/undo": (_NORTH, "acknowledgment", SEES_DELIVERIES),
 }
@@ -193,11 +194,17 @@ def _lacks(path: str, arrival: str) -> bool:
     return arrival == _BAD and "receipt" in path and path != "/receipts"
 
 
+def _make_bad_again(*, is_held: bool) -> None:
+    """The refused arrival as it was; or held, for what only a held one can become."""
+    state, held_at = ("ready", timezone.now()) if is_held else ("failed", None)
+    Arrival.objects.filter(name=_BAD).update(state=state, held_at=held_at, evidence={})
+
+
 @pytest.mark.parametrize("name", ROLES)
 def test_a_role_changes_what_it_operates_and_nothing_else(filled: Site, name: str) -> None:
     caller = Caller(filled, token_of(name, "operate"))
     for path, (arrival, kind, seen) in CHANGES.items():
-        Arrival.objects.filter(name=_BAD).update(state="failed", evidence={})
+        _make_bad_again(is_held=path.endswith("/release"))
         allowed = arrival in OPERATES.get(name, set())
         expected = 200 if allowed else 403 if arrival in seen[name] else 404
         events = Event.objects.count()
@@ -224,7 +231,7 @@ def test_what_may_not_be_seen_looks_like_what_is_not_there(filled: Site, name: s
 def test_a_token_needs_a_scope_of_the_operation(filled: Site) -> None:
     callers = {scope: Caller(filled, token_of("adam", scope)) for scope in Scope}
     for path, method in _operations():
-        Arrival.objects.filter(name=_BAD).update(state="failed", evidence={})
+        _make_bad_again(is_held=path.endswith("/release"))
         kind = "delivery" if path.startswith("/deliveries") else "arrival"
         kind = "instance" if path.startswith("/dicom") else "name" if path == "/receipts" else kind
         kind, arrival = (CHANGES[path][1], CHANGES[path][0]) if path in CHANGES else (kind, _HEART)

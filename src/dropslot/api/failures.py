@@ -17,6 +17,7 @@ from dropslot.acknowledgments.undo import NotAcknowledged
 from dropslot.api.problems import BadFilter, Denied, NotSignedIn, NotThere, TooMany, problem
 from dropslot.arrivals.listings.pages import BadCursor
 from dropslot.arrivals.listings.queries import NoSuchArrival
+from dropslot.arrivals.upkeep.release import NotHeld
 from dropslot.arrivals.upkeep.retry import BadName, NotFailed
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -33,6 +34,7 @@ _STATUS: dict[type[DropslotError], int] = {
     NotThere: 404,
     NoSuchArrival: 404,
     NotFailed: 409,
+    NotHeld: 409,
     NotAcknowledged: 409,
     BadName: 422,
     BadCursor: 422,

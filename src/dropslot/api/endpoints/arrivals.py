@@ -1,4 +1,4 @@
-"""Arrivals: listed, looked at, retried, dismissed."""
+"""Arrivals: listed, looked at, retried, sent onward, dismissed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dropslot.api.where import where_is
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter, arrival_row
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep.release import release_one
 from dropslot.arrivals.upkeep.retry import READY, dismiss, retry
 from dropslot.core.names import escape
 
@@ -58,6 +59,15 @@ def retry_arrival(request: Asked, id: str, given: Body[Retry | None] = None) -> 
     name = given.name if given else ""
     ran_as = retry(request.access.config, row, name=name, by=request.access.name)
     return {"id": row.id, "name": ran_as, "what": READY}
+
+
+@router.post("/{id}/release", response=shown.Arrival, **needs(Scope.OPERATE))
+def release_arrival(request: Asked, id: str) -> dict[str, Any]:
+    """Send a held arrival onward. The service does it, or the next `drain`."""
+    row = _to_operate(request, id)
+    release_one(row, by=request.access.name)
+    row.refresh_from_db()
+    return arrival_row(row)
 
 
 @router.post("/{id}/dismiss", response=shown.Arrival, **needs(Scope.OPERATE))

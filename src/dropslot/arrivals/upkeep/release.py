@@ -14,7 +14,15 @@ from dropslot.audit.chain import append, timestamp
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
+from dropslot.core.errors import DropslotError
 from dropslot.core.states import State
+
+
+class NotHeld(DropslotError):
+    """An arrival that is to be sent onward, and does not wait for that. Nothing was changed."""
+
+    code = "not-held"
+
 
 ONWARD = "is sent onward: the service, or the next `dropslot drain`, delivers it"
 
@@ -36,6 +44,16 @@ def release(rows: QuerySet[Arrival], *, by: str, number: int | None = None) -> l
         Arrival.objects.bulk_update(chosen, ["evidence", "held_at", "reason"], batch_size=500)
         append([entry(Kind.RELEASED, row.id, {"by": by}) for row in chosen])
     return chosen
+
+
+def release_one(row: Arrival, *, by: str) -> None:
+    """The same for one arrival. Raises NotHeld."""
+    if not release(Arrival.objects.filter(pk=row.pk), by=by):
+        raise NotHeld(
+            f"Arrival {row.id} ({row.name}) is not held",
+            where="Nothing was changed",
+            next_step="Arrivals are held on routes with `release: manual`, until somebody sends them onward",
+        )
 
 
 def dismiss_held(config: Config, folders: FolderSet, row: Arrival) -> None:

@@ -17,7 +17,7 @@ from dropslot.dicom.listings.queries import page_of_instances
 from dropslot.dicom.listings.wanted import Wanted, narrowed
 from dropslot.dicom.models import Contribution, Instance
 
-_FIRST, _MOST, _TIMES = 16, 256, 4  # contributions that are looked at together: few first, then more
+_FIRST, _MOST, _TIMES = 16, 256, 4  # contributions that are read together: few first, then more
 
 
 def newest_instances(
@@ -32,7 +32,7 @@ def newest_instances(
     limit = limited(limit)
     before = key_of(Instance.objects.all(), cursor) if cursor else None
     found: list[Instance] = []
-    for some in _walk(narrowed(among, wanted), before):
+    for some in _walk(narrowed(among, wanted), before, limit + 1):
         of = _of(some)
         rows = narrowed(seen(of), wanted).filter(of)
         if before is not None:
@@ -43,16 +43,27 @@ def newest_instances(
     return page_of_instances(found, limit)
 
 
-def _walk(rows: QuerySet[Contribution], before: int | None) -> Iterator[Sequence[Contribution]]:
-    """Contributions from the newest to the oldest, a few at a time, without those that have only images from `before`
-    on."""
+def _walk(rows: QuerySet[Contribution], before: int | None, images: int) -> Iterator[Sequence[Contribution]]:
+    """Contributions from the newest to the oldest, without those that have only images from `before` on: as many at a
+    time as have so many images, and then more."""
     if before is not None:
         newest = Instance.objects.filter(pk__lt=before).order_by("-pk").values("series", "arrival").first()
         last = Contribution.objects.filter(**newest).first() if newest else None
         rows = rows.filter(pk__lte=last.pk) if last else rows
-    rows, size = rows.only("series", "arrival").order_by("-pk"), _FIRST
-    while some := list(rows[:size]):
+    some: list[Contribution] = []
+    for one in _each(rows.only("series", "arrival", "added").order_by("-pk")):
+        some.append(one)
+        if sum(each.added for each in some) >= images:
+            yield some
+            some, images = [], images * _TIMES
+    if some:
         yield some
+
+
+def _each(rows: QuerySet[Contribution]) -> Iterator[Contribution]:
+    size = _FIRST
+    while some := list(rows[:size]):
+        yield from some
         if len(some) < size:
             return
         rows, size = rows.filter(pk__lt=some[-1].pk), min(size * _TIMES, _MOST)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.sender.faults import BagIncomplete, BagNameTaken
 from dropslot.sender.over_sftp.bag_upload import FILE_MODE, FOLDER_MODE
-from dropslot.sender.over_sftp.faults import BagIncomplete, BagNameTaken
 from dropslot.sftp import faults, remote, wire
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.uploads.sending import Sending

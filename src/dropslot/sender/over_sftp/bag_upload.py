@@ -11,8 +11,8 @@ from time import monotonic
 
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
+from dropslot.sender.faults import BagGone
 from dropslot.sender.inbox import Outgoing, Progress
-from dropslot.sender.over_sftp.faults import BagGone
 from dropslot.sftp import faults, remote
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection

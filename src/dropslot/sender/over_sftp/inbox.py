@@ -14,11 +14,11 @@ from dropslot.core.names import escape
 from dropslot.sender import home
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.credentials import Credentials, HostKey
+from dropslot.sender.faults import BagGone, InboxMissing, SignInRefused
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
 from dropslot.sender.over_sftp import bag_finish, words
 from dropslot.sender.over_sftp.bag_finish import Bag
 from dropslot.sender.over_sftp.bag_upload import FOLDER_MODE, BagUpload
-from dropslot.sender.over_sftp.faults import BagGone, InboxMissing, SignInRefused
 from dropslot.sender.over_sftp.signing_in import SigningIn
 from dropslot.sender.over_sftp.words import in_words
 from dropslot.sftp import faults, remote, runtime, trust, wire

@@ -17,7 +17,7 @@ import asyncssh
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.credentials import Credentials, Question
-from dropslot.sender.over_sftp.faults import SignInRefused
+from dropslot.sender.faults import SignInRefused
 from dropslot.sender.over_sftp.words import UNSENT
 from dropslot.sender.paths import shown_path
 from dropslot.sftp.login import Client

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dropslot.core.errors import DiskFull, DropslotError, StorageFault
 from dropslot.core.names import escape
-from dropslot.sender.over_sftp.faults import HostChanged, HostUntrusted, InboxClosed, SignInRefused
+from dropslot.sender.faults import HostChanged, HostUntrusted, InboxClosed, SignInRefused
 from dropslot.sftp import wire
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone

@@ -1,4 +1,4 @@
-"""What an inbox at a server can refuse. None of these goes away by itself."""
+"""What a server's inbox can refuse. None of these goes away by itself."""
 
 from __future__ import annotations
 
@@ -52,3 +52,9 @@ class BagIncomplete(DropslotError):
 
     code = "bag-incomplete"
     paths: tuple[str, ...] = ()
+
+
+class BagRefused(DropslotError):
+    """The server takes no bag with such names or sizes: its route's rules forbid it."""
+
+    code = "bag-refused"

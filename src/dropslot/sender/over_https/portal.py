@@ -1,0 +1,115 @@
+"""Requests to one portal: each thread has a connection of its own, which is kept.
+
+Certificates are checked against what this system trusts; proxies come from the environment.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import requests
+import truststore
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from dropslot.sender.over_https import answers
+
+API = "/api/v1"
+CONNECT_SECONDS = 30.0  # also how long a send may make no headway
+ANSWER_SECONDS = 300.0  # a portal may sync a large batch before it answers
+_TUS = "1.0.0"
+
+
+class Sized(Protocol):
+    """A body that is made while it is sent; its length is known before."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+class _Bearer(AuthBase):
+    """As an object of requests' own: a .netrc then takes nothing's place."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _SystemTrust(HTTPAdapter):
+    """Trusts the certificate authorities that this system trusts."""
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, **more, ssl_context=_context())
+
+    def proxy_manager_for(self, proxy: Any, **more: Any) -> Any:
+        return super().proxy_manager_for(proxy, **more, ssl_context=_context())
+
+
+def _context() -> ssl.SSLContext:
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class Portal:
+    """`base` is its address, such as https://drop.lab.example."""
+
+    def __init__(self, base: str, token: str) -> None:
+        self.base = base
+        self._auth = _Bearer(token)
+        self._own = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self._was_reached = False
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Sized | None = None,
+        content: Any = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """The answer below 300 to a request for `path` of the API; `content` is sent as JSON. Raises a DropslotError,
+        and what a body raises while it is read."""
+        try:
+            answer = self._session().request(
+                method,
+                f"{self.base}{API}/{path}",
+                params=query,
+                data=body,
+                json=content,
+                headers={"Tus-Resumable": _TUS, **(headers or {})},
+                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise answers.of_network(error, self.base, was_reached=self._was_reached) from error
+        self._was_reached = True
+        if answer.status_code >= 300:
+            raise answers.of_answer(answer, self.base)
+        return answer
+
+    def close(self) -> None:
+        """End all connections."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._own, "session", None)
+        if session is None:
+            session = self._own.session = requests.Session()
+            session.auth = self._auth
+            session.mount("https://", _SystemTrust())
+            with self._lock:
+                self._sessions.append(session)
+        return session

@@ -17,6 +17,7 @@ ROUTE: dict[str, Any] = {
     "folders": "./study",
     "takes": "directories",
     "name": r"(?P<study>\w+)-(?P<sent>(\d{8}T\d{6}Z-)?((?P<location>[^-]+)-)?.+)",
+    "receipts": "./study/receipts/{sender}",
     "deliver": [{"to": "./studies/{study}"}],
 }
 

@@ -1,20 +1,33 @@
-"""The whole way: `dropslot send` on a PC, OpenSSH's server, and what the server's own command delivers."""
+"""The whole way: `dropslot send` on a PC, OpenSSH's server, what the server's own command delivers, and receipts."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collecting import ROUTE, Pc
 from product import Product
 from sshd import Sshd
+from waiting import wait_until
+
+
+def laboratory(product: Product, **route: Any) -> Product:
+    product.configure({"study": ROUTE | route})
+    (product.root / "study" / "receipts").mkdir(exist_ok=True)
+    return product
 
 
 @pytest.fixture
 def lab(sqlite_product: Product) -> Product:
-    return sqlite_product.configure({"study": ROUTE})
+    return laboratory(sqlite_product)
 
 
 @pytest.fixture
@@ -27,7 +40,15 @@ def pc(make_pc: Callable[[str], Pc]) -> Pc:
     return make_pc("pc")
 
 
-def test_what_is_new_is_sent_once_and_delivered_exactly(pc: Pc, lab: Product) -> None:
+def states(pc: Pc) -> dict[str, str]:
+    return {row["file"].removeprefix("eprime/"): row["state"] for row in pc.sent()}
+
+
+def unfinished(lab: Product) -> list[str]:
+    return [entry.name for entry in lab.folder("inbox").iterdir() if entry.name.startswith(".")]
+
+
+def test_what_is_new_is_sent_once_delivered_exactly_and_known_to_be(pc: Pc, lab: Product) -> None:
     files = {
         "s01.edat3": b"one",
         "visit 2/s02.edat3": b"two" * 50_000,
@@ -36,13 +57,274 @@ def test_what_is_new_is_sent_once_and_delivered_exactly(pc: Pc, lab: Product) ->
     }
     for name, content in files.items():
         pc.write(name, content)
-    done = pc.send("--no-wait", "--location", "Brogden A")
-    assert "4 files" in done.stdout
-    assert {row["state"] for row in pc.sent()} == {"uploaded"}
+    assert "4 files" in pc.send("--no-wait", "--location", "Brogden A").stdout
+    assert set(states(pc).values()) == {"uploaded"}
     (bag,) = lab.folder("inbox").iterdir()
     assert bag.name.startswith("heart-") and "-Brogden_A-" in bag.name
     lab.drain()
     assert lab.delivered() == {f"heart/eprime/{name}": content for name, content in files.items()}
     assert {row["location"] for row in lab.history()} == {"Brogden_A"}
+    assert states(pc) == dict.fromkeys(files, "delivered")
+    (arrival,) = lab.arrivals()
+    assert {(row["arrival"], *row["reason"]) for row in pc.sent()} == {(arrival["id"],)}
     assert "Nothing is new" in pc.send("--no-wait").stdout
-    assert list(lab.folder("inbox").iterdir()) == []
+    assert pc.send("--all", "--no-wait").status == 0
+    lab.drain()
+    assert [row["state"] for row in pc.sent()] == ["delivered"] * 4 + ["unchanged"] * 4
+
+
+def test_two_pcs_send_to_the_same_study_at_once_and_wait_for_their_ticks(
+    make_pc: Callable[[str], Pc], lab: Product
+) -> None:
+    pcs = [make_pc("one"), make_pc("two")]
+    for number, pc in enumerate(pcs):
+        for count in range(30):
+            pc.write(f"pc{number}/{count}.txt", f"{number} {count}".encode())
+    lab.start("run")
+    senders = [
+        pc.start("send", pc.data, "--subfolder", "eprime", *pc.signed_in, "--json", "--wait") for pc in pcs
+    ]
+    for sender in senders:
+        stdout, stderr = sender.communicate(timeout=120)
+        assert sender.returncode == 0, stderr
+        seen = [json.loads(line) for line in stdout.splitlines()]
+        assert [
+            sum(row["state"] == state for row in seen) for state in ("uploading", "uploaded", "delivered")
+        ] == [30] * 3
+    expected = {f"heart/eprime/pc{n}/{c}.txt": f"{n} {c}".encode() for n in range(2) for c in range(30)}
+    assert lab.delivered() == expected
+
+
+def test_a_killed_send_continues_with_the_same_bag(pc: Pc, lab: Product) -> None:
+    content = os.urandom(30_000_000)
+    pc.write("big.bin", content)
+    pc.write("small.txt")
+    words: list[str | Path] = [
+        "send",
+        pc.data,
+        "--subfolder",
+        "eprime",
+        *pc.signed_in,
+        "--no-wait",
+        "--limit",
+    ]
+    first = pc.start(*words, "5MB/s")
+    big = wait_until(lambda: next(lab.folder("inbox").rglob("big.bin"), None), what="the upload's beginning")
+    assert big
+    wait_until(lambda: big.stat().st_size > 6_000_000, what="a part of the upload")
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    (bag,) = unfinished(lab)
+    assert "uploading" in states(pc).values()
+    again = pc.run("send", "--no-wait")
+    assert f"Continuing {bag[1:]}" in again.stdout
+    assert [entry.name for entry in lab.folder("inbox").iterdir()] == [bag[1:]]
+    lab.drain()
+    assert lab.delivered() == {"heart/eprime/big.bin": content, "heart/eprime/small.txt": b"data"}
+
+
+def test_ctrl_c_keeps_what_was_sent_and_says_so(pc: Pc, lab: Product) -> None:
+    pc.write("big.bin", bytes(20_000_000))
+    sender = pc.start(
+        "send", pc.data, "--subfolder", "eprime", *pc.signed_in, "--no-wait", "--limit", "2MB/s"
+    )
+    wait_until(lambda: next(lab.folder("inbox").rglob("big.bin"), None), what="the upload's beginning")
+    sender.send_signal(signal.SIGINT)
+    _, stderr = sender.communicate(timeout=30)
+    assert sender.returncode == 130
+    assert "`dropslot send` continues" in stderr and "Traceback" not in stderr
+    assert unfinished(lab)
+    pc.run("send", "--no-wait")
+    assert set(states(pc).values()) == {"uploaded"}
+
+
+def test_a_refused_arrival_waits_for_a_correction(pc: Pc, sqlite_product: Product) -> None:
+    lab = laboratory(sqlite_product, select={"mime": ["text/plain"]})
+    pc.write("good.txt", b"plain words\n")
+    pc.write("bad.txt", b"\x7fELF\x02\x01\x01" + bytes(60))
+    pc.send("--no-wait")
+    lab.drain(status=None)
+    rows = {row["file"]: row for row in pc.sent()}
+    assert {row["state"] for row in rows.values()} == {"refused"}
+    assert rows["eprime/bad.txt"]["reason"]
+    waits = pc.send("--no-wait", status=1)
+    assert "bad.txt: the server refused it" in waits.stdout
+    pc.write("bad.txt", b"corrected words\n")
+    pc.send("--no-wait")
+    lab.drain()
+    assert lab.delivered() == {
+        "heart/eprime/good.txt": b"plain words\n",
+        "heart/eprime/bad.txt": b"corrected words\n",
+    }
+    assert [row["state"] for row in pc.sent()] == ["refused", "refused", "delivered", "delivered"]
+
+
+def test_a_damaged_ledger_is_made_anew_from_receipts(pc: Pc, lab: Product) -> None:
+    pc.write("a.txt", b"alpha")
+    pc.send("--no-wait")
+    lab.drain()
+    assert states(pc) == {"a.txt": "delivered"}
+    ledger = pc.home / "ledger.sqlite3"
+    for suffix in ("-wal", "-shm"):
+        ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
+    ledger.write_bytes(b"no ledger any more" * 1000)
+    pc.write("b.txt", b"beta")
+    done = pc.send("--no-wait")
+    assert "is damaged" in done.stderr and "No file of yours is touched" in done.stderr
+    assert list(pc.home.glob("ledger.sqlite3.damaged-*"))
+    assert states(pc) == {"a.txt": "delivered", "b.txt": "uploaded"}
+    lab.drain()
+    assert lab.delivered() == {"heart/eprime/a.txt": b"alpha", "heart/eprime/b.txt": b"beta"}
+
+
+def test_two_senders_on_one_pc_do_not_send_the_same_twice(pc: Pc, lab: Product) -> None:
+    pc.write("big.bin", bytes(20_000_000))
+    sender = pc.start(
+        "send", pc.data, "--subfolder", "eprime", *pc.signed_in, "--no-wait", "--limit", "4MB/s"
+    )
+    wait_until(lambda: next(lab.folder("inbox").rglob("big.bin"), None), what="the upload's beginning")
+    busy = pc.send("--no-wait", status=1)
+    assert "Another dropslot on this computer is sending now" in busy.stderr
+    sender.communicate(timeout=60)
+    assert sender.returncode == 0
+    assert len(list(lab.folder("inbox").iterdir())) == 1
+
+
+def test_a_file_that_changes_while_it_is_sent_is_left_out_and_named(pc: Pc, lab: Product) -> None:
+    changing, vanishing = (
+        pc.write("changing.bin", bytes(12_000_000)),
+        pc.write("vanishing.bin", bytes(12_000_000)),
+    )
+    pc.write("steady.txt", b"steady")
+    sender = pc.start(
+        "send", pc.data, "--subfolder", "eprime", *pc.signed_in, "--no-wait", "--limit", "6MB/s"
+    )
+    wait_until(lambda: next(lab.folder("inbox").rglob("changing.bin"), None), what="the upload's beginning")
+    with changing.open("ab") as file:
+        file.write(b"more")
+    vanishing.unlink()
+    stdout, stderr = sender.communicate(timeout=60)
+    assert sender.returncode == 1, stderr
+    assert "Not sent: " in stdout and "changing.bin" in stdout
+    lab.drain()
+    assert lab.delivered()["heart/eprime/steady.txt"] == b"steady"
+    assert "heart/eprime/changing.bin" not in lab.delivered()
+    pc.send("--no-wait")
+    lab.drain()
+    assert lab.delivered()["heart/eprime/changing.bin"] == changing.read_bytes()
+
+
+def other_key(pc: Pc) -> list[str]:
+    key = pc.root / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    assert pc.server
+    return ["--key", str(key), "--known-hosts", str(pc.server.known_hosts)]
+
+
+def unknown_host(pc: Pc) -> list[str]:
+    assert pc.server
+    return ["--key", str(pc.server.key), "--known-hosts", str(pc.root / "none")]
+
+
+def changed_host(pc: Pc) -> list[str]:
+    assert pc.server
+    public = Path(other_key(pc)[1] + ".pub").read_text().split()
+    hosts = pc.root / "changed_hosts"
+    hosts.write_text(f"[127.0.0.1]:{pc.server.port} {public[0]} {public[1]}\n")
+    return ["--key", str(pc.server.key), "--known-hosts", str(hosts)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (other_key, "did not let root sign in"),
+        (unknown_host, "does not know 127.0.0.1"),
+        (changed_host, "changed"),
+        (lambda pc: [*unknown_host(pc), "--trust", "SHA256:" + "A" * 43], "not"),
+        (
+            lambda pc: [*pc.signed_in[4:], "--to", f"sftp://root@127.0.0.1:{pc.server.port}/nowhere"],
+            "no inbox",
+        ),
+        (lambda pc: [*pc.signed_in[4:], "--to", "sftp://root@127.0.0.1:1/inbox"], "127.0.0.1:1"),
+    ],
+    ids=["key", "unknown-host", "changed-host", "other-fingerprint", "inbox-missing", "no-server"],
+)
+def test_what_keeps_one_out_is_said_and_nothing_is_claimed(
+    pc: Pc, lab: Product, options: Callable[[Pc], list[str]], said: str
+) -> None:
+    pc.write("a.txt")
+    where = ["--to", pc.signed_in[1], "--study", "heart"]
+    done = pc.run("send", pc.data, *where, *options(pc), "--no-wait", status=1)
+    assert said in done.stderr.lower() and "Traceback" not in done.stderr
+    assert pc.sent() == []
+    assert not list(lab.folder("inbox").iterdir())
+    pc.send("--no-wait")
+    assert len(list(lab.folder("inbox").iterdir())) == 1
+
+
+def test_a_forged_receipt_changes_nothing(pc: Pc, lab: Product) -> None:
+    pc.write("a.txt")
+    pc.send("--no-wait")
+    lab.drain()
+    (receipt,) = lab.root.glob("study/receipts/root/heart-*.json")
+    true = receipt.read_text()
+    found = json.loads(true)
+    receipt.write_text(json.dumps(found | {"body": found["body"].replace('"done"', '"failed"')}))
+    forged = pc.run("sent", status=1)
+    assert "signature" in forged.stderr
+    receipt.write_text(true)
+    assert states(pc) == {"a.txt": "delivered"}
+
+
+def test_a_full_disk_of_the_pc_is_said(pc: Pc, lab: Product) -> None:
+    pc.write("a.txt")
+    pc.home.mkdir()
+    with sqlite3.connect(pc.home / "ledger.sqlite3") as connection:
+        connection.execute("PRAGMA user_version")
+    (pc.home / "lock").mkdir()  # nothing can be written there
+    done = pc.send("--no-wait", status=1)
+    assert "Nothing was sent" in done.stderr
+    assert not list(lab.folder("inbox").iterdir())
+
+
+def test_presets_with_mistakes_name_every_one(pc: Pc) -> None:
+    pc.home.mkdir()
+    (pc.home / "settings.yaml").write_text(
+        "presets:\n  heart-a:\n    to: ftp://lab/inbox\n    foldres: {}\n    limit: fast\n"
+        "    folders: {'a/b': {path: data, slected: no}}\n"
+    )
+    done = pc.run("send", "heart-a", status=1)
+    for words in (
+        "heart-a",
+        "a hyphen ends",
+        "ftp://lab/inbox",
+        "did you mean folders",
+        "expected a rate",
+        "a whole path",
+    ):
+        assert words in done.stderr
+    assert (
+        "did you mean selected" in done.stderr
+        and "line 4" in done.stderr
+        and "Nothing was sent" in done.stderr
+    )
+
+
+def test_a_preset_shared_by_its_path_is_sent_with_the_location_of_this_pc(pc: Pc, lab: Product) -> None:
+    pc.write("s1.txt", b"one")
+    pc.write("practice1.txt", b"no data")
+    assert pc.server
+    shared = pc.root / "lab.yaml"
+    shared.write_text(
+        f"presets:\n  heart:\n    to: {pc.server.url(lab.folder('inbox'))}\n    key: {pc.server.key}\n"
+        f"    known_hosts: {pc.server.known_hosts}\n    exclude: ['practice*']\n"
+        f"    folders:\n      eprime: {pc.data}\n      biopac: {{path: {pc.root}/unplugged, selected: false}}\n"
+    )
+    pc.home.mkdir()
+    (pc.home / "settings.yaml").write_text(f"location: Brogden B\npresets_from: {shared}\n")
+    assert "1 file would be sent" in pc.run("send", "heart", "--dry-run").stdout
+    assert not list(lab.folder("inbox").iterdir())
+    pc.run("send", "heart", "--no-wait")
+    lab.drain()
+    assert lab.delivered() == {"heart/eprime/s1.txt": b"one"}
+    assert [row["location"] for row in lab.history()] == ["Brogden_B"]

@@ -29,8 +29,8 @@ class Access:
     """Where an inbox is, and how to sign in there. Empty: the default, or the person is asked.
 
     `trust` is the fingerprint (`SHA256:…`) of a host key that is trusted without a question. `receipts` is the folder
-    of receipts, absolute or relative to the folder that holds the inbox. `route` is the portal's route, for HTTPS.
-    `signer` is the line of the key that signs receipts.
+    of receipts, absolute or relative to the folder that holds the inbox; `{sender}` in it is the account. `route` is
+    the portal's route, for HTTPS. `signer` is the line of the key that signs receipts.
     """
 
     to: str

@@ -52,10 +52,10 @@ class Lines(Told):
         self._shown = time.monotonic()
 
     def begun(self, bag: str, status: Status) -> None:
-        if status.files_done or status.bytes_done:
+        if status.is_continued:
             of_bytes = f"{size(status.bytes_done)} of {size(status.size_bytes)}"
             of_files = f"{status.files_done} of {files(status.files)}"
-            self.say(f"Continuing {escape(bag)}: {of_files}, {of_bytes}, are at the server already.")
+            self.say(f"Continuing {escape(bag)}: at least {of_files}, {of_bytes}, are at the server.")
         else:
             self.say(f"Sending {files(status.files)}, {size(status.size_bytes)}, as {escape(bag)}.")
 

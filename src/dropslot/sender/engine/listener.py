@@ -12,7 +12,8 @@ from dropslot.sender.states import SentFile
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far an upload is. `seconds_left`: None while nobody can know. `current` is the file that moved last."""
+    """How far an upload is. `seconds_left`: None while nobody can know. `current` is the file that moved last.
+    `is_continued`: an earlier run began it."""
 
     files_done: int
     files: int
@@ -23,6 +24,7 @@ class Status:
     current: str = ""
     current_bytes: int = 0
     current_size_bytes: int = 0
+    is_continued: bool = False
 
 
 class Listener(Protocol):

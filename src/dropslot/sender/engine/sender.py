@@ -81,23 +81,24 @@ class Sender:
     def send(self, plan: Plan) -> Result:
         """Send what a plan has; first what an earlier run began at this inbox. Raises what cannot be retried, Paused
         and Cancelled: what was sent is kept then, except by Cancelled. Raises SenderBusy."""
-        preset = plan.preset
+        preset, inbox = plan.preset, place(plan.preset.access.to)
         with held(home.lock_file()):
+            self.sign_in(preset.access)
             plan = self._recovered(plan)
-            done = self._continue(
-                preset.access, [bag for bag in self.unfinished() if bag.inbox == place(preset.access.to)]
-            )
+            begun = [bag for bag in self.unfinished() if bag.inbox == inbox]
+            done = [bag.name for bag in begun if self._upload(bag, preset.access, preset.limit)]
             self.listener.planned(plan)
             bag = self._begin(plan) if plan.new else None
-            if bag and self._upload(bag, preset.access, preset.limit):
+            if bag and self._upload(bag, preset.access, preset.limit, is_new=True):
                 done.append(bag.name)
         return Result(tuple(done))
 
-    def resume(self) -> Result:
+    def resume(self, limit: Limit | None = None) -> Result:
         """Finish what earlier runs began, as it was begun."""
         with held(home.lock_file()):
             bags = self.unfinished()
-            return Result(tuple(name for bag in bags for name in self._continue(bag.access, [bag])))
+            done = [bag.name for bag in bags if self._upload(bag, bag.access, limit or Limit())]
+        return Result(tuple(done))
 
     def follow(self, access: Access | None = None, wait_seconds: float = 0) -> list[Bag]:
         """Fetch the receipts that are missing (of one inbox, or of all), for so long; returns the bags that still have
@@ -126,11 +127,9 @@ class Sender:
             journal.note(home.journal_file(), noted)
         return bag
 
-    def _continue(self, access: Access, bags: Sequence[Bag]) -> list[str]:
-        return [bag.name for bag in bags if self._upload(bag, access, Limit())]
-
-    def _upload(self, bag: Bag, access: Access, limit: Limit) -> bool:
-        return Upload(bag, self.bags, self._retries(access), self.listener, self.control).run(limit)
+    def _upload(self, bag: Bag, access: Access, limit: Limit, *, is_new: bool = False) -> bool:
+        retries = self._retries(access)
+        return Upload(bag, self.bags, retries, self.listener, self.control, is_new=is_new).run(limit)
 
     def _recovered(self, plan: Plan) -> Plan:
         """The plan without what receipts of a lost ledger show to be delivered."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
 
+from dropslot.core.errors import DropslotError
 from dropslot.core.settings.limits import Limit
 from dropslot.sender.bags.tag_files import PAYLOAD, tag_files
 from dropslot.sender.engine.control import Cancelled, Control
@@ -22,9 +24,12 @@ from dropslot.sftp.pace import Pace
 class Upload:
     """Sends a bag of the ledger, also one that an earlier run began."""
 
-    def __init__(self, bag: Bag, bags: Bags, retries: Retries, listener: Listener, control: Control) -> None:
+    def __init__(
+        self, bag: Bag, bags: Bags, retries: Retries, listener: Listener, control: Control, *, is_new: bool
+    ) -> None:
         self.bag, self.bags, self.retries = bag, bags, retries
         self.listener, self.control = listener, control
+        self._is_new, self._is_begun = is_new, False
 
     def run(self, limit: Limit) -> bool:
         """Returns whether the bag is in the inbox; False: no file of it was left to send. Raises what cannot be
@@ -36,12 +41,16 @@ class Upload:
         except Cancelled:
             self._discard()
             raise
+        except DropslotError:
+            if self._is_new and not self._is_begun:
+                self.bags.forget(self.bag)  # this inbox never took a byte of it
+            raise
         return True
 
     def _send_files(self, limit: Limit) -> bool:
         files = self.bags.files(self.bag)
         progress = UploadProgress(self.bag, files, self.bags, self.listener, self.control)
-        self.listener.begun(self.bag.name, progress.status())
+        self.listener.begun(self.bag.name, replace(progress.status(), is_continued=not self._is_new))
         self._announce()
         try:
             self.retries.run(lambda inbox: self._upload(inbox, progress, limit), lambda: progress.mark)
@@ -60,6 +69,7 @@ class Upload:
         if not rest:
             return
         inbox.begin(self.bag.name)
+        self._is_begun = True
         reached = {PAYLOAD + each.path: each.reached for each in rest if each.reached}
         inbox.upload(
             self.bag.name, _outgoing(rest), reached, progress, Pace(lambda: limit.at(_time_of_day()))

@@ -56,7 +56,10 @@ class SftpInbox:
             client=self._signing.client,
         )
         self._folder = address.remote_path.rstrip("/") or "/"
-        self._receipts = _beside(self._folder, access.receipts or RECEIPTS)
+        self._receipts = [
+            _beside(self._folder, folder.replace("{sender}", user))
+            for folder in ([access.receipts] if access.receipts else (f"{RECEIPTS}/{user}", RECEIPTS))
+        ]
         self._where = place(access.to)
         self._seen: set[str] = set()  # bags whose hidden folder was there in this session
         self._naming: set[str] = set()  # bags whose final name was asked for in this session
@@ -91,11 +94,11 @@ class SftpInbox:
         self._seen.discard(bag)
 
     def receipt(self, bag: str) -> SignedReceipt | None:
-        data = self._read(join(self._receipts, f"{bag}.json"))
+        data = self._received(f"{bag}.json")
         return None if data is None else _receipt(data, bag)
 
     def signers(self) -> str:
-        return (self._read(join(self._receipts, SIGNERS)) or b"").decode("utf-8", "replace")
+        return (self._received(SIGNERS) or b"").decode("utf-8", "replace")
 
     def close(self) -> None:
         own = runtime.current()
@@ -177,6 +180,12 @@ class SftpInbox:
         if await bag_finish.finish(connection, bag, tag_files, gone):
             self._naming.add(name)  # before the request: its answer may be lost
             await bag_finish.name(connection, bag)
+
+    def _received(self, name: str) -> bytes | None:
+        """A file of the folder of receipts: the account's own folder in it, or it, when the server shows each account
+        only its own."""
+        found = (self._read(join(folder, name)) for folder in self._receipts)
+        return next((data for data in found if data is not None), None)
 
     def _read(self, path: str) -> bytes | None:
         """The bytes of a file; None if there is none."""

@@ -20,12 +20,13 @@ from dropslot.sftp.pace import Pace
 from dropslot.sftp.uploads.feed import MOST_BYTES
 from dropslot.sftp.uploads.known import Known
 from dropslot.sftp.uploads.sending import Sending
-from dropslot.sftp.uploads.upload import PIECE_BYTES, SMALL_BYTES, WIDE_FILES, File, Round, Upload
+from dropslot.sftp.uploads.upload import SMALL_BYTES, WIDE_FILES, File, Round, Upload
 from dropslot.sftp.wire import Attributes, Said
 
 MARK_BYTES = 16 * 1024 * 1024
+PIECE_BYTES = 255 * 1024  # one request
 LONGEST_NAME_BYTES = 255  # of one name, on practically every file system
-LEAST_BYTES = 4 * 1024 * 1024  # under way: what a kill may cost, when the server is near
+LEAST_BYTES = 8 * PIECE_BYTES  # under way: what a kill may cost, when the server is near
 _BYTES_A_SECOND = 300_000_000
 FOLDER_MODE, FILE_MODE = 0o770, 0o660
 _OPEN = os.O_RDONLY | sum(
@@ -64,6 +65,7 @@ class BagUpload(Upload):
     strict = False  # a server that lets nobody set modes or times takes the files all the same
     compares = True
     mark_bytes = MARK_BYTES
+    piece_bytes = PIECE_BYTES
     patience_seconds = 5.0
 
     def __init__(
@@ -181,8 +183,8 @@ class BagUpload(Upload):
                 too_large.append(file.path)
                 continue
             parts[file.number] = there
-            if file.size_bytes > SMALL_BYTES and PIECE_BYTES < durable <= there:
-                self.known.marks[file.number] = durable - PIECE_BYTES
+            if file.size_bytes > SMALL_BYTES and self.piece_bytes < durable <= there:
+                self.known.marks[file.number] = durable - self.piece_bytes
                 self.durable[file.number] = durable
         await remote.remove_files(connection, too_large)
         return parts

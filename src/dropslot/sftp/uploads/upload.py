@@ -76,6 +76,7 @@ class Upload(ABC):
     read_back = False
     compares = False  # whether files that were begun before are compared, or sent again
     mark_bytes = MARK_BYTES
+    piece_bytes = PIECE_BYTES
     # When the upload ends early: how long to wait for what is under way, before the connection is given up.
     patience_seconds: float | None = None
 
@@ -316,7 +317,7 @@ class Upload(ABC):
         self.check()
         to_mark = self.mark_bytes - offset % self.mark_bytes
         try:
-            return os.read(fd, min(PIECE_BYTES, to_mark))
+            return os.read(fd, min(self.piece_bytes, to_mark))
         except OSError as error:
             raise self.unreadable(file.number, error) from error
 

@@ -114,7 +114,7 @@ def _migrate(settings: dict[str, Any], blocker: Any) -> None:
 def fresh_postgres(server: PostgresServer, template: str = "template1") -> Iterator[str]:
     """The name of a new database, which is dropped afterwards, whoever is still connected."""
     name = f"test{next(_numbers)}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    server.copy_database(template, name)
     try:
         yield name
     finally:

@@ -135,7 +135,7 @@ def postgres_accounts(
     django_db_blocker: Any,
 ) -> str:
     """The same on PostgreSQL."""
-    postgres_server.execute(f"CREATE DATABASE accounts TEMPLATE {postgres_template}")
+    postgres_server.copy_database(postgres_template, "accounts")
     settings = postgres_settings(postgres_server.url("accounts"))
     with django_db_blocker.unblock(), connected_to(settings):
         _make_accounts(tmp_path_factory.mktemp("accounts"))

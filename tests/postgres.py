@@ -17,7 +17,13 @@ from ports import free_port
 from waiting import wait_until
 
 # A server that dies with the test run needs no durability; crash tests kill dropslot, not PostgreSQL.
-_OPTIONS = ("fsync=off", "full_page_writes=off", "max_connections=100", "shared_buffers=64MB")
+_OPTIONS = (
+    "fsync=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "max_connections=100",
+    "shared_buffers=64MB",
+)
 _TRIES_FOR_A_PORT = 5
 
 
@@ -79,6 +85,13 @@ class PostgresServer:
         """Run one statement outside of a transaction, as the owner of the server."""
         with psycopg.connect(self.url("postgres"), password=self._password, autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def copy_database(self, template: str, name: str) -> None:
+        """Make a database that is a copy of this one."""
+        # Since 15 each block is copied through the log, which takes five times as long as copying the files.
+        with psycopg.connect(self.url("postgres"), password=self._password, autocommit=True) as connection:
+            strategy = "STRATEGY FILE_COPY" if connection.info.server_version >= 15_00_00 else ""
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}".encode())
 
     def connections_to(self, database: str) -> int:
         """How many clients the server still serves in this database."""

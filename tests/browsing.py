@@ -152,10 +152,13 @@ def enter(page: Page, name: str, password: str = PASSWORD) -> None:
 
 def findings(page: Page) -> list[str]:
     """What axe calls serious or critical on the page as it is now, with the places."""
-    report = Axe().run(page)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    # Only what is wrong: to bring over all that is right takes a third of the time.
+    violations = page.evaluate("axe.run({resultTypes: ['violations']}).then(report => report.violations)")
     return [
         f"{one['impact']} {one['id']}: {one['help']}: {', '.join(str(node['target']) for node in one['nodes'][:5])}"
-        for one in report.response["violations"]
+        for one in violations
         if one["impact"] in _GRAVE
     ]
 

@@ -236,7 +236,11 @@ def pages() -> Iterator[tuple[str, Row]]:
 
 
 def paths() -> Iterator[str]:
-    """The address of each page that is asked for by GET; of pages of one thing, for each that is there."""
+    """The address of each page that is asked for by GET, once; of pages of one thing, for each that is there."""
+    yield from dict.fromkeys(_paths())
+
+
+def _paths() -> Iterator[str]:
     for name, row in pages():
         every = row.arguments.every() if isinstance(row.arguments, Of | OfGrant) else [row.arguments()]
         yield from (reverse(f"dropslot:{name}", kwargs=arguments) for arguments in every)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from browsing import findings
 from chromium import chromium
 from portals import PASSWORD, Served
 
@@ -37,8 +37,7 @@ AFTER = (
 
 
 def _faults(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{page.url}: {one['id']}" for one in found if one["impact"] in ("serious", "critical")]
+    return [f"{page.url}: {finding}" for finding in findings(page)]
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import io
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pynetdicom import build_context
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from certificates import make_certificate
 from dicom.images import image, series
 from dicom.samples import sample
+from dropslot.core.dicom_addresses import parse_node
 from dropslot.destinations.base import COMMITTED, LISTS_INSTANCES, ONLY_ACKNOWLEDGED, SAID
+from dropslot.destinations.dicom.association import associated
+from dropslot.destinations.dicom.peers import Peer
 from dropslot.dicom_files.file_meta import data_set_begins_at
 from nodes import Orthanc, Storescp
 from ports import free_port
@@ -205,6 +212,29 @@ def test_a_kill_between_the_acknowledgment_and_the_record_repeats_the_same_bytes
     sqlite_product.drain()
     assert sqlite_product.wait_for_state("visit1", "done")
     assert data_sets(node.files()) == data_sets(series(3).values())
+
+
+def test_an_answer_is_left_to_who_waits_for_it(make_storescp: Callable[..., Storescp]) -> None:
+    """pynetdicom's own thread looks for messages, too, up to a thousand times a second."""
+    answer = C_STORE()
+    answer.MessageIDBeingRespondedTo, answer.Status = 1, 0
+    peer = Peer(parse_node(make_storescp().to))
+    looks = []
+    with associated(peer, [build_context(Verification)]) as association:
+        own = association.dimse.get_msg
+
+        def get_msg(block: bool = False) -> Any:
+            found = own(block)
+            if threading.current_thread() is association:
+                looks.append(found)
+            return found
+
+        association.dimse.get_msg = get_msg  # type: ignore[method-assign]
+        association.dimse.msg_queue.put((1, answer))
+        before = len(looks)
+        wait_until(lambda: len(looks) > before + 3, what="looks of the other thread")
+        assert association.dimse.peek_msg() == (1, answer)
+        assert association.dimse.get_msg(block=True) == (1, answer)
 
 
 def test_a_node_that_does_not_know_us_or_its_title_is_explained_by_doctor(

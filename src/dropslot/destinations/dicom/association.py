@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -51,6 +52,7 @@ def associated(
     association = _asked(peer, contexts, [*_QUICK, keeping, *(handlers or [])], more)
     if not association.is_established:
         raise _why_not(peer, association, rejections)
+    _leave_answers(association)
     try:
         yield association
     except BaseException:
@@ -76,6 +78,21 @@ def _asked(
         evt_handlers=handlers,
         **more,
     )
+
+
+def _leave_answers(association: Association) -> None:
+    """Let pynetdicom's own thread take requests alone. On a busy machine it goes on working for a moment while we send
+    a request, and would throw the answer away, for which we then wait two minutes."""
+    take = association.dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        _, message = association.dimse.peek_msg()
+        is_request = message is not None and message.is_valid_request
+        if threading.current_thread() is association and not is_request:
+            return None, None
+        return take(block)
+
+    association.dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
 def _send_at_once(event: evt.Event) -> None:

@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from documents import REPOSITORY
+from sshd import Sshd
 
 pytestmark = pytest.mark.xdist_group("wheel")  # what they share is made once
 
@@ -93,7 +94,7 @@ def pc(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path
         (packages / top.name).symlink_to(top)
     pip = [sys.executable, "-m", "pip", "--python", str(folder), "--disable-pip-version-check"]
     subprocess.run(
-        [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel.filename)],
+        [*pip, "install", "-q", "--no-compile", "--no-deps", "--no-index", str(wheel.filename)],
         check=True,
         capture_output=True,
     )
@@ -132,3 +133,38 @@ def test_a_pc_gets_the_senders_commands_and_no_server(pc: Path) -> None:
 
 def _run(pc: Path, *args: str) -> str:
     return subprocess.run([pc, *args], check=True, capture_output=True, text=True).stdout
+
+
+_SENDS = """
+import sys
+from dropslot.cli import run
+status = run(sys.argv[1:])
+rooms = {name.split(".")[1] for name in sys.modules if name.startswith("dropslot.")}
+print("loaded:", *sorted(rooms), *sorted({"django", "structlog"} & set(sys.modules)))
+sys.exit(status)
+"""
+
+
+def test_a_pc_sends_through_sshd_with_these_packages_alone(
+    pc: Path, shared_sshd: Sshd, open_folder: Path, tmp_path: Path
+) -> None:
+    inbox = open_folder / "inbox"
+    inbox.mkdir(mode=0o3773)
+    (tmp_path / "s01.edat3").write_bytes(b"first")
+    words = [
+        "send",
+        str(tmp_path / "s01.edat3"),
+        "--to",
+        shared_sshd.url(inbox),
+        "--study",
+        "heart",
+        "--no-wait",
+    ]
+    keys = [f"--key={shared_sshd.key}", f"--known-hosts={shared_sshd.known_hosts}"]
+    environment = {"PATH": "/usr/bin:/bin", "DROPSLOT_SENDER_HOME": str(tmp_path / "home")}
+    command = [str(pc.with_name("python")), "-I", "-c", _SENDS, *words, *keys]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded: cli config core sender sftp"
+    (sent,) = inbox.glob("heart-*/data/s01.edat3")
+    assert sent.read_bytes() == b"first"

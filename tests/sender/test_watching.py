@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from collecting import Pc
 from dropslot.core.errors import DropslotError
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Control, Paused
@@ -21,6 +22,8 @@ from dropslot.sender.unattended.watching import AlreadyWatching, watch
 from nobody import Nobody
 from sshd import Sshd
 from waiting import wait_until
+
+pytest_plugins = ["user_manager"]
 
 SETTLE_SECONDS = 0.5
 
@@ -78,6 +81,7 @@ def watching(preset: Preset, heard: Heard) -> Iterator[None]:
         try:
             watch([preset], Nobody(), heard, control, SETTLE_SECONDS)
         except DropslotError as error:
+            heard.warnings.append(f"ended: {error}")
             ended.append(error)
 
     thread = threading.Thread(target=run)
@@ -109,3 +113,28 @@ def test_a_recording_goes_by_itself_also_after_the_network_was_away(
 
 def _arrived(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("inbox/heart-*/data/eprime/*")}
+
+
+def test_the_service_of_systemd_sends_by_itself_until_it_is_removed(
+    user_manager: Path, shared_sshd: Sshd, open_folder: Path, tmp_path: Path
+) -> None:
+    inbox = open_folder / "inbox"
+    inbox.mkdir()
+    pc = Pc(tmp_path / "pc", shared_sshd, inbox)
+    pc.home.mkdir()
+    (pc.home / "settings.yaml").write_text(
+        f"presets: {{heart: {{to: '{shared_sshd.url(inbox)}', folders: {{eprime: '{pc.data}'}}}}}}"
+    )
+    keys = ["--key", str(shared_sshd.key), "--known-hosts", str(shared_sshd.known_hosts)]
+    said = pc.run("send", "heart", "--install-service", "--settle", "0.5", *keys).stdout
+    assert f"Written: {user_manager}" in said
+    pc.write("s01.edat3", b"first")
+    wait_until(lambda: _arrived(open_folder) == {"s01.edat3"}, what="the file")
+    assert "Removed: " in pc.run("send", "--uninstall-service").stdout
+    assert not list(user_manager.glob("dropslot-send*"))
+
+
+def test_without_a_preset_there_is_nothing_to_watch(tmp_path: Path) -> None:
+    pc = Pc(tmp_path / "pc")
+    for option in ("--watch", "--install-service"):
+        assert "There is no preset to watch" in pc.run("send", option, status=2).stderr

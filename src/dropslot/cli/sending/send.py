@@ -93,6 +93,30 @@ def send(
         Path | None,
         typer.Option("--settings", metavar="FILE", help="Another settings.yaml.", show_default=False),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: send by itself whenever a recording is done.")
+    ] = False,
+    settle: Annotated[
+        float,
+        typer.Option(
+            "--settle", metavar="SECONDS", min=0, help="With --watch: unchanged for so long is done."
+        ),
+    ] = 60,
+    install_service: Annotated[
+        bool, typer.Option("--install-service", help="Let this computer run --watch from each sign-in on.")
+    ] = False,
+    uninstall_service: Annotated[
+        bool, typer.Option("--uninstall-service", help="Stop and remove that service.")
+    ] = False,
+    import_dittohead: Annotated[
+        Path | None,
+        typer.Option(
+            "--import-dittohead",
+            metavar="presets.yaml",
+            help="Take over dittohead's presets and what it sent.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send what is new, and wait a moment for the receipt.
@@ -124,6 +148,18 @@ def send(
         receipts,
         settings,
     )
+    if import_dittohead or uninstall_service or install_service or watch:
+        from dropslot.cli.sending import unattended
+
+        if import_dittohead:
+            unattended.import_dittohead(import_dittohead, options)
+        elif uninstall_service:
+            unattended.uninstall_service()
+        elif install_service:
+            unattended.install_service(what or (), options, settle)
+        else:
+            unattended.watch(what or (), options, settle, as_json=as_json)
+        return
     presets = wanted.presets(what or (), options)
     of_preset = frozenset(subfolder) if subfolder and not (to and study) else None
     wish = Wish(of_preset, tuple(exclude or ()), everything, again, moment(since))

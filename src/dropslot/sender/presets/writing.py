@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from dropslot.core.errors import DropslotError
-from dropslot.core.names import escape
 from dropslot.core.settings import documents, limits
+from dropslot.sender.paths import shown_path
 from dropslot.sender.presets import reading
 from dropslot.sender.presets.preset import Folder, Preset
 
@@ -107,7 +107,7 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         os.replace(aside, path)
     except OSError as error:
         raise SettingsUnwritable(
-            f"{escape(str(path))} cannot be written: {error.strerror}",
+            f"{shown_path(path)} cannot be written: {error.strerror}",
             where="It is as it was before",
             next_step="Make room on this disk, or let this account write there",
         ) from error

@@ -1,0 +1,1 @@
+"""Takes over the settings of dittohead, the program that laboratories sent with before."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from typing import TypeVar
 
 from PySide6.QtCore import Qt
@@ -9,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QTreeView, QWidget
 from pytestqt.qtbot import QtBot
 
+from dropslot.desktop.cycles import collect_here
 from dropslot.desktop.jobs import Job
 from dropslot.desktop.memory import Memory
 from dropslot.desktop.steering.steering import Steering
@@ -29,51 +32,39 @@ class Opened:
         self.steering.over.connect(self._end)
         self.window.show()
         qtbot.waitActive(self.window)
+        collect_here(self.window)
         self.steering.start()
 
     def texts(self) -> str:
         """All that can be read now: in the window, its dialogs, and the trees."""
-        found = []
-        for top in QApplication.topLevelWidgets():
-            for widget in top.findChildren(QWidget) if top.isVisible() else ():
-                if widget.isVisible():
-                    found += _texts(widget)
-        return "\n".join(found)
+        return "\n".join(text for widget in self._visible(QWidget) for text in _texts(widget))
 
     def sees(self, text: str) -> None:
         """Wait until this can be read."""
+        self._wait(lambda: text in self.texts(), f"'{text}'")
 
-        def is_seen() -> None:
-            assert text in self.texts(), f"'{text}' is not in:\n{self.texts()}"
-
-        self.qtbot.waitUntil(is_seen, timeout=_PATIENCE_MS)
+    def opens(self, tab: str) -> None:
+        """Click on a tab."""
+        tabs = self.window.tabs
+        number = next(each for each in range(tabs.count()) if _plain(tabs.tabText(each)) == tab)
+        QTest.mouseClick(tabs.tabBar(), Qt.MouseButton.LeftButton, pos=tabs.tabBar().tabRect(number).center())
 
     def press(self, label: str) -> None:
         """Click the button of this label, when it can be pressed."""
-        button: list[QAbstractButton] = []
-
-        def is_there() -> None:
-            button[:] = [
-                each
-                for each in self._visible(QAbstractButton)
-                if _plain(each.text()) == label and each.isEnabled()
-            ]
-            assert button, f"no button '{label}' in:\n{self.texts()}"
-
-        self.qtbot.waitUntil(is_there, timeout=_PATIENCE_MS)
-        QTest.mouseClick(button[0], Qt.MouseButton.LeftButton)
+        self._wait(lambda: self._is_enabled(label), f"a button '{label}'")
+        button = next(each for each in self._visible(QAbstractButton) if _plain(each.text()) == label)
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
     def types(self, name: str, text: str) -> None:
         """Type into the line of this accessible name."""
-        line: list[QLineEdit] = []
 
-        def is_there() -> None:
-            line[:] = [each for each in self._visible(QLineEdit) if each.accessibleName() == name]
-            assert line, f"no line '{name}'"
+        def lines() -> list[QLineEdit]:
+            return [each for each in self._visible(QLineEdit) if each.accessibleName() == name]
 
-        self.qtbot.waitUntil(is_there, timeout=_PATIENCE_MS)
-        line[0].clear()
-        QTest.keyClicks(line[0], text)
+        self._wait(lambda: bool(lines()), f"a line '{name}'")
+        line = lines()[0]
+        line.clear()
+        QTest.keyClicks(line, text)
 
     def trusts_the_server(self) -> str:
         """Answer the question about the unknown server; returns the fingerprint that was shown."""
@@ -90,19 +81,36 @@ class Opened:
         """Whatever it does: stop it, and wait until no thread of it is at work."""
         self.steering.stop()
 
-        def is_quiet() -> None:
-            assert not self.window.findChildren(Job)
-
-        self.qtbot.waitUntil(is_quiet, timeout=_PATIENCE_MS)
+        self._wait(lambda: not self.window.findChildren(Job), "the end of all jobs")
         self.window.hide()
         self.window.deleteLater()
+        gc.enable()
 
     def _end(self) -> None:
         self.is_over = True
 
+    def _is_enabled(self, label: str) -> bool:
+        buttons = self._visible(QAbstractButton)
+        return any(_plain(each.text()) == label and each.isEnabled() for each in buttons)
+
+    def _wait(self, is_so: Callable[[], bool], what: str) -> None:
+        try:
+            self.qtbot.waitUntil(is_so, timeout=_PATIENCE_MS)
+        except TimeoutError:
+            raise AssertionError(f"{what} did not come; there is:\n{self.texts()}") from None
+
     def _visible(self, kind: type[W]) -> list[W]:
-        tops = [top for top in QApplication.topLevelWidgets() if top.isVisible()]
-        return [each for top in tops for each in top.findChildren(kind) if each.isVisible()]
+        """In the window, and in its dialogs."""
+        return [each for each in self.window.findChildren(kind) if each.isVisible()]
+
+    def notification(self) -> str:
+        """What the tray shows now."""
+        # Qt shows it in a window of its own; that must be held as long as what is in it.
+        tops = [
+            top for top in QApplication.topLevelWidgets() if top.metaObject().className() == "QBalloonTip"
+        ]
+        labels = [label.text() for top in tops for label in top.findChildren(QLabel)]
+        return "\n".join(text for text in labels if text)
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@ import sys
 from PySide6.QtCore import QLockFile, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 
+from dropslot.desktop.cycles import collect_here
 from dropslot.desktop.memory import Memory
 from dropslot.desktop.steering.steering import Steering
 from dropslot.desktop.window import Window
@@ -40,6 +41,7 @@ def run() -> int:
     steering.over.connect(app.quit)
     window.show()
     _end_by_signal(app, window)
+    collect_here(app)
     QTimer.singleShot(0, steering.start)
     return app.exec()
 

@@ -11,8 +11,8 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.dittohead import reading
-from dropslot.sender.dittohead.reading import OldPreset
 from dropslot.sender.dittohead.adopting import adopt
+from dropslot.sender.dittohead.reading import OldPreset
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.looking import Unwatched
 from dropslot.sender.new_files.walking import Walk

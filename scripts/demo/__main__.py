@@ -15,6 +15,7 @@ from pathlib import Path
 import images
 import portal
 import results
+import sending
 import states
 import study
 import uploads
@@ -35,6 +36,7 @@ def main() -> None:
             study.demonstrate(installation)
             if servers:
                 results.demonstrate(installation, servers)
+                sending.demonstrate(installation)
             if archive:
                 images.demonstrate(installation, archive)
             uploads.demonstrate(installation)
@@ -54,6 +56,7 @@ def _served(installation: Installation) -> Iterator[Servers | None]:
         return
     servers = Servers(installation.folder / "server")
     results.prepare(installation, servers)
+    sending.prepare(installation, servers)
     states.prepare(installation, servers)
     say(
         "Started the clinics' machine: sshd, which takes results, and Apache, from which clinics fetch them.\n"
@@ -109,7 +112,7 @@ The first is delivered once it has been quiet for 5 s; the others show what went
 file, what no clinic has fetched yet, the series of images with their verdicts, and that every delivered file still is
 what it was.
 
-A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot arrivals
+{sending.hint(installation)}A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot arrivals
 --state failed` and {folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks
 for its folder.
 Ctrl-C ends it; `make run` starts it again with the same folder.""")

@@ -68,6 +68,7 @@ def test_each_account_signs_in_and_a_study_is_sent_on_without_its_name(tmp_path:
     finally:
         demo.terminate()
         demo.wait(60)
+    assert "✓✓ eprime/" in log.read_text()
     assert "nothing is lost" in log.read_text()
 
 

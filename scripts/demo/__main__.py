@@ -96,7 +96,7 @@ def _without_servers(installation: Installation) -> str:
 
 
 def _show_next_steps(installation: Installation) -> None:
-    config, folder = shown(installation.config), shown(installation.folder)
+    config, folder, pc = shown(installation.config), shown(installation.folder), sending.hint(installation)
     portal.show(installation)
     say(f"""\
 [bold]dropslot is running.[/bold] Its log is {folder}/run.log. Try next in a browser, or in another terminal:
@@ -112,7 +112,7 @@ The first is delivered once it has been quiet for 5 s; the others show what went
 file, what no clinic has fetched yet, the series of images with their verdicts, and that every delivered file still is
 what it was.
 
-{sending.hint(installation)}A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot arrivals
+{pc}A folder whose name is not STUDY-VISIT or STUDY-PC-VISIT, and a file, are not delivered; `dropslot arrivals
 --state failed` and {folder}/study/failed say why. Any word will do for STUDY, until `must_exist` in config.yaml asks
 for its folder.
 Ctrl-C ends it; `make run` starts it again with the same folder.""")

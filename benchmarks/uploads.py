@@ -72,7 +72,7 @@ class _Sender:
 
 def measure(scratch: Path, trials: int) -> list[Row]:
     """Rates of a large file with files in memory and on the disk, of small files, and what 5 GB add to the memory."""
-    with _in_memory(scratch / "memory") as memory:
+    with in_memory(scratch / "memory") as memory:
         fast, growth = _large(memory, trials)
         many = _many(memory, trials)
     disk, _ = _large(scratch / "disk", trials)
@@ -92,7 +92,7 @@ def _at_least(what: str, ours: str, value: float, limit: float, unit: str) -> Ro
 
 def _large(folder: Path, trials: int) -> tuple[float, float]:
     """MB a second, and MB of memory."""
-    with _portal(folder) as (port, pid, token):
+    with portal(folder) as (port, pid, token):
         rest, busy, rates = Peak(), Peak(), []
         rest.look(pid)
         for number in range(trials):
@@ -111,7 +111,7 @@ def _large(folder: Path, trials: int) -> tuple[float, float]:
 def _many(folder: Path, trials: int) -> float:
     """Files a second, by as many connections as the page has."""
     rates = []
-    with _portal(folder / "many") as (port, _, token):
+    with portal(folder / "many") as (port, _, token):
         for trial in range(trials):
             senders = [_Sender(port, token) for _ in range(_AT_A_TIME)]
             begun = time.perf_counter()
@@ -128,7 +128,7 @@ def _some(sender: _Sender, first: int, folder: str) -> None:
 
 
 @contextmanager
-def _portal(folder: Path) -> Iterator[tuple[int, int, str]]:
+def portal(folder: Path) -> Iterator[tuple[int, int, str]]:
     """The port, the process and a token of a portal alone: nothing is delivered meanwhile."""
     slot, port = serving.with_portal(folder, _ROUTE)
     slot.prepare()
@@ -139,7 +139,7 @@ def _portal(folder: Path) -> Iterator[tuple[int, int, str]]:
 
 
 @contextmanager
-def _in_memory(folder: Path) -> Iterator[Path]:
+def in_memory(folder: Path) -> Iterator[Path]:
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8g", "dropslot-bench", folder], check=True)
     try:

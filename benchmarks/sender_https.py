@@ -111,7 +111,7 @@ class _Pc:
             "PATCH",
             *words,
             "-T",
-            path,
+            str(path),
             made.headers["Location"],
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from dropslot.core.errors import DropslotError
 from dropslot.sender.bags.tag_files import PAYLOAD
 from dropslot.sender.connecting import Access
 from dropslot.sender.credentials import HostKey, Question
+from dropslot.sender.faults import (
+    BagGone,
+    BagIncomplete,
+    BagRefused,
+    InboxClosed,
+    InboxMissing,
+    SignInRefused,
+)
 from dropslot.sender.inbox import Outgoing
 from dropslot.sender.over_https.inbox import HttpsInbox
 from dropslot.sftp.pace import Pace
-from portals import Served
-from product import read_tree
+from portals import Served, installed
+from product import Product, read_tree
 
 BAG = "heart-20261129T193000Z-pc-01KBE8QZ3M"
 LARGE = os.urandom(1 << 20) * 40
@@ -151,3 +161,140 @@ def test_a_bag_goes_in_whole_and_its_receipt_comes_back(served: Served, token: s
     assert box.signers().startswith("dropslot namespaces=")
     box.finish(BAG, bag.tags)
     box.close()
+
+
+class Cut(DropslotError):
+    """What a person's pause, or a test, raises."""
+
+
+def cut_after(size_bytes: int) -> Callable[[int], None]:
+    def at(moved: int) -> None:
+        if moved >= size_bytes:
+            raise Cut("cut")
+
+    return at
+
+
+def test_an_upload_that_is_cut_goes_on_where_the_portal_is(
+    served: Served, token: str, tmp_path: Path
+) -> None:
+    served.start()
+    bag = Bag(tmp_path / "pc", {"large": LARGE, **FILES})
+    first = Noted(cut_after(len(LARGE) // 2))
+    with pytest.raises(Cut):
+        send(inbox(served, token), bag, first)
+    box = inbox(served, token)
+    second = send(box, bag, None, *first.whole)
+    assert first.whole | second.whole == bag.digests
+    total = len(LARGE) + sum(map(len, FILES.values()))
+    assert total <= first.bytes + second.bytes < 1.1 * total
+    box.finish(BAG, bag.tags)
+    assert (served.product.folder("inbox") / BAG / "data" / "large").read_bytes() == LARGE
+    box.close()
+
+
+def test_a_portal_that_is_killed_loses_nothing_that_it_acknowledged(
+    served: Served, token: str, tmp_path: Path
+) -> None:
+    served.start()
+    bag = Bag(tmp_path / "pc", {"large": LARGE, **FILES})
+
+    def kill(moved: int) -> None:
+        if moved > len(LARGE) // 2 and served.process and served.process.poll() is None:
+            os.killpg(served.process.pid, signal.SIGKILL)
+            served.process.wait()
+
+    box, first = inbox(served, token), Noted(kill)
+    with pytest.raises(DropslotError) as caught:
+        send(box, bag, first)
+    assert caught.value.retryable and "goes on by itself" in caught.value.next_step
+    served.start()
+    second = send(box, bag, None, *first.whole)
+    assert second.bytes < len(LARGE)
+    box.finish(BAG, bag.tags)
+    found = read_tree(served.product.folder("inbox") / BAG / "data")
+    assert {PAYLOAD + path: hashlib.sha256(data).hexdigest() for path, data in found.items()} == bag.digests
+
+
+def test_what_cannot_be_sent_is_left_out_and_named(served: Served, token: str, tmp_path: Path) -> None:
+    served.start()
+    bag = Bag(tmp_path / "pc", {**FILES, "large": LARGE, "gone": b"x", "line\nend": b"x"})
+    wanted = bag.outgoing()
+    (bag.folder / "gone").unlink()
+
+    def change(moved: int) -> None:
+        if moved > 5_000_000:
+            os.utime(bag.folder / "large", (1, 1))
+
+    box, noted = inbox(served, token), Noted(change)
+    box.upload(BAG, wanted, {}, noted, Pace())
+    assert set(noted.unsent) == {"data/gone", "data/large", "data/line\nend"}
+    assert "deleted" in noted.unsent["data/gone"] and "changed" in noted.unsent["data/large"]
+    assert "control character" in noted.unsent["data/line\nend"]
+    for path in noted.unsent:
+        del bag.digests[path]
+    box.finish(BAG, bag.tags)
+    assert sorted(os.listdir(served.product.folder("inbox") / BAG / "data")) == ["eprime"]
+
+
+def test_an_upload_that_was_removed_or_is_not_whole_is_not_finished(
+    served: Served, token: str, tmp_path: Path
+) -> None:
+    served.start()
+    bag, box = Bag(tmp_path / "pc", FILES), inbox(served, token)
+    for _ in range(2):
+        box.discard(BAG)
+    with pytest.raises(BagGone):
+        box.finish(BAG, bag.tags)
+    missing = next(iter(bag.digests))
+    send(box, bag, None, missing)
+    with pytest.raises(BagIncomplete) as caught:
+        box.finish(BAG, bag.tags)
+    assert caught.value.paths == (missing,) and not entries(served)
+    box.discard(BAG)
+    assert [name for name in os.listdir(served.product.folder("inbox")) if "upload" in name] == []
+
+
+def test_rules_of_the_route_refuse_a_bag_before_it_is_dropped(
+    served: Served, token: str, tmp_path: Path
+) -> None:
+    served.start()
+    bag, box = Bag(tmp_path / "pc", {"a": b"a"}), inbox(served, token)
+    box.upload("nostudy", bag.outgoing(), {}, Noted(), Pace())
+    with pytest.raises(BagRefused, match="nostudy"):
+        box.finish("nostudy", bag.tags)
+
+
+def test_a_used_up_quota_is_said_and_what_was_sent_is_kept(
+    make_product: Callable[..., Product], tmp_path: Path
+) -> None:
+    served = installed(make_product(), quota="10MB")
+    served.account("sam", "sender")
+    token = served.product.run("addtoken", "sam", "--scope", "upload", "--days", "1").stdout.strip()
+    served.start()
+    bag, noted = Bag(tmp_path / "pc", {**FILES, "large": LARGE}), Noted()
+    with pytest.raises(DropslotError, match="limit for an account") as caught:
+        send(inbox(served, token), bag, noted)
+    assert caught.value.code == "quota" and caught.value.retryable and "is kept" in caught.value.where
+
+
+def test_only_a_token_that_may_upload_signs_in(served: Served, token: str, tmp_path: Path) -> None:
+    reading = served.product.run("addtoken", "sam", "--scope", "read", "--days", "1").stdout.strip()
+    served.start()
+    wrong = Nobody("ds_wrong", token)
+    HttpsInbox(Access(served.url), wrong).close()
+    assert (wrong.asked, wrong.was_accepted) == (2, True)
+    file = tmp_path / "token"
+    file.write_text("ds_wrong\n")
+    refused: list[tuple[type[DropslotError], Access, Nobody]] = [
+        (SignInRefused, Access(served.url), Nobody()),
+        (SignInRefused, Access(served.url, token_file=str(file)), Nobody(token)),
+        (InboxClosed, Access(served.url), Nobody(reading)),
+        (InboxMissing, Access(served.url, route="other"), Nobody(token)),
+        (InboxClosed, Access("http://drop.lab.example"), Nobody(token)),
+    ]
+    for kind, access, who in refused:
+        with pytest.raises(kind) as caught:
+            HttpsInbox(access, who)
+        assert "Nothing was sent" in caught.value.where or kind is SignInRefused
+        assert not who.was_accepted and caught.value.next_step

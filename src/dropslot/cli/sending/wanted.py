@@ -96,7 +96,7 @@ def _changed(preset: Preset, options: Options) -> Preset:
     _require(access, options.study or preset.study)
     return replace(
         preset,
-        access=replace(access, route=access.route or "study"),
+        access=access,
         study=options.study or preset.study,
         location=options.location or preset.location,
         limit=_limit(options.limit) or preset.limit,

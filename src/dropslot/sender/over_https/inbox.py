@@ -23,6 +23,7 @@ from dropslot.sftp.pace import Pace
 
 MANIFEST = "manifest-sha256.txt"
 _TRIES = 3
+_USUAL = "study"  # what `dropslot init` calls the route of study data
 _ENCODED = (("%0A", "\n"), ("%0D", "\r"), ("%25", "%"))
 
 
@@ -115,14 +116,15 @@ class HttpsInbox:
             )
 
     def _chosen(self, route: str) -> str:
-        """The preset's route, or the only one to which this account may send folders."""
+        """The preset's route, else the only one to which this account may send folders, else the one called study."""
         found = self._portal.ask("GET", "routes").json()["items"]
         mine = [one["key"] for one in found if one["may_upload"] and one["takes"] != "files"]
-        if route in mine or (not route and len(mine) == 1):
-            return route or str(mine[0])
-        named = f"There is no route {escape(route)} for this account" if route else "The route is not named"
+        if not route:
+            route = str(mine[0]) if len(mine) == 1 else _USUAL
+        if route in mine:
+            return route
         raise InboxMissing(
-            f"{named} at {escape(self._where)}",
+            f"There is no route {escape(route)} for this account at {escape(self._where)}",
             where=UNSENT,
             next_step=f"Put `route:` into the preset, one of {', '.join(mine)}"
             if mine

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -51,13 +52,26 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _by_name: dict[str, CommandInfo] = {}
-for _group in (*SENDER, *(SERVER if has_server() else ())):
-    _commands: typer.Typer = import_module(_group).commands
-    for _command in _commands.registered_commands:
-        # typer would make start-watcher of start_watcher, which Django's command line could not call.
-        _command.name = _command.name or getattr(_command.callback, "__name__", "").strip("_")
-        _by_name[_command.name] = _command
-    app.add_typer(_commands)
+
+
+def _register(groups: Sequence[str]) -> None:
+    for group in groups:
+        commands: typer.Typer = import_module(group).commands
+        for command in commands.registered_commands:
+            # typer would make start-watcher of start_watcher, which Django's command line could not call.
+            command.name = command.name or getattr(command.callback, "__name__", "").strip("_")
+            _by_name[command.name] = command
+        app.add_typer(commands)
+
+
+@cache
+def _register_all() -> None:
+    """The sender's commands begin without the server's, which take 0.1 s to load."""
+    if has_server():
+        _register(SERVER)
+
+
+_register(SENDER)
 
 
 def _print_version(wanted: bool) -> None:
@@ -105,6 +119,8 @@ def execute(args: Sequence[str]) -> int:
 
 def _with_command(args: Sequence[str]) -> typer.Typer:
     """The app with the command in `args` alone, if there is one: to make all of them takes 20 ms."""
+    if not args or args[0] not in _by_name:
+        _register_all()
     wanted = _by_name.get(args[0]) if args else None
     if wanted is None:
         return app
@@ -139,5 +155,6 @@ def parameters_of(name: str) -> dict[str, Parameter]:
 
 
 def _group_of_commands() -> dict[str, Any]:
+    _register_all()
     found: dict[str, Any] = getattr(get_command(app), "commands", {})
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import sys
 from pathlib import Path
@@ -128,7 +127,6 @@ def send(
     growing is left for next time, and named. An interrupted send continues
     where it was. `dropslot sent` shows what became of each file.
     """
-    gc.enable()
     from dropslot.cli.sending import wanted
     from dropslot.cli.sending.sending import WAIT_SECONDS, How, send_all
     from dropslot.sender.engine.sender import Sender

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ def send_all(sender: Sender, presets: Sequence[Preset], how: How, told: Told) ->
 
 
 def _resume(sender: Sender, how: How, told: Told) -> int:
+    gc.enable()
     bags = sender.unfinished()
     if not bags:
         raise UsageError(
@@ -59,6 +61,7 @@ def _resume(sender: Sender, how: How, told: Told) -> int:
 
 def _send(sender: Sender, preset: Preset, how: How, told: Told) -> int:
     plan = sender.look(preset, how.wish)
+    gc.enable()  # not before: it would search what is known of 100,000 files for cycles that cannot be there
     if how.dry_run:
         show_plan(plan, told, as_json=how.as_json)
         return FAILED if plan.left else 0

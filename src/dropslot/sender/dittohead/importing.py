@@ -63,9 +63,9 @@ class Importing:
         if old.last_time is None:
             return 0
         target = self.ledger.target(place(access.to), old.study)
-        walk, newest = Walk(Unwatched()), old.last_time.timestamp() * 1e9
-        walk.add(folder)
         known = self.ledger.known(target)
+        walk, newest = Walk(known, Unwatched()), old.last_time.timestamp() * 1e9
+        walk.add(folder)
         files = [file for file in walk.files if file.mtime_ns <= newest and file.source not in known]
         return adopt(self.ledger, target, access, files, "dittohead sent it", old.last_time)
 

@@ -20,8 +20,7 @@ from dropslot.sender.credentials import Credentials
 from dropslot.sender.engine.connections import Connections
 from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener, Silent
-from dropslot.sender.engine.receipts import fetch
-from dropslot.sender.engine.recovering import open_ledger, recover
+from dropslot.sender.engine.recovering import open_ledger
 from dropslot.sender.engine.retries import PATIENCE_SECONDS, Retries
 from dropslot.sender.engine.uploading import Upload
 from dropslot.sender.ledger import journal
@@ -113,6 +112,8 @@ class Sender:
             pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
 
     def _fetch(self, bag: Bag, access: Access) -> bool:
+        from dropslot.sender.engine.receipts import fetch  # signatures take long to load
+
         work = self._retries(access).run
         return work(lambda inbox: fetch(inbox, bag, self.bags, home.signers(), self.listener))
 
@@ -137,6 +138,8 @@ class Sender:
         lost = self.bags.of_state(LOST, target=target)
         if not lost:
             return plan
+        from dropslot.sender.engine.recovering_bags import recover
+
         for bag in lost:
             run = self._retries(plan.preset.access).run
             run(lambda inbox, bag=bag: recover(inbox, bag, self.bags, self.listener))  # type: ignore[misc]

@@ -74,7 +74,11 @@ class Ledger:
     def known(self, target: int) -> dict[str, tuple[int, int]]:
         """Size and time of each path when it was last sent, or seen to hold what was sent."""
         query = "SELECT source, size_bytes, mtime_ns FROM known WHERE target = ?"
-        return {source: (size, mtime) for source, size, mtime in self.rows(query, target)}
+        rows = self.rows(query, target)
+        if not rows:
+            return {}
+        sources, sizes, times = zip(*rows, strict=True)
+        return dict(zip(sources, zip(sizes, times, strict=True), strict=True))
 
     def newest(self) -> int:
         """The number of the newest row of a file: what has a higher one was sent later."""

@@ -16,45 +16,48 @@ class Comparison:
 
     def __init__(self, ledger: Ledger, target: int, watcher: Watcher) -> None:
         self.ledger, self.target, self.watcher = ledger, target, watcher
-        self.known = ledger.known(target)
         self.new: list[NewFile] = []
         self.left: list[LeftFile] = []
-        self._sizes = ledger.sizes(target)
+        self._refusals = ledger.refusals(target)
+        self._sizes: frozenset[int] | None = None
         self._seen: list[tuple[str, int, int, int]] = []
         self._gone: set[str] = set()
 
-    def candidates(self, files: Sequence[NewFile]) -> list[NewFile]:
-        """The files that one stat does not show to be known."""
-        get = self.known.get
-        return [file for file in files if get(file[0]) != file[2:]]
+    def known(self) -> dict[str, tuple[int, int]]:
+        """What one stat shows to be known. What was refused is looked at more closely."""
+        known = self.ledger.known(self.target)
+        for each in self._refusals:
+            known.pop(each.source, None)
+        return known
 
-    def refused(self, files: Sequence[NewFile], *, again: bool) -> list[NewFile]:
-        """The files that were refused, and are to be sent once more: on demand, or because another file's fault, for
-        which the whole arrival was refused, is fixed."""
-        refusals = self.ledger.refusals(self.target)
-        if not refusals:
-            return []
+    def split(self, files: Sequence[NewFile], *, again: bool) -> tuple[list[NewFile], list[NewFile]]:
+        """The files that were refused and are to be sent once more: on demand, or because another file's fault, for
+        which the whole arrival was refused, is fixed. And all those that may be new."""
+        if not self._refusals:
+            return [], list(files)
         seen = {file.source: (file.size_bytes, file.mtime_ns) for file in files}
-        fixed = self.ledger.is_fixed(refusals, seen)
-        wanted = {
+        fixed = self.ledger.is_fixed(self._refusals, seen)
+        same = {
             each.source: each
-            for each in refusals
-            if (each.size_bytes, each.mtime_ns) == seen.get(each.source)
+            for each in self._refusals
+            if seen.get(each.source) == (each.size_bytes, each.mtime_ns)
         }
-        for refusal in wanted.values():
-            if not (again or _is_free(refusal, fixed)):
-                self.left.append(_still_refused(refusal))
-        return [
-            file for file in files if (each := wanted.get(file.source)) and (again or _is_free(each, fixed))
+        free = {each.source for each in same.values() if again or _is_free(each, fixed)}
+        self.left += [_still_refused(each) for each in same.values() if each.source not in free]
+        return [file for file in files if file.source in free], [
+            file for file in files if file.source not in same
         ]
 
     def compare(self, files: Sequence[NewFile]) -> None:
         """Add to `new` those whose content was not sent before. Equal content at a new path is a copy while the old
         file is there: it is sent. An empty file says nothing by its content, so it is sent too."""
+        if files and self._sizes is None:
+            self._sizes = self.ledger.sizes(self.target)
         for file in files:
-            if file.size_bytes == 0 or file.size_bytes not in self._sizes or not self._is_known(file):
+            if file.size_bytes == 0 or file.size_bytes not in (self._sizes or ()) or not self._is_known(file):
                 self.new.append(file)
-        self.ledger.learn(self.target, self._seen, self._gone)
+        if self._seen:
+            self.ledger.learn(self.target, self._seen, self._gone)
 
     def _is_known(self, file: NewFile) -> bool:
         try:

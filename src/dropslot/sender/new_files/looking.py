@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,22 +55,22 @@ class _Look:
         self.newest = ledger.newest()
 
     def plan(self) -> Plan:
-        walk = self._walked()
-        comparison = Comparison(self.ledger, self.target, self.watcher)
-        candidates, left = self._sendable(self._candidates(walk.files, comparison))
-        if self.wish.everything:
+        comparison, wish = Comparison(self.ledger, self.target, self.watcher), self.wish
+        walk = self._walked({} if wish.everything else comparison.known())
+        again, rest = ([], walk.files) if wish.everything else comparison.split(walk.files, again=wish.again)
+        candidates, left = self._sendable(self._lately(rest))
+        if wish.everything:
             comparison.new = candidates
         else:
             comparison.compare(candidates)
-            comparison.new += comparison.refused(walk.files, again=self.wish.again)
-        new = tuple(sorted(comparison.new, key=lambda file: file.path))
-        known = len(walk.files) - len(new) - len(left) - len(comparison.left)
+        new = tuple(sorted([*comparison.new, *again], key=lambda file: file.path))
+        known = walk.known + len(candidates) - len(comparison.new)
         left = [*walk.left, *left, *comparison.left]
-        planned = None if self.wish.everything or self.wish.again else self.newest
+        planned = None if wish.everything or wish.again else self.newest
         return Plan(self.preset, new, tuple(left), known, self.ledger.waiting(self.target), planned)
 
-    def _walked(self) -> Walk:
-        walk = Walk(self.watcher)
+    def _walked(self, known: Mapping[str, tuple[int, int]]) -> Walk:
+        walk = Walk(known, self.watcher)
         for folder in filter(self._is_wanted, self.preset.folders):
             walk.add(folder, (*self.preset.exclude, *self.wish.exclude))
         walk.files = list(dict.fromkeys(walk.files)) if len(self.preset.folders) > 1 else walk.files
@@ -80,12 +80,11 @@ class _Look:
         wanted = self.wish.subfolders
         return folder.selected if wanted is None else folder.subfolder in wanted
 
-    def _candidates(self, files: list[NewFile], comparison: Comparison) -> list[NewFile]:
-        found = files if self.wish.everything else comparison.candidates(files)
+    def _lately(self, files: list[NewFile]) -> list[NewFile]:
         if self.wish.since is None:
-            return found
+            return files
         since = self.wish.since.timestamp() * 1e9
-        return [file for file in found if file.mtime_ns >= since]
+        return [file for file in files if file.mtime_ns >= since]
 
     def _sendable(self, files: list[NewFile]) -> tuple[list[NewFile], list[LeftFile]]:
         """Those that can be sent now; and those that cannot, each with the first reason."""

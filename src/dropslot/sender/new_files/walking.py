@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from dropslot.sender.new_files.rules import Rules
 from dropslot.sender.paths import reachable, shown_path
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 from dropslot.sender.presets.preset import Folder
 
+_WINDOWS = sys.platform == "win32"
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT
 _MISSING = "it is not there. Is a disk or network drive missing?"
 
 
 class Walk:
-    """What was found so far: `files` with their paths in the arrival, and what cannot be sent."""
+    """What was found so far: `files` with their paths in the arrival, how many others are `known` by their size and
+    time, and what cannot be sent."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, known: Mapping[str, tuple[int, int]], watcher: Watcher) -> None:
         self.files: list[NewFile] = []
         self.left: list[LeftFile] = []
+        self.known = 0
+        self._known = known
         self._watcher = watcher
 
     def add(self, folder: Folder, exclude: Iterable[str] = ()) -> None:
@@ -48,25 +52,31 @@ class Walk:
             place, prefix = folders.pop()
             self._watcher.check()
             folders += self._look_at(place, prefix, start, rules)
-            self._watcher.looked(len(self.files))
+            self._watcher.looked(len(self.files) + self.known)
 
     def _look_at(self, place: str, prefix: str, start: int, rules: Rules) -> list[tuple[str, str]]:
         """Add the files of one folder; returns the folders in it."""
         folders: list[tuple[str, str]] = []
-        add, includes_all = self.files.append, rules.includes_all
+        # For 100,000 known files each call here counts: one stat, one look into a dictionary, and no more.
+        look_up, is_regular, includes_all = self._known.get, stat.S_ISREG, rules.includes_all
+        known = 0
         for entry in self._entries(place, prefix, start, rules):
-            path = prefix + entry.name
             try:
-                if entry.is_dir(follow_symlinks=False) and not _is_junction(entry):
-                    folders.append((entry.path, f"{path}/"))
-                elif includes_all or rules.includes(path[start:]):
-                    found = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(found.st_mode) and not _is_junction(entry):
-                        add(NewFile(reachable(entry.path), path, found.st_size, found.st_mtime_ns))
-                    else:
-                        self._leave_other(entry.path, path, found.st_mode)
+                if entry.is_dir(follow_symlinks=False) and not (_WINDOWS and _is_junction(entry)):
+                    folders.append((entry.path, f"{prefix}{entry.name}/"))
+                    continue
+                found = entry.stat(follow_symlinks=False)
+                source = reachable(entry.path) if _WINDOWS else entry.path
+                if not (includes_all or rules.includes(prefix[start:] + entry.name)):
+                    continue
+                if look_up(source) == (found.st_size, found.st_mtime_ns) and is_regular(found.st_mode):
+                    known += 1
+                else:
+                    self._add_file(source, prefix + entry.name, found)
             except OSError as error:
-                self._leave(entry.path, path, "unreadable", f"it cannot be looked at: {error.strerror}")
+                why = f"it cannot be looked at: {error.strerror}"
+                self._leave(entry.path, prefix + entry.name, "unreadable", why)
+        self.known += known
         return folders
 
     def _entries(self, place: str, prefix: str, start: int, rules: Rules) -> list[os.DirEntry[str]]:
@@ -83,7 +93,9 @@ class Walk:
         return found
 
     def _add_file(self, source: str, path: str, found: os.stat_result) -> None:
-        if stat.S_ISREG(found.st_mode):
+        if self._known.get(source) == (found.st_size, found.st_mtime_ns):
+            self.known += 1
+        elif stat.S_ISREG(found.st_mode):
             self.files.append(NewFile(source, path, found.st_size, found.st_mtime_ns))
         else:
             self._leave_other(source, path, found.st_mode)

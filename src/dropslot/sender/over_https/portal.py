@@ -5,17 +5,15 @@ Certificates are checked against what this system trusts; proxies come from the 
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import requests
-import truststore
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from dropslot.sender.over_https import answers
+from dropslot.sender.system_trust import SystemTrust
 
 API = "/api/v1"
 CONNECT_SECONDS = 30.0  # also how long a send may make no headway
@@ -40,20 +38,6 @@ class _Bearer(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
-
-
-class _SystemTrust(HTTPAdapter):
-    """Trusts the certificate authorities that this system trusts."""
-
-    def init_poolmanager(self, *args: Any, **more: Any) -> None:
-        super().init_poolmanager(*args, **more, ssl_context=_context())
-
-    def proxy_manager_for(self, proxy: Any, **more: Any) -> Any:
-        return super().proxy_manager_for(proxy, **more, ssl_context=_context())
-
-
-def _context() -> ssl.SSLContext:
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Portal:
@@ -109,7 +93,7 @@ class Portal:
         if session is None:
             session = self._own.session = requests.Session()
             session.auth = self._auth
-            session.mount("https://", _SystemTrust())
+            session.mount("https://", SystemTrust())
             with self._lock:
                 self._sessions.append(session)
         return session

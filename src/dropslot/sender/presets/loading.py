@@ -10,7 +10,6 @@ from dropslot.core.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.home import home, settings_file
-from dropslot.sender.presets import reading
 from dropslot.sender.presets.preset import Preset, Settings
 
 _SECONDS = 10
@@ -30,10 +29,12 @@ def load(path: Path | None = None) -> Settings:
     file = path or settings_file()
     try:
         text = file.read_bytes()
-    except FileNotFoundError:
-        return Settings()
     except OSError as error:
+        if path is None and isinstance(error, FileNotFoundError):
+            return Settings()
         raise _missing(str(file), str(error.strerror)) from error
+    from dropslot.sender.presets import reading  # YAML takes long to load
+
     own, more = reading.parse(text, str(file))
     if not more:
         return own
@@ -52,6 +53,8 @@ def _located(preset: Preset, location: str) -> Preset:
 def shared_from(where: str, base: Path) -> Settings:
     """The presets in a file or at an address. What an address gave last is kept, for when it gives no answer. A shared
     file cannot name another one."""
+    from dropslot.sender.presets import reading
+
     if scheme_of(where) in ("http", "https"):
         return reading.parse(_fetched(where), where)[0]
     path = base / reading.expanded(where)
@@ -77,10 +80,13 @@ def _fetched(url: str) -> bytes:
 
 def _download(url: str) -> bytes:
     import requests
-    import truststore
 
-    truststore.inject_into_ssl()  # hospitals' own authorities are in the system's store
-    with requests.get(url, timeout=_SECONDS, stream=True) as answer:
+    from dropslot.sender.presets import reading
+    from dropslot.sender.system_trust import SystemTrust
+
+    with requests.Session() as session:
+        session.mount("https://", SystemTrust())
+        answer = session.get(url, timeout=_SECONDS, stream=True)
         answer.raise_for_status()
         text: bytes = answer.raw.read(_LARGEST_BYTES + 1, decode_content=True)
     if len(text) > _LARGEST_BYTES:

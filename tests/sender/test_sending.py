@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ def states(pc: Pc) -> dict[str, str]:
 
 def unfinished(lab: Product) -> list[str]:
     return [entry.name for entry in lab.folder("inbox").iterdir() if entry.name.startswith(".")]
+
+
+def test_a_name_that_the_output_cannot_store_ends_no_command(pc: Pc) -> None:
+    """As with Windows, where a log or pipe has the characters of one region only."""
+    pc.write("参加者01.edat3")
+    words = ["send", str(pc.data), "--dry-run", *pc.signed_in]
+    environment = pc.environment | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-m", "dropslot", *words], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert rb"data/\u53c2\u52a0\u800501.edat3" in done.stdout
 
 
 def test_what_is_new_is_sent_once_delivered_exactly_and_known_to_be(pc: Pc, lab: Product) -> None:

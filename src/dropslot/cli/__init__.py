@@ -7,6 +7,7 @@ server's packages nor POSIX.
 from __future__ import annotations
 
 import gc
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,6 +15,8 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """The command of this process; ends it with status 0 (done), 1 (something failed) or 2 (wrong usage)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that a log of Windows cannot store ends no command
+        sys.stdout.reconfigure(errors="backslashreplace")
     gc.disable()  # until everything is loaded (`startup.configured`): a collection takes 0.1 s and finds nothing
     if sys.platform != "win32":
         from dropslot.cli.account import begin_command

@@ -41,17 +41,18 @@ class BagNameTaken(DropslotError):
     code = "bag-name-taken"
 
 
-class BagGone(DropslotError):
-    """The unfinished bag was removed at the server: all of its files must be sent again, in a new bag."""
-
-    code = "bag-gone"
-
-
 class BagIncomplete(DropslotError):
-    """The bag at the server lacks files that were sent: `paths` (in the bag) must be sent again."""
+    """The bag at the server lacks files that were sent. Those with these `paths` (in the bag) must be sent again; all
+    files if there are no paths."""
 
     code = "bag-incomplete"
     paths: tuple[str, ...] = ()
+
+
+class BagGone(BagIncomplete):
+    """The unfinished bag was removed at the server."""
+
+    code = "bag-gone"
 
 
 class BagRefused(DropslotError):

@@ -72,11 +72,12 @@ class Inbox(Protocol):
         self, bag: str, files: Sequence[Outgoing], reached: Mapping[str, int], progress: Progress, pace: Pace
     ) -> None:
         """Send the files, several at once. `reached` has the durable bytes of files that were begun in an earlier call;
-        files that are done are not given. Returns when each file is done or left."""
+        files that are done are not given. Returns when each file is done or left. Raises BagGone."""
 
     def finish(self, bag: str, tag_files: Mapping[str, bytes]) -> None:
         """Send the bag's tag files (name to content), compare what the server has, and give the bag its name without
-        the period. It may be repeated after a crash: a bag that has its final name, or was taken, is finished."""
+        the period. It may be repeated after a crash: a bag that has its final name, or was taken, is finished. Raises
+        BagIncomplete."""
 
     def discard(self, bag: str) -> None:
         """Remove an unfinished bag with all that was sent of it; fine if it is gone."""

@@ -11,7 +11,7 @@ from dropslot.sender.inbox import Inbox
 
 
 class Connections:
-    """One inbox, signed in at the first use, and again after a failure."""
+    """One inbox, signed in at the first use. It survives a lost connection, and remembers what the person answered."""
 
     def __init__(self, access: Access, credentials: Credentials) -> None:
         self.access, self._credentials = access, credentials

@@ -63,7 +63,6 @@ class Retries:
         """Wait, if it is worth another try; else raise the error."""
         if not error.retryable or error.code in NEVER:
             raise error
-        self._connections.drop()
         now = time.monotonic()
         if trouble.tries == 0 or mark != trouble.mark:
             trouble = _Trouble(now, mark)

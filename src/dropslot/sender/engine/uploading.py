@@ -14,6 +14,7 @@ from dropslot.sender.engine.control import Cancelled, Control
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.progress import UploadProgress
 from dropslot.sender.engine.retries import Retries
+from dropslot.sender.faults import BagIncomplete
 from dropslot.sender.inbox import Inbox, Outgoing
 from dropslot.sender.ledger.bags import Bag, BagFile, Bags
 from dropslot.sender.ledger.listing import sent
@@ -35,9 +36,12 @@ class Upload:
         """Returns whether the bag is in the inbox; False: no file of it was left to send. Raises what cannot be
         retried, Paused and Cancelled; then a later run continues, but after Cancelled nothing of the bag remains."""
         try:
-            if self.bag.state != SEALING and not self._send_files(limit):
-                return False
-            self._finish()
+            try:
+                return self._send(limit)
+            except BagIncomplete as error:  # somebody removed files of it at the server, or all
+                self.listener.warned(str(error))
+                self.bag = self.bags.reopen(self.bag, [_payload(path) for path in error.paths])
+                return self._send(limit)
         except Cancelled:
             self._discard()
             raise
@@ -45,6 +49,11 @@ class Upload:
             if self._is_new and not self._is_begun:
                 self.bags.forget(self.bag)  # this inbox never took a byte of it
             raise
+
+    def _send(self, limit: Limit) -> bool:
+        if self.bag.state != SEALING and not self._send_files(limit):
+            return False
+        self._finish()
         return True
 
     def _send_files(self, limit: Limit) -> bool:
@@ -94,6 +103,10 @@ def _outgoing(files: Sequence[BagFile]) -> list[Outgoing]:
     return [
         Outgoing(Path(each.source), PAYLOAD + each.path, each.size_bytes, each.mtime_ns) for each in files
     ]
+
+
+def _payload(path: str) -> str:
+    return path.removeprefix(PAYLOAD)
 
 
 def _time_of_day() -> time:

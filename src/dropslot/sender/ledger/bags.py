@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from dropslot.sender.connecting import Access
@@ -133,6 +133,17 @@ class Bags:
         with self.ledger.writing() as connection:
             connection.execute("UPDATE bag SET state = ? WHERE id = ?", (SEALING, bag.id))
         self.ledger.rows("PRAGMA synchronous = NORMAL")
+
+    def reopen(self, bag: Bag, paths: Sequence[str]) -> Bag:
+        """These files are not at the server any more (none named: all): they are to be sent again."""
+        with self.ledger.writing() as connection:
+            connection.execute("UPDATE bag SET state = ? WHERE id = ?", (UPLOADING, bag.id))
+            lost = "UPDATE file SET sha256 = '', reached = 0 WHERE bag = ?"
+            if paths:
+                connection.executemany(f"{lost} AND path = ?", ((bag.id, path) for path in paths))
+            else:
+                connection.execute(lost, (bag.id,))
+        return replace(bag, state=UPLOADING)
 
     def finish(self, bag: Bag) -> None:
         """The bag is whole in the inbox."""

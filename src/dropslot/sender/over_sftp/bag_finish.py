@@ -60,13 +60,13 @@ async def finish(
             raise gone
         return False
     if final is not None:
-        raise _taken(connection, bag)
+        raise name_taken(connection, bag)
     there = await _listed(connection, bag.hidden)
     await _compare(connection, bag, there, tag_files)
     sending = Sending(
         connection,
         bag.hidden,
-        lambda: _taken(connection, bag),
+        lambda: name_taken(connection, bag),
         Attributes(mode=FILE_MODE if bag.grouped else None),
         parts={
             number: there.sizes.get(name, 0) for number, name in enumerate(tag_files) if name in there.sizes
@@ -93,7 +93,7 @@ async def name(connection: Connection, bag: Bag) -> None:
         if hidden is None:
             return  # an earlier answer was lost
         if final is not None:
-            raise _taken(connection, bag) from said
+            raise name_taken(connection, bag) from said
         raise faults.typed(connection.account.server, said, f"Giving {escape(bag.name)} its name") from said
     await remote.sync_folders(connection, [bag.final.rpartition("/")[0] or "."])
 
@@ -162,10 +162,11 @@ async def _open_to_group(connection: Connection, bag: Bag, folders: Sequence[str
         await connection.ask(*(wire.set_attributes(path, mode) for path in chunk))
 
 
-def _taken(connection: Connection, bag: Bag) -> BagNameTaken:
+def name_taken(connection: Connection, bag: Bag) -> BagNameTaken:
+    """The error for a bag whose final name something else has."""
     return BagNameTaken(
         f"The inbox at {escape(connection.account.server)} already has something else named {escape(bag.name)}",
-        where=f"What you sent is whole in {escape(bag.hidden)} there. Your files are untouched",
+        where="What you sent is not lost: it stays there under a hidden name. Your files are untouched",
         next_step="Show this message to the person who runs the server; then send again",
     )
 

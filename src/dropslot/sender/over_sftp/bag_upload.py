@@ -108,7 +108,7 @@ class BagUpload(Upload):
         return BagGone(
             f"The unfinished upload {escape(self.folder)} at {escape(self.account.server)} was removed there",
             where="Your files are untouched; what was sent of them is gone",
-            next_step="Send again: they are sent in a new folder",
+            next_step="They are sent again. If this repeats, tell the person who runs the server",
         )
 
     # At the server

@@ -157,8 +157,10 @@ class SftpInbox:
     async def _begin(self, connection: Connection, bag: Bag) -> None:
         grouped = await self._is_grouped(connection)
         hidden, final = await remote.look(connection, [bag.hidden, bag.final])
-        if hidden is not None or final is not None:
+        if hidden is not None:
             return
+        if final is not None:
+            raise bag_finish.name_taken(connection, bag)
         try:
             await remote.make_folders(connection, [bag.hidden], FOLDER_MODE if grouped else None)
         except Said as said:
@@ -251,7 +253,7 @@ def _gone(account: Account, bag: Bag) -> BagGone:
     return BagGone(
         f"The unfinished upload {escape(bag.hidden)} at {escape(account.server)} was removed there",
         where="Your files are untouched; what was sent of them is gone",
-        next_step="Send again: they are sent in a new folder",
+        next_step="They are sent again. If this repeats, tell the person who runs the server",
     )
 
 

@@ -125,10 +125,13 @@ class Asking(Client):
         self._last_key: asyncssh.SSHKeyPair | None = None
         self._agent: asyncssh.SSHAgentClient | None = None
         self._passwords = 0  # how many were given over this connection
+        self._asks = (
+            True  # whether the server asks questions: without any, each attempt would count as a refusal
+        )
 
     async def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
         if self._keys is None:
-            self._keys = await self._signing.keys(await self._agent_keys())
+            self._keys = list(await self._signing.keys(await self._agent_keys()))
         self._last_key = self._keys.pop(0) if self._keys else None
         return self._last_key
 
@@ -136,11 +139,13 @@ class Asking(Client):
         return await self._password()
 
     def kbdint_auth_requested(self) -> str | None:
-        return None if self._signing.unanswered or self._passwords >= MOST_PASSWORDS else ""
+        asks, self._asks = self._asks, False
+        return "" if asks and not self._signing.unanswered and self._passwords < MOST_PASSWORDS else None
 
     async def kbdint_challenge_received(
         self, name: str, instructions: str, _lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str] | None:
+        self._asks = True
         if not prompts:
             return []
         if len(prompts) == 1 and not prompts[0][1] and "password" in prompts[0][0].lower():

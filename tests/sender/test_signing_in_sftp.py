@@ -246,7 +246,7 @@ def test_wrong_passwords_end_after_few_and_nobody_at_the_pc_ends_at_once(
         SftpInbox(Access(to), answers)
     assert len(answers.asked) <= MOST_PASSWORDS and not refused.value.retryable
     assert "wrong" not in f"{refused.value.where}{refused.value.__cause__}"
-    with pytest.raises(SignInRefused, match="needs a password"):
+    with pytest.raises(SignInRefused, match="needs a password, and there is none"):
         SftpInbox(Access(to), Answers())
 
 

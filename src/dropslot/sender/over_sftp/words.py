@@ -102,9 +102,10 @@ def refused(account: Account) -> SignInRefused:
 def unanswered(account: Account, what: str) -> SignInRefused:
     """The error for a question to which there was no answer."""
     return SignInRefused(
-        f"{escape(account.host)} needs {what}, and there is none",
+        f"{escape(account.host)} did not let {escape(account.user)} sign in: it needs {what}, and there is none",
         where=UNSENT,
-        next_step="Sign in where you can be asked, or name a key that opens without a question",
+        next_step="Sign in where you can be asked, or name a key that the server accepts and that opens without a"
+        " question",
     )
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 import re
 from typing import Any
 
+import pydicom
 import pytest
+from pydicom.uid import UID
 
 from callers import Caller, token_of
 from dicom.images import SERIES_UID, STUDY_UID, image, series
+from dicom.samples import sample
 from dropslot.access import trail
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
@@ -176,6 +180,39 @@ def test_a_file_that_was_altered_is_not_shown_but_the_archives_is(imaging: Site)
     page = _seen(imaging, "olga", f"/images/{row.pk}/preview")
     assert "This image cannot be shown here" in page
     assert "not the one that was delivered" in page
+    assert "ask the people who run this portal" in page
+    assert not [words for words in ("can be downloaded", "Window centre", "Lung") if words in page]
+
+
+def test_where_an_image_went_is_shown_to_who_sees_its_route(imaging: Site) -> None:
+    row = Instance.objects.get(sop_uid="1.2.3.9")
+    folder = str(imaging.root / "clinics" / "P-18")
+    assert folder in _seen(imaging, "olga", f"/images/{row.pk}/")
+    for name in ("sam", "stella", "rolf"):
+        assert folder not in _seen(imaging, name, f"/images/{row.pk}/")
+
+
+def test_a_report_has_no_picture_and_no_window(imaging: Site) -> None:
+    report = pydicom.dcmread(sample("reportsi.dcm"))
+    report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = UID("1.6.1.1")
+    report.PatientID, report.StudyInstanceUID, report.SeriesInstanceUID = "P-21", "1.6", "1.6.1"
+    report.save_as(file := io.BytesIO())
+    imaging.drop("dicom", "heart-sr", {"report.dcm": file.getvalue()})
+    imaging.deliver()
+    row = Instance.objects.get(series__modality="SR")
+    page = _seen(imaging, "olga", f"/images/{row.pk}/preview")
+    assert "It has no image. It can be downloaded" in page
+    assert "Window centre" not in page
+    assert "Window centre" in _seen(imaging, "olga", f"/images/{row.pk}/preview?centre=40&width=400")
+
+
+def test_days_and_times_of_dicom_are_shown_as_people_write_them(imaging: Site) -> None:
+    Study.objects.update(date="20260301", time="101559.250")
+    Patient.objects.update(birth_date="19700131")
+    row = Study.objects.first()
+    assert row is not None
+    assert "2026-03-01 10:15:59" in _seen(imaging, "olga", f"/studies/{row.pk}/")
+    assert "1970-01-31" in _seen(imaging, "olga", f"/patients/{row.patient_id}/")
 
 
 def test_texts_of_strangers_are_only_texts(imaging: Site) -> None:

@@ -14,7 +14,7 @@ from dropslot.arrivals.listings.pages import BadCursor, Page
 from dropslot.dicom.listings import queries
 from dropslot.dicom.listings.wanted import Wanted
 from dropslot.dicom.models import Contribution, Patient, Series, Study
-from dropslot.portal.pages.listing.columns import Column, Table, line
+from dropslot.portal.pages.listing.columns import Column, Table, day, line
 from dropslot.portal.pages.listing.sources import SERIES_COLUMNS, STUDY_COLUMNS
 from dropslot.portal.requests import access_in
 from dropslot.portal.words.verdicts import verdict
@@ -109,7 +109,7 @@ def _of_patient(row: Patient) -> Facts:
         ("Patient ID", row.patient_id),
         ("Issued by", row.issuer),
         ("Name", row.name),
-        ("Born", row.birth_date),
+        ("Born", day(row.birth_date)),
         ("Sex", row.sex),
         ("Route", row.route),
     )
@@ -117,13 +117,20 @@ def _of_patient(row: Patient) -> Facts:
 
 def _of_study(row: Study) -> Facts:
     return _filled(
-        ("Date", " ".join(filter(None, (row.date, row.time)))),
+        ("Date", " ".join(filter(None, (day(row.date), _time(row.time))))),
         ("Accession number", row.accession_number),
         ("Study ID", row.study_id),
         ("Modalities", row.modalities),
         ("Study Instance UID", row.study_uid),
         ("Route", row.route),
     )
+
+
+def _time(value: str) -> str:
+    """A time as DICOM writes it, 101500.25, for people."""
+    whole = value.partition(".")[0]
+    is_time = len(whole) == 6 and whole.isascii() and whole.isdigit()
+    return f"{whole[:2]}:{whole[2:4]}:{whole[4:]}" if is_time else value
 
 
 def _of_series(row: Series) -> Facts:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from dropslot.access.payloads.images import opened_image
 from dropslot.access.payloads.opening import NotHere
 from dropslot.access.payloads.sending import note_opened
+from dropslot.access.roles import SEES_ROUTE
 from dropslot.audit.kinds import Kind
 from dropslot.dicom.models import Instance
 from dropslot.dicom_files import pixels
@@ -26,6 +27,8 @@ from dropslot.portal.requests import access_in
 # Centre and width of windows that radiologists use for CT.
 _PRESETS = (("Soft tissue", 40, 400), ("Lung", -600, 1500), ("Bone", 500, 2000), ("Brain", 40, 80))
 _MOST = 1e9
+_ASK = "Its destination may have it; ask the people who run this portal"
+_DOWNLOAD = "It can be downloaded, and opened with a program of yours"
 
 
 @login_required
@@ -82,6 +85,7 @@ def _page(request: HttpRequest, row: Instance, **more: Any) -> HttpResponse:
         .filter(arrival=row.arrival_id, item=row.item)
         .select_related("place")[:10],
         "may_open": access.images_of(row).exists(),
+        "sees_places": access.has(SEES_ROUTE, row.series.route),
         "sees_arrival": access.arrivals().filter(pk=row.arrival_id).exists(),
         **more,
     }
@@ -96,9 +100,14 @@ def _preview(request: HttpRequest, row: Instance) -> dict[str, Any]:
             note_opened(request, Kind.VIEWED, payload.delivery, f"frame {frame}")
             drawn = pixels.draw(stack, payload.fd, frame, window)
             picture = png_of(drawn.canvas, drawn.width, drawn.height)
-    except (NotHere, CannotLook) as error:
-        return controls | {"fault": error.what}
+    except NotHere as error:
+        return controls | {"fault": error.what, "next": _ASK if error.where else error.next_step}
+    except CannotLook as error:
+        # Another frame or window may be asked for in place of one that is not there.
+        is_asked = frame > 1 or window is not None
+        return controls | {"fault": error.what, "next": _DOWNLOAD, "has_controls": is_asked}
     return controls | {
+        "has_controls": True,
         "picture": b64encode(picture).decode("ascii"),
         "drawn": drawn,
         "window": drawn.window,

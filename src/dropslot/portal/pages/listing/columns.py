@@ -151,10 +151,14 @@ def _uid(value: str) -> tuple[str, str]:
     return (f"…{value[-14:]}" if len(value) > 16 else value), value
 
 
-def _date(value: str) -> tuple[str, str]:
-    """A day as DICOM writes it: 20261129."""
+def day(value: str) -> str:
+    """A day as DICOM writes it, 20261129, for people; what is no such day is shown as it is."""
     is_day = len(value) == 8 and value.isascii() and value.isdigit()
-    return (f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_day else value), ""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_day else value
+
+
+def _date(value: str) -> tuple[str, str]:
+    return day(value), ""
 
 
 def _arrival(value: str) -> tuple[str, str]:

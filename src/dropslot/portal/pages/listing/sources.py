@@ -229,7 +229,7 @@ TRAIL = Listing(
 )
 _OF_IMAGES = ("search", "route", "patient", "accession", "modality", "dated_from", "dated_until", "uid")
 _IMAGE_HINT = "Part of a patient's name or id, accession number, description or UID"
-_NO_IMAGES = "No images were delivered yet on a route with `import: dicom` in config.yaml."
+_NO_IMAGES = "There are no images that you may see yet. They come with studies on routes that import DICOM."
 
 PATIENT_COLUMNS = (
     Column("patient_id", "Patient ID", "name", ("patient", "id")),

@@ -15,7 +15,7 @@ from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Control, Paused
 from dropslot.sender.engine.listener import Silent
 from dropslot.sender.home import VARIABLE
-from dropslot.sender.plan import NewFile
+from dropslot.sender.plan import LeftFile, NewFile
 from dropslot.sender.presets.preset import Folder, Preset
 from dropslot.sender.unattended.quiet import Quiet
 from dropslot.sender.unattended.watching import AlreadyWatching, watch
@@ -50,6 +50,10 @@ class Heard(Silent):
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.retried: list[DropslotError] = []
+        self.named: list[str] = []
+
+    def left(self, file: LeftFile) -> None:
+        self.named.append(file.path)
 
     def warned(self, sentence: str) -> None:
         self.warnings.append(sentence)
@@ -100,6 +104,7 @@ def test_a_recording_goes_by_itself_also_after_the_network_was_away(
     data, heard = preset.folders[0].path, Heard()
     with watching(preset, heard):
         (data / "s01.edat3").write_bytes(b"first")
+        (data / "aux.edat3").write_bytes(b"Windows keeps this name")
         wait_until(lambda: _arrived(open_folder) == {"s01.edat3"}, what="the first file")
         with pytest.raises(AlreadyWatching, match="This one sent nothing"):
             watch([preset], None, heard, Control())  # type: ignore[arg-type]
@@ -109,6 +114,7 @@ def test_a_recording_goes_by_itself_also_after_the_network_was_away(
         server.start()
         wait_until(lambda: _arrived(open_folder) == {"s01.edat3", "s02.edat3"}, what="the second file")
     assert len(list((open_folder / "inbox").iterdir())) == 2
+    assert heard.named == ["eprime/aux.edat3"]
 
 
 def _arrived(folder: Path) -> set[str]:

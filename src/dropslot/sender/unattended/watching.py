@@ -16,6 +16,7 @@ from dropslot.sender.engine.retries import NEVER
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.ledger.lock import SenderBusy, held
 from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.plan import LeftFile
 from dropslot.sender.presets.preset import Preset
 from dropslot.sender.unattended.noticing import noticed
 from dropslot.sender.unattended.quiet import Quiet
@@ -67,6 +68,7 @@ class _Turn:
         self.preset, self.sender = preset, sender
         self._quiet = Quiet(settle_seconds)
         self._warned = ""
+        self._named: frozenset[LeftFile] = frozenset()
 
     def take(self) -> float:
         """Send what is due; how many seconds until there may be more to send."""
@@ -83,10 +85,18 @@ class _Turn:
 
     def _send(self) -> None:
         plan = self.sender.look(self.preset, Wish(settle_seconds=0))  # `Quiet` waits longer
+        self._name(plan.left)
         due = self._quiet.due(plan.new, time.monotonic())
         if due or self.sender.unfinished():
             self.sender.send(plan.only(due))
         self.sender.follow(self.preset.access)
+
+    def _name(self, left: Sequence[LeftFile]) -> None:
+        """Once for each file, and not for those that will be ready by themselves."""
+        lasting = frozenset(each for each in left if each.kind not in ("growing", "open", "changed"))
+        for each in sorted(lasting - self._named):
+            self.sender.listener.left(each)
+        self._named = lasting
 
     def _warn(self, sentence: str) -> None:
         if sentence != self._warned:

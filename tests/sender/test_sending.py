@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from collecting import ROUTE, Pc
+from mounts import Mounts
 from product import Product
 from sshd import Sshd
 from waiting import wait_until
@@ -132,6 +135,31 @@ def test_a_killed_send_continues_with_the_same_bag(pc: Pc, lab: Product) -> None
     assert [entry.name for entry in lab.folder("inbox").iterdir()] == [bag[1:]]
     lab.drain()
     assert lab.delivered() == {"heart/eprime/big.bin": content, "heart/eprime/small.txt": b"data"}
+
+
+@pytest.mark.parametrize("lost", ["a file", "the bag"])
+def test_what_is_lost_at_the_server_meanwhile_is_sent_again(pc: Pc, lab: Product, lost: str) -> None:
+    files = {f"{number:02}.bin": os.urandom(400_000) for number in range(12)}
+    for name, content in files.items():
+        pc.write(name, content)
+    first = pc.start(
+        "send", pc.data, "--subfolder", "eprime", *pc.signed_in, "--no-wait", "--limit", "1500kB/s"
+    )
+
+    def done() -> list[str]:
+        with sqlite3.connect(f"file:{pc.home}/ledger.sqlite3?mode=ro", uri=True) as ledger:
+            return [name for (name,) in ledger.execute("SELECT path FROM file WHERE sha256 <> ''")]
+
+    wait_until(lambda: (pc.home / "ledger.sqlite3-wal").exists() and done(), what="a file that is whole")
+    first.kill()
+    first.communicate()
+    (bag,) = lab.folder("inbox").iterdir()
+    gone = bag / "data" / done()[0]
+    shutil.rmtree(bag) if lost == "the bag" else gone.unlink()
+    pc.run("send", "--no-wait")
+    lab.drain()
+    assert lab.delivered() == {f"heart/eprime/{name}": content for name, content in files.items()}
+    assert set(states(pc).values()) == {"delivered"}
 
 
 def test_ctrl_c_keeps_what_was_sent_and_says_so(pc: Pc, lab: Product) -> None:
@@ -287,15 +315,21 @@ def test_a_forged_receipt_changes_nothing(pc: Pc, lab: Product) -> None:
     assert states(pc) == {"a.txt": "delivered"}
 
 
-def test_a_full_disk_of_the_pc_is_said(pc: Pc, lab: Product) -> None:
+def test_a_full_disk_of_the_pc_is_said(pc: Pc, lab: Product, mounts: Mounts) -> None:
+    disk = mounts.tmpfs("2m")
+    pc.home = disk / "home"
     pc.write("a.txt")
-    pc.home.mkdir()
-    with sqlite3.connect(pc.home / "ledger.sqlite3") as connection:
-        connection.execute("PRAGMA user_version")
-    (pc.home / "lock").mkdir()  # nothing can be written there
+    pc.send("--dry-run")
+    (disk / "filling").write_bytes(b"")
+    with (disk / "filling").open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
     done = pc.send("--no-wait", status=1)
-    assert "Nothing was sent" in done.stderr
-    assert not list(lab.folder("inbox").iterdir())
+    assert "Make room on this disk" in done.stderr and "Traceback" not in done.stderr
+    (disk / "filling").unlink()
+    pc.send("--no-wait")
+    lab.drain()
+    assert lab.delivered() == {"heart/eprime/a.txt": b"data"}
 
 
 def test_presets_with_mistakes_name_every_one(pc: Pc) -> None:

@@ -25,7 +25,7 @@ def recover(inbox: Inbox, bag: Bag, bags: Bags, listener: Listener) -> None:
     if receipt is None:
         inbox.discard(bag.name)
         return
-    roots = {each.bag: each.roots for each in journal.noted(home.journal_file())}.get(bag.name, {})
+    roots = journal.roots(home.journal_file(), bag.name)
     try:
         bags.recover(bag, _files(receipt.files, roots))
     except (ValueError, KeyError, TypeError) as error:

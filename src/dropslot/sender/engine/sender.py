@@ -9,7 +9,7 @@ sender.follow(preset.access, wait_seconds=20)
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from dropslot.core.settings.limits import Limit
@@ -30,7 +30,7 @@ from dropslot.sender.ledger.lock import held
 from dropslot.sender.new_files.comparing import Comparison
 from dropslot.sender.new_files.looking import Unwatched, Wish, look
 from dropslot.sender.plan import Plan, Watcher
-from dropslot.sender.presets.preset import Folder, Preset
+from dropslot.sender.presets.preset import Preset
 from dropslot.sender.states import LOST, SEALING, UPLOADING
 
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.3, 5.0
@@ -85,19 +85,17 @@ class Sender:
             self.sign_in(preset.access)
             plan = self._recovered(plan)
             begun = [bag for bag in self.unfinished() if bag.inbox == inbox]
-            done = [bag.name for bag in begun if self._upload(bag, preset.access, preset.limit)]
+            done = [self._upload(bag, preset.access, preset.limit) for bag in begun]
             self.listener.planned(plan)
-            bag = self._begin(plan) if plan.new else None
-            if bag and self._upload(bag, preset.access, preset.limit, is_new=True):
-                done.append(bag.name)
-        return Result(tuple(done))
+            if plan.new and (bag := self._begin(plan)):
+                done.append(self._upload(bag, preset.access, preset.limit, is_new=True))
+        return Result(tuple(filter(None, done)))
 
     def resume(self, limit: Limit | None = None) -> Result:
         """Finish what earlier runs began, as it was begun."""
         with held(home.lock_file()):
-            bags = self.unfinished()
-            done = [bag.name for bag in bags if self._upload(bag, bag.access, limit or Limit())]
-        return Result(tuple(done))
+            done = [self._upload(bag, bag.access, limit or Limit()) for bag in self.unfinished()]
+        return Result(tuple(filter(None, done)))
 
     def follow(self, access: Access | None = None, wait_seconds: float = 0) -> list[Bag]:
         """Fetch the receipts that are missing (of one inbox, or of all), for so long; returns the bags that still have
@@ -123,14 +121,18 @@ class Sender:
         target = self.ledger.target(inbox, preset.study)
         bag = self.bags.begin(name, target, preset.access, preset.location, plan.new, plan.planned)
         if bag is not None:
-            access, roots = asdict(preset.access), _roots(preset.folders)
-            noted = Noted(name, inbox, preset.study, preset.location, bag.begun_at, access, roots)
-            journal.note(home.journal_file(), noted)
+            self._note(bag, {folder.subfolder: str(folder.path) for folder in preset.folders})
         return bag
 
-    def _upload(self, bag: Bag, access: Access, limit: Limit, *, is_new: bool = False) -> bool:
+    def _note(self, bag: Bag, roots: Mapping[str, str]) -> None:
+        noted = Noted(bag.name, bag.inbox, bag.study, bag.location, bag.begun_at, asdict(bag.access), roots)
+        journal.note(home.journal_file(), noted)
+
+    def _upload(self, bag: Bag, access: Access, limit: Limit, *, is_new: bool = False) -> str:
+        """The name of the bag that is in the inbox now; empty: there was nothing to send."""
         retries = self._retries(access)
-        return Upload(bag, self.bags, retries, self.listener, self.control, is_new=is_new).run(limit)
+        upload = Upload(bag, self.bags, retries, self.listener, self.control, is_new=is_new)
+        return bag.name if upload.run(limit) else ""
 
     def _recovered(self, plan: Plan) -> Plan:
         """The plan without what receipts of a lost ledger show to be delivered."""
@@ -150,7 +152,3 @@ class Sender:
     def _retries(self, access: Access) -> Retries:
         connections = self._connections.setdefault(access, Connections(access, self._credentials))
         return Retries(connections, self.listener, self.control, self._patience)
-
-
-def _roots(folders: Sequence[Folder]) -> dict[str, str]:
-    return {folder.subfolder: str(folder.path) for folder in folders}

@@ -14,7 +14,7 @@ from dropslot.sender.engine.control import Cancelled, Control
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.progress import UploadProgress
 from dropslot.sender.engine.retries import Retries
-from dropslot.sender.faults import BagIncomplete
+from dropslot.sender.faults import BagIncomplete, BagNameTaken, BagRefused
 from dropslot.sender.inbox import Inbox, Outgoing
 from dropslot.sender.ledger.bags import Bag, BagFile, Bags
 from dropslot.sender.ledger.listing import sent
@@ -44,6 +44,9 @@ class Upload:
                 return self._send(limit)
         except Cancelled:
             self._discard()
+            raise
+        except (BagNameTaken, BagRefused):
+            self.bags.forget(self.bag)  # another try would end in the same way
             raise
         except DropslotError:
             if self._is_new and not self._is_begun:

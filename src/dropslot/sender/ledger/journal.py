@@ -42,3 +42,8 @@ def noted(path: Path) -> Iterator[Noted]:
                 yield Noted(**json.loads(line))
             except (ValueError, TypeError):
                 continue
+
+
+def roots(path: Path, bag: str) -> Mapping[str, str]:
+    """Where the subfolders of a bag were on this PC."""
+    return next((each.roots for each in noted(path) if each.bag == bag), {})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from waiting import wait_until
 
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 _SCREEN = "1600x1200x24"
 
 
@@ -19,7 +20,7 @@ def display() -> Iterator[Mapping[str, str]]:
     reading, writing = os.pipe()
     # -displayfd: the server itself chooses a number that is free.
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", _SCREEN, "-nolisten", "tcp"],
+        [*_ENDS_WITH_US, "Xvfb", "-displayfd", str(writing), "-screen", "0", _SCREEN, "-nolisten", "tcp"],
         pass_fds=[writing],
         stderr=subprocess.DEVNULL,
     )
@@ -39,7 +40,9 @@ def display() -> Iterator[Mapping[str, str]]:
 
 def _started(environment: Mapping[str, str], *command: str) -> subprocess.Popen[bytes]:
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, env={**os.environ, **environment}, stdout=quiet, stderr=quiet)
+    return subprocess.Popen(
+        [*_ENDS_WITH_US, *command], env={**os.environ, **environment}, stdout=quiet, stderr=quiet
+    )
 
 
 def _is_managed(environment: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ import gc
 from PySide6.QtCore import QObject, QTimer
 
 _EVERY_MS = 10_000
+_YOUNG = 1
 
 
 def collect_here(parent: QObject) -> QTimer:
@@ -16,6 +17,7 @@ def collect_here(parent: QObject) -> QTimer:
     gc.collect()
     gc.freeze()  # loaded code stays
     timer = QTimer(parent, interval=_EVERY_MS)
-    timer.timeout.connect(gc.collect)
+    # Not all generations: to look through a plan of 100,000 files would be seen as a stutter.
+    timer.timeout.connect(lambda: gc.collect(_YOUNG))
     timer.start()
     return timer

@@ -83,6 +83,7 @@ class Window(QMainWindow):
         file = self.menuBar().addMenu("&File")
         self._add(file, "&Send", "Ctrl+Return", self.bar.send.click)
         self._add(file, "&Look again", "F5", self.new.again.click)
+        self._add(file, "Look again, also for what was &refused", "Shift+F5", self.new.refused_wanted.emit)
         self._add(file, "Add another &folder…", "Ctrl+O", self.new.other.click)
         file.addSeparator()
         self._add(file, "&Quit", QKeySequence.StandardKey.Quit, self.close)

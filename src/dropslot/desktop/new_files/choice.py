@@ -13,6 +13,7 @@ from dropslot.desktop.trees.model import NAME, Index, TreeModel
 from dropslot.sender.plan import LeftFile, NewFile, Plan
 
 _OUT, _CHOSEN = 0, 1
+_USUAL = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
 _STATES = {False: Qt.CheckState.Unchecked, True: Qt.CheckState.Checked}
 
 
@@ -82,10 +83,9 @@ class NewFiles(TreeModel):
         return super().size_of(number) if self.tree.is_open(number) else ""
 
     def flags(self, index: Index) -> Qt.ItemFlag:
-        usual = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if index.column() == NAME and self._box(index) is not None:
-            return usual | Qt.ItemFlag.ItemIsUserCheckable
-        return usual
+            return _USUAL | Qt.ItemFlag.ItemIsUserCheckable
+        return _USUAL
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.CheckStateRole:

@@ -57,11 +57,12 @@ class Looking(QObject):
         self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._say)
 
-    def look(self, sender: Sender, preset: Preset) -> None:
-        """Find what of this preset is new, of all its folders: those that are not chosen by themselves, too."""
+    def look(self, sender: Sender, preset: Preset, *, again: bool = False) -> None:
+        """Find what of this preset is new, of all its folders: those that are not chosen by themselves, too. `again`:
+        also what was refused and has not changed since."""
         self.stop()
         watch = self._watch = _Watch()
-        wish = Wish(subfolders=frozenset(folder.subfolder for folder in preset.folders))
+        wish = Wish(subfolders=frozenset(folder.subfolder for folder in preset.folders), again=again)
 
         def work() -> tuple[Plan, Choice, int]:
             plan = sender.look(preset, wish, watch)

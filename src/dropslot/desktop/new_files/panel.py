@@ -25,6 +25,7 @@ class NewFilesPanel(QWidget):
     """Shows one of three things: that it looks, words, or the tree."""
 
     look_wanted = Signal()
+    refused_wanted = Signal()
     folder_added = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -55,9 +55,9 @@ class Trouble(QFrame):
         if retry_in is not None:
             self._timer.start()
 
-    def show_words(self, title: str, text: str) -> None:
+    def show_words(self, title: str, text: str, *, bad: bool = False) -> None:
         """Something to read that stops nothing."""
-        self._show(title, text, _SIGN.SP_MessageBoxInformation)
+        self._show(title, text, _SIGN.SP_MessageBoxWarning if bad else _SIGN.SP_MessageBoxInformation)
         self.countdown.hide()
         self.now.hide()
 

@@ -104,10 +104,10 @@ class Conductor(QObject):
             title = f"{words.state(state)}: {words.files(number)} of {study}"
             if state == REFUSED:
                 reasons = {file.reason for file in changed if file.state == REFUSED and file.reason}
-                text = f"{' '.join(sorted(reasons)[:_FEW])} Nothing is lost: correct it, then send again."
+                text = f"{'; '.join(sorted(reasons)[:_FEW])}. Nothing is lost: correct it, then send again."
             else:
                 text = "The server has signed for it."
-            self._window.trouble.show_words(title, text)
+            self._window.trouble.show_words(title, text, bad=state == REFUSED)
             self._window.tray.tell(title, text, bad=state == REFUSED)
 
     def _say_sent(self) -> None:

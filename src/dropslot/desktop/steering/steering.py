@@ -55,8 +55,9 @@ class Steering(QObject):
 
     def _connect(self) -> None:
         window = self._window
-        self._choosing.chosen.connect(self._look)
-        window.new.look_wanted.connect(self._choosing.load)
+        self._choosing.chosen.connect(lambda: self._look())
+        window.new.look_wanted.connect(lambda: self._choosing.load())
+        window.new.refused_wanted.connect(lambda: self._look(again=True))
         window.new.model.chosen_changed.connect(self._offer)
         self._looking.said.connect(window.new.show_looking)
         self._looking.found.connect(self._show)
@@ -76,13 +77,13 @@ class Steering(QObject):
         self._reading.use(sender.ledger)
         self._choosing.load()
 
-    def _look(self) -> None:
+    def _look(self, *, again: bool = False) -> None:
         preset = self._choosing.preset()
         if preset and self._sender and not self._conductor.is_sending:
             self._plan = None
             self._unfinished = 0
             self._window.bar.offer(0, 0)
-            self._looking.look(self._sender, preset)
+            self._looking.look(self._sender, preset, again=again)
 
     def _show(self, plan: Plan, choice: Choice, unfinished: int) -> None:
         self._plan, self._unfinished = plan, unfinished

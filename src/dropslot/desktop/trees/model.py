@@ -86,7 +86,10 @@ class TreeModel(QAbstractItemModel):
         return folder.rows if folder else 0
 
     def hasChildren(self, parent: Index = NOWHERE) -> bool:
-        return self.rowCount(parent) > 0
+        """Asked about each row of a folder that is opened: no folder is empty."""
+        if not parent.isValid():
+            return self.tree.root.rows > 0
+        return parent.row() < len(self.tree.by_number[parent.internalId()].folders)
 
     def columnCount(self, _: Index = NOWHERE) -> int:
         return len(self.headings)

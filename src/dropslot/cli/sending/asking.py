@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import getpass
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 from dropslot.core.names import escape
 from dropslot.sender.credentials import HostKey, Question
@@ -104,7 +106,18 @@ def _typed(question: str) -> str | None:
 
 
 def _hidden(question: str) -> str | None:
+    _restore_at_exit()
     try:
         return getpass.getpass(question, stream=sys.stderr) or None
     except EOFError:
         return None
+
+
+@cache
+def _restore_at_exit() -> None:
+    """Ctrl-C ends the program while a question, in a thread of its own, has switched the echo off."""
+    if sys.platform != "win32":
+        import termios
+
+        before = termios.tcgetattr(sys.stdin)
+        atexit.register(lambda: termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before))

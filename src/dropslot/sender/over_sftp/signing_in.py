@@ -18,6 +18,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.credentials import Credentials, Question
 from dropslot.sender.faults import SignInRefused
+from dropslot.sender.over_sftp.question import answer_to
 from dropslot.sender.over_sftp.words import UNSENT
 from dropslot.sender.paths import shown_path
 from dropslot.sftp.login import Client
@@ -58,7 +59,10 @@ class SigningIn:
     async def ask(self, what: str, question: Callable[[], T | None]) -> T | None:
         """The answer of a person; the loop goes on meanwhile."""
         try:
-            answer = await asyncio.to_thread(question)
+            answer = await answer_to(question)
+        except asyncio.CancelledError:  # the server ended the connection while the person was thinking
+            self.unanswered = what
+            raise
         except BaseException as error:  # noqa: BLE001 - raised again when the connection has ended
             self.error = error
             return None

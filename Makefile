@@ -59,9 +59,9 @@ format: setup ## fix what ruff can fix by itself
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
-pictures: setup ## take the pictures of the portal in docs/images anew
+pictures: setup ## take the pictures of the portal and of the window in docs/images anew
 	@setup/packages test
-	@export PICTURES=$(CURDIR)/docs/images; $(PYTEST) tests/portal/test_pictures.py
+	@export PICTURES=$(CURDIR)/docs/images; $(PYTEST) tests/portal/test_pictures.py tests/desktop/test_pictures.py
 
 bench: setup ## measure, with peers, the tables of docs/performance.md; minutes to an hour
 	@setup/packages bench

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import DatabaseError, connections
+from django.db.models import Q
 from django.utils import timezone
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -47,7 +48,7 @@ def answer_until(config: Config, open_now: Open, stop: Signal) -> None:
     """Answer requests as their instances are done, until `stop`."""
     while not stop.wait(_LOOK_SECONDS):
         try:
-            for row in Commitment.objects.filter(due_at__lte=timezone.now()).order_by("due_at")[:100]:
+            for row in _due():
                 _look(config, row, open_now)
         except DatabaseError as error:
             log.warning(
@@ -58,6 +59,13 @@ def answer_until(config: Config, open_now: Open, stop: Signal) -> None:
             connections.close_all()
 
 
+def _due() -> Iterable[Commitment]:
+    """Those that it is time for; also those that are due later than any can be: the clock was set back since then."""
+    now = timezone.now()
+    set_back = Q(due_at__gt=now + timedelta(seconds=2 * _LONGEST_PAUSE))
+    return Commitment.objects.filter(Q(due_at__lte=now) | set_back).order_by("due_at")[:100]
+
+
 def _look(config: Config, row: Commitment, open_now: Open) -> None:
     route = config.routes.get(row.route)
     receive = receive_of(route) if route else None
@@ -66,6 +74,9 @@ def _look(config: Config, row: Commitment, open_now: Open) -> None:
         return
     failed = _failures(row, delivered_uid(route))
     now = timezone.now()
+    if row.asked_at > now:  # by a clock that was set back since then
+        Commitment.objects.filter(pk=row.pk).update(asked_at=now)
+        row.asked_at = now
     if failed and now < row.asked_at + receive.commitment:
         Commitment.objects.filter(pk=row.pk).update(due_at=now + timedelta(seconds=_LOOK_SECONDS))
         return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,6 @@ from collecting import ROUTE, Pc
 from portals import Served, installed
 from product import Product
 from waiting import wait_until
-
-BOTH_DATABASES = True
 
 
 class PcOverHttps(Pc):
@@ -36,8 +37,10 @@ class PcOverHttps(Pc):
 
 
 @pytest.fixture
-def lab(product: Product, tmp_path: Path) -> Served:
-    """Only senders of the study; its portal has a certificate for 127.0.0.1."""
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Served:
+    """Only senders of the study; its portal has a certificate for 127.0.0.1. On both databases if a test asks for
+    `product`."""
+    product = request.getfixturevalue("product" if "product" in request.fixturenames else "sqlite_product")
     certificate = make_certificate(tmp_path / "tls", "portal", address="127.0.0.1")
     tls = {"certificate": str(certificate), "key": str(certificate.with_suffix(".key"))}
     served = installed(product, {"study": ROUTE}, **tls)
@@ -53,19 +56,33 @@ def pc(lab: Served, tmp_path: Path) -> Pc:
     )
 
 
+def started(lab: Served, command: str) -> subprocess.Popen[str]:
+    """Once its portal takes connections."""
+    process = lab.product.start(command)
+
+    def answers() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", lab.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    wait_until(answers, deadline_seconds=60, what="the portal")
+    return process
+
+
 def states(pc: Pc) -> dict[str, str]:
     return {row["file"].rpartition("/")[2]: row["state"] for row in pc.sent()}
 
 
 def test_what_was_sent_by_a_process_that_was_killed_again_and_again_is_delivered_exactly(
-    lab: Served, pc: Pc
+    product: Product, lab: Served, pc: Pc
 ) -> None:
-    process = lab.product.start("run")
+    process = started(lab, "run")
     files = {f"s{number:03}.edat3": os.urandom(number * 500) for number in range(100)}
     files["large.bin"] = os.urandom(20_000_000)
     for name, content in files.items():
         pc.write(name, content)
-    wait_until(lambda: (lab.product.root / "var" / "portal").exists(), deadline_seconds=60, what="the portal")
     for _ in range(3):
         sending = pc.start(
             "send", pc.data, "--subfolder", "eprime", *pc.signed_in, "--limit", "10MB/s", "--no-wait"
@@ -73,13 +90,14 @@ def test_what_was_sent_by_a_process_that_was_killed_again_and_again_is_delivered
         before = _received(lab)
         goal = before + random.randrange(1_000_000, 5_000_000)
         wait_until(
-            lambda goal=goal, sending=sending: _received(lab) > goal or sending.poll() is not None,  # type: ignore[misc]
+            lambda goal=goal: _received(lab) > goal,  # type: ignore[misc]
+            deadline_seconds=60,
             what="bytes at the portal",
         )
         sending.kill()
         sending.communicate()
     done = pc.send("--wait")
-    assert lab.product.delivered() == {f"heart/eprime/{name}": content for name, content in files.items()}
+    assert product.delivered() == {f"heart/eprime/{name}": content for name, content in files.items()}
     assert set(states(pc).values()) == {"delivered"}, done.stdout
     assert "Nothing is new" in pc.send().stdout
     pc.write("late.edat3", b"late")
@@ -94,10 +112,26 @@ def _received(lab: Served) -> int:
     return sum(path.stat().st_size for path in lab.product.folder("inbox").rglob("*") if path.is_file())
 
 
+def test_an_upload_that_somebody_removed_at_the_server_is_sent_again(lab: Served, pc: Pc) -> None:
+    started(lab, "run")
+    for number in range(3):
+        pc.write(f"s{number}.edat3", os.urandom(3_000_000))
+    sending = pc.start(
+        "send", pc.data, "--subfolder", "eprime", *pc.signed_in, "--limit", "2MB/s", "--no-wait"
+    )
+    wait_until(lambda: _received(lab) > 4_000_000, deadline_seconds=60, what="bytes at the portal")
+    sending.kill()
+    sending.communicate()
+    (hidden,) = lab.product.folder("inbox").glob(".dropslot-upload-*")
+    shutil.rmtree(hidden)
+    pc.send("--wait")
+    assert states(pc) == {f"s{number}.edat3": "delivered" for number in range(3)}
+
+
 def test_a_certificate_that_this_pc_does_not_trust_stops_everything(
     lab: Served, pc: PcOverHttps, tmp_path: Path
 ) -> None:
-    lab.product.start("portal")
+    started(lab, "portal")
     pc.write("s01.edat3")
     pc.trusted = make_certificate(tmp_path / "other", "stranger", address="127.0.0.1")
     wait_until(

@@ -97,3 +97,13 @@ class Portal:
             with self._lock:
                 self._sessions.append(session)
         return session
+
+    def _made(self) -> requests.Session:
+        session = requests.Session()
+        session.auth = self._auth
+        session.mount("https://", SystemTrust())
+        # Once: requests would look through the environment with each of thousands of small files.
+        found = session.merge_environment_settings(self.base, {}, None, None, None)
+        session.proxies, session.verify = found["proxies"], found["verify"]
+        session.trust_env = False
+        return session

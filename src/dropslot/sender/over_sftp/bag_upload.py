@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
@@ -13,6 +10,7 @@ from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.sender.faults import BagGone
 from dropslot.sender.inbox import Outgoing, Progress
+from dropslot.sender.sources import CHANGED, Unsendable, opened, require_same, unreadable
 from dropslot.sftp import faults, remote
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection
@@ -29,13 +27,6 @@ LONGEST_NAME_BYTES = 255  # of one name, on practically every file system
 LEAST_BYTES = 8 * PIECE_BYTES  # under way: what a kill may cost, when the server is near
 _BYTES_A_SECOND = 300_000_000
 FOLDER_MODE, FILE_MODE = 0o770, 0o660
-_OPEN = os.O_RDONLY | sum(
-    getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NONBLOCK", "O_NOINHERIT")
-)
-
-
-class Unsendable(Exception):
-    """This file cannot be sent now; the others can. Its text is the reason, for people."""
 
 
 class _Reporting(Known):
@@ -192,35 +183,16 @@ class BagUpload(Upload):
     # Reading
 
     def open(self, number: int) -> int:
-        try:
-            fd = os.open(self._files[number].source, _OPEN)
-        except OSError as error:
-            raise self.unreadable(number, error) from error
-        try:
-            self.was_read(number, fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        return opened(self._files[number])
 
     def was_read(self, number: int, fd: int) -> None:
-        """The file is as it was when it was found, before it is read and after it."""
-        file, seen = self._files[number], os.fstat(fd)
-        if not stat.S_ISREG(seen.st_mode):
-            raise Unsendable("it is no regular file any more")
-        if (seen.st_size, seen.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-            raise Unsendable(_CHANGED)
+        require_same(self._files[number], fd)
 
     def unreadable(self, number: int, error: OSError) -> Exception:  # noqa: ARG002
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return Unsendable("it was deleted or renamed before it was sent")
-        if isinstance(error, PermissionError):
-            locked = " (another program may have locked it)" if sys.platform == "win32" else ""
-            return Unsendable(f"it cannot be read: permission denied{locked}")
-        return Unsendable(f"it cannot be read: {error.strerror or error}")
+        return unreadable(error)
 
     def miscounted(self, number: int, count: int) -> Exception:  # noqa: ARG002
-        return Unsendable(_CHANGED)
+        return Unsendable(CHANGED)
 
     # Sending
 
@@ -254,4 +226,3 @@ class BagUpload(Upload):
 
 
 _UNSTORABLE = "the server cannot store a file of this name: rename it"
-_CHANGED = "it changed while it was sent; it is sent next time"

@@ -66,6 +66,7 @@ def test_without_an_extra_only_what_the_sender_needs_is_installed(metadata: Mess
     assert names == {
         *(
             "asyncssh",
+            "bcrypt",
             "cryptography",
             "keyring",
             "platformdirs",

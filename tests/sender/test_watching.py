@@ -132,8 +132,11 @@ def test_the_service_of_systemd_sends_by_itself_until_it_is_removed(
         f"presets: {{heart: {{to: '{shared_sshd.url(inbox)}', folders: {{eprime: '{pc.data}'}}}}}}"
     )
     keys = ["--key", str(shared_sshd.key), "--known-hosts", str(shared_sshd.known_hosts)]
-    said = pc.run("send", "heart", "--install-service", "--settle", "0.5", *keys).stdout
+    said = pc.run(
+        "send", "heart", "--install-service", "--settle", "0.5", "--exclude", "practice*", *keys
+    ).stdout
     assert f"Written: {user_manager}" in said
+    pc.write("practice.edat3")
     pc.write("s01.edat3", b"first")
     wait_until(lambda: _arrived(open_folder) == {"s01.edat3"}, what="the file")
     assert "Removed: " in pc.run("send", "--uninstall-service").stdout
@@ -144,3 +147,4 @@ def test_without_a_preset_there_is_nothing_to_watch(tmp_path: Path) -> None:
     pc = Pc(tmp_path / "pc")
     for option in ("--watch", "--install-service"):
         assert "There is no preset to watch" in pc.run("send", option, status=2).stderr
+        assert "are for one send" in pc.run("send", option, "--all", status=2).stderr

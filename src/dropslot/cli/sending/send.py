@@ -146,21 +146,22 @@ def send(
         receipts,
         settings,
     )
-    if import_dittohead or uninstall_service or install_service or watch:
-        from dropslot.cli.sending import unattended
-
-        if import_dittohead:
-            unattended.import_dittohead(import_dittohead, options)
-        elif uninstall_service:
-            unattended.uninstall_service()
-        elif install_service:
-            unattended.install_service(what or (), options, settle)
-        else:
-            unattended.watch(what or (), options, settle, as_json=as_json)
-        return
-    presets = wanted.presets(what or (), options)
     of_preset = frozenset(subfolder) if subfolder and not (to and study) else None
     wish = Wish(of_preset, tuple(exclude or ()), everything, again, moment(since))
+    if import_dittohead or uninstall_service or install_service or watch:
+        from dropslot.cli.sending.unattended import Unattended
+
+        alone = Unattended(tuple(what or ()), options, wish, settle)
+        if import_dittohead:
+            alone.import_dittohead(import_dittohead)
+        elif uninstall_service:
+            alone.uninstall_service()
+        elif install_service:
+            alone.install_service()
+        else:
+            alone.watch(as_json=as_json)
+        return
+    presets = wanted.presets(what or (), options)
     seconds = {None: WAIT_SECONDS, True: math.inf, False: 0.0}[wait]
     told = _told(as_json=as_json)
     sender = Sender(_credentials(remember=remember), told)

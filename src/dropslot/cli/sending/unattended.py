@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dropslot.cli.output.failures import UsageError
@@ -16,73 +17,86 @@ from dropslot.cli.sending.wanted import Options
 from dropslot.core.names import escape
 from dropslot.sender.engine.control import Control
 from dropslot.sender.home import settings_file
+from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.paths import shown_path
 from dropslot.sender.presets.loading import load
 from dropslot.sender.presets.preset import Preset
 
 
-def watch(words: Sequence[str], options: Options, settle_seconds: float, *, as_json: bool) -> None:
-    """Send by itself what is done. Returns never."""
-    from dropslot.sender.unattended import watching
+@dataclass(frozen=True, slots=True)
+class Unattended:
+    """What was asked for: presets by their names (none: all), and how to send them."""
 
-    presets = _presets(words, options)
-    told = Json() if as_json else Changes()
-    told.say(f"Watching {', '.join(escape(each.name) for each in presets)}. Ctrl-C ends it.")
-    watching.watch(presets, Silent(), told, Control(), settle_seconds)
+    words: tuple[str, ...]
+    options: Options
+    wish: Wish
+    settle_seconds: float
 
+    def watch(self, *, as_json: bool) -> None:
+        """Send by itself what is done. Returns never."""
+        from dropslot.sender.unattended import watching
 
-def install_service(words: Sequence[str], options: Options, settle_seconds: float) -> None:
-    """Install the service that watches, for this account."""
-    from dropslot.sender.unattended import installing, service
+        gc.enable()
+        presets = self._presets()
+        told = Json() if as_json else Changes()
+        told.say(f"Watching {', '.join(escape(each.name) for each in presets)}. Ctrl-C ends it.")
+        watching.watch(presets, Silent(), told, Control(), self.settle_seconds, self.wish)
 
-    presets = _presets(words, options)
-    if options.to:
-        raise UsageError(
-            "A service sends presets, and --to was given",
-            where="Nothing was installed",
-            next_step=f"Write a preset into {escape(str(settings_file()))}, or make one in the window, and name it",
-        )
-    command = [*service.program(), "send", *(each.name for each in presets), "--watch"]
-    command += [f"--settle={settle_seconds:g}", *_as_words(options)]
-    _say(installing.install(service.service(command)))
+    def install_service(self) -> None:
+        """Install the service that watches, for this account."""
+        from dropslot.sender.unattended import installing, service
 
+        presets = self._presets()
+        if self.options.to:
+            raise UsageError(
+                "A service sends presets, and --to was given",
+                where="Nothing was installed",
+                next_step=f"Write a preset into {shown_path(settings_file())}, or make one in the window, and name it",
+            )
+        command = [*service.program(), "send", *(each.name for each in presets), "--watch"]
+        command += [f"--settle={self.settle_seconds:g}", *self._as_words()]
+        _say(installing.install(service.service(command)))
 
-def uninstall_service() -> None:
-    """Stop it, and remove it."""
-    from dropslot.sender.unattended import installing, service
+    def uninstall_service(self) -> None:
+        """Stop it, and remove it."""
+        from dropslot.sender.unattended import installing, service
 
-    _say(installing.uninstall(service.service(service.program())))
+        _say(installing.uninstall(service.service(service.program())))
 
+    def import_dittohead(self, presets: Path) -> None:
+        """Take over presets of dittohead, and what it sent."""
+        from dropslot.sender.dittohead.importing import Importing
+        from dropslot.sender.engine.recovering import open_ledger
 
-def import_dittohead(presets: Path, options: Options) -> None:
-    """Take over presets of dittohead, and what it sent."""
-    from dropslot.sender.dittohead.importing import Importing
-    from dropslot.sender.engine.recovering import open_ledger
+        ledger = open_ledger(Changes())
+        settings = self.options.settings or settings_file()
+        try:
+            _say(Importing(presets, settings, ledger, self.options.to).run())
+        finally:
+            ledger.close()
 
-    ledger = open_ledger(Changes())
-    try:
-        _say(Importing(presets, options.settings or settings_file(), ledger, options.to).run())
-    finally:
-        ledger.close()
+    def _presets(self) -> list[Preset]:
+        if self.wish.everything or self.wish.again or self.wish.since:
+            raise UsageError(
+                "--all, --again and --since are for one send",
+                where="Nothing was sent",
+                next_step="Leave them out, or leave out --watch and --install-service",
+            )
+        found = wanted.presets(self.words or list(load(self.options.settings).presets), self.options)
+        if not found:
+            raise UsageError(
+                "There is no preset to watch",
+                next_step=f"Write one into {shown_path(settings_file())}, or make one in the window",
+            )
+        return found
 
-
-def _presets(words: Sequence[str], options: Options) -> list[Preset]:
-    """Those that are named; all, if none is."""
-    found = wanted.presets(words or list(load(options.settings).presets), options)
-    if not found:
-        raise UsageError(
-            "There is no preset to watch",
-            next_step=f"Write one into {escape(str(settings_file()))}, or make one in the window",
-        )
-    return found
-
-
-def _as_words(options: Options) -> Iterator[str]:
-    """The options once more, with whole paths: a service is started elsewhere."""
-    for key, value in asdict(options).items():
-        is_path = key in ("key", "known_hosts", "token_file", "settings")
-        name = "subfolder" if key == "subfolders" else key.replace("_", "-")
-        for each in value if isinstance(value, tuple) else [value] if value else []:
-            yield f"--{name}={os.path.abspath(os.path.expanduser(each)) if is_path else each}"
+    def _as_words(self) -> Iterator[str]:
+        """The options once more, with whole paths: a service is started elsewhere."""
+        for key, value in {**asdict(self.options), "exclude": self.wish.exclude}.items():
+            is_path = key in ("key", "known_hosts", "token_file", "settings")
+            name = "subfolder" if key == "subfolders" else key.replace("_", "-")
+            for each in value if isinstance(value, tuple) else [value] if value else []:
+                yield f"--{name}={os.path.abspath(os.path.expanduser(each)) if is_path else each}"
 
 
 def _say(sentences: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from dropslot.core.errors import DropslotError
 from dropslot.sender import home
@@ -36,6 +37,7 @@ def watch(
     listener: Listener,
     control: Control,
     settle_seconds: float = SETTLE_SECONDS,
+    wish: Wish | None = None,
 ) -> None:
     """Send what is new of these presets whenever it has not changed for `settle_seconds`, and fetch the receipts.
 
@@ -55,7 +57,8 @@ def watch(
         stack.callback(sender.close)
         folders = {folder.path for preset in presets for folder in preset.folders}
         notices = stack.enter_context(noticed(sorted(folders)))
-        turns = [_Turn(preset, sender, settle_seconds) for preset in presets]
+        wish = replace(wish or Wish(), settle_seconds=0)  # `Quiet` waits longer
+        turns = [_Turn(preset, sender, settle_seconds, wish) for preset in presets]
         while True:
             waits = [turn.take() for turn in turns]
             notices.wait(min(waits), control)
@@ -64,8 +67,8 @@ def watch(
 class _Turn:
     """One preset, looked at again and again."""
 
-    def __init__(self, preset: Preset, sender: Sender, settle_seconds: float) -> None:
-        self.preset, self.sender = preset, sender
+    def __init__(self, preset: Preset, sender: Sender, settle_seconds: float, wish: Wish) -> None:
+        self.preset, self.sender, self._wish = preset, sender, wish
         self._quiet = Quiet(settle_seconds)
         self._warned = ""
         self._named: frozenset[LeftFile] = frozenset()
@@ -84,7 +87,7 @@ class _Turn:
         return self._quiet.wait_seconds(time.monotonic())
 
     def _send(self) -> None:
-        plan = self.sender.look(self.preset, Wish(settle_seconds=0))  # `Quiet` waits longer
+        plan = self.sender.look(self.preset, self._wish)
         self._name(plan.left)
         due = self._quiet.due(plan.new, time.monotonic())
         if due or self.sender.unfinished():

@@ -39,10 +39,12 @@ def text_of(text: str) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return text_of(value)
+    if value is None or isinstance(value, (int, float)):  # before Mapping, which takes long to look at
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
     if isinstance(value, Mapping):
         return {_key(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
     return value
 
 

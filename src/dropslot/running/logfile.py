@@ -71,19 +71,20 @@ class LogFile:
     def _rotate_when_full(self) -> None:
         if self._reopen:
             self._open()
-        if os.fstat(self._file).st_size >= self._max_bytes:
+        ours = os.fstat(self._file)
+        if ours.st_size >= self._max_bytes:
             # Another process may have rotated already: under the lock, only what is at the path still is
             # rotated.
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            if self._is_current():
+            if self._is_current(ours):
                 self._rotate()
             self._open()
-        elif not self._is_current():
+        elif not self._is_current(ours):
             self._open()
 
-    def _is_current(self) -> bool:
+    def _is_current(self, ours: os.stat_result) -> bool:
         try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._file))
+            return os.path.samestat(os.stat(self.path), ours)
         except FileNotFoundError:
             return False
 

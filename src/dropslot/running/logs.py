@@ -202,7 +202,9 @@ def _printer(stream: str) -> Write:
         # Looked up each time: tests and test runners replace the streams.
         file = getattr(sys, stream)
         try:
-            print(note + text.encode(errors="backslashreplace").decode(), file=file, flush=True)
+            # In one write, also if the stream does not buffer.
+            file.write(f"{note}{text.encode(errors='backslashreplace').decode()}\n")
+            file.flush()
         except OSError:
             lost += 1  # a closed terminal, or a full disk, must not end a delivery
         else:

@@ -19,7 +19,7 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Started
 from dropslot.core.states import UNFINISHED, State
 
-BATCH = 64
+BATCH = 128
 MANY_ATTEMPTS = 3
 
 

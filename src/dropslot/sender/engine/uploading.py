@@ -83,9 +83,8 @@ class Upload:
         inbox.begin(self.bag.name)
         self._is_begun = True
         reached = {PAYLOAD + each.path: each.reached for each in rest if each.reached}
-        inbox.upload(
-            self.bag.name, _outgoing(rest), reached, progress, Pace(lambda: limit.at(_time_of_day()))
-        )
+        pace = Pace() if limit == Limit() else Pace(lambda: limit.at(_time_of_day()))
+        inbox.upload(self.bag.name, _outgoing(rest), reached, progress, pace)
 
     def _finish(self) -> None:
         tags = tag_files(self.bag, self.bags.files(self.bag))

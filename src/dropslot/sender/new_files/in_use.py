@@ -20,8 +20,9 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR
 def in_use(files: Sequence[NewFile]) -> Iterator[LeftFile]:
     """Files that cannot be read, or that another program is writing, as far as the system says so."""
     writing = _written() if files else frozenset()
+    names = {os.path.basename(path) for path in writing}
     for file in files:
-        if os.path.realpath(file.source) in writing if writing else False:
+        if os.path.basename(file.source) in names and os.path.realpath(file.source) in writing:
             yield _left(file, "open", f"another program has it open for writing. {_LATER}")
         elif fault := _fault_of_opening(file.source):
             yield _left(file, *fault)

@@ -61,7 +61,7 @@ format: setup ## fix what ruff can fix by itself
 
 pictures: setup ## take the pictures of the portal and of the window in docs/images anew
 	@setup/packages test
-	@export PICTURES=$(CURDIR)/docs/images; $(PYTEST) tests/portal/test_pictures.py tests/desktop/test_pictures.py
+	@export PICTURES=$(CURDIR)/docs/images; $(PYTEST) tests/portal/test_demonstration.py tests/desktop/test_pictures.py -k picture
 
 bench: setup ## measure, with peers, the tables of docs/performance.md; minutes to an hour
 	@setup/packages bench

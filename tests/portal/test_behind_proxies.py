@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +21,7 @@ import pytest
 import requests
 import yaml
 
-from apache import Apache
+from apache import Apache, NoApache
 from documents import REPOSITORY, blocks
 from nginx import Nginx
 from portals import PASSWORD, Served, routes
@@ -41,6 +41,7 @@ _UPLOAD = 80_000_000
 class Front:
     """The server in front, and the ports that it has in place of 80, 443 and 8070."""
 
+    name: str
     http: int
     https: int
     portal: int
@@ -90,51 +91,70 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(params=_SERVERS)
-def front(
-    request: pytest.FixtureRequest,
-    certificate: Path,
-    make_nginx: Callable[..., Nginx],
-    make_apache: Callable[..., Apache],
-) -> Front:
-    """nginx and Apache as their pages say; nothing listens yet where they expect the portal."""
-    made = Front(free_port(), free_port(), free_port(), certificate)
-    text = made.changed(page(request.param, "dropslot.conf"))
-    if request.param == "nginx":
+@contextmanager
+def in_front(server: str, certificate: Path) -> Iterator[Front]:
+    """nginx or Apache as its page says; nothing listens yet where it expects the portal."""
+    made = Front(server, free_port(), free_port(), free_port(), certificate)
+    text = made.changed(page(server, "dropslot.conf"))
+    program: Nginx | Apache
+    if server == "nginx":
         text = re.sub(r"listen \[::\]:\d+.*;\n", "", text)
         text = text.replace("listen 80;", f"listen 127.0.0.1:{made.http};")
-        make_nginx(text.replace("listen 443", f"listen 127.0.0.1:{made.https}"))
+        program = Nginx(text.replace("listen 443", f"listen 127.0.0.1:{made.https}"))
     else:
         text = text.replace("*:80>", f"*:{made.http}>").replace("*:443>", f"*:{made.https}>")
         listen = f"Listen 127.0.0.1:{made.http}\nListen 127.0.0.1:{made.https}\n"
-        make_apache(listen + text, [module for module in _MODULES if _is_loadable(module)])
-    return made
+        try:
+            program = Apache(listen + text, [module for module in _MODULES if _is_loadable(module)])
+        except NoApache as error:
+            pytest.skip(str(error))
+    try:
+        program.start()
+        yield made
+    finally:
+        program.stop()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(server, marks=pytest.mark.xdist_group(f"behind-{server}")) for server in _SERVERS],
+)
+def front(request: pytest.FixtureRequest, certificate: Path) -> Iterator[Front]:
+    """One for the tests of this module."""
+    with in_front(request.param, certificate) as made:
+        yield made
 
 
 def _is_loadable(module: str) -> bool:
     return Path(f"/usr/lib/apache2/modules/mod_{module}.so").exists()
 
 
-@pytest.fixture
-def portal(request: pytest.FixtureRequest, front: Front, sqlite_product: Product) -> Served:
-    """The portal behind it, configured as the page says."""
-    server = request.node.callspec.params["front"]
-    keys = yaml.safe_load(front.changed(page(server, "portal.yaml")))
-    sqlite_product.configure(routes(sqlite_product.root), **keys)
+@pytest.fixture(scope="module")
+def portal(front: Front, tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Served]:
+    """The portal behind it, configured as the page says, for the tests of this module."""
+    product = Product(tmp_path_factory.mktemp("behind"))
+    keys = yaml.safe_load(front.changed(page(front.name, "portal.yaml")))
+    product.configure(routes(product.root), **keys)
+    product.begin_with(sqlite_template)
     for place in ("studies", "clinics"):
-        (sqlite_product.root / place).mkdir(exist_ok=True)
-    made = Served(sqlite_product, front.portal)
+        (product.root / place).mkdir(exist_ok=True)
+    made = Served(product, front.portal)
     made.account("olga", "operator")
-    return made.start()
+    try:
+        yield made.start()
+    finally:
+        product.close()
 
 
-def sign_in(front: Front, session: requests.Session, **headers: str) -> requests.Response:
+def sign_in(
+    front: Front, session: requests.Session, account: str = "olga", **headers: str
+) -> requests.Response:
     """As a browser does: the form, then its answer with the Origin of the page."""
     url = f"{front.url}/account/login/"
     form = session.get(url, timeout=30).text
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
     assert token, form
-    data = {"csrfmiddlewaretoken": token[1], "login": "olga", "password": PASSWORD}
+    data = {"csrfmiddlewaretoken": token[1], "login": account, "password": PASSWORD}
     sent = {"Origin": front.url, "Referer": url, **headers}
     return session.post(url, data=data, headers=sent, timeout=30, allow_redirects=False)
 
@@ -191,11 +211,15 @@ def test_http_2_is_spoken(front: Front, portal: Served) -> None:
 
 
 def test_the_trail_has_the_address_that_the_server_in_front_saw(front: Front, portal: Served) -> None:
-    answer = sign_in(front, front.session(), **{"X-Forwarded-For": "6.6.6.6"})
+    portal.account("otto", "operator")
+    answer = sign_in(front, front.session(), "otto", **{"X-Forwarded-For": "6.6.6.6"})
     assert answer.status_code == 302, answer.text
-    (event,) = wait_until(
-        lambda: portal.product.listing("events", "--kind", "signed-in"), deadline_seconds=60, what="the event"
-    )
+
+    def events() -> list[dict[str, Any]]:
+        found = portal.product.listing("events", "--kind", "signed-in")
+        return [event for event in found if event["data"]["by"] == "otto"]
+
+    (event,) = wait_until(events, deadline_seconds=60, what="the event")
     assert event["data"]["address"] == "127.0.0.1"
 
 
@@ -243,7 +267,13 @@ def _receive(listener: socket.socket, seen: list[Any]) -> None:
             seen[1] += len(more)
 
 
-def test_a_large_upload_reaches_the_portal_while_it_is_sent(front: Front) -> None:
+@pytest.mark.parametrize("server", _SERVERS)
+def test_a_large_upload_reaches_the_portal_while_it_is_sent(server: str, certificate: Path) -> None:
+    with in_front(server, certificate) as front:
+        _send_in_parts(front)
+
+
+def _send_in_parts(front: Front) -> None:
     head = f"PATCH /api/v1/tus/one HTTP/1.1\r\nHost: localhost:{front.https}\r\nContent-Length: {_LARGE}\r\n"
     head += "Content-Type: application/offset+octet-stream\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"
     context = ssl.create_default_context(cafile=str(front.certificate))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collecting import Pc
+from dropslot.cli.sending import asking
 from dropslot.core.errors import DropslotError
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Control, Paused
@@ -19,7 +20,6 @@ from dropslot.sender.plan import LeftFile, NewFile
 from dropslot.sender.presets.preset import Folder, Preset
 from dropslot.sender.unattended.quiet import Quiet
 from dropslot.sender.unattended.watching import AlreadyWatching, watch
-from nobody import Nobody
 from sshd import Sshd
 from waiting import wait_until
 
@@ -83,7 +83,7 @@ def watching(preset: Preset, heard: Heard) -> Iterator[None]:
 
     def run() -> None:
         try:
-            watch([preset], Nobody(), heard, control, SETTLE_SECONDS)
+            watch([preset], asking.Silent(), heard, control, SETTLE_SECONDS)
         except DropslotError as error:
             heard.warnings.append(f"ended: {error}")
             ended.append(error)

@@ -232,7 +232,7 @@ def _write(service: _Service) -> str:
 
 def _require_startable(service: _Service) -> None:
     """Raise DropslotError if the account cannot run this program; otherwise only the journal would show it."""
-    from dropslot.cli.installing.service_unit import program
+    from dropslot.sender.unattended.service import program
 
     entry = pwd.getpwnam(service.account)
     try:
@@ -270,7 +270,7 @@ def _notes(config: Config, service: _Service) -> Iterator[str]:
 
 
 def _next(service: _Service, path: Path) -> Iterator[str]:
-    from dropslot.cli.installing.service_unit import program
+    from dropslot.sender.unattended.service import program
 
     command, file = shlex.join(program()), shlex.quote(str(path))
     yield "systemctl daemon-reload"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.core.unit_files import command_line, quoted
+from dropslot.sender.unattended.service import program
 
 SHIPPED = files("dropslot.cli") / "units" / "dropslot.service"
 _HOMES = ("/home", "/root", "/run/user")
@@ -40,12 +40,6 @@ def unit(config: Config, config_path: Path, account: str, group: str, name: str)
             "",
         ]
     )
-
-
-def program() -> list[str]:
-    """How this dropslot is started: by the command beside its interpreter, where there is one."""
-    command = Path(sys.executable).with_name("dropslot")
-    return [str(command)] if os.access(command, os.X_OK) else [sys.executable, "-m", "dropslot"]
 
 
 def writable(config: Config) -> Iterator[str]:

@@ -103,6 +103,10 @@ class Apache:
         shutil.rmtree(self.folder)
 
     @property
+    def port(self) -> int:
+        return self._port
+
+    @property
     def reload_command(self) -> str:
         """What a rotation runs afterwards, so that the server opens its logs anew."""
         assert self._process

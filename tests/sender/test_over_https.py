@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dropslot.core.errors import DropslotError
 from dropslot.sender.bags.tag_files import PAYLOAD
@@ -26,6 +28,7 @@ from dropslot.sender.faults import (
 from dropslot.sender.inbox import Outgoing
 from dropslot.sender.over_https.inbox import HttpsInbox
 from dropslot.sftp.pace import Pace
+from mounts import Mounts
 from portals import Served, installed
 from product import Product, read_tree
 
@@ -276,6 +279,28 @@ def test_a_used_up_quota_is_said_and_what_was_sent_is_kept(
     with pytest.raises(DropslotError, match="limit for an account") as caught:
         send(inbox(served, token), bag, noted)
     assert caught.value.code == "quota" and caught.value.retryable and "is kept" in caught.value.where
+
+
+def test_a_full_disk_of_the_portal_keeps_what_came_until_there_is_room(
+    served: Served, token: str, tmp_path: Path, mounts: Mounts
+) -> None:
+    disk = mounts.tmpfs("30m")
+    study = {"folders": str(disk / "study"), "takes": "directories", "deliver": [{"to": "./studies"}]}
+    for name in ("inbox", "processing", "done", "failed"):
+        (disk / "study" / name).mkdir(parents=True)
+    content = yaml.safe_load(served.product.config.read_text())
+    content["routes"]["study"] = study
+    served.product.config.write_text(yaml.safe_dump(content))
+    served.start()
+    bag, box, first = Bag(tmp_path / "pc", {**FILES, "large": LARGE}), inbox(served, token), Noted()
+    with pytest.raises(DropslotError, match="disk of the inbox is full") as caught:
+        send(box, bag, first)
+    assert caught.value.code == "disk-full" and caught.value.retryable and "is kept" in caught.value.where
+    subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+    second = send(box, bag, None, *first.whole)
+    assert second.bytes < 0.6 * len(LARGE)
+    box.finish(BAG, bag.tags)
+    assert (disk / "study" / "inbox" / BAG / "data" / "large").read_bytes() == LARGE
 
 
 def test_only_a_token_that_may_upload_signs_in(served: Served, token: str, tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import random
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from apache import Apache
 from certificates import make_certificate
 from collecting import ROUTE, Pc
 from portals import Served, installed
@@ -23,13 +25,13 @@ class PcOverHttps(Pc):
 
     def __init__(self, root: Path, url: str, trusted: Path, token: str) -> None:
         super().__init__(root)
-        self.url, self.trusted = url, trusted
+        self.url, self.trusted, self.more = url, trusted, dict[str, str]()
         self.token_file = root / "token"
         self.token_file.write_text(token)
 
     @property
     def environment(self) -> dict[str, str]:
-        return super().environment | {"SSL_CERT_FILE": str(self.trusted), "no_proxy": "127.0.0.1"}
+        return super().environment | {"SSL_CERT_FILE": str(self.trusted), "no_proxy": "127.0.0.1"} | self.more
 
     @property
     def signed_in(self) -> list[str]:
@@ -49,7 +51,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Served:
 
 
 @pytest.fixture
-def pc(lab: Served, tmp_path: Path) -> Pc:
+def pc(lab: Served, tmp_path: Path) -> PcOverHttps:
     token = lab.product.run("addtoken", "sam", "--scope", "upload", "--days", "1").stdout
     return PcOverHttps(
         tmp_path / "pc", f"https://127.0.0.1:{lab.port}", tmp_path / "tls" / "portal.pem", token
@@ -138,3 +140,22 @@ def test_a_certificate_that_this_pc_does_not_trust_stops_everything(
         lambda: "is not trusted" in (pc.send(status=1).stderr), deadline_seconds=60, what="the refusal"
     )
     assert pc.sent() == []
+
+
+@pytest.fixture
+def proxy() -> Iterator[Apache]:
+    """A forward proxy, as hospitals have them."""
+    apache = Apache("ProxyRequests On\nAllowCONNECT 1-65535", ("proxy", "proxy_connect"))
+    apache.start()
+    yield apache
+    apache.stop()
+
+
+def test_a_proxy_of_the_environment_is_used(lab: Served, pc: PcOverHttps, proxy: Apache) -> None:
+    started(lab, "run")
+    pc.write("s01.edat3")
+    pc.more = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}", "no_proxy": ""}
+    pc.send("--wait")
+    assert states(pc) == {"s01.edat3": "delivered"}
+    connected = f'"CONNECT 127.0.0.1:{lab.port} HTTP'
+    wait_until(lambda: connected in proxy.access_log.read_text(), what="the proxy's log")

@@ -256,3 +256,14 @@ def test_mistakes_in_lookups_and_fields_are_told(keys: dict[str, Any], key: str)
 
 def test_fields_of_ones_own_may_give_what_nothing_else_gives() -> None:
     assert config(fields=["dropslot.fields.name.NamePattern"], deliver=[{"to": "./out/{ward}"}])
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/srv/receipts", "/srv/{study}/{sender}", "./study/inbox/{sender}"],
+    ids=["one", "more", "inbox"],
+)
+def test_receipts_are_in_a_folder_for_each_sender_outside_of_the_routes_own(folder: str) -> None:
+    assert {found.key for found in problems_of_route(receipts=folder, name=NAME)} == {"routes.study.receipts"}
+    made = config(receipts="./study/receipts/{sender}")
+    assert made.routes["study"].receipts == "/srv/lab/study/receipts/{sender}"

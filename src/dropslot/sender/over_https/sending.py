@@ -102,6 +102,7 @@ class Sending:
         self._progress, self._pace, self._executor = progress, pace, executor
         self._is_ending, self._lock = threading.Event(), threading.Lock()
         self._error: BaseException | None = None
+        self._addresses: dict[str, str] = {}  # of what was begun here
 
     def run(self, files: Sequence[Outgoing]) -> None:
         """Raises the first error of any file; what the others have sent until then is kept."""
@@ -145,7 +146,7 @@ class Sending:
                 self._transfer(reading, there)
                 digest = reading.digest()
         except (Unsendable, PartRefused) as error:
-            self._remove(file)
+            self._remove(file, there)
             self._progress.left(file.path, str(error))
         else:
             self._progress.done(file.path, digest)
@@ -168,7 +169,8 @@ class Sending:
         if content is not None:
             headers |= checked(content)
         answer = self._patiently(lambda: self._portal.ask("POST", "tus/", body=content, headers=headers))
-        return _below_api(answer.headers["Location"])
+        address = self._addresses[file.path] = _below_api(answer.headers["Location"])
+        return address
 
     def _offset(self, address: str) -> int:
         """What the server has durably."""
@@ -183,10 +185,11 @@ class Sending:
             answer = self._portal.ask("PATCH", address, body=body, headers=headers)
             self._progress.reached(file.path, int(answer.headers["Upload-Offset"]))
 
-    def _remove(self, file: Outgoing) -> None:
-        known, _ = begun(self._portal, self._batch)
-        if (there := known.get(file.path)) is not None:
-            self._patiently(lambda: self._portal.ask("DELETE", there.address))
+    def _remove(self, file: Outgoing, there: Begun | None) -> None:
+        """Nothing of it stays in the bag. What an unanswered request began is removed when the bag is finished."""
+        address = self._addresses.get(file.path, there.address if there else "")
+        if address:
+            self._patiently(lambda: self._portal.ask("DELETE", address))
 
     def _patiently(self, ask: Callable[[], Response]) -> Response:
         """Wait while an earlier request still holds the file: this PC was cut off, and the server has not noticed."""

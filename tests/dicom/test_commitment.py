@@ -37,7 +37,7 @@ def test_what_is_delivered_is_committed_and_what_never_came_is_not(
 ) -> None:
     port = free_port()
     allow = [{"aet": AET, "host": "127.0.0.1", "port": port}, {"aet": "MR1"}]
-    receiver = Receiver(sqlite_product, more, allow=allow, commitment="3s")
+    receiver = Receiver(sqlite_product, more, allow=allow, commitment="8s")
     paths = write_files(tmp_path / "files", series(3) | {"never": image(9)})
     receiver.start()
     with orthanc(tmp_path / "archive", receiver.port, port) as archive:

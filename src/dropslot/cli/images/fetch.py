@@ -68,7 +68,7 @@ def fetch_dicom(
         for one in found:
             done = fetch(where, peer, one, how, _who())
             failed = failed or bool(done.faults)
-            _show(done, as_json=as_json)
+            _show(done, how, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -112,7 +112,7 @@ def _who() -> str:
     return user_name(os.getuid())
 
 
-def _show(done: Fetched, *, as_json: bool) -> None:
+def _show(done: Fetched, how: str, *, as_json: bool) -> None:
     for series in done.study.series:
         received = len(done.received.get(series.uid, ()))
         row = {
@@ -129,7 +129,8 @@ def _show(done: Fetched, *, as_json: bool) -> None:
     if done.faults:
         sys.stderr.write(f"dropslot: Study {done.study.uid} was not fetched, and nothing of it was kept:\n")
         sys.stderr.writelines(f"  {fault}\n" for fault in done.faults)
-        sys.stderr.write("  Try again, or with --move: some archives send compressed images only so.\n")
+        again = ", or with --move: some archives send compressed images only so" if how == "get" else ""
+        sys.stderr.write(f"  Try again{again}.\n")
     elif not as_json:
         count = sum(len(series.instances) for series in done.study.series)
         sys.stdout.write(f"{done.name}: {counted(count, 'instance')} in {len(done.study.series):,} series.\n")

@@ -52,7 +52,7 @@ def associated(
     association = _asked(peer, contexts, [*_QUICK, keeping, *(handlers or [])], more)
     if not association.is_established:
         raise _why_not(peer, association, rejections)
-    _leave_answers(association)
+    leave_answers(association)
     try:
         yield association
     except BaseException:
@@ -80,7 +80,7 @@ def _asked(
     )
 
 
-def _leave_answers(association: Association) -> None:
+def leave_answers(association: Association) -> None:
     """Let pynetdicom's own thread take requests alone. On a busy machine it goes on working for a moment while we send
     a request, and would throw the answer away, for which we then wait two minutes."""
     take = association.dimse.get_msg

@@ -15,6 +15,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationServer
 
 from dropslot.core.names import escape
+from dropslot.destinations.dicom.association import leave_answers
 from dropslot.dicom.receiving import admission
 from dropslot.dicom.receiving.associations import Incoming
 from dropslot.dicom.receiving.commitment import requests
@@ -172,6 +173,7 @@ class Listener:
             association.acse.send_reject(*refusal)
             association.kill()  # returns when the answer was sent
             return
+        leave_answers(association)  # to reports of storage commitment
         incoming = self._of(event)
         incoming.route, incoming.peer = self._routes[called], peer
         incoming.reception = Reception(_inbox(self._routes[called]), peer)

@@ -28,6 +28,7 @@ from benchmarks import (
     report,
     sender_https,
     sender_scan,
+    sender_sftp,
     starts,
     trees,
     uploads,
@@ -52,6 +53,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "sender-https": sender_https.measure,
     "watched": watched.measure,
     "sender-scan": sender_scan.measure,
+    "sender-sftp": sender_sftp.measure,
     "dicom-headers": dicom_headers.measure,
     "dicom-import": dicom_import.measure,
     "dicom-receive": dicom_receive.measure,
@@ -61,6 +63,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {
     f"remote-{key}": partial(remote.measure_one, key) for key in remote.CASES
 }
+_PARTS |= {f"sender-sftp-{key}": partial(sender_sftp.measure_one, key) for key in sender_sftp.CASES}
 
 
 def _arguments() -> argparse.Namespace:

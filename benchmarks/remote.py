@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ RSYNC = "rsync -a -e ssh"
 RSYNC_SYNCED = "rsync -a --fsync -e ssh"
 SCP = "scp -r"
 RCLONE = "rclone copy --transfers 16 (sftp)"
+Contender = Callable[[Path, Path, Source, Server], Timed]
 _TRIAL = "trial-of-speed"
 _MUCH_SLOWER = 10  # times as long: such a peer is measured once, or it would take all of the time
 
@@ -62,9 +63,13 @@ def measure(scratch: Path, trials: int) -> list[Row]:
 
 
 def measure_one(key: str, scratch: Path, trials: int) -> list[Row]:
-    """One case: each contender on a fresh disk, in an order that turns with each trial; medians.
-    A peer that takes more than ten times as long is measured once."""
-    case = CASES[key]
+    """One case."""
+    return measure_case(CASES[key], scratch, trials, CONTENDERS)
+
+
+def measure_case(case: Case, scratch: Path, trials: int, contenders: Mapping[str, Contender]) -> list[Row]:
+    """Each contender on a fresh disk, in an order that turns with each trial; medians. A peer that takes more than ten
+    times as long is measured once."""
     tree = case.source.in_cache(scratch)
     names = [DROPSLOT, *case.limits]
     times: dict[str, list[Timed]] = defaultdict(list)
@@ -73,26 +78,27 @@ def measure_one(key: str, scratch: Path, trials: int) -> list[Row]:
         for name in (*names[by:], *names[:by]):
             if trial and times[name][0].work_seconds > _MUCH_SLOWER * times[DROPSLOT][0].work_seconds:
                 continue
-            times[name].append(_trial(name, case, tree, scratch))
+            times[name].append(_trial(contenders[name], case, tree, scratch))
             shown = seconds(times[name][-1].work_seconds)
             print(f"  {case.title}, trial {trial + 1}, {name}: {shown}", flush=True)
     return _rows(case, times)
 
 
-def _trial(name: str, case: Case, tree: Path, scratch: Path) -> Timed:
+def _trial(contender: Contender, case: Case, tree: Path, scratch: Path) -> Timed:
     source = case.source
     with (
         fresh_disk(scratch, payload_bytes=source.size_bytes, files=source.files) as disk,
         serving(disk / "server", case.round_trip_seconds) as server,
     ):
-        return _CONTENDERS[name](disk, lay_out(tree, disk), source, server)
+        return contender(disk, lay_out(tree, disk), source, server)
 
 
 def _rows(case: Case, times: dict[str, list[Timed]]) -> list[Row]:
     middle = {name: median(timed.work_seconds for timed in of) for name, of in times.items()}
-    startup = median(timed.startup_seconds for timed in times[DROPSLOT])
     rows = [_row(case, peer, middle, limit) for peer, limit in case.limits.items()]
-    return [*rows, Row("… start of drain, shown apart", seconds(startup), "", "", None, 0)]
+    if startup := median(timed.startup_seconds for timed in times[DROPSLOT]):
+        rows.append(Row("… start of drain, shown apart", seconds(startup), "", "", None, 0))
+    return rows
 
 
 def _row(case: Case, peer: str, middle: dict[str, float], limit: float | None) -> Row:
@@ -170,7 +176,7 @@ def _rclone(disk: Path, tree: Path, source: Source, server: Server) -> Timed:
     return _timed(disk, source, target, command)
 
 
-_CONTENDERS: dict[str, Callable[[Path, Path, Source, Server], Timed]] = {
+CONTENDERS: Mapping[str, Contender] = {
     DROPSLOT: _dropslot,
     READ_BACK: _read_back,
     RSYNC: _rsync,

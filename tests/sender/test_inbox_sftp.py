@@ -185,6 +185,34 @@ def test_a_pause_ends_an_upload_soon_and_what_is_there_is_not_sent_again(
     assert content(folder / BAG / "data/raw") == content(tmp_path / "pc")
 
 
+def test_where_nothing_may_be_read_back_what_is_durable_counts(
+    make_sshd: Callable[..., Sshd], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such an account reads no receipts either, and is told so."""
+    inbox = sign_in(make_sshd(sftp="internal-sftp -P read,symlink,readlink,hardlink,copy-data"), folder)
+    data = os.urandom(20_000_000)
+    files = outgoing(make(tmp_path / "pc", {"large.raw": data, "begun.txt": b"small"}))
+    inbox.begin(BAG)
+    make(folder / f".{BAG}/data/raw", {"large.raw": data[:18_000_000], "begun.txt": b"sm"})
+    sent: list[int] = []
+    original = upload.Upload._send_piece
+
+    def noted(self: Any, now: Any, large: Any, offset: int, data: bytes, equal: int) -> None:
+        sent.append(len(data) - equal)
+        original(self, now, large, offset, data, equal)
+
+    monkeypatch.setattr(upload.Upload, "_send_piece", noted)
+    heard = Heard()
+    inbox.upload(BAG, files, {"data/raw/large.raw": 16 << 20}, heard, Pace())
+    assert sum(sent) < 4_000_000
+    finish(inbox, files, heard)
+    assert content(folder / BAG / "data" / "raw") == content(tmp_path / "pc")
+    (folder.parent / "receipts").mkdir()
+    (folder.parent / "receipts" / f"{BAG}.json").touch()
+    with pytest.raises(InboxClosed, match="may not read its receipts"):
+        inbox.receipt(BAG)
+
+
 def test_a_discarded_bag_leaves_nothing_behind(inbox: SftpInbox, folder: Path, tmp_path: Path) -> None:
     send(inbox, outgoing(make(tmp_path / "pc", FILES)))
     inbox.discard(BAG)

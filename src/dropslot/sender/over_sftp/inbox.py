@@ -202,6 +202,8 @@ class SftpInbox:
             except Said as said:
                 if said.code == wire.NO_SUCH_FILE:
                     return None
+                if said.code == wire.PERMISSION_DENIED:
+                    raise words.closed_receipts(self._account) from said
                 raise
             return bytes(found)
 

@@ -59,6 +59,16 @@ def closed(account: Account, doing: str) -> InboxClosed:
     )
 
 
+def closed_receipts(account: Account) -> InboxClosed:
+    """The error for an account that may read nothing."""
+    return InboxClosed(
+        f"Your account may not read its receipts at {escape(account.server)}",
+        where="Your files were sent whole; whether they were delivered cannot be seen from here",
+        next_step=f"Ask {RUNS_THE_SERVER} to let {escape(account.user)} read the folder of receipts"
+        " (with OpenSSH: without `read` in internal-sftp's -P)",
+    )
+
+
 def _reworded(error: DropslotError, account: Account) -> DropslotError:
     if isinstance(error, LoginRefused):
         return refused(account)

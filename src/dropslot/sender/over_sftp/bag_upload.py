@@ -24,8 +24,8 @@ from dropslot.sftp.wire import Attributes, Said
 MARK_BYTES = 16 * 1024 * 1024
 PIECE_BYTES = 255 * 1024  # one request
 LONGEST_NAME_BYTES = 255  # of one name, on practically every file system
-LEAST_BYTES = 8 * PIECE_BYTES  # under way: what a kill may cost, when the server is near
-_BYTES_A_SECOND = 300_000_000
+LEAST_BYTES = 7 * PIECE_BYTES  # under way: what a kill may cost, when the server is near
+_BYTES_A_SECOND = 125_000_000  # the fastest line to a far server that is kept busy
 FOLDER_MODE, FILE_MODE = 0o770, 0o660
 
 
@@ -105,18 +105,20 @@ class BagUpload(Upload):
     # At the server
 
     async def prepare(self, connection: Connection, *, again: bool) -> Mapping[int, int]:  # noqa: ARG002
-        begun = monotonic()
+        times = [monotonic()]
         seen = await remote.look_one(connection, self.folder)
-        self._round_trip_seconds = monotonic() - begun
+        times.append(monotonic())
+        space = await remote.space(connection, self.folder)
+        times.append(monotonic())
+        self._round_trip_seconds = min(times[1] - times[0], times[2] - times[1])
         if seen is None:
             raise self.gone()
         self._leave_long_names()
         sizes = await self._sizes(connection, await self._make_folders(connection))
-        await self._require_space(connection, sizes)
+        self._require_space(space, sizes)
         return await self._kept(connection, sizes)
 
-    async def _require_space(self, connection: Connection, sizes: Mapping[str, int]) -> None:
-        space = await remote.space(connection, self.folder)
+    def _require_space(self, space: remote.Space | None, sizes: Mapping[str, int]) -> None:
         wanted = sum(max(0, file.size_bytes - sizes.get(file.path, 0)) for file in self.files())
         if space and space.total_bytes and space.free_bytes < wanted:
             raise faults.full(

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bagit
 import pytest
@@ -18,12 +18,9 @@ import pytest
 from at_pc import BAG, Answers, Heard, content, finish, make, outgoing, send, sha256, tags
 from dropslot.core.errors import DiskFull, DropslotError
 from dropslot.sender.connecting import Access
-from dropslot.sender.engine.listener import Silent, Status
-from dropslot.sender.engine.sender import Sender
 from dropslot.sender.faults import BagGone, BagIncomplete, BagNameTaken, InboxClosed, InboxMissing
 from dropslot.sender.inbox import SignedReceipt
 from dropslot.sender.over_sftp.inbox import SftpInbox
-from dropslot.sender.presets.preset import Folder, Preset
 from dropslot.sftp import runtime
 from dropslot.sftp.channel import Channel
 from dropslot.sftp.pace import Pace
@@ -379,38 +376,3 @@ def test_a_taken_name_a_removed_bag_and_a_lost_file_are_told_apart(
         finish(inbox, files, heard)
     with pytest.raises(BagGone):
         inbox.upload(BAG, files, {}, Heard(), Pace())
-
-
-def test_files_that_somebody_removes_at_the_server_are_sent_again(
-    shared_sshd: Sshd, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The engine's part: nothing is stuck, and a person is told."""
-    monkeypatch.setenv("DROPSLOT_SENDER_HOME", str(tmp_path / "sender"))
-    make(tmp_path / "pc", FILES)
-    access = Access(
-        shared_sshd.url(folder), key=str(shared_sshd.key), known_hosts=str(shared_sshd.known_hosts)
-    )
-
-    class Listener(Silent):
-        said: ClassVar[list[str]] = []
-
-        def progressed(self, status: Status) -> None:
-            (bag,) = folder.iterdir()
-            if status.files_done == status.files and not self.said:
-                (folder / bag.name[1:]).mkdir()  # so that it cannot be finished
-
-        def warned(self, sentence: str) -> None:
-            self.said.append(sentence)
-
-    sender = Sender(Answers(), Listener())
-    plan = sender.look(Preset("heart", "heart", access, (Folder("raw", tmp_path / "pc"),), names="any"))
-    with pytest.raises(BagNameTaken):
-        sender.send(plan)
-    (clash,) = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    clash.rmdir()
-    (folder / f".{clash.name}/data/raw/empty").unlink()
-    assert sender.resume().bags == (clash.name,)
-    (told,) = Listener.said
-    assert "lacks files" in told
-    assert content(folder / clash.name / "data" / "raw") == {k: v for k, v in FILES.items() if "\n" not in k}
-    sender.close()

@@ -109,6 +109,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     finally:
         process.terminate()
         process.wait(60)
+    assert "✓✓ eprime/" in log.read_text()  # what the PC sent came back with its receipt
     assert "nothing is lost" in log.read_text()
 
 

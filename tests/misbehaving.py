@@ -43,6 +43,18 @@ class OpensFolders(Honest):
             super().close(file_obj)
 
 
+class FailsToSync(Honest):
+    """Its disk fails once: a second sync would succeed, as Linux has it, and what it took is lost all the same."""
+
+    failed = False
+
+    def fsync(self, file_obj: object) -> None:
+        if not type(self).failed:
+            type(self).failed = True
+            raise asyncssh.SFTPFailure("Input/output error")
+        super().fsync(file_obj)
+
+
 class _OpenFolder:
     """The handle of a folder."""
 

@@ -16,7 +16,7 @@ import bagit
 import pytest
 
 from at_pc import BAG, Answers, Heard, content, finish, make, outgoing, send, sha256, tags
-from dropslot.core.errors import DiskFull, DropslotError
+from dropslot.core.errors import DiskFull, DropslotError, StorageFault
 from dropslot.sender.connecting import Access
 from dropslot.sender.faults import BagGone, BagIncomplete, BagNameTaken, InboxClosed, InboxMissing
 from dropslot.sender.inbox import SignedReceipt
@@ -26,6 +26,7 @@ from dropslot.sftp.channel import Channel
 from dropslot.sftp.pace import Pace
 from dropslot.sftp.uploads import upload
 from lines import line_to
+from misbehaving import FailsToSync, Misbehaving
 from mounts import Mounts
 from people import Person
 from sshd import Sshd
@@ -44,8 +45,8 @@ def signed_out() -> Iterator[None]:
     runtime.close()
 
 
-def sign_in(server: Sshd, inbox: Path | str, user: str = "root", **access: Any) -> SftpInbox:
-    to = server.url(inbox, user)
+def sign_in(server: Sshd | Misbehaving, inbox: Path | str, user: str = "root", **access: Any) -> SftpInbox:
+    to = f"sftp://{user}@127.0.0.1:{server.port}{inbox}"
     return SftpInbox(
         Access(to, key=str(server.key), known_hosts=str(server.known_hosts), **access), Answers()
     )
@@ -180,6 +181,21 @@ def test_a_pause_ends_an_upload_soon_and_what_is_there_is_not_sent_again(
     assert sum(sent) == 60_000_000 - there
     finish(inbox, files, again)
     assert content(folder / BAG / "data/raw") == content(tmp_path / "pc")
+
+
+def test_what_a_failed_sync_leaves_is_removed_and_sent_anew(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Misbehaving(tmp_path, FailsToSync, monkeypatch)
+    inbox = sign_in(server, folder)
+    files = outgoing(make(tmp_path / "pc", {"one.txt": b"one"}))
+    with pytest.raises(StorageFault, match="Syncing") as failed:
+        send(inbox, files)
+    assert failed.value.retryable and content(folder) == {}
+    finish(inbox, files, send(inbox, files))
+    assert content(folder / BAG / "data" / "raw") == {"one.txt": b"one"}
+    inbox.close()
+    server.stop()
 
 
 def test_where_nothing_may_be_read_back_what_is_durable_counts(

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
-from dropslot.core.errors import Refused
+from dropslot.core.errors import Refused, StorageFault
 from dropslot.core.names import escape
 from dropslot.sender.faults import BagGone
 from dropslot.sender.inbox import Outgoing, Progress
 from dropslot.sender.sources import CHANGED, Unsendable, opened, require_same, unreadable
-from dropslot.sftp import faults, remote
+from dropslot.sftp import faults, remote, runtime
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.pace import Pace
@@ -197,6 +197,22 @@ class BagUpload(Upload):
         return Unsendable(CHANGED)
 
     # Sending
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except StorageFault:
+            self._remove_damaged()
+            raise
+
+    def _remove_damaged(self) -> None:
+        """What a failed sync leaves looks whole and may be lost: it is sent anew."""
+        runtime.run(
+            lambda connection: remote.remove_files(connection, list(self.known.damaged)), self.account
+        )
+        for file in self._files:
+            if remote.join(self.folder, file.path) in self.known.damaged:
+                self._progress.reached(file.path, 0)
 
     def send(self, now: Round, file: File) -> None:
         try:

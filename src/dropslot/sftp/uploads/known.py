@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class Known:
     """`confirmed`: numbers of the files that the server has, as proved. `marks`: by number, how many bytes of a file
-    are durable there. `synced`: whether the server synced all of it. Its methods are called in the loop's thread."""
+    are durable there. `synced`: whether the server synced all of it. `damaged`: paths at the server whose sync failed:
+    another sync would succeed, and prove nothing. Its methods are called in the loop's thread."""
 
     confirmed: set[int] = field(default_factory=set)
     marks: dict[int, int] = field(default_factory=dict)
     synced: bool = True
+    damaged: set[str] = field(default_factory=set)
 
     @property
     def amount(self) -> int:

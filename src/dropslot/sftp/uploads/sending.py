@@ -119,6 +119,7 @@ class Sending:
                 if said.code == wire.UNSUPPORTED:
                     self.known.synced = False
                     continue
+                self.known.damaged.add(path)
                 raise StorageFault(
                     f"Syncing {escape(path)} to the server's disk failed: {escape(said.text)[:200]}",
                     where="The source is untouched; the staged data is thrown away",

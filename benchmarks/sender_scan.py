@@ -68,6 +68,9 @@ def _sent(tree: Path, home: Path) -> None:
         raise AssertionError(f"{len(plan.new)} new files")
     bags.record(bag, {}, {file.path: f"{number:064}" for number, file in enumerate(plan.new)}, [])
     bags.finish(bag)
+    bags.settle(
+        bag, "01A", "2026-11-29T00:00:00Z", {file.path: ("delivered", "", False) for file in plan.new}
+    )
     ledger.close()
 
 

@@ -66,7 +66,7 @@ class Importing:
         known = self.ledger.known(target)
         walk, newest = Walk(known, Unwatched()), old.last_time.timestamp() * 1e9
         walk.add(folder)
-        files = [file for file in walk.files if file.mtime_ns <= newest and file.source not in known]
+        files = [file for file in walk.files if file.mtime_ns <= newest and known.get(file.source) is None]
         return adopt(self.ledger, target, access, files, "dittohead sent it", old.last_time)
 
 

@@ -22,7 +22,6 @@ from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener, Silent
 from dropslot.sender.engine.recovering import open_ledger
 from dropslot.sender.engine.retries import PATIENCE_SECONDS, Retries
-from dropslot.sender.engine.uploading import Upload
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.journal import Noted
@@ -130,6 +129,8 @@ class Sender:
 
     def _upload(self, bag: Bag, access: Access, limit: Limit, *, is_new: bool = False) -> str:
         """The name of the bag that is in the inbox now; empty: there was nothing to send."""
+        from dropslot.sender.engine.uploading import Upload
+
         retries = self._retries(access)
         upload = Upload(bag, self.bags, retries, self.listener, self.control, is_new=is_new)
         return bag.name if upload.run(limit) else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dropslot.sender.ledger.database import in_words, opened
+from dropslot.sender.ledger.known import Known, Packed, pack
 from dropslot.sender.states import CLOSED, UPLOADED, UPLOADING
 
 
@@ -71,14 +72,27 @@ class Ledger:
             found: int = connection.execute(query, (inbox, study)).fetchone()[0]
             return found
 
-    def known(self, target: int) -> dict[str, tuple[int, int]]:
-        """Size and time of each path when it was last sent, or seen to hold what was sent."""
-        query = "SELECT source, size_bytes, mtime_ns FROM known WHERE target = ?"
-        rows = self.rows(query, target)
-        if not rows:
-            return {}
-        sources, sizes, times = zip(*rows, strict=True)
-        return dict(zip(sources, zip(sizes, times, strict=True), strict=True))
+    def known(self, target: int, others: Iterable[str] = ()) -> Known:
+        """Size and time of each path when it was last sent, or seen to hold what was sent; not of `others`."""
+        query = (
+            "SELECT folder, names, sizes, times FROM packed JOIN target ON target.id = target"
+            " WHERE target.id = ? AND packed_at = changes"
+        )
+        rows = self.rows(query, target) or self._packed(target)
+        return Known({folder: Packed(*packed) for folder, *packed in rows}, others)
+
+    def _packed(self, target: int) -> list[tuple[Any, ...]]:
+        """Pack anew what changed."""
+        with self.writing() as connection:
+            query = "SELECT source, size_bytes, mtime_ns FROM known WHERE target = ?"
+            rows = [(folder, *packed) for folder, packed in pack(connection.execute(query, (target,)))]
+            connection.execute("DELETE FROM packed WHERE target = ?", (target,))
+            connection.executemany(
+                "INSERT INTO packed (target, folder, names, sizes, times) VALUES (?, ?, ?, ?, ?)",
+                ((target, *row) for row in rows),
+            )
+            connection.execute("UPDATE target SET packed_at = changes WHERE id = ?", (target,))
+        return rows
 
     def newest(self) -> int:
         """The number of the newest row of a file: what has a higher one was sent later."""

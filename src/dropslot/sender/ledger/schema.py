@@ -6,11 +6,14 @@ VERSION = 1
 
 # `target` is a study at an inbox. `file` has one row for each file of each bag, which is what `sent` lists; `known` has
 # one for each path of this PC: what it held when it was last sent, so that an unchanged file costs one stat.
+# `packed` has the same by folder, which is read in a tenth of the time; it is true while `packed_at` equals `changes`.
 TABLES = """
 CREATE TABLE target (
     id INTEGER PRIMARY KEY,
     inbox TEXT NOT NULL,
     study TEXT NOT NULL,
+    changes INTEGER NOT NULL DEFAULT 0,
+    packed_at INTEGER NOT NULL DEFAULT -1,
     UNIQUE (inbox, study)
 );
 CREATE TABLE bag (
@@ -43,6 +46,7 @@ CREATE TABLE file (
 );
 CREATE INDEX file_of_content ON file (target, sha256);
 CREATE INDEX file_refused ON file (target) WHERE state = 'refused';
+CREATE INDEX file_waiting ON file (target) WHERE state IN ('uploading', 'uploaded');
 CREATE TABLE known (
     target INTEGER NOT NULL REFERENCES target (id),
     source TEXT NOT NULL,
@@ -52,4 +56,21 @@ CREATE TABLE known (
     PRIMARY KEY (target, source)
 ) WITHOUT ROWID;
 CREATE INDEX known_of_file ON known (file);
+CREATE TRIGGER known_added AFTER INSERT ON known BEGIN
+    UPDATE target SET changes = changes + 1 WHERE id = new.target;
+END;
+CREATE TRIGGER known_changed AFTER UPDATE ON known BEGIN
+    UPDATE target SET changes = changes + 1 WHERE id = new.target;
+END;
+CREATE TRIGGER known_removed AFTER DELETE ON known BEGIN
+    UPDATE target SET changes = changes + 1 WHERE id = old.target;
+END;
+CREATE TABLE packed (
+    target INTEGER NOT NULL REFERENCES target (id),
+    folder TEXT NOT NULL,
+    names TEXT NOT NULL,
+    sizes BLOB NOT NULL,
+    times BLOB NOT NULL,
+    PRIMARY KEY (target, folder)
+);
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from dropslot.sender.ledger.known import Known
 from dropslot.sender.ledger.ledger import Ledger, Refusal
 from dropslot.sender.new_files.digests import sha256
 from dropslot.sender.paths import shown_path
@@ -23,12 +24,9 @@ class Comparison:
         self._seen: list[tuple[str, int, int, int]] = []
         self._gone: set[str] = set()
 
-    def known(self) -> dict[str, tuple[int, int]]:
+    def known(self) -> Known:
         """What one stat shows to be known. What was refused is looked at more closely."""
-        known = self.ledger.known(self.target)
-        for each in self._refusals:
-            known.pop(each.source, None)
-        return known
+        return self.ledger.known(self.target, (each.source for each in self._refusals))
 
     def split(self, files: Sequence[NewFile], *, again: bool) -> tuple[list[NewFile], list[NewFile]]:
         """The files that were refused and are to be sent once more: on demand, or because another file's fault, for

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from dropslot.sender.connecting import place
+from dropslot.sender.ledger.known import Known
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.comparing import Comparison
 from dropslot.sender.new_files.in_use import SETTLE_SECONDS, in_use, unquiet
@@ -56,7 +57,7 @@ class _Look:
 
     def plan(self) -> Plan:
         comparison, wish = Comparison(self.ledger, self.target, self.watcher), self.wish
-        walk = self._walked({} if wish.everything else comparison.known())
+        walk = self._walked(Known({}) if wish.everything else comparison.known())
         again, rest = ([], walk.files) if wish.everything else comparison.split(walk.files, again=wish.again)
         candidates, left = self._sendable(self._lately(rest))
         if wish.everything:
@@ -69,7 +70,7 @@ class _Look:
         planned = None if wish.everything or wish.again else self.newest
         return Plan(self.preset, new, tuple(left), known, self.ledger.waiting(self.target), planned)
 
-    def _walked(self, known: Mapping[str, tuple[int, int]]) -> Walk:
+    def _walked(self, known: Known) -> Walk:
         walk = Walk(known, self.watcher)
         for folder in filter(self._is_wanted, self.preset.folders):
             walk.add(folder, (*self.preset.exclude, *self.wish.exclude))

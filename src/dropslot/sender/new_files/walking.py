@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from dropslot.sender.ledger.known import Known
 from dropslot.sender.new_files.rules import Rules
 from dropslot.sender.paths import reachable, shown_path
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
@@ -21,7 +23,7 @@ class Walk:
     """What was found so far: `files` with their paths in the arrival, how many others are `known` by their size and
     time, and what cannot be sent."""
 
-    def __init__(self, known: Mapping[str, tuple[int, int]], watcher: Watcher) -> None:
+    def __init__(self, known: Known, watcher: Watcher) -> None:
         self.files: list[NewFile] = []
         self.left: list[LeftFile] = []
         self.known = 0
@@ -56,41 +58,46 @@ class Walk:
 
     def _look_at(self, place: str, prefix: str, start: int, rules: Rules) -> list[tuple[str, str]]:
         """Add the files of one folder; returns the folders in it."""
+        try:
+            with _entries(reachable(place)) as entries:
+                return self._judge(self._kept(entries, prefix[start:], rules), place, prefix, start, rules)
+        except OSError as error:
+            why = f"the folder cannot be opened: {error.strerror}"
+            self._leave(place, prefix.rstrip("/"), "unreadable", why)
+            return []
+
+    def _judge(
+        self, entries: Iterable[os.DirEntry[str]], place: str, prefix: str, start: int, rules: Rules
+    ) -> list[tuple[str, str]]:
         folders: list[tuple[str, str]] = []
-        # For 100,000 known files each call here counts: one stat, one look into a dictionary, and no more.
-        look_up, is_regular, includes_all = self._known.get, stat.S_ISREG, rules.includes_all
+        base = place.rstrip(os.sep)
+        # For 100,000 known files each call here counts: one stat, one look into a small dictionary, and no more.
+        look_up, is_regular, includes_all = self._known.within(base).get, stat.S_ISREG, rules.includes_all
         known = 0
-        for entry in self._entries(place, prefix, start, rules):
+        for entry in entries:
+            name = entry.name
             try:
                 if entry.is_dir(follow_symlinks=False) and not (_WINDOWS and _is_junction(entry)):
-                    folders.append((entry.path, f"{prefix}{entry.name}/"))
+                    folders.append((f"{base}{os.sep}{name}", f"{prefix}{name}/"))
                     continue
                 found = entry.stat(follow_symlinks=False)
-                source = reachable(entry.path) if _WINDOWS else entry.path
-                if not (includes_all or rules.includes(prefix[start:] + entry.name)):
+                if not (includes_all or rules.includes(prefix[start:] + name)):
                     continue
-                if look_up(source) == (found.st_size, found.st_mtime_ns) and is_regular(found.st_mode):
+                if look_up(name) == (found.st_size, found.st_mtime_ns) and is_regular(found.st_mode):
                     known += 1
                 else:
-                    self._add_file(source, prefix + entry.name, found)
+                    self._add_file(reachable(f"{base}{os.sep}{name}"), prefix + name, found)
             except OSError as error:
                 why = f"it cannot be looked at: {error.strerror}"
-                self._leave(entry.path, prefix + entry.name, "unreadable", why)
+                self._leave(f"{base}{os.sep}{name}", prefix + name, "unreadable", why)
         self.known += known
         return folders
 
-    def _entries(self, place: str, prefix: str, start: int, rules: Rules) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(reachable(place)) as entries:
-                found = list(entries)
-        except OSError as error:
-            self._leave(
-                place, prefix.rstrip("/"), "unreadable", f"the folder cannot be opened: {error.strerror}"
-            )
-            return []
-        if rules.excludes_some([entry.name for entry in found]):
-            return [entry for entry in found if not rules.excludes(prefix[start:] + entry.name)]
-        return found
+    @staticmethod
+    def _kept(entries: list[os.DirEntry[str]], path: str, rules: Rules) -> list[os.DirEntry[str]]:
+        if rules.excludes_some([entry.name for entry in entries]):
+            return [entry for entry in entries if not rules.excludes(path + entry.name)]
+        return entries
 
     def _add_file(self, source: str, path: str, found: os.stat_result) -> None:
         if self._known.get(source) == (found.st_size, found.st_mtime_ns):
@@ -111,6 +118,22 @@ class Walk:
 
     def _leave(self, source: str, path: str, kind: str, why: str) -> None:
         self.left.append(LeftFile(source, path, kind, f"{shown_path(source)}: {why}"))
+
+
+@contextmanager
+def _entries(place: str) -> Iterator[list[os.DirEntry[str]]]:
+    """What is in a folder. Where the system can, by a descriptor: each stat is then spared the way to the folder."""
+    if os.scandir not in os.supports_fd:
+        with os.scandir(place) as found:
+            yield list(found)
+        return
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        with os.scandir(descriptor) as found:
+            entries = list(found)
+        yield entries
+    finally:
+        os.close(descriptor)
 
 
 def _is_junction(entry: os.DirEntry[str]) -> bool:

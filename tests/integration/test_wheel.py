@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from documents import REPOSITORY
 from sshd import Sshd
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("wheel")  # what they share is made once
 
@@ -169,3 +170,26 @@ def test_a_pc_sends_through_sshd_with_these_packages_alone(
     assert done.stdout.splitlines()[-1] == "loaded: cli config core sender sftp"
     (sent,) = inbox.glob("heart-*/data/s01.edat3")
     assert sent.read_bytes() == b"first"
+
+
+def test_it_watches_without_watchdog_too(
+    pc: Path, shared_sshd: Sshd, open_folder: Path, tmp_path: Path
+) -> None:
+    inbox = open_folder / "inbox"
+    inbox.mkdir(mode=0o3773)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "s01.edat3").write_bytes(b"first")
+    keys = f"key: {shared_sshd.key}, known_hosts: {shared_sshd.known_hosts}"
+    folders = f"folders: {{eprime: {tmp_path / 'data'}}}"
+    (tmp_path / "settings.yaml").write_text(
+        f"presets: {{heart: {{to: '{shared_sshd.url(inbox)}', {keys}, {folders}}}}}"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "DROPSLOT_SENDER_HOME": str(tmp_path)}
+    process = subprocess.Popen(
+        [pc, "send", "--watch", "--settle", "0"], env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: list(inbox.glob("heart-*/data/eprime/s01.edat3")), what="the file")
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -28,6 +28,7 @@ pytest_plugins = [
     "sshd",
     "nginx",
     "tracing",
+    "user_manager",
 ]
 
 # Times are in no test: on a busy machine any example may take longer than hypothesis' 200 ms.

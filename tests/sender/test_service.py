@@ -15,8 +15,6 @@ from dropslot.sender.unattended.installing import install, uninstall
 from dropslot.sender.unattended.service import LABEL, NAME, program, service
 from waiting import wait_until
 
-pytest_plugins = ["user_manager"]
-
 AWKWARD = 'a "b" 100% $HOME \\ c'
 _TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 

@@ -23,8 +23,6 @@ from dropslot.sender.unattended.watching import AlreadyWatching, watch
 from sshd import Sshd
 from waiting import wait_until
 
-pytest_plugins = ["user_manager"]
-
 SETTLE_SECONDS = 0.5
 
 

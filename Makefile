@@ -70,6 +70,7 @@ bench: setup ## measure, with peers, the tables of docs/performance.md; minutes 
 
 package: setup ## build the sender for this system, one file each: dist/dropslot and dist/dropslot-desktop; then try them
 	@setup/packages test
+	@setup/packages package
 	@$(VENV_PYTHON) -m pip install -qq --disable-pip-version-check --constraint setup/constraints.txt 'pyinstaller>=6.11' 'pillow>=11'
 	@$(VENV_PYTHON) scripts/package/icons.py build/icons
 	@$(VENV_PYTHON) -m PyInstaller --noconfirm --log-level WARN --distpath dist --workpath build/package scripts/package/dropslot.spec
@@ -90,4 +91,4 @@ pins: ## write setup/constraints.txt with the newest tools; then run every test
 	@setup/pins
 
 clean: ## remove the environment, caches, pages and the demonstration
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache site demo build
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache site demo build dist

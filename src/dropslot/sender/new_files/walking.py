@@ -75,21 +75,18 @@ class Walk:
         look_up, is_regular, includes_all = self._known.within(base).get, stat.S_ISREG, rules.includes_all
         known = 0
         for entry in entries:
-            name = entry.name
             try:
-                if entry.is_dir(follow_symlinks=False) and not (_WINDOWS and _is_junction(entry)):
-                    folders.append((f"{base}{os.sep}{name}", f"{prefix}{name}/"))
-                    continue
                 found = entry.stat(follow_symlinks=False)
-                if not (includes_all or rules.includes(prefix[start:] + name)):
-                    continue
+                name = entry.name
                 if look_up(name) == (found.st_size, found.st_mtime_ns) and is_regular(found.st_mode):
                     known += 1
-                else:
+                elif entry.is_dir(follow_symlinks=False) and not (_WINDOWS and _is_junction(entry)):
+                    folders.append((f"{base}{os.sep}{name}", f"{prefix}{name}/"))
+                elif includes_all or rules.includes(prefix[start:] + name):
                     self._add_file(reachable(f"{base}{os.sep}{name}"), prefix + name, found)
             except OSError as error:
                 why = f"it cannot be looked at: {error.strerror}"
-                self._leave(f"{base}{os.sep}{name}", prefix + name, "unreadable", why)
+                self._leave(f"{base}{os.sep}{entry.name}", prefix + entry.name, "unreadable", why)
         self.known += known
         return folders
 

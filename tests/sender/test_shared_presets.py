@@ -1,0 +1,54 @@
+"""Presets that a lab shares at an address: fetched each time, kept for when the address gives no answer."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dropslot.sender.presets.loading import PresetsMissing, load
+from dropslot.sender.presets.mistakes import PresetMistakes
+
+PRESET = "presets:\n  heart:\n    to: sftp://drop.lab.example/inbox\n    folders: {eprime: /data}\n"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, http.server.ThreadingHTTPServer]]:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, server
+        server.shutdown()
+        thread.join()
+
+
+def test_an_address_is_read_anew_and_what_it_gave_last_is_kept(
+    site: tuple[Path, http.server.ThreadingHTTPServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, server = site
+    monkeypatch.setenv("DROPSLOT_SENDER_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    url = f"http://127.0.0.1:{server.server_address[1]}/lab.yaml"
+    (tmp_path / "home" / "settings.yaml").write_text(f"location: Brogden A\npresets_from: {url}\n")
+    with pytest.raises(PresetsMissing, match=r"lab\.yaml.*404"):
+        load()
+    (folder / "lab.yaml").write_text(PRESET)
+    assert load().presets["heart"].location == "Brogden A"
+    (folder / "lab.yaml").write_text(PRESET.replace("eprime", "biopac"))
+    assert load().presets["heart"].folders[0].subfolder == "biopac"
+    (folder / "lab.yaml").write_text(PRESET.replace("to:", "too:"))
+    with pytest.raises(PresetMistakes, match="did you mean to"):
+        load()
+    (folder / "lab.yaml").unlink()
+    assert load().presets["heart"].folders[0].subfolder == "biopac"

@@ -105,8 +105,6 @@ def _open(work: Work, rule: Deliver, targets: _Targets, faults: list[str] | None
 def discard_older(work: Work) -> None:
     """Remove files that older epochs staged: for the targets known by now, and for those of earlier attempts, whose
     values may have differed. Raises DestinationUnready and similar."""
-    if work.epoch == 1:  # the first attempt
-        return
     work.each_rule(lambda leg: leg.drop.discard_older())
     rules = {rule.to: rule for rule in work.route.deliver}
     for url, to in work.arrival.evidence.get(STAGES, {}).items():

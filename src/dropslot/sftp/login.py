@@ -58,6 +58,10 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
     client: Client = account.client() if account.client else Client()
     options = _options(account)
     try:
+        if (
+            account.client
+        ):  # asyncssh's limit for the connection includes the time that a person takes to answer
+            options |= {"sock": await _reached(account), "connect_timeout": None}
         connection, _ = await asyncio.wait_for(
             asyncssh.create_connection(lambda: client, account.host, account.port, **options),
             CONNECT_SECONDS + options["login_timeout"],
@@ -77,6 +81,14 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
     except (OSError, asyncssh.Error, TimeoutError, UnicodeError) as error:  # the last: no name of a host
         raise unreachable(account, error) from error
     return connection
+
+
+async def _reached(account: Account) -> socket.socket:
+    """A connected socket; raises OSError when there is no answer in time."""
+    where = (account.host, account.port)
+    connected = await asyncio.to_thread(socket.create_connection, where, CONNECT_SECONDS)
+    connected.setblocking(False)
+    return connected
 
 
 def _options(account: Account) -> dict[str, Any]:

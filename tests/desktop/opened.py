@@ -6,9 +6,18 @@ import gc
 from collections.abc import Callable
 from typing import TypeVar
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QTreeView, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QTreeView,
+    QWidget,
+)
+from pytestqt import exceptions
 from pytestqt.qtbot import QtBot
 
 from dropslot.desktop.cycles import collect_here
@@ -17,6 +26,7 @@ from dropslot.desktop.memory import Memory
 from dropslot.desktop.steering.steering import Steering
 from dropslot.desktop.window import Window
 
+DISPLAYED = Qt.ItemDataRole.DisplayRole
 _PATIENCE_MS = 30_000
 W = TypeVar("W", bound=QWidget)
 
@@ -28,7 +38,7 @@ class Opened:
         self.qtbot = qtbot
         self.window = Window(Memory())
         self.steering = Steering(self.window)
-        self.is_over = False
+        self.is_over = self._is_ended = False
         self.steering.over.connect(self._end)
         self.window.show()
         qtbot.waitActive(self.window)
@@ -53,16 +63,18 @@ class Opened:
         """Click the button of this label, when it can be pressed."""
         self._wait(lambda: self._is_enabled(label), f"a button '{label}'")
         button = next(each for each in self._visible(QAbstractButton) if _plain(each.text()) == label)
-        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        # The rest of a wide line of choices takes no clicks.
+        place = button.rect().center() if isinstance(button, QPushButton) else QPoint(9, button.height() // 2)
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=place)
 
-    def types(self, name: str, text: str) -> None:
-        """Type into the line of this accessible name."""
+    def types(self, name: str, text: str, which: int = 0) -> None:
+        """Type into the line of this accessible name; `which` of them."""
 
         def lines() -> list[QLineEdit]:
-            return [each for each in self._visible(QLineEdit) if each.accessibleName() == name]
+            return [each for each in self._visible(QLineEdit) if _name(each) == name]
 
-        self._wait(lambda: bool(lines()), f"a line '{name}'")
-        line = lines()[0]
+        self._wait(lambda: len(lines()) > which, f"a line '{name}'")
+        line = lines()[which]
         line.clear()
         QTest.keyClicks(line, text)
 
@@ -78,7 +90,10 @@ class Opened:
         self.window.close()
 
     def end(self) -> None:
-        """Whatever it does: stop it, and wait until no thread of it is at work."""
+        """Whatever it does: stop it, and wait until no thread of it is at work. It may be called again."""
+        if self._is_ended:
+            return
+        self._is_ended = True
         self.steering.stop()
 
         self._wait(lambda: not self.window.findChildren(Job), "the end of all jobs")
@@ -89,6 +104,23 @@ class Opened:
     def _end(self) -> None:
         self.is_over = True
 
+    def unticks(self, file: str) -> None:
+        """Take the tick off a file of the tree."""
+        self.sees(file)
+        view, model = self.window.new.view, self.window.new.model
+        [index] = model.match(model.index(0, 0), DISPLAYED, file, 1, Qt.MatchFlag.MatchRecursive)
+        model.setData(index, Qt.CheckState.Unchecked.value, Qt.ItemDataRole.CheckStateRole)
+        view.setCurrentIndex(index)
+
+    def settle(self) -> None:
+        """Let all layouts and paintings happen that are due."""
+        for _ in range(10):
+            QApplication.processEvents()
+
+    def waits(self, is_so: Callable[[], bool], what: str) -> None:
+        """Until something is so."""
+        self._wait(is_so, what)
+
     def _is_enabled(self, label: str) -> bool:
         buttons = self._visible(QAbstractButton)
         return any(_plain(each.text()) == label and each.isEnabled() for each in buttons)
@@ -96,7 +128,7 @@ class Opened:
     def _wait(self, is_so: Callable[[], bool], what: str) -> None:
         try:
             self.qtbot.waitUntil(is_so, timeout=_PATIENCE_MS)
-        except TimeoutError:
+        except exceptions.TimeoutError:
             raise AssertionError(f"{what} did not come; there is:\n{self.texts()}") from None
 
     def _visible(self, kind: type[W]) -> list[W]:
@@ -111,6 +143,17 @@ class Opened:
         ]
         labels = [label.text() for top in tops for label in top.findChildren(QLabel)]
         return "\n".join(text for text in labels if text)
+
+
+def _name(line: QLineEdit) -> str:
+    """As a screen reader says it: its own name, that of its box, or its label."""
+    parent = line.parentWidget()
+    labels = [label for label in line.window().findChildren(QLabel) if label.buddy() is line]
+    return (
+        line.accessibleName()
+        or (labels and _plain(labels[0].text()))
+        or (parent.accessibleName() if parent else "")
+    )
 
 
 def _plain(text: str) -> str:

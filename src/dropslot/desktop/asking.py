@@ -39,6 +39,7 @@ class Asking(QObject):
         self._window = window
         self._to_keep: dict[str, str] = {}
         self._open: list[_Asked] = []
+        self._dialog: QDialog | None = None
         self._known: dict[
             str, str
         ] = {}  # of this upload: a connection that broke is made again without a question
@@ -130,10 +131,13 @@ class Asking(QObject):
         return asked.answer
 
     def _show(self, asked: _Asked) -> None:
-        dialog = asked.make(self._window)
+        if self._dialog is not None:  # the server did not wait for its answer
+            self._dialog.reject()
+        self._dialog = dialog = asked.make(self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
 
         def finished(result: int) -> None:
+            self._dialog = None
             if result == QDialog.DialogCode.Accepted:
                 asked.answer = asked.read(dialog)
             asked.answered.set()

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMessageBox,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -34,6 +35,11 @@ def sentence(text: str, parent: QWidget | None = None) -> QLabel:
         Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
     )
     label.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    policy = QSizePolicy(
+        QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum
+    )  # never lower than its lines
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
     return label
 
 
@@ -91,10 +97,10 @@ class QuestionsDialog(QDialog):
         for question in questions:
             line = QLineEdit(self)
             line.setMinimumWidth(line.fontMetrics().averageCharWidth() * 36)
-            line.setAccessibleName(escape(question.text))
+            line.setAccessibleName(escape(question.text).strip())
             if not question.echo:
                 line.setEchoMode(QLineEdit.EchoMode.Password)
-            label = QLabel(escape(question.text), self)
+            label = QLabel(escape(question.text).strip(), self)
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setBuddy(line)
             form.addRow(label, line)

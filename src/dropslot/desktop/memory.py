@@ -55,6 +55,7 @@ class Memory:
         """All names, of every study."""
         self._kept.remove("recent")
         self._kept.remove("users")
+        self._kept.sync()  # at once: somebody wants them to be gone
 
     def _text(self, key: str) -> str:
         kept = self._kept.value(key, "")

@@ -21,6 +21,7 @@ from dropslot.sender.receipts.checking import Checked, check
 from people import Person, Program
 from product import Product, write_tree
 from tracing import Strace
+from waiting import wait_until
 
 ROUTE: dict[str, Any] = {
     "folders": "./study",
@@ -126,9 +127,12 @@ def test_deliveries_do_not_wait_for_a_folder_of_receipts_and_nothing_is_missing_
     assert "receipts is missing, so no sender gets a receipt" in said and "install -d -m 711" in said
     (laboratory.root / "receipts").mkdir(mode=0o711)
     (laboratory.root / "receipts").chmod(0o711)
-    send(laboratory, other_user, "heart-2", {"eprime/c.edat2": b"c"})
-    laboratory.drain()
-    laboratory.drain()
+
+    def is_written() -> bool:
+        laboratory.drain()
+        return _file(laboratory, other_user, "heart-1.json").exists()
+
+    wait_until(is_written, deadline_seconds=60, what="the receipt that was put off")
     assert states(receipt(laboratory, other_user, "heart-1", sent)) == dict.fromkeys(FILES, "delivered")
 
 
@@ -174,8 +178,16 @@ def test_a_link_that_a_sender_makes_leads_nowhere(laboratory: Product, other_use
     (home / "receipts").unlink()
     (home / "receipts").mkdir()
     send(laboratory, other_user, "heart-2", {"eprime/c.edat2": b"c"})
-    laboratory.drain()
-    laboratory.drain()
+    drained = laboratory.drain()
+    assert "Others may use" in drained.stdout + drained.stderr
+    assert not list((home / "receipts").iterdir())
+    (home / "receipts").chmod(0o700)
+
+    def is_written() -> bool:
+        laboratory.drain()
+        return (home / "receipts" / "heart-1.json").exists()
+
+    wait_until(is_written, deadline_seconds=60, what="the receipt that was put off")
     content = acting(other_user, (home / "receipts" / "heart-1.json").read_text)
     keys = signers.parse(acting(other_user, (home / "receipts" / "allowed_signers").read_text))
     assert check(SignedReceipt(**json.loads(content)), "heart-1", sent, keys).state == "done"

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from dropslot.arrivals.intake.seal import may_chown
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape, fault_of_name
-from dropslot.core.templates import Template
+from dropslot.core.templates import Template, literal
 from dropslot.files import acl
 from dropslot.files.descriptors import Folder, look, make
 from dropslot.files.syscalls import write_all
@@ -31,7 +30,7 @@ ENDING = ".json"
 _ASIDE = ".dropslot-"
 _ABANDONED_SECONDS = 3600.0
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OTHERS = 0o007
+_GROUP, _OTHERS = 0o070, 0o007
 
 
 class ReceiptsFolderUnready(DestinationUnready):
@@ -66,6 +65,15 @@ def opened(template: str, reader: Reader) -> Iterator[Folder]:
         raise _unready(path, error, reader) from error
 
 
+def senders(template: str) -> Iterator[str]:
+    """The senders that have a folder. Raises OSError."""
+    fixed = Template(template).fixed
+    part = Template(template[len(literal(fixed)) :].strip("/").partition("/")[0])
+    for name in os.listdir(fixed):
+        if found := part.match(name):
+            yield found["sender"]
+
+
 def existing(template: str, sender: str) -> Folder:
     """The folder of a sender as it is. Raises OSError, and Refused for a name that no folder may have."""
     return _descended(template, Template(template).fill({"sender": sender}))
@@ -84,15 +92,16 @@ def _descended(template: str, path: str, *, make_last: bool = False) -> Folder:
 
 
 def _require_private(descriptor: int, path: str, reader: Reader) -> None:
+    """A folder of the service's own is opened for the reader; what an administrator has arranged stays as it is."""
     seen = os.fstat(descriptor)
-    if seen.st_uid == os.geteuid() or may_chown():
-        _let_read(descriptor, reader)
-    elif seen.st_mode & _OTHERS:
+    if seen.st_mode & _OTHERS:
         raise ReceiptsFolderUnready(
             f"Others may use {escape(path)}, in which {reader.name} finds receipts",
             where="The receipts wait; deliveries do not wait for them",
             next_step=f"Run `chmod o= {escape(path)}`",
         )
+    if seen.st_uid == os.geteuid() and not seen.st_mode & _GROUP:
+        _let_read(descriptor, reader)
 
 
 def _let_read(descriptor: int, reader: Reader) -> None:

@@ -140,25 +140,21 @@ def _write_signers(config: Config, opened: Folder, reader: Reader) -> None:
 def remove_old(config: Config) -> int:
     """Remove receipts that are older than `keep_receipts`, and return how many. Folders that are not there, or
     cannot be used, stay as they are."""
-    routes = [route for route in config.routes.values() if route.receipts]
-    return sum(_remove_old(route, sender) for route in routes for sender in _senders(route))
+    return sum(_remove_old(route, route.receipts) for route in config.routes.values() if route.receipts)
 
 
-def _senders(route: Route) -> QuerySet[Arrival, str]:
-    rows = Arrival.objects.filter(route=route.key).exclude(sender="").order_by()
-    return rows.values_list("sender", flat=True).distinct()
-
-
-def _remove_old(route: Route, sender: str) -> int:
-    with suppress(Refused):  # a name of the portal that no folder may have
-        try:
-            with folder.existing(str(route.receipts), sender) as opened:
-                return folder.remove_old(opened, route.keep_receipts)
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            log.warning("Old receipts could not be removed", action="receipts_stay", error=str(error))
-    return 0
+def _remove_old(route: Route, template: str) -> int:
+    count = 0
+    with suppress(OSError):  # `doctor` says that the folder above them is missing or closed
+        for sender in folder.senders(template):
+            try:
+                with folder.existing(template, sender) as opened:
+                    count += folder.remove_old(opened, route.keep_receipts)
+            except FileNotFoundError:
+                continue
+            except (OSError, Refused) as error:
+                log.warning("Old receipts could not be removed", action="receipts_stay", error=str(error))
+    return count
 
 
 def failing(route: Route) -> QuerySet[ReceiptCopy]:

@@ -61,7 +61,7 @@ def test_the_window_opens(pc: Mapping[str, str], screen: Mapping[str, str]) -> N
     process = subprocess.Popen([WINDOW], env=environment, start_new_session=True)
     try:
         wait_until(
-            lambda: "Welcome to dropslot" in _windows(environment), deadline_seconds=60, what="the window"
+            lambda: "Welcome to dropslot" in _windows(environment), deadline_seconds=180, what="the window"
         )
         assert process.poll() is None
     finally:

@@ -303,18 +303,25 @@ def test_what_keeps_one_out_is_said_and_nothing_is_claimed(
     assert len(list(lab.folder("inbox").iterdir())) == 1
 
 
-def test_a_forged_receipt_changes_nothing(pc: Pc, lab: Product) -> None:
-    pc.write("a.txt")
-    pc.send("--no-wait")
+def test_a_forged_receipt_changes_nothing_and_keeps_no_other_back(pc: Pc, lab: Product) -> None:
+    for name in ("a.txt", "b.txt"):
+        pc.write(name, name.encode())
+        pc.send("--no-wait")
     lab.drain()
-    (receipt,) = lab.root.glob("study/receipts/root/heart-*.json")
-    true = receipt.read_text()
+    forged = next(
+        path for path in lab.root.glob("study/receipts/root/heart-*.json") if "a.txt" in path.read_text()
+    )
+    true = forged.read_text()
     found = json.loads(true)
-    receipt.write_text(json.dumps(found | {"body": found["body"].replace('"done"', '"failed"')}))
-    forged = pc.run("sent", status=1)
-    assert "signature" in forged.stderr
-    receipt.write_text(true)
-    assert states(pc) == {"a.txt": "delivered"}
+    forged.write_text(json.dumps(found | {"body": found["body"].replace('"done"', '"failed"')}))
+    assert "signature" in pc.run("sent", status=1).stderr
+    rows = pc.run("sent", "--json", status=1).objects
+    assert {row["file"]: row["state"] for row in rows} == {
+        "eprime/a.txt": "uploaded",
+        "eprime/b.txt": "delivered",
+    }
+    forged.write_text(true)
+    assert states(pc) == {"a.txt": "delivered", "b.txt": "delivered"}
 
 
 def test_a_full_disk_of_the_pc_is_said(pc: Pc, lab: Product, mounts: Mounts) -> None:

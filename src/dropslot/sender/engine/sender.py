@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from dropslot.core.errors import DropslotError
 from dropslot.core.settings.limits import Limit
 from dropslot.sender import home
 from dropslot.sender.bags.naming import bag_name
@@ -30,7 +31,7 @@ from dropslot.sender.new_files.comparing import Comparison
 from dropslot.sender.new_files.looking import Unwatched, Wish, look
 from dropslot.sender.plan import Plan, Watcher
 from dropslot.sender.presets.preset import Preset
-from dropslot.sender.states import LOST, SEALING, UPLOADING
+from dropslot.sender.states import LOST, REFUSED, SEALING, UPLOADING
 
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.3, 5.0
 
@@ -98,21 +99,31 @@ class Sender:
 
     def follow(self, access: Access | None = None, wait_seconds: float = 0) -> list[Bag]:
         """Fetch the receipts that are missing (of one inbox, or of all), for so long; returns the bags that still have
-        none. Raises what signing in raises, BadReceipt and SignersChanged."""
+        none. Raises what signing in raises, and SignersChanged; BadReceipt when all others were looked at."""
         end, pause = time.monotonic() + wait_seconds, _FIRST_LOOK_SECONDS
         bags = [bag for bag in self.bags.waited_for() if access is None or bag.inbox == place(access.to)]
+        bad: list[DropslotError] = []
         while True:
-            bags = [bag for bag in bags if not self._fetch(bag, access or bag.access)]
+            bags = [bag for bag in bags if not self._fetch(bag, access or bag.access, bad)]
             if not bags or time.monotonic() + pause > end:
-                return [bag for bag in bags if bag.state != "refused"]
+                break
             self.control.wait(pause)
             pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
+        if bad:
+            raise bad[0]
+        return [bag for bag in bags if bag.state != REFUSED]
 
-    def _fetch(self, bag: Bag, access: Access) -> bool:
+    def _fetch(self, bag: Bag, access: Access, bad: list[DropslotError]) -> bool:
+        """Whether this bag needs no further look. A receipt that is not to be believed keeps no other back."""
         from dropslot.sender.engine.receipts import fetch  # signatures take long to load
+        from dropslot.sender.receipts.checking import BadReceipt
 
         work = self._retries(access).run
-        return work(lambda inbox: fetch(inbox, bag, self.bags, home.signers(), self.listener))
+        try:
+            return work(lambda inbox: fetch(inbox, bag, self.bags, home.signers(), self.listener))
+        except BadReceipt as error:
+            bad.append(error)
+            return True
 
     def _begin(self, plan: Plan) -> Bag | None:
         preset, inbox = plan.preset, place(plan.preset.access.to)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    desktop,
     dicom_deidentify,
     dicom_headers,
     dicom_import,
@@ -39,6 +40,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "trees": trees.measure,
     "trees-cached": partial(trees.measure, direct=False),
     "starts": starts.measure,
+    "desktop-start": desktop.measure,
     "latency": latency.measure,
     "rate": rate.measure,
     "memory": memory.measure,

@@ -153,10 +153,16 @@ class Sender:
         if not lost:
             return plan
         from dropslot.sender.engine.recovering_bags import recover
+        from dropslot.sender.receipts.checking import BadReceipt
 
+        run = self._retries(plan.preset.access).run
         for bag in lost:
-            run = self._retries(plan.preset.access).run
-            run(lambda inbox, bag=bag: recover(inbox, bag, self.bags, self.listener))  # type: ignore[misc]
+            try:
+                run(lambda inbox, bag=bag: recover(inbox, bag, self.bags, self.listener))  # type: ignore[misc]
+            except BadReceipt as error:  # its files are new, then
+                self.listener.warned(str(error))
+        if plan.planned is None:  # everything is wanted, whatever is known
+            return plan
         comparison = Comparison(self.ledger, target, Unwatched())
         comparison.compare(plan.new)
         return plan.only(frozenset(each.path for each in comparison.new))

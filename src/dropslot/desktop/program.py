@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLockFile, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from dropslot.desktop.cycles import collect_here
+from dropslot.desktop.jobs import Job
 from dropslot.desktop.memory import Memory
-from dropslot.desktop.steering.steering import Steering
 from dropslot.desktop.window import Window
 from dropslot.sender.home import home
+
+if TYPE_CHECKING:
+    from dropslot.desktop.steering.steering import Steering
 
 # Threads of the engine take turns with the window's: in Python's usual 5 ms each, a list that is drawn while files
 # are sent would wait seconds for its rows.
@@ -36,14 +40,29 @@ def run() -> int:
         )
         return 1
     window = Window(Memory())
-    steering = Steering(window)
-    app.setQuitOnLastWindowClosed(False)  # it may go on in the tray
-    steering.over.connect(app.quit)
+    window.new.show_looking("Opening…")
+    window.bar.offer(0, 0)
     window.show()
     _end_by_signal(app, window)
     collect_here(app)
-    QTimer.singleShot(0, steering.start)
+    # The engine is loaded while the window is seen already.
+    job = Job(window, _loaded)
+    job.done.connect(lambda steering: _begin(app, window, steering))
+    QTimer.singleShot(0, job.start)
     return app.exec()
+
+
+def _loaded() -> type[Steering]:
+    from dropslot.desktop.steering.steering import Steering
+
+    return Steering
+
+
+def _begin(app: QApplication, window: Window, kind: type[Steering]) -> None:
+    steering = kind(window)
+    app.setQuitOnLastWindowClosed(False)  # it may go on in the tray
+    steering.over.connect(app.quit)
+    steering.start()
 
 
 def _end_by_signal(app: QApplication, window: Window) -> None:

@@ -6,16 +6,26 @@ does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Left
-from django.db.models.lookups import Exact
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from dropslot.access.conditions import (
+    NOTHING,
+    Scope,
+    begins,
+    below,
+    either,
+    fixed_part,
+    in_folders,
+    is_below,
+    of_arrivals,
+    of_route,
+    pairs_of,
+)
 from dropslot.access.models import Grant
 from dropslot.access.roles import AUDITS, OPENS, OPERATES, REIDENTIFIES, SEES_ROUTE, UPLOADS, Role
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
@@ -28,9 +38,6 @@ from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.dicom.deidentifying.keys import deidentify_of
 from dropslot.dicom.models import Contribution, Instance, Patient, Placement, Series, Study
-
-_NOTHING = Q(pk__in=[])
-Scope = list[list[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -85,15 +92,15 @@ class Access:
     def arrivals(self) -> QuerySet[Arrival]:
         """Of its routes, studies, or what it sent. Recipients see deliveries alone, and so do study runners on routes
         that de-identify: an arrival, its events and its receipt tell what senders named it and its files."""
-        return within(Arrival.objects.filter(self._any(self._of_sent, prefix="")), self._scope(_pairs))
+        return within(Arrival.objects.filter(self._any(self._of_sent, prefix="")), self._scope(pairs_of))
 
     def operable(self) -> QuerySet[Arrival]:
         """The arrivals that it may retry, rename or dismiss."""
-        return Arrival.objects.filter(self._any(_of_arrivals, OPERATES))
+        return Arrival.objects.filter(self._any(of_arrivals, OPERATES))
 
     def auditable(self) -> QuerySet[Arrival]:
         """The arrivals that it may flag as audited, with their proof and their place in the trail."""
-        return Arrival.objects.filter(self._any(_of_arrivals, AUDITS | OPERATES))
+        return Arrival.objects.filter(self._any(of_arrivals, AUDITS | OPERATES))
 
     def deliveries(self) -> QuerySet[Delivery]:
         """Of finished arrivals."""
@@ -144,7 +151,7 @@ class Access:
         if self.sees_all_routes():
             return Event.objects.all()
         rows = Event.objects.filter(Exists(self.arrivals().order_by().filter(id=OuterRef("arrival"))))
-        return within(rows, self._scope(_pairs))
+        return within(rows, self._scope(pairs_of))
 
     def receipts(self) -> QuerySet[Receipt]:
         return Receipt.objects.filter(arrival__in=self.arrivals().order_by().values("id"))
@@ -162,13 +169,13 @@ class Access:
     def instances(self, of: Q) -> QuerySet[Instance]:
         """Of the arrivals that it sees; recipients those that were delivered into their folders. `of` names the series
         or arrivals that are looked at, which are few: among all images a database would look at each."""
-        seen = self._any(_of_arrivals, prefix="arrival__") | self._received_images(of)
+        seen = self._any(of_arrivals, prefix="arrival__") | self._received_images(of)
         return Instance.objects.filter(of).filter(seen)
 
     def instance(self, pk: int) -> QuerySet[Instance]:
         """This one, if it sees it."""
         row = Instance.objects.filter(pk=pk).only("series", "arrival").first()
-        of = Q(series=row.series_id, arrival=row.arrival_id) if row else _NOTHING
+        of = Q(series=row.series_id, arrival=row.arrival_id) if row else NOTHING
         return self.instances(of).filter(pk=pk)
 
     def contributions(self) -> QuerySet[Contribution]:
@@ -176,23 +183,21 @@ class Access:
         mine = {"series": OuterRef("series"), "arrival": OuterRef("arrival")}
         placed = Placement.objects.filter(self._received("place__", ""), **mine)
         inside = Delivery.objects.filter(self._inside_places()).values("arrival")
-        seen = self._any(_of_arrivals, prefix="arrival__")
+        seen = self._any(of_arrivals, prefix="arrival__")
         if self.has({Role.RECIPIENT}):
             seen |= Exists(placed) | Q(arrival__in=inside)
         return Contribution.objects.filter(seen, added__gt=0)
 
     def series(self) -> QuerySet[Series]:
         """Those that an arrival that it sees has added images to, or of which images were delivered to it."""
-        whole = _either(
-            [_of_route(grant, "") or ~_NOTHING for grant in self.grants if grant.role in SEES_ROUTE]
-        )
+        whole = either([of_route(grant, "") or ~NOTHING for grant in self.grants if grant.role in SEES_ROUTE])
         added = Contribution.objects.filter(
-            self._any(_of_arrivals, frozenset(Role) - SEES_ROUTE, prefix="arrival__"), added__gt=0
+            self._any(of_arrivals, frozenset(Role) - SEES_ROUTE, prefix="arrival__"), added__gt=0
         )
         parts = [whole, Q(pk__in=added.values("series")), self._received_series()]
         kept = [True, self.has({Role.SENDER, Role.STUDY_RUNNER}), self.has({Role.RECIPIENT})]
         return Series.objects.filter(
-            _either([part for part, is_kept in zip(parts, kept, strict=True) if is_kept])
+            either([part for part, is_kept in zip(parts, kept, strict=True) if is_kept])
         )
 
     def studies(self) -> QuerySet[Study]:
@@ -209,9 +214,9 @@ class Access:
 
     def _above(self, of_series: QuerySet[Any, Any]) -> Q:
         """For what is above series: whoever sees routes as a whole needs no look at each series."""
-        whole = [_of_route(grant, "") or ~_NOTHING for grant in self.grants if grant.role in SEES_ROUTE]
+        whole = [of_route(grant, "") or ~NOTHING for grant in self.grants if grant.role in SEES_ROUTE]
         others = [] if self.grants and not self.has(frozenset(Role) - SEES_ROUTE) else [Q(pk__in=of_series)]
-        return _either([*whole, *others])
+        return either([*whole, *others])
 
     def _received_series(self) -> Q:
         """What was delivered into a recipient's folders."""
@@ -221,7 +226,7 @@ class Access:
     def _received_images(self, of: Q) -> Q:
         """The same. Of a series whose images went to several places, each delivery is looked at."""
         if not self.has({Role.RECIPIENT}):
-            return _NOTHING
+            return NOTHING
         whole = Placement.objects.filter(self._received("place__", ""), is_whole=True)
         here = whole.filter(series=OuterRef("series"), arrival=OuterRef("arrival"))
         parts = Placement.objects.filter(of, self._received("place__", ""), is_whole=False)
@@ -238,10 +243,9 @@ class Access:
     def _received(self, place: str, arrival: str) -> Q:
         """Places that are a recipient's folder, or below it; `place` and `arrival` lead to their columns."""
         arrival = arrival or "arrival__"
-        return _either(
+        return either(
             [
-                _of_route(grant, arrival)
-                & _either([_is_below(f"{place}url", _below(*each)) for each in folders])
+                of_route(grant, arrival) & either([is_below(f"{place}url", below(*each)) for each in folders])
                 for grant in self.grants
                 if grant.role == Role.RECIPIENT
                 and (folders := [one for one in self._folders(grant) if one[1]])
@@ -254,11 +258,11 @@ class Access:
 
     def _inside_places(self, prefix: str = "") -> Q:
         """Deliveries whose names lead into a recipient's folder, from a place that has no fields."""
-        return _either(
+        return either(
             [
-                _of_route(grant, "arrival__")
+                of_route(grant, "arrival__")
                 & Q((f"{prefix}place__url", base))
-                & _begins(f"{prefix}stored_as", f"{folder}/")
+                & begins(f"{prefix}stored_as", f"{folder}/")
                 for grant in self.grants
                 if grant.role == Role.RECIPIENT
                 for base, folder in self._folders(grant)
@@ -270,7 +274,7 @@ class Access:
     def _plain(self) -> frozenset[str]:
         """The destinations whose address has no field."""
         rules = (rule for route in self.config.routes.values() for rule in route.deliver)
-        return frozenset(_fixed(rule.to) for rule in rules if not Template(rule.to).fields)
+        return frozenset(fixed_part(rule.to) for rule in rules if not Template(rule.to).fields)
 
     def log_readings(self) -> QuerySet[LogReading]:
         keys = [route.key for route in self.routes(OPERATES | AUDITS)]
@@ -300,8 +304,8 @@ class Access:
         prefix: str | None = None,
     ) -> Q:
         if prefix is None:
-            prefix = "" if part is _of_arrivals else "arrival__"
-        return _either([part(grant, prefix) for grant in self.grants if grant.role in roles])
+            prefix = "" if part is of_arrivals else "arrival__"
+        return either([part(grant, prefix) for grant in self.grants if grant.role in roles])
 
     def _scope(self, pairs: Callable[[Grant], Scope]) -> Scope:
         """For the index of the listings: what is seen has all pairs of one of these."""
@@ -309,90 +313,28 @@ class Access:
 
     def _pairs_of_deliveries(self, grant: Grant) -> Scope:
         if grant.role != Role.RECIPIENT:
-            return _pairs(grant)
+            return pairs_of(grant)
         here = [("route", grant.route)] if grant.route else []
-        return [[*here, ("in", _below(base, folder))] for base, folder in self._folders(grant) if folder]
+        return [[*here, ("in", below(base, folder))] for base, folder in self._folders(grant) if folder]
 
     def _of_sent(self, grant: Grant, prefix: str) -> Q:
         if grant.role != Role.STUDY_RUNNER:
-            return _of_arrivals(grant, prefix)
+            return of_arrivals(grant, prefix)
         hidden = [key for key, route in self.config.routes.items() if deidentify_of(route)]
-        return _of_arrivals(grant, prefix) & ~Q((f"{prefix}route__in", hidden))
+        return of_arrivals(grant, prefix) & ~Q((f"{prefix}route__in", hidden))
 
     def _of_deliveries(self, grant: Grant, prefix: str) -> Q:
         if grant.role != Role.RECIPIENT:
-            return _of_arrivals(grant, prefix)
-        here = _of_route(grant, prefix)
-        return here & _in_folders(self._folders(grant))
+            return of_arrivals(grant, prefix)
+        here = of_route(grant, prefix)
+        return here & in_folders(self._folders(grant))
 
     def _folders(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """The fixed part of each destination's address, and the folder below it that the recipient is bound to."""
         for key, route in self.config.routes.items():
             if grant.route in ("", key):
                 for rule in route.deliver:
-                    yield _fixed(rule.to), grant.folder.strip("/")
-
-
-def _of_route(grant: Grant, prefix: str) -> Q:
-    return Q((f"{prefix}route", grant.route)) if grant.route else Q()
-
-
-def _of_arrivals(grant: Grant, prefix: str) -> Q:
-    here = _of_route(grant, prefix)
-    if grant.role in SEES_ROUTE:
-        return here or ~_NOTHING
-    if grant.role == Role.SENDER:
-        return here & Q((f"{prefix}sender", grant.user.get_username()))
-    if grant.role == Role.STUDY_RUNNER and grant.field:
-        return here & Q((f"{prefix}fields__{grant.field}", grant.value))
-    return _NOTHING
-
-
-def _fixed(to: str) -> str:
-    """The part of a destination's address before its first field, without a slash at its end."""
-    return Template(to).fixed.rstrip("/") or "/"
-
-
-def _in_folders(folders: Iterable[tuple[str, str]]) -> Q:
-    parts = []
-    for base, folder in folders:
-        if not folder:
-            continue
-        whole = _below(base, folder)
-        parts += [
-            _is_below("place__url", whole),
-            Q(place__url=base) & _begins("stored_as", f"{folder}/"),
-        ]
-    return _either(parts)
-
-
-def _is_below(column: str, whole: str) -> Q:
-    return Q((column, whole)) | _begins(column, f"{whole}/")
-
-
-def _begins(column: str, text: str) -> Q:
-    """Rows whose column begins with exactly this text: SQLite's LIKE takes capital and small letters for the same."""
-    return Q((f"{column}__startswith", text)) & Q(Exact(Left(column, len(text)), Value(text)))
-
-
-def _either(parts: Sequence[Q]) -> Q:
-    return Q.create([*parts], connector=Q.OR) if parts else _NOTHING
-
-
-def _below(base: str, folder: str) -> str:
-    return str(PurePosixPath(base) / folder) if base.startswith("/") else f"{base}/{folder}"
-
-
-def _pairs(grant: Grant) -> Scope:
-    """As `_of_arrivals`. A grant for everything has an alternative without pairs."""
-    here = [("route", grant.route)] if grant.route else []
-    if grant.role in SEES_ROUTE:
-        return [here]
-    if grant.role == Role.SENDER:
-        return [[*here, ("sender", grant.user.get_username())]]
-    if grant.role == Role.STUDY_RUNNER and grant.field:
-        return [[*here, (f"field:{grant.field}", grant.value)]]
-    return []
+                    yield fixed_part(rule.to), grant.folder.strip("/")
 
 
 def access_of(user: Any, config: Config | None = None) -> Access:

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from dropslot.config.databases import database_url
 from dropslot.config.delivering import Deliver
@@ -28,9 +27,12 @@ from dropslot.config.values import (
     PathTemplate,
     Pattern,
     Percent,
+    Poll,
     Size,
     TablePath,
     TimeZone,
+    one_or_more,
+    show_one_or_more,
 )
 from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
 
@@ -45,27 +47,6 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 # The checks that dropslot brings; every other one is named by its dotted path.
 CHECK_NAMES = frozenset({"bag", "max_item_size", "max_items", "max_size", "mime", "patterns", "pdf_contains"})
 DELIVER_PROCESSOR = "dropslot.arrivals.deliver.Deliver"
-
-
-def _poll(value: Any) -> Any:
-    if value == "auto" or isinstance(value, bool):
-        return value
-    raise ValueError("expected one of auto, true, false")
-
-
-def _one_or_more(value: Any) -> Any:
-    """One mapping may stand for a list of one."""
-    return [value] if isinstance(value, Mapping | BaseModel) else value
-
-
-def _show_one_or_more(schema: dict[str, Any]) -> None:
-    several = {"type": schema.pop("type"), "items": schema.pop("items")}
-    schema["anyOf"] = [several["items"], several]
-
-
-Poll = Annotated[
-    Literal["auto"] | bool, BeforeValidator(_poll), WithJsonSchema({"enum": ["auto", True, False]})
-]
 
 
 class _Model(BaseModel):
@@ -258,11 +239,11 @@ class Route(_RouteKeysOfApps, _Model):
         " dotted path.",
         examples=[[{"pdf_contains": r"^(?P<specimen>066-\d{8}-\d)(?!\d)"}, {"mylab.checks.Named": "scan*"}]],
     )
-    lookup: Annotated[list[Lookup], BeforeValidator(_one_or_more)] = Field(
+    lookup: Annotated[list[Lookup], BeforeValidator(one_or_more)] = Field(
         default_factory=list,
         description="A field that is looked up in a table of folders, or a list of these. If several are for one"
         " field, the first one that finds a folder counts.",
-        json_schema_extra=_show_one_or_more,
+        json_schema_extra=show_one_or_more,
     )
     fields: list[CheckEntry] = Field(
         default_factory=list,

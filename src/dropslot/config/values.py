@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from dropslot.core import addresses
 from dropslot.core.concealing import has_password
@@ -276,4 +277,26 @@ EventName = Literal[
     "in_open",
     "in_q_overflow",
     "in_unmount",
+]
+
+
+def _poll(value: Any) -> Any:
+    if value == "auto" or isinstance(value, bool):
+        return value
+    raise ValueError("expected one of auto, true, false")
+
+
+def one_or_more(value: Any) -> Any:
+    """One mapping may stand for a list of one."""
+    return [value] if isinstance(value, Mapping | BaseModel) else value
+
+
+def show_one_or_more(schema: dict[str, Any]) -> None:
+    """The same in the schema."""
+    several = {"type": schema.pop("type"), "items": schema.pop("items")}
+    schema["anyOf"] = [several["items"], several]
+
+
+Poll = Annotated[
+    Literal["auto"] | bool, BeforeValidator(_poll), WithJsonSchema({"enum": ["auto", True, False]})
 ]

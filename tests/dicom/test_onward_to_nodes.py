@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from certificates import make_certificate
 from dicom.images import image, series
 from dicom.samples import sample
-from dropslot.core.dicom_addresses import parse_node
+from dropslot.core.addressing.dicom_addresses import parse_node
 from dropslot.destinations.base import COMMITTED, LISTS_INSTANCES, ONLY_ACKNOWLEDGED, SAID
 from dropslot.destinations.dicom.association import associated
 from dropslot.destinations.dicom.peers import Peer

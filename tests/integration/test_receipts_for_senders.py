@@ -15,7 +15,7 @@ import bagit
 import pytest
 
 from acting import acting
-from dropslot.core import signers
+from dropslot.core.signing import signers
 from dropslot.sender.inbox import SignedReceipt
 from dropslot.sender.receipts.checking import Checked, check
 from people import Person, Program

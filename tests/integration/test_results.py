@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dropslot.core.dates import WEEKDAYS
+from dropslot.core.showing.dates import WEEKDAYS
 from pdfs import PATTERN, SPECIMEN, bomb, by_hand, own_grandfather, pdf
 from product import Product
 from waiting import wait_until

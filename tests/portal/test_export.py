@@ -17,7 +17,7 @@ from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.core.names import escape
-from dropslot.core.spreadsheets import cell
+from dropslot.core.showing.spreadsheets import cell
 from dropslot.portal.pages.listing import exports
 from portals import Site
 

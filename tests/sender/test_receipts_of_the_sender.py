@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dropslot.audit.canonical import canonical
-from dropslot.core import signers, sshsig
+from dropslot.core.signing import signers, sshsig
 from dropslot.sender.inbox import SignedReceipt
 from dropslot.sender.receipts.checking import BadReceipt, Checked, check
 from dropslot.sender.receipts.kept_signers import KeptSigners, NoSigners, SignersChanged

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from dropslot.audit import receipts, signing_key
 from dropslot.audit.chain import Head
 from dropslot.audit.models import Receipt
-from dropslot.core import context, sshsig
+from dropslot.core import context
+from dropslot.core.signing import sshsig
 from trail import ARRIVAL, summary
 
 HEAD = Head(7, "a" * 64)
@@ -99,7 +100,7 @@ def test_the_key_is_private_and_its_public_files_are_beside_it(tmp_path: Path) -
 def test_processes_that_make_the_key_at_once_end_with_one_key(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from dropslot.audit import signing_key;"
-        "from dropslot.core import sshsig;"
+        "from dropslot.core.signing import sshsig;"
         "print(sshsig.public_blob(signing_key.receipt_key(Path(sys.argv[1])).public_key()).hex())"
     )
     source = str(Path(signing_key.__file__).parents[2])

@@ -16,8 +16,8 @@ from dropslot.cli import app, run
 from dropslot.cli.output.failures import TRACEBACK_VARIABLE, UsageError, explain
 from dropslot.cli.output.tables import Looks, show
 from dropslot.config import ConfigError, Problem
-from dropslot.core.counting import counted
 from dropslot.core.errors import DiskFull
+from dropslot.core.showing.counting import counted
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from clocked import Desk
-from dropslot.core import litter
+from dropslot.core.file_names import litter
 from dropslot.watching import quiet
 from dropslot.watching.completion import RETRY_SECONDS
 from dropslot.watching.temporary import TemporaryNames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dropslot.core.unfinished import is_unfinished
+from dropslot.core.file_names.unfinished import is_unfinished
 from dropslot.watching.temporary import TemporaryNames
 
 # Given by the programs themselves; where a program draws letters by lot, several.

@@ -9,7 +9,7 @@ import pytest
 
 from configurations import config, problems, problems_of_route, route, the_problem
 from dropslot.config import from_mapping
-from dropslot.core.addresses import parse
+from dropslot.core.addressing.addresses import parse
 from dropslot.core.errors import Refused
 from dropslot.core.settings.limits import limit
 from dropslot.core.templates import Template

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from acting import acting
 from dropslot.arrivals.intake.seal import seal_arrival, sender
-from dropslot.core.litter import BY_DEFAULT, NONE, Litter
+from dropslot.core.file_names.litter import BY_DEFAULT, NONE, Litter
 from dropslot.files.walk import changed, list_arrival
 from people import Person
 

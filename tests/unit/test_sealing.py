@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dropslot.arrivals.intake import seal
-from dropslot.core import litter
+from dropslot.core.file_names import litter
 from dropslot.files.walk import list_arrival
 from people import Person
 

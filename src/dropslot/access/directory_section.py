@@ -22,7 +22,7 @@ from pydantic import (
 
 from dropslot.config.secrets import secret
 from dropslot.config.values import VariableName
-from dropslot.core.addresses import is_loopback
+from dropslot.core.addressing.addresses import is_loopback
 
 GroupKind = Literal["groupOfNames", "groupOfUniqueNames", "posixGroup", "activeDirectory"]
 _PACKAGES = ("ldap", "django_auth_ldap")

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dropslot.acknowledgments.formats.log_format import LogFormat
 from dropslot.config.sections import Connection, Part, RouteRule, Section
 from dropslot.config.values import DestinationTemplate, Duration, VariableName, template
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.concealing import has_password
 from dropslot.core.templates import Template
 

@@ -21,7 +21,7 @@ from dropslot.arrivals.models import Delivery
 from dropslot.audit import outbox
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event, EventReader
-from dropslot.core.counting import chunks
+from dropslot.core.showing.counting import chunks
 from dropslot.core.states import Outcome
 
 READER = "unfetched"

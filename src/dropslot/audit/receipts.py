@@ -27,10 +27,10 @@ from dropslot.audit.chain import Head, timestamp
 from dropslot.audit.models import Receipt
 from dropslot.audit.payloads import Names
 from dropslot.config.secrets import make_private
-from dropslot.core import sshsig
 from dropslot.core.context import kept
 from dropslot.core.names import escape
-from dropslot.core.signers import NAMESPACE
+from dropslot.core.signing import sshsig
+from dropslot.core.signing.signers import NAMESPACE
 
 # Possible guarantees about an arrival's source; a receipt lists those that applied.
 SOURCE_COMPARED = "source: compared before and after"

@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.config.secrets import make_private
-from dropslot.core import signers
 from dropslot.core.errors import DropslotError
-from dropslot.core.sshsig import public_blob
+from dropslot.core.signing import signers
+from dropslot.core.signing.sshsig import public_blob
 
 KEY = "receipt_ed25519"
 ALLOWED_SIGNERS = "allowed_signers"

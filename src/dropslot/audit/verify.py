@@ -20,8 +20,8 @@ from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import GENESIS, Head, hash_of
 from dropslot.audit.models import Event, Receipt
 from dropslot.audit.report import Report
-from dropslot.core import sshsig
-from dropslot.core.signers import NAMESPACE
+from dropslot.core.signing import sshsig
+from dropslot.core.signing.signers import NAMESPACE
 
 _PAGE = 2_000
 _LOOKUP = 500  # SQLite's older limit of parameters is 999

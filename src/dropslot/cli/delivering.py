@@ -12,7 +12,7 @@ import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, Test
 from dropslot.cli.startup import for_tests, started
-from dropslot.core.counting import counted
+from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.workers.drain import Drained

@@ -12,7 +12,7 @@ import typer
 from dropslot.cli.options import ConfigPath
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.startup import started
-from dropslot.core.counting import counted
+from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.models import Arrival

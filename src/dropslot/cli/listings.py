@@ -26,7 +26,7 @@ from dropslot.cli.output.narrowing import (
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_acknowledgments
 from dropslot.core.asked import ago
-from dropslot.core.counting import counted
+from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.acknowledgments.history import Unacknowledged

@@ -12,9 +12,9 @@ from dropslot.cli.options import ConfigPath
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.startup import reading, started
 from dropslot.core.asked import ago
-from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,8 +11,8 @@ import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.startup import started
-from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
+from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.upkeep.rebuilding.rebuild import Rebuilt

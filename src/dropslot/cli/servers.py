@@ -12,7 +12,7 @@ import typer
 from dropslot.cli.options import ConfigPath
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.startup import configured
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.concealing import conceal_value
 from dropslot.core.names import escape
 

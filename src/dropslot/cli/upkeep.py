@@ -13,9 +13,9 @@ from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, started
-from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.models import Arrival

@@ -22,7 +22,7 @@ from dropslot.config.values import (
     Title,
     VariableName,
 )
-from dropslot.core.addresses import scheme_of
+from dropslot.core.addressing.addresses import scheme_of
 from dropslot.core.templates import Template
 
 ManifestPlace = Literal["hidden", "beside", "none"]

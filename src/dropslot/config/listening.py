@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from dropslot.core.addresses import is_loopback
+from dropslot.core.addressing.addresses import is_loopback
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:\[\]]+):(\d{1,5})")
 _EXPECTED = "expected an address and a port, such as 127.0.0.1:8070 or [::1]:8070"

@@ -34,7 +34,7 @@ from dropslot.config.values import (
     one_or_more,
     show_one_or_more,
 )
-from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
+from dropslot.core.file_names.litter import BY_DEFAULT, Litter, litter_of
 
 ROUTE_KEY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 ROUTE_KEY_IN_WORDS = "letters, digits, _ and -, beginning with a letter or digit, 100 at most"

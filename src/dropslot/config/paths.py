@@ -11,7 +11,7 @@ from typing import Any
 from dropslot.config import sections
 from dropslot.config.delivering import Deliver
 from dropslot.config.models import Config, Route
-from dropslot.core.addresses import scheme_of
+from dropslot.core.addressing.addresses import scheme_of
 from dropslot.core.templates import Template, literal
 
 

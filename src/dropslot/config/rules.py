@@ -11,7 +11,7 @@ from dropslot.config.delivering import PLACES, Deliver
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import SECTIONS, Found, RouteRule, broken, fields_of_apps
-from dropslot.core.addresses import scheme_of, server_of
+from dropslot.core.addressing.addresses import scheme_of, server_of
 from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core.templates import GIVEN, Template, literal
 

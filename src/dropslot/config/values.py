@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
+from dropslot.core.addressing.dicom_addresses import is_title
 from dropslot.core.concealing import has_password
-from dropslot.core.dicom_addresses import is_title
 from dropslot.core.settings.sizes import size
 from dropslot.core.templates import Template
 

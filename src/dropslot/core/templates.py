@@ -10,10 +10,10 @@ from functools import cached_property
 from string import Formatter
 from typing import NamedTuple
 
-from dropslot.core import addresses
-from dropslot.core.dates import fault_of_format, formatted
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape, fault_of_name
+from dropslot.core.showing.dates import fault_of_format, formatted
 
 # Fields that every arrival has: when it came, and the type of the content of a single file.
 GIVEN = frozenset({"date", "weekday", "mime"})

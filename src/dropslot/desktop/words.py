@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dropslot.core.amounts import size
+from dropslot.core.showing.amounts import size
 from dropslot.sender.engine.listener import Status
 from dropslot.sender.states import DELIVERED, REFUSED, UNCHANGED, UPLOADED, UPLOADING
 

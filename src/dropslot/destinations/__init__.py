@@ -11,7 +11,7 @@ from itertools import groupby
 
 from dropslot.config import Deliver, current, load_dotted
 from dropslot.config.plugins import make_named
-from dropslot.core.addresses import scheme_of
+from dropslot.core.addressing.addresses import scheme_of
 from dropslot.core.context import kept
 from dropslot.core.errors import Unsupported
 from dropslot.core.templates import Template

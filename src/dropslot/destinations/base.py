@@ -30,7 +30,7 @@ from pydantic import BaseModel, ValidationError
 from dropslot.config import Deliver, current
 from dropslot.config.mistakes.explain import explain
 from dropslot.contents.base import Source, Staged
-from dropslot.core.addresses import scheme_of, server_of
+from dropslot.core.addressing.addresses import scheme_of, server_of
 from dropslot.core.errors import BadOption, DestinationUnready, Unsupported
 from dropslot.core.templates import Template
 

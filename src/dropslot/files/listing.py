@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dropslot.core import litter
-from dropslot.core.litter import Litter
+from dropslot.core.file_names import litter
+from dropslot.core.file_names.litter import Litter
 
 MOST_BYTES = 2**63 - 1
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from dropslot.core import litter
-from dropslot.core.litter import Litter
+from dropslot.core.file_names import litter
+from dropslot.core.file_names.litter import Litter
 from dropslot.core.names import LIMIT_BYTES, escape, fault_of_marks, fault_of_name, size_bytes
 from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER

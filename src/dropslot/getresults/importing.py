@@ -23,8 +23,8 @@ from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
 from dropslot.audit.payloads import Import, Imported
-from dropslot.core.counting import counted
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 from dropslot.getresults.dump import HISTORY, Dump, OddRecord, Record
 from dropslot.lookup import loading
 from dropslot.lookup.cells import fault_of_cell, unwrapped

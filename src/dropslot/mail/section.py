@@ -21,7 +21,7 @@ from pydantic import (
 from dropslot.config.secrets import secret
 from dropslot.config.sections import Part, Section
 from dropslot.config.values import VariableName
-from dropslot.core.addresses import is_loopback
+from dropslot.core.addressing.addresses import is_loopback
 from dropslot.core.concealing import has_password
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dropslot.config import sections
-from dropslot.core.addresses import server_of
+from dropslot.core.addressing.addresses import server_of
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:

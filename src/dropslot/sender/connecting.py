@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from urllib.parse import urlsplit
 
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.credentials import Credentials

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 
 UNSENT = "Nothing was sent there, and the source is untouched"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import asyncssh
 
-from dropslot.core.addresses import DEFAULT_PORT
+from dropslot.core.addressing.addresses import DEFAULT_PORT
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp.accounts import UNSENT, Account

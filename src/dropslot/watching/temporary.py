@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from dropslot.core.litter import Litter
+from dropslot.core.file_names.litter import Litter
+from dropslot.core.file_names.unfinished import is_unfinished
 from dropslot.core.names import RECEIVING, UPLOADING
 from dropslot.core.patterns import Glob
-from dropslot.core.unfinished import is_unfinished
 
 if TYPE_CHECKING:
     from dropslot.config import Route

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dropslot.acknowledgments.logs.sources import KEPT, LogFile, LogUnready, Source, no_file, unlistable
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sftp import faults, remote, runtime, wire

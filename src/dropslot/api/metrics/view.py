@@ -15,7 +15,7 @@ from dropslot.api.metrics.calls import Calls
 from dropslot.api.metrics.numbers import Numbers
 from dropslot.api.problems import NotSignedIn
 from dropslot.api.signing_in import access_for, deny
-from dropslot.core.addresses import is_loopback
+from dropslot.core.addressing.addresses import is_loopback
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 

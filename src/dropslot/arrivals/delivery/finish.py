@@ -30,7 +30,7 @@ from dropslot.audit.payloads import Delivered
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.core import manifests
-from dropslot.core.addresses import place_of
+from dropslot.core.addressing.addresses import place_of
 from dropslot.core.errors import DropslotError, Refused, TakenOver
 from dropslot.core.names import escape
 from dropslot.core.states import State

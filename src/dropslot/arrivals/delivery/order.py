@@ -32,10 +32,10 @@ from dropslot.audit.models import Event
 from dropslot.config import Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.contents.kinds import folder_of_items
-from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape
 from dropslot.core.patterns import Glob
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.core.states import UNFINISHED, State
 from dropslot.core.templates import Piece, Template
 from dropslot.watching.reasons import takes

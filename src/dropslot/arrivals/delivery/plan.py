@@ -17,9 +17,9 @@ from dropslot.arrivals.delivery.work import Leg, Row, Work
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.contents.base import Staged
 from dropslot.core import manifests
-from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.core.states import Outcome, State
 from dropslot.destinations.base import Planned, Stored
 

@@ -22,7 +22,7 @@ from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.contents.kinds import contents_of, sent_on_purpose
 from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOver
-from dropslot.core.litter import BY_DEFAULT, Litter, litter_of
+from dropslot.core.file_names.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import RESERVED, escape
 from dropslot.files import faults as faults_of_storage
 from dropslot.files.walk import MAX_FAULTS, list_arrival, marked

@@ -20,10 +20,10 @@ from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Files
-from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError, NameInFlight, Refused, TakenOver
-from dropslot.core.litter import BY_DEFAULT
+from dropslot.core.file_names.litter import BY_DEFAULT
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.destinations.base import Destination
 
 _TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded

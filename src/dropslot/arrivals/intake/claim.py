@@ -22,7 +22,7 @@ from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import seal
 from dropslot.config.folders import FolderSet
 from dropslot.core.errors import SourceUnready, StorageFault
-from dropslot.core.litter import Litter
+from dropslot.core.file_names.litter import Litter
 from dropslot.core.names import escape
 from dropslot.files import filesystems
 from dropslot.files.descriptors import Folder

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from dropslot.core.litter import Litter
+from dropslot.core.file_names.litter import Litter
 from dropslot.core.names import escape
 
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -32,9 +32,9 @@ from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.mistakes import blame
 from dropslot.config.mistakes.remedies import remedy_for
 from dropslot.core.concealing import conceal
-from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.destinations import kind_of

@@ -19,8 +19,8 @@ from dropslot.arrivals.registry import Late
 from dropslot.arrivals.upkeep import space
 from dropslot.config import Config
 from dropslot.core.concealing import conceal
-from dropslot.core.counting import counted
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 from dropslot.core.states import State
 from dropslot.running import daemon
 

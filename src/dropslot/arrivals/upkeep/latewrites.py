@@ -36,7 +36,7 @@ from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.contents.kinds import sent_on_purpose
 from dropslot.core.errors import DropslotError, SourceChanged
-from dropslot.core.litter import BY_DEFAULT, litter_of
+from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival

@@ -21,11 +21,11 @@ from dropslot.audit import payloads
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
-from dropslot.core.addresses import place_of
-from dropslot.core.counting import chunks
+from dropslot.core.addressing.addresses import place_of
 from dropslot.core.errors import DropslotError, SourceChanged
-from dropslot.core.litter import BY_DEFAULT, litter_of
+from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import chunks
 from dropslot.core.states import State
 from dropslot.destinations import for_url, read
 from dropslot.files.emptying import Emptying

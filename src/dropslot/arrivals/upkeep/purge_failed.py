@@ -23,7 +23,7 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Purged
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
-from dropslot.core.litter import BY_DEFAULT, litter_of
+from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.destinations import for_url

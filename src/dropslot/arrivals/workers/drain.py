@@ -29,8 +29,8 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.config.folders import all_folders
-from dropslot.core.counting import chunks
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import chunks
 from dropslot.core.states import State
 from dropslot.watching.processors import EventProcessor, Pair
 

@@ -14,7 +14,7 @@ from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.output.narrowing import one_of
 from dropslot.cli.startup import started
-from dropslot.core.counting import counted
+from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.config import Config, Route

@@ -101,7 +101,7 @@ def export_metrics(
     `wait_seconds` is from its receipt to the first attempt, `work_seconds` the time of all attempts together.
     """
     settings = reading(config)
-    from dropslot.core.spreadsheets import cell
+    from dropslot.core.showing.spreadsheets import cell
     from dropslot.dicom.listings.metrics import batches
 
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")

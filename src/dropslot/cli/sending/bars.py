@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dropslot.cli.sending.telling import Lines, duration
-from dropslot.core.amounts import size
 from dropslot.core.names import escape
+from dropslot.core.showing.amounts import size
 from dropslot.sender.engine.listener import Status
 
 _LONGEST_NAME = 30

@@ -7,9 +7,9 @@ import sys
 import time
 from collections import Counter
 
-from dropslot.core.amounts import size
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.showing.amounts import size
 from dropslot.sender.engine.listener import Silent, Status
 from dropslot.sender.plan import LeftFile, Plan
 from dropslot.sender.states import REFUSED, SentFile, now

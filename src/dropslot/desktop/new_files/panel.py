@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from dropslot.core.amounts import size
+from dropslot.core.showing.amounts import size
 from dropslot.desktop.dialogs import sentence
 from dropslot.desktop.new_files.choice import Choice, NewFiles
 from dropslot.desktop.trees.view import TreeView

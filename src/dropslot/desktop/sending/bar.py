@@ -14,8 +14,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from dropslot.core.amounts import size
 from dropslot.core.names import escape
+from dropslot.core.showing.amounts import size
 from dropslot.desktop import words
 from dropslot.desktop.look import make_large
 from dropslot.sender.engine.listener import Status

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.desktop.jobs import Job
 from dropslot.desktop.studies.assistant import Assistant

@@ -6,8 +6,8 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from dropslot.core.amounts import size
 from dropslot.core.names import escape
+from dropslot.core.showing.amounts import size
 from dropslot.desktop.trees.folders import Folder, Tree
 from dropslot.desktop.words import files
 

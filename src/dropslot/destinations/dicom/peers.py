@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from dropslot.config import current
-from dropslot.core import dicom_addresses
-from dropslot.core.addresses import scheme_of
-from dropslot.core.dicom_addresses import Node
+from dropslot.core.addressing import dicom_addresses
+from dropslot.core.addressing.addresses import scheme_of
+from dropslot.core.addressing.dicom_addresses import Node
 from dropslot.destinations.tls import tls_context
 
 DEFAULT_AET = "DROPSLOT"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dropslot.config import Deliver, secret
-from dropslot.core.dicom_addresses import Service, parse_service
+from dropslot.core.addressing.dicom_addresses import Service, parse_service
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.destinations.tls import tls_context

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target

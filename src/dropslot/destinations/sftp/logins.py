@@ -12,7 +12,7 @@ from typing import Protocol
 import asyncssh
 
 from dropslot.config import secret
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import DestinationUnready
 from dropslot.sftp import trust
 from dropslot.sftp.accounts import UNSENT, Account, Password

@@ -6,7 +6,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from dropslot.config import Config, Deliver, current, sections
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.settings.limits import Limit
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.destinations.sftp.logins import Keys, account_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import DestinationUnready, Refused, Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations.base import Target

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dropslot.arrivals.importers import Bytes
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Route
-from dropslot.core.addresses import place_of, scheme_of
-from dropslot.core.counting import CHUNK, chunks
-from dropslot.core.dicom_addresses import SCHEME, WEB_SCHEMES
+from dropslot.core.addressing.addresses import place_of, scheme_of
+from dropslot.core.addressing.dicom_addresses import SCHEME, WEB_SCHEMES
 from dropslot.core.errors import NameInFlight, Refused
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.dicom.importing.found import FoundSeries
 from dropslot.dicom.importing.recording import wait_for_others
 from dropslot.dicom.models import Instance, Outgoing

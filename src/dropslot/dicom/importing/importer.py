@@ -13,9 +13,9 @@ from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry
 from dropslot.config import Route
 from dropslot.contents.base import ListedItem
-from dropslot.core.counting import chunks
 from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import chunks
 from dropslot.dicom.deidentifying.keys import deidentify_of
 from dropslot.dicom.importing import at_nodes, keys, told, waiting
 from dropslot.dicom.importing.found import (

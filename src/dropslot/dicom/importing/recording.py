@@ -14,7 +14,7 @@ from django.db.models import F, Sum
 from dropslot.arrivals.importers import Bytes
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import locks
-from dropslot.core.counting import CHUNK, chunks
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.dicom import models
 from dropslot.dicom.importing import found, known
 from dropslot.dicom.importing.columns import column

@@ -18,8 +18,8 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from dropslot.core.counting import counted
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 from dropslot.dicom.importing.found import Instance
 
 RANKS = ("INCOMPLETE", "UNKNOWN", "CONSISTENT", "VERIFIED")

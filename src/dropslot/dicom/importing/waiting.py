@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.models import Arrival
-from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.core.states import State
 from dropslot.dicom.importing import keys, known
 from dropslot.dicom.importing.columns import column

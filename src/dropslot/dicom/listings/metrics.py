@@ -15,7 +15,7 @@ from dropslot.arrivals.listings.queries import Filter, iso, last, narrowed
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
-from dropslot.core.counting import CHUNK, chunks
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.core.states import State
 from dropslot.dicom.models import Contribution
 

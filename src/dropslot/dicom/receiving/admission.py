@@ -13,7 +13,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from dropslot.core.addresses import is_loopback
+from dropslot.core.addressing.addresses import is_loopback
 from dropslot.dicom.receiving.keys import Allowed, Receive
 from dropslot.dicom.receiving.receptions import Peer
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from dropslot.config.listening import ListenAddress
 from dropslot.config.sections import Found, Part, RouteRule, broken
 from dropslot.config.values import Duration
-from dropslot.core.dicom_addresses import is_title
+from dropslot.core.addressing.dicom_addresses import is_title
 from dropslot.core.settings.problems import NO_VALUE
 from dropslot.core.templates import Template
 from dropslot.dicom.importing.keys import is_imported

@@ -12,10 +12,11 @@ from dropslot.audit import signing_key
 from dropslot.audit.chain import GENESIS, hash_of
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
-from dropslot.core import manifests, sshsig
-from dropslot.core.counting import CHUNK, chunks
+from dropslot.core import manifests
 from dropslot.core.names import escape
-from dropslot.core.signers import NAMESPACE, fingerprint
+from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.signing import sshsig
+from dropslot.core.signing.signers import NAMESPACE, fingerprint
 
 EVENTS = 2000  # of one arrival that a page looks at
 LISTED = 5

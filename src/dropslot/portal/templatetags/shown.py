@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dropslot.access.models import Grant
-from dropslot.core import amounts
+from dropslot.core.showing import amounts
 from dropslot.portal.words import grant_words, states
 
 register = template.Library()

@@ -9,8 +9,8 @@ from typing import Any
 
 from dropslot.arrivals.notify.after import ordinal
 from dropslot.audit.kinds import Kind
-from dropslot.core.amounts import size
-from dropslot.core.counting import counted
+from dropslot.core.showing.amounts import size
+from dropslot.core.showing.counting import counted
 
 Data = Mapping[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from dropslot.acknowledgments.section import logs_of
 from dropslot.config import Deliver, Route
-from dropslot.core.amounts import size
 from dropslot.core.concealing import conceal
+from dropslot.core.showing.amounts import size
 from dropslot.watching.reasons import shown
 
 

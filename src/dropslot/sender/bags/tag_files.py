@@ -7,8 +7,8 @@ import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dropslot.core.amounts import size
 from dropslot.core.release import VERSION
+from dropslot.core.showing.amounts import size
 from dropslot.sender.ledger.bags import Bag, BagFile
 
 DECLARATION, INFO, MANIFEST = "bagit.txt", "bag-info.txt", "manifest-sha256.txt"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropslot.core.counting import counted
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.dittohead import reading
 from dropslot.sender.dittohead.adopting import adopt

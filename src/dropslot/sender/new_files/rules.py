@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dropslot.core.litter import BY_DEFAULT, Litter
+from dropslot.core.file_names.litter import BY_DEFAULT, Litter
 from dropslot.core.patterns import Glob
 from dropslot.sender.presets.preset import Folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dropslot.core.addresses import is_loopback
+from dropslot.core.addressing.addresses import is_loopback
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.connecting import Access, place

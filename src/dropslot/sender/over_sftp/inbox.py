@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from dropslot.core import addresses
+from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender import home

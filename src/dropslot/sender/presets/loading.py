@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from dropslot.core.addresses import scheme_of
+from dropslot.core.addressing.addresses import scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.home import home, settings_file

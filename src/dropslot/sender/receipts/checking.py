@@ -11,10 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dropslot.core import sshsig
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.core.signers import NAMESPACE
+from dropslot.core.signing import sshsig
+from dropslot.core.signing.signers import NAMESPACE
 from dropslot.sender.inbox import SignedReceipt
 
 Outcome = Literal["delivered", "unchanged", "refused"]

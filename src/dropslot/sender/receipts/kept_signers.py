@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from dropslot.core import signers
 from dropslot.core.errors import DropslotError
+from dropslot.core.signing import signers
 
 _OTHER = re.compile(r"[^A-Za-z0-9._-]+")
 

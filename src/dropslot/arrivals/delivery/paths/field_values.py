@@ -16,9 +16,9 @@ from dropslot.arrivals.delivery.work import Work
 from dropslot.audit.canonical import text_of
 from dropslot.config import Route
 from dropslot.config.mistakes import blame
-from dropslot.core.dates import WEEKDAYS
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.core.names import escape, invisible
+from dropslot.core.showing.dates import WEEKDAYS
 from dropslot.core.templates import GIVEN
 from dropslot.fields.base import Field, FieldFailed, ItemField
 from dropslot.fields.name import NamePattern

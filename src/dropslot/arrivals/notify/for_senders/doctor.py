@@ -10,8 +10,8 @@ from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Route
-from dropslot.core.counting import counted
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
 from dropslot.core.templates import Template
 
 _ENTER_AND_WRITE = os.W_OK | os.X_OK

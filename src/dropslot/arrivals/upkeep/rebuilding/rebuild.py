@@ -39,12 +39,12 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Kept
 from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.core import sshsig
-from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.manifests import digest, write
 from dropslot.core.names import escape
-from dropslot.core.signers import NAMESPACE
+from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.signing import sshsig
+from dropslot.core.signing.signers import NAMESPACE
 from dropslot.core.states import Outcome, State
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule

@@ -19,9 +19,9 @@ from dropslot.arrivals.upkeep.rebuilding.found_targets import targets
 from dropslot.audit import receipts, signing_key
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.core.counting import CHUNK, chunks
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.core.states import State
 from dropslot.destinations import for_rule, for_url
 from dropslot.destinations.base import Target

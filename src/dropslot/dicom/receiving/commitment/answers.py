@@ -19,9 +19,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModelInstance,
 )
 
-from dropslot.core.counting import CHUNK, chunks
-from dropslot.core.dicom_addresses import Node
+from dropslot.core.addressing.dicom_addresses import Node
 from dropslot.core.errors import DropslotError
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.destinations.dicom.association import associated
 from dropslot.destinations.dicom.peers import Peer, peer_of
 from dropslot.dicom.deidentifying.uids import delivered_uid

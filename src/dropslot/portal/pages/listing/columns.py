@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from django.urls import NoReverseMatch, reverse
 
-from dropslot.core import amounts
+from dropslot.core.showing import amounts
 from dropslot.portal.words import states
 from dropslot.portal.words.event_words import Words
 from dropslot.portal.words.verdicts import verdict

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.trail import note
 from dropslot.audit.kinds import Kind
-from dropslot.core.spreadsheets import cell
+from dropslot.core.showing.spreadsheets import cell
 from dropslot.portal.pages.listing.columns import Row
 from dropslot.portal.pages.listing.filtering import Asked
 from dropslot.portal.pages.listing.listings import access_of

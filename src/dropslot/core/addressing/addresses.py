@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from dropslot.core import dicom_addresses
-from dropslot.core.address_parts import HOST, NO_PASSWORD, path_of, port_of, written
-from dropslot.core.address_parts import is_loopback as is_loopback
+from dropslot.core.addressing import dicom_addresses
+from dropslot.core.addressing.address_parts import HOST, NO_PASSWORD, path_of, port_of, written
+from dropslot.core.addressing.address_parts import is_loopback as is_loopback
 from dropslot.core.concealing import has_password
 
 DEFAULT_PORT = 22

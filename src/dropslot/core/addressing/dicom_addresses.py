@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from dropslot.core.address_parts import HOST, NO_PASSWORD, is_loopback, path_of, port_of, written
+from dropslot.core.addressing.address_parts import HOST, NO_PASSWORD, is_loopback, path_of, port_of, written
 from dropslot.core.concealing import has_password
 
 SCHEME = "dicom"

@@ -1,0 +1,1 @@
+"""Addresses of servers, DICOM nodes and folders, as people write them."""

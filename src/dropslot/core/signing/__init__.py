@@ -1,0 +1,1 @@
+"""Signatures as OpenSSH makes them, and who may sign."""

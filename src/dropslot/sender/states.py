@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-UPLOADING, UPLOADED = "uploading", "uploaded"  # on its way; whole and verified in the inbox
+UPLOADING, UPLOADED = "uploading", "uploaded"  # on its way; whole in the inbox
 DELIVERED, UNCHANGED, REFUSED = "delivered", "unchanged", "refused"  # as the receipt says
 STATES = (UPLOADING, UPLOADED, DELIVERED, UNCHANGED, REFUSED)
-# Of bags alone: about to get its final name; all of it delivered; of a ledger that was lost.
-SEALING, CLOSED, LOST = "sealing", "closed", "lost"
+# Of bags alone: about to get its final name; all of it delivered; of a ledger that was lost; to be removed.
+SEALING, CLOSED, LOST, CANCELLED = "sealing", "closed", "lost", "cancelled"
 
 
 class SentFile(NamedTuple):

@@ -9,7 +9,8 @@ sender.follow(preset.access, wait_seconds=20)
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from dropslot.core.errors import DropslotError
@@ -23,6 +24,7 @@ from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener, Silent
 from dropslot.sender.engine.recovering import open_ledger
 from dropslot.sender.engine.retries import PATIENCE_SECONDS, Retries
+from dropslot.sender.faults import BagIncomplete, BagNameTaken, BagRefused, InboxClosed
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.journal import Noted
@@ -31,8 +33,10 @@ from dropslot.sender.new_files.comparing import Comparison
 from dropslot.sender.new_files.looking import Unwatched, Wish, look
 from dropslot.sender.plan import Plan, Watcher
 from dropslot.sender.presets.preset import Preset
-from dropslot.sender.states import LOST, REFUSED, SEALING, UPLOADING
+from dropslot.sender.states import CANCELLED, LOST, REFUSED, SEALING, UPLOADING
 
+# Of one bag alone: another account of this PC began it, or its server has a fault. The other bags can be sent.
+_OF_A_BAG = (BagIncomplete, BagNameTaken, BagRefused, InboxClosed)
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.3, 5.0
 
 
@@ -79,23 +83,26 @@ class Sender:
 
     def send(self, plan: Plan) -> Result:
         """Send what a plan has; first what an earlier run began at this inbox. Raises what cannot be retried, Paused
-        and Cancelled: what was sent is kept then, except by Cancelled. Raises SenderBusy."""
+        and Cancelled: what was sent is kept then, except by Cancelled. Raises SenderBusy. A bag that cannot be
+        continued keeps no other back: its error is raised when the others are there."""
         preset, inbox = plan.preset, place(plan.preset.access.to)
         with held(home.lock_file()):
             self.sign_in(preset.access)
             plan = self._recovered(plan)
-            begun = [bag for bag in self.unfinished() if bag.inbox == inbox]
-            done = [self._upload(bag, preset.access, preset.limit) for bag in begun]
+            self._remove_cancelled(inbox, preset.access)
+            begun = [(bag, preset.access) for bag in self.unfinished() if bag.inbox == inbox]
+            done, failed = self._continued(begun, preset.limit)
             self.listener.planned(plan)
             if plan.new and (bag := self._begin(plan)):
                 done.append(self._upload(bag, preset.access, preset.limit, is_new=True))
-        return Result(tuple(filter(None, done)))
+        return _result(done, failed)
 
     def resume(self, limit: Limit | None = None) -> Result:
         """Finish what earlier runs began, as it was begun."""
         with held(home.lock_file()):
-            done = [self._upload(bag, bag.access, limit or Limit()) for bag in self.unfinished()]
-        return Result(tuple(filter(None, done)))
+            begun = [(bag, bag.access) for bag in self.unfinished()]
+            done, failed = self._continued(begun, limit or Limit())
+        return _result(done, failed)
 
     def follow(self, access: Access | None = None, wait_seconds: float = 0) -> list[Bag]:
         """Fetch the receipts that are missing (of one inbox, or of all), for so long; returns the bags that still have
@@ -138,6 +145,30 @@ class Sender:
         noted = Noted(bag.name, bag.inbox, bag.study, bag.location, bag.begun_at, asdict(bag.access), roots)
         journal.note(home.journal_file(), noted)
 
+    def _continued(
+        self, begun: Sequence[tuple[Bag, Access]], limit: Limit
+    ) -> tuple[list[str], list[DropslotError]]:
+        """The names of the bags that are in the inbox now, and why others are not."""
+        done: list[str] = []
+        failed: list[DropslotError] = []
+        for bag, access in begun:
+            try:
+                done.append(self._upload(bag, access, limit))
+            except _OF_A_BAG as error:
+                failed.append(error)
+        return done, failed
+
+    def _remove_cancelled(self, inbox: str, access: Access) -> None:
+        """What a cancel could not remove at this inbox. If that fails again, a later send does it."""
+        for bag in self.bags.of_state(CANCELLED):
+            if bag.inbox == inbox:
+                with suppress(DropslotError):
+                    self._discard(bag, access)
+
+    def _discard(self, bag: Bag, access: Access) -> None:
+        self._retries(access).control_free().run(lambda inbox: inbox.discard(bag.name))
+        self.bags.forget(bag)
+
     def _upload(self, bag: Bag, access: Access, limit: Limit, *, is_new: bool = False) -> str:
         """The name of the bag that is in the inbox now; empty: there was nothing to send."""
         from dropslot.sender.engine.uploading import Upload
@@ -159,7 +190,7 @@ class Sender:
         for bag in lost:
             try:
                 run(lambda inbox, bag=bag: recover(inbox, bag, self.bags, self.listener))  # type: ignore[misc]
-            except BadReceipt as error:  # its files are new, then
+            except (BadReceipt, InboxClosed) as error:  # its files are new, then
                 self.listener.warned(str(error))
         if plan.planned is None:  # everything is wanted, whatever is known
             return plan
@@ -170,3 +201,9 @@ class Sender:
     def _retries(self, access: Access) -> Retries:
         connections = self._connections.setdefault(access, Connections(access, self._credentials))
         return Retries(connections, self.listener, self.control, self._patience)
+
+
+def _result(done: Sequence[str], failed: Sequence[DropslotError]) -> Result:
+    if failed:
+        raise failed[0]
+    return Result(tuple(filter(None, done)))

@@ -93,6 +93,9 @@ class Upload:
         self._announce()
 
     def _discard(self) -> None:
+        self.bags.abandon(
+            self.bag
+        )  # first: without a network, the next send removes it, and never continues it
         self.retries.control_free().run(lambda inbox: inbox.discard(self.bag.name))
         self.bags.forget(self.bag)
 

@@ -12,7 +12,7 @@ from dropslot.sender.connecting import Access
 from dropslot.sender.ledger.journal import Noted
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.plan import NewFile
-from dropslot.sender.states import CLOSED, LOST, REFUSED, SEALING, UPLOADED, UPLOADING, now
+from dropslot.sender.states import CANCELLED, CLOSED, LOST, REFUSED, SEALING, UPLOADED, UPLOADING, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +151,22 @@ class Bags:
             connection.execute("UPDATE bag SET state = ? WHERE id = ?", (UPLOADED, bag.id))
             connection.execute("UPDATE file SET state = ?, at = ? WHERE bag = ?", (UPLOADED, now(), bag.id))
 
+    def abandon(self, bag: Bag) -> None:
+        """The bag is never continued. Its files are as new as before; what the server has of it is to be removed."""
+        with self.ledger.writing() as connection:
+            connection.execute("UPDATE bag SET state = ? WHERE id = ?", (CANCELLED, bag.id))
+            _forget_files(connection, bag)
+
     def forget(self, bag: Bag) -> None:
         """The bag is not sent: its files are as new as before."""
-        self.forget_files(bag)
         with self.ledger.writing() as connection:
+            _forget_files(connection, bag)
             connection.execute("DELETE FROM bag WHERE id = ?", (bag.id,))
 
     def forget_files(self, bag: Bag) -> None:
         """The files of the bag are as new as before."""
         with self.ledger.writing() as connection:
-            files = "SELECT id FROM file WHERE bag = ?"
-            connection.execute(f"DELETE FROM known WHERE file IN ({files})", (bag.id,))
-            connection.execute("DELETE FROM file WHERE bag = ?", (bag.id,))
+            _forget_files(connection, bag)
 
     def lose(self, noted: Noted) -> None:
         """A bag of a ledger that was lost: its receipt says what was in it."""
@@ -202,6 +206,12 @@ class Bags:
                 "UPDATE file SET state = ?, reason = ?, is_at_fault = ?, at = ? WHERE bag = ? AND path = ?",
                 ((*outcome, at, bag.id, path) for path, outcome in outcomes.items()),
             )
+
+
+def _forget_files(connection: sqlite3.Connection, bag: Bag) -> None:
+    files = "SELECT id FROM file WHERE bag = ?"
+    connection.execute(f"DELETE FROM known WHERE file IN ({files})", (bag.id,))
+    connection.execute("DELETE FROM file WHERE bag = ?", (bag.id,))
 
 
 def _bag(row: tuple[Any, ...]) -> Bag:

@@ -14,6 +14,7 @@ from dropslot.sender.ledger.schema import TABLES, VERSION
 from dropslot.sender.paths import shown_path
 
 _BUSY_SECONDS = 30
+_SUSPECT = ".suspect"
 _NEXT = "Make room on this disk, or let this account write there, then send again"
 
 
@@ -65,6 +66,20 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
     elif connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'known'").fetchone()[0] == 0:
         raise sqlite3.DatabaseError("its tables are missing")
+    elif _suspect(path).exists():
+        _examine(connection, path)
+
+
+def _suspect(path: Path) -> Path:
+    """There while damage was met that opening the ledger does not show."""
+    return path.with_name(f"{path.name}{_SUSPECT}")
+
+
+def _examine(connection: sqlite3.Connection, path: Path) -> None:
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+    _suspect(path).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -78,7 +93,11 @@ def in_words(path: Path) -> Iterator[None]:
             where="Your files are untouched, and what the server has stays there",
             next_step=_NEXT,
         ) from error
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):  # mistakes of dropslot, not of the file
+        raise
     except sqlite3.DatabaseError as error:
+        with contextlib.suppress(OSError):
+            _suspect(path).touch()
         raise LedgerDamaged(
             f"The ledger {shown_path(path)} is damaged: {error}",
             where="Your files are untouched, and what was delivered stays delivered",
@@ -95,4 +114,5 @@ def move_aside(path: Path) -> Path:
         with contextlib.suppress(FileNotFoundError):
             beside.rename(kept.with_name(kept.name + suffix))
     path.rename(kept)
+    _suspect(path).unlink(missing_ok=True)
     return kept

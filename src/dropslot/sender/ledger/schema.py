@@ -7,8 +7,9 @@ VERSION = 1
 # `target` is a study at an inbox. `file` has one row for each file of each bag, which is what `sent` lists; `known` has
 # one for each path of this PC: what it held when it was last sent, so that an unchanged file costs one stat.
 # `packed` has the same by folder, which is read in a tenth of the time; it is true while `packed_at` equals `changes`.
+# Two programs may begin at the same time: what is there is left as it is.
 TABLES = """
-CREATE TABLE target (
+CREATE TABLE IF NOT EXISTS target (
     id INTEGER PRIMARY KEY,
     inbox TEXT NOT NULL,
     study TEXT NOT NULL,
@@ -16,7 +17,7 @@ CREATE TABLE target (
     packed_at INTEGER NOT NULL DEFAULT -1,
     UNIQUE (inbox, study)
 );
-CREATE TABLE bag (
+CREATE TABLE IF NOT EXISTS bag (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     target INTEGER NOT NULL REFERENCES target (id),
@@ -27,8 +28,8 @@ CREATE TABLE bag (
     arrival TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX bag_of_state ON bag (state);
-CREATE TABLE file (
+CREATE INDEX IF NOT EXISTS bag_of_state ON bag (state);
+CREATE TABLE IF NOT EXISTS file (
     id INTEGER PRIMARY KEY,
     bag INTEGER NOT NULL REFERENCES bag (id),
     target INTEGER NOT NULL REFERENCES target (id),
@@ -44,10 +45,10 @@ CREATE TABLE file (
     is_at_fault INTEGER NOT NULL DEFAULT 0,
     UNIQUE (bag, path)
 );
-CREATE INDEX file_of_content ON file (target, sha256);
-CREATE INDEX file_refused ON file (target) WHERE state = 'refused';
-CREATE INDEX file_waiting ON file (target) WHERE state IN ('uploading', 'uploaded');
-CREATE TABLE known (
+CREATE INDEX IF NOT EXISTS file_of_content ON file (target, sha256);
+CREATE INDEX IF NOT EXISTS file_refused ON file (target) WHERE state = 'refused';
+CREATE INDEX IF NOT EXISTS file_waiting ON file (target) WHERE state IN ('uploading', 'uploaded');
+CREATE TABLE IF NOT EXISTS known (
     target INTEGER NOT NULL REFERENCES target (id),
     source TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
@@ -55,17 +56,17 @@ CREATE TABLE known (
     file INTEGER NOT NULL REFERENCES file (id),
     PRIMARY KEY (target, source)
 ) WITHOUT ROWID;
-CREATE INDEX known_of_file ON known (file);
-CREATE TRIGGER known_added AFTER INSERT ON known BEGIN
+CREATE INDEX IF NOT EXISTS known_of_file ON known (file);
+CREATE TRIGGER IF NOT EXISTS known_added AFTER INSERT ON known BEGIN
     UPDATE target SET changes = changes + 1 WHERE id = new.target;
 END;
-CREATE TRIGGER known_changed AFTER UPDATE ON known BEGIN
+CREATE TRIGGER IF NOT EXISTS known_changed AFTER UPDATE ON known BEGIN
     UPDATE target SET changes = changes + 1 WHERE id = new.target;
 END;
-CREATE TRIGGER known_removed AFTER DELETE ON known BEGIN
+CREATE TRIGGER IF NOT EXISTS known_removed AFTER DELETE ON known BEGIN
     UPDATE target SET changes = changes + 1 WHERE id = old.target;
 END;
-CREATE TABLE packed (
+CREATE TABLE IF NOT EXISTS packed (
     target INTEGER NOT NULL REFERENCES target (id),
     folder TEXT NOT NULL,
     names TEXT NOT NULL,

@@ -1,0 +1,202 @@
+"""What one bag meets keeps no other back, and nothing is continued that somebody cancelled."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from at_pc import Answers
+from dropslot.core.errors import DropslotError
+from dropslot.sender import home
+from dropslot.sender.connecting import Access
+from dropslot.sender.engine.control import Cancelled, Control, Paused
+from dropslot.sender.engine.sender import Sender
+from dropslot.sender.faults import InboxClosed
+from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
+from dropslot.sender.ledger.database import LedgerDamaged
+from dropslot.sender.ledger.ledger import Ledger
+from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.plan import Plan
+from dropslot.sender.presets.preset import Folder, Preset
+from dropslot.sftp.pace import Pace
+
+ACCESS = Access("sftp://drop.lab.example/inbox")
+
+
+class Gone(DropslotError):
+    """There is no network."""
+
+
+class Server:
+    """An inbox that takes everything, from whom it lets in. `before` is called before each upload."""
+
+    where = ACCESS.to
+
+    def __init__(self) -> None:
+        self.bags: dict[str, bool] = {}  # whether it has its final name
+        self.others: set[str] = set()  # begun by another account
+        self.has_network = self.may_read = True
+        self.before: Callable[[], None] = lambda: None
+
+    def begin(self, bag: str) -> None:
+        self.bags.setdefault(bag, False)
+
+    def upload(
+        self, bag: str, files: Sequence[Outgoing], reached: Mapping[str, int], progress: Progress, pace: Pace
+    ) -> None:
+        if bag in self.others:
+            raise InboxClosed("Making a folder was refused: your account may not do this")
+        for file in files:
+            self.before()
+            progress.check()
+            progress.done(file.path, hashlib.sha256(file.source.read_bytes()).hexdigest())
+
+    def finish(self, bag: str, tag_files: Mapping[str, bytes]) -> None:
+        self.bags[bag] = True
+
+    def discard(self, bag: str) -> None:
+        if not self.has_network:
+            raise Gone("The network is gone")
+        self.bags.pop(bag, None)
+
+    def receipt(self, bag: str) -> SignedReceipt | None:
+        if not self.may_read:
+            raise InboxClosed("Your account may not read its receipts")
+        return None
+
+    def signers(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
+    server = Server()
+    monkeypatch.setenv("DROPSLOT_SENDER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("dropslot.sender.engine.connections.connect", lambda _access, _credentials: server)
+    (tmp_path / "data").mkdir()
+    return server
+
+
+class Person:
+    """At a PC with one folder of data; each send is a program of its own."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.preset = Preset("heart", "heart", ACCESS, (Folder("eprime", data),))
+
+    def look(self, sender: Sender) -> Plan:
+        return sender.look(self.preset, Wish(settle_seconds=0))
+
+    def send(self, control: Control | None = None) -> tuple[str, ...]:
+        sender = Sender(Answers(), control=control)
+        try:
+            return sender.send(self.look(sender)).bags
+        finally:
+            sender.close()
+
+    def new(self) -> list[str]:
+        sender = Sender(Answers())
+        try:
+            return [file.path for file in self.look(sender).new]
+        finally:
+            sender.close()
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Person:
+    return Person(tmp_path / "data")
+
+
+def stopped(person: Person, server: Server, how: str, error: type[DropslotError]) -> str:
+    """A send that ends before its first file; returns the name of its bag."""
+    control = Control()
+    server.before = getattr(control, how)
+    with pytest.raises(error):
+        person.send(control)
+    server.before = lambda: None
+    (bag,) = (name for name, is_final in server.bags.items() if not is_final)
+    return bag
+
+
+def test_a_cancelled_bag_is_not_continued_also_if_the_network_was_gone(
+    person: Person, server: Server
+) -> None:
+    (person.data / "wrong.txt").write_text("of another study")
+    server.has_network = False
+    bag = stopped(person, server, "cancel", Gone)
+    assert person.new() == ["eprime/wrong.txt"]
+    (person.data / "wrong.txt").unlink()
+    (person.data / "right.txt").write_text("right")
+    assert person.send() != (bag,)  # it could not be removed now, either
+    server.has_network = True
+    person.send()
+    assert len(server.bags) == 1 and bag not in server.bags
+
+
+def test_a_cancel_that_reached_the_server_leaves_nothing(person: Person, server: Server) -> None:
+    (person.data / "a.txt").write_text("alpha")
+    control = Control()
+    server.before = control.cancel
+    with pytest.raises(Cancelled):
+        person.send(control)
+    assert not server.bags and person.new() == ["eprime/a.txt"]
+
+
+def test_a_bag_that_another_account_began_keeps_no_other_back(person: Person, server: Server) -> None:
+    (person.data / "ann.txt").write_text("Ann's")
+    bag = stopped(person, server, "pause", Paused)
+    server.others = {bag}
+    (person.data / "bob.txt").write_text("Bob's")
+    with pytest.raises(InboxClosed):
+        person.send()
+    assert sorted(server.bags.values()) == [False, True]
+    server.others = set()
+    assert person.send() == (bag,)
+    assert person.new() == []
+
+
+def damage(ledger: Path) -> None:
+    """All pages but the first two, as a failing disk leaves them: opening the ledger shows nothing of it."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(ledger.read_bytes())
+    content[2 * page :] = b"\xa5" * (len(content) - 2 * page)
+    ledger.write_bytes(content)
+
+
+@pytest.mark.parametrize("may_read", [True, False])
+def test_a_ledger_with_damage_inside_is_made_anew_and_sending_goes_on(
+    person: Person, server: Server, may_read: bool
+) -> None:
+    (person.data / "a.txt").write_text("alpha")
+    (first,) = person.send()
+    server.may_read = may_read
+    damage(home.ledger_file())
+    with pytest.raises(LedgerDamaged):
+        person.send()
+    (person.data / "b.txt").write_text("beta")
+    (second,) = person.send()  # "Send again", as the error says
+    assert first != second
+    assert len(list(home.home().glob("ledger.sqlite3.damaged-*"))) == 1
+    assert person.new() == []
+
+
+def test_two_programs_may_make_the_ledger_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "PRAGMA user_version = 0"
+        )  # as the second one saw it before the first one was done
+    ledger = Ledger(path)
+    assert ledger.newest() == 0
+    ledger.close()

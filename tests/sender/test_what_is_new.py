@@ -152,6 +152,22 @@ def test_a_refused_file_that_is_renamed_or_removed_frees_the_others(desk: Desk) 
     assert desk.new() == ["good.txt"]
 
 
+def test_a_correction_that_is_sent_alone_or_cancelled_frees_the_others_too(desk: Desk) -> None:
+    desk.write("bad.txt", "bad")
+    good = desk.write("good.txt", "good")
+    desk.refuse(desk.send(), "bad.txt")
+    desk.write("bad.txt", "mended")
+    hidden = good.rename(desk.data.parent / "good.txt")  # as if somebody had unticked it
+    desk.send("two")
+    hidden.rename(good)
+    assert desk.new() == ["good.txt"]
+    desk.bags.forget(desk.send("three"))
+    desk.look()
+    assert desk.new() == ["good.txt"]
+    desk.refuse(desk.send("four"), "")
+    assert desk.new() == []  # refused for no file's fault: it waits for a person
+
+
 def test_what_another_sender_took_meanwhile_is_not_sent_twice(desk: Desk) -> None:
     desk.write("a.txt", "alpha")
     plan = desk.look()

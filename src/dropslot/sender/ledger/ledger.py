@@ -148,10 +148,15 @@ class Ledger:
                 ((target, *each) for each in seen),
             )
 
-    def is_fixed(self, refusals: Iterable[Refusal], seen: Mapping[str, tuple[int, int]]) -> frozenset[int]:
-        """The bags of which a file that was at fault changed, went away, or is not sent any more."""
-        return frozenset(
-            each.bag
+    def fixed(
+        self, target: int, refusals: Iterable[Refusal], seen: Mapping[str, tuple[int, int]]
+    ) -> frozenset[int]:
+        """The bags of which a file that was at fault changed, went away, or is not sent any more; also if it was sent
+        meanwhile, corrected and without the others."""
+        query = "SELECT bag, source FROM file WHERE target = ? AND state = 'refused' AND is_at_fault"
+        standing = {
+            (each.bag, each.source)
             for each in refusals
-            if each.is_at_fault and seen.get(each.source) != (each.size_bytes, each.mtime_ns)
-        )
+            if each.is_at_fault and seen.get(each.source) == (each.size_bytes, each.mtime_ns)
+        }
+        return frozenset(bag for bag, source in self.rows(query, target) if (bag, source) not in standing)

@@ -34,7 +34,7 @@ class Comparison:
         if not self._refusals:
             return [], list(files)
         seen = {file.source: (file.size_bytes, file.mtime_ns) for file in files}
-        fixed = self.ledger.is_fixed(self._refusals, seen)
+        fixed = self.ledger.fixed(self.target, self._refusals, seen)
         same = {
             each.source: each
             for each in self._refusals

@@ -10,13 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.sender.presets.loading import PresetsMissing, load
+from dropslot.sender.presets.loading import PresetsMissing, PresetsUnsafe, load, shared_from
 from dropslot.sender.presets.mistakes import PresetMistakes
 
 PRESET = "presets:\n  heart:\n    to: sftp://drop.lab.example/inbox\n    folders: {eprime: /data}\n"
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path != "/moved.yaml":
+            super().do_GET()
+            return
+        self.send_response(302)
+        self.send_header("Location", f"http://0.0.0.0:{self.server.server_address[1]}/lab.yaml")  # type: ignore[index]
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -52,3 +60,17 @@ def test_an_address_is_read_anew_and_what_it_gave_last_is_kept(
         load()
     (folder / "lab.yaml").unlink()
     assert load().presets["heart"].folders[0].subfolder == "biopac"
+
+
+def test_what_anybody_on_the_way_could_change_is_not_believed(
+    site: tuple[Path, http.server.ThreadingHTTPServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, server = site
+    monkeypatch.setenv("DROPSLOT_SENDER_HOME", str(tmp_path / "home"))
+    (folder / "lab.yaml").write_text(PRESET)
+    port = server.server_address[1]
+    with pytest.raises(PresetsUnsafe, match="https://"):
+        shared_from(f"http://0.0.0.0:{port}/lab.yaml", tmp_path)
+    with pytest.raises(PresetsMissing, match="without encryption"):
+        shared_from(f"http://127.0.0.1:{port}/moved.yaml", tmp_path)
+    assert not (tmp_path / "home" / "shared-presets.yaml").exists()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from dropslot.core.addressing.addresses import scheme_of
+from dropslot.core.addressing.addresses import is_loopback, scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.home import home, settings_file
@@ -23,9 +24,15 @@ class PresetsMissing(DropslotError):
     retryable = True
 
 
+class PresetsUnsafe(DropslotError):
+    """The shared presets could be changed on their way."""
+
+    code = "presets-unsafe"
+
+
 def load(path: Path | None = None) -> Settings:
     """What settings.yaml says (`path`: another file), with the shared presets; its own go before shared ones of the
-    same name. No file: no presets. Raises PresetMistakes and PresetsMissing."""
+    same name. No file: no presets. Raises PresetMistakes, PresetsMissing and PresetsUnsafe."""
     file = path or settings_file()
     try:
         text = file.read_bytes()
@@ -56,12 +63,27 @@ def shared_from(where: str, base: Path) -> Settings:
     from dropslot.sender.presets import reading
 
     if scheme_of(where) in ("http", "https"):
+        _require_safe(where)
         return reading.parse(_fetched(where), where)[0]
     path = base / reading.expanded(where)
     try:
         return reading.parse(path.read_bytes(), str(path))[0]
     except OSError as error:
         raise _missing(str(path), str(error.strerror)) from error
+
+
+def _is_safe(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme.lower() == "https" or is_loopback(parts.hostname or "")
+
+
+def _require_safe(url: str) -> None:
+    if not _is_safe(url):
+        raise PresetsUnsafe(
+            f"The presets at {escape(url)} come without encryption: anybody on the way could change where files go",
+            where="Nothing was sent",
+            next_step="Use an address that begins with https://, or a file on a share",
+        )
 
 
 def _fetched(url: str) -> bytes:
@@ -88,6 +110,8 @@ def _download(url: str) -> bytes:
         session.mount("https://", SystemTrust())
         answer = session.get(url, timeout=_SECONDS, stream=True)
         answer.raise_for_status()
+        if not all(_is_safe(each.url) for each in (*answer.history, answer)):
+            raise ValueError("it sends to an address without encryption")
         text: bytes = answer.raw.read(_LARGEST_BYTES + 1, decode_content=True)
     if len(text) > _LARGEST_BYTES:
         raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")

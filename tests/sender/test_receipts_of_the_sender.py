@@ -47,7 +47,8 @@ def made(
     return SignedReceipt(body, sshsig.sign(key, namespace, body.encode()), files)
 
 
-WHOLE = made(row("eprime/a.edat2"), row("eprime/b.edat2", "unchanged"))
+ROWS = (row("eprime/a.edat2"), row("eprime/b.edat2", "unchanged"))
+WHOLE = made(*ROWS)
 
 
 def checked(receipt: SignedReceipt) -> Checked:
@@ -74,6 +75,7 @@ FORGED = {
     "of other bytes": made(row("eprime/a.edat2", sha256="c" * 64), row("eprime/b.edat2")),
     "with an unknown state": made(row("eprime/a.edat2"), state="perhaps"),
     "with an unknown outcome": made(row("eprime/a.edat2", "lost"), row("eprime/b.edat2")),
+    "with an arrival that is no text": made(*ROWS, arrival={"id": "01J"}),
     "without a signature": dataclasses.replace(WHOLE, signature=""),
     "with a body that no UTF-8 holds": dataclasses.replace(WHOLE, body="\ud800"),
 }
@@ -84,6 +86,11 @@ def test_a_receipt_that_is_forged_foreign_or_altered_says_nothing(receipt: Signe
     with pytest.raises(BadReceipt, match=BAG) as caught:
         checked(receipt)
     assert "keep the state" in caught.value.where and "delete" in caught.value.next_step
+
+
+def test_what_a_server_says_moves_no_terminal() -> None:
+    found = checked(made(*ROWS, finished_at="\x1b[2J", arrival="\x1b[1A"))
+    assert (found.finished_at, found.arrival) == ("\\x1b[2J", "\\x1b[1A")
 
 
 def test_of_a_refused_arrival_only_the_file_at_fault_is_named_as_such() -> None:

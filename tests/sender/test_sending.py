@@ -320,6 +320,8 @@ def test_a_forged_receipt_changes_nothing_and_keeps_no_other_back(pc: Pc, lab: P
         "eprime/a.txt": "uploaded",
         "eprime/b.txt": "delivered",
     }
+    forged.write_text("no receipt at all")
+    assert "cannot be read" in pc.run("sent", status=1).stderr
     forged.write_text(true)
     assert states(pc) == {"a.txt": "delivered", "b.txt": "delivered"}
 

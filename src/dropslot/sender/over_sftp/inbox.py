@@ -244,7 +244,9 @@ def _receipt(data: bytes, bag: str) -> SignedReceipt:
 
 
 def _unreadable(path: str, why: str) -> DropslotError:
-    return DropslotError(
+    from dropslot.sender.receipts.checking import BadReceipt  # signatures take long to load
+
+    return BadReceipt(
         f"The receipt {escape(path)} cannot be read: {escape(why)}",
         where="Your files were sent; whether they were delivered is not known yet",
         next_step=f"Tell {words.RUNS_THE_SERVER}",

@@ -64,7 +64,7 @@ def check(receipt: SignedReceipt, bag: str, sent: Mapping[str, str], signers: Co
         listed = dict(_listed(line) for line in receipt.files.splitlines() if line)
         reason = tuple(map(str, body["reason"]))
         files = {path: _outcome(bag, path, digest, listed.get(path), body) for path, digest in sent.items()}
-        return Checked(bag, body["arrival"], body["state"], body["finished_at"], reason, files)
+        return Checked(bag, _text(body["arrival"]), body["state"], _text(body["finished_at"]), reason, files)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _bad(
             bag, "It is not in the form of a receipt; the server may be newer than this program"
@@ -96,6 +96,13 @@ def _require_same(bag: str, body: Mapping[str, Any]) -> None:
 def _require_list(receipt: SignedReceipt, bag: str, body: Mapping[str, Any]) -> None:
     if hashlib.sha256(receipt.files.encode("utf-8")).hexdigest() != body["files_sha256"]:
         raise _bad(bag, "Its list of files was changed after it was signed")
+
+
+def _text(value: Any) -> str:
+    """A text that a terminal can show."""
+    if not isinstance(value, str):
+        raise TypeError("expected a text")
+    return escape(value)
 
 
 def _listed(line: str) -> tuple[str, Mapping[str, Any]]:

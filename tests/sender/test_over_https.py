@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import os
 import signal
 import subprocess
@@ -323,3 +324,22 @@ def test_only_a_token_that_may_upload_signs_in(served: Served, token: str, tmp_p
             HttpsInbox(access, who)
         assert "Nothing was sent" in caught.value.where or kind is SignInRefused
         assert not who.was_accepted and caught.value.next_step
+
+
+def test_a_page_of_a_proxy_is_no_portal() -> None:
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "12")
+            self.end_headers()
+            self.wfile.write(b"<p>Sign in</")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(DropslotError, match="something else than a portal"):
+            HttpsInbox(Access(f"http://127.0.0.1:{server.server_address[1]}"), Nobody("token"))
+        thread.join()

@@ -124,9 +124,12 @@ def of_answer(answer: requests.Response, server: str) -> DropslotError:
         )
     if answer.status_code in _GATEWAYS:
         return _busy(server, title or _plain(answer), step)
-    return Unexpected(
-        f"{escape(server)} answered {title or _plain(answer)}", where=KEPT, next_step=step or _ADDRESS
-    )
+    return unexpected(server, title or _plain(answer), step)
+
+
+def unexpected(server: str, what: str, step: str = "") -> Unexpected:
+    """For an answer that no portal of dropslot gives."""
+    return Unexpected(f"{escape(server)} answered {what}", where=KEPT, next_step=step or _ADDRESS)
 
 
 _ADDRESS = f"Check the address of the portal, or show this message to {RUNS_THE_SERVER}"

@@ -73,13 +73,13 @@ class HttpsInbox:
 
     def receipt(self, bag: str) -> SignedReceipt | None:
         try:
-            found = self._portal.ask("GET", "receipts", query={"name": bag}).json()
+            found = self._portal.read("receipts", {"name": bag})
         except NotThere:
             return None
         return SignedReceipt(found["body"], found["signature"], found["files"])
 
     def signers(self) -> str:
-        return str(self._portal.ask("GET", "receipts/allowed_signers").json()["allowed_signers"])
+        return str(self._portal.read("receipts/allowed_signers")["allowed_signers"])
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -95,7 +95,7 @@ class HttpsInbox:
                 break
             portal = Portal(self._where, token.strip())
             try:
-                self._require_uploads(portal.ask("GET", "me").json())
+                self._require_uploads(portal.read("me"))
             except SignInRefused:
                 if access.token_file or attempt == _TRIES - 1:
                     raise
@@ -117,7 +117,7 @@ class HttpsInbox:
 
     def _chosen(self, route: str) -> str:
         """The preset's route, else the only one to which this account may send folders, else the one called study."""
-        found = self._portal.ask("GET", "routes").json()["items"]
+        found = self._portal.read("routes")["items"]
         mine = [one["key"] for one in found if one["may_upload"] and one["takes"] != "files"]
         if not route:
             route = str(mine[0]) if len(mine) == 1 else _USUAL
@@ -138,7 +138,7 @@ class HttpsInbox:
 
     def _was_taken(self, bag: str) -> bool:
         """Whether it was finished, so long ago that the portal has forgotten the upload."""
-        found = self._portal.ask("GET", "uploads", query={"search": bag, "limit": "1"}).json()["items"]
+        found = self._portal.read("uploads", {"search": bag, "limit": "1"})["items"]
         return bool(found)
 
     def _require_whole(self, bag: str, payload: set[str], there: Mapping[str, sending.Begun]) -> None:

@@ -81,6 +81,14 @@ class Portal:
             raise answers.of_answer(answer, self.base)
         return answer
 
+    def read(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """What a GET answers, from JSON. Raises a DropslotError."""
+        answer = self.ask("GET", path, query=query)
+        try:
+            return answer.json()
+        except ValueError as error:  # a proxy's page, for instance
+            raise answers.unexpected(self.base, "something else than a portal of dropslot does") from error
+
     def close(self) -> None:
         """End all connections."""
         with self._lock:
@@ -91,9 +99,7 @@ class Portal:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._own, "session", None)
         if session is None:
-            session = self._own.session = requests.Session()
-            session.auth = self._auth
-            session.mount("https://", SystemTrust())
+            session = self._own.session = self._made()
             with self._lock:
                 self._sessions.append(session)
         return session

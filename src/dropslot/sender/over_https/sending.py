@@ -74,7 +74,7 @@ class Begun:
 def begun(portal: Portal, batch: Batch) -> tuple[dict[str, Begun], bool]:
     """The files that the portal knows of a bag, by path; and whether the bag is finished."""
     try:
-        found = portal.ask("GET", batch.path, query={"route": batch.route}).json()
+        found = portal.read(batch.path, {"route": batch.route})
     except NotThere:
         return {}, False
     files = {

@@ -105,7 +105,5 @@ def _summary(delivered: int, unchanged: int, refused: int, uploaded: int) -> lis
             f"Refused by the server: {files(refused)}. Nothing of that arrival was delivered; your files are untouched."
         )
     if uploaded:
-        found.append(
-            f"Uploaded and verified: {files(uploaded)}. The server has not delivered them yet; {_LATER}."
-        )
+        found.append(f"Uploaded whole: {files(uploaded)}. The server has not delivered them yet; {_LATER}.")
     return found

@@ -34,8 +34,8 @@ def sent(
     """List what was sent, and what became of each file.
 
     First it fetches receipts that are missing, if it can sign in without a
-    question. The states: uploading (on its way), uploaded (whole and verified
-    in the server's inbox), delivered, unchanged (the server had this content
+    question. The states: uploading (on its way), uploaded (whole in the
+    server's inbox), delivered, unchanged (the server had this content
     already), refused (with the reason).
     """
     gc.enable()

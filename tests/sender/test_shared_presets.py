@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dropslot.cli.output.failures import UsageError
+from dropslot.cli.sending.wanted import Options, presets
 from dropslot.sender.presets.loading import PresetsMissing, PresetsUnsafe, load, shared_from
 from dropslot.sender.presets.mistakes import PresetMistakes
 
@@ -74,3 +76,12 @@ def test_what_anybody_on_the_way_could_change_is_not_believed(
     with pytest.raises(PresetsMissing, match="without encryption"):
         shared_from(f"http://127.0.0.1:{port}/moved.yaml", tmp_path)
     assert not (tmp_path / "home" / "shared-presets.yaml").exists()
+
+
+def test_a_subfolder_that_no_preset_has_is_a_mistake_and_not_nothing_new(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(PRESET)
+    assert presets(["heart"], Options(subfolders=("eprime",), settings=settings))
+    with pytest.raises(UsageError, match="'eprme'") as caught:
+        presets([], Options(subfolders=("eprme",), settings=settings))
+    assert "eprime" in caught.value.next_step

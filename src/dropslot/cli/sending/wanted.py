@@ -41,10 +41,23 @@ def presets(words: Sequence[str], options: Options) -> list[Preset]:
     if options.to and options.study:
         return [_of_paths(words, options)]
     settings = load(options.settings)
-    if not words:
-        found = list(settings.presets.values())
-        return [_changed(each, options) for each in found] if len(found) == 1 else []
-    return [_changed(_named(word, settings), options) for word in words]
+    if words:
+        found = [_named(word, settings) for word in words]
+    else:
+        found = list(settings.presets.values()) if len(settings.presets) == 1 else []
+    _require_subfolders(found, options.subfolders)
+    return [_changed(each, options) for each in found]
+
+
+def _require_subfolders(found: Sequence[Preset], names: Sequence[str]) -> None:
+    known = {folder.subfolder: None for preset in found for folder in preset.folders}
+    for name in names:
+        if found and name not in known:
+            raise UsageError(
+                f"No preset that is sent has the subfolder {escape(name)!r}",
+                where="Nothing was sent",
+                next_step=f"Write one of {', '.join(map(escape, known))}",
+            )
 
 
 def _of_paths(words: Sequence[str], options: Options) -> Preset:

@@ -12,7 +12,7 @@ import pytest
 
 from dropslot.sender.home import VARIABLE
 from dropslot.sender.unattended.installing import install, uninstall
-from dropslot.sender.unattended.service import LABEL, NAME, program, service
+from dropslot.sender.unattended.service import LABEL, NAME, Service, program, service
 from waiting import wait_until
 
 AWKWARD = 'a "b" 100% $HOME \\ c'
@@ -68,6 +68,7 @@ def test_the_agent_of_launchd_is_a_property_list() -> None:
     assert values["EnvironmentVariables"] == {VARIABLE: "/h"}
     assert (values["RunAtLoad"], values["KeepAlive"]) == (True, {"SuccessfulExit": False})
     assert made.start[0][:2] == ["launchctl", "bootstrap"]
+    assert made.before == [["launchctl", "bootout", made.stop[0][2]]]  # else a second bootstrap is refused
 
 
 def test_the_task_of_windows_is_well_formed_and_has_the_command(
@@ -84,6 +85,12 @@ def test_the_task_of_windows_is_well_formed_and_has_the_command(
     assert (found["UserId"], found["LogonType"]) == (r"LAB\ann & bob", "InteractiveToken")
     assert (found["ExecutionTimeLimit"], found["Interval"]) == ("PT0S", "PT5M")
     assert made.start[0][:5] == ["schtasks", "/Create", "/F", "/TN", NAME]
+    assert made.before == [["schtasks", "/End", "/TN", NAME]]  # it would go on with the earlier words
+
+
+def test_what_ends_an_earlier_service_may_find_none(tmp_path: Path) -> None:
+    made = Service(tmp_path / "a.service", b"", [["true"]], [], before=[["false"]])
+    assert list(install(made))[1] == "Done: true"
 
 
 def test_it_starts_this_program() -> None:

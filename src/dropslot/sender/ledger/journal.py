@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,18 @@ class Noted:
 
 def note(path: Path, noted: Noted) -> None:
     """Append one line, durably: it is there before anything of the bag is sent."""
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(asdict(noted)) + "\n")
+    line = json.dumps(asdict(noted)).encode() + b"\n"
+    with path.open("ab+") as file:
+        if file.tell() and not _is_whole(file):
+            line = b"\n" + line  # a crash cut the last line: this one is not part of it
+        file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def noted(path: Path) -> Iterator[Noted]:

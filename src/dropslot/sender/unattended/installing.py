@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -27,6 +28,9 @@ def install(service: Service) -> Iterator[str]:
     aside.write_bytes(service.content)
     aside.replace(service.file)
     yield f"Written: {file}"
+    for step in service.before:
+        with suppress(NotStarted):
+            _run(step, f"{file} is written")
     for step in service.start:
         _run(step, f"{file} is written")
         yield f"Done: {shlex.join(step)}"

@@ -27,13 +27,14 @@ AGAIN_SECONDS = 300
 @dataclass(frozen=True, slots=True)
 class Service:
     """One file, and the commands that make the system start and stop what it describes. `after`: what a person may
-    want to know or do."""
+    want to know or do. `before`: commands that end an earlier one; it does no harm if there is none."""
 
     file: Path
     content: bytes
     start: Sequence[Sequence[str]]
     stop: Sequence[Sequence[str]]
     after: str = ""
+    before: Sequence[Sequence[str]] = ()
 
 
 def program() -> list[str]:
@@ -102,6 +103,7 @@ def _agent(command: list[str], environment: Mapping[str, str]) -> Service:
         [["launchctl", "bootstrap", domain, str(file)]],
         [["launchctl", "bootout", f"{domain}/{LABEL}"]],
         f"It runs while you are signed in. Its log: {log}",
+        before=[["launchctl", "bootout", f"{domain}/{LABEL}"]],
     )
 
 
@@ -157,4 +159,5 @@ def _task(command: list[str], environment: Mapping[str, str]) -> Service:
         [["schtasks", "/Create", "/F", "/TN", NAME, "/XML", str(file)], ["schtasks", "/Run", "/TN", NAME]],
         [["schtasks", "/End", "/TN", NAME], ["schtasks", "/Delete", "/F", "/TN", NAME]],
         "It runs while you are signed in. The Task Scheduler of Windows shows it",
+        before=[["schtasks", "/End", "/TN", NAME]],
     )

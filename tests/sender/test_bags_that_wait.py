@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import math
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -15,15 +18,20 @@ from dropslot.core.errors import DropslotError
 from dropslot.sender import home
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Cancelled, Control, Paused
+from dropslot.sender.engine.listener import Silent
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.faults import InboxClosed
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
+from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.database import LedgerDamaged
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.looking import Wish
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Folder, Preset
+from dropslot.sender.unattended import noticing
+from dropslot.sender.unattended.watching import watch
 from dropslot.sftp.pace import Pace
+from waiting import wait_until
 
 ACCESS = Access("sftp://drop.lab.example/inbox")
 
@@ -200,3 +208,57 @@ def test_two_programs_may_make_the_ledger_at_the_same_time(tmp_path: Path) -> No
     ledger = Ledger(path)
     assert ledger.newest() == 0
     ledger.close()
+
+
+def test_a_line_that_a_crash_cut_takes_no_other_bag_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "bags.jsonl"
+    bags = [
+        journal.Noted(name, "i", "heart", "", "2026", {}, {"eprime": "/d"})
+        for name in ("one", "two", "three")
+    ]
+    journal.note(path, bags[0])
+    journal.note(path, bags[1])
+    path.write_bytes(path.read_bytes()[:-9])
+    journal.note(path, bags[2])
+    assert list(journal.noted(path)) == [bags[0], bags[2]]
+
+
+def test_an_account_that_may_not_read_its_receipts_goes_on_sending_by_itself(
+    person: Person, server: Server
+) -> None:
+    server.may_read, heard, control = False, Warned(), Control()
+    watcher = threading.Thread(target=watched, args=(person.preset, heard, control))
+    watcher.start()
+    try:
+        for count in (1, 2):
+            (person.data / f"{count}.txt").write_text(f"{count}")
+            wait_until(lambda count=count: len(server.bags) == count, what=f"bag {count}")  # type: ignore[misc]
+    finally:
+        control.pause()
+        watcher.join(30)
+    assert len(heard.warnings) == 1 and "may not read" in heard.warnings[0]
+
+
+class Warned(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warned(self, sentence: str) -> None:
+        self.warnings.append(sentence)
+
+
+def watched(preset: Preset, heard: Warned, control: Control) -> None:
+    with suppress(Paused):
+        watch([preset], Answers(), heard, control, settle_seconds=0.1)
+
+
+def test_a_system_that_watches_no_more_folders_is_looked_at_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_observer: object) -> None:
+        raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+    monkeypatch.setattr("watchdog.observers.Observer.start", no_space)
+    monkeypatch.setattr(noticing, "POLL_SECONDS", 0.05)
+    with noticing.noticed([tmp_path]) as notices:
+        notices.wait(math.inf, Control())  # ends, though no event comes

@@ -42,7 +42,8 @@ class Notices:
 
 @contextmanager
 def noticed(folders: Iterable[Path]) -> Iterator[Notices]:
-    """Notices of changes at any depth of these folders; one that is missing is looked for again and again."""
+    """Notices of changes at any depth of these folders. One that is missing is looked for again and again, and so are
+    all where the system watches no more folders (Linux: fs.inotify.max_user_watches)."""
     if find_spec("watchdog") is None:
         yield Notices(has_events=False)
         return
@@ -55,13 +56,21 @@ def noticed(folders: Iterable[Path]) -> Iterator[Notices]:
 
     observer = Observer()
     scheduled = [_scheduled(observer, Handler(), folder) for folder in folders]
-    notices = Notices(has_events=all(scheduled))
-    observer.start()
+    notices = Notices(has_events=_started(observer) and all(scheduled))
     try:
         yield notices
     finally:
-        observer.stop()
-        observer.join()
+        if observer.is_alive():
+            observer.stop()
+            observer.join()
+
+
+def _started(observer: BaseObserver) -> bool:
+    try:
+        observer.start()
+    except OSError:
+        return False
+    return True
 
 
 def _scheduled(observer: BaseObserver, handler: Any, folder: Path) -> bool:

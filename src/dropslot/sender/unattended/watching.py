@@ -15,10 +15,12 @@ from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.retries import NEVER
 from dropslot.sender.engine.sender import Sender
+from dropslot.sender.faults import InboxClosed
 from dropslot.sender.ledger.lock import SenderBusy, held
 from dropslot.sender.new_files.looking import Wish
 from dropslot.sender.plan import LeftFile
 from dropslot.sender.presets.preset import Preset
+from dropslot.sender.receipts.checking import BadReceipt
 from dropslot.sender.unattended.noticing import noticed
 from dropslot.sender.unattended.quiet import Quiet
 
@@ -42,7 +44,7 @@ def watch(
     """Send what is new of these presets whenever it has not changed for `settle_seconds`, and fetch the receipts.
 
     Returns never. Waits for a lost network as long as it takes. Raises what `control` raises, AlreadyWatching, and what
-    a person has to mend: a refused sign-in, a changed host key, a receipt that is not the server's.
+    a person has to mend: a refused sign-in, a changed host key, a changed key of receipts.
     """
     with ExitStack() as stack:
         try:
@@ -70,7 +72,7 @@ class _Turn:
     def __init__(self, preset: Preset, sender: Sender, settle_seconds: float, wish: Wish) -> None:
         self.preset, self.sender, self._wish = preset, sender, wish
         self._quiet = Quiet(settle_seconds)
-        self._warned = ""
+        self._warned = self._doubt = ""
         self._named: frozenset[LeftFile] = frozenset()
 
     def take(self) -> float:
@@ -92,7 +94,18 @@ class _Turn:
         due = self._quiet.due(plan.new, time.monotonic())
         if due or self.sender.unfinished():
             self.sender.send(plan.only(due))
-        self.sender.follow(self.preset.access)
+        self._follow()
+
+    def _follow(self) -> None:
+        """A receipt that cannot be read or believed keeps no file from being sent; it is told once."""
+        doubt = ""
+        try:
+            self.sender.follow(self.preset.access)
+        except (BadReceipt, InboxClosed) as error:
+            doubt = str(error)
+            if doubt != self._doubt:
+                self.sender.listener.warned(doubt)
+        self._doubt = doubt
 
     def _name(self, left: Sequence[LeftFile]) -> None:
         """Once for each file, and not for those that will be ready by themselves."""

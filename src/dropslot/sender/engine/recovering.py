@@ -23,7 +23,7 @@ def open_ledger(listener: Listener) -> Ledger:
             kept = move_aside(path)
             listener.warned(
                 f"{error.what}. It is kept as {shown_path(kept)}. A new one is made from the server's receipts. No"
-                " file of yours is touched; what has no receipt is sent again, and the server recognizes what it has"
+                " file of yours is touched; what has no receipt is sent once more"
             )
             ledger = Ledger(path)
             for noted in journal.noted(home.journal_file()):

@@ -242,3 +242,15 @@ def test_a_missing_folder_is_named_and_the_others_are_sent(desk: Desk) -> None:
     plan = look(Preset("heart", "heart", ACCESS, folders), desk.ledger, AT_ONCE)
     assert [file.path for file in plan.new] == ["eprime/a.txt"]
     assert [each.kind for each in plan.left] == ["missing"]
+
+
+def test_a_folder_whose_path_is_no_text_is_named_and_the_others_are_sent(desk: Desk) -> None:
+    odd = Path(os.fsdecode(os.fsencode(desk.data.parent) + b"/\xff"))
+    odd.mkdir()
+    (odd / "b.txt").write_text("beta")
+    desk.write("a.txt", "alpha")
+    desk.preset = Preset("heart", "heart", ACCESS, (*desk.preset.folders, Folder("biopac", odd)))
+    desk.send()
+    assert [(each.kind, "\\udcff" in each.reason or "\\xff" in each.reason) for each in desk.look().left] == [
+        ("name", True)
+    ]

@@ -16,6 +16,7 @@ from dropslot.sender.presets.preset import Folder
 
 _WINDOWS = sys.platform == "win32"
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT
+_NO_TEXT = "the path has characters that are not valid Unicode: rename the folder or file, then send again"
 _MISSING = "it is not there. Is a disk or network drive missing?"
 
 
@@ -33,6 +34,9 @@ class Walk:
     def add(self, folder: Folder, exclude: Iterable[str] = ()) -> None:
         """Look through a folder of a preset, or at one file. The folder itself may be a link."""
         root = os.path.abspath(folder.path)
+        if not _is_text(root):
+            self._leave(root, folder.subfolder, "name", _NO_TEXT)
+            return
         try:
             found = os.stat(reachable(root))
         except OSError as error:
@@ -115,6 +119,15 @@ class Walk:
 
     def _leave(self, source: str, path: str, kind: str, why: str) -> None:
         self.left.append(LeftFile(source, path, kind, f"{shown_path(source)}: {why}"))
+
+
+def _is_text(path: str) -> bool:
+    """Whether the ledger can keep a path: bytes that are no UTF-8, or half a character of Windows, it cannot."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,7 @@ from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.looking import Wish
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Folder, Preset
-from dropslot.sender.unattended import noticing
-from dropslot.sender.unattended.watching import watch
+from dropslot.sender.unattended import noticing, watching
 from dropslot.sftp.pace import Pace
 from waiting import wait_until
 
@@ -38,6 +38,12 @@ ACCESS = Access("sftp://drop.lab.example/inbox")
 
 class Gone(DropslotError):
     """There is no network."""
+
+
+class Away(DropslotError):
+    """The server is away for now."""
+
+    retryable = True
 
 
 class Server:
@@ -227,7 +233,7 @@ def test_an_account_that_may_not_read_its_receipts_goes_on_sending_by_itself(
     person: Person, server: Server
 ) -> None:
     server.may_read, heard, control = False, Warned(), Control()
-    watcher = threading.Thread(target=watched, args=(person.preset, heard, control))
+    watcher = threading.Thread(target=watched, args=([person.preset], heard, control))
     watcher.start()
     try:
         for count in (1, 2):
@@ -239,6 +245,30 @@ def test_an_account_that_may_not_read_its_receipts_goes_on_sending_by_itself(
     assert len(heard.warnings) == 1 and "may not read" in heard.warnings[0]
 
 
+def test_a_server_that_is_away_keeps_nothing_from_another_one(
+    person: Person, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Distant(Server):
+        def begin(self, bag: str) -> None:
+            raise Away("The server does not answer")
+
+    away = replace(person.preset, name="away", access=Access("sftp://away.lab.example/inbox"))
+    both = {ACCESS: server, away.access: Distant()}
+    monkeypatch.setattr(
+        "dropslot.sender.engine.connections.connect", lambda access, _credentials: both[access]
+    )
+    monkeypatch.setattr(watching, "PATIENCE_SECONDS", 0.2)
+    (person.data / "a.txt").write_text("alpha")
+    heard, control = Warned(), Control()
+    watcher = threading.Thread(target=watched, args=([away, person.preset], heard, control))
+    watcher.start()
+    try:
+        wait_until(lambda: list(server.bags.values()) == [True], what="the bag")
+    finally:
+        control.pause()
+        watcher.join(30)
+
+
 class Warned(Silent):
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -247,9 +277,9 @@ class Warned(Silent):
         self.warnings.append(sentence)
 
 
-def watched(preset: Preset, heard: Warned, control: Control) -> None:
+def watched(presets: Sequence[Preset], heard: Warned, control: Control) -> None:
     with suppress(Paused):
-        watch([preset], Answers(), heard, control, settle_seconds=0.1)
+        watching.watch(presets, Answers(), heard, control, settle_seconds=0.1)
 
 
 def test_a_system_that_watches_no_more_folders_is_looked_at_again_and_again(

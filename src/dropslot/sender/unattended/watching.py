@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from dropslot.core.errors import DropslotError
 from dropslot.sender import home
+from dropslot.sender.connecting import place
 from dropslot.sender.credentials import Credentials
 from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener
@@ -25,6 +26,7 @@ from dropslot.sender.unattended.noticing import noticed
 from dropslot.sender.unattended.quiet import Quiet
 
 SETTLE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0  # with a server that is away, when other presets go to another one
 
 
 class AlreadyWatching(DropslotError):
@@ -55,7 +57,9 @@ def watch(
                 where="This one sent nothing",
                 next_step="Leave it to that one, or end it; `dropslot send --uninstall-service` removes the service",
             ) from error
-        sender = Sender(credentials, listener, control, patience_seconds=math.inf)
+        is_only_one = len({place(preset.access.to) for preset in presets}) == 1
+        patience = math.inf if is_only_one else PATIENCE_SECONDS
+        sender = Sender(credentials, listener, control, patience)
         stack.callback(sender.close)
         folders = {folder.path for preset in presets for folder in preset.folders}
         notices = stack.enter_context(noticed(sorted(folders)))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -184,20 +183,6 @@ def test_the_data_folder_is_the_services_own_whatever_the_umask(migrated: Lab) -
     assert {oct(path.stat().st_mode & 0o077) for path in private if path.is_dir()} == {"0o0"}
     assert (var / "logs/dropslot.jsonl").exists()
     assert migrated.manage("doctor", status=1).stdout.count("can be read by others") == 0
-
-
-def test_every_command_of_the_server_is_one_of_django_too() -> None:
-    from dropslot.cli.app import names
-    from dropslot.cli.groups import SENDER
-
-    of_senders = {one.name for group in SENDER for one in import_module(group).commands.registered_commands}
-
-    apps = [
-        SOURCE / "dropslot" / app / "management/commands"
-        for app in ("arrivals", "acknowledgments", "dicom", "portal")
-    ]
-    found = {path.stem for app in apps for path in app.glob("*.py")} - {"__init__"}
-    assert found == names() - of_senders  # those know no Django
 
 
 def test_options_are_given_by_their_names_in_python(migrated: Lab) -> None:

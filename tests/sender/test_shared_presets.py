@@ -62,6 +62,9 @@ def test_an_address_is_read_anew_and_what_it_gave_last_is_kept(
         load()
     (folder / "lab.yaml").unlink()
     assert load().presets["heart"].folders[0].subfolder == "biopac"
+    (tmp_path / "home" / "settings.yaml").write_text(f"presets_from: {url.replace('lab', 'other')}\n")
+    with pytest.raises(PresetsMissing, match=r"other\.yaml.*404"):  # not those of the address before
+        load()
 
 
 def test_what_anybody_on_the_way_could_change_is_not_believed(
@@ -75,7 +78,7 @@ def test_what_anybody_on_the_way_could_change_is_not_believed(
         shared_from(f"http://0.0.0.0:{port}/lab.yaml", tmp_path)
     with pytest.raises(PresetsMissing, match="without encryption"):
         shared_from(f"http://127.0.0.1:{port}/moved.yaml", tmp_path)
-    assert not (tmp_path / "home" / "shared-presets.yaml").exists()
+    assert not list((tmp_path / "home").glob("shared-presets*"))
 
 
 def test_a_subfolder_that_no_preset_has_is_a_mistake_and_not_nothing_new(tmp_path: Path) -> None:

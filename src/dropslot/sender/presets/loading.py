@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,7 +88,8 @@ def _require_safe(url: str) -> None:
 
 
 def _fetched(url: str) -> bytes:
-    kept = home() / "shared-presets.yaml"
+    # One for each address: what another address gave must not say where files go.
+    kept = home() / f"shared-presets-{sha256(url.encode()).hexdigest()[:16]}.yaml"
     try:
         text = _download(url)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors

@@ -326,6 +326,17 @@ def test_a_forged_receipt_changes_nothing_and_keeps_no_other_back(pc: Pc, lab: P
     assert states(pc) == {"a.txt": "delivered", "b.txt": "delivered"}
 
 
+def test_a_file_without_a_receipt_for_days_is_named(pc: Pc, lab: Product) -> None:
+    pc.write("a.txt")
+    pc.send("--no-wait")
+    assert "had no receipt" not in pc.run("sent").stderr
+    with contextlib.closing(sqlite3.connect(pc.home / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("UPDATE file SET at = '2026-01-02T03:04:05.678Z'")
+    assert "1 file had no receipt for 2 days" in pc.run("sent").stderr
+    lab.drain()
+    assert "had no receipt" not in pc.run("sent").stderr
+
+
 def test_a_full_disk_of_the_pc_is_said(pc: Pc, lab: Product, mounts: Mounts) -> None:
     disk = mounts.tmpfs("2m")
     pc.home = disk / "home"

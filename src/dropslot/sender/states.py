@@ -31,4 +31,9 @@ class SentFile(NamedTuple):
 
 def now() -> str:
     """This PC's time, as it is recorded: UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(datetime.now(UTC))
+
+
+def stamp(at: datetime) -> str:
+    """A time of UTC as it is recorded."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,9 +16,11 @@ from dropslot.cli.output.narrowing import moment
 
 if TYPE_CHECKING:
     from dropslot.sender.engine.sender import Sender
+    from dropslot.sender.states import SentFile
 
 commands = typer.Typer()
 _EMPTY = "Nothing was sent from this computer yet."
+_OVERDUE_DAYS = 2
 
 
 @commands.command()
@@ -51,6 +55,7 @@ def sent(
         rows = listing(sender.ledger, at.isoformat().replace("+00:00", "Z") if at else "")
         looks = Looks(as_json, wide, no_pager or watch)
         show(map(_row, rows), ("at", "state", "file", "size_bytes"), looks, below=("reason",), empty=_EMPTY)
+        _name_overdue(rows)
         if watch and not status:
             _show_changes(sender, as_json=as_json)
             status = _fetch(sender, math.inf)
@@ -74,6 +79,19 @@ def _fetch(sender: Sender, wait_seconds: float) -> int:
         except DropslotError as error:
             status = explain(error)
     return status
+
+
+def _name_overdue(rows: Sequence[SentFile]) -> None:
+    """Files that have waited for their receipt for days wait for a person."""
+    from dropslot.core.showing.counting import counted
+    from dropslot.sender.states import UPLOADED, stamp
+
+    before = stamp(datetime.now(UTC) - timedelta(days=_OVERDUE_DAYS))
+    if count := sum(row.state == UPLOADED and row.at < before for row in rows):
+        sys.stderr.write(
+            f"dropslot: {counted(count, 'file')} had no receipt for {_OVERDUE_DAYS} days. Ask the person who runs the"
+            " server what became of them. If they are not there, send them again with --all.\n"
+        )
 
 
 def _show_changes(sender: Sender, *, as_json: bool) -> None:

@@ -92,13 +92,21 @@ def test_a_copy_under_another_name_is_sent_and_so_is_an_empty_file(desk: Desk) -
     assert desk.new() == ["finished", "visit2/scores.txt"]
 
 
-def test_one_vanished_file_explains_one_new_name(desk: Desk) -> None:
-    old = desk.write("a.txt", "alpha")
+def test_equal_content_after_the_first_file_was_removed_is_sent(desk: Desk) -> None:
+    old = desk.write("visit1/form.txt", "empty form")
     desk.send()
     old.unlink()
-    desk.write("b.txt", "alpha")
-    desk.write("c.txt", "alpha")
-    assert len(desk.new()) == 1
+    desk.write("visit2/form.txt", "empty form")  # often with the same inode
+    desk.write("visit3/form.txt", "empty form")
+    assert desk.new() == ["visit2/form.txt", "visit3/form.txt"]
+
+
+def test_a_file_that_is_renamed_twice_is_not_sent_again(desk: Desk) -> None:
+    path = desk.write("a.txt", "alpha")
+    desk.send()
+    for name in ("b.txt", "c.txt"):
+        path = path.rename(desk.data / name)
+        assert desk.new() == []
 
 
 def test_other_content_of_the_same_size_and_time_is_new(desk: Desk) -> None:

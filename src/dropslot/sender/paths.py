@@ -22,6 +22,15 @@ def reachable(path: str, system: str = sys.platform) -> str:
     return f"{_AS_IT_IS_SHARE}{path[2:]}" if path.startswith("\\\\") else f"{_AS_IT_IS}{path}"
 
 
+def inode(path: str) -> str:
+    """The number by which a file system knows a file, whatever its name; empty if there is no file. As text: those of
+    Windows are larger than SQLite's numbers."""
+    try:
+        return str(os.stat(path).st_ino or "")
+    except OSError:
+        return ""
+
+
 def shown_path(path: str | os.PathLike[str], system: str = sys.platform) -> str:
     """A path for people, escaped. A backslash stays where it separates folders, on Windows."""
     text = os.fspath(path)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from dropslot.sender.connecting import Access
 from dropslot.sender.ledger.journal import Noted
 from dropslot.sender.ledger.ledger import Ledger
+from dropslot.sender.paths import inode
 from dropslot.sender.plan import NewFile
 from dropslot.sender.states import CANCELLED, CLOSED, LOST, REFUSED, SEALING, UPLOADED, UPLOADING, now
 
@@ -71,9 +72,9 @@ class Bags:
                 values,
             ).lastrowid
             connection.executemany(
-                "INSERT INTO file (bag, target, source, path, size_bytes, mtime_ns, state, at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                ((bag, target, *each, UPLOADING, time) for each in wanted),
+                "INSERT INTO file (bag, target, source, path, size_bytes, mtime_ns, inode, state, at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ((bag, target, *each, inode(each.source), UPLOADING, time) for each in wanted),
             )
             connection.execute(
                 "INSERT OR REPLACE INTO known (target, source, size_bytes, mtime_ns, file)"

@@ -27,10 +27,12 @@ class Refusal(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A file whose content was sent from `source`; `file` is its row."""
+    """A file whose content was sent from `source`; `file` is its row, `inode` and time are those it had then."""
 
     source: str
     file: int
+    inode: str
+    mtime_ns: int
 
 
 class Ledger:
@@ -113,7 +115,7 @@ class Ledger:
     def holders(self, target: int, sha256: str) -> list[Content]:
         """The paths that held this content when they were last looked at, unless the server refused it there."""
         query = (
-            "SELECT known.source, known.file FROM file JOIN known ON known.file = file.id"
+            "SELECT known.source, known.file, inode, known.mtime_ns FROM file JOIN known ON known.file = file.id"
             " WHERE file.target = ? AND file.sha256 = ? AND file.state <> 'refused'"
         )
         return [Content(*row) for row in self.rows(query, target, sha256)]

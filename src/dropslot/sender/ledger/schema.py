@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS file (
     path TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
+    inode TEXT NOT NULL DEFAULT '',
     sha256 TEXT NOT NULL DEFAULT '',
     reached INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dropslot.sender.ledger.known import Known
 from dropslot.sender.ledger.ledger import Ledger, Refusal
 from dropslot.sender.new_files.digests import sha256
-from dropslot.sender.paths import shown_path
+from dropslot.sender.paths import inode, shown_path
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 
 
@@ -62,15 +62,19 @@ class Comparison:
             digest = sha256(file.source, self.watcher)
         except OSError:
             return False  # sending it says why it cannot be read
-        row = self.ledger.was_sent(self.target, file.source, digest) or self._renamed(digest)
+        row = self.ledger.was_sent(self.target, file.source, digest) or self._renamed(file, digest)
         if row is not None:
             self._seen.append((file.source, file.size_bytes, file.mtime_ns, row))
         return row is not None
 
-    def _renamed(self, digest: str) -> int | None:
-        """The row of a file with this content whose path is gone. It is used up: a second path is a copy."""
-        for holder in self.ledger.holders(self.target, digest):
-            if holder.source not in self._gone and not os.path.lexists(holder.source):
+    def _renamed(self, file: NewFile, digest: str) -> int | None:
+        """The row of the file that this one was before it was renamed or moved. Equal content does not say so: a visit
+        may have the same form as an earlier one that was removed, and must be complete. So it is the same file only
+        with the same inode (which may be used again) and time; in doubt it is sent."""
+        now = inode(file.source), file.mtime_ns
+        for holder in self.ledger.holders(self.target, digest) if now[0] else ():
+            is_same = (holder.inode, holder.mtime_ns) == now and holder.source not in self._gone
+            if is_same and not os.path.lexists(holder.source):
                 self._gone.add(holder.source)
                 return holder.file
         return None

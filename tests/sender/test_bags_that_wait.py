@@ -164,6 +164,26 @@ def test_a_cancel_that_reached_the_server_leaves_nothing(person: Person, server:
     assert not server.bags and person.new() == ["eprime/a.txt"]
 
 
+def test_a_cancel_while_the_bag_gets_its_name_comes_too_late(
+    person: Person, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (person.data / "a.txt").write_text("alpha")
+    control = Control()
+
+    def named_without_an_answer(bag: str, tag_files: Mapping[str, bytes]) -> None:
+        server.bags[bag] = True
+        control.cancel()
+        raise Away("The connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "finish", named_without_an_answer)
+        with pytest.raises(Paused, match="too late"):
+            person.send(control)
+    (bag,) = server.bags
+    assert person.new() == []
+    assert person.send() == (bag,) and server.bags == {bag: True}
+
+
 def test_a_bag_that_another_account_began_keeps_no_other_back(person: Person, server: Server) -> None:
     (person.data / "ann.txt").write_text("Ann's")
     bag = stopped(person, server, "pause", Paused)

@@ -10,7 +10,7 @@ from pathlib import Path
 from dropslot.core.errors import DropslotError
 from dropslot.core.settings.limits import Limit
 from dropslot.sender.bags.tag_files import PAYLOAD, tag_files
-from dropslot.sender.engine.control import Cancelled, Control
+from dropslot.sender.engine.control import Cancelled, Control, Paused
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.progress import UploadProgress
 from dropslot.sender.engine.retries import Retries
@@ -88,7 +88,13 @@ class Upload:
 
     def _finish(self) -> None:
         tags = tag_files(self.bag, self.bags.files(self.bag))
-        self.retries.run(lambda inbox: inbox.finish(self.bag.name, tags))
+        try:
+            self.retries.run(lambda inbox: inbox.finish(self.bag.name, tags))
+        except Cancelled as error:  # the answer to the renaming may be what is missing
+            raise Paused(
+                "It is too late to cancel: all files are at the server, and may be in the inbox already",
+                next_step="Send again: it is finished then, or known to be there",
+            ) from error
         self.bags.finish(self.bag)
         self._announce()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +22,7 @@ def user_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     """The folder of unit files; `systemctl --user` of this process and of its children asks this manager."""
     if os.geteuid() != 0:
         pytest.skip("only root can give systemd a /run of its own")
-    running = tmp_path / "run"
-    running.mkdir(mode=0o700)
+    running = Path(tempfile.mkdtemp(prefix="dropslot-run-", dir="/tmp"))  # the path of a socket is short
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(running))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     with (tmp_path / "manager.log").open("wb") as log:
@@ -33,3 +34,4 @@ def user_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     finally:
         subprocess.run(["systemctl", "--user", "exit"], check=False, capture_output=True)
         process.wait(30)
+        shutil.rmtree(running, ignore_errors=True)

@@ -25,6 +25,7 @@ from dropslot.arrivals.whereabouts import SENT_AS
 from dropslot.audit import outbox, signing_key
 from dropslot.audit.models import Event
 from dropslot.config import Config, Route
+from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.files.descriptors import Folder, lock
 
@@ -67,8 +68,8 @@ class _Next:
 
 
 def _hourly(config: Config) -> None:
-    if is_wanted(config) and time.monotonic() >= _Next.removal:
-        _Next.removal = time.monotonic() + _REMOVAL_SECONDS
+    if is_wanted(config) and time.monotonic() >= kept(_Next).removal:
+        kept(_Next).removal = time.monotonic() + _REMOVAL_SECONDS
         remove_old(config)
 
 

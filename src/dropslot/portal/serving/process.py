@@ -118,6 +118,8 @@ def become(config: Config, stop: Signal) -> None:
             return
     file = str(_file())
     os.environ["DROPSLOT_CONFIG"] = file
+    # glibc gives each thread a heap of its own: 3 MB more at rest (measured), for threads that take turns anyway.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
     capabilities.drop_ambient()  # the portal gives nothing to other accounts
     # -P: the folder where the service was started has no modules for the portal.

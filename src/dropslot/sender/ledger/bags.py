@@ -62,6 +62,9 @@ class Bags:
         """Record the bag with its files. `planned` is the newest row at the time of the plan: what another sender of
         this PC sent since then is left out; None: nothing is. Returns None if nothing remains to be sent."""
         time = now()
+        inodes = {
+            each.source: inode(each.source) for each in files
+        }  # a slow disk keeps no other sender waiting
         with self.ledger.writing() as connection:
             wanted = files if planned is None else _unsent(connection, target, files, planned)
             if not wanted:
@@ -74,7 +77,7 @@ class Bags:
             connection.executemany(
                 "INSERT INTO file (bag, target, source, path, size_bytes, mtime_ns, inode, state, at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((bag, target, *each, inode(each.source), UPLOADING, time) for each in wanted),
+                ((bag, target, *each, inodes[each.source], UPLOADING, time) for each in wanted),
             )
             connection.execute(
                 "INSERT OR REPLACE INTO known (target, source, size_bytes, mtime_ns, file)"

@@ -11,7 +11,7 @@ from dropslot.core.names import escape
 from dropslot.desktop import words
 from dropslot.desktop.trees.folders import Folder, Line, Tree
 from dropslot.desktop.trees.model import NOTE, Index, TreeModel
-from dropslot.sender.states import REFUSED, STATES, SentFile
+from dropslot.sender.states import STATES, SentFile
 
 
 class History(Tree):
@@ -79,10 +79,3 @@ class SentFiles(TreeModel):
         if role == Qt.ItemDataRole.AccessibleTextRole and index.column() == NOTE:
             return text.replace("✓", "").replace("✗", "").strip()
         return text
-
-    def is_refused(self, index: Index) -> bool:
-        """Whether something of this row was refused."""
-        folder = self.folder_at(index)
-        if folder:
-            return self.tree.count(STATES.index(REFUSED), folder) > 0
-        return STATES[self.tree.marks[self.file_at(index)]] == REFUSED

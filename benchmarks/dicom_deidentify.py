@@ -40,6 +40,7 @@ _QUESTION: dict[str, Any] = {
     "dates": "shift",
     "accept": [],
     "recipe": [],
+    "labels": [],
     "given": {},
     "method": ["benchmark"],
     "most_bytes": 8 << 20,

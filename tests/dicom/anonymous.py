@@ -17,6 +17,7 @@ QUESTION: dict[str, Any] = {
     "dates": "remove",
     "accept": [],
     "recipe": [],
+    "labels": [],
     "given": {},
     "method": ["a test"],
     "most_bytes": ROOM,

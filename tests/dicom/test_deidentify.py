@@ -22,7 +22,7 @@ from dicom.samples import sample as sample_path
 from dicom.samples import sample_files
 from dropslot.dicom.deidentifying.engine import profile
 
-RISKS = ["US", "SC", "OT", "burned-in", "encapsulated"]
+RISKS = ["US", "SC", "OT", "burned-in", "encapsulated"]  # `filter`: only with a recipe
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -231,6 +231,66 @@ def test_a_recipe_changes_the_profile(product: Product) -> None:
     assert "line 3" in product.drain(status=None).stderr
 
 
+RECIPE = """FORMAT dicom
+
+%fields site
+FIELD InstitutionName
+FIELD contains:StationName
+
+%filter whitelist
+LABEL Anything # needs no line here
+  contains Modality CT
+
+%filter graylist
+LABEL Dose reports # a remark
+  contains ManufacturerModelName LightSpeed VCT
+  + contains Modality CT|MR
+  + contains SeriesDescription dose || equals StudyDescription Report
+  coordinates 0,0,512,121
+LABEL Without a maker
+  missing Manufacturer || empty Manufacturer
+  || contains Manfacturer nobody
+%labels
+ADD owner Site 3
+%header
+LABEL a remark
+REMOVE fields:site
+REMOVE PatientsName
+"""
+VCT = {"ManufacturerModelName": "LightSpeed VCT", "Manufacturer": "GE"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "label"),
+    [
+        (VCT | {"SeriesDescription": "Dose Info"}, "Dose reports"),
+        (VCT | {"StudyDescription": "REPORT"}, "Dose reports"),
+        (VCT | {"StudyDescription": "a report"}, None),
+        ({"SeriesDescription": "Dose Info", "Manufacturer": "GE"}, None),
+        ({"Manufacturer": ""}, "Without a maker"),
+    ],
+)
+def test_an_image_that_a_filter_of_the_recipe_matches_is_refused(
+    sqlite_product: Product, attributes: dict[str, str], label: str | None
+) -> None:
+    (sqlite_product.root / "deid.dicom").write_text(RECIPE)
+    sqlite_product.configure({"study": route(recipe="./deid.dicom")})
+    sqlite_product.drop("s", {"a.dcm": image(1, **(PATIENT | {"StationName": "ROOM7"} | attributes))})
+    sqlite_product.drain(status=None)
+    (arrival,) = sqlite_product.arrivals()
+    assert arrival["state"] == ("done" if label is None else "failed")
+    if label is None:
+        assert "StationName" not in parsed(*sqlite_product.delivered().values())
+    else:
+        assert f"{label} (kind filter)" in " ".join(arrival["reason"])
+        sqlite_product.configure({"study": route(recipe="./deid.dicom", accept=["filter"])})
+        sqlite_product.run("retry", arrival["id"])
+        sqlite_product.drain()
+        assert sqlite_product.delivered()
+    found = sqlite_product.run("doctor", status=None).stdout
+    assert "no effect" in found and "Manfacturer" in found and "PatientsName" in found
+
+
 NAMED = {
     "import": "dicom",
     "name": r"(?P<study>\w+)-(?P<who>.+)",

@@ -24,7 +24,7 @@ Option = Literal[
     "clean-structured-content",
     "clean-graphics",
 ]
-Risk = Literal["US", "SC", "OT", "burned-in", "encapsulated"]
+Risk = Literal["US", "SC", "OT", "burned-in", "encapsulated", "filter"]
 
 
 class Deidentify(BaseModel):
@@ -53,7 +53,8 @@ class Deidentify(BaseModel):
         (),
         description="Kinds of files that are delivered although their pixels or documents may show who the patient is."
         " Without this, one such file refuses its arrival: `US` (ultrasound), `SC` (secondary capture), `OT` (modality"
-        " OT), `burned-in` (BurnedInAnnotation is YES), `encapsulated` (PDF, CDA, STL inside DICOM).",
+        " OT), `burned-in` (BurnedInAnnotation is YES), `encapsulated` (PDF, CDA, STL inside DICOM),"
+        " `filter` (a %filter of the recipe matches).",
         examples=[["US"]],
     )
     safe_fields: tuple[str, ...] = Field(
@@ -64,7 +65,8 @@ class Deidentify(BaseModel):
     )
     recipe: Path | None = Field(
         None,
-        description="A recipe in the format of pydicom's `deid`. The actions of its %header change the profile.",
+        description="A recipe in the format of pydicom's `deid`. The actions of its %header change the profile;"
+        " an image that one of its %filter labels matches refuses its arrival.",
         examples=["./deid.dicom"],
     )
     pseudonyms: str | None = Field(

@@ -20,11 +20,13 @@ def maker_of(config: Config, route: Route) -> DeidentifyingMaker | None:
     wanted = deidentify_of(route)
     if wanted is None:
         return None
+    recipe = recipe_of(route.key, wanted.recipe)
     question = {
         "options": list(wanted.options),
         "dates": wanted.dates,
         "accept": list(wanted.accept),
-        "recipe": _recipe(route.key, wanted.recipe),
+        "recipe": [list(rule) for rule in recipe.rules],
+        "labels": [list(label) for label in recipe.labels],
         "method": _method(wanted),
     }
     return DeidentifyingMaker(
@@ -39,12 +41,13 @@ def _method(wanted: Deidentify) -> list[str]:
     return lines
 
 
-def _recipe(route: str, path: Path | None) -> list[list[str]]:
+def recipe_of(route: str, path: Path | None) -> recipes.Recipe:
+    """The recipe of a route; an empty one if it has none. Raises BadOption."""
     if path is None:
-        return []
+        return recipes.Recipe()
     title = f"`recipe` of route {route}, {path},"
     try:
-        return [list(rule) for rule in recipes.read(path.read_text("utf-8"))]
+        return recipes.read(path.read_text("utf-8"))
     except OSError as error:
         raise BadOption(f"{title} cannot be read: {in_words(error, path)}") from error
     except (recipes.BadRecipe, UnicodeDecodeError) as error:

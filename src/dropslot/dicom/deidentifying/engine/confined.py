@@ -20,6 +20,7 @@ from dropslot.dicom.deidentifying.engine import (
     pixel_texts,
     profile,
     reading,
+    recipe_filters,
     recipes,
     risks,
     texts,
@@ -147,7 +148,7 @@ def _patient(elements: Sequence[Element]) -> str:
 def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
     options, dates = question["options"], question["dates"]
     sop_class = _value(file.elements, _SOP_CLASS)
-    _require_no_risk(file.elements, sop_class, question["accept"])
+    _require_no_risk(file.elements, sop_class, question["accept"], question["labels"])
     _require_right_types(file.elements)
     _require_pixels(file, sop_class)
     kept = frozenset(["UI"] * ("retain-uids" in options) + ["DA", "DT"] * (dates == "keep"))
@@ -174,16 +175,21 @@ def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
     return done._replace(made=replacer.made)
 
 
-def _require_no_risk(elements: Sequence[Element], sop_class: str, accepted: Sequence[str]) -> None:
+def _require_no_risk(
+    elements: Sequence[Element], sop_class: str, accepted: Sequence[str], labels: Sequence[Sequence[object]]
+) -> None:
     if risks.is_media_directory(sop_class) or any(element.tag == 0x00041220 for element in elements):
         raise _No(
             "it is a DICOMDIR, which names the patient and files. Add DICOMDIR to `ignore` of the route"
         )
-    found = risks.of(
-        sop_class,
-        {each.tag: texts.text_of(each.value, _ASCII) for each in elements if len(each.value) < _MOST_TEXT},
-    )
-    reasons = [f"{risks.KINDS[kind]} (kind {kind})" for kind in found if kind not in accepted]
+    values = {
+        each.tag: texts.text_of(each.value, _ASCII) for each in elements if len(each.value) < _MOST_TEXT
+    }
+    kinds = [kind for kind in risks.of(sop_class, values) if kind not in accepted]
+    reasons = [f"{risks.KINDS[kind]} (kind {kind})" for kind in kinds]
+    if "filter" not in accepted:
+        matched = recipe_filters.matching(labels, values)
+        reasons += [f"{risks.KINDS['filter']}: {name} (kind filter)" for name in matched]
     if reasons:
         raise _No(
             *reasons,

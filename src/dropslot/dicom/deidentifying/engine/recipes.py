@@ -1,17 +1,20 @@
-"""Recipes in the format of pydicom's `deid`: the actions of their section %header, which change the profile. Filters
-for pixels (%filter) are not used."""
+"""Recipes in the format of pydicom's `deid`: the actions of their section %header, which change the profile, for single
+fields and for lists of them (%fields), and the labels of their filters (%filter), whose images are refused."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from dropslot.dicom.deidentifying.engine.recipe_filters import Label, read_line
 
 _ACTIONS = frozenset({"ADD", "BLANK", "JITTER", "KEEP", "REMOVE", "REPLACE"})
 _WITH_VALUE = frozenset({"ADD", "JITTER", "REPLACE"})
-_TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
+_TAG = re.compile(r"(?:0x)?\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
 _PRIVATE = re.compile(r'\(([0-9A-Fa-f]{4}),"([^"]+)",([0-9A-Fa-f]{2})\)')
 _EXPANDERS = ("contains", "startswith", "endswith", "except", "allexcept")
+_SECTIONS = ("header", "filter", "fields", "labels")  # %labels says things about the recipe itself
 _FIELD = re.compile(r"(\S*?\([^)]*\)|\S+)(?:\s+(.*))?")
 
 
@@ -42,24 +45,96 @@ class Changes(NamedTuple):
     additions: Mapping[int, str]
 
 
-def read(text: str) -> list[Rule]:
-    """The rules of a recipe, in order. Raises BadRecipe."""
-    rules, section = [], ""
+class Recipe(NamedTuple):
+    """The rules of a recipe, in order, the labels whose images are refused, and the fields that it names but DICOM's
+    dictionary does not have: removing them, or comparing with them, has no effect."""
+
+    rules: Sequence[Rule] = ()
+    labels: Sequence[Label] = ()
+    unknown: Sequence[str] = ()
+
+
+def read(text: str) -> Recipe:
+    """A whole recipe. Raises BadRecipe."""
+    rules: list[Rule] = []
+    labels: list[Label] = []
+    fields: dict[str, list[str]] = {}
+    unknown: dict[str, None] = {}
+
+    def tag_of(field: str) -> int:
+        tag = next(_tags(field), -1)
+        if tag < 0:
+            unknown[field] = None
+        return tag
+
+    section = name = ""
     for number, line in enumerate(text.splitlines(), 1):
         line = line.partition(" #")[0].strip()
         if not line or line.startswith("#"):
             continue
         if line.startswith("%"):
-            section = line[1:].split()[0].lower() if line[1:].split() else ""
-            if section not in ("header", "filter"):
-                raise BadRecipe(
-                    f"line {number}: only the sections %header and %filter are known, not %{section}"
-                )
+            section, name = _section(line, number)
         elif section == "header":
-            rules.append(_rule(line, number))
+            rules += [rule for rule in _rules(line, number, fields) if _is_known(rule, number, tag_of)]
+        elif section == "fields":
+            fields.setdefault(name, []).append(_field(line, number))
+        elif section == "filter" and name != "whitelist":  # what is clean needs no line here
+            _take_filter(line, number, labels, tag_of)
         elif not section and not re.match(r"format\s+dicom$", line, re.IGNORECASE):
             raise BadRecipe(f"line {number}: expected FORMAT dicom, or a section such as %header")
-    return rules
+    return Recipe(rules, labels, list(unknown))
+
+
+def _section(line: str, number: int) -> tuple[str, str]:
+    section, name = [*line[1:].split(), "", ""][:2]
+    if section.lower() not in _SECTIONS:
+        known = ", ".join(f"%{each}" for each in _SECTIONS)
+        raise BadRecipe(f"line {number}: only the sections {known} are known, not %{section}")
+    return section.lower(), name.lower()
+
+
+def _field(line: str, number: int) -> str:
+    word, _, expression = line.partition(" ")
+    if word.upper() != "FIELD" or not expression:
+        raise BadRecipe(f"line {number}: expected FIELD, and a field")
+    return expression.strip()
+
+
+def _is_known(rule: Rule, number: int, tag_of: Callable[[str], int]) -> bool:
+    """Recipes of `deid` often remove fields by names that are not, or no longer, in the dictionary."""
+    if _PRIVATE.fullmatch(rule.field) or tag_of(rule.field) >= 0:
+        return True
+    if rule.action in ("REMOVE", "BLANK"):
+        return False
+    raise BadRecipe(f"line {number}: {rule.field} is no element of DICOM's dictionary")
+
+
+def _take_filter(line: str, number: int, labels: list[Label], tag_of: Callable[[str], int]) -> None:
+    if line.upper().startswith("LABEL"):
+        labels.append(Label(line[len("LABEL") :].strip(), ()))
+        return
+    if not labels:
+        raise BadRecipe(f"line {number}: expected LABEL and the name of a filter")
+    try:
+        criteria = read_line(line, tag_of)
+    except ValueError as error:
+        raise BadRecipe(f"line {number}: {error}") from error
+    if criteria:
+        labels[-1] = labels[-1]._replace(lines=(*labels[-1].lines, criteria))
+
+
+def _rules(line: str, number: int, fields: Mapping[str, Sequence[str]]) -> list[Rule]:
+    """One rule, or one for each field of a list. LABEL is a remark."""
+    action, _, rest = line.partition(" ")
+    named = re.match(r"fields:(\S+)", rest.strip(), re.IGNORECASE)
+    if action.upper() == "LABEL":
+        return []
+    if named is None:
+        return [_rule(line, number)]
+    if named[1].lower() not in fields:
+        raise BadRecipe(f"line {number}: there is no section %fields {named[1]} before it")
+    value = rest.strip()[named.end() :]
+    return [_rule(f"{action} {field}{value}", number) for field in fields[named[1].lower()]]
 
 
 def _rule(line: str, number: int) -> Rule:
@@ -78,8 +153,6 @@ def _rule(line: str, number: int) -> Rule:
     if action in _WITH_VALUE and not value:
         raise BadRecipe(f"line {number}: {action} needs a value")
     rule = Rule(action, field, value if action in _WITH_VALUE else "")
-    if not _PRIVATE.fullmatch(field) and not any(True for _ in _tags(field)):
-        raise BadRecipe(f"line {number}: {field} is no element of DICOM's dictionary")
     if _PRIVATE.fullmatch(field) and action not in ("KEEP", "REMOVE"):
         raise BadRecipe(f"line {number}: a private element can be kept or removed")
     return rule

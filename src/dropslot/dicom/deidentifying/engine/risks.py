@@ -19,6 +19,7 @@ KINDS: Mapping[str, str] = {
     "SC": "captured screens and scanned papers often show the patient's name",
     "OT": "images of modality OT are often captured screens or scanned papers",
     "burned-in": "it says itself that its pixels show an identifier (BurnedInAnnotation)",
+    "filter": "a filter of the recipe matches, so that its pixels may show an identifier",
     "encapsulated": "the document inside it (PDF, CDA, STL or another) cannot be de-identified",
 }
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,49 @@ def test_a_file_that_is_renamed_twice_is_not_sent_again(desk: Desk) -> None:
     for name in ("b.txt", "c.txt"):
         path = path.rename(desk.data / name)
         assert desk.new() == []
+
+
+def test_a_folder_in_two_subfolders_is_sent_to_both_whenever_each_is_wanted(desk: Desk) -> None:
+    both = (Folder("eprime", desk.data), Folder("raw", desk.data / "visit1"))
+    desk.preset = replace(desk.preset, folders=both)
+    path, only = desk.write("visit1/a.txt", "alpha"), Wish(frozenset({"eprime"}), settle_seconds=0)
+    desk.send(wish=only)
+    assert desk.new(only) == [] and desk.new() == ["raw/a.txt"]
+    bag = desk.send("two")
+    assert desk.new() == []
+    desk.bags.record(bag, {}, {}, ["raw/a.txt"])  # it changed while it was sent
+    assert desk.new() == ["raw/a.txt"]
+    desk.send("three")
+    path.rename(desk.data / "visit1" / "b.txt")
+    assert desk.new() == []
+    (desk.data / "visit1" / "b.txt").write_text("omega!")
+    assert desk.new() == ["visit1/b.txt", "raw/b.txt"]
+    desk.refuse(desk.send("four"), "visit1/b.txt")
+    assert desk.new() == []
+    (desk.data / "visit1" / "b.txt").write_text("corrected")
+    assert desk.new() == ["visit1/b.txt", "raw/b.txt"]
+
+
+def test_a_subfolder_with_another_name_sends_nothing_again(desk: Desk) -> None:
+    desk.write("a.txt", "alpha")
+    desk.send()
+    desk.preset = replace(desk.preset, folders=(Folder("e_prime", desk.data),))
+    assert desk.new() == []
+
+
+def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.write("a.txt", "alpha")
+    desk.send()
+    desk.ledger.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:
+        connection.executescript(
+            "DROP TABLE packed; DROP TABLE known; CREATE TABLE known (target, source, PRIMARY KEY (target, source));"
+            " CREATE TABLE packed (target, folder); PRAGMA user_version = 1;"
+        )
+    desk.ledger = Ledger(tmp_path / "ledger.sqlite3")
+    desk.write("b.txt", "beta")
+    assert desk.new() == ["b.txt"]
 
 
 def test_other_content_of_the_same_size_and_time_is_new(desk: Desk) -> None:

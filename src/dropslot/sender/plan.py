@@ -19,8 +19,9 @@ class NewFile(NamedTuple):
 
     @property
     def subfolder(self) -> str:
-        """The first part of its path."""
-        return self.path.partition("/")[0]
+        """The first part of its path; empty for a file beside the subfolders."""
+        first, slash, _ = self.path.partition("/")
+        return first if slash else ""
 
 
 class LeftFile(NamedTuple):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from dropslot.sender.bags.naming import new_id
 from dropslot.sender.connecting import Access
 from dropslot.sender.ledger.ledger import Ledger
+from dropslot.sender.ledger.schema import KNOW_BAG
 from dropslot.sender.plan import NewFile
 from dropslot.sender.states import CLOSED, UPLOADED
 
@@ -32,9 +33,5 @@ def adopt(
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((bag, target, *file, UPLOADED, time, reason) for file in files),
         )
-        connection.execute(
-            "INSERT OR REPLACE INTO known (target, source, size_bytes, mtime_ns, file)"
-            " SELECT target, source, size_bytes, mtime_ns, id FROM file WHERE bag = ?",
-            (bag,),
-        )
+        connection.execute(KNOW_BAG, (bag,))
     return len(files)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from dropslot.sender.connecting import Access
 from dropslot.sender.ledger.journal import Noted
 from dropslot.sender.ledger.ledger import Ledger
+from dropslot.sender.ledger.schema import KNOW_BAG
 from dropslot.sender.paths import inode
 from dropslot.sender.plan import NewFile
 from dropslot.sender.states import CANCELLED, CLOSED, LOST, REFUSED, SEALING, UPLOADED, UPLOADING, now
@@ -79,11 +80,7 @@ class Bags:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 ((bag, target, *each, inodes[each.source], UPLOADING, time) for each in wanted),
             )
-            connection.execute(
-                "INSERT OR REPLACE INTO known (target, source, size_bytes, mtime_ns, file)"
-                " SELECT target, source, size_bytes, mtime_ns, id FROM file WHERE bag = ?",
-                (bag,),
-            )
+            connection.execute(KNOW_BAG, (bag,))
         return next(each for each in self.of_state(UPLOADING) if each.id == bag)
 
     def of_state(self, *states: str, target: int | None = None) -> list[Bag]:
@@ -130,13 +127,14 @@ class Bags:
                 connection.execute(f"DELETE FROM known WHERE file IN ({where})", (bag.id, path))
                 connection.execute("DELETE FROM file WHERE bag = ? AND path = ?", (bag.id, path))
 
-    def seal(self, bag: Bag) -> None:
-        """All files are at the server. Durable before the bag gets its final name: after a crash the next send knows
-        that it may have it, or may be taken already."""
+    def seal(self, bag: Bag) -> Bag:
+        """The bag is about to get its final name. Durable before that: after a crash the next send knows that it may
+        have it, or may be taken already."""
         self.ledger.rows("PRAGMA synchronous = FULL")
         with self.ledger.writing() as connection:
             connection.execute("UPDATE bag SET state = ? WHERE id = ?", (SEALING, bag.id))
         self.ledger.rows("PRAGMA synchronous = NORMAL")
+        return replace(bag, state=SEALING)
 
     def reopen(self, bag: Bag, paths: Sequence[str]) -> Bag:
         """These files are not at the server any more (none named: all): they are to be sent again."""
@@ -191,11 +189,7 @@ class Bags:
                 " VALUES (?, ?, ?, ?, ?, -1, ?, ?, ?)",
                 ((bag.id, bag.target, *each, UPLOADED, now()) for each in files),
             )
-            connection.execute(
-                "INSERT OR REPLACE INTO known (target, source, size_bytes, mtime_ns, file)"
-                " SELECT target, source, size_bytes, mtime_ns, id FROM file WHERE bag = ?",
-                (bag.id,),
-            )
+            connection.execute(KNOW_BAG, (bag.id,))
 
     def settle(self, bag: Bag, arrival: str, at: str, outcomes: Mapping[str, tuple[str, str, bool]]) -> None:
         """What a receipt says: the state, reason and fault of each path. A bag with refused files stays open: the

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dropslot.core.errors import DropslotError
-from dropslot.sender.ledger.schema import TABLES, VERSION
+from dropslot.sender.ledger.schema import FROM_1, TABLES, VERSION
 from dropslot.sender.paths import shown_path
 
 _BUSY_SECONDS = 30
@@ -63,7 +63,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             next_step="Install the newest dropslot on this computer",
         )
     if version < VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        script = FROM_1 if version else TABLES
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {VERSION}; COMMIT;")
     elif connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'known'").fetchone()[0] == 0:
         raise sqlite3.DatabaseError("its tables are missing")
     elif _suspect(path).exists():

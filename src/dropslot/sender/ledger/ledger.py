@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from dropslot.sender.ledger.database import in_words, opened
 from dropslot.sender.ledger.known import Known, Packed, pack
+from dropslot.sender.ledger.schema import SUBFOLDER
 from dropslot.sender.states import CLOSED, UPLOADED, UPLOADING
 
 
@@ -24,12 +25,14 @@ class Refusal(NamedTuple):
     bag: int
     is_at_fault: bool
     reason: str
+    subfolder: str
 
 
 class Content(NamedTuple):
     """A file whose content was sent from `source`; `file` is its row, `inode` and time are those it had then."""
 
     source: str
+    subfolder: str
     file: int
     inode: str
     mtime_ns: int
@@ -74,23 +77,27 @@ class Ledger:
             found: int = connection.execute(query, (inbox, study)).fetchone()[0]
             return found
 
-    def known(self, target: int, others: Iterable[str] = ()) -> Known:
-        """Size and time of each path when it was last sent, or seen to hold what was sent; not of `others`."""
+    def known(self, target: int, others: Iterable[tuple[str, str]] = ()) -> Known:
+        """Size and time of each path when it was last sent, or seen to hold what was sent; not of `others` (path,
+        subfolder)."""
         query = (
-            "SELECT folder, names, sizes, times FROM packed JOIN target ON target.id = target"
+            "SELECT folder, subfolder, names, sizes, times FROM packed JOIN target ON target.id = target"
             " WHERE target.id = ? AND packed_at = changes"
         )
-        rows = self.rows(query, target) or self._packed(target)
-        return Known({folder: Packed(*packed) for folder, *packed in rows}, others)
+        folders: dict[str, list[tuple[str, Packed]]] = {}
+        for folder, subfolder, *packed in self.rows(query, target) or self._packed(target):
+            folders.setdefault(folder, []).append((subfolder, Packed(*packed)))
+        return Known(folders, others)
 
     def _packed(self, target: int) -> list[tuple[Any, ...]]:
         """Pack anew what changed."""
         with self.writing() as connection:
-            query = "SELECT source, size_bytes, mtime_ns FROM known WHERE target = ?"
-            rows = [(folder, *packed) for folder, packed in pack(connection.execute(query, (target,)))]
+            query = "SELECT source, subfolder, size_bytes, mtime_ns FROM known WHERE target = ?"
+            found = pack(connection.execute(query, (target,)))
+            rows = [(folder, subfolder, *packed) for folder, subfolder, packed in found]
             connection.execute("DELETE FROM packed WHERE target = ?", (target,))
             connection.executemany(
-                "INSERT INTO packed (target, folder, names, sizes, times) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO packed (target, folder, subfolder, names, sizes, times) VALUES (?, ?, ?, ?, ?, ?)",
                 ((target, *row) for row in rows),
             )
             connection.execute("UPDATE target SET packed_at = changes WHERE id = ?", (target,))
@@ -106,16 +113,20 @@ class Ledger:
         rows = self.rows("SELECT DISTINCT size_bytes FROM file WHERE target = ? AND sha256 <> ''", target)
         return frozenset(size for (size,) in rows)
 
-    def was_sent(self, target: int, source: str, sha256: str) -> int | None:
-        """The row of a file if this path was sent with this content, even if other content followed."""
-        query = "SELECT max(id) FROM file WHERE target = ? AND sha256 = ? AND source = ?"
-        found: int | None = self.rows(query, target, sha256, source)[0][0]
-        return found
+    def was_sent(
+        self, target: int, source: str, sha256: str, but_not: frozenset[str] = frozenset()
+    ) -> int | None:
+        """The row of a file if this path was sent with this content, even if other content followed; but not to these
+        subfolders."""
+        query = f"SELECT id, {SUBFOLDER} FROM file WHERE target = ? AND sha256 = ? AND source = ? ORDER BY id DESC"
+        rows = self.rows(query, target, sha256, source)
+        return next((row for row, subfolder in rows if subfolder not in but_not), None)
 
     def holders(self, target: int, sha256: str) -> list[Content]:
         """The paths that held this content when they were last looked at, unless the server refused it there."""
         query = (
-            "SELECT known.source, known.file, inode, known.mtime_ns FROM file JOIN known ON known.file = file.id"
+            "SELECT known.source, known.subfolder, known.file, inode, known.mtime_ns"
+            " FROM file JOIN known ON known.file = file.id"
             " WHERE file.target = ? AND file.sha256 = ? AND file.state <> 'refused'"
         )
         return [Content(*row) for row in self.rows(query, target, sha256)]
@@ -123,7 +134,7 @@ class Ledger:
     def refusals(self, target: int) -> list[Refusal]:
         """The files whose last word was a refusal."""
         query = (
-            "SELECT known.source, path, known.size_bytes, known.mtime_ns, bag, is_at_fault, reason"
+            "SELECT known.source, path, known.size_bytes, known.mtime_ns, bag, is_at_fault, reason, known.subfolder"
             " FROM file JOIN known ON known.file = file.id"
             " WHERE file.target = ? AND file.state = 'refused' ORDER BY file.id"
         )
@@ -138,15 +149,22 @@ class Ledger:
         found: int = self.rows(query, target, UPLOADING, UPLOADED, CLOSED)[0][0]
         return found
 
-    def learn(self, target: int, seen: Iterable[tuple[str, int, int, int]], gone: Iterable[str] = ()) -> None:
-        """These paths (source, size, time, row of the file) hold what was sent before; paths that are `gone` were
-        renamed."""
+    def learn(
+        self,
+        target: int,
+        seen: Iterable[tuple[str, str, int, int, int]],
+        gone: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """These paths (source, subfolder, size, time, row of the file) hold what was sent before; paths that are `gone`
+        (source, subfolder) were renamed."""
         with self.writing() as connection:
             connection.executemany(
-                "DELETE FROM known WHERE target = ? AND source = ?", ((target, source) for source in gone)
+                "DELETE FROM known WHERE target = ? AND source = ? AND subfolder = ?",
+                ((target, *each) for each in gone),
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO known (target, source, size_bytes, mtime_ns, file) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO known (target, source, subfolder, size_bytes, mtime_ns, file)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 ((target, *each) for each in seen),
             )
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from dropslot.sender.connecting import place
 from dropslot.sender.ledger.known import Known
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.new_files.comparing import Comparison
+from dropslot.sender.new_files.comparing import Comparison, sharing
 from dropslot.sender.new_files.in_use import SETTLE_SECONDS, in_use, unquiet
 from dropslot.sender.new_files.storable import twins, unstorable
 from dropslot.sender.new_files.walking import Walk
 from dropslot.sender.plan import LeftFile, NewFile, Plan, Watcher
 from dropslot.sender.presets.preset import Folder, Preset
+from dropslot.sender.sorting import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,10 @@ class _Look:
         self.preset, self.ledger, self.wish, self.watcher = preset, ledger, wish, watcher
         self.target = ledger.target(place(preset.access.to), preset.study)
         self.newest = ledger.newest()
+        self.sharing = sharing(preset)
 
     def plan(self) -> Plan:
-        comparison, wish = Comparison(self.ledger, self.target, self.watcher), self.wish
+        comparison, wish = Comparison(self.ledger, self.target, self.watcher, self.sharing), self.wish
         walk = self._walked(Known({}) if wish.everything else comparison.known())
         again, rest = ([], walk.files) if wish.everything else comparison.split(walk.files, again=wish.again)
         candidates, left = self._sendable(self._lately(rest))
@@ -64,7 +66,7 @@ class _Look:
             comparison.new = candidates
         else:
             comparison.compare(candidates)
-        new = tuple(sorted([*comparison.new, *again], key=lambda file: file.path))
+        new = tuple(in_order([*comparison.new, *again], lambda file: file.path))
         known = walk.known + len(candidates) - len(comparison.new)
         left = [*walk.left, *left, *comparison.left]
         planned = None if wish.everything or wish.again else self.newest
@@ -73,8 +75,12 @@ class _Look:
     def _walked(self, known: Known) -> Walk:
         walk = Walk(known, self.watcher)
         for folder in filter(self._is_wanted, self.preset.folders):
-            walk.add(folder, (*self.preset.exclude, *self.wish.exclude))
-        walk.files = list(dict.fromkeys(walk.files)) if len(self.preset.folders) > 1 else walk.files
+            exclude = (*self.preset.exclude, *self.wish.exclude)
+            walk.add(folder, exclude, self.sharing[folder.subfolder])
+        # One by one, which lets other threads work meanwhile.
+        walk.files = (
+            list(dict.fromkeys(each for each in walk.files)) if len(self.preset.folders) > 1 else walk.files
+        )
         return walk
 
     def _is_wanted(self, folder: Folder) -> bool:

@@ -29,10 +29,13 @@ class Walk:
         self.left: list[LeftFile] = []
         self.known = 0
         self._known = known
+        self._but_not: frozenset[str] = frozenset()
         self._watcher = watcher
 
-    def add(self, folder: Folder, exclude: Iterable[str] = ()) -> None:
-        """Look through a folder of a preset, or at one file. The folder itself may be a link."""
+    def add(self, folder: Folder, exclude: Iterable[str] = (), but_not: frozenset[str] = frozenset()) -> None:
+        """Look through a folder of a preset, or at one file. The folder itself may be a link. What was sent to the
+        subfolders `but_not` alone is not known."""
+        self._but_not = but_not
         root = os.path.abspath(folder.path)
         if not _is_text(root):
             self._leave(root, folder.subfolder, "name", _NO_TEXT)
@@ -76,7 +79,11 @@ class Walk:
         folders: list[tuple[str, str]] = []
         base = place.rstrip(os.sep)
         # For 100,000 known files each call here counts: one stat, one look into a small dictionary, and no more.
-        look_up, is_regular, includes_all = self._known.within(base).get, stat.S_ISREG, rules.includes_all
+        look_up, is_regular, includes_all = (
+            self._known.within(base, self._but_not).get,
+            stat.S_ISREG,
+            rules.includes_all,
+        )
         known = 0
         for entry in entries:
             try:
@@ -101,7 +108,7 @@ class Walk:
         return entries
 
     def _add_file(self, source: str, path: str, found: os.stat_result) -> None:
-        if self._known.get(source) == (found.st_size, found.st_mtime_ns):
+        if self._known.get(source, self._but_not) == (found.st_size, found.st_mtime_ns):
             self.known += 1
         elif stat.S_ISREG(found.st_mode):
             self.files.append(NewFile(source, path, found.st_size, found.st_mtime_ns))

@@ -90,7 +90,7 @@ class _Pc:
         inbox, bag = HttpsInbox(Access(self.url), _Token(self.token)), f"heart-{self.trials}"
         inbox.upload(bag, [_outgoing(self.folder, path) for path in paths], {}, _Unseen(), Pace())
         manifest = "".join(f"{'0' * 64}  data/{path.relative_to(self.folder)}\n" for path in paths)
-        inbox.finish(bag, {"manifest-sha256.txt": manifest.encode()})
+        inbox.finish(bag, {"manifest-sha256.txt": manifest.encode()}, lambda: None, may_be_named=False)
         inbox.close()
 
     def curl(self, path: Path) -> None:

@@ -59,6 +59,7 @@ class Heard:
     marks: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     end: Exception | None = None
+    is_named: bool = False
 
     def moved(self, path: str, size_bytes: int) -> None:
         self.at(size_bytes)
@@ -71,6 +72,9 @@ class Heard:
 
     def left(self, path: str, reason: str) -> None:
         self.reasons[path] = reason
+
+    def naming(self) -> None:
+        self.is_named = True
 
     def check(self) -> None:
         if self.end:
@@ -115,9 +119,14 @@ def send(inbox: Inbox, files: Sequence[Outgoing], heard: Heard | None = None, ba
     return heard
 
 
-def finish(inbox: Inbox, files: Sequence[Outgoing], heard: Heard, bag: str = BAG) -> None:
+def finish(inbox: Inbox, files: Sequence[Outgoing], heard: Heard, bag: str = BAG) -> bool:
     sent = [file for file in files if file.path in heard.digests]
-    inbox.finish(bag, tags(heard.digests, sum(file.size_bytes for file in sent)))
+    tag_files = tags(heard.digests, sum(file.size_bytes for file in sent))
+    return inbox.finish(bag, tag_files, heard.naming, may_be_named=heard.is_named)
+
+
+def unnoted() -> None:
+    """Nobody notes that the bag is about to get its name."""
 
 
 def content(folder: Path) -> dict[str, bytes]:

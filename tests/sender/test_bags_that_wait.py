@@ -70,8 +70,12 @@ class Server:
             progress.check()
             progress.done(file.path, hashlib.sha256(file.source.read_bytes()).hexdigest())
 
-    def finish(self, bag: str, tag_files: Mapping[str, bytes]) -> None:
+    def finish(
+        self, bag: str, tag_files: Mapping[str, bytes], naming: Callable[[], None], *, may_be_named: bool
+    ) -> bool:
+        naming()
         self.bags[bag] = True
+        return True
 
     def discard(self, bag: str) -> None:
         if not self.has_network:
@@ -170,7 +174,10 @@ def test_a_cancel_while_the_bag_gets_its_name_comes_too_late(
     (person.data / "a.txt").write_text("alpha")
     control = Control()
 
-    def named_without_an_answer(bag: str, tag_files: Mapping[str, bytes]) -> None:
+    def named_without_an_answer(
+        bag: str, tag_files: Mapping[str, bytes], naming: Callable[[], None], *, may_be_named: bool
+    ) -> None:
+        naming()
         server.bags[bag] = True
         control.cancel()
         raise Away("The connection broke")

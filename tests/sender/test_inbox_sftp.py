@@ -316,9 +316,10 @@ def test_an_account_that_is_kept_in_a_folder_sends_and_reads_its_receipt(
     (jail / "receipts" / "allowed_signers").write_text("drop ssh-ed25519 AAAA\n")
     assert inbox.receipt(BAG) == SignedReceipt("b", "s", "f\n")
     assert inbox.signers() == "drop ssh-ed25519 AAAA\n"
-    (jail / "receipts" / f"{BAG}.json").write_text("[]")
-    with pytest.raises(DropslotError, match="cannot be read"):
-        inbox.receipt(BAG)
+    for odd in ("[]", "[" * 100_000, '{"body": 1, "signature": 2, "files": 3}'):
+        (jail / "receipts" / f"{BAG}.json").write_text(odd)
+        with pytest.raises(DropslotError, match="cannot be read"):
+            inbox.receipt(BAG)
 
 
 # What is refused
@@ -386,7 +387,8 @@ def test_a_taken_name_a_removed_bag_and_a_lost_file_are_told_apart(
     assert lost.value.paths == ("data/raw/empty",)
     (folder / f".{BAG}/data/raw/empty").write_bytes(b"too much")
     with pytest.raises(BagIncomplete, match="more or fewer"):
-        inbox.finish(BAG, tags(heard.digests, sum(file.size_bytes for file in files)))
+        of_all = tags(heard.digests, sum(file.size_bytes for file in files))
+        inbox.finish(BAG, of_all, heard.naming, may_be_named=False)
     shutil.rmtree(folder / f".{BAG}")
     with pytest.raises(BagGone):
         finish(inbox, files, heard)

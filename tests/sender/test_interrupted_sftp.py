@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import bagit
+import pytest
 
+from at_pc import Answers, content, make
+from dropslot.sender.connecting import Access
+from dropslot.sender.engine.listener import Silent
+from dropslot.sender.engine.sender import Sender
+from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.over_sftp import bag_finish
+from dropslot.sender.presets.preset import Folder, Preset
 from interrupted import digests, make_tree, send_killed
 from sshd import Sshd
 
@@ -26,3 +35,47 @@ def test_an_upload_that_is_killed_again_and_again_is_exact_and_sends_little_twic
     assert digests(bag / "data" / "raw") == digests(tree)
     bagit.Bag(str(bag)).validate()
     assert outcome.sent_bytes <= size * OVERHEAD + KILLS * MOST_AGAIN_BYTES
+
+
+@pytest.mark.parametrize("killed", ["finish", "name"])
+def test_a_bag_that_is_removed_while_this_pc_is_off_is_sent_again_or_said_to_be_gone(
+    shared_sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    (folder := tmp_path / "inbox").mkdir()
+    monkeypatch.setenv("DROPSLOT_SENDER_HOME", str(tmp_path / "home"))
+    make(tmp_path / "pc", {"s01.edat3": b"one"})
+    access = Access(
+        shared_sshd.url(folder), key=str(shared_sshd.key), known_hosts=str(shared_sshd.known_hosts)
+    )
+    preset = Preset("heart", "heart", access, (Folder("raw", tmp_path / "pc"),))
+    warned: list[str] = []
+
+    class Hearing(Silent):
+        def warned(self, sentence: str) -> None:
+            warned.append(sentence)
+
+    class Killed(BaseException):
+        pass
+
+    async def die(*_: object) -> None:
+        raise Killed
+
+    def send() -> None:
+        sender = Sender(Answers(), Hearing())
+        try:
+            sender.send(sender.look(preset, Wish(settle_seconds=0)))
+        finally:
+            sender.close()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bag_finish, killed, die)
+        with pytest.raises(Killed):
+            send()
+    (bag,) = folder.iterdir()
+    shutil.rmtree(bag)
+    send()
+    if killed == "finish":  # it had no name, so nobody took it
+        (bag,) = folder.iterdir()
+        assert content(bag / "data") == {"raw/s01.edat3": b"one"} and "was removed" in warned[0]
+    else:
+        assert list(folder.iterdir()) == [] and "took it, or somebody removed it" in warned[0]

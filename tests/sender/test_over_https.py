@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from at_pc import unnoted
 from dropslot.core.errors import DropslotError
 from dropslot.sender.bags.tag_files import PAYLOAD
 from dropslot.sender.connecting import Access
@@ -154,7 +155,7 @@ def test_a_bag_goes_in_whole_and_its_receipt_comes_back(served: Served, token: s
     assert noted.whole == bag.digests and noted.bytes == sum(map(len, FILES.values())) + len(LARGE) + 3
     assert not entries(served)
     for _ in range(2):
-        box.finish(BAG, bag.tags)
+        box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     served.product.wait_for_state(BAG, "done")
     delivered = read_tree(served.product.studies / "heart" / BAG.partition("-")[2])
     assert {
@@ -163,7 +164,7 @@ def test_a_bag_goes_in_whole_and_its_receipt_comes_back(served: Served, token: s
     receipt = box.receipt(BAG)
     assert receipt is not None and '"state":"done"' in receipt.body
     assert box.signers().startswith("dropslot namespaces=")
-    box.finish(BAG, bag.tags)
+    box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     box.close()
 
 
@@ -192,7 +193,7 @@ def test_an_upload_that_is_cut_goes_on_where_the_portal_is(
     assert first.whole | second.whole == bag.digests
     total = len(LARGE) + sum(map(len, FILES.values()))
     assert total <= first.bytes + second.bytes < 1.1 * total
-    box.finish(BAG, bag.tags)
+    box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     assert (served.product.folder("inbox") / BAG / "data" / "large").read_bytes() == LARGE
     box.close()
 
@@ -215,7 +216,7 @@ def test_a_portal_that_is_killed_loses_nothing_that_it_acknowledged(
     served.start()
     second = send(box, bag, None, *first.whole)
     assert second.bytes < len(LARGE)
-    box.finish(BAG, bag.tags)
+    box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     found = read_tree(served.product.folder("inbox") / BAG / "data")
     assert {PAYLOAD + path: hashlib.sha256(data).hexdigest() for path, data in found.items()} == bag.digests
 
@@ -237,7 +238,7 @@ def test_what_cannot_be_sent_is_left_out_and_named(served: Served, token: str, t
     assert "control character" in noted.unsent["data/line\nend"]
     for path in noted.unsent:
         del bag.digests[path]
-    box.finish(BAG, bag.tags)
+    box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     assert sorted(os.listdir(served.product.folder("inbox") / BAG / "data")) == ["eprime"]
 
 
@@ -249,11 +250,11 @@ def test_an_upload_that_was_removed_or_is_not_whole_is_not_finished(
     for _ in range(2):
         box.discard(BAG)
     with pytest.raises(BagGone):
-        box.finish(BAG, bag.tags)
+        box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     missing = next(iter(bag.digests))
     send(box, bag, None, missing)
     with pytest.raises(BagIncomplete) as caught:
-        box.finish(BAG, bag.tags)
+        box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     assert caught.value.paths == (missing,) and not entries(served)
     box.discard(BAG)
     assert [name for name in os.listdir(served.product.folder("inbox")) if "upload" in name] == []
@@ -266,7 +267,7 @@ def test_rules_of_the_route_refuse_a_bag_before_it_is_dropped(
     bag, box = Bag(tmp_path / "pc", {"a": b"a"}), inbox(served, token)
     box.upload("nostudy", bag.outgoing(), {}, Noted(), Pace())
     with pytest.raises(BagRefused, match="nostudy"):
-        box.finish("nostudy", bag.tags)
+        box.finish("nostudy", bag.tags, unnoted, may_be_named=False)
 
 
 def test_a_used_up_quota_is_said_and_what_was_sent_is_kept(
@@ -300,7 +301,7 @@ def test_a_full_disk_of_the_portal_keeps_what_came_until_there_is_room(
     subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
     second = send(box, bag, None, *first.whole)
     assert second.bytes < 0.6 * len(LARGE)
-    box.finish(BAG, bag.tags)
+    box.finish(BAG, bag.tags, unnoted, may_be_named=False)
     assert (disk / "study" / "inbox" / BAG / "data" / "large").read_bytes() == LARGE
 
 
@@ -326,20 +327,34 @@ def test_only_a_token_that_may_upload_signs_in(served: Served, token: str, tmp_p
         assert not who.was_accepted and caught.value.next_step
 
 
-def test_a_page_of_a_proxy_is_no_portal() -> None:
+ME, ROUTES = '{"scopes": ["upload"]}', '{"items": []}'
+ODD = {
+    "a page of a proxy": ("<p>Sign in</", ROUTES),
+    "a list": ("[]", ROUTES),
+    "a number": ('{"scopes": 5}', ROUTES),
+    "many levels": ("[" * 100_000, ROUTES),
+    "no routes": (ME, "null"),
+    "routes of another kind": (ME, '{"items": [{"key": "study"}, 7]}'),
+}
+
+
+@pytest.mark.parametrize(("me", "routes"), ODD.values(), ids=ODD)
+def test_what_answers_in_another_form_is_no_portal(me: str, routes: str) -> None:
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            body = (me if self.path.endswith("/me") else routes).encode()
             self.send_response(200)
-            self.send_header("Content-Length", "12")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"<p>Sign in</")
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.handle_request)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         with pytest.raises(DropslotError, match="something else than a portal"):
             HttpsInbox(Access(f"http://127.0.0.1:{server.server_address[1]}"), Nobody("token"))
+        server.shutdown()
         thread.join()

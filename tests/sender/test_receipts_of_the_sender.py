@@ -47,6 +47,10 @@ def made(
     return SignedReceipt(body, sshsig.sign(key, namespace, body.encode()), files)
 
 
+def signed(body: str, files: str = "") -> SignedReceipt:
+    return SignedReceipt(body, sshsig.sign(KEY, "dropslot", body.encode()), files)
+
+
 ROWS = (row("eprime/a.edat2"), row("eprime/b.edat2", "unchanged"))
 WHOLE = made(*ROWS)
 
@@ -78,6 +82,12 @@ FORGED = {
     "with an arrival that is no text": made(*ROWS, arrival={"id": "01J"}),
     "without a signature": dataclasses.replace(WHOLE, signature=""),
     "with a body that no UTF-8 holds": dataclasses.replace(WHOLE, body="\ud800"),
+    "that is a list": signed("[]"),
+    "of too many levels": signed("[" * 100_000),
+    "with a number that no program holds": signed("9" * 10_000),
+    "without an arrival": signed(canonical({"sent_as": BAG, "state": "done"})),
+    "with rows of another form": made({"file": ["a"], "outcome": {}}),
+    "with names that are numbers": made(*ROWS, reason=7),
 }
 
 

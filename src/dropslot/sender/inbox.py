@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from dropslot.sftp.pace import Pace
 
@@ -32,6 +32,14 @@ class SignedReceipt:
     body: str
     signature: str
     files: str
+
+    @classmethod
+    def of(cls, said: Any) -> SignedReceipt:
+        """From the JSON of a server. Raises one of MALFORMED."""
+        parts = [said[key] for key in ("body", "signature", "files")]
+        if not all(isinstance(part, str) for part in parts):
+            raise TypeError("its parts are not texts")
+        return cls(*parts)
 
 
 class Progress(Protocol):
@@ -74,10 +82,13 @@ class Inbox(Protocol):
         """Send the files, several at once. `reached` has the durable bytes of files that were begun in an earlier call;
         files that are done are not given. Returns when each file is done or left. Raises BagGone."""
 
-    def finish(self, bag: str, tag_files: Mapping[str, bytes]) -> None:
-        """Send the bag's tag files (name to content), compare what the server has, and give the bag its name without
-        the period. It may be repeated after a crash: a bag that has its final name, or was taken, is finished. Raises
-        BagIncomplete."""
+    def finish(
+        self, bag: str, tag_files: Mapping[str, bytes], naming: Callable[[], None], *, may_be_named: bool
+    ) -> bool:
+        """Send the bag's tag files (name to content), compare what the server has, call `naming`, and give the bag its
+        name without the period. It may be repeated after a crash. `may_be_named`: `naming` was called before; only
+        then a bag that is not there counts as finished. Returns False for that: the server took it, or somebody removed
+        it. Raises BagIncomplete."""
 
     def discard(self, bag: str) -> None:
         """Remove an unfinished bag with all that was sent of it; fine if it is gone."""

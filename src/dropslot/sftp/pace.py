@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 
 _PAUSE = threading.Event()  # never set: waiting for it is how this module waits
 _LONGEST_SECONDS = 5.0  # then the rate is read again: another time of day may have begun
+_STEP_SECONDS, _LEAST_STEP_BYTES = 0.25, 4096
 
 
 class Clock:
@@ -33,6 +34,13 @@ class Pace:
     def __init__(self, rate: Callable[[], int | None] = lambda: None, clock: Clock | None = None) -> None:
         self._rate, self._clock = rate, clock or Clock()
         self._free = 0.0  # the time at which the next bytes may be sent
+        self._lock = threading.Lock()
+
+    def step(self) -> int | None:
+        """How many bytes to send at once, so that a small file is paced, too: those of a quarter of a second. None:
+        there is no limit now."""
+        rate = self._rate()
+        return None if rate is None else max(_LEAST_STEP_BYTES, int(rate * _STEP_SECONDS))
 
     def wait(self, size_bytes: int, check: Callable[[], None] = lambda: None) -> None:
         """Return when `size_bytes` may be sent: between any two moments no more than the rate allows, plus one such
@@ -45,7 +53,8 @@ class Pace:
 
     def _take(self, seconds: float) -> float:
         """Reserve this time if it is free now, and return 0; otherwise return how long until it is."""
-        now, free = self._clock.monotonic(), self._free
-        if free <= now:
-            self._free = now + seconds
-        return max(0.0, free - now)
+        with self._lock:
+            now, free = self._clock.monotonic(), self._free
+            if free <= now:
+                self._free = now + seconds
+            return max(0.0, free - now)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.reading_json import MALFORMED
 from dropslot.sender import home
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.receipts import fetch
@@ -28,7 +29,7 @@ def recover(inbox: Inbox, bag: Bag, bags: Bags, listener: Listener) -> None:
     roots = journal.roots(home.journal_file(), bag.name)
     try:
         bags.recover(bag, _files(receipt.files, roots))
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise BadReceipt(f"The receipt of {escape(bag.name)} cannot be read", next_step=str(error)) from error
     try:
         fetch(inbox, bag, bags, home.signers(), listener)

@@ -29,7 +29,7 @@ from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.journal import Noted
 from dropslot.sender.ledger.lock import held
-from dropslot.sender.new_files.comparing import Comparison
+from dropslot.sender.new_files.comparing import Comparison, sharing
 from dropslot.sender.new_files.looking import Unwatched, Wish, look
 from dropslot.sender.plan import Plan, Watcher
 from dropslot.sender.presets.preset import Preset
@@ -81,6 +81,10 @@ class Sender:
         """The bags that an earlier run began."""
         return self.bags.of_state(UPLOADING, SEALING)
 
+    def cancelled(self, access: Access) -> list[Bag]:
+        """The bags that are never continued, and may be at this inbox still; sending removes them there."""
+        return [bag for bag in self.bags.of_state(CANCELLED) if bag.inbox == place(access.to)]
+
     def send(self, plan: Plan) -> Result:
         """Send what a plan has; first what an earlier run began at this inbox. Raises what cannot be retried, Paused
         and Cancelled: what was sent is kept then, except by Cancelled. Raises SenderBusy. A bag that cannot be
@@ -89,7 +93,7 @@ class Sender:
         with held(home.lock_file()):
             self.sign_in(preset.access)
             plan = self._recovered(plan)
-            self._remove_cancelled(inbox, preset.access)
+            self._remove_cancelled(preset.access)
             begun = [(bag, preset.access) for bag in self.unfinished() if bag.inbox == inbox]
             done, failed = self._continued(begun, preset.limit)
             self.listener.planned(plan)
@@ -101,6 +105,8 @@ class Sender:
         """Finish what earlier runs began, as it was begun."""
         with held(home.lock_file()):
             begun = [(bag, bag.access) for bag in self.unfinished()]
+            for access in dict.fromkeys(access for _, access in begun):
+                self._remove_cancelled(access)
             done, failed = self._continued(begun, limit or Limit())
         return _result(done, failed)
 
@@ -158,12 +164,11 @@ class Sender:
                 failed.append(error)
         return done, failed
 
-    def _remove_cancelled(self, inbox: str, access: Access) -> None:
+    def _remove_cancelled(self, access: Access) -> None:
         """What a cancel could not remove at this inbox. If that fails again, a later send does it."""
-        for bag in self.bags.of_state(CANCELLED):
-            if bag.inbox == inbox:
-                with suppress(DropslotError):
-                    self._discard(bag, access)
+        for bag in self.cancelled(access):
+            with suppress(DropslotError):
+                self._discard(bag, access)
 
     def _discard(self, bag: Bag, access: Access) -> None:
         self._retries(access).control_free().run(lambda inbox: inbox.discard(bag.name))
@@ -194,7 +199,7 @@ class Sender:
                 self.listener.warned(str(error))
         if plan.planned is None:  # everything is wanted, whatever is known
             return plan
-        comparison = Comparison(self.ledger, target, Unwatched())
+        comparison = Comparison(self.ledger, target, Unwatched(), sharing(plan.preset))
         comparison.compare(plan.new)
         return plan.only(frozenset(each.path for each in comparison.new))
 

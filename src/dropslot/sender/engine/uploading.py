@@ -30,7 +30,7 @@ class Upload:
     ) -> None:
         self.bag, self.bags, self.retries = bag, bags, retries
         self.listener, self.control = listener, control
-        self._is_new, self._is_begun = is_new, False
+        self._is_new, self._is_asked, self._is_begun = is_new, False, False
 
     def run(self, limit: Limit) -> bool:
         """Returns whether the bag is in the inbox; False: no file of it was left to send. Raises what cannot be
@@ -46,11 +46,15 @@ class Upload:
             self._discard()
             raise
         except (BagNameTaken, BagRefused):
-            self.bags.forget(self.bag)  # another try would end in the same way
+            self.bags.abandon(
+                self.bag
+            )  # another try would end in the same way; the next send removes it there
             raise
         except DropslotError:
-            if self._is_new and not self._is_begun:
-                self.bags.forget(self.bag)  # this inbox never took a byte of it
+            if (
+                self._is_new and not self._is_begun
+            ):  # this inbox never took a byte of it, but perhaps made its folder
+                (self.bags.abandon if self._is_asked else self.bags.forget)(self.bag)
             raise
 
     def _send(self, limit: Limit) -> bool:
@@ -58,6 +62,9 @@ class Upload:
             return False
         self._finish()
         return True
+
+    def _seal(self) -> None:
+        self.bag = self.bags.seal(self.bag)
 
     def _send_files(self, limit: Limit) -> bool:
         files = self.bags.files(self.bag)
@@ -72,7 +79,6 @@ class Upload:
         if not self.bags.files(self.bag):
             self._discard()
             return False
-        self.bags.seal(self.bag)
         return True
 
     def _upload(self, inbox: Inbox, progress: UploadProgress, limit: Limit) -> None:
@@ -80,6 +86,7 @@ class Upload:
         rest = [each for each in self.bags.files(self.bag) if not each.sha256]
         if not rest:
             return
+        self._is_asked = True
         inbox.begin(self.bag.name)
         self._is_begun = True
         reached = {PAYLOAD + each.path: each.reached for each in rest if each.reached}
@@ -88,13 +95,26 @@ class Upload:
 
     def _finish(self) -> None:
         tags = tag_files(self.bag, self.bags.files(self.bag))
+
+        def finish(inbox: Inbox) -> bool:
+            return inbox.finish(self.bag.name, tags, self._seal, may_be_named=self.bag.state == SEALING)
+
         try:
-            self.retries.run(lambda inbox: inbox.finish(self.bag.name, tags))
-        except Cancelled as error:  # the answer to the renaming may be what is missing
+            is_there = self.retries.run(finish)
+        except Cancelled as error:
+            if self.bag.state != SEALING:
+                raise
+            # The answer to the renaming may be what is missing.
             raise Paused(
                 "It is too late to cancel: all files are at the server, and may be in the inbox already",
                 next_step="Send again: it is finished then, or known to be there",
             ) from error
+        if not is_there:
+            self.listener.warned(
+                f"{self.bag.name} is not in the inbox any more: the server took it, or somebody removed it when this PC"
+                " was about to give it its name. Its receipt will say that it was taken; if there is none in two days,"
+                " send its files again with --all"
+            )
         self.bags.finish(self.bag)
         self._announce()
 

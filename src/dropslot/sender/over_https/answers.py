@@ -9,6 +9,7 @@ import requests
 
 from dropslot.core.errors import DiskFull, DropslotError
 from dropslot.core.names import escape
+from dropslot.core.reading_json import MALFORMED
 from dropslot.sender.faults import BagRefused, HostUntrusted, InboxClosed, SignInRefused
 
 KEPT = "Your files are untouched. What was sent so far is kept at the server"
@@ -143,7 +144,7 @@ def _problem(answer: requests.Response) -> dict[str, Any]:
     """What a portal says of an error (RFC 9457); empty if this comes from something else, such as a proxy."""
     try:
         said = answer.json() if answer.content else {}
-    except ValueError:
+    except MALFORMED:
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -33,7 +33,7 @@ class Reading:
         """Read what the server has already, for the digest alone. Raises Unsendable."""
         while self.at < end:
             self._check()
-            self._piece(end)
+            self._piece(end, PIECE_BYTES)
 
     def all(self) -> bytes:
         """The whole of a small file. Raises Unsendable."""
@@ -50,9 +50,9 @@ class Reading:
         require_same(self.file, self._descriptor)
         return self._sha256.hexdigest()
 
-    def _piece(self, end: int) -> bytes:
+    def _piece(self, end: int, most_bytes: int) -> bytes:
         try:
-            piece = os.read(self._descriptor, min(PIECE_BYTES, end - self.at))
+            piece = os.read(self._descriptor, min(most_bytes, end - self.at))
         except OSError as error:
             raise unreadable(error) from error
         if not piece:
@@ -65,8 +65,8 @@ class Reading:
         """The pieces up to there, each when it may be sent."""
         while self.at < end:
             self._check()
-            piece = self._piece(end)
-            self._pace.wait(len(piece))
+            piece = self._piece(end, min(PIECE_BYTES, self._pace.step() or PIECE_BYTES))
+            self._pace.wait(len(piece), self._check)
             yield piece
             self._progress.moved(self.file.path, len(piece))
 

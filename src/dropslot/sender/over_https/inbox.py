@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -52,34 +52,38 @@ class HttpsInbox:
         del reached  # the portal itself knows what is there
         Sending(self._portal, self._batch(bag), progress, pace, self._executor).run(files)
 
-    def finish(self, bag: str, tag_files: Mapping[str, bytes]) -> None:
+    def finish(
+        self, bag: str, tag_files: Mapping[str, bytes], naming: Callable[[], None], *, may_be_named: bool
+    ) -> bool:
+        del may_be_named  # the portal itself knows what was finished
         batch, payload = self._batch(bag), _payload(tag_files[MANIFEST])
         there, is_finished = sending.begun(self._portal, batch)
         if is_finished or (not there and self._was_taken(bag)):
-            return
+            return True
         self._require_whole(bag, payload, there)
         for path in there.keys() - payload - tag_files.keys():
             self._portal.ask("DELETE", there[path].address)
         for name, content in tag_files.items():
             self._tag_file(batch, name, content)
         wanted = {"route": self._route, "name": bag, "files": len(payload) + len(tag_files), **batch.fields}
+        naming()
         try:
             self._portal.ask("POST", f"{batch.path}/finish", content=wanted)
         except PartRefused as error:
             raise answers.refused(bag, error.reasons) from error
+        return True
 
     def discard(self, bag: str) -> None:
         sending.remove(self._portal, self._batch(bag))
 
     def receipt(self, bag: str) -> SignedReceipt | None:
         try:
-            found = self._portal.read("receipts", {"name": bag})
+            return self._portal.read("receipts", SignedReceipt.of, {"name": bag})
         except NotThere:
             return None
-        return SignedReceipt(found["body"], found["signature"], found["files"])
 
     def signers(self) -> str:
-        return str(self._portal.read("receipts/allowed_signers")["allowed_signers"])
+        return self._portal.read("receipts/allowed_signers", lambda said: str(said["allowed_signers"]))
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -95,7 +99,7 @@ class HttpsInbox:
                 break
             portal = Portal(self._where, token.strip())
             try:
-                self._require_uploads(portal.read("me"))
+                self._require_uploads(portal.read("me", lambda said: "upload" in said["scopes"]))
             except SignInRefused:
                 if access.token_file or attempt == _TRIES - 1:
                     raise
@@ -107,8 +111,8 @@ class HttpsInbox:
             next_step="Make one on the page Tokens of the portal (scope upload), and give it, or a file that holds it",
         )
 
-    def _require_uploads(self, me: Mapping[str, Any]) -> None:
-        if "upload" not in me["scopes"]:
+    def _require_uploads(self, may_upload: bool) -> None:
+        if not may_upload:
             raise InboxClosed(
                 f"The token for {escape(self._where)} may not upload",
                 where=UNSENT,
@@ -117,10 +121,9 @@ class HttpsInbox:
 
     def _chosen(self, route: str) -> str:
         """The preset's route, else the only one to which this account may send folders, else the one called study."""
-        found = self._portal.read("routes")["items"]
-        mine = [one["key"] for one in found if one["may_upload"] and one["takes"] != "files"]
+        mine = self._portal.read("routes", _mine)
         if not route:
-            route = str(mine[0]) if len(mine) == 1 else _USUAL
+            route = mine[0] if len(mine) == 1 else _USUAL
         if route in mine:
             return route
         raise InboxMissing(
@@ -138,8 +141,7 @@ class HttpsInbox:
 
     def _was_taken(self, bag: str) -> bool:
         """Whether it was finished, so long ago that the portal has forgotten the upload."""
-        found = self._portal.read("uploads", {"search": bag, "limit": "1"})["items"]
-        return bool(found)
+        return self._portal.read("uploads", lambda said: bool(said["items"]), {"search": bag, "limit": "1"})
 
     def _require_whole(self, bag: str, payload: set[str], there: Mapping[str, sending.Begun]) -> None:
         missing = [path for path in payload if path not in there or there[path].received < there[path].length]
@@ -167,6 +169,11 @@ class HttpsInbox:
             body=content,
             headers=batch.headers(name, len(content), 0) | sending.checked(content),
         )
+
+
+def _mine(said: Any) -> list[str]:
+    """The routes to which this account may send folders."""
+    return [str(one["key"]) for one in said["items"] if one["may_upload"] and one["takes"] != "files"]
 
 
 def _require_safe(where: str) -> None:

@@ -6,15 +6,17 @@ Certificates are checked against what this system trusts; proxies come from the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 import requests
 from requests.auth import AuthBase
 
+from dropslot.core.reading_json import MALFORMED
 from dropslot.sender.over_https import answers
 from dropslot.sender.system_trust import SystemTrust
 
+T = TypeVar("T")
 API = "/api/v1"
 CONNECT_SECONDS = 30.0  # also how long a send may make no headway
 ANSWER_SECONDS = 300.0  # a portal may sync a large batch before it answers
@@ -81,13 +83,20 @@ class Portal:
             raise answers.of_answer(answer, self.base)
         return answer
 
-    def read(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """What a GET answers, from JSON. Raises a DropslotError."""
+    def read(self, path: str, pick: Callable[[Any], T], query: Mapping[str, str] | None = None) -> T:
+        """What `pick` takes from the JSON that a GET answers. Raises a DropslotError, also for JSON of another form."""
         answer = self.ask("GET", path, query=query)
         try:
-            return answer.json()
-        except ValueError as error:  # a proxy's page, for instance
+            return pick(answer.json())
+        except MALFORMED as error:  # a proxy's page, for instance
             raise answers.unexpected(self.base, "something else than a portal of dropslot does") from error
+
+    def header(self, answer: requests.Response, name: str) -> str:
+        """A header that every portal sends. Raises a DropslotError."""
+        found = answer.headers.get(name)
+        if found is None:
+            raise answers.unexpected(self.base, f"without {name}")
+        return str(found)
 
     def close(self) -> None:
         """End all connections."""

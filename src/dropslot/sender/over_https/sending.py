@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 from urllib.parse import quote
 
 from requests import Response
 
+from dropslot.core.names import escape
 from dropslot.sender.inbox import Outgoing, Progress
-from dropslot.sender.over_https.answers import Busy, NotThere, PartRefused
+from dropslot.sender.over_https.answers import Busy, NotThere, PartRefused, unexpected
 from dropslot.sender.over_https.body import Reading
 from dropslot.sender.over_https.portal import Portal
 from dropslot.sender.sources import Unsendable
@@ -74,14 +76,17 @@ class Begun:
 def begun(portal: Portal, batch: Batch) -> tuple[dict[str, Begun], bool]:
     """The files that the portal knows of a bag, by path; and whether the bag is finished."""
     try:
-        found = portal.read(batch.path, {"route": batch.route})
+        return portal.read(batch.path, _begun, {"route": batch.route})
     except NotThere:
         return {}, False
+
+
+def _begun(said: Any) -> tuple[dict[str, Begun], bool]:
     files = {
-        path.partition("/")[2]: Begun(received, length, _below_api(address))
-        for path, received, length, address in found["files"]
+        path.partition("/")[2]: Begun(int(received), int(length), _below_api(address))
+        for path, received, length, address in said["files"]
     }
-    return files, found["finished_as"] is not None
+    return files, said["finished_as"] is not None
 
 
 def _below_api(address: str) -> str:
@@ -155,7 +160,7 @@ class Sending:
         file = reading.file
         if there is not None and there.length == file.size_bytes == there.received:
             reading.to(file.size_bytes)  # its answer was lost; the digest is taken here
-        elif file.size_bytes <= SMALL_BYTES:
+        elif file.size_bytes <= min(SMALL_BYTES, self._pace.step() or SMALL_BYTES):
             self._create(file, reading.all())
         elif there is not None and there.length == file.size_bytes:
             reading.to(self._offset(there.address))
@@ -169,13 +174,19 @@ class Sending:
         if content is not None:
             headers |= checked(content)
         answer = self._patiently(lambda: self._portal.ask("POST", "tus/", body=content, headers=headers))
-        address = self._addresses[file.path] = _below_api(answer.headers["Location"])
+        address = self._addresses[file.path] = _below_api(self._portal.header(answer, "Location"))
         return address
 
     def _offset(self, address: str) -> int:
         """What the server has durably."""
         answer = self._patiently(lambda: self._portal.ask("HEAD", address))
-        return int(answer.headers["Upload-Offset"])
+        return self._at(answer)
+
+    def _at(self, answer: Response) -> int:
+        said = self._portal.header(answer, "Upload-Offset")
+        if not (said.isascii() and said.isdigit()) or len(said) > 18:
+            raise unexpected(self._portal.base, f"the offset {escape(said[:40])}")
+        return int(said)
 
     def _go_on(self, reading: Reading, address: str) -> None:
         file = reading.file
@@ -183,7 +194,7 @@ class Sending:
             headers = {"Upload-Offset": str(reading.at), "Content-Type": _BODY}
             body = reading.rest(min(PATCH_BYTES, file.size_bytes - reading.at))
             answer = self._portal.ask("PATCH", address, body=body, headers=headers)
-            self._progress.reached(file.path, int(answer.headers["Upload-Offset"]))
+            self._progress.reached(file.path, self._at(answer))
 
     def _remove(self, file: Outgoing, there: Begun | None) -> None:
         """Nothing of it stays in the bag. What an unanswered request began is removed when the bag is finished."""

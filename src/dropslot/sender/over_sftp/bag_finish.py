@@ -22,6 +22,7 @@ from dropslot.sftp.connection import Connection
 from dropslot.sftp.uploads.sending import Sending
 from dropslot.sftp.wire import Attributes, Said
 
+READY, NAMED, GONE = "ready", "named", "gone"
 MANIFEST, INFO, PAYLOAD = "manifest-sha256.txt", "bag-info.txt", "data"
 _OXUM = re.compile(r"(?mi)^Payload-Oxum\s*:\s*(\d+)\.(\d+)\s*$")
 _ENCODED = re.compile(r"%(0[aA]|0[dD]|25)")
@@ -51,14 +52,14 @@ class _There:
 
 async def finish(
     connection: Connection, bag: Bag, tag_files: Mapping[str, bytes], gone: DropslotError | None
-) -> bool:
-    """Make it ready for its name; False if it has that already, or was taken. `gone`: what it means if there is no bag
-    any more; None: it was finished, and taken."""
+) -> str:
+    """Make it ready for its name; returns READY, NAMED if it has that already, or GONE. `gone`: the error if there is
+    no bag any more; None: it may have been finished, and taken."""
     hidden, final = await remote.look(connection, [bag.hidden, bag.final])
     if hidden is None:
         if final is None and gone is not None:
             raise gone
-        return False
+        return GONE if final is None else NAMED
     if final is not None:
         raise name_taken(connection, bag)
     there = await _listed(connection, bag.hidden)
@@ -81,7 +82,7 @@ async def finish(
     )
     await _open_to_group(connection, bag, there.folders)
     await remote.sync_folders(connection, [remote.join(bag.hidden, path) for path in there.folders])
-    return True
+    return READY
 
 
 async def name(connection: Connection, bag: Bag) -> None:
@@ -166,8 +167,8 @@ def name_taken(connection: Connection, bag: Bag) -> BagNameTaken:
     """The error for a bag whose final name something else has."""
     return BagNameTaken(
         f"The inbox at {escape(connection.account.server)} already has something else named {escape(bag.name)}",
-        where="What you sent is not lost: it stays there under a hidden name. Your files are untouched",
-        next_step="Show this message to the person who runs the server; then send again",
+        where="Your files are untouched. What was sent is still hidden there; the next send removes it",
+        next_step="Send again: they get another name. If this repeats, tell the person who runs the server",
     )
 
 

@@ -11,6 +11,7 @@ import asyncssh
 from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.reading_json import MALFORMED
 from dropslot.sender import home
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.credentials import Credentials, HostKey
@@ -61,8 +62,6 @@ class SftpInbox:
             for folder in ([access.receipts] if access.receipts else (f"{RECEIPTS}/{user}", RECEIPTS))
         ]
         self._where = place(access.to)
-        self._seen: set[str] = set()  # bags whose hidden folder was there in this session
-        self._naming: set[str] = set()  # bags whose final name was asked for in this session
         self._sign_in()
 
     @property
@@ -71,7 +70,6 @@ class SftpInbox:
 
     def begin(self, bag: str) -> None:
         self._do(lambda connection: self._begin(connection, self._bag(bag)), "Making a folder in the inbox")
-        self._seen.add(bag)
 
     def upload(
         self, bag: str, files: Sequence[Outgoing], reached: Mapping[str, int], progress: Progress, pace: Pace
@@ -82,16 +80,28 @@ class SftpInbox:
         hidden = self._bag(bag).hidden
         with self._words(f"Sending {escape(bag)}"):
             BagUpload(self._account, hidden, files, reached, progress, pace, grouped=grouped).run()
-        self._seen.add(bag)
 
-    def finish(self, bag: str, tag_files: Mapping[str, bytes]) -> None:
-        self._do(lambda connection: self._finish(connection, bag, tag_files), f"Finishing {escape(bag)}")
+    def finish(
+        self, bag: str, tag_files: Mapping[str, bytes], naming: Callable[[], None], *, may_be_named: bool
+    ) -> bool:
+        asked = [may_be_named]
+
+        async def finish(connection: Connection) -> bool:
+            whole = self._bag(bag, grouped=await self._is_grouped(connection))
+            gone = None if asked[-1] else _gone(self._account, whole)
+            found = await bag_finish.finish(connection, whole, tag_files, gone)
+            if found == bag_finish.READY:
+                naming()  # before the request: its answer may be lost
+                asked.append(True)
+                await bag_finish.name(connection, whole)
+            return found != bag_finish.GONE
+
+        return self._do(finish, f"Finishing {escape(bag)}")
 
     def discard(self, bag: str) -> None:
         hidden = self._bag(bag).hidden
         aside = join(self._folder, f".gone-{bag}")  # hidden as well: a watcher would take it otherwise
         self._do(lambda connection: remote.remove_tree(connection, hidden, aside), f"Removing {escape(bag)}")
-        self._seen.discard(bag)
 
     def receipt(self, bag: str) -> SignedReceipt | None:
         data = self._received(f"{bag}.json")
@@ -175,14 +185,6 @@ class SftpInbox:
             raise self._missing()
         return bool((seen.mode or 0) & _SETGID)
 
-    async def _finish(self, connection: Connection, name: str, tag_files: Mapping[str, bytes]) -> None:
-        bag = self._bag(name, grouped=await self._is_grouped(connection))
-        # Only in a session that saw it, and did not name it, a missing bag cannot have been finished.
-        gone = _gone(self._account, bag) if name in self._seen and name not in self._naming else None
-        if await bag_finish.finish(connection, bag, tag_files, gone):
-            self._naming.add(name)  # before the request: its answer may be lost
-            await bag_finish.name(connection, bag)
-
     def _received(self, name: str) -> bytes | None:
         """A file of the folder of receipts: the account's own folder in it, or it, when the server shows each account
         only its own."""
@@ -234,13 +236,9 @@ def _beside(inbox: str, folder: str) -> str:
 
 def _receipt(data: bytes, bag: str) -> SignedReceipt:
     try:
-        found = json.loads(data)
-        parts = [found[key] for key in ("body", "signature", "files")]
-    except (ValueError, KeyError, TypeError) as error:
+        return SignedReceipt.of(json.loads(data))
+    except MALFORMED as error:
         raise _unreadable(f"{bag}.json", str(error)) from error
-    if not all(isinstance(part, str) for part in parts):
-        raise _unreadable(f"{bag}.json", "its parts are not texts")
-    return SignedReceipt(*parts)
 
 
 def _unreadable(path: str, why: str) -> DropslotError:

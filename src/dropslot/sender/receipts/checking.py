@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.reading_json import MALFORMED
 from dropslot.core.signing import sshsig
 from dropslot.core.signing.signers import NAMESPACE
 from dropslot.sender.inbox import SignedReceipt
@@ -65,7 +66,7 @@ def check(receipt: SignedReceipt, bag: str, sent: Mapping[str, str], signers: Co
         reason = tuple(map(str, body["reason"]))
         files = {path: _outcome(bag, path, digest, listed.get(path), body) for path, digest in sent.items()}
         return Checked(bag, _text(body["arrival"]), body["state"], _text(body["finished_at"]), reason, files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise _bad(
             bag, "It is not in the form of a receipt; the server may be newer than this program"
         ) from error

@@ -96,7 +96,7 @@ class _Turn:
         plan = self.sender.look(self.preset, self._wish)
         self._name(plan.left)
         due = self._quiet.due(plan.new, time.monotonic())
-        if due or self.sender.unfinished():
+        if due or self.sender.unfinished() or self.sender.cancelled(self.preset.access):
             self.sender.send(plan.only(due))
         self._follow()
 

@@ -201,7 +201,7 @@ class Upload(ABC):
         self.check()
         fd = self.open(file.number)
         try:
-            if file.size_bytes > SMALL_BYTES:
+            if file.size_bytes > min(SMALL_BYTES, self.pace.step() or SMALL_BYTES):
                 self._send_large(now, fd, file)
                 return
             data = self._whole(fd, file)
@@ -317,7 +317,7 @@ class Upload(ABC):
         self.check()
         to_mark = self.mark_bytes - offset % self.mark_bytes
         try:
-            return os.read(fd, min(self.piece_bytes, to_mark))
+            return os.read(fd, min(self.piece_bytes, self.pace.step() or to_mark, to_mark))
         except OSError as error:
             raise self.unreadable(file.number, error) from error
 

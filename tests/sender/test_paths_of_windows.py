@@ -40,7 +40,7 @@ def test_people_see_a_path_as_they_know_it_and_no_control_character() -> None:
     "path", [r"C:\EPrime\heart", r"\\server\share\heart", r"\\?\C:\heart", "d:/heart", "/srv/heart"]
 )
 def test_a_whole_path_of_either_system_is_a_folder_of_a_preset(path: str) -> None:
-    folder = reading.parse(_preset(path), "settings.yaml")[0].presets["heart"].folders[0]
+    folder = reading.parse(_preset(path), "settings.yaml").presets["heart"].folders[0]
     assert PureWindowsPath(str(folder.path)) == PureWindowsPath(path)
 
 

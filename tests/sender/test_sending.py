@@ -388,7 +388,9 @@ def test_a_preset_shared_by_its_path_is_sent_with_the_location_of_this_pc(pc: Pc
         f"    folders:\n      eprime: {pc.data}\n      biopac: {{path: {pc.root}/unplugged, selected: false}}\n"
     )
     pc.home.mkdir()
-    (pc.home / "settings.yaml").write_text(f"location: Brogden B\npresets_from: {shared}\n")
+    (pc.home / "settings.yaml").write_text(
+        f"location: Brogden B\npresets_from: {shared}\nshared_may_set: [key, known_hosts]\n"
+    )
     assert "1 file would be sent" in pc.run("send", "heart", "--dry-run").stdout
     assert not list(lab.folder("inbox").iterdir())
     pc.run("send", "heart", "--no-wait")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import plistlib
 import subprocess
 from pathlib import Path
@@ -23,14 +22,14 @@ def test_systemd_starts_and_stops_it_with_the_words_that_were_given(
     user_manager: Path, tmp_path: Path
 ) -> None:
     said = tmp_path / "said"
-    script = f'printf "%s|%s" "$1" "${VARIABLE}" > {said}; exec sleep 1000'
-    made = service(
-        ["/bin/sh", "-c", script, "sh", AWKWARD], "linux", {**os.environ, VARIABLE: "/home/a b/100%"}
-    )
+    script = f'printf "%s|%s" "$1" "$2" > {said}; exec sleep 1000'
+    made = service(["/bin/sh", "-c", script, "sh", AWKWARD, "--home=/home/a b/100%"], "linux")
     assert made.file.is_relative_to(user_manager)
     lines = list(install(made))
     assert lines[0] == f"Written: {made.file}"
-    wait_until(lambda: said.exists() and said.read_text() == f"{AWKWARD}|/home/a b/100%", what="its words")
+    wait_until(
+        lambda: said.exists() and said.read_text() == f"{AWKWARD}|--home=/home/a b/100%", what="its words"
+    )
     assert _systemctl("is-enabled") == "enabled"
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--user", made.file], capture_output=True, text=True
@@ -61,11 +60,10 @@ def test_without_a_manager_it_is_written_and_the_next_step_is_said(
 
 
 def test_the_agent_of_launchd_is_a_property_list() -> None:
-    made = service(["/Applications/drop slot", "send", "--watch", AWKWARD], "darwin", {VARIABLE: "/h"})
+    made = service(["/Applications/drop slot", "send", "--watch", AWKWARD], "darwin")
     assert (made.file.parent.name, made.file.name) == ("LaunchAgents", f"{LABEL}.plist")
     values = plistlib.loads(made.content)
     assert values["ProgramArguments"] == ["/Applications/drop slot", "send", "--watch", AWKWARD]
-    assert values["EnvironmentVariables"] == {VARIABLE: "/h"}
     assert (values["RunAtLoad"], values["KeepAlive"]) == (True, {"SuccessfulExit": False})
     assert made.start[0][:2] == ["launchctl", "bootstrap"]
     assert made.before == [["launchctl", "bootout", made.stop[0][2]]]  # else a second bootstrap is refused
@@ -83,7 +81,7 @@ def test_the_task_of_windows_is_well_formed_and_has_the_command(
     assert found["Command"] == r"C:\Program Files\dropslot.exe"
     assert found["Arguments"] == 'send --watch "a <b>"'
     assert (found["UserId"], found["LogonType"]) == (r"LAB\ann & bob", "InteractiveToken")
-    assert (found["ExecutionTimeLimit"], found["Interval"]) == ("PT0S", "PT5M")
+    assert (found["ExecutionTimeLimit"], found["Interval"]) == ("PT0S", "PT20M")
     assert made.start[0][:5] == ["schtasks", "/Create", "/F", "/TN", NAME]
     assert made.before == [["schtasks", "/End", "/TN", NAME]]  # it would go on with the earlier words
 

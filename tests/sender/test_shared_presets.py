@@ -12,6 +12,7 @@ import pytest
 
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.sending.wanted import Options, presets
+from dropslot.core.settings.limits import limit
 from dropslot.sender.presets.loading import PresetsMissing, PresetsUnsafe, load, shared_from
 from dropslot.sender.presets.mistakes import PresetMistakes
 
@@ -79,6 +80,30 @@ def test_what_anybody_on_the_way_could_change_is_not_believed(
     with pytest.raises(PresetsMissing, match="without encryption"):
         shared_from(f"http://127.0.0.1:{port}/moved.yaml", tmp_path)
     assert not list((tmp_path / "home").glob("shared-presets*"))
+
+
+def test_shared_presets_name_no_file_of_this_pc_unless_its_own_settings_allow_it(tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text(f"{PRESET}    token_file: ~/.ssh/id_ed25519\n")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("presets_from: lab.yaml\nshared_may_set: [key, known_hosts]\n")
+    with pytest.raises(PresetsUnsafe, match="`token_file` for heart") as caught:
+        load(settings)
+    assert "shared_may_set: [token_file]" in caught.value.next_step
+    settings.write_text("presets_from: lab.yaml\nshared_may_set: token_file\n")
+    assert load(settings).presets["heart"].access.token_file.endswith("/.ssh/id_ed25519")
+    settings.write_text("shared_may_set: [to]\n")
+    with pytest.raises(PresetMistakes, match="expected some of key, known_hosts, token_file"):
+        load(settings)
+
+
+def test_a_limit_is_a_rate_or_a_timetable() -> None:
+    assert Options(limit="2MB/s").rate == limit("2MB/s")
+    assert Options(limit="08:00-18:00=2MB/s,18:00-20:00=5MB/s").rate == limit(
+        {"08:00-18:00": "2MB/s", "18:00-20:00": "5MB/s"}
+    )
+    for wrong in ("fast", "08:00=2MB/s", "08:00-18:00=", "08:00-18:00=1MB/s,"):
+        with pytest.raises(UsageError, match="--limit"):
+            _ = Options(limit=wrong).rate
 
 
 def test_a_subfolder_that_no_preset_has_is_a_mistake_and_not_nothing_new(tmp_path: Path) -> None:

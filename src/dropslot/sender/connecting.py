@@ -12,6 +12,7 @@ from dropslot.core.names import escape
 from dropslot.sender.credentials import Credentials
 from dropslot.sender.inbox import Inbox
 
+PATHS = ("key", "known_hosts", "token_file")  # of what an Access has, those that name a file of this PC
 SFTP, HTTPS, HTTP = "sftp", "https", "http"
 _OVER_HTTPS = ("dropslot.sender.over_https.inbox", "HttpsInbox")
 _PROTOCOLS = {SFTP: ("dropslot.sender.over_sftp.inbox", "SftpInbox"), HTTPS: _OVER_HTTPS, HTTP: _OVER_HTTPS}

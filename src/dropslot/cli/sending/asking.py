@@ -20,10 +20,8 @@ class Silent:
         return None
 
     def password(self, account: str, *, again: bool) -> str | None:
-        if again:
-            forget_password(account)  # the server refused the one that is kept
-            return None
-        return stored_password(account)
+        # One refusal does not make a password wrong: a server may be half started. A person decides that it is.
+        return None if again else stored_password(account)
 
     def passphrase(self, key_file: str, *, again: bool) -> str | None:
         return None

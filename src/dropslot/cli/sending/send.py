@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,7 +63,9 @@ def send(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")
     ] = False,
-    limit: Annotated[str, typer.Option("--limit", metavar="RATE", help="No more than this, as 2MB/s.")] = "",
+    limit: Annotated[
+        str, typer.Option("--limit", metavar="RATE", help="No more than 2MB/s, or by time 08:00-18:00=2MB/s.")
+    ] = "",
     wait: Annotated[
         bool | None,
         typer.Option(
@@ -91,6 +94,15 @@ def send(
     settings: Annotated[
         Path | None,
         typer.Option("--settings", metavar="FILE", help="Another settings.yaml.", show_default=False),
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--home",
+            metavar="FOLDER",
+            help="Settings and ledger are there; default: $DROPSLOT_SENDER_HOME.",
+            show_default=False,
+        ),
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on: send by itself whenever a recording is done.")
@@ -129,23 +141,15 @@ def send(
     """
     from dropslot.cli.sending import wanted
     from dropslot.cli.sending.sending import WAIT_SECONDS, How, send_all
+    from dropslot.sender.connecting import Access
     from dropslot.sender.engine.sender import Sender
+    from dropslot.sender.home import VARIABLE
     from dropslot.sender.new_files.looking import Wish
 
-    options = wanted.Options(
-        to,
-        study,
-        tuple(subfolder or ()),
-        location,
-        limit,
-        user,
-        key,
-        known_hosts,
-        trust,
-        token_file,
-        receipts,
-        settings,
-    )
+    if home:
+        os.environ[VARIABLE] = str(home)
+    access = Access(to, user, key, known_hosts, trust, token_file, receipts)
+    options = wanted.Options(access, study, tuple(subfolder or ()), location, limit, settings)
     of_preset = frozenset(subfolder) if subfolder and not (to and study) else None
     wish = Wish(of_preset, tuple(exclude or ()), everything, again, moment(since))
     if import_dittohead or uninstall_service or install_service or watch:
@@ -166,7 +170,7 @@ def send(
     told = _told(as_json=as_json)
     sender = Sender(_credentials(remember=remember), told)
     try:
-        status = send_all(sender, presets, How(wish, seconds, dry_run, as_json), told)
+        status = send_all(sender, presets, How(wish, seconds, dry_run, as_json, options.rate), told)
     finally:
         told.close()
         sender.close()

@@ -11,6 +11,7 @@ from dropslot.cli.output.failures import FAILED, UsageError, explain
 from dropslot.cli.sending.telling import Told, files, show_plan
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.settings.limits import Limit
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.home import settings_file
@@ -31,6 +32,7 @@ class How:
     wait_seconds: float = WAIT_SECONDS
     dry_run: bool = False
     as_json: bool = False
+    limit: Limit | None = None  # of what an earlier run began
 
 
 def send_all(sender: Sender, presets: Sequence[Preset], how: How, told: Told) -> int:
@@ -52,7 +54,7 @@ def _resume(sender: Sender, how: How, told: Told) -> int:
     if how.dry_run:
         told.say(f"{len(bags)} unfinished: {', '.join(escape(bag.name) for bag in bags)}.")
         return 0
-    sender.resume()
+    sender.resume(how.limit)
     told.close()
     return max(
         _await_receipts(sender, access, how, told) for access in dict.fromkeys(bag.access for bag in bags)
@@ -67,9 +69,10 @@ def _send(sender: Sender, preset: Preset, how: How, told: Told) -> int:
         return FAILED if plan.left else 0
     for left in plan.left:
         told.left(left)
-    if not plan.new and not sender.unfinished():
+    is_idle = not plan.new and not sender.unfinished()
+    if is_idle:
         told.say(_nothing_new(plan))
-    else:
+    if not is_idle or sender.cancelled(preset.access):
         sender.send(plan)
     told.close()
     return max(FAILED if told.kept else 0, _await_receipts(sender, preset.access, how, told))

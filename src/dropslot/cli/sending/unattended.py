@@ -15,8 +15,9 @@ from dropslot.cli.sending.asking import Silent
 from dropslot.cli.sending.telling import Changes, Json
 from dropslot.cli.sending.wanted import Options
 from dropslot.core.names import escape
+from dropslot.sender.connecting import PATHS
 from dropslot.sender.engine.control import Control
-from dropslot.sender.home import settings_file
+from dropslot.sender.home import VARIABLE, home, settings_file
 from dropslot.sender.new_files.looking import Wish
 from dropslot.sender.paths import shown_path
 from dropslot.sender.presets.loading import load
@@ -47,7 +48,7 @@ class Unattended:
         from dropslot.sender.unattended import installing, service
 
         presets = self._presets()
-        if self.options.to:
+        if self.options.access.to:
             raise UsageError(
                 "A service sends presets, and --to was given",
                 where="Nothing was installed",
@@ -71,7 +72,7 @@ class Unattended:
         ledger = open_ledger(Changes())
         settings = self.options.settings or settings_file()
         try:
-            _say(Importing(presets, settings, ledger, self.options.to).run())
+            _say(Importing(presets, settings, ledger, self.options.access.to).run())
         finally:
             ledger.close()
 
@@ -92,8 +93,11 @@ class Unattended:
 
     def _as_words(self) -> Iterator[str]:
         """The options once more, with whole paths: a service is started elsewhere."""
-        for key, value in {**asdict(self.options), "exclude": self.wish.exclude}.items():
-            is_path = key in ("key", "known_hosts", "token_file", "settings")
+        if os.environ.get(VARIABLE):  # not every system lets a service have an environment
+            yield f"--home={home()}"
+        options = asdict(self.options)
+        for key, value in {**options.pop("access"), **options, "exclude": self.wish.exclude}.items():
+            is_path = key in (*PATHS, "settings")
             name = "subfolder" if key == "subfolders" else key.replace("_", "-")
             for each in value if isinstance(value, tuple) else [value] if value else []:
                 yield f"--{name}={os.path.abspath(os.path.expanduser(each)) if is_path else each}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from dropslot.cli.output.failures import UsageError
 from dropslot.core.names import escape
 from dropslot.core.settings.limits import Limit, limit
-from dropslot.sender.connecting import Access, BadAddress, place
+from dropslot.sender.connecting import PATHS, Access, BadAddress, place
 from dropslot.sender.presets.loading import load
 from dropslot.sender.presets.preset import STUDY, STUDY_EXPECTED, Folder, Preset, Settings
 
@@ -21,24 +21,23 @@ _PATHS_NEED = "To send files without a preset: dropslot send PATH --to sftp://HO
 class Options:
     """What was given; empty: not given."""
 
-    to: str = ""
+    access: Access = field(default_factory=lambda: Access(""))
     study: str = ""
     subfolders: tuple[str, ...] = ()
     location: str = ""
     limit: str = ""
-    user: str = ""
-    key: str = ""
-    known_hosts: str = ""
-    trust: str = ""
-    token_file: str = ""
-    receipts: str = ""
     settings: Path | None = None
+
+    @property
+    def rate(self) -> Limit | None:
+        """The limit; None: not given. Raises UsageError."""
+        return _limit(self.limit)
 
 
 def presets(words: Sequence[str], options: Options) -> list[Preset]:
     """What is to be sent; with no words, the only preset, or nothing if there are several. Raises UsageError,
     PresetMistakes and PresetsMissing."""
-    if options.to and options.study:
+    if options.access.to and options.study:
         return [_of_paths(words, options)]
     settings = load(options.settings)
     if words:
@@ -67,7 +66,9 @@ def _of_paths(words: Sequence[str], options: Options) -> Preset:
         raise UsageError("Paths go into one subfolder", next_step="Give --subfolder once")
     location = options.location or load(options.settings).location
     folders = tuple(_folder(word, options.subfolders) for word in words)
-    return _changed(Preset(options.study, options.study, Access(options.to), folders, (), location), options)
+    return _changed(
+        Preset(options.study, options.study, Access(options.access.to), folders, (), location), options
+    )
 
 
 def _folder(word: str, subfolders: Sequence[str]) -> Folder:
@@ -96,23 +97,16 @@ def _named(word: str, settings: Settings) -> Preset:
 
 def _changed(preset: Preset, options: Options) -> Preset:
     """The preset with what the options say."""
-    given = {
-        "to": options.to,
-        "user": options.user,
-        "key": _absolute(options.key),
-        "known_hosts": _absolute(options.known_hosts),
-        "trust": options.trust,
-        "token_file": _absolute(options.token_file),
-        "receipts": options.receipts,
-    }
-    access = replace(preset.access, **{key: value for key, value in given.items() if value})
+    given = {key: value for key, value in asdict(options.access).items() if value}
+    given |= {key: _absolute(given[key]) for key in PATHS if key in given}
+    access = replace(preset.access, **given)
     _require(access, options.study or preset.study)
     return replace(
         preset,
         access=access,
         study=options.study or preset.study,
         location=options.location or preset.location,
-        limit=_limit(options.limit) or preset.limit,
+        limit=options.rate or preset.limit,
     )
 
 
@@ -128,13 +122,16 @@ def _require(access: Access, study: str) -> None:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path)) if path else ""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _limit(text: str) -> Limit | None:
+    """`2MB/s`, or `08:00-18:00=2MB/s,18:00-20:00=5MB/s`."""
     try:
-        return limit(text) if text else None
+        spans = dict(part.split("=", 1) for part in text.split(",")) if "=" in text else text
+        return limit(spans) if spans else None
     except ValueError as error:
         raise UsageError(
-            f"--limit {escape(text)!r}: {error}", next_step="Write 2MB/s, for instance"
+            f"--limit {escape(text)!r}: {error}",
+            next_step="Write 2MB/s, for instance, or by time of day 08:00-18:00=2MB/s",
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from dropslot.core.addressing.addresses import is_loopback, scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.sender.connecting import PATHS
 from dropslot.sender.home import home, settings_file
 from dropslot.sender.presets.preset import Preset, Settings
 
@@ -26,7 +28,7 @@ class PresetsMissing(DropslotError):
 
 
 class PresetsUnsafe(DropslotError):
-    """The shared presets could be changed on their way."""
+    """The shared presets could be changed on their way, or want more of this PC than it lets them have."""
 
     code = "presets-unsafe"
 
@@ -43,10 +45,10 @@ def load(path: Path | None = None) -> Settings:
         raise _missing(str(file), str(error.strerror)) from error
     from dropslot.sender.presets import reading  # YAML takes long to load
 
-    own, more = reading.parse(text, str(file))
-    if not more:
+    own = reading.parse(text, str(file))
+    if not own.presets_from:
         return own
-    shared = shared_from(more, file.parent)
+    shared = shared_from(own.presets_from, file.parent, own.shared_may_set)
     there = {name: _located(preset, own.location) for name, preset in shared.presets.items()}
     return Settings(
         {**there, **own.presets}, own.location or shared.location, f"{own.source}, {shared.source}"
@@ -58,19 +60,37 @@ def _located(preset: Preset, location: str) -> Preset:
     return replace(preset, location=location or preset.location)
 
 
-def shared_from(where: str, base: Path) -> Settings:
+def shared_from(where: str, base: Path, may_set: Collection[str] = ()) -> Settings:
     """The presets in a file or at an address. What an address gave last is kept, for when it gives no answer. A shared
-    file cannot name another one."""
+    file cannot name another one, nor files of this PC except by the keys in `may_set`."""
+    shared = _read(where, base)
+    for preset in shared.presets.values():
+        for key in PATHS:
+            if getattr(preset.access, key) and key not in may_set:
+                raise _forbidden(shared.source, preset.name, key)
+    return shared
+
+
+def _read(where: str, base: Path) -> Settings:
     from dropslot.sender.presets import reading
 
     if scheme_of(where) in ("http", "https"):
         _require_safe(where)
-        return reading.parse(_fetched(where), where)[0]
+        return reading.parse(_fetched(where), where)
     path = base / reading.expanded(where)
     try:
-        return reading.parse(path.read_bytes(), str(path))[0]
+        return reading.parse(path.read_bytes(), str(path))
     except OSError as error:
         raise _missing(str(path), str(error.strerror)) from error
+
+
+def _forbidden(where: str, preset: str, key: str) -> PresetsUnsafe:
+    return PresetsUnsafe(
+        f"The shared presets of {escape(where)} set `{key}` for {escape(preset)}: whoever writes them could use files"
+        " of this computer, or make it trust another server",
+        where="Nothing was sent",
+        next_step=f"If that is wanted, write `shared_may_set: [{key}]` into {escape(str(settings_file()))}",
+    )
 
 
 def _is_safe(url: str) -> bool:

@@ -48,8 +48,11 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`source` is the file or address that the presets come from; empty when there is none yet."""
+    """`source` is the file or address that the presets come from; empty when there is none yet. `presets_from`: where
+    more of them come from, which may set `shared_may_set` of this PC's files."""
 
     presets: Mapping[str, Preset] = field(default_factory=dict)
     location: str = ""
     source: str = ""
+    presets_from: str = ""
+    shared_may_set: tuple[str, ...] = ()

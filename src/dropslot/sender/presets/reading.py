@@ -9,11 +9,11 @@ from typing import Any
 from dropslot.core.settings import documents
 from dropslot.core.settings.documents import Document
 from dropslot.core.settings.limits import Limit, limit
-from dropslot.sender.connecting import Access, BadAddress, place
+from dropslot.sender.connecting import PATHS, Access, BadAddress, place
 from dropslot.sender.presets.mistakes import Checked, PresetMistakes
 from dropslot.sender.presets.preset import STUDY, STUDY_EXPECTED, SUBFOLDER_EXPECTED, Folder, Preset, Settings
 
-_TOP = ("location", "presets_from", "presets")
+_TOP = ("location", "presets_from", "shared_may_set", "presets")
 _ACCESS = ("to", "user", "key", "known_hosts", "token_file", "receipts", "route", "signer")
 _PRESET = (*_ACCESS, "study", "folders", "exclude", "limit", "location", "names")
 _FOLDER = ("path", "include", "exclude", "selected")
@@ -29,9 +29,8 @@ _EXAMPLES = {
 }
 
 
-def parse(text: str | bytes, source: str) -> tuple[Settings, str]:
-    """The settings in a text of YAML, and where more presets come from (`presets_from`). `source` names the text in
-    errors. Raises PresetMistakes."""
+def parse(text: str | bytes, source: str) -> Settings:
+    """The settings in a text of YAML. `source` names the text in errors. Raises PresetMistakes."""
     document = documents.read(text)
     if document.data is None:
         document.data = {}
@@ -39,12 +38,13 @@ def parse(text: str | bytes, source: str) -> tuple[Settings, str]:
     top.only(_TOP)
     location = top.text("location", example="location: Brogden A")
     more = top.text("presets_from", example="presets_from: https://lab.example/presets.yaml")
+    may_set = top.read("shared_may_set", _paths, example=f"shared_may_set: [{PATHS[0]}]", default=())
     presets = {
         name: _preset(document, name, value, location) for name, value in top.below("presets").values.items()
     }
     if document.problems:
         raise PresetMistakes(document.problems, source)
-    return Settings(presets, location, source), more
+    return Settings(presets, location, source, more, may_set)
 
 
 def _preset(document: Document, name: str, value: Any, location: str) -> Preset:
@@ -73,7 +73,7 @@ def _access(keys: Checked) -> Access:
         except BadAddress as error:
             keys.add(("to",), to, error.what.partition(": ")[2] or error.what, _TO)
     others = {key: keys.text(key, example=example) for key, example in _EXAMPLES.items()}
-    for key in ("key", "known_hosts", "token_file"):
+    for key in PATHS:
         others[key] = expanded(others[key])
     return Access(to, **others)
 
@@ -101,6 +101,13 @@ def _folder(document: Document, folders: Checked, name: str, value: Any) -> Fold
     include = keys.texts("include", example="include: ['*.edat3']")
     exclude = keys.texts("exclude", example="exclude: ['*.tmp']")
     return Folder(name, Path(path), include, exclude, keys.flag("selected", default=True))
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(each in PATHS for each in found):
+        raise ValueError(f"expected some of {', '.join(PATHS)}")
+    return tuple(found)
 
 
 def _names(value: Any) -> str:

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape as escape_xml
 
-from dropslot.core.unit_files import command_line, quoted
-from dropslot.sender.home import VARIABLE, home
+from dropslot.core.unit_files import command_line
+from dropslot.sender.home import home
 
 NAME = "dropslot-send"
 LABEL = "org.dropslot.send"
 DESCRIPTION = "dropslot: sends finished recordings"
-# A server that refuses a password is not asked again and again.
-AGAIN_SECONDS = 300
+# A server that refuses a password is asked again seldom enough for it not to lock the account: that takes three
+# refusals in a quarter of an hour (pam_faillock).
+AGAIN_SECONDS = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,6 @@ def _unit(command: list[str], environment: Mapping[str, str]) -> Service:
         f"Description={DESCRIPTION}",
         "[Service]",
         f"ExecStart={command_line(command)}",
-        *(
-            [f"Environment={quoted(f'{VARIABLE}={environment[VARIABLE]}')}"]
-            if environment.get(VARIABLE)
-            else []
-        ),
         "Restart=on-failure",
         f"RestartSec={AGAIN_SECONDS}",
         "Nice=10",
@@ -82,12 +78,11 @@ def _unit(command: list[str], environment: Mapping[str, str]) -> Service:
     )
 
 
-def _agent(command: list[str], environment: Mapping[str, str]) -> Service:
+def _agent(command: list[str], _environment: Mapping[str, str]) -> Service:
     log = Path.home() / "Library" / "Logs" / f"{NAME}.log"
     values = {
         "Label": LABEL,
         "ProgramArguments": command,
-        "EnvironmentVariables": {VARIABLE: environment[VARIABLE]} if environment.get(VARIABLE) else {},
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": AGAIN_SECONDS,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    celery_rate,
     desktop,
     dicom_deidentify,
     dicom_headers,
@@ -43,6 +44,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "desktop-start": desktop.measure,
     "latency": latency.measure,
     "rate": rate.measure,
+    "celery": celery_rate.measure,
     "memory": memory.measure,
     "growth": growth.measure,
     "pdfs": pdfs.measure,

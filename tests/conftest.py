@@ -14,6 +14,7 @@ import pytest
 
 pytest_plugins = [
     "apache",
+    "brokers",
     "databases",
     "mounts",
     "nodes",

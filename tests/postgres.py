@@ -45,7 +45,9 @@ def programs() -> Path:
 class PostgresServer:
     """Started by `start`, ended by `stop`, and by the kernel when the test process dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable`: each commit is on the disk, as in production; tests do without."""
+        self._options = _OPTIONS[3:] if durable else _OPTIONS
         self._programs = programs()
         # Not pytest's folder: that is closed to the account that the server runs as.
         self._folder = Path(tempfile.mkdtemp(prefix="dropslot-postgresql-"))
@@ -118,7 +120,7 @@ class PostgresServer:
             "listen_addresses=127.0.0.1",
             f"unix_socket_directories={self._folder}",
         ]
-        flags = [part for setting in (*settings, *_OPTIONS) for part in ("-c", setting)]
+        flags = [part for setting in (*settings, *self._options) for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
                 # The death signal ends the server with a test process that was killed.

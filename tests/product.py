@@ -24,7 +24,7 @@ from warm import Done, warm
 Tree = Mapping[str, bytes]
 _numbers = itertools.count(1)
 _OWN = ("DROPSLOT_", "DJANGO_", "PG")
-_KEPT = ("DROPSLOT_DATABASE_PASSWORD",)
+_KEPT = ("DROPSLOT_BROKER_PASSWORD", "DROPSLOT_DATABASE_PASSWORD")
 # They start nothing that outlives them.
 _SHORT = frozenset(
     [

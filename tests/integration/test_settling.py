@@ -124,14 +124,15 @@ def test_messages_that_name_an_arrival_twice_or_late_take_it_once(database: Data
     lease = timedelta(seconds=60)
     first, second = at_work(tmp_path, worker="gone"), at_work(tmp_path, worker="gone")
 
-    def take(arrival: str, worker: str) -> Arrival | None:
-        return leases.take(arrival, worker, lease, lambda name: name == "gone")
+    def take(arrival: str, worker: str) -> list[tuple[str, int]]:
+        taken = leases.take_announced([arrival], first.route, worker, lease, lambda name: name == "gone")
+        return [(each.id, each.epoch) for each in taken]
 
-    taken = take(second.id, "here:1:a")
-    assert taken is not None and (taken.id, taken.epoch) == (second.id, second.epoch + 1)
-    assert take(second.id, "here:2:b") is None
+    # The message of one also takes what else is small and due on its route.
+    assert take(second.id, "here:1:a") == [(second.id, second.epoch + 1), (first.id, first.epoch + 1)]
+    assert take(second.id, "here:2:b") == [] and take(first.id, "here:2:b") == []
     Arrival.objects.filter(id=first.id).update(state=State.DONE)
-    assert take(first.id, "here:2:b") is None and take("0" * 26, "here:2:b") is None
+    assert take(first.id, "here:1:a") == [] and take("0" * 26, "here:2:b") == []
     assert connection.vendor == database.vendor
 
 

@@ -22,7 +22,12 @@ class AcknowledgmentsConfig(registry.DropslotApp):
     verbose_name = "dropslot: acknowledgments"
 
     def processes(self) -> Sequence[registry.Process]:
-        return (registry.Process("log-reader", _has_logs, _prove, _serve),)
+        return (registry.Process("log-reader", _has_logs, _prove, _serve, is_scheduled=True),)
+
+    def schedules(self, config: Config) -> Iterable[registry.Schedule]:
+        from dropslot.acknowledgments import schedule
+
+        return schedule.schedules(config)
 
     def examine(self, config: Config) -> Iterable[registry.Finding]:
         from dropslot.acknowledgments import doctor

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import structlog
 from django.db import DatabaseError, connections
 
 from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.section import entries
+from dropslot.arrivals.registry import Schedule
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.running.stopping import Signal
@@ -46,6 +48,12 @@ class _Turn:
 def readers(config: Config) -> list[Reader]:
     """One for every log. Raises BadOption when one cannot be used as config.yaml says."""
     return [Reader(route, entry) for route, entry in entries(config)]
+
+
+def schedules(config: Config) -> Iterator[Schedule]:
+    """The same for Celery's workers: one schedule for every log. Raises BadOption."""
+    for number, reader in enumerate(readers(config), 1):
+        yield Schedule(f"log-{number}-of-{reader.route.key}", reader.entry.every, _Turn(reader).read)
 
 
 def serve(config: Config, stop: Signal) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from django.apps import AppConfig, apps
@@ -51,6 +52,16 @@ class Process(NamedTuple):
     wanted: Callable[[Config], bool]
     prove: Callable[[Config], None]
     body: Callable[[Config, Signal], None]
+    is_scheduled: bool = False  # with `workers: celery` the app's schedules do this instead
+
+
+class Schedule(NamedTuple):
+    """Work that is done again and again, `every` so often, by one of Celery's workers; it must end when `stop` is set,
+    and may be done twice."""
+
+    name: str
+    every: timedelta
+    body: Callable[[Signal], None]
 
 
 class Columns(Protocol):
@@ -74,6 +85,10 @@ class DropslotApp(AppConfig):
 
     def processes(self) -> Sequence[Process]:
         """More processes of the service."""
+        return ()
+
+    def schedules(self, config: Config) -> Iterable[Schedule]:  # noqa: ARG002
+        """What Celery's workers do from time to time. Raises BadOption."""
         return ()
 
     def examine(self, config: Config) -> Iterable[Finding]:  # noqa: ARG002
@@ -108,7 +123,13 @@ def processes(config: Config) -> list[Process]:
     wanted = [process for app in installed() for process in app.processes() if process.wanted(config)]
     for process in wanted:
         process.prove(config)
-    return wanted
+    return [process for process in wanted if config.workers == "local" or not process.is_scheduled]
+
+
+def schedules(config: Config) -> Iterator[Schedule]:
+    """What the apps do from time to time with `workers: celery`. Raises BadOption."""
+    for app in installed():
+        yield from app.schedules(config)
 
 
 def findings(config: Config) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ SENDER = ("dropslot.cli.sending.send", "dropslot.cli.sending.sent", "dropslot.cl
 SERVER = (
     "dropslot.cli.installing.setup",
     "dropslot.cli.delivering",
+    "dropslot.cli.working",
     "dropslot.cli.listings",
     "dropslot.cli.servers",
     "dropslot.cli.upkeep",

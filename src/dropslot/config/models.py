@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from dropslot.config.brokers import broker_url
 from dropslot.config.databases import database_url
 from dropslot.config.delivering import Deliver
 from dropslot.config.sections import keys_of_apps
 from dropslot.config.values import (
+    AfterPath,
     CheckEntry,
     DottedPath,
     Duration,
@@ -260,11 +262,12 @@ class Route(_RouteKeysOfApps, _Model):
     deliver: list[Deliver] = Field(
         min_length=1, description="The destinations; all of them get every arrival."
     )
-    after: DottedPath | None = Field(
+    after: AfterPath | None = Field(
         None,
         description="Dotted path of a function that is called with each finished arrival, in a process of its own. A"
-        " failed call is retried; the delivery is not affected.",
-        examples=["mylab.tasks.convert"],
+        " failed call is retried; the delivery is not affected. `celery:` before it names a task instead: it is sent to"
+        " the queue `celery` of `broker` with the arrival's id as its argument.",
+        examples=["mylab.tasks.convert", "celery:mylab.tasks.convert"],
     )
     receipts: PathTemplate | None = Field(
         None,
@@ -336,10 +339,31 @@ class Config(_TopKeysOfApps, _Model):
         " `DROPSLOT_DATABASE_PASSWORD_FILE`.",
         examples=["postgresql://dropslot@localhost/dropslot"],
     )
-    workers: Literal["local"] = Field(
-        "local", description="Where the work is done: in processes on this machine."
+    workers: Literal["local", "celery"] = Field(
+        "local",
+        description="Who does the work. `local`: processes of this service. `celery`: workers of Celery, here and on"
+        " other machines, which get their work through `broker`.",
     )
-    worker_count: int = Field(2, ge=1, le=64, strict=True, description="How many worker processes there are.")
+    worker_count: int = Field(
+        2,
+        ge=0,
+        le=64,
+        strict=True,
+        description="How many worker processes this machine has. `0`, with `workers: celery` only: `dropslot run` works"
+        " on nothing itself.",
+    )
+    broker: Annotated[str, BeforeValidator(broker_url)] | None = Field(
+        None,
+        description="The Redis or RabbitMQ server that carries the messages to Celery's workers. Its password comes"
+        " from the environment: `DROPSLOT_BROKER_PASSWORD`, or a file named by `DROPSLOT_BROKER_PASSWORD_FILE`."
+        " Each installation needs a database number or virtual host of its own.",
+        examples=["redis://localhost:6379/0", "amqp://dropslot@localhost:5672/dropslot"],
+    )
+    broker_options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="More options of Celery's connection to the broker (its `broker_transport_options`).",
+        examples=[{"visibility_timeout": 3600}],
+    )
     time_zone: TimeZone = Field(
         "UTC",
         description="Time zone of dates in paths and pages; stored times are UTC.",

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from itertools import combinations, pairwise
 
-from dropslot.config import paths
+from dropslot.config import brokers, paths
 from dropslot.config.delivering import PLACES, Deliver
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import SECTIONS, Found, RouteRule, broken, fields_of_apps
+from dropslot.config.values import CELERY_TASK
 from dropslot.core.addressing.addresses import scheme_of, server_of
 from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core.templates import GIVEN, Template, literal
@@ -41,6 +42,7 @@ def broken_rules(config: Config, faulty: Mapping[str, set[str]]) -> Found:
     ]
     yield from _shared_folders(sound)
     yield from _kinds_importable(config)
+    yield from _broker_given(config, faulty)
     yield from _schemes_known(config, faulty)
     if "data" not in faulty.get("", set()):
         yield from _data_in_folders(config, sound)
@@ -225,6 +227,25 @@ def _schemes_known(config: Config, faulty: Mapping[str, set[str]]) -> Found:
                 yield broken(route, ("deliver", index, "to"), deliver.to, expected, example)
 
 
+def _broker_given(config: Config, faulty: Mapping[str, set[str]]) -> Found:
+    if {"workers", "worker_count", "broker"} & faulty.get("", set()):
+        return
+    senders = [key for key, route in config.routes.items() if (route.after or "").startswith(CELERY_TASK)]
+    wanted = (
+        "workers is celery"
+        if config.workers == "celery"
+        else f"after of route {''.join(senders[:1])} is a task"
+    )
+    needs = config.workers == "celery" or bool(senders)
+    if needs and not config.broker:
+        expected = f"expected the address of a broker, since {wanted}"
+        yield ("broker",), Problem("broker", NO_VALUE, expected, example="broker: redis://localhost:6379/0")
+    elif needs and not brokers.has_celery():
+        yield ("broker",), Problem("broker", config.broker, brokers.NEEDS_PACKAGE)
+    if config.workers == "local" and config.worker_count == 0:
+        yield ("worker_count",), Problem("worker_count", 0, "expected 1 or more, since workers is local")
+
+
 def _kinds_importable(config: Config) -> Found:
     for scheme, dotted in config.destinations.items():
         location = ("destinations", scheme)
@@ -239,7 +260,7 @@ def _dotted_paths_importable(route: Route) -> Found:
     named += [(("checks", i), name) for i, entry in enumerate(route.checks) for name in entry if "." in name]
     named += [(("fields", i), name) for i, entry in enumerate(route.fields) for name in entry if "." in name]
     named += [(("made_by",), name) for name in route.made_by or {} if "." in name]
-    named += [(("after",), route.after)] if route.after else []
+    named += [(("after",), route.after)] if route.after and not route.after.startswith(CELERY_TASK) else []
     for steps, dotted in named:
         # The default processor exists; a route that names none has made no mistake.
         if dotted != DELIVER_PROCESSOR and (expected := fault_of_dotted(dotted)):

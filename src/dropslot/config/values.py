@@ -183,6 +183,15 @@ def dotted(value: str) -> str:
     return value
 
 
+CELERY_TASK = "celery:"
+
+
+def after(value: str) -> str:
+    """The dotted path of a function, or `celery:` and the name of a task."""
+    dotted(value.removeprefix(CELERY_TASK))
+    return value
+
+
 def mime(value: str) -> str:
     """A MIME type, or all of one kind as in `image/*`."""
     if not _MIME.fullmatch(value):
@@ -255,6 +264,7 @@ DestinationTemplate = Annotated[
 VariableName = Annotated[str, AfterValidator(variable), _text("name of an environment variable")]
 Title = Annotated[str, AfterValidator(title), _text("AE title")]
 DottedPath = Annotated[str, AfterValidator(dotted), _text("dotted path")]
+AfterPath = Annotated[str, AfterValidator(after), _text("dotted path, or celery: and one")]
 MimeType = Annotated[str, AfterValidator(mime), _text("MIME type")]
 FileName = Annotated[str, AfterValidator(file_name), _text("file name")]
 Glob = Annotated[str, AfterValidator(glob), _text("pattern")]

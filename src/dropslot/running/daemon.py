@@ -186,6 +186,15 @@ def foreground(config: Config, serve: Serve) -> None:
         life.close()
 
 
+def beside(config: Config, serve: Serve) -> None:
+    """As `foreground`, without the pid file: a watcher may run beside it, or none at all."""
+    life = Life()
+    try:
+        _serve(serve, life, logs.configure(config, foreground=True), daemon_files.for_look(config))
+    finally:
+        life.close()
+
+
 def join_logs(config: Config) -> logs.Logs:
     """Set logs up in a program that the service has started as a part of itself: it writes where the service writes,
     in the background into the same files. Started by a person, it writes on the terminal."""

@@ -22,6 +22,7 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import Config, load_dotted
 from dropslot.config.mistakes import blame
+from dropslot.config.values import CELERY_TASK
 from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()
@@ -99,7 +100,10 @@ def run(config: Config, arrival: Arrival) -> None:
     """Call the hook with the finished arrival, then send the signal. Raises AfterFailed."""
     route = config.routes.get(arrival.route)
     if route is not None and route.after:
-        _call_hook(route.after, arrival)
+        if route.after.startswith(CELERY_TASK):
+            _send_task(config, route.after.removeprefix(CELERY_TASK), arrival)
+        else:
+            _call_hook(route.after, arrival)
     for receiver, answer in arrival_done.send_robust(sender=Arrival, arrival=arrival):
         if isinstance(answer, Exception):
             title = getattr(receiver, "__qualname__", type(receiver).__qualname__)
@@ -117,6 +121,16 @@ def _call_hook(dotted: str, arrival: Arrival) -> None:
             raise AfterFailed(f"{dotted} failed: {blame.in_words(end)}") from end
     except Exception as error:
         raise AfterFailed(f"{dotted} failed: {blame.in_words(error)}") from error
+
+
+def _send_task(config: Config, name: str, arrival: Arrival) -> None:
+    """With the arrival's id as its argument and in the id of the message: a repeated call is recognized by it."""
+    from dropslot.broker.client import BrokerAway, send_to_others
+
+    try:
+        send_to_others(config, name, arrival.id)
+    except BrokerAway as error:
+        raise AfterFailed(f"The task {name} could not be sent: {error.what}") from error
 
 
 def outstanding(config: Config) -> list[AfterCall]:

@@ -11,20 +11,21 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 
-def _host() -> str:
-    """This machine's name, and what distinguishes it from another machine with that name and the same database."""
+@lru_cache(maxsize=16)
+def _host(folder: Path) -> str:
+    """This machine's name, and what distinguishes it from another one, or from a container, with that name and the same
+    database: only who sees the same folder of locks can ask them."""
     try:
         machine = Path("/etc/machine-id").read_text("ascii").strip()
     except (OSError, ValueError):
         machine = ""
-    mark = hashlib.sha256(machine.encode()).hexdigest()[:8]  # the id itself must stay secret (machine-id(5))
-    return f"{socket.gethostname()}.{mark}" if machine else socket.gethostname()
-
-
-HOST = _host()
+    seen = folder.stat()
+    whole = f"{machine} {seen.st_dev} {seen.st_ino}"
+    return f"{socket.gethostname()}.{hashlib.sha256(whole.encode()).hexdigest()[:8]}"  # machine-id(5) must stay secret
 
 
 def _folder(data: Path) -> Path:
@@ -47,7 +48,7 @@ def holding(data: Path) -> Iterator[str]:
 def _locked_name(folder: Path) -> tuple[str, int]:
     """Locked first, named afterwards: a visible lock file without a lock belongs to a dead worker."""
     while True:
-        name = f"{HOST}:{os.getpid()}:{secrets.token_hex(4)}"
+        name = f"{_host(folder)}:{os.getpid()}:{secrets.token_hex(4)}"
         unlocked = folder / f".{name}"
         descriptor = os.open(unlocked, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -61,7 +62,7 @@ def _locked_name(folder: Path) -> tuple[str, int]:
 
 def is_dead(data: Path, name: str) -> bool:
     """Whether that worker surely ended: it ran on this host and nobody holds its lock."""
-    if name.removeprefix(".").rpartition(":")[0].rpartition(":")[0] != HOST:
+    if not _folder(data).is_dir() or _host_of(name) != _host(_folder(data)):
         return False
     try:
         descriptor = os.open(_folder(data) / name, os.O_RDWR | os.O_CLOEXEC)
@@ -75,6 +76,10 @@ def is_dead(data: Path, name: str) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def _host_of(name: str) -> str:
+    return name.removeprefix(".").rpartition(":")[0].rpartition(":")[0]
 
 
 def others(data: Path, name: str) -> bool:

@@ -5,7 +5,7 @@ The database's clock decides on leases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 from django.db import connection, transaction
@@ -21,6 +21,13 @@ from dropslot.core.states import UNFINISHED, State
 
 BATCH = 128
 MANY_ATTEMPTS = 3
+_TOGETHER_ATTEMPTS = 2
+# As `_is_alone`, the other way round.
+_SMALL = (
+    (Q(size_bytes__isnull=True) | Q(size_bytes__lte=ledger.ALONE_BYTES))
+    & (Q(items__isnull=True) | Q(items__lte=ledger.ALONE_ITEMS))
+    & Q(attempts__lte=_TOGETHER_ATTEMPTS)
+)
 
 
 def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
@@ -41,11 +48,17 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     return rows.order_by("dropped_at", "name", "id")  # as they are planned: many drops have the same time
 
 
-def take(arrival: str, worker: str, lease: timedelta, is_dead: Callable[[str], bool]) -> Arrival | None:
-    """Take the arrival that a queue's message names, as `take_next` takes a batch. None: it has ended, is not due or
-    belongs to another worker; so messages may come twice, late or without need."""
-    taken = _take(takeable(worker, is_dead).filter(id=arrival), worker, lease, 1)
-    return taken[0] if taken else None
+def take_announced(
+    arrivals: Sequence[str], route: str, worker: str, lease: timedelta, is_dead: Callable[[str], bool]
+) -> list[Arrival]:
+    """Take the arrivals of one route that a queue's message names, and fill the batch with small ones of that route
+    that are due as well: their own messages then find nothing to do. None is named: the next batch of the route.
+    Empty, cheaply, if those that are named are not due or belong to others; so messages may come twice, late or without
+    need."""
+    due = takeable(worker, is_dead).filter(route=route)
+    if not arrivals:
+        return _take([due], worker, lease, BATCH)
+    return _take([due.filter(id__in=arrivals), due.filter(_SMALL)], worker, lease, BATCH)
 
 
 def take_next(
@@ -53,14 +66,21 @@ def take_next(
 ) -> list[Arrival]:
     """Take a batch for `worker`: one commit. Each arrival gets the next epoch; the caller then removes what older
     epochs staged. Empty when there is nothing to do, without having taken the write lock."""
-    return _take(takeable(worker, is_dead), worker, lease, limit)
+    return _take([takeable(worker, is_dead)], worker, lease, limit)
 
 
-def _take(candidates: QuerySet[Arrival], worker: str, lease: timedelta, limit: int) -> list[Arrival]:
-    if not candidates.exists():
+def _take(
+    candidates: Sequence[QuerySet[Arrival]], worker: str, lease: timedelta, limit: int
+) -> list[Arrival]:
+    """A batch of the first candidates, filled with the next ones."""
+    if not candidates[0].exists():
         return []
     with transaction.atomic():
-        chosen = _batch(_locked(candidates)[:limit])
+        chosen: list[Arrival] = []
+        for some in candidates:
+            if len(chosen) < limit and not any(map(_is_alone, chosen)):
+                known = [arrival.id for arrival in chosen]
+                chosen += _batch(_locked(some.exclude(id__in=known) if known else some)[: limit - len(known)])
         ids = [arrival.id for arrival in chosen]
         if not ids:
             return []
@@ -89,17 +109,21 @@ def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
     failed before also alone, so that it cannot delay others again and again."""
     batch: list[Arrival] = []
     for arrival in candidates:
-        alone = (
-            (arrival.size_bytes or 0) > ledger.ALONE_BYTES
-            or (arrival.items or 0) > ledger.ALONE_ITEMS
-            or arrival.attempts > 2
-        )
+        alone = _is_alone(arrival)
         if alone and batch:
             break
         batch.append(arrival)
         if alone:
             break
     return batch
+
+
+def _is_alone(arrival: Arrival) -> bool:
+    return (
+        (arrival.size_bytes or 0) > ledger.ALONE_BYTES
+        or (arrival.items or 0) > ledger.ALONE_ITEMS
+        or arrival.attempts > _TOGETHER_ATTEMPTS
+    )
 
 
 def _started(arrival: Arrival, worker: str) -> Entry:

@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -69,11 +69,7 @@ def serve(config: Config, life: Life) -> None:
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()
     gc.freeze()  # without collections, these pages stay shared
-    children = [Child("watcher", lambda told: _watch(config, hint, told, up_writer))]
-    children += [
-        Child(f"worker-{number}", lambda told: local.run(config, hint, told))
-        for number in range(1, config.worker_count + 1)
-    ]
+    children = [Child("watcher", lambda told: _watch(config, hint, told, up_writer)), *_workers(config, hint)]
     # In a process of its own: no delivery waits for an operator's function, no matter how long it takes.
     children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
     if handing_out.is_wanted(config):
@@ -88,11 +84,80 @@ def serve(config: Config, life: Life) -> None:
         _stop_all(children)
 
 
+def _workers(config: Config, hint: local.Hint) -> list[Child]:
+    """Celery is loaded only in its own processes."""
+    numbers = range(1, config.worker_count + 1)
+    if config.workers == "local":
+        return [Child(f"worker-{number}", lambda told: local.run(config, hint, told)) for number in numbers]
+    workers = [Child(f"worker-{number}", partial(_work_for_celery, config, ())) for number in numbers]
+    return [*workers, Child("beat", partial(_beat, config))]
+
+
+def _work_for_celery(config: Config, routes: Sequence[str], told: Signal) -> None:
+    from dropslot.arrivals.workers.celery import process
+
+    process.run(config, told, routes)
+
+
+def _beat(config: Config, told: Signal) -> None:
+    from dropslot.arrivals.workers.celery import beat
+
+    beat.run(config, told)
+
+
+def serve_workers(config: Config, life: Life, routes: Sequence[str]) -> None:
+    """Celery's workers alone, for a machine that watches nothing, until `life` ends."""
+    preflight.prove(config, by_trial=True)
+    _serve_alone(
+        [
+            Child(f"worker-{number}", partial(_work_for_celery, config, routes))
+            for number in range(1, max(1, config.worker_count) + 1)
+        ],
+        life,
+    )
+
+
+def serve_beat(config: Config, life: Life) -> None:
+    """What sends schedules and the sweep, alone, until `life` ends."""
+    _serve_alone([Child("beat", partial(_beat, config))], life)
+
+
+def _serve_alone(children: list[Child], life: Life) -> None:
+    connections.close_all()
+    gc.freeze()
+    try:
+        for child in children:
+            _start(child)
+        life.ready()
+        _supervise(children, life, -1)
+    finally:
+        _stop_all(children)
+
+
+@contextlib.contextmanager
+def _announcing(config: Config, hint: local.Hint) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Tells this machine's workers, or Celery's, of arrivals that can be taken; never waits."""
+    if config.workers == "local":
+        yield hint.announce
+        return
+    from dropslot.arrivals.workers.celery.announcing import announcing
+
+    with announcing(config) as announce:
+        yield announce
+
+
 def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
+    with _announcing(config, hint) as announce:
+        _watch_and_announce(config, announce, told, up)
+
+
+def _watch_and_announce(
+    config: Config, announce: Callable[[Sequence[str]], None], told: Signal, up: int
+) -> None:
     space = SpaceWatch(config)
     space.look()
     signs.alarm(config)
-    _recover(config, hint)
+    _recover(config, announce)
     due = time.monotonic() + RECOVER_SECONDS
 
     def on_beat() -> None:
@@ -100,10 +165,10 @@ def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
         _say(up, b".")
         if time.monotonic() >= due:
             space.look()
-            _recover(config, hint)
+            _recover(config, announce)
             due = time.monotonic() + RECOVER_SECONDS
 
-    with recording(config, hint.announce) as (_, pairs):
+    with recording(config, announce) as (_, pairs):
         Watcher(pairs(), refresh=pairs, ready=lambda: _say(up, b"r"), beat=on_beat).run(told)
 
 
@@ -112,9 +177,9 @@ def _say(up: int, what: bytes) -> None:
         os.write(up, what)
 
 
-def _recover(config: Config, hint: local.Hint) -> None:
+def _recover(config: Config, announce: Callable[[Sequence[str]], None]) -> None:
     try:
-        hint.announce(recovery.recover(config))
+        announce(recovery.recover(config))
     except (DatabaseError, OSError) as error:
         log.warning(
             "Folders and records could not be compared; this is retried",
@@ -160,7 +225,8 @@ def _live(child: Child) -> None:
 def _supervise(children: list[Child], life: Life, up: int) -> None:
     poll = select.poll()
     for descriptor in (life.fileno(), up, *(child.pidfd for child in children)):
-        poll.register(descriptor, select.POLLIN)
+        if descriptor >= 0:
+            poll.register(descriptor, select.POLLIN)
     while not life.is_set():
         for descriptor, _ in poll.poll(1000):
             if descriptor == up:
@@ -170,6 +236,8 @@ def _supervise(children: list[Child], life: Life, up: int) -> None:
             elif ended := next((child for child in children if child.pidfd == descriptor), None):
                 poll.unregister(descriptor)
                 _note_end(ended)
+        if up < 0:
+            life.beat()  # no watcher does
         for child in children:
             if not child.pid and time.monotonic() >= child.begun + child.pause:
                 _start(child)

@@ -1,0 +1,72 @@
+"""The process that sends what is to be done from time to time, and the sweep. Several may run: what comes twice is done
+once.
+
+A loop of its own in place of Celery's beat, which would wait for the broker without an end, cannot be told to stop
+meanwhile, and keeps its state in a file of this machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import DatabaseError, connections
+
+from dropslot.arrivals.registry import Schedule
+from dropslot.arrivals.workers.celery import schedules, sweeping
+from dropslot.broker import queues
+from dropslot.broker.client import BrokerAway, client, send
+from dropslot.config import Config
+from dropslot.running.stopping import Signal
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+log = structlog.get_logger()
+_SWEEP_SECONDS = 1.0
+_AWAY_SECONDS = 5.0
+
+
+class _Turns:
+    """When each schedule is due, by this process's clock; all are when it starts."""
+
+    def __init__(self, known: Iterable[Schedule]) -> None:
+        self._due = {schedule: time.monotonic() for schedule in known}
+
+    def send_due(self, app: Celery) -> None:
+        """Send what is due; a message that no worker takes before the next one is due is dropped. Raises
+        BrokerAway."""
+        now = time.monotonic()
+        for schedule in [each for each, due in self._due.items() if due <= now]:
+            seconds = max(1.0, schedule.every.total_seconds())
+            keywords = {"version": 1, "name": schedule.name}
+            send(app, queues.SCHEDULED, kwargs=keywords, queue=queues.UPKEEP, expires=seconds)
+            self._due[schedule] = now + seconds
+
+
+def run(config: Config, told: Signal) -> None:
+    """Send schedules and sweep about once a second, until `told`. A broker or database that is away is asked again.
+
+    Raises BadOption if a schedule cannot be made as config.yaml says.
+    """
+    app = client(config, sends_only=True)
+    turns = _Turns(schedules.schedules(config).values())
+    while not told.is_set():
+        told.wait(_SWEEP_SECONDS if _turn(app, config, turns) else _AWAY_SECONDS)
+    connections.close_all()
+
+
+def _turn(app: Celery, config: Config, turns: _Turns) -> bool:
+    try:
+        turns.send_due(app)
+        sweeping.sweep(app, config)
+    except BrokerAway as error:
+        log.warning(str(error), action="broker_unavailable")
+    except DatabaseError as error:
+        log.warning("The database does not answer", action="database_unavailable", error=str(error))
+        connections.close_all()
+    else:
+        return True
+    return False

@@ -1,0 +1,78 @@
+"""A worker process of Celery: one at a time, in this very process, as the local workers do. Whatever a message says, it
+works on nothing that the database does not give it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from dropslot.arrivals.delivery import checking
+from dropslot.arrivals.workers import holder, local
+from dropslot.arrivals.workers.celery import tasks
+from dropslot.broker import queues
+from dropslot.broker.client import client
+from dropslot.config import Config
+from dropslot.running.stopping import Signal
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+log = structlog.get_logger()
+_TICK_SECONDS = 0.5
+
+
+def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
+    """Work on what the queues of these routes (none: of all, and what belongs to no route) announce, until `told`.
+
+    The present batch is finished. While the broker is away it tries to reach it again and again.
+    """
+    with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
+        app = client(config)
+        tasks.register(app, config, worker, told)
+        names = [queues.name_of(route) for route in routes or config.routes]
+        log.info("Worker started", action="worker_started", worker=worker)
+        _consume(app, names if routes else [*names, queues.UPKEEP], worker, told)
+        log.info("Worker stopped", action="worker_stopped", worker=worker)
+
+
+def _consume(app: Celery, names: Sequence[str], worker: str, told: Signal) -> None:
+    from celery.worker import state
+
+    state_of_worker: Any = state
+
+    def stop(*_: object) -> None:
+        told.set()
+        state_of_worker.should_stop = 0  # Celery looks at it between tasks, and while it waits for the broker
+
+    signal.signal(signal.SIGTERM, stop)
+    app.steps["consumer"].add(_ticking(lambda: stop() if told.is_set() else None))
+    # No pool of processes: the service starts each that ends again, and a lost connection interrupts no delivery.
+    controller = app.WorkController(
+        pool="solo",
+        concurrency=1,
+        queues=list(names),
+        hostname=f"dropslot@{worker}",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    if told.is_set():
+        return
+    controller.start()
+
+
+def _ticking(tick: Callable[[], object]) -> type[Any]:
+    """A step of Celery's consumer that calls `tick` as long as there is a connection and no task runs. It also keeps
+    the loop awake, so that a stop need not wait for a message."""
+    from celery import bootsteps
+
+    class Ticking(bootsteps.StartStopStep):
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def start(self, consumer: Any) -> None:
+            consumer.timer.call_repeatedly(_TICK_SECONDS, tick)
+
+    return Ticking

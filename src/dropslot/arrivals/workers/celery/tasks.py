@@ -1,0 +1,70 @@
+"""The tasks that dropslot's workers know. Their names are stable: `broker.queues`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.db import DatabaseError, connections
+
+from dropslot.arrivals.delivery import pipeline
+from dropslot.arrivals.workers import holder, leases
+from dropslot.arrivals.workers.celery import messages, schedules
+from dropslot.broker import queues
+from dropslot.config import Config
+from dropslot.running.stopping import Signal
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+log = structlog.get_logger()
+
+
+def register(app: Celery, config: Config, worker: str, told: Signal) -> None:
+    """Make the tasks known to a worker's app. A task never fails: what it could not do stays due in the database."""
+
+    def deliver(*_: Any, **keywords: Any) -> None:
+        _guarded(lambda: _deliver(config, worker, keywords))
+
+    known = schedules.schedules(config)
+
+    def scheduled(*_: Any, **keywords: Any) -> None:
+        if (found := known.get(str(keywords.get("name")))) is None:
+            log.warning("A message is ignored: no schedule has its name", action="message_unreadable")
+        else:
+            _guarded(lambda: found.body(told))
+
+    app.task(name=queues.DELIVER, shared=False)(deliver)
+    app.task(name=queues.SCHEDULED, shared=False)(scheduled)
+
+
+def _deliver(config: Config, worker: str, keywords: dict[str, Any]) -> None:
+    try:
+        named = messages.read(keywords, config.routes)
+    except messages.Unreadable as error:
+        log.warning("A message is ignored", action="message_unreadable", reason=str(error))
+    else:
+        deliver_named(config, worker, named)
+
+
+def deliver_named(config: Config, worker: str, named: messages.Named) -> bool:
+    """Take what is due of it and deliver it. False: there was nothing to do."""
+    is_dead = partial(holder.is_dead, config.data)
+    batch = leases.take_announced(named.arrivals, named.route, worker, config.lease, is_dead)
+    if batch:
+        pipeline.deliver_arrivals(config, batch)
+    return bool(batch)
+
+
+def _guarded(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except DatabaseError as error:
+        log.warning(
+            "The database does not answer; what was to be done is announced again",
+            action="database_unavailable",
+            error=str(error),
+        )
+        connections.close_all()

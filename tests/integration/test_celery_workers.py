@@ -1,0 +1,73 @@
+"""`workers: celery`: what the local workers promise holds for Celery's, whatever becomes of broker and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from brokers import Broker
+from product import STUDY, Product
+from waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("brokers")  # one of each is enough
+
+
+@pytest.fixture
+def celery_product(
+    make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> Product:
+    """On PostgreSQL, with two workers and their broker."""
+    return make_product(postgres_url).configure(workers="celery", **addressed(broker, monkeypatch))
+
+
+def addressed(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The key `broker`, and its password in the environment."""
+    if "guest:guest@" in broker.url:
+        monkeypatch.setenv("DROPSLOT_BROKER_PASSWORD", "guest")
+    return {"broker": broker.url.replace("guest:guest@", "guest@")}
+
+
+def delivered(product: Product, names: list[str]) -> bool:
+    return sorted(product.delivered()) == sorted(names)
+
+
+def test_each_arrival_is_delivered_once_by_workers_of_celery(celery_product: Product, broker: Broker) -> None:
+    product = celery_product
+    product.start("run")
+    names = [f"s{number:03}" for number in range(40)]
+    for name in names:
+        product.drop(name, name.encode())
+    wait_until(lambda: delivered(product, names), deadline_seconds=60, what="all deliveries")
+    broker.empty()  # what is dropped now has a message, or not: it is delivered all the same
+    product.drop("later", b"later")
+    product.wait_for_state("later", "done")
+    history = [(row["item"], row["version"], row["outcome"]) for row in product.history()]
+    assert sorted(history) == [(name, 1, "delivered") for name in ["later", *names]]
+    assert "OK" in product.run("verify", "--fixity").stdout
+
+
+def test_a_watcher_and_a_worker_are_two_programs(celery_product: Product, broker: Broker) -> None:
+    product = celery_product
+    assert "workers: celery" not in product.run("worker", "--routes", "nonsense", status=2).stdout
+    text = product.config.read_text()
+    product.config.write_text(text.replace("workers: celery", "workers: celery\nworker_count: 0"))
+    product.start("run")
+    product.drop("one", b"1")
+    waiting = product.wait_for_state("one", "ready")
+    assert waiting["attempts"] == 0
+    worker = product.start("worker")
+    product.wait_for_state("one", "done")
+    worker.terminate()
+    assert worker.wait(15) == 0
+
+
+def test_celery_needs_a_broker_and_tells_so(sqlite_product: Product) -> None:
+    product = sqlite_product.configure(workers="celery")
+    assert "broker" in product.run("drain", status=2).stderr
+    product.configure(workers="celery", broker="redis://:secret@127.0.0.1/0")
+    error = product.run("drain", status=2).stderr
+    assert "DROPSLOT_BROKER_PASSWORD" in error and "secret" not in error
+    product.configure({"study": STUDY}, worker_count=0)
+    assert "worker_count" in product.run("drain", status=2).stderr

@@ -168,3 +168,40 @@ class ReceiptCopy(models.Model):
         indexes = (
             models.Index(fields=["due_at"], name="dropslot_receipt_due", condition=Q(due_at__isnull=False)),
         )
+
+
+class Candidate(models.Model):
+    """A process that does duties or stands by for them. It is alive until `until`, by the database's clock."""
+
+    name = models.CharField(
+        primary_key=True, max_length=100
+    )  # of its lock: host, process id and a random part
+    role = models.CharField(max_length=20)  # watcher or beat
+    wants = models.JSONField(default=list)  # the names of duties
+    version = models.CharField(max_length=40)  # of dropslot
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "dropslot_candidate"
+
+
+class Duty(models.Model):
+    """What one process does at a time. The holder has it for as long as its row among the candidates is valid."""
+
+    name = models.TextField(primary_key=True)
+    holder = models.CharField(max_length=100, blank=True)  # a candidate; empty: nobody
+    since = models.DateTimeField()
+    term = models.IntegerField(default=0)  # how often it changed hands
+
+    class Meta:
+        db_table = "dropslot_duty"
+
+
+class Installation(models.Model):
+    """One row: the random id of this installation, which is also in the markers of its folders."""
+
+    only = models.SmallIntegerField(primary_key=True, default=1)
+    id = models.CharField(max_length=26)
+
+    class Meta:
+        db_table = "dropslot_installation"

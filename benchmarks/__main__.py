@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import (
     celery_rate,
+    databases,
     desktop,
     dicom_deidentify,
     dicom_headers,
@@ -47,6 +48,8 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "celery": celery_rate.measure,
     "memory": memory.measure,
     "growth": growth.measure,
+    "migrate-data": databases.measure_move,
+    "idle": databases.measure_idle,
     "pdfs": pdfs.measure,
     "logs": logs.measure,
     "remote": remote.measure,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 
 _MARK = r"<!-- (?P<mark>test|prints|config|file: [\w./]+) -->"
-_MARKED = re.compile(_MARK + r"\n```\w+\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_MARKED = re.compile(_MARK + r"\n *```\w+\n(?P<text>.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    return [Block(found["mark"], found["text"]) for found in _MARKED.finditer(page.read_text())]
+    return [Block(found["mark"], dedent(found["text"])) for found in _MARKED.finditer(page.read_text())]
 
 
 def pages_with(mark: str) -> list[Path]:

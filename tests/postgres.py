@@ -65,8 +65,16 @@ class PostgresServer:
         """Environment variables with the password: dropslot's, and the one of PostgreSQL's own programs."""
         return {"DROPSLOT_DATABASE_PASSWORD": self._password, "PGPASSWORD": self._password}
 
+    @property
+    def address(self) -> str:
+        """HOST:PORT, also of a server that does not run now."""
+        return f"127.0.0.1:{self._port}"
+
     def start(self) -> None:
         self._make_cluster()
+        self._start()
+
+    def _start(self) -> None:
         for _ in range(_TRIES_FOR_A_PORT):
             self._port = free_port()
             self._process = self._launch()
@@ -78,10 +86,49 @@ class PostgresServer:
         raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
 
     def stop(self) -> None:
-        if self._process:
-            self._process.send_signal(signal.SIGINT)  # "fast": open connections are closed
-            self._process.wait(30)
+        self.end()
         shutil.rmtree(self._folder)
+
+    def end(self, with_signal: int = signal.SIGINT) -> None:
+        """End the server: SIGINT closes open connections and writes everything down, SIGQUIT is like a crash."""
+        if self._process:
+            self._process.send_signal(with_signal)
+            self._process.wait(30)
+            self._process = None
+
+    def start_again(self) -> None:
+        """With the same data on the same port."""
+        self._process = self._launch()
+        wait_until(lambda: self._answers_or_ended() == "answers", deadline_seconds=60, what="PostgreSQL")
+
+    def standby(self) -> PostgresServer:
+        """A second server that follows this one, and that this one's commits wait for."""
+        other = PostgresServer()
+        other._password = self._password
+        host, _, port = self.address.partition(":")
+        copy = ["-h", host, "-p", port, "-U", "dropslot", "-D", "data", "-R", "-X", "stream", "-c", "fast"]
+        other._run("pg_basebackup", *copy, "--no-sync", PGPASSWORD=self._password)
+        other._start()
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.execute("SELECT pg_reload_conf()")
+        return other
+
+    def promote(self) -> None:
+        """Make the standby a server that takes writes."""
+        self.execute("SELECT pg_promote()")
+
+    def give(self, folder: Path) -> Path:
+        """Let the server's account own a folder."""
+        if self._account:
+            os.chown(folder, self._account.pw_uid, self._account.pw_gid)
+        return folder
+
+    def _run(self, program: str, *args: str, **environment: str) -> None:
+        self.give(self._folder)
+        command = [*self._as_account(), str(self._programs / program), *args]
+        subprocess.run(
+            command, cwd=self._folder, check=True, capture_output=True, env=os.environ | environment
+        )
 
     def execute(self, statement: str) -> None:
         """Run one statement outside of a transaction, as the owner of the server."""
@@ -105,14 +152,9 @@ class PostgresServer:
     def _make_cluster(self) -> None:
         password = self._folder / "password"
         password.write_text(self._password)
-        if self._account:
-            for path in (self._folder, password):
-                os.chown(path, self._account.pw_uid, self._account.pw_gid)
-        initdb = [str(self._programs / "initdb"), "-D", "data", "-U", "dropslot", "-A", "scram-sha-256"]
+        self.give(password)
         options = ["--pwfile", "password", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
-        subprocess.run(
-            [*self._as_account(), *initdb, *options], cwd=self._folder, check=True, capture_output=True
-        )
+        self._run("initdb", "-D", "data", "-U", "dropslot", "-A", "scram-sha-256", *options)
 
     def _launch(self) -> subprocess.Popen[bytes]:
         settings = [

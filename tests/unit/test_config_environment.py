@@ -51,8 +51,21 @@ def test_postgresql_as_django_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
         "5433",
         "s3cr3t",
     )
-    assert made["OPTIONS"] == {"sslmode": "require"}
+    assert made["OPTIONS"].pop("sslmode") == "require"
+    assert {"connect_timeout", "tcp_user_timeout"} <= made["OPTIONS"].keys()  # a lost server is given up
     assert django_database("postgresql:///d?host=/run/postgresql", Path("/data"))["HOST"] == "/run/postgresql"
+
+
+def test_several_servers_of_one_database() -> None:
+    made = django_database("postgresql://u@a:5433,b,c/d?target_session_attrs=read-write", Path("/data"))
+    assert (made["HOST"], made["PORT"]) == ("a,b,c", "5433,,")
+    assert made["OPTIONS"]["target_session_attrs"] == "read-write"
+    assert django_database("postgresql://u@a,b/d", Path("/data"))["PORT"] == ""
+
+
+def test_one_server_by_its_ipv6_address() -> None:
+    made = django_database("postgresql://u@[fe80::1]:5433/d", Path("/data"))
+    assert (made["HOST"], made["PORT"]) == ("fe80::1", "5433")
 
 
 def test_sqlite_is_durable_and_waits_its_turn() -> None:

@@ -21,6 +21,7 @@ SERVER = (
     "dropslot.cli.start_queue",
     "dropslot.cli.health",
     "dropslot.cli.rebuilding",
+    "dropslot.cli.moving",
     "dropslot.cli.purging",
     "dropslot.cli.uploads",
     "dropslot.cli.watcher",

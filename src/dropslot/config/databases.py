@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,16 +62,28 @@ def _sqlite(path: Path) -> dict[str, Any]:
     }
 
 
+# Asked whether it is still there, a server that the network lost would never answer, and a worker would wait for ever.
+# By these a silent one is given up after some 30 seconds; the URL may say otherwise.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
+
 def _postgresql(parts: SplitResult) -> dict[str, Any]:
-    options: dict[str, Any] = dict(_parameters(parts))
-    host = options.pop("host", None) or unquote(parts.hostname or "")
+    options: dict[str, Any] = _PATIENCE | dict(_parameters(parts))
+    hosts, ports = _servers(parts)
+    host = options.pop("host", None) or hosts
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": secret(PASSWORD_VARIABLE) or "",
         "HOST": host,
-        "PORT": str(options.pop("port", None) or parts.port or ""),
+        "PORT": str(options.pop("port", None) or ports),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
     }
@@ -79,10 +92,23 @@ def _postgresql(parts: SplitResult) -> dict[str, Any]:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _servers(parts)
     except ValueError:  # its message may contain a part of a password
         raise ValueError("expected postgresql://USER@HOST:PORT/NAME, with a number as port") from None
     return parts
+
+
+_SERVER = re.compile(r"(?P<host>\[[^]]*\]|[^:]*)(:(?P<port>[0-9]*))?")
+
+
+def _servers(parts: SplitResult) -> tuple[str, str]:
+    """Hosts and ports as libpq takes them, each with commas if there are several. Raises ValueError."""
+    found = [_SERVER.fullmatch(each) for each in parts.netloc.rpartition("@")[2].split(",")]
+    if not all(found):
+        raise ValueError("not HOST:PORT")
+    hosts = [unquote(each["host"].strip("[]")) for each in found if each]
+    ports = [each["port"] or "" for each in found if each]
+    return ",".join(hosts), ",".join(ports) if any(ports) else ""
 
 
 def _parameters(parts: SplitResult) -> Mapping[str, str]:

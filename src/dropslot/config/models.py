@@ -336,7 +336,8 @@ class Config(_TopKeysOfApps, _Model):
         "sqlite",
         description="`sqlite` is a file in the data folder. The password of a PostgreSQL database comes"
         " from the environment: `DROPSLOT_DATABASE_PASSWORD`, or a file named by"
-        " `DROPSLOT_DATABASE_PASSWORD_FILE`.",
+        " `DROPSLOT_DATABASE_PASSWORD_FILE`. Several servers, of which one takes writes:"
+        " `postgresql://USER@ONE,TWO/NAME?target_session_attrs=read-write`.",
         examples=["postgresql://dropslot@localhost/dropslot"],
     )
     workers: Literal["local", "celery"] = Field(

@@ -16,10 +16,12 @@ from django.db import DatabaseError, connections
 from dropslot.acknowledgments import unfetched
 from dropslot.arrivals.listings.search import indexer
 from dropslot.arrivals.registry import Finding
+from dropslot.audit.listening import Ear
 from dropslot.config import Config
 
 log = structlog.get_logger()
 _IDLE_SECONDS, _AFTER_BATCH_SECONDS, _AFTER_ERROR_SECONDS = 1.0, 0.1, 30.0  # deliveries write in between
+_LISTENING_SECONDS = 15.0  # where PostgreSQL wakes us
 _started = threading.Lock()
 
 
@@ -37,14 +39,30 @@ def with_index(application: Callable[..., Iterable[bytes]]) -> Callable[..., Ite
 
 
 def _run(config: Config) -> None:
-    wait = threading.Event().wait
     while (lock := _locked(config.data / "portal")) is None:
-        wait(_AFTER_ERROR_SECONDS)
+        _wait(_AFTER_ERROR_SECONDS)
+    ear = Ear((*indexer.KINDS, *unfetched.KINDS))
     try:
         while True:
-            wait(keep())
+            _wait_for_more(ear, keep())
     finally:
         os.close(lock)
+
+
+def _wait_for_more(ear: Ear, seconds: float) -> None:
+    """Where events wake us, there is no need to look each second."""
+    try:
+        if seconds != _IDLE_SECONDS:
+            _wait(seconds)
+        else:
+            ear.wait([], _LISTENING_SECONDS if ear.hears() else seconds)
+    except DatabaseError:
+        connections.close_all()  # `keep` says so, if it lasts
+        _wait(seconds)
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
 
 
 def keep() -> float:

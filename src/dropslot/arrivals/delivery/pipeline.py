@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish, releasing
@@ -20,6 +20,7 @@ from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.unavailable import UNAVAILABLE
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
 from dropslot.config.mistakes import blame
@@ -44,11 +45,11 @@ Otherwise = Callable[[Work, Fault], None]
 def deliver_arrivals(config: Config, arrivals: Sequence[Arrival]) -> None:
     """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt.
 
-    Raises OperationalError or InterfaceError when the result cannot be recorded: the arrival then stays this worker's.
+    Raises one of UNAVAILABLE when the result cannot be recorded: the arrival then stays this worker's.
     """
     try:
         _deliver_all(config, arrivals)
-    except (OperationalError, InterfaceError):
+    except UNAVAILABLE:
         raise
     except Exception as error:  # noqa: BLE001 - one arrival must not end the worker again and again
         # The error is not tied to one arrival of the batch: after some attempts each is taken alone.

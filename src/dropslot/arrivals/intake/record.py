@@ -12,19 +12,13 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from django.db import (
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    close_old_connections,
-    connections,
-    transaction,
-)
+from django.db import IntegrityError, connections, transaction
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import inplace
 from dropslot.arrivals.intake.claim import Claim, dropped_at
 from dropslot.arrivals.models import Arrival, Upload
+from dropslot.arrivals.unavailable import UNAVAILABLE
 from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.audit.kinds import Kind, entry
@@ -194,11 +188,11 @@ def _rows(config: Config, claims: Sequence[Claim]) -> list[Arrival]:
 
 def record_apart(config: Config, claims: Sequence[Claim]) -> int:
     """As `record_claims`, but a claim that cannot be recorded does not stop the others: it is logged, and stays in
-    processing, where recovery retries it. Returns the number of such claims. Raises OperationalError or
-    InterfaceError if the database accepts none."""
+    processing, where recovery retries it. Returns the number of such claims. Raises one of
+    UNAVAILABLE if the database accepts none."""
     try:
         record_claims(config, claims)
-    except (OperationalError, InterfaceError):
+    except UNAVAILABLE:
         raise
     except Exception as error:
         if len(claims) > 1:
@@ -309,14 +303,14 @@ class Recorder:
         while True:
             try:
                 left = record_apart(self._config, claims)
-            except (OperationalError, InterfaceError) as error:
+            except UNAVAILABLE as error:
                 log.warning(
                     "Claims could not be recorded; they wait in processing and are retried",
                     action="claims_unrecorded",
                     count=len(claims),
                     error=str(error),
                 )
-                close_old_connections()
+                connections.close_all()  # also a good one: if its server is read-only now, another may have taken over
                 if self._stopping.wait(wait):
                     return
                 wait = min(wait * 2, 30.0)

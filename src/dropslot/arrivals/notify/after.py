@@ -27,6 +27,7 @@ from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()
 READER = "after"
+BRINGS_WORK = (Kind.DELIVERED, Kind.AFTER_ASKED)  # events after which there may be a call to make
 
 
 class AfterFailed(DropslotError):

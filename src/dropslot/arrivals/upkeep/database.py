@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, connection, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from dropslot.arrivals.upkeep import readonly
@@ -36,6 +37,8 @@ OURS = frozenset(
     }
 )
 Migration = tuple[str, str]
+# Such a migration is recorded in a database that `migrate_data` has not filled completely.
+HALF = "half_copied_"
 
 
 class DatabaseUnready(DropslotError):
@@ -59,7 +62,7 @@ def prepare() -> None:
     try:
         ours_alone = getattr(settings, "DROPSLOT_MIGRATES", False)
         if ours_alone and (_is_new_file() or _missing()):
-            with _one_at_a_time():
+            with one_at_a_time(connection):
                 if _missing():
                     call_command("migrate", interactive=False, verbosity=0)
         elif not ours_alone and (missing := _missing()):
@@ -116,10 +119,10 @@ def _words_to_read(error: DatabaseError | OSError) -> str:
     return f"The database {_place()} cannot be read: {in_words(error, path)}"
 
 
-def words_for(error: BaseException) -> str:
-    """The meaning of an error of Django or its database, and what to do."""
+def words_for(error: BaseException, of: BaseDatabaseWrapper | None = None) -> str:
+    """The meaning of an error of Django or its database (the default one), and what to do."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    where = _place()
+    where = _place(of)
     for sign, words in _SIGNS.items():
         if sign in text.lower():
             fault = _fault_of_file(text) if "{fault}" in words else ""
@@ -144,6 +147,17 @@ _SIGNS = {
     "password": "The database {where} refused the account: {text}. Set DROPSLOT_DATABASE_PASSWORD, or"
     " DROPSLOT_DATABASE_PASSWORD_FILE.",
     "psycopg": "PostgreSQL needs a package that is not installed: pip install 'dropslot[postgres]'.",
+    **dict.fromkeys(
+        ("read-only transaction", "in hot standby", "session is read-only", "recovery mode"),
+        "The database {where} can only be read now: {text}. Is it a standby that was not promoted, or switched to"
+        " read-only? Nothing is lost; the inboxes keep what was dropped.",
+    ),
+    "no space left": "The server of the database {where} has no space left: {text}. Free space there. Nothing is lost;"
+    " the inboxes keep what was dropped.",
+    **dict.fromkeys(
+        ("statement timeout", "lock timeout"),
+        "The database {where} is too slow, or another program holds its tables: {text}. Nothing was changed by this.",
+    ),
     "connection": "The database {where} does not answer: {text}. Is it running, and is its address right? Nothing is"
     " lost; the inboxes keep what was dropped.",
 }
@@ -210,6 +224,12 @@ def _missing() -> set[Migration]:
         OURS if apps.is_installed("dropslot.access") else OURS - {"dropslot_access"}
     )  # not every command has it
     unknown = {entry for entry in recorded - known if entry[0] in ours}
+    if any(name.startswith(HALF) for _, name in unknown):
+        raise DatabaseUnready(
+            f"The database {_place()} is an unfinished copy of another one",
+            where="Nothing was changed; the other one has everything",
+            next_step="Let config.yaml name the other one again, and repeat `dropslot migrate_data --to` with this one",
+        )
     if unknown:
         raise DatabaseUnready(
             f"The database {_place()} was made by a newer version of dropslot: it has {_named(unknown)}",
@@ -241,34 +261,36 @@ def _named(migrations: set[Migration]) -> str:
     return "the migrations " + ", ".join(f"{app}.{name}" for app, name in sorted(migrations))
 
 
-def _place() -> str:
-    values = connection.settings_dict
+def _place(of: BaseDatabaseWrapper | None = None) -> str:
+    one = of or connection
+    values = one.settings_dict
     name = str(values.get("NAME") or "")
-    if connection.vendor == "sqlite":
-        return str(readonly.file_of(connection) or name)
+    if one.vendor == "sqlite":
+        return str(readonly.file_of(one) or name)
     return f"{name} at {values.get('HOST') or 'the local socket'}"
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time(of: BaseDatabaseWrapper) -> Iterator[None]:
     """Hold the lock of migrations: two processes that start at once must not both make the tables."""
-    if connection.vendor == "postgresql":
-        with _advisory_lock():
+    if of.vendor == "postgresql":
+        with _advisory_lock(of):
             yield
     else:
-        with _file_lock(Path(f"{connection.settings_dict['NAME']}.migrate.lock")):
+        with _file_lock(Path(f"{of.settings_dict['NAME']}.migrate.lock")):
             yield
 
 
 @contextmanager
-def _advisory_lock() -> Iterator[None]:
-    with connection.cursor() as cursor:
+def _advisory_lock(of: BaseDatabaseWrapper) -> Iterator[None]:
+    with of.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [locks.MIGRATIONS])
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [locks.MIGRATIONS])
+        if not of.closed_in_transaction and of.is_usable():
+            with of.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [locks.MIGRATIONS])
 
 
 @contextmanager

@@ -28,6 +28,16 @@ _SMALL = (
     & (Q(items__isnull=True) | Q(items__lte=ledger.ALONE_ITEMS))
     & Q(attempts__lte=_TOGETHER_ATTEMPTS)
 )
+# Events after which there may be an arrival to take, now or at another time than before.
+BRINGS_WORK = (
+    Kind.CLAIMED,
+    Kind.RETRYING,
+    Kind.GIVEN_BACK,
+    Kind.RELEASED,
+    Kind.RETRY_ASKED,
+    Kind.EPOCH_ADOPTED,
+    Kind.WRITTEN_SINCE,
+)
 
 
 def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import DatabaseError, connections
 
 from dropslot.arrivals.delivery import checking, pipeline
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
+from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import latewrites
-from dropslot.arrivals.workers import holder, leases
+from dropslot.arrivals.workers import due, holder, leases
+from dropslot.audit.kinds import Kind
+from dropslot.audit.listening import Ear
 from dropslot.config import Config
 from dropslot.files.descriptors import allow_many_files
 from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
 IDLE_SECONDS = 1.0
+LISTENING_SECONDS = 15.0  # where PostgreSQL wakes us: a notification may be lost with its connection
 
 
 class Hint:
@@ -36,11 +40,21 @@ class Hint:
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"." * min(len(ids), 64))
 
-    def wait(self, stop: Signal, seconds: float) -> None:
-        """Until a hint or a stop comes, at most `seconds`."""
-        if self._reader in select.select([self._reader, stop.fileno()], [], [], seconds)[0]:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._reader, 1)
+    def wait(self, stop: Signal, ear: Ear, seconds: float) -> None:
+        """Until a hint, an event or a stop comes, at most `seconds`. Raises DatabaseError."""
+        ear.wait([self._reader, stop], seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._reader, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One kind of work. `do` does some of it, and returns False if there was none; `kinds` of events bring more of it;
+    `seconds` asks how long there will be none without any event."""
+
+    do: Callable[[Config, str], bool]
+    kinds: Collection[Kind]
+    seconds: Callable[[], float]
 
 
 @contextlib.contextmanager
@@ -67,7 +81,7 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
             log.warning(
                 "A lease could not be renewed", action="lease_not_renewed", worker=worker, error=str(error)
             )
-            close_old_connections()
+            connections.close_all()
     connections.close_all()
 
 
@@ -85,13 +99,20 @@ def deliver_once(config: Config, worker: str) -> bool:
     return bool(deliver_batch(config, worker)) or latewrites.look_due(config)
 
 
-def run(config: Config, hint: Hint, stop: Signal, work: Callable[[Config, str], bool] = deliver_once) -> None:
+DELIVERING = Work(deliver_once, leases.BRINGS_WORK, due.until_arrivals)
+CALLING = Work(after.call_due, after.BRINGS_WORK, due.until_calls)
+HANDING_OUT = Work(handing_out.hand_out_due, handing_out.BRINGS_WORK, due.until_receipts)
+
+
+def run(config: Config, hint: Hint, stop: Signal, work: Work = DELIVERING) -> None:
     """Do one kind of work until `stop`. The present batch is finished; a killed worker's batch is taken over."""
     with checking.helpers(), holder.holding(config.data) as worker, renewing(config, worker):
         log.info("Worker started", action="worker_started", worker=worker)
+        ear = Ear(work.kinds)
         while not stop.is_set():
             try:
-                busy = work(config, worker)
+                if not work.do(config, worker):
+                    hint.wait(stop, ear, _idle_seconds(work, ear))
             except DatabaseError as error:
                 log.warning(
                     "The database does not answer; retried in a second",
@@ -99,7 +120,9 @@ def run(config: Config, hint: Hint, stop: Signal, work: Callable[[Config, str], 
                     error=str(error),
                 )
                 connections.close_all()
-                busy = False
-            if not busy:
-                hint.wait(stop, IDLE_SECONDS)
+                stop.wait(IDLE_SECONDS)
         log.info("Worker stopped", action="worker_stopped", worker=worker)
+
+
+def _idle_seconds(work: Work, ear: Ear) -> float:
+    return min(work.seconds(), LISTENING_SECONDS) if ear.hears() else IDLE_SECONDS

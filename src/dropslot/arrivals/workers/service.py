@@ -71,10 +71,11 @@ def serve(config: Config, life: Life) -> None:
     gc.freeze()  # without collections, these pages stay shared
     children = [Child("watcher", lambda told: _watch(config, hint, told, up_writer)), *_workers(config, hint)]
     # In a process of its own: no delivery waits for an operator's function, no matter how long it takes.
-    children.append(Child("after", lambda told: local.run(config, local.Hint(), told, after.call_due)))
+    children.append(Child("after", lambda told: local.run(config, local.Hint(), told, local.CALLING)))
     if handing_out.is_wanted(config):
-        hand_out = handing_out.hand_out_due
-        children.append(Child("receipts", lambda told: local.run(config, local.Hint(), told, hand_out)))
+        children.append(
+            Child("receipts", lambda told: local.run(config, local.Hint(), told, local.HANDING_OUT))
+        )
     children += [Child(process.name, partial(process.body, config), ADDED_PAUSE_SECONDS) for process in added]
     try:
         for child in children:

@@ -38,8 +38,8 @@ class Range(NamedTuple):
     last: Any
 
 
-class _There(dict[str, bool]):
-    """Which tables this process has found."""
+class _There(dict[tuple[str, str], bool]):
+    """Which tables of which database this process has found."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Documents:
 
     def is_there(self) -> bool:
         """Whether this database has the index."""
-        there = kept(_There)
-        if self.name not in there:
-            there[self.name] = self.name in connection.introspection.table_names()
-        return there[self.name]
+        there, this = kept(_There), (connection.alias, self.name)
+        if this not in there:
+            there[this] = self.name in connection.introspection.table_names()
+        return there[this]
 
     def put(self, documents: Sequence[Document]) -> None:
         """Add documents, or add to the sets of those that are there; in the caller's transaction."""

@@ -31,6 +31,7 @@ from dropslot.files.descriptors import Folder, lock
 
 log = structlog.get_logger()
 READER = "receipts"
+BRINGS_WORK = summary.ENDS  # events after which there may be a receipt to write
 _AT_ONCE = 64
 _REMOVAL_SECONDS = 3600.0
 

@@ -1,0 +1,1 @@
+"""`migrate_data`: an installation's database copied into another one, row by row, and compared."""

@@ -1,0 +1,118 @@
+"""Makes the tables of the copy equal to those of the source. What an interrupted run has copied is kept, what changed
+in the source since is changed, and what the source no longer has is removed. Each page is a transaction: after a crash
+the next run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import DataError, IntegrityError, connections, transaction
+from django.db.backends.utils import CursorWrapper
+
+from dropslot.arrivals.moving.tables import Row, Table
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+
+SOURCE, COPY = "default", "copy"
+Say = Callable[[str, int], None]  # a table, and how many of its rows have been gone through
+
+
+class Uncopied(DropslotError):
+    """A row cannot be copied, or the copy has what cannot be changed. The source is as it was."""
+
+    code = "uncopied"
+
+
+def fill(tables: Sequence[Table], say: Say) -> None:
+    """Copy what the copy lacks."""
+    for table in reversed(tables):  # first what refers to others
+        if table.is_in(COPY):
+            _remove_gone(table)
+    for table in tables:
+        begun, done = table.is_in(COPY), 0
+        for page in table.pages(SOURCE):
+            with transaction.atomic(using=COPY):
+                _put(table, page, table.rows(COPY, list(page)) if begun else {})
+            done += len(page)
+            say(table.name, done)
+
+
+def _remove_gone(table: Table) -> None:
+    for page in table.pages(COPY):
+        kept = table.rows(SOURCE, list(page))
+        if gone := [key for key in page if key not in kept]:
+            _refuse_guarded(table, gone[0])
+            _write(table, [page[key] for key in gone], _delete)
+
+
+def _put(table: Table, page: dict[Any, Row], there: dict[Any, Row]) -> None:
+    changed = [
+        row for key, row in page.items() if key in there and table.plain(there[key]) != table.plain(row)
+    ]
+    for row in changed:
+        _refuse_guarded(table, row[0])
+        _write(table, [row], _update)
+    missing = [row for key, row in page.items() if key not in there]
+    if missing:
+        _write(table, missing, _copy if connections[COPY].vendor == "postgresql" else _insert)
+
+
+def _refuse_guarded(table: Table, key: object) -> None:
+    if table.is_guarded:
+        raise Uncopied(
+            f"The copy has a row of {table.name} that the source does not have like this: {key}",
+            where="The source was not changed. Nothing of an audit trail is ever changed or removed",
+            next_step="Empty the other database (drop it and create it again), and run this again",
+        )
+
+
+_Writer = Callable[[Table, Sequence[list[Any]], CursorWrapper], None]
+
+
+def _write(table: Table, rows: Sequence[Row], writer: _Writer) -> None:
+    copy = connections[COPY]
+    try:
+        with transaction.atomic(using=COPY), copy.cursor() as cursor, copy.wrap_database_errors:
+            writer(table, [table.stored(row, COPY) for row in rows], cursor)
+    except (DataError, IntegrityError, ValueError) as error:
+        if len(rows) > 1:
+            for row in rows:  # which one is it?
+                _write(table, [row], writer)
+        raise _uncopied(table, rows[0], error) from error
+
+
+def _uncopied(table: Table, row: Row, error: Exception) -> Uncopied:
+    return Uncopied(
+        f"The row {escape(str(row[0]))} of {table.name} cannot be copied: {escape(str(error).strip())}",
+        where="The source was not changed; the copy is incomplete, and no service can start with it",
+        next_step="When the cause is gone, run this again: it goes on where it was",
+    )
+
+
+def _copy(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> None:
+    columns = ", ".join(map(_quoted, table.columns))
+    with cursor.copy(f"COPY {_quoted(table.name)} ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _insert(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> None:
+    columns, marks = ", ".join(map(_quoted, table.columns)), ", ".join(["%s"] * len(table.columns))
+    cursor.executemany(f"INSERT INTO {_quoted(table.name)} ({columns}) VALUES ({marks})", rows)
+
+
+def _update(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> None:
+    sets = ", ".join(f"{_quoted(column)} = %s" for column in table.columns[1:])
+    statement = f"UPDATE {_quoted(table.name)} SET {sets} WHERE {_quoted(table.columns[0])} = %s"
+    cursor.executemany(statement, [[*row[1:], row[0]] for row in rows])
+
+
+def _delete(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> None:
+    statement = f"DELETE FROM {_quoted(table.name)} WHERE {_quoted(table.columns[0])} = %s"
+    cursor.executemany(statement, [row[:1] for row in rows])
+
+
+def _quoted(name: str) -> str:
+    return connections[COPY].ops.quote_name(name)

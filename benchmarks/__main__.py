@@ -29,6 +29,7 @@ from benchmarks import (
     rate,
     remote,
     report,
+    s3,
     sender_https,
     sender_scan,
     sender_sftp,
@@ -53,6 +54,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "pdfs": pdfs.measure,
     "logs": logs.measure,
     "remote": remote.measure,
+    "s3": s3.measure,
     "portal": portal.measure,
     "explorer": explorer.measure,
     "first-page": first_page.measure,
@@ -70,6 +72,7 @@ _GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
 _PARTS = {key: partial(trees.measure_one, key) for key in ("mixed", "big", "small")} | {
     f"remote-{key}": partial(remote.measure_one, key) for key in remote.CASES
 }
+_PARTS |= {f"s3-{key}": partial(s3.measure_one, key) for key in s3.CASES}
 _PARTS |= {f"sender-sftp-{key}": partial(sender_sftp.measure_one, key) for key in sender_sftp.CASES}
 
 

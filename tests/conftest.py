@@ -27,6 +27,7 @@ pytest_plugins = [
     "samba",
     "slapd",
     "sshd",
+    "stores",
     "nginx",
     "tracing",
     "user_manager",

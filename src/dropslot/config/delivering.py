@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dropslot.config.limits import SpeedLimit
 from dropslot.config.listening import ListenAddress
+from dropslot.config.object_stores import StoreOptions
 from dropslot.config.values import (
     DestinationTemplate,
     FileMode,
@@ -42,6 +43,7 @@ class Everywhere(BaseModel):
         " The part before the first field must exist: it is"
         " never created, so that an unmounted disk is not filled. Without a field the folder itself must"
         " exist. `dicom://AET@HOST:PORT` is a DICOM node, `dicomweb+https://HOST/PATH` a DICOMweb service."
+        " `s3://BUCKET/PATH` is a bucket of an object store."
         " An address of another scheme belongs to a kind of your own (`destinations`).",
         examples=["./studies/{study}/raw-data/{sent}"],
     )
@@ -141,15 +143,21 @@ class SftpOptions(WithKey, WithSecret, InFolders):
     )
 
 
-class WithTls(WithKey):
-    """Keys of connections by TLS."""
+class WithAuthorities(BaseModel):
+    """The key of servers that are proved by a certificate."""
 
     ca: Path | None = Field(
         None,
         description="The authorities that the server's certificate is proved with, in PEM. `dicom://`: with this key"
-        " the connection uses TLS, without it none. `dicomweb+https://`: default are this machine's.",
+        " the connection uses TLS, without it none. `dicomweb+https://`: default are this machine's. `s3://`: default"
+        " is `AWS_CA_BUNDLE`, or else Mozilla's list.",
         examples=["./pacs-ca.pem"],
     )
+
+
+class WithTls(WithKey, WithAuthorities):
+    """Keys of connections by TLS."""
+
     certificate: Path | None = Field(
         None,
         description="`dicom://` and `dicomweb+https://` only: our own certificate, in PEM, for servers that ask for"
@@ -186,7 +194,11 @@ class WebOptions(WithTls, WithSecret):
     )
 
 
-class Deliver(SftpOptions, DicomOptions, WebOptions, Everywhere):
+class S3Options(StoreOptions, WithAuthorities):
+    """Keys of destinations that are buckets of an object store."""
+
+
+class Deliver(SftpOptions, DicomOptions, WebOptions, S3Options, Everywhere):
     """One destination of a route, with the keys of all kinds. Keys that its kind does not have are refused when
     config.yaml is read (`misplaced`)."""
 
@@ -247,5 +259,6 @@ PLACES: Mapping[str, _Place] = {
     "dicomweb+https": _Place(
         WebOptions, "begins with dicomweb+https://", "dicomweb+https://HOST/PATH", _BY_WEB
     ),
+    "s3": _Place(S3Options, "begins with s3://", "s3://BUCKET/PATH"),
 }
 _OF_ANY_KIND = frozenset(Everywhere.model_fields)

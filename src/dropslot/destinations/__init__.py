@@ -24,6 +24,7 @@ KINDS = {
     "dicom": "dropslot.destinations.dicom.kind.DicomKind",
     "dicomweb+http": "dropslot.destinations.dicomweb.kind.DicomWebKind",
     "dicomweb+https": "dropslot.destinations.dicomweb.kind.DicomWebKind",
+    "s3": "dropslot.destinations.s3.kind.S3Kind",
     "sftp": "dropslot.destinations.sftp.kind.SftpKind",
 }
 

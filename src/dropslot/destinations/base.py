@@ -41,6 +41,7 @@ SIZE_COMPARED = "destination: size compared after the server's acknowledgment"
 SYNCED = "destination: synced to the server's disk"
 READ_BACK = "destination: read back and compared"
 ACKNOWLEDGED = "destination: acknowledged by the server"
+DIGEST_COMPARED = "destination: the server compared the SHA-256"
 # For a single destination that cannot be read back; the receipt adds its address.
 ONLY_ACKNOWLEDGED = "destination: only acknowledged, it cannot be read back"
 COMMITTED = "destination: storage commitment for every instance, it cannot be read back"

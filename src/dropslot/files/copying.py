@@ -196,6 +196,14 @@ def _typed(error: OSError, job: Job, path: str, reading: bool) -> DropslotError:
     return faults.at_destination(error, f"staging {escape(path)}")
 
 
+def require_same(fd: int, item: Item) -> None:
+    """Raise SourceChanged if an open file is not the listed item."""
+    seen = os.fstat(fd)
+    now = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+    if now != item[1:] or seen.st_nlink != 1 or seen.st_mode & 0o170000 != 0o100000:
+        raise changed(item, seen)
+
+
 def changed(item: Item, seen: os.stat_result) -> DropslotError:
     """The error for an item that differs from the listing when it is opened."""
     shown = escape(item.path)

@@ -10,7 +10,7 @@ from dropslot.destinations.layout import Layout
 from dropslot.destinations.sftp.staging import RemoteStage, gone
 from dropslot.files import copying
 from dropslot.files import faults as faults_of_storage
-from dropslot.files.copying import READ, changed, miscounted
+from dropslot.files.copying import READ, miscounted
 from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Item
 from dropslot.sftp import wire
@@ -68,7 +68,7 @@ class StageUpload(Upload):
         except OSError as error:
             raise self.unreadable(number, error) from error
         try:
-            _require_same(fd, item)
+            copying.require_same(fd, item)
             if self.lease and not copying.take_lease(fd, item.path):
                 self.unleased += 1
         except BaseException:
@@ -97,10 +97,3 @@ class StageUpload(Upload):
 def is_wide(items: Sequence[Item]) -> bool:
     """Whether more than one channel pays off."""
     return len(items) > WIDE_FILES or any(item.size_bytes > SMALL_BYTES for item in items)
-
-
-def _require_same(fd: int, item: Item) -> None:
-    seen = os.fstat(fd)
-    now = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
-    if now != item[1:] or seen.st_nlink != 1 or seen.st_mode & 0o170000 != 0o100000:
-        raise changed(item, seen)

@@ -1,0 +1,193 @@
+"""One arrival on its way into a bucket.
+
+Small items are hashed at their source; publishing reads them once more and sends each by one request. Large items are
+sent in parts while they are hashed, and publishing completes them. A folder in the spool marks the epoch: a later one
+removes it, and the earlier worker then sends nothing more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dropslot.contents.base import Source, Staged
+from dropslot.core.errors import DestinationUnready, Refused
+from dropslot.core.names import escape
+from dropslot.destinations.base import Planned, Stored, Target
+from dropslot.destinations.layout import Layout, taken_over
+from dropslot.destinations.local.staging import Stage, discard_older, staged_items
+from dropslot.destinations.s3.in_parts import PART_BYTES, InParts, Updated
+from dropslot.destinations.s3.object_keys import LONGEST_BYTES, Looking, is_empty, key_of, prefix_of
+from dropslot.destinations.s3.staging import Reading, changed, read_into, require_count, staged_bytes
+from dropslot.destinations.whole_items import WholeItemsDrop, apart
+from dropslot.files.descriptors import Folder
+from dropslot.files.listing import Item, is_kept, storable, unusual
+from dropslot.files.reading import open_at_source
+
+if TYPE_CHECKING:
+    from dropslot.destinations.s3.destination import S3
+
+
+class S3Drop(WholeItemsDrop):
+    """Holds descriptors of the arrival and of its mark in the spool."""
+
+    destination: S3
+
+    def __init__(self, destination: S3, target: Target, arrival: str, epoch: int, name: str) -> None:
+        super().__init__(destination, target, arrival, epoch, name)
+        self._mark: Stage | None = None
+        self._source: Source | None = None
+        self._folder: Folder | None = None
+        self._items: dict[str, Item] = {}
+        self._sent: dict[str, InParts] = {}  # large items that only have to be completed, by path
+        self._one_large = threading.Lock()
+        self._is_cut = False  # whether the store failed: then parts stay there for the next attempt
+        self._looking = Looking(destination.store, target)
+
+    # Staging
+
+    def discard_older(self) -> None:
+        with self._spool() as spool:
+            discard_older(spool, self.arrival, self.epoch)
+
+    def _spool(self) -> Folder:
+        self.destination.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Folder.trusted(str(self.destination.spool))
+
+    def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
+        if source.listing.faults:
+            raise ValueError("a listing with faults is never staged")
+        every = tuple(dict.fromkeys(("sha256", *algorithms)))
+        self.clean()
+        self._mark = Stage.make(self._spool(), self.arrival, self.epoch, apart(self.target))
+        self._layout, self._source, self._folder = Layout("", strip), source, source.open()
+        self._items = {item.path: item for item in source.listing.items}
+        reading = Reading(source, self._folder, every)
+        try:
+            digests = b"".join(self._staged(reading, item) for item in source.listing.items)
+        finally:
+            reading.close()
+        self.leased = source.lease and not reading.unleased
+        staged = staged_items(source.listing, every, digests)
+        for at in unusual(source.listing.items):
+            staged[at] = staged[at]._replace(mtime_ns=storable(staged[at].mtime_ns))
+            self.shifted += not is_kept(source.listing.items[at].mtime_ns, staged[at].mtime_ns)
+        return staged
+
+    def _staged(self, reading: Reading, item: Item) -> bytes:
+        name = self._layout.published(item.path)
+        if item.size_bytes <= PART_BYTES or name is None or self.stored(name):
+            return reading.digests(item)  # what has its name already is perhaps unchanged
+        hashes = reading.hashes()
+        self._sent[item.path] = in_parts = self._in_parts(item, name)
+        with reading.open(item) as fd:
+            require_count(item, self._sending(in_parts, fd, item, hashes))
+        return b"".join(one.digest() for one in hashes)
+
+    def _in_parts(self, item: Item, name: str) -> InParts:
+        return InParts(self.destination.store, key_of(self.target, name), item.size_bytes, _metadata(item))
+
+    def _sending(self, in_parts: InParts, fd: int, item: Item, hashes: Sequence[Updated]) -> int:
+        try:
+            return in_parts.send(partial(read_into, fd, path=item.path), hashes)
+        except DestinationUnready:
+            self._is_cut = True
+            raise
+
+    def admit(self, items: Sequence[Staged]) -> None:
+        names = (self._layout.published(item.path) or "" for item in items)
+        keys = (prefix_of(self.target.url) + name for name in names)
+        if long := [key for key in keys if len(key.encode(errors="surrogateescape")) > LONGEST_BYTES]:
+            raise Refused(
+                [f"{escape(key)} is too long: a key has at most {LONGEST_BYTES} bytes" for key in long]
+            )
+
+    def require_stage(self) -> None:
+        if self._mark is None or self._source is None:
+            return
+        self._mark.require()
+        # Another machine has no mark here; but whoever takes the arrival over renames its folder.
+        with self._source.open() as now:
+            if not os.path.samestat(os.fstat(now.fd), os.fstat(self._opened().fd)):
+                raise taken_over(self._mark.name)
+
+    def _opened(self) -> Folder:
+        if self._folder is None:
+            raise RuntimeError("nothing is staged by this drop")
+        return self._folder
+
+    # Looking
+
+    def is_new(self) -> bool:
+        return is_empty(self.destination.store, prefix_of(self.target.url))
+
+    def stored(self, name: str) -> Stored | None:
+        return self._looking.at(name)
+
+    # Publishing
+
+    def publish(self, plan: Sequence[Planned]) -> list[Planned]:
+        if self._mark is None:
+            raise RuntimeError("nothing is staged by this drop")
+        self._looking = Looking(self.destination.store, self.target)
+        try:
+            return super().publish(plan)
+        except DestinationUnready:
+            self._is_cut = True
+            raise
+
+    def send_staged(self, planned: Planned) -> bool:
+        self.require_stage()
+        item, key = self._items[planned.path], key_of(self.target, planned.stored_as)
+        if item.size_bytes > PART_BYTES:
+            with self._one_large:  # each has several parts in memory
+                return self._complete(item, planned, key)
+        data = staged_bytes(self._opened(), item, planned.sha256)
+        return self.destination.store.put(key, data, bytes.fromhex(planned.sha256), _metadata(item))
+
+    def _complete(self, item: Item, planned: Planned, key: str) -> bool:
+        sent = self._sent.pop(planned.path, None)
+        if sent and sent.key != key:
+            sent.abort()  # it gets another name than was thought
+        elif sent and sent.complete():
+            return True
+        # Otherwise it has its name from an earlier attempt, or somebody else took the name or removed the parts.
+        return self.destination.store.look(key) is None and self._send_again(item, planned)
+
+    def _send_again(self, item: Item, planned: Planned) -> bool:
+        in_parts, sha256 = self._in_parts(item, planned.stored_as), hashlib.sha256(usedforsecurity=False)
+        fd = open_at_source(self._opened(), item.path)
+        try:
+            self._sending(in_parts, fd, item, [sha256])
+        finally:
+            os.close(fd)
+        if sha256.hexdigest() != planned.sha256:
+            in_parts.abort()
+            raise changed(item)
+        return in_parts.complete()
+
+    # The end
+
+    def clean(self) -> None:
+        sent, self._sent = self._sent, {}
+        for in_parts in sent.values() if not self._is_cut else ():
+            in_parts.abort()
+        if self._mark:
+            self._mark.remove()
+        self.close()
+
+    def close(self) -> None:
+        for held in (self._mark, self._mark and self._mark.home, self._folder):
+            if held:
+                held.close()
+        self._mark = self._folder = self._source = None
+
+
+def _metadata(item: Item) -> dict[str, str]:
+    """The time of the item, as rclone and others keep it."""
+    seconds, rest = divmod(item.mtime_ns, 1_000_000_000)
+    return {"mtime": f"{seconds}.{rest:09d}"}

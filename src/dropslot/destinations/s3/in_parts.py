@@ -1,0 +1,154 @@
+"""One large object, sent in parts while its bytes are read. What an earlier attempt has sent is not sent again.
+
+The store shows nothing of it before `complete`. Every part is hashed here, and again by the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from dropslot.core.errors import DestinationUnready
+from dropslot.destinations.s3.store import Begun, Part, Store, in_base64
+
+PART_BYTES = 8 << 20  # above this size an object is sent in parts
+_MOST_PARTS = 9_000  # stores take 10,000
+_UNDER_WAY = 4  # parts in memory, besides the one that is read
+ABANDONED = timedelta(days=7)
+
+Read = Callable[[memoryview], int]
+
+
+class Updated(Protocol):
+    """The part of a hash's interface that takes bytes."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+
+
+def part_bytes(size_bytes: int) -> int:
+    """The size of all parts but the last: the same in each attempt, in whole MiB."""
+    least = -(-size_bytes // _MOST_PARTS)
+    return max(PART_BYTES, -(-least // (1 << 20)) << 20)
+
+
+class InParts:
+    """One object on its way."""
+
+    def __init__(self, store: Store, key: str, size_bytes: int, metadata: Mapping[str, str]) -> None:
+        self.store, self.key, self.size_bytes = store, key, size_bytes
+        self.metadata = metadata
+        self.upload = ""
+        self._there: Mapping[int, Part] = {}
+        self._sent: dict[int, tuple[str, bytes]] = {}  # ETag and SHA-256 by number
+
+    def send(self, read: Read, hashes: Sequence[Updated]) -> int:
+        """Send all that `read` gives, and hash it. Returns the count of bytes, which is larger than the size if there
+        is more. The parts stay at the store, also after an error."""
+        self._begin()
+        size = part_bytes(self.size_bytes)
+        free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        for _ in range(min(_UNDER_WAY + 1, -(-self.size_bytes // size))):
+            free.put(bytearray(min(size, self.size_bytes)))
+        done, under_way = 0, list[Future[None]]()
+        with ThreadPoolExecutor(_UNDER_WAY, "dropslot-parts") as pool:
+            try:
+                for number in range(1, -(-self.size_bytes // size) + 1):
+                    buffer = free.get()
+                    part = _filled(read, memoryview(buffer)[: self.size_bytes - done])
+                    if not part:  # it shrank
+                        break
+                    done += len(part)
+                    under_way = _unfinished(under_way)
+                    under_way.append(pool.submit(self._send_one, number, part, buffer, free))
+                    for one in hashes:
+                        one.update(part)
+                done += read(memoryview(bytearray(1)))
+                for sent in under_way:
+                    sent.result()
+            finally:
+                for sent in under_way:
+                    sent.cancel()
+        return done
+
+    def complete(self) -> bool:
+        """Give the object its key. False: there is one of that key, and it stays as it is; the parts are removed."""
+        parts = [
+            {"PartNumber": number, "ETag": etag, "ChecksumSHA256": in_base64(sha256)}
+            for number, (etag, sha256) in sorted(self._sent.items())
+        ]
+        done = self.store.complete(self.key, self.upload, parts)
+        if not done:
+            self.abort()
+        return done
+
+    def abort(self) -> None:
+        """Remove the parts."""
+        if self.upload:
+            self.store.abort(self.key, self.upload)
+            self.upload = ""
+
+    def _begin(self) -> None:
+        begun = [each for each in _uploads(self.store, self.key) if each.key == self.key]
+        # Whoever has its turn to deliver under this name is alone: what was begun is of an earlier attempt.
+        for each in sorted(begun, key=lambda each: each.at, reverse=True):
+            if not self.upload and (there := self.store.parts(self.key, each.upload)):
+                self.upload, self._there = each.upload, there
+        if not self.upload:
+            self.upload = self.store.begin(self.key, self.metadata)
+        remove_abandoned(self.store, begun, besides=self.upload)
+
+    def _send_one(
+        self, number: int, data: memoryview, buffer: bytearray, free: queue.SimpleQueue[bytearray]
+    ) -> None:
+        try:
+            sha256 = hashlib.sha256(data, usedforsecurity=False).digest()
+            there = self._there.get(number)
+            if there and _is_same(there, data, sha256):
+                self._sent[number] = there.etag, sha256
+            else:
+                etag = self.store.send_part(self.key, self.upload, number, data, sha256)
+                self._sent[number] = etag, sha256
+        finally:
+            free.put(buffer)
+
+
+def remove_abandoned(store: Store, begun: Sequence[Begun], besides: str = "") -> None:
+    """Remove what was begun long ago."""
+    for each in begun:
+        if each.upload != besides and datetime.now(UTC) - each.at > ABANDONED:
+            store.abort(each.key, each.upload)
+
+
+def _uploads(store: Store, key: str) -> list[Begun]:
+    with suppress(DestinationUnready):  # there may be no right to look: then all is sent anew
+        return store.uploads(key)
+    return []
+
+
+def _is_same(there: Part, data: memoryview, sha256: bytes) -> bool:
+    if there.size_bytes != len(data):
+        return False
+    if there.sha256:
+        return there.sha256 == in_base64(sha256)
+    return there.etag.strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _filled(read: Read, buffer: memoryview) -> memoryview:
+    """The next bytes: as many as the buffer takes, or fewer at the end."""
+    done = 0
+    while done < len(buffer) and (count := read(buffer[done:])):
+        done += count
+    return buffer[:done]
+
+
+def _unfinished(under_way: Sequence[Future[None]]) -> list[Future[None]]:
+    """Those that go on; raises what ended one of them."""
+    for one in under_way:
+        if one.done():
+            one.result()
+    return [one for one in under_way if not one.done()]

@@ -1,0 +1,58 @@
+"""Buckets of object stores, as a kind of destination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from dropslot.config import Deliver
+from dropslot.core.errors import BadOption, DestinationUnready
+from dropslot.destinations.base import Examined, Kind, Target
+from dropslot.destinations.s3.access import Access, access_of
+
+if TYPE_CHECKING:
+    from dropslot.destinations.s3.destination import S3
+
+PATIENCE_SECONDS = 5.0
+
+
+class S3Kind(Kind):
+    """Addresses such as `s3://studies/{study}/raw`."""
+
+    def for_rule(self, rule: Deliver) -> S3:
+        if find_spec("botocore") is None:
+            raise BadOption(
+                f"deliver to {rule.to}: it needs the package botocore, which is not installed",
+                next_step="Install it: pip install 'dropslot[s3]'",
+            )
+        return _made(access_of(rule))
+
+    def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:
+        pairs = {(self.for_rule(rule), Target.fixed_part(rule)): None for rule in rules}
+        for destination, _ in pairs:
+            destination.access.credentials()  # raises BadOption
+        if not by_trial:
+            return  # the first delivery of the process tries
+        pool = ThreadPoolExecutor(len(pairs), "dropslot-trials")
+        tried = [pool.submit(destination.check, target) for destination, target in pairs]
+        pool.shutdown(wait=False)
+        done, _ = wait(tried, PATIENCE_SECONDS)
+        for trial in done:
+            with suppress(DestinationUnready):  # temporary: the delivery that hits it is retried
+                trial.result()
+
+    def examine(self, rule: Deliver, warn_percent: float) -> Examined:  # noqa: ARG002
+        target = Target.fixed_part(rule)
+        self.for_rule(rule).check(target)
+        return Examined("ok", f"{target.fixed} can be written, and no object there can be replaced")
+
+
+@cache
+def _made(access: Access) -> S3:
+    from dropslot.destinations.s3.destination import S3  # its library takes a while
+
+    return S3(access)

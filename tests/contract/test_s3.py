@@ -1,0 +1,240 @@
+"""The contract of destinations, kept by buckets of a real object store (SeaweedFS); and a store that does not keep what
+the contract needs (rclone's), which is refused."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.destination_contract import ID, StoreContract, deliver, make, source_of, stage
+from dropslot.core.errors import DestinationUnready, Refused, SourceChanged, TakenOver, Unsupported
+from dropslot.destinations.base import DIGEST_COMPARED, Rules, Target
+from dropslot.destinations.s3 import in_parts
+from dropslot.destinations.s3.access import Access
+from dropslot.destinations.s3.destination import S3
+from dropslot.destinations.s3.in_parts import PART_BYTES
+from stores import BUCKET, ObjectStore
+
+pytestmark = [pytest.mark.usefixtures("store_secrets"), pytest.mark.xdist_group("stores")]
+
+
+@dataclass
+class S3Site:
+    """A prefix of a bucket, looked at by another client; what is hidden is also what is left in the spool."""
+
+    store: ObjectStore
+    destination: S3
+    top: str
+
+    def target(self, inner: str = "study/raw", rules: Rules | None = None) -> Target:
+        fixed = f"s3://{BUCKET}/{self.top}"
+        return Target(f"{fixed}/{inner}" if inner else fixed, fixed, rules=rules or Rules())
+
+    def _names(self, *, hidden: bool) -> list[str]:
+        names = [key.removeprefix(f"{self.top}/") for key in self.store.list_keys(f"{self.top}/")]
+        return [name for name in names if (".dropslot" in name.split("/")) == hidden]
+
+    def files(self) -> dict[str, bytes]:
+        return {name: self.store.get(f"{self.top}/{name}") for name in self._names(hidden=False)}
+
+    def hidden(self) -> list[str]:
+        walked = os.walk(self.destination.spool)
+        spooled = [os.path.join(top, name) for top, folders, names in walked for name in (*names, *folders)]
+        return [*self._names(hidden=True), *spooled]
+
+    def put(self, path: str, data: bytes) -> None:
+        self.store.put(f"{self.top}/{path}", data)
+
+    def folders(self) -> set[str]:
+        return set()
+
+
+def access(store: ObjectStore, **more: str) -> Access:
+    return Access(BUCKET, **(store.keys | more))
+
+
+def site_at(store: ObjectStore, spool: Path) -> S3Site:
+    return S3Site(store, S3(access(store), spool), f"site-{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+def site(tmp_path: Path, shared_store: ObjectStore) -> S3Site:
+    return site_at(shared_store, tmp_path / "spool")
+
+
+class TestS3(StoreContract):
+    """By conditional requests."""
+
+
+LARGE = os.urandom(2 * PART_BYTES + 12_345)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    return make(tmp_path / "visit", {"scan.raw": LARGE, "note.txt": b"small"})
+
+
+def test_a_large_item_is_sent_in_parts_and_never_replaces(site: S3Site, large: Path) -> None:
+    assert deliver(site, large, site.target()) == []
+    assert site.files()["study/raw/scan.raw"] == LARGE
+    site.put("other/raw/scan.raw", b"there before")
+    with site.destination.open(site.target("other/raw"), ID, 1, "visit") as drop:
+        plan = stage(drop, large)
+        taken = drop.publish(plan)
+        assert [planned.path for planned in taken] == ["scan.raw"]
+        assert drop.publish([taken[0]._replace(stored_as="scan.v2.raw")]) == []
+        drop.clean()
+    assert site.files()["other/raw/scan.raw"] == b"there before"
+    assert site.files()["other/raw/scan.v2.raw"] == LARGE
+    assert site.store.uploads(site.top) == []
+
+
+def test_a_name_that_is_taken_while_parts_are_sent(site: S3Site, large: Path) -> None:
+    with site.destination.open(site.target(), ID, 1, "visit") as drop:
+        plan = stage(drop, large)
+        assert site.store.uploads(site.top) == [f"{site.top}/study/raw/scan.raw"]
+        assert site.files() == {}
+        site.put("study/raw/scan.raw", b"faster")
+        assert [planned.path for planned in drop.publish(plan)] == ["scan.raw"]
+        drop.clean()
+    assert site.files()["study/raw/scan.raw"] == b"faster"
+    assert site.store.uploads(site.top) == []
+
+
+def test_parts_that_are_there_are_not_sent_again(
+    site: S3Site, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a worker was killed: nothing of it was cleaned up."""
+    killed = site.destination.open(site.target(), ID, 1, "visit")
+    stage(killed, large)
+    killed.close()
+    sent: list[int] = []
+    store = site.destination.store
+    send = store.send_part
+
+    def counted(key: str, upload: str, number: int, data: memoryview, sha256: bytes) -> str:
+        sent.append(number)
+        return send(key, upload, number, data, sha256)
+
+    monkeypatch.setattr(store, "send_part", counted)
+    changed = LARGE[:PART_BYTES] + b"!" + LARGE[PART_BYTES + 1 :]
+    (large / "scan.raw").write_bytes(changed)
+    with site.destination.open(site.target(), ID, 2, "visit") as drop:
+        drop.discard_older()
+        assert drop.publish(stage(drop, large)) == []
+        drop.clean()
+    assert sent == [2]
+    assert site.files()["study/raw/scan.raw"] == changed
+    assert site.store.uploads(site.top) == []
+
+
+def test_parts_of_what_is_not_delivered_are_removed(site: S3Site, large: Path) -> None:
+    with site.destination.open(site.target(), ID, 1, "visit") as drop:
+        stage(drop, large)
+        assert site.store.uploads(site.top)
+        drop.clean()
+    assert site.store.uploads(site.top) == site.hidden() == []
+
+
+def test_what_was_begun_long_ago_is_removed(
+    site: S3Site, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"{site.top}/study/raw/scan.raw"
+    site.store.client().create_multipart_upload(Bucket=BUCKET, Key=key)
+    monkeypatch.setattr(in_parts, "ABANDONED", in_parts.ABANDONED * 0)
+    assert deliver(site, large, site.target()) == []
+    assert site.store.uploads(site.top) == []
+
+
+def test_bytes_that_changed_since_they_were_staged_are_not_sent(site: S3Site, large: Path) -> None:
+    for name, data in (("note.txt", b"SMALL"), ("scan.raw", bytes(len(LARGE)))):
+        site.put("study/raw/scan.raw", b"so that parts are sent later")
+        with site.destination.open(site.target(), ID, 1, "visit") as drop:
+            plan = [planned._replace(stored_as=f"{planned.path}.v2") for planned in stage(drop, large)]
+            kept = (large / name).read_bytes()
+            (large / name).write_bytes(data)
+            with pytest.raises(SourceChanged):
+                drop.publish([planned for planned in plan if planned.path == name])
+            (large / name).write_bytes(kept)
+            drop.clean()
+    assert site.files().keys() == {"study/raw/scan.raw"}
+    assert site.store.uploads(site.top) == []
+
+
+def test_who_was_taken_over_by_another_machine_sends_nothing(site: S3Site, large: Path) -> None:
+    """There is no common spool; but the new worker has renamed the folder of the arrival."""
+    with site.destination.open(site.target(), ID, 1, "visit") as drop:
+        plan = stage(drop, large)
+        large.rename(large.with_name("taken"))
+        large.mkdir()
+        with pytest.raises(TakenOver):
+            drop.publish(plan)
+    assert site.files() == {}
+
+
+def test_times_are_kept_as_other_programs_keep_them(site: S3Site, arrival: Path) -> None:
+    os.utime(arrival / "a.txt", ns=(0, 1_700_000_000_123_456_789))
+    deliver(site, arrival, site.target())
+    found = site.store.client().head_object(Bucket=BUCKET, Key=f"{site.top}/study/raw/a.txt")
+    assert found["Metadata"] == {"mtime": "1700000000.123456789"}
+
+
+def test_names_of_all_kinds_are_keys(site: S3Site, tmp_path: Path) -> None:
+    names = ("a b+c.txt", "50%25.txt", "ü/é\u0301.txt", "a?b#c&d=e.txt", "~x'(1)!*.txt")
+    source = make(tmp_path / "odd", {name: name.encode() for name in names})
+    assert deliver(site, source, site.target()) == []
+    assert site.files() == {f"study/raw/{name}": name.encode() for name in names}
+    assert {*site.destination.listing(site.target(), "ü")} == {"é\u0301.txt"}
+
+
+def test_a_key_that_is_too_long_is_refused_before_anything_is_sent(site: S3Site, tmp_path: Path) -> None:
+    deep = "/".join(["d" * 250] * 4) + "/name"
+    source = make(tmp_path / "deep", {deep: b"1"})
+    with site.destination.open(site.target(), ID, 1, "deep") as drop:
+        staged = drop.stage(source_of(source))
+        with pytest.raises(Refused, match="too long"):
+            drop.admit(staged)
+        drop.clean()
+
+
+def test_a_store_with_conditions_passes_the_trial_again_and_again(site: S3Site) -> None:
+    for _ in range(2):
+        destination = S3(site.destination.access, site.destination.spool)
+        destination.check(site.target())
+        assert DIGEST_COMPARED in destination.proofs
+    assert site.hidden() == [".dropslot/trial"]
+    assert site.store.uploads(site.top) == []
+
+
+def test_a_store_that_ignores_conditions_is_refused(careless_store: ObjectStore, tmp_path: Path) -> None:
+    site = site_at(careless_store, tmp_path / "spool")
+    with pytest.raises(Unsupported, match="If-None-Match"):
+        site.destination.check(site.target())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"secret_key": "WRONG_SECRET"}, "secret does not belong"),
+        ({"access_key": "WRONG_KEY"}, "does not know the access key"),
+        ({"bucket": "nobody-has-made-it"}, "does not exist"),
+        ({"endpoint": "http://127.0.0.1:9"}, "no answer"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    shared_store: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: dict[str, Any],
+    words: str,
+) -> None:
+    monkeypatch.setenv("WRONG_SECRET", "of-somebody-else")
+    monkeypatch.setenv("WRONG_KEY", "of-somebody-else")
+    destination = S3(access(shared_store)._replace(**wrong), tmp_path / "spool")
+    with pytest.raises(DestinationUnready, match=words):
+        destination.check(Target(f"s3://{BUCKET}/x", f"s3://{BUCKET}/x"))

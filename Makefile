@@ -32,17 +32,17 @@ quick: lint ## while you work, about a minute: lint, and the tests that start no
 
 test: setup ## every test except the crash suite, on SQLite and PostgreSQL
 	@setup/packages test
-	@$(PYTEST) --ignore tests/crash --ignore tests/packaged $(ARGS)
+	@$(PYTEST) -m "not crash" --ignore tests/crash --ignore tests/packaged $(ARGS)
 
-crash: setup ## kill and freeze deliveries at every single step
+crash: setup ## kill and freeze deliveries at every single step, and what else takes long
 	@setup/packages test
-	@export EVERY_STEP=1; $(PYTEST) tests/crash $(ARGS)
+	@export EVERY_STEP=1; $(PYTEST) -m "crash or deep" --ignore tests/packaged --ignore tests/desktop tests $(ARGS)
 
 coverage: setup ## which lines the tests run, in every process; takes longer than `make test`
 	@setup/packages test
 	@rm -rf .cache/coverage && install -d -m 1777 .cache/coverage # other accounts, too, write what they ran
 	@rm -rf $(PYTEST_DEBUG_TEMPROOT) && mkdir -m 700 $(PYTEST_DEBUG_TEMPROOT)
-	-@$(VENV_PYTHON) -m coverage run -m pytest -n $(JOBS) --dist loadgroup --ignore tests/crash --ignore tests/packaged $(ARGS)
+	-@$(VENV_PYTHON) -m coverage run -m pytest -n $(JOBS) --dist loadgroup -m "not crash" --ignore tests/crash --ignore tests/packaged $(ARGS)
 	@$(VENV_PYTHON) -m coverage combine --quiet
 	@$(VENV_PYTHON) -m coverage report --skip-covered --show-missing
 

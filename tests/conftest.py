@@ -16,6 +16,7 @@ pytest_plugins = [
     "apache",
     "brokers",
     "databases",
+    "lanes",
     "mounts",
     "nodes",
     "people",

@@ -20,6 +20,7 @@ from dicom.samples import sample_files
 from dropslot.dicom_files.headers import KEYWORDS, Header, NotDicom, read_headers
 from dropslot.dicom_files.scan import by_pydicom, walk, whole_header
 from dropslot.dicom_files.scan.plain_values import plain_text
+from lanes import examples
 
 # What is taken for no DICOM, and what has a fault of its structure or pixels, of all that pydicom brings along.
 _OTHERS = {
@@ -100,7 +101,8 @@ _PIECE = st.sampled_from((*_PIECES, *_LETTERS)) | st.binary(max_size=8)
 _CHANGE = st.tuples(st.integers(0, 3000), st.sampled_from((0, 1, 2, 4, 100)), _PIECE)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.deep
+@settings(max_examples=examples(100, 400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(_SMALL), st.lists(_CHANGE, min_size=1, max_size=4))
 def test_a_changed_file_gives_what_pydicom_gives_or_is_at_fault(
     content: bytes, changes: list[tuple[int, int, bytes]]
@@ -120,7 +122,8 @@ def test_a_changed_file_gives_what_pydicom_gives_or_is_at_fault(
 _TEXTS = ("LO", "SH", "UC", "PN", "LT", "ST", "UT", "CS", "AE", "DA", "TM", "DT", "AS", "UI", "IS", "DS")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.deep
+@settings(max_examples=examples(75, 300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(_TEXTS), st.lists(st.sampled_from(_LETTERS), max_size=12), st.booleans())
 def test_a_plain_value_is_what_pydicom_makes_of_it(vr: str, letters: list[bytes], is_utf8: bool) -> None:
     raw = walk.Raw(vr.encode(), 1, b"".join(letters))

@@ -23,6 +23,7 @@ from dropslot.arrivals.upkeep.retry import retry
 from dropslot.arrivals.workers import leases, recovery
 from dropslot.core.states import State
 from dropslot.watching.entries import Judged
+from lanes import examples
 from product import STUDY, Product, Tree
 from waiting import wait_until
 
@@ -127,6 +128,7 @@ def test_next_try_is_when_the_older_one_may_have_ended(desk: Desk) -> None:
     assert due and abs(due - now - timedelta(minutes=3)) < timedelta(seconds=20)
 
 
+@pytest.mark.sqlite_only
 def test_claim_that_has_no_row_yet_is_waited_for_by_what_saw_it_in_the_inbox(desk: Desk) -> None:
     older = desk.drop("p-old", {"scan": b"old"})
     newer = desk.send("p-new", {"scan": b"new"}, "two")
@@ -139,6 +141,7 @@ def test_claim_that_has_no_row_yet_is_waited_for_by_what_saw_it_in_the_inbox(des
 
 
 @pytest.mark.parametrize("name", [".up-p-old", "p-old.part", "q-old"])
+@pytest.mark.sqlite_only
 def test_what_is_no_drop_for_that_place_is_not_waited_for(desk: Desk, name: str) -> None:
     desk.drop(name, {"scan": b"old"})
     newer = desk.send("p-new", {"scan": b"new"}, "two")
@@ -156,6 +159,7 @@ def test_entry_that_is_never_delivered_is_not_waited_for(
         assert desk.attempt(newer) == [State.DONE]
 
 
+@pytest.mark.sqlite_only
 def test_bag_waits_for_a_file_that_is_still_in_the_inbox(desk: Desk) -> None:
     older = desk.drop("p-scan", b"old")
     bag = {"bagit.txt": b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n", "data/p-scan": b"1"}
@@ -169,6 +173,7 @@ def test_bag_waits_for_a_file_that_is_still_in_the_inbox(desk: Desk) -> None:
 
 @pytest.mark.parametrize("content", [{"scan": b"1"}, b"1"], ids=["folders", "files"])
 @pytest.mark.parametrize("place", range(5))
+@pytest.mark.sqlite_only
 def test_one_among_many_that_are_not_finished_is_found(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, content: Tree | bytes, place: int
 ) -> None:
@@ -184,6 +189,7 @@ def test_one_among_many_that_are_not_finished_is_found(
     assert desk.attempt(newer) == [State.DONE]
 
 
+@pytest.mark.sqlite_only
 def test_entry_that_does_not_become_complete_is_not_waited_for_long(desk: Desk) -> None:
     desk.drop("p-old", {"scan": b"old"})
     newer = desk.send("p-new", {"scan": b"new"}, "two")
@@ -191,12 +197,14 @@ def test_entry_that_does_not_become_complete_is_not_waited_for_long(desk: Desk) 
     assert desk.attempt(newer) == [State.DONE]
 
 
+@pytest.mark.sqlite_only
 def test_entry_that_waits_for_another_place_is_not_waited_for(desk: Desk) -> None:
     waiting.note(desk.folders(), desk.drop("q-old", {"scan": b"old"}), "not readable", datetime.now(UTC))
     newer = desk.send("p-new", {"scan": b"new"}, "two")
     assert desk.attempt(newer) == [State.DONE]
 
 
+@pytest.mark.sqlite_only
 def test_entry_that_is_not_whole_is_not_waited_for_until_it_is(desk: Desk) -> None:
     older = desk.drop("p-old", {"scan": b"old", "b.filepart": b""})
     waiting.note(desk.folders(), older, "b.filepart is unfinished", datetime.now(UTC), is_whole=False)
@@ -209,12 +217,14 @@ def test_entry_that_is_not_whole_is_not_waited_for_until_it_is(desk: Desk) -> No
     assert desk.attempt(second) == [State.RETRYING]
 
 
+@pytest.mark.sqlite_only
 def test_newer_drop_in_the_inbox_is_not_waited_for(desk: Desk) -> None:
     older = desk.send("p-old", {"scan": b"old"})
     desk.drop("p-new", {"scan": b"new"}, "two")
     assert desk.attempt(older) == [State.DONE]
 
 
+@pytest.mark.sqlite_only
 def test_bag_waits_for_what_has_the_names_of_its_payload_and_the_other_way_round(desk: Desk) -> None:
     bag = {"bagit.txt": b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n", "data/scan": b"1"}
     first, second = desk.send("p-bag", bag), desk.send("p-plain", {"scan": b"2"}, "two")
@@ -252,6 +262,7 @@ def test_what_has_begun_to_publish_waits_for_no_turn(desk: Desk) -> None:
     assert desk.attempt(older) == [State.DONE]
 
 
+@pytest.mark.sqlite_only
 def test_claim_adopted_after_a_crash_has_the_time_of_its_drop(desk: Desk) -> None:
     judged = desk.drop("p-old", {"scan": b"old"})
     taken = desk.claim(judged)
@@ -262,6 +273,7 @@ def test_claim_adopted_after_a_crash_has_the_time_of_its_drop(desk: Desk) -> Non
     assert Arrival.objects.get(id=taken.id).dropped_at == claim.time_of_drop(judged.ctime_ns)
 
 
+@pytest.mark.sqlite_only
 def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(desk: Desk) -> None:
     older = desk.drop("p-old", {"scan": b"old"})
     noted = waiting.note(desk.folders(), older, "not readable", datetime.now(UTC))
@@ -271,6 +283,7 @@ def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(des
     assert not Arrival.objects.exists()
 
 
+@pytest.mark.sqlite_only
 def test_what_was_not_whole_is_dropped_when_it_is(desk: Desk) -> None:
     part = desk.drop("p-old", {"scan": b"old", "b.filepart": b""})
     noted = waiting.note(desk.folders(), part, "b.filepart is unfinished", datetime.now(UTC), is_whole=False)
@@ -302,9 +315,10 @@ ITEMS = st.sets(st.sampled_from("abc"), min_size=1)
 _places = iter(f"p{number}" for number in range(10_000))
 
 
+@pytest.mark.deep
 @given(st.lists(ITEMS, min_size=2, max_size=5), st.data())
 @settings(
-    max_examples=20,
+    max_examples=examples(8, 40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

@@ -18,6 +18,7 @@ from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.api.description import described, operations
 from dropslot.api.signing_in import WrongTokens
 from dropslot.arrivals.models import Arrival, Delivery
+from lanes import examples
 from portals import Site
 
 DESCRIPTION = described(API)
@@ -82,6 +83,7 @@ def test_the_page_of_the_description_needs_nothing_from_another_host(site: Site)
     assert Client().get(API)["Location"] == f"{API}docs"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("account", ["adam", "sam"])
 def test_what_schemathesis_calls_is_answered_as_described(
     site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch, account: str
@@ -108,7 +110,7 @@ def _try(operation: Any, mode: GenerationMode, token: str) -> None:
     ids = st.one_of(st.none(), st.sampled_from(there))
 
     @hypothesis.settings(
-        max_examples=5,
+        max_examples=examples(3, 10),
         database=None,
         derandomize=True,
         deadline=None,

@@ -25,6 +25,7 @@ from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
 from dropslot.core.states import Outcome, State
+from lanes import examples
 
 BOTH_DATABASES = True
 
@@ -112,8 +113,9 @@ def without_index() -> Iterator[None]:
 
 
 # The database stays from one example to the next, so that documents pile up.
+@pytest.mark.deep
 @settings(
-    max_examples=60,
+    max_examples=examples(20, 60),
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -23,6 +23,7 @@ MOST_AGAIN_BYTES = 2_100_000  # for each kill: at 20 kills it is 2 % of 2 GB and
 OVERHEAD = 1.012  # of SSH and SFTP, and each sign-in
 
 
+@pytest.mark.crash
 def test_an_upload_that_is_killed_again_and_again_is_exact_and_sends_little_twice(
     shared_sshd: Sshd, tmp_path: Path
 ) -> None:

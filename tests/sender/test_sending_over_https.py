@@ -77,6 +77,7 @@ def states(pc: Pc) -> dict[str, str]:
     return {row["file"].rpartition("/")[2]: row["state"] for row in pc.sent()}
 
 
+@pytest.mark.crash
 def test_what_was_sent_by_a_process_that_was_killed_again_and_again_is_delivered_exactly(
     product: Product, lab: Served, pc: Pc
 ) -> None:

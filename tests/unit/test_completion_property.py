@@ -6,11 +6,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from dropslot.watching.completion import Completion
+from lanes import examples
 from watched import folder_set
 
 NAMES = ("a", "b", "a.part")
@@ -102,7 +104,10 @@ class Uploads(RuleBasedStateMachine):
         assert {entry.name for entry in self.inbox.iterdir()} <= {"a.part"}
 
 
-TestUploads = Uploads.TestCase
+TestUploads = pytest.mark.deep(Uploads.TestCase)
 TestUploads.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(20, 60),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )

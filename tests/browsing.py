@@ -6,7 +6,7 @@
               to other hosts, failed scripts. The test fails at its end if there are any, unless it has said
               `faults.expects("404")` of them.
 
-A test that is the same on both databases says `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
+The tests of a module that use the browser run in one process, one after the other: it is started once for them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from portals import PASSWORD, Served
 
 WIDE, NARROW = (1280, 900), (390, 844)
+LOOKS = tuple((colours, size) for colours in ("light", "dark") for size in (WIDE, NARROW))
+# Each of the colours and each of the widths, for half the time.
+TWO_LOOKS = (("light", WIDE), ("dark", NARROW))
 # One loop makes the rows of a table: what the first thirty have right, the four hundredth has, too.
 _RUN_AXE = """axe.run({exclude: [["tbody tr:nth-child(n+31)"]]}, {resultTypes: ["violations"]})
     .then(report => report.violations)"""
@@ -64,6 +67,13 @@ class Faults:
         context.on("request", asked)
         context.on("weberror", lambda error: self.found.append(f"script: {error.error}"))
         context.on("console", said)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem.removeprefix("test_")))
 
 
 @pytest.fixture(scope="module")
@@ -166,15 +176,14 @@ def findings(page: Page) -> list[str]:
     ]
 
 
-def findings_in_each_look(page: Page) -> list[str]:
+def findings_in_each_look(page: Page, looks: Sequence[tuple[Any, tuple[int, int]]] = LOOKS) -> list[str]:
     """The same for the page in light and dark, wide and narrow; nothing may need scrolling to the side."""
     found = []
-    for colours in ("light", "dark"):
+    for colours, (width, height) in looks:
         page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-        for width, height in (WIDE, NARROW):
-            page.set_viewport_size({"width": width, "height": height})
-            here = f"{urlsplit(page.url).path} {colours} {width}"
-            found += [f"{here}: {finding}" for finding in findings(page)]
-            if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
-                found.append(f"{here}: the page is {needed} pixels wide")
+        page.set_viewport_size({"width": width, "height": height})
+        here = f"{urlsplit(page.url).path} {colours} {width}"
+        found += [f"{here}: {finding}" for finding in findings(page)]
+        if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
+            found.append(f"{here}: the page is {needed} pixels wide")
     return found

@@ -1,14 +1,13 @@
-"""Debian's chromium, driven by playwright, with everything that its console complains about."""
+"""One tab of a module's browser (`browsing.chromium`), with everything that its console complains about."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page, sync_playwright
-
-PROGRAM = "/usr/bin/chromium"
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 
 @dataclass
@@ -27,19 +26,15 @@ class Tab:
 
 
 @contextmanager
-def chromium(**context: object) -> Iterator[Tab]:
-    """A browser without a history; `context` are playwright's options of a context."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
-        try:
-            page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
-            page.set_default_timeout(20_000)
-            tab = Tab(page)
-            page.on("console", lambda message: _note(tab, message))
-            page.on("pageerror", lambda error: tab.complaints.append(str(error)))
-            yield tab
-        finally:
-            browser.close()
+def opened(browser: Browser, **options: Any) -> Iterator[Tab]:
+    """A tab without a history and with cookies of its own; `options` are playwright's of a context."""
+    with browser.new_context(**options) as context:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        tab = Tab(page)
+        page.on("console", lambda message: _note(tab, message))
+        page.on("pageerror", lambda error: tab.complaints.append(str(error)))
+        yield tab
 
 
 def _note(tab: Tab, message: ConsoleMessage) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from django.contrib.auth.models import User
 from django.test import Client, override_settings
 
 from databases import (
-    VENDORS,
     Database,
     connected_to,
     on_postgres,
     on_sqlite,
+    parametrize,
     postgres_settings,
     sqlite_settings,
 )
@@ -108,10 +109,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A module that says BOTH_DATABASES has its sites on each; for the others the database makes no difference, and
     `test_every_page` asks for each page on both."""
     both = getattr(metafunc.module, "BOTH_DATABASES", False)
-    told = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
-    for name in ("site_database", "served_database"):
-        if name in metafunc.fixturenames and name not in told:
-            metafunc.parametrize(name, VENDORS if both else VENDORS[:1], indirect=True)
+    parametrize(metafunc, ("site_database", "served_database"), on_both=both)
 
 
 @pytest.fixture(scope="session")
@@ -250,6 +248,17 @@ def installed(product: Product, changed: Mapping[str, Any] | None = None, **port
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     return Served(product, port)
+
+
+@contextmanager
+def lasting(folder: Path, template: Path) -> Iterator[Served]:
+    """`installed` for the tests of a module, with a copy of this SQLite file."""
+    product = Product(folder)
+    product.begin_with(template)
+    try:
+        yield installed(product)
+    finally:
+        product.close()
 
 
 @pytest.fixture

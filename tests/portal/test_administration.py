@@ -9,8 +9,9 @@ import sys
 
 import pytest
 from django.contrib.auth.models import User
+from playwright.sync_api import Browser
 
-from chromium import chromium
+from chromium import opened
 from dropslot.access import tokens
 from dropslot.access.models import Grant, Token
 from dropslot.audit.models import Event
@@ -127,10 +128,10 @@ def test_tokens_are_revoked_there_and_their_digest_is_not_shown(site: Site) -> N
     assert Token.objects.get().revoked_at is not None
 
 
-def test_its_pages_keep_the_content_security_policy(served: Served) -> None:
+def test_its_pages_keep_the_content_security_policy(chromium: Browser, served: Served) -> None:
     served.account("adam", "administrator")
     served.start()
-    with chromium() as tab:
+    with opened(chromium) as tab:
         tab.sign_in(served.url, "adam", PASSWORD)
         tab.page.get_by_role("button", name="Sign out").wait_for()
         for path in (

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from playwright.sync_api import Page
 
 from browsing import Faults, SignedIn, findings, findings_in_each_look
+from portals import Served, lasting
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Served]:
+    with lasting(tmp_path_factory.mktemp("browsing"), sqlite_template) as made:
+        yield made
 
 
 def test_an_account_signs_in_and_out(signed_in: SignedIn) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from chromium import chromium
-from portals import PASSWORD, Served
+from chromium import opened
+from portals import PASSWORD, Served, lasting
 
 # Of each element that Tab reaches: which, how wide its outline is, and the contrast of the outline with the page.
 RINGS = """() => {
@@ -23,19 +24,20 @@ RINGS = """() => {
 }"""
 
 
-@pytest.fixture
-def lab(served: Served) -> Served:
-    served.account("sam", "sender")
-    served.account("augusta", "auditor")
-    return served.start()
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Served]:
+    with lasting(tmp_path_factory.mktemp("keyboard"), sqlite_template) as served:
+        served.account("sam", "sender")
+        served.account("augusta", "auditor")
+        yield served.start()
 
 
 def _focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
 
 
-def test_people_can_type_at_once(lab: Served) -> None:
-    with chromium() as tab:
+def test_people_can_type_at_once(chromium: Browser, lab: Served) -> None:
+    with opened(chromium) as tab:
         tab.page.goto(f"{lab.url}/account/login/")
         assert _focused(tab.page) == "id_login"
         tab.sign_in(lab.url, "augusta", PASSWORD)
@@ -45,8 +47,8 @@ def test_people_can_type_at_once(lab: Served) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_focus_is_seen_everywhere(lab: Served, scheme: str) -> None:
-    with chromium(color_scheme=scheme) as tab:
+def test_the_focus_is_seen_everywhere(chromium: Browser, lab: Served, scheme: str) -> None:
+    with opened(chromium, color_scheme=scheme) as tab:
         tab.sign_in(lab.url, "sam", PASSWORD)
         tab.page.wait_for_url(f"{lab.url}/")
         faint, seen = [], set()
@@ -62,8 +64,8 @@ def test_the_focus_is_seen_everywhere(lab: Served, scheme: str) -> None:
     assert {"a", "button", "summary", "input", "select"} <= seen
 
 
-def test_the_menu_closes_when_it_is_left(lab: Served) -> None:
-    with chromium(viewport={"width": 1280, "height": 800}) as tab:
+def test_the_menu_closes_when_it_is_left(chromium: Browser, lab: Served) -> None:
+    with opened(chromium, viewport={"width": 1280, "height": 800}) as tab:
         tab.sign_in(lab.url, "augusta", PASSWORD)
         menu, name = tab.page.locator("details.more"), tab.page.locator("details.more > summary")
         name.press("Enter")
@@ -80,10 +82,10 @@ def test_the_menu_closes_when_it_is_left(lab: Served) -> None:
         assert menu.get_attribute("open") is None
 
 
-def test_after_send_the_focus_is_at_the_progress(lab: Served, tmp_path: Path) -> None:
+def test_after_send_the_focus_is_at_the_progress(chromium: Browser, lab: Served, tmp_path: Path) -> None:
     file = tmp_path / "north-1.pdf"
     file.write_bytes(b"%PDF-1.4")
-    with chromium() as tab:
+    with opened(chromium) as tab:
         page = tab.page
         tab.sign_in(lab.url, "sam", PASSWORD)
         page.goto(f"{lab.url}/upload/")
@@ -101,9 +103,9 @@ def test_after_send_the_focus_is_at_the_progress(lab: Served, tmp_path: Path) ->
         assert _focused(page) == "upload-state"
 
 
-def test_a_token_is_copied_or_else_selected(lab: Served) -> None:
-    with chromium(
-        permissions=["clipboard-read", "clipboard-write"], viewport={"width": 390, "height": 800}
+def test_a_token_is_copied_or_else_selected(chromium: Browser, lab: Served) -> None:
+    with opened(
+        chromium, permissions=["clipboard-read", "clipboard-write"], viewport={"width": 390, "height": 800}
     ) as tab:
         page = tab.page
         tab.sign_in(lab.url, "sam", PASSWORD)

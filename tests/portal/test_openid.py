@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from urllib.request import urlopen
 
 import pytest
+from playwright.sync_api import Browser
 
-from chromium import chromium
+from chromium import opened
 from portals import PASSWORD, Served
 from ports import free_port
 from waiting import wait_until
@@ -67,10 +68,10 @@ def test_without_the_secret_the_portal_says_what_is_missing(
     assert "the environment has no CITY_SECRET" in ended.stderr
 
 
-def test_a_provider_signs_somebody_in_who_has_no_role_yet(connected: Served) -> None:
+def test_a_provider_signs_somebody_in_who_has_no_role_yet(chromium: Browser, connected: Served) -> None:
     connected.account("adam", "administrator")
     connected.start()
-    with chromium() as tab:
+    with opened(chromium) as tab:
         page = tab.page
         page.goto(f"{connected.url}/account/login/")
         page.get_by_role("button", name="City Hospital").click()
@@ -102,9 +103,9 @@ def _hows(served: Served) -> list[str]:
     ]
 
 
-def test_a_provider_that_refuses_signs_nobody_in(connected: Served) -> None:
+def test_a_provider_that_refuses_signs_nobody_in(chromium: Browser, connected: Served) -> None:
     connected.start()
-    with chromium() as tab:
+    with opened(chromium) as tab:
         page = tab.page
         page.goto(f"{connected.url}/account/login/")
         page.get_by_role("button", name="City Hospital").click()
@@ -113,10 +114,10 @@ def test_a_provider_that_refuses_signs_nobody_in(connected: Served) -> None:
     wait_until(lambda: _refusals(connected) == ["openid:city-hospital did not vouch"], what="the event")
 
 
-def test_an_existing_account_is_not_taken_over_by_its_name(connected: Served) -> None:
+def test_an_existing_account_is_not_taken_over_by_its_name(chromium: Browser, connected: Served) -> None:
     connected.account("hana", "administrator")
     connected.start()
-    with chromium() as tab:
+    with opened(chromium) as tab:
         page = tab.page
         page.goto(f"{connected.url}/account/login/")
         page.get_by_role("button", name="City Hospital").click()

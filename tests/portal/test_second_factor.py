@@ -13,8 +13,9 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
+from playwright.sync_api import Browser
 
-from chromium import Tab, chromium
+from chromium import Tab, opened
 from dropslot.access import tokens
 from dropslot.access.section import Portal
 from portals import PASSWORD, Served, Site
@@ -121,9 +122,9 @@ def _hows(served: Served, kind: str, key: str) -> list[str]:
     return [event["data"][key] for event in found if event["kind"] == kind]
 
 
-def test_an_operator_sets_up_an_app_in_the_browser(demanding_served: Served) -> None:
+def test_an_operator_sets_up_an_app_in_the_browser(chromium: Browser, demanding_served: Served) -> None:
     url = f"http://localhost:{demanding_served.port}"
-    with chromium() as tab:
+    with opened(chromium) as tab:
         page = tab.page
         tab.sign_in(url, "olga", PASSWORD)
         page.get_by_text("Your role needs a second factor").wait_for()
@@ -163,9 +164,11 @@ def _with_authenticator(tab: Tab) -> None:
     session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
-def test_a_passkey_is_added_and_signs_in_without_a_password(demanding_served: Served) -> None:
+def test_a_passkey_is_added_and_signs_in_without_a_password(
+    chromium: Browser, demanding_served: Served
+) -> None:
     url = f"http://localhost:{demanding_served.port}"
-    with chromium() as tab:
+    with opened(chromium) as tab:
         page = tab.page
         _with_authenticator(tab)
         tab.sign_in(url, "olga", PASSWORD)
@@ -181,9 +184,9 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(demanding_served: Se
     wait_until(lambda: "passkey" in _hows(demanding_served, "signed-in", "how"), what="the sign-in's event")
 
 
-def test_a_browser_without_a_passkey_says_so_in_words(demanding_served: Served) -> None:
+def test_a_browser_without_a_passkey_says_so_in_words(chromium: Browser, demanding_served: Served) -> None:
     url = f"http://localhost:{demanding_served.port}"
-    with chromium() as tab:
+    with opened(chromium) as tab:
         # As if its window was cancelled, which no test can press.
         tab.page.add_init_script("navigator.credentials.get = () => Promise.reject(new Error('cancelled'))")
         tab.page.goto(f"{url}/account/login/")

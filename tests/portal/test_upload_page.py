@@ -10,23 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from portals import PASSWORD, Served
 from waiting import wait_until
 
-CHROMIUM = "/usr/bin/chromium"
 SECONDS = 60_000  # milliseconds, as playwright counts
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not os.path.exists(CHROMIUM):
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -36,11 +25,11 @@ def running(served: Served) -> Served:
 
 
 @pytest.fixture
-def sign_in(browser: Browser, running: Served) -> Iterator[Callable[[], Page]]:
+def sign_in(chromium: Browser, running: Served) -> Iterator[Callable[[], Page]]:
     contexts = []
 
     def opened() -> Page:
-        context = browser.new_context()
+        context = chromium.new_context()
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(SECONDS)

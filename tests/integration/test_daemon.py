@@ -138,6 +138,8 @@ class Installation:
 
     def close(self) -> None:
         self.person = None
+        if not list(self.root.rglob("watcher.pid")):
+            return  # it has ended
         subprocess.run(self.command("stop"), env=self.environment, capture_output=True, timeout=60)
 
 

@@ -15,16 +15,22 @@ import pytest
 import yaml
 
 from dicom.images import STUDY_UID, series
+from inherited import environment
 from pdfs import SPECIMEN, pdf
+from people import program
 from product import write_tree
+from warm import Done, warm
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(
-    *args: str | Path, status: int = 0, cwd: Path | None = None, **more: str
-) -> subprocess.CompletedProcess[str]:
-    return _process([sys.executable, "-m", "dropslot", *map(str, args)], status, cwd, more)
+def run(*args: str | Path, status: int = 0, cwd: Path | None = None, **more: str) -> Done:
+    own = {k: v for k, v in environment().items() if not k.startswith(("DJANGO_", "DROPSLOT_"))}
+    own |= program().environment
+    done = warm(own).run(list(map(str, args)), own | more, cwd or Path.cwd(), 120)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
 
 
 def manage(

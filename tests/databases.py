@@ -4,6 +4,8 @@
                 database has its tables and no rows; `empty_database_url` has no tables either.
 `database`      Django's default database in this process, migrated, once for each kind. Commits are real: events
                 cannot be deleted, so a test's database is thrown away as a whole and no `django_db` mark is needed.
+
+A test to which the database makes no difference is marked `sqlite_only`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,21 @@ from django.db import connections
 from postgres import NoPostgres, PostgresServer
 
 VENDORS = ("sqlite", "postgresql")
+_PARAMETRIZED = ("database", "database_url", "empty_database_url")
 _numbers = itertools.count(1)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize(metafunc, _PARAMETRIZED, on_both=True)
+
+
+def parametrize(metafunc: pytest.Metafunc, fixtures: Sequence[str], *, on_both: bool) -> None:
+    """Run this test with SQLite, and, with `on_both`, with PostgreSQL, too, unless it is marked `sqlite_only`."""
+    both = on_both and not metafunc.definition.get_closest_marker("sqlite_only")
+    told = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    for name in fixtures:
+        if name in metafunc.fixturenames and name not in told:
+            metafunc.parametrize(name, VENDORS if both else VENDORS[:1], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -156,7 +172,7 @@ def postgres_database(
         yield database
 
 
-@pytest.fixture(params=VENDORS)
+@pytest.fixture
 def database(request: pytest.FixtureRequest) -> Database:
     """Django's default database, migrated and empty: first SQLite, then PostgreSQL."""
     name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
@@ -178,13 +194,13 @@ def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
         yield postgres_server.url(name)
 
 
-@pytest.fixture(params=VENDORS)
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
     """What config.yaml's `database:` takes: first SQLite, then a PostgreSQL database with its tables."""
     return _url(request, "postgres_url")
 
 
-@pytest.fixture(params=VENDORS)
+@pytest.fixture
 def empty_database_url(request: pytest.FixtureRequest) -> str:
     """The same without tables: for tests of the first command's work."""
     return _url(request, "empty_postgres_url")

@@ -108,6 +108,7 @@ def test_a_patient_stays_the_same_within_a_route_and_differs_between_routes(prod
     ],
     ids=["ultrasound", "text", "cut", "scan"],
 )
+@pytest.mark.sqlite_only
 def test_one_file_that_may_identify_refuses_all(product: Product, name: str, data: bytes, why: str) -> None:
     product.configure({"study": route()})
     product.drop("s", {"good.dcm": image(9, **PATIENT), name: data})
@@ -146,6 +147,7 @@ def test_originals_are_shown_with_a_reason_and_each_use_is_an_event(product: Pro
         assert b"4711-0815" not in stored and b"ACC77" not in stored
 
 
+@pytest.mark.sqlite_only
 def test_a_lost_key_is_never_replaced(product: Product) -> None:
     product.configure({"study": route()})
     product.drop("s", {"a.dcm": image(1, **PATIENT)})
@@ -175,6 +177,7 @@ def register(product: Product) -> Callable[..., Product]:
     return lambda: product.configure({"study": route(pseudonyms="register.Register")})
 
 
+@pytest.mark.sqlite_only
 def test_a_pseudonym_service_is_asked_and_waited_for(register: Callable[..., Product]) -> None:
     product = register()
     (away := product.root / "plugins" / "away").touch()
@@ -193,6 +196,7 @@ def test_a_pseudonym_service_is_asked_and_waited_for(register: Callable[..., Pro
     assert row["original"] == "4711-0815"
 
 
+@pytest.mark.sqlite_only
 def test_a_service_that_gives_the_original_back_delivers_nothing(register: Callable[..., Product]) -> None:
     product = register()
     (product.root / "plugins" / "careless").touch()
@@ -213,6 +217,7 @@ def test_one_pseudonym_for_two_patients_is_not_delivered(register: Callable[...,
     assert waiting["state"] == "retrying" and "belongs to another original" in waiting["reason"][0]
 
 
+@pytest.mark.sqlite_only
 def test_a_recipe_changes_the_profile(product: Product) -> None:
     (product.root / "deid.dicom").write_text(
         "FORMAT dicom\n%header\n# a comment\nADD ClinicalTrialProtocolID TRIAL-1\nREMOVE contains:protocolname\n"
@@ -326,11 +331,13 @@ def test_a_field_of_the_name_that_the_configuration_calls_safe_is_a_folder(sqlit
         ),
     ],
 )
+@pytest.mark.sqlite_only
 def test_keys_that_do_not_fit_are_refused(product: Product, keys: dict[str, Any], why: str) -> None:
     product.configure({"study": STUDY | keys})
     assert why in product.run("arrivals", status=2).stderr
 
 
+@pytest.mark.sqlite_only
 def test_the_options_of_a_dataset_with_pixels_that_were_looked_at(product: Product) -> None:
     product.configure({"study": route(accept=["US"], options=["retain-patient-characteristics"])})
     product.drop("s", {"us.dcm": sample_path("US1_UNCR.dcm").read_bytes()})

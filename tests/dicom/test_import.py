@@ -34,6 +34,7 @@ def the_series(product: Product) -> dict[str, Any]:
     return dict(recorded)
 
 
+@pytest.mark.sqlite_only
 def test_each_instance_goes_where_its_own_tags_say(product: Product) -> None:
     product.configure(route())
     other = image(
@@ -52,6 +53,7 @@ def test_each_instance_goes_where_its_own_tags_say(product: Product) -> None:
     ]
 
 
+@pytest.mark.sqlite_only
 def test_a_series_with_as_many_images_as_it_states_is_consistent(
     product: Product,
 ) -> None:
@@ -62,6 +64,7 @@ def test_a_series_with_as_many_images_as_it_states_is_consistent(
     assert the_series(product)["evidence"] == ["The series has 3 images, and its headers state 3"]
 
 
+@pytest.mark.sqlite_only
 def test_no_evidence_is_unknown_and_gaps_are_warnings(product: Product) -> None:
     product.configure(route())
     product.drop("gap", {"1": image(1, ImagePositionPatient=None), "4": image(4, ImagePositionPatient=None)})
@@ -88,6 +91,7 @@ def ends_before_its_pixels(file: bytes) -> bytes:
         ({"1": image(1), "2": image(2, StudyInstanceUID="1.2.3")}, "mixes 2 studies"),
     ],
 )
+@pytest.mark.sqlite_only
 def test_what_is_missing_damaged_or_mixed_up_is_incomplete(
     product: Product, files: dict[str, bytes], why: str
 ) -> None:
@@ -98,6 +102,7 @@ def test_what_is_missing_damaged_or_mixed_up_is_incomplete(
     assert why in the_series(product)["evidence"][0]
 
 
+@pytest.mark.sqlite_only
 def test_irregular_distances_are_a_doubt(product: Product) -> None:
     product.configure(route())
     files = series(5, ImagesInAcquisition=4)
@@ -138,6 +143,7 @@ def test_other_bytes_under_a_known_uid_are_an_alarm_and_a_version(
     assert ((folder / "1.dcm").read_bytes(), (folder / "1.v2.dcm").read_bytes()) == (image(1), changed)
 
 
+@pytest.mark.sqlite_only
 def test_a_file_that_is_not_dicom_is_kept_and_counted(product: Product) -> None:
     product.configure(route())
     product.drop("mixed", {**series(1), "notes.txt": b"some text"})
@@ -149,6 +155,7 @@ def test_a_file_that_is_not_dicom_is_kept_and_counted(product: Product) -> None:
     assert receipt["ignored"] == {"count": 1, "names": ["notes.txt"]}
 
 
+@pytest.mark.sqlite_only
 def test_a_file_that_is_not_dicom_can_refuse_or_be_delivered_beside(
     product: Product,
 ) -> None:
@@ -164,6 +171,7 @@ def test_a_file_that_is_not_dicom_can_refuse_or_be_delivered_beside(
     assert sorted(row["item"] for row in product.history()) == ["1.dcm", "notes.txt"]
 
 
+@pytest.mark.sqlite_only
 def test_an_arrival_without_dicom_is_refused(product: Product) -> None:
     product.configure(route())
     product.drop("texts", {"a.txt": b"some text"})
@@ -172,6 +180,7 @@ def test_an_arrival_without_dicom_is_refused(product: Product) -> None:
     assert refused["reason"][0] == "texts has no DICOM image"
 
 
+@pytest.mark.sqlite_only
 def test_names_of_folders_stand_in_for_missing_uids(product: Product) -> None:
     product.configure(route())
     nameless = image(1, StudyInstanceUID=None, SeriesInstanceUID=None)
@@ -212,6 +221,7 @@ def test_after_its_time_it_is_refused_or_delivered(product: Product, then: str, 
         assert events(product, "series-incomplete")[0]["required"] == "CONSISTENT"
 
 
+@pytest.mark.sqlite_only
 def test_a_dicomdir_is_kept_and_belongs_to_no_series(product: Product) -> None:
     product.configure(route(not_dicom="refuse"))
     product.drop("disc", {**series(1), "DICOMDIR": encoded(sample("DICOMDIR"))})
@@ -220,6 +230,7 @@ def test_a_dicomdir_is_kept_and_belongs_to_no_series(product: Product) -> None:
     assert [row["item"] for row in product.history()] == ["1.dcm"]
 
 
+@pytest.mark.sqlite_only
 def test_a_single_file_is_imported(product: Product) -> None:
     product.configure(route())
     product.drop("one.dcm", image(1))
@@ -227,6 +238,7 @@ def test_a_single_file_is_imported(product: Product) -> None:
     assert read_tree(product.studies) == {f"P-17/{STUDY_UID}/{SERIES_UID}/one.dcm": image(1)}
 
 
+@pytest.mark.sqlite_only
 def test_a_value_that_is_no_path_component_refuses(product: Product) -> None:
     product.configure(route())
     product.drop("hostile", {"1.dcm": image(1, PatientID="../../etc")})
@@ -236,6 +248,7 @@ def test_a_value_that_is_no_path_component_refuses(product: Product) -> None:
     assert "PatientID" in refused["reason"][0]
 
 
+@pytest.mark.sqlite_only
 def test_an_arrival_that_waits_keeps_no_others_of_the_same_names_waiting(product: Product) -> None:
     product.configure(route(series={"require": "CONSISTENT", "wait": "1h"}))
     product.drop("short", series(2, ImagesInAcquisition=4))
@@ -246,6 +259,7 @@ def test_an_arrival_that_waits_keeps_no_others_of_the_same_names_waiting(product
     assert {one["name"]: one["state"] for one in product.arrivals()} == {"short": "retrying", "whole": "done"}
 
 
+@pytest.mark.sqlite_only
 def test_series_with_the_same_names_of_files_are_not_delivered_one_after_the_other(product: Product) -> None:
     """One whose destination is away does not hold up the others, which go elsewhere."""
     product.configure(route())
@@ -261,6 +275,7 @@ def test_series_with_the_same_names_of_files_are_not_delivered_one_after_the_oth
     assert states == {"hindered": "retrying", "free": "done", "also-hindered": "retrying"}
 
 
+@pytest.mark.sqlite_only
 def test_a_directory_that_is_read_in_place_gets_a_revision_when_it_changes(product: Product) -> None:
     product.configure(route(leave_source=True, settle=0))
     folder = product.drop("visit", series(2))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from dicom.images import image, series
 from dicom.tables import image_rows, origins
 from dicom.test_import import BY_TAGS
@@ -14,6 +16,7 @@ from product import STUDY, Product
 from sshd import Sshd
 
 
+@pytest.mark.sqlite_only
 def test_images_of_a_lost_database_are_read_from_the_delivered_files(losing: Losing) -> None:
     product = losing.product.configure({"study": STUDY | BY_TAGS})
     losing.deliver("visit", {**series(2), "notes.txt": b"not an image"})

@@ -36,6 +36,7 @@ def test_numbers_go_on_without_gaps_over_transactions() -> None:
     assert list(Event.objects.values_list("seq", flat=True)) == [1, 2, 3]
 
 
+@pytest.mark.sqlite_only
 def test_an_empty_chain_has_the_genesis_head() -> None:
     with transaction.atomic():
         assert chain.append([]) == GENESIS
@@ -104,6 +105,7 @@ def test_django_itself_is_refused_too() -> None:
         event.save()
 
 
+@pytest.mark.sqlite_only
 def test_bytes_of_a_name_that_are_no_utf8_are_recorded_as_escapes() -> None:
     with transaction.atomic():
         chain.append([Entry("refused", "", {"name": b"caf\xe9".decode("utf-8", "surrogateescape")})])
@@ -112,6 +114,7 @@ def test_bytes_of_a_name_that_are_no_utf8_are_recorded_as_escapes() -> None:
 
 
 @pytest.mark.parametrize("data", [{1: "a"}, {"a": float("nan")}, {"a": object()}, {"a": {None: 1}}])
+@pytest.mark.sqlite_only
 def test_data_that_json_does_not_have_is_refused_before_anything_is_written(data: Any) -> None:
     with pytest.raises((TypeError, ValueError)), transaction.atomic():
         chain.append([Entry("good"), Entry("bad", "", data)])

@@ -61,6 +61,7 @@ def test_a_whole_export_is_well(exported: Path) -> None:
     assert done.stdout.startswith("OK: 12 events, 2 receipts, signatures not checked; head 12:")
 
 
+@pytest.mark.sqlite_only
 def test_signatures_are_checked_by_ssh_keygen(exported: Path) -> None:
     allowed = exported.parent / "allowed_signers"
     done = run(exported, "--allowed-signers", allowed)
@@ -76,10 +77,12 @@ def test_signatures_are_checked_by_ssh_keygen(exported: Path) -> None:
     assert done.returncode == 1 and "signature" in done.stdout
 
 
+@pytest.mark.sqlite_only
 def test_signers_that_are_not_there_are_a_fault(exported: Path) -> None:
     assert run(exported, "--allowed-signers", exported.parent / "none").returncode == 1
 
 
+@pytest.mark.sqlite_only
 def test_a_head_that_was_kept_elsewhere_is_compared(exported: Path) -> None:
     head = json.loads(exported.read_text("utf-8").splitlines()[-1])["end"]["head"]
     assert run(exported, "--head", f"{head['seq']}:{head['hash']}").returncode == 0
@@ -90,6 +93,7 @@ def test_a_head_that_was_kept_elsewhere_is_compared(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["x", "3", "3:abc", "-1:" + "0" * 64, ":" + "0" * 64])
+@pytest.mark.sqlite_only
 def test_a_head_that_is_none_is_wrong_usage(exported: Path, head: str) -> None:
     assert run(exported, f"--head={head}").returncode == 2
 
@@ -132,12 +136,14 @@ EDITS: dict[str, Edit] = {
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+@pytest.mark.sqlite_only
 def test_an_edited_export_is_a_fault(exported: Path, edit: Edit) -> None:
     lines = exported.read_text("utf-8").splitlines(keepends=True)
     assert faults("".join(edit(lines)).encode())
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.sqlite_only
 def test_no_flipped_bit_passes_but_in_the_version_and_the_signatures(exported: Path, seed: int) -> None:
     data = exported.read_bytes()
     signatures = [line for line in data.splitlines(keepends=True) if line.startswith(b'{"receipt"')]
@@ -154,6 +160,7 @@ def test_no_flipped_bit_passes_but_in_the_version_and_the_signatures(exported: P
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data())
+@pytest.mark.sqlite_only
 def test_no_export_that_is_cut_short_passes(exported: Path, data: st.DataObject) -> None:
     whole = exported.read_bytes()
     assert faults(whole[: data.draw(st.integers(0, len(whole) - 1))])
@@ -171,6 +178,7 @@ def test_what_was_tampered_with_is_exported_as_it_is_and_found(exported: Path) -
 
 
 @pytest.mark.parametrize("data", ["", "{", '{}\n{"x":1}', "{}} ", "[1]", '{"a": 1}', "null"])
+@pytest.mark.sqlite_only
 def test_data_that_is_no_json_is_exported_on_one_line_and_found(exported: Path, data: str) -> None:
     tamper("UPDATE dropslot_event SET data = %s WHERE seq = 4", (data,))
     assert faults(written(exported.parent).read_bytes())

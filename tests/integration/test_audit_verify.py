@@ -65,24 +65,28 @@ def test_a_removed_event_is_named() -> None:
     assert first_fault() == ("event 5", "event 4 is missing before it: removed after writing")
 
 
+@pytest.mark.sqlite_only
 def test_a_removed_beginning_is_named() -> None:
     grow(10)
     tamper("DELETE FROM dropslot_event WHERE seq < 4")
     assert first_fault() == ("event 4", "events 1 to 3 are missing before it: removed after writing")
 
 
+@pytest.mark.sqlite_only
 def test_an_inserted_event_is_named() -> None:
     grow(3)
     tamper("INSERT INTO dropslot_event VALUES (0, '', '', '', '{}', '')")
     assert first_fault()[0] == "event 0"
 
 
+@pytest.mark.sqlite_only
 def test_an_event_added_at_the_end_without_its_hash_is_named() -> None:
     grow(3)
     tamper("INSERT INTO dropslot_event VALUES (4, 'now', 'forged', '', '{}', '')")
     assert first_fault()[0] == "event 4"
 
 
+@pytest.mark.sqlite_only
 def test_two_events_that_changed_places_are_named() -> None:
     grow(10)
     tamper("UPDATE dropslot_event SET seq = 1000 WHERE seq = 4")
@@ -98,6 +102,7 @@ def test_a_removed_end_is_found_by_a_receipt(tmp_path: Path) -> None:
     assert where.startswith("receipt 01JD") and "end of the chain was removed" in what
 
 
+@pytest.mark.sqlite_only
 def test_a_removed_end_is_found_by_a_head_that_was_kept_elsewhere() -> None:
     head = grow(10)
     tamper("DELETE FROM dropslot_event WHERE seq > 6")
@@ -105,12 +110,14 @@ def test_a_removed_end_is_found_by_a_head_that_was_kept_elsewhere() -> None:
     assert "end of the chain was removed" in first_fault(heads=[head])[1]
 
 
+@pytest.mark.sqlite_only
 def test_everything_removed_is_found_by_a_head_that_was_kept_elsewhere() -> None:
     head = grow(3)
     tamper("DELETE FROM dropslot_event")
     assert not verify.chain(heads=[head]).ok
 
 
+@pytest.mark.sqlite_only
 def test_a_chain_that_was_wholly_rewritten_is_found_by_heads(tmp_path: Path) -> None:
     head = grow(5)
     give_receipt(tmp_path, head)
@@ -121,6 +128,7 @@ def test_a_chain_that_was_wholly_rewritten_is_found_by_heads(tmp_path: Path) -> 
     assert verify.chain().ok
 
 
+@pytest.mark.sqlite_only
 def test_a_receipt_that_was_made_to_fit_a_rewritten_chain_has_no_valid_signature(tmp_path: Path) -> None:
     receipt = give_receipt(tmp_path, grow(5))
     rewrite_from(2)
@@ -143,23 +151,27 @@ def test_a_receipt_that_was_made_to_fit_a_rewritten_chain_has_no_valid_signature
         '{"arrival":"01JD0000000000000000000000","head":{"hash":1,"seq":1}}',
     ],
 )
+@pytest.mark.sqlite_only
 def test_a_receipt_that_is_none_is_named(tmp_path: Path, body: str) -> None:
     give_receipt(tmp_path, grow(5))
     tamper("UPDATE dropslot_receipt SET body = %s", (body,))
     assert "not a receipt" in first_fault()[1]
 
 
+@pytest.mark.sqlite_only
 def test_receipts_are_faults_when_no_signer_is_known(tmp_path: Path) -> None:
     give_receipt(tmp_path, grow(5))
     assert "allowed signers" in first_fault(signers=frozenset())[1]
 
 
+@pytest.mark.sqlite_only
 def test_a_receipt_moved_to_another_arrival_is_named(tmp_path: Path) -> None:
     give_receipt(tmp_path, grow(5))
     tamper("UPDATE dropslot_receipt SET arrival = 'other'")
     assert first_fault()[0] == "receipt other"
 
 
+@pytest.mark.sqlite_only
 def test_the_first_thousand_faults_are_listed_and_all_are_counted() -> None:
     grow(1200)
     tamper("UPDATE dropslot_event SET kind = 'x'")

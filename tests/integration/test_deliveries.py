@@ -1,5 +1,5 @@
 # mypy: disable-error-code="func-returns-value"
-"""What becomes of arrivals: delivered once, whole, in versions, recorded and archived. On SQLite and PostgreSQL."""
+"""What becomes of arrivals: delivered once, whole, in versions, recorded and archived."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from people import Person, Program
 from product import STUDY, Product
@@ -39,6 +41,7 @@ def test_folder_is_delivered_whole_recorded_and_archived(product: Product) -> No
     assert not any(product.folder("processing").iterdir())
 
 
+@pytest.mark.sqlite_only
 def test_manifest_is_accepted_by_sha256sum(product: Product) -> None:
     product.drop("session1", {"a b.txt": b"one", "c\\d": b"two"})
     product.drain()
@@ -49,6 +52,7 @@ def test_manifest_is_accepted_by_sha256sum(product: Product) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.sqlite_only
 def test_new_target_is_made_whole(make_product: Callable[..., Product], database_url: str) -> None:
     product = make_product(database_url).configure({"study": FIELD})
     product.drop("alpha-1", {"x/y": b"1"})
@@ -93,6 +97,7 @@ def test_moving_from_done_to_inbox_runs_it_again_without_effect(product: Product
     assert (product.folder("done") / "session1" / "a").exists()
 
 
+@pytest.mark.sqlite_only
 def test_file_from_before_dropslot_is_version_one(product: Product) -> None:
     (product.studies / "report.pdf").write_bytes(b"old")
     product.drop("report.pdf", b"new")
@@ -106,6 +111,7 @@ def test_file_from_before_dropslot_is_version_one(product: Product) -> None:
     assert len(product.listing("events", "--kind", "adopted")) == 1
 
 
+@pytest.mark.sqlite_only
 def test_name_that_is_taken_by_something_else_takes_the_next_number(product: Product) -> None:
     (product.studies / "scan.dat").mkdir()
     (product.studies / "scan.v2.dat").symlink_to("/etc/passwd")
@@ -115,6 +121,7 @@ def test_name_that_is_taken_by_something_else_takes_the_next_number(product: Pro
     assert (product.studies / "scan.v2.dat").is_symlink()
 
 
+@pytest.mark.sqlite_only
 def test_item_that_is_called_like_a_version_of_another(product: Product) -> None:
     for n in (b"1", b"2"):
         product.drop("s", {"a.txt": n, "a.v2.txt": b"own" + n})
@@ -139,6 +146,7 @@ def test_edited_and_removed_files_are_events_and_the_next_version(product: Produ
     }
 
 
+@pytest.mark.sqlite_only
 def test_several_destinations_get_it_all(product: Product) -> None:
     other = product.root / "mirror"
     other.mkdir()
@@ -173,6 +181,7 @@ def test_refused_arrival_lies_whole_in_failed_beside_its_reason_and_can_be_retri
     assert not list(product.folder("done").rglob("REASON.txt"))
 
 
+@pytest.mark.sqlite_only
 def test_name_that_does_not_match_is_refused_with_the_pattern(product: Product) -> None:
     product.configure({"study": FIELD})
     product.drop("nodash", {"a": b"1"})
@@ -182,6 +191,7 @@ def test_name_that_does_not_match_is_refused_with_the_pattern(product: Product) 
     assert "does not match" in arrival["reason"][0]
 
 
+@pytest.mark.sqlite_only
 def test_mistyped_study_is_refused_and_not_made(product: Product) -> None:
     rule = {"to": "./studies/{study}/raw", "must_exist": "./studies/{study}"}
     product.configure({"study": FIELD | {"deliver": [rule]}})
@@ -195,6 +205,7 @@ def test_mistyped_study_is_refused_and_not_made(product: Product) -> None:
     assert states == {"alpha-1": "done", "alhpa-1": "failed"}
 
 
+@pytest.mark.sqlite_only
 def test_missing_destination_is_waited_for_and_not_filled(product: Product) -> None:
     product.drop("s", {"a": b"1"})
     product.studies.rmdir()
@@ -306,6 +317,7 @@ def test_same_name_twice_at_once_delivers_both(product: Product) -> None:
     assert set(product.delivered()) == {"scan.txt", "scan.v2.txt"}
 
 
+@pytest.mark.sqlite_only
 def test_modes_group_and_times_are_set(product: Product) -> None:
     rule = {"to": "./studies", "file_mode": 640, "folder_mode": 2750, "group": "daemon"}
     product.configure({"study": STUDY | {"deliver": [rule]}})
@@ -319,6 +331,7 @@ def test_modes_group_and_times_are_set(product: Product) -> None:
     assert seen.st_gid == folder.st_gid != 0
 
 
+@pytest.mark.sqlite_only
 def test_purge_removes_only_what_is_at_its_destination(product: Product) -> None:
     product.drop("kept", {"a": b"1"})
     product.drop("gone", {"b": b"2"})
@@ -350,6 +363,7 @@ def test_latest_lists_and_links_the_newest(product: Product) -> None:
     assert (product.root / "newest/d/a.txt").read_bytes() == b"2"
 
 
+@pytest.mark.sqlite_only
 def test_receipt_is_verified_by_ssh_keygen(product: Product) -> None:
     product.drop("s", b"1")
     product.drain()

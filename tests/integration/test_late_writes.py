@@ -258,6 +258,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latewrites, "_is_quiet", lambda *_: True)
 
 
+@pytest.mark.sqlite_only
 def test_nothing_written_is_looked_at_less_and_less_often(desk: Desk) -> None:
     arrival, _ = unleased_one(desk)
     look(desk)
@@ -284,6 +285,7 @@ def test_look_keeps_what_others_note_meanwhile(desk: Desk, monkeypatch: pytest.M
     assert evidence["purging"] and evidence["unleased"] == finish.fingerprint(list_arrival(archived))
 
 
+@pytest.mark.sqlite_only
 def test_what_was_only_touched_is_no_alarm(desk: Desk) -> None:
     arrival, archived = unleased_one(desk)
     os.utime(archived, (5, 5))
@@ -351,6 +353,7 @@ def alarmed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[Arrival, Path]
     return Arrival.objects.get(id=arrival), archived
 
 
+@pytest.mark.sqlite_only
 def test_whole_one_that_was_adopted_and_delivered_before_the_next_look_has_its_sender(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +384,7 @@ def test_who_wakes_up_when_the_whole_one_is_done_moves_nothing(
     assert not list(desk.folders().processing.iterdir())
 
 
+@pytest.mark.sqlite_only
 def test_whole_one_that_cannot_go_on_yet_is_tried_again_however_old_it_is(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +399,7 @@ def test_whole_one_that_cannot_go_on_yet_is_tried_again_however_old_it_is(
     assert not archived.exists() and Arrival.objects.get(id=first.evidence["heir"]).state == State.READY
 
 
+@pytest.mark.sqlite_only
 def test_empty_folder_that_recovery_removed_meanwhile_is_made_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,6 +418,7 @@ def test_empty_folder_that_recovery_removed_meanwhile_is_made_again(
     assert Arrival.objects.get(id=first.evidence["heir"]).state == State.READY
 
 
+@pytest.mark.sqlite_only
 def test_alarm_of_a_verification_that_was_killed_is_gone_on_from(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,6 +434,7 @@ def test_alarm_of_a_verification_that_was_killed_is_gone_on_from(
     assert Arrival.objects.get(id=first).archived_as == ""
 
 
+@pytest.mark.sqlite_only
 def test_store_into_a_source_in_place_that_changes_no_time_is_found_by_reading(desk: Desk) -> None:
     arrival = desk.send("p-scan", b"half")
     assert desk.attempt(arrival) == [State.DONE]
@@ -441,6 +448,7 @@ def test_store_into_a_source_in_place_that_changes_no_time_is_found_by_reading(d
     assert Event.objects.filter(kind="written-since").count() == 1
 
 
+@pytest.mark.sqlite_only
 def test_archive_of_another_that_has_the_name_in_done_by_now_is_no_alarm(desk: Desk) -> None:
     _, archived = unleased_one(desk)
     archived.unlink()  # by hand, or moved back into the inbox

@@ -181,6 +181,7 @@ def test_log_that_begins_anew_is_another_log(sqlite_database: Database, route: R
 
 
 @pytest.mark.parametrize("how", HOW)
+@pytest.mark.sqlite_only
 def test_first_run_reads_what_was_rotated_before_oldest_first(
     database: Database, route: Route, log: Path, tmp_path: Path, how: str
 ) -> None:
@@ -486,6 +487,7 @@ def test_odd_users_and_addresses_are_recorded_escaped(
 
 
 @pytest.mark.parametrize("odd", [b"\0", b"\xff", b"%00", b"%FF", b"\\x00", b"%ED%A0%80"])
+@pytest.mark.sqlite_only
 def test_odd_bytes_in_an_address_ask_for_nothing(
     database: Database, route: Route, log: Path, odd: bytes
 ) -> None:
@@ -621,6 +623,7 @@ def test_failed_commit_leaves_the_position_where_it_was(
     assert found() == names(range(10))
 
 
+@pytest.mark.sqlite_only
 def test_figures_of_a_commit_that_failed_once_are_not_told_twice(
     database: Database, route: Route, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def test_what_was_made_is_delivered_and_the_source_is_archived(making: Callable[
     assert not (product.folder("done") / "lone.txt").exists()
 
 
+@pytest.mark.sqlite_only
 def test_what_is_made_is_for_the_service_alone(making: Callable[..., Product]) -> None:
     product = making("Breaks")
     product.drop("s", FILES)
@@ -100,6 +101,7 @@ def test_what_is_made_is_for_the_service_alone(making: Callable[..., Product]) -
     assert (product.root / "var" / "made").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.sqlite_only
 def test_a_source_read_in_place_is_compared_with_what_was_sent(making: Callable[..., Product]) -> None:
     product = making(leave_source=True)
     product.drop("s", FILES)
@@ -110,6 +112,7 @@ def test_a_source_read_in_place_is_compared_with_what_was_sent(making: Callable[
     assert len(product.arrivals()) == 1
 
 
+@pytest.mark.sqlite_only
 def test_purge_compares_done_with_what_was_sent(making: Callable[..., Product]) -> None:
     product = making()
     product.drop("lone.txt", b"lone")
@@ -119,6 +122,7 @@ def test_purge_compares_done_with_what_was_sent(making: Callable[..., Product]) 
     assert (product.folder("done") / "lone.txt").exists()
 
 
+@pytest.mark.sqlite_only
 def test_the_receipt_says_that_bytes_were_made_anew(making: Callable[..., Product]) -> None:
     product = making()
     product.drop("s", FILES)
@@ -129,6 +133,7 @@ def test_the_receipt_says_that_bytes_were_made_anew(making: Callable[..., Produc
     assert [line for line in body["guarantees"] if "2 made anew" in line]
 
 
+@pytest.mark.sqlite_only
 def test_a_made_item_may_get_another_name(making: Callable[..., Product]) -> None:
     product = making("Renames")
     product.drop("s", {"a": b"1", "deep/b": b"22"})
@@ -141,6 +146,7 @@ def test_a_made_item_may_get_another_name(making: Callable[..., Product]) -> Non
     assert not (product.folder("done") / "s").exists()
 
 
+@pytest.mark.sqlite_only
 def test_two_items_of_one_name_and_names_that_lead_outside_are_refused(
     making: Callable[..., Product],
 ) -> None:
@@ -156,6 +162,7 @@ def test_two_items_of_one_name_and_names_that_lead_outside_are_refused(
     nothing_is_left(product)
 
 
+@pytest.mark.sqlite_only
 def test_one_item_that_cannot_be_made_refuses_all(making: Callable[..., Product]) -> None:
     product = making()
     product.drop("s", {"a": b"1", "refused": b"2"})
@@ -164,6 +171,7 @@ def test_one_item_that_cannot_be_made_refuses_all(making: Callable[..., Product]
     nothing_is_left(product)
 
 
+@pytest.mark.sqlite_only
 def test_a_maker_that_breaks_is_retried(making: Callable[..., Product]) -> None:
     product = making("Breaks")
     product.drop("s", {"a": b"1"})
@@ -173,6 +181,7 @@ def test_a_maker_that_breaks_is_retried(making: Callable[..., Product]) -> None:
     assert product.delivered() == {}
 
 
+@pytest.mark.sqlite_only
 def test_a_source_that_changes_after_it_was_made_anew_voids_the_attempt(
     making: Callable[..., Product],
 ) -> None:
@@ -183,6 +192,7 @@ def test_a_source_that_changes_after_it_was_made_anew_voids_the_attempt(
     assert len(product.listing("events", "--kind", "retrying")) == 1
 
 
+@pytest.mark.sqlite_only
 def test_all_destinations_get_what_was_made_once(making: Callable[..., Product]) -> None:
     (making().root / "mirror").mkdir()
     product = making("Random", "counts", deliver=[{"to": "./studies"}, {"to": "./mirror"}])
@@ -213,6 +223,7 @@ def test_a_delivery_that_was_cut_goes_on_with_what_was_made(making: Callable[...
     nothing_is_left(product)
 
 
+@pytest.mark.sqlite_only
 def test_fields_of_items_and_checks_see_what_was_made(making: Callable[..., Product]) -> None:
     words = """
 from dropslot.checks.base import Check
@@ -239,6 +250,7 @@ class IsUpper(Check):
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.sqlite_only
 def test_a_bag_is_validated_as_it_was_sent(making: Callable[..., Product], is_whole: bool) -> None:
     product = making(checks=[{"bag": True}])
     sent = write_tree(product.root / "sent", {"a.txt": b"alpha"})

@@ -47,6 +47,7 @@ def test_what_is_whole_is_held_and_sent_onward_by_number(holding: Product) -> No
     assert holding.run("verify", "--fixity").status == 0
 
 
+@pytest.mark.sqlite_only
 def test_a_held_arrival_is_not_tried_again_and_survives_a_restart(holding: Product) -> None:
     before = holding.arrivals()
     for _ in range(2):
@@ -80,6 +81,7 @@ def test_a_later_one_may_be_sent_onward_first_and_one_that_is_not_held_is_named(
     assert holding.run("start_queue", one["id"], "--number", "1", status=2).stdout == ""
 
 
+@pytest.mark.sqlite_only
 def test_a_held_one_is_checked_again_or_dismissed(holding: Product) -> None:
     one, two, _ = holding.arrivals()
     holding.run("retry", one["id"])
@@ -96,6 +98,7 @@ def test_a_held_one_is_checked_again_or_dismissed(holding: Product) -> None:
     assert holding.delivered() == {"a.dcm": b"1", "b.dcm": b"3"}
 
 
+@pytest.mark.sqlite_only
 def test_what_fails_a_check_is_refused_and_not_held(product: Product) -> None:
     product.configure({"study": MANUAL})
     product.drop("bad", {"a.exe": b"1"})
@@ -104,6 +107,7 @@ def test_what_fails_a_check_is_refused_and_not_held(product: Product) -> None:
     assert product.run("start_queue").stdout == "Nothing is held.\n"
 
 
+@pytest.mark.sqlite_only
 def test_what_is_read_where_it_lies_is_held_too(product: Product) -> None:
     product.configure({"study": {**MANUAL, "leave_source": True}})
     product.drop("one", {"a.dcm": b"1"})

@@ -80,6 +80,7 @@ def reasons(product: Product) -> list[str]:
     return [reason for row in product.arrivals("--state", "failed") for reason in row["reason"]]
 
 
+@pytest.mark.sqlite_only
 def test_each_item_of_a_folder_goes_to_the_folder_of_its_type(product: Product) -> None:
     product.configure({"study": STUDY | BY_TYPE}).drop("mixed", MIXED)
     product.drain()
@@ -102,6 +103,7 @@ def test_each_item_of_a_folder_goes_to_the_folder_of_its_type(product: Product) 
     product.run("verify", "--fixity")
 
 
+@pytest.mark.sqlite_only
 def test_an_empty_folder_goes_with_the_first_item_of_the_folder_that_it_is_in(product: Product) -> None:
     product.configure({"study": STUDY | BY_TYPE}).drop("mixed", MIXED)
     product.drain()
@@ -136,6 +138,7 @@ def test_new_and_existing_targets_get_versions_of_their_own(product: Product) ->
     }
 
 
+@pytest.mark.sqlite_only
 def test_a_field_of_ones_own_reads_the_items(with_plugin: Callable[..., Product]) -> None:
     product = with_plugin("./studies/{word}/raw", rule={"must_exist": "./studies/{word}"})
     for folder in ("one", "two"):
@@ -152,6 +155,7 @@ def test_a_field_of_ones_own_reads_the_items(with_plugin: Callable[..., Product]
     assert product.history("--search", "lone")[0]["fields"] == {"word": "two"}
 
 
+@pytest.mark.sqlite_only
 def test_one_refused_item_refuses_all_with_every_reason(with_plugin: Callable[..., Product]) -> None:
     product = with_plugin()
     product.drop(
@@ -166,6 +170,7 @@ def test_one_refused_item_refuses_all_with_every_reason(with_plugin: Callable[..
     assert found[3] == "refused: nobody wants it"
 
 
+@pytest.mark.sqlite_only
 def test_a_folder_that_must_exist_for_one_item_refuses_all(with_plugin: Callable[..., Product]) -> None:
     product = with_plugin(rule={"must_exist": "./studies/{word}"})
     (product.studies / "one").mkdir()
@@ -178,6 +183,7 @@ def test_a_folder_that_must_exist_for_one_item_refuses_all(with_plugin: Callable
     ]
 
 
+@pytest.mark.sqlite_only
 def test_one_folder_with_two_groups_refuses_the_arrival(with_plugin: Callable[..., Product]) -> None:
     product = with_plugin("./studies/{date}", rule={"group": "{word}"})
     product.drop("s", {"x": b"one 1", "y": b"two 2"})
@@ -186,6 +192,7 @@ def test_one_folder_with_two_groups_refuses_the_arrival(with_plugin: Callable[..
     assert "different" in reason and "group" in reason
 
 
+@pytest.mark.sqlite_only
 def test_two_entries_that_lead_to_one_folder_refuse_the_arrival(product: Product) -> None:
     (product.studies / "text-plain").mkdir()
     deliver = [{"to": "./studies/{mime}"}, {"to": "./studies/text-plain"}]
@@ -194,6 +201,7 @@ def test_two_entries_that_lead_to_one_folder_refuse_the_arrival(product: Product
     assert "lead to the same folder" in reasons(product)[0]
 
 
+@pytest.mark.sqlite_only
 def test_what_was_read_for_the_path_is_what_is_staged(with_plugin: Callable[..., Product]) -> None:
     product = with_plugin(field="Rewrites")
     product.drop("s", {"x": b"one word", "y": b"one"})
@@ -207,6 +215,7 @@ def test_what_was_read_for_the_path_is_what_is_staged(with_plugin: Callable[...,
     ("field", "words"),
     [("Careless", "other"), ("Says", "gives"), ("Repeats", "study")],
 )
+@pytest.mark.sqlite_only
 def test_mistakes_of_a_field_are_told(with_plugin: Callable[..., Product], field: str, words: str) -> None:
     product = with_plugin(field=field, name=r"(?P<study>.*)")
     product.drop("s", {"x": b"one 1"})
@@ -216,11 +225,13 @@ def test_mistakes_of_a_field_are_told(with_plugin: Callable[..., Product], field
     assert product.delivered() == {}
 
 
+@pytest.mark.sqlite_only
 def test_an_unknown_field_is_told_at_start(with_plugin: Callable[..., Product]) -> None:
     product = with_plugin("./studies/{wrod}")
     assert "wrod" in product.drain(status=2).stderr
 
 
+@pytest.mark.sqlite_only
 def test_a_bag_is_checked_whole_and_its_payload_goes_by_item(product: Product) -> None:
     product.configure({"study": STUDY | BY_TYPE | {"checks": [{"bag": True}]}})
     sent = write_tree(product.root / "sent", {"a.pdf": PDF, "deep/b": TEXT})
@@ -253,6 +264,7 @@ def test_a_delivery_that_was_cut_in_two_is_finished_at_the_same_places(
     product.run("verify", "--fixity")
 
 
+@pytest.mark.sqlite_only
 def test_staging_of_an_attempt_with_other_values_is_removed(with_plugin: Callable[..., Product]) -> None:
     """An attempt that was killed while it staged, as its database and folders are then."""
     root = with_plugin().root
@@ -281,6 +293,7 @@ class Stops(Check):
 """
 
 
+@pytest.mark.sqlite_only
 def test_purge_removes_what_is_proved_at_the_place_of_each_item(product: Product) -> None:
     product.configure({"study": STUDY | BY_TYPE}).drop("mixed", MIXED)
     product.drain()
@@ -316,6 +329,7 @@ def test_rebuild_reads_the_parts_back(make_product: Callable[..., Product], rece
         assert not (product.folder("done") / "mixed").exists()
 
 
+@pytest.mark.sqlite_only
 def test_the_receipt_names_the_manifest_of_each_part(product: Product) -> None:
     product.configure({"study": STUDY | BY_TYPE}).drop("mixed", MIXED)
     product.drain()
@@ -328,6 +342,7 @@ def test_the_receipt_names_the_manifest_of_each_part(product: Product) -> None:
     assert body["outcomes"] == {"delivered": 3}
 
 
+@pytest.mark.sqlite_only
 def test_parts_at_a_server_and_here(product: Product, shared_sshd: Sshd) -> None:
     (far := product.root / "far").mkdir()
     keys = {"key": str(shared_sshd.key), "known_hosts": str(shared_sshd.known_hosts)}
@@ -350,6 +365,7 @@ def test_parts_at_a_server_and_here(product: Product, shared_sshd: Sshd) -> None
     assert not list(product.folder("done").iterdir())
 
 
+@pytest.mark.sqlite_only
 def test_a_part_that_is_away_holds_up_no_other_destination(product: Product) -> None:
     away = product.root / "away"
     for name in ("application-pdf", "text-plain"):

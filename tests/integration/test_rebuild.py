@@ -44,6 +44,7 @@ def test_a_lost_database_is_an_alarm_and_rebuild_knows_all_again(losing: Losing)
     assert [event["kind"] for event in events[1:4]] == ["rebuilt"] * 3
 
 
+@pytest.mark.sqlite_only
 def test_rebuild_without_the_data_folder_reads_the_manifests(losing: Losing) -> None:
     losing.deliver("a", ONE)
     losing.deliver("b", TWO)
@@ -105,6 +106,7 @@ def test_manifests_alone_show_that_a_data_folder_is_older(sqlite_product: Produc
     assert losing.deliver("c", TWO) == [("scan.v2.txt", 2, "unchanged")]
 
 
+@pytest.mark.sqlite_only
 def test_what_was_refused_after_the_backup_can_be_retried(losing: Losing) -> None:
     product = losing.product
     product.configure({"study": STUDY | {"select": {"patterns": ["*.txt"]}}})
@@ -163,6 +165,7 @@ def test_what_was_there_before_dropslot_stays_version_1(sqlite_product: Product)
     assert losing.deliver("c", ONE) == [("scan.v2.txt", 2, "unchanged")]
 
 
+@pytest.mark.sqlite_only
 def test_what_was_retried_after_a_later_drop_is_known_as_it_was(losing: Losing) -> None:
     product = losing.product
     product.configure({"study": STUDY | {"select": {"patterns": ["*.txt"]}}})
@@ -184,6 +187,7 @@ def test_what_was_retried_after_a_later_drop_is_known_as_it_was(losing: Losing) 
     assert latest["stored_as"] == "scan.txt"
 
 
+@pytest.mark.sqlite_only
 def test_original_that_was_archived_aside_is_found_there(losing: Losing) -> None:
     product = losing.product
     product.studies.rename(product.root / "away")
@@ -242,6 +246,7 @@ def test_a_manifest_that_was_changed_is_not_believed(sqlite_product: Product) ->
     assert "cannot be read as a manifest" in sqlite_product.run("rebuild", status=1).stderr
 
 
+@pytest.mark.sqlite_only
 def test_an_older_database_and_a_later_epoch_in_processing(losing: Losing) -> None:
     """Taken over again and again since the backup: the folder's epoch counts, and nothing is refused."""
     product = losing.product
@@ -260,6 +265,7 @@ def test_an_older_database_and_a_later_epoch_in_processing(losing: Losing) -> No
     assert [event["data"]["epoch"] for event in product.listing("events", "--kind", "epoch-adopted")] == [7]
 
 
+@pytest.mark.sqlite_only
 def test_a_later_epoch_whose_row_is_lost_is_adopted(losing: Losing) -> None:
     product = losing.product
     product.drop("a", ONE)

@@ -31,6 +31,7 @@ def _rights(of: str) -> list[str]:
 # In this process, on both databases
 
 
+@pytest.mark.sqlite_only
 def test_an_account_with_a_password_needs_no_link(site: Site) -> None:
     made = accounts.add(site.config, accounts.Wanted("ines", ("sender",)), PASSWORD)
     assert made.is_new and not made.needs_password
@@ -60,6 +61,7 @@ def test_more_roles_are_added_once(site: Site) -> None:
         (accounts.Wanted("ines", ("sender",), email="not an address"), "email"),
     ],
 )
+@pytest.mark.sqlite_only
 def test_what_cannot_be_is_said_and_changes_nothing(site: Site, wanted: accounts.Wanted, words: str) -> None:
     before = Event.objects.count()
     with pytest.raises(accounts.BadAccount, match=words):
@@ -68,6 +70,7 @@ def test_what_cannot_be_is_said_and_changes_nothing(site: Site, wanted: accounts
     assert Event.objects.count() == before
 
 
+@pytest.mark.sqlite_only
 def test_a_weak_password_is_refused(site: Site) -> None:
     with pytest.raises(accounts.BadAccount, match="too short"):
         accounts.add(site.config, accounts.Wanted("ines", ("sender",)), "short")
@@ -89,6 +92,7 @@ def test_the_last_administrator_stays(site: Site) -> None:
     assert _rights("adam")[-1] == "account deactivated"
 
 
+@pytest.mark.sqlite_only
 def test_a_link_sets_a_password_once(site: Site) -> None:
     made = accounts.add(site.config, accounts.Wanted("ines", ("sender",)))
     path = links.link(made.user, site.config).removeprefix("http://127.0.0.1:8070")
@@ -112,6 +116,7 @@ def test_the_first_start_makes_the_administrator(site: Site) -> None:
     assert links.for_first_administrator(site.config) is not None  # anew, until it is used
 
 
+@pytest.mark.sqlite_only
 def test_the_first_start_gives_nobody_else_the_role(site: Site) -> None:
     Grant.objects.all().delete()
     User.objects.create_user("admin", password=PASSWORD)
@@ -138,6 +143,7 @@ def installed(product: Product) -> Product:
     return product
 
 
+@pytest.mark.sqlite_only
 def test_adduser_prints_a_link_if_there_is_no_password(installed: Product) -> None:
     ended = installed.run("adduser", "rita", "--role", "recipient", "--folder", "north", "--route", "results")
     assert "The account rita is new" in ended.stdout
@@ -173,6 +179,7 @@ def test_users_are_listed_and_their_roles_taken_away(installed: Product, tmp_pat
     ]
 
 
+@pytest.mark.sqlite_only
 def test_manage_py_does_the_same(installed: Product) -> None:
     """As in every installation: manage.py lies beside config.yaml."""
     command = [sys.executable, str(Path(__file__).parents[2] / "manage.py")]
@@ -185,6 +192,7 @@ def test_manage_py_does_the_same(installed: Product) -> None:
     assert '"name": "sam"' in done.stdout
 
 
+@pytest.mark.sqlite_only
 def test_wrong_usage_is_said_with_status_2(installed: Product) -> None:
     assert "boss is not a role" in installed.run("adduser", "x", "--role", "boss", status=2).stderr
     assert "There is no account x" in installed.run("removeuser", "x", status=2).stderr
@@ -196,6 +204,7 @@ def test_wrong_usage_is_said_with_status_2(installed: Product) -> None:
     assert "/nowhere cannot be read" in missing.stderr
 
 
+@pytest.mark.sqlite_only
 def test_addtoken_prints_the_token_alone(installed: Product) -> None:
     installed.run("adduser", "sam", "--role", "sender")
     ended = installed.run("addtoken", "sam", "--scope", "read", "--scope", "upload", "--days", "30")
@@ -206,6 +215,7 @@ def test_addtoken_prints_the_token_alone(installed: Product) -> None:
     )
 
 
+@pytest.mark.sqlite_only
 def test_the_first_start_prints_a_link(make_product: Callable[..., Product], empty_database_url: str) -> None:
     served = portals.installed(make_product(empty_database_url, has_tables=False)).start()
     printed = (served.product.root / "portal.log").read_text()

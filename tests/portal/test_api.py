@@ -83,6 +83,7 @@ def test_acknowledgments_have_the_keys_of_the_listing(olga: Caller) -> None:
     assert _listed(olga, "acknowledgments") == list(acknowledgments(Filter()))[::-1]
 
 
+@pytest.mark.sqlite_only
 def test_the_watcher_has_the_keys_of_its_command(olga: Caller) -> None:
     config = olga.site.config
     assert olga.get("watcher").json() == daemon.as_json(config, daemon.status(config))
@@ -130,6 +131,7 @@ def test_deliveries_of_one_arrival_and_events_of_one_kind_are_found(olga: Caller
     assert {row["arrival"] for row in _listed(olga, "events", route="study")} == {id}
 
 
+@pytest.mark.sqlite_only
 def test_a_filter_that_cannot_be_read_is_named(olga: Caller) -> None:
     wrong: list[tuple[str, dict[str, str], str]] = [
         ("arrivals", {"limit": "501"}, "limit"),
@@ -151,6 +153,7 @@ def test_a_filter_that_cannot_be_read_is_named(olga: Caller) -> None:
 # One thing
 
 
+@pytest.mark.sqlite_only
 def test_an_arrival_says_where_it_is_and_what_was_delivered(olga: Caller) -> None:
     row = olga.site.arrival("heart-1")
     found = olga.get(f"arrivals/{row.id}").json()
@@ -160,6 +163,7 @@ def test_an_arrival_says_where_it_is_and_what_was_delivered(olga: Caller) -> Non
     assert found["fields"] == {"study": "heart", "sent": "1"}
 
 
+@pytest.mark.sqlite_only
 def test_a_failed_arrival_says_why_and_where_it_lies(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     found = olga.get(f"arrivals/{row.id}").json()
@@ -169,12 +173,14 @@ def test_a_failed_arrival_says_why_and_where_it_lies(olga: Caller) -> None:
     assert found["deliveries"] == {"items": [], "next": None}
 
 
+@pytest.mark.sqlite_only
 def test_a_delivery_is_found_by_its_number(olga: Caller) -> None:
     first = _listed(olga, "deliveries")[0]
     assert olga.get(f"deliveries/{first['id']}").json() == first
     _problem(olga.get(f"deliveries/{2**70}"), 404)
 
 
+@pytest.mark.sqlite_only
 def test_a_receipt_is_the_text_that_was_signed(olga: Caller) -> None:
     row = olga.site.arrival("heart-1")
     signed = Receipt.objects.get(arrival=row.id)
@@ -188,6 +194,7 @@ def test_a_receipt_is_the_text_that_was_signed(olga: Caller) -> None:
     assert olga.get(f"arrivals/{row.id}/receipt").json() == expected
 
 
+@pytest.mark.sqlite_only
 def test_an_arrival_that_is_not_done_has_no_receipt_yet(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     assert "only an arrival that is done" in _problem(olga.get(f"receipts/{row.id}"), 404)["title"]
@@ -221,6 +228,7 @@ def test_a_retried_arrival_is_ready_and_is_an_event(olga: Caller) -> None:
     assert found["where"]["folder"] == "failed"  # until a worker takes it
 
 
+@pytest.mark.sqlite_only
 def test_an_arrival_is_retried_under_another_name(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     assert olga.post(f"arrivals/{row.id}/retry", {"name": "north-2.pdf"}).json()["name"] == "north-2.pdf"
@@ -230,6 +238,7 @@ def test_an_arrival_is_retried_under_another_name(olga: Caller) -> None:
     assert renamed == {"from": "north-bad.exe", "to": "north-2.pdf", "by": "olga"}
 
 
+@pytest.mark.sqlite_only
 def test_a_name_that_cannot_be_changes_nothing(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     for name in ("a/b", "..", "x\x00y", "nofolder", "\ud800"):
@@ -238,6 +247,7 @@ def test_a_name_that_cannot_be_changes_nothing(olga: Caller) -> None:
     assert Arrival.objects.get(pk=row.pk).state == "failed"
 
 
+@pytest.mark.sqlite_only
 def test_a_held_arrival_is_sent_onward_once_and_is_an_event(olga: Caller, settings: Any) -> None:
     site = olga.site
     manual = site.config.routes["study"].model_copy(update={"release": "manual"})
@@ -255,12 +265,14 @@ def test_a_held_arrival_is_sent_onward_once_and_is_an_event(olga: Caller, settin
     assert site.arrival("heart-held").state == "done"
 
 
+@pytest.mark.sqlite_only
 def test_what_is_done_cannot_be_retried_or_dismissed(olga: Caller) -> None:
     row = olga.site.arrival("heart-1")
     assert _problem(olga.post(f"arrivals/{row.id}/retry"), 409)["code"] == "not-failed"
     assert _problem(olga.post(f"arrivals/{row.id}/dismiss", {"reason": "x"}), 409)["code"] == "not-failed"
 
 
+@pytest.mark.sqlite_only
 def test_a_dismissed_arrival_keeps_who_and_why(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     answer = olga.post(f"arrivals/{row.id}/dismiss", {"reason": " sent twice\x00 "})
@@ -273,6 +285,7 @@ def test_a_dismissed_arrival_keeps_who_and_why(olga: Caller) -> None:
     _problem(olga.post(f"arrivals/{row.id}/dismiss", {"reason": "again"}), 409)
 
 
+@pytest.mark.sqlite_only
 def test_a_dismissal_needs_a_reason(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     bodies: list[Any] = [None, {}, {"reason": "  "}, {"reason": "x" * 1001}, {"reason": 5}, []]
@@ -281,6 +294,7 @@ def test_a_dismissal_needs_a_reason(olga: Caller) -> None:
     assert not Event.objects.filter(kind="dismissed").exists()
 
 
+@pytest.mark.sqlite_only
 def test_an_acknowledgment_is_undone_once(olga: Caller) -> None:
     row = Acknowledgment.objects.get()
     path = f"acknowledgments/{row.id}/undo"
@@ -333,6 +347,7 @@ def test_each_state_of_a_sent_file_has_its_word(sam: Caller) -> None:
         assert {row["file"] for row in rows} == {file for file, is_in in found.items() if is_in == state}
 
 
+@pytest.mark.sqlite_only
 def test_what_was_sent_again_is_unchanged(filled: Site) -> None:
     filled.drop("results", "north-1.pdf", b"%PDF-1.4 n")
     filled.deliver("olga")
@@ -357,6 +372,7 @@ def test_a_page_of_files_goes_on_inside_an_arrival(sam: Caller) -> None:
 # Who calls
 
 
+@pytest.mark.sqlite_only
 def test_a_program_learns_who_it_is(sam: Caller) -> None:
     found = sam.get("me").json()
     assert found["name"] == "sam"
@@ -364,6 +380,7 @@ def test_a_program_learns_who_it_is(sam: Caller) -> None:
     assert found["scopes"] == ["upload"]
 
 
+@pytest.mark.sqlite_only
 def test_routes_tell_a_sender_neither_paths_nor_secrets(sam: Caller) -> None:
     answer = sam.get("routes")
     assert [(row["key"], row["fields"]) for row in answer.json()["items"]] == [
@@ -373,6 +390,7 @@ def test_routes_tell_a_sender_neither_paths_nor_secrets(sam: Caller) -> None:
     assert str(sam.site.root) not in answer.content.decode()
 
 
+@pytest.mark.sqlite_only
 def test_a_sender_is_told_no_path_of_the_server(filled: Site) -> None:
     sam = Caller(filled, token_of("sam", "read"))
     found = sam.get(f"arrivals/{filled.arrival('heart-1').id}").json()
@@ -384,6 +402,7 @@ def test_a_sender_is_told_no_path_of_the_server(filled: Site) -> None:
     assert sam.get("health").json()["late"] is None
 
 
+@pytest.mark.sqlite_only
 def test_a_recipient_is_not_told_the_line_of_the_log(filled: Site) -> None:
     (row,) = _listed(Caller(filled, token_of("rita", "read")), "acknowledgments")
     assert (row["user"], row["address"], row["log"], row["line"]) == ("clinic12", None, None, None)
@@ -392,11 +411,13 @@ def test_a_recipient_is_not_told_the_line_of_the_log(filled: Site) -> None:
 # Errors
 
 
+@pytest.mark.sqlite_only
 def test_what_is_not_there_is_a_problem(olga: Caller) -> None:
     _problem(olga.get("no/such"), 404)
     _problem(Client().get(API + "no/such"), 404)
 
 
+@pytest.mark.sqlite_only
 def test_another_method_is_a_problem_with_those_that_are_possible(olga: Caller) -> None:
     for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "POST"):
         answer = olga.call(method, "arrivals")
@@ -404,11 +425,13 @@ def test_another_method_is_a_problem_with_those_that_are_possible(olga: Caller) 
         assert answer["Allow"] == "GET"
 
 
+@pytest.mark.sqlite_only
 def test_head_is_answered_like_get(olga: Caller) -> None:
     answer = olga.call("HEAD", "arrivals")
     assert (answer.status_code, answer.content) == (200, b"")
 
 
+@pytest.mark.sqlite_only
 def test_a_body_that_is_no_json_is_a_problem(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     for body in (b"{", b"\xff\xfe", b"[" * 100_000):
@@ -421,11 +444,13 @@ def test_a_body_that_is_no_json_is_a_problem(olga: Caller) -> None:
         _problem(answer, 400)
 
 
+@pytest.mark.sqlite_only
 def test_a_body_that_is_too_large_is_a_problem(olga: Caller) -> None:
     row = olga.site.arrival("north-bad.exe")
     _problem(olga.post(f"arrivals/{row.id}/dismiss", {"reason": "x" * 3_000_000}), 413)
 
 
+@pytest.mark.sqlite_only
 def test_a_database_that_is_away_is_a_problem(olga: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object, **__: object) -> None:
         raise DatabaseError("the server closed the connection")
@@ -436,6 +461,7 @@ def test_a_database_that_is_away_is_a_problem(olga: Caller, monkeypatch: pytest.
     assert b"closed the connection" not in answer.content
 
 
+@pytest.mark.sqlite_only
 def test_a_fault_of_ours_is_a_problem_without_a_traceback(
     olga: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -449,10 +475,12 @@ def test_a_fault_of_ours_is_a_problem_without_a_traceback(
     assert "api_failed" in capsys.readouterr().out
 
 
+@pytest.mark.sqlite_only
 def test_what_one_account_sees_stays_in_no_cache(olga: Caller) -> None:
     assert olga.get("arrivals")["Cache-Control"] == "no-store"
 
 
+@pytest.mark.sqlite_only
 def test_a_refusal_is_an_event(filled: Site) -> None:
     row = filled.arrival("heart-1")
     sam = Caller(filled, token_of("sam", "read", "operate"))

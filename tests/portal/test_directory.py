@@ -100,23 +100,27 @@ def test_the_first_sign_in_makes_an_account_with_the_roles_of_its_groups(lab: Di
     assert _events("signed-in")[-1]["how"] == "password of the directory"
 
 
+@pytest.mark.sqlite_only
 def test_the_sign_in_page_says_that_these_passwords_work(lab: Directory, site: Site, settings: Any) -> None:
     assert "your usual computer account" in Client().get(LOGIN).content.decode()
     settings.DROPSLOT = site.config
     assert "your usual computer account" not in Client().get(LOGIN).content.decode()
 
 
+@pytest.mark.sqlite_only
 def test_somebody_without_a_group_has_no_role(lab: Directory) -> None:
     assert "You have no role yet" in _sign_in("ole")[0].get("/my-account/").content.decode()
 
 
 @pytest.mark.parametrize("password", ["wrong", "", " ", "*"])
+@pytest.mark.sqlite_only
 def test_a_wrong_password_makes_no_account(lab: Directory, password: str) -> None:
     assert not _enters("hana", password)
     assert not User.objects.filter(username="hana").exists()
 
 
 @pytest.mark.parametrize("name", ["HANA", "Hana", " hana "])
+@pytest.mark.sqlite_only
 def test_every_spelling_is_the_same_account(lab: Directory, name: str) -> None:
     assert _enters("hana")
     assert _enters(name)
@@ -138,18 +142,21 @@ def test_every_spelling_is_the_same_account(lab: Directory, name: str) -> None:
         "hana,",
     ],
 )
+@pytest.mark.sqlite_only
 def test_characters_of_filters_are_harmless(lab: Directory, name: str) -> None:
     _, page = _sign_in(name)
     assert "The name or the password is wrong." in page
     assert not DirectoryAccount.objects.exists()
 
 
+@pytest.mark.sqlite_only
 def test_a_person_whose_name_has_such_characters_gets_no_account(lab: Directory) -> None:
     lab.person("o(*)la")
     assert not _enters("o(*)la")  # no account can have this name
     assert not DirectoryAccount.objects.exists()
 
 
+@pytest.mark.sqlite_only
 def test_roles_follow_the_groups(lab: Directory, site: Site) -> None:
     assert _enters("hana")
     accounts.add(site.config, accounts.Wanted("hana", ("auditor",)))  # by an administrator
@@ -159,6 +166,7 @@ def test_roles_follow_the_groups(lab: Directory, site: Site) -> None:
     assert _events("rights-changed")[-1]["by"] == "ldap"
 
 
+@pytest.mark.sqlite_only
 def test_a_role_of_a_group_may_be_bound(lab: Directory, site: Site, settings: Any) -> None:
     entry = {
         "group": f"cn=north,{lab.groups}",
@@ -175,6 +183,7 @@ def test_a_role_of_a_group_may_be_bound(lab: Directory, site: Site, settings: An
     assert _roles("ole") == []
 
 
+@pytest.mark.sqlite_only
 def test_the_last_administrator_is_kept(lab: Directory, site: Site, settings: Any) -> None:
     roles = [{"group": f"cn=operators,{lab.groups}", "role": "administrator"}]
     configure(site, settings, lab.key | {"roles": roles})
@@ -185,6 +194,7 @@ def test_the_last_administrator_is_kept(lab: Directory, site: Site, settings: An
     assert _roles("hana") == ["administrator, all routes"]
 
 
+@pytest.mark.sqlite_only
 def test_a_local_account_is_not_taken_over_by_its_name(lab: Directory) -> None:
     lab.person("adam")
     assert not _enters("adam", PASSWORD)
@@ -214,6 +224,7 @@ def test_two_first_sign_ins_at_once_make_one_account(lab: Directory) -> None:
     assert User.objects.filter(username="hana").count() == 1
 
 
+@pytest.mark.sqlite_only
 def test_somebody_who_left_the_directory_cannot_sign_in(lab: Directory) -> None:
     assert _enters("hana")
     lab.remove(f"uid=hana,{lab.people}")
@@ -221,6 +232,7 @@ def test_somebody_who_left_the_directory_cannot_sign_in(lab: Directory) -> None:
     assert _events("sign-in-refused")[-1]["name"] == "hana"
 
 
+@pytest.mark.sqlite_only
 def test_nor_by_a_way_without_the_password(lab: Directory) -> None:
     from allauth.account.adapter import get_adapter
     from allauth.core.context import request_context
@@ -244,6 +256,7 @@ def test_nor_by_a_way_without_the_password(lab: Directory) -> None:
     assert _events("sign-in-refused")[-1]["why"] == "the directory does not have this account any more"
 
 
+@pytest.mark.sqlite_only
 def test_no_link_gives_a_password_besides_the_directory(lab: Directory, site: Site) -> None:
     assert _enters("hana")
     with pytest.raises(BadAccount, match="signs in with the password of the directory"):
@@ -253,6 +266,7 @@ def test_no_link_gives_a_password_besides_the_directory(lab: Directory, site: Si
     assert "signs in with the password of the directory" in shown
 
 
+@pytest.mark.sqlite_only
 def test_more_roles_make_no_link_either(lab: Directory, site: Site) -> None:
     assert _enters("hana")
     made = accounts.add(site.config, accounts.Wanted("hana", ("auditor",)))
@@ -261,6 +275,7 @@ def test_more_roles_make_no_link_either(lab: Directory, site: Site) -> None:
     assert "that of the directory" in page and "Make a link" not in page
 
 
+@pytest.mark.sqlite_only
 def test_a_deactivated_account_stays_out(lab: Directory) -> None:
     client, _ = _sign_in("hana")
     withdrawing.deactivate(User.objects.get(username="hana"))
@@ -269,12 +284,14 @@ def test_a_deactivated_account_stays_out(lab: Directory) -> None:
     assert _events("sign-in-refused")[-1]["why"] == "the account is deactivated"
 
 
+@pytest.mark.sqlite_only
 def test_the_second_factor_by_role_holds(lab: Directory, site: Site, settings: Any) -> None:
     configure(site, settings, lab.key, second_factor=["operator"])
     client, _ = _sign_in("hana")
     assert client.get("/arrivals/")["Location"] == "/account/2fa/"
 
 
+@pytest.mark.sqlite_only
 def test_attempts_are_limited(lab: Directory) -> None:
     for _ in range(5):
         _sign_in("hana", "wrong")
@@ -282,6 +299,7 @@ def test_attempts_are_limited(lab: Directory) -> None:
     assert "Too many" in page and not _is_in(client)
 
 
+@pytest.mark.sqlite_only
 def test_a_directory_that_is_away_is_told_and_local_accounts_sign_in(
     lab: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +318,7 @@ def test_a_directory_that_is_away_is_told_and_local_accounts_sign_in(
     assert _enters("hana")
 
 
+@pytest.mark.sqlite_only
 def test_a_directory_that_says_nothing_holds_the_page_for_seconds_only(
     site: Site, directory: Directory, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +328,7 @@ def test_a_directory_that_says_nothing_holds_the_page_for_seconds_only(
         assert "The directory does not answer" in _sign_in("hana")[1]
 
 
+@pytest.mark.sqlite_only
 def test_the_password_of_the_search_is_told_if_it_is_wrong(
     lab: Directory, site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,12 +350,14 @@ def _over(site: Site, directory: Directory, server: str) -> Ldap:
     return _ldap(from_mapping(content, site.root))
 
 
+@pytest.mark.sqlite_only
 def test_ldaps(lab: Directory, site: Site, settings: Any) -> None:
     key = lab.key | {"server": f"ldaps://127.0.0.1:{lab.tls_port}", "certificates": str(lab.certificate)}
     configure(site, settings, key)
     assert _enters("hana")
 
 
+@pytest.mark.sqlite_only
 def test_starttls(lab: Directory, site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ldap, "is_loopback", False)
     configure(site, settings, lab.key | {"certificates": str(lab.certificate)})
@@ -344,6 +366,7 @@ def test_starttls(lab: Directory, site: Site, settings: Any, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("scheme", ["ldap", "ldaps"])
+@pytest.mark.sqlite_only
 def test_a_certificate_of_nobody_is_refused(
     lab: Directory, site: Site, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
@@ -359,11 +382,13 @@ def test_a_certificate_of_nobody_is_refused(
 # Doctor, and the real process
 
 
+@pytest.mark.sqlite_only
 def test_doctor_finds_it_well(lab: Directory, site: Site, settings: Any) -> None:
     found = list(doctor.examine(configure(site, settings, lab.key)))
     assert [finding.level for finding in found] == ["ok", "ok"]
 
 
+@pytest.mark.sqlite_only
 def test_doctor_names_a_role_of_no_route(lab: Directory, site: Site, settings: Any) -> None:
     roles = [{"group": f"cn=operators,{lab.groups}", "role": "operator", "routes": ["nowhere"]}]
     config = configure(site, settings, lab.key | {"roles": roles})
@@ -372,11 +397,13 @@ def test_doctor_names_a_role_of_no_route(lab: Directory, site: Site, settings: A
     assert _roles("hana") == []
 
 
+@pytest.mark.sqlite_only
 def test_doctor_names_a_place_that_is_not_there(lab: Directory, site: Site, settings: Any) -> None:
     config = configure(site, settings, lab.key | {"users": "ou=nobody,dc=lab,dc=example"})
     assert "has no ou=nobody" in next(iter(doctor.examine(config))).what
 
 
+@pytest.mark.sqlite_only
 def test_in_the_portals_own_process(served: Served, directory: Directory) -> None:
     import requests
 

@@ -47,6 +47,7 @@ def test_all_is_well_where_the_watcher_runs_and_nothing_waits(watched: Site) -> 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.sqlite_only
 def test_a_watcher_that_does_not_run_is_late(site: Site) -> None:
     assert _late(site) == {"watcher": "it is not running"}
     answer = Client().get("/health")
@@ -76,12 +77,14 @@ def test_a_failed_arrival_is_late_until_somebody_decides(watched: Site) -> None:
     assert health.examine(watched.config).failed == 0
 
 
+@pytest.mark.sqlite_only
 def test_a_full_disk_is_late(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     disks = [Disk(("/srv",), 86, 14, 100, 85.0), Disk(("/home",), 89, 11, 100, None)]
     monkeypatch.setattr("dropslot.arrivals.upkeep.space.disks", lambda _: disks)
     assert _late(watched) == {"disk of /srv": "it is 86 % full (warn: 85 %)"}
 
 
+@pytest.mark.sqlite_only
 def test_a_database_that_is_away_is_late(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise DatabaseError("password=secret")
@@ -93,6 +96,7 @@ def test_a_database_that_is_away_is_late(watched: Site, monkeypatch: pytest.Monk
     assert Client().get("/health").status_code == 503
 
 
+@pytest.mark.sqlite_only
 def test_it_is_examined_at_most_every_few_seconds(watched: Site, django_assert_num_queries: Any) -> None:
     Client().get("/health")
     with django_assert_num_queries(0):
@@ -103,6 +107,7 @@ def test_it_is_examined_at_most_every_few_seconds(watched: Site, django_assert_n
     ("name", "told"),
     [("olga", True), ("augusta", True), ("adam", True), ("sam", False), ("rita", False), ("nobody", False)],
 )
+@pytest.mark.sqlite_only
 def test_only_those_who_see_whole_routes_are_told_what_is_late(site: Site, name: str, told: bool) -> None:
     headers = {"Authorization": f"Bearer {token_of(name, 'read')}"}
     for answer in (site.client(name).get("/health"), Client().get("/health", headers=headers)):
@@ -112,6 +117,7 @@ def test_only_those_who_see_whole_routes_are_told_what_is_late(site: Site, name:
         assert answer.json()["late"][0]["about"] == "watcher"
 
 
+@pytest.mark.sqlite_only
 def test_an_operator_of_one_route_is_not_told_of_another(
     watched: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,12 +131,14 @@ def test_an_operator_of_one_route_is_not_told_of_another(
     assert found["space"] == []
 
 
+@pytest.mark.sqlite_only
 def test_a_wrong_token_is_not_told_that_all_is_well(watched: Site) -> None:
     assert Client().get("/health", headers={"Authorization": "Bearer x"}).status_code == 401
     scope = token_of("olga", "operate")
     assert Client().get("/health", headers={"Authorization": f"Bearer {scope}"}).status_code == 403
 
 
+@pytest.mark.sqlite_only
 def test_the_api_says_the_same_with_status_200(site: Site) -> None:
     olga = Caller(site, token_of("olga", "read"))
     headers = {"Authorization": f"Bearer {olga.token}"}
@@ -140,6 +148,7 @@ def test_the_api_says_the_same_with_status_200(site: Site) -> None:
     assert Client().get(f"{API}health").status_code == 401
 
 
+@pytest.mark.sqlite_only
 def test_a_log_that_cannot_be_read_is_late_until_it_can(watched: Site, settings: Any, tmp_path: Path) -> None:
     from dropslot.acknowledgments.models import LogReading
     from dropslot.config import from_mapping

@@ -95,6 +95,7 @@ def test_each_role_sees_the_images_of_its_arrivals_and_a_recipient_those_of_its_
 
 
 @pytest.mark.parametrize(("to", "folder"), [("{InstanceNumber}", "2"), ("", "2")])
+@pytest.mark.sqlite_only
 def test_a_recipient_sees_of_a_series_only_what_came_into_its_folder(
     site: Site, settings: Any, to: str, folder: str
 ) -> None:
@@ -149,6 +150,7 @@ def _events(kind: str) -> list[dict[str, Any]]:
     return [json.loads(data) for data in Event.objects.filter(kind=kind).values_list("data", flat=True)]
 
 
+@pytest.mark.sqlite_only
 def test_looks_are_events_and_show_what_was_delivered(imaging: Site) -> None:
     pk = Instance.objects.get(sop_uid="1.2.3.9").pk
     page = _seen(imaging, "rolf", f"/images/{pk}/preview?centre=100&width=500&frame=1")
@@ -170,6 +172,7 @@ def test_looks_are_events_and_show_what_was_delivered(imaging: Site) -> None:
     } in answer["elements"]
 
 
+@pytest.mark.sqlite_only
 def test_a_file_that_was_altered_is_not_shown_but_the_archives_is(imaging: Site) -> None:
     row = Instance.objects.get(sop_uid="1.2.3.9")
     (imaging.root / "clinics" / "P-18" / "other.dcm").write_bytes(b"altered")
@@ -184,6 +187,7 @@ def test_a_file_that_was_altered_is_not_shown_but_the_archives_is(imaging: Site)
     assert not [words for words in ("can be downloaded", "Window centre", "Lung") if words in page]
 
 
+@pytest.mark.sqlite_only
 def test_where_an_image_went_is_shown_to_who_sees_its_route(imaging: Site) -> None:
     row = Instance.objects.get(sop_uid="1.2.3.9")
     folder = str(imaging.root / "clinics" / "P-18")
@@ -192,6 +196,7 @@ def test_where_an_image_went_is_shown_to_who_sees_its_route(imaging: Site) -> No
         assert folder not in _seen(imaging, name, f"/images/{row.pk}/")
 
 
+@pytest.mark.sqlite_only
 def test_a_report_has_no_picture_and_no_window(imaging: Site) -> None:
     report = pydicom.dcmread(sample("reportsi.dcm"))
     report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = UID("1.6.1.1")
@@ -206,6 +211,7 @@ def test_a_report_has_no_picture_and_no_window(imaging: Site) -> None:
     assert "Window centre" in _seen(imaging, "olga", f"/images/{row.pk}/preview?centre=40&width=400")
 
 
+@pytest.mark.sqlite_only
 def test_days_and_times_of_dicom_are_shown_as_people_write_them(imaging: Site) -> None:
     Study.objects.update(date="20260301", time="101559.250")
     Patient.objects.update(birth_date="19700131")
@@ -215,6 +221,7 @@ def test_days_and_times_of_dicom_are_shown_as_people_write_them(imaging: Site) -
     assert "1970-01-31" in _seen(imaging, "olga", f"/patients/{row.patient_id}/")
 
 
+@pytest.mark.sqlite_only
 def test_texts_of_strangers_are_only_texts(imaging: Site) -> None:
     uids = {"StudyInstanceUID": "1.6", "SeriesInstanceUID": "1.6.1", "SpecificCharacterSet": "ISO_IR 192"}
     for number, name in enumerate(NAMES):
@@ -241,6 +248,7 @@ def test_texts_of_strangers_are_only_texts(imaging: Site) -> None:
     assert "49{" not in client.get("/patients/").content.decode()
 
 
+@pytest.mark.sqlite_only
 def test_nobody_is_told_of_studies_and_series_that_are_not_shown(site: Site, settings: Any) -> None:
     """A recipient of one series of one study gets the numbers and modalities of that alone."""
     _with_route(site, settings, "{SeriesInstanceUID}")

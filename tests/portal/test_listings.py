@@ -152,6 +152,7 @@ def take_all_in() -> None:
         pass
 
 
+@pytest.mark.sqlite_only
 def test_nobody_is_sent_to_the_sign_in(site: Site) -> None:
     for page in PAGES:
         answer = site.client("").get(reverse(f"dropslot:{page}"))
@@ -209,6 +210,7 @@ def test_filters_and_searches(filled: Site, page: str, query: dict[str, str], ex
         assert {word for word in _WORDS if word in table} == expected
 
 
+@pytest.mark.sqlite_only
 def test_a_mistake_in_a_filter_says_what_to_write(filled: Site) -> None:
     shown = text(filled.client("olga"), "arrivals", since="yesterday", field="heart")
     assert "Write a day as 2026-03-01." in shown
@@ -224,6 +226,7 @@ def test_a_search_for_a_sha256_finds_its_file(filled: Site) -> None:
         assert ("north-1.pdf" in found[found.index("</form>") :]) == (search != "0123ABCDE")
 
 
+@pytest.mark.sqlite_only
 def test_a_filter_is_saved_shown_and_removed(filled: Site) -> None:
     client = filled.client("olga")
     query = "search=a%26b&route=study&cursor=1&next=https://elsewhere.example"
@@ -239,6 +242,7 @@ def test_a_filter_is_saved_shown_and_removed(filled: Site) -> None:
     assert not SavedView.objects.exists()
 
 
+@pytest.mark.sqlite_only
 def test_an_operator_undoes_an_acknowledgment_with_a_reason(filled: Site) -> None:
     row = Acknowledgment.objects.get()
     address, client = reverse("dropslot:undo_acknowledgment", args=[row.id]), filled.client("olga")
@@ -254,6 +258,7 @@ def test_an_operator_undoes_an_acknowledgment_with_a_reason(filled: Site) -> Non
 
 
 @pytest.mark.parametrize("name", ["augusta", "sam", "rita", "stella", "nobody"])
+@pytest.mark.sqlite_only
 def test_others_cannot_undo_an_acknowledgment(filled: Site, name: str) -> None:
     address = reverse("dropslot:undo_acknowledgment", args=[Acknowledgment.objects.get().id])
     assert filled.client(name).get(address).status_code == 404
@@ -273,6 +278,7 @@ def test_what_was_fetched_since_the_index_saw_it_is_not_listed(filled: Site) -> 
     ("name", "sees"),
     [("olga", True), ("augusta", True), ("adam", True), ("sam", False), ("rita", False), ("stella", False)],
 )
+@pytest.mark.sqlite_only
 def test_addresses_of_destinations_are_for_who_sees_the_route(filled: Site, name: str, sees: bool) -> None:
     page = filled.client(name).get("/history/").content.decode()
     assert ("Destination</th>" in page, str(filled.root) in page) == (sees, sees)
@@ -283,6 +289,7 @@ def test_addresses_of_destinations_are_for_who_sees_the_route(filled: Site, name
     assert (str(filled.root) in exported) == sees
 
 
+@pytest.mark.sqlite_only
 def test_a_role_for_another_route_shows_no_address(filled: Site) -> None:
     filled.account("rosa", "recipient", routes=("results",), folders=("north",))
     filled.account("rosa", "operator", routes=("study",))

@@ -92,6 +92,7 @@ def test_an_older_database_is_counted_from_the_start(filled: Site) -> None:
     assert (tally.seq, tally.kinds.total()) == (Event.objects.count(), Event.objects.count())
 
 
+@pytest.mark.sqlite_only
 def test_numbers_are_made_at_most_every_few_seconds(
     filled: Site, django_assert_num_queries: Callable[..., Any]
 ) -> None:
@@ -100,6 +101,7 @@ def test_numbers_are_made_at_most_every_few_seconds(
         _metrics()
 
 
+@pytest.mark.sqlite_only
 def test_calls_are_counted_by_page_and_not_by_address(filled: Site) -> None:
     olga = Caller(filled, token_of("olga", "read"))
     for name in ("heart-1", "north-1.pdf"):
@@ -114,6 +116,7 @@ def test_calls_are_counted_by_page_and_not_by_address(filled: Site) -> None:
     assert _value(found, "dropslot_portal_request_seconds_count", view=view) == 3
 
 
+@pytest.mark.sqlite_only
 def test_without_a_database_the_other_numbers_are_there(
     filled: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +143,7 @@ def test_without_a_database_the_other_numbers_are_there(
         ("nobody", "read", 403),
     ],
 )
+@pytest.mark.sqlite_only
 def test_a_token_must_see_all_routes(filled: Site, name: str, scope: str, status: int) -> None:
     headers = {"Authorization": f"Bearer {token_of(name, scope)}"}
     answer = Client(REMOTE_ADDR="10.0.0.7").get("/metrics", headers=headers)
@@ -157,12 +161,14 @@ def test_a_token_must_see_all_routes(filled: Site, name: str, scope: str, status
         {"HTTP_FORWARDED": "for=10.0.0.7"},
     ],
 )
+@pytest.mark.sqlite_only
 def test_another_machine_needs_a_token(site: Site, environ: dict[str, str]) -> None:
     answer = Client(**environ).get("/metrics")  # type: ignore[arg-type]
     assert answer.status_code == 401
     assert answer["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.sqlite_only
 def test_a_program_on_this_machine_needs_none(site: Site) -> None:
     for address in ("127.0.0.1", "::1"):
         context.renew()

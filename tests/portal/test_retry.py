@@ -54,6 +54,7 @@ def test_an_operator_retries_and_the_event_names_the_account(
 
 
 @pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.sqlite_only
 def test_nobody_else_retries_or_gives_up(site: Site, refused: list[Arrival], name: str) -> None:
     pk = refused[0].id
     for path, data in (
@@ -68,6 +69,7 @@ def test_nobody_else_retries_or_gives_up(site: Site, refused: list[Arrival], nam
     assert not Event.objects.filter(kind__in=(Kind.RETRY_ASKED, Kind.DISMISSED)).exists()
 
 
+@pytest.mark.sqlite_only
 def test_an_operator_of_another_route_retries_nothing(site: Site, refused: list[Arrival]) -> None:
     site.account("rolf", "operator", routes=("study",))
     assert post(site, "rolf", f"/arrivals/{refused[0].id}/retry/").status_code == 404
@@ -76,18 +78,21 @@ def test_an_operator_of_another_route_retries_nothing(site: Site, refused: list[
     assert Arrival.objects.filter(state=State.FAILED).count() == 3
 
 
+@pytest.mark.sqlite_only
 def test_nobody_who_is_not_signed_in_retries(site: Site, refused: list[Arrival]) -> None:
     assert "/account/login/" in post(site, "", "/arrivals/retry/", id=refused[0].id).headers["Location"]
     assert Arrival.objects.filter(state=State.FAILED).count() == 3
 
 
 @pytest.mark.parametrize("path", ["/arrivals/retry/", "/arrivals/retry-reason/", "/check/flag/"])
+@pytest.mark.sqlite_only
 def test_an_action_needs_a_post_with_a_token(site: Site, path: str) -> None:
     assert site.client("olga").get(path).status_code in (404, 405)
     site.client("olga").handler.enforce_csrf_checks = True
     assert site.client("olga").post(path).status_code == 403
 
 
+@pytest.mark.sqlite_only
 def test_a_retry_under_another_name_runs_under_that_name(site: Site, refused: list[Arrival]) -> None:
     site.client("olga").post(f"/arrivals/{refused[0].id}/retry/", {"name": "north-1.pdf"})
     assert last(Kind.RENAMED) == {"by": "olga", "from": "north-1.exe", "to": "north-1.pdf"}
@@ -97,6 +102,7 @@ def test_a_retry_under_another_name_runs_under_that_name(site: Site, refused: li
 
 
 @pytest.mark.parametrize("name", ["nobody.pdf", "a/b", "..", "x\ny.pdf", ".hidden"])
+@pytest.mark.sqlite_only
 def test_a_name_that_will_not_do_is_refused_with_the_reason(
     site: Site, refused: list[Arrival], name: str
 ) -> None:
@@ -106,6 +112,7 @@ def test_a_name_that_will_not_do_is_refused_with_the_reason(
     assert (refused[0].name, refused[0].state) == ("north-1.exe", State.FAILED)
 
 
+@pytest.mark.sqlite_only
 def test_giving_up_needs_a_reason_and_is_recorded(site: Site, refused: list[Arrival]) -> None:
     path = f"/arrivals/{refused[0].id}/dismiss/"
     post(site, "olga", path, reason=" ")
@@ -128,6 +135,7 @@ def test_a_selection_says_what_became_of_each(site: Site, refused: list[Arrival]
         assert text in shown, text
 
 
+@pytest.mark.sqlite_only
 def test_an_empty_selection_says_so(site: Site) -> None:
     answer = site.client("olga").post("/arrivals/retry/", follow=True)
     assert answer.redirect_chain == [("/arrivals/", 302)]
@@ -150,6 +158,7 @@ def test_all_of_one_reason_are_retried_and_no_other(site: Site, refused: list[Ar
     assert site.arrival("unfit").state == State.FAILED
 
 
+@pytest.mark.sqlite_only
 def test_what_is_too_much_for_one_request_is_left_with_a_button(
     site: Site, refused: list[Arrival], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +194,7 @@ def held(site: Site, settings: Any) -> list[Arrival]:
     return list(Arrival.objects.order_by("id"))
 
 
+@pytest.mark.sqlite_only
 def test_an_operator_sends_held_arrivals_onward_and_nobody_else_does(site: Site, held: list[Arrival]) -> None:
     ids = [row.id for row in held]
     for name in OTHERS:

@@ -46,6 +46,7 @@ def test_a_token_gives_the_access_of_its_account(site: Site) -> None:
     assert tokens.allows(request, Scope.READ) and not tokens.allows(request, Scope.OPERATE)
 
 
+@pytest.mark.sqlite_only
 def test_only_the_digest_is_kept(site: Site) -> None:
     new = tokens.make(_user("olga"), ["read", "upload"], 1)
     row = Token.objects.values().get()
@@ -54,6 +55,7 @@ def test_only_the_digest_is_kept(site: Site) -> None:
     assert new.text.startswith("ds_") and len(new.text) == 3 + 43  # 256 bits
 
 
+@pytest.mark.sqlite_only
 def test_a_request_without_a_bearer_has_no_token(site: Site) -> None:
     assert tokens.authenticate(_request("Basic b2xnYTpwYXNz")) is None
     assert tokens.authenticate(RequestFactory().get("/")) is None
@@ -65,6 +67,7 @@ def test_a_forged_token_is_refused(site: Site, text: str) -> None:
         tokens.authenticate(_request(f"Bearer {text}"))
 
 
+@pytest.mark.sqlite_only
 def test_an_expired_token_is_refused(site: Site) -> None:
     new = tokens.make(_user("olga"), ["read"], 1)
     Token.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -72,6 +75,7 @@ def test_an_expired_token_is_refused(site: Site) -> None:
         tokens.authenticate(_request(f"Bearer {new.text}"))
 
 
+@pytest.mark.sqlite_only
 def test_a_revoked_token_is_refused(site: Site) -> None:
     new = tokens.make(_user("olga"), ["read"], 1)
     assert tokens.revoke(new.token)
@@ -80,6 +84,7 @@ def test_a_revoked_token_is_refused(site: Site) -> None:
         tokens.authenticate(_request(f"Bearer {new.text}"))
 
 
+@pytest.mark.sqlite_only
 def test_a_deactivated_accounts_token_is_refused(site: Site) -> None:
     new = tokens.make(_user("olga"), ["read"], 1)
     withdrawing.deactivate(_user("olga"))
@@ -88,6 +93,7 @@ def test_a_deactivated_accounts_token_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("scopes", "days"), [([], 1), (["all"], 1), (["read"], 0), (["read"], 99_999)])
+@pytest.mark.sqlite_only
 def test_a_token_that_cannot_be_is_not_made(site: Site, scopes: list[str], days: int) -> None:
     with pytest.raises(tokens.BadToken):
         tokens.make(_user("olga"), scopes, days)
@@ -97,6 +103,7 @@ def test_a_token_that_cannot_be_is_not_made(site: Site, scopes: list[str], days:
 @pytest.mark.parametrize(
     ("name", "scope"), [("rita", "upload"), ("rita", "operate"), ("sam", "operate"), ("nobody", "upload")]
 )
+@pytest.mark.sqlite_only
 def test_a_scope_that_no_role_can_use_is_refused(site: Site, name: str, scope: str) -> None:
     with pytest.raises(tokens.BadToken, match=f"No role of {name} can use the scope {scope}") as refused:
         tokens.make(_user(name), ["read", scope], 1)
@@ -112,6 +119,7 @@ def test_the_day_of_use_is_written_once_a_day(site: Site, django_assert_num_quer
         tokens.authenticate(_request(f"Bearer {new.text}"))
 
 
+@pytest.mark.sqlite_only
 def test_making_and_revoking_are_events(site: Site) -> None:
     new = tokens.make(_user("sam"), ["upload"], 7)
     tokens.revoke(new.token)

@@ -8,7 +8,7 @@ import gc
 from PySide6.QtCore import QObject, QTimer
 
 _EVERY_MS = 10_000
-_YOUNG = 1
+_YOUNG, _MANY = 1, 20_000
 
 
 def collect_here(parent: QObject) -> QTimer:
@@ -17,7 +17,15 @@ def collect_here(parent: QObject) -> QTimer:
     gc.collect()
     gc.freeze()  # loaded code stays
     timer = QTimer(parent, interval=_EVERY_MS)
-    # Not all generations: to look through a plan of 100,000 files would be seen as a stutter.
-    timer.timeout.connect(lambda: gc.collect(_YOUNG))
+    timer.timeout.connect(_collect)
     timer.start()
     return timer
+
+
+def _collect() -> None:
+    """To look through a plan of 100,000 files would be seen as a stutter. So not all generations are looked at, and so
+    many new objects not at all: they are data, which goes away without the collector."""
+    if gc.get_count()[0] > _MANY:
+        gc.freeze()
+    else:
+        gc.collect(_YOUNG)

@@ -4,20 +4,28 @@ files do not mean a thousand paintings."""
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 
 from dropslot.core.errors import DropslotError
 from dropslot.sender.engine.listener import Silent, Status
 from dropslot.sender.plan import LeftFile
-from dropslot.sender.states import SentFile
+from dropslot.sender.states import REFUSED, SentFile
+
+_MOST_CHANGED, _MOST_REASONS = 1000, 20
 
 
 @dataclass
 class Heard:
-    """Since the last look. `status`: the newest; `retrying`: the error and the seconds until the next try."""
+    """Since the last look. `status`: the newest; `retrying`: the error and the seconds until the next try. `changed`:
+    the files that have another state, of `changes` so many that the window can mark each by itself. `receipts`: how
+    many files of a study got a state by a receipt; `reasons`: why some were refused."""
 
     status: Status | None = None
     changed: list[SentFile] = field(default_factory=list)
+    changes: int = 0
+    receipts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: set[str] = field(default_factory=set)
     left: list[LeftFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     retrying: tuple[DropslotError, float] | None = None
@@ -44,7 +52,14 @@ class Hearing(Silent):
 
     def changed(self, file: SentFile) -> None:
         with self._lock:
-            self._heard.changed.append(file)
+            heard = self._heard
+            heard.changes += 1
+            if heard.changes <= _MOST_CHANGED:
+                heard.changed.append(file)
+            if file.arrival:
+                heard.receipts[file.study, file.state] += 1
+                if file.state == REFUSED and file.reason and len(heard.reasons) < _MOST_REASONS:
+                    heard.reasons.add(file.reason)
 
     def left(self, file: LeftFile) -> None:
         with self._lock:

@@ -18,15 +18,15 @@ from dropslot.sender.home import home
 if TYPE_CHECKING:
     from dropslot.desktop.steering.steering import Steering
 
-# Threads of the engine take turns with the window's: in Python's usual 5 ms each, a list that is drawn while files
-# are sent would wait seconds for its rows.
-_SWITCH_SECONDS = 0.0005
+# Threads of the engine take turns with the window's, which wants a turn for each value of a list that it draws: in
+# Python's usual 5 ms each, a list that is drawn while files are looked for would wait seconds for its rows.
+SWITCH_SECONDS = 0.00002
 _SIGNALS_MS = 500
 
 
 def run() -> int:
     """Show the window until it is closed; the exit status."""
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
     app.setApplicationName("dropslot")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
@@ -17,7 +16,7 @@ from dropslot.desktop.window import Window
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Cancelled, Paused
 from dropslot.sender.plan import LeftFile, Plan
-from dropslot.sender.states import REFUSED, SentFile
+from dropslot.sender.states import REFUSED
 
 _FEW = 5  # files that are named
 
@@ -94,17 +93,15 @@ class Conductor(QObject):
             window.trouble.show_words(warning, "")
         self._left += heard.left
         if heard.changed:
-            self.changed.emit(heard.changed)
-            self._say_states(heard.changed)
+            self.changed.emit(heard)
+            self._say_states(heard)
 
-    def _say_states(self, changed: list[SentFile]) -> None:
+    def _say_states(self, heard: Heard) -> None:
         """What receipts brought, in words and as a notification."""
-        counts = Counter((file.study, file.state) for file in changed if file.arrival)
-        for (study, state), number in counts.items():
+        for (study, state), number in heard.receipts.items():
             title = f"{words.state(state)}: {words.files(number)} of {study}"
             if state == REFUSED:
-                reasons = {file.reason for file in changed if file.state == REFUSED and file.reason}
-                text = f"{'; '.join(sorted(reasons)[:_FEW])}. Nothing is lost: correct it, then send again."
+                text = f"{'; '.join(sorted(heard.reasons)[:_FEW])}. Nothing is lost: correct it, then send again."
             else:
                 text = "The server has signed for it."
             self._window.trouble.show_words(title, text, bad=state == REFUSED)

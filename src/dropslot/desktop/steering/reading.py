@@ -5,12 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QTimer
 
 from dropslot.core.errors import DropslotError
+from dropslot.desktop.hearing import Heard
 from dropslot.desktop.jobs import Job
 from dropslot.desktop.sent.history import History
 from dropslot.desktop.window import Window
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.ledger.listing import sent
-from dropslot.sender.states import SentFile
 
 _PAUSE_MS = 250  # while somebody types, or many states change
 
@@ -36,9 +36,9 @@ class Reading(QObject):
         """Soon."""
         self._timer.start()
 
-    def change(self, changed: list[SentFile]) -> None:
-        """These files have another state."""
-        if not self._window.sent.change(changed):
+    def change(self, heard: Heard) -> None:
+        """Files have another state. Many of them are read anew, beside the window."""
+        if heard.changes > len(heard.changed) or not self._window.sent.change(heard.changed):
             self.read()
 
     def _read(self) -> None:

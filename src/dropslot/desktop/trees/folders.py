@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from dropslot.sender.sorting import in_order
+
 LONGEST = 500  # rows of one folder; more are shown in groups, as Qt asks about each row of an open folder
 
 
@@ -83,12 +85,12 @@ class Tree:
 
 
 def _ordered(lines: Iterable[Line]) -> Iterator[Line]:
-    """By folder, then by name. One sort of all would hold up Python's other threads, the window's too."""
+    """By folder, then by name."""
     places: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
         places.setdefault(line.folders, []).append(line)
     for folders in sorted(places):
-        yield from sorted(places[folders], key=lambda line: line.name)
+        yield from in_order(places[folders], lambda line: line.name)
 
 
 def _fill(root: Folder, places: Sequence[tuple[str, ...]]) -> None:

@@ -130,11 +130,11 @@ def _download(url: str) -> bytes:
 
     with requests.Session() as session:
         session.mount("https://", SystemTrust())
-        answer = session.get(url, timeout=_SECONDS, stream=True)
-        answer.raise_for_status()
-        if not all(_is_safe(each.url) for each in (*answer.history, answer)):
-            raise ValueError("it sends to an address without encryption")
-        text: bytes = answer.raw.read(_LARGEST_BYTES + 1, decode_content=True)
+        with session.get(url, timeout=_SECONDS, stream=True) as answer:
+            answer.raise_for_status()
+            if not all(_is_safe(each.url) for each in (*answer.history, answer)):
+                raise ValueError("it sends to an address without encryption")
+            text: bytes = answer.raw.read(_LARGEST_BYTES + 1, decode_content=True)
     if len(text) > _LARGEST_BYTES:
         raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")
     reading.parse(text, url)  # what is wrong must not replace what was kept

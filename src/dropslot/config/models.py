@@ -16,6 +16,7 @@ from dropslot.config.databases import database_url
 from dropslot.config.delivering import Deliver
 from dropslot.config.sections import keys_of_apps
 from dropslot.config.values import (
+    CELERY_TASK,
     AfterPath,
     CheckEntry,
     DottedPath,
@@ -315,6 +316,17 @@ class Route(_RouteKeysOfApps, _Model):
         " systems.",
     )
     space: Space = Field(Space.model_validate({}), description="Warnings about full disks.")
+
+    @property
+    def after_function(self) -> str:
+        """The dotted path of the function in `after`; empty if there is none."""
+        return "" if self.after_task else self.after or ""
+
+    @property
+    def after_task(self) -> str:
+        """The name of the task in `after`; empty if there is none."""
+        after = self.after or ""
+        return after.removeprefix(CELERY_TASK) if after.startswith(CELERY_TASK) else ""
 
     @property
     def keeps_marks(self) -> bool:

@@ -11,7 +11,6 @@ from dropslot.config.delivering import PLACES, Deliver
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import SECTIONS, Found, RouteRule, broken, fields_of_apps
-from dropslot.config.values import CELERY_TASK
 from dropslot.core.addressing.addresses import scheme_of, server_of
 from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core.templates import GIVEN, Template, literal
@@ -230,7 +229,7 @@ def _schemes_known(config: Config, faulty: Mapping[str, set[str]]) -> Found:
 def _broker_given(config: Config, faulty: Mapping[str, set[str]]) -> Found:
     if {"workers", "worker_count", "broker"} & faulty.get("", set()):
         return
-    senders = [key for key, route in config.routes.items() if (route.after or "").startswith(CELERY_TASK)]
+    senders = [key for key, route in config.routes.items() if route.after_task]
     wanted = (
         "workers is celery"
         if config.workers == "celery"
@@ -260,7 +259,7 @@ def _dotted_paths_importable(route: Route) -> Found:
     named += [(("checks", i), name) for i, entry in enumerate(route.checks) for name in entry if "." in name]
     named += [(("fields", i), name) for i, entry in enumerate(route.fields) for name in entry if "." in name]
     named += [(("made_by",), name) for name in route.made_by or {} if "." in name]
-    named += [(("after",), route.after)] if route.after and not route.after.startswith(CELERY_TASK) else []
+    named += [(("after",), route.after_function)] if route.after_function else []
     for steps, dotted in named:
         # The default processor exists; a route that names none has made no mistake.
         if dotted != DELIVER_PROCESSOR and (expected := fault_of_dotted(dotted)):

@@ -22,7 +22,6 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import Config, load_dotted
 from dropslot.config.mistakes import blame
-from dropslot.config.values import CELERY_TASK
 from dropslot.core.errors import DropslotError
 
 log = structlog.get_logger()
@@ -100,11 +99,10 @@ def _call(config: Config, worker: str, call: AfterCall) -> None:
 def run(config: Config, arrival: Arrival) -> None:
     """Call the hook with the finished arrival, then send the signal. Raises AfterFailed."""
     route = config.routes.get(arrival.route)
-    if route is not None and route.after:
-        if route.after.startswith(CELERY_TASK):
-            _send_task(config, route.after.removeprefix(CELERY_TASK), arrival)
-        else:
-            _call_hook(route.after, arrival)
+    if route is not None and route.after_task:
+        _send_task(config, route.after_task, arrival)
+    if route is not None and route.after_function:
+        _call_hook(route.after_function, arrival)
     for receiver, answer in arrival_done.send_robust(sender=Arrival, arrival=arrival):
         if isinstance(answer, Exception):
             title = getattr(receiver, "__qualname__", type(receiver).__qualname__)

@@ -78,7 +78,7 @@ def _prove_destinations_in_child(config: Config) -> None:
 def _import_named(config: Config) -> None:
     """Import functions that are called later, so that a misspelled name shows now."""
     for route in config.routes.values():
-        for dotted in (*route.processors, *([route.after] if route.after else [])):
+        for dotted in (*route.processors, *filter(None, [route.after_function])):
             try:
                 load_dotted(dotted)
             except Exception as error:

@@ -1,0 +1,213 @@
+"""What the broker and its messages may do: nothing of it loses an arrival, or delivers one twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu import Connection, Exchange
+from test_celery_workers import addressed, celery_product
+
+from brokers import Broker, Redis
+from product import STUDY, Product
+from waiting import wait_until
+
+__all__ = ["celery_product"]
+pytestmark = pytest.mark.xdist_group("brokers")
+
+_GATE = """
+import pathlib, threading
+from dropslot.checks.base import Check
+
+class Gate(Check):
+    def check_item(self, item):
+        here = pathlib.Path(self.option)
+        (here / f"came-{item.name}").touch()
+        while not (here / "open").exists():
+            threading.Event().wait(0.02)
+        return ()
+"""
+
+
+class Gated:
+    """A product whose checks wait until the gate opens, so that a delivery is under way for as long as a test wants."""
+
+    def __init__(self, product: Product, **keys: Any) -> None:
+        self.product, self.gate = product, product.root / "gate"
+        self.gate.mkdir()
+        (product.root / "plugins").mkdir()
+        (product.root / "plugins" / "gates.py").write_text(_GATE)
+        product.configure(
+            {"study": STUDY | {"checks": [{"gates.Gate": str(self.gate)}]}}, workers="celery", **keys
+        )
+
+    def wait_for(self, name: str) -> None:
+        wait_until((self.gate / f"came-{name}").exists, deadline_seconds=60, what=f"{name} at the gate")
+
+    def open(self) -> None:
+        (self.gate / "open").touch()
+
+
+def send(broker: Broker, body: bytes, **properties: Any) -> None:
+    """Put raw bytes into the route's queue, as anybody can who reaches the broker."""
+    with Connection(broker.url) as connection:
+        exchange = Exchange("dropslot", type="direct", durable=True)
+        options: dict[str, Any] = {"content_type": "application/json", "content_encoding": "utf-8"}
+        connection.Producer().publish(
+            body, exchange=exchange, routing_key="dropslot.study", **(options | properties)
+        )
+
+
+def send_task(broker: Broker, **keywords: Any) -> None:
+    with Celery("test", broker=broker.url, set_as_current=False) as app:
+        app.send_task(
+            "dropslot.deliver", kwargs=keywords, exchange="dropslot", routing_key="dropslot.study", queue=None
+        )
+
+
+def once(product: Product, *names: str) -> None:
+    history = [(row["item"], row["version"], row["outcome"]) for row in product.history()]
+    assert sorted(history) == [(name, 1, "delivered") for name in sorted(names)]
+    assert "OK" in product.run("verify", "--fixity").stdout
+
+
+def test_messages_that_are_garbage_old_new_or_repeated_do_nothing(
+    celery_product: Product, broker: Broker
+) -> None:
+    product = celery_product
+    product.start("run")
+    product.drop("first", b"1")
+    done = product.wait_for_state("first", "done")
+    task = {"task": "dropslot.deliver", "id": "x", "lang": "py", "argsrepr": "", "kwargsrepr": ""}
+    send(broker, b"\xff\xfe garbage")
+    send(broker, b"{}")
+    send(broker, b'[[], {"version": 1}, {}]', headers=task | {"task": "dropslot.unknown"})
+    send(
+        broker,
+        b"cos\nsystem\n(S'touch owned'\ntR.",
+        content_type="application/x-python-serialize",
+        headers=task,
+    )
+    send(broker, json.dumps([[1, 2], {"x": "y" * 100_000}, {}]).encode(), headers=task)
+    send(broker, b"[[], {}, {}]", headers=task)
+    for keywords in (
+        {"version": 0, "route": "study", "arrivals": [done["id"]]},
+        {"version": 1, "route": "nowhere", "arrivals": [done["id"]]},
+        {"version": 1, "route": "study", "arrivals": "all"},
+        {"version": 1, "route": "study", "arrivals": [None, {"a": 1}]},
+        {"version": 1, "route": "study", "arrivals": [done["id"]] * 3},
+        {"version": 1, "route": "study", "arrivals": ["0" * 26], "more": True},
+        {"version": 2, "route": "study", "lots": {"of": "news"}},
+    ):
+        send_task(broker, **keywords)
+    product.drop("last", b"2")
+    product.wait_for_state("last", "done")
+    once(product, "first", "last")
+    assert not list(product.root.rglob("owned"))
+    assert [row["attempts"] for row in product.arrivals()] == [1, 1]
+
+
+def test_a_broker_that_is_away_only_delays(celery_product: Product, broker: Broker) -> None:
+    product, away = celery_product, ["meanwhile"]
+    if isinstance(broker, Redis):  # RabbitMQ takes long to start
+        away.append("early")
+        broker.kill()
+        product.start("run")
+        product.drop("early", b"1")
+        assert product.wait_for_state("early", "ready")["attempts"] == 0
+        broker.start()
+        product.wait_for_state("early", "done")
+    else:
+        product.start("run")
+    broker.kill()
+    product.drop("meanwhile", b"2")
+    product.wait_for_state("meanwhile", "ready")
+    broker.start()
+    product.wait_for_state("meanwhile", "done")
+    once(product, *away)
+
+
+@pytest.fixture
+def gated(
+    make_product: Callable[..., Product],
+    postgres_url: str,
+    redis_broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Gated:
+    keys = addressed(redis_broker, monkeypatch)
+    return Gated(make_product(postgres_url), broker_options={"visibility_timeout": 1}, **keys)
+
+
+def test_redis_that_delivers_a_long_task_again_delivers_its_arrival_once(
+    gated: Gated, redis_broker: Broker
+) -> None:
+    product = gated.product
+    product.start("run")
+    product.drop("slow", b"1")
+    gated.wait_for("slow")
+    # Redis gives the message of the slow one to the other worker, before this one or after.
+    product.drop("other", b"2")
+    gated.wait_for("other")
+    gated.open()
+    product.wait_for_state("slow", "done")
+    product.wait_for_state("other", "done")
+    once(product, "slow", "other")
+    assert [row["attempts"] for row in product.arrivals()] == [1, 1]
+
+
+@contextmanager
+def _worker(product: Product) -> Iterator[Any]:
+    process = product.start("worker")
+    yield process
+    process.terminate()
+    process.wait(20)
+
+
+def test_a_killed_worker_is_taken_over_and_a_told_one_finishes(
+    make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gated = Gated(make_product(postgres_url), worker_count=1, **addressed(broker, monkeypatch))
+    product = gated.product
+    product.start("run")
+    product.drop("one", b"1")
+    gated.wait_for("one")
+    holder = next(row["worker"] for row in started(product))
+    os.kill(int(holder.split(":")[1]), signal.SIGKILL)
+    wait_until(lambda: len(started(product)) == 2, deadline_seconds=60, what="a takeover")
+    gated.open()
+    product.wait_for_state("one", "done")
+    once(product, "one")
+
+
+def started(product: Product) -> list[dict[str, Any]]:
+    """Who took arrivals, the first one first."""
+    rows = product.listing("events")
+    return [row["data"] for row in rows if row["kind"] in ("started", "taken-over")]
+
+
+def test_a_finished_arrival_sends_somebodys_own_task(
+    make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = make_product(postgres_url)
+    route = STUDY | {"after": "celery:lab.tasks.convert"}
+    product.configure({"study": route}, workers="celery", **addressed(broker, monkeypatch))
+    product.start("run")
+    product.drop("one", b"1")
+    arrival = product.wait_for_state("one", "done")["id"]
+    heard: list[tuple[str, Any]] = []
+
+    def hear(body: Any, message: Any) -> None:
+        heard.append((message.headers["task"], body[0]))
+        message.ack()
+
+    with Connection(broker.url) as connection, Celery("lab", broker=broker.url, set_as_current=False) as app:
+        queue = app.amqp.queues["celery"]  # as anybody's worker declares it
+        with connection.Consumer(queue, callbacks=[hear]):
+            connection.drain_events(timeout=30)
+    assert heard == [("lab.tasks.convert", [arrival])]

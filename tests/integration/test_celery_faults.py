@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -161,15 +160,7 @@ def test_redis_that_delivers_a_long_task_again_delivers_its_arrival_once(
     assert [row["attempts"] for row in product.arrivals()] == [1, 1]
 
 
-@contextmanager
-def _worker(product: Product) -> Iterator[Any]:
-    process = product.start("worker")
-    yield process
-    process.terminate()
-    process.wait(20)
-
-
-def test_a_killed_worker_is_taken_over_and_a_told_one_finishes(
+def test_a_killed_worker_is_taken_over(
     make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gated = Gated(make_product(postgres_url), worker_count=1, **addressed(broker, monkeypatch))

@@ -1,5 +1,4 @@
-"""The process that sends what is to be done from time to time, and the sweep. Several may run: what comes twice is done
-once.
+"""The process that sends what is to be done from time to time, and the sweep. Of several one acts.
 
 A loop of its own in place of Celery's beat, which would wait for the broker without an end, cannot be told to stop
 meanwhile, and keeps its state in a file of this machine.
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db import DatabaseError, connections
 
+from dropslot.arrivals.candidates import BEAT
 from dropslot.arrivals.registry import Schedule
+from dropslot.arrivals.workers import duties
 from dropslot.arrivals.workers.celery import schedules, sweeping
 from dropslot.broker import queues
 from dropslot.broker.client import BrokerAway, client, send
@@ -30,7 +31,7 @@ _AWAY_SECONDS = 5.0
 
 
 class _Turns:
-    """When each schedule is due, by this process's clock; all are when it starts."""
+    """When each schedule is due, by this process's clock; all are when it takes over the duty."""
 
     def __init__(self, known: Iterable[Schedule]) -> None:
         self._due = {schedule: time.monotonic() for schedule in known}
@@ -47,14 +48,17 @@ class _Turns:
 
 
 def run(config: Config, told: Signal) -> None:
-    """Send schedules and sweep about once a second, until `told`. A broker or database that is away is asked again.
+    """Send schedules and sweep about once a second while it has the duty, until `told`. A broker or database that is
+    away is asked again.
 
     Raises BadOption if a schedule cannot be made as config.yaml says.
     """
     app = client(config, sends_only=True)
     turns = _Turns(schedules.schedules(config).values())
-    while not told.is_set():
-        told.wait(_SWEEP_SECONDS if _turn(app, config, turns) else _AWAY_SECONDS)
+    with duties.on_duty(config, BEAT, lambda: {BEAT}) as mine:
+        while not told.is_set():
+            is_well = not mine.holds(BEAT) or _turn(app, config, turns)
+            told.wait(_SWEEP_SECONDS if is_well else _AWAY_SECONDS)
     connections.close_all()
 
 

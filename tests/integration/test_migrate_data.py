@@ -163,7 +163,7 @@ def test_what_must_not_be_filled_is_left_alone(
     )
     files = read_tree(used.root, hidden=())
     with holder.holding(used.root / "var"):
-        assert "is at work" in used.run("migrate_data", "--to", postgres_url, status=1).stderr
+        assert "Something is at work" in used.run("migrate_data", "--to", postgres_url, status=1).stderr
     assert files.keys() == read_tree(used.root, hidden=()).keys()
 
 

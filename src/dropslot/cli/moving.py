@@ -78,15 +78,13 @@ def _require_standalone() -> None:
 
 def _require_idle(config: Config) -> None:
     """Raise DropslotError while something works here: its deliveries would wait for the copy."""
-    from dropslot.arrivals.workers import holder
+    from dropslot.arrivals.workers.at_work import at_work
     from dropslot.running import daemon
 
     running = daemon.status(config)
-    if running.running or holder.others(config.data, ""):
+    if found := [f"the service, pid {running.pid}"] if running.running else at_work(config):
         raise DropslotError(
-            f"The service runs: pid {running.pid}"
-            if running.running
-            else "A worker or a drain is at work here",
+            f"Something is at work: {', '.join(found)}",
             where="Nothing was changed",
             next_step="Stop it first, on every machine (`dropslot stop_watcher`, `systemctl stop dropslot`)",
         )

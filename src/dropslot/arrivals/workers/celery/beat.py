@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,8 +16,9 @@ from django.db import DatabaseError, connections
 
 from dropslot.arrivals.candidates import BEAT
 from dropslot.arrivals.registry import Schedule
-from dropslot.arrivals.workers import duties
+from dropslot.arrivals.workers import due, duties, leases
 from dropslot.arrivals.workers.celery import schedules, sweeping
+from dropslot.audit.listening import Ear
 from dropslot.broker import queues
 from dropslot.broker.client import BrokerAway, client, send
 from dropslot.config import Config
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 _SWEEP_SECONDS = 1.0
 _AWAY_SECONDS = 5.0
+_LISTENING_SECONDS = 15.0  # a notification may be lost with its connection
 
 
 class _Turns:
@@ -40,11 +43,15 @@ class _Turns:
         """Send what is due; a message that no worker takes before the next one is due is dropped. Raises
         BrokerAway."""
         now = time.monotonic()
-        for schedule in [each for each, due in self._due.items() if due <= now]:
+        for schedule in [each for each, moment in self._due.items() if moment <= now]:
             seconds = max(1.0, schedule.every.total_seconds())
             keywords = {"version": 1, "name": schedule.name}
             send(app, queues.SCHEDULED, kwargs=keywords, queue=queues.UPKEEP, expires=seconds)
             self._due[schedule] = now + seconds
+
+    def seconds(self) -> float:
+        """Until the next one is due."""
+        return max(0.0, min(self._due.values(), default=float("inf")) - time.monotonic())
 
 
 def run(config: Config, told: Signal) -> None:
@@ -55,11 +62,21 @@ def run(config: Config, told: Signal) -> None:
     """
     app = client(config, sends_only=True)
     turns = _Turns(schedules.schedules(config).values())
+    ear = Ear(leases.BRINGS_WORK)
     with duties.on_duty(config, BEAT, lambda: {BEAT}) as mine:
         while not told.is_set():
-            is_well = not mine.holds(BEAT) or _turn(app, config, turns)
-            told.wait(_SWEEP_SECONDS if is_well else _AWAY_SECONDS)
+            acts = mine.holds(BEAT)
+            is_well = not acts or _turn(app, config, turns)
+            if not told.wait(_SWEEP_SECONDS if is_well else _AWAY_SECONDS) and acts:
+                _rest(told, ear, turns)
     connections.close_all()
+
+
+def _rest(told: Signal, ear: Ear, turns: _Turns) -> None:
+    """Where the database wakes us: until there may be something to send."""
+    with suppress(DatabaseError):  # the next turn says so, if it lasts
+        if ear.hears():
+            ear.wait([told], min(turns.seconds(), due.until_arrivals(), _LISTENING_SECONDS))
 
 
 def _turn(app: Celery, config: Config, turns: _Turns) -> bool:

@@ -42,8 +42,8 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, round_trip_seconds: float = 0) -> Iterator[Server]:
-    """A server that ends with the block."""
+def serving(folder: Path, round_trip_seconds: float = 0, bytes_a_second: float = 0) -> Iterator[Server]:
+    """A server that ends with the block. `bytes_a_second`: what each connection gets; 0: all."""
     folder.mkdir()
     Path("/run/sshd").mkdir(exist_ok=True)
     for name in ("host", "key"):
@@ -62,11 +62,12 @@ def serving(folder: Path, round_trip_seconds: float = 0) -> Iterator[Server]:
     ]
     (folder / "config").write_text("\n".join(lines) + "\n")
     commands: list[list[str]] = [["/usr/sbin/sshd", "-D", "-f", f"{folder}/config", "-E", f"{folder}/log"]]
-    if round_trip_seconds:
+    if round_trip_seconds or bytes_a_second:
         repository = str(Path(__file__).parent.parent)
-        delay = ["-m", "benchmarks.delay", str(far), str(own), str(round_trip_seconds)]
-        commands.append(["env", f"PYTHONPATH={repository}", sys.executable, *delay])
-    port = far if round_trip_seconds else own
+        kind, value = ("limit", bytes_a_second) if bytes_a_second else ("delay", round_trip_seconds)
+        between = ["-m", f"benchmarks.{kind}", str(far), str(own), str(value)]
+        commands.append(["env", f"PYTHONPATH={repository}", sys.executable, *between])
+    port = far if len(commands) > 1 else own
     kind, key = (folder / "host.pub").read_text().split()[:2]
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
     processes = [subprocess.Popen(command) for command in commands]

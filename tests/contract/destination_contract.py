@@ -16,8 +16,10 @@ import pytest
 
 from dropslot.contents.base import Source, Staged
 from dropslot.core import manifests
-from dropslot.core.errors import DestinationUnready, SourceChanged, TakenOver
+from dropslot.core.errors import DestinationUnready, DropslotError, SourceChanged, TakenOver
 from dropslot.destinations.base import Destination, Drop, Planned, Rules, Target
+from dropslot.destinations.shared import SharedDrop
+from dropslot.files.listing import Listing
 from dropslot.files.walk import list_arrival
 
 ID = "01JD0000000000000000000000"
@@ -364,6 +366,51 @@ class DestinationContract(StoreContract):
             assert drop.publish([Planned("data/x", "x", payload.sha256)]) == []
             drop.clean()
         assert {"study/raw/e", "study/raw/tags"} & site.folders() == {"study/raw/e"}
+
+    def test_two_workers_stage_the_items_of_one_arrival(self, site: Site, arrival: Path) -> None:
+        """The second one's items are there as if one had staged all, also those that it left half done."""
+        source = source_of(arrival)
+        items, count = source.listing.items, len(source.listing.items)
+        with site.destination.open(site.target(), ID, 1, "arrival") as drop:
+            assert isinstance(drop, SharedDrop)
+            drop.begin(source, ("sha256", "md5"), "")
+            with site.destination.open(site.target(), ID, 1, "arrival") as helper:
+                assert isinstance(helper, SharedDrop)
+                some = Listing(is_folder=True, items=items[1:])
+                helper.join(Source(arrival, some), ("sha256", "md5"), "", drop.prefix)
+                theirs = helper.stage_items(0, count - 1)
+                site.destination.sync_staged([helper])
+                with pytest.raises((DropslotError, OSError)):  # a helper replaces nothing
+                    helper.stage_items(0, 1)
+            ours, once_more = drop.stage_items(0, 1), drop.stage_items(1, count, again=True)
+            assert theirs.digests == once_more.digests
+            staged = drop.end([ours, theirs])
+            assert [item.digests["md5"] for item in staged] == [
+                hashlib.md5(SMALL[item.path], usedforsecurity=False).hexdigest() for item in items
+            ]
+            site.destination.sync_staged([drop])
+            assert drop.publish(plan_of(staged)) == []
+            drop.clean()
+        assert site.files() == {f"study/raw/{path}": data for path, data in SMALL.items()}
+
+    def test_a_helper_finds_no_staging_after_a_takeover(self, site: Site, arrival: Path) -> None:
+        source = source_of(arrival)
+        with site.destination.open(site.target(), ID, 1, "arrival") as drop:
+            assert isinstance(drop, SharedDrop)
+            drop.begin(source, (), "")
+            with site.destination.open(site.target(), ID, 1, "arrival") as late:
+                assert isinstance(late, SharedDrop)
+                late.join(source, (), "", drop.prefix)
+                deliver(site, arrival, site.target(), epoch=2)
+                with pytest.raises((DropslotError, OSError)):
+                    late.stage_items(0, len(source.listing.items))
+            with (
+                site.destination.open(site.target(), ID, 1, "arrival") as later,
+                pytest.raises((TakenOver, DestinationUnready)),
+            ):
+                assert isinstance(later, SharedDrop)
+                later.join(source, (), "", drop.prefix)
+        assert site.files() == {f"study/raw/{path}": data for path, data in SMALL.items()}
 
     def test_what_is_not_synced_is_not_published(self, site: Site, arrival: Path) -> None:
         with site.destination.open(site.target(), ID, 1, "arrival") as drop:

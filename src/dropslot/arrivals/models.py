@@ -6,10 +6,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from dropslot.core.states import Outcome, State
+from dropslot.core.states import Outcome, ShareState, State
 
 
-def _choices(kind: type[State] | type[Outcome]) -> list[tuple[str, str]]:
+def _choices(kind: type[State] | type[Outcome] | type[ShareState]) -> list[tuple[str, str]]:
     return [(member.value, member.value) for member in kind]
 
 
@@ -135,6 +135,30 @@ class Upload(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["inbox", "name", "inode"], name="dropslot_upload_once"),
         )
+
+
+class Share(models.Model):
+    """Some items of a large arrival, which any worker may stage for its holder, in one attempt. The rows are gone when
+    all is staged; those of an attempt that a crash ended are never taken, since their epoch is over."""
+
+    arrival = models.ForeignKey(Arrival, models.PROTECT, related_name="+")
+    epoch = models.IntegerField()
+    number = models.IntegerField()
+    route = models.CharField(max_length=100)
+    state = models.CharField(max_length=10, choices=_choices(ShareState))
+    task = models.BinaryField()  # compressed JSON: the items, and where they come from and go to
+    worker = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    digests = models.BinaryField(null=True)  # of all items, joined
+    unleased = models.IntegerField(default=0)  # items that were read without a lease
+    synced = models.BooleanField(default=True)
+
+    class Meta:
+        db_table = "dropslot_share"
+        constraints = (
+            models.UniqueConstraint(fields=["arrival", "epoch", "number"], name="dropslot_share_once"),
+        )
+        indexes = (models.Index(fields=["state", "arrival", "number"], name="dropslot_share_open"),)
 
 
 class AfterCall(models.Model):

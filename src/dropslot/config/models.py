@@ -405,6 +405,12 @@ class Config(_TopKeysOfApps, _Model):
         description="How long a silent worker on another machine keeps an arrival before it is taken over.",
         examples=["60s"],
     )
+    share_from: Size = Field(
+        256 << 20,
+        description="From this size on an arrival's items are shared among workers, if there are several and they add"
+        " to the rate. Each item counts 32 KiB more than its size.",
+        examples=["1GiB"],
+    )
     destinations: dict[Scheme, DottedPath] = Field(
         default_factory=dict,
         description="Kinds of destinations of your own: the scheme of their addresses, as `ftp` for `ftp://…` in `to`,"

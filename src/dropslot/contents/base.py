@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER, Folder
 from dropslot.files.listing import MOST_BYTES, Item, Listing
+from dropslot.files.ring import go_on
 
 OpenItem = Callable[[str], BinaryIO]
 
@@ -102,11 +103,13 @@ class Staged(NamedTuple):
 
 class Source(NamedTuple):
     """An arrival's absolute path and its listing. `lease`: a program that wants to write to it may have to wait while
-    it is read."""
+    it is read. Whoever reads it calls `pause` now and then, between pieces of the work, in the thread that began it:
+    then other work is done."""
 
     path: Path
     listing: Listing
     lease: bool = False
+    pause: Callable[[], None] = go_on
 
     def open(self) -> Folder:
         """The arrival's folder, which must not be a link, or the folder that holds its single file. Raises the errors

@@ -96,6 +96,13 @@ class NameInFlight(DropslotError):
     again_in: float | None = None
 
 
+class ShareLost(DropslotError):
+    """A worker that stages some items of the arrival does not answer, and may still write; the attempt is void."""
+
+    code = "share-lost"
+    retryable = True
+
+
 class NotReleased(DropslotError):
     """The arrival is judged whole, and its route holds it until somebody sends it onward."""
 

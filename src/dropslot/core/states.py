@@ -23,4 +23,13 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
 
 
+class ShareState(StrEnum):
+    """Of some items of a large arrival. `given-up`: a helper could not stage them, so the holder does."""
+
+    OPEN = "open"
+    TAKEN = "taken"
+    STAGED = "staged"
+    GIVEN_UP = "given-up"
+
+
 UNFINISHED = (State.WAITING, State.READY, State.PROCESSING, State.RETRYING)

@@ -7,9 +7,10 @@ rest/  items that are staged (and hashed) but never published
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dropslot.contents.base import NO_OTHERS, Staged
 from dropslot.core.errors import TakenOver
 from dropslot.core.names import escape
 from dropslot.files.listing import Item, Listing
@@ -91,3 +92,28 @@ def taken_over(name: str) -> TakenOver:
         f"The staging folder {name} is gone: another worker has taken the arrival over",
         where="It goes on with the arrival; this worker has changed nothing since",
     )
+
+
+def every(algorithms: Sequence[str]) -> tuple[str, ...]:
+    """These algorithms, with sha256 as the first."""
+    return tuple(dict.fromkeys(("sha256", *algorithms)))
+
+
+def staged_items(listing: Listing, algorithms: Sequence[str], digests: bytes) -> list[Staged]:
+    """The staged items in listing order. `digests` are joined in the order of `algorithms`; sha256 is the first."""
+    sizes = [hashlib.new(name, usedforsecurity=False).digest_size for name in algorithms]
+    width = sum(sizes)
+    if width == 32:
+        new = tuple.__new__
+        return [
+            new(Staged, (item.path, item.size_bytes, item.mtime_ns, digests[at : at + 32].hex(), NO_OTHERS))
+            for at, item in zip(range(0, len(digests), 32), listing.items, strict=True)
+        ]
+    staged = []
+    for number, item in enumerate(listing.items):
+        at = number * width
+        found = {}
+        for name, size in zip(algorithms, sizes, strict=True):
+            found[name], at = digests[at : at + size].hex(), at + size
+        staged.append(Staged(item.path, item.size_bytes, item.mtime_ns, found.pop("sha256"), found))
+    return staged

@@ -19,6 +19,7 @@ from dropslot.files.descriptors import Descent
 from dropslot.files.holes import copy_keeping_holes, is_sparse
 from dropslot.files.listing import Item
 from dropslot.files.modes import Modes
+from dropslot.files.ring import go_on
 from dropslot.files.walk import difference
 
 BUFFER_BYTES = 256 * 1024
@@ -53,6 +54,8 @@ class Job:
     keep_open: bool = False  # for few items: their descriptors are kept for fsync
     early_sync: bool = False  # sync the file system now and then during the copying
     lease: bool = False  # read each item under a lease if the system grants one
+    again: bool = False  # another process may have left some of these items, whole or not: they are removed
+    pause: Callable[[], None] = go_on  # called now and then, between pieces of the work
     unleased: int = 0  # items that were read without a lease
     kept: list[int] = field(default_factory=list)
 
@@ -70,6 +73,9 @@ def copy_items(job: Job, items: Iterable[Item], *, threads: bool = True) -> byte
     """
     sources, places = Descent(job.source), Descent(job.stage)
     try:
+        if job.again:
+            items = list(items)
+            _remove_left(job, items, places)
         return _copy(job, items, sources, places, threads)
     finally:
         sources.close()
@@ -153,6 +159,17 @@ def _copy(job: Job, items: Iterable[Item], sources: Descent, places: Descent, th
     return b"".join(digests)
 
 
+def _remove_left(job: Job, items: Sequence[Item], places: Descent) -> None:
+    for item in items:
+        folder, _, name = item.path.rpartition("/")
+        try:
+            os.unlink(name, dir_fd=places.fd(job.place(folder)))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _typed(error, job, item.path, reading=False) from error
+
+
 def _read_on(fd: int, buffer: memoryview, count: int) -> int:
     """Read to the end after a short read, which a FUSE file system may give at any time. Returns the count of bytes."""
     while part := os.readv(fd, [buffer[count:]]) if count < len(buffer) else 0:
@@ -176,11 +193,11 @@ def _copy_long(
     hashes = [fresh.copy() for fresh in job.hashes]
     try:
         if sparse:
-            count = copy_keeping_holes(fd, out, hashes, item.size_bytes, buffer)
+            count = copy_keeping_holes(fd, out, hashes, item.size_bytes, buffer, job.pause)
         elif threads and ring.is_worth_a_thread(item.size_bytes):
-            count = ring.copy_hashing_aside(fd, out, hashes, item.size_bytes)
+            count = ring.copy_hashing_aside(fd, out, hashes, item.size_bytes, job.pause)
         else:
-            count = ring.copy_in_turn(fd, out, hashes, item.size_bytes, buffer)
+            count = ring.copy_in_turn(fd, out, hashes, item.size_bytes, buffer, job.pause)
     except ring.ReadFailed as failed:
         raise faults.at_source(failed.error, item.path) from failed.error
     if count != item.size_bytes:

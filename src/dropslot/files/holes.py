@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dropslot.files import ring, syscalls
 from dropslot.files.descriptors import Descent
@@ -21,12 +21,17 @@ def is_sparse(seen: os.stat_result) -> bool:
 
 
 def copy_keeping_holes(
-    fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, buffer: memoryview
+    fd: int,
+    out: int,
+    hashes: Sequence[Updated],
+    size_bytes: int,
+    buffer: memoryview,
+    pause: Callable[[], None] = ring.go_on,
 ) -> int:
     """Like `ring.copy_in_turn`, for an empty `out`. Returns the count of bytes, or the size of `fd` if it changed."""
-    at = 0
+    at = paused = 0
     for start, end in _runs_of_data(fd, size_bytes):
-        _hash_zeros(hashes, start - at)
+        _hash_zeros(hashes, start - at, pause)
         os.lseek(fd, start, os.SEEK_SET)
         os.lseek(out, start, os.SEEK_SET)
         at = start
@@ -36,9 +41,12 @@ def copy_keeping_holes(
                 one.update(part)
             syscalls.write_all(out, part)
             at += count
+            if at - paused >= ring.WRITE_BACK_BYTES:
+                paused = at
+                pause()
         if at < end:
             return at
-    _hash_zeros(hashes, size_bytes - at)
+    _hash_zeros(hashes, size_bytes - at, pause)
     os.ftruncate(out, size_bytes)
     return os.fstat(fd).st_size
 
@@ -61,13 +69,14 @@ def _runs_of_data(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _hash_zeros(hashes: Sequence[Updated], count: int) -> None:
+def _hash_zeros(hashes: Sequence[Updated], count: int, pause: Callable[[], None]) -> None:
     zeros = memoryview(bytes(min(count, _PIECE_BYTES)))
     while count > 0:
         part = zeros[:count]
         for one in hashes:
             one.update(part)
         count -= len(part)
+        pause()
 
 
 def allocated_bytes(source: int, listing: Listing) -> int:

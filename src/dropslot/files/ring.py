@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dropslot.files import syscalls
@@ -31,6 +31,10 @@ class ReadFailed(Exception):
         self.error = error
 
 
+def go_on() -> None:
+    """A pause in which nothing is done."""
+
+
 def is_worth_a_thread(size_bytes: int) -> bool:
     """Whether an item of this size is hashed in a second thread."""
     return size_bytes >= BIG_BYTES and len(os.sched_getaffinity(0)) > 1
@@ -44,8 +48,16 @@ def read(fd: int, buffer: memoryview) -> int:
         raise ReadFailed(error) from error
 
 
-def copy_in_turn(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, buffer: memoryview) -> int:
-    """Read, hash and write up to the end of `fd`, or until there are more than `size_bytes`. Returns the count."""
+def copy_in_turn(
+    fd: int,
+    out: int,
+    hashes: Sequence[Updated],
+    size_bytes: int,
+    buffer: memoryview,
+    pause: Callable[[], None] = go_on,
+) -> int:
+    """Read, hash and write up to the end of `fd`, or until there are more than `size_bytes`. Returns the count. `pause`
+    is called now and then."""
     done = started = 0
     while count := read(fd, buffer):
         done += count
@@ -58,10 +70,13 @@ def copy_in_turn(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, 
         if done - started >= WRITE_BACK_BYTES:
             syscalls.start_writeback(out, started, done - started)
             started = done
+            pause()
     return done
 
 
-def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes: int) -> int:
+def copy_hashing_aside(
+    fd: int, out: int, hashes: Sequence[Updated], size_bytes: int, pause: Callable[[], None] = go_on
+) -> int:
     """Like `copy_in_turn`, but hashes in a second thread, with a ring of buffers."""
     with EarlySync.of_file(out) as early, _Hashing(hashes) as hashing:
         done = started = 0
@@ -78,6 +93,7 @@ def copy_hashing_aside(fd: int, out: int, hashes: Sequence[Updated], size_bytes:
             if done - started >= WRITE_BACK_BYTES:
                 early.staged(done - started)
                 started = done
+                pause()
 
 
 class _Hashing:

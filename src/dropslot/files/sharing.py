@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dropslot.core.errors import StorageFault
 from dropslot.files.children import Child, ChildDied
 from dropslot.files.copying import Job, copy_items
 from dropslot.files.earlysync import EarlySync
 from dropslot.files.listing import Item
-from dropslot.files.ring import BIG_BYTES
+from dropslot.files.ring import BIG_BYTES, go_on
 
 ITEM_COST_BYTES = 32 * 1024  # opening, making and closing a file costs about as much as this many bytes
 CHUNK_COST_BYTES = 8 * 1024 * 1024
@@ -27,9 +28,17 @@ def copy_shared(job: Job, items: Sequence[Item]) -> bytes:
     """Like `copying.copy_items`, with two processes if that is faster."""
     chunks = _chunks(items)
     if not _worth_a_child(items, chunks):
-        return copy_items(job, items)
+        return _one_after_the_other(job, items, chunks)
     parts = _shared(job, items, chunks)
     return b"".join(parts[number] for number, _ in sorted(enumerate(chunks), key=lambda c: c[1]))
+
+
+def _one_after_the_other(job: Job, items: Sequence[Item], chunks: Sequence[Chunk]) -> bytes:
+    digests = []
+    for start, stop in sorted(chunks):
+        digests.append(copy_items(job, items[start:stop]))
+        job.pause()
+    return b"".join(digests)
 
 
 def _cpus() -> int:
@@ -89,6 +98,7 @@ def _result(child: Child[dict[int, bytes]]) -> dict[int, bytes]:
 def _work_in_child(
     job: Job, items: Sequence[Item], chunks: Sequence[tuple[int, Chunk]], tokens: int
 ) -> dict[int, bytes]:
+    job = replace(job, pause=go_on)
     done = _work(job, items, chunks, tokens)
     return done | {_UNLEASED: job.unleased.to_bytes(8)}
 
@@ -123,4 +133,5 @@ def _work(
                 early.staged(sum(i.size_bytes + ITEM_COST_BYTES for i in items[start:stop]))
             if child and child.has_failed():
                 break
+            job.pause()
     return done

@@ -14,8 +14,10 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish, releasing
 from dropslot.arrivals.delivery.paths import legs
+from dropslot.arrivals.delivery.shares import holding
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.intake.claim import in_order
@@ -42,13 +44,13 @@ Fault = DropslotError | OSError
 Otherwise = Callable[[Work, Fault], None]
 
 
-def deliver_arrivals(config: Config, arrivals: Sequence[Arrival]) -> None:
+def deliver_arrivals(config: Config, arrivals: Sequence[Arrival], crew: Crew = ALONE) -> None:
     """Deliver a batch that was just taken. Every arrival ends done, failed, or waiting for its next attempt.
 
     Raises one of UNAVAILABLE when the result cannot be recorded: the arrival then stays this worker's.
     """
     try:
-        _deliver_all(config, arrivals)
+        _deliver_all(config, arrivals, crew)
     except UNAVAILABLE:
         raise
     except Exception as error:  # noqa: BLE001 - one arrival must not end the worker again and again
@@ -75,12 +77,12 @@ def _unforeseen(error: Exception) -> Unforeseen:
     )
 
 
-def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
-    begun = _begin(config, arrivals)
+def _deliver_all(config: Config, arrivals: Sequence[Arrival], crew: Crew) -> None:
+    is_alone = len(arrivals) == 1 and not crew.small_only
+    begun = _begin(config, arrivals, crew if is_alone else ALONE)
     try:
         # The garbage collector would scan 100,000 rows for cycles that cannot exist; that took a third of the time.
         with without_collection():
-            is_alone = len(begun) == 1
             prepared = _each(begun, lambda work: prepare.prepare_arrival(work, is_alone=is_alone))
             for group in filter(None, [prepared] if is_alone else _groups(prepared)):
                 _deliver(group)
@@ -90,12 +92,12 @@ def _deliver_all(config: Config, arrivals: Sequence[Arrival]) -> None:
                 leg.drop.close()
 
 
-def _begin(config: Config, arrivals: Sequence[Arrival]) -> list[Work]:
+def _begin(config: Config, arrivals: Sequence[Arrival], crew: Crew) -> list[Work]:
     works = []
     known: dict[str, dict[str, FolderSet]] = {}
     for arrival in arrivals:
         try:
-            works.append(prepare.begin_work(config, arrival, known))
+            works.append(prepare.begin_work(config, arrival, known, crew))
         except DropslotError as error:
             _put_off(arrival, error)
     return works
@@ -326,7 +328,10 @@ def _stage(work: Work) -> None:
         of_leg = source._replace(listing=leg.part or source.listing)
         if work.listing.is_folder:
             _refuse_twins(leg, of_leg.listing)
-        leg.staged = leg.drop.stage(of_leg, work.contents.algorithms, work.contents.prefix)
+        if work.crew.announce:
+            leg.staged = holding.stage(work, leg, of_leg)
+        else:
+            leg.staged = leg.drop.stage(of_leg, work.contents.algorithms, work.contents.prefix)
         leg.drop.admit([item for _, item in work.contents.delivered(leg.staged)])
 
     work.each_rule(stage)

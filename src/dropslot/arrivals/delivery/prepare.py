@@ -9,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from dropslot.arrivals import whereabouts
+from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import importing, ledger, making
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.paths.field_values import collect
@@ -30,7 +31,9 @@ from dropslot.watching import reasons
 from dropslot.watching.temporary import TemporaryNames
 
 
-def begin_work(config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]]) -> Work:
+def begin_work(
+    config: Config, arrival: Arrival, known: dict[str, dict[str, FolderSet]], crew: Crew = ALONE
+) -> Work:
     """The work of a taken arrival. `known` (route and inbox to folders) is a cache for the batch.
 
     Raises SourceUnready when its route or inbox is no longer configured.
@@ -46,7 +49,7 @@ def begin_work(config: Config, arrival: Arrival, known: dict[str, dict[str, Fold
             where="It waits in processing",
             next_step="Put the route back, or move the arrival by hand into another route's inbox",
         )
-    return Work(arrival, config, route, folders)
+    return Work(arrival, config, route, folders, crew)
 
 
 def prepare_arrival(work: Work, *, is_alone: bool = True) -> None:

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
+from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.importers import Imported
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.config import Config, Deliver, Route
@@ -117,6 +118,7 @@ class Work:
     config: Config
     route: Route
     folders: FolderSet
+    crew: Crew = ALONE
     source: Path = Path()
     values: dict[str, str] = field(default_factory=dict)
     recorded: dict[str, str] = field(default_factory=dict)  # the values that are kept with the arrival
@@ -183,9 +185,9 @@ class Work:
     def delivers(self) -> Source:
         """The source of staging: the arrival, or the items that were made anew."""
         if self.made:
-            return Source(self.made.path, self.contents.listing)
+            return Source(self.made.path, self.contents.listing, pause=self.crew.pause)
         # No lease in the inbox: a scanner that wants to write to its own file must not wait.
-        return Source(self.source, self.listing, lease=not self.arrival.in_place)
+        return Source(self.source, self.listing, lease=not self.arrival.in_place, pause=self.crew.pause)
 
     @property
     def not_delivered(self) -> list[str]:

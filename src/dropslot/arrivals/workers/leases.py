@@ -5,7 +5,7 @@ The database's clock decides on leases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
 from django.db import connection, transaction
@@ -77,6 +77,16 @@ def take_next(
     """Take a batch for `worker`: one commit. Each arrival gets the next epoch; the caller then removes what older
     epochs staged. Empty when there is nothing to do, without having taken the write lock."""
     return _take([takeable(worker, is_dead)], worker, lease, limit)
+
+
+def take_small(
+    worker: str, lease: timedelta, is_dead: Callable[[str], bool], routes: Collection[str] | None
+) -> list[Arrival]:
+    """Like `take_next`, but nothing that is known to be large or that failed before, and nothing that `worker` holds
+    already. `routes`: only of these; None: of all."""
+    rows = takeable(worker, is_dead).exclude(state=State.PROCESSING, worker=worker)
+    rows = rows if routes is None else rows.filter(route__in=routes)
+    return _take([rows.filter(_SMALL)], worker, lease, BATCH)
 
 
 def _take(

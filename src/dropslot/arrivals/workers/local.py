@@ -7,17 +7,21 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import structlog
 from django.db import DatabaseError, connections
 
+from dropslot.arrivals.crew import Crew
 from dropslot.arrivals.delivery import checking, pipeline
+from dropslot.arrivals.delivery.shares import helping
+from dropslot.arrivals.delivery.shares.helping import Helper
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import latewrites
 from dropslot.arrivals.workers import due, holder, leases
+from dropslot.arrivals.workers.between import Between
 from dropslot.audit.kinds import Kind
 from dropslot.audit.listening import Ear
 from dropslot.config import Config
@@ -76,6 +80,7 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
         try:
             leases.renew_leases(worker, config.lease)
             after.renew(worker, config.lease)
+            helping.renew(worker, config)
         except DatabaseError as error:
             # The lease may run out then, and another worker take over: safe, since this one's epoch is over with it.
             log.warning(
@@ -85,27 +90,74 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
     connections.close_all()
 
 
+def take_batch(config: Config, worker: str) -> list[Arrival]:
+    """The arrivals that are due first. Empty: there are none."""
+    return leases.take_next(worker, config.lease, partial(holder.is_dead, config.data))
+
+
 def deliver_batch(config: Config, worker: str) -> list[Arrival]:
     """Take and deliver one batch, and return it. Empty: there was nothing to do."""
-    batch = leases.take_next(worker, config.lease, partial(holder.is_dead, config.data))
-    if batch:
+    if batch := take_batch(config, worker):
         pipeline.deliver_arrivals(config, batch)
     return batch
 
 
-def deliver_once(config: Config, worker: str) -> bool:
-    """Take and deliver one batch, or compare arrivals that were read without a lease. False: there was nothing to
-    do."""
-    return bool(deliver_batch(config, worker)) or latewrites.look_due(config)
+class Delivering:
+    """What one worker delivers: arrivals, and shares of large ones that others hold. `announce` wakes other workers for
+    shares. `routes`: only of these; None: of all."""
+
+    def __init__(
+        self,
+        config: Config,
+        worker: str,
+        announce: Callable[[Arrival, int], None] | None,
+        is_stopped: Callable[[], bool],
+        routes: Collection[str] | None = None,
+    ) -> None:
+        self.worker = worker
+        self._config = config
+        self._between = Between(config, worker, is_stopped, routes)
+        self._helper = Helper(config, worker, self._between, routes)
+        is_dead = partial(holder.is_dead, config.data)
+        self._crew = Crew(self._between, announce, worker=worker, is_dead=is_dead)
+
+    def deliver(self, batch: Sequence[Arrival]) -> bool:
+        """Deliver a batch that this worker has just taken. False: it is empty."""
+        if batch:
+            self._between.begin()
+            pipeline.deliver_arrivals(self._config, batch, self._crew)
+        return bool(batch)
+
+    def help_once(self) -> bool:
+        """Stage a share of a large arrival. False: there was none."""
+        self._between.begin()
+        return self._helper.help_once()
+
+    def do_once(self) -> bool:
+        """Do the most urgent work; if there is none, compare arrivals that were read without a lease. False: there was
+        nothing to do."""
+        batch = take_batch(self._config, self.worker)
+        return self.deliver(batch) or self.help_once() or latewrites.look_due(self._config)
 
 
-DELIVERING = Work(deliver_once, leases.BRINGS_WORK, due.until_arrivals)
 CALLING = Work(after.call_due, after.BRINGS_WORK, due.until_calls)
 HANDING_OUT = Work(handing_out.hand_out_due, handing_out.BRINGS_WORK, due.until_receipts)
 
 
-def run(config: Config, hint: Hint, stop: Signal, work: Work = DELIVERING) -> None:
-    """Do one kind of work until `stop`. The present batch is finished; a killed worker's batch is taken over."""
+def deliver(config: Config, hint: Hint, stop: Signal) -> None:
+    """Deliver until `stop`. The present batch is finished; a killed worker's batch is taken over."""
+
+    def announce(arrival: Arrival, shares: int) -> None:
+        hint.announce([arrival.id] * shares)
+
+    has_others = config.worker_count > 1 or config.database != "sqlite"  # of other machines
+    begin = cache(lambda worker: Delivering(config, worker, announce if has_others else None, stop.is_set))
+    do = Work(lambda _, worker: begin(worker).do_once(), leases.BRINGS_WORK, due.until_arrivals)
+    run(config, hint, stop, do)
+
+
+def run(config: Config, hint: Hint, stop: Signal, work: Work) -> None:
+    """Do one kind of work until `stop`. What is under way is finished."""
     with checking.helpers(), holder.holding(config.data) as worker, renewing(config, worker):
         log.info("Worker started", action="worker_started", worker=worker)
         ear = Ear(work.kinds)

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import finish, making
+from dropslot.arrivals.delivery.shares import helping
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import Claim
 from dropslot.arrivals.models import Arrival
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 def recover(config: Config) -> list[str]:
     """Bring folders and rows together; returns the ids that were adopted. May run beside working processes."""
     holder.sweep(config.data)
+    helping.sweep()
     making.sweep(config)
     adopted = []
     for route in config.routes.values():

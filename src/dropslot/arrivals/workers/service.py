@@ -89,7 +89,9 @@ def _workers(config: Config, hint: local.Hint) -> list[Child]:
     """Celery is loaded only in its own processes."""
     numbers = range(1, config.worker_count + 1)
     if config.workers == "local":
-        return [Child(f"worker-{number}", lambda told: local.run(config, hint, told)) for number in numbers]
+        return [
+            Child(f"worker-{number}", lambda told: local.deliver(config, hint, told)) for number in numbers
+        ]
     workers = [Child(f"worker-{number}", partial(_work_for_celery, config, ())) for number in numbers]
     return [*workers, Child("beat", partial(_beat, config))]
 

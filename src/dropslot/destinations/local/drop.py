@@ -1,25 +1,26 @@
-"""One arrival on its way into a local folder."""
+"""One arrival on its way into a local folder: from its staging folder to its names."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import stat
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from dropslot.contents.base import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
-from dropslot.core.names import RESERVED, appended, escape, versioned
-from dropslot.destinations.base import Drop, Planned, Stored, Target
-from dropslot.destinations.layout import Entry, Layout, published_items
+from dropslot.core.names import appended, escape, versioned
+from dropslot.destinations.base import Planned, Stored, Target
+from dropslot.destinations.layout import Entry, Layout, every, published_items, staged_items
 from dropslot.destinations.local import publishing, staging
-from dropslot.destinations.local.publishing import Publication
-from dropslot.destinations.local.staging import Stage, staged_items
-from dropslot.destinations.local.targets import Place, homes, open_place
+from dropslot.destinations.local.publishing import MANIFESTS, Publication
+from dropslot.destinations.local.staging import Stage
+from dropslot.destinations.local.targets import Place, homes, kept_folders, open_place, require_home
+from dropslot.destinations.shared import Part, SharedDrop, elsewhere
 from dropslot.files import descriptors, faults, filesystems, listing
 from dropslot.files.copying import CREATE
 from dropslot.files.descriptors import Descent, Folder
@@ -31,11 +32,10 @@ from dropslot.files.syscalls import write_all
 if TYPE_CHECKING:
     from dropslot.destinations.local.destination import Local
 
-MANIFESTS = f"{RESERVED}/manifests"
 MANIFEST = "manifest"
 
 
-class LocalDrop(Drop):
+class LocalDrop(SharedDrop):
     """Holds descriptors of the home folder, the stage and the target; every write goes through one of them."""
 
     def __init__(self, destination: Local, target: Target, arrival: str, epoch: int, name: str) -> None:
@@ -45,7 +45,9 @@ class LocalDrop(Drop):
         self.place: Place | None = None  # of the target, if it was found already
         self._home: Folder | None = None
         self._prefix = ""  # from the home to the target
-        self._listing = Listing(is_folder=True)
+        self._source = Source(Path(), Listing(is_folder=True))
+        self._algorithms: tuple[str, ...] = ()
+        self._joined = False  # the staging is another worker's
         self._layout = Layout("", "")
         self._touched: set[str] = set()  # folders below the home with names that are not durable yet
         self._kept: set[str] = set()  # folders below the target with names of an earlier attempt
@@ -69,18 +71,50 @@ class LocalDrop(Drop):
             with home:
                 staging.discard_older(home, self.arrival, self.epoch)
 
+    @property
+    def prefix(self) -> str:
+        return self._prefix
+
+    @property
+    def gains(self) -> bool:
+        return staging.gains_by_helpers(self._require_stage())
+
     def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
+        self.begin(source, algorithms, strip)
+        return self.end([self.stage_items(0, len(source.listing.items))])
+
+    def begin(self, source: Source, algorithms: Sequence[str], strip: str) -> None:
         if source.listing.faults:
             raise ValueError("a listing with faults is never staged")
-        every = tuple(dict.fromkeys(("sha256", *algorithms)))
         stage = self._make_stage(anew=True)
-        self._listing, self._layout = source.listing, Layout(self._prefix, strip)
+        self._source, self._layout = source, Layout(self._prefix, strip)
+        self._algorithms = every(algorithms)
         with source.open() as folder:
-            args = (stage, folder, source.listing, self._layout, self._modes, every)
-            digests = staging.fill(*args, lease=source.lease)
-        self.leased = stage.leased
+            staging.begin(stage, folder, source.listing, self._layout, self._modes)
+
+    def join(self, source: Source, algorithms: Sequence[str], strip: str, prefix: str) -> None:
+        place = open_place(self.target)
+        self._home, self._prefix, self._joined = place.home, place.missing, True
+        if place.missing != prefix:
+            raise elsewhere()
+        self._source, self._layout = source, Layout(prefix, strip)
+        self._algorithms = every(algorithms)
+        self.staging = Stage.join(place.home, self.arrival, self.epoch, prefix)
+        self.staging.expect(source.listing, self._layout)
+
+    def stage_items(self, start: int, stop: int, *, again: bool = False) -> Part:
+        items = self._source.listing.items[start:stop]
+        settings = (self._layout, self._modes, self._algorithms)
+        with self._source.open() as folder:
+            filling = staging.Filling(*settings, self._source, again=again, beside_others=self._joined)
+            return filling.fill(self._require_stage(), folder, items)
+
+    def end(self, parts: Sequence[Part]) -> list[Staged]:
+        source = self._source
+        staging.set_times(self._require_stage(), source.listing, self._layout)
+        self.leased = source.lease and not sum(part.unleased for part in parts)
         with without_collection():
-            staged = staged_items(source.listing, every, digests)
+            staged = staged_items(source.listing, self._algorithms, b"".join(part.digests for part in parts))
         self.shifted = self._shift(staged, listing.unusual(source.listing.items))
         return staged
 
@@ -169,8 +203,9 @@ class LocalDrop(Drop):
         stage.require()
         if stage.unsynced:
             raise RuntimeError("the staged data is not durable yet: sync_staged comes first")
-        self._require_home()
-        self._require_manifests()
+        self._must_be_home()
+        if self.target.rules.manifest == "hidden" and self._home and not self._prefix:
+            publishing.require_manifests(self._home)
         publication = Publication(stage, self._naming(stage), self._modes, self._digest_below_home)
         try:
             if self._is_whole(plan) and publication.publish_new(self._prefix):
@@ -179,7 +214,7 @@ class LocalDrop(Drop):
             taken = publication.publish(self._folders(), self._count(), entries)
         finally:
             self._touched |= publication.touched
-        self._require_home()
+        self._must_be_home()
         left = {entry.final for entry in taken}
         return (
             [planned for planned, entry in zip(plan, entries, strict=True) if entry.final in left]
@@ -211,12 +246,13 @@ class LocalDrop(Drop):
 
     def _folders(self) -> list[str]:
         """Every folder that must exist below the home, parents first."""
-        published = (self._layout.published(f"{path}/") for path, _ in self._listing.folders)
+        folders = self._source.listing.folders
+        published = (self._layout.published(f"{path}/") for path, _ in folders)
         inner = [self._below_home(path.rstrip("/")) for path in published if path]
         return [self._prefix, *inner] if self._prefix else inner
 
     def _count(self) -> int:
-        return sum(1 for _ in published_items(self._listing, self._layout))
+        return sum(1 for _ in published_items(self._source.listing, self._layout))
 
     def _naming(self, stage: Stage) -> filesystems.Naming:
         try:
@@ -230,46 +266,24 @@ class LocalDrop(Drop):
         fd = open_regular(self._home, path)
         return None if fd is None else sha256_of(fd, path)
 
-    def _require_home(self) -> None:
-        """Raise if the folder that we hold is no longer at the target's path: its owner may have moved it."""
+    def _must_be_home(self) -> None:
         assert self._home
-        opened = homes(self.target)
-        try:
-            ours = os.fstat(self._home.fd)
-            there = [os.fstat(folder.fd) for folder in opened]
-        finally:
-            for folder in opened:
-                folder.close()
-        if not any((seen.st_dev, seen.st_ino) == (ours.st_dev, ours.st_ino) for seen in there):
-            raise DestinationUnready(
-                f"A folder on the way to {escape(self.target.url)} was renamed or replaced during the delivery",
-                where="The staged data and the names published so far moved with it",
-                next_step="Move it back, or leave it: the next attempt stages in the folder that is there",
-            )
+        require_home(self._home, self.target)
 
     def touched_folders(self) -> list[Folder]:
         """Folders with names that are not durable yet; the caller closes them."""
         assert self._home or not self._touched
         try:
             return (
-                [*self._kept_folders(), *(self._home.beneath(p) for p in sorted(self._touched))]
+                [
+                    *kept_folders(self.target, self._kept),
+                    *(self._home.beneath(p) for p in sorted(self._touched)),
+                ]
                 if self._home
                 else []
             )
         except OSError as error:
             raise faults.at_destination(error, "opening a folder of the target to sync it") from error
-
-    def _kept_folders(self) -> list[Folder]:
-        """Every folder from the fixed one to those with kept names: that attempt may have made each of them."""
-        if not self._kept:
-            return []
-        opened = homes(self.target)
-        target, parents = opened[-1], {""}
-        for path in self._kept:
-            while path not in parents:
-                parents.add(path)
-                path = path.rpartition("/")[0]
-        return opened + [target.beneath(path) for path in sorted(parents - {""})]
 
     def names_are_durable(self) -> None:
         """Called when `touched_folders` are synced."""
@@ -306,7 +320,7 @@ class LocalDrop(Drop):
         stage = self._require_stage()
         if stage.unsynced or self._touched or self._kept:
             raise RuntimeError("the manifest comes last: sync_staged and sync_names come before it")
-        self._require_home()
+        self._must_be_home()
         try:
             return self._first_free(stage, manifests.encode(text))
         except OSError as error:
@@ -337,20 +351,6 @@ class LocalDrop(Drop):
             stage.require()  # still staged? If not, an earlier call named it
         fd = open_regular(folder, name)
         return fd is not None and sha256_of(fd, name) == hashlib.sha256(data).hexdigest()
-
-    def _require_manifests(self) -> None:
-        """Raise if the folder of manifests cannot be written, as when it is somebody else's: before any item has a
-        name."""
-        if self.target.rules.manifest != "hidden" or self._prefix:
-            return
-        assert self._home
-        home = self._home.fd
-        if os.access(MANIFESTS, os.W_OK | os.X_OK, dir_fd=home, effective_ids=True):
-            return
-        path = MANIFESTS if descriptors.exists(home, MANIFESTS) else RESERVED
-        if not os.access(path, os.W_OK | os.X_OK, dir_fd=home, effective_ids=True):
-            error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            raise faults.at_destination(error, f"asking to write into {path}")
 
     def _make_hidden(self, stage: Stage, target: Folder, inner: str) -> None:
         for _ in range(100):  # another worker may remove the outer folder while it is still empty

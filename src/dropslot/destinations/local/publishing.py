@@ -12,13 +12,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from dropslot.core.errors import DropslotError, StorageFault
-from dropslot.core.names import escape
+from dropslot.core.names import RESERVED, escape
 from dropslot.destinations.layout import TREE, Entry
 from dropslot.destinations.local.staging import Stage
 from dropslot.files import descriptors, faults, filesystems, syscalls
 from dropslot.files.descriptors import Descent, Folder
 from dropslot.files.filesystems import Naming
 from dropslot.files.modes import Modes
+
+MANIFESTS = f"{RESERVED}/manifests"
 
 
 class Publication:
@@ -319,3 +321,14 @@ def _guarded(stages: Sequence[Stage], sync: Callable[[], object]) -> None:
         for stage in stages:
             stage.failed = True
         raise faults.sync_failed(error) from error
+
+
+def require_manifests(home: Folder) -> None:
+    """Raise if the folder of manifests in a target cannot be written, as when it is somebody else's: before any item
+    has a name."""
+    if os.access(MANIFESTS, os.W_OK | os.X_OK, dir_fd=home.fd, effective_ids=True):
+        return
+    path = MANIFESTS if descriptors.exists(home.fd, MANIFESTS) else RESERVED
+    if not os.access(path, os.W_OK | os.X_OK, dir_fd=home.fd, effective_ids=True):
+        error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise faults.at_destination(error, f"asking to write into {path}")

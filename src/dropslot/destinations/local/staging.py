@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import itertools
 import os
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from dropslot.contents.base import NO_OTHERS, Staged
+from dropslot.contents.base import Source
 from dropslot.core.errors import DestinationUnready, DiskFull, Refused, StorageFault
 from dropslot.core.names import RESERVED, escape
 from dropslot.destinations.layout import REST, STAGE, TREE, Layout, epoch_of_stage, stage_name, taken_over
+from dropslot.destinations.shared import Part
 from dropslot.files import descriptors, faults, filesystems
 from dropslot.files.copying import CREATE, Job, copy_items, fresh_hashes
 from dropslot.files.descriptors import Folder
 from dropslot.files.holes import allocated_bytes
-from dropslot.files.listing import Listing
+from dropslot.files.listing import Item, Listing
 from dropslot.files.modes import Modes
 from dropslot.files.sharing import copy_shared
 
@@ -34,9 +35,9 @@ T = TypeVar("T")
 
 TRIAL_OF_MODES = "manifests"
 _TRIAL = "trial."
-MOST_HOLES_BYTES = 256 * 1024**3  # hashing these takes some minutes
 FEW = 8  # up to this many files each is synced alone; above, the whole file system at once
 _PROBE_FROM = 64
+MOST_HOLES_BYTES = 256 * 1024**3  # hashing these takes some minutes
 _opened = itertools.count()
 
 
@@ -51,7 +52,6 @@ class Stage:
         self.kept: list[int] = []  # open files to sync one by one
         self.sync_all = False
         self.folders: list[str] = []  # in the stage, parents first
-        self.leased = False  # whether every item was read under a lease
         self.unsynced = False
         self.failed = False
 
@@ -70,6 +70,23 @@ class Stage:
             raise taken_over(name)
         _remove_older(stage.epochs, found, epoch)
         return stage
+
+    @classmethod
+    def join(cls, home: Folder, arrival: str, epoch: int, prefix: str) -> Stage:
+        """The staging folder that another worker has made. Raises TakenOver if it is gone."""
+        name = stage_name(arrival, epoch, prefix)
+        try:
+            epochs = _private(home.beneath(f"{RESERVED}/{STAGE}"))
+            return cls(home, epochs, epochs.beneath(name), name)
+        except FileNotFoundError as error:
+            raise taken_over(name) from error
+        except OSError as error:
+            raise faults.at_destination(error, f"opening {RESERVED}/{STAGE}/{name}") from error
+
+    def expect(self, listing: Listing, layout: Layout) -> None:
+        """Items of this listing will be staged: their folders are to be synced."""
+        self.unsynced = True
+        self.folders = sorted({layout.place(item.path.rpartition("/")[0]) for item in listing.items})
 
     def require(self) -> None:
         """Raise TakenOver when a later epoch has removed this folder, StorageFault when a sync of it failed."""
@@ -133,6 +150,13 @@ def discard_older(home: Folder, arrival: str, epoch: int) -> None:
             raise faults.at_destination(error, f"looking into {RESERVED}/{STAGE}") from error
 
 
+def gains_by_helpers(stage: Stage) -> bool:
+    """Whether other workers add to the rate: those of other machines, on shared storage, or those that use processors
+    which this one, with its second process, leaves free."""
+    used = min(2, len(os.sched_getaffinity(0)))
+    return stage.network or (os.cpu_count() or 1) > used
+
+
 def _of(names: Iterable[str], arrival: str) -> list[tuple[int, str]]:
     # Other arrivals of the batch have folders there, too.
     found = ((epoch_of_stage(arrival, name), name) for name in names if name.startswith(arrival))
@@ -190,44 +214,12 @@ def _remove_empty(home: Folder) -> None:
             raise
 
 
-def fill(
-    stage: Stage,
-    source: Folder,
-    listing: Listing,
-    layout: Layout,
-    modes: Modes,
-    algorithms: Sequence[str],
-    *,
-    lease: bool = False,
-) -> bytes:
-    """Copy the whole arrival into the stage; returns the items' digests joined. Nothing is synced yet (`syncing`).
-
-    `source` is the arrival's folder, or the one that holds its single file. With `lease` each item is read under a
-    lease if the system grants one (`Stage.leased`: all had one). Raises SourceChanged, SourceUnready, DiskFull,
-    StorageFault, DestinationUnready, Refused.
-    """
+def begin(stage: Stage, source: Folder, listing: Listing, layout: Layout, modes: Modes) -> None:
+    """Make every folder of the arrival in the stage if there is space for all of it. `source` is the arrival's folder,
+    or the one that holds its single file. Raises DiskFull, StorageFault, DestinationUnready, Refused."""
     require_space(stage.folder.fd, listing, source.fd)
     stage.unsynced = True
     _make_folders(stage, listing, layout, modes)
-    few = not stage.network and len(listing.items) + len(stage.folders) <= FEW
-    job = Job(
-        source.fd,
-        stage.folder.fd,
-        layout.place,
-        fresh_hashes(algorithms),
-        _left_to_do(stage, layout, modes, len(listing.items)),
-        sync_each=stage.network,
-        keep_open=few,
-        early_sync=not few and not stage.network,
-        # NFS refuses a lease whenever it has no delegation; that does not mean that a writer exists.
-        lease=lease and not filesystems.is_network(filesystems.kind_of(source.fd)),
-        kept=stage.kept,
-    )
-    stage.sync_all = not few and not stage.network
-    digests = copy_shared(job, listing.items) if len(listing.items) > 1 else copy_items(job, listing.items)
-    stage.leased = job.lease and not job.unleased
-    _set_times(stage, listing, layout)
-    return digests
 
 
 def _make_folders(stage: Stage, listing: Listing, layout: Layout, modes: Modes) -> None:
@@ -261,6 +253,50 @@ def _make(stage: Stage, path: str, modes: Modes) -> None:
         stage.folders.append(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How items are copied into the stage of one arrival. `again`: others may have left some of them.
+    `beside_others`: the stage is another worker's, so that nothing but items may be made in it."""
+
+    layout: Layout
+    modes: Modes
+    algorithms: Sequence[str]
+    source: Source
+    again: bool = False
+    beside_others: bool = False
+
+    def fill(self, stage: Stage, source: Folder, items: Sequence[Item]) -> Part:
+        """Copy these items. Nothing is synced yet (`publishing.sync_staged`).
+
+        `source` is the arrival's folder, or the one that holds its single file. If wanted, each item is read under a
+        lease if the system grants one. Raises SourceChanged, SourceUnready, DiskFull, StorageFault, DestinationUnready,
+        Refused.
+        """
+        stage.unsynced = True
+        few = not stage.network and len(items) + len(stage.folders) <= FEW
+        stage.sync_all = stage.sync_all or not (few or stage.network)
+        job = self._job(stage, source, few, len(items))
+        digests = copy_shared(job, items) if len(items) > 1 else copy_items(job, items)
+        # NFS refuses a lease whenever it has no delegation; that does not mean that a writer exists.
+        return Part(digests, job.unleased if job.lease else len(items))
+
+    def _job(self, stage: Stage, source: Folder, few: bool, count: int) -> Job:
+        return Job(
+            source.fd,
+            stage.folder.fd,
+            self.layout.place,
+            fresh_hashes(self.algorithms),
+            self.modes if self.beside_others else _left_to_do(stage, self.layout, self.modes, count),
+            sync_each=stage.network,
+            keep_open=few,
+            early_sync=not few and not stage.network,
+            lease=self.source.lease and not filesystems.is_network(filesystems.kind_of(source.fd)),
+            again=self.again,
+            pause=self.source.pause,
+            kept=stage.kept,
+        )
+
+
 def _left_to_do(stage: Stage, layout: Layout, modes: Modes, items: int) -> Modes:
     """The modes still to set. For many items: make one file and see what its folder gives it, which saves two calls for
     each item."""
@@ -280,7 +316,7 @@ def _left_to_do(stage: Stage, layout: Layout, modes: Modes, items: int) -> Modes
         raise faults.at_destination(error, "making a file in the staging folder") from error
 
 
-def _set_times(stage: Stage, listing: Listing, layout: Layout) -> None:
+def set_times(stage: Stage, listing: Listing, layout: Layout) -> None:
     """Set the folders' mtimes after everything in them is made; children first."""
     try:
         for path, time in reversed(listing.folders):
@@ -341,23 +377,3 @@ def trial(home: Folder) -> Iterator[Folder]:
                 _remove_empty(home)
     except OSError as error:
         raise faults.at_destination(error, f"trying {RESERVED}/{STAGE}") from error
-
-
-def staged_items(listing: Listing, algorithms: Sequence[str], digests: bytes) -> list[Staged]:
-    """The staged items in listing order. `digests` are joined in the order of `algorithms`; sha256 is the first."""
-    sizes = [hashlib.new(name, usedforsecurity=False).digest_size for name in algorithms]
-    width = sum(sizes)
-    if width == 32:
-        new = tuple.__new__
-        return [
-            new(Staged, (item.path, item.size_bytes, item.mtime_ns, digests[at : at + 32].hex(), NO_OTHERS))
-            for at, item in zip(range(0, len(digests), 32), listing.items, strict=True)
-        ]
-    staged = []
-    for number, item in enumerate(listing.items):
-        at = number * width
-        found = {}
-        for name, size in zip(algorithms, sizes, strict=True):
-            found[name], at = digests[at : at + size].hex(), at + size
-        staged.append(Staged(item.path, item.size_bytes, item.mtime_ns, found.pop("sha256"), found))
-    return staged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused, Unsupported
@@ -61,6 +62,35 @@ def homes(target: Target) -> list[Folder]:
         except OSError:
             break  # missing, or not a folder: nothing can be staged below, either
     return opened
+
+
+def kept_folders(target: Target, kept: Collection[str]) -> list[Folder]:
+    """Every folder from the fixed one to these below the target: an earlier attempt may have made each of them. The
+    caller closes them."""
+    parents = {""}
+    for path in kept:
+        while path not in parents:
+            parents.add(path)
+            path = path.rpartition("/")[0]
+    opened = homes(target) if kept else []
+    return opened + [opened[-1].beneath(path) for path in sorted(parents - {""})]
+
+
+def require_home(home: Folder, target: Target) -> None:
+    """Raise if this folder is no longer on the target's path: its owner may have moved it."""
+    opened = homes(target)
+    try:
+        ours = os.fstat(home.fd)
+        there = [os.fstat(folder.fd) for folder in opened]
+    finally:
+        for folder in opened:
+            folder.close()
+    if not any((seen.st_dev, seen.st_ino) == (ours.st_dev, ours.st_ino) for seen in there):
+        raise DestinationUnready(
+            f"A folder on the way to {escape(target.url)} was renamed or replaced during the delivery",
+            where="The staged data and the names published so far moved with it",
+            next_step="Move it back, or leave it: the next attempt stages in the folder that is there",
+        )
 
 
 def _below(fixed: str, url: str) -> list[str]:

@@ -13,12 +13,10 @@ from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
 from dropslot.destinations.sftp import probe, targets
 from dropslot.destinations.sftp.drop import SftpDrop
-from dropslot.destinations.sftp.modes import RemoteModes, resolve
+from dropslot.destinations.sftp.modes import resolve
 from dropslot.destinations.sftp.probe import Naming
-from dropslot.destinations.sftp.staging import RemoteStage, Trial
+from dropslot.destinations.sftp.staging import Trial
 from dropslot.destinations.sftp.targets import Place
-from dropslot.destinations.sftp.tree import Tree
-from dropslot.destinations.sftp.upload import StageUpload
 from dropslot.destinations.spelling import pairs_folded
 from dropslot.sftp import faults, remote, runtime, streams, wire
 from dropslot.sftp.accounts import Account
@@ -43,7 +41,8 @@ class Sftp(Destination):
         pace: Pace | None = None,
     ) -> None:
         self.account, self.create_folders, self.read_back = account, create_folders, read_back
-        self._pace = pace or Pace()
+        self.pace = pace or Pace()
+        self.is_unlimited = pace is None
         self._namings: dict[str, Naming] = {}
 
     # Looking
@@ -133,29 +132,6 @@ class Sftp(Destination):
                 future.result()
         finally:
             future.cancel()
-
-    def upload(
-        self,
-        stage: RemoteStage,
-        tree: Tree,
-        modes: RemoteModes,
-        source: int,
-        lease: bool,
-        algorithms: Sequence[str],
-    ) -> StageUpload:
-        """The upload of one arrival."""
-        return StageUpload(
-            self.account,
-            stage,
-            tree.layout,
-            modes.of_files(),
-            self._pace,
-            tuple(dict.fromkeys(("sha256", *algorithms))),
-            source,
-            tree.listing.items,
-            lease=lease,
-            read_back=self.read_back,
-        )
 
     # Delivering
 

@@ -7,15 +7,15 @@ import hashlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dropslot.contents.base import Source, Staged
 from dropslot.core import manifests
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
-from dropslot.destinations.base import READ_BACK, SIZE_COMPARED, SYNCED, Drop, Planned, Stored, Target
-from dropslot.destinations.layout import Entry, Layout, safe
+from dropslot.destinations.base import READ_BACK, SIZE_COMPARED, SYNCED, Planned, Stored, Target
+from dropslot.destinations.layout import Entry, Layout, every, safe
 from dropslot.destinations.sftp import looking, staging, targets
 from dropslot.destinations.sftp.looking import Looking
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
@@ -23,7 +23,8 @@ from dropslot.destinations.sftp.publishing import Publication, digest
 from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
 from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
-from dropslot.destinations.sftp.upload import is_wide
+from dropslot.destinations.sftp.upload import StageUpload, is_wide
+from dropslot.destinations.shared import Part, SharedDrop, elsewhere
 from dropslot.files.listing import Listing
 from dropslot.sftp import faults, runtime, wire
 from dropslot.sftp.connection import Connection
@@ -38,7 +39,7 @@ T = TypeVar("T")
 MANIFESTS = f"{RESERVED}/manifests"
 
 
-class SftpDrop(Drop):
+class SftpDrop(SharedDrop):
     """Every step is one or a few batches of requests. A step is repeated if its answers were lost."""
 
     destination: Sftp
@@ -53,6 +54,8 @@ class SftpDrop(Drop):
         self._place = place
         self._modes = RemoteModes()
         self._tree = Tree(Listing(is_folder=True), Layout("", ""))
+        self._source = Source(Path(), Listing(is_folder=True))
+        self._algorithms: tuple[str, ...] = ()
         self._given: set[str] = set()
         self._making: set[str] = set()
         self._touched: set[str] = set()  # folders below the home with names that are not durable yet
@@ -88,27 +91,73 @@ class SftpDrop(Drop):
 
         self._do(discard, "Removing the staging of an earlier attempt")
 
+    @property
+    def prefix(self) -> str:
+        return self._prefix
+
+    @property
+    def gains(self) -> bool:
+        return self.destination.is_unlimited  # a limit holds for all workers together
+
     def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
+        self.begin(source, algorithms, strip)
+        return self.end([self.stage_items(0, len(source.listing.items))])
+
+    def begin(self, source: Source, algorithms: Sequence[str], strip: str) -> None:
         if source.listing.faults:
             raise ValueError("a listing with faults is never staged")
         if self.staging:
             self.clean()
         stage = self._make_stage(wide=is_wide(source.listing.items))
-        assert self._place
-        self._unsynced, self._synced = True, True
-        self._tree = Tree(source.listing, Layout(self._place.missing, strip))
+        self._set_source(source, algorithms, strip)
         self._do(
             lambda connection: self._tree.make(connection, stage, self._modes),
             "Making folders in the staging",
         )
-        with source.open() as folder, self.destination.finding_naming(stage.path, self.target):
-            upload = self.destination.upload(
-                stage, self._tree, self._modes, folder.fd, source.lease, algorithms
+
+    def _set_source(self, source: Source, algorithms: Sequence[str], strip: str) -> None:
+        self._unsynced, self._synced = True, True
+        self._source, self._algorithms = source, every(algorithms)
+        self._tree = Tree(source.listing, Layout(self._prefix, strip))
+
+    def join(self, source: Source, algorithms: Sequence[str], strip: str, prefix: str) -> None:
+        async def find(connection: Connection) -> None:
+            if is_wide(source.listing.items):
+                connection.widen()
+            self._place = await self.destination.find(connection, self.target)
+            if self._place.missing != prefix:
+                raise elsewhere()
+            self.staging = await staging.find(connection, self._place.home, self.arrival, self.epoch, prefix)
+            self._modes = await resolve(connection, self.target.rules, self.staging.uid)
+
+        self._do(find, "Looking for the staging folder")
+        self._set_source(source, algorithms, strip)
+
+    def stage_items(self, start: int, stop: int, *, again: bool = False) -> Part:
+        stage, items = self._require_stage(), self._source.listing.items[start:stop]
+        with self._source.open() as folder, self.destination.finding_naming(stage.path, self.target):
+            upload = StageUpload(
+                self.destination.account,
+                stage,
+                self._tree.layout,
+                self._modes.of_files(),
+                self.destination.pace,
+                self._algorithms,
+                folder.fd,
+                items,
+                self._source,
+                read_back=self.destination.read_back,
+                leftovers=again,
             )
             upload.run()
+        digests = b"".join(one for number in range(len(items)) for one in upload.digests[number])
+        return Part(digests, upload.unleased, upload.known.synced)
+
+    def end(self, parts: Sequence[Part]) -> list[Staged]:
         self.shifted = self._tree.shifted()
-        self.leased, self._synced = source.lease and not upload.unleased, upload.known.synced
-        return self._tree.staged(upload.algorithms, upload.digests)
+        self.leased = self._source.lease and not sum(part.unleased for part in parts)
+        self._synced = all(part.synced for part in parts)
+        return self._tree.staged(self._algorithms, b"".join(part.digests for part in parts))
 
     def _make_stage(self, *, wide: bool = False) -> RemoteStage:
         if self.staging is None:

@@ -88,6 +88,17 @@ async def make(connection: Connection, home: str, arrival: str, epoch: int, pref
     return stage
 
 
+async def find(connection: Connection, home: str, arrival: str, epoch: int, prefix: str) -> RemoteStage:
+    """The staging folder that another worker has made. Raises TakenOver if it is gone."""
+    stage = RemoteStage(home, stage_name(arrival, epoch, prefix))
+    seen, own = await remote.look(connection, [stage.epochs, stage.path])
+    if seen is None or own is None:
+        raise gone(stage)
+    _private(connection, stage, seen, own)
+    stage.uid = own.uid
+    return stage
+
+
 async def _made(
     connection: Connection, stage: RemoteStage
 ) -> tuple[Attributes | None, Attributes | None, dict[str, Attributes]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropslot.contents.base import NO_OTHERS, Staged
+from dropslot.contents.base import Staged
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.destinations.base import Planned
-from dropslot.destinations.layout import REST, TREE, Layout, published_items
+from dropslot.destinations.layout import REST, TREE, Layout, published_items, staged_items
 from dropslot.destinations.sftp.modes import RemoteModes
 from dropslot.destinations.sftp.staging import RemoteStage
 from dropslot.files import listing
@@ -85,15 +85,11 @@ class Tree:
         unusual = (self.listing.items[at].mtime_ns for at in listing.unusual(self.listing.items))
         return sum(not listing.is_kept(time, wire.seconds(time) * 1_000_000_000) for time in unusual)
 
-    def staged(self, algorithms: Sequence[str], digests: Mapping[int, Sequence[bytes]]) -> list[Staged]:
-        """The staged items, in listing order; times as the server has them, in whole seconds."""
-        rows = []
-        for number, item in enumerate(self.listing.items):
-            sha256, *others = (one.hex() for one in digests[number])
-            more = dict(zip(algorithms[1:], others, strict=True)) if others else NO_OTHERS
-            mtime_ns = wire.seconds(item.mtime_ns) * 1_000_000_000
-            rows.append(Staged(item.path, item.size_bytes, mtime_ns, sha256, more))
-        return rows
+    def staged(self, algorithms: Sequence[str], digests: bytes) -> list[Staged]:
+        """The staged items, in listing order; times as the server has them, in whole seconds. `digests` are joined in
+        the order of `algorithms`; sha256 is the first."""
+        found = staged_items(self.listing, algorithms, digests)
+        return [item._replace(mtime_ns=wire.seconds(item.mtime_ns) * 1_000_000_000) for item in found]
 
 
 def require_space(space: remote.Space | None, size: int, count: int, largest: str) -> None:

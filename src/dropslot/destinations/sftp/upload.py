@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from dropslot.contents.base import Source
 from dropslot.destinations.layout import Layout
 from dropslot.destinations.sftp.staging import RemoteStage, gone
 from dropslot.files import copying
@@ -22,8 +23,8 @@ from dropslot.sftp.wire import Attributes
 
 
 class StageUpload(Upload):
-    """One arrival on its way into one stage. `source` is a descriptor of the arrival's folder, or of the one that holds
-    its single file. It raises SourceChanged, SourceUnready, TakenOver, and what every upload raises."""
+    """Items of one arrival on their way into one stage. `source` is a descriptor of the arrival's folder, or of the one
+    that holds its single file. It raises SourceChanged, SourceUnready, TakenOver, and what every upload raises."""
 
     def __init__(
         self,
@@ -35,15 +36,21 @@ class StageUpload(Upload):
         algorithms: Sequence[str],
         source: int,
         items: Sequence[Item],
+        arrival: Source,
         *,
-        lease: bool,
         read_back: bool,
+        leftovers: bool,
     ) -> None:
         super().__init__(account, stage.path, attributes, pace, algorithms)
         self.stage, self.layout, self.source, self.items = stage, layout, source, items
-        self.lease, self.unleased, self.read_back = lease, 0, read_back
+        self.lease, self.read_back, self.leftovers = arrival.lease, read_back, leftovers
+        self.unleased = 0 if self.lease else len(items)
+        self._pause = arrival.pause
         self.strict = attributes != wire.NOTHING  # a server that refuses to set times alone is fine
         self._sources: Descent | None = None
+
+    def check(self) -> None:
+        self._pause()
 
     def files(self) -> Iterator[File]:
         for number, item in enumerate(self.items):

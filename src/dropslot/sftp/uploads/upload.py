@@ -74,6 +74,7 @@ class Upload(ABC):
 
     strict = True  # whether a server must set the attributes
     read_back = False
+    leftovers = False  # whether another process may have left parts of these files, which are removed
     compares = False  # whether files that were begun before are compared, or sent again
     mark_bytes = MARK_BYTES
     piece_bytes = PIECE_BYTES
@@ -145,7 +146,7 @@ class Upload(ABC):
         tries, before = 0, self.known.amount
         while True:
             try:
-                self._round(again=tries > 0 or bool(before))
+                self._round(again=self.leftovers or tries > 0 or bool(before))
             except (ConnectionGone, Garbled, Unreachable) as error:
                 tries = 1 if self.known.amount > before else tries + 1
                 before = self.known.amount

@@ -122,3 +122,20 @@ def urgency_of(row: Arrival) -> Urgency:
     """Whether a worker takes it alone."""
     is_large = (row.size_bytes or 0) > ledger.ALONE_BYTES or (row.items or 0) > ledger.ALONE_ITEMS
     return Urgency.LARGE if is_large else Urgency.SMALL
+
+
+def announce_shares(config: Config, arrival: Arrival, shares: int) -> None:
+    """Send as many messages as a large arrival has shares: each wakes a worker that has nothing more urgent to do.
+    Never waits; if the broker is away, the holder of the arrival stages what nobody else does."""
+    threading.Thread(
+        target=_send_shares, args=(config, arrival, shares), name="share-announcer", daemon=True
+    ).start()
+
+
+def _send_shares(config: Config, arrival: Arrival, shares: int) -> None:
+    try:
+        app = client(config, sends_only=True)
+        for _ in range(shares):
+            send_hint(app, config, arrival.route, [arrival.id], Urgency.LARGE)
+    except BrokerAway as error:
+        log.warning(f"{error} Fewer workers help with a large arrival", action="broker_unavailable")

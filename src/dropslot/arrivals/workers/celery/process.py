@@ -31,7 +31,7 @@ def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
     """
     with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         app = client(config)
-        tasks.register(app, config, worker, told)
+        tasks.register(app, config, worker, told, routes)
         names = [queues.name_of(route) for route in routes or config.routes]
         log.info("Worker started", action="worker_started", worker=worker)
         _consume(app, names if routes else [*names, queues.UPKEEP], worker, told)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot.arrivals.delivery import pipeline
-from dropslot.arrivals.workers import holder, leases
-from dropslot.arrivals.workers.celery import messages, schedules
+from dropslot.arrivals.workers import holder, leases, local
+from dropslot.arrivals.workers.celery import announcing, messages, schedules
 from dropslot.broker import queues
 from dropslot.config import Config
 from dropslot.running.stopping import Signal
@@ -22,11 +21,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def register(app: Celery, config: Config, worker: str, told: Signal) -> None:
-    """Make the tasks known to a worker's app. A task never fails: what it could not do stays due in the database."""
+def register(app: Celery, config: Config, worker: str, told: Signal, routes: Sequence[str] = ()) -> None:
+    """Make the tasks known to a worker's app, which works on these routes (none: on all). A task never fails: what it
+    could not do stays due in the database."""
+    announce = partial(announcing.announce_shares, config)
+    delivering = local.Delivering(config, worker, announce, told.is_set, routes or None)
 
     def deliver(*_: Any, **keywords: Any) -> None:
-        _guarded(lambda: _deliver(config, worker, keywords))
+        _guarded(lambda: _deliver(config, delivering, keywords))
 
     known = schedules.schedules(config)
 
@@ -40,22 +42,21 @@ def register(app: Celery, config: Config, worker: str, told: Signal) -> None:
     app.task(name=queues.SCHEDULED, shared=False)(scheduled)
 
 
-def _deliver(config: Config, worker: str, keywords: dict[str, Any]) -> None:
+def _deliver(config: Config, delivering: local.Delivering, keywords: dict[str, Any]) -> None:
     try:
         named = messages.read(keywords, config.routes)
     except messages.Unreadable as error:
         log.warning("A message is ignored", action="message_unreadable", reason=str(error))
     else:
-        deliver_named(config, worker, named)
+        deliver_named(config, delivering, named)
 
 
-def deliver_named(config: Config, worker: str, named: messages.Named) -> bool:
-    """Take what is due of it and deliver it. False: there was nothing to do."""
+def deliver_named(config: Config, delivering: local.Delivering, named: messages.Named) -> bool:
+    """Take what is due of it and deliver it; if nothing is, stage a share of a large arrival. False: there was nothing
+    to do."""
     is_dead = partial(holder.is_dead, config.data)
-    batch = leases.take_announced(named.arrivals, named.route, worker, config.lease, is_dead)
-    if batch:
-        pipeline.deliver_arrivals(config, batch)
-    return bool(batch)
+    batch = leases.take_announced(named.arrivals, named.route, delivering.worker, config.lease, is_dead)
+    return delivering.deliver(batch) or delivering.help_once()
 
 
 def _guarded(work: Callable[[], object]) -> None:

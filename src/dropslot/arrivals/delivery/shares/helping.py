@@ -1,0 +1,135 @@
+"""The helper's side: an idle worker stages a share of an arrival that another worker holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import structlog
+from django.db import DatabaseError
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from dropslot import destinations
+from dropslot.arrivals.delivery.shares.task import Task, decode
+from dropslot.arrivals.models import Share
+from dropslot.config import Config
+from dropslot.core.errors import DropslotError, Unsupported
+from dropslot.core.states import ShareState, State
+from dropslot.destinations.shared import Part, SharedDrop
+from dropslot.files.ring import go_on
+
+log = structlog.get_logger()
+_MOST_DECLINED = 1000
+
+
+class Helper:
+    """Stages shares for one worker process, which must keep its lease renewed (`renew`). `routes`: only of these; None:
+    of all. `pause` is called between pieces of the work."""
+
+    def __init__(
+        self,
+        config: Config,
+        worker: str,
+        pause: Callable[[], None] = go_on,
+        routes: Collection[str] | None = None,
+    ) -> None:
+        self._config, self._worker, self._pause, self._routes = config, worker, pause, routes
+        self._declined: set[str] = set()  # arrivals of which this worker could not stage a share
+        self._owes = False  # the outcome of a share could not be recorded
+
+    def help_once(self) -> bool:
+        """Stage one share, synced, and report it. False: there was none. Errors of the share are its holder's matter;
+        raises DatabaseError if the outcome cannot be recorded: then the next call gives it up."""
+        if self._owes:
+            self._mine().update(state=ShareState.GIVEN_UP)
+            self._owes = False
+        share = self._take()
+        if share is None:
+            return False
+        self._owes = True
+        self._report(share, self._staged(share))
+        self._owes = False
+        return True
+
+    def _mine(self) -> QuerySet[Share]:
+        return Share.objects.filter(worker=self._worker, state=ShareState.TAKEN)
+
+    def _take(self) -> Share | None:
+        """The last share that nobody has taken; its holder begins with the first one."""
+        free = Share.objects.filter(
+            state=ShareState.OPEN, arrival__state=State.PROCESSING, arrival__epoch=F("epoch")
+        ).exclude(arrival_id__in=self._declined)
+        if self._routes is not None:
+            free = free.filter(route__in=self._routes)
+        share = free.order_by("arrival_id", "-number").first()
+        lease = Now() + self._config.lease
+        if share and free_of(share).update(state=ShareState.TAKEN, worker=self._worker, lease_until=lease):
+            return share
+        return None
+
+    def _staged(self, share: Share) -> Part | None:
+        try:
+            return self._stage(share, decode(bytes(share.task)))
+        except (DropslotError, OSError) as error:
+            why = str(error)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the holder finds out whether it is the arrival's fault
+            why = repr(error)
+        if len(self._declined) >= _MOST_DECLINED:
+            self._declined.clear()
+        self._declined.add(share.arrival_id)
+        log.info(
+            "Its holder stages this share itself",
+            action="share_given_up",
+            arrival=share.arrival_id,
+            share=share.number,
+            error=why,
+        )
+        return None
+
+    def _stage(self, share: Share, task: Task) -> Part:
+        route = self._config.routes.get(share.route)
+        rule = next((rule for rule in route.deliver if rule.to == task.rule), None) if route else None
+        if rule is None:
+            raise Unsupported(f"Route {share.route} is not in this worker's config.yaml as it was")
+        destination = destinations.for_rule(rule)
+        with destination.open(task.target, share.arrival_id, share.epoch, task.name) as drop:
+            if not isinstance(drop, SharedDrop):
+                raise Unsupported("This kind of destination is not shared")
+            source = task.source._replace(pause=self._pause)
+            drop.join(source, task.algorithms, task.strip, task.prefix)
+            part = drop.stage_items(0, len(source.listing.items))
+            destination.sync_staged([drop])  # the holder's sync covers only what this machine wrote
+            return part
+
+    def _report(self, share: Share, part: Part | None) -> None:
+        mine = self._mine().filter(pk=share.pk)
+        if part is None:
+            mine.update(state=ShareState.GIVEN_UP)
+            return
+        count = mine.update(
+            state=ShareState.STAGED, digests=part.digests, unleased=part.unleased, synced=part.synced
+        )
+        log.info(
+            "Staged a share" if count else "Staged a share that nobody waits for",
+            action="share_staged",
+            arrival=share.arrival_id,
+            share=share.number,
+        )
+
+
+def free_of(share: Share) -> QuerySet[Share]:
+    """This share, if nobody has taken it."""
+    return Share.objects.filter(pk=share.pk, state=ShareState.OPEN)
+
+
+def renew(worker: str, config: Config) -> None:
+    """Renew the lease of the share that `worker` stages."""
+    mine = Share.objects.filter(worker=worker, state=ShareState.TAKEN)
+    mine.update(lease_until=Now() + config.lease)
+
+
+def sweep() -> None:
+    """Remove the shares of attempts that are over."""
+    Share.objects.exclude(arrival__state=State.PROCESSING, arrival__epoch=F("epoch")).delete()

@@ -1,0 +1,146 @@
+"""A large arrival among several workers: its items are shared, and small arrivals come in between."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from databases import Database
+from desk import Desk
+from dropslot.arrivals.crew import Crew
+from dropslot.arrivals.delivery import pipeline
+from dropslot.arrivals.delivery.shares import cutting, holding
+from dropslot.arrivals.delivery.shares.helping import Helper
+from dropslot.arrivals.models import Arrival, Delivery, Share
+from dropslot.arrivals.workers import between, leases
+from dropslot.arrivals.workers.between import Between
+from dropslot.audit.models import Event
+from dropslot.config import Config
+from dropslot.core.states import State
+from dropslot.files import copying
+from dropslot.files.listing import Item
+from waiting import wait_until
+
+LEASE = timedelta(seconds=60)
+CONTENT = {f"up/{number:02}": bytes([number]) * 5000 for number in range(12)}
+
+
+@pytest.fixture(autouse=True)
+def one_processor() -> Iterator[None]:
+    """With one processor of several, another worker adds to the rate of a local destination."""
+    had = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(had)})
+    yield
+    os.sched_setaffinity(0, had)
+
+
+@pytest.fixture
+def desk(database: Database, tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path)
+    desk.config = desk.config.model_copy(update={"share_from": 256 << 10})
+    return desk
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".dropslot" not in path.parts
+    }
+
+
+def deliver(config: Config, arrival: str, crew: Crew) -> Arrival:
+    [taken] = leases.take_next("here:1:a", LEASE, lambda _: False, limit=1)
+    assert taken.id == arrival
+    pipeline.deliver_arrivals(config, [taken], crew)
+    return Arrival.objects.get(id=arrival)
+
+
+def test_helpers_stage_shares_and_all_is_as_if_one_worker_had_done_it(desk: Desk) -> None:
+    helped: list[bool] = []
+
+    def help_twice(arrival: Arrival, shares: int) -> None:
+        assert Share.objects.filter(arrival=arrival).count() == shares > 3
+        helped.extend(Helper(desk.config, name).help_once() for name in ("there:2:b", "there:3:c"))
+
+    row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=help_twice, worker="here:1:a"))
+    alone = deliver(desk.config, desk.send("q-a", CONTENT), Crew())
+    assert (row.state, alone.state, helped) == (State.DONE, State.DONE, [True, True])
+    to = desk.base / "to"
+    assert tree(to / "p") == tree(to / "q") == CONTENT
+    columns = ("item", "stored_as", "sha256", "size_bytes", "mtime_ns", "outcome")
+    one, other = (Delivery.objects.filter(arrival=each.id).values_list(*columns) for each in (row, alone))
+    assert [item[:4] for item in one] == [item[:4] for item in other]
+    assert row.evidence.keys() == alone.evidence.keys()  # leased alike
+    assert not Share.objects.exists()
+    assert not Helper(desk.config, "there:2:b").help_once()
+
+
+def test_what_a_helper_cannot_stage_its_holder_stages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper on a machine that has not this storage; it asks for no more of this arrival."""
+    copy = copying.copy_items
+
+    def lame(arrival: Arrival, _shares: int) -> None:
+        def broken(*_: object, **__: object) -> bytes:
+            raise OSError(5, "I/O error")
+
+        helper = Helper(desk.config, "there:2:b")
+        with monkeypatch.context() as patch:
+            patch.setattr("dropslot.destinations.local.staging.copy_shared", broken)
+            assert helper.help_once()
+        assert list(Share.objects.filter(state="given-up", arrival=arrival).values_list("worker", flat=True))
+        assert not helper.help_once()
+        assert copying.copy_items is copy
+
+    row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=lame, worker="here:1:a"))
+    assert row.state == State.DONE
+    assert Event.objects.filter(arrival=row.id, kind="started").count() == 1
+    assert tree(desk.base / "to" / "p") == CONTENT
+
+
+def test_a_small_arrival_overtakes_a_large_one_that_is_being_staged(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(between, "PIECE_SECONDS", 0.0)
+    large = desk.send("p-large", {"one": bytes(80 << 20), "two": b"2"})
+    small = desk.send("q-small", b"small")
+    other = desk.send("r-large", {"one": bytes(40 << 20)})
+    small_ones = Between(desk.config, "here:1:a", lambda: False)
+    row = deliver(desk.config, large, Crew(small_ones, worker="here:1:a"))
+    assert row.state == State.DONE
+    ended = Event.objects.filter(kind="delivered").order_by("seq").values_list("arrival", flat=True)
+    assert list(ended) == [small, large]
+    # Another large one is only looked at: it goes back into the queue, once.
+    left = Arrival.objects.get(id=other)
+    assert (left.state, left.size_bytes, left.attempts) == (State.READY, 40 << 20, 0)
+    assert Event.objects.filter(arrival=other, kind="given-back").count() == 1
+
+
+def test_shares_cover_all_items_in_order_and_no_share_is_too_large() -> None:
+    items = [Item(str(number), size, 0, 0, 0) for number, size in enumerate([5 << 30, 1, 9 << 20] * 5000)]
+    ranges = cutting.cut(items, 256 << 20)
+    assert [at for start, stop in ranges for at in range(start, stop)] == list(range(len(items)))
+    assert all(stop - start <= cutting.MOST_ITEMS for start, stop in ranges)
+    assert max(sum(item.size_bytes for item in items[start:stop]) for start, stop in ranges) < 10 << 30
+    assert cutting.cut(items[1:3], 256 << 20) == [(0, 2)]
+
+
+def test_rows_that_somebody_removed_end_the_attempt_and_the_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "WAIT_SECONDS", 0.001)
+
+    def remove(_arrival: Arrival, _shares: int) -> None:
+        Share.objects.all().delete()
+
+    row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=remove, worker="here:1:a"))
+    assert row.state == State.RETRYING and "no longer in the database" in row.reason[0]
+    Arrival.objects.update(due_at=None)
+    again = deliver(desk.config, row.id, Crew(announce=lambda *_: None, worker="here:1:a"))
+    assert again.state == State.DONE
+    wait_until(partial(lambda: not Share.objects.exists()), what="no rows")

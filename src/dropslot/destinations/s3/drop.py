@@ -10,16 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dropslot.contents.base import Source, Staged
 from dropslot.core.errors import DestinationUnready, Refused
 from dropslot.core.names import escape
 from dropslot.destinations.base import Planned, Stored, Target
-from dropslot.destinations.layout import Layout, taken_over
-from dropslot.destinations.local.staging import Stage, discard_older, staged_items
+from dropslot.destinations.layout import Layout, staged_items, taken_over
+from dropslot.destinations.local.staging import Stage, discard_older
 from dropslot.destinations.s3.in_parts import PART_BYTES, InParts, Updated
 from dropslot.destinations.s3.object_keys import LONGEST_BYTES, Looking, is_empty, key_of, prefix_of
 from dropslot.destinations.s3.staging import Reading, changed, read_into, require_count, staged_bytes
@@ -27,6 +26,7 @@ from dropslot.destinations.whole_items import WholeItemsDrop, apart
 from dropslot.files.descriptors import Folder
 from dropslot.files.listing import Item, is_kept, storable, unusual
 from dropslot.files.reading import open_at_source
+from dropslot.files.ring import go_on
 
 if TYPE_CHECKING:
     from dropslot.destinations.s3.destination import S3
@@ -68,7 +68,7 @@ class S3Drop(WholeItemsDrop):
         self._items = {item.path: item for item in source.listing.items}
         reading = Reading(source, self._folder, every)
         try:
-            digests = b"".join(self._staged(reading, item) for item in source.listing.items)
+            digests = b"".join(self._staged(reading, item, source.pause) for item in source.listing.items)
         finally:
             reading.close()
         self.leased = source.lease and not reading.unleased
@@ -78,22 +78,34 @@ class S3Drop(WholeItemsDrop):
             self.shifted += not is_kept(source.listing.items[at].mtime_ns, staged[at].mtime_ns)
         return staged
 
-    def _staged(self, reading: Reading, item: Item) -> bytes:
+    def _staged(self, reading: Reading, item: Item, pause: Callable[[], None]) -> bytes:
+        pause()
         name = self._layout.published(item.path)
         if item.size_bytes <= PART_BYTES or name is None or self.stored(name):
             return reading.digests(item)  # what has its name already is perhaps unchanged
         hashes = reading.hashes()
         self._sent[item.path] = in_parts = self._in_parts(item, name)
         with reading.open(item) as fd:
-            require_count(item, self._sending(in_parts, fd, item, hashes))
+            require_count(item, self._sending(in_parts, fd, item, hashes, pause))
         return b"".join(one.digest() for one in hashes)
 
     def _in_parts(self, item: Item, name: str) -> InParts:
         return InParts(self.destination.store, key_of(self.target, name), item.size_bytes, _metadata(item))
 
-    def _sending(self, in_parts: InParts, fd: int, item: Item, hashes: Sequence[Updated]) -> int:
+    def _sending(
+        self,
+        in_parts: InParts,
+        fd: int,
+        item: Item,
+        hashes: Sequence[Updated],
+        pause: Callable[[], None] = go_on,
+    ) -> int:
+        def read(buffer: memoryview) -> int:
+            pause()
+            return read_into(fd, buffer, path=item.path)
+
         try:
-            return in_parts.send(partial(read_into, fd, path=item.path), hashes)
+            return in_parts.send(read, hashes)
         except DestinationUnready:
             self._is_cut = True
             raise

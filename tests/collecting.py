@@ -52,7 +52,8 @@ class Pc:
         return ["--to", self.server.url(self.inbox), "--study", "heart", *keys]
 
     def run(self, *words: str | Path, status: int | None = 0, timeout_seconds: float = 120) -> Ended:
-        done = warm(self.environment).run(list(map(str, words)), self.environment, self.root, timeout_seconds)
+        process = warm(self.environment, str(words[0]))
+        done = process.run(list(map(str, words)), self.environment, self.root, timeout_seconds)
         if status is not None and done.returncode != status:
             raise AssertionError(
                 f"{words} ended with {done.returncode}, not {status}:\n{done.stdout}{done.stderr}"

@@ -158,7 +158,9 @@ class Product:
         done: subprocess.CompletedProcess[str] | Done
         if args[0] in _SHORT and self._how == program() and as_person is None and not environment:
             words = self.command(*args)[len(self._how.command) :]
-            done = warm(self.environment).run(words, self.environment, self.root, timeout_seconds)
+            done = warm(self.environment, str(args[0])).run(
+                words, self.environment, self.root, timeout_seconds
+            )
         else:
             done = subprocess.run(
                 self.command(*args),

@@ -20,6 +20,7 @@ from typing import NamedTuple
 _PROGRAM = Path(__file__).with_name("warm_program.py")
 # What an interpreter or a library reads when it is loaded.
 _READ_AT_START = ("COVERAGE", "LANG", "LC_", "LD_", "PYTHON", "TZ")
+_WITH_ACCOUNTS = ("adduser", "addtoken", "removeuser", "users")
 
 
 class Done(NamedTuple):
@@ -33,11 +34,11 @@ class Done(NamedTuple):
 class Warm:
     """A process of `warm_program`; it ends with this one, however that ends."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], settings: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, _PROGRAM, str(theirs.fileno())],
+                [sys.executable, _PROGRAM, str(theirs.fileno()), settings],
                 env=environment,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -101,15 +102,16 @@ def _umask() -> int:
     return int(line.split()[1], 8)
 
 
-_by_start: dict[tuple[tuple[str, str], ...], Warm] = {}
+_by_start: dict[tuple[str, tuple[tuple[str, str], ...]], Warm] = {}
 _starting = threading.Lock()
 
 
-def warm(environment: Mapping[str, str]) -> Warm:
-    """The process of this one for commands with what this environment says to an interpreter that starts."""
+def warm(environment: Mapping[str, str], command: str) -> Warm:
+    """The process of this one for such commands, with what this environment says to an interpreter that starts."""
+    settings = "dropslot.portal_settings" if command in _WITH_ACCOUNTS else "dropslot.settings"
     at_start = tuple(sorted((k, v) for k, v in environment.items() if k.startswith(_READ_AT_START)))
     with _starting:
-        if at_start not in _by_start:
-            _by_start[at_start] = Warm(environment)
-            atexit.register(_by_start[at_start].close)
-        return _by_start[at_start]
+        if (settings, at_start) not in _by_start:
+            _by_start[settings, at_start] = Warm(environment, settings)
+            atexit.register(_by_start[settings, at_start].close)
+        return _by_start[settings, at_start]

@@ -1,9 +1,12 @@
 """A process that has loaded what commands load before they read config.yaml, and forks itself for each command.
 
-It is a program: `python warm_program.py DESCRIPTOR`. The descriptor is a socket of messages; each is a command as JSON,
-{"args": […], "environment": {…}, "folder": PATH, "umask": MODE}, with three descriptors: the command's stdout, its
-stderr, and a pipe that gets two lines, the process id and, at its end, the exit status (negative: the signal). The
+It is a program: `python warm_program.py DESCRIPTOR SETTINGS`. The descriptor is a socket of messages; each is a command as
+JSON, {"args": […], "environment": {…}, "folder": PATH, "umask": MODE}, with three descriptors: the command's stdout,
+its stderr, and a pipe that gets two lines, the process id and, at its end, the exit status (negative: the signal). The
 fork goes on as `python -m dropslot` does, down to the interpreter's end. With the socket's other end closed, it ends.
+
+Django's apps are set up before the fork, with SETTINGS (a module) of no installation, so that models and what works
+with them are loaded, too. A fork forgets these settings and reads its own; if they have other apps, it sets up those.
 """
 
 from __future__ import annotations
@@ -67,6 +70,21 @@ _LOADED = (
     "pydantic.type_adapter",
     "structlog",
 )
+_LOADED_WITH_APPS = (
+    "dropslot.acknowledgments.listings",
+    "dropslot.arrivals.delivery.pipeline",
+    "dropslot.arrivals.intake.record",
+    "dropslot.arrivals.listings.queries",
+    "dropslot.arrivals.notify.after",
+    "dropslot.arrivals.upkeep.doctor",
+    "dropslot.arrivals.upkeep.preflight",
+    "dropslot.arrivals.upkeep.rebuilding.rebuild",
+    "dropslot.arrivals.upkeep.rebuilding.signs",
+    "dropslot.arrivals.workers.drain",
+    "dropslot.audit.event_search",
+    "dropslot.audit.verify",
+    "dropslot.lookup.loading",
+)
 _MESSAGE_BYTES = 1 << 20
 
 
@@ -79,6 +97,7 @@ def main() -> None:
     for name in _LOADED:
         with contextlib.suppress(ModuleNotFoundError):  # of an extra
             importlib.import_module(name)
+    _set_up(sys.argv[2])
     gc.collect()
     gc.freeze()
     waiting = selectors.DefaultSelector()
@@ -101,6 +120,50 @@ def main() -> None:
             os.close(err)
             os.write(told, f"{pid}\n".encode())
             waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, told))
+
+
+def _set_up(settings: str) -> None:
+    import django
+
+    from dropslot.cli import app
+    from dropslot.core import context
+
+    os.environ.pop("DROPSLOT_CONFIG", None)
+    os.environ["DJANGO_SETTINGS_MODULE"] = settings
+    app.names()  # loads each group of commands
+    django.setup()
+    for name in _LOADED_WITH_APPS:
+        importlib.import_module(name)
+    context.renew()
+
+
+def _forget_settings() -> None:
+    """As if no settings had been read; the apps stay set up, unless the next settings have others."""
+    import time
+
+    from django.apps import apps
+    from django.conf import settings
+    from django.db import connections
+    from django.utils.functional import empty
+
+    there = [app.name for app in apps.get_app_configs()]
+
+    def populate(installed: list[str]) -> None:
+        del vars(apps)["populate"]
+        if installed != there:
+            apps.set_installed_apps(installed)
+
+    vars(apps)["populate"] = populate
+    settings._wrapped = empty
+    for name in [name for name in vars(settings) if name.isupper()]:
+        del vars(settings)[name]
+    vars(connections).pop("settings", None)
+    connections._settings = None
+    with contextlib.suppress(AttributeError):
+        del connections["default"]
+    for name in ("dropslot.settings", "dropslot.portal_settings"):
+        sys.modules.pop(name, None)
+    time.tzset()
 
 
 def _tell_end(process: int, pid: int, told: int) -> None:
@@ -132,6 +195,7 @@ def _become(command: dict[str, Any], out: int, err: int) -> None:
     os.umask(command["umask"])
     os.environ.clear()
     os.environ.update(command["environment"])
+    _forget_settings()
     sys.path[0] = command["folder"]  # as `-m` has it
     sys.argv = ["dropslot", *command["args"]]
     sys.orig_argv = [sys.executable, "-m", "dropslot", *command["args"]]

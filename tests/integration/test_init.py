@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 def run(*args: str | Path, status: int = 0, cwd: Path | None = None, **more: str) -> Done:
     own = {k: v for k, v in environment().items() if not k.startswith(("DJANGO_", "DROPSLOT_"))}
     own |= program().environment
-    done = warm(own).run(list(map(str, args)), own | more, cwd or Path.cwd(), 120)
+    done = warm(own, str(args[0])).run(list(map(str, args)), own | more, cwd or Path.cwd(), 120)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

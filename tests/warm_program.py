@@ -1,7 +1,7 @@
 """A process that has loaded what commands load before they read config.yaml, and forks itself for each command.
 
-It is a program: `python warm_program.py DESCRIPTOR SETTINGS`. The descriptor is a socket of messages; each is a command as
-JSON, {"args": […], "environment": {…}, "folder": PATH, "umask": MODE}, with three descriptors: the command's stdout,
+It is a program: `python warm_program.py DESCRIPTOR SETTINGS`. The descriptor is a socket of messages; each is a command
+as JSON, {"args": […], "environment": {…}, "folder": PATH, "umask": MODE}, with three descriptors: the command's stdout,
 its stderr, and a pipe that gets two lines, the process id and, at its end, the exit status (negative: the signal). The
 fork goes on as `python -m dropslot` does, down to the interpreter's end. With the socket's other end closed, it ends.
 
@@ -158,7 +158,7 @@ def _forget_settings() -> None:
     for name in [name for name in vars(settings) if name.isupper()]:
         del vars(settings)[name]
     vars(connections).pop("settings", None)
-    connections._settings = None
+    vars(connections)["_settings"] = None
     with contextlib.suppress(AttributeError):
         del connections["default"]
     for name in ("dropslot.settings", "dropslot.portal_settings"):

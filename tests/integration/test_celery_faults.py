@@ -160,19 +160,21 @@ def test_redis_that_delivers_a_long_task_again_delivers_its_arrival_once(
     assert [row["attempts"] for row in product.arrivals()] == [1, 1]
 
 
-def test_a_killed_worker_is_taken_over(
+def test_a_killed_worker_is_taken_over_and_a_stop_lets_it_finish(
     make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gated = Gated(make_product(postgres_url), worker_count=1, **addressed(broker, monkeypatch))
     product = gated.product
-    product.start("run")
+    running = product.start("run")
     product.drop("one", b"1")
     gated.wait_for("one")
     holder = next(row["worker"] for row in started(product))
     os.kill(int(holder.split(":")[1]), signal.SIGKILL)
     wait_until(lambda: len(started(product)) == 2, deadline_seconds=60, what="a takeover")
+    running.terminate()
     gated.open()
-    product.wait_for_state("one", "done")
+    assert running.wait(30) == 0
+    assert [row["state"] for row in product.arrivals()] == ["done"]  # it was finished before the end
     once(product, "one")
 
 

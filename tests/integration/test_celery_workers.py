@@ -48,19 +48,24 @@ def test_each_arrival_is_delivered_once_by_workers_of_celery(celery_product: Pro
     assert "OK" in product.run("verify", "--fixity").stdout
 
 
-def test_a_watcher_and_a_worker_are_two_programs(celery_product: Product, broker: Broker) -> None:
+def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
+    celery_product: Product, broker: Broker
+) -> None:
     product = celery_product
-    assert "workers: celery" not in product.run("worker", "--routes", "nonsense", status=2).stdout
+    assert "study" in product.run("worker", "--routes", "nonsense", status=2).stderr
     text = product.config.read_text()
     product.config.write_text(text.replace("workers: celery", "workers: celery\nworker_count: 0"))
     product.start("run")
-    product.drop("one", b"1")
-    waiting = product.wait_for_state("one", "ready")
-    assert waiting["attempts"] == 0
-    worker = product.start("worker")
-    product.wait_for_state("one", "done")
+    product.drop("large", bytes(40 << 20))
+    product.wait_for_state("large", "ready")
+    product.drop("small", b"1")
+    assert product.wait_for_state("small", "ready")["attempts"] == 0
+    worker = product.start("worker", "--routes", "study")
+    done = [product.wait_for_state(name, "done")["id"] for name in ("small", "large")]
+    begun = [row["arrival"] for row in product.listing("events") if row["kind"] == "started"]
+    assert begun == done
     worker.terminate()
-    assert worker.wait(15) == 0
+    assert worker.wait(20) == 0
 
 
 def test_celery_needs_a_broker_and_tells_so(sqlite_product: Product) -> None:

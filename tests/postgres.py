@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -100,6 +102,24 @@ class PostgresServer:
         """With the same data on the same port."""
         self._process = self._launch()
         wait_until(lambda: self._answers_or_ended() == "answers", deadline_seconds=60, what="PostgreSQL")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """All its processes stand still, as on a machine that has no time for them."""
+        pids = self._pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        assert self._process
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [pid, *map(int, children.split())]
 
     def standby(self) -> PostgresServer:
         """A second server that follows this one, and that this one's commits wait for."""

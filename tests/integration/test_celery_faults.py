@@ -160,6 +160,26 @@ def test_redis_that_delivers_a_long_task_again_delivers_its_arrival_once(
     assert [row["attempts"] for row in product.arrivals()] == [1, 1]
 
 
+def test_what_hangs_is_ended_by_the_time_limit_and_continued(
+    make_product: Callable[..., Product],
+    postgres_url: str,
+    redis_broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = addressed(redis_broker, monkeypatch)
+    gated = Gated(make_product(postgres_url), worker_count=1, time_limit="3s", **keys)
+    product = gated.product
+    product.start("run")
+    product.drop("one", b"1")
+    wait_until(lambda: len(started(product)) == 2, deadline_seconds=60, what="a takeover")
+    gated.open()
+    product.wait_for_state("one", "done")
+    once(product, "one")
+    (product.root / "var" / "keys").rename(product.root / "elsewhere")
+    refused = product.run("worker", status=1)  # as on a machine that lacks the key
+    assert "Copy the folder `keys`" in refused.stderr
+
+
 def test_a_killed_worker_is_taken_over_and_a_stop_lets_it_finish(
     make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -377,6 +377,14 @@ class Config(_TopKeysOfApps, _Model):
         description="More options of Celery's connection to the broker (its `broker_transport_options`).",
         examples=[{"visibility_timeout": 3600}],
     )
+    time_limit: Duration | None = Field(
+        None,
+        gt=timedelta(0),
+        description="With `workers: celery`: how long a worker may be at one message. Then it is ended, and another one"
+        " takes its arrivals over, from the start. Without it a delivery may take as long as it does; workers that died"
+        " are known by their lock or lease. Give it only as a guard against a destination or check that hangs.",
+        examples=["2d"],
+    )
     time_zone: TimeZone = Field(
         "UTC",
         description="Time zone of dates in paths and pages; stored times are UTC.",

@@ -109,7 +109,10 @@ def _beat(config: Config, told: Signal) -> None:
 
 
 def serve_workers(config: Config, life: Life, routes: Sequence[str]) -> None:
-    """Celery's workers alone, for a machine that watches nothing, until `life` ends."""
+    """Celery's workers alone, for a machine that watches nothing, until `life` ends. Also raises OtherKey."""
+    from dropslot.arrivals.workers.celery.same_key import require_same_key
+
+    require_same_key(config)
     preflight.prove(config, by_trial=True)
     _serve_alone(
         [

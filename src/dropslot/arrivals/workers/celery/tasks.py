@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +32,7 @@ def register(app: Celery, config: Config, worker: str, told: Signal, routes: Seq
     delivering = local.Delivering(config, worker, announce, told.is_set, routes or None)
 
     def deliver(*_: Any, **keywords: Any) -> None:
-        _guarded(lambda: _deliver(config, delivering, keywords))
+        _guarded(config, lambda: _deliver(config, delivering, keywords))
 
     known = schedules.schedules(config)
 
@@ -36,7 +40,7 @@ def register(app: Celery, config: Config, worker: str, told: Signal, routes: Seq
         if (found := known.get(str(keywords.get("name")))) is None:
             log.warning("A message is ignored: no schedule has its name", action="message_unreadable")
         else:
-            _guarded(lambda: found.body(told))
+            _guarded(config, lambda: found.body(told))
 
     app.task(name=queues.DELIVER, shared=False)(deliver)
     app.task(name=queues.SCHEDULED, shared=False)(scheduled)
@@ -59,9 +63,10 @@ def deliver_named(config: Config, delivering: local.Delivering, named: messages.
     return delivering.deliver(batch) or delivering.help_once()
 
 
-def _guarded(work: Callable[[], object]) -> None:
+def _guarded(config: Config, work: Callable[[], object]) -> None:
     try:
-        work()
+        with _limited(config):
+            work()
     except DatabaseError as error:
         log.warning(
             "The database does not answer; what was to be done is announced again",
@@ -69,3 +74,24 @@ def _guarded(work: Callable[[], object]) -> None:
             error=str(error),
         )
         connections.close_all()
+
+
+@contextmanager
+def _limited(config: Config) -> Iterator[None]:
+    """Kill this process if the block takes longer than `time_limit`: what hangs can be ended in no other way. Its lock
+    is free then, and another worker takes over under the next epoch."""
+    if config.time_limit is None:
+        yield
+        return
+    timer = threading.Timer(config.time_limit.total_seconds(), _kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _kill() -> None:
+    log.error("The time limit is over; this worker ends, and another one continues", action="time_limit")
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -83,3 +83,22 @@ def test_the_lines_of_a_dry_run_do_the_same(
         program_for_everybody,
     )
     assert "Unchanged:" in printed and "Done:" not in printed
+
+
+def test_a_worker_and_beat_get_units_of_their_own(open_folder: Path, program_for_everybody: Program) -> None:
+    printed = apart(
+        f"""
+        printf '%s\\n' 'workers: celery' 'broker: redis://127.0.0.1:6379/0' >> lab/config.yaml
+        {INSTALL} --command worker
+        {INSTALL} --command beat --name lab-beat
+        grep -h -e ^ExecStart= -e ^Description= dropslot-worker.service lab-beat.service
+        systemd-analyze verify ./dropslot-worker.service ./lab-beat.service
+        """,
+        open_folder,
+        program_for_everybody,
+    )
+    assert "there is nothing for a service `worker` to do" in printed and "status 2" in printed
+    assert "systemctl enable --now dropslot-worker" in printed
+    assert f" worker -c {open_folder}/lab/config.yaml" in printed
+    assert f" beat -c {open_folder}/lab/config.yaml" in printed
+    assert "workers that deliver" in printed and "sends the schedules" in printed

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,14 @@ _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _END = "END_OF_UNIT"
 # Debian's root has it; su without a hyphen has not.
 _ROOTS_PATH = "/usr/sbin:/sbin"
+
+
+class Command(StrEnum):
+    """What a service of this installation runs."""
+
+    RUN = "run"
+    WORKER = "worker"
+    BEAT = "beat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,17 @@ def install_service(
         ),
     ] = "",
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="The unit is NAME.service.")
-    ] = "dropslot",
+        str,
+        typer.Option(
+            "--name", metavar="NAME", help="The unit is NAME.service. Default: dropslot, or dropslot-COMMAND."
+        ),
+    ] = "",
+    command: Annotated[
+        Command,
+        typer.Option(
+            "--command", help="What the service runs; worker and beat are for more machines, with Celery."
+        ),
+    ] = Command.RUN,
     units: Annotated[
         Path, typer.Option("--units", metavar="DIR", help="Where the unit file is written.")
     ] = UNITS,
@@ -84,7 +102,14 @@ def install_service(
             next_step="Run it with sudo; --dry-run prints what it would do",
         )
     loaded = load(path)
-    service = _service(loaded, path, account, name, units)
+    if command is not Command.RUN and loaded.workers != "celery":
+        raise UsageError(
+            f"config.yaml has `workers: local`: there is nothing for a service `{command}` to do",
+            where="Nothing was changed",
+            next_step="Leave --command out; or set `workers: celery`, and `broker`",
+        )
+    name = name or ("dropslot" if command is Command.RUN else f"dropslot-{command}")
+    service = _service(loaded, path, account, units / f"{name}.service", command)
     steps = [*_account_steps(service), *_folder_steps(loaded, service)]
     if dry_run:
         sys.stdout.write(_script(service, steps, path))
@@ -100,18 +125,18 @@ def install_service(
     sys.stdout.write("Next:\n" + "".join(f"  {line}\n" for line in _next(service, path)))
 
 
-def _service(config: Config, path: Path, account: str, name: str, units: Path) -> _Service:
+def _service(config: Config, path: Path, account: str, file: Path, command: Command) -> _Service:
     from dropslot.cli.installing.service_unit import unit
 
     account = account or _owner(config.data)
-    for option, value in (("--account", account), ("--name", name)):
+    for option, value in (("--account", account), ("--name", file.stem)):
         if not _ACCOUNT.fullmatch(value):
             raise UsageError(
                 f"{option} {escape(value)!r} cannot be used",
                 next_step="Use small letters, digits, _ and -, beginning with a letter",
             )
     group = _primary_group(account)
-    return _Service(account, group, units / f"{name}.service", unit(config, path, account, group, name))
+    return _Service(account, group, file, unit(config, path, account, group, file.stem, command))
 
 
 def _owner(data: Path) -> str:

@@ -20,14 +20,25 @@ _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")
 
 
-def unit(config: Config, config_path: Path, account: str, group: str, name: str) -> str:
-    """The text of NAME.service. Raises DropslotError if a route's folders have no common folder except /."""
+_DESCRIPTIONS = {
+    "run": "dropslot: delivers what is dropped into its inboxes",
+    "worker": "dropslot: workers that deliver what other machines take from their inboxes",
+    "beat": "dropslot: sends the schedules, and what is due, to its workers",
+}
+
+
+def unit(config: Config, config_path: Path, account: str, group: str, name: str, command: str = "run") -> str:
+    """The text of NAME.service, which runs one of the commands `run`, `worker` and `beat`.
+
+    Raises DropslotError if a route's folders have no common folder except /.
+    """
     written = list(writable(config))
     seen = [*written, str(config_path), *program()]
     values = {
         "User": [account],
         "Group": [group],
-        "ExecStart": [command_line([*program(), "run", "-c", str(config_path)])],
+        "Description": [_DESCRIPTIONS[command]],
+        "ExecStart": [command_line([*program(), command, "-c", str(config_path)])],
         "#RequiresMountsFor": [" ".join(map(quoted, written))],
         "ReadWritePaths": list(map(quoted, written)),
         "ProtectHome": ["read-only" if _any_beneath(seen, _HOMES) else "yes"],

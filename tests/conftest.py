@@ -20,6 +20,7 @@ pytest_plugins = [
     "mounts",
     "nodes",
     "people",
+    "hosts",
     "postbox",
     "product",
     "losing",

@@ -221,6 +221,10 @@ class Product:
 
     # Dropping and looking
 
+    def held(self, route: str = "study") -> list[Path]:
+        """What is in processing, without dropslot's marker."""
+        return [path for path in self.folder("processing", route).iterdir() if path.name[0] != "."]
+
     def drop(self, name: str, content: Tree | bytes, route: str = "study") -> Path:
         """Put a file, or a folder of files, into the inbox under its final name, whole, by one rename."""
         aside = self.root / f".aside{next(_numbers)}"

@@ -185,7 +185,7 @@ def test_worker_that_sleeps_through_its_lease_is_taken_over(sqlite_product: Prod
     wait_until(lambda: first.poll() is not None, what="the end of the first worker")
     assert published(product) == left
     assert product.listing("events") == events
-    assert not any(product.folder("processing").iterdir())
+    assert not product.held()
     assert not (product.studies / ".dropslot" / "stage").exists()
     assert {path.name for path in product.folder("done").iterdir()} == {"session"}
 

@@ -91,10 +91,8 @@ def has_ended(pid: int) -> bool:
 def recorded_once(daemon: Daemon, *names: str, files: int = 1) -> None:
     """Every file one delivery, one version, one place in done; nothing in between."""
     product = daemon.product
-    inboxes = [product.folder(which) for which in ("inbox", "processing")]
-    wait_until(
-        lambda: not any(any(folder.iterdir()) for folder in inboxes), what="empty inbox and processing"
-    )
+    inbox = product.folder("inbox")
+    wait_until(lambda: not any(inbox.iterdir()) and not product.held(), what="empty inbox and processing")
     history = [(row["item"], row["version"], row["outcome"]) for row in product.history()]
     wanted = [(f"{name}-{number}", 1, "delivered") for name in names for number in range(1, files + 1)]
     assert sorted(history) == sorted(wanted)

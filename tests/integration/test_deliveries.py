@@ -38,7 +38,7 @@ def test_folder_is_delivered_whole_recorded_and_archived(product: Product) -> No
     assert {row["outcome"] for row in history.values()} == {"delivered"}
     assert (product.folder("done") / "session1" / "deep/b.bin").read_bytes() == tree["deep/b.bin"]
     assert history["deep/b.bin"]["archived_as"] == str(product.folder("done") / "session1/deep/b.bin")
-    assert not any(product.folder("processing").iterdir())
+    assert not product.held()
 
 
 @pytest.mark.sqlite_only

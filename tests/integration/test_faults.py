@@ -115,7 +115,7 @@ def test_destinations_that_cannot_be_written_are_waited_for_told_and_delivered_t
     for key, trouble in troubles.items():
         assert {name: (trouble.to / name).read_bytes() for name in trouble.tree} == trouble.tree
         assert os.listdir(product.folder("done", key)) == ["s"]
-        assert not os.listdir(product.folder("processing", key))
+        assert not product.held(key)
 
 
 def test_full_file_system_of_the_inbox_loses_nothing_and_holds_up_nobody(
@@ -133,17 +133,17 @@ def test_full_file_system_of_the_inbox_loses_nothing_and_holds_up_nobody(
     more = _take_all_inodes(slot)
     product.drain(status=None)
     assert sorted(os.listdir(slot / "inbox")) == ["good.txt", "refused.exe"]
-    for path in more[:2]:  # room for the claims, none for the reason
+    for path in more[:3]:  # room for the marker and the claims, none for the reason
         path.unlink()
     product.drain(status=1)
     assert product.delivered() == {"good.txt": b"1"}
     assert {row["state"] for row in product.arrivals()} == {"done", "failed"}
-    for path in more[2:]:
+    for path in more[3:]:
         path.unlink()
     product.drain()
     [failed] = os.listdir(slot / "failed")
     assert sorted(os.listdir(slot / "failed" / failed)) == ["REASON.txt", "refused.exe"]
-    assert os.listdir(slot / "done") == ["good.txt"] and not os.listdir(slot / "processing")
+    assert os.listdir(slot / "done") == ["good.txt"] and not list((slot / "processing").glob("[!.]*"))
 
 
 def _take_all_inodes(folder: Path) -> list[Path]:
@@ -218,7 +218,7 @@ def test_locked_database_delays_and_loses_nothing(daemon_product: Product) -> No
     with locked(product):
         for number in range(3):
             product.drop(f"s{number}", f"{number}".encode())
-        taken = lambda: len(os.listdir(product.folder("processing"))) == 3  # noqa: E731
+        taken = lambda: len(product.held()) == 3  # noqa: E731
         wait_until(taken, what="the claims, which need no database")
         assert product.arrivals() == [], "nothing is recorded while it is locked"
         os.kill(pid, 9)

@@ -73,7 +73,7 @@ def _delivered_once(one: Suffered, fault: Fault) -> None:
     assert len(one.product.manifests()) == 1
     assert len(one.rows("SELECT 1 FROM dropslot_event WHERE kind = 'delivered'")) == 1
     assert read_tree(one.product.folder("done")) == {f"s/{name}": data for name, data in files.items()}
-    assert not os.listdir(one.product.folder("processing")) and not os.listdir(one.product.folder("failed"))
+    assert not one.product.held() and not os.listdir(one.product.folder("failed"))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -101,7 +101,7 @@ def test_move_to_done_that_fails_leaves_the_delivery_done_and_is_made_up_for(
     assert (one.trace.returncode, one.state) == (0, "done")
     assert "could not be moved to done" in one.trace.stderr and STRERROR[fault.errno] in one.trace.stderr
     assert "Another worker" not in one.trace.stderr
-    assert os.listdir(one.product.folder("processing"))
+    assert one.product.held()
     one.product.drain()
     _delivered_once(one, fault)
 

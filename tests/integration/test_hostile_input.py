@@ -227,5 +227,5 @@ def test_trail_and_stored_files_are_well_afterwards(story: Story) -> None:
 
 def test_nothing_is_left_in_processing_or_staging(story: Story) -> None:
     for route in ROUTES:
-        assert not any(story.product.folder("processing", route).iterdir())
+        assert not story.product.held(route)
     assert not list(story.product.studies.rglob(".dropslot/stage"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -137,4 +136,4 @@ def test_same_names_at_once_in_several_inboxes_and_processes_are_all_delivered_o
     assert set(delivered) == {f"scan{n}{v}.dat" for n in range(12) for v in ("", ".v2")}
     history = product.history()
     assert len(history) == len({row["stored_as"] for row in history}) == 24
-    assert not any(os.listdir(product.folder("processing", route)) for route in ("one", "two"))
+    assert not any(product.held(route) for route in ("one", "two"))

@@ -254,7 +254,7 @@ def test_an_older_database_and_a_later_epoch_in_processing(losing: Losing) -> No
     product.studies.rename(product.root / "away")
     product.drain(status=1)  # it waits for its destination
     losing.save()
-    (folder,) = product.folder("processing").iterdir()
+    (folder,) = product.held()
     folder.rename(folder.with_name(f"{folder.name.partition('-')[0]}-7"))
     losing.put_back()
     (product.root / "away").rename(product.studies)
@@ -271,7 +271,7 @@ def test_a_later_epoch_whose_row_is_lost_is_adopted(losing: Losing) -> None:
     product.drop("a", ONE)
     product.studies.rename(product.root / "away")
     product.drain(status=1)
-    (folder,) = product.folder("processing").iterdir()
+    (folder,) = product.held()
     folder.rename(folder.with_name(f"{folder.name.partition('-')[0]}-7"))
     losing.lose()
     (product.root / "away").rename(product.studies)

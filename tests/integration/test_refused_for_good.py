@@ -117,7 +117,7 @@ def test_a_file_of_any_name_gets_another_one(sqlite_product: Product, name: str)
     product.drain()
     assert product.delivered() == {"scan1": b"voxels"}
     assert [path.name for path in product.folder("done").iterdir()] == ["scan1"]
-    assert not any(product.folder("processing").iterdir())
+    assert not product.held()
 
 
 def test_a_dismissed_arrival_is_ended_for_good_as_an_event(refused: Product) -> None:

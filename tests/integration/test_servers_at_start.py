@@ -50,7 +50,7 @@ def route_to(url: str, server_keys: Path) -> dict[str, Any]:
 
 
 def taken(product: Product) -> list[str]:
-    return [*os.listdir(product.folder("processing", "away")), *os.listdir(product.folder("failed", "away"))]
+    return [*[path.name for path in product.held("away")], *os.listdir(product.folder("failed", "away"))]
 
 
 @pytest.mark.parametrize("kind", [WithoutHardlink, ReplacingRename, ReplacingLink])

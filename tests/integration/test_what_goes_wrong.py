@@ -208,11 +208,11 @@ def test_source_that_cannot_be_moved_away_does_not_undo_the_delivery(sqlite_prod
     product.drop("t", b"2")  # and nobody else is held up
     product.drain()
     assert product.delivered() == {"s": b"1", "t": b"2"}
-    assert len(os.listdir(product.folder("processing"))) == 1
+    assert len(product.held()) == 1
     (done / ".again").unlink()
     product.drain()
     [moved] = (done / ".again").glob("*/s")
-    assert moved.read_bytes() == b"1" and not os.listdir(product.folder("processing"))
+    assert moved.read_bytes() == b"1" and not product.held()
     assert len(product.history()) == 2
 
 
@@ -284,7 +284,7 @@ def test_left_over_of_a_crash_is_delivered_once_however_often_it_is_restarted(
     assert {process.wait(60) for process in drains} <= {0, 1}  # 1: the other one had it in hand
     product.drain()
     assert product.delivered() == {"s": b"1"} and len(product.history()) == 1
-    assert os.listdir(product.folder("done")) == ["s"] and not os.listdir(product.folder("processing"))
+    assert os.listdir(product.folder("done")) == ["s"] and not product.held()
 
 
 def test_watch_limit_is_told_and_polled_around(make_product: Callable[..., Product]) -> None:

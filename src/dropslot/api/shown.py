@@ -305,6 +305,16 @@ class WatchedRoute(BaseModel):
     inbox: str | None = Field(description="Null for those who do not see all routes.")
 
 
+class WatchedInbox(BaseModel):
+    """Which watcher acts on an inbox, on whatever machine it runs."""
+
+    route: str
+    inbox: str
+    acts: str | None = Field(description="Null: nobody now.", examples=["drop1 (pid 812)"])
+    since: Time | None
+    stand_by: list[str] = Field(description="Those that take over within 15 seconds.")
+
+
 class Watcher(BaseModel):
     """The watcher, with the keys of `watcher_status --json`."""
 
@@ -313,6 +323,7 @@ class Watcher(BaseModel):
     since: Time | None
     pid_file: str | None = Field(description="Null for those who do not see all routes.")
     routes: list[WatchedRoute]
+    inboxes: list[WatchedInbox] | None = Field(description="Null for those who do not see all routes.")
 
 
 class Late(BaseModel):
@@ -348,6 +359,7 @@ class Health(BaseModel):
     ready: Waiting | None = Field(None, description="Claimed arrivals that no worker has begun.")
     retrying: Waiting | None = Field(None, description="Arrivals that wait for their next attempt.")
     failed: int | None = Field(None, description="Failed arrivals that nobody has retried or dismissed.")
+    inboxes: list[WatchedInbox] | None = Field(None, description="Empty for those who do not see all routes.")
     space: list[Space] | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -26,12 +27,18 @@ from dropslot.watching.processors import EventProcessor
 log = structlog.get_logger()
 
 
+def always(_: FolderSet) -> bool:
+    """For a process that takes from every inbox."""
+    return True
+
+
 class Claiming(NamedTuple):
-    """The recorder of this process's claims, and whether final names are trusted at once. The watching process puts
-    it into its context before it creates a Deliver."""
+    """The recorder of this process's claims, whether final names are trusted at once, and which inboxes this process is
+    to watch now. The watching process puts it into its context before it creates a Deliver."""
 
     recorder: Recorder
     trust_names: bool
+    acts: Callable[[FolderSet], bool] = always
 
 
 class Deliver(EventProcessor):
@@ -77,7 +84,9 @@ class Deliver(EventProcessor):
 
     def on_wake(self) -> None:
         for judged in self.completion.complete(time.monotonic()):
-            self._claim(judged)
+            # Asked each time: it may have been frozen, and another watcher acts now.
+            if self._claiming.acts(self.folders):
+                self._claim(judged)
         for stuck in self.completion.stuck():
             self._note_stuck(stuck)
 

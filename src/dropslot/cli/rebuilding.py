@@ -27,6 +27,7 @@ def rebuild(config: ConfigPath = None, as_json: AsJson = False) -> None:
     It only adds, and may be run again. Exit status 1 if something could not be read; it is named.
     """
     settings = started(config)
+    from dropslot.arrivals.upkeep import markers
     from dropslot.arrivals.upkeep.rebuilding.rebuild import rebuild as add_missing
     from dropslot.running import daemon, logs
 
@@ -37,6 +38,7 @@ def rebuild(config: ConfigPath = None, as_json: AsJson = False) -> None:
             next_step="Stop it first (`dropslot stop_watcher`, `systemctl stop dropslot`)",
         )
     logs.configure(settings, foreground=True, terminal="stderr")
+    markers.continue_lost(settings)
     result = add_missing(settings)
     for problem in result.problems:
         sys.stderr.write(f"dropslot: {problem}.\n")

@@ -16,6 +16,7 @@ from dropslot.core.names import escape
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dropslot.arrivals.candidates import Held
     from dropslot.config import Config
     from dropslot.running.daemon import Status
     from dropslot.running.life import Life
@@ -61,7 +62,12 @@ def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
     from dropslot.running import daemon
 
     status = daemon.status(settings)
-    words = json.dumps(daemon.as_json(settings, status)) if as_json else _in_words(settings, status)
+    inboxes = _inboxes(settings)
+    if as_json:
+        shown = None if inboxes is None else [one.as_json() for one in inboxes]
+        words = json.dumps(daemon.as_json(settings, status) | {"inboxes": shown})
+    else:
+        words = _in_words(settings, status, inboxes)
     sys.stdout.write(f"{words}\n")
     if not status.running:
         raise typer.Exit(FAILED)
@@ -73,7 +79,8 @@ def start_observer(config: ConfigPath = None, test: Test = False) -> None:
     settings = for_tests(configured(config), test)
     from dropslot.running import banner, daemon
 
-    banner.show(settings)
+    already = [one for one in _inboxes(settings) or () if one.holder]
+    banner.show(settings, [f"Already watched: {escape(one.inbox)}: {one.in_words()}" for one in already])
     daemon.foreground(settings, _service(settings))
 
 
@@ -98,12 +105,32 @@ def _stop_if_running(config: Config) -> None:
         return  # there is no running one to replace
 
 
-def _in_words(config: Config, status: Status) -> str:
+def _inboxes(config: Config) -> list[Held] | None:
+    """Who watches each inbox, on this machine or on others; None: the database does not say it now."""
+    from django.db import DatabaseError
+
+    from dropslot.arrivals import candidates
+    from dropslot.arrivals.upkeep import database
+
+    if not database.is_there():
+        return None
+    try:
+        database.prepare_to_read()
+        return candidates.inboxes(config)
+    except (database.DatabaseUnready, DatabaseError):
+        return None
+
+
+def _in_words(config: Config, status: Status, inboxes: list[Held] | None) -> str:
     from dropslot.config import sections
 
-    if status.since is None:
-        return f"The watcher is not running (pid file: {escape(str(status.places.pid))})."
-    since = status.since.astimezone(config.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-    routes = [f"  {route.key}: {escape(route.inbox)}" for route in config.routes.values()]
     served = [f"  {what}: {address}" for what, address in sections.addresses(config)]
-    return "\n".join([f"The watcher is running: pid {status.pid}, since {since}.", *routes, *served])
+    watched = [f"  {one.route}: {escape(one.inbox)}: {one.in_words()}" for one in inboxes or ()]
+    if inboxes is None:
+        watched = [f"  {route.key}: {escape(route.inbox)}" for route in config.routes.values()]
+        watched += ["  Who watches them is not known: the database does not answer."]
+    if status.since is None:
+        first = f"The watcher is not running (pid file: {escape(str(status.places.pid))})."
+        return "\n".join([first, *(watched if any(one.holder for one in inboxes or ()) else ())])
+    since = status.since.astimezone(config.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return "\n".join([f"The watcher is running: pid {status.pid}, since {since}.", *watched, *served])

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from dropslot.config import Config, Route
 
 
-def show(config: Config) -> None:
-    """Print it."""
-    sys.stdout.write(text(config, datetime.now(UTC)) + "\n")
+def show(config: Config, watched: Iterable[str] = ()) -> None:
+    """Print it. `watched`: who watches which inbox already, in words."""
+    sys.stdout.write("\n".join([text(config, datetime.now(UTC)), *watched]) + "\n")
     sys.stdout.flush()
 
 

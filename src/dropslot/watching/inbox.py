@@ -34,10 +34,10 @@ class Inbox:
     """
 
     def __init__(self, pair: Pair) -> None:
+        self.pair = pair
         self.folders, processors = pair
         self.route = self.folders.route
         self.path = str(self.folders.inbox)
-        self.key = (self.route.key, self.path)
         self._listeners = [_Listener(one, listens_to(self.route, one)) for one in processors]
         self.watch: int | None = None
         self.listings: Listings | None = None

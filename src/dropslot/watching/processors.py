@@ -116,18 +116,32 @@ def listens_to(route: Route, processor: EventProcessor) -> int:
 
 
 class Pairs:
-    """Folder sets with their event processors; each processor is created once and kept. Call it to get the present
-    ones: the argument for a Watcher, and for its `refresh`.
+    """Folder sets with their event processors. Call it to find the present sets: the argument for a Watcher, and for
+    its `refresh`. Only those are given whose inbox this process is to watch (`acts`); each processor is created once
+    and kept as long as that is so. Whoever watches again later begins with new ones.
     """
 
-    def __init__(self, find: Callable[[], Iterable[FolderSet]]) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Iterable[FolderSet]],
+        acts: Callable[[FolderSet], bool] | None = None,
+    ) -> None:
         self._find = find
+        self._acts = acts
+        self.known: dict[tuple[str, str], FolderSet] = {}
         self._made: dict[tuple[str, str], Pair] = {}
 
     def __call__(self) -> list[Pair]:
         for folders in self._find():
-            key = (folders.route.key, str(folders.inbox))
-            if key not in self._made:
+            self.known.setdefault((folders.route.key, str(folders.inbox)), folders)
+        return self.acting()
+
+    def acting(self) -> list[Pair]:
+        """Of the known sets those that this process is to watch now; looks at no disk."""
+        for key, folders in self.known.items():
+            if self._acts is not None and not self._acts(folders):
+                self._made.pop(key, None)
+            elif key not in self._made:
                 self._made[key] = (folders, [make(path, folders) for path in folders.route.processors])
         return list(self._made.values())
 

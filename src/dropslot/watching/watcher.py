@@ -51,7 +51,8 @@ class System(NamedTuple):
 
 class Watcher:
     """Watches the inboxes of `pairs` until it is stopped; if one fails, the others go on. `refresh` gives the present
-    pairs at each rescan; those with a new (route, inbox) are added. `ready` is called once, when all inboxes have
+    pairs at each rescan; those with a new (route, inbox) are added. `acting` gives once a second those that are to be
+    watched now: others are closed, until they are among them again. `ready` is called once, when all inboxes have
     been attached and scanned or found missing; `beat` at least once a second while the loop is well.
     """
 
@@ -60,6 +61,7 @@ class Watcher:
         pairs: Iterable[Pair],
         *,
         refresh: Callable[[], Sequence[Pair]] | None = None,
+        acting: Callable[[], Sequence[Pair]] | None = None,
         ready: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
         system: System | None = None,
@@ -67,6 +69,7 @@ class Watcher:
         self._inboxes: dict[tuple[str, str], Inbox] = {}
         self._refresh = refresh
         self._refresh_at = float("-inf")
+        self._acting = acting
         self._ready = ready
         self._beat = beat
         self._system = system or System()
@@ -139,6 +142,8 @@ class Watcher:
             self._pick_up_new()
             rescans = (inbox.route.rescan.total_seconds() for inbox in self._inboxes.values())
             self._refresh_at = now + min(rescans, default=CHECK_SECONDS)
+        if self._acting is not None:
+            self._match(self._acting())
         for inbox in list(self._inboxes.values()):
             self._check(inbox, now)
 
@@ -174,8 +179,19 @@ class Watcher:
 
     def _take_up(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
-            inbox = Inbox(pair)
-            self._inboxes.setdefault(inbox.key, inbox)
+            key = (pair[0].route.key, str(pair[0].inbox))
+            if key not in self._inboxes:
+                self._inboxes[key] = Inbox(pair)
+
+    def _match(self, pairs: Sequence[Pair]) -> None:
+        """Watch these, and no others."""
+        present = {id(pair) for pair in pairs}
+        for key, inbox in list(self._inboxes.items()):
+            if id(inbox.pair) not in present:
+                self._detach(inbox)
+                inbox.close()
+                del self._inboxes[key]
+        self._take_up(pairs)
 
     def _rescan(self, inbox: Inbox) -> None:
         if inbox.listings is not None and self._must_poll(inbox) is None:

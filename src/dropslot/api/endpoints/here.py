@@ -11,6 +11,7 @@ from dropslot.access.roles import Scope
 from dropslot.api import shown
 from dropslot.api.health import told
 from dropslot.api.signing_in import Asked, needs
+from dropslot.arrivals import candidates
 from dropslot.arrivals.listings.queries import iso
 from dropslot.running import daemon
 
@@ -41,9 +42,9 @@ def get_watcher(request: Asked) -> dict[str, Any]:
     access = request.access
     found = daemon.as_json(access.config, daemon.status(access.config))
     if access.sees_all_routes():
-        return found
+        return found | {"inboxes": [one.as_json() for one in candidates.inboxes(access.config)]}
     routes = [{"route": route.key, "inbox": None} for route in access.routes()]
-    return found | {"pid": None, "pid_file": None, "routes": routes}
+    return found | {"pid": None, "pid_file": None, "routes": routes, "inboxes": None}
 
 
 @router.get("/health", response=shown.Health, tags=["service"], **needs(Scope.READ))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pkgutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -24,6 +25,7 @@ from dropslot.arrivals.upkeep import readonly
 from dropslot.audit import locks
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.concealing import Secret
+from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 
 OURS = frozenset(
@@ -39,6 +41,7 @@ OURS = frozenset(
 Migration = tuple[str, str]
 # Such a migration is recorded in a database that `migrate_data` has not filled completely.
 HALF = "half_copied_"
+LOOK_SECONDS = 5.0
 
 
 class DatabaseUnready(DropslotError):
@@ -46,6 +49,31 @@ class DatabaseUnready(DropslotError):
     inbox."""
 
     code: ClassVar[str] = "database"
+
+
+class DatabaseNewer(DatabaseUnready):
+    """A newer version of dropslot has brought the database up to date while this one was at work."""
+
+
+class _Looks:
+    """When this process looked last whether the database is still of its version."""
+
+    again_at = float("-inf")
+
+
+def require_not_newer() -> None:
+    """Raise DatabaseNewer if a newer version has migrated the database since this process began. For processes that
+    stay: call it between pieces of work, as often as you like. Raises DatabaseError."""
+    looks = kept(_Looks)
+    if time.monotonic() < looks.again_at:
+        return
+    looks.again_at = time.monotonic() + LOOK_SECONDS
+    if unknown := _unknown(set(MigrationRecorder(connection).applied_migrations())):
+        raise DatabaseNewer(
+            f"A newer version of dropslot has brought the database {_place()} up to date: it has {_named(unknown)}",
+            where="What was begun is finished, and nothing more is taken",
+            next_step="Install that version on this machine, too, and start it",
+        )
 
 
 def prepare() -> None:
@@ -209,6 +237,11 @@ def _check_transactions() -> None:
         )
 
 
+def is_there() -> bool:
+    """Whether there is a database to ask: nothing is made by asking whether a SQLite file exists."""
+    return not _is_new_file()
+
+
 def _is_new_file() -> bool:
     """Whether SQLite would create the file: two processes that create it at once disturb each other."""
     path = readonly.file_of(connection)
@@ -219,11 +252,7 @@ def _missing() -> set[Migration]:
     """Migrations that this version has and the database does not; raises if the database has unknown ones of
     dropslot."""
     recorded = set(MigrationRecorder(connection).applied_migrations())
-    known = _known()
-    ours = (
-        OURS if apps.is_installed("dropslot.access") else OURS - {"dropslot_access"}
-    )  # not every command has it
-    unknown = {entry for entry in recorded - known if entry[0] in ours}
+    unknown = _unknown(recorded)
     if any(name.startswith(HALF) for _, name in unknown):
         raise DatabaseUnready(
             f"The database {_place()} is an unfinished copy of another one",
@@ -237,10 +266,29 @@ def _missing() -> set[Migration]:
             next_step="Install that version again, or put back the backup that was made before it",
         )
     standalone = getattr(settings, "DROPSLOT_MIGRATES", False)
-    return {entry for entry in known - recorded if standalone or entry[0] in OURS}
+    return {entry for entry in _known() - recorded if standalone or entry[0] in OURS}
+
+
+def _unknown(recorded: set[Migration]) -> set[Migration]:
+    """Migrations of dropslot that only a newer version has."""
+    # Not every command has the app of the accounts.
+    ours = OURS if apps.is_installed("dropslot.access") else OURS - {"dropslot_access"}
+    return {entry for entry in recorded - _known() if entry[0] in ours}
+
+
+class _Known:
+    """The migrations of this process's own version. They are looked up once: a newer version may be installed into
+    the same place while this process runs."""
+
+    def __init__(self) -> None:
+        self.migrations = _installed()
 
 
 def _known() -> set[Migration]:
+    return kept(_Known).migrations
+
+
+def _installed() -> set[Migration]:
     """The migrations of the installed apps, by the names of their files: Django's loader would import them
     all."""
     known = set()

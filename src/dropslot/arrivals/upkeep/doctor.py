@@ -24,7 +24,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import doctor as for_senders
 from dropslot.arrivals.registry import Finding
-from dropslot.arrivals.upkeep import readonly
+from dropslot.arrivals.upkeep import markers, readonly
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
@@ -175,6 +175,7 @@ def _folders(folders: FolderSet) -> Iterator[Finding]:
         yield Finding("error", about, f"{escape(str(path))} is missing", f"install -d -m {mode} {path}")
     if missing:
         return
+    yield from markers.examine(folders)
     yield from _inbox(folders, about)
     yield from _waiting(folders, about)
     for path in (folders.processing, folders.done, folders.failed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,12 +13,14 @@ from django.db import DatabaseError, InterfaceError
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from dropslot.arrivals import registry
+from dropslot.arrivals import candidates, registry
+from dropslot.arrivals.candidates import Held
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.registry import Late
-from dropslot.arrivals.upkeep import space
+from dropslot.arrivals.upkeep import markers, space
 from dropslot.config import Config
+from dropslot.config.folders import folder_sets
 from dropslot.core.concealing import conceal
 from dropslot.core.names import escape
 from dropslot.core.showing.counting import counted
@@ -55,6 +58,7 @@ class Health:
     failed: int | None = None
     space: Sequence[space.Disk] = ()
     late: Sequence[Late] = field(default_factory=list)
+    inboxes: Sequence[Held] = ()  # who watches each
 
     @property
     def is_well(self) -> bool:
@@ -71,6 +75,7 @@ class Health:
             "ready": self._shown(self.ready),
             "retrying": self._shown(self.retrying),
             "failed": self.failed,
+            "inboxes": [one.as_json() for one in self.inboxes],
             "space": [
                 {"folder": escape(one.holds[0]), "percent_full": one.percent, "free_bytes": one.free_bytes}
                 for one in self.space
@@ -90,14 +95,39 @@ def examine(config: Config) -> Health:
     disks = space.disks(config)
     late += [_too_full(disk) for disk in disks if disk.is_filling]
     try:
+        inboxes = candidates.inboxes(config)
         ready, retrying = map(_waiting, (State.READY, State.RETRYING))
         failed, failed_late = _failed(now)
+        late += _of_others(config)
         late += [*_queues(ready, retrying, now), *failed_late, *registry.late(config)]
     except (DatabaseError, InterfaceError) as error:
         log.warning("The database does not answer", action="database_unavailable", error=str(error))
         away = Late("database", "it does not answer", "start it; nothing is lost meanwhile")
         return Health(now, runs, database=False, space=disks, late=_concealed([*late, away]))
-    return Health(now, runs, True, ready, retrying, failed, disks, _concealed(late))
+    if _all_watched(inboxes):  # by this machine or others
+        runs, late = True, [one for one in late if one.about != "watcher"]
+    elif runs:
+        late += list(_unwatched(inboxes))
+    return Health(now, runs, True, ready, retrying, failed, disks, _concealed(late), inboxes)
+
+
+def _all_watched(inboxes: Sequence[Held]) -> bool:
+    return bool(inboxes) and all(one.holder for one in inboxes)
+
+
+def _unwatched(inboxes: Sequence[Held]) -> Iterator[Late]:
+    for one in inboxes:
+        if one.holder is None and os.path.isdir(one.inbox):
+            what = "no watcher acts on it, though one runs here"
+            yield Late(
+                f"inbox {escape(one.inbox)}", what, "dropslot watcher_status; then see watcher.out", one.route
+            )
+
+
+def _of_others(config: Config) -> list[Late]:
+    sets = (one for route in config.routes.values() for one in folder_sets(route, make=False))
+    found = ((folders.route.key, one) for folders in sets for one in markers.examine(folders))
+    return [Late(f"route {route}", one.what, one.remedy, route) for route, one in found]
 
 
 def _concealed(late: Sequence[Late]) -> list[Late]:

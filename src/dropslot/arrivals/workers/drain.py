@@ -23,7 +23,7 @@ from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
-from dropslot.arrivals.workers import holder, local, recovery
+from dropslot.arrivals.workers import holder, local, ownership, recovery
 from dropslot.arrivals.workers.claims import recording
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
@@ -73,6 +73,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     May run beside the daemon, and twice at once. An inbox that cannot be listed does not stop the others.
     """
     preflight.prove(config)
+    ownership.require_ours(config)
     begun = time.monotonic()
     result = Drained()
     taken: set[str] = set()

@@ -11,21 +11,15 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 
-@lru_cache(maxsize=16)
-def _host(folder: Path) -> str:
-    """This machine's name, and what distinguishes it from another one, or from a container, with that name and the same
-    database: only who sees the same folder of locks can ask them."""
-    try:
-        machine = Path("/etc/machine-id").read_text("ascii").strip()
-    except (OSError, ValueError):
-        machine = ""
-    seen = folder.stat()
-    whole = f"{machine} {seen.st_dev} {seen.st_ino}"
-    return f"{socket.gethostname()}.{hashlib.sha256(whole.encode()).hexdigest()[:8]}"  # machine-id(5) must stay secret
+def _domain(folder: Path) -> str:
+    """What the processes that see each other's locks have in common: one running system, and one folder of locks. The
+    name of the machine is not it: it may change, and copies of a virtual machine have the same one."""
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    seen = os.stat(folder)
+    return hashlib.sha256(f"{booted} {seen.st_dev} {seen.st_ino}".encode()).hexdigest()[:8]
 
 
 def _folder(data: Path) -> Path:
@@ -47,8 +41,9 @@ def holding(data: Path) -> Iterator[str]:
 
 def _locked_name(folder: Path) -> tuple[str, int]:
     """Locked first, named afterwards: a visible lock file without a lock belongs to a dead worker."""
+    place = f"{socket.gethostname()}.{_domain(folder)}"
     while True:
-        name = f"{_host(folder)}:{os.getpid()}:{secrets.token_hex(4)}"
+        name = f"{place}:{os.getpid()}:{secrets.token_hex(4)}"
         unlocked = folder / f".{name}"
         descriptor = os.open(unlocked, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -60,33 +55,41 @@ def _locked_name(folder: Path) -> tuple[str, int]:
             return name, descriptor
 
 
+def domain_of(name: str) -> str:
+    """Of the name of a worker, HOST.DOMAIN:PID:RANDOM, what `_domain` returned for it."""
+    return name.removeprefix(".").rpartition(":")[0].rpartition(":")[0].rpartition(".")[2]
+
+
 def is_dead(data: Path, name: str) -> bool:
-    """Whether that worker surely ended: it ran on this host and nobody holds its lock."""
-    if not _folder(data).is_dir() or _host_of(name) != _host(_folder(data)):
-        return False
+    """Whether that worker surely ended: its lock would be seen here, and nobody holds it. False for workers of other
+    machines, and for those from before a restart of this one: their leases decide."""
+    folder = _folder(data)
     try:
-        descriptor = os.open(_folder(data) / name, os.O_RDWR | os.O_CLOEXEC)
+        return domain_of(name) == _domain(folder) and not _is_locked(folder / name)
     except FileNotFoundError:
-        return True
+        return False  # there are no locks here at all
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    else:
         return True
+    else:
+        return False
     finally:
         os.close(descriptor)
-
-
-def _host_of(name: str) -> str:
-    return name.removeprefix(".").rpartition(":")[0].rpartition(":")[0]
 
 
 def others(data: Path, name: str) -> bool:
     """Whether other workers than this one are alive on this host."""
     folder = _folder(data)
     names = os.listdir(folder) if folder.is_dir() else []
-    return any(other != name and not other.startswith(".") and not is_dead(data, other) for other in names)
+    return any(other != name and not other.startswith(".") and _is_locked(folder / other) for other in names)
 
 
 def sweep(data: Path) -> None:
@@ -94,5 +97,5 @@ def sweep(data: Path) -> None:
     folder = _folder(data)
     if folder.is_dir():
         for name in os.listdir(folder):
-            if is_dead(data, name):
+            if not _is_locked(folder / name):
                 (folder / name).unlink(missing_ok=True)

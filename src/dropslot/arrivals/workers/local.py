@@ -19,7 +19,7 @@ from dropslot.arrivals.delivery.shares.helping import Helper
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
-from dropslot.arrivals.upkeep import latewrites
+from dropslot.arrivals.upkeep import database, latewrites
 from dropslot.arrivals.workers import due, holder, leases
 from dropslot.arrivals.workers.between import Between
 from dropslot.audit.kinds import Kind
@@ -157,12 +157,13 @@ def deliver(config: Config, hint: Hint, stop: Signal) -> None:
 
 
 def run(config: Config, hint: Hint, stop: Signal, work: Work) -> None:
-    """Do one kind of work until `stop`. What is under way is finished."""
+    """Do one kind of work until `stop`. What is under way is finished. Raises DatabaseNewer between two pieces."""
     with checking.helpers(), holder.holding(config.data) as worker, renewing(config, worker):
         log.info("Worker started", action="worker_started", worker=worker)
         ear = Ear(work.kinds)
         while not stop.is_set():
             try:
+                database.require_not_newer()
                 if not work.do(config, worker):
                     hint.wait(stop, ear, _idle_seconds(work, ear))
             except DatabaseError as error:

@@ -23,11 +23,12 @@ from django.db import DatabaseError, connections
 from dropslot.arrivals import registry
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
-from dropslot.arrivals.upkeep import preflight
+from dropslot.arrivals.upkeep import database, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.upkeep.space import SpaceWatch
-from dropslot.arrivals.workers import local, recovery
+from dropslot.arrivals.workers import local, ownership, recovery
 from dropslot.arrivals.workers.claims import recording
+from dropslot.arrivals.workers.inbox_duties import InboxDuties
 from dropslot.config import Config
 from dropslot.files.syscalls import die_with_parent
 from dropslot.running.life import Life
@@ -40,6 +41,7 @@ SOON_SECONDS = 10.0  # what apps add is started again after a pause if it ends s
 FIRST_PAUSE_SECONDS = 1.0
 ADDED_PAUSE_SECONDS = 60.0
 RECOVER_SECONDS = 60.0
+NEWER = 75  # the exit status of a process that found a database of a newer version; temporary (sysexits.h)
 
 
 @dataclass(slots=True)
@@ -55,6 +57,11 @@ class Child:
     begun: float = 0.0
     pause: float = 0.0
 
+    @property
+    def is_essential(self) -> bool:
+        """Whether it takes or delivers arrivals."""
+        return self.name.startswith(("watcher", "worker"))
+
 
 def serve(config: Config, life: Life) -> None:
     """Watch and work until `life` ends; a process that ends unexpectedly is started again. It reports to `life` when
@@ -62,6 +69,7 @@ def serve(config: Config, life: Life) -> None:
     that could not be finished in time is finished at the next start.
     """
     preflight.prove(config, by_trial=True)
+    ownership.require_ours(config)
     added = registry.processes(config)
     after.listen(config)
     handing_out.listen(config)
@@ -165,17 +173,30 @@ def _watch_and_announce(
     signs.alarm(config)
     _recover(config, announce)
     due = time.monotonic() + RECOVER_SECONDS
+    inboxes = InboxDuties(config)
+    with inboxes.on_duty() as duties, recording(config, announce, inboxes=inboxes) as (_, pairs):
+        begun = duties.taken
 
-    def on_beat() -> None:
-        nonlocal due
-        _say(up, b".")
-        if time.monotonic() >= due:
-            space.look()
-            _recover(config, announce)
-            due = time.monotonic() + RECOVER_SECONDS
+        def on_beat() -> None:
+            nonlocal due, begun
+            _say(up, b".")
+            _require_not_newer()
+            # What another watcher has claimed, but could not record, is adopted at once.
+            if time.monotonic() >= due or duties.taken != begun:
+                begun = duties.taken
+                space.look()
+                _recover(config, announce)
+                due = time.monotonic() + RECOVER_SECONDS
 
-    with recording(config, announce) as (_, pairs):
-        Watcher(pairs(), refresh=pairs, ready=lambda: _say(up, b"r"), beat=on_beat).run(told)
+        ready = partial(_say, up, b"r")
+        Watcher(pairs(), refresh=pairs, acting=pairs.acting, ready=ready, beat=on_beat).run(told)
+
+
+def _require_not_newer() -> None:
+    try:
+        database.require_not_newer()
+    except DatabaseError:  # it is away, and others say so
+        connections.close_all()
 
 
 def _say(up: int, what: bytes) -> None:
@@ -216,6 +237,9 @@ def _live(child: Child) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         child.body(told)
         status = 0
+    except database.DatabaseNewer as error:
+        log.warning(f"The process {child.name} ends: {error}", action="database_newer", process=child.name)
+        status = NEWER
     except Exception:
         log.exception(
             "A process of the service failed; it is started again",
@@ -233,6 +257,7 @@ def _supervise(children: list[Child], life: Life, up: int) -> None:
     for descriptor in (life.fileno(), up, *(child.pidfd for child in children)):
         if descriptor >= 0:
             poll.register(descriptor, select.POLLIN)
+    newer = False  # then nothing is started again, and all ends when watcher and workers have finished
     while not life.is_set():
         for descriptor, _ in poll.poll(1000):
             if descriptor == up:
@@ -241,18 +266,30 @@ def _supervise(children: list[Child], life: Life, up: int) -> None:
                 life.beat()
             elif ended := next((child for child in children if child.pidfd == descriptor), None):
                 poll.unregister(descriptor)
-                _note_end(ended)
+                status = _reap(ended) if newer else _note_end(ended)
+                if status == NEWER and not newer:
+                    newer = True
+                    _tell([child for child in children if child.is_essential])
         if up < 0:
             life.beat()  # no watcher does
+        if newer and not any(child.pid for child in children if child.is_essential):
+            raise database.DatabaseNewer(
+                "The database has the tables of a newer version of dropslot",
+                where="Everything that was begun is finished; what is dropped now waits in the inboxes",
+                next_step="Install that version on this machine, too, and start it",
+            )
         for child in children:
-            if not child.pid and time.monotonic() >= child.begun + child.pause:
+            if not newer and not child.pid and time.monotonic() >= child.begun + child.pause:
                 _start(child)
                 poll.register(child.pidfd, select.POLLIN)
 
 
-def _note_end(child: Child) -> None:
-    """Decide when it is started again: one that fails at once must not be forked in a tight loop."""
+def _note_end(child: Child) -> int:
+    """Decide when it is started again: one that fails at once must not be forked in a tight loop. Returns its
+    status."""
     status = _reap(child)
+    if status == NEWER:
+        return status
     now = time.monotonic()
     ended_soon = now - child.begun < min(SOON_SECONDS, child.longest_pause)
     child.pause = min(max(FIRST_PAUSE_SECONDS, 2 * child.pause), child.longest_pause) if ended_soon else 0.0
@@ -261,6 +298,7 @@ def _note_end(child: Child) -> None:
     line += ", and another worker takes over its work" if child.name.startswith("worker") else ""
     log.error(line, action="process_ended", process=child.name, status=status)
     child.begun = now
+    return status
 
 
 def _reap(child: Child) -> int:
@@ -270,11 +308,17 @@ def _reap(child: Child) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+def _tell(children: list[Child]) -> None:
+    """Let them finish their present batch, and end."""
+    for child in children:
+        if child.pid:
+            signal.pidfd_send_signal(child.pidfd, signal.SIGTERM)
+
+
 def _stop_all(children: list[Child]) -> None:
     """All are told at once: the watcher takes nothing more, the workers may finish their present batch."""
     running = [child for child in children if child.pid]
-    for child in running:
-        signal.pidfd_send_signal(child.pidfd, signal.SIGTERM)
+    _tell(running)
     deadline = time.monotonic() + STOP_SECONDS
     for child in running:
         if not select.select([child.pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:

@@ -12,6 +12,8 @@ from django.db.models import Count
 
 from dropslot.access.roles import OPERATES
 from dropslot.access.seen import Access
+from dropslot.arrivals import candidates
+from dropslot.arrivals.candidates import Held
 from dropslot.arrivals.listings import failures
 from dropslot.arrivals.listings.arriving import arriving
 from dropslot.arrivals.listings.failures import Failed
@@ -30,12 +32,14 @@ _LATEST = 500  # arrivals that are looked through for the latest one of each rou
 
 
 class Watcher(NamedTuple):
-    """Whether arrivals are taken now; `fault` says why that is not known."""
+    """Whether arrivals are taken now, here or on another machine; `fault` says why that is not known. `inboxes`: who
+    acts on each and who stands by, if there is more than one watcher."""
 
     running: bool
     since: Any = None
     pid: int | None = None
     fault: str = ""
+    inboxes: Sequence[Held] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,17 @@ def _unsound(access: Access) -> list[Run]:
 
 def watcher_now(access: Access) -> Watcher:
     """The state of the watcher of this installation."""
+    inboxes = candidates.inboxes(access.config)
+    acting = [one for one in inboxes if one.holder]
+    everywhere = bool(acting) and len(acting) == len(inboxes)
+    operated = {route.key for route in access.routes(OPERATES)}
+    shown = [one for one in inboxes if one.route in operated] if candidates.are_several(inboxes) else []
     try:
         status = daemon.status(access.config)
     except (OSError, DropslotError) as error:
-        return Watcher(False, fault=str(error))
-    return Watcher(status.running, status.since, status.pid)
+        return Watcher(everywhere, fault="" if everywhere else str(error), inboxes=shown)
+    since = status.since or max((one.since for one in acting if one.since), default=None)
+    return Watcher(status.running or everywhere, since, status.pid, inboxes=shown)
 
 
 def _routes_now(access: Access, routes: Sequence[Route], failed: Sequence[Failed]) -> list[RouteNow]:

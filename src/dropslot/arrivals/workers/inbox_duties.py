@@ -1,0 +1,60 @@
+"""Several watchers may know the same inboxes, on one machine or on several: each inbox is a duty, which one has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dropslot.arrivals import candidates
+from dropslot.arrivals.upkeep.markers import identity
+from dropslot.arrivals.workers.duties import Duties, on_duty
+from dropslot.arrivals.workers.ownership import Beats
+from dropslot.config import Config
+from dropslot.config.folders import FolderSet, all_folders
+
+
+class InboxDuties:
+    """The inboxes that this process could watch, and which of them it watches."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._sets: list[FolderSet] = []
+        self._missing: frozenset[str] = frozenset()
+        self._duties: Duties | None = None
+        self._beats: Beats | None = None
+
+    @contextmanager
+    def on_duty(self) -> Iterator[Duties]:
+        """Take and renew the duties during the block."""
+        self.find()
+        with on_duty(self._config, "watcher", self._wanted) as self._duties:
+            self._beats = Beats(self._config, identity(self._config), self._duties.me)
+            yield self._duties
+        self._beats.close()
+
+    def find(self) -> list[FolderSet]:
+        """All sets that there are now; the duties of new ones are taken soon."""
+        before, self._sets = self._sets, all_folders(self._config)
+        if self._duties and {one.inbox for one in self._sets} - {one.inbox for one in before}:
+            self._duties.soon()
+        return self._sets
+
+    def acts(self, folders: FolderSet) -> bool:
+        """Whether this process is to watch an inbox now. One that is missing here is looked for by everybody, and
+        belongs to whoever has it."""
+        duty = duty_of(folders)
+        return duty in self._missing or (self._duties is not None and self._duties.holds(duty))
+
+    def _wanted(self) -> list[str]:
+        """A disk that hangs makes this wait, and the duties pass to a watcher that has the disk."""
+        there = {duty_of(folders): folders.inbox.is_dir() for folders in self._sets}
+        self._missing = frozenset(duty for duty, is_there in there.items() if not is_there)
+        return [duty_of(one) for one in self._sets if there[duty_of(one)] and self._is_ours(one)]
+
+    def _is_ours(self, folders: FolderSet) -> bool:
+        return self._beats is None or self._beats.are_ours(folders, self.acts(folders))
+
+
+def duty_of(folders: FolderSet) -> str:
+    """The name of the duty of watching an inbox."""
+    return candidates.watching(folders.route.key, str(folders.inbox))

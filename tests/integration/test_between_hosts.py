@@ -1,0 +1,136 @@
+"""Machines that share folders and one PostgreSQL: one is cut off and comes back, another gets a new name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from test_several_watchers import pid_of, who_acts
+
+from hosts import Host, Hosts
+from product import STUDY, Product
+from waiting import wait_until
+
+HOLDING = """
+import socket, threading
+from pathlib import Path
+from dropslot.checks.base import Check
+
+class Holding(Check):
+    '''On the machine that is named in `held`, wait until that file is gone.'''
+    def check(self, arrival):
+        held = Path(self.option) / "held"
+        never = threading.Event()
+        while held.exists() and held.read_text() == socket.gethostname():
+            (Path(self.option) / "holding").touch()
+            never.wait(0.05)
+        return ()
+"""
+
+Machine = tuple[Host, Product]
+
+
+@pytest.fixture
+def machines(
+    make_product: Callable[..., Product], postgres_url: str, hosts: Hosts, tmp_path: Path
+) -> list[Machine]:
+    """Two, with one set of folders and one database; each has its own data folder."""
+    made = []
+    shared = tmp_path / "shared"
+    parts = urlsplit(postgres_url)
+    for _ in range(2):
+        host = hosts(parts.port or 0)
+        url = f"postgresql://{parts.username}@{host.address}:{host.port}{parts.path}"
+        product = make_product(url, how=host.program())
+        (product.root / "plugins").mkdir()
+        (product.root / "plugins/holding.py").write_text(HOLDING)
+        route = STUDY | {"folders": str(shared / "study"), "deliver": [{"to": str(shared / "studies")}]}
+        product.configure({"study": route | {"checks": [{"holding.Holding": str(shared)}]}}, lease="4s")
+        product.studies = shared / "studies"
+        for name in ("study/inbox", "study/processing", "study/done", "study/failed", "studies"):
+            (shared / name).mkdir(parents=True, exist_ok=True)
+        made.append((host, product))
+    return made
+
+
+def drop(product: Product, name: str) -> None:
+    aside = product.studies.parent / f".{name}"
+    aside.mkdir()
+    (aside / f"{name}.txt").write_text(name)
+    aside.rename(product.studies.parent / "study/inbox" / name)
+
+
+def test_a_machine_that_is_cut_off_loses_inbox_and_arrival_and_does_no_harm_when_it_returns(
+    machines: list[Machine],
+) -> None:
+    (cut, first), (_, second) = machines
+    shared = first.studies.parent
+    first.start("start_observer")
+    wait_until(lambda: who_acts(second)["acts"], what="a watcher that acts")
+    assert who_acts(second)["acts"].startswith(cut.name)
+    (shared / "held").write_text(cut.name)
+    drop(first, "held-up")
+    wait_until((shared / "holding").exists, what="a worker of the first machine in the middle of the arrival")
+    second.start("start_observer")
+    wait_until(lambda: who_acts(second)["stand_by"], what="a watcher that stands by")
+    begun = time.monotonic()
+    cut.cut()
+    drop(second, "after-the-cut")
+    wait_until(lambda: not (who_acts(second)["acts"] or cut.name).startswith(cut.name), what="the takeover")
+    assert time.monotonic() - begun < 15
+    for name in ("held-up", "after-the-cut"):
+        second.wait_for_state(name, "done")
+    cut.join()
+    (shared / "held").unlink()  # the first machine goes on where it was
+    log = first.root / "start_observer.log"
+    wait_until(
+        lambda: "No longer acts on the inbox" in log.read_text(), deadline_seconds=60, what="its resignation"
+    )
+    wait_until(lambda: who_acts(second)["stand_by"], deadline_seconds=60, what="the first machine stands by")
+    drop(second, "last")
+    second.wait_for_state("last", "done")
+    rows = sorted((row["name"], row["version"], row["outcome"]) for row in second.history())
+    assert rows == [(name, 1, "delivered") for name in ("after-the-cut", "held-up", "last")]
+    assert sorted(path.name for path in second.studies.glob("*.txt")) == [
+        "after-the-cut.txt",
+        "held-up.txt",
+        "last.txt",
+    ]
+    assert "OK" in second.run("verify", "--fixity").stdout
+    assert not list(second.studies.glob(".dropslot/stage/*"))
+    [takeover] = second.listing("events", "--kind", "taken-over")
+    assert takeover["data"]["epoch"] == 2
+
+
+def test_a_machine_with_a_new_name_takes_over_its_own_dead_worker_without_waiting_for_the_lease(
+    machines: list[Machine],
+) -> None:
+    host, product = machines[0]
+    shared = product.studies.parent
+    product.configure(
+        {
+            "study": {
+                "folders": str(shared / "study"),
+                "checks": [{"holding.Holding": str(shared)}],
+                "deliver": [{"to": str(shared / "studies")}],
+            }
+        },
+        lease="1h",
+    )
+    product.studies = shared / "studies"
+    (shared / "held").write_text(host.name)
+    service = product.start("start_observer")
+    wait_until(lambda: pid_of(who_acts(product)["acts"]), what="a watcher that acts")
+    drop(product, "a")
+    wait_until((shared / "holding").exists, what="a worker that is in the middle of it")
+    [started] = product.listing("events", "--kind", "started")
+    host.rename("renamed", service.pid)
+    (shared / "held").unlink()
+    os.kill(int(started["data"]["worker"].split(":")[1]), signal.SIGKILL)
+    product.wait_for_state("a", "done", deadline_seconds=30)
+    assert service.poll() is None

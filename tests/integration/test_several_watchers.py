@@ -1,0 +1,174 @@
+"""Several watchers on one inbox: one acts, another takes over; nothing is taken twice. Two installations on one inbox
+are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from product import STUDY, Product
+from waiting import wait_until
+
+Make = Callable[..., Product]
+
+
+@pytest.fixture
+def pair(make_product: Make, postgres_url: str) -> tuple[Product, Product]:
+    """Two machines with one database and one set of folders; each has its own data folder."""
+    first, second = make_product(postgres_url), make_product(postgres_url)
+    first.configure(settled(first))
+    second.configure(settled(first))
+    share_keys(first, second)
+    return first, second
+
+
+def share_keys(first: Product, second: Product) -> None:
+    """The machines of one installation sign with one key."""
+    first.drop("first", {"a": b"0"})
+    first.drain()  # makes the key
+    shutil.copytree(first.root / "var/keys", second.root / "var/keys", dirs_exist_ok=True)
+
+
+def settled(of: Product, **more: Any) -> dict[str, dict[str, Any]]:
+    return {
+        "study": STUDY
+        | {
+            "folders": str(of.root / "study"),
+            "settle": "1s",
+            "rescan": "1s",
+            "deliver": [{"to": str(of.studies)}],
+        }
+        | more
+    }
+
+
+def who_acts(product: Product) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(product.run("watcher_status", "--json", status=None).stdout)[
+        "inboxes"
+    ][0]
+    return found
+
+
+def watch(product: Product) -> int:
+    """Start it; returns the pid of its watching process."""
+    service = product.start("start_observer")
+
+    def child() -> int | None:
+        children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+        running = json.loads(product.run("watcher_status", "--json", status=None).stdout)
+        pids = [int(pid) for pid in children]
+        words = " ".join([str(running["inboxes"][0]["acts"]), *running["inboxes"][0]["stand_by"]])
+        return next((pid for pid in pids if f"(pid {pid})" in words), None)
+
+    pid = wait_until(child, what="a watcher that acts or stands by")
+    assert pid is not None
+    return pid
+
+
+def pid_of(words: str | None) -> int | None:
+    return int(words.rpartition("pid ")[2].rstrip(")")) if words else None
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_watcher_that_is_killed_or_frozen_is_replaced_within_15_seconds(
+    pair: tuple[Product, Product], how: int
+) -> None:
+    first, second = pair
+    service = first.start("start_observer")
+    acting = wait_until(lambda: pid_of(who_acts(second)["acts"]), what="a watcher that acts") or 0
+    standing_by = watch(second)
+    first.drop("before", {"a": b"1"})
+    first.wait_for_state("before", "done")
+    assert [pid_of(one) for one in who_acts(second)["stand_by"]] == [standing_by]
+    if how == signal.SIGKILL:
+        os.killpg(service.pid, how)  # the machine is gone, as far as the other one sees
+    else:
+        os.kill(acting, how)
+    begun = time.monotonic()
+    first.drop("after", {"a": b"2"})
+    wait_until(lambda: pid_of(who_acts(second)["acts"]) == standing_by, what="the takeover")
+    assert time.monotonic() - begun < 15
+    second.wait_for_state("after", "done")
+    if how == signal.SIGSTOP:
+        os.kill(acting, signal.SIGCONT)
+        wait_until(
+            lambda: [pid_of(one) for one in who_acts(second)["stand_by"]] == [acting], what="standing by"
+        )
+        assert (
+            f"No longer acts on the inbox {first.folder('inbox')}"
+            in (first.root / "start_observer.log").read_text()
+        )
+        first.drop("last", {"a": b"3"})
+        second.wait_for_state("last", "done")
+    names = [row["name"] for row in second.history()]
+    assert len(names) == len(set(names))
+    assert "OK" in second.run("verify").stdout
+
+
+def test_two_installations_with_one_inbox_are_refused_by_name(make_product: Make) -> None:
+    first, second = make_product(), make_product()
+    first.drop("a", {"x": b"1"})
+    first.drain()
+    one = read_id(first)
+    for folders in (
+        {"folders": str(first.root / "study")},
+        {"folders": "./study", "inbox": str(first.folder("inbox"))},  # a processing folder of its own
+    ):
+        second.configure({"study": STUDY | folders})
+        first.drop("b", {"x": b"2"})
+        for command in ("drain", "start_observer"):
+            refused = second.run(command, status=1).stderr
+            assert one in refused and read_id(second) in refused and str(first.root / "var") in refused
+            assert "f the other one no longer exists" in refused
+        assert one in second.run("doctor", status=1).stdout
+        assert one in second.run("health", status=1).stdout
+        assert (first.folder("inbox") / "b").exists()
+        first.drain()
+    assert first.run("doctor", status=None).stdout.count("another installation") == 0
+
+
+def read_id(product: Product) -> str:
+    return (product.root / "var/installation").read_text().strip()
+
+
+def test_a_copy_of_an_installation_is_refused_while_the_other_is_at_work_and_a_restored_one_starts(
+    sqlite_product: Product, make_product: Make
+) -> None:
+    sqlite_product.drop("a", {"x": b"1"})
+    sqlite_product.drain()
+    backup = make_product(has_tables=False)
+    backup.configure(settled(sqlite_product))
+    shutil.copytree(sqlite_product.root / "var", backup.root / "var")
+    watch(sqlite_product)
+    assert read_id(backup) == read_id(sqlite_product)
+    refused = backup.run("start_observer", status=1).stderr
+    assert "one of both is a copy of the other" in refused and str(sqlite_product.root / "var") in refused
+    assert sqlite_product.drain().stdout  # its own drain may run beside it
+    sqlite_product.close()
+    shutil.rmtree(sqlite_product.root / "var")  # lost with its machine; the backup is put elsewhere
+    sqlite_product.drop("b", {"x": b"2"})
+    assert watch(backup)
+    backup.wait_for_state("b", "done")
+
+
+def test_a_database_that_is_lost_is_made_anew_for_the_same_installation(sqlite_product: Product) -> None:
+    sqlite_product.drop("a", {"x": b"1"})
+    sqlite_product.drain()
+    before = read_id(sqlite_product)
+    for file in (sqlite_product.root / "var").glob("dropslot.sqlite3*"):
+        file.unlink()
+    sqlite_product.run("rebuild", status=None)
+    sqlite_product.drain(status=None)
+    assert read_id(sqlite_product) == before
+    shutil.rmtree(sqlite_product.root / "var")  # and all that is in the data folder
+    sqlite_product.drop("b", {"x": b"2"})
+    sqlite_product.drain(status=None)
+    assert read_id(sqlite_product) == before

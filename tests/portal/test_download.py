@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -12,8 +14,10 @@ from dropslot.access.payloads import opening, proving
 from dropslot.access.payloads.sending import NotAsDelivered
 from dropslot.acknowledgments.models import Acknowledgment, PartialFetch
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.config import from_mapping
 from payloads import body, delivery_of, events
-from portals import Site
+from portals import Site, routes
+from stores import BUCKET, ObjectStore
 
 CONTENT = b"result " * 1000
 
@@ -257,3 +261,25 @@ def test_an_empty_file_is_downloaded_and_acknowledged(site: Site) -> None:
 
 def _make_archive_go() -> None:
     Arrival.objects.update(archived_as="")
+
+
+@pytest.mark.usefixtures("store_secrets")
+@pytest.mark.xdist_group("stores")
+def test_what_is_only_in_a_bucket_is_fetched_from_there(
+    site: Site, shared_store: ObjectStore, settings: Any
+) -> None:
+    """Once it is purged from the archive; other bytes are given to nobody."""
+    top = f"portal-{secrets.token_hex(6)}"
+    routes_to_bucket = routes(site.root)
+    routes_to_bucket["results"]["deliver"] = [{"to": f"s3://{BUCKET}/{top}/{{folder}}", **shared_store.keys}]
+    site.config = settings.DROPSLOT = from_mapping(
+        {"data": str(site.root / "var"), "portal": {}, "routes": routes_to_bucket}, site.root
+    )
+    site.drop("results", "north-1.pdf", CONTENT)
+    site.deliver("sam")
+    Path(Arrival.objects.get().archived_as).unlink()
+    response = site.client("olga").get(_url("north-1.pdf"))
+    assert body(response) == CONTENT
+    shared_store.put(f"{top}/north/north-1.pdf", CONTENT[::-1])
+    assert site.client("olga").get(_url("north-1.pdf")).status_code == 404
+    assert [event["files"][0]["found_at"] for event in events("altered")] == ["server"]

@@ -1,17 +1,20 @@
-"""Finds the bytes of a delivery on this machine: at its destination, otherwise in the archive."""
+"""Finds the bytes of a delivery: at its destination if that is on this machine, otherwise in the archive, otherwise at
+the other machine where they are."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 from dropslot.access.payloads import proving
 from dropslot.arrivals.listings.queries import archived_item
 from dropslot.arrivals.models import Delivery
+from dropslot.config import current
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.destinations import open_here
+from dropslot.destinations import for_url, open_here, read
 from dropslot.files.descriptors import Folder
 from dropslot.files.reading import open_regular
 
@@ -32,7 +35,7 @@ class Payload:
 
     def __init__(self, delivery: Delivery, fd: int, place: str) -> None:
         self.delivery, self.fd = delivery, fd
-        self.place = place  # "destination" or "archive"
+        self.place = place  # "destination", "archive" or "server"
         self.status = os.fstat(fd)  # when it was opened
 
     @property
@@ -129,7 +132,22 @@ def _in_archive(delivery: Delivery) -> int | None:
         return None
 
 
-_PLACES = (("destination", _at_destination), ("archive", _in_archive))
+def _fetched(delivery: Delivery) -> int | None:
+    """A copy, in an unnamed file, of what lies on another machine; None if it is gone, or cannot be read there."""
+    destination = for_url(delivery.place.url)
+    if destination.answers_at_once or not destination.can_be_read:
+        return None
+    with tempfile.TemporaryFile(dir=current().data) as copy:
+        try:
+            for block in read(delivery.place.url, delivery.stored_as):
+                copy.write(block)
+        except FileNotFoundError:
+            return None
+        copy.flush()
+        return os.dup(copy.fileno())
+
+
+_PLACES = (("destination", _at_destination), ("archive", _in_archive), ("server", _fetched))
 
 
 def _not_here(delivery: Delivery, faults: list[str]) -> NotHere:

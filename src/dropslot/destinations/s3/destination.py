@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dropslot.destinations.base import ACKNOWLEDGED, DIGEST_COMPARED, Found, Target
-from dropslot.destinations.s3 import object_keys, trial
+from dropslot.destinations.s3 import in_parts, object_keys, trial
 from dropslot.destinations.s3.access import Access
 from dropslot.destinations.s3.client import AT_ONCE
 from dropslot.destinations.s3.drop import S3Drop
@@ -34,8 +34,10 @@ class S3(WholeItems):
             self.try_out(prefix)
 
     def try_out(self, prefix: str) -> None:
-        """Prove by a trial that nothing can be replaced there. Raises Unsupported, DestinationUnready."""
+        """Prove by a trial that nothing can be replaced there, and remove parts that were sent long ago and belong to
+        nothing. Raises Unsupported, DestinationUnready."""
         object_keys.is_empty(self.store, prefix)
+        in_parts.remove_abandoned(self.store, in_parts.begun_below(self.store, prefix))
         trial.require_conditions(self.store, prefix)
         if trial.compares_digests(self.store, prefix):
             self.proofs = frozenset({ACKNOWLEDGED, DIGEST_COMPARED})

@@ -93,7 +93,7 @@ class InParts:
             self.upload = ""
 
     def _begin(self) -> None:
-        begun = [each for each in _uploads(self.store, self.key) if each.key == self.key]
+        begun = [each for each in begun_below(self.store, self.key) if each.key == self.key]
         # Whoever has its turn to deliver under this name is alone: what was begun is of an earlier attempt.
         for each in sorted(begun, key=lambda each: each.at, reverse=True):
             if not self.upload and (there := self.store.parts(self.key, each.upload)):
@@ -124,9 +124,10 @@ def remove_abandoned(store: Store, begun: Sequence[Begun], besides: str = "") ->
             store.abort(each.key, each.upload)
 
 
-def _uploads(store: Store, key: str) -> list[Begun]:
-    with suppress(DestinationUnready):  # there may be no right to look: then all is sent anew
-        return store.uploads(key)
+def begun_below(store: Store, prefix: str) -> list[Begun]:
+    """What was begun of keys that begin so. Nothing if there is no right to look: then all is sent anew."""
+    with suppress(DestinationUnready):
+        return store.uploads(prefix)
     return []
 
 

@@ -15,6 +15,18 @@ from dropslot.arrivals.listings.search import indexer
 from dropslot.audit import triggers
 from dropslot.audit.models import EventReader
 
+_AS_IT_IS = frozenset(
+    {
+        "AutoField",
+        "BigAutoField",
+        "BigIntegerField",
+        "BooleanField",
+        "CharField",
+        "IntegerField",
+        "SmallIntegerField",
+        "TextField",
+    }
+)
 PAGE = 2000  # rows that are in memory at once, twice
 Row = tuple[Any, ...]
 
@@ -30,6 +42,7 @@ class Table:
         self.columns = [str(field.column) for field in self.fields]
         self.is_guarded = self.name in {name for name, _ in triggers.GUARDED}
         self._model = model
+        self._prepared = [index for index, field in enumerate(self.fields) if not _is_stored_as_it_is(field)]
         self._plain = [_plain_of(field) for field in self.fields]
 
     def is_in(self, database: str) -> bool:
@@ -58,9 +71,10 @@ class Table:
 
     def stored(self, row: Row, database: str) -> list[Any]:
         """The row as the driver of that database takes it."""
-        connection = connections[database]
-        pairs = zip(self.fields, row, strict=True)
-        return [field.get_db_prep_save(value, connection) for field, value in pairs]
+        connection, values = connections[database], list(row)
+        for index in self._prepared:
+            values[index] = self.fields[index].get_db_prep_save(row[index], connection)
+        return values
 
     def _rows(self, database: str) -> QuerySet[Any]:
         # Where the search index has got to says nothing about a copy: that gets an index of its own.
@@ -89,6 +103,12 @@ def _has_table(model: type[Model]) -> bool:
 
 def _refers_to(model: type[Model]) -> set[Any]:
     return {field.related_model for field in model._meta.concrete_fields if field.is_relation}
+
+
+def _is_stored_as_it_is(field: Any) -> bool:
+    """Whether both databases take what Python has: to ask each field for each value took a third of the time."""
+    kind = field.target_field if field.is_relation else field
+    return kind.get_internal_type() in _AS_IT_IS
 
 
 def _plain_of(field: Any) -> Callable[[Any], Any]:

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.contenders import Timed, must_hold
+from benchmarks.contenders import DD, Timed, dd, must_hold
 from benchmarks.disks import run, settle_disk
 from benchmarks.remote import CONTENDERS, DROPSLOT, RCLONE, RSYNC, RSYNC_SYNCED, SCP, Case, measure_case
 from benchmarks.report import Row
@@ -21,7 +21,7 @@ from benchmarks.sources import BIG, FEW, MIXED, Source
 
 CASES = {
     "mixed": Case(MIXED, 0, {SCP: 0.8, RSYNC_SYNCED: 0.8, RSYNC: None}),
-    "big": Case(BIG, 0, {SCP: 0.8, RSYNC_SYNCED: 0.8, RSYNC: None}),
+    "big": Case(BIG, 0, {SCP: 0.8, RSYNC_SYNCED: 0.8, RSYNC: None, DD: None}),
     "far": Case(FEW, 0.05, {RCLONE: 1 / 10, SCP: None, RSYNC: None}),
 }
 
@@ -33,7 +33,12 @@ def measure(scratch: Path, trials: int) -> list[Row]:
 
 def measure_one(key: str, scratch: Path, trials: int) -> list[Row]:
     """One case."""
-    return measure_case(CASES[key], scratch, trials, {**CONTENDERS, DROPSLOT: _send})
+    return measure_case(CASES[key], scratch, trials, {**CONTENDERS, DROPSLOT: _send, DD: _disk_alone})
+
+
+def _disk_alone(disk: Path, tree: Path, source: Source, server: Server) -> Timed:  # noqa: ARG001
+    """What no program that syncs can do without."""
+    return dd(disk, tree, source)
 
 
 def _send(disk: Path, tree: Path, source: Source, server: Server) -> Timed:

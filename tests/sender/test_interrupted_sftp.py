@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import bagit
@@ -24,13 +25,14 @@ OVERHEAD = 1.012  # of SSH and SFTP, and each sign-in
 
 
 @pytest.mark.crash
+@pytest.mark.parametrize("sftp", ["internal-sftp", "internal-sftp -P read"], ids=["usual", "reads nothing"])
 def test_an_upload_that_is_killed_again_and_again_is_exact_and_sends_little_twice(
-    shared_sshd: Sshd, tmp_path: Path
+    make_sshd: Callable[..., Sshd], tmp_path: Path, sftp: str
 ) -> None:
     tree, inbox = tmp_path / "tree", tmp_path / "inbox"
     inbox.mkdir()
     size = make_tree(tree, files=500, large_bytes=100_000_000)
-    outcome = send_killed(shared_sshd, tree, inbox, tmp_path / "home", size, KILLS)
+    outcome = send_killed(make_sshd(sftp=sftp), tree, inbox, tmp_path / "home", size, KILLS)
     assert outcome.kills == KILLS
     (bag,) = inbox.iterdir()  # one bag, and nothing is left under a hidden name
     assert digests(bag / "data" / "raw") == digests(tree)

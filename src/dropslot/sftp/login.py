@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp import hostkeys
 from dropslot.sftp.accounts import UNSENT, Account
+from dropslot.sftp.channel import unlogged
 
 CONNECT_SECONDS = 20
 LOGIN_SECONDS = 30
 PERSON_SECONDS = 600  # when a person is asked; a server ends it earlier, sshd after two minutes
 TOO_MANY = "Too many authentication failures"  # OpenSSH's words, when it ends the connection
+_IGNORE = 2  # SSH_MSG_IGNORE
+_REKEY_BYTES = 1 << 36  # as OpenSSH: 2^32 blocks of AES (RFC 4344, 3.2)
 # AES-GCM first: chacha20 takes three times the processor time, and compression ten times.
 _CIPHERS = (
     "aes256-gcm@openssh.com",
@@ -80,7 +84,21 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
         raise _key_fault(account, error) from error
     except (OSError, asyncssh.Error, TimeoutError, UnicodeError) as error:  # the last: no name of a host
         raise unreachable(account, error) from error
+    _send_nothing_to_ignore(connection)
+    unlogged(connection)
     return connection
+
+
+def _send_nothing_to_ignore(connection: asyncssh.SSHClientConnection) -> None:
+    """asyncssh sends an empty packet before each packet: with CBC that hides the next initialization vector (Rogaway
+    2002; RFC 4251, 9.3.1). `_CIPHERS` has no CBC, and these packets took a quarter of the time of a large file."""
+    send: Callable[..., None] = connection.send_packet
+
+    def send_packet(kind: int, *parts: bytes, **more: Any) -> None:
+        if kind != _IGNORE:
+            send(kind, *parts, **more)
+
+    vars(connection)["send_packet"] = send_packet
 
 
 async def _reached(account: Account) -> socket.socket:
@@ -100,6 +118,7 @@ def _options(account: Account) -> dict[str, Any]:
         "config": None,  # ~/.ssh/config of another person must not send data elsewhere
         "encryption_algs": _CIPHERS,
         "compression_algs": None,
+        "rekey_bytes": _REKEY_BYTES,
         "connect_timeout": CONNECT_SECONDS,
         "login_timeout": LOGIN_SECONDS,
         "keepalive_interval": 15,

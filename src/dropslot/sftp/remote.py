@@ -181,6 +181,15 @@ async def remove_empty(connection: Connection, folders: Iterable[str]) -> None:
     await connection.ask(*(wire.on(wire.RMDIR, path) for path in folders))
 
 
+async def may_read(connection: Connection) -> bool:
+    """Whether the server lets this account read at all: it says so also of a file that is not open."""
+    try:
+        wire.data(await connection.one(wire.read(b"", 0, 1)))
+    except Said as said:
+        return said.code != wire.PERMISSION_DENIED
+    return True
+
+
 async def read(connection: Connection, path: str, start: int = 0) -> AsyncIterator[bytes]:
     """The bytes of a file from `start` on, with many reads in flight. Raises Said NO_SUCH_FILE."""
     channel = connection.channel()

@@ -21,7 +21,7 @@ from dropslot.sftp.uploads.sending import Sending
 from dropslot.sftp.uploads.upload import SMALL_BYTES, WIDE_FILES, File, Round, Upload
 from dropslot.sftp.wire import Attributes, Said
 
-MARK_BYTES = 16 * 1024 * 1024
+MARK_BYTES = 64 * 1024 * 1024
 PIECE_BYTES = 255 * 1024  # one request
 LONGEST_NAME_BYTES = 255  # of one name, on practically every file system
 LEAST_BYTES = 7 * PIECE_BYTES  # under way: what a kill may cost, when the server is near
@@ -113,6 +113,7 @@ class BagUpload(Upload):
         self._round_trip_seconds = min(times[1] - times[0], times[2] - times[1])
         if seen is None:
             raise self.gone()
+        self.in_order = not await remote.may_read(connection)
         self._leave_long_names()
         sizes = await self._sizes(connection, await self._make_folders(connection))
         self._require_space(space, sizes)

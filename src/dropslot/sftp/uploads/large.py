@@ -40,7 +40,8 @@ class Large:
     async def _open(self) -> int:
         connection = self.sending.connection
         await connection.widened()
-        channels = sorted(connection.channels, key=lambda channel: channel.pending_bytes)[: WAYS + 1]
+        channels = sorted(connection.channels, key=lambda channel: channel.pending_bytes)
+        del channels[1 + (1 if self.sending.in_order else WAYS) :]
         start = self.sending.known.marks.get(self.number, 0)
         begun = start or self.number in self.sending.parts
         if self.sending.again and not begun:

@@ -13,7 +13,7 @@ from dropslot.sftp.channel import Channel
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.faults import KEPT, ServerLied, explained
 from dropslot.sftp.uploads.known import Known
-from dropslot.sftp.uploads.there import There
+from dropslot.sftp.uploads.there import Believed, There
 from dropslot.sftp.wire import Attributes, Reply, Request, Said
 
 NEW = wire.FOR_WRITING | wire.CREATE | wire.EXCLUSIVE
@@ -37,6 +37,7 @@ class Sending:
     again: bool = False
     parts: Mapping[int, int] = field(default_factory=dict)
     strict: bool = True  # whether setting the attributes must succeed
+    in_order: bool = False  # whether each file is written in order, because nothing can be read back
 
     def with_time(self, mtime_ns: int) -> Attributes:
         own = self.attributes
@@ -66,7 +67,7 @@ class Sending:
     async def _small(self, channel: Channel, number: int, path: str, data: bytes, mtime_ns: int) -> None:
         start = 0
         if number in self.parts:
-            start = await self._equal_bytes(path, data)
+            start = await self._equal_bytes(number, path, data)
             flags = wire.FOR_WRITING | (0 if start else wire.TRUNCATE)
         else:
             flags = NEW
@@ -77,8 +78,14 @@ class Sending:
         await self.end(channel, handle, path, pieces, len(data), mtime_ns)
         self.known.moved(number, len(data))
 
-    async def _equal_bytes(self, path: str, data: bytes) -> int:
-        there = There(self.connection, path, 0)
+    def there(self, number: int, path: str, start: int) -> There | Believed:
+        """What the server has of a file from `start` on."""
+        if self.in_order:
+            return Believed(start, self.parts.get(number, 0))
+        return There(self.connection, path, start)
+
+    async def _equal_bytes(self, number: int, path: str, data: bytes) -> int:
+        there = self.there(number, path, 0)
         try:
             return await there.equal_bytes(data)
         finally:

@@ -23,7 +23,6 @@ from dropslot.sftp.uploads.feed import MOST_BYTES, Feed
 from dropslot.sftp.uploads.known import Known
 from dropslot.sftp.uploads.large import Large
 from dropslot.sftp.uploads.sending import Sending
-from dropslot.sftp.uploads.there import There
 from dropslot.sftp.wire import Attributes, Garbled
 
 SMALL_BYTES = 8 * 1024 * 1024
@@ -76,6 +75,7 @@ class Upload(ABC):
     read_back = False
     leftovers = False  # whether another process may have left parts of these files, which are removed
     compares = False  # whether files that were begun before are compared, or sent again
+    in_order = False  # whether what is there is believed by its size: see Believed
     mark_bytes = MARK_BYTES
     piece_bytes = PIECE_BYTES
     # When the upload ends early: how long to wait for what is under way, before the connection is given up.
@@ -173,6 +173,7 @@ class Upload(ABC):
             again and not self.compares,
             parts,
             self.strict,
+            self.in_order,
         )
         feed = Feed(own.loop, self.most_bytes())
         try:
@@ -271,7 +272,7 @@ class Upload(ABC):
         hashed = max(mark for mark in states if mark <= start)
         hashes = tuple(one.copy() for one in states[hashed])
         offset = self._hash_again(fd, file, hashes, hashed, start)
-        there = There(now.sending.connection, file.path, start)
+        there = now.sending.there(file.number, file.path, start)
         until = now.sending.parts.get(file.number, 0)
         try:
             while data := self._piece(fd, offset, file):
@@ -305,7 +306,7 @@ class Upload(ABC):
         except OSError as error:
             raise self.unreadable(file.number, error) from error
         while offset < start:
-            data = self._piece(fd, offset, file)
+            data = self._piece(fd, offset, file, start - offset)
             if not data:
                 raise self.miscounted(file.number, offset)
             for one in hashes:
@@ -313,10 +314,10 @@ class Upload(ABC):
             offset += len(data)
         return offset
 
-    def _piece(self, fd: int, offset: int, file: File) -> bytes:
+    def _piece(self, fd: int, offset: int, file: File, most_bytes: int = SMALL_BYTES) -> bytes:
         """The next piece. It ends at a mark, so that only whole pieces are durable or not."""
         self.check()
-        to_mark = self.mark_bytes - offset % self.mark_bytes
+        to_mark = min(self.mark_bytes - offset % self.mark_bytes, most_bytes)
         try:
             return os.read(fd, min(self.piece_bytes, self.pace.step() or to_mark, to_mark))
         except OSError as error:

@@ -1,7 +1,7 @@
 """One large arrival with one and with two workers, where the disk is not the limit; and how long a small arrival waits
 behind a large one.
 
-The disk is memory. To a server: each connection gets 40 MB a second, as over a long line. Into a folder: each worker is
+The disk is memory. To a server: each connection gets 12 MB a second, as over a long line. Into a folder: each worker is
 bound to one processor, as on two machines with one processor each and a common storage.
 """
 
@@ -23,8 +23,8 @@ from benchmarks.server import Server, serving
 from benchmarks.slot import STUDY, Slot
 
 _MIB = 1 << 20
-_FILES, _FILE_BYTES = 80, 8 * _MIB
-_BYTES_A_SECOND = 40e6
+_FILES, _FILE_BYTES = 40, 8 * _MIB
+_BYTES_A_SECOND = 12e6
 _SINGLE_BYTES = 1500 * _MIB
 _LIMIT = 1 / 1.7
 _SMALL_LIMIT_SECONDS = 2.0
@@ -37,7 +37,7 @@ def measure(scratch: Path, trials: int) -> list[Row]:  # noqa: ARG001 - the disk
     with tempfile.TemporaryDirectory(prefix="dropslot-bench-", dir=_MEMORY) as folder:
         tree = _write_tree(Path(folder) / "tree")
         rows = [
-            _compared("to a server, 40 MB/s in each connection", Path(folder), tree, trials, far=True),
+            _compared("to a server, 12 MB/s in each connection", Path(folder), tree, trials, far=True),
             _compared("into a folder, a processor for each worker", Path(folder), tree, trials, far=False),
         ]
         shutil.rmtree(tree)

@@ -33,7 +33,7 @@ from stepping import Point, Step, Tree
 CONTENT = {
     f"{folder}item-{number}": f"{folder}{number}".encode() * 99
     for folder in ("", "up/")
-    for number in range(4)
+    for number in range(5)
 }
 LEASE = timedelta(seconds=60)
 STRIDE = 1 if os.environ.get("EVERY_STEP") else 5
@@ -45,7 +45,7 @@ class Floor:
 
     def __init__(self, base: Path) -> None:
         self.desk = Desk(base)
-        self.config = self.desk.config.model_copy(update={"share_from": 256 << 10})
+        self.config = self.desk.config.model_copy(update={"share_from": 300 << 10})
         self._count = 0
 
     def send(self, *, is_new: bool = True) -> tuple[str, Path]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from brokers import Broker
 from databases import Database
 from desk import Desk
 from dropslot.arrivals.crew import Crew
@@ -22,8 +24,9 @@ from dropslot.arrivals.workers.between import Between
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.states import State
-from dropslot.files import copying
 from dropslot.files.listing import Item
+from product import STUDY, Product
+from sshd import Sshd
 from waiting import wait_until
 
 LEASE = timedelta(seconds=60)
@@ -83,7 +86,6 @@ def test_helpers_stage_shares_and_all_is_as_if_one_worker_had_done_it(desk: Desk
 
 def test_what_a_helper_cannot_stage_its_holder_stages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A helper on a machine that has not this storage; it asks for no more of this arrival."""
-    copy = copying.copy_items
 
     def lame(arrival: Arrival, _shares: int) -> None:
         def broken(*_: object, **__: object) -> bytes:
@@ -91,11 +93,10 @@ def test_what_a_helper_cannot_stage_its_holder_stages(desk: Desk, monkeypatch: p
 
         helper = Helper(desk.config, "there:2:b")
         with monkeypatch.context() as patch:
-            patch.setattr("dropslot.destinations.local.staging.copy_shared", broken)
+            patch.setattr("dropslot.destinations.local.staging.Filling.fill", broken)
             assert helper.help_once()
         assert list(Share.objects.filter(state="given-up", arrival=arrival).values_list("worker", flat=True))
         assert not helper.help_once()
-        assert copying.copy_items is copy
 
     row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=lame, worker="here:1:a"))
     assert row.state == State.DONE
@@ -144,3 +145,33 @@ def test_rows_that_somebody_removed_end_the_attempt_and_the_wait(
     again = deliver(desk.config, row.id, Crew(announce=lambda *_: None, worker="here:1:a"))
     assert again.state == State.DONE
     wait_until(partial(lambda: not Share.objects.exists()), what="no rows")
+
+
+@pytest.mark.xdist_group("brokers")
+@pytest.mark.parametrize("workers", ["local", "celery"])
+def test_two_workers_of_a_service_share_what_goes_to_a_server(
+    make_product: Callable[..., Product],
+    postgres_url: str,
+    redis_broker: Broker,
+    shared_sshd: Sshd,
+    workers: str,
+) -> None:
+    product = make_product(postgres_url)
+    to = {
+        "to": shared_sshd.url(product.studies),
+        "key": str(shared_sshd.key),
+        "known_hosts": str(shared_sshd.known_hosts),
+    }
+    keys = {"workers": workers} | ({"broker": redis_broker.url} if workers == "celery" else {})
+    product.configure({"study": STUDY | {"deliver": [to]}}, share_from="4MiB", **keys)
+    product.start("run")
+    content = {f"run{number % 9}/{number:03}": os.urandom(100_000) for number in range(400)}
+    product.drop("session", content)
+    product.wait_for_state("session", "done")
+    assert product.delivered() == content
+    entries = [
+        json.loads(line) for line in (product.root / "var/logs/dropslot.jsonl").read_text().splitlines()
+    ]
+    actions = [entry["action"] for entry in entries if entry.get("action", "").startswith("share")]
+    assert actions[0] == "shared" and "share_staged" in actions, actions
+    assert "OK" in product.run("verify", "--fixity").stdout

@@ -10,7 +10,7 @@ from dropslot.files.sharing import ITEM_COST_BYTES
 MOST_SHARES = 64  # unless they would be too large
 MOST_ITEMS = 4000  # a share is a row in the database
 MOST_BYTES = 4 << 30
-_LEAST = 4  # of what is just large enough
+_LEAST = 8  # of what is just large enough
 
 Range = tuple[int, int]
 

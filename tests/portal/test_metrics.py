@@ -11,7 +11,7 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from callers import Caller, fill, token_of
-from dropslot.api.metrics.tally import Tally
+from dropslot.arrivals.metrics.tally import Tally
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry

@@ -13,24 +13,9 @@ from dropslot.access.seen import Access
 from dropslot.api.failures import answer_for
 from dropslot.api.finding import sees_route
 from dropslot.api.signing_in import access_for
-from dropslot.arrivals.upkeep.health import Health, examine
-from dropslot.config import current
+from dropslot.arrivals.upkeep.health import Examined
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
-from dropslot.core.rarely import Rarely
-
-_SECONDS = 5.0
-
-
-class Examined:
-    """What this process found last, a few seconds old at most."""
-
-    def __init__(self) -> None:
-        self._found = Rarely(lambda: examine(current()), seconds=_SECONDS)
-
-    def get(self) -> Health:
-        """It, examined anew if it is old. Never raises."""
-        return self._found.get()
 
 
 @require_safe

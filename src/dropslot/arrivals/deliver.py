@@ -22,9 +22,11 @@ from dropslot.core.names import escape
 from dropslot.watching import completion, reasons
 from dropslot.watching.entries import Judged, Stuck
 from dropslot.watching.file_events import Event
+from dropslot.watching.parts import Part
 from dropslot.watching.processors import EventProcessor
 
 log = structlog.get_logger()
+_PAUSE_SECONDS = 0.05  # until the recorder may have room again
 
 
 def always(_: FolderSet) -> bool:
@@ -53,6 +55,7 @@ class Deliver(EventProcessor):
             folders.route, folders.inbox, trust_names=self._claiming.trust_names
         )
         self._waiting = waiting.known(folders)
+        self._missing: set[str] = set()  # of those, what the scan under way has not found
         self._told: dict[str, str] = {}  # name: why it could not be taken, said
         self._at_work: set[str] = set()  # in place, judged while an arrival of that name was being delivered
         self._in_place: dict[str, str] = {}  # name: what it was when it was claimed last
@@ -69,18 +72,36 @@ class Deliver(EventProcessor):
         self.completion.gone(event.name)
 
     def on_scan(self, entries: list[os.DirEntry[str]]) -> None:
-        names = {entry.name for entry in entries}
+        self.on_part_of_scan(Part(entries))
+
+    def on_part_of_scan(self, part: Part) -> None:
+        names = {entry.name for entry in part.entries}
         for name in self._at_work & names:
             # As if it were new: otherwise a judged entry is judged again only after another change.
             self.completion.noticed(name, "created", time.monotonic())
-        self._at_work.clear()
-        self.completion.scanned(names, time.monotonic())
-        if self._waiting.keys() - names:
-            waiting.forget(self.folders, names)
-            self._waiting = {name: arrival for name, arrival in self._waiting.items() if name in names}
+        self.completion.scanned(names, time.monotonic(), is_first=part.is_first, is_last=part.is_last)
+        if part.is_first:
+            self._missing = set(self._waiting)
+        self._missing -= names
+        if part.is_last:
+            self._at_work.clear()
+            self._forget_missing()
+
+    def _forget_missing(self) -> None:
+        if self._missing:
+            waiting.forget(self.folders, self._missing)
+            self._waiting = {
+                name: noted for name, noted in self._waiting.items() if name not in self._missing
+            }
+
+    def wants_scan(self) -> bool:
+        return self.completion.wants_scan()
 
     def wake(self) -> float | None:
-        return self.completion.next_look()
+        when = self.completion.next_look()
+        if when is not None and self._claiming.recorder.is_full:
+            return max(when, time.monotonic() + _PAUSE_SECONDS)  # what is not claimed costs no memory
+        return when
 
     def on_wake(self) -> None:
         for judged in self.completion.complete(time.monotonic()):

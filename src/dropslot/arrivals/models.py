@@ -45,6 +45,7 @@ class Arrival(models.Model):
     received_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     archived_as = models.TextField(blank=True)
+    rank = models.BigIntegerField(default=0, db_default=0)  # its place in the queue of work: `intake.ranks`
 
     class Meta:
         db_table = "dropslot_arrival"
@@ -59,7 +60,33 @@ class Arrival(models.Model):
                 name="dropslot_arrival_look",
                 condition=Q(look_again_at__isnull=False),
             ),
+            # Of unfinished arrivals alone, so that these stay small: what is next, and what else wants its names.
+            models.Index(
+                fields=["route", "rank"],
+                name="dropslot_arrival_rank",
+                condition=Q(finished_at__isnull=True, held_at__isnull=True),
+            ),
+            models.Index(
+                fields=["name"], name="dropslot_arrival_rival", condition=Q(finished_at__isnull=True)
+            ),
+            models.Index(
+                fields=["dropped_at"],
+                name="dropslot_arrival_folder",
+                condition=Q(finished_at__isnull=True, is_folder=True),
+            ),
         )
+
+
+class Lane(models.Model):
+    """Where the arrivals of one sender on one route end in the queue of work: the rank of its next one."""
+
+    route = models.CharField(max_length=100)
+    sender = models.CharField(max_length=150)
+    rank = models.BigIntegerField()
+
+    class Meta:
+        db_table = "dropslot_lane"
+        constraints = (models.UniqueConstraint(fields=["route", "sender"], name="dropslot_lane_once"),)
 
 
 class Place(models.Model):

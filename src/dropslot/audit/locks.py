@@ -12,4 +12,7 @@ def _number(word: bytes) -> int:
 
 CHAIN = _number(b"dropslot")  # until the end of a transaction: who appends to the chain of events
 IMAGES = _number(b"dropimag")  # until the end of a transaction: who records images
+TAKING = _number(
+    b"droptake"
+)  # until the end of a transaction: who takes arrivals, if destinations have limits
 MIGRATIONS = _number(b"dropmigr")  # of a session: who brings the tables up to date

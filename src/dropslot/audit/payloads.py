@@ -72,6 +72,7 @@ class Delivered(TypedDict):
     outcomes: Mapping[str, int]
     manifests: Mapping[str, str]  # destination: SHA-256 of its manifest
     ignored: NotRequired[Names]
+    seconds: NotRequired[Mapping[str, float]]  # how long steps took: staging, publishing
 
 
 class Received(TypedDict):

@@ -23,7 +23,7 @@ from dropslot.config.values import (
     Title,
     VariableName,
 )
-from dropslot.core.addressing.addresses import scheme_of
+from dropslot.core.addressing.addresses import place_of, scheme_of
 from dropslot.core.templates import Template
 
 ManifestPlace = Literal["hidden", "beside", "none"]
@@ -52,6 +52,15 @@ class Everywhere(BaseModel):
         description="Where the arrival's manifest goes. It is in the format of sha256sum and written last:"
         " `hidden` is `.dropslot/manifests/ID.sha256`, `beside` is `NAME.sha256` in the target, `none`"
         " writes none.",
+    )
+    at_once: int | None = Field(
+        None,
+        ge=1,
+        strict=True,
+        description="How many arrivals may be worked on at the same time for this server (or this folder, before the"
+        " first field), by all workers of all machines and for all routes that deliver there. The least number counts"
+        " if several entries have one. Default: no limit.",
+        examples=[4],
     )
     options: Any = Field(
         None,
@@ -214,6 +223,11 @@ class Deliver(SftpOptions, DicomOptions, WebOptions, S3Options, Everywhere):
         """The folder of this machine that it delivers into, before the first field; it exists before any arrival. None
         for destinations elsewhere."""
         return None if self.scheme else Template(self.to).fixed
+
+    @property
+    def limited_as(self) -> str:
+        """What `at_once` is a limit of: the server, or the folder of this machine before the first field."""
+        return self.folder_here or place_of(self.to)
 
     @property
     def texts(self) -> Iterator[tuple[str, str]]:

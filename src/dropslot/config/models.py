@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from dropslot.config.brokers import broker_url
 from dropslot.config.databases import database_url
 from dropslot.config.delivering import Deliver
+from dropslot.config.observing import Observed
 from dropslot.config.sections import keys_of_apps
 from dropslot.config.values import (
     CELERY_TASK,
@@ -339,7 +340,7 @@ class Route(_RouteKeysOfApps, _Model):
         return litter_of(tuple(self.ignore))
 
 
-class Config(_TopKeysOfApps, _Model):
+class Config(_TopKeysOfApps, Observed, _Model):
     """A whole config.yaml. `base` is its folder; relative paths start there."""
 
     base: Path = Field(exclude=True, description="The folder of config.yaml.")

@@ -15,6 +15,7 @@ from dropslot.core.names import escape
 from dropslot.core.patterns import Glob, forms
 from dropslot.watching import quiet, reasons
 from dropslot.watching.entries import NEVER_LOOKED_AT, Entry, Judged, Rule, Stuck
+from dropslot.watching.parts import MOST_KEPT, Room
 from dropslot.watching.temporary import TemporaryNames
 from dropslot.watching.walks import Agenda, Walked, Walks
 
@@ -66,6 +67,8 @@ class Completion:
         self._inside = Walks(self._lstat, self._inbox, inside, self.gone, names_only=True)
         self._trees = Walks(self._lstat, self._inbox, inside, self.gone, names_only=False)
         self._stuck: list[Stuck] = []
+        self._room = Room()
+        self._present: set[str] = set()  # known ones that the scan under way has found
 
     def noticed(self, name: str, how: How, now: float) -> None:
         """`name` appeared, or was found; also called again if an entry that was handed out could not be taken."""
@@ -73,9 +76,11 @@ class Completion:
         if known is not None:
             self._noticed_again(known, how, now)
             return
-        status = None if self._litter.match(name) else self._lstat(name)
-        if status is not None:
-            rule = self._rule(name, status, how)
+        status = None if self._litter.match(name) or not self._room.take(name) else self._lstat(name)
+        rule = None if status is None else self._rule(name, status, how)
+        if rule is None or rule in NEVER_LOOKED_AT:
+            self._room.looked_at(name)
+        if status and rule and (rule not in NEVER_LOOKED_AT or len(self._entries) < MOST_KEPT):
             self._entries[name] = entry = Entry(name, rule, time.time(), now, status.st_ctime_ns)
             self._say_noticed(entry, how)
             self._schedule(entry, now + self._grace if rule is Rule.NOW else now)
@@ -85,19 +90,31 @@ class Completion:
         was_final = moved_from is not None and not self._temporary.match(moved_from)
         self.noticed(name, "renamed" if was_final else "moved", now)
 
-    def scanned(self, names: Iterable[str], now: float) -> None:
-        """A scan of the inbox found these: new ones are noticed, in the order of the drops, and missing ones are
-        forgotten."""
+    def scanned(
+        self, names: Iterable[str], now: float, *, is_first: bool = True, is_last: bool = True
+    ) -> None:
+        """A scan of the inbox, or a part of one, found these: new ones are noticed, in the order of the drops and as
+        far as there is room, and after the last part missing ones are forgotten."""
+        if is_first:
+            self._room.overlooked, self._present = False, set()
         found = set(names)
         known = found & self._entries.keys()
-        for name in [*known, *sorted(found - known, key=self._dropped)]:
+        new = sorted(found - known, key=self._dropped) if self._room.left() else []
+        for name in [*known, *new]:
             self.noticed(name, "scanned", now)
-        for name in self._entries.keys() - found:
+        self._room.overlooked |= not new and len(known) < len(found)
+        self._present |= found & self._entries.keys()
+        for name in self._entries.keys() - self._present if is_last else ():
             self.gone(name)
+
+    def wants_scan(self) -> bool:
+        """Whether entries were overlooked for want of room, and have room by now."""
+        return self._room.wants_scan()
 
     def gone(self, name: str) -> None:
         """`name` was deleted, moved away or taken."""
         self._entries.pop(name, None)
+        self._room.looked_at(name)
         for agenda in (self._names, self._inside, self._trees):
             agenda.drop(name)
 
@@ -113,6 +130,7 @@ class Completion:
         """
         judged, budget = [], quiet.SLICE
         while budget > 0 and (name := self._names.pop_due(now)) is not None:
+            self._room.looked_at(name)
             judged.append(self._look_at_name(self._entries[name], now))
             budget -= 1
         for walks, judge in ((self._inside, self._judge_names), (self._trees, self._compare)):
@@ -122,6 +140,7 @@ class Completion:
                     break
                 budget -= cost
                 if walked is not None:
+                    self._room.looked_at(walked.name)
                     judged.append(self._judge(walked, judge, now))
         return sorted((one for one in judged if one is not None), key=lambda one: (one.ctime_ns, one.name))
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from dropslot.core.names import escape
 from dropslot.watching.file_events import IN_DELETE_SELF, IN_MOVE_SELF, IN_Q_OVERFLOW, IN_UNMOUNT, Event
+from dropslot.watching.parts import parts
 from dropslot.watching.polling import Listings
 from dropslot.watching.processors import EventProcessor, Pair, dotted, listens_to, tell
 
 log = structlog.get_logger()
 
 _TELL_ALL = IN_DELETE_SELF | IN_MOVE_SELF | IN_Q_OVERFLOW | IN_UNMOUNT
+_TIMES = 4  # a scan that was wanted early comes after this many times as long as the last one took
 _PAUSE_SECONDS = 1.0  # after a processor's on_wake has failed
 
 
@@ -42,7 +44,7 @@ class Inbox:
         self.watch: int | None = None
         self.listings: Listings | None = None
         self.identity: tuple[int, int] | None = None  # device and inode of the folder that is attached
-        self.scan_at = float("-inf")
+        self.scan_at = self._not_before = float("-inf")
         self._said = ""
         self._announced = False
 
@@ -63,9 +65,27 @@ class Inbox:
             if event.mask & listener.mask:
                 self._guarded(listener, tell, listener.processor, event)
 
-    def tell_scan(self, entries: list[os.DirEntry[str]]) -> None:
-        for listener in self._listeners:
-            self._guarded(listener, listener.processor.on_scan, entries)
+    def tell_scan(self, entries: Iterable[os.DirEntry[str]]) -> None:
+        """Report a scan, in parts. Raises OSError if the folder cannot be read to its end."""
+        begun = time.monotonic()
+        for part in parts(entries):
+            for listener in self._listeners:
+                self._guarded(listener, listener.processor.on_part_of_scan, part)
+        now = time.monotonic()
+        self.scan_at = now + self.route.rescan.total_seconds()
+        # An inbox with very many entries must not keep the watcher from the others.
+        self._not_before = now + _TIMES * (now - begun)
+
+    def is_scan_due(self, now: float) -> bool:
+        """Whether it is time for a rescan, or a processor wants one."""
+        return now >= self.scan_at or (
+            now >= self._not_before and any(map(self._wants_scan, self._listeners))
+        )
+
+    def _wants_scan(self, listener: _Listener) -> bool:
+        answers: list[bool] = []
+        self._guarded(listener, lambda: answers.append(listener.processor.wants_scan()))
+        return any(answers)
 
     def wake_at(self) -> float | None:
         """The earliest time at which one of its processors wants to be called."""

@@ -12,6 +12,7 @@ from dropslot.config.plugins import load_dotted
 from dropslot.core.names import escape
 from dropslot.watching import completion, signals
 from dropslot.watching.file_events import Event, mask_of
+from dropslot.watching.parts import Part
 
 if TYPE_CHECKING:
     from dropslot.config import Route
@@ -29,6 +30,8 @@ class EventProcessor:
 
     # Kinds (`in_create` …) that this processor needs besides those that its route listens to.
     events: ClassVar[frozenset[str]] = frozenset()
+
+    _collected: Sequence[os.DirEntry[str]] = ()
 
     def __init__(self, folders: FolderSet) -> None:
         self.folders = folders
@@ -56,6 +59,18 @@ class EventProcessor:
 
     def on_scan(self, entries: list[os.DirEntry[str]]) -> None:
         """Everything in the inbox: at start, at each rescan, and after events were lost."""
+
+    def on_part_of_scan(self, part: Part) -> None:
+        """A part of a scan, in the order of the folder. By default all parts of one scan are collected for `on_scan`;
+        a processor for inboxes with very many entries takes the parts themselves."""
+        self._collected = [*([] if part.is_first else self._collected), *part.entries]
+        if part.is_last:
+            entries, self._collected = list(self._collected), ()
+            self.on_scan(entries)
+
+    def wants_scan(self) -> bool:
+        """Whether it wants the next scan before its time. Asked once a second."""
+        return False
 
     def wake(self) -> float | None:
         """When (time.monotonic) to call `on_wake`; a past time means at once, None never. Called often."""

@@ -152,7 +152,7 @@ class Watcher:
             self._detach(inbox)
         if not inbox.attached:
             self._attach(inbox)
-        elif now >= inbox.scan_at:
+        elif inbox.is_scan_due(now):
             self._rescan(inbox)
         elif inbox.listings is not None:
             self._poll(inbox)
@@ -248,30 +248,36 @@ class Watcher:
         inbox.watch = inbox.listings = None
 
     def _scan(self, inbox: Inbox) -> None:
-        entries = self._list(inbox)
-        if entries is not None:
-            inbox.scan_at = time.monotonic() + inbox.route.rescan.total_seconds()
-            inbox.tell_scan(entries)
+        if inbox.listings is not None:
+            entries = self._poll(inbox)
+            if entries is not None:
+                inbox.tell_scan(entries)
+            return
+        try:
+            with os.scandir(inbox.path) as entries_one_by_one:
+                inbox.tell_scan(entries_one_by_one)
+        except OSError as error:
+            self._lose(inbox, error)
+        else:
+            inbox.well_again()
 
-    def _poll(self, inbox: Inbox) -> None:
-        self._list(inbox)
-
-    def _list(self, inbox: Inbox) -> list[os.DirEntry[str]] | None:
-        """The entries of the inbox; if it is polled, differences are reported as events. None if it cannot be read
-        now."""
+    def _poll(self, inbox: Inbox) -> list[os.DirEntry[str]] | None:
+        """The entries of an inbox that is polled; differences are reported as events. None if it cannot be read now."""
+        assert inbox.listings is not None
         try:
             with os.scandir(inbox.path) as found:
                 entries = list(found)
-            happened = inbox.listings.compare(entries) if inbox.listings is not None else []
+            happened = inbox.listings.compare(entries)
         except OSError as error:
-            self._detach(inbox)
-            inbox.say_lost(unwatchable.of_inbox(inbox.path, error))
+            self._lose(inbox, error)
             return None
-        if inbox.watch is not None:
-            inbox.well_again()
         for mask, name, moved_from in happened:
             self._tell(inbox, mask, name, moved_from)
         return entries
+
+    def _lose(self, inbox: Inbox, error: OSError) -> None:
+        self._detach(inbox)
+        inbox.say_lost(unwatchable.of_inbox(inbox.path, error))
 
     def _close(self) -> None:
         for inbox in self._inboxes.values():

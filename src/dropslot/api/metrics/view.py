@@ -6,15 +6,16 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
 
 from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
 from dropslot.api.failures import answer_for
 from dropslot.api.metrics.calls import Calls
-from dropslot.api.metrics.numbers import Numbers
 from dropslot.api.problems import NotSignedIn
 from dropslot.api.signing_in import access_for, deny
+from dropslot.arrivals.metrics.exporter import registry_of
+from dropslot.config import current
 from dropslot.core.addressing.addresses import is_loopback
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
@@ -26,8 +27,7 @@ class _Exposed:
     """What this process exposes."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.registry.register(kept(Numbers))
+        self.registry = registry_of(current())
         ProcessCollector(namespace="dropslot_portal", registry=self.registry)
 
 

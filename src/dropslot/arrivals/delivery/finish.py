@@ -19,6 +19,7 @@ from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import importing, ledger, reserved
 from dropslot.arrivals.delivery.making import MADE, discard
 from dropslot.arrivals.delivery.refusals import reason_text
+from dropslot.arrivals.delivery.timing import steps
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake.claim import move, move_to_own
 from dropslot.arrivals.models import Arrival, Delivery
@@ -113,6 +114,8 @@ def _done(works: Sequence[Work], finished: datetime) -> bool:
 
 def _delivered(work: Work) -> Entry:
     data: Delivered = {"epoch": work.epoch, "outcomes": _outcomes(work), "manifests": work.manifests}
+    if seconds := steps.seconds(work.times):
+        data["seconds"] = seconds
     # They move to done, but are not delivered.
     if ignored := receipts.Named.of(work.not_delivered):
         data["ignored"] = ignored.body()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -326,23 +326,19 @@ class Rivals:
                 yield from self._rivals_of(route, Arrival(**columns))
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        """Earlier arrivals, the earliest first, in pages: the caller may stop at the first rival."""
-        rows = self._earlier()
-        while page := list(rows.values(*_COLUMNS)[:CHUNK]):
-            yield from page
-            if len(page) < CHUNK:
-                return
-            at, last = page[-1]["dropped_at"], page[-1]["id"]
-            rows = self._earlier().filter(Q(dropped_at__gt=at) | Q(dropped_at=at, id__gt=last))
+        """Earlier arrivals, in pages: the caller may stop at the first rival. Files and folders are found by different
+        indexes: a hundred thousand may wait before one of the works."""
+        if len(self._names) > CHUNK:
+            return _paged(self._earlier())
+        files = [escape(name) for name in self._names if "/" not in name]
+        named = self._earlier().filter(is_folder=False, name__in=files)
+        return chain(_paged(named), _paged(self._earlier().filter(is_folder=True)))
 
     def _earlier(self) -> QuerySet[Arrival]:
         """Rows that may be rivals, as far as the database can tell."""
         routes = [key for key, route in self._config.routes.items() if self._may_reach(route, {})]
         rows = Arrival.objects.filter(state__in=UNFINISHED, dropped_at__lte=self._last, route__in=routes)
-        rows = rows.filter(held_at__isnull=True)
-        if len(self._names) <= CHUNK:
-            files = [escape(name) for name in self._names if "/" not in name]
-            rows = rows.filter(Q(is_folder=True) | Q(name__in=files))
+        rows = rows.filter(held_at__isnull=True, finished_at__isnull=True)
         # An incomplete arrival may wait for a day; the sender's next try must not wait for it.
         rows = rows.exclude(state=State.WAITING, evidence__has_key=NOT_WHOLE)
         rows = rows.exclude(state=State.RETRYING, evidence__has_key=NOT_YET)
@@ -354,6 +350,17 @@ class Rivals:
                 if row.state == State.WAITING:  # its name's fields are recorded when it is claimed
                     row.fields = record.called(self._config, folders, _name(row))["fields"]
                 yield Rival(row, folders, partial(_whereabouts, folders, row))
+
+
+def _paged(rows: QuerySet[Arrival]) -> Iterator[dict[str, Any]]:
+    page = list(rows.values(*_COLUMNS)[:CHUNK])
+    while page:
+        yield from page
+        if len(page) < CHUNK:
+            return
+        at, last = page[-1]["dropped_at"], page[-1]["id"]
+        later = rows.filter(Q(dropped_at__gt=at) | Q(dropped_at=at, id__gt=last))
+        page = list(later.values(*_COLUMNS)[:CHUNK])
 
 
 def _drops_of(route: Route) -> Callable[[str, bool], bool]:

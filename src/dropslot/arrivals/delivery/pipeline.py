@@ -13,11 +13,13 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, transaction
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish, releasing
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.shares import holding
+from dropslot.arrivals.delivery.timing import steps, traces
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.intake.claim import in_order
@@ -132,15 +134,19 @@ def _deliver(works: list[Work]) -> None:
     complete = [work for work in works if not work.legs]
     works = _note_stages([work for work in works if work.legs])
     works = _each(works, order.turns(works))
-    works = _each(works, _stage)
-    works = _intend(works)
+    works = _each(works, steps.timed(steps.STAGING, _stage))
+    with steps.together(steps.CHECKING, works):
+        works = _intend(works)
     works = _well(works)
-    works = _each(works, publish.publish_items)
-    publish.sync_names(works)
-    publish.publish_manifests(works)
+    with steps.together(steps.PUBLISHING, works):
+        works = _each(works, publish.publish_items)
+        publish.sync_names(works)
+        publish.publish_manifests(works)
     works = _each(_well(works), _raise_away)
     works = _each(works, finish.remove_staging)
-    works = finish.record_done([*works, *complete])
+    with steps.together(steps.RECORDING, works):
+        works = finish.record_done([*works, *complete])
+    traces.tell(works, "delivered")
     for work in _each(works, finish.archive_arrival):
         where = {"arrival": work.id, "route": work.route.key, "name": work.arrival.name}
         ignored = {"ignored": len(work.not_delivered)} if work.not_delivered else {}
@@ -181,6 +187,7 @@ def _each(
     """The works for which the step succeeded; the outcome of the others is recorded (`settle`)."""
     well = []
     for work in works:
+        bound = bind_contextvars(arrival=work.id)  # so that every line of the log has it, whoever writes it
         try:
             step(work)
         except (DropslotError, OSError) as error:
@@ -191,11 +198,14 @@ def _each(
             (otherwise or settle)(work, _unforeseen(error))
         else:
             well.append(work)
+        finally:
+            reset_contextvars(**bound)  # small arrivals come in between, while a large one is staged
     return well
 
 
 def settle(work: Work, error: Fault) -> None:
     """Record the outcome of an attempt that did not end in a delivery."""
+    traces.tell([work], "refused" if isinstance(error, Refused) and not work.committed else "retried", error)
     try:
         if isinstance(error, TakenOver):
             raise error

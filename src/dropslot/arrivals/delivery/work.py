@@ -136,6 +136,7 @@ class Work:
     )  # by an earlier attempt: these have no leg any more
     away: dict[str, DropslotError] = field(default_factory=dict)  # after the intent: left for a later attempt
     failure: DropslotError | OSError | None = None
+    times: dict[str, tuple[int, int]] = field(default_factory=dict)  # of each step, in ns since the epoch
 
     @property
     def id(self) -> str:

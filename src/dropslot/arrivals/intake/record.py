@@ -17,6 +17,7 @@ from django.db import IntegrityError, connections, transaction
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import inplace
 from dropslot.arrivals.intake.claim import Claim, dropped_at
+from dropslot.arrivals.intake.ranks import give_ranks
 from dropslot.arrivals.models import Arrival, Upload
 from dropslot.arrivals.unavailable import UNAVAILABLE
 from dropslot.audit.canonical import text_of
@@ -30,6 +31,8 @@ from dropslot.core.states import State
 from dropslot.fields.name import NamePattern
 
 log = structlog.get_logger()
+MOST_PENDING = 2_000  # claims in memory, before the watcher waits for the database
+LISTED = 20  # ids in a line of the log
 LONGEST_NAME = 150  # what the columns of sender and location hold
 
 
@@ -114,6 +117,7 @@ def _write_moved(config: Config, claims: Sequence[Claim]) -> None:
         )
         states = dict(known.values_list("id", "state"))
         rows = [row for row in made if states.get(row.id, State.WAITING) == State.WAITING]
+        give_ranks(rows)
         Arrival.objects.bulk_create([row for row in rows if row.id not in states])
         for row in (row for row in rows if row.id in states):
             row.save(force_update=True)  # the row of a waiting entry had less data, or was of another entry
@@ -126,6 +130,7 @@ def _write_in_place(config: Config, claims: Sequence[Claim]) -> None:
     uploads = _uploads_of(claims)
     with transaction.atomic():
         _take_senders(config, uploads, made)
+        give_ranks(made)
         # If two processes see the same entry, the second one sees the first one's row. A transaction of its own: it
         # waits for no other row.
         become_only_writer()
@@ -268,6 +273,11 @@ class Recorder:
         """Claims that have no row yet."""
         return self._pending + self._left
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many claims have no row yet that no more should be made now."""
+        return self._pending >= MOST_PENDING
+
     def flush(self, seconds: float) -> bool:
         """Wait until everything is recorded, at most `seconds`; returns whether it is."""
         with self._changed:
@@ -308,6 +318,7 @@ class Recorder:
                     "Claims could not be recorded; they wait in processing and are retried",
                     action="claims_unrecorded",
                     count=len(claims),
+                    arrivals=[claim.id for claim in claims[:LISTED]],
                     error=str(error),
                 )
                 connections.close_all()  # also a good one: if its server is read-only now, another may have taken over
@@ -319,6 +330,7 @@ class Recorder:
                     self._pending -= len(claims)
                     self._left += left
                     self._changed.notify_all()
+                log.debug("Claimed", action="claimed", arrivals=[claim.id for claim in claims])
                 if self._announce:
                     self._announce([claim.id for claim in claims])
                 return

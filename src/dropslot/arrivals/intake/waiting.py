@@ -90,10 +90,10 @@ def _evidence(judged: Judged, is_whole: bool) -> dict[str, Any]:
     return {"inode": judged.inode} | ({} if is_whole else {NOT_WHOLE: True})
 
 
-def forget(folders: FolderSet, present: set[str]) -> None:
+def forget(folders: FolderSet, missing: set[str]) -> None:
     """Delete the rows of entries that left the inbox without being taken; the trail records that they were there."""
     for row in Arrival.objects.filter(inbox=str(folders.inbox), state=State.WAITING):
-        if os.fsdecode(bytes(row.name_bytes)) not in present and not _was_claimed(folders, row.id):
+        if os.fsdecode(bytes(row.name_bytes)) in missing and not _was_claimed(folders, row.id):
             _withdraw(row)
 
 

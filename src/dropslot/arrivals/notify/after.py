@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
+from structlog.contextvars import bound_contextvars
 
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import AfterCall, Arrival
@@ -80,6 +81,11 @@ def _call(config: Config, worker: str, call: AfterCall) -> None:
     due = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts, due_at__lte=Now())
     if due.update(attempts=F("attempts") + 1, due_at=Now() + config.lease, worker=worker) != 1:
         return  # another worker calls it
+    with bound_contextvars(arrival=call.arrival_id):
+        _call_now(config, worker, call)
+
+
+def _call_now(config: Config, worker: str, call: AfterCall) -> None:
     this = AfterCall.objects.filter(arrival_id=call.arrival_id, attempts=call.attempts + 1, worker=worker)
     try:
         run(config, call.arrival)
@@ -89,7 +95,6 @@ def _call(config: Config, worker: str, call: AfterCall) -> None:
         log.warning(
             f"The call after a delivery failed; it is called again in {wait:.0f} s",
             action="after_failed",
-            arrival=call.arrival_id,
             error=failure.what,
         )
     else:

@@ -19,15 +19,17 @@ from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.registry import Late
 from dropslot.arrivals.upkeep import markers, space
-from dropslot.config import Config
+from dropslot.config import Config, current
 from dropslot.config.folders import folder_sets
 from dropslot.core.concealing import conceal
 from dropslot.core.names import escape
+from dropslot.core.rarely import Rarely
 from dropslot.core.showing.counting import counted
 from dropslot.core.states import State
 from dropslot.running import daemon
 
 log = structlog.get_logger()
+_SECONDS = 5.0
 # After these, somebody should look. A retrying arrival heals by itself when its destination does.
 READY_LATE = timedelta(minutes=15)
 RETRYING_LATE = timedelta(hours=1)
@@ -86,6 +88,17 @@ class Health:
         if waiting is None:
             return None
         return {"count": waiting.count, "oldest_seconds": waiting.seconds(self.at)}
+
+
+class Examined:
+    """What this process found last, a few seconds old at most."""
+
+    def __init__(self) -> None:
+        self._found = Rarely(lambda: examine(current()), seconds=_SECONDS)
+
+    def get(self) -> Health:
+        """It, examined anew if it is old. Never raises."""
+        return self._found.get()
 
 
 def examine(config: Config) -> Health:

@@ -32,7 +32,8 @@ from dropslot.config.folders import all_folders
 from dropslot.core.names import escape
 from dropslot.core.showing.counting import chunks
 from dropslot.core.states import State
-from dropslot.watching.processors import EventProcessor, Pair
+from dropslot.watching.parts import parts
+from dropslot.watching.processors import EventProcessor, Pair, Pairs
 
 log = structlog.get_logger()
 
@@ -84,9 +85,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
         recovery.recover(config)
         with recording(config, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())
-            _take_and_work(
-                config, worker, recorder, [one for _, several in pairs() for one in several], taken
-            )
+            _take_and_work(config, worker, recorder, pairs, taken)
             result.unrecorded = recorder.pending
         others = holder.others(config.data, worker)
     for some in chunks(sorted(taken), _AT_ONCE):
@@ -126,20 +125,18 @@ def _scan(pairs: Sequence[Pair]) -> list[str]:
     for folders, processors in pairs:
         try:
             with os.scandir(folders.inbox) as found:
-                entries = list(found)
+                for part in parts(found):
+                    for processor in processors:
+                        processor.on_part_of_scan(part)
         except OSError as error:
             unlisted.append(f"The inbox {escape(str(folders.inbox))} cannot be listed: {error.strerror}")
-            continue
-        for processor in processors:
-            processor.on_scan(entries)
     return unlisted
 
 
-def _take_and_work(
-    config: Config, worker: str, recorder: Recorder, processors: Sequence[EventProcessor], taken: set[str]
-) -> None:
+def _take_and_work(config: Config, worker: str, recorder: Recorder, pairs: Pairs, taken: set[str]) -> None:
     """Work until there is nothing left to examine before the horizon, to record or to deliver. `taken` gets the ids
     of the arrivals that this worker took."""
+    processors = [one for _, several in pairs() for one in several]
     waits = [(route.grace + route.settle).total_seconds() for route in config.routes.values()]
     horizon = time.monotonic() + max(waits) + 1.0  # by then, unchanged entries were compared twice
     while True:
@@ -152,6 +149,9 @@ def _take_and_work(
         busy = bool(batch) or latewrites.look_due(config)
         busy = handing_out.hand_out_due(config) or busy
         if after.call_due(config, worker) or busy:
+            continue
+        if any(processor.wants_scan() for processor in processors):
+            _scan(pairs())
             continue
         if due is not None and due <= horizon:
             _PAUSE.wait(max(0.0, due - time.monotonic()))

@@ -9,15 +9,19 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.workers import shares_of_routes
+from dropslot.arrivals.workers.in_flight import Limits, Rooms
+from dropslot.audit import locks
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Started
-from dropslot.core.states import UNFINISHED, State
+from dropslot.core.context import kept
+from dropslot.core.states import State
 
 BATCH = 128
 MANY_ATTEMPTS = 3
@@ -53,30 +57,40 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     # for others.
     left = Q(worker=worker) | Q(worker__in=dead, attempts__lte=MANY_ATTEMPTS)
     orphaned = Q(state=State.PROCESSING) & (Q(lease_until__lte=Now()) | left)
-    # The state is said twice so that the planner can use the partial index.
-    rows = Arrival.objects.filter(Q(state__in=UNFINISHED) & (waiting | orphaned))
-    return rows.order_by("dropped_at", "name", "id")  # as they are planned: many drops have the same time
+    # These two are implied. They are what the small index is of.
+    rows = Arrival.objects.filter(waiting | orphaned, finished_at__isnull=True, held_at__isnull=True)
+    # By rank, which is fair between the senders of a route; those of one rank as they are planned.
+    return rows.order_by("rank", "dropped_at", "name", "id")
 
 
 def take_announced(
-    arrivals: Sequence[str], route: str, worker: str, lease: timedelta, is_dead: Callable[[str], bool]
+    arrivals: Sequence[str],
+    route: str,
+    worker: str,
+    lease: timedelta,
+    is_dead: Callable[[str], bool],
 ) -> list[Arrival]:
-    """Take the arrivals of one route that a queue's message names, and fill the batch with small ones of that route
-    that are due as well: their own messages then find nothing to do. None is named: the next batch of the route.
-    Empty, cheaply, if those that are named are not due or belong to others; so messages may come twice, late or without
-    need."""
+    """Take what a queue's message announces: a large one that it names, else the next small ones of that route by
+    rank, so that messages about one sender's backlog keep no other sender waiting. None is named: the next batch of the
+    route. Empty, cheaply, if those that are named are not due or belong to others; so messages may come twice, late or
+    without need."""
     due = takeable(worker, is_dead).filter(route=route)
     if not arrivals:
-        return _take([due], worker, lease, BATCH)
-    return _take([due.filter(id__in=arrivals), due.filter(_SMALL)], worker, lease, BATCH)
+        return _take(due, [due], worker, lease)
+    named = due.filter(id__in=arrivals)
+    return _take(named, [named.exclude(_SMALL), due.filter(_SMALL)], worker, lease)
 
 
 def take_next(
-    worker: str, lease: timedelta, is_dead: Callable[[str], bool], limit: int = BATCH
+    worker: str,
+    lease: timedelta,
+    is_dead: Callable[[str], bool],
+    limit: int = BATCH,
 ) -> list[Arrival]:
     """Take a batch for `worker`: one commit. Each arrival gets the next epoch; the caller then removes what older
     epochs staged. Empty when there is nothing to do, without having taken the write lock."""
-    return _take([takeable(worker, is_dead)], worker, lease, limit)
+    due = takeable(worker, is_dead)
+    return _take(due, [due], worker, lease, limit)
 
 
 def take_small(
@@ -86,21 +100,28 @@ def take_small(
     already. `routes`: only of these; None: of all."""
     rows = takeable(worker, is_dead).exclude(state=State.PROCESSING, worker=worker)
     rows = rows if routes is None else rows.filter(route__in=routes)
-    return _take([rows.filter(_SMALL)], worker, lease, BATCH)
+    small = rows.filter(_SMALL)
+    return _take(small, [small], worker, lease)
 
 
 def _take(
-    candidates: Sequence[QuerySet[Arrival]], worker: str, lease: timedelta, limit: int
+    any_of: QuerySet[Arrival],
+    candidates: Sequence[QuerySet[Arrival]],
+    worker: str,
+    lease: timedelta,
+    limit: int = BATCH,
 ) -> list[Arrival]:
-    """A batch of the first candidates, filled with the next ones."""
-    if not candidates[0].exists():
+    """If `any_of` has any, a batch of the first candidates, filled with the next ones."""
+    if not any_of.exists():
         return []
     with transaction.atomic():
+        rooms = _rooms(candidates[-1])
         chosen: list[Arrival] = []
         for some in candidates:
             if len(chosen) < limit and not any(map(_is_alone, chosen)):
                 known = [arrival.id for arrival in chosen]
-                chosen += _batch(_locked(some.exclude(id__in=known) if known else some)[: limit - len(known)])
+                rows = some.exclude(id__in=known) if known else some
+                chosen += _batch(shares_of_routes.fair(rows, limit - len(known), rooms))
         ids = [arrival.id for arrival in chosen]
         if not ids:
             return []
@@ -118,10 +139,22 @@ def _take(
     return chosen
 
 
-def _locked(candidates: QuerySet[Arrival]) -> QuerySet[Arrival]:
-    if connection.features.has_select_for_update_skip_locked:
-        return candidates.select_for_update(skip_locked=True)
-    return candidates
+def _rooms(takeable_now: QuerySet[Arrival]) -> Rooms:
+    """What there is room for, by the limits that are in force. What nobody works on any more takes none."""
+    limits = kept(Limits)
+    if not limits:
+        return limits.rooms(())
+    _become_only_taker()
+    orphaned = takeable_now.filter(state=State.PROCESSING).values("pk")
+    at_work = Arrival.objects.filter(state=State.PROCESSING).exclude(pk__in=orphaned).order_by()
+    return limits.rooms(at_work.values_list("route").annotate(count=Count("pk")))
+
+
+def _become_only_taker() -> None:
+    """Two workers that count at the same time would both take the last place. SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.TAKING])
 
 
 def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:

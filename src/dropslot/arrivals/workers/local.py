@@ -12,20 +12,24 @@ from functools import cache, partial
 import structlog
 from django.db import DatabaseError, connections
 
-from dropslot.arrivals.crew import Crew
+from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import checking, pipeline
 from dropslot.arrivals.delivery.shares import helping
 from dropslot.arrivals.delivery.shares.helping import Helper
+from dropslot.arrivals.delivery.timing import traces
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import database, latewrites
 from dropslot.arrivals.workers import due, holder, leases
 from dropslot.arrivals.workers.between import Between
+from dropslot.arrivals.workers.in_flight import Limits
 from dropslot.audit.kinds import Kind
 from dropslot.audit.listening import Ear
 from dropslot.config import Config
+from dropslot.core import context
 from dropslot.files.descriptors import allow_many_files
+from dropslot.running import board
 from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
@@ -63,8 +67,9 @@ class Work:
 
 @contextlib.contextmanager
 def renewing(config: Config, worker: str) -> Iterator[None]:
-    """Keep the worker's leases renewed during the block."""
+    """Keep the worker's leases renewed during the block, and the limits of destinations in force."""
     allow_many_files()
+    context.put(Limits(config))
     stop = threading.Event()
     thread = threading.Thread(target=_renew, args=(config, worker, stop), name="lease", daemon=True)
     thread.start()
@@ -98,8 +103,18 @@ def take_batch(config: Config, worker: str) -> list[Arrival]:
 def deliver_batch(config: Config, worker: str) -> list[Arrival]:
     """Take and deliver one batch, and return it. Empty: there was nothing to do."""
     if batch := take_batch(config, worker):
-        pipeline.deliver_arrivals(config, batch)
+        deliver_taken(config, worker, batch)
     return batch
+
+
+def deliver_taken(config: Config, worker: str, batch: Sequence[Arrival], crew: Crew = ALONE) -> None:
+    """Deliver a batch that this worker took, and count it on the board."""
+    log.debug("Taken", action="taken", worker=worker, arrivals=[arrival.id for arrival in batch])
+    begun = board.mine().begin()
+    try:
+        pipeline.deliver_arrivals(config, batch, crew)
+    finally:
+        board.mine().end(begun, len(batch))
 
 
 class Delivering:
@@ -125,7 +140,7 @@ class Delivering:
         """Deliver a batch that this worker has just taken. False: it is empty."""
         if batch:
             self._between.begin()
-            pipeline.deliver_arrivals(self._config, batch, self._crew)
+            deliver_taken(self._config, self.worker, batch, self._crew)
         return bool(batch)
 
     def help_once(self) -> bool:
@@ -165,6 +180,7 @@ def run(config: Config, hint: Hint, stop: Signal, work: Work) -> None:
             try:
                 database.require_not_newer()
                 if not work.do(config, worker):
+                    board.mine().holds(0)
                     hint.wait(stop, ear, _idle_seconds(work, ear))
             except DatabaseError as error:
                 log.warning(
@@ -174,6 +190,7 @@ def run(config: Config, hint: Hint, stop: Signal, work: Work) -> None:
                 )
                 connections.close_all()
                 stop.wait(IDLE_SECONDS)
+        traces.end()
         log.info("Worker stopped", action="worker_stopped", worker=worker)
 
 

@@ -24,6 +24,7 @@ from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.core.showing.counting import CHUNK, chunks
 from dropslot.core.states import UNFINISHED, State
 
 log = structlog.get_logger()
@@ -42,7 +43,12 @@ def recover(config: Config) -> list[str]:
 
 
 def _recover(config: Config, folders: FolderSet) -> list[str]:
-    holdings = list(whereabouts.holdings(folders))
+    """In pieces: a hundred thousand may be in processing."""
+    pieces = chunks(whereabouts.holdings(folders), CHUNK)
+    return [arrival for holdings in pieces for arrival in _recover_some(config, folders, holdings)]
+
+
+def _recover_some(config: Config, folders: FolderSet, holdings: Sequence[tuple[str, int, Path]]) -> list[str]:
     rows = Arrival.objects.in_bulk([arrival for arrival, _, _ in holdings])
     claims = []
     for arrival, epoch, folder in holdings:
@@ -64,6 +70,7 @@ def _recover(config: Config, folders: FolderSet) -> list[str]:
             action="adopted",
             route=folders.route.key,
             count=len(claims),
+            arrivals=[claim.id for claim in claims[: record.LISTED]],
         )
     return [claim.id for claim in claims]
 

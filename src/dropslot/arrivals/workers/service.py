@@ -31,6 +31,7 @@ from dropslot.arrivals.workers.claims import recording
 from dropslot.arrivals.workers.inbox_duties import InboxDuties
 from dropslot.config import Config
 from dropslot.files.syscalls import die_with_parent
+from dropslot.running import board
 from dropslot.running.life import Life
 from dropslot.running.stopping import Signal
 from dropslot.watching.watcher import Watcher
@@ -70,6 +71,7 @@ def serve(config: Config, life: Life) -> None:
     """
     preflight.prove(config, by_trial=True)
     ownership.require_ours(config)
+    board.sweep(config.data)
     added = registry.processes(config)
     after.listen(config)
     handing_out.listen(config)
@@ -85,10 +87,21 @@ def serve(config: Config, life: Life) -> None:
             Child("receipts", lambda told: local.run(config, local.Hint(), told, local.HANDING_OUT))
         )
     children += [Child(process.name, partial(process.body, config), ADDED_PAUSE_SECONDS) for process in added]
+    _start_all(config, children, life, up_reader)
+
+
+def _start_all(config: Config, children: list[Child], life: Life, up: int) -> None:
+    """With a process that answers Prometheus, if it is wanted; all are on the board. `up` is -1 if none of them says
+    when it is ready."""
+    children += _exporter(config)
+    for child in children:
+        child.body = partial(_on_the_board, config, child.name, child.body)
     try:
         for child in children:
             _start(child)
-        _supervise(children, life, up_reader)
+        if up < 0:
+            life.ready()
+        _supervise(children, life, up)
     finally:
         _stop_all(children)
 
@@ -123,6 +136,7 @@ def serve_workers(config: Config, life: Life, routes: Sequence[str]) -> None:
     require_same_key(config)
     preflight.prove(config, by_trial=True)
     _serve_alone(
+        config,
         [
             Child(f"worker-{number}", partial(_work_for_celery, config, routes))
             for number in range(1, max(1, config.worker_count) + 1)
@@ -133,19 +147,13 @@ def serve_workers(config: Config, life: Life, routes: Sequence[str]) -> None:
 
 def serve_beat(config: Config, life: Life) -> None:
     """What sends schedules and the sweep, alone, until `life` ends."""
-    _serve_alone([Child("beat", partial(_beat, config))], life)
+    _serve_alone(config, [Child("beat", partial(_beat, config))], life)
 
 
-def _serve_alone(children: list[Child], life: Life) -> None:
+def _serve_alone(config: Config, children: list[Child], life: Life) -> None:
     connections.close_all()
     gc.freeze()
-    try:
-        for child in children:
-            _start(child)
-        life.ready()
-        _supervise(children, life, -1)
-    finally:
-        _stop_all(children)
+    _start_all(config, children, life, -1)
 
 
 @contextlib.contextmanager
@@ -158,6 +166,21 @@ def _announcing(config: Config, hint: local.Hint) -> Iterator[Callable[[Sequence
 
     with announcing(config) as announce:
         yield announce
+
+
+def _exporter(config: Config) -> list[Child]:
+    """None if another service of this data folder, such as workers beside it, answers for all."""
+    if config.metrics is None or any(one.pid and one.name == "metrics" for one in board.look(config.data)):
+        return []
+    from dropslot.arrivals.metrics import exporter  # its library is for those who want it
+
+    exporter.prove(config)
+    return [Child("metrics", partial(exporter.serve, config), ADDED_PAUSE_SECONDS)]
+
+
+def _on_the_board(config: Config, name: str, body: Callable[[Signal], None], told: Signal) -> None:
+    with board.joined(config.data, name):
+        body(told)
 
 
 def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
@@ -174,12 +197,13 @@ def _watch_and_announce(
     _recover(config, announce)
     due = time.monotonic() + RECOVER_SECONDS
     inboxes = InboxDuties(config)
-    with inboxes.on_duty() as duties, recording(config, announce, inboxes=inboxes) as (_, pairs):
+    with inboxes.on_duty() as duties, recording(config, announce, inboxes=inboxes) as (recorder, pairs):
         begun = duties.taken
 
         def on_beat() -> None:
             nonlocal due, begun
             _say(up, b".")
+            board.mine().holds(recorder.pending)
             _require_not_newer()
             # What another watcher has claimed, but could not record, is adopted at once.
             if time.monotonic() >= due or duties.taken != begun:

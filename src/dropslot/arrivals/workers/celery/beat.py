@@ -22,6 +22,7 @@ from dropslot.audit.listening import Ear
 from dropslot.broker import queues
 from dropslot.broker.client import BrokerAway, client, send
 from dropslot.config import Config
+from dropslot.running import board
 from dropslot.running.stopping import Signal
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def run(config: Config, told: Signal) -> None:
     ear = Ear(leases.BRINGS_WORK)
     with duties.on_duty(config, BEAT, lambda: {BEAT}) as mine:
         while not told.is_set():
+            board.mine().holds(0)
             acts = mine.holds(BEAT)
             is_well = not acts or _turn(app, config, turns)
             if not told.wait(_SWEEP_SECONDS if is_well else _AWAY_SECONDS) and acts:

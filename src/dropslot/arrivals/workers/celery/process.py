@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from dropslot.arrivals.delivery import checking
+from dropslot.arrivals.delivery.timing import traces
 from dropslot.arrivals.workers import holder, local
 from dropslot.arrivals.workers.celery import tasks
 from dropslot.broker import queues
 from dropslot.broker.client import client
 from dropslot.config import Config
+from dropslot.running import board
 from dropslot.running.stopping import Signal
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
         names = [queues.name_of(route) for route in routes or config.routes]
         log.info("Worker started", action="worker_started", worker=worker)
         _consume(app, names if routes else [*names, queues.UPKEEP], worker, told)
+        traces.end()
         log.info("Worker stopped", action="worker_stopped", worker=worker)
 
 
@@ -48,7 +51,13 @@ def _consume(app: Celery, names: Sequence[str], worker: str, told: Signal) -> No
         state_of_worker.should_stop = 0  # Celery looks at it between tasks, and while it waits for the broker
 
     signal.signal(signal.SIGTERM, stop)
-    app.steps["consumer"].add(_ticking(lambda: stop() if told.is_set() else None))
+
+    def tick() -> None:
+        board.mine().holds(0)
+        if told.is_set():
+            stop()
+
+    app.steps["consumer"].add(_ticking(tick))
     # No pool of processes: the service starts each that ends again, and a lost connection interrupts no delivery.
     controller = app.WorkController(
         pool="solo",

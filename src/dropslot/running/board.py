@@ -1,0 +1,157 @@
+"""What the processes of this machine say of themselves: each has a small file, mapped into its memory, in which it
+counts; others read it. Counting costs no system call. A lock on the file lasts as long as its process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from dropslot.core.context import kept, put
+
+_VALUES = struct.Struct("<6d")
+_FORMAT = 1  # begins the file: a later version may count more
+_START = struct.Struct("<II")  # the format, the pid
+_SIZE = 64
+
+
+class Counts(NamedTuple):
+    """What one process counted since it started. `busy`: it works on something now; `beat`: when it said so last
+    (seconds of the epoch); `in_hand`: what it holds in memory and has not passed on."""
+
+    busy: float = 0.0
+    batches: float = 0.0
+    arrivals: float = 0.0
+    busy_seconds: float = 0.0
+    beat: float = 0.0
+    in_hand: float = 0.0
+
+
+class Seen(NamedTuple):
+    """One process as its file shows it; `pid` is 0 if it ended without removing the file."""
+
+    name: str
+    pid: int
+    counts: Counts
+
+
+class Mine:
+    """The counts of this process; without a file they are kept for nobody."""
+
+    def __init__(self) -> None:
+        self._counts = Counts()
+        self._map: mmap.mmap | None = None
+
+    def put_on(self, descriptor: int) -> None:
+        """Count in this file from now on."""
+        os.ftruncate(descriptor, _SIZE)
+        self._map = mmap.mmap(descriptor, _SIZE)
+        _START.pack_into(self._map, 0, _FORMAT, os.getpid())
+        self._write()
+
+    def begin(self) -> float:
+        """A batch begins; returns the time for `end`."""
+        self._counts = self._counts._replace(busy=1.0)
+        self._write()
+        return time.monotonic()
+
+    def end(self, begun: float, arrivals: int) -> None:
+        """The batch that began then ended, with so many arrivals; none: there was nothing to do."""
+        batches, seconds = (1, time.monotonic() - begun) if arrivals else (0, 0.0)
+        self._counts = self._counts._replace(
+            busy=0.0,
+            batches=self._counts.batches + batches,
+            arrivals=self._counts.arrivals + arrivals,
+            busy_seconds=self._counts.busy_seconds + seconds,
+        )
+        self._write()
+
+    def holds(self, in_hand: int) -> None:
+        """It is well, and holds so many things."""
+        self._counts = self._counts._replace(in_hand=float(in_hand))
+        self._write()
+
+    def _write(self) -> None:
+        self._counts = self._counts._replace(beat=time.time())
+        if self._map is not None:
+            _VALUES.pack_into(self._map, _START.size, *self._counts)
+
+
+def mine() -> Mine:
+    """The counts of this process."""
+    return kept(Mine)
+
+
+def folder(data: Path) -> Path:
+    """Where the files are."""
+    return data / "processes"
+
+
+@contextmanager
+def joined(data: Path, name: str) -> Iterator[None]:
+    """This process is on the board under `name` during the block."""
+    folder(data).mkdir(mode=0o700, parents=True, exist_ok=True)
+    path, descriptor = _locked(folder(data), name)
+    try:
+        counts = Mine()
+        counts.put_on(descriptor)
+        put(counts)
+        yield
+        path.unlink(missing_ok=True)  # not after an error: the file then says that it ended unexpectedly
+    finally:
+        put(Mine())
+        os.close(descriptor)
+
+
+def _locked(home: Path, name: str) -> tuple[Path, int]:
+    """The file of that name; another one if a process of the same name is alive."""
+    for path in (home / name, home / f"{name}.{os.getpid()}"):
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if _is_free(descriptor, fcntl.LOCK_EX):
+            break
+        os.close(descriptor)
+    return path, descriptor
+
+
+def _is_free(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def look(data: Path) -> list[Seen]:
+    """All processes on the board, by name."""
+    home = folder(data)
+    names = sorted(os.listdir(home)) if home.is_dir() else []
+    return [seen for name in names if (seen := _read(home / name)) is not None]
+
+
+def _read(path: Path) -> Seen | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        content = os.pread(descriptor, _SIZE, 0)
+        if len(content) < _SIZE or _START.unpack_from(content)[0] != _FORMAT:
+            return None
+        pid = 0 if _is_free(descriptor, fcntl.LOCK_SH) else int(_START.unpack_from(content)[1])
+        return Seen(path.name, pid, Counts(*_VALUES.unpack_from(content, _START.size)))
+    finally:
+        os.close(descriptor)
+
+
+def sweep(data: Path) -> None:
+    """Remove the files of processes that have ended: for the start of the service."""
+    for seen in look(data):
+        if not seen.pid:
+            (folder(data) / seen.name).unlink(missing_ok=True)

@@ -94,6 +94,7 @@ class Product:
         self._database = database
         self._how = how or program()
         self._started: list[subprocess.Popen[str]] = []
+        self.template: Path | None = None
 
     # Configuration
 
@@ -131,6 +132,7 @@ class Product:
         file.parent.mkdir(mode=0o700)
         file.touch(0o600)
         shutil.copyfile(template, file)
+        self.template = template
 
     # Commands
 

@@ -9,6 +9,7 @@ import pytest
 
 from dicom.images import SERIES_UID, image, series
 from dicom.test_import import events, route, the_series
+from lanes import examples
 from product import Product
 from waiting import wait_until
 
@@ -110,16 +111,18 @@ def test_an_arrival_that_is_held_is_counted_by_those_that_wait_for_it(product: P
     assert not events(product, "series-incomplete")
 
 
+@pytest.mark.deep
 def test_arrivals_of_one_series_that_are_recorded_at_once_count_each_other(product: Product) -> None:
+    count = examples(40, 130)
     product.configure(route(), worker_count=4)
-    whole = list(series(130, ImagesInAcquisition=130).items())
-    for first in range(129):  # names of its own in each, so that none waits for another
+    whole = list(series(count, ImagesInAcquisition=count).items())
+    for first in range(count - 1):  # names of its own in each, so that none waits for another
         product.drop(f"part{first}", {f"{first}/{name}": data for name, data in whole[first : first + 2]})
     product.start("run")
-    wait_until(lambda: len(product.arrivals("--state", "done")) == 129, deadline_seconds=90, what="all")
+    wait_until(lambda: len(product.arrivals("--state", "done")) == count - 1, deadline_seconds=90, what="all")
     row = listed(product)
-    assert (row["instances"], row["verdict"], row["series_uid"]) == (130, "CONSISTENT", SERIES_UID)
-    assert sum(one["series"][0]["added"] for one in events(product, "images-recorded")) == 130
+    assert (row["instances"], row["verdict"], row["series_uid"]) == (count, "CONSISTENT", SERIES_UID)
+    assert sum(one["series"][0]["added"] for one in events(product, "images-recorded")) == count
     assert {one["state"] for one in product.arrivals()} == {"done"}
     assert not [one for one in product.arrivals() if one["attempts"] > 1]
     assert the_series(product)["verdict"] == "CONSISTENT"

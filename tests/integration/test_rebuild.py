@@ -25,7 +25,7 @@ def test_a_lost_database_is_an_alarm_and_rebuild_knows_all_again(losing: Losing)
     losing.deliver("b", TWO)
     losing.deliver("c", ONE)
     before, files = losing.ledger(), read_tree(product.studies, hidden=())
-    losing.lose()
+    losing.lose(has_tables=False)
     told = product.run("verify", "--fixity", status=1).stdout
     assert "FAULT database: The database is empty" in told and "dropslot rebuild" in told
     assert "dropslot rebuild" in product.run("doctor", status=1).stdout

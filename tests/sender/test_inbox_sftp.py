@@ -16,7 +16,7 @@ import bagit
 import pytest
 
 from at_pc import BAG, Answers, Heard, content, finish, make, outgoing, send, sha256, tags
-from dropslot.core.errors import DiskFull, DropslotError, StorageFault
+from dropslot.core.errors import DropslotError, StorageFault
 from dropslot.sender.connecting import Access
 from dropslot.sender.faults import BagGone, BagIncomplete, BagNameTaken, InboxClosed, InboxMissing
 from dropslot.sender.inbox import SignedReceipt
@@ -28,7 +28,6 @@ from dropslot.sftp.pace import Pace
 from dropslot.sftp.uploads import upload
 from lines import line_to
 from misbehaving import FailsToSync, Misbehaving
-from mounts import Mounts
 from people import Person
 from sshd import Sshd
 
@@ -339,35 +338,6 @@ def test_an_inbox_that_is_missing_or_closed_is_named_for_the_person(
         sign_in(server, closed, other_user.name).begin(BAG)
     for error in (missing.value, refused.value):
         assert not error.retryable and "config.yaml" not in str(error) and "`to`" not in str(error)
-
-
-def test_a_full_server_is_said_before_and_while_it_is_sent_and_goes_on_when_there_is_room(
-    shared_sshd: Sshd, mounts: Mounts, tmp_path: Path
-) -> None:
-    disk = mounts.tmpfs("16M")
-    (disk / "hog").write_bytes(bytes(10_000_000))
-    files = outgoing(make(tmp_path / "pc", {"large.raw": os.urandom(12_000_000), "small": b"s"}))
-    inbox = sign_in(shared_sshd, disk)
-    inbox.begin(BAG)
-    with pytest.raises(DiskFull, match="free") as full:
-        inbox.upload(BAG, files, {}, Heard(), Pace())
-    assert full.value.retryable and "person who runs the server" in full.value.next_step
-    (disk / "hog").unlink()
-
-    def fill(_size_bytes: int) -> None:
-        if not (disk / "hog").exists():
-            with (disk / "hog").open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, 8_000_000)
-
-    heard = Heard(at=fill)
-    with pytest.raises(DiskFull, match="full") as full:
-        inbox.upload(BAG, files, {}, heard, Pace())
-    (disk / "hog").unlink()
-    heard.at = lambda _size: None
-    rest = [file for file in files if file.path not in heard.digests]
-    inbox.upload(BAG, rest, heard.marks, heard, Pace())
-    finish(inbox, files, heard)
-    assert content(disk / BAG / "data" / "raw") == content(tmp_path / "pc")
 
 
 def test_a_taken_name_a_removed_bag_and_a_lost_file_are_told_apart(

@@ -44,6 +44,12 @@ def lost(server: str, error: ConnectionGone | Garbled) -> ConnectionLost:
     )
 
 
+class NoRoom(DestinationUnready):
+    """The server fails to write, though its disk has room: most likely a quota of the account is used up."""
+
+    code = "quota"
+
+
 @contextmanager
 def told(server: str, doing: str) -> Iterator[None]:
     """Turns errors inside the block into dropslot's own; `doing` is like "looking at results/x.pdf"."""
@@ -89,7 +95,7 @@ async def explained(connection: Connection, said: Said, doing: str, folder: str)
         return full(f"{what}: its file system has no inodes free")
     if space:
         room = f"its disk has {space.free_bytes:,} bytes free: a quota of the account, or a fault of the disk"
-        return DestinationUnready(
+        return NoRoom(
             f"{what}: {_words(said)}; {room}",
             where=KEPT,
             next_step="Raise the quota, or look at the server's log; it is retried until it fits",

@@ -12,7 +12,7 @@ from dropslot.sender.faults import HostChanged, HostUntrusted, InboxClosed, Sign
 from dropslot.sftp import wire
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
-from dropslot.sftp.faults import ConnectionLost, ServerLied, lost, typed
+from dropslot.sftp.faults import ConnectionLost, NoRoom, ServerLied, lost, typed
 from dropslot.sftp.hostkeys import HostKeyChanged, HostKeyUnknown, pattern
 from dropslot.sftp.login import LoginRefused, Unreachable
 from dropslot.sftp.wire import Garbled, Said
@@ -93,6 +93,7 @@ _STEPS: dict[type[DropslotError], str] = {
     ConnectionLost: "It goes on by itself once the network is back",
     DiskFull: f"Tell {RUNS_THE_SERVER}: it needs room, or your account a larger quota. Sending goes on by itself when"
     " there is room",
+    NoRoom: f"Tell {RUNS_THE_SERVER}: your account there needs a larger quota, or the disk fails. Then send again",
     ServerLied: f"It is sent again. If this goes on, tell {RUNS_THE_SERVER}: its disk or program loses data",
     StorageFault: f"It is sent again. If this goes on, tell {RUNS_THE_SERVER}: its disk may be failing",
 }

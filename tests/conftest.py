@@ -23,6 +23,7 @@ pytest_plugins = [
     "hosts",
     "postbox",
     "product",
+    "prometheus",
     "losing",
     "portals",
     "browsing",

@@ -15,10 +15,11 @@ from dropslot.arrivals.metrics.tally import Tally
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.health import Examined, Health
 from dropslot.audit.kinds import Kind
+from dropslot.config import current
 from dropslot.core.context import kept
 from dropslot.core.names import escape
 from dropslot.core.rarely import Rarely
-from dropslot.core.states import State
+from dropslot.core.states import UNFINISHED, State
 
 _SECONDS = 5.0
 _DURATIONS = {
@@ -74,8 +75,10 @@ def _of_health(found: Health) -> Iterator[Metric]:
 def _of_arrivals() -> Iterator[Metric]:
     grouped = Arrival.objects.order_by().values_list("route", "state")
     rows = list(grouped.annotate(count=Count("pk"), size=Sum("size_bytes")))
-    counts = [((route, state), float(count)) for route, state, count, _ in rows]
-    yield gauge("dropslot_arrivals", "Arrivals by route and state", ("route", "state"), counts)
+    # Zero where there is none: to Prometheus a number that is missing is not zero.
+    none = {(route, state.value): 0.0 for route in current().routes for state in UNFINISHED}
+    counts = none | {(route, state): float(count) for route, state, count, _ in rows}
+    yield gauge("dropslot_arrivals", "Arrivals by route and state", ("route", "state"), counts.items())
     sizes = [((route, state), float(size or 0)) for route, state, _, size in rows]
     yield gauge("dropslot_arrivals_bytes", "Bytes of arrivals by route and state", ("route", "state"), sizes)
     done = [((route,), float(size or 0)) for route, state, _, size in rows if state == State.DONE]
@@ -87,12 +90,11 @@ def _of_queues() -> Iterator[Metric]:
     waiting = Arrival.objects.filter(finished_at__isnull=True, held_at__isnull=True)
     queued = waiting.filter(state__in=(State.READY, State.RETRYING)).order_by().values_list("route")
     now = timezone.now()
-    ages = [
-        ((route,), max(0.0, (now - oldest).total_seconds()))
-        for route, oldest in queued.annotate(oldest=Min("dropped_at"))
-    ]
+    ages = {(route,): 0.0 for route in current().routes}
+    for route, oldest in queued.annotate(oldest=Min("dropped_at")):
+        ages[(route,)] = max(0.0, (now - oldest).total_seconds())
     text = "How long the oldest arrival of a route has waited for a worker or its next attempt"
-    yield gauge("dropslot_route_oldest_seconds", text, ("route",), ages)
+    yield gauge("dropslot_route_oldest_seconds", text, ("route",), ages.items())
 
 
 def _of_trail() -> Iterator[Metric]:

@@ -15,6 +15,7 @@ import structlog
 from django.db.models.functions import Now
 
 from dropslot.arrivals.delivery import checking
+from dropslot.arrivals.delivery.timing import traces
 from dropslot.arrivals.intake import inboxes
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.arrivals.listings.queries import unfinished
@@ -87,6 +88,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
             result.unlisted = _scan(pairs())
             _take_and_work(config, worker, recorder, pairs, taken)
             result.unrecorded = recorder.pending
+        traces.end()
         others = holder.others(config.data, worker)
     for some in chunks(sorted(taken), _AT_ONCE):
         ended = Arrival.objects.filter(id__in=some)

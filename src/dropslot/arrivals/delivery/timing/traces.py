@@ -12,7 +12,7 @@ from ulid import ULID
 
 from dropslot.arrivals.delivery.work import Work
 from dropslot.config import Config
-from dropslot.core.context import kept
+from dropslot.core.context import kept, put
 from dropslot.core.release import VERSION
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def end() -> None:
     if provider is not None:
         provider.force_flush(3000)
         provider.shutdown()
+        put(_Traces())  # a later attempt begins anew
 
 
 def _send(work: Work, outcome: str, error: Exception | None) -> None:

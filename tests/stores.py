@@ -39,6 +39,7 @@ class ObjectStore(ABC):
         self.folder, self.port = folder, 0
         self.log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._looking: Any = None
         folder.mkdir(parents=True, exist_ok=True)
 
     @abstractmethod
@@ -109,19 +110,25 @@ class ObjectStore(ABC):
 
     # What others see and do there
 
+    @property
+    def _outside(self) -> Any:
+        """A client that is kept: to make one takes a third of a second."""
+        self._looking = self._looking or self.client()
+        return self._looking
+
     def put(self, key: str, data: bytes) -> None:
-        self.client().put_object(Bucket=BUCKET, Key=key, Body=data)
+        self._outside.put_object(Bucket=BUCKET, Key=key, Body=data)
 
     def get(self, key: str) -> bytes:
-        data: bytes = self.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        data: bytes = self._outside.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return data
 
     def list_keys(self, prefix: str = "") -> list[str]:
-        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        pages = self._outside.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return [each["Key"] for page in pages for each in page.get("Contents", ())]
 
     def uploads(self, prefix: str = "") -> list[str]:
-        found = self.client().list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
+        found = self._outside.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
         return [each["Key"] for each in found.get("Uploads", ())]
 
 

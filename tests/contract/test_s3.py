@@ -141,13 +141,15 @@ def test_parts_of_what_is_not_delivered_are_removed(site: S3Site, large: Path) -
     assert site.store.uploads(site.top) == site.hidden() == []
 
 
-def test_what_was_begun_long_ago_is_removed(
+def test_what_was_begun_before_is_continued_or_removed(
     site: S3Site, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = f"{site.top}/study/raw/scan.raw"
-    site.store.client().create_multipart_upload(Bucket=BUCKET, Key=key)
-    monkeypatch.setattr(in_parts, "ABANDONED", in_parts.ABANDONED * 0)
+    for name in ("study/raw/scan.raw", "study/raw/scan.raw", "other"):
+        site.store.client().create_multipart_upload(Bucket=BUCKET, Key=f"{site.top}/{name}")
     assert deliver(site, large, site.target()) == []
+    assert site.store.uploads(site.top) == [f"{site.top}/other"]
+    monkeypatch.setattr(in_parts, "ABANDONED", in_parts.ABANDONED * 0)
+    site.destination.check(site.target())
     assert site.store.uploads(site.top) == []
 
 

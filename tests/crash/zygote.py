@@ -218,7 +218,8 @@ def _warm_up(config: Path) -> None:
     from dropslot.cli import app
 
     app.get_command = functools.cache(app.get_command)  # type: ignore[attr-defined]  # 20 ms for each command
-    importlib.import_module("dropslot.destinations.sftp.rules")  # its library takes a quarter of a second
+    for module in ("dropslot.destinations.sftp.rules", "dropslot.destinations.s3.destination"):
+        importlib.import_module(module)  # its library takes a quarter of a second
     for command in (["drain", "--now"], ["verify"], ["history", "--json"], ["events", "--json"]):
         result = _command([*command, "-c", str(config)])
         if result["status"]:

@@ -140,6 +140,15 @@ class S3Drop(WholeItemsDrop):
     def stored(self, name: str) -> Stored | None:
         return self._looking.at(name)
 
+    def digest(self, name: str) -> str | None:
+        hasher = hashlib.sha256(usedforsecurity=False)
+        try:
+            for block in self.destination.read(self.target, name):
+                hasher.update(block)
+        except FileNotFoundError:
+            return None
+        return hasher.hexdigest()
+
     # Publishing
 
     def publish(self, plan: Sequence[Planned]) -> list[Planned]:

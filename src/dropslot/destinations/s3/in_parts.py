@@ -18,7 +18,7 @@ from dropslot.destinations.s3.store import Begun, Part, Store, in_base64
 
 PART_BYTES = 8 << 20  # above this size an object is sent in parts
 _MOST_PARTS = 9_000  # stores take 10,000
-_UNDER_WAY = 4  # parts in memory, besides the one that is read
+_UNDER_WAY = 6  # parts in memory, besides the one that is read
 ABANDONED = timedelta(days=7)
 
 Read = Callable[[memoryview], int]
@@ -93,14 +93,14 @@ class InParts:
             self.upload = ""
 
     def _begin(self) -> None:
+        """Continue the newest upload of this key, or begin one. Who has its turn to deliver under this name is alone:
+        all of them are of earlier attempts."""
         begun = [each for each in begun_below(self.store, self.key) if each.key == self.key]
-        # Whoever has its turn to deliver under this name is alone: what was begun is of an earlier attempt.
-        for each in sorted(begun, key=lambda each: each.at, reverse=True):
-            if not self.upload and (there := self.store.parts(self.key, each.upload)):
-                self.upload, self._there = each.upload, there
-        if not self.upload:
-            self.upload = self.store.begin(self.key, self.metadata)
-        remove_abandoned(self.store, begun, besides=self.upload)
+        begun.sort(key=lambda each: each.at)
+        for each in begun[:-1]:
+            self.store.abort(each.key, each.upload)
+        self.upload = begun[-1].upload if begun else self.store.begin(self.key, self.metadata)
+        self._there = self.store.parts(self.key, self.upload) if begun else {}
 
     def _send_one(
         self, number: int, data: memoryview, buffer: bytearray, free: queue.SimpleQueue[bytearray]
@@ -117,10 +117,10 @@ class InParts:
             free.put(buffer)
 
 
-def remove_abandoned(store: Store, begun: Sequence[Begun], besides: str = "") -> None:
+def remove_abandoned(store: Store, begun: Sequence[Begun]) -> None:
     """Remove what was begun long ago."""
     for each in begun:
-        if each.upload != besides and datetime.now(UTC) - each.at > ABANDONED:
+        if datetime.now(UTC) - each.at > ABANDONED:
             store.abort(each.key, each.upload)
 
 

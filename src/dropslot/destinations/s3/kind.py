@@ -34,9 +34,9 @@ class S3Kind(Kind):
     def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:
         pairs = {(self.for_rule(rule), Target.fixed_part(rule)): None for rule in rules}
         for destination, _ in pairs:
-            destination.access.credentials()  # raises BadOption
+            destination.store.connect()  # raises BadOption
         if not by_trial:
-            return  # the first delivery of the process tries
+            return  # the first delivery of each process tries
         pool = ThreadPoolExecutor(len(pairs), "dropslot-trials")
         tried = [pool.submit(destination.check, target) for destination, target in pairs]
         pool.shutdown(wait=False)

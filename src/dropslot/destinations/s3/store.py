@@ -69,18 +69,24 @@ class Store:
     def __init__(self, access: Access) -> None:
         self.access = access
         self._connecting = threading.Lock()
-        self._client: Any = None
-        self._sending: Sending | None = None
-        self._process = 0
+        self._made: tuple[Any, Sending] | None = None
+        self._user = 0  # the process that has sent requests
+
+    def connect(self) -> None:
+        """Make ready for requests, which takes half a second; nothing is sent. Raises BadOption."""
+        if self._made is None:
+            connected = connect(self.access)
+            self._made = connected.client, Sending(connected)
 
     def _connected(self) -> tuple[Any, Sending]:
-        """The SDK's client and our own requests, made when they are first needed: that takes a while. A forked process
-        makes its own."""
+        """The SDK's client and our own requests. A forked process makes its own, unless its parent has sent nothing."""
         with self._connecting:
-            if self._sending is None or self._process != os.getpid():
-                connected = connect(self.access)
-                self._client, self._sending, self._process = connected.client, Sending(connected), os.getpid()
-            return self._client, self._sending
+            if self._user not in (0, os.getpid()):
+                self._made = None
+            self._user = os.getpid()
+            self.connect()
+            assert self._made
+            return self._made
 
     # Objects
 

@@ -12,7 +12,8 @@ from contract.destination_contract import ID, deliver, make, source_of
 from contract.test_local import LocalSite
 from dropslot.core.errors import DiskFull, Refused, SourceChanged
 from dropslot.destinations.local.destination import Local
-from dropslot.files import holes, syscalls
+from dropslot.files import syscalls
+from dropslot.files.writing import holes
 from mounts import Mounts
 
 MIB = 1 << 20

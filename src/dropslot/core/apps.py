@@ -18,7 +18,9 @@ class App(NamedTuple):
 
 APPS = (
     App("dropslot.audit"),
-    App("dropslot.lookup", commands=("dropslot.cli.folder_tables", "dropslot.cli.getresults")),
+    App(
+        "dropslot.lookup", commands=("dropslot.cli.results.folder_tables", "dropslot.cli.results.getresults")
+    ),
     App("dropslot.arrivals"),
     App("dropslot.mail", section="dropslot.mail.section"),
     App(
@@ -33,7 +35,7 @@ APPS = (
     App(
         "dropslot.acknowledgments",
         section="dropslot.acknowledgments.section",
-        commands=("dropslot.cli.acknowledging",),
+        commands=("dropslot.cli.results.acknowledging",),
     ),
     App("dropslot.portal", section="dropslot.access.section", commands=("dropslot.cli.portal",)),
 )

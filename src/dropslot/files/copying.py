@@ -14,13 +14,14 @@ from typing import Protocol
 
 from dropslot.core.errors import DropslotError, SourceUnready
 from dropslot.core.names import escape
-from dropslot.files import faults, ring, syscalls
+from dropslot.files import faults, syscalls
 from dropslot.files.descriptors import Descent
-from dropslot.files.holes import copy_keeping_holes, is_sparse
 from dropslot.files.listing import Item
 from dropslot.files.modes import Modes
-from dropslot.files.ring import go_on
 from dropslot.files.walk import difference
+from dropslot.files.writing import ring
+from dropslot.files.writing.holes import copy_keeping_holes, is_sparse
+from dropslot.files.writing.ring import go_on
 
 BUFFER_BYTES = 256 * 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

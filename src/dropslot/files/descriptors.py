@@ -28,13 +28,28 @@ def allow_many_files() -> None:
         )
 
 
-class Folder:
-    """An open folder that closes itself; `fd` is its descriptor."""
+class ClosesItself:
+    """Owns the open descriptor `fd` until nobody holds this any more."""
 
     __slots__ = ("fd",)
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+
+    def close(self) -> None:
+        """Close the descriptor. May be called again."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Folder(ClosesItself):
+    """An open folder that closes itself; `fd` is its descriptor."""
+
+    __slots__ = ()
 
     @classmethod
     def trusted(cls, path: str) -> Folder:
@@ -49,15 +64,6 @@ class Folder:
         for name in path.split("/"):
             folder = Folder(os.open(_inner(name), FOLDER, dir_fd=folder.fd))
         return folder
-
-    def close(self) -> None:
-        """Close the descriptor. May be called again."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        self.close()
 
     def __enter__(self) -> Folder:
         return self

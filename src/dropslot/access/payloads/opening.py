@@ -15,7 +15,7 @@ from dropslot.config import current
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.destinations import for_url, open_here, read
-from dropslot.files.descriptors import Folder
+from dropslot.files.descriptors import ClosesItself, Folder
 from dropslot.files.reading import open_regular
 
 PROVED_FIRST_BYTES = 64 * 1024 * 1024  # read in less than half a second
@@ -29,27 +29,19 @@ class NotHere(DropslotError):
     code = "payload-not-here"
 
 
-class Payload:
+class Payload(ClosesItself):
     """An open file with the size that was delivered. It closes itself when nobody holds it any more: an answer may end
     before its first byte is asked for."""
 
     def __init__(self, delivery: Delivery, fd: int, place: str) -> None:
-        self.delivery, self.fd = delivery, fd
+        super().__init__(fd)
+        self.delivery = delivery
         self.place = place  # "destination", "archive" or "server"
         self.status = os.fstat(fd)  # when it was opened
 
     @property
     def size_bytes(self) -> int:
         return self.delivery.size_bytes
-
-    def close(self) -> None:
-        """Close the descriptor. May be called again."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        self.close()
 
 
 def opened(delivery: Delivery, prove: Prove = "in doubt") -> Payload:

@@ -26,10 +26,10 @@ from dropslot.destinations.shared import Part
 from dropslot.files import descriptors, faults, filesystems
 from dropslot.files.copying import CREATE, Job, copy_items, fresh_hashes
 from dropslot.files.descriptors import Folder
-from dropslot.files.holes import allocated_bytes
 from dropslot.files.listing import Item, Listing
 from dropslot.files.modes import Modes
 from dropslot.files.sharing import copy_shared
+from dropslot.files.writing.holes import allocated_bytes
 
 T = TypeVar("T")
 

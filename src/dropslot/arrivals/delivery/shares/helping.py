@@ -16,7 +16,7 @@ from dropslot.config import Config
 from dropslot.core.errors import DropslotError, Unsupported
 from dropslot.core.states import ShareState, State
 from dropslot.destinations.shared import Part, SharedDrop
-from dropslot.files.ring import go_on
+from dropslot.files.writing.ring import go_on
 
 log = structlog.get_logger()
 _MOST_DECLINED = 1000

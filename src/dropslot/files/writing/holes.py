@@ -6,10 +6,11 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from dropslot.files import ring, syscalls
+from dropslot.files import syscalls
 from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Listing
-from dropslot.files.ring import Updated
+from dropslot.files.writing import ring
+from dropslot.files.writing.ring import Updated
 
 _BLOCK_BYTES = 512  # the unit of st_blocks on every file system
 _PIECE_BYTES = 1024 * 1024

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dropslot.files import syscalls
-from dropslot.files.earlysync import EarlySync
+from dropslot.files.writing.earlysync import EarlySync
 
 BIG_BYTES = 64 * 1024 * 1024  # from this size on a second thread pays off
 RING_BUFFERS = 8

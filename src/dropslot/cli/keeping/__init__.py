@@ -1,0 +1,1 @@
+"""Commands that keep an installation healthy: retry, verify, doctor, health, purge, rebuild."""

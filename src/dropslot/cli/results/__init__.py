@@ -1,0 +1,1 @@
+"""Commands for laboratories that send results: folder tables, uploads, acknowledgments, the records of getresults."""

@@ -1,0 +1,1 @@
+"""How the bytes of a copy reach the disk: early, with holes kept, and large files by io_uring."""

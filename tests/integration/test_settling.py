@@ -121,18 +121,19 @@ def test_a_worker_is_asked_for_once_however_much_it_has_in_hand(database: Databa
 
 
 def test_messages_that_name_an_arrival_twice_or_late_take_it_once(database: Database, tmp_path: Path) -> None:
-    lease = timedelta(seconds=60)
-    first, second = at_work(tmp_path, worker="gone"), at_work(tmp_path, worker="gone")
+    rows = [at_work(tmp_path, worker="gone") for _ in range(3)]
 
-    def take(arrival: str, worker: str) -> list[tuple[str, int]]:
-        taken = leases.take_announced([arrival], first.route, worker, lease, lambda name: name == "gone")
-        return [(each.id, each.epoch) for each in taken]
+    def take(arrival: str, worker: str) -> list[str]:
+        lease, dead = timedelta(seconds=60), {"gone"}
+        taken = leases.take_announced([arrival], rows[0].route, worker, lease, dead.__contains__)
+        assert all(each.epoch == rows[0].epoch + 1 for each in taken)
+        return [each.id for each in taken]
 
-    # The message of one also takes what else is small and due on its route.
-    assert take(second.id, "here:1:a") == [(second.id, second.epoch + 1), (first.id, first.epoch + 1)]
-    assert take(second.id, "here:2:b") == [] and take(first.id, "here:2:b") == []
-    Arrival.objects.filter(id=first.id).update(state=State.DONE)
-    assert take(first.id, "here:1:a") == [] and take("0" * 26, "here:2:b") == []
+    Arrival.objects.filter(id=rows[2].id).update(state=State.DONE, finished_at=Now())
+    assert take(rows[1].id, "here:1:a") == [rows[0].id, rows[1].id]  # and what else is small and due there
+    for row in rows:
+        assert take(row.id, "here:2:b") == []
+    assert take("0" * 26, "here:2:b") == []
     assert connection.vendor == database.vendor
 
 

@@ -24,6 +24,7 @@ from dropslot.core.context import kept
 from dropslot.core.states import State
 
 BATCH = 128
+LEAST = 16  # small ones that a message is worth
 MANY_ATTEMPTS = 3
 _TOGETHER_ATTEMPTS = 2
 # As `_is_alone`, the other way round.
@@ -72,13 +73,14 @@ def take_announced(
 ) -> list[Arrival]:
     """Take what a queue's message announces: a large one that it names, else the next small ones of that route by
     rank, so that messages about one sender's backlog keep no other sender waiting. None is named: the next batch of the
-    route. Empty, cheaply, if those that are named are not due or belong to others; so messages may come twice, late or
-    without need."""
+    route. Empty, cheaply, if nothing of that is due, so messages may come twice, late or without need."""
     due = takeable(worker, is_dead).filter(route=route)
     if not arrivals:
         return _take(due, [due], worker, lease)
-    named = due.filter(id__in=arrivals)
-    return _take(named, [named.exclude(_SMALL), due.filter(_SMALL)], worker, lease)
+    large, small = due.filter(id__in=arrivals).exclude(_SMALL), due.filter(_SMALL)
+    # Half of what waits: the other half is for workers that other messages wake at the same time.
+    half = small.order_by()[: 2 * BATCH].count() // 2
+    return _take(due.filter(Q(id__in=arrivals) | _SMALL), [large, small], worker, lease, max(half, LEAST))
 
 
 def take_next(

@@ -15,8 +15,8 @@ from django.db import DatabaseError, connections
 
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.workers import leases
 from dropslot.arrivals.workers.celery import messages
-from dropslot.arrivals.workers.leases import BATCH
 from dropslot.broker import queues
 from dropslot.broker.client import BrokerAway, client, send
 from dropslot.broker.queues import Urgency
@@ -103,7 +103,8 @@ def send_rows(app: Celery, config: Config, rows: Sequence[Arrival]) -> None:
 
     known = [row for row in rows if row.route in config.routes]
     for (route, urgency), alike in groupby(sorted(known, key=kind), key=kind):
-        for some in chunks([row.id for row in alike], BATCH if urgency is Urgency.SMALL else 1):
+        # Few in each, so that a burst wakes all workers.
+        for some in chunks([row.id for row in alike], leases.LEAST if urgency is Urgency.SMALL else 1):
             send_hint(app, config, route, some, urgency)
 
 

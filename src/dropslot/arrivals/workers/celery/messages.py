@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 VERSION = 1
-MOST = 1000  # arrivals in one message
+MOST = 1000  # arrivals in one message that is read
 _ID_LENGTH = 26
 
 

@@ -6,9 +6,11 @@ import hashlib
 import http.server
 import os
 import signal
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -281,6 +283,38 @@ def test_a_used_up_quota_is_said_and_what_was_sent_is_kept(
     with pytest.raises(DropslotError, match="limit for an account") as caught:
         send(inbox(served, token), bag, noted)
     assert caught.value.code == "quota" and caught.value.retryable and "is kept" in caught.value.where
+
+
+def test_a_token_that_expires_meanwhile_is_said_and_another_goes_on(
+    sqlite_product: Product, tmp_path: Path
+) -> None:
+    served = installed(sqlite_product)
+    served.account("sam", "sender")
+    tokens = [
+        served.product.run("addtoken", "sam", "--scope", "upload", "--days", "1").stdout.strip()
+        for _ in range(2)
+    ]
+    served.start()
+    bag = Bag(tmp_path / "pc", {"large": LARGE * 4, **FILES})
+
+    def expire(sent_bytes: int) -> None:
+        if sent_bytes > len(LARGE):
+            with closing(sqlite3.connect(served.product.root / "var" / "dropslot.sqlite3")) as database:
+                past = "UPDATE dropslot_token SET expires_at = '2020-01-01' WHERE digest = ?"
+                database.execute(past, (hashlib.sha256(tokens[0].encode()).hexdigest(),))
+                database.commit()
+
+    first = Noted(expire)
+    with pytest.raises(SignInRefused, match="expired") as caught:
+        send(inbox(served, tokens[0]), bag, first)
+    assert "is kept" in caught.value.where and "data/large" not in first.whole
+    box = inbox(served, tokens[1])
+    second = send(box, bag, None, *first.whole)
+    assert first.whole | second.whole == bag.digests
+    assert second.bytes < 4 * len(LARGE)
+    box.finish(BAG, bag.tags, unnoted, may_be_named=False)
+    assert entries(served) == [BAG]
+    box.close()
 
 
 def test_a_full_disk_of_the_portal_keeps_what_came_until_there_is_room(

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 
 from desktop.careful_server import CODE, PASSWORD, careful_server
@@ -124,6 +125,33 @@ def test_the_assistant_takes_the_labs_settings_from_an_address_or_a_file(
     window.press("Done")
     window.sees("1 of 1 file chosen")
     assert home.settings_file().read_text() == f"presets_from: {tmp_path}/lab.yaml\n"
+
+
+def test_rows_below_the_first_level_are_painted_anew_when_ticks_change(
+    opened: Callable[..., Opened], tmp_path: Path
+) -> None:
+    recording(tmp_path / "eprime", "s01/run1.edat3")
+    access = {"to": "sftp://drop.lab.example/inbox", "folders": {"eprime": str(tmp_path / "eprime")}}
+    window = opened({"heart": access})
+    window.sees("run1.edat3")
+    view = window.window.new.view
+
+    def seen() -> QImage:
+        """The row of the file, as it is on the screen."""
+        index = view.model().index(0, 0)
+        while view.model().rowCount(index):
+            index = view.model().index(0, 0, index)
+        row = view.visualRect(index)
+        row.setLeft(0)
+        corner = view.viewport().mapToGlobal(row.topLeft())
+        return (
+            window.window.screen().grabWindow(0, corner.x(), corner.y(), row.width(), row.height()).toImage()
+        )
+
+    window.settle()
+    ticked = seen()
+    window.window.new.model.choose_all(False)
+    window.waits(lambda: seen() != ticked, "the row without its tick")
 
 
 def test_what_was_refused_is_chosen_again_by_shift_and_f5(

@@ -21,6 +21,8 @@ class TreeView(QTreeView):
         super().__init__(parent)
         self.setModel(model)
         self._shown = model
+        # Qt itself paints only the rows that are named as changed, and not those below them.
+        model.dataChanged.connect(lambda *_: self.viewport().update())
         self.setUniformRowHeights(True)
         self.setAlternatingRowColors(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)

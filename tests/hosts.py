@@ -11,13 +11,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
 from people import Program, program
 
 _numbers = itertools.count(1)
-_NAMED = 'hostname "$0" && exec "$@"'
+_SET_UP = 'hostname "$0" && while [ "$1" != -- ]; do mount -t tmpfs none "$1" && shift || exit; done; shift; exec "$@"'
 
 
 class Host:
@@ -43,11 +44,11 @@ class Host:
         self.port = self._server.getsockname()[1]
         threading.Thread(target=_accept, args=(self._server, port), daemon=True).start()
 
-    def program(self) -> Program:
-        """How dropslot is started there."""
-        there = ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", _NAMED]
+    def program(self, *hidden: Path) -> Program:
+        """How dropslot is started there, where these folders are empty."""
+        there = ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", _SET_UP]
         usual = program()
-        return Program([*there, self.name, *usual.command], usual.environment)
+        return Program([*there, self.name, *map(str, hidden), "--", *usual.command], usual.environment)
 
     def cut(self) -> None:
         """Pull the cable: connections hang, nothing is refused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -134,3 +135,48 @@ def test_a_machine_with_a_new_name_takes_over_its_own_dead_worker_without_waitin
     os.kill(int(started["data"]["worker"].split(":")[1]), signal.SIGKILL)
     product.wait_for_state("a", "done", deadline_seconds=30)
     assert service.poll() is None
+
+
+def test_each_site_watches_and_delivers_what_only_it_has(
+    make_product: Callable[..., Product], postgres_url: str, hosts: Hosts, tmp_path: Path
+) -> None:
+    """One config.yaml for all sites; what the other one has is not to be seen here."""
+    parts = urlsplit(postgres_url)
+    places = {site: tmp_path / f"of-{site}" for site in ("north", "south")}
+    routes = {}
+    for site, place in places.items():
+        to = place / "disk/studies"
+        routes[site] = STUDY | {"folders": str(place / "disk/study"), "deliver": [{"to": str(to)}]}
+        for name in ("study/inbox", "study/processing", "study/done", "study/failed", "studies"):
+            (place / "disk" / name).mkdir(parents=True)
+    products = {}
+    for site, other in (("north", "south"), ("south", "north")):
+        host = hosts(parts.port or 0)
+        url = f"postgresql://{parts.username}@{host.address}:{host.port}{parts.path}"
+        products[site] = make_product(url, how=host.program(places[other]))
+        products[site].configure(routes)
+        products[site].start("start_observer")
+    watched = products["north"]
+    for site in places:
+        wait_until(lambda site=site: site_acts(watched, site), what=f"a watcher at {site}")  # type: ignore[misc]
+    assert site_acts(watched, "north") != site_acts(watched, "south")
+    for number in range(8):
+        for site, place in places.items():
+            aside = place / f"disk/{number}"
+            aside.mkdir()
+            (aside / f"{number}.txt").write_text(site)
+            aside.rename(place / f"disk/study/inbox/{site}-{number}")
+    names = {f"{site}-{number}" for site in places for number in range(8)}
+    done = lambda: {row["name"] for row in watched.arrivals("--state", "done")}  # noqa: E731
+    wait_until(lambda: done() == names, deadline_seconds=60, what="all deliveries")
+    workers = {row["id"]: row["route"] for row in watched.arrivals()}
+    begun = watched.listing("events", "--kind", "started")
+    machines = {(workers[event["arrival"]], event["data"]["worker"].partition(".")[0]) for event in begun}
+    assert len(begun) == len(names) and len(machines) == 2, machines
+    assert not watched.listing("events", "--kind", "retrying")
+
+
+def site_acts(product: Product, route: str) -> str | None:
+    shown = json.loads(product.run("watcher_status", "--json", status=None).stdout)
+    acts: str | None = next(one["acts"] for one in shown["inboxes"] if one["route"] == route)
+    return acts

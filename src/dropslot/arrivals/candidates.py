@@ -88,6 +88,17 @@ def names() -> list[str]:
     return list(Candidate.objects.exclude(lapsed()).values_list("name", flat=True))
 
 
+def holders() -> dict[tuple[str, str], str]:
+    """The watcher that acts on each inbox, by route and path; those that nobody acts on are left out. Raises
+    DatabaseError."""
+    rows = Duty.objects.filter(name__startswith=f"{_WATCH}:", holder__in=names()).values_list("name", "holder")
+    found = {}
+    for duty, holder in rows:
+        _, route, inbox = duty.split(":", 2)
+        found[route, inbox] = holder
+    return found
+
+
 def inboxes(config: Config) -> list[Held]:
     """Who watches each inbox. Raises DatabaseError."""
     sets = [folders for route in config.routes.values() for folders in folder_sets(route, make=False)]

@@ -34,6 +34,7 @@ _SECONDS = 5.0
 READY_LATE = timedelta(minutes=15)
 RETRYING_LATE = timedelta(hours=1)
 FAILED_LATE = timedelta(days=1)
+UNWATCHED_LATE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ class Examined:
 def examine(config: Config) -> Health:
     """Look at watcher, database, queue, failed arrivals, log readers and disks. Changes nothing, and never raises."""
     now = timezone.now()
-    runs, late = _watcher(config)
+    since, late = _watcher(config)
+    runs = since is not None
     disks = space.disks(config)
     late += [_too_full(disk) for disk in disks if disk.is_filling]
     try:
@@ -119,7 +121,7 @@ def examine(config: Config) -> Health:
         return Health(now, runs, database=False, space=disks, late=_concealed([*late, away]))
     if _all_watched(inboxes):  # by this machine or others
         runs, late = True, [one for one in late if one.about != "watcher"]
-    elif runs:
+    elif since is not None and now - since > UNWATCHED_LATE:
         late += list(_unwatched(inboxes))
     return Health(now, runs, True, ready, retrying, failed, disks, _concealed(late), inboxes)
 
@@ -147,14 +149,15 @@ def _concealed(late: Sequence[Late]) -> list[Late]:
     return [Late(one.about, conceal(one.what), conceal(one.remedy), one.route) for one in late]
 
 
-def _watcher(config: Config) -> tuple[bool, list[Late]]:
+def _watcher(config: Config) -> tuple[datetime | None, list[Late]]:
+    """Since when it runs on this machine."""
     try:
-        if daemon.status(config).running:
-            return True, []
-        return False, [Late("watcher", "it is not running", "dropslot start_watcher")]
+        if since := daemon.status(config).since:
+            return since, []
+        return None, [Late("watcher", "it is not running", "dropslot start_watcher")]
     except OSError as error:
         what = f"whether it is running cannot be found out: {error.strerror}"
-        return False, [Late("watcher", what, "run this as the account of the service")]
+        return None, [Late("watcher", what, "run this as the account of the service")]
 
 
 def _too_full(disk: space.Disk) -> Late:

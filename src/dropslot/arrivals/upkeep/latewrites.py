@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -61,13 +61,11 @@ class Difference(NamedTuple):
     found: str
 
 
-def look_due(config: Config) -> bool:
-    """Compare the archives that are due, by names, sizes and times. False: none was."""
-    due = list(
-        Arrival.objects.filter(look_again_at__isnull=False, look_again_at__lte=Now()).order_by(
-            "look_again_at"
-        )[:_AT_ONCE]
-    )
+def look_due(config: Config, elsewhere: Collection[str] = ()) -> bool:
+    """Compare the archives that are due, by names, sizes and times. False: none was. `elsewhere`: inboxes whose
+    archives this machine does not have."""
+    rows = Arrival.objects.filter(look_again_at__isnull=False, look_again_at__lte=Now())
+    due = list(rows.exclude(inbox__in=elsewhere).order_by("look_again_at")[:_AT_ONCE])
     looked = {arrival.id: (arrival, _look(config, arrival)) for arrival in due}
     if looked:
         with transaction.atomic():

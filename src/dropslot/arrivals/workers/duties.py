@@ -47,7 +47,7 @@ class Duties:
         self._told: list[str] | None = None  # what its row says that it wants
         self._held: frozenset[str] = frozenset()
         self._until = float("-inf")
-        self._others: dict[str, str] = {}  # who acts where this one stands by, as it was said
+        self.others: dict[str, str] = {}  # who acts where this one stands by, as it was said
         self._unsure = True  # whether its last transaction was committed
         self._wake = threading.Event()
         self._stopping = False
@@ -140,10 +140,10 @@ class Duties:
 
     def _say_who_acts(self, acts: dict[str, str]) -> None:
         for name, other in acts.items():
-            if self._others.get(name) != other:
+            if self.others.get(name) != other:
                 line = f"Stands by for {candidates.in_words(name)}: {Doer.of(other)} acts"
                 self._log("duty_elsewhere", name, line)
-        self._others = acts
+        self.others = acts
 
     def _log(self, action: str, name: str, line: str) -> None:
         log.info(line, action=action, plain=True, duty=escape(name), holder=self.me)

@@ -60,6 +60,12 @@ def domain_of(name: str) -> str:
     return name.removeprefix(".").rpartition(":")[0].rpartition(":")[0].rpartition(".")[2]
 
 
+def is_of_this_machine(data: Path, name: str) -> bool:
+    """Whether that worker's lock can be seen here."""
+    folder = _folder(data)
+    return folder.is_dir() and domain_of(name) == _domain(folder)
+
+
 def is_dead(data: Path, name: str) -> bool:
     """Whether that worker surely ended: its lock would be seen here, and nobody holds it. False for workers of other
     machines, and for those from before a restart of this one: their leases decide."""

@@ -29,6 +29,7 @@ class InboxDuties:
         self.find()
         with on_duty(self._config, "watcher", self._wanted) as self._duties:
             self._beats = Beats(self._config, identity(self._config), self._duties.me)
+            self._duties.soon()  # its name goes into the markers
             yield self._duties
         self._beats.close()
 
@@ -52,7 +53,11 @@ class InboxDuties:
         return [duty_of(one) for one in self._sets if there[duty_of(one)] and self._is_ours(one)]
 
     def _is_ours(self, folders: FolderSet) -> bool:
-        return self._beats is None or self._beats.are_ours(folders, self.acts(folders))
+        if self._beats is None or self._duties is None:
+            return True
+        acts = self.acts(folders)
+        other = "" if acts else self._duties.others.get(duty_of(folders), "")
+        return self._beats.are_ours(folders, acts, other)
 
 
 def duty_of(folders: FolderSet) -> str:

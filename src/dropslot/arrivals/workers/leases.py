@@ -88,10 +88,13 @@ def take_next(
     lease: timedelta,
     is_dead: Callable[[str], bool],
     limit: int = BATCH,
+    elsewhere: Collection[str] = (),
 ) -> list[Arrival]:
     """Take a batch for `worker`: one commit. Each arrival gets the next epoch; the caller then removes what older
-    epochs staged. Empty when there is nothing to do, without having taken the write lock."""
-    due = takeable(worker, is_dead)
+    epochs staged. Empty when there is nothing to do, without having taken the write lock. `elsewhere`: inboxes whose
+    arrivals this machine does not have."""
+    rows = takeable(worker, is_dead)
+    due = rows.exclude(inbox__in=elsewhere) if elsewhere else rows
     return _take(due, [due], worker, lease, limit)
 
 

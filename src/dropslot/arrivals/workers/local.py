@@ -21,7 +21,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import database, latewrites
-from dropslot.arrivals.workers import due, holder, leases
+from dropslot.arrivals.workers import due, elsewhere, holder, leases
 from dropslot.arrivals.workers.between import Between
 from dropslot.arrivals.workers.in_flight import Limits
 from dropslot.audit.kinds import Kind
@@ -97,7 +97,8 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
 
 def take_batch(config: Config, worker: str) -> list[Arrival]:
     """The arrivals that are due first. Empty: there are none."""
-    return leases.take_next(worker, config.lease, partial(holder.is_dead, config.data))
+    is_dead = partial(holder.is_dead, config.data)
+    return leases.take_next(worker, config.lease, is_dead, elsewhere=elsewhere.inboxes(config))
 
 
 def deliver_batch(config: Config, worker: str) -> list[Arrival]:

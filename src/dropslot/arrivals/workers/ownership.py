@@ -21,7 +21,7 @@ from dropslot.arrivals.candidates import Doer
 from dropslot.arrivals.models import Candidate, Duty
 from dropslot.arrivals.upkeep import markers
 from dropslot.arrivals.upkeep.markers import Mark, OtherInstallation
-from dropslot.arrivals.workers import holder
+from dropslot.arrivals.workers import elsewhere, holder
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.core.names import escape
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 LONG_AGO_SECONDS = 600.0  # more than clocks of hosts and file servers differ
 WATCH_SECONDS = 7.0  # a watcher touches its markers every two seconds
 ROUNDS = 3  # of a marker that nobody touches
+LONG_ROUNDS = 10  # longer than a new watcher needs to write its name
 _PAUSE = threading.Event()  # never set
 
 
@@ -123,9 +124,12 @@ class Beats:
         self._known: dict[Path, str] = {}  # the watcher of this database that was seen last
         self._strange: dict[Path, tuple[tuple[int, int] | None, int]] = {}  # as it was, for how many rounds
         self._told: dict[Path, str] = {}
+        self._apart: dict[Path, int] = {}  # for how many rounds another watcher's name is not in the marker
 
-    def are_ours(self, folders: FolderSet, acts: bool) -> bool:
-        """Whether this watcher may act on an inbox, which it does now if `acts`. Raises DatabaseError."""
+    def are_ours(self, folders: FolderSet, acts: bool, other: str) -> bool:
+        """Whether this watcher may act on an inbox, which it does now if `acts`; `other`: the watcher that does (empty:
+        none). Raises DatabaseError."""
+        self._compare(folders, other)
         path = markers.path_of(folders)
         seen = _seen(path)
         if not acts or seen is None or seen != self._own.get(path):
@@ -139,6 +143,18 @@ class Beats:
         if acts:
             self._own[path] = _touch(path)
         return True
+
+    def _compare(self, folders: FolderSet, other: str) -> None:
+        """Say so if the other watcher acts on another folder of the same path."""
+        path = markers.path_of(folders)
+        is_other = other != "" and not elsewhere.sees(folders, other)
+        rounds = self._apart[path] = self._apart.get(path, 0) + 1 if is_other else 0
+        if rounds == LONG_ROUNDS:
+            line = (
+                f"{Doer.of(other)} acts on the inbox {escape(str(folders.inbox))}, but on another folder than the one"
+                " that has this path here. Nothing is taken here. Mount the same folder, or give it another path"
+            )
+            log.error(line, action="other_folder", plain=True, route=folders.route.key)
 
     def close(self) -> None:
         """Say in the markers that this watcher has ended."""

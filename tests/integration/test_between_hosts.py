@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -158,7 +159,7 @@ def test_each_site_watches_and_delivers_what_only_it_has(
         products[site].start("start_observer")
     watched = products["north"]
     for site in places:
-        wait_until(lambda site=site: site_acts(watched, site), what=f"a watcher at {site}")  # type: ignore[misc]
+        wait_until(partial(site_acts, watched, site), what=f"a watcher at {site}")
     assert site_acts(watched, "north") != site_acts(watched, "south")
     for number in range(8):
         for site, place in places.items():
@@ -167,8 +168,11 @@ def test_each_site_watches_and_delivers_what_only_it_has(
             (aside / f"{number}.txt").write_text(site)
             aside.rename(place / f"disk/study/inbox/{site}-{number}")
     names = {f"{site}-{number}" for site in places for number in range(8)}
-    done = lambda: {row["name"] for row in watched.arrivals("--state", "done")}  # noqa: E731
-    wait_until(lambda: done() == names, deadline_seconds=60, what="all deliveries")
+
+    def all_done() -> bool:
+        return {row["name"] for row in watched.arrivals("--state", "done")} == names
+
+    wait_until(all_done, deadline_seconds=60, what="all deliveries")
     workers = {row["id"]: row["route"] for row in watched.arrivals()}
     begun = watched.listing("events", "--kind", "started")
     machines = {(workers[event["arrival"]], event["data"]["worker"].partition(".")[0]) for event in begun}

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,16 +58,23 @@ def who_acts(product: Product) -> dict[str, Any]:
     return found
 
 
-def clock(difference: str) -> dict[str, str]:
-    """The environment of a machine whose clock is wrong; files have the times of their server."""
+def start(product: Product, clock: str = "") -> subprocess.Popen[str]:
+    """On a machine whose clock differs so much; files have the times of their server."""
+    if not clock:
+        return product.start("start_observer")
     [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
-    wrong = {"FAKETIME": difference, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
-    return {"LD_PRELOAD": str(library), **wrong}
+    return product.start(
+        "start_observer",
+        LD_PRELOAD=str(library),
+        FAKETIME=clock,
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+        NO_FAKE_STAT="1",
+    )
 
 
-def watch(product: Product, **environment: str) -> int:
+def watch(product: Product, clock: str = "") -> int:
     """Start it; returns the pid of its watching process."""
-    service = product.start("start_observer", **environment)
+    service = start(product, clock)
 
     def child() -> int | None:
         children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
@@ -90,9 +98,9 @@ def test_a_watcher_that_is_killed_or_frozen_is_replaced_within_15_seconds(
 ) -> None:
     """Their clocks are ten minutes apart."""
     first, second = pair
-    service = first.start("start_observer", **clock("-300s"))
+    service = start(first, "-300s")
     acting = wait_until(lambda: pid_of(who_acts(second)["acts"]), what="a watcher that acts") or 0
-    standing_by = watch(second, **clock("+300s"))
+    standing_by = watch(second, "+300s")
     first.drop("before", {"a": b"1"})
     first.wait_for_state("before", "done")
     assert [pid_of(one) for one in who_acts(second)["stand_by"]] == [standing_by]

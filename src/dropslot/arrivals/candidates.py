@@ -91,7 +91,9 @@ def names() -> list[str]:
 def holders() -> dict[tuple[str, str], str]:
     """The watcher that acts on each inbox, by route and path; those that nobody acts on are left out. Raises
     DatabaseError."""
-    rows = Duty.objects.filter(name__startswith=f"{_WATCH}:", holder__in=names()).values_list("name", "holder")
+    rows = Duty.objects.filter(name__startswith=f"{_WATCH}:", holder__in=names()).values_list(
+        "name", "holder"
+    )
     found = {}
     for duty, holder in rows:
         _, route, inbox = duty.split(":", 2)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
 
 from brokers import Broker
 from databases import Database
@@ -23,7 +24,7 @@ from dropslot.arrivals.workers import between, leases
 from dropslot.arrivals.workers.between import Between
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.core.states import State
+from dropslot.core.states import ShareState, State
 from dropslot.files.listing import Item
 from product import STUDY, Product
 from sshd import Sshd
@@ -102,6 +103,26 @@ def test_what_a_helper_cannot_stage_its_holder_stages(desk: Desk, monkeypatch: p
     assert row.state == State.DONE
     assert Event.objects.filter(arrival=row.id, kind="started").count() == 1
     assert tree(desk.base / "to" / "p") == CONTENT
+
+
+def test_a_share_whose_report_was_lost_is_given_up_before_other_work(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("away")
+
+    def forgetful(_arrival: Arrival, _shares: int) -> None:
+        helper = Helper(desk.config, "there:2:b")
+        with monkeypatch.context() as patch, pytest.raises(OperationalError):
+            patch.setattr(helper, "_report", away)
+            helper.help_once()
+        mine = Share.objects.filter(worker="there:2:b")
+        assert mine.get().state == ShareState.TAKEN
+        helper.settle()
+        assert mine.get().state == ShareState.GIVEN_UP
+
+    row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=forgetful, worker="here:1:a"))
+    assert (row.state, tree(desk.base / "to" / "p")) == (State.DONE, CONTENT)
 
 
 def test_a_small_arrival_overtakes_a_large_one_that_is_being_staged(

@@ -140,6 +140,7 @@ class Delivering:
     def deliver(self, batch: Sequence[Arrival]) -> bool:
         """Deliver a batch that this worker has just taken. False: it is empty."""
         if batch:
+            self._helper.settle()
             self._between.begin()
             deliver_taken(self._config, self.worker, batch, self._crew)
         return bool(batch)

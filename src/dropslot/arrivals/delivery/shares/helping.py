@@ -39,10 +39,8 @@ class Helper:
 
     def help_once(self) -> bool:
         """Stage one share, synced, and report it. False: there was none. Errors of the share are its holder's matter;
-        raises DatabaseError if the outcome cannot be recorded: then the next call gives it up."""
-        if self._owes:
-            self._mine().update(state=ShareState.GIVEN_UP)
-            self._owes = False
+        raises DatabaseError if the outcome cannot be recorded (`settle`)."""
+        self.settle()
         share = self._take()
         if share is None:
             return False
@@ -50,6 +48,13 @@ class Helper:
         self._report(share, self._staged(share))
         self._owes = False
         return True
+
+    def settle(self) -> None:
+        """Give up a share whose outcome could not be recorded: its holder would wait for it, since this worker goes on.
+        Called before other work. Raises DatabaseError."""
+        if self._owes:
+            self._mine().update(state=ShareState.GIVEN_UP)
+            self._owes = False
 
     def _mine(self) -> QuerySet[Share]:
         return Share.objects.filter(worker=self._worker, state=ShareState.TAKEN)

@@ -120,8 +120,11 @@ def test_a_broker_that_is_away_only_delays(celery_product: Product, broker: Brok
         product.start("run")
         product.drop("early", b"1")
         assert product.wait_for_state("early", "ready")["attempts"] == 0
+        doctor = product.run("doctor", status=1).stdout
+        assert "does not answer" in doctor and "DROPSLOT_BROKER_PASSWORD" in doctor
         broker.start()
         product.wait_for_state("early", "done")
+        assert f"{broker.url} answers" in product.run("doctor", status=None).stdout
     else:
         product.start("run")
     broker.kill()

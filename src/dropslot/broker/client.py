@@ -78,15 +78,20 @@ def _options(config: Config, *, sends_only: bool) -> dict[str, Any]:
     return {"confirm_publish": True} | (times if sends_only else {})
 
 
-def send(app: Celery, task: str, **options: Any) -> None:
-    """Send a message, without waiting long. Raises BrokerAway."""
+def away() -> tuple[type[Exception], ...]:
+    """What is raised when a broker does not answer, or refuses."""
     from amqp.exceptions import AMQPError
     from kombu.exceptions import KombuError
     from redis.exceptions import RedisError
 
+    return KombuError, AMQPError, RedisError, OSError
+
+
+def send(app: Celery, task: str, **options: Any) -> None:
+    """Send a message, without waiting long. Raises BrokerAway."""
     try:
         app.send_task(task, retry=True, retry_policy=_ONCE_MORE, ignore_result=True, **options)
-    except (KombuError, AMQPError, RedisError, OSError) as error:
+    except away() as error:
         raise BrokerAway(f"The broker did not take a message: {escape(str(error))}") from error
 
 

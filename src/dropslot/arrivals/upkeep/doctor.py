@@ -28,6 +28,7 @@ from dropslot.arrivals.upkeep import markers, readonly
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
+from dropslot.config.brokers import PASSWORD_VARIABLE
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.mistakes import blame
 from dropslot.config.mistakes.remedies import remedy_for
@@ -59,6 +60,7 @@ def examine(config: Config) -> Iterator[Finding]:
 def _findings(config: Config) -> Iterator[Finding]:
     yield from _data(config)
     yield from _database(config)
+    yield from _broker(config)
     for route in config.routes.values():
         sets = folder_sets(route, make=False)
         if not sets:
@@ -80,6 +82,20 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _parsers()
     yield from _watching(config)
     yield from registry.findings(config)
+
+
+def _broker(config: Config) -> Iterator[Finding]:
+    if not config.broker:
+        return
+    from dropslot.broker.examining import trouble
+
+    if why := trouble(config):
+        remedy = (
+            f"start it, or correct `broker`; its password comes from {PASSWORD_VARIABLE}; deliveries wait"
+        )
+        yield Finding("error", "broker", f"{escape(config.broker)} does not answer: {escape(why)}", remedy)
+    else:
+        yield Finding("ok", "broker", f"{escape(config.broker)} answers")
 
 
 def _make_one_of(inbox: str) -> str:

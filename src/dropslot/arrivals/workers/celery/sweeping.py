@@ -9,14 +9,10 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import AMQPError
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
-
 from dropslot.arrivals.workers import holder, leases
 from dropslot.arrivals.workers.celery import announcing
 from dropslot.broker import queues
-from dropslot.broker.client import BrokerAway
+from dropslot.broker.client import BrokerAway, away
 from dropslot.config import Config
 from dropslot.core.names import escape
 
@@ -44,7 +40,7 @@ def _without_messages(app: Celery, config: Config, routes: Collection[str]) -> l
     try:
         with app.connection_for_write() as connection, connection.channel() as channel:
             return [route for route in sorted(routes) if not _waiting(config, route, channel)]
-    except (KombuError, AMQPError, RedisError, OSError) as error:
+    except away() as error:
         raise BrokerAway(f"The broker does not say how many messages wait: {escape(str(error))}") from error
 
 

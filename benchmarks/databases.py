@@ -89,10 +89,8 @@ def measure_idle(scratch: Path, trials: int) -> list[Row]:  # noqa: ARG001 - one
     from pgbouncer import pooled  # type: ignore[import-not-found, unused-ignore]
 
     with _server() as server:
-        server.execute("CREATE DATABASE idle")
-        url = server.url("idle")
-        woken = _idle(scratch / "woken", server, url)
-        with pooled(url, server.passwords["PGPASSWORD"]) as through:
+        woken = _idle(scratch / "woken", server, server.url("woken"))
+        with pooled(server.url("polling"), server.passwords["PGPASSWORD"]) as through:
             polling = _idle(scratch / "polling", server, through)
     rate = Row(
         "transactions a second of an idle service",
@@ -113,32 +111,35 @@ def measure_idle(scratch: Path, trials: int) -> list[Row]:  # noqa: ARG001 - one
 def _idle(disk: Path, server: Any, url: str) -> tuple[float, float]:
     """Two workers and the calls after a delivery; transactions a second, and the median of the times."""
     disk.mkdir()
+    server.execute(f"CREATE DATABASE {disk.name}")
     slot = Slot(disk, RESULTS, database=url)
     os.environ.update(server.passwords)
     with slot.running():
-        before = _transactions(server)
+        before = _transactions(server, disk.name)
         threading.Event().wait(_IDLE_SECONDS)
-        rate = (_transactions(server) - before) / _IDLE_SECONDS
-        latency = median(_latency(server, slot, number) for number in range(_LATENCIES))
+        rate = (_transactions(server, disk.name) - before) / _IDLE_SECONDS
+        latency = median(_latency(server, slot, disk.name, number) for number in range(_LATENCIES))
     print(f"  {url}: {rate:.2f} transactions a second, {latency * 1000:.1f} ms", flush=True)
     return rate, latency
 
 
-def _transactions(server: Any) -> int:
+def _transactions(server: Any, name: str) -> int:
     import psycopg
 
     with psycopg.connect(server.url("postgres"), password=server.passwords["PGPASSWORD"]) as connection:
-        row = connection.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = 'idle'").fetchone()
+        row = connection.execute(
+            "SELECT xact_commit FROM pg_stat_database WHERE datname = %s", [name]
+        ).fetchone()
     assert row
     return int(row[0])
 
 
-def _latency(server: Any, slot: Slot, number: int) -> float:
+def _latency(server: Any, slot: Slot, name: str, number: int) -> float:
     """Seconds from the commit of an arrival's retry, by another process, until a worker has taken it."""
     import psycopg
 
     with psycopg.connect(
-        server.url("idle"), password=server.passwords["PGPASSWORD"], autocommit=True
+        server.url(name), password=server.passwords["PGPASSWORD"], autocommit=True
     ) as connection:
         if not number:
             slot.destination.rmdir()  # so it is never delivered, and retried later and later

@@ -16,8 +16,6 @@ from dropslot.arrivals.moving.tables import Table, all_tables
 from dropslot.audit import signing_key, triggers, verify
 from dropslot.config import Config
 
-_INDEXED_AT_ONCE = 2000
-
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -85,6 +83,6 @@ def _index(say: Say) -> None:
         if indexer.is_possible():
             indexer.begin()
             done = 0
-            while taken := indexer.catch_up(_INDEXED_AT_ONCE):
+            while taken := indexer.catch_up():
                 done += taken
                 say("index of searches", done)

@@ -24,6 +24,7 @@ pytest_plugins = [
     "postbox",
     "product",
     "prometheus",
+    "moving",
     "losing",
     "portals",
     "browsing",

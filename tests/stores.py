@@ -181,11 +181,21 @@ class SeaweedFS(ObjectStore):
 
 
 class RcloneStore(ObjectStore):
-    """`rclone serve s3`: a folder of this machine as a store."""
+    """`rclone serve s3`: a folder of this machine as a store; by TLS with a certificate, whose key lies beside it."""
+
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
+        super().__init__(folder)
+        self.certificate = certificate
+
+    @property
+    def endpoint(self) -> str:
+        return super().endpoint.replace("http:", "https:") if self.certificate else super().endpoint
 
     def command(self) -> list[str]:
         (self.folder / "data" / BUCKET).mkdir(parents=True, exist_ok=True)
         where = ["--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{KEY},{SECRET}"]
+        if self.certificate:
+            where += ["--cert", str(self.certificate), "--key", str(self.certificate.with_suffix(".key"))]
         return [program("rclone"), "serve", "s3", "--config", "", *where, str(self.folder / "data")]
 
 

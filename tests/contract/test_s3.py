@@ -3,22 +3,27 @@ the contract needs (rclone's), which is refused."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from certificates import make_certificate
 from contract.destination_contract import ID, StoreContract, deliver, make, source_of, stage
+from dropslot.config.object_stores import ObjectLock
 from dropslot.core.errors import DestinationUnready, Refused, SourceChanged, TakenOver, Unsupported
 from dropslot.destinations.base import DIGEST_COMPARED, Rules, Target
 from dropslot.destinations.s3 import in_parts
 from dropslot.destinations.s3.access import Access
 from dropslot.destinations.s3.destination import S3
 from dropslot.destinations.s3.in_parts import PART_BYTES
-from stores import BUCKET, ObjectStore
+from stores import BUCKET, ObjectStore, RcloneStore
 
 pytestmark = [pytest.mark.usefixtures("store_secrets"), pytest.mark.xdist_group("stores")]
 
@@ -240,3 +245,46 @@ def test_what_is_wrong_is_said(
     destination = S3(access(shared_store)._replace(**wrong), tmp_path / "spool")
     with pytest.raises(DestinationUnready, match=words):
         destination.check(Target(f"s3://{BUCKET}/x", f"s3://{BUCKET}/x"))
+
+
+def test_a_certificate_of_an_own_authority_is_trusted_by_ca_alone(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path / "tls", "store", address="127.0.0.1")
+    store = RcloneStore(tmp_path / "store", certificate)
+    store.start()
+    try:
+        trusting = S3(access(store)._replace(ca=certificate), tmp_path / "spool")
+        with pytest.raises(Unsupported):  # it was asked, and ignores conditions
+            trusting.check(Target(f"s3://{BUCKET}/x", f"s3://{BUCKET}/x"))
+        with pytest.raises(DestinationUnready, match="not trusted"):
+            S3(access(store), tmp_path / "spool").check(Target(f"s3://{BUCKET}/x", f"s3://{BUCKET}/x"))
+    finally:
+        store.stop()
+
+
+def test_of_many_that_want_one_key_at_once_one_gets_it(site: S3Site) -> None:
+    """With the condition that is sent, in the store that the other tests trust."""
+    contents = [secrets.token_bytes(50_000) for _ in range(16)]
+
+    def put(data: bytes) -> bool:
+        return site.destination.store.put(f"{site.top}/one", data, hashlib.sha256(data).digest(), {})
+
+    with ThreadPoolExecutor(len(contents)) as pool:
+        made = list(pool.map(put, contents))
+    assert made.count(True) == 1
+    assert site.files()["one"] == contents[made.index(True)]
+
+
+def test_what_is_locked_cannot_be_deleted(shared_store: ObjectStore, tmp_path: Path, arrival: Path) -> None:
+    outside, bucket = shared_store.client(), f"locked-{secrets.token_hex(4)}"
+    outside.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    lock = ObjectLock(mode="governance", days=2)
+    locking = S3(access(shared_store)._replace(bucket=bucket, object_lock=lock), tmp_path / "spool")
+    target = Target(f"s3://{bucket}/x", f"s3://{bucket}/x")
+    locking.check(target)
+    assert deliver(S3Site(shared_store, locking, "x"), arrival, target) == []
+    for key in ("x/a.txt", f"x/.dropslot/manifests/{ID}.sha256"):
+        found = outside.head_object(Bucket=bucket, Key=key)
+        assert found["ObjectLockMode"] == "GOVERNANCE"
+        assert found["ObjectLockRetainUntilDate"] > datetime.now(UTC) + timedelta(days=1)
+        with pytest.raises(outside.exceptions.ClientError):
+            outside.delete_object(Bucket=bucket, Key=key, VersionId=found["VersionId"])

@@ -117,7 +117,7 @@ def test_an_address_of_an_own_kind_is_kept_as_it_is(lab: Path) -> None:
 @pytest.mark.parametrize(
     ("mapping", "key", "says"),
     [
-        (of_own_kind("sftps://a@b/c"), "routes.study.deliver[0].to", "or ftp:// or sftp://"),
+        (of_own_kind("sftps://a@b/c"), "routes.study.deliver[0].to", "or ftp:// or s3:// or sftp://"),
         (
             of_own_kind("ftp://lab:hunter2@host/in"),
             "routes.study.deliver[0].to",

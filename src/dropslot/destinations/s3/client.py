@@ -14,7 +14,8 @@ from dropslot.destinations.s3.access import Access
 
 AT_ONCE = 16  # requests under way
 TRIES = 6
-CONNECT_SECONDS, ANSWER_SECONDS = 10, 120
+_QUESTIONS_TRIES = 3  # of requests without bytes
+CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
 
 
 class Connected(NamedTuple):
@@ -57,7 +58,7 @@ def _config(access: Access) -> Config:
         connect_timeout=CONNECT_SECONDS,
         read_timeout=ANSWER_SECONDS,
         max_pool_connections=AT_ONCE,
-        retries={"mode": "standard", "total_max_attempts": TRIES},
+        retries={"mode": "standard", "total_max_attempts": _QUESTIONS_TRIES},
         tcp_keepalive=True,
         signature_version="s3v4",
         request_checksum_calculation="when_required",

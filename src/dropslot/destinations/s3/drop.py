@@ -165,8 +165,7 @@ class S3Drop(WholeItemsDrop):
         self.require_stage()
         item, key = self._items[planned.path], key_of(self.target, planned.stored_as)
         if item.size_bytes > PART_BYTES:
-            with self._one_large:  # each has several parts in memory
-                return self._complete(item, planned, key)
+            return self._complete(item, planned, key)
         data = staged_bytes(self._opened(), item, planned.sha256)
         return self.destination.store.put(key, data, bytes.fromhex(planned.sha256), _metadata(item))
 
@@ -177,7 +176,10 @@ class S3Drop(WholeItemsDrop):
         elif sent and sent.complete():
             return True
         # Otherwise it has its name from an earlier attempt, or somebody else took the name or removed the parts.
-        return self.destination.store.look(key) is None and self._send_again(item, planned)
+        if self.destination.store.look(key) is not None:
+            return False
+        with self._one_large:  # each has several parts in memory
+            return self._send_again(item, planned)
 
     def _send_again(self, item: Item, planned: Planned) -> bool:
         in_parts, sha256 = self._in_parts(item, planned.stored_as), hashlib.sha256(usedforsecurity=False)

@@ -26,6 +26,7 @@ _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 # While another request for the same key is under way, or the body came too slowly.
 _AGAIN_CODES = frozenset({"ConditionalRequestConflict", "OperationAborted", "RequestTimeout"})
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 10.0
+_PATIENCE_SECONDS = 100  # afterwards the arrival waits instead of its worker
 
 
 class Answer(NamedTuple):
@@ -54,12 +55,12 @@ class Sending:
 
     def ask(self, method: str, key: str, query: str, data: Bytes, headers: Mapping[str, str]) -> Answer:
         """Send a request, several times if that may help. Raises ClientError and other errors of the SDK."""
-        wait = _FIRST_WAIT_SECONDS
+        wait, end = _FIRST_WAIT_SECONDS, time.monotonic() + _PATIENCE_SECONDS
         for left in range(TRIES - 1, -1, -1):
             try:
                 return self._ask(method, key, query, data, headers)
             except (ClientError, HTTPClientError) as error:
-                if not left or not _may_heal(error):
+                if not left or not _may_heal(error) or time.monotonic() > end:
                     raise
             time.sleep(wait * random.uniform(0.5, 1))
             wait = min(wait * 3, _LONGEST_WAIT_SECONDS)

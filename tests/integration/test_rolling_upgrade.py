@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from brokers import Broker
 from databases import connected_to, postgres_settings, sqlite_settings
 from product import Product
 
@@ -77,3 +79,16 @@ def test_a_service_that_finds_a_newer_database_finishes_and_ends_and_its_next_st
     refused = product.run("start_observer", status=1).stderr
     assert "0099_future" in refused and "newer version" in refused
     assert (product.folder("inbox") / "after").exists()
+
+
+@pytest.mark.xdist_group("brokers")
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_workers_and_beat_of_celery_end_as_well(
+    make_product: Callable[..., Product], postgres_url: str, broker: Broker, django_db_blocker: Any
+) -> None:
+    product = make_product(postgres_url).configure(workers="celery", broker=broker.url)
+    services = [product.start(command) for command in ("run", "worker", "beat")]
+    product.drop("before", {"a": b"1"})
+    product.wait_for_state("before", "done")
+    upgrade(product, postgres_url, django_db_blocker)
+    assert [service.wait(40) for service in services] == [1, 1, 1]

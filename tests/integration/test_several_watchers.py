@@ -10,15 +10,22 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from databases import Database
+from dropslot.arrivals.upkeep import markers
+from dropslot.arrivals.workers import ownership
+from dropslot.config.folders import all_folders
+from dropslot.config.loading import load
 from product import STUDY, Product
 from waiting import wait_until
 
 Make = Callable[..., Product]
+NOBODY = markers.Mark("", "", "")
 
 
 @pytest.fixture
@@ -188,3 +195,23 @@ def test_a_database_that_is_lost_is_made_anew_for_the_same_installation(sqlite_p
     sqlite_product.drop("b", {"x": b"2"})
     sqlite_product.drain(status=None)
     assert read_id(sqlite_product) == before
+
+
+def test_a_watcher_that_a_copy_replaced_while_it_was_frozen_leaves_the_inbox_to_it(
+    sqlite_product: Product, sqlite_database: Database
+) -> None:
+    """The copy's watcher is not known to this database, and touches the marker."""
+    config = load(sqlite_product.config)
+    [folders] = all_folders(config)
+    path = markers.path_of(folders)
+    beats = ownership.Beats(config, markers.identity(config), "here.1:1:a")
+    assert beats.are_ours(folders, acts=True, other="")
+    markers.write(folders, replace(markers.read(folders) or NOBODY, watcher="there.2:2:b"))
+    for moment in range(5):
+        os.utime(path, (moment, moment))
+        assert not beats.are_ours(folders, acts=True, other="")
+    assert [beats.are_ours(folders, acts=True, other="") for _ in range(3)] == [False, False, True]
+    mark = markers.read(folders)
+    assert mark and mark.watcher == "here.1:1:a"
+    markers.write(folders, replace(mark, installation="01KANOTHER0000000000000000"))
+    assert not beats.are_ours(folders, acts=True, other="")

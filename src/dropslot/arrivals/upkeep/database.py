@@ -59,21 +59,36 @@ class _Looks:
     """When this process looked last whether the database is still of its version."""
 
     again_at = float("-inf")
+    found: DatabaseNewer | None = None
 
 
 def require_not_newer() -> None:
     """Raise DatabaseNewer if a newer version has migrated the database since this process began. For processes that
     stay: call it between pieces of work, as often as you like. Raises DatabaseError."""
     looks = kept(_Looks)
+    if looks.found:
+        raise looks.found
     if time.monotonic() < looks.again_at:
         return
     looks.again_at = time.monotonic() + LOOK_SECONDS
     if unknown := _unknown(set(MigrationRecorder(connection).applied_migrations())):
-        raise DatabaseNewer(
+        looks.found = DatabaseNewer(
             f"A newer version of dropslot has brought the database {_place()} up to date: it has {_named(unknown)}",
             where="What was begun is finished, and nothing more is taken",
             next_step="Install that version on this machine, too, and start it",
         )
+        raise looks.found
+
+
+def found_newer() -> DatabaseNewer | None:
+    """What `require_not_newer` raises; None also if the database does not answer, which others say."""
+    try:
+        require_not_newer()
+    except DatabaseNewer as error:
+        return error
+    except DatabaseError:
+        connection.close()
+    return None
 
 
 def prepare() -> None:

@@ -204,7 +204,8 @@ def _watch_and_announce(
             nonlocal due, begun
             _say(up, b".")
             board.mine().holds(recorder.pending)
-            _require_not_newer()
+            if newer := database.found_newer():
+                raise newer
             # What another watcher has claimed, but could not record, is adopted at once.
             if time.monotonic() >= due or duties.taken != begun:
                 begun = duties.taken
@@ -214,13 +215,6 @@ def _watch_and_announce(
 
         ready = partial(_say, up, b"r")
         Watcher(pairs(), refresh=pairs, acting=pairs.acting, ready=ready, beat=on_beat).run(told)
-
-
-def _require_not_newer() -> None:
-    try:
-        database.require_not_newer()
-    except DatabaseError:  # it is away, and others say so
-        connections.close_all()
 
 
 def _say(up: int, what: bytes) -> None:

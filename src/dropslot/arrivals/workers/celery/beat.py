@@ -16,6 +16,7 @@ from django.db import DatabaseError, connections
 
 from dropslot.arrivals.candidates import BEAT
 from dropslot.arrivals.registry import Schedule
+from dropslot.arrivals.upkeep import database
 from dropslot.arrivals.workers import due, duties, leases
 from dropslot.arrivals.workers.celery import schedules, sweeping
 from dropslot.audit.listening import Ear
@@ -59,7 +60,7 @@ def run(config: Config, told: Signal) -> None:
     """Send schedules and sweep about once a second while it has the duty, until `told`. A broker or database that is
     away is asked again.
 
-    Raises BadOption if a schedule cannot be made as config.yaml says.
+    Raises BadOption if a schedule cannot be made as config.yaml says, and DatabaseNewer.
     """
     app = client(config, sends_only=True)
     turns = _Turns(schedules.schedules(config).values())
@@ -67,6 +68,8 @@ def run(config: Config, told: Signal) -> None:
     with duties.on_duty(config, BEAT, lambda: {BEAT}) as mine:
         while not told.is_set():
             board.mine().holds(0)
+            if newer := database.found_newer():
+                raise newer
             acts = mine.holds(BEAT)
             is_well = not acts or _turn(app, config, turns)
             if not told.wait(_SWEEP_SECONDS if is_well else _AWAY_SECONDS) and acts:

@@ -11,6 +11,7 @@ import structlog
 
 from dropslot.arrivals.delivery import checking
 from dropslot.arrivals.delivery.timing import traces
+from dropslot.arrivals.upkeep import database
 from dropslot.arrivals.workers import holder, local
 from dropslot.arrivals.workers.celery import tasks
 from dropslot.broker import queues
@@ -29,7 +30,8 @@ _TICK_SECONDS = 0.5
 def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
     """Work on what the queues of these routes (none: of all, and what belongs to no route) announce, until `told`.
 
-    The present batch is finished. While the broker is away it tries to reach it again and again.
+    The present batch is finished. While the broker is away it tries to reach it again and again. Raises DatabaseNewer
+    between batches.
     """
     with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         app = client(config)
@@ -38,6 +40,8 @@ def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
         log.info("Worker started", action="worker_started", worker=worker)
         _consume(app, names if routes else [*names, queues.UPKEEP], worker, told)
         traces.end()
+        if newer := database.found_newer():
+            raise newer
         log.info("Worker stopped", action="worker_stopped", worker=worker)
 
 
@@ -54,7 +58,7 @@ def _consume(app: Celery, names: Sequence[str], worker: str, told: Signal) -> No
 
     def tick() -> None:
         board.mine().holds(0)
-        if told.is_set():
+        if told.is_set() or database.found_newer():
             stop()
 
     app.steps["consumer"].add(_ticking(tick))

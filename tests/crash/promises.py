@@ -24,6 +24,7 @@ _TIMES = ("dropped_at", "received_at", "finished_at", "delivered_at", "modified_
 FOLDERS = ("inbox", "processing", "done", "failed")
 LISTINGS = (("arrivals", "--json"), ("history", "--json"), ("events", "--json"), ("verify", "--fixity"))
 _GENESIS = "0" * 64
+_MARKER = ".dropslot-installation"  # says whose folders these are; it stays
 
 # kind of event: the states in which it may come, and the state after it (None: the same).
 _WAYS: dict[str, tuple[set[str], str | None]] = {
@@ -71,6 +72,8 @@ def tree(folder: Path, leave_out: Sequence[str] = ()) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         relative = str(path.relative_to(folder))
+        if path.name.startswith(_MARKER):
+            continue
         if not any(relative == name or relative.startswith(f"{name}/") for name in leave_out):
             found[relative] = (
                 "/" if path.is_dir() else _sha256(path) if path.name != "REASON.txt" else _reason(path)

@@ -21,7 +21,7 @@ from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Cancelled, Control, Paused
 from dropslot.sender.engine.listener import Silent
 from dropslot.sender.engine.sender import Sender
-from dropslot.sender.faults import InboxClosed
+from dropslot.sender.faults import BagNameTaken, InboxClosed
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.database import LedgerDamaged
@@ -189,6 +189,23 @@ def test_a_cancel_while_the_bag_gets_its_name_comes_too_late(
     (bag,) = server.bags
     assert person.new() == []
     assert person.send() == (bag,) and server.bags == {bag: True}
+
+
+def test_what_was_sent_under_a_name_that_is_taken_is_removed_by_the_next_send(
+    person: Person, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (person.data / "a.txt").write_text("alpha")
+
+    def taken(*_: object, **__: object) -> bool:
+        raise BagNameTaken("The inbox already has something else of this name")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "finish", taken)
+        with pytest.raises(BagNameTaken):
+            person.send()
+    (first,) = server.bags
+    (second,) = person.send()
+    assert first != second and server.bags == {second: True}
 
 
 def test_a_bag_that_another_account_began_keeps_no_other_back(person: Person, server: Server) -> None:

@@ -232,6 +232,10 @@ def test_a_discarded_bag_leaves_nothing_behind(inbox: SftpInbox, folder: Path, t
     inbox.discard(BAG)
     inbox.discard(BAG)
     assert list(folder.iterdir()) == []
+    send(inbox, outgoing(tmp_path / "pc"))
+    (folder / f".{BAG}").rename(folder / f".gone-{BAG}")  # as far as it got when the connection was lost
+    inbox.discard(BAG)
+    assert list(folder.iterdir()) == []
 
 
 # Files that cannot be sent

@@ -28,6 +28,7 @@ from dropslot.sftp.pace import Pace
 from dropslot.sftp.uploads import upload
 from lines import line_to
 from misbehaving import FailsToSync, Misbehaving
+from pacing import Standing
 from people import Person
 from sshd import Sshd
 
@@ -225,6 +226,15 @@ def test_where_nothing_may_be_read_back_what_is_there_counts(
     (folder.parent / "receipts" / f"{BAG}.json").touch()
     with pytest.raises(InboxClosed, match="may not read its receipts"):
         inbox.receipt(BAG)
+
+
+def test_a_limit_paces_a_single_small_file(inbox: SftpInbox, folder: Path, tmp_path: Path) -> None:
+    files, clock, heard = outgoing(make(tmp_path / "pc", {"one": os.urandom(2_000_000)})), Standing(), Heard()
+    inbox.begin(BAG)
+    inbox.upload(BAG, files, {}, heard, Pace(lambda: 1_000_000, clock))
+    assert clock.passed == pytest.approx(1.75, abs=0.01)  # the first quarter of a second's bytes go at once
+    finish(inbox, files, heard)
+    assert content(folder / BAG / "data" / "raw") == content(tmp_path / "pc")
 
 
 def test_a_discarded_bag_leaves_nothing_behind(inbox: SftpInbox, folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import os
 import signal
 import sqlite3
@@ -33,6 +32,7 @@ from dropslot.sender.inbox import Outgoing
 from dropslot.sender.over_https.inbox import HttpsInbox
 from dropslot.sftp.pace import Pace
 from mounts import Mounts
+from pacing import Standing
 from portals import Served, installed
 from product import Product, read_tree
 
@@ -285,6 +285,16 @@ def test_a_used_up_quota_is_said_and_what_was_sent_is_kept(
     assert caught.value.code == "quota" and caught.value.retryable and "is kept" in caught.value.where
 
 
+def test_a_limit_paces_a_single_small_file(served: Served, token: str, tmp_path: Path) -> None:
+    served.start()
+    bag, clock, noted = Bag(tmp_path / "pc", {"one": LARGE[:900_000]}), Standing(), Noted()
+    box = inbox(served, token)
+    box.upload(BAG, bag.outgoing(), {}, noted, Pace(lambda: 400_000, clock))
+    assert noted.whole == bag.digests
+    assert clock.passed == pytest.approx(2.0, abs=0.01)  # the first quarter of a second's bytes go at once
+    box.close()
+
+
 def test_a_token_that_expires_meanwhile_is_said_and_another_goes_on(
     sqlite_product: Product, tmp_path: Path
 ) -> None:
@@ -359,36 +369,3 @@ def test_only_a_token_that_may_upload_signs_in(served: Served, token: str, tmp_p
             HttpsInbox(access, who)
         assert "Nothing was sent" in caught.value.where or kind is SignInRefused
         assert not who.was_accepted and caught.value.next_step
-
-
-ME, ROUTES = '{"scopes": ["upload"]}', '{"items": []}'
-ODD = {
-    "a page of a proxy": ("<p>Sign in</", ROUTES),
-    "a list": ("[]", ROUTES),
-    "a number": ('{"scopes": 5}', ROUTES),
-    "many levels": ("[" * 100_000, ROUTES),
-    "no routes": (ME, "null"),
-    "routes of another kind": (ME, '{"items": [{"key": "study"}, 7]}'),
-}
-
-
-@pytest.mark.parametrize(("me", "routes"), ODD.values(), ids=ODD)
-def test_what_answers_in_another_form_is_no_portal(me: str, routes: str) -> None:
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = (me if self.path.endswith("/me") else routes).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        with pytest.raises(DropslotError, match="something else than a portal"):
-            HttpsInbox(Access(f"http://127.0.0.1:{server.server_address[1]}"), Nobody("token"))
-        server.shutdown()
-        thread.join()

@@ -64,3 +64,5 @@ def test_each_arrival_is_delivered_once_whatever_is_killed(
     storm.stop()
     assert len(drops.names) > 300
     drops.require_each_once()
+    printed = [log.read_text(errors="replace") for log in tmp_path.glob("*.log")]
+    assert not [text[text.index("Traceback") :][:2000] for text in printed if "Traceback" in text]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
+from django.db import DatabaseError
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -215,9 +216,11 @@ def _serve(serve: Serve, life: Life, log_files: logs.Logs, where: Places) -> Non
         log.info(f"Started: pid {os.getpid()}", action="watcher_started", plain=True, pid=os.getpid())
         try:
             serve(life)
-        except Exception:
+        except Exception as error:
             line = "The watcher stops because of an error. The next start resumes what it was doing."
-            log.exception(line, action="watcher_failed", plain=True)
+            # What is known, or away, needs no look at the code.
+            unknown = not isinstance(error, DropslotError | DatabaseError)
+            log.exception(line, action="watcher_failed", plain=True, error=str(error), exc_info=unknown)
             raise
         log.info("Stopped", action="watcher_stopped", plain=True)
 

@@ -99,17 +99,19 @@ def _one_line(text: str) -> str:
     return "".join(char if char.isprintable() else escape(char) for char in text)
 
 
+_OF_BROKERS = frozenset({"amqp", "celery", "kombu"})
+
+
 class _FromLibraries(logging.Handler):
     """Log entries of Django and other libraries, as our own entries."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger()
-        log.log(
-            record.levelno,
-            record.getMessage(),
-            action="library",
-            logger=record.name,
-            exc_info=record.exc_info,
+        message, trace = record.getMessage(), record.exc_info
+        if trace and record.name.partition(".")[0] in _OF_BROKERS:
+            # They show where in their code a connection broke; what broke is enough.
+            message, trace = f"{message.rstrip('.')}: {trace[1]}", None
+        structlog.get_logger().log(
+            record.levelno, message, action="library", logger=record.name, exc_info=trace
         )
 
 

@@ -258,6 +258,13 @@ def _live(child: Child) -> None:
     except database.DatabaseNewer as error:
         log.warning(f"The process {child.name} ends: {error}", action="database_newer", process=child.name)
         status = NEWER
+    except DatabaseError as error:
+        log.warning(
+            f"The database does not answer; the process {child.name} is started again",
+            action="database_unavailable",
+            process=child.name,
+            error=str(error),
+        )
     except Exception:
         log.exception(
             "A process of the service failed; it is started again",

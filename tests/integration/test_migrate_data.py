@@ -43,8 +43,9 @@ def test_all_is_the_same_there_and_back(
     assert "OK" in used.run("verify", "--fixity").stdout
     assert "holds another" not in used.run("doctor", status=None).stdout
 
-    database_of(used).rename(used.root / "old.sqlite3")
     after = everything(used)
+    assert "move the file" in used.run("migrate_data", "--to", "sqlite", status=1).stderr
+    database_of(used).rename(used.root / "old.sqlite3")
     used.run("migrate_data", "--to", "sqlite")
     use(used, "sqlite")
     assert everything(used) == after

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from dropslot.arrivals.moving.copying import COPY, SOURCE, Say
+from dropslot.arrivals.moving.copying import COPY, EMPTY_IT, SOURCE, Say
 from dropslot.arrivals.moving.tables import Row, Table
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -57,5 +57,5 @@ def _differs(what: str) -> Differs:
     return Differs(
         what,
         where="The source was not changed. The copy must not be used",
-        next_step="Empty the other database (drop it and create it again), and run this again",
+        next_step=EMPTY_IT,
     )

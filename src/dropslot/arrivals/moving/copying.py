@@ -16,6 +16,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
 SOURCE, COPY = "default", "copy"
+EMPTY_IT = "Empty the other database (drop it and create it again, or move the file of SQLite away), and run this again"
 Say = Callable[[str, int], None]  # a table, and how many of its rows have been gone through
 
 
@@ -64,7 +65,7 @@ def _refuse_guarded(table: Table, key: object) -> None:
         raise Uncopied(
             f"The copy has a row of {table.name} that the source does not have like this: {key}",
             where="The source was not changed. Nothing of an audit trail is ever changed or removed",
-            next_step="Empty the other database (drop it and create it again), and run this again",
+            next_step=EMPTY_IT,
         )
 
 

@@ -11,7 +11,7 @@ from django.db import connections, transaction
 
 from dropslot.arrivals.listings.search import indexer
 from dropslot.arrivals.moving import comparing, copying, target
-from dropslot.arrivals.moving.copying import COPY, SOURCE, Say, Uncopied
+from dropslot.arrivals.moving.copying import COPY, EMPTY_IT, SOURCE, Say, Uncopied
 from dropslot.arrivals.moving.tables import Table, all_tables
 from dropslot.audit import signing_key, triggers, verify
 from dropslot.config import Config
@@ -40,7 +40,7 @@ def copy_database(config: Config, url: str, say: Say) -> Moved:
             raise Uncopied(
                 f"The copy's audit trail is not guarded: {', '.join(missing)} is missing or switched off",
                 where="The source was not changed. The copy must not be used",
-                next_step="Empty the other database (drop it and create it again), and run this again",
+                next_step=EMPTY_IT,
             )
         # A fault of a row is also in the source, which the copy equals: it is reported, and stays as evidence.
         chain = verify.chain(using=COPY, signers=_signers(config))
@@ -61,6 +61,9 @@ def _locked(tables: Sequence[Table]) -> Iterator[None]:
             names = ", ".join(connections[SOURCE].ops.quote_name(table.name) for table in tables)
             with connections[SOURCE].cursor() as cursor:
                 cursor.execute("SET LOCAL lock_timeout = '20s'")
+                cursor.execute(
+                    "SET LOCAL idle_in_transaction_session_timeout = 0"
+                )  # while the copy is verified
                 cursor.execute(f"LOCK TABLE {names} IN SHARE MODE")
         yield
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import OperationalError
 
@@ -168,31 +171,62 @@ def test_rows_that_somebody_removed_end_the_attempt_and_the_wait(
     wait_until(partial(lambda: not Share.objects.exists()), what="no rows")
 
 
-@pytest.mark.xdist_group("brokers")
-@pytest.mark.parametrize("workers", ["local", "celery"])
-def test_two_workers_of_a_service_share_what_goes_to_a_server(
-    make_product: Callable[..., Product],
-    postgres_url: str,
-    redis_broker: Broker,
-    shared_sshd: Sshd,
-    workers: str,
-) -> None:
-    product = make_product(postgres_url)
-    to = {
-        "to": shared_sshd.url(product.studies),
-        "key": str(shared_sshd.key),
-        "known_hosts": str(shared_sshd.known_hosts),
-    }
-    keys = {"workers": workers} | ({"broker": redis_broker.url} if workers == "celery" else {})
-    product.configure({"study": STUDY | {"deliver": [to]}}, share_from="4MiB", **keys)
-    product.start("run")
-    content = {f"run{number % 9}/{number:03}": os.urandom(100_000) for number in range(400)}
-    product.drop("session", content)
+@dataclass(frozen=True)
+class Service:
+    """Two workers that deliver to a server."""
+
+    product: Product
+    url: str
+    sshd: Sshd
+
+    def start(self, **keys: str) -> dict[str, bytes]:
+        """Start it and drop a large arrival; returns its content."""
+        to = {
+            "to": self.sshd.url(self.product.studies),
+            "key": str(self.sshd.key),
+            "known_hosts": str(self.sshd.known_hosts),
+        }
+        self.product.configure({"study": STUDY | {"deliver": [to]}}, share_from="4MiB", **keys)
+        self.product.start("run")
+        content = {f"run{number % 9}/{number:03}": os.urandom(100_000) for number in range(400)}
+        self.product.drop("session", content)
+        return content
+
+    def helper(self) -> str | None:
+        """A worker that stages a share of another worker's arrival now."""
+        asked = (
+            "SELECT s.worker FROM dropslot_share s JOIN dropslot_arrival a ON a.id = s.arrival_id"
+            " WHERE s.state = 'taken' AND s.worker <> a.worker"
+        )
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute(asked).fetchone()
+        return found[0] if found else None
+
+    def actions(self) -> list[str]:
+        lines = (self.product.root / "var/logs/dropslot.jsonl").read_text().splitlines()
+        return [entry["action"] for line in lines if "action" in (entry := json.loads(line))]
+
+
+@pytest.fixture
+def service(make_product: Callable[..., Product], postgres_url: str, shared_sshd: Sshd) -> Service:
+    return Service(make_product(postgres_url), postgres_url, shared_sshd)
+
+
+def test_a_killed_helper_of_a_service_costs_one_share(service: Service) -> None:
+    product, content = service.product, service.start()
+    helper = wait_until(service.helper, what="a worker that helps")
+    assert helper
+    os.kill(int(helper.split(":")[1]), signal.SIGKILL)
     product.wait_for_state("session", "done")
     assert product.delivered() == content
-    entries = [
-        json.loads(line) for line in (product.root / "var/logs/dropslot.jsonl").read_text().splitlines()
-    ]
-    actions = [entry["action"] for entry in entries if entry.get("action", "").startswith("share")]
-    assert actions[0] == "shared" and "share_staged" in actions, actions
+    kinds = [event["kind"] for event in product.listing("events")]
+    assert kinds == ["claimed", "started", "delivered"]
     assert "OK" in product.run("verify", "--fixity").stdout
+
+
+@pytest.mark.xdist_group("brokers")
+def test_workers_of_celery_share_what_goes_to_a_server(service: Service, redis_broker: Broker) -> None:
+    content = service.start(workers="celery", broker=redis_broker.url)
+    service.product.wait_for_state("session", "done")
+    assert service.product.delivered() == content
+    assert "shared" in (done := service.actions()) and "share_staged" in done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -67,6 +68,33 @@ def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
     assert begun == done
     worker.terminate()
     assert worker.wait(20) == 0
+
+
+def test_logs_are_read_by_workers_when_beat_says_so(
+    make_product: Callable[..., Product],
+    postgres_url: str,
+    redis_broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    product = make_product(postgres_url)
+    log = product.root / "access.log"
+    log.touch()
+    fetches = {
+        "log": str(log),
+        "match": "/results/{folder}/{stored_name}",
+        "users": {"clinic": "dig"},
+        "every": "1s",
+    }
+    route = STUDY | {"name": "(?P<folder>[^-]+)-.*", "deliver": [{"to": "./studies/{folder}"}]}
+    keys = addressed(redis_broker, monkeypatch)
+    product.configure({"study": route | {"acknowledge": [fetches]}}, workers="celery", **keys)
+    product.start("run")
+    product.drop("dig-1.pdf", b"1")
+    product.wait_for_state("dig-1.pdf", "done")
+    fetched = datetime.now(UTC) + timedelta(seconds=1)
+    at = f"{fetched:%d/%b/%Y:%H:%M:%S +0000}"
+    log.write_text(f'10.0.0.1 - clinic [{at}] "GET /results/dig/dig-1.pdf HTTP/1.1" 200 1 "-" "-"\n')
+    wait_until(lambda: product.history()[0]["acknowledged_by"], deadline_seconds=60, what="an acknowledgment")
 
 
 def test_celery_needs_a_broker_and_tells_so(sqlite_product: Product) -> None:

@@ -26,6 +26,7 @@ from ports import free_port
 from waiting import wait_until
 
 KINDS = ("redis", "rabbitmq")
+_ERLANG = "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"  # one thread, which does not spin
 _START_SECONDS = 120  # Erlang takes 5 s of processor time
 _QUEUES = ("dropslot", "dropslot.study", "celery")
 _RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -123,6 +124,8 @@ class RabbitMQ(Broker):
         self._mapper: subprocess.Popen[bytes] | None = None
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = true\nlog.console.level = warning\n"
+            # As when a delivery takes longer than the usual half hour.
+            "consumer_timeout = 2000\n"
             "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 1MB\n"
         )
         (self.folder / "plugins").write_text("[].\n")
@@ -142,7 +145,7 @@ class RabbitMQ(Broker):
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_ERLANG} -rabbit channel_tick_interval 1000",
             "ERL_EPMD_PORT": str(self._mapper_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }

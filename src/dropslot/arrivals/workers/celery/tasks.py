@@ -31,7 +31,9 @@ def register(app: Celery, config: Config, worker: str, told: Signal, routes: Seq
     announce = partial(announcing.announce_shares, config)
     delivering = local.Delivering(config, worker, announce, told.is_set, routes or None)
 
-    def deliver(*_: Any, **keywords: Any) -> None:
+    def deliver(task: Any, *_: Any, **keywords: Any) -> None:
+        if (task.request.delivery_info or {}).get("redelivered"):
+            log.info("A message came again; what it names is taken once", action="message_came_again")
         _guarded(config, lambda: _deliver(config, delivering, keywords))
 
     known = schedules.schedules(config)
@@ -42,7 +44,7 @@ def register(app: Celery, config: Config, worker: str, told: Signal, routes: Seq
         else:
             _guarded(config, lambda: found.body(told))
 
-    app.task(name=queues.DELIVER, shared=False)(deliver)
+    app.task(name=queues.DELIVER, shared=False, bind=True)(deliver)
     app.task(name=queues.SCHEDULED, shared=False)(scheduled)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -184,6 +185,7 @@ class SpooledDrop(WholeItemsDrop):
     def __init__(self, destination: Spooled, target: Target, arrival: str, epoch: int, name: str) -> None:
         super().__init__(destination, target, arrival, epoch, name)
         spool = str(destination.spool)
+        self._opening = threading.Lock()  # opening moves from folder to folder
         self._staged = Local().open(Target(f"{spool}/{apart(target)}", spool), arrival, epoch, name)
 
     def discard_older(self) -> None:
@@ -198,7 +200,8 @@ class SpooledDrop(WholeItemsDrop):
         return staged
 
     def open_staged(self, path: str) -> BinaryIO:
-        return self._staged.open_staged(path)
+        with self._opening:
+            return self._staged.open_staged(path)
 
     def require_stage(self) -> None:
         if self._staged.staging:

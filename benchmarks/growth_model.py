@@ -50,7 +50,8 @@ def measure(scratch: Path, trials: int) -> list[Row]:
         counts = [int(word) for word in os.environ.get("GROWTH", "").split()] or list(COUNTS)
         command = [sys.executable, "-m", "benchmarks.growth_model", str(trials), *map(str, counts)]
         done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-        return _rows([json.loads(line) for line in done.stdout.splitlines()])
+        # The other lines are those of deliveries.
+        return _rows([json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")])
     finally:
         server.stop()
 
@@ -89,14 +90,15 @@ def main(trials: int, counts: list[int]) -> None:
         growth_rows.fill(before, deliveries)
         before = deliveries
         say(f"{deliveries:,} deliveries are there after {time.perf_counter() - begun:.0f} s")
+        sizes = _sizes()
+        for name, size in sorted(sizes.items(), key=lambda item: -item[1])[:20]:
+            say(f"  {name}: {size / 1e6:,.0f} MB, {size / deliveries:.0f} bytes a delivery")
         seconds = {}
         for what, step in _STEPS.items():
             repeated = trials if what in _FLAT else 1
             seconds[what] = median(step() for _ in range(repeated))
             say(f"  {_WORDS[what]}: {seconds[what] * 1000:,.2f} ms")
-        print(json.dumps({"deliveries": deliveries, "seconds": seconds, "bytes": _sizes()}), flush=True)
-        for name, size in sorted(_sizes().items(), key=lambda item: -item[1])[:14]:
-            say(f"  {name}: {size / 1e6:,.0f} MB, {size / deliveries:.0f} bytes a delivery")
+        print(json.dumps({"deliveries": deliveries, "seconds": seconds, "bytes": sizes}), flush=True)
 
 
 def say(line: str) -> None:

@@ -22,18 +22,18 @@ _ARRIVALS = f"""
 INSERT INTO dropslot_arrival (id, route, inbox, name, name_bytes, is_folder, in_place, sender, location, fields, state,
     reason, items, size_bytes, attempts, epoch, worker, evidence, intent, dropped_at, received_at, finished_at,
     archived_as, rank)
-SELECT {_ID}, 'route', '/elsewhere/inbox' || (n % {_INBOXES}), 'old' || n, convert_to('old' || n, 'UTF8'),
-    true, false, 'tech' || (n % 40), '', '{{}}', 'done', '[]', {ITEMS}, {ITEMS} * 4096, 1, 1, '', '{{"uid": 1000}}',
+SELECT {_ID}, 'route', '/elsewhere/inbox' || mod(n, {_INBOXES}), 'old' || n, convert_to('old' || n, 'UTF8'),
+    true, false, 'tech' || mod(n, 40), '', '{{}}', 'done', '[]', {ITEMS}, {ITEMS} * 4096, 1, 1, '', '{{"uid": 1000}}',
     '{{}}', at, at + interval '1 second', at + interval '2 seconds',
-    '/elsewhere/done' || (n % {_INBOXES}) || '/old' || n, n
+    '/elsewhere/done' || mod(n, {_INBOXES}) || '/old' || n, n
 FROM generate_series(%s::bigint, %s::bigint) AS n,
     LATERAL (SELECT timestamptz '2024-01-01 00:00Z' + n * interval '1 second' AS at) AS times
 """
 _DELIVERIES = f"""
 INSERT INTO dropslot_delivery (arrival_id, place_id, item, stored_as, version, outcome, superseded, sha256, size_bytes,
     mtime_ns, mime)
-SELECT {_ID}, %s + n % {_INBOXES}, 'scan-' || k || '.nii.gz', 'old' || n || '/scan-' || k || '.nii.gz', 1, 'delivered',
-    false, encode(sha256(convert_to(n || '-' || k, 'UTF8')), 'hex'), 4096, 0, ''
+SELECT {_ID}, %s + mod(n, {_INBOXES}), 'scan-' || k || '.nii.gz', 'old' || n || '/scan-' || k || '.nii.gz', 1,
+    'delivered', false, encode(sha256(convert_to(n || '-' || k, 'UTF8')), 'hex'), 4096, 0, ''
 FROM generate_series(%s::bigint, %s::bigint) AS n, generate_series(1, {ITEMS}) AS k
 """
 _RECEIPTS = f"""

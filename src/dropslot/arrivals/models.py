@@ -62,7 +62,7 @@ class Arrival(models.Model):
             ),
             # Of unfinished arrivals alone, so that these stay small: what is next, and what else wants its names.
             models.Index(
-                fields=["route", "rank"],
+                fields=["route", "rank", "dropped_at", "id"],
                 name="dropslot_arrival_rank",
                 condition=Q(finished_at__isnull=True, held_at__isnull=True),
             ),

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             "arrival",
             models.Index(
-                fields=["route", "rank"],
+                fields=["route", "rank", "dropped_at", "id"],
                 name="dropslot_arrival_rank",
                 condition=Q(finished_at__isnull=True, held_at__isnull=True),
             ),

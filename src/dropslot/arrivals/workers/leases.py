@@ -61,7 +61,7 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     # These two are implied. They are what the small index is of.
     rows = Arrival.objects.filter(waiting | orphaned, finished_at__isnull=True, held_at__isnull=True)
     # By rank, which is fair between the senders of a route; those of one rank as they are planned.
-    return rows.order_by("rank", "dropped_at", "name", "id")
+    return rows.order_by("rank", "dropped_at", "id")
 
 
 def take_announced(

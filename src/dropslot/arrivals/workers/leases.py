@@ -76,11 +76,12 @@ def take_announced(
     route. Empty, cheaply, if nothing of that is due, so messages may come twice, late or without need."""
     due = takeable(worker, is_dead).filter(route=route)
     if not arrivals:
-        return _take(due, [due], worker, lease)
+        return _take(due, [due], worker, lease, routes=[route])
     large, small = due.filter(id__in=arrivals).exclude(_SMALL), due.filter(_SMALL)
     # Half of what waits: the other half is for workers that other messages wake at the same time.
     half = small.order_by()[: 2 * BATCH].count() // 2
-    return _take(due.filter(Q(id__in=arrivals) | _SMALL), [large, small], worker, lease, max(half, LEAST))
+    any_of = due.filter(Q(id__in=arrivals) | _SMALL)
+    return _take(any_of, [large, small], worker, lease, max(half, LEAST), [route])
 
 
 def take_next(
@@ -115,6 +116,7 @@ def _take(
     worker: str,
     lease: timedelta,
     limit: int = BATCH,
+    routes: Sequence[str] = (),
 ) -> list[Arrival]:
     """If `any_of` has any, a batch of the first candidates, filled with the next ones."""
     if not any_of.exists():
@@ -126,7 +128,7 @@ def _take(
             if len(chosen) < limit and not any(map(_is_alone, chosen)):
                 known = [arrival.id for arrival in chosen]
                 rows = some.exclude(id__in=known) if known else some
-                chosen += _batch(shares_of_routes.fair(rows, limit - len(known), rooms))
+                chosen += _batch(shares_of_routes.fair(rows, limit - len(known), rooms, routes))
         ids = [arrival.id for arrival in chosen]
         if not ids:
             return []

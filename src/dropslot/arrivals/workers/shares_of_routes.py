@@ -26,10 +26,13 @@ SELECT route FROM busy WHERE route IS NOT NULL
 """
 
 
-def fair(candidates: QuerySet[Arrival], limit: int, rooms: Rooms) -> list[Arrival]:
-    """At most `limit` of the candidates, locked for the transaction; those of one route follow each other by rank."""
+def fair(
+    candidates: QuerySet[Arrival], limit: int, rooms: Rooms, routes: Sequence[str] = ()
+) -> list[Arrival]:
+    """At most `limit` of the candidates, locked for the transaction; those of one route follow each other by rank.
+    `routes`: those that they are of, if that is known."""
     found: list[Arrival] = []
-    routes = busy_routes()
+    routes = routes or busy_routes()
     while routes and len(found) < limit:
         share = max(_LEAST, math.ceil((limit - len(found)) / len(routes)))
         routes = [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -41,9 +40,9 @@ def own_broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("own_broker", KINDS, indirect=True)
 def test_each_arrival_is_delivered_once_whatever_is_killed(
-    tmp_path: Path, own_database: PostgresServer, own_broker: Broker
+    make_product: Callable[..., Product], own_database: PostgresServer, own_broker: Broker
 ) -> None:
-    product = Product(tmp_path, own_database.url("dropslot")).configure(
+    product = make_product(own_database.url("dropslot")).configure(
         {"study": STUDY | {"rescan": "5s"}},
         workers="celery",
         broker=own_broker.url.replace("guest:guest@", "guest@"),
@@ -64,5 +63,5 @@ def test_each_arrival_is_delivered_once_whatever_is_killed(
     storm.stop()
     assert len(drops.names) > 300
     drops.require_each_once()
-    printed = [log.read_text(errors="replace") for log in tmp_path.glob("*.log")]
+    printed = [log.read_text(errors="replace") for log in product.root.glob("*.log")]
     assert not [text[text.index("Traceback") :][:2000] for text in printed if "Traceback" in text]

@@ -6,14 +6,23 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
+from django.utils import timezone
 from kombu import Connection, Exchange
 from test_celery_workers import addressed, celery_product
 
 from brokers import Broker, Redis
+from databases import Database
+from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.workers.celery import announcing
+from dropslot.broker.client import client
+from dropslot.broker.counting import waiting
+from dropslot.config import from_mapping
+from dropslot.core.states import State
 from product import STUDY, Product
 from waiting import wait_until
 
@@ -237,3 +246,19 @@ def test_a_finished_arrival_sends_somebodys_own_task(
         with connection.Consumer(queue, callbacks=[hear]):
             connection.drain_events(timeout=30)
     assert heard == [("lab.tasks.convert", [arrival])]
+
+
+def test_a_queue_that_nobody_empties_stays_short(
+    sqlite_database: Database, tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announcing, "MOST_WAITING", 150)
+    routes = {"study": {"folders": "./study", "deliver": [{"to": "./to"}]}}
+    config = from_mapping({"workers": "celery", "routes": routes, **addressed(broker, monkeypatch)}, tmp_path)
+    row = Arrival(id="0" * 26, route="study", inbox="/i", name="s", name_bytes=b"s", is_folder=True)
+    row.state, row.received_at = State.READY, timezone.now()
+    row.save(force_insert=True)
+    app = client(config, sends_only=True)
+    bounds = announcing.Bounds(app, config)
+    for _ in range(400):
+        assert announcing.send_ids(app, config, [row.id], bounds)
+    assert waiting(app, config, ["study"]) == {"study": 199}  # they are counted at each hundredth

@@ -19,6 +19,7 @@ from dropslot.arrivals.workers import leases
 from dropslot.arrivals.workers.celery import messages
 from dropslot.broker import queues
 from dropslot.broker.client import BrokerAway, client, send
+from dropslot.broker.counting import waiting
 from dropslot.broker.queues import Urgency
 from dropslot.config import Config
 from dropslot.core.showing.counting import chunks
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 _WAITING = 1000  # announcements that wait to be sent; more are left to the sweep
 _AWAY_SECONDS = 2.0
+MOST_WAITING = (
+    2000  # messages of a route; what comes besides is announced by the sweep once the queue is empty
+)
+_COUNT_EVERY = 100  # announcements
 
 Announce = Callable[[Sequence[str]], None]
 
@@ -37,48 +42,66 @@ Announce = Callable[[Sequence[str]], None]
 @contextmanager
 def announcing(config: Config) -> Iterator[Announce]:
     """A function that announces arrivals, and never waits."""
-    waiting: queue.Queue[Sequence[str] | None] = queue.Queue(_WAITING)
+    backlog: queue.Queue[Sequence[str] | None] = queue.Queue(_WAITING)
     stop = threading.Event()
-    thread = threading.Thread(target=_send_all, args=(config, waiting, stop), name="announcer", daemon=True)
+    thread = threading.Thread(target=_send_all, args=(config, backlog, stop), name="announcer", daemon=True)
     thread.start()
 
     def announce(ids: Sequence[str]) -> None:
         with suppress(queue.Full):
-            waiting.put_nowait(ids)
+            backlog.put_nowait(ids)
 
     try:
         yield announce
     finally:
         stop.set()
         with suppress(queue.Full):
-            waiting.put_nowait(None)
+            backlog.put_nowait(None)
         thread.join(_AWAY_SECONDS)
 
 
-def _send_all(config: Config, waiting: queue.Queue[Sequence[str] | None], stop: threading.Event) -> None:
+def _send_all(config: Config, backlog: queue.Queue[Sequence[str] | None], stop: threading.Event) -> None:
     app = client(config, sends_only=True)
+    bounds = Bounds(app, config)
     while not stop.is_set():
-        ids = list(waiting.get() or ())
-        while not waiting.empty() and len(ids) < messages.MOST:
-            ids += waiting.get() or ()
-        if not send_ids(app, config, ids):
+        ids = list(backlog.get() or ())
+        while not backlog.empty() and len(ids) < messages.MOST:
+            ids += backlog.get() or ()
+        if not send_ids(app, config, ids, bounds):
             stop.wait(_AWAY_SECONDS)
-            _empty(waiting)
+            _empty(backlog)
     connections.close_all()
 
 
-def _empty(waiting: queue.Queue[Sequence[str] | None]) -> None:
+def _empty(backlog: queue.Queue[Sequence[str] | None]) -> None:
     with suppress(queue.Empty):
         while True:
-            waiting.get_nowait()
+            backlog.get_nowait()
 
 
-def send_ids(app: Celery, config: Config, ids: Sequence[str]) -> bool:
+class Bounds:
+    """Which routes have so many messages that no more are needed. The queues are counted from time to time."""
+
+    def __init__(self, app: Celery, config: Config) -> None:
+        self._app, self._config = app, config
+        self._announced = 0
+        self._full: frozenset[str] = frozenset()
+
+    def admit(self, rows: Sequence[Arrival]) -> list[Arrival]:
+        """Those of the rows whose route may get messages. Raises BrokerAway."""
+        self._announced += 1
+        if self._announced % _COUNT_EVERY == 0:
+            counts = waiting(self._app, self._config, self._config.routes)
+            self._full = frozenset(route for route, count in counts.items() if count >= MOST_WAITING)
+        return [row for row in rows if row.route not in self._full]
+
+
+def send_ids(app: Celery, config: Config, ids: Sequence[str], bounds: Bounds) -> bool:
     """Announce those of these arrivals that wait for a worker. False: broker or database did not answer, which is
     logged."""
     try:
         rows = list(Arrival.objects.filter(id__in=ids, state__in=(State.READY, State.RETRYING)))
-        send_rows(app, config, rows)
+        send_rows(app, config, bounds.admit(rows))
     except BrokerAway as error:
         log.warning(
             f"{error} What it would have announced is announced again later", action="broker_unavailable"

@@ -92,6 +92,25 @@ def test_the_whole_way_from_inbox_to_purge(laboratory: Laboratory) -> None:
     assert laboratory.store.uploads(laboratory.top) == []
 
 
+def test_what_is_there_is_read_once_and_what_differs_is_found(laboratory: Laboratory) -> None:
+    """Many items again: all that is unchanged is proved by reading it."""
+    items = {f"{number:03}.txt": b"%d" % number * (number % 3) for number in range(40)}
+    laboratory.deliver("visit", items)
+    laboratory.store.put(f"{laboratory.top}/visit/017.txt", b"altered there")
+    laboratory.store.put(f"{laboratory.top}/visit/018.txt", bytes(PART_BYTES + 10))
+    with between(laboratory.store) as way:
+        _behind(laboratory, way)
+        again = laboratory.deliver("visit", items)
+    told = {
+        row["stored_as"]: row["outcome"] for row in laboratory.product.history() if row["arrival"] == again
+    }
+    changed = {"017.v2.txt": "delivered", "018.v2.txt": "delivered"}
+    same = {name: "unchanged" for name in items if name not in ("017.txt", "018.txt")}
+    assert told == changed | same
+    read = [request for request in way.requests if request.startswith("GET") and "/003.txt" in request]
+    assert len(read) == 1 + (not items["003.txt"])
+
+
 def _behind(laboratory: Laboratory, way: Between) -> None:
     laboratory.configure("/{visit}", endpoint=way.endpoint)
 

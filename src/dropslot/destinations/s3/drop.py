@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dropslot.contents.base import Source, Staged
@@ -21,6 +21,7 @@ from dropslot.destinations.layout import Layout, staged_items, taken_over
 from dropslot.destinations.local.staging import Stage, discard_older
 from dropslot.destinations.s3.in_parts import PART_BYTES, InParts, Updated
 from dropslot.destinations.s3.object_keys import LONGEST_BYTES, Looking, is_empty, key_of, prefix_of
+from dropslot.destinations.s3.reading_ahead import ReadingAhead, digest_of
 from dropslot.destinations.s3.staging import Reading, changed, read_into, require_count, staged_bytes
 from dropslot.destinations.whole_items import WholeItemsDrop, apart
 from dropslot.files.descriptors import Folder
@@ -47,6 +48,7 @@ class S3Drop(WholeItemsDrop):
         self._one_large = threading.Lock()
         self._is_cut = False  # whether the store failed: then parts stay there for the next attempt
         self._looking = Looking(destination.store, target)
+        self._ahead: ReadingAhead | None = None
 
     # Staging
 
@@ -71,12 +73,24 @@ class S3Drop(WholeItemsDrop):
             digests = b"".join(self._staged(reading, item, source.pause) for item in source.listing.items)
         finally:
             reading.close()
+        self._ahead = ReadingAhead(self.destination.store, list(self._small_keys(source.listing.items)))
         self.leased = source.lease and not reading.unleased
         staged = staged_items(source.listing, every, digests)
         for at in unusual(source.listing.items):
             staged[at] = staged[at]._replace(mtime_ns=storable(staged[at].mtime_ns))
             self.shifted += not is_kept(source.listing.items[at].mtime_ns, staged[at].mtime_ns)
         return staged
+
+    def _small_keys(self, items: Sequence[Item]) -> Iterator[str]:
+        for item in items:
+            name = self._layout.published(item.path)
+            if name is not None and item.size_bytes <= PART_BYTES:
+                yield key_of(self.target, name)
+
+    def _forget_ahead(self) -> None:
+        if self._ahead:
+            self._ahead.close()
+            self._ahead = None
 
     def _staged(self, reading: Reading, item: Item, pause: Callable[[], None]) -> bytes:
         pause()
@@ -141,13 +155,8 @@ class S3Drop(WholeItemsDrop):
         return self._looking.at(name)
 
     def digest(self, name: str) -> str | None:
-        hasher = hashlib.sha256(usedforsecurity=False)
-        try:
-            for block in self.destination.read(self.target, name):
-                hasher.update(block)
-        except FileNotFoundError:
-            return None
-        return hasher.hexdigest()
+        key = key_of(self.target, name)
+        return self._ahead.digest(key) if self._ahead else digest_of(self.destination.store, key)
 
     # Publishing
 
@@ -155,6 +164,7 @@ class S3Drop(WholeItemsDrop):
         if self._mark is None:
             raise RuntimeError("nothing is staged by this drop")
         self._looking = Looking(self.destination.store, self.target)
+        self._forget_ahead()  # from now on the names change
         try:
             return super().publish(plan)
         except DestinationUnready:
@@ -204,6 +214,7 @@ class S3Drop(WholeItemsDrop):
         self.close()
 
     def close(self) -> None:
+        self._forget_ahead()
         for held in (self._mark, self._mark and self._mark.home, self._folder):
             if held:
                 held.close()

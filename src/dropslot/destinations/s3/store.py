@@ -22,6 +22,7 @@ from dropslot.destinations.s3.sending import Answer, Bytes, Sending
 
 _PIECE_BYTES = 1 << 20
 _NO_OBJECT = frozenset({"404", "NoSuchKey", "NotFound"})
+_NO_BYTES = frozenset({"416", "InvalidRange"})
 _NO_UPLOAD = frozenset({"404", "NoSuchUpload"})
 _IS_THERE = frozenset({"412", "PreconditionFailed"})
 _WRONG_DIGEST = _IS_THERE | {
@@ -131,6 +132,12 @@ class Store:
             raise FileNotFoundError(key)
         with self._explained(doing), closing(found["Body"]) as body:
             yield from body.iter_chunks(_PIECE_BYTES)
+
+    def read_beginning(self, key: str, most: int) -> bytes | None:
+        """Up to `most` bytes of an object, in one request; None if there is no object, or it is empty."""
+        headers = {"Range": f"bytes=0-{most - 1}"}
+        found = self._send("GET", f"Reading {escape(key)}", key, "", b"", headers, _NO_OBJECT | _NO_BYTES)
+        return found and found.body
 
     # Objects in parts: nothing of them is visible before they are complete
 

@@ -14,6 +14,7 @@ from callers import API, Caller, fill, token_of
 from dropslot.access.trail import trail
 from dropslot.acknowledgments.listings import acknowledgments
 from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.arrivals import candidates
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.listings.queries import Filter
 from dropslot.arrivals.models import Arrival, Upload
@@ -86,7 +87,8 @@ def test_acknowledgments_have_the_keys_of_the_listing(olga: Caller) -> None:
 @pytest.mark.sqlite_only
 def test_the_watcher_has_the_keys_of_its_command(olga: Caller) -> None:
     config = olga.site.config
-    assert olga.get("watcher").json() == daemon.as_json(config, daemon.status(config))
+    inboxes = [one.as_json() for one in candidates.inboxes(config)]
+    assert olga.get("watcher").json() == daemon.as_json(config, daemon.status(config)) | {"inboxes": inboxes}
 
 
 @pytest.mark.parametrize("path", ["arrivals", "deliveries", "events", "uploads"])

@@ -16,8 +16,9 @@ from ulid import ULID
 from dropslot import portal
 from dropslot.access import accounts
 from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.arrivals import candidates
 from dropslot.arrivals.listings import failures
-from dropslot.arrivals.models import Arrival, Delivery, Upload
+from dropslot.arrivals.models import Arrival, Candidate, Delivery, Duty, Upload
 from dropslot.portal.homes.days import DAYS, first_id
 from dropslot.portal.verifying import runs
 from portals import Site
@@ -141,6 +142,17 @@ def test_a_recipient_sees_new_results_first(site: Site) -> None:
     assert shown.index("north-2.pdf") < shown.index("Fetched before") < shown.index("north-1.pdf")
     assert "south-1.pdf" not in shown
     assert 'fetched by <span class="name">rita</span>' in shown
+
+
+def test_an_operator_sees_which_watcher_acts_and_which_stands_by(site: Site) -> None:
+    duty = candidates.watching("study", str(site.root / "study/inbox"))
+    until = timezone.now() + timedelta(seconds=9)
+    for name in ("north.1:1:a", "south.2:2:b"):
+        Candidate.objects.create(name=name, role="watcher", wants=[duty], version="1", until=until)
+    Duty.objects.create(name=duty, holder="north.1:1:a", since=timezone.now())
+    shown = page(site, "olga")
+    assert "north (pid 1) acts; south (pid 2) stands by" in shown
+    assert "nobody acts" in shown  # on the other route
 
 
 def test_an_operator_sees_refusals_grouped_by_reason(site: Site) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,10 @@ from typing import Any
 
 import pytest
 
+from dropslot.config import load
+from dropslot.core import context
+from dropslot.core.errors import DropslotError
+from dropslot.running import daemon
 from people import Person
 from product import Ended
 from waiting import wait_until
@@ -113,6 +118,8 @@ class Installation:
         return [sys.executable, "-c", PROGRAM, how, str(self.config), *behaviour]
 
     def run(self, how: str, *behaviour: str, status: int = 0) -> Ended:
+        if how in ("status", "stop") and not self.person:
+            return self._ask_here(how, status)
         account = {"TEST_ACCOUNT": f"{self.person.uid}:{self.person.gid}"} if self.person else {}
         done = subprocess.run(
             self.command(how, *behaviour),
@@ -124,6 +131,24 @@ class Installation:
         )
         assert done.returncode == status, done.stdout + done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
+
+    def _ask_here(self, how: str, status: int) -> Ended:
+        """What PROGRAM does for these, in this process: they only look and send a signal."""
+        context.renew()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", str(self.root))
+            config = load(self.config)
+            try:
+                if how == "stop":
+                    told = str(daemon.stop(config))
+                else:
+                    found = daemon.status(config)
+                    told = str(found.pid) if found.running else "not running"
+            except DropslotError as error:
+                assert status == 1, error
+                return Ended(1, "", f"{error}\n")
+        assert status == 0, told
+        return Ended(0, f"{told}\n", "")
 
     def start(self, *behaviour: str) -> int:
         return int(self.run("start", *behaviour).stdout.split()[0])
@@ -138,9 +163,9 @@ class Installation:
 
     def close(self) -> None:
         self.person = None
-        if not list(self.root.rglob("watcher.pid")):
-            return  # it has ended
-        subprocess.run(self.command("stop"), env=self.environment, capture_output=True, timeout=60)
+        if list(self.root.rglob("watcher.pid")):  # otherwise it has ended
+            with contextlib.suppress(AssertionError):  # it was killed
+                self._ask_here("stop", 0)
 
 
 def is_alive(pid: int) -> bool:

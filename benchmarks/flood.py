@@ -19,8 +19,9 @@ _LIMIT = 1.5
 
 def measure(scratch: Path, trials: int) -> list[Row]:  # noqa: ARG001 - a peak needs no median
     """One row."""
-    few, many = _watcher(scratch, _FEW), _watcher(scratch, int(os.environ.get("FLOOD", _MANY)))
-    what = f"memory of the watcher, {_MANY:,} entries at once"
+    entries = int(os.environ.get("FLOOD", _MANY))
+    few, many = _watcher(scratch, _FEW), _watcher(scratch, entries)
+    what = f"memory of the watcher, {entries:,} entries at once"
     peer = f"{_FEW:,} entries"
     return [Row(what, f"{many:.0f} MB RSS", peer, f"{few:.0f} MB RSS", many / few, _LIMIT)]
 

@@ -20,9 +20,9 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.core.showing.counting import CHUNK, chunks
 
-# Of a trail that is longer when the process starts, only what follows is counted: to read all of it would take minutes.
-# To Prometheus a counter that begins anew is nothing special.
-LONGEST = 1_000_000
+# Of a trail that is longer when the process starts, only what follows is counted: the first answer must come within the
+# ten seconds that Prometheus waits. To it a counter that begins anew is nothing special.
+LONGEST = 250_000
 
 
 class _Row(NamedTuple):

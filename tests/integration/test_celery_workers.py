@@ -70,7 +70,7 @@ def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
     assert worker.wait(20) == 0
 
 
-def test_logs_are_read_by_workers_when_beat_says_so(
+def test_beat_has_logs_read_by_workers_and_files_verified(
     make_product: Callable[..., Product],
     postgres_url: str,
     redis_broker: Broker,
@@ -87,7 +87,7 @@ def test_logs_are_read_by_workers_when_beat_says_so(
     }
     route = STUDY | {"name": "(?P<folder>[^-]+)-.*", "deliver": [{"to": "./studies/{folder}"}]}
     keys = addressed(redis_broker, monkeypatch)
-    product.configure({"study": route | {"acknowledge": [fetches]}}, workers="celery", **keys)
+    product.configure({"study": route | {"acknowledge": [fetches]}}, workers="celery", fixity="1d", **keys)
     product.start("run")
     product.drop("dig-1.pdf", b"1")
     product.wait_for_state("dig-1.pdf", "done")
@@ -95,6 +95,12 @@ def test_logs_are_read_by_workers_when_beat_says_so(
     at = f"{fetched:%d/%b/%Y:%H:%M:%S +0000}"
     log.write_text(f'10.0.0.1 - clinic [{at}] "GET /results/dig/dig-1.pdf HTTP/1.1" 200 1 "-" "-"\n')
     wait_until(lambda: product.history()[0]["acknowledged_by"], deadline_seconds=60, what="an acknowledgment")
+
+    def verified() -> list[dict[str, Any]]:
+        return [row["data"] for row in product.listing("events") if row["kind"] == "verified"]
+
+    [result] = wait_until(verified, deadline_seconds=60, what="a verification of the files")
+    assert result["what"] == "trail and files" and result["outcome"] == "ok"
 
 
 def test_celery_needs_a_broker_and_tells_so(sqlite_product: Product) -> None:

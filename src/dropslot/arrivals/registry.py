@@ -57,11 +57,12 @@ class Process(NamedTuple):
 
 class Schedule(NamedTuple):
     """Work that is done again and again, `every` so often, by one of Celery's workers; it must end when `stop` is set,
-    and may be done twice."""
+    and may be done twice. `by_beat`: what takes no time, and belongs to one machine."""
 
     name: str
     every: timedelta
-    body: Callable[[Signal], None]
+    body: Callable[[Signal], object]
+    by_beat: bool = False
 
 
 class Columns(Protocol):

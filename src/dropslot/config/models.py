@@ -378,6 +378,14 @@ class Config(_TopKeysOfApps, Observed, _Model):
         description="More options of Celery's connection to the broker (its `broker_transport_options`).",
         examples=[{"visibility_timeout": 3600}],
     )
+    fixity: Duration | None = Field(
+        None,
+        ge=timedelta(minutes=1),
+        description="How often every stored file is read and compared with its SHA-256, as `verify --fixity` does, when"
+        " the machine has nothing else to do. The result is an event; the portal shows it. Without it nothing is read"
+        " by itself.",
+        examples=["30d"],
+    )
     time_limit: Duration | None = Field(
         None,
         gt=timedelta(0),

@@ -41,14 +41,17 @@ class _Turns:
     def __init__(self, known: Iterable[Schedule]) -> None:
         self._due = {schedule: time.monotonic() for schedule in known}
 
-    def send_due(self, app: Celery) -> None:
+    def send_due(self, app: Celery, told: Signal) -> None:
         """Send what is due; a message that no worker takes before the next one is due is dropped. Raises
         BrokerAway."""
         now = time.monotonic()
         for schedule in [each for each, moment in self._due.items() if moment <= now]:
             seconds = max(1.0, schedule.every.total_seconds())
-            keywords = {"version": 1, "name": schedule.name}
-            send(app, queues.SCHEDULED, kwargs=keywords, queue=queues.UPKEEP, expires=seconds)
+            if schedule.by_beat:
+                schedule.body(told)
+            else:
+                keywords = {"version": 1, "name": schedule.name}
+                send(app, queues.SCHEDULED, kwargs=keywords, queue=queues.UPKEEP, expires=seconds)
             self._due[schedule] = now + seconds
 
     def seconds(self) -> float:
@@ -71,7 +74,7 @@ def run(config: Config, told: Signal) -> None:
             if newer := database.found_newer():
                 raise newer
             acts = mine.holds(BEAT)
-            is_well = not acts or _turn(app, config, turns)
+            is_well = not acts or _turn(app, config, turns, told)
             if not told.wait(_SWEEP_SECONDS if is_well else _AWAY_SECONDS) and acts:
                 _rest(told, ear, turns)
     connections.close_all()
@@ -84,9 +87,9 @@ def _rest(told: Signal, ear: Ear, turns: _Turns) -> None:
             ear.wait([told], min(turns.seconds(), due.until_arrivals(), _LISTENING_SECONDS))
 
 
-def _turn(app: Celery, config: Config, turns: _Turns) -> bool:
+def _turn(app: Celery, config: Config, turns: _Turns, told: Signal) -> bool:
     try:
-        turns.send_due(app)
+        turns.send_due(app, told)
         sweeping.sweep(app, config)
     except BrokerAway as error:
         log.warning(str(error), action="broker_unavailable")

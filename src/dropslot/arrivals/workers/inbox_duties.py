@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,11 +28,14 @@ class InboxDuties:
     def on_duty(self) -> Iterator[Duties]:
         """Take and renew the duties during the block."""
         self.find()
-        with on_duty(self._config, "watcher", self._wanted) as self._duties:
-            self._beats = Beats(self._config, identity(self._config), self._duties.me)
-            self._duties.soon()  # its name goes into the markers
-            yield self._duties
-        self._beats.close()
+        try:
+            with on_duty(self._config, "watcher", self._wanted) as self._duties:
+                self._beats = Beats(self._config, identity(self._config), self._duties.me)
+                self._duties.soon()  # its name goes into the markers
+                yield self._duties
+        finally:
+            if self._beats is not None:  # after the last round: nobody touches the markers any more
+                self._beats.close()
 
     def find(self) -> list[FolderSet]:
         """All sets that there are now; the duties of new ones are taken soon."""
@@ -47,8 +51,9 @@ class InboxDuties:
         return duty in self._missing or (self._duties is not None and self._duties.holds(duty))
 
     def _wanted(self) -> list[str]:
-        """A disk that hangs makes this wait, and the duties pass to a watcher that has the disk."""
-        there = {duty_of(folders): folders.inbox.is_dir() for folders in self._sets}
+        """A disk that fails counts as missing. One that hangs makes this wait, and the duties pass to a watcher that has
+        the disk."""
+        there = {duty_of(folders): os.path.isdir(folders.inbox) for folders in self._sets}
         self._missing = frozenset(duty for duty, is_there in there.items() if not is_there)
         return [duty_of(one) for one in self._sets if there[duty_of(one)] and self._is_ours(one)]
 

@@ -51,7 +51,7 @@ class InboxDuties:
         return duty in self._missing or (self._duties is not None and self._duties.holds(duty))
 
     def _wanted(self) -> list[str]:
-        """A disk that fails counts as missing. One that hangs makes this wait, and the duties pass to another watcher."""
+        """A disk that fails counts as missing. While one hangs, this waits, and the duties pass to another watcher."""
         there = {duty_of(folders): os.path.isdir(folders.inbox) for folders in self._sets}
         self._missing = frozenset(duty for duty, is_there in there.items() if not is_there)
         return [duty_of(one) for one in self._sets if there[duty_of(one)] and self._is_ours(one)]

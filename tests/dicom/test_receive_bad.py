@@ -239,6 +239,7 @@ def _relay(server: socket.socket, port: int, sent: list[bytes]) -> None:
                 target.sendall(data)
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("seed", range(2))
 def test_no_bytes_stop_the_receiver_or_fill_its_memory(
     sqlite_product: Product, tmp_path: Path, seed: int

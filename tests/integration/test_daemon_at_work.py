@@ -118,6 +118,7 @@ def test_daemon_of_one_account_delivers_what_another_sends_and_stops_in_time(dae
     assert uids == {daemon.service.uid}
 
 
+@pytest.mark.crash
 def test_kill_of_the_watcher_and_of_each_worker_in_mid_work_loses_nothing(daemon: Daemon) -> None:
     daemon.start()
     supervisor = daemon.pid
@@ -137,6 +138,7 @@ def test_kill_of_the_watcher_and_of_each_worker_in_mid_work_loses_nothing(daemon
     recorded_once(daemon, *names, files=2)
 
 
+@pytest.mark.crash
 def test_kill_of_the_whole_daemon_in_mid_work_and_a_restart_deliver_once(daemon: Daemon) -> None:
     daemon.start()
     for round_number in range(2):

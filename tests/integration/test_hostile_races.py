@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import faulty
 from hostility import SECRET, look_of, plant_outside
 from product import STUDY, Product
@@ -22,6 +24,7 @@ SLOWLY = (
 CHANGES = {"grows": growing, "shrinks": shrinking, "rewritten": rewriting, "replaced": replacing}
 
 
+@pytest.mark.crash
 def test_what_changes_while_it_is_read_is_waited_for_and_then_delivered_once(sqlite_product: Product) -> None:
     product = sqlite_product
     rows = drain_what_changes(product)
@@ -36,6 +39,7 @@ def test_what_changes_while_it_is_read_is_waited_for_and_then_delivered_once(sql
     assert all((done / n / f"{n}.dat").read_bytes() == product.delivered()[f"{n}.dat"] for n in CHANGES)
 
 
+@pytest.mark.crash
 def test_what_changes_while_it_is_read_in_place_is_seen_by_what_it_did(sqlite_product: Product) -> None:
     """Without a lease, as on a file system that has none: the comparison alone must see it."""
     product = sqlite_product.configure({"study": STUDY | {"leave_source": True}})
@@ -86,6 +90,7 @@ def test_folder_swapped_for_a_link_while_it_is_read_leads_nowhere(sqlite_product
     assert look_of(outside) == before
 
 
+@pytest.mark.crash
 def test_upload_that_starts_again_under_the_same_name_is_delivered_as_its_last(
     sqlite_product: Product,
 ) -> None:
@@ -115,6 +120,7 @@ def _log(product: Product) -> str:
     return (product.root / "start_observer.log").read_text()
 
 
+@pytest.mark.crash
 def test_same_names_at_once_in_several_inboxes_and_processes_are_all_delivered_once(product: Product) -> None:
     rule = STUDY | {"deliver": [{"to": "./studies"}]}
     product.configure({"one": rule | {"folders": "./one"}, "two": rule | {"folders": "./two"}})

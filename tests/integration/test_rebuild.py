@@ -300,6 +300,7 @@ def test_what_was_delivered_after_the_backup_is_not_refused(losing: Losing) -> N
     assert [found["state"] for found in product.arrivals()] == ["done"]
 
 
+@pytest.mark.crash
 def test_rebuild_that_is_killed_is_finished_by_the_next(
     sqlite_product: Product, strace: Callable[..., Any]
 ) -> None:

@@ -200,6 +200,7 @@ def test_an_upload_that_is_cut_goes_on_where_the_portal_is(
     box.close()
 
 
+@pytest.mark.crash
 def test_a_portal_that_is_killed_loses_nothing_that_it_acknowledged(
     served: Served, token: str, tmp_path: Path
 ) -> None:

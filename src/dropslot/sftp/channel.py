@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from typing import Any, cast
+from typing import Any
 
 import asyncssh
 
@@ -139,7 +139,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             parts.append(part)
             size += len(part)
         try:
-            self._channel.write(b"".join(parts) if len(parts) > 1 else cast("bytes", parts[0]))
+            self._channel.write(b"".join(parts))
         except OSError as error:
             self.end(str(error))
 

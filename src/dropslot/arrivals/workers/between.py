@@ -12,7 +12,7 @@ from django.db import connections
 from dropslot.arrivals.crew import SMALL_ONLY
 from dropslot.arrivals.delivery import pipeline
 from dropslot.arrivals.unavailable import UNAVAILABLE
-from dropslot.arrivals.workers import holder, leases
+from dropslot.arrivals.workers import elsewhere, holder, leases
 from dropslot.config import Config
 
 log = structlog.get_logger()
@@ -57,6 +57,7 @@ class Between:
                 self._config.lease,
                 partial(holder.is_dead, self._config.data),
                 self._routes,
+                elsewhere.inboxes(self._config),
             )
             if batch:
                 pipeline.deliver_arrivals(self._config, batch, SMALL_ONLY)

@@ -100,11 +100,16 @@ def take_next(
 
 
 def take_small(
-    worker: str, lease: timedelta, is_dead: Callable[[str], bool], routes: Collection[str] | None
+    worker: str,
+    lease: timedelta,
+    is_dead: Callable[[str], bool],
+    routes: Collection[str] | None,
+    elsewhere: Collection[str] = (),
 ) -> list[Arrival]:
     """Like `take_next`, but nothing that is known to be large or that failed before, and nothing that `worker` holds
     already. `routes`: only of these; None: of all."""
     rows = takeable(worker, is_dead).exclude(state=State.PROCESSING, worker=worker)
+    rows = rows.exclude(inbox__in=elsewhere) if elsewhere else rows
     rows = rows if routes is None else rows.filter(route__in=routes)
     small = rows.filter(_SMALL)
     return _take(small, [small], worker, lease)

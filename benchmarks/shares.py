@@ -23,7 +23,8 @@ from benchmarks.server import Server, serving
 from benchmarks.slot import STUDY, Slot
 
 _MIB = 1 << 20
-_FILES, _FILE_BYTES = 40, 8 * _MIB
+_FILE_BYTES = 8 * _MIB
+_FAR_FILES, _NEAR_FILES = 40, 160
 _BYTES_A_SECOND = 12e6
 _SINGLE_BYTES = 1500 * _MIB
 _LIMIT = 1 / 1.7
@@ -35,32 +36,33 @@ _MEMORY = Path("/dev/shm")
 def measure(scratch: Path, trials: int) -> list[Row]:  # noqa: ARG001 - the disk is memory
     """Medians, the two counts of workers in turn."""
     with tempfile.TemporaryDirectory(prefix="dropslot-bench-", dir=_MEMORY) as folder:
-        tree = _write_tree(Path(folder) / "tree")
         rows = [
-            _compared("to a server, 12 MB/s in each connection", Path(folder), tree, trials, far=True),
-            _compared("into a folder, a processor for each worker", Path(folder), tree, trials, far=False),
+            _compared("to a server, 12 MB/s in each connection", Path(folder), trials, far=True),
+            _compared("into a folder, a processor for each worker", Path(folder), trials, far=False),
         ]
-        shutil.rmtree(tree)
         return [*rows, _behind_a_large_one(Path(folder), trials)]
 
 
-def _write_tree(tree: Path) -> Path:
+def _write_tree(tree: Path, files: int) -> Path:
     data = random.Random(5)
-    for number in range(_FILES):
+    for number in range(files):
         path = tree / f"run{number // 20}" / f"part{number:03}.raw"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.randbytes(_FILE_BYTES))
     return tree
 
 
-def _compared(what: str, folder: Path, tree: Path, trials: int, *, far: bool) -> Row:
+def _compared(what: str, folder: Path, trials: int, *, far: bool) -> Row:
+    files = _FAR_FILES if far else _NEAR_FILES
+    tree = _write_tree(folder / "tree", files)
     times: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(trials):
         for workers, of in times.items():
             of.append(_trial(folder / "disk", tree, workers, far=far))
             print(f"  {what}, workers {workers}: {seconds(of[-1])}", flush=True)
     one, two = median(times[1]), median(times[2])
-    title = f"{_FILES * _FILE_BYTES // 1_000_000} MB in {_FILES} files, {what}, two workers"
+    shutil.rmtree(tree)
+    title = f"{files * _FILE_BYTES // 1_000_000} MB in {files} files, {what}, two workers"
     return ratio(title, two, f"one worker ({one / two:.2f} times as fast)", one, _LIMIT)
 
 
@@ -97,19 +99,25 @@ def _service(disk: Path, route: dict[str, Any], workers: int) -> Iterator[Slot]:
     slot = Slot(disk, route | {"grace": 0}, worker_count=workers)
     slot.prepare()
     with slot.running():
-        names = _wait_for(lambda: _workers(slot, workers))
+        pids = _wait_for(lambda: _workers(slot, workers))
         if route["deliver"] == STUDY["deliver"]:
-            for number, pid in enumerate(names):
+            for number, pid in enumerate(pids):
                 os.sched_setaffinity(pid, {number % (os.cpu_count() or 1)})
         yield slot
 
 
 def _workers(slot: Slot, count: int) -> list[int]:
-    """The process ids of the workers. The process that waits for `after` calls is started after them."""
-    folder = slot.root / "var" / "workers"
-    names = [name for name in os.listdir(folder) if not name.startswith(".")] if folder.is_dir() else []
-    pids = sorted(int(name.rsplit(":", 2)[1]) for name in names)
-    return pids[:count] if len(pids) > count else []
+    """The process ids of all that take work, in the order of their start, when all have started. The workers are next to
+    each other, and the process that waits for `after` calls is started last."""
+    log = slot.root / "var" / "logs" / "dropslot.jsonl"
+    if not log.exists() or log.read_text().count('"worker_started"') <= count:
+        return []
+    names = os.listdir(slot.root / "var" / "workers")
+    return sorted((int(name.rsplit(":", 2)[1]) for name in names if not name.startswith(".")), key=_started)
+
+
+def _started(pid: int) -> tuple[int, int]:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]), pid
 
 
 def _wait_for(found: Any) -> Any:

@@ -107,8 +107,8 @@ def _service(disk: Path, route: dict[str, Any], workers: int) -> Iterator[Slot]:
 
 
 def _workers(slot: Slot, count: int) -> list[int]:
-    """The process ids of all that take work, in the order of their start, when all have started. The workers are next to
-    each other, and the process that waits for `after` calls is started last."""
+    """The process ids of all that take work, in the order of their start, when all have started. The workers are next
+    to each other, and the process that waits for `after` calls is started last."""
     log = slot.root / "var" / "logs" / "dropslot.jsonl"
     if not log.exists() or log.read_text().count('"worker_started"') <= count:
         return []

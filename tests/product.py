@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -292,11 +293,13 @@ def write_tree(target: Path, content: Tree | bytes) -> Path:
 def read_tree(folder: Path, hidden: Sequence[str] = (".dropslot",)) -> dict[str, bytes]:
     """Relative path and bytes of every regular file; folders named in `hidden` are left out."""
     found: dict[str, bytes] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not path.is_symlink() and not set(relative.parts) & set(hidden):
-            found[str(relative)] = path.read_bytes()
-    return found
+    for parent, folders, files in os.walk(folder):  # what vanishes meanwhile is no error
+        folders[:] = sorted(set(folders) - set(hidden))
+        for path in (Path(parent, name) for name in sorted(files)):
+            if path.is_file() and not path.is_symlink() and path.name not in hidden:
+                with contextlib.suppress(FileNotFoundError):
+                    found[str(path.relative_to(folder))] = path.read_bytes()
+    return dict(sorted(found.items()))
 
 
 @pytest.fixture

@@ -252,6 +252,9 @@ LABEL Dose reports # a remark
   + contains Modality CT|MR
   + contains SeriesDescription dose || equals StudyDescription Report
   coordinates 0,0,512,121
+LABEL A volume
+  equals Rows 128
+  + contains ImageType \\w\\w\\wREN\\Z
 LABEL Without a maker
   missing Manufacturer || empty Manufacturer
   || contains Manfacturer nobody
@@ -273,6 +276,8 @@ VCT = {"ManufacturerModelName": "LightSpeed VCT", "Manufacturer": "GE"}
         (VCT | {"StudyDescription": "a report"}, None),
         ({"SeriesDescription": "Dose Info", "Manufacturer": "GE"}, None),
         ({"Manufacturer": ""}, "Without a maker"),
+        ({"Manufacturer": "GE", "Rows": 128, "ImageType": ["DERIVED", "VOLREN"]}, "A volume"),
+        ({"Manufacturer": "GE", "Rows": 128, "ImageType": ["DERIVED", "VOLRENT"]}, None),
     ],
 )
 def test_an_image_that_a_filter_of_the_recipe_matches_is_refused(

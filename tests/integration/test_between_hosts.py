@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from test_several_watchers import pid_of, who_acts
 
+from dropslot.audit import signing_key
 from hosts import Host, Hosts
 from product import STUDY, Product
 from waiting import wait_until
@@ -57,6 +59,9 @@ def machines(
         for name in ("study/inbox", "study/processing", "study/done", "study/failed", "studies"):
             (shared / name).mkdir(parents=True, exist_ok=True)
         made.append((host, product))
+    (_, first), (_, second) = made
+    signing_key.receipt_key(first.root / "var" / "keys")
+    shutil.copytree(first.root / "var", second.root / "var")  # all sign with one key
     return made
 
 

@@ -147,6 +147,26 @@ def test_arrivals_of_a_dead_worker_take_no_place_and_are_taken_over(tmp_path: Pa
     assert {one.id for one in again} == lost
 
 
+def test_a_large_one_of_a_dead_worker_is_taken_over_by_a_message(tmp_path: Path) -> None:
+    context.put(Limits(limited(tmp_path, 1)))
+    [large] = drop("a", 1, items=100_000)
+    assert take("gone:1:x")
+    taken = leases.take_announced([large.id], "study", "here:1:a", LEASE, lambda name: name == "gone:1:x")
+    assert [one.id for one in taken] == [large.id]
+
+
+def test_a_worker_takes_up_again_only_what_it_holds_itself() -> None:
+    drop("a", 3)
+    held = take("here:1:a")
+    drop("a", 3)
+    assert take("here:2:b")
+    again = leases.take_own("here:1:a", LEASE)
+    assert {one.id for one in again} == {one.id for one in held}
+    assert [one.epoch for one in again] == [2, 2, 2]
+    finish(again)
+    assert leases.take_own("here:1:a", LEASE) == []
+
+
 def test_workers_that_take_at_the_same_moment_keep_to_the_limit(tmp_path: Path, database: Database) -> None:
     context.put(Limits(limited(tmp_path, 4)))
     drop("a", 400)

@@ -88,6 +88,7 @@ def test_the_lines_of_a_dry_run_do_the_same(
 def test_a_worker_and_beat_get_units_of_their_own(open_folder: Path, program_for_everybody: Program) -> None:
     printed = apart(
         f"""
+        {INSTALL} --command worker 2>&1 || echo "status $?"
         printf '%s\\n' 'workers: celery' 'broker: redis://127.0.0.1:6379/0' >> lab/config.yaml
         {INSTALL} --command worker
         {INSTALL} --command beat --name lab-beat

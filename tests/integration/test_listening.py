@@ -67,6 +67,30 @@ def test_a_commit_wakes_who_waits_for_its_kind(postgres_database: Database) -> N
     assert not claimed.thread.is_alive()
 
 
+def test_events_of_other_kinds_make_no_wait_longer(postgres_database: Database) -> None:
+    stop = Signal()
+    over = threading.Event()
+
+    def others() -> None:
+        while not over.wait(0.05):
+            tell(Kind.DELIVERED)
+        connection.close()
+
+    ear = Ear([Kind.CLAIMED])
+    ear.wait([stop], FOR_EVER)  # it has just begun: at once
+    chatter = threading.Thread(target=others)
+    chatter.start()
+    try:
+        ended = threading.Timer(20, stop.set)
+        ended.start()
+        ear.wait([stop], 0.5)
+        ended.cancel()
+    finally:
+        over.set()
+        chatter.join()
+    assert not stop.is_set()
+
+
 def test_what_comes_between_two_waits_is_heard(postgres_database: Database) -> None:
     ear = Ear([Kind.CLAIMED])
     ear.wait([], FOR_EVER)

@@ -108,6 +108,8 @@ class Deliver(EventProcessor):
             # Asked each time: it may have been frozen, and another watcher acts now.
             if self._claiming.acts(self.folders):
                 self._claim(judged)
+            else:
+                self._at_work.add(judged.name)  # the next scan looks again, if this process acts then
         for stuck in self.completion.stuck():
             self._note_stuck(stuck)
 

@@ -6,6 +6,7 @@ has none. Whoever waits looks by themselves from time to time.
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Collection
 from typing import Any, Protocol
 
@@ -73,8 +74,9 @@ class Ear:
 
     def _wait(self, others: Collection[HasDescriptor | int], seconds: float) -> None:
         connection = connections[DEFAULT_DB_ALIAS]
+        end = time.monotonic() + seconds  # events of other kinds do not make the wait longer
         while not self._heard:
-            ready = select.select([self._connection, *others], [], [], seconds)[0]
+            ready = select.select([self._connection, *others], [], [], max(0.0, end - time.monotonic()))[0]
             if self._connection not in ready:
                 return
             with connection.wrap_database_errors:

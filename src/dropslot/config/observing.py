@@ -12,7 +12,8 @@ from dropslot.config.listening import ListenAddress
 
 def _collector(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    if not is_address or parts.query or parts.fragment:
         raise ValueError("expected the address of a collector, such as http://127.0.0.1:4318")
     return value.rstrip("/")
 

@@ -5,12 +5,13 @@ counts; others read it. Counting costs no system call. A lock on the file lasts 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import mmap
 import os
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class Mine:
 
     def put_on(self, descriptor: int) -> None:
         """Count in this file from now on."""
-        os.ftruncate(descriptor, _SIZE)
+        os.posix_fallocate(descriptor, 0, _SIZE)  # a page without a block would be SIGBUS on a full disk
         self._map = mmap.mmap(descriptor, _SIZE)
         _START.pack_into(self._map, 0, _FORMAT, os.getpid())
         self._write()
@@ -97,27 +98,38 @@ def folder(data: Path) -> Path:
 @contextmanager
 def joined(data: Path, name: str) -> Iterator[None]:
     """This process is on the board under `name` during the block."""
-    folder(data).mkdir(mode=0o700, parents=True, exist_ok=True)
-    path, descriptor = _locked(folder(data), name)
+    counts = Mine()
+    path, descriptor = _begin(data, name, counts)
     try:
-        counts = Mine()
-        counts.put_on(descriptor)
         put(counts)
         yield
-        path.unlink(missing_ok=True)  # not after an error: the file then says that it ended unexpectedly
+        if path:
+            path.unlink(missing_ok=True)  # not after an error: the file then says that it ended unexpectedly
     finally:
         put(Mine())
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _begin(data: Path, name: str, counts: Mine) -> tuple[Path | None, int]:
+    """The file that is counted in, and its descriptor. On a full or read-only disk there is none."""
+    path, descriptor = None, -1
+    with suppress(OSError):
+        folder(data).mkdir(mode=0o700, parents=True, exist_ok=True)
+        path, descriptor = _locked(folder(data), name)
+        counts.put_on(descriptor)
+    return path, descriptor
 
 
 def _locked(home: Path, name: str) -> tuple[Path, int]:
     """The file of that name; another one if a process of the same name is alive."""
-    for path in (home / name, home / f"{name}.{os.getpid()}"):
+    for number in itertools.count(1):
+        path = home / (name if number == 1 else f"{name}.{number}")
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         if _is_free(descriptor, fcntl.LOCK_EX):
-            break
+            return path, descriptor
         os.close(descriptor)
-    return path, descriptor
+    raise AssertionError("never reached")
 
 
 def _is_free(descriptor: int, how: int) -> bool:

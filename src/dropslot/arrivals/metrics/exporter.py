@@ -20,6 +20,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
+_AGAIN_SECONDS = 10.0
 
 
 class CannotListen(DropslotError):
@@ -45,7 +46,15 @@ def prove(config: Config) -> None:
 def serve(config: Config, stop: Signal) -> None:
     """Answer until `stop`, one request at a time."""
     assert config.metrics is not None
-    with _server(config, config.metrics.listen) as server:
+    server = None
+    while server is None and not stop.is_set():
+        try:
+            server = _server(config, config.metrics.listen)
+        except CannotListen:  # another service of this data folder answers; when it ends, this one does
+            stop.wait(_AGAIN_SECONDS)
+    if server is None:
+        return
+    with server:
         log.info("Metrics are served", action="metrics_served", listen=str(config.metrics.listen))
         while not stop.is_set():
             if server.fileno() in select.select([server.fileno(), stop.fileno()], [], [])[0]:
@@ -76,6 +85,6 @@ def _server(config: Config, where: Listen) -> WSGIServer:
     except OSError as error:
         raise CannotListen(
             f"The metrics cannot be served at {where}: {error.strerror or error}",
-            where="Deliveries are not affected",
+            where="The service does not start; what is dropped waits in the inboxes",
             next_step="Change `metrics: listen` in config.yaml, or end the other program",
         ) from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from django.core.management import call_command
 from django.db import DatabaseError, connections
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Max
 
 from dropslot.arrivals.moving.copying import COPY, SOURCE, Uncopied
 from dropslot.arrivals.moving.tables import Table
@@ -57,6 +58,7 @@ def prepare(tables: Sequence[Table]) -> bool:
     ]
     if not marks and _holds(tables):
         _refuse_other(_first(COPY))
+        _refuse_newer()
         return False
     if not marks:
         recorder.ensure_schema()
@@ -105,6 +107,17 @@ def _holds(tables: Sequence[Table]) -> bool:
 def _refuse_other(first: str) -> None:
     if first != _first(SOURCE):
         raise _other("another installation, or what was not copied by this command")
+
+
+def _refuse_newer() -> None:
+    """A copy that was completed and then used is the one to keep."""
+    ours, theirs = (Event.objects.using(one).aggregate(seq=Max("seq"))["seq"] or 0 for one in (SOURCE, COPY))
+    if theirs > ours:
+        raise Uncopied(
+            f"The other database is a copy that was used since: it has {theirs:,} events, this one has {ours:,}",
+            where="Nothing was changed in either. Do not empty it: it may be the one that the service uses",
+            next_step="Name it as `database` in config.yaml; it needs no copy",
+        )
 
 
 def _other(what: str) -> Uncopied:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 
 from django.apps import apps
 
@@ -30,6 +31,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     ends finds it out during its deliveries. It happens in a child: the service forks its workers afterwards, and must
     have no thread then."""
     _require_apps(config)
+    _require_traces(config)
     checking.make_checks(config)
     own_fields.make_fields(config)
     making.make_makers(config)
@@ -57,6 +59,15 @@ def _require_apps(config: Config) -> None:
                     where="Nothing was taken",
                     next_step=f"Add {app.name!r} to INSTALLED_APPS and run `python manage.py migrate`",
                 )
+
+
+def _require_traces(config: Config) -> None:
+    if config.traces and not (find_spec("opentelemetry") and find_spec("opentelemetry.exporter")):
+        raise BadOption(
+            "`traces` needs packages that are not installed",
+            where="Nothing was taken",
+            next_step="Install them: pip install 'dropslot[traces]'",
+        )
 
 
 def _prove_destinations(config: Config, *, by_trial: bool) -> None:

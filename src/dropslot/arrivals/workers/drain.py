@@ -24,7 +24,7 @@ from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
-from dropslot.arrivals.workers import holder, local, ownership, recovery
+from dropslot.arrivals.workers import elsewhere, holder, local, ownership, recovery
 from dropslot.arrivals.workers.claims import recording
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
@@ -148,7 +148,7 @@ def _take_and_work(config: Config, worker: str, recorder: Recorder, pairs: Pairs
         recorder.flush(FLUSH_SECONDS)
         batch = local.deliver_batch(config, worker)
         taken.update(arrival.id for arrival in batch)
-        busy = bool(batch) or latewrites.look_due(config)
+        busy = bool(batch) or latewrites.look_due(config, elsewhere.inboxes(config))
         busy = handing_out.hand_out_due(config) or busy
         if after.call_due(config, worker) or busy:
             continue

@@ -21,6 +21,8 @@ def until_arrivals() -> float:
     """Seconds until an arrival is due again, or is to be compared again. While others are being worked on it is soon:
     their worker may die."""
     waiting = Arrival.objects.filter(state__in=_ON_THE_WAY, held_at__isnull=True)
+    if waiting.filter(state__in=(State.READY, State.PROCESSING), due_at__isnull=True).order_by().exists():
+        return SOON_SECONDS  # it can be no less; a long backlog need not be read
     when = Case(When(state=State.PROCESSING, then=Now()), default=Coalesce(F("due_at"), Now()))
     comparing = Arrival.objects.filter(look_again_at__isnull=False)
     return min(_until(waiting, when), _until(comparing, F("look_again_at")))

@@ -27,7 +27,7 @@ BATCH = 128
 LEAST = 16  # small ones that a message is worth
 MANY_ATTEMPTS = 3
 _TOGETHER_ATTEMPTS = 2
-# As `_is_alone`, the other way round.
+# As `is_alone`, the other way round.
 _SMALL = (
     (Q(size_bytes__isnull=True) | Q(size_bytes__lte=ledger.ALONE_BYTES))
     & (Q(items__isnull=True) | Q(items__lte=ledger.ALONE_ITEMS))
@@ -70,11 +70,13 @@ def take_announced(
     worker: str,
     lease: timedelta,
     is_dead: Callable[[str], bool],
+    elsewhere: Collection[str] = (),
 ) -> list[Arrival]:
     """Take what a queue's message announces: a large one that it names, else the next small ones of that route by
     rank, so that messages about one sender's backlog keep no other sender waiting. None is named: the next batch of the
     route. Empty, cheaply, if nothing of that is due, so messages may come twice, late or without need."""
     due = takeable(worker, is_dead).filter(route=route)
+    due = due.exclude(inbox__in=elsewhere) if elsewhere else due
     if not arrivals:
         return _take(due, [due], worker, lease, routes=[route])
     large, small = due.filter(id__in=arrivals).exclude(_SMALL), due.filter(_SMALL)
@@ -115,6 +117,14 @@ def take_small(
     return _take(small, [small], worker, lease)
 
 
+def take_own(worker: str, lease: timedelta) -> list[Arrival]:
+    """Take up again what `worker` holds although it works on nothing: when the database went away, the outcome could
+    not be recorded, or the taking seemed to have failed."""
+    own = Arrival.objects.filter(state=State.PROCESSING, worker=worker, finished_at__isnull=True)
+    own = own.order_by("rank", "dropped_at", "name", "id")
+    return _take(own, [own], worker, lease)
+
+
 def _take(
     any_of: QuerySet[Arrival],
     candidates: Sequence[QuerySet[Arrival]],
@@ -127,10 +137,10 @@ def _take(
     if not any_of.exists():
         return []
     with transaction.atomic():
-        rooms = _rooms(candidates[-1])
+        rooms = _rooms(any_of)
         chosen: list[Arrival] = []
         for some in candidates:
-            if len(chosen) < limit and not any(map(_is_alone, chosen)):
+            if len(chosen) < limit and not any(map(is_alone, chosen)):
                 known = [arrival.id for arrival in chosen]
                 rows = some.exclude(id__in=known) if known else some
                 chosen += _batch(shares_of_routes.fair(rows, limit - len(known), rooms, routes))
@@ -174,7 +184,7 @@ def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
     failed before also alone, so that it cannot delay others again and again."""
     batch: list[Arrival] = []
     for arrival in candidates:
-        alone = _is_alone(arrival)
+        alone = is_alone(arrival)
         if alone and batch:
             break
         batch.append(arrival)
@@ -183,7 +193,8 @@ def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
     return batch
 
 
-def _is_alone(arrival: Arrival) -> bool:
+def is_alone(arrival: Arrival) -> bool:
+    """Whether a worker takes nothing else together with it."""
     return (
         (arrival.size_bytes or 0) > ledger.ALONE_BYTES
         or (arrival.items or 0) > ledger.ALONE_ITEMS

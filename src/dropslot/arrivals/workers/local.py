@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 import structlog
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import checking, pipeline
@@ -86,7 +86,7 @@ def _renew(config: Config, worker: str, stop: threading.Event) -> None:
             leases.renew_leases(worker, config.lease)
             after.renew(worker, config.lease)
             helping.renew(worker, config)
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             # The lease may run out then, and another worker take over: safe, since this one's epoch is over with it.
             log.warning(
                 "A lease could not be renewed", action="lease_not_renewed", worker=worker, error=str(error)
@@ -145,6 +145,11 @@ class Delivering:
             deliver_taken(self._config, self.worker, batch, self._crew)
         return bool(batch)
 
+    def take_up_again(self) -> None:
+        """Go on, between two pieces of work, with what was left when the database went away."""
+        self._helper.settle()
+        self.deliver(leases.take_own(self.worker, self._config.lease))
+
     def help_once(self) -> bool:
         """Stage a share of a large arrival. False: there was none."""
         self._between.begin()
@@ -154,7 +159,10 @@ class Delivering:
         """Do the most urgent work; if there is none, compare arrivals that were read without a lease. False: there was
         nothing to do."""
         batch = take_batch(self._config, self.worker)
-        return self.deliver(batch) or self.help_once() or latewrites.look_due(self._config)
+        return self.deliver(batch) or self.help_once() or self._compare()
+
+    def _compare(self) -> bool:
+        return latewrites.look_due(self._config, elsewhere.inboxes(self._config))
 
 
 CALLING = Work(after.call_due, after.BRINGS_WORK, due.until_calls)
@@ -184,7 +192,7 @@ def run(config: Config, hint: Hint, stop: Signal, work: Work) -> None:
                 if not work.do(config, worker):
                     board.mine().holds(0)
                     hint.wait(stop, ear, _idle_seconds(work, ear))
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 log.warning(
                     "The database does not answer; retried in a second",
                     action="database_unavailable",

@@ -169,12 +169,13 @@ def _announcing(config: Config, hint: local.Hint) -> Iterator[Callable[[Sequence
 
 
 def _exporter(config: Config) -> list[Child]:
-    """None if another service of this data folder, such as workers beside it, answers for all."""
-    if config.metrics is None or any(one.pid and one.name == "metrics" for one in board.look(config.data)):
+    """If another service of this data folder, such as workers beside it, answers for all, it waits for its end."""
+    if config.metrics is None:
         return []
     from dropslot.arrivals.metrics import exporter  # its library is for those who want it
 
-    exporter.prove(config)
+    if not any(one.pid and one.name.startswith("metrics") for one in board.look(config.data)):
+        exporter.prove(config)
     return [Child("metrics", partial(exporter.serve, config), ADDED_PAUSE_SECONDS)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -33,7 +34,9 @@ def connect(access: Access) -> Connected:
         session = botocore.session.Session(profile=access.profile)
         if credentials := access.credentials():
             session.set_credentials(*credentials)
-        region = access.region or session.get_config_variable("region") or access.usual_region
+        # The SDK of this language does not read AWS_REGION, which other programs do.
+        region = access.region or os.environ.get("AWS_REGION") or session.get_config_variable("region")
+        region = region or access.usual_region
         verify = str(access.ca) if access.ca else session.get_config_variable("ca_bundle") or True
         client = session.create_client(
             "s3", region, endpoint_url=access.endpoint, verify=verify, config=_config(access)

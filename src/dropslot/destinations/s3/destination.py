@@ -37,7 +37,8 @@ class S3(WholeItems):
         """Prove by a trial that nothing can be replaced there, and remove parts that were sent long ago and belong to
         nothing. Raises Unsupported, DestinationUnready."""
         object_keys.is_empty(self.store, prefix)
-        in_parts.remove_abandoned(self.store, in_parts.begun_below(self.store, prefix))
+        if prefix:  # without one, what is found may belong to others
+            in_parts.remove_abandoned(self.store, in_parts.begun_below(self.store, prefix))
         trial.require_conditions(self.store, prefix)
         if trial.compares_digests(self.store, prefix):
             self.proofs = frozenset({ACKNOWLEDGED, DIGEST_COMPARED})

@@ -77,6 +77,8 @@ class InParts:
 
     def complete(self) -> bool:
         """Give the object its key. False: there is one of that key, and it stays as it is; the parts are removed."""
+        if len(self._sent) != -(-self.size_bytes // part_bytes(self.size_bytes)):
+            raise RuntimeError(f"{len(self._sent)} parts of {self.key!r} were sent: not all")
         parts = [
             {"PartNumber": number, "ETag": etag, "ChecksumSHA256": in_base64(sha256)}
             for number, (etag, sha256) in sorted(self._sent.items())
@@ -93,14 +95,15 @@ class InParts:
             self.upload = ""
 
     def _begin(self) -> None:
-        """Continue the newest upload of this key, or begin one. Who has its turn to deliver under this name is alone:
-        all of them are of earlier attempts."""
+        """Continue the newest upload of this key, which is of an earlier attempt, or begin one. How an object is kept
+        is fixed when it is begun, and config.yaml may say something else by now: then a new one is begun."""
         begun = [each for each in begun_below(self.store, self.key) if each.key == self.key]
         begun.sort(key=lambda each: each.at)
-        for each in begun[:-1]:
+        going_on = [] if self.store.access.kept_how() else begun[-1:]
+        for each in begun[: len(begun) - len(going_on)]:
             self.store.abort(each.key, each.upload)
-        self.upload = begun[-1].upload if begun else self.store.begin(self.key, self.metadata)
-        self._there = self.store.parts(self.key, self.upload) if begun else {}
+        self.upload = going_on[0].upload if going_on else self.store.begin(self.key, self.metadata)
+        self._there = self.store.parts(self.key, self.upload) if going_on else {}
 
     def _send_one(
         self, number: int, data: memoryview, buffer: bytearray, free: queue.SimpleQueue[bytearray]
@@ -149,7 +152,7 @@ def _filled(read: Read, buffer: memoryview) -> memoryview:
 
 def _unfinished(under_way: Sequence[Future[None]]) -> list[Future[None]]:
     """Those that go on; raises what ended one of them."""
-    for one in under_way:
-        if one.done():
-            one.result()
-    return [one for one in under_way if not one.done()]
+    ended = {one for one in under_way if one.done()}  # asked once: one may end at any moment
+    for one in ended:
+        one.result()
+    return [one for one in under_way if one not in ended]

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dropslot.config import Deliver
+from dropslot.core.addressing.addresses import server_of
 from dropslot.core.errors import BadOption, DestinationUnready
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.s3.access import Access, access_of
@@ -32,6 +33,7 @@ class S3Kind(Kind):
         return _made(access_of(rule))
 
     def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:
+        _require_one_store_for_each_bucket(rules)
         pairs = {(self.for_rule(rule), Target.fixed_part(rule)): None for rule in rules}
         for destination, _ in pairs:
             destination.store.connect()  # raises BadOption
@@ -49,6 +51,18 @@ class S3Kind(Kind):
         target = Target.fixed_part(rule)
         self.for_rule(rule).check(target)
         return Examined("ok", f"{target.fixed} can be written, and no object there can be replaced")
+
+
+def _require_one_store_for_each_bucket(rules: Sequence[Deliver]) -> None:
+    """An address, which records keep, does not say at which store its bucket is."""
+    endpoints: dict[str, str | None] = {}
+    for rule in rules:  # of all routes
+        endpoint = access_of(rule).endpoint
+        if endpoints.setdefault(server_of(rule.to), endpoint) != endpoint:
+            raise BadOption(
+                f"deliver to {rule.to}: another entry has a bucket of this name at another `endpoint`",
+                next_step="Give the buckets different names: records tell them apart by these alone",
+            )
 
 
 @cache

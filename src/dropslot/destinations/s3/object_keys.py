@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from dropslot.destinations.base import Found, Stored, Target
 from dropslot.destinations.layout import safe
 from dropslot.destinations.s3.store import Page, Store
 
 LONGEST_BYTES = 1024  # of a key, in UTF-8
+_MOST_PAGES = 20  # of a folder; one with more is asked name by name
 _FEW = 4  # after so many single questions for names of one folder, the folder is listed
 _FOLDER = Found(True, False, 0, 0)
 
@@ -36,8 +38,18 @@ def pages(store: Store, prefix: str) -> Iterator[Page]:
 
 def listing(store: Store, prefix: str) -> dict[str, Found]:
     """What is directly below a prefix, by name. Some programs make a key with a slash at its end for a folder."""
+    return _collected(pages(store, prefix), prefix)
+
+
+def short_listing(store: Store, prefix: str) -> dict[str, Found] | None:
+    """The same; None if there are more than some thousands."""
+    some = list(islice(pages(store, prefix), _MOST_PAGES + 1))
+    return _collected(some, prefix) if len(some) <= _MOST_PAGES else None
+
+
+def _collected(some: Iterable[Page], prefix: str) -> dict[str, Found]:
     found: dict[str, Found] = {}
-    for page in pages(store, prefix):
+    for page in some:
         for key, seen in page.objects.items():
             time_ns = int(seen.at.timestamp() * 1_000_000_000)
             found[key.removeprefix(prefix)] = Found(False, True, seen.size_bytes, time_ns)
@@ -58,7 +70,7 @@ class Looking:
     def __init__(self, store: Store, target: Target) -> None:
         self._store, self._prefix = store, prefix_of(target.url)
         self._asked: Counter[str] = Counter()
-        self._listed: dict[str, dict[str, Found]] = {}
+        self._listed: dict[str, dict[str, Found] | None] = {}  # None: it has too many
 
     def at(self, name: str) -> Stored | None:
         """The entry at a name."""
@@ -67,10 +79,12 @@ class Looking:
             self._asked[folder] += 1
             if self._asked[folder] <= _FEW:
                 return self._alone(name)
-            self._listed[folder] = listing(
-                self._store, f"{self._prefix}{folder}/" if folder else self._prefix
-            )
-        found = self._listed[folder].get(last)
+            below = f"{self._prefix}{folder}/" if folder else self._prefix
+            self._listed[folder] = short_listing(self._store, below)
+        entries = self._listed[folder]
+        if entries is None:
+            return self._alone(name)
+        found = entries.get(last)
         return Stored(found.regular, found.size_bytes, None) if found else None
 
     def _alone(self, name: str) -> Stored | None:

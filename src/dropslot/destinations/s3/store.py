@@ -102,6 +102,17 @@ class Store:
         sent = self._send("PUT", "Sending a wrong digest", key, "", data, headers, _WRONG_DIGEST)
         return sent is not None or self.look(key) is not None
 
+    def takes_wrong_part(self, key: str, data: Bytes, sha256: bytes) -> bool:
+        """Whether bytes are taken as a part of an object with the SHA-256 of others."""
+        upload = self.begin(key, {})
+        query = f"?partNumber=1&uploadId={quote(upload, safe='')}"
+        headers = {"x-amz-checksum-sha256": in_base64(sha256)}
+        try:
+            sent = self._send("PUT", "Sending a wrong part", key, query, data, headers, _WRONG_DIGEST)
+        finally:
+            self.abort(key, upload)
+        return sent is not None
+
     def _new(self, metadata: Mapping[str, str]) -> dict[str, str]:
         return {**self.access.kept_how(), **{f"x-amz-meta-{name}": value for name, value in metadata.items()}}
 

@@ -28,8 +28,9 @@ def require_conditions(store: Store, prefix: str) -> None:
 
 
 def compares_digests(store: Store, prefix: str) -> bool:
-    """Whether the store refuses bytes that do not have the SHA-256 that is sent with them."""
-    return not store.takes_wrong_digest(f"{prefix}{TRIAL}-digest", _DATA, hashlib.sha256(b"").digest())
+    """Whether the store refuses bytes that do not have the SHA-256 that is sent with them, also as a part."""
+    key, wrong = f"{prefix}{TRIAL}-digest", hashlib.sha256(b"").digest()
+    return not (store.takes_wrong_digest(key, _DATA, wrong) or store.takes_wrong_part(key, _DATA, wrong))
 
 
 def _completes(store: Store, key: str) -> bool:

@@ -35,6 +35,7 @@ UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 SUCCESS, OUT_OF_RESOURCES, PROCESSING_FAILURE, INVALID_INSTANCE = 0x0000, 0xA700, 0x0110, 0x0117
 NOT_UNDERSTOOD, NOT_NEGOTIATED = 0xC000, 0x0122
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_RESERVE_BYTES = 64 << 10
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
@@ -170,6 +171,7 @@ class Instance:
         if self._file >= 0:
             try:
                 os.fdatasync(self._file)
+                _require_reserve(self._file)
                 final = f"{self._name}-{self.kind.sop_uid}{INSTANCE}"
                 os.rename(self._name + PART, final, src_dir_fd=self._folder, dst_dir_fd=self._folder)
                 os.fsync(self._folder)
@@ -192,6 +194,13 @@ class Instance:
             error=error.strerror,
         )
         self.discard()
+
+
+def _require_reserve(descriptor: int) -> None:
+    """Raise OSError if what was received could not become an arrival, which needs room for notes and folders."""
+    found = os.fstatvfs(descriptor)
+    if found.f_blocks and found.f_bavail * found.f_frsize < _RESERVE_BYTES:  # some systems say nothing
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _head(kind: Kind, aet: str) -> bytes:

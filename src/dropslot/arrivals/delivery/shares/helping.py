@@ -41,13 +41,12 @@ class Helper:
         """Stage one share, synced, and report it. False: there was none. Errors of the share are its holder's matter;
         raises DatabaseError if the outcome cannot be recorded (`settle`)."""
         self.settle()
+        self._owes = True  # before the taking: its answer may be lost
         share = self._take()
-        if share is None:
-            return False
-        self._owes = True
-        self._report(share, self._staged(share))
+        if share is not None:
+            self._report(share, self._staged(share))
         self._owes = False
-        return True
+        return share is not None
 
     def settle(self) -> None:
         """Give up a share whose outcome could not be recorded: its holder would wait for it, since this worker goes on.

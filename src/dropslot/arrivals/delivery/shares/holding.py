@@ -116,7 +116,8 @@ class _Shared:
         return True
 
     def _take(self, share: QuerySet[Share]) -> bool:
-        return share.update(state=ShareState.TAKEN, worker=self.work.crew.worker) == 1
+        # Without a lease: whoever holds the arrival answers for it.
+        return share.update(state=ShareState.TAKEN, worker=self.work.crew.worker, lease_until=None) == 1
 
     def _stage(self, number: int, *, again: bool = False) -> None:
         self.parts[number] = self.drop.stage_items(*self.ranges[number], again=again)
@@ -148,6 +149,7 @@ class _Shared:
     def _none_is_silent(self) -> bool:
         """False. Raises ShareLost if a helper has not renewed its lease."""
         late = self._rows.filter(state=ShareState.TAKEN, lease_until__lte=Now())
+        late = late.exclude(worker=self.work.crew.worker)
         if name := late.values_list("worker", flat=True).first():
             raise _lost(f"The worker {name}, which stages a share of it, does not answer")
         return False

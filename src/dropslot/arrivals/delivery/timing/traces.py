@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import structlog
 from ulid import ULID
 
 from dropslot.arrivals.delivery.work import Work
@@ -18,6 +19,9 @@ from dropslot.core.release import VERSION
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Tracer, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
+
+
+log = structlog.get_logger()
 
 
 class _Traces:
@@ -52,7 +56,10 @@ def tell(works: Iterable[Work], outcome: str, error: Exception | None = None) ->
     """Send the traces of attempts that ended."""
     for work in works:
         if work.config.traces:
-            _send(work, outcome, error)
+            try:
+                _send(work, outcome, error)
+            except Exception as trouble:  # noqa: BLE001 - no delivery depends on its trace
+                log.warning("A trace could not be sent", action="trace_failed", error=repr(trouble))
 
 
 def end() -> None:

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import Arrival
@@ -67,10 +67,18 @@ def _send_all(config: Config, backlog: queue.Queue[Sequence[str] | None], stop: 
         ids = list(backlog.get() or ())
         while not backlog.empty() and len(ids) < messages.MOST:
             ids += backlog.get() or ()
-        if not send_ids(app, config, ids, bounds):
+        if not _is_sent(app, config, ids, bounds):
             stop.wait(_AWAY_SECONDS)
             _empty(backlog)
     connections.close_all()
+
+
+def _is_sent(app: Celery, config: Config, ids: Sequence[str], bounds: Bounds) -> bool:
+    try:
+        return send_ids(app, config, ids, bounds)
+    except Exception:
+        log.exception("Arrivals could not be announced; the sweep does it", action="announcer_failed")
+        return False
 
 
 def _empty(backlog: queue.Queue[Sequence[str] | None]) -> None:
@@ -106,7 +114,7 @@ def send_ids(app: Celery, config: Config, ids: Sequence[str], bounds: Bounds) ->
         log.warning(
             f"{error} What it would have announced is announced again later", action="broker_unavailable"
         )
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         log.warning(
             "The database does not answer; arrivals are announced when it does",
             action="database_unavailable",
@@ -121,13 +129,13 @@ def send_ids(app: Celery, config: Config, ids: Sequence[str], bounds: Bounds) ->
 def send_rows(app: Celery, config: Config, rows: Sequence[Arrival]) -> None:
     """Send messages that name these arrivals: small ones together, each large one alone. Raises BrokerAway."""
 
-    def kind(row: Arrival) -> tuple[str, Urgency]:
-        return row.route, urgency_of(row)
+    def kind(row: Arrival) -> tuple[str, Urgency, bool]:
+        return row.route, urgency_of(row), leases.is_alone(row)
 
     known = [row for row in rows if row.route in config.routes]
-    for (route, urgency), alike in groupby(sorted(known, key=kind), key=kind):
-        # Few in each, so that a burst wakes all workers.
-        for some in chunks([row.id for row in alike], leases.LEAST if urgency is Urgency.SMALL else 1):
+    for (route, urgency, alone), alike in groupby(sorted(known, key=kind), key=kind):
+        # Few in each, so that a burst wakes all workers; and one, if a worker takes it alone.
+        for some in chunks([row.id for row in alike], 1 if alone else leases.LEAST):
             send_hint(app, config, route, some, urgency)
 
 

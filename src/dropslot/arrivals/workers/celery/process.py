@@ -4,6 +4,7 @@ works on nothing that the database does not give it."""
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 _TICK_SECONDS = 0.5
+_AGAIN_SECONDS = 5.0
 
 
 def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
@@ -35,17 +37,19 @@ def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
     """
     with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         app = client(config)
-        tasks.register(app, config, worker, told, routes)
+        take_up_again = tasks.register(app, config, worker, told, routes)
         names = [queues.name_of(route) for route in routes or config.routes]
         log.info("Worker started", action="worker_started", worker=worker)
-        _consume(app, names if routes else [*names, queues.UPKEEP], worker, told)
+        _consume(app, names if routes else [*names, queues.UPKEEP], worker, told, take_up_again)
         traces.end()
         if newer := database.found_newer():
             raise newer
         log.info("Worker stopped", action="worker_stopped", worker=worker)
 
 
-def _consume(app: Celery, names: Sequence[str], worker: str, told: Signal) -> None:
+def _consume(
+    app: Celery, names: Sequence[str], worker: str, told: Signal, take_up_again: Callable[[], None]
+) -> None:
     from celery.worker import state
 
     state_of_worker: Any = state
@@ -56,10 +60,16 @@ def _consume(app: Celery, names: Sequence[str], worker: str, told: Signal) -> No
 
     signal.signal(signal.SIGTERM, stop)
 
+    again_at = 0.0
+
     def tick() -> None:
+        nonlocal again_at
         board.mine().holds(0)
         if told.is_set() or database.found_newer():
             stop()
+        elif time.monotonic() >= again_at:
+            take_up_again()
+            again_at = time.monotonic() + _AGAIN_SECONDS
 
     app.steps["consumer"].add(_ticking(tick))
     # No pool of processes: the service starts each that ends again, and a lost connection interrupts no delivery.

@@ -8,6 +8,7 @@ from datetime import timedelta
 from dropslot.arrivals import registry
 from dropslot.arrivals.registry import Schedule
 from dropslot.arrivals.upkeep import latewrites
+from dropslot.arrivals.workers import elsewhere
 from dropslot.config import Config
 from dropslot.running.stopping import Signal
 
@@ -21,7 +22,7 @@ def schedules(config: Config) -> Mapping[str, Schedule]:
 
 def _own(config: Config) -> Iterator[Schedule]:
     def look(stop: Signal) -> None:
-        while not stop.is_set() and latewrites.look_due(config):
+        while not stop.is_set() and latewrites.look_due(config, elsewhere.inboxes(config)):
             continue
 
     yield Schedule("late-writes", _LATE_WRITES, look)

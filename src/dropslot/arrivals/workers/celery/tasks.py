@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
-from dropslot.arrivals.workers import holder, leases, local
+from dropslot.arrivals.workers import elsewhere, holder, leases, local
 from dropslot.arrivals.workers.celery import announcing, messages, schedules
 from dropslot.broker import queues
 from dropslot.config import Config
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def register(app: Celery, config: Config, worker: str, told: Signal, routes: Sequence[str] = ()) -> None:
+def register(
+    app: Celery, config: Config, worker: str, told: Signal, routes: Sequence[str] = ()
+) -> Callable[[], None]:
     """Make the tasks known to a worker's app, which works on these routes (none: on all). A task never fails: what it
-    could not do stays due in the database."""
+    could not do stays due in the database. Returns what is to be called while no task runs: no message would come for
+    an arrival that this worker still holds."""
     announce = partial(announcing.announce_shares, config)
     delivering = local.Delivering(config, worker, announce, told.is_set, routes or None)
 
@@ -46,6 +49,7 @@ def register(app: Celery, config: Config, worker: str, told: Signal, routes: Seq
 
     app.task(name=queues.DELIVER, shared=False, bind=True)(deliver)
     app.task(name=queues.SCHEDULED, shared=False)(scheduled)
+    return lambda: _guarded(config, delivering.take_up_again)
 
 
 def _deliver(config: Config, delivering: local.Delivering, keywords: dict[str, Any]) -> None:
@@ -61,7 +65,9 @@ def deliver_named(config: Config, delivering: local.Delivering, named: messages.
     """Take what is due of it and deliver it; if nothing is, stage a share of a large arrival. False: there was nothing
     to do."""
     is_dead = partial(holder.is_dead, config.data)
-    batch = leases.take_announced(named.arrivals, named.route, delivering.worker, config.lease, is_dead)
+    batch = leases.take_announced(
+        named.arrivals, named.route, delivering.worker, config.lease, is_dead, elsewhere.inboxes(config)
+    )
     return delivering.deliver(batch) or delivering.help_once()
 
 
@@ -69,7 +75,7 @@ def _guarded(config: Config, work: Callable[[], object]) -> None:
     try:
         with _limited(config):
             work()
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         log.warning(
             "The database does not answer; what was to be done is announced again",
             action="database_unavailable",

@@ -6,8 +6,9 @@ import codecs
 import json
 import mmap
 import os
+import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -148,7 +149,7 @@ def _patient(elements: Sequence[Element]) -> str:
 def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
     options, dates = question["options"], question["dates"]
     sop_class = _value(file.elements, _SOP_CLASS)
-    _require_no_risk(file.elements, sop_class, question["accept"], question["labels"])
+    _require_no_risk(file, sop_class, question["accept"], question["labels"])
     _require_right_types(file.elements)
     _require_pixels(file, sop_class)
     kept = frozenset(["UI"] * ("retain-uids" in options) + ["DA", "DT"] * (dates == "keep"))
@@ -176,8 +177,9 @@ def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
 
 
 def _require_no_risk(
-    elements: Sequence[Element], sop_class: str, accepted: Sequence[str], labels: Sequence[Sequence[object]]
+    file: reading.File, sop_class: str, accepted: Sequence[str], labels: Sequence[Sequence[object]]
 ) -> None:
+    elements = file.elements
     if risks.is_media_directory(sop_class) or any(element.tag == 0x00041220 for element in elements):
         raise _No(
             "it is a DICOMDIR, which names the patient and files. Add DICOMDIR to `ignore` of the route"
@@ -188,7 +190,8 @@ def _require_no_risk(
     kinds = [kind for kind in risks.of(sop_class, values) if kind not in accepted]
     reasons = [f"{risks.KINDS[kind]} (kind {kind})" for kind in kinds]
     if "filter" not in accepted:
-        matched = recipe_filters.matching(labels, values)
+        numbers = {tag: number for each in elements for tag, number in _in_digits(each, file.syntax.order)}
+        matched = recipe_filters.matching(labels, values | numbers)
         reasons += [f"{risks.KINDS['filter']}: {name} (kind filter)" for name in matched]
     if reasons:
         raise _No(
@@ -196,6 +199,17 @@ def _require_no_risk(
             "look at it, and add the kind to `accept` of the route's `deidentify` only if no such file shows an"
             " identifier; or dismiss the arrival",
         )
+
+
+_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+
+
+def _in_digits(element: Element, order: str) -> Iterator[tuple[int, str]]:
+    """The value of a binary number, as filters compare it."""
+    code = _BINARY.get(element.vr)
+    if code and len(element.value) < _MOST_TEXT:
+        count = len(element.value) // struct.calcsize(f"={code}")
+        yield element.tag, "\\".join(map(str, struct.unpack_from(f"{order}{count}{code}", element.value)))
 
 
 _TEXTUAL = texts.TEXTS | texts.TIMES | texts.NUMBERS

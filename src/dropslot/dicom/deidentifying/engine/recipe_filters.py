@@ -94,4 +94,5 @@ def _holds(values: Mapping[int, str], kind: object, tag: object, wanted: object)
     several = [] if found is None else [each.strip().lower() for each in (found, *found.split("\\"))]
     if kind in ("equals", "notequals"):
         return (expected in several) is (kind == "equals")
-    return any(re.search(expected, each) for each in several) is (kind == "contains")
+    found_in = any(re.search(str(wanted), each, re.IGNORECASE) for each in several)
+    return found_in is (kind == "contains")

@@ -68,7 +68,8 @@ class Bucket:
                 break
         self._must_be_delivered_once(results[1:], arrivals)
         # The trial's own is removed when it is a week old: another process may be in the middle of it.
-        assert {*self.way.store.uploads(self.top)} <= {f"{self.top}/.dropslot/trial"}
+        trials = {f"{self.top}/.dropslot/{name}" for name in ("trial", "trial-digest")}
+        assert {*self.way.store.uploads(self.top)} <= trials
 
     def _must_be_delivered_once(self, results: list[Result], arrivals: int) -> None:
         listed, history, verified = results

@@ -71,6 +71,17 @@ class Traced:
         return next(step.point for step in self.steps if step.call == call and about in step.about)
 
 
+def _put_in_place_of(kept: Path, copy: Path) -> None:
+    """The folder itself, with what is in its copy: workers know by it that they see each other's locks."""
+    for path in kept.iterdir():
+        path.unlink()
+    for path in copy.iterdir() if copy.is_dir() else ():
+        path.rename(kept / path.name)
+    if copy.is_dir():
+        copy.rmdir()
+    kept.rename(copy)
+
+
 class Laboratory:
     """Absolute paths are in the database, so the installation always has the same place, and is copied away and back.
 
@@ -150,8 +161,13 @@ class Laboratory:
 
     def restore(self, name: str) -> None:
         """Put a saved state back: same paths, names, bytes, modes and times."""
+        locks, kept = self.product.root / "var" / "workers", self.folder / "workers"
+        if locks.is_dir():
+            locks.rename(kept)
         shutil.rmtree(self.product.root)
         shutil.copytree(self.folder / name, self.product.root, symlinks=True)
+        if kept.is_dir():
+            _put_in_place_of(kept, locks)
         if self.server:
             self._reset_database(f"saved_{name}")
 

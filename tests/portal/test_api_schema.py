@@ -99,8 +99,9 @@ def test_what_schemathesis_calls_is_answered_as_described(
             _try(result.ok(), mode, token)
 
 
-# Times and names have rules that a schema cannot say: 31 February, or a name that another arrival has.
-_RULES_BEYOND = {"since", "until", "name"}
+# Times, names and cursors have rules that a schema cannot say: 31 February, a name that another arrival has, or a
+# cursor that no page has given.
+_RULES_BEYOND = {"cursor", "since", "until", "name"}
 
 
 def _try(operation: Any, mode: GenerationMode, token: str) -> None:

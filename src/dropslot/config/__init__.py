@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from dropslot.config.models import (
         DELIVER_PROCESSOR,
         Config,
-        Lookup,
         Route,
-        Select,
-        Space,
     )
     from dropslot.config.plugins import load_dotted
+    from dropslot.config.route_parts import Lookup, Select, Space
     from dropslot.config.secrets import secret
     from dropslot.core.settings.problems import ConfigError, Problem
 
@@ -30,7 +28,8 @@ _MODULES = {
     "config.folders": ("FolderSet", "folder_sets"),
     "config.loading": ("from_mapping", "load", "parse"),
     "config.delivering": ("Deliver",),
-    "config.models": ("DELIVER_PROCESSOR", "Config", "Lookup", "Route", "Select", "Space"),
+    "config.models": ("DELIVER_PROCESSOR", "Config", "Route"),
+    "config.route_parts": ("Lookup", "Select", "Space"),
     "config.plugins": ("load_dotted",),
     "core.settings.problems": ("ConfigError", "Problem"),
     "config.secrets": ("secret",),

@@ -1,0 +1,68 @@
+"""Parts of a route in config.yaml that are mappings of their own."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dropslot.config.values import FieldName, Glob, MimeType, Pattern, Percent, Size, TablePath
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Select(_Part):
+    """What every item of an arrival must be; anything else refuses the arrival, whole."""
+
+    patterns: list[Glob] = Field(
+        default_factory=list,
+        description="Patterns of names, any letter case. An item must match one of them.",
+        examples=[["*.pdf"]],
+    )
+    mime: list[MimeType] = Field(
+        default_factory=list,
+        description="MIME types, determined from the content. An item must have one of them. `image/*` is every"
+        " image.",
+        examples=[["application/pdf"]],
+    )
+    max_item_size: Size | None = Field(
+        None, description="The largest size that an item may have.", examples=["20MB"]
+    )
+    max_size: Size | None = Field(
+        None, description="The largest size that an arrival may have as a whole.", examples=["50GiB"]
+    )
+    max_items: int | None = Field(
+        None, ge=1, strict=True, description="How many items an arrival may hold.", examples=[100000]
+    )
+
+
+class Lookup(_Part):
+    """A field that is looked up in a table of folders."""
+
+    field: FieldName = Field(description="The field that gets the name of the folder.", examples=["folder"])
+    table: TablePath = Field(
+        description="The CSV file with the columns `base_path`, `folder`, `folder_tag` and `label`. It is loaded into"
+        " the database by `dropslot load_remote_folders`, and at start if it has changed.",
+        examples=["remote_folders.csv"],
+    )
+    label: str = Field(
+        min_length=1, description="Which lines of the table count, any letter case.", examples=["BHS"]
+    )
+    hint: Pattern = Field(
+        description="Regular expression that is searched for in the arrival's name. Its group `hint`, or the whole"
+        " match if there is no such group, is the `folder_tag` to look up.",
+        examples=[r"^066-(?P<hint>\d\d)"],
+    )
+    base_path: str | None = Field(
+        None, description="Only lines with this `base_path` count.", examples=["/viral_load"]
+    )
+
+
+class Space(_Part):
+    """When to warn about a full disk."""
+
+    warn: Percent | None = Field(
+        None,
+        description="Warn when the file system of a destination, of `done` or of `data` is this full.",
+        examples=["90%"],
+    )

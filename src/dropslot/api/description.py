@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from dropslot.access.roles import Scope
 from dropslot.api.app import api
 from dropslot.api.dicomweb import description as stow
-from dropslot.api.problems import CONTENT_TYPE
-from dropslot.api.shown import Problem
+from dropslot.api.problems import CONTENT_TYPE, Problem
 from dropslot.api.signing_in import SCOPES
 from dropslot.api.tus import description as tus
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import JsonResponse
+from pydantic import BaseModel, Field
 
 from dropslot.core.errors import DropslotError
 
@@ -53,3 +54,26 @@ class BadFilter(DropslotError):
     def __init__(self, field: str, what: str, next_step: str) -> None:
         super().__init__(what, next_step=next_step)
         self.field = field
+
+
+class Fault(BaseModel):
+    """One field that is not valid."""
+
+    field: str = Field(examples=["limit"])
+    what: str = Field(examples=["Input should be less than or equal to 500"])
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457), with what to do next."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(
+        description="What happened.", examples=["There is no such arrival, or you may not see it"]
+    )
+    status: int = Field(examples=[404])
+    next_step: str = Field(
+        description="What to do now.", examples=["`GET /api/v1/arrivals` lists those that you may see"]
+    )
+    code: str = Field("", description="Stable: scripts may compare it.", examples=["not-there"])
+    detail: str = Field("", description="Where the data is now.", examples=["Nothing was changed"])
+    errors: list[Fault] = Field(default_factory=list, description="The fields that are not valid.")

@@ -383,26 +383,3 @@ class Me(BaseModel):
     )
     token: Id | None = Field(description="The id of the token; null for a session.")
     expires_at: Time | None = Field(description="When the token ends.")
-
-
-class Fault(BaseModel):
-    """One field that is not valid."""
-
-    field: str = Field(examples=["limit"])
-    what: str = Field(examples=["Input should be less than or equal to 500"])
-
-
-class Problem(BaseModel):
-    """An error (RFC 9457), with what to do next."""
-
-    type: str = Field(examples=["about:blank"])
-    title: str = Field(
-        description="What happened.", examples=["There is no such arrival, or you may not see it"]
-    )
-    status: int = Field(examples=[404])
-    next_step: str = Field(
-        description="What to do now.", examples=["`GET /api/v1/arrivals` lists those that you may see"]
-    )
-    code: str = Field("", description="Stable: scripts may compare it.", examples=["not-there"])
-    detail: str = Field("", description="Where the data is now.", examples=["Nothing was changed"])
-    errors: list[Fault] = Field(default_factory=list, description="The fields that are not valid.")

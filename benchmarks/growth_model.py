@@ -191,7 +191,7 @@ def _purge() -> float:
 
 
 def _verify() -> float:
-    from dropslot.audit import verify
+    from dropslot.audit.verifying import verify
 
     def events() -> None:
         report = verify.ChainReport()

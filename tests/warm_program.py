@@ -82,7 +82,7 @@ _LOADED_WITH_APPS = (
     "dropslot.arrivals.upkeep.rebuilding.signs",
     "dropslot.arrivals.workers.drain",
     "dropslot.audit.event_search",
-    "dropslot.audit.verify",
+    "dropslot.audit.verifying.verify",
     "dropslot.lookup.loading",
 )
 _MESSAGE_BYTES = 1 << 20

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.config import Config, Route, from_mapping
-from dropslot.config.databases import django_database
 from dropslot.config.secrets import django_secret_key
+from dropslot.config.servers.databases import django_database
 from dropslot.core.apps import NAMES
 
 

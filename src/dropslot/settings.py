@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.cli.account import hand_over
-from dropslot.config.databases import django_database
 from dropslot.config.loading import load
 from dropslot.config.models import Config
 from dropslot.config.secrets import secret_key_or_none
+from dropslot.config.servers.databases import django_database
 from dropslot.core.apps import NAMES
 
 _path = Path(os.path.abspath(os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))

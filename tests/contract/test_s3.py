@@ -16,7 +16,7 @@ import pytest
 
 from certificates import make_certificate
 from contract.destination_contract import ID, StoreContract, deliver, make, source_of, stage
-from dropslot.config.object_stores import ObjectLock
+from dropslot.config.servers.object_stores import ObjectLock
 from dropslot.core.errors import DestinationUnready, Refused, SourceChanged, TakenOver, Unsupported
 from dropslot.destinations.base import DIGEST_COMPARED, Rules, Target
 from dropslot.destinations.s3 import in_parts

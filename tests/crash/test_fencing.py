@@ -28,7 +28,7 @@ SCENARIOS = (
 ON_POSTGRES = ("first", "new-version")
 # Who finds the database locked gives up soon.
 _IMPATIENT = {
-    "dropslot.config.databases:BUSY_TIMEOUT_SECONDS": 0.05,
+    "dropslot.config.servers.databases:BUSY_TIMEOUT_SECONDS": 0.05,
     "dropslot.arrivals.workers.drain:FLUSH_SECONDS": 0.05,
 }
 

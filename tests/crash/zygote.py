@@ -169,7 +169,7 @@ def _use(config: Path) -> None:
     from django.db import connections
 
     from dropslot.arrivals.upkeep import database as database_module
-    from dropslot.config.databases import django_database
+    from dropslot.config.servers.databases import django_database
     from dropslot.core import context
 
     context.renew()

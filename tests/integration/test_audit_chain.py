@@ -10,9 +10,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
-from dropslot.audit import chain, triggers, verify
+from dropslot.audit import chain, triggers
 from dropslot.audit.chain import GENESIS, Entry, Head
 from dropslot.audit.models import Event, Receipt
+from dropslot.audit.verifying import verify
 from trail import ARRIVAL, grow, recorded, write_at_once
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from databases import Database
-from dropslot.audit import check_export, export
 from dropslot.audit.chain import Head
+from dropslot.audit.verifying import check_export, export
 from trail import give_receipt, grow, tamper
 
 Edit = Callable[[list[str]], list[str]]

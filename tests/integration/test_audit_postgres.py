@@ -6,8 +6,9 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from databases import Database
-from dropslot.audit import chain, locks, verify
+from dropslot.audit import chain, locks
 from dropslot.audit.chain import Entry
+from dropslot.audit.verifying import verify
 from trail import grow, recorded
 
 

@@ -9,9 +9,10 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, connections, transaction
 
 from databases import Database, connected_to, sqlite_settings
-from dropslot.audit import chain, verify
+from dropslot.audit import chain
 from dropslot.audit.chain import Entry
 from dropslot.audit.models import Receipt
+from dropslot.audit.verifying import verify
 from trail import ARRIVAL, grow, recorded, tamper, write_at_once
 
 

@@ -12,10 +12,11 @@ import pytest
 from django.db import connection, transaction
 
 from databases import Database
-from dropslot.audit import chain, event_search, signing_key, verify
+from dropslot.audit import chain, event_search, signing_key
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import GENESIS, Entry, Head, hash_of
 from dropslot.audit.models import Event
+from dropslot.audit.verifying import verify
 from trail import ARRIVAL, give_receipt, grow, tamper
 
 pytestmark = pytest.mark.usefixtures("database")

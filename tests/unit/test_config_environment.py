@@ -14,7 +14,6 @@ import pytest
 from configurations import BASE, config, route
 from dropslot.cli.installing.installation import make
 from dropslot.config import ConfigError, current, from_mapping, load, load_dotted, reference, secret
-from dropslot.config.databases import django_database
 from dropslot.config.delivering import Deliver
 from dropslot.config.models import Config
 from dropslot.config.models import Route as RouteModel
@@ -22,6 +21,7 @@ from dropslot.config.plugins import fault_of_dotted, make_importable
 from dropslot.config.route_parts import Select, Space
 from dropslot.config.schema import json_schema
 from dropslot.config.secrets import django_secret_key
+from dropslot.config.servers.databases import django_database
 from dropslot.core.errors import DropslotError
 
 

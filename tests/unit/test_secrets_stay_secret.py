@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from configurations import BASE, problems, route
 from dropslot.config import ConfigError, parse, secret
-from dropslot.config.databases import database_url, django_database
+from dropslot.config.servers.databases import database_url, django_database
 from dropslot.core import context
 from dropslot.core.addressing import addresses
 from dropslot.core.concealing import Secret, conceal, conceal_value

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dropslot.access.directory_section import GroupRole, Installed, Ldap
-from dropslot.config.listening import ListenAddress
 from dropslot.config.sections import Part, Section
+from dropslot.config.servers.listening import ListenAddress
 from dropslot.config.values import Duration, Size
 
 if TYPE_CHECKING:

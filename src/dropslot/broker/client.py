@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dropslot.broker import queues
-from dropslot.config.brokers import is_redis, with_password
+from dropslot.config.servers.brokers import is_redis, with_password
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from dropslot.config.brokers import is_redis
+from dropslot.config.servers.brokers import is_redis
 
 if TYPE_CHECKING:
     from kombu import Queue

@@ -246,7 +246,7 @@ def events(
 
 
 def _export(settings: Config, path: Path) -> None:
-    from dropslot.audit import check_export, export
+    from dropslot.audit.verifying import check_export, export
 
     with path.open("x", encoding="utf-8", newline="\n") as stream:
         written = export.write(stream)

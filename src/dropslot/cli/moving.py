@@ -57,7 +57,7 @@ def migrate_data(
 
 
 def _url(text: str) -> str:
-    from dropslot.config.databases import database_url
+    from dropslot.config.servers.databases import database_url
 
     try:
         return database_url(text)

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dropslot.config.limits import SpeedLimit
-from dropslot.config.listening import ListenAddress
-from dropslot.config.object_stores import StoreOptions
+from dropslot.config.servers.listening import ListenAddress
+from dropslot.config.servers.object_stores import StoreOptions
 from dropslot.config.values import (
     DestinationTemplate,
     FileMode,

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from dropslot.config.brokers import broker_url
-from dropslot.config.databases import database_url
 from dropslot.config.delivering import Deliver
-from dropslot.config.observing import Observed
 from dropslot.config.route_parts import Lookup, Select, Space
 from dropslot.config.sections import keys_of_apps
+from dropslot.config.servers.brokers import broker_url
+from dropslot.config.servers.databases import database_url
+from dropslot.config.servers.observing import Observed
 from dropslot.config.values import (
     CELERY_TASK,
     AfterPath,

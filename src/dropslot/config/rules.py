@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from itertools import combinations, pairwise
 
-from dropslot.config import brokers, paths
+from dropslot.config import paths
 from dropslot.config.delivering import PLACES, Deliver
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import SECTIONS, Found, RouteRule, broken, fields_of_apps
+from dropslot.config.servers import brokers
 from dropslot.core.addressing.addresses import scheme_of, server_of
 from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
 from dropslot.core.templates import GIVEN, Template, literal

@@ -18,7 +18,7 @@ from dropslot.arrivals.moving.tables import Table
 from dropslot.arrivals.upkeep import database
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.config.databases import django_database
+from dropslot.config.servers.databases import django_database
 
 _APP = "dropslot_arrivals"
 # `migrate` fills these by itself, with other keys.

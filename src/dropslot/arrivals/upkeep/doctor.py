@@ -28,10 +28,10 @@ from dropslot.arrivals.upkeep import markers, readonly
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
-from dropslot.config.brokers import PASSWORD_VARIABLE
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.mistakes import blame
 from dropslot.config.mistakes.remedies import remedy_for
+from dropslot.config.servers.brokers import PASSWORD_VARIABLE
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

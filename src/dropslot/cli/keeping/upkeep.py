@@ -119,7 +119,7 @@ def verify(
     from dropslot.arrivals.upkeep.fixity import check_all, check_archives
     from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
     from dropslot.audit import signing_key
-    from dropslot.audit import verify as audit
+    from dropslot.audit.verifying import verify as audit
 
     heads = [_head(text) for text in head or []]
     chain = audit.chain(

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.util import find_spec
 
 from dropslot.config import Deliver
-from dropslot.config.listening import Listen
+from dropslot.config.servers.listening import Listen
 from dropslot.core.errors import BadOption
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.dicom.destination import Dicom

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dropslot.config import Deliver, secret
-from dropslot.config.object_stores import ObjectLock
+from dropslot.config.servers.object_stores import ObjectLock
 from dropslot.core.addressing.addresses import server_of
 from dropslot.core.errors import BadOption
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from dropslot.config.listening import ListenAddress
 from dropslot.config.sections import Found, Part, RouteRule, broken
+from dropslot.config.servers.listening import ListenAddress
 from dropslot.config.values import Duration
 from dropslot.core.addressing.dicom_addresses import is_title
 from dropslot.core.settings.problems import NO_VALUE

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
     from dropslot.config import Route
-    from dropslot.config.listening import Listen
+    from dropslot.config.servers.listening import Listen
     from dropslot.dicom.receiving.keys import Receive
 
 log = structlog.get_logger()

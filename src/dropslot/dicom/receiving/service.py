@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dropslot.config import Config, Route
-    from dropslot.config.listening import Listen
+    from dropslot.config.servers.listening import Listen
     from dropslot.dicom.receiving.associations import Incoming
 
 log = structlog.get_logger()

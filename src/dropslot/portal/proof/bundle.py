@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dropslot.access.seen import Access
-from dropslot.audit import check_export, signing_key
+from dropslot.audit import signing_key
 from dropslot.audit.canonical import canonical, entry_text
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
+from dropslot.audit.verifying import check_export
 from dropslot.core import manifests
 from dropslot.core.names import escape
 from dropslot.portal.proof import seals

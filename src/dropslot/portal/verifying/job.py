@@ -96,8 +96,8 @@ class _Job:
     def _chain(self) -> None:
         from dropslot.arrivals.upkeep.rebuilding.signs import signs
         from dropslot.audit import signing_key
-        from dropslot.audit import verify as audit
         from dropslot.audit.chain import head_from
+        from dropslot.audit.verifying import verify as audit
 
         report = audit.ChainReport()
 

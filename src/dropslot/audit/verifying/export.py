@@ -18,7 +18,7 @@ from dropslot.audit.chain import Head
 from dropslot.audit.chain import head as newest_head
 from dropslot.audit.models import Event, Receipt
 from dropslot.audit.receipts import dropslot_version
-from dropslot.audit.verify import hashes, head_of, pages
+from dropslot.audit.verifying.verify import hashes, head_of, pages
 
 FORMAT = 1
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from dropslot.config.listening import ListenAddress
+from dropslot.config.servers.listening import ListenAddress
 
 
 def _collector(value: str) -> str:

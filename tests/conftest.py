@@ -16,6 +16,7 @@ pytest_plugins = [
     "apache",
     "brokers",
     "databases",
+    "exim",
     "lanes",
     "mounts",
     "nodes",
@@ -35,6 +36,7 @@ pytest_plugins = [
     "nginx",
     "tracing",
     "user_manager",
+    "webhooks",
 ]
 
 # Times are in no test: on a busy machine any example may take longer than hypothesis' 200 ms.

@@ -26,9 +26,17 @@ class MailUnsent(DropslotError):
     retryable = True
 
 
-def send(mail: Mail, message: EmailMessage) -> None:
-    """Have one mail sent; returns once the server has taken it. Raises MailUnsent."""
-    with _connected(mail) as backend:
+class MailRefused(MailUnsent):
+    """The server will never take this mail: it does not know the address, or refuses the content."""
+
+    code = "mail-refused"
+    retryable = False
+
+
+def send(mail: Mail, message: EmailMessage, seconds: float = SECONDS) -> None:
+    """Have one mail sent; returns once the server has taken it. `seconds` is for each answer of the server. Raises
+    MailUnsent, and MailRefused if it will never take this mail."""
+    with _connected(mail, seconds) as backend:
         message.from_email = mail.from_
         backend.send_messages([message])
 
@@ -40,7 +48,7 @@ def prove(mail: Mail) -> None:
 
 
 @contextmanager
-def _connected(mail: Mail) -> Iterator[EmailBackend]:
+def _connected(mail: Mail, seconds: float = SECONDS) -> Iterator[EmailBackend]:
     server = mail.server
     backend = EmailBackend(
         host=server.host,
@@ -49,15 +57,16 @@ def _connected(mail: Mail) -> Iterator[EmailBackend]:
         password=(secret(mail.password) or "") if mail.password else "",
         use_tls=mail.uses_starttls,
         use_ssl=server.scheme == "smtps",
-        timeout=SECONDS,
+        timeout=seconds,
         fail_silently=False,
     )
     try:
         backend.open()
         yield backend
     except (OSError, smtplib.SMTPException) as error:
-        what, remedy = _in_words(error, mail)
-        raise MailUnsent(f"The mail server {server} {what}", next_step=remedy) from error
+        what, remedy = _in_words(error, mail, seconds)
+        kind = MailRefused if _is_for_good(error) else MailUnsent
+        raise kind(f"The mail server {server} {what}", next_step=remedy) from error
     finally:
         _close(backend)
 
@@ -69,7 +78,18 @@ def _close(backend: EmailBackend) -> None:
         backend.connection = None  # it is gone already
 
 
-def _in_words(error: Exception, mail: Mail) -> tuple[str, str]:
+def _is_for_good(error: Exception) -> bool:
+    """Whether the server has refused the address or the mail for ever (RFC 5321, 4.2.1), rather than for now."""
+    match error:
+        case smtplib.SMTPRecipientsRefused():
+            return all(code >= 500 for code, _ in error.recipients.values())
+        case smtplib.SMTPDataError():
+            return error.smtp_code >= 500
+        case _:
+            return False
+
+
+def _in_words(error: Exception, mail: Mail, seconds: float) -> tuple[str, str]:
     """What happened, and what to do about it."""
     at_key = "correct mail.server in config.yaml"
     if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, TimeoutError):
@@ -88,7 +108,7 @@ def _in_words(error: Exception, mail: Mail) -> tuple[str, str]:
         case ConnectionRefusedError():
             return "refuses connections", f"start it, or {at_key}"
         case TimeoutError():
-            return f"does not answer within {SECONDS:.0f} s", f"a firewall may be in between; or {at_key}"
+            return f"does not answer within {seconds:.0f} s", f"a firewall may be in between; or {at_key}"
         case smtplib.SMTPAuthenticationError():
             return (
                 f"does not accept the user and password: {_answer(error)}",

@@ -19,6 +19,7 @@ from dropslot.arrivals.upkeep import health
 from dropslot.arrivals.upkeep.health import FAILED_LATE, READY_LATE, RETRYING_LATE
 from dropslot.arrivals.upkeep.space import Disk
 from dropslot.core import context
+from dropslot.core.troubles import TroubleKind
 from dropslot.running.pidfile import PidFile
 from portals import Site
 from product import Product
@@ -122,7 +123,8 @@ def test_an_operator_of_one_route_is_not_told_of_another(
     watched: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late(_: object) -> list[Late]:
-        return [Late(f"log of {route}", "gone", "", route) for route in ("study", "results")]
+        kind = TroubleKind.LOG_READER
+        return [Late(f"log of {route}", "gone", "", route, kind=kind) for route in ("study", "results")]
 
     monkeypatch.setattr("dropslot.arrivals.registry.late", late)
     watched.account("oskar", "operator", routes=("results",))

@@ -13,8 +13,8 @@ STORED = """access-refused accessed acknowledged adopted after-asked altered ass
 claimed delivered dismissed downloaded epoch-adopted exported fetched folders-loaded given-back held
 images-recorded import imported instances-changed left-behind purged rebuild rebuilt received refused
 reidentified released renamed retry-asked retrying rights-changed series-incomplete sign-in-refused
-signed-in started taken-over unacknowledged upload-audited uploaded verified viewed waiting withdrawn
-written-since"""
+signed-in started taken-over trouble trouble-over unacknowledged upload-audited uploaded verified viewed
+waiting withdrawn written-since"""
 
 
 def test_a_kind_is_stored_under_the_name_that_old_trails_have() -> None:

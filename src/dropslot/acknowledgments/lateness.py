@@ -13,6 +13,7 @@ from dropslot.acknowledgments.section import entries
 from dropslot.arrivals.registry import Late
 from dropslot.config import Config
 from dropslot.core.names import escape
+from dropslot.core.troubles import TroubleKind
 
 
 def late(config: Config) -> Iterator[Late]:
@@ -25,4 +26,5 @@ def late(config: Config) -> Iterator[Late]:
         again = max(entry.every, timedelta(seconds=LONGEST_WAIT_SECONDS))
         if last is not None and last.error and last.started_at > now - 2 * again:
             about = f"log {escape(entry.log)}"
-            yield Late(about, f"it could not be read: {last.error}", "dropslot log_readers", route.key)
+            what = f"it could not be read: {last.error}"
+            yield Late(about, what, "dropslot log_readers", route.key, kind=TroubleKind.LOG_READER)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dropslot.core.states import Outcome, State
+from dropslot.core.troubles import TroubleKind
 
 Id = Annotated[
     str, Field(description="ULID, 26 characters.", examples=["01KBE8QZ3M5V9T2R7XWC4N6PHA"], max_length=26)
@@ -329,9 +330,12 @@ class Watcher(BaseModel):
 class Late(BaseModel):
     """One thing that is late or wrong."""
 
+    kind: TroubleKind
     about: str = Field(examples=["watcher"])
     what: str = Field(examples=["it is not running"])
     remedy: str = Field(examples=["dropslot start_watcher"])
+    route: str = Field(description="Empty: about no single one.")
+    late_seconds: int | None = Field(description="By how much it is late; null: not known.")
 
 
 class Waiting(BaseModel):

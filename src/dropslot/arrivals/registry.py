@@ -8,11 +8,13 @@ layer does not know the apps: without them it works the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from django.apps import AppConfig, apps
+
+from dropslot.core.troubles import TroubleKind
 
 if TYPE_CHECKING:
     from dropslot.arrivals.importers import Importer
@@ -36,12 +38,24 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """One thing that `health` finds late or wrong. `route` is the one that it is about; empty: no single one."""
+    """One thing that `health` finds late, full or failing. `route` is the one that it is about, and `study` the value
+    of its first field of paths; empty: no single one. `since`: when it became late, if that is known.
+
+    What is about the same thing is the same trouble, though its words change: `key` says which.
+    """
 
     about: str
     what: str
     remedy: str
     route: str = ""
+    kind: TroubleKind = field(kw_only=True)
+    study: str = field(default="", kw_only=True)
+    since: datetime | None = field(default=None, kw_only=True)
+
+    @property
+    def key(self) -> str:
+        """Which trouble it is."""
+        return " ".join((self.kind, self.route or "-", self.study or "-", self.about))
 
 
 class Process(NamedTuple):

@@ -64,6 +64,9 @@ class Kind(StrEnum):
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
     VERIFIED = "verified"
+    # What is late, full or failing
+    TROUBLE = "trouble"
+    TROUBLE_OVER = "trouble-over"
     # A lost or older database
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
@@ -159,6 +162,10 @@ def entry(kind: Literal[Kind.VIEWED, Kind.DOWNLOADED], arrival: str, data: paylo
 def entry(kind: Literal[Kind.EXPORTED], arrival: str, data: payloads.Exported) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: payloads.Verified) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.TROUBLE], arrival: Literal[""], data: payloads.Trouble) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.TROUBLE_OVER], arrival: Literal[""], data: payloads.TroubleOver) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: payloads.EpochAdopted) -> Entry: ...
 @overload

@@ -323,6 +323,26 @@ class Verified(Visit):
     head: str
 
 
+class Trouble(TypedDict):
+    """Something is late, full or failing (`core.troubles`). `route` and `study` are empty if it is about no single
+    one; `by`: the machine that found it."""
+
+    trouble: str
+    about: str
+    what: str
+    remedy: str
+    route: str
+    study: NotRequired[str]
+    by: NotRequired[str]
+
+
+class TroubleOver(Trouble):
+    """It is over; `what` is what was said of it last."""
+
+    began_at: str
+    seconds: int
+
+
 class EpochAdopted(TypedDict):
     epoch: int
     before: int

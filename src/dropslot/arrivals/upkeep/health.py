@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from dropslot.core.names import escape
 from dropslot.core.rarely import Rarely
 from dropslot.core.showing.counting import counted
 from dropslot.core.states import State
+from dropslot.core.troubles import TroubleKind
 from dropslot.running import daemon
 
 log = structlog.get_logger()
@@ -72,7 +73,7 @@ class Health:
         """With the keys of `health --json`."""
         return {
             "status": "ok" if self.is_well else "late",
-            "late": [{"about": one.about, "what": one.what, "remedy": one.remedy} for one in self.late],
+            "late": [self._late(one) for one in self.late],
             "watcher": self.watcher,
             "database": self.database,
             "ready": self._shown(self.ready),
@@ -84,6 +85,11 @@ class Health:
                 for one in self.space
             ],
         }
+
+    def _late(self, one: Late) -> dict[str, Any]:
+        seconds = max(0, int((self.at - one.since).total_seconds())) if one.since else None
+        shown = {"kind": one.kind.value, "about": one.about, "what": one.what, "remedy": one.remedy}
+        return shown | {"route": one.route, "late_seconds": seconds}
 
     def _shown(self, waiting: Waiting | None) -> dict[str, Any] | None:
         if waiting is None:
@@ -117,7 +123,8 @@ def examine(config: Config) -> Health:
         late += [*_queues(ready, retrying, now), *failed_late, *registry.late(config)]
     except (DatabaseError, InterfaceError) as error:
         log.warning("The database does not answer", action="database_unavailable", error=str(error))
-        away = Late("database", "it does not answer", "start it; nothing is lost meanwhile")
+        remedy = "start it; nothing is lost meanwhile"
+        away = Late("database", "it does not answer", remedy, kind=TroubleKind.DATABASE)
         return Health(now, runs, database=False, space=disks, late=_concealed([*late, away]))
     if _all_watched(inboxes):  # by this machine or others
         runs, late = True, [one for one in late if one.about != "watcher"]
@@ -134,19 +141,18 @@ def _unwatched(inboxes: Sequence[Held]) -> Iterator[Late]:
     for one in inboxes:
         if one.holder is None and os.path.isdir(one.inbox):
             what = "no watcher acts on it, though one runs here"
-            yield Late(
-                f"inbox {escape(one.inbox)}", what, "dropslot watcher_status; then see watcher.out", one.route
-            )
+            remedy = "dropslot watcher_status; then see watcher.out"
+            yield Late(f"inbox {escape(one.inbox)}", what, remedy, one.route, kind=TroubleKind.INBOX)
 
 
 def _of_others(config: Config) -> list[Late]:
     sets = (one for route in config.routes.values() for one in folder_sets(route, make=False))
     found = ((folders.route.key, one) for folders in sets for one in markers.examine(folders))
-    return [Late(f"route {route}", one.what, one.remedy, route) for route, one in found]
+    return [Late(f"route {route}", one.what, one.remedy, route, kind=TroubleKind.INBOX) for route, one in found]
 
 
 def _concealed(late: Sequence[Late]) -> list[Late]:
-    return [Late(one.about, conceal(one.what), conceal(one.remedy), one.route) for one in late]
+    return [replace(one, what=conceal(one.what), remedy=conceal(one.remedy)) for one in late]
 
 
 def _watcher(config: Config) -> tuple[datetime | None, list[Late]]:
@@ -154,15 +160,18 @@ def _watcher(config: Config) -> tuple[datetime | None, list[Late]]:
     try:
         if since := daemon.status(config).since:
             return since, []
-        return None, [Late("watcher", "it is not running", "dropslot start_watcher")]
+        stopped = Late("watcher", "it is not running", "dropslot start_watcher", kind=TroubleKind.WATCHER)
+        return None, [stopped]
     except OSError as error:
         what = f"whether it is running cannot be found out: {error.strerror}"
-        return None, [Late("watcher", what, "run this as the account of the service")]
+        remedy = "run this as the account of the service"
+        return None, [Late("watcher", what, remedy, kind=TroubleKind.WATCHER)]
 
 
 def _too_full(disk: space.Disk) -> Late:
     limit = f" (warn: {disk.warn_at:g} %)" if disk.warn_at is not None else ""
-    return Late(f"disk of {escape(disk.holds[0])}", f"it is {disk.percent} % full{limit}", "free space there")
+    what = f"it is {disk.percent} % full{limit}"
+    return Late(f"disk of {escape(disk.holds[0])}", what, "free space there", kind=TroubleKind.SPACE)
 
 
 def _waiting(state: State) -> Waiting:
@@ -178,11 +187,13 @@ def _queues(ready: Waiting, retrying: Waiting, now: datetime) -> Iterator[Late]:
         what = (
             f"{counted(ready.count, 'arrival')} wait for a worker, the oldest for {_age(now - ready.oldest)}"
         )
-        yield Late("queue", what, "dropslot pending")
+        since = ready.oldest + READY_LATE
+        yield Late("queue", what, "dropslot pending", kind=TroubleKind.WAITING, since=since)
     if retrying.oldest and now - retrying.oldest > RETRYING_LATE:
-        since = _age(now - retrying.oldest)
-        what = f"{counted(retrying.count, 'arrival')} cannot be delivered yet, the oldest for {since}"
-        yield Late("deliveries", what, "dropslot pending says why")
+        age = _age(now - retrying.oldest)
+        what = f"{counted(retrying.count, 'arrival')} cannot be delivered yet, the oldest for {age}"
+        since = retrying.oldest + RETRYING_LATE
+        yield Late("deliveries", what, "dropslot pending says why", kind=TroubleKind.RETRYING, since=since)
 
 
 def _failed(now: datetime) -> tuple[int, list[Late]]:
@@ -194,7 +205,8 @@ def _failed(now: datetime) -> tuple[int, list[Late]]:
     if oldest is None or now - oldest <= FAILED_LATE:
         return count, []
     what = f"{counted(count, 'arrival')} failed and nobody decided, the oldest {_age(now - oldest)} ago"
-    return count, [Late("failed arrivals", what, "dropslot arrivals --state failed; then retry or dismiss")]
+    remedy, since = "dropslot arrivals --state failed; then retry or dismiss", oldest + FAILED_LATE
+    return count, [Late("failed arrivals", what, remedy, kind=TroubleKind.FAILED, since=since)]
 
 
 def _age(age: timedelta) -> str:

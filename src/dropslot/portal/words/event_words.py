@@ -9,7 +9,7 @@ from typing import Any
 
 from dropslot.arrivals.notify.after import ordinal
 from dropslot.audit.kinds import Kind
-from dropslot.core.showing.amounts import size
+from dropslot.core.showing.amounts import lasting, size
 from dropslot.core.showing.counting import counted
 
 Data = Mapping[str, Any]
@@ -263,6 +263,18 @@ def _verified(data: Data) -> Words:
     )
 
 
+def _trouble(data: Data) -> Words:
+    return Words(f"Trouble: {_about(data)}", (f"Next: {data['remedy']}",) if data["remedy"] else (), "danger")
+
+
+def _trouble_over(data: Data) -> Words:
+    return Words(f"The trouble is over: {_about(data)}", (f"It took {lasting(data['seconds'])}",), "success")
+
+
+def _about(data: Data) -> str:
+    return f"{data['about']}: {data['what']}"
+
+
 def _by(data: Data) -> str:
     return f"{data['by']}: " if data.get("by") else ""
 
@@ -325,6 +337,8 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.DOWNLOADED: _opened("Downloaded"),
     Kind.EXPORTED: _exported,
     Kind.VERIFIED: _verified,
+    Kind.TROUBLE: _trouble,
+    Kind.TROUBLE_OVER: _trouble_over,
     Kind.EPOCH_ADOPTED: _plain("Its place in the order of workers was taken over from the folders"),
     Kind.REBUILD: _plain("The database was read back from manifests and receipts"),
     Kind.IMPORT: _plain("Records of a program that was used before were read"),

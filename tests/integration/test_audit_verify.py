@@ -195,7 +195,7 @@ def test_memory_does_not_grow_with_the_trail() -> None:
 
 
 def test_verification_goes_on_while_others_append(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "_PAGE", 3)
+    monkeypatch.setattr(verify, "PAGE", 3)
     grow(10)
     read = verify._page
     heads: list[Head] = []

@@ -15,6 +15,7 @@ from dropslot.arrivals import candidates
 from dropslot.arrivals.models import Candidate, Duty
 from dropslot.arrivals.workers import duties
 from dropslot.arrivals.workers.duties import Duties
+from dropslot.running.ages import elapsed
 
 pytestmark = pytest.mark.usefixtures("database")
 A, B = "a.1:1:x", "b.2:2:y"
@@ -76,7 +77,7 @@ def test_a_lease_from_before_the_clock_of_the_database_was_set_back_is_over() ->
 
 
 def test_a_candidate_without_the_database_stops_by_its_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = duties.elapsed()
+    now = elapsed()
     monkeypatch.setattr(duties, "elapsed", lambda: now)
     first = candidate(A)
     first.look()

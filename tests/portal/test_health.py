@@ -16,8 +16,8 @@ from callers import API, Caller, fill, token_of
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.registry import Late
 from dropslot.arrivals.upkeep import health
-from dropslot.arrivals.upkeep.health import FAILED_LATE, READY_LATE, RETRYING_LATE
 from dropslot.arrivals.upkeep.space import Disk
+from dropslot.config.route_parts import LateAfter
 from dropslot.core import context
 from dropslot.core.troubles import TroubleKind
 from dropslot.running.pidfile import PidFile
@@ -25,6 +25,7 @@ from portals import Site
 from product import Product
 
 BOTH_DATABASES = True
+LIMITS = LateAfter.model_validate({})
 
 
 @pytest.fixture
@@ -58,8 +59,9 @@ def test_a_watcher_that_does_not_run_is_late(site: Site) -> None:
 def test_arrivals_that_wait_too_long_are_late(watched: Site) -> None:
     fill(watched)
     for state, about, late in (
-        ("ready", "queue", READY_LATE),
-        ("retrying", "deliveries", RETRYING_LATE),
+        ("waiting", "inbox of study", LIMITS.waiting),
+        ("ready", "queue of study", LIMITS.waiting),
+        ("retrying", "deliveries of study", LIMITS.retrying),
     ):
         for age, expected in ((late / 2, False), (late * 2, True)):
             Arrival.objects.filter(name="heart-1").update(state=state, dropped_at=timezone.now() - age)
@@ -68,10 +70,10 @@ def test_arrivals_that_wait_too_long_are_late(watched: Site) -> None:
 
 def test_a_failed_arrival_is_late_until_somebody_decides(watched: Site) -> None:
     fill(watched)
-    assert "failed arrivals" not in _late(watched)
+    assert "failed arrivals of results" not in _late(watched)
     row = watched.arrival("north-bad.exe")
-    Arrival.objects.filter(pk=row.pk).update(finished_at=timezone.now() - 2 * FAILED_LATE)
-    assert "1 arrival failed" in _late(watched)["failed arrivals"]
+    Arrival.objects.filter(pk=row.pk).update(finished_at=timezone.now() - 2 * LIMITS.failed)
+    assert "1 arrival failed" in _late(watched)["failed arrivals of results"]
     olga = Caller(watched, token_of("olga", "operate"))
     assert olga.post(f"arrivals/{row.pk}/dismiss", {"reason": "a mistake"}).status_code == 200
     assert _late(watched) == {}
@@ -90,7 +92,7 @@ def test_a_database_that_is_away_is_late(watched: Site, monkeypatch: pytest.Monk
     def away(*_: object) -> None:
         raise DatabaseError("password=secret")
 
-    monkeypatch.setattr("dropslot.arrivals.upkeep.health._waiting", away)
+    monkeypatch.setattr("dropslot.arrivals.upkeep.queues._waiting", away)
     assert _late(watched) == {"database": "it does not answer"}
     found = health.examine(watched.config).as_json()
     assert (found["database"], found["failed"]) == (False, None)
@@ -181,3 +183,54 @@ def test_the_command_prints_what_is_late_and_its_status_says_so(product: Product
     assert "LATE watcher: it is not running. Next: dropslot start_watcher" in said.stdout
     found = json.loads(product.run("health", "--json", status=1).stdout)
     assert (found["status"], found["database"]) == ("late", True)
+
+
+@pytest.mark.parametrize("has_table", [False, True])
+@pytest.mark.sqlite_only
+def test_what_nobody_fetched_in_time_is_late_until_somebody_does(
+    watched: Site, tmp_path: Path, has_table: bool
+) -> None:
+    from dropslot.acknowledgments import unfetched
+    from dropslot.acknowledgments.models import Acknowledgment
+    from dropslot.config import from_mapping
+    from portals import routes
+
+    given = routes(watched.root)
+    given["results"]["acknowledge"] = [
+        {
+            "log": str(tmp_path / "access.log"),
+            "match": "/{folder}/{stored_name}",
+            "users": {"clinic12": "north"},
+            "late_after": "14d",
+        }
+    ]
+    config = from_mapping({"data": str(watched.root / "var"), "portal": {}, "routes": given}, watched.root)
+    fill(watched)
+    if has_table:
+        unfetched.begin()
+        unfetched.catch_up()
+
+    def late() -> list[str]:
+        return [one.what for one in health.examine(config).late if one.kind is TroubleKind.UNACKNOWLEDGED]
+
+    Arrival.objects.filter(name="north-1.pdf").update(finished_at=timezone.now() - timedelta(days=20))
+    assert late() == []  # it was fetched
+    Acknowledgment.objects.update(undone_at=timezone.now())
+    if has_table:
+        from dropslot.acknowledgments.models import Unfetched
+        from dropslot.arrivals.models import Delivery
+
+        Unfetched.objects.create(delivery=Delivery.objects.get(item="north-1.pdf").pk, route="results")
+    assert late() == ["1 delivery not fetched for more than 14 days, the oldest for 20 days"]
+    Arrival.objects.filter(name="north-1.pdf").update(finished_at=timezone.now() - timedelta(days=13))
+    assert late() == []
+
+
+def test_it_says_by_how_much_and_which_arrival_waits_longest(watched: Site) -> None:
+    fill(watched)
+    dropped = timezone.now() - timedelta(hours=3)
+    Arrival.objects.filter(name="heart-1").update(state="retrying", dropped_at=dropped)
+    found = health.examine(watched.config)
+    [one] = found.as_json()["late"]
+    assert (one["kind"], one["route"], 7195 <= one["late_seconds"] <= 7260) == ("retrying", "study", True)
+    assert found.oldest is not None and found.oldest.id == watched.arrival("heart-1").id

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import structlog
 from django.db import DatabaseError, connections
 
+from dropslot.acknowledgments import unfetched
 from dropslot.acknowledgments.reader import Reader
-from dropslot.acknowledgments.section import entries
+from dropslot.acknowledgments.section import Acknowledge, entries
 from dropslot.arrivals.registry import Schedule
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
@@ -32,6 +33,7 @@ class _Turn:
         every = self.reader.entry.every.total_seconds()
         try:
             self.reader.read(quiet=True, stop=stop.is_set)
+            _keep_unfetched(self.reader.entry, stop)
             self._failures = 0
         except DropslotError as error:
             self._failures += 1
@@ -43,6 +45,14 @@ class _Turn:
                 error=error.code,
             )
         self.due = time.monotonic() + every
+
+
+def _keep_unfetched(entry: Acknowledge, stop: Signal) -> None:
+    """The table of what nobody fetched, where `health` looks for what is late."""
+    if entry.late_after is not None:
+        unfetched.begin()
+        while not stop.is_set() and unfetched.catch_up():
+            continue
 
 
 def readers(config: Config) -> list[Reader]:

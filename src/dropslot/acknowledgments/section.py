@@ -146,6 +146,13 @@ class Acknowledge(BaseModel):
         description="How often the log is read by the service and by `start_log_reader --follow`.",
         examples=["1m"],
     )
+    late_after: Duration | None = Field(
+        None,
+        ge=timedelta(seconds=1),
+        description="After how long a delivery that nobody has fetched is late: `health` says so, and people who asked"
+        " for it are told. Without it none is late.",
+        examples=["14d"],
+    )
     key: Path | None = Field(
         None,
         description="The private key for a log on another machine, without a passphrase. Default: what the route's"

@@ -39,4 +39,6 @@ def told(access: Access) -> dict[str, Any]:
     if access.sees_all_routes():
         return found.as_json()
     own = [one for one in found.late if not one.route or sees_route(access, one.route)]
-    return replace(found, late=own, space=(), inboxes=()).as_json() | {"status": found.as_json()["status"]}
+    return replace(found, late=own, space=(), inboxes=(), machines=(), oldest=None).as_json() | {
+        "status": found.as_json()["status"]
+    }

@@ -345,6 +345,35 @@ class Waiting(BaseModel):
     oldest_seconds: int | None = Field(description="How long ago the oldest was dropped; null: none.")
 
 
+class Oldest(BaseModel):
+    """The arrival that has waited longest."""
+
+    arrival: Id
+    route: str
+    state: str = Field(examples=["ready"])
+    seconds: int
+
+
+class Process(BaseModel):
+    """One process of the service."""
+
+    name: str = Field(examples=["worker-1"])
+    pid: int | None = Field(description="Null: it ended unexpectedly.")
+    quiet_seconds: float = Field(description="Since it gave a sign of life.")
+    busy: bool
+
+
+class Machine(BaseModel):
+    """One tree of processes, on whatever machine."""
+
+    tree: str = Field(description="`service`, `portal`, `worker` or `beat`.", examples=["service"])
+    host: str
+    pid: int = Field(description="Of the process that watches over it.")
+    alive: bool = Field(description="Whether it shows signs of life.")
+    since: Time
+    processes: list[Process] = Field(description="Of its machine.")
+
+
 class Space(BaseModel):
     """How full one file system is."""
 
@@ -363,7 +392,12 @@ class Health(BaseModel):
     ready: Waiting | None = Field(None, description="Claimed arrivals that no worker has begun.")
     retrying: Waiting | None = Field(None, description="Arrivals that wait for their next attempt.")
     failed: int | None = Field(None, description="Failed arrivals that nobody has retried or dismissed.")
+    oldest: Oldest | None = Field(
+        None,
+        description="The arrival that has waited longest; null: none, or not for those who do not see all routes.",
+    )
     inboxes: list[WatchedInbox] | None = Field(None, description="Empty for those who do not see all routes.")
+    machines: list[Machine] | None = Field(None, description="Empty for those who do not see all routes.")
     space: list[Space] | None = None
 
 

@@ -17,6 +17,7 @@ from dropslot.core.names import escape
 
 LEASE = timedelta(seconds=10)
 BEAT = "beat"
+WATCHER = "watcher"
 _WATCH = "watch"
 
 
@@ -86,6 +87,11 @@ class Held:
 def names() -> list[str]:
     """The candidates whose lease is valid. Raises DatabaseError."""
     return list(Candidate.objects.exclude(lapsed()).values_list("name", flat=True))
+
+
+def watches() -> bool:
+    """Whether any watcher is alive, on whatever machine. Raises DatabaseError."""
+    return Candidate.objects.exclude(lapsed()).filter(role=WATCHER).exists()
 
 
 def holders() -> dict[tuple[str, str], str]:

@@ -248,6 +248,39 @@ class Duty(models.Model):
         db_table = "dropslot_duty"
 
 
+class Sentinel(models.Model):
+    """The process that watches over one tree of processes: a service, a portal alone, workers, or a beat. A row whose
+    time is over, by the database's clock, belongs to a tree that was killed, or whose machine is away."""
+
+    name = models.CharField(primary_key=True, max_length=100)  # of its lock, as of a candidate
+    tree = models.CharField(max_length=10)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    processes = models.JSONField(default=list)  # of its machine, with the keys of `health --json`
+    late = models.JSONField(default=list)  # what only its machine sees
+
+    class Meta:
+        db_table = "dropslot_sentinel"
+
+
+class OpenTrouble(models.Model):
+    """A trouble that an event has told of, and that is not over."""
+
+    key = models.CharField(primary_key=True, max_length=64)  # SHA-256 of what makes it the same trouble
+    trouble = models.CharField(max_length=20)  # a TroubleKind
+    about = models.TextField()
+    what = models.TextField()
+    remedy = models.TextField()
+    route = models.CharField(max_length=100, blank=True)
+    study = models.TextField(blank=True)
+    by = models.CharField(max_length=100)  # the machine that found it
+    began_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "dropslot_trouble"
+        ordering = ("began_at", "key")
+
+
 class Installation(models.Model):
     """One row: the random id of this installation, which is also in the markers of its folders."""
 

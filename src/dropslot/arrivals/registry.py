@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from django.apps import AppConfig, apps
@@ -39,7 +40,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Late:
     """One thing that `health` finds late, full or failing. `route` is the one that it is about, and `study` the value
-    of its first field of paths; empty: no single one. `since`: when it became late, if that is known.
+    of its first field of paths; empty: no single one. `since`: when it became late, if that is known. `is_local`: found
+    by looking at this machine, so that others may not see it.
 
     What is about the same thing is the same trouble, though its words change: `key` says which.
     """
@@ -51,11 +53,25 @@ class Late:
     kind: TroubleKind = field(kw_only=True)
     study: str = field(default="", kw_only=True)
     since: datetime | None = field(default=None, kw_only=True)
+    is_local: bool = field(default=False, kw_only=True)
 
     @property
     def key(self) -> str:
-        """Which trouble it is."""
-        return " ".join((self.kind, self.route or "-", self.study or "-", self.about))
+        """Which trouble it is: a SHA-256 in hexadecimal."""
+        parts = (self.kind, self.route, self.study, self.about)
+        return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def as_json(self) -> dict[str, str]:
+        """For a row that other machines read."""
+        made = {name: getattr(self, name) for name in ("about", "what", "remedy", "route", "study")}
+        return made | {"kind": self.kind.value, "since": self.since.isoformat() if self.since else ""}
+
+    @classmethod
+    def from_json(cls, made: Mapping[str, str]) -> Late:
+        """Raises KeyError and ValueError if another version wrote it."""
+        since = datetime.fromisoformat(made["since"]) if made["since"] else None
+        words = (made[name] for name in ("about", "what", "remedy", "route"))
+        return cls(*words, kind=TroubleKind(made["kind"]), study=made["study"], since=since)
 
 
 class Process(NamedTuple):
@@ -67,6 +83,7 @@ class Process(NamedTuple):
     prove: Callable[[Config], None]
     body: Callable[[Config, Signal], None]
     is_scheduled: bool = False  # with `workers: celery` the app's schedules do this instead
+    everywhere: bool = False  # also beside a portal, workers or beat that are started alone
 
 
 class Schedule(NamedTuple):
@@ -139,6 +156,11 @@ def processes(config: Config) -> list[Process]:
     for process in wanted:
         process.prove(config)
     return [process for process in wanted if config.workers == "local" or not process.is_scheduled]
+
+
+def processes_everywhere(config: Config) -> list[Process]:
+    """Those that go with every tree of processes. Raises what their `prove` raises."""
+    return [process for process in processes(config) if process.everywhere]
 
 
 def schedules(config: Config) -> Iterator[Schedule]:

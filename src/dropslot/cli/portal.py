@@ -48,14 +48,22 @@ def _account(name: str) -> Any:
 
 
 @commands.command()
-def portal(config: ConfigPath = None) -> None:
+def portal(
+    config: ConfigPath = None,
+    in_service: Annotated[
+        bool,
+        typer.Option("--in-service", hidden=True, help="Started by `run`, which has the other processes."),
+    ] = False,
+) -> None:
     """Serve the portal alone, until Ctrl-C or SIGTERM. `run` serves it besides."""
     settings = _started(config)
-    from dropslot.portal.serving import process, server
+    from dropslot.portal.serving import company, process, server
     from dropslot.running import daemon
 
     process.prove(settings)
     daemon.join_logs(settings)
+    if not in_service:
+        company.begin(settings)
     server.serve(settings)
 
 

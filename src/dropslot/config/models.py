@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from dropslot.config.delivering import Deliver
-from dropslot.config.route_parts import Lookup, Select, Space
+from dropslot.config.route_parts import LateAfter, Lookup, Select, Space
 from dropslot.config.sections import keys_of_apps
 from dropslot.config.servers.brokers import broker_url
 from dropslot.config.servers.databases import database_url
@@ -257,6 +257,9 @@ class Route(_RouteKeysOfApps, _Model):
         " systems.",
     )
     space: Space = Field(Space.model_validate({}), description="Warnings about full disks.")
+    late_after: LateAfter = Field(
+        LateAfter.model_validate({}), description="After how long arrivals of the route are late."
+    )
 
     @property
     def after_function(self) -> str:

@@ -17,6 +17,8 @@ _SECTIONS = (
     ("Select", "routes.KEY.select", "What every item must be; anything else refuses the arrival, whole."),
     ("Lookup", "routes.KEY.lookup", "A field that is looked up in a table of folders; or a list of these."),
     ("Space", "routes.KEY.space", "Warnings about full disks."),
+    ("LateAfter", "routes.KEY.late_after", "After how long arrivals of the route are late."),
+    ("Watched", "health", "How the service watches over itself."),
     ("Metrics", "metrics", "Numbers for Prometheus, from a process of their own."),
     *((part.model.__name__, part.where, part.meaning) for section in SECTIONS for part in section.parts),
 )

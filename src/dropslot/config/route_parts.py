@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from dropslot.config.values import FieldName, Glob, MimeType, Pattern, Percent, Size, TablePath
+from dropslot.config.values import Duration, FieldName, Glob, MimeType, Pattern, Percent, Size, TablePath
 
 
 class _Part(BaseModel):
@@ -55,6 +57,25 @@ class Lookup(_Part):
     )
     base_path: str | None = Field(
         None, description="Only lines with this `base_path` count.", examples=["/viral_load"]
+    )
+
+
+class LateAfter(_Part):
+    """After how long somebody should look."""
+
+    waiting: Duration = Field(
+        timedelta(minutes=15),
+        description="Arrivals that no worker has begun, and drops that cannot be taken from the inbox, though their"
+        " sender has finished.",
+        examples=["15m"],
+    )
+    retrying: Duration = Field(
+        timedelta(hours=1), description="Arrivals that cannot be delivered yet.", examples=["1h"]
+    )
+    failed: Duration = Field(
+        timedelta(days=1),
+        description="Refused arrivals that nobody has retried or dismissed.",
+        examples=["1d"],
     )
 
 

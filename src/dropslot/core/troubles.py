@@ -21,5 +21,7 @@ class TroubleKind(StrEnum):
     CHAIN = "chain"
     FIXITY = "fixity"
     TIMESTAMP = "timestamp"
-    CLOCK = "clock"
+    CLOCK = "clock"  # of a machine, that jumped
+    PING = "ping"  # the dead-man ping does not arrive
+    NOTIFY = "notify"  # messages that cannot be sent
     OTHER = "other"

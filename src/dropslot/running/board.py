@@ -9,23 +9,27 @@ import itertools
 import mmap
 import os
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from dropslot.core.context import kept, put
+from dropslot.running.ages import elapsed
 
 _VALUES = struct.Struct("<6d")
-_FORMAT = 1  # begins the file: a later version may count more
-_START = struct.Struct("<II")  # the format, the pid
+_FORMAT = 2  # begins the file: a later version may count more
+_START = struct.Struct("<IIQ")  # the format, the pid, which start of the machine
 _SIZE = 64
+_PULSE = struct.Struct("<d")
+_PULSE_AT = _START.size + 4 * 8  # of `beat`
+PULSE_SECONDS = 1.0
 
 
 class Counts(NamedTuple):
     """What one process counted since it started. `busy`: it works on something now; `beat`: when it said so last
-    (seconds of the epoch); `in_hand`: what it holds in memory and has not passed on."""
+    (seconds since the machine started); `in_hand`: what it holds in memory and has not passed on."""
 
     busy: float = 0.0
     batches: float = 0.0
@@ -42,6 +46,11 @@ class Seen(NamedTuple):
     pid: int
     counts: Counts
 
+    @property
+    def quiet_seconds(self) -> float:
+        """Since it gave a sign of life."""
+        return max(0.0, elapsed() - self.counts.beat)
+
 
 class Mine:
     """The counts of this process; without a file they are kept for nobody."""
@@ -49,23 +58,24 @@ class Mine:
     def __init__(self) -> None:
         self._counts = Counts()
         self._map: mmap.mmap | None = None
+        self._pulsed = 0.0
 
     def put_on(self, descriptor: int) -> None:
         """Count in this file from now on."""
         os.posix_fallocate(descriptor, 0, _SIZE)  # a page without a block would be SIGBUS on a full disk
         self._map = mmap.mmap(descriptor, _SIZE)
-        _START.pack_into(self._map, 0, _FORMAT, os.getpid())
+        _START.pack_into(self._map, 0, _FORMAT, os.getpid(), _boot())
         self._write()
 
     def begin(self) -> float:
         """A batch begins; returns the time for `end`."""
         self._counts = self._counts._replace(busy=1.0)
         self._write()
-        return time.monotonic()
+        return elapsed()
 
     def end(self, begun: float, arrivals: int) -> None:
         """The batch that began then ended, with so many arrivals; none: there was nothing to do."""
-        batches, seconds = (1, time.monotonic() - begun) if arrivals else (0, 0.0)
+        batches, seconds = (1, elapsed() - begun) if arrivals else (0, 0.0)
         self._counts = self._counts._replace(
             busy=0.0,
             batches=self._counts.batches + batches,
@@ -79,10 +89,23 @@ class Mine:
         self._counts = self._counts._replace(in_hand=float(in_hand))
         self._write()
 
+    def pulse(self) -> None:
+        """It is alive; from any thread, as often as it likes: once a second it is written down."""
+        now = elapsed()
+        if self._map is not None and now - self._pulsed >= PULSE_SECONDS:
+            self._pulsed = now
+            _PULSE.pack_into(self._map, _PULSE_AT, now)
+
     def _write(self) -> None:
-        self._counts = self._counts._replace(beat=time.time())
+        self._counts = self._counts._replace(beat=elapsed())
         if self._map is not None:
             _VALUES.pack_into(self._map, _START.size, *self._counts)
+
+
+@cache
+def _boot() -> int:
+    """Which start of the machine this is."""
+    return int(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").replace("-", "")[:16], 16)
 
 
 def mine() -> Mine:
@@ -154,9 +177,12 @@ def _read(path: Path) -> Seen | None:
         return None
     try:
         content = os.pread(descriptor, _SIZE, 0)
-        if len(content) < _SIZE or _START.unpack_from(content)[0] != _FORMAT:
+        if len(content) < _SIZE:
             return None
-        pid = 0 if _is_free(descriptor, fcntl.LOCK_SH) else int(_START.unpack_from(content)[1])
+        form, pid, boot = _START.unpack_from(content)
+        if (form, boot) != (_FORMAT, _boot()):  # its times count from another start of the machine
+            return None
+        pid = 0 if _is_free(descriptor, fcntl.LOCK_SH) else pid
         return Seen(path.name, pid, Counts(*_VALUES.unpack_from(content, _START.size)))
     finally:
         os.close(descriptor)
@@ -164,6 +190,9 @@ def _read(path: Path) -> Seen | None:
 
 def sweep(data: Path) -> None:
     """Remove the files of processes that have ended: for the start of the service."""
-    for seen in look(data):
-        if not seen.pid:
-            (folder(data) / seen.name).unlink(missing_ok=True)
+    for path in list(folder(data).iterdir()) if folder(data).is_dir() else ():
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if _is_free(descriptor, fcntl.LOCK_SH):
+                path.unlink(missing_ok=True)
+            os.close(descriptor)

@@ -58,6 +58,14 @@ def _of_health(found: Health) -> Iterator[Metric]:
     yield gauge("dropslot_watcher_up", "Whether the watcher runs", value=found.watcher)
     yield gauge("dropslot_database_up", "Whether the database answers", value=found.database)
     yield gauge("dropslot_late", "How many things `health` finds late", value=len(found.late))
+    text = "By how much the latest thing of each kind of trouble is late; 0 if that is not known"
+    worst: dict[tuple[str, ...], float] = {}
+    for one in found.late:
+        key = (one.kind.value,)
+        worst[key] = max(worst.get(key, 0.0), float(found.late_seconds(one) or 0))
+    yield gauge("dropslot_late_seconds", text, ("kind",), worst.items())
+    trees = [((one.host, one.tree), float(one.is_alive)) for one in found.machines]
+    yield gauge("dropslot_tree_up", "Whether a tree of processes is alive", ("host", "tree"), trees)
     disks = [((escape(disk.holds[0]),), disk.percent / 100) for disk in found.space]
     yield gauge("dropslot_space_used_ratio", "How full the file system of a folder is", ("folder",), disks)
     free = [((escape(disk.holds[0]),), float(disk.free_bytes)) for disk in found.space]

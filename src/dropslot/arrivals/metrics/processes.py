@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,9 +30,8 @@ def _families(seen: list[Seen]) -> Iterator[Metric]:
     alive = [one for one in seen if one.pid]
     up = [((one.name,), float(one.pid > 0)) for one in seen]
     yield gauge("dropslot_process_up", "Whether a process of the service is alive", _LABEL, up)
-    now = time.time()
-    quiet = [((one.name,), max(0.0, now - one.counts.beat)) for one in alive]
-    yield gauge("dropslot_process_quiet_seconds", "Since a process counted anything", _LABEL, quiet)
+    quiet = [((one.name,), one.quiet_seconds) for one in alive]
+    yield gauge("dropslot_process_quiet_seconds", "Since a process gave a sign of life", _LABEL, quiet)
     busy = [((one.name,), one.counts.busy) for one in alive]
     yield gauge("dropslot_process_busy", "Whether a process works on something now", _LABEL, busy)
     held = [((one.name,), one.counts.in_hand) for one in alive]

@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Count, Min
-from django.utils import timezone
 
 from dropslot.arrivals import candidates, registry
 from dropslot.arrivals.candidates import Held
-from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
-from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.machines import Machine, known
+from dropslot.arrivals.machines import late as late_machines
+from dropslot.arrivals.models import OpenTrouble
 from dropslot.arrivals.registry import Late
 from dropslot.arrivals.upkeep import markers, space
+from dropslot.arrivals.upkeep.queues import Oldest, Queues, Waiting
 from dropslot.config import Config, current
 from dropslot.config.folders import folder_sets
 from dropslot.core.concealing import conceal
 from dropslot.core.names import escape
 from dropslot.core.rarely import Rarely
-from dropslot.core.showing.counting import counted
 from dropslot.core.states import State
 from dropslot.core.troubles import TroubleKind
 from dropslot.running import daemon
+from dropslot.running.ages import Ages
 
 log = structlog.get_logger()
 _SECONDS = 5.0
-# After these, somebody should look. A retrying arrival heals by itself when its destination does.
-READY_LATE = timedelta(minutes=15)
-RETRYING_LATE = timedelta(hours=1)
-FAILED_LATE = timedelta(days=1)
-UNWATCHED_LATE = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Arrivals in one state; `oldest`: when the first of them was dropped."""
-
-    count: int = 0
-    oldest: datetime | None = None
-
-    def seconds(self, now: datetime) -> int | None:
-        """How long the oldest has waited."""
-        return max(0, int((now - self.oldest).total_seconds())) if self.oldest else None
+UNWATCHED_LATE = timedelta(minutes=1)  # after the start of a watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +44,11 @@ class Health:
     ready: Waiting | None = None
     retrying: Waiting | None = None
     failed: int | None = None
+    oldest: Oldest | None = None
     space: Sequence[space.Disk] = ()
     late: Sequence[Late] = field(default_factory=list)
     inboxes: Sequence[Held] = ()  # who watches each
+    machines: Sequence[Machine] = ()
 
     @property
     def is_well(self) -> bool:
@@ -79,17 +65,22 @@ class Health:
             "ready": self._shown(self.ready),
             "retrying": self._shown(self.retrying),
             "failed": self.failed,
+            "oldest": self.oldest.as_json(self.at) if self.oldest else None,
             "inboxes": [one.as_json() for one in self.inboxes],
+            "machines": [one.as_json() for one in self.machines],
             "space": [
                 {"folder": escape(one.holds[0]), "percent_full": one.percent, "free_bytes": one.free_bytes}
                 for one in self.space
             ],
         }
 
+    def late_seconds(self, one: Late) -> int | None:
+        """By how much it is late; None: that is not known."""
+        return max(0, int((self.at - one.since).total_seconds())) if one.since else None
+
     def _late(self, one: Late) -> dict[str, Any]:
-        seconds = max(0, int((self.at - one.since).total_seconds())) if one.since else None
         shown = {"kind": one.kind.value, "about": one.about, "what": one.what, "remedy": one.remedy}
-        return shown | {"route": one.route, "late_seconds": seconds}
+        return shown | {"route": one.route, "late_seconds": self.late_seconds(one)}
 
     def _shown(self, waiting: Waiting | None) -> dict[str, Any] | None:
         if waiting is None:
@@ -101,46 +92,75 @@ class Examined:
     """What this process found last, a few seconds old at most."""
 
     def __init__(self) -> None:
-        self._found = Rarely(lambda: examine(current()), seconds=_SECONDS)
+        ages = Ages()
+        self._found = Rarely(lambda: examine(current(), ages), seconds=_SECONDS)
 
     def get(self) -> Health:
         """It, examined anew if it is old. Never raises."""
         return self._found.get()
 
 
-def examine(config: Config) -> Health:
-    """Look at watcher, database, queue, failed arrivals, log readers and disks. Changes nothing, and never raises."""
-    now = timezone.now()
+def examine(config: Config, ages: Ages | None = None) -> Health:
+    """Look at watchers, database, queue, failed arrivals, log readers, disks and machines. Changes nothing, and never
+    raises. `ages` of a process that examines again and again know of jumps of the clock."""
+    ages = ages or Ages()
+    now = ages.look()
     since, late = _watcher(config)
-    runs = since is not None
     disks = space.disks(config)
     late += [_too_full(disk) for disk in disks if disk.is_filling]
     try:
-        inboxes = candidates.inboxes(config)
-        ready, retrying = map(_waiting, (State.READY, State.RETRYING))
-        failed, failed_late = _failed(now)
-        late += _of_others(config)
-        late += [*_queues(ready, retrying, now), *failed_late, *registry.late(config)]
+        found = _of_database(config, ages, now, since)
+        late = [one for one in late if one.kind is not TroubleKind.WATCHER] if found.watcher else late
+        late += [*_of_others(config), *found.late]
+        late = _since_they_were_said(late)
     except (DatabaseError, InterfaceError) as error:
         log.warning("The database does not answer", action="database_unavailable", error=str(error))
         remedy = "start it; nothing is lost meanwhile"
         away = Late("database", "it does not answer", remedy, kind=TroubleKind.DATABASE)
+        runs = since is not None
         return Health(now, runs, database=False, space=disks, late=_concealed([*late, away]))
-    if _all_watched(inboxes):  # by this machine or others
-        runs, late = True, [one for one in late if one.about != "watcher"]
-    elif since is not None and now - since > UNWATCHED_LATE:
-        late += list(_unwatched(inboxes))
-    return Health(now, runs, True, ready, retrying, failed, disks, _concealed(late), inboxes)
+    return replace(found, space=disks, late=_concealed({one.key: one for one in late}.values()))
 
 
-def _all_watched(inboxes: Sequence[Held]) -> bool:
-    return bool(inboxes) and all(one.holder for one in inboxes)
+def _of_database(config: Config, ages: Ages, now: datetime, since: datetime | None) -> Health:
+    """What the database knows. Raises DatabaseError and InterfaceError."""
+    inboxes = candidates.inboxes(config)
+    watches_elsewhere = candidates.watches() or any(one.holder for one in inboxes)
+    is_up = watches_elsewhere if since is None else now - since > UNWATCHED_LATE
+    unwatched = _unwatched(inboxes) if is_up else ()
+    machines = known()
+    queues = Queues()
+    late = [
+        *unwatched,
+        *queues.late(config, ages, now),
+        *registry.late(config),
+        *late_machines(machines, now),
+    ]
+    return Health(
+        now,
+        since is not None or watches_elsewhere,
+        True,
+        queues.waiting(State.READY),
+        queues.waiting(State.RETRYING),
+        queues.waiting(State.FAILED).count,
+        queues.oldest(),
+        late=late,
+        inboxes=inboxes,
+        machines=machines,
+    )
+
+
+def _since_they_were_said(late: Sequence[Late]) -> list[Late]:
+    """Where it is not known since when something is so, it is so at least since it was said."""
+    said = dict(OpenTrouble.objects.values_list("key", "began_at"))
+    return [replace(one, since=said.get(one.key)) if one.since is None else one for one in late]
 
 
 def _unwatched(inboxes: Sequence[Held]) -> Iterator[Late]:
     for one in inboxes:
-        if one.holder is None and os.path.isdir(one.inbox):
-            what = "no watcher acts on it, though one runs here"
+        if one.holder is None:
+            where = "" if os.path.isdir(one.inbox) else "it does not exist here, and "
+            what = f"{where}no watcher acts on it, though one runs"
             remedy = "dropslot watcher_status; then see watcher.out"
             yield Late(f"inbox {escape(one.inbox)}", what, remedy, one.route, kind=TroubleKind.INBOX)
 
@@ -148,69 +168,32 @@ def _unwatched(inboxes: Sequence[Held]) -> Iterator[Late]:
 def _of_others(config: Config) -> list[Late]:
     sets = (one for route in config.routes.values() for one in folder_sets(route, make=False))
     found = ((folders.route.key, one) for folders in sets for one in markers.examine(folders))
-    return [Late(f"route {route}", one.what, one.remedy, route, kind=TroubleKind.INBOX) for route, one in found]
+    return [
+        Late(f"route {route}", one.what, one.remedy, route, kind=TroubleKind.INBOX, is_local=True)
+        for route, one in found
+    ]
 
 
-def _concealed(late: Sequence[Late]) -> list[Late]:
+def _concealed(late: Iterable[Late]) -> list[Late]:
     return [replace(one, what=conceal(one.what), remedy=conceal(one.remedy)) for one in late]
 
 
 def _watcher(config: Config) -> tuple[datetime | None, list[Late]]:
     """Since when it runs on this machine."""
     try:
-        if since := daemon.status(config).since:
-            return since, []
-        stopped = Late("watcher", "it is not running", "dropslot start_watcher", kind=TroubleKind.WATCHER)
-        return None, [stopped]
+        since = daemon.status(config).since
     except OSError as error:
         what = f"whether it is running cannot be found out: {error.strerror}"
         remedy = "run this as the account of the service"
         return None, [Late("watcher", what, remedy, kind=TroubleKind.WATCHER)]
+    if since is not None:
+        return since, []
+    return None, [Late("watcher", "it is not running", "dropslot start_watcher", kind=TroubleKind.WATCHER)]
 
 
 def _too_full(disk: space.Disk) -> Late:
     limit = f" (warn: {disk.warn_at:g} %)" if disk.warn_at is not None else ""
     what = f"it is {disk.percent} % full{limit}"
-    return Late(f"disk of {escape(disk.holds[0])}", what, "free space there", kind=TroubleKind.SPACE)
-
-
-def _waiting(state: State) -> Waiting:
-    # What is held waits for a person, for as long as that person likes.
-    found = Arrival.objects.filter(state=state, held_at__isnull=True).aggregate(
-        count=Count("pk"), oldest=Min("dropped_at")
+    return Late(
+        f"disk of {escape(disk.holds[0])}", what, "free space there", kind=TroubleKind.SPACE, is_local=True
     )
-    return Waiting(**found)
-
-
-def _queues(ready: Waiting, retrying: Waiting, now: datetime) -> Iterator[Late]:
-    if ready.oldest and now - ready.oldest > READY_LATE:
-        what = (
-            f"{counted(ready.count, 'arrival')} wait for a worker, the oldest for {_age(now - ready.oldest)}"
-        )
-        since = ready.oldest + READY_LATE
-        yield Late("queue", what, "dropslot pending", kind=TroubleKind.WAITING, since=since)
-    if retrying.oldest and now - retrying.oldest > RETRYING_LATE:
-        age = _age(now - retrying.oldest)
-        what = f"{counted(retrying.count, 'arrival')} cannot be delivered yet, the oldest for {age}"
-        since = retrying.oldest + RETRYING_LATE
-        yield Late("deliveries", what, "dropslot pending says why", kind=TroubleKind.RETRYING, since=since)
-
-
-def _failed(now: datetime) -> tuple[int, list[Late]]:
-    """How many arrivals failed that nobody has decided about, and whether that takes too long."""
-    rows = Arrival.objects.filter(state=State.FAILED)
-    undecided = rows.exclude(evidence__has_key=DISMISSED).exclude(evidence__has_key=PURGED)
-    found = undecided.aggregate(count=Count("pk"), oldest=Min("finished_at"))
-    count, oldest = found["count"], found["oldest"]
-    if oldest is None or now - oldest <= FAILED_LATE:
-        return count, []
-    what = f"{counted(count, 'arrival')} failed and nobody decided, the oldest {_age(now - oldest)} ago"
-    remedy, since = "dropslot arrivals --state failed; then retry or dismiss", oldest + FAILED_LATE
-    return count, [Late("failed arrivals", what, remedy, kind=TroubleKind.FAILED, since=since)]
-
-
-def _age(age: timedelta) -> str:
-    minutes = int(age.total_seconds() // 60)
-    if minutes < 120:
-        return f"{minutes} minutes"
-    return f"{minutes // 60} hours" if minutes < 48 * 60 else f"{minutes // 1440} days"

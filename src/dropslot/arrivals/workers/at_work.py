@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from django.db import connection
 from django.db.models.functions import Now
 
+from dropslot.arrivals import machines
 from dropslot.arrivals.candidates import Doer, lapsed
 from dropslot.arrivals.models import Arrival, Candidate
 from dropslot.arrivals.workers import holder
+from dropslot.arrivals.workers.sentinel.presence import is_dead
 from dropslot.config import Config
 from dropslot.core.names import escape
 from dropslot.core.states import State
@@ -29,6 +31,7 @@ def at_work(config: Config) -> list[str]:
     alive = Candidate.objects.exclude(lapsed())
     names = {*held.values_list("worker", flat=True), *alive.values_list("name", flat=True)}
     found = [str(Doer.of(name)) for name in sorted(names) if not holder.is_dead(config.data, name)]
+    found += [one.title for one in machines.known() if one.is_alive and not is_dead(config, one.name)]
     return found or list(_clients())
 
 

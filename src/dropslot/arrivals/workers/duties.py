@@ -8,7 +8,6 @@ even if it was frozen or the database is away.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +24,7 @@ from dropslot.arrivals.workers import holder
 from dropslot.config import Config
 from dropslot.core.names import escape
 from dropslot.core.release import VERSION
+from dropslot.running.ages import elapsed
 
 log = structlog.get_logger()
 
@@ -147,11 +147,6 @@ class Duties:
 
     def _log(self, action: str, name: str, line: str) -> None:
         log.info(line, action=action, plain=True, duty=escape(name), holder=self.me)
-
-
-def elapsed() -> float:
-    """Seconds since the machine started, those in which it slept too. No setting of a clock changes it."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _clear_away(me: str, is_dead: Callable[[str], bool]) -> Iterator[str]:

@@ -29,7 +29,7 @@ class InboxDuties:
         """Take and renew the duties during the block."""
         self.find()
         try:
-            with on_duty(self._config, "watcher", self._wanted) as self._duties:
+            with on_duty(self._config, candidates.WATCHER, self._wanted) as self._duties:
                 self._beats = Beats(self._config, identity(self._config), self._duties.me)
                 self._duties.soon()  # its name goes into the markers
                 yield self._duties

@@ -82,6 +82,7 @@ def renewing(config: Config, worker: str) -> Iterator[None]:
 
 def _renew(config: Config, worker: str, stop: threading.Event) -> None:
     while not stop.wait(config.lease.total_seconds() / 3):
+        board.mine().pulse()  # it may be busy for hours
         try:
             leases.renew_leases(worker, config.lease)
             after.renew(worker, config.lease)

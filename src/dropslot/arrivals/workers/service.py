@@ -21,6 +21,7 @@ import structlog
 from django.db import DatabaseError, connections
 
 from dropslot.arrivals import registry
+from dropslot.arrivals.machines import Tree
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import database, preflight
@@ -86,14 +87,13 @@ def serve(config: Config, life: Life) -> None:
         children.append(
             Child("receipts", lambda told: local.run(config, local.Hint(), told, local.HANDING_OUT))
         )
-    children += [Child(process.name, partial(process.body, config), ADDED_PAUSE_SECONDS) for process in added]
+    children += [_added(config, process) for process in added]
+    children += [_sentinel(config, "service"), *_exporter(config)]
     _start_all(config, children, life, up_reader)
 
 
 def _start_all(config: Config, children: list[Child], life: Life, up: int) -> None:
-    """With a process that answers Prometheus, if it is wanted; all are on the board. `up` is -1 if none of them says
-    when it is ready."""
-    children += _exporter(config)
+    """All are on the board. `up` is -1 if none of them says when it is ready."""
     for child in children:
         child.body = partial(_on_the_board, config, child.name, child.body)
     try:
@@ -104,6 +104,22 @@ def _start_all(config: Config, children: list[Child], life: Life, up: int) -> No
         _supervise(children, life, up)
     finally:
         _stop_all(children)
+
+
+def _added(config: Config, process: registry.Process) -> Child:
+    return Child(process.name, partial(process.body, config), ADDED_PAUSE_SECONDS)
+
+
+def _sentinel(config: Config, tree: Tree) -> Child:
+    from dropslot.arrivals.workers.sentinel import process
+
+    return Child("sentinel", partial(process.run, config, tree), ADDED_PAUSE_SECONDS)
+
+
+def _beside(config: Config, tree: Tree) -> list[Child]:
+    """What every tree of processes has, also one that watches nothing."""
+    added = [_added(config, one) for one in registry.processes_everywhere(config)]
+    return [*added, _sentinel(config, tree)]
 
 
 def _workers(config: Config, hint: local.Hint) -> list[Child]:
@@ -140,17 +156,26 @@ def serve_workers(config: Config, life: Life, routes: Sequence[str]) -> None:
         [
             Child(f"worker-{number}", partial(_work_for_celery, config, routes))
             for number in range(1, max(1, config.worker_count) + 1)
-        ],
+        ]
+        + _beside(config, "worker")
+        + _exporter(config),
         life,
     )
 
 
 def serve_beat(config: Config, life: Life) -> None:
     """What sends schedules and the sweep, alone, until `life` ends."""
-    _serve_alone(config, [Child("beat", partial(_beat, config))], life)
+    children = [Child("beat", partial(_beat, config)), *_beside(config, "beat"), *_exporter(config)]
+    _serve_alone(config, children, life)
+
+
+def serve_beside_portal(config: Config, life: Life) -> None:
+    """What every tree of processes has, beside a portal that is served alone, until `life` ends."""
+    _serve_alone(config, _beside(config, "portal"), life)
 
 
 def _serve_alone(config: Config, children: list[Child], life: Life) -> None:
+    board.sweep(config.data)
     connections.close_all()
     gc.freeze()
     _start_all(config, children, life, -1)
@@ -249,7 +274,7 @@ def _live(child: Child) -> None:
     """The life of a forked process; never returns."""
     status = 1
     try:
-        told = Signal()
+        told = Signal(lambda: board.mine().pulse())
         die_with_parent(signal.SIGTERM)
         signal.signal(signal.SIGTERM, lambda *_: told.set())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides

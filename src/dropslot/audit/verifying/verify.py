@@ -23,7 +23,7 @@ from dropslot.audit.report import Report
 from dropslot.core.signing import sshsig
 from dropslot.core.signing.signers import NAMESPACE
 
-_PAGE = 2_000
+PAGE = 2_000
 _LOOKUP = 500  # SQLite's older limit of parameters is 999
 _EVENT_COLUMNS = ("seq", "at", "kind", "arrival", "data", "hash")
 
@@ -62,9 +62,23 @@ def chain(
     return report
 
 
+def stretch(after: Head, *, using: str = "default") -> ChainReport:
+    """Verify the next events after one that was verified before, and that it still stands; PAGE events at most. The
+    report's head is how far that is. Raises DatabaseError."""
+    report = ChainReport(head=after)
+    _verify_heads(report, using, [(after, f"event {after.seq}")])
+    if report.ok:
+        rows = _page(Event._meta.db_table, _EVENT_COLUMNS, using, "WHERE seq > %s", after[:1])
+        _verify_rows(report, rows, after)
+    return report
+
+
 def _verify_events(report: ChainReport, using: str) -> None:
-    seq, previous = GENESIS
-    rows = pages(Event._meta.db_table, _EVENT_COLUMNS, using=using)
+    _verify_rows(report, pages(Event._meta.db_table, _EVENT_COLUMNS, using=using), GENESIS)
+
+
+def _verify_rows(report: ChainReport, rows: Iterable[tuple[Any, ...]], after: Head) -> None:
+    seq, previous = after
     try:
         for found, at, kind, arrival, data, stored in rows:
             report.checked += 1
@@ -180,7 +194,7 @@ def pages(table: str, columns: Sequence[str], *, using: str) -> Iterator[tuple[A
 def _page(
     table: str, columns: Sequence[str], using: str, where: str, parameters: Sequence[Any]
 ) -> list[tuple[Any, ...]]:
-    text = f"SELECT {', '.join(columns)} FROM {table} {where} ORDER BY {columns[0]} LIMIT {_PAGE}"
+    text = f"SELECT {', '.join(columns)} FROM {table} {where} ORDER BY {columns[0]} LIMIT {PAGE}"
     with connections[using].cursor() as cursor:
         cursor.execute(text, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()

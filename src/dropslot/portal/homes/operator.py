@@ -17,10 +17,14 @@ from dropslot.arrivals.candidates import Held
 from dropslot.arrivals.listings import failures
 from dropslot.arrivals.listings.arriving import arriving
 from dropslot.arrivals.listings.failures import Failed
+from dropslot.arrivals.registry import Late
+from dropslot.arrivals.upkeep.health import Examined, Health
 from dropslot.arrivals.upkeep.space import disks
 from dropslot.config import Route
+from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import State
+from dropslot.core.troubles import TroubleKind
 from dropslot.portal.homes.days import chart
 from dropslot.portal.homes.section import Section
 from dropslot.portal.verifying import runs
@@ -28,6 +32,7 @@ from dropslot.portal.verifying.runs import Run
 from dropslot.running import daemon
 
 _GROUPS = 12
+_SHOWN_ELSEWHERE = (TroubleKind.WATCHER, TroubleKind.FAILED, TroubleKind.SPACE)
 _LATEST = 500  # arrivals that are looked through for the latest one of each route
 
 
@@ -61,6 +66,8 @@ def facts(access: Access) -> dict[str, Any]:
     watcher = watcher_now(access)
     space = disks(access.config)
     unsound = _unsound(access)
+    health = kept(Examined).get()
+    late = _late(access, health)
     return {
         "watcher": watcher,
         "routes": _routes_now(access, routes, failed),
@@ -71,9 +78,15 @@ def facts(access: Access) -> dict[str, Any]:
         "groups_more": max(0, len(groups) - _GROUPS),
         "held_up": held_up[:_GROUPS],
         "disks": space,
+        "late": late,
+        "oldest": health.oldest if access.sees_all_routes() else None,
+        "now": health.at,
+        "machines": health.machines if access.sees_all_routes() else (),
         "chart": chart(access),
         "unsound": unsound,
-        "urgent": bool(groups or unsound) or not watcher.running or any(disk.is_filling for disk in space),
+        "urgent": bool(groups or unsound or late)
+        or not watcher.running
+        or any(disk.is_filling for disk in space),
     }
 
 
@@ -81,6 +94,21 @@ def _unsound(access: Access) -> list[Run]:
     """The last verifications if they found faults, for who sees all routes: their faults name files of all."""
     found = runs.latest(access.config) if access.sees_all_routes() else []
     return [run for run in found if run.outcome == "faults"]
+
+
+class LateNow(NamedTuple):
+    """One thing that is late, and by how many seconds, if that is known."""
+
+    late: Late
+    seconds: int | None
+
+
+def _late(access: Access, health: Health) -> list[LateNow]:
+    """Of the routes that the account operates, and of the machines for who sees all routes; not what the page shows
+    elsewhere."""
+    operated = {route.key for route in access.routes(OPERATES)}
+    seen = [one for one in health.late if (one.route in operated if one.route else access.sees_all_routes())]
+    return [LateNow(one, health.late_seconds(one)) for one in seen if one.kind not in _SHOWN_ELSEWHERE]
 
 
 def watcher_now(access: Access) -> Watcher:

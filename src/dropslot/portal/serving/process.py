@@ -123,7 +123,7 @@ def become(config: Config, stop: Signal) -> None:
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
     capabilities.drop_ambient()  # the portal gives nothing to other accounts
     # -P: the folder where the service was started has no modules for the portal.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "dropslot", "portal", "-c", file])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "dropslot", "portal", "-c", file, "--in-service"])
 
 
 def _fault(portal: Portal) -> str:

@@ -21,6 +21,7 @@ from dropslot.files.children import in_child
 from dropslot.files.descriptors import allow_many_files
 from dropslot.mail.posting import posting
 from dropslot.portal.serving.process import PortalUnready, listen, prove_certificate, wanted_portal
+from dropslot.running import board
 
 if TYPE_CHECKING:
     from dropslot.config import Config
@@ -55,7 +56,8 @@ def serve(config: Config) -> None:
     gc.collect()
     gc.freeze()  # loaded code stays: no collection needs to examine it
     _begin_upkeep()
-    worker.init_process()
+    with board.joined(config.data, "portal"):
+        worker.init_process()
     posting.end()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -24,6 +24,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from dropslot.portal.serving.certificates import Certificate
 from dropslot.portal.serving.connections import Connection, TooLarge
+from dropslot.running import board
 
 THREADS = 64  # an upload or a download takes one for as long as it lasts; made when they are needed
 SPARE_THREADS = 16  # are never taken by large bodies
@@ -138,7 +139,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def murder_pending(self) -> None:
-        """Close the connections whose time is over."""
+        """Close the connections whose time is over. Called about once a second: a sign of life."""
+        board.mine().pulse()
         now = time.monotonic()
         for conn, deadline in list(self._waiting.items()):
             if deadline > now and self.alive:

@@ -1,0 +1,96 @@
+"""A watcher that was killed for good, with all that belongs to it, is reported by something that is not itself: by a
+portal beside it or on another machine, and by the ping that does not come any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dead_man import DeadMan, dead_man
+from ports import free_port
+from product import STUDY, Product
+from waiting import wait_until
+
+Make = Callable[..., Product]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[DeadMan]:
+    with dead_man(tmp_path) as running:
+        yield running
+
+
+def configured(product: Product, server: DeadMan, of: Product | None = None, **more: Any) -> Product:
+    folders = of or product
+    study = STUDY | {"folders": str(folders.root / "study"), "deliver": [{"to": str(folders.studies)}]}
+    health = {"look": "300ms", "ping": server.url(), "every": "300ms", "allow_private": ["127.0.0.1"]}
+    return product.configure({"study": study}, health=health, **more)
+
+
+def kill(tree: subprocess.Popen[str]) -> None:
+    """The whole tree of processes, for good: nobody of it can say or clean up anything."""
+    os.killpg(tree.pid, signal.SIGKILL)
+    tree.wait()
+
+
+def told(product: Product, kind: str) -> list[dict[str, Any]]:
+    return [event["data"] for event in product.listing("events", "--kind", kind)]
+
+
+def alive(product: Product) -> list[str]:
+    [found] = product.run("health", "--json", status=None).objects
+    return [one["tree"] for one in found["machines"] if one["alive"]]
+
+
+def test_a_portal_beside_a_killed_service_says_so_and_the_ping_fails_then_stops(
+    sqlite_product: Product, server: DeadMan
+) -> None:
+    product = configured(sqlite_product, server)
+    service = product.start("run")
+    wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well")
+    assert product.run("health").stdout.startswith("Nothing is late.\nAlive: service on ")
+    configured(product, server, portal={"listen": f"127.0.0.1:{free_port()}"})
+    portal = product.start("portal")
+    wait_until(
+        lambda: alive(product) == ["service", "portal"], deadline_seconds=60, what="the portal's sentinel"
+    )
+    kill(service)
+    wait_until(lambda: server.last == "/uuid/fail", what="a ping that fails")
+    watcher = wait_until(
+        lambda: [one for one in told(product, "trouble") if one["trouble"] == "watcher"], what="the event"
+    )
+    assert [one["what"] for one in watcher] == ["it is not running"]
+    said = product.run("health", status=1).stdout
+    assert "LATE watcher: it is not running (late by " in said and "VANISHED service on " in said
+    service = product.start("run")
+    wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well again")
+    over = wait_until(lambda: told(product, "trouble-over"), what="the end of the trouble")
+    assert "watcher" in {one["trouble"] for one in over}
+    kill(portal)
+    kill(service)
+    wait_until(lambda: server.is_overdue(2), what="the pings' end")
+
+
+def test_a_portal_on_another_machine_says_so(make_product: Make, postgres_url: str, server: DeadMan) -> None:
+    first, second = make_product(postgres_url), make_product(postgres_url)
+    configured(first, server)
+    first.drain()  # makes the tables
+    configured(second, server, first, portal={"listen": f"127.0.0.1:{free_port()}"})
+    portal = second.start("portal")
+    wait_until(lambda: alive(second) == ["portal"], deadline_seconds=60, what="the portal's sentinel")
+    service = first.start("run")
+    wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well")
+    kill(service)
+    wait_until(
+        lambda: "watcher" in [one["trouble"] for one in told(second, "trouble")],
+        deadline_seconds=40,
+        what="the event",
+    )
+    wait_until(lambda: server.last == "/uuid/fail", what="a ping that fails")
+    kill(portal)

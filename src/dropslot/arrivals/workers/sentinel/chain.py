@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dropslot.arrivals.registry import Late
-from dropslot.audit.verifying import verify
 from dropslot.audit.chain import GENESIS, Head
 from dropslot.audit.report import Fault
+from dropslot.audit.verifying import verify
 from dropslot.core.troubles import TroubleKind
 from dropslot.running.ages import elapsed
 

@@ -34,7 +34,6 @@ PORTAL_APPS = [
     "csp",
     "django_htmx",
     "django_include_bootstrap",
-    "dropslot.access",
 ]
 _OPENID = "allauth.socialaccount.providers.openid_connect"  # without tables; it loads 4 MB of HTTP clients
 INSTALLED_APPS = [*INSTALLED_APPS, *(app for app in PORTAL_APPS if app != _OPENID or _portal.openid)]

@@ -22,7 +22,7 @@ routes:
     folders: ./study
     takes: dirs
     settle: soon
-    notify: {failed: []}
+    notify: {faild: []}
     deliver:
       - to: ./studies/{study}/raw
         file_mode: 999
@@ -46,7 +46,7 @@ def test_many_mistakes_are_reported_in_one_go_with_their_lines() -> None:
         "worker_count": 3,
         "routes.study.takes": 7,
         "routes.study.settle": 8,
-        "routes.study.notify": 9,
+        "routes.study.notify.faild": 9,
         "routes.study.deliver[0].file_mode": 12,
         "routes.study.deliver[0].groop": 13,
         "routes.results.marker": 16,
@@ -67,12 +67,6 @@ def test_the_report_has_key_value_expectation_and_example() -> None:
     assert "For example: settle: 5s" in report
     assert "did you mean data?" in report
     assert "did you mean group?" in report
-
-
-@pytest.mark.parametrize("key", ["notify"])
-def test_keys_of_later_versions_are_refused_and_said_to_be_so(key: str) -> None:
-    problem = the_problem(problems_of_route(**{key: {}}))
-    assert "this version does not have this key" in problem.expected
 
 
 @pytest.mark.parametrize("key", ["key", "base"])

@@ -11,8 +11,8 @@ from dropslot.audit.kinds import Kind, entry
 SOURCE = Path(__file__).parents[2] / "src" / "dropslot"
 STORED = """access-refused accessed acknowledged adopted after-asked altered associations-refused audit-withdrawn
 claimed delivered dismissed downloaded epoch-adopted exported fetched folders-loaded given-back held
-images-recorded import imported instances-changed left-behind purged rebuild rebuilt received refused
-reidentified released renamed retry-asked retrying rights-changed series-incomplete sign-in-refused
+images-recorded import imported instances-changed left-behind not-notified notified purged rebuild rebuilt received
+refused reidentified released renamed retry-asked retrying rights-changed series-incomplete sign-in-refused
 signed-in started taken-over trouble trouble-over unacknowledged upload-audited uploaded verified viewed
 waiting withdrawn written-since"""
 

@@ -1,4 +1,4 @@
-"""Django app of roles and tokens. Only the portal's settings have it: other commands need no accounts."""
+"""Django app of roles and tokens."""
 
 from django.apps import AppConfig, apps
 

@@ -7,14 +7,16 @@ writes it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models import F
 from django.dispatch import receiver
-from django.http import HttpRequest
 
 from dropslot.access.models import SessionEpoch
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest  # the service has this app too, and no pages
 
 _KEY = "dropslot_epoch"
 

@@ -123,6 +123,13 @@ class DropslotApp(AppConfig):
         """What Celery's workers do from time to time. Raises BadOption."""
         return ()
 
+    def listen(self, config: Config) -> None:
+        """Called once at the start of the service, before its processes, and of a drain: begin to read events, or
+        end."""
+
+    def after_drain(self, config: Config) -> None:
+        """Called when a drain has delivered what it could: do what a process of the service would do."""
+
     def examine(self, config: Config) -> Iterable[Finding]:  # noqa: ARG002
         """More findings of `doctor`; changes nothing."""
         return ()
@@ -161,6 +168,18 @@ def processes(config: Config) -> list[Process]:
 def processes_everywhere(config: Config) -> list[Process]:
     """Those that go with every tree of processes. Raises what their `prove` raises."""
     return [process for process in processes(config) if process.everywhere]
+
+
+def listen(config: Config) -> None:
+    """Let the apps begin to read events."""
+    for app in installed():
+        app.listen(config)
+
+
+def after_drain(config: Config) -> None:
+    """Let the apps do what their processes do in a service."""
+    for app in installed():
+        app.after_drain(config)
 
 
 def schedules(config: Config) -> Iterator[Schedule]:

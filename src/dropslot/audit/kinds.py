@@ -67,6 +67,8 @@ class Kind(StrEnum):
     # What is late, full or failing
     TROUBLE = "trouble"
     TROUBLE_OVER = "trouble-over"
+    NOTIFIED = "notified"
+    NOT_NOTIFIED = "not-notified"
     # A lost or older database
     EPOCH_ADOPTED = "epoch-adopted"
     REBUILD = "rebuild"
@@ -166,6 +168,10 @@ def entry(kind: Literal[Kind.VERIFIED], arrival: Literal[""], data: payloads.Ver
 def entry(kind: Literal[Kind.TROUBLE], arrival: Literal[""], data: payloads.Trouble) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.TROUBLE_OVER], arrival: Literal[""], data: payloads.TroubleOver) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.NOTIFIED], arrival: Literal[""], data: payloads.Notified) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.NOT_NOTIFIED], arrival: Literal[""], data: payloads.NotNotified) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: payloads.EpochAdopted) -> Entry: ...
 @overload

@@ -10,6 +10,7 @@ calls are.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import F, QuerySet, Subquery
@@ -41,7 +42,7 @@ def read(
     0: it has read all, or was never begun. Processes with the same reader take turns. If `effect` raises, the
     exception is passed on, and the same events come again.
     """
-    if not _behind(reader, using):
+    if not is_behind(reader, using=using):
         return 0
     with transaction.atomic(using=using):
         row = EventReader.objects.using(using).filter(name=reader)
@@ -56,6 +57,37 @@ def read(
     return len(events)
 
 
+class Ahead(NamedTuple):
+    """Events that were looked at before a reader takes them: from its position `begin` on, up to `end`."""
+
+    begin: int
+    end: int
+    events: Sequence[Event]
+
+
+def look_ahead(
+    reader: str, kinds: Collection[Kind], *, at_most: int = BATCH, using: str = "default"
+) -> Ahead | None:
+    """The next events, without any lock: what they mean may be found out at leisure, while writers go on. None: it has
+    read all, or was never begun."""
+    if not is_behind(reader, using=using):
+        return None
+    position = EventReader.objects.using(using).filter(name=reader).values_list("seq", flat=True).first()
+    if position is None:
+        return None
+    head = chain.head(using=using).seq
+    found = Event.objects.using(using).filter(seq__gt=position, seq__lte=head, kind__in=list(kinds))
+    events = list(found.order_by("seq")[:at_most])
+    return Ahead(position, events[-1].seq if len(events) == at_most else head, events)
+
+
+def take(reader: str, ahead: Ahead, *, using: str = "default") -> bool:
+    """Move the reader to the end of what was looked at, first in the transaction of the effect. False: another process
+    has moved it meanwhile, and has the effect too."""
+    row = EventReader.objects.using(using).filter(name=reader, seq=ahead.begin)
+    return row.update(seq=ahead.end) == 1
+
+
 def unread(reader: str, kinds: Collection[Kind], *, using: str = "default") -> QuerySet[Event]:
     """The events of these kinds that `reader` has not read yet, in order; none when it was never begun."""
     position = EventReader.objects.using(using).filter(name=reader).values("seq")
@@ -63,7 +95,7 @@ def unread(reader: str, kinds: Collection[Kind], *, using: str = "default") -> Q
     return found.order_by("seq")
 
 
-def _behind(reader: str, using: str) -> bool:
+def is_behind(reader: str, *, using: str = "default") -> bool:
     """Whether there is any event that it has not read; without a lock."""
     newest = Event.objects.using(using).order_by("-seq").values("seq")[:1]
     return EventReader.objects.using(using).filter(name=reader, seq__lt=Subquery(newest)).exists()

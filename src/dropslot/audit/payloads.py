@@ -343,6 +343,25 @@ class TroubleOver(Trouble):
     seconds: int
 
 
+class Notified(TypedDict):
+    """A message that somebody was sent. `to`: the place, without what is secret in it; `account`: whose, if it is an
+    account's; `news`: how much of each kind it told; `events`: the first and the last that it told of."""
+
+    message: str
+    to: str
+    account: str
+    title: str
+    news: Mapping[str, int]
+    events: Sequence[int]
+    attempts: int
+
+
+class NotNotified(Notified):
+    """A message that is not tried again: it could not be sent, or a crash left open whether it was."""
+
+    why: str
+
+
 class EpochAdopted(TypedDict):
     epoch: int
     before: int

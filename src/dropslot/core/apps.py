@@ -37,6 +37,8 @@ APPS = (
         section="dropslot.acknowledgments.section",
         commands=("dropslot.cli.results.acknowledging",),
     ),
+    App("dropslot.access"),
+    App("dropslot.notify", section="dropslot.notify.section"),
     App("dropslot.portal", section="dropslot.access.section", commands=("dropslot.cli.portal",)),
 )
 NAMES = [app.name for app in APPS]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import structlog
 from django.db.models.functions import Now
 
+from dropslot.arrivals import registry
 from dropslot.arrivals.delivery import checking
 from dropslot.arrivals.delivery.timing import traces
 from dropslot.arrivals.intake import inboxes
@@ -83,6 +84,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
         signs.alarm(config)
         after.listen(config)
         handing_out.listen(config)
+        registry.listen(config)
         recovery.recover(config)
         with recording(config, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())
@@ -90,6 +92,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
             result.unrecorded = recorder.pending
         traces.end()
         others = holder.others(config.data, worker)
+    registry.after_drain(config)
     for some in chunks(sorted(taken), _AT_ONCE):
         ended = Arrival.objects.filter(id__in=some)
         result.done += ended.filter(state=State.DONE).count()

@@ -76,6 +76,7 @@ def serve(config: Config, life: Life) -> None:
     added = registry.processes(config)
     after.listen(config)
     handing_out.listen(config)
+    registry.listen(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()

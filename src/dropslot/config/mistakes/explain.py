@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 from dropslot.core.concealing import is_secret
 from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
 
-# Keys of the design that come with later versions: accepting one silently would promise what is not kept.
-LATER_KEYS = frozenset({"notify", "broker"})
+# What is below these keys is a secret as a whole: anyone who knows an address of `notify` can write there.
+_HIDDEN_KEYS = frozenset({"notify", "broker"})
 
 _WORDS = {
     "missing": "expected a value: the key is missing",
@@ -47,9 +47,7 @@ def unknown(location: Location, value: Any, owner: type[BaseModel]) -> Problem:
     """The mistake of a key that `owner` does not have. What may be a secret is not shown."""
     key = str(location[-1])
     known = {name for name, field in keys_of(owner).items() if not field.exclude}
-    # Addresses of `notify` are secrets as a whole: anyone who knows one can write there.
-    hidden = is_secret(key) or key in LATER_KEYS or isinstance(value, (Mapping, list))
-    shown = NO_VALUE if hidden else value
+    shown = NO_VALUE if _hides_secret(location) or isinstance(value, (Mapping, list)) else value
     expected = known_key(key, known)
     if is_secret(key):
         expected = "expected no secret in this file: secrets come from the environment, as X or X_FILE"
@@ -81,8 +79,6 @@ def _mistakes(error: ValidationError) -> list[ErrorDetails]:
 
 def known_key(key: str, known: Iterable[str]) -> str:
     """What was expected instead of the unknown `key`."""
-    if key in LATER_KEYS:
-        return "this version does not have this key yet"
     known = sorted(known)
     if near := get_close_matches(key, known, n=1, cutoff=0.6):
         return f"expected a known key; did you mean {near[0]}?"
@@ -99,7 +95,8 @@ def _problem(details: ErrorDetails, model: type[BaseModel], prefix: Location, lo
 
 def _hides_secret(location: Location) -> bool:
     """A database URL may hold a password, however it is malformed."""
-    return location == ("database",) or any(is_secret(step) for step in location if isinstance(step, str))
+    names = [step for step in location if isinstance(step, str)]
+    return location == ("database",) or any(is_secret(name) or name in _HIDDEN_KEYS for name in names)
 
 
 def _expected(details: ErrorDetails) -> str:

@@ -275,6 +275,18 @@ def _about(data: Data) -> str:
     return f"{data['about']}: {data['what']}"
 
 
+def _notified(data: Data) -> Words:
+    return Words(f"{_whom(data)} was sent a message: {data['title']}", (), "info")
+
+
+def _not_notified(data: Data) -> Words:
+    return Words(f"{_whom(data)} was not sent a message: {data['title']}", (data["why"],), "warning")
+
+
+def _whom(data: Data) -> str:
+    return f"{data['account']} ({data['to']})" if data["account"] else str(data["to"] or "Somebody")
+
+
 def _by(data: Data) -> str:
     return f"{data['by']}: " if data.get("by") else ""
 
@@ -339,6 +351,8 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.VERIFIED: _verified,
     Kind.TROUBLE: _trouble,
     Kind.TROUBLE_OVER: _trouble_over,
+    Kind.NOTIFIED: _notified,
+    Kind.NOT_NOTIFIED: _not_notified,
     Kind.EPOCH_ADOPTED: _plain("Its place in the order of workers was taken over from the folders"),
     Kind.REBUILD: _plain("The database was read back from manifests and receipts"),
     Kind.IMPORT: _plain("Records of a program that was used before were read"),

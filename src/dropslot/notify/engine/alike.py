@@ -1,0 +1,157 @@
+"""What is alike: told together, and counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from dropslot.core.showing.counting import counted
+from dropslot.notify.channels.message import Fact, Level
+from dropslot.notify.engine.happenings import Happening
+from dropslot.notify.engine.whom import To, Told
+from dropslot.notify.news import News
+
+EXAMPLES = 10
+SEVERAL = "for several reasons"
+UNSURE = "unsure"  # in place of a kind of news: a message that may not have arrived
+_NUMBERS = re.compile(r"\d+")
+_VERBS = {
+    News.FAILED: "failed",
+    News.DONE: "delivered",
+    News.INSTANCES_CHANGED: "with images that changed under the same UID",
+}
+
+
+@dataclass(slots=True)
+class Alike:
+    """What is the same of all of it, and the first few: `arrival`, `name`, `what` and `at`. It is kept as JSON."""
+
+    route: str
+    what: str
+    remedy: str
+    about: str = ""
+    study: str = ""
+    is_over: bool = False
+    examples: list[dict[str, str]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Heap:
+    """What one recipient is told that is alike. `digest` names it."""
+
+    to: To
+    digest: str
+    news: str
+    alike: Alike
+    count: int
+    first_seq: int
+    last_seq: int
+
+    def add(self, other: Heap) -> None:
+        """Take in what is the same."""
+        self.count += other.count
+        self.first_seq = min(self.first_seq, other.first_seq)
+        self.last_seq = max(self.last_seq, other.last_seq)
+        room = EXAMPLES - len(self.alike.examples)
+        self.alike.examples += other.alike.examples[:room]
+
+
+def heaps(told: Iterable[Told]) -> list[Heap]:
+    """Everything that is to be told, put together where it is alike."""
+    found: dict[tuple[str, str], Heap] = {}
+    for one in told:
+        heap = _heap(one)
+        if (same := found.setdefault((heap.to.key, heap.digest), heap)) is not heap:
+            same.add(heap)
+    return list(found.values())
+
+
+def _heap(told: Told) -> Heap:
+    one = told.happening
+    alike = Alike(one.route, one.what, one.remedy, one.about, one.study, one.is_over)
+    row = one.arrival
+    alike.examples = [{"arrival": row.id if row else "", "name": told.name, "what": one.what, "at": one.at}]
+    return Heap(told.to, _digest(one), one.news.value, alike, 1, one.seq, one.seq)
+
+
+def _digest(one: Happening) -> str:
+    """A reason is the same if it differs only in numbers, or in the arrival's name."""
+    reason = one.what if one.news == News.FAILED else ""
+    if one.arrival and one.arrival.name:
+        reason = reason.replace(one.arrival.name, "")
+    parts = (one.news.value, one.route, one.study, one.about, str(one.is_over), _NUMBERS.sub("0", reason))
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def for_other_reasons(heap: Heap) -> Heap:
+    """The same without its reason, so that what differs in each case makes no end of heaps."""
+    name = "\0".join(("others", heap.news, heap.alike.route))
+    heap.digest = sha256(name.encode()).hexdigest()
+    heap.alike.what, heap.alike.about, heap.alike.study = SEVERAL, "", ""
+    return heap
+
+
+def title(heap: Heap) -> str:
+    """A sentence without the names of arrivals: they may be patients', and a mail's subject is read by many."""
+    alike = heap.alike
+    if heap.news in _VERBS and not alike.about:
+        of = f" of route {alike.route}" if alike.route else ""
+        return f"{counted(heap.count, 'arrival')}{of} {_VERBS[News(heap.news)]}{_why(heap)}"
+    over = "No longer: " if alike.is_over else ""
+    return f"{over}{alike.about}: {alike.what}" if alike.about else counted(heap.count, "other trouble")
+
+
+def _why(heap: Heap) -> str:
+    if heap.news != News.FAILED or heap.count == 1:
+        return ""
+    return f" {SEVERAL}" if heap.alike.what == SEVERAL else " for the same reason"
+
+
+def level(some: Sequence[Heap]) -> Level:
+    """How bad it is."""
+    if any(heap.news == News.FAILED and not heap.alike.is_over for heap in some):
+        return "failure"
+    if all(heap.alike.is_over or heap.news == News.DONE for heap in some):
+        return "success"
+    return "warning"
+
+
+def facts_of_one(heap: Heap, base: str) -> list[Fact]:
+    """The first few of what is alike, each by itself."""
+    alike = heap.alike
+    return [
+        Fact(
+            about=one["name"] or alike.about,
+            what=one["what"],
+            remedy=alike.remedy,
+            route=alike.route,
+            study=alike.study,
+            link=_link(base, one["arrival"]),
+            at=one["at"],
+        )
+        for one in alike.examples
+    ]
+
+
+def fact_of_many(heap: Heap, base: str) -> Fact:
+    """One fact for all that is alike, with the first names."""
+    first = (
+        heap.alike.examples[0] if heap.alike.examples else {"name": "", "what": "", "at": "", "arrival": ""}
+    )
+    names = [one["name"] for one in heap.alike.examples if one["name"]][:3]
+    more = heap.count - len(names)
+    shown = ", ".join(names) + (f" and {more:,} more" if names and more else "")
+    alike = heap.alike
+    what = f"{shown}: {alike.what}" if names and (heap.count == 1 or heap.news == News.FAILED) else shown
+    link = _link(base, first["arrival"]) if heap.count == 1 else ""
+    return Fact(title(heap), what, alike.remedy, alike.route, alike.study, link, first["at"])
+
+
+def _link(base: str, arrival: str) -> str:
+    return f"{base}/arrivals/{arrival}/" if base and arrival else ""

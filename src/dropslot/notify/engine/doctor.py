@@ -1,0 +1,77 @@
+"""What is wrong with notifications, for `doctor`, `health` and the start of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from dropslot.arrivals.registry import Finding, Late
+from dropslot.config import Config
+from dropslot.core.errors import BadOption
+from dropslot.core.names import escape
+from dropslot.core.showing.counting import counted
+from dropslot.core.troubles import TroubleKind
+from dropslot.mail.section import mail_of
+from dropslot.notify.models import GIVEN_UP, UNKNOWN, WAITING, Message
+from dropslot.notify.section import SENDER, STUDY, all_targets
+
+_ABOUT = "notifications"
+LATE = timedelta(minutes=15)
+_LATELY = timedelta(days=7)
+_SHOWN = 5
+_NEED_MAIL = (SENDER, STUDY)
+
+
+def require_usable(config: Config) -> None:
+    """Raise BadOption if a target needs a mail server, and config.yaml has none."""
+    if mail_of(config) is not None:
+        return
+    for where, target in all_targets(config):
+        if target in _NEED_MAIL or target.startswith("mailto:"):
+            raise BadOption(
+                f"{where}: {target} is told by mail, and config.yaml has no mail server",
+                next_step="Add `mail: {server: smtp://mail.lab.example, from: dropslot@lab.example}` to it",
+            )
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Targets that cannot be told, and messages that were not sent, or perhaps not."""
+    try:
+        require_usable(config)
+    except BadOption as error:
+        yield Finding("error", _ABOUT, error.what, error.next_step)
+    yield from _unsent()
+    yield from _ended(GIVEN_UP, "was not sent, and is not tried again")
+    yield from _ended(UNKNOWN, "was interrupted while it was sent: whether it arrived is not known")
+
+
+def _failing() -> QuerySet[Message]:
+    return Message.objects.filter(state=WAITING, attempts__gt=0).order_by("made_at")
+
+
+def _unsent() -> Iterator[Finding]:
+    for row in _failing()[:_SHOWN]:
+        what = f"a message to {escape(row.target)} was tried {counted(row.attempts, 'time')}: {row.error}"
+        yield Finding("warning", _ABOUT, what, "it is tried again; `dropslot notify --test` tries at once")
+
+
+def _ended(state: str, what: str) -> Iterator[Finding]:
+    rows = Message.objects.filter(state=state, ended_at__gt=timezone.now() - _LATELY).order_by("-ended_at")
+    for row in rows[:_SHOWN]:
+        when = f"{row.tried_at or row.made_at:%Y-%m-%d %H:%M} UTC"
+        why = f" ({row.error})" if state == GIVEN_UP else ""
+        line = f"the message of {when} to {escape(row.target)} {what}{why}: {row.title}"
+        yield Finding("warning", _ABOUT, line, "tell them, if it still matters")
+
+
+def late(_: Config) -> Iterator[Late]:
+    """Messages that cannot be sent for some time."""
+    now = timezone.now()
+    oldest = _failing().first()
+    if oldest is not None and now - oldest.made_at > LATE:
+        what = f"{counted(_failing().count(), 'message')} cannot be sent: {oldest.error}"
+        remedy = "dropslot notify --test says what is wrong"
+        yield Late(_ABOUT, what, remedy, kind=TroubleKind.NOTIFY, since=oldest.made_at + LATE)

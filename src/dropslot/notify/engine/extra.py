@@ -1,0 +1,28 @@
+"""Messages that are not made of what happened alike, as a digest: each is one of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from ulid import ULID
+
+from dropslot.notify.channels.message import Notice
+from dropslot.notify.engine.making import as_json
+from dropslot.notify.engine.whom import To
+from dropslot.notify.engine.writing_down import recipients_of
+from dropslot.notify.models import Message
+
+
+def add_for(account: Any | None, target: str, notice: Notice) -> None:
+    """The same for an account, or for a target if there is none."""
+    add(To.place(target) if account is None else To.account(account), notice)
+
+
+def add(to: To, notice: Notice) -> str:
+    """Have one sent as soon as quiet hours allow; within the caller's transaction. Returns its id."""
+    now = timezone.now()
+    recipient = recipients_of({to})[to.key]
+    row = Message(id=str(ULID()), recipient=recipient, notice=as_json(notice), made_at=now, due_at=now)
+    row.save(force_insert=True)
+    return row.id

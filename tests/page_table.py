@@ -178,6 +178,7 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "folders_preview":      (Row("302 404 404 404 404 404 404 404", dict, {"table": "x"}),),
     "folders_load":         (Row("302 404 404 404 404 404 404 404", dict, {"table": "x"}),),
     "routes":               (Row("302 404 404 200 200 404 404 200"),),
+    "space":                (Row("302 404 404 200 200 404 200 200"),),
     # Images
     "patients":             (Row("302 404 200 200 200 200 200 200"),),
     "studies":              (Row("302 404 200 200 200 200 200 200"),),

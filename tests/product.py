@@ -52,6 +52,7 @@ _SHORT = frozenset(
         "retry",
         "start_queue",
         "series",
+        "space",
         "export_metrics",
         "summary_metrics",
         "batch_logs",

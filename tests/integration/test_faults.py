@@ -59,7 +59,7 @@ def without_inodes(mounts: Mounts) -> Trouble:
     for path in others:
         path.touch()
     tree = {f"f{number}": b"1" for number in range(12)}
-    return Trouble(disk, tree, ("inodes free", "Free space"), lambda: [path.unlink() for path in others])
+    return Trouble(disk, tree, ("inodes are free", "Free space"), lambda: [path.unlink() for path in others])
 
 
 def read_only(mounts: Mounts) -> Trouble:

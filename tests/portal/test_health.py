@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from django.utils import timezone
 from callers import API, Caller, fill, token_of
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.registry import Late
+from dropslot.arrivals.space.spaces import Space
 from dropslot.arrivals.upkeep import health
-from dropslot.arrivals.upkeep.space import Disk
 from dropslot.config.route_parts import LateAfter
 from dropslot.core import context
 from dropslot.core.troubles import TroubleKind
@@ -82,9 +83,12 @@ def test_a_failed_arrival_is_late_until_somebody_decides(watched: Site) -> None:
 
 @pytest.mark.sqlite_only
 def test_a_full_disk_is_late(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    disks = [Disk(("/srv",), 86, 14, 100, 85.0), Disk(("/home",), 89, 11, 100, None)]
-    monkeypatch.setattr("dropslot.arrivals.upkeep.space.disks", lambda _: disks)
-    assert _late(watched) == {"disk of /srv": "it is 86 % full (warn: 85 %)"}
+    used = (86, 14, 0, None, 85.0, 100.0)
+    disk = Space("disk", "1", "1", "disk of /srv", "file system", ("/srv",), (), {}, *used, is_local=True)
+    home = replace(disk, name="disk of /home", warn_at=90.0, used_bytes=89, free_bytes=11)
+    monkeypatch.setattr("dropslot.arrivals.space.spaces.look", lambda _: [disk, home])
+    told = "it is 86 % full (warn: 85 %): 86 B of 100 B used"
+    assert _late(watched) == {"space of disk of /srv": told}
 
 
 @pytest.mark.sqlite_only

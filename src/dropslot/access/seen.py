@@ -31,6 +31,7 @@ from dropslot.access.roles import AUDITS, OPENS, OPERATES, REIDENTIFIES, SEES_RO
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
 from dropslot.arrivals.listings.search.scopes import within
 from dropslot.arrivals.models import Arrival, Delivery, Upload
+from dropslot.arrivals.space.spaces import Space
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
 from dropslot.config.models import Route
@@ -276,6 +277,15 @@ class Access:
         rules = (rule for route in self.config.routes.values() for rule in route.deliver)
         return frozenset(fixed_part(rule.to) for rule in rules if not Template(rule.to).fields)
 
+    def sees_space(self) -> bool:
+        """Whether it sees how full anything is."""
+        return self.has({*SEES_ROUTE, Role.STUDY_RUNNER})
+
+    def spaces(self, spaces: Iterable[Space]) -> list[Space]:
+        """Those of its routes; a study runner's are those of its studies alone. Disks that no single route fills are
+        seen by whoever sees a whole route."""
+        return [space for space in spaces if any(_sees(grant, space) for grant in self.grants)]
+
     def log_readings(self) -> QuerySet[LogReading]:
         keys = [route.key for route in self.routes(OPERATES | AUDITS)]
         whole = self.sees_all_routes()
@@ -347,3 +357,11 @@ def access_of(user: Any, config: Config | None = None) -> Access:
         return Access("", (), config)
     grants = tuple(Grant.objects.filter(user=user).select_related("user").order_by("id"))
     return Access(user.get_username(), grants, config)
+
+
+def _sees(grant: Grant, space: Space) -> bool:
+    if grant.route and space.routes and grant.route not in space.routes:
+        return False
+    if grant.role in SEES_ROUTE:
+        return True
+    return grant.role == Role.STUDY_RUNNER and space.values.get(grant.field) == grant.value

@@ -281,6 +281,36 @@ class OpenTrouble(models.Model):
         ordering = ("began_at", "key")
 
 
+class Usage(models.Model):
+    """What is known of one space: a folder, a file system or a quota. `used_bytes` and `files`: of a folder as counted,
+    otherwise as asked last."""
+
+    key = models.TextField(unique=True)
+    used_bytes = models.BigIntegerField(default=0)
+    files = models.BigIntegerField(default=0)
+    free_bytes = models.BigIntegerField(null=True)  # of what is at a server
+    free_files = models.BigIntegerField(null=True)
+    limited_by = models.TextField(blank=True, default="", db_default="")  # the id of the server's file system
+    looked_at = models.DateTimeField(null=True)  # when the folder was walked through, or the server asked
+    daily_bytes = models.BigIntegerField(null=True)  # how fast it grows
+    is_filling = models.BooleanField(default=False, db_default=False)  # as was said last
+
+    class Meta:
+        db_table = "dropslot_usage"
+
+
+class UsageSample(models.Model):
+    """What a space held at the beginning of an hour; after two days one a day is kept."""
+
+    usage = models.ForeignKey(Usage, models.CASCADE, related_name="samples", db_index=False)
+    at = models.DateTimeField()
+    used_bytes = models.BigIntegerField()
+
+    class Meta:
+        db_table = "dropslot_usage_sample"
+        constraints = (models.UniqueConstraint(fields=["usage", "at"], name="dropslot_usage_sample_once"),)
+
+
 class Installation(models.Model):
     """One row: the random id of this installation, which is also in the markers of its folders."""
 

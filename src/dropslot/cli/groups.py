@@ -20,6 +20,7 @@ SERVER = (
     "dropslot.cli.keeping.upkeep",
     "dropslot.cli.start_queue",
     "dropslot.cli.keeping.health",
+    "dropslot.cli.keeping.space",
     "dropslot.cli.keeping.rebuilding",
     "dropslot.cli.moving",
     "dropslot.cli.keeping.purging",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         Route,
     )
     from dropslot.config.plugins import load_dotted
-    from dropslot.config.route_parts import Lookup, Select, Space
+    from dropslot.config.route_parts import Lookup, Select, Space, SpaceLimits
     from dropslot.config.secrets import secret
     from dropslot.core.settings.problems import ConfigError, Problem
 
@@ -29,7 +29,7 @@ _MODULES = {
     "config.loading": ("from_mapping", "load", "parse"),
     "config.delivering": ("Deliver",),
     "config.models": ("DELIVER_PROCESSOR", "Config", "Route"),
-    "config.route_parts": ("Lookup", "Select", "Space"),
+    "config.route_parts": ("Lookup", "Select", "Space", "SpaceLimits"),
     "config.plugins": ("load_dotted",),
     "core.settings.problems": ("ConfigError", "Problem"),
     "config.secrets": ("secret",),
@@ -47,6 +47,7 @@ __all__ = [
     "Route",
     "Select",
     "Space",
+    "SpaceLimits",
     "current",
     "folder_sets",
     "from_mapping",

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from dropslot.config.limits import SpeedLimit
+from dropslot.config.route_parts import SpaceLimits
 from dropslot.config.servers.listening import ListenAddress
 from dropslot.config.servers.object_stores import StoreOptions
 from dropslot.config.values import (
@@ -61,6 +62,9 @@ class Everywhere(BaseModel):
         " first field), by all workers of all machines and for all routes that deliver there. The least number counts"
         " if several entries have one. Default: no limit.",
         examples=[4],
+    )
+    space: SpaceLimits = Field(
+        SpaceLimits.model_validate({}), description="How much it may hold, and when to say that it fills up."
     )
     options: Any = Field(
         None,

@@ -13,7 +13,7 @@ import structlog
 
 from dropslot.config.models import Config, Route
 from dropslot.config.secrets import PRIVATE_MODE
-from dropslot.core.names import escape
+from dropslot.core.names import RESERVED, escape
 from dropslot.core.templates import Template, fault_of_value, literal
 
 INBOX_MODE = 0o3773
@@ -46,7 +46,7 @@ def folder_sets(route: Route, *, make: bool = True) -> list[FolderSet]:
     not be mounted. An inbox below a field is made by the person who makes the set. What cannot be made is logged.
     """
     template = Template(route.inbox)
-    matches = _matches(template) if template.fields else [(template.fixed, {})]
+    matches = matching_folders(template) if template.fields else [(template.fixed, {})]
     sets = [_folder_set(route, inbox, fields) for inbox, fields in sorted(matches, key=itemgetter(0))]
     if make:
         for folders in sets:
@@ -64,8 +64,8 @@ def _folder_set(route: Route, inbox: str, fields: dict[str, str]) -> FolderSet:
     return FolderSet(route, fields, Path(inbox), *others)
 
 
-def _matches(template: Template) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every folder that matches the template with safe values, and these values."""
+def matching_folders(template: Template) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every folder of this machine that matches the template with safe values, and these values."""
     rest = template.text[len(literal(template.fixed)) :].strip("/").split("/")
     for path in _descend(template.fixed, rest):
         values = template.match(path)
@@ -85,7 +85,7 @@ def _descend(folder: str, parts: list[str]) -> Iterator[str]:
     part = Template(parts[0])
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError as error:
         log.debug(
             "folder cannot be looked through",
@@ -94,8 +94,8 @@ def _descend(folder: str, parts: list[str]) -> Iterator[str]:
             error=str(error),
         )
         return
-    for name in names:
-        if part.match(name) is not None:
+    for name in folders:
+        if name != RESERVED and part.match(name) is not None:
             yield from _descend(os.path.join(folder, name), parts[1:])
 
 

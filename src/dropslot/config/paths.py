@@ -70,6 +70,9 @@ def _absolute_deliver(deliver: Deliver, base: Path) -> Deliver:
     updates: dict[str, Any] = {"to": absolute_target(deliver.to, base)}
     if deliver.must_exist:
         updates["must_exist"] = absolute_target(deliver.must_exist, base)
+    if deliver.space.of:
+        of = absolute_target(deliver.space.of.rstrip("/"), base)
+        updates["space"] = deliver.space.model_copy(update={"of": of})
     for name in ("key", "known_hosts", "ca", "certificate"):
         if path := getattr(deliver, name):  # what is updated counts as set
             updates[name] = absolute_path(path, base)

@@ -14,6 +14,7 @@ _SECTIONS = (
     ("", "The whole file", "Keys at the top level of `config.yaml`."),
     ("Route", "routes.KEY", "One route, under its key: letters, digits, `_` and `-`."),
     ("Deliver", "routes.KEY.deliver[]", "One destination; `deliver` is a list of these."),
+    ("SpaceLimits", "routes.KEY.deliver[].space", "How much a destination may hold, and when to say so."),
     ("Select", "routes.KEY.select", "What every item must be; anything else refuses the arrival, whole."),
     ("Lookup", "routes.KEY.lookup", "A field that is looked up in a table of folders; or a list of these."),
     ("Space", "routes.KEY.space", "Warnings about full disks."),

@@ -6,7 +6,18 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dropslot.config.values import Duration, FieldName, Glob, MimeType, Pattern, Percent, Size, TablePath
+from dropslot.config.values import (
+    DestinationTemplate,
+    Duration,
+    FieldName,
+    Glob,
+    MimeType,
+    Pattern,
+    Percent,
+    Quota,
+    Size,
+    TablePath,
+)
 
 
 class _Part(BaseModel):
@@ -80,10 +91,40 @@ class LateAfter(_Part):
 
 
 class Space(_Part):
-    """When to warn about a full disk."""
+    """When to warn about full disks."""
 
     warn: Percent | None = Field(
         None,
-        description="Warn when the file system of a destination, of `done` or of `data` is this full.",
+        description="Warn when the file system of a destination, of `done` or of `data` is this full. Default: 90 %.",
         examples=["90%"],
+    )
+
+
+class SpaceLimits(_Part):
+    """How much a destination may hold, and when to say that it fills up."""
+
+    warn: Percent | None = Field(
+        None,
+        description="Warn when this much is used. Default: `warn` of the route's `space`, or else 90 %.",
+        examples=["85%"],
+    )
+    full: Percent = Field(
+        100.0,
+        description="An arrival that would make it fuller than this waits, whole, until there is room. `98%` leaves"
+        " some room to others who write there.",
+        examples=["98%"],
+    )
+    of: DestinationTemplate | None = Field(
+        None,
+        description="The folder whose space is looked at by itself, for each value of its fields: the beginning of"
+        " `to`, up to a whole folder. Then dropslot says *study heart is 90 % full*, and counts what each holds."
+        " Default: the part of `to` before the first field.",
+        examples=["./studies/{study}"],
+    )
+    quota: Quota | None = Field(
+        None,
+        description="How much this folder may hold, by dropslot's own count, whatever the disk or the server says."
+        " Either one size for all values of the fields, or a mapping with a size for each value (values of several"
+        " fields are joined by `/`), and `'*'` for the others.",
+        examples=["2TB", {"heart": "2TB", "*": "500GB"}],
     )

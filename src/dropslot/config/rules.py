@@ -132,6 +132,21 @@ def _another_name(field: str) -> str:
     return f"expected another name than {field}: every arrival has that field already"
 
 
+@_rule("deliver")
+def _space_of_the_target(route: Route) -> Found:
+    for index, deliver in enumerate(route.deliver):
+        of, quota = deliver.space.of, deliver.space.quota
+        if of is not None and not paths.is_within(deliver.to, of):
+            expected = f"expected the beginning of `to` ({deliver.to}), up to a whole folder"
+            yield broken(route, ("deliver", index, "space", "of"), of, expected)
+        elif of is not None and not paths.is_within(of, literal(Template(deliver.to).fixed)):
+            expected = "expected `to` at least up to its first field"
+            yield broken(route, ("deliver", index, "space", "of"), of, expected)
+        elif isinstance(quota, dict) and not (of and Template(of).fields):
+            expected = "expected one size, since `of` has no field"
+            yield broken(route, ("deliver", index, "space", "quota"), quota, expected, "quota: 2TB")
+
+
 @_rule("name", "folders", "inbox", "lookup", "fields", "deliver")
 def _fields_known(route: Route) -> Found:
     if route.fields:

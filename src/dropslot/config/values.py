@@ -58,6 +58,13 @@ def percent(value: Any) -> float:
     return number
 
 
+def quota(value: Any) -> int | dict[str, int]:
+    """One size, or a mapping of sizes."""
+    if isinstance(value, Mapping) and value:
+        return {str(key): size(each) for key, each in value.items()}
+    return size(value)
+
+
 def _mode(value: Any) -> int:
     """The octal digits as people write them for chmod: 640, '640', '0640' and '0o640' all mean 0o640.
 
@@ -245,6 +252,13 @@ def _text(kind: str, **more: str) -> WithJsonSchema:
 
 Duration = Annotated[timedelta, BeforeValidator(duration), _schema("duration", ["5s", "2m", "1h"], "number")]
 Size = Annotated[int, BeforeValidator(size), _schema("size", ["20MB", "1GiB"], "integer")]
+Quota = Annotated[
+    int | dict[str, int],
+    BeforeValidator(quota),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "object"}], "x-kind": "size, or mapping"}
+    ),
+]
 Percent = Annotated[float, BeforeValidator(percent), _schema("percentage", ["90%"], "number")]
 FileMode = Annotated[int, BeforeValidator(file_mode), _schema("mode", [640], "integer")]
 FolderMode = Annotated[int, BeforeValidator(folder_mode), _schema("mode", [2750], "integer")]

@@ -74,6 +74,13 @@ class DiskFull(DestinationUnready):
     code = "disk-full"
 
 
+class NoRoom(DiskFull):
+    """The arrival does not fit at one of its destinations; found before anything of it was staged. It goes on by itself
+    when there is room."""
+
+    code = "no-room"
+
+
 class StorageFault(DestinationUnready):
     """EIO and its like while reading or writing; the staging is thrown away and made again."""
 

@@ -32,6 +32,7 @@ from dropslot.config.mistakes.explain import explain
 from dropslot.contents.base import Source, Staged
 from dropslot.core.addressing.addresses import scheme_of, server_of
 from dropslot.core.errors import BadOption, DestinationUnready, Unsupported
+from dropslot.core.fullness import Capacity
 from dropslot.core.templates import Template
 
 M = TypeVar("M", bound=BaseModel)
@@ -280,6 +281,11 @@ class Destination(ABC):
         """Device and inode of a delivered file on this machine. They prevent that an original is taken for its own
         copy. Raises OSError."""
         return None
+
+    def capacities(self, targets: Sequence[Target]) -> list[list[Capacity]]:
+        """For each target, what limits how much fits there now: its file system, and quotas; empty where the place does
+        not say. Many targets cost little more than one. Raises DestinationUnready and similar."""
+        return [[] for _ in targets]
 
     def changed_at(self, target: Target, folder: str) -> float | None:  # noqa: ARG002
         """When a name was last added to a folder, in seconds since 1970; None if that cannot be found quickly."""

@@ -1,4 +1,5 @@
-"""System calls that Python lacks: renameat2, syncfs, sync_file_range, statfs, prctl (Linux only). Also `write_all`.
+"""System calls that Python lacks (Linux only): renameat2, syncfs, sync_file_range, statfs, prctl, quotactl_fd. Also
+`write_all`.
 
 Each raises OSError like those of `os`. If the C library has no such function, it raises ENOSYS.
 """
@@ -14,6 +15,7 @@ from typing import Any
 RENAME_NOREPLACE = 1
 SYNC_FILE_RANGE_WRITE = 2
 PR_SET_PDEATHSIG = 1
+_QUOTACTL_FD = 443  # the C library lacks it; the same number on all kinds of machines but Alpha
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -39,6 +41,7 @@ _renameat2 = _function(
 _syncfs = _function("syncfs", ctypes.c_int)
 _sync_file_range = _function("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _fstatfs = _function("fstatfs", ctypes.c_int, ctypes.c_void_p)
+_syscall = _function("syscall", ctypes.c_long, ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p)
 _prctl = _function("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
@@ -76,6 +79,15 @@ def file_system_magic(descriptor: int) -> int:
     if _fstatfs(descriptor, ctypes.byref(buffer)):
         _raise()
     return int(buffer[0]) & 0xFFFFFFFF
+
+
+def quotactl_fd(descriptor: int, command: int, number: int, size: int) -> bytes:
+    """quotactl_fd(2): the `size` bytes that the kernel answers about account, group or project `number`, on the file
+    system of an open folder. ENOSYS before Linux 5.14, ESRCH where no such quota is kept, EPERM for others' quotas."""
+    buffer = ctypes.create_string_buffer(size)
+    if _syscall(_QUOTACTL_FD, descriptor, command, number, ctypes.cast(buffer, ctypes.c_void_p)):
+        _raise()
+    return buffer.raw
 
 
 def die_with_parent(signal_number: int) -> None:

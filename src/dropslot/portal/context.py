@@ -48,6 +48,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Log readers", "log_readers", OPERATES | AUDITS),
     ("Folders", "folders", AUDITS | OPERATES),
     ("Routes", "routes", SEES_ROUTE),
+    ("Space", "space", frozenset({*SEES_ROUTE, Role.STUDY_RUNNER})),
     ("Users", "users", frozenset({Role.ADMINISTRATOR})),
     ("Tokens", "tokens", None),
 )

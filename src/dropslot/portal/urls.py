@@ -18,6 +18,7 @@ from dropslot.portal.pages import (
     proof,
     retrying,
     routes,
+    space,
     upload,
     verifying,
 )
@@ -88,6 +89,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("folders/preview/", folders.folders_preview, name="folders_preview"),
     path("folders/load/", folders.folders_load, name="folders_load"),
     path("routes/", routes.routes, name="routes"),
+    path("space/", space.space, name="space"),
     path("deliveries/<int:pk>/proof", proof.proof, name="proof"),
     path("deliveries/<int:pk>/proof.zip", proof.proof_bundle, name="proof_bundle"),
     path("verify/", verifying.verify, name="verify"),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from dropslot.core.errors import StorageFault
 from dropslot.core.fullness import percent_full
 from dropslot.core.names import escape
+from dropslot.core.showing.counting import chunks
 from dropslot.sftp import wire
 from dropslot.sftp.channel import Channel
 from dropslot.sftp.connection import Connection
@@ -29,6 +30,8 @@ class Space(NamedTuple):
     total_inodes: int
     free_inodes: int
     percent_full: int
+    used_bytes: int
+    file_system: int  # an id of it; 0: the server gives none
 
 
 def join(folder: str, name: str) -> str:
@@ -267,6 +270,27 @@ async def space(connection: Connection, path: str) -> Space | None:
         reader = wire.extended_reply(await connection.one(wire.extended(wire.STATVFS, wire.path(path))))
     except Said:
         return None
-    _size, unit, blocks, free, usable, inodes, _ifree, free_inodes = (reader.integer(8) for _ in range(8))
+    return _space(reader)
+
+
+async def spaces(connection: Connection, paths: Sequence[str]) -> list[Space | None]:
+    """The same for many paths, in one batch."""
+    if wire.STATVFS not in connection.extensions:
+        return [None] * len(paths)
+    asked = [wire.extended(wire.STATVFS, wire.path(path)) for path in paths]
+    found: list[Space | None] = []
+    for some in chunks(asked, AT_ONCE):
+        for reply in await connection.ask(*some):
+            try:
+                found.append(_space(wire.extended_reply(reply)))
+            except Said:
+                found.append(None)
+    return found
+
+
+def _space(reader: wire.Reader) -> Space:
+    _size, unit, blocks, free, usable, inodes, _ifree, free_inodes, system = (
+        reader.integer(8) for _ in range(9)
+    )
     full = percent_full(blocks, free, usable)
-    return Space(blocks * unit, usable * unit, inodes, free_inodes, full)
+    return Space(blocks * unit, usable * unit, inodes, free_inodes, full, (blocks - free) * unit, system)

@@ -16,7 +16,17 @@ from django.utils import timezone
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from dropslot.arrivals.crew import ALONE, Crew
-from dropslot.arrivals.delivery import checking, finish, ledger, order, plan, prepare, publish, releasing
+from dropslot.arrivals.delivery import (
+    checking,
+    finish,
+    ledger,
+    order,
+    plan,
+    prepare,
+    publish,
+    releasing,
+    room,
+)
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.shares import holding
 from dropslot.arrivals.delivery.timing import steps, traces
@@ -24,6 +34,7 @@ from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.space.waiting import NO_ROOM
 from dropslot.arrivals.unavailable import UNAVAILABLE
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
@@ -31,6 +42,7 @@ from dropslot.config.mistakes import blame
 from dropslot.core.errors import (
     DropslotError,
     NameInFlight,
+    NoRoom,
     NotReleased,
     Refused,
     SourceChanged,
@@ -41,6 +53,7 @@ from dropslot.core.names import escape
 from dropslot.files.listing import Listing, without_collection
 
 log = structlog.get_logger()
+_NOTES = (order.NOT_YET, NO_ROOM)  # in the evidence, of the last attempt alone
 LONGEST_TURN_SECONDS = ledger.LONGEST_WAIT
 Fault = DropslotError | OSError
 Otherwise = Callable[[Work, Fault], None]
@@ -134,6 +147,7 @@ def _deliver(works: list[Work]) -> None:
     complete = [work for work in works if not work.legs]
     works = _note_stages([work for work in works if work.legs])
     works = _each(works, order.turns(works))
+    works = _each(works, room.admitting())
     works = _each(works, steps.timed(steps.STAGING, _stage))
     with steps.together(steps.CHECKING, works):
         works = _intend(works)
@@ -245,28 +259,33 @@ def _hold(work: Work, error: NotReleased) -> None:
 
 
 def _try_later(work: Work, error: Fault) -> None:
-    waits_its_turn = isinstance(error, NameInFlight)
+    only_waits = isinstance(error, NameInFlight | NoRoom)
     seconds = _seconds_until_next(work.arrival, error)
     # Before another worker may take it: the next attempt skips complete destinations, so their staging must be gone.
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
     evidence = _noting_whether_it_waits(work, done, error)
-    ledger.postpone_attempt(work.hold, reasons, seconds, counts=not waits_its_turn, evidence=evidence)
+    ledger.postpone_attempt(work.hold, reasons, seconds, counts=not only_waits, evidence=evidence)
     _say_later(work.hold, seconds, error)
 
 
 def _noting_whether_it_waits(work: Work, done: dict[str, Any] | None, error: Fault) -> dict[str, Any] | None:
-    """The evidence with a note that the arrival waits for something to come, or without it; None: nothing is new."""
-    waits, was_noted = isinstance(error, NotYet), order.NOT_YET in work.arrival.evidence
-    if waits == was_noted:
+    """The evidence with a note that the arrival waits for something to come, or for room, or without it; None: nothing
+    is new."""
+    notes: dict[str, Any] = {order.NOT_YET: True} if isinstance(error, NotYet) else {}
+    if isinstance(error, room.Lacking):
+        notes = {NO_ROOM: error.lacks}
+    evidence = work.arrival.evidence
+    if notes == {key: evidence[key] for key in _NOTES if key in evidence}:
         return done
-    others = {key: value for key, value in (done or work.arrival.evidence).items() if key != order.NOT_YET}
-    return others | {order.NOT_YET: True} if waits else others
+    return {key: value for key, value in (done or evidence).items() if key not in _NOTES} | notes
 
 
 def _seconds_until_next(arrival: Arrival, error: Fault) -> float:
     if isinstance(error, NameInFlight):
         return _turn_seconds(arrival, error.again_in)
+    if isinstance(error, NoRoom):
+        return ledger.LONGEST_WAIT  # sooner if there is room: `space.watch` says so
     backoff = ledger.backoff(arrival.attempts)
     return min(backoff, error.again_in) if isinstance(error, NotYet) else backoff
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Count, Min, Sum
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from dropslot.arrivals.metrics.families import counter, gauge, histogram
 from dropslot.arrivals.metrics.tally import Tally
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.space.spaces import Space
 from dropslot.arrivals.upkeep.health import Examined, Health
 from dropslot.audit.kinds import Kind
 from dropslot.config import current
@@ -66,10 +67,7 @@ def _of_health(found: Health) -> Iterator[Metric]:
     yield gauge("dropslot_late_seconds", text, ("kind",), worst.items())
     trees = [((one.host, one.tree), float(one.is_alive)) for one in found.machines]
     yield gauge("dropslot_tree_up", "Whether a tree of processes is alive", ("host", "tree"), trees)
-    disks = [((escape(disk.holds[0]),), disk.percent / 100) for disk in found.space]
-    yield gauge("dropslot_space_used_ratio", "How full the file system of a folder is", ("folder",), disks)
-    free = [((escape(disk.holds[0]),), float(disk.free_bytes)) for disk in found.space]
-    yield gauge("dropslot_space_free_bytes", "Free space of a folder's file system", ("folder",), free)
+    yield from _of_space(found.space)
     if found.failed is not None:
         text = "Failed arrivals that nobody has retried or dismissed"
         yield gauge("dropslot_failed_undecided", text, value=found.failed)
@@ -78,6 +76,23 @@ def _of_health(found: Health) -> Iterator[Metric]:
         ((state.value,), queue.seconds(found.at) or 0) for state, queue in queues.items() if queue is not None
     ]
     yield gauge("dropslot_queue_oldest_seconds", "How long the oldest arrival has waited", ("state",), ages)
+
+
+def _of_space(spaces: Sequence[Space]) -> Iterator[Metric]:
+    """With the folder and what limits it: a folder has a file system, and may have quotas."""
+    named = [((escape(space.folders[0]), space.what), space) for space in spaces]
+    labels = ("folder", "limit")
+    limited = [(label, space) for label, space in named if space.free_bytes is not None]
+    used = [(label, space.percent / 100) for label, space in limited]
+    yield gauge("dropslot_space_used_ratio", "How full a file system, quota or folder is", labels, used)
+    free = [(label, float(space.free_bytes or 0)) for label, space in limited]
+    yield gauge("dropslot_space_free_bytes", "Free space of a file system, quota or folder", labels, free)
+    held = [(label, float(space.used_bytes)) for label, space in named]
+    yield gauge("dropslot_space_used_bytes", "What a file system, quota or folder holds", labels, held)
+    growth = [(label, float(space.daily_bytes)) for label, space in named if space.daily_bytes is not None]
+    yield gauge("dropslot_space_daily_bytes", "How much it grows a day", labels, growth)
+    waiting = [(label, float(space.waits.arrivals)) for label, space in named]
+    yield gauge("dropslot_space_waiting", "Arrivals that wait for room there", labels, waiting)
 
 
 def _of_arrivals() -> Iterator[Metric]:

@@ -17,7 +17,9 @@ from dropslot.arrivals.machines import Machine, known
 from dropslot.arrivals.machines import late as late_machines
 from dropslot.arrivals.models import OpenTrouble
 from dropslot.arrivals.registry import Late
-from dropslot.arrivals.upkeep import markers, space
+from dropslot.arrivals.space import lateness, spaces
+from dropslot.arrivals.space.spaces import Space
+from dropslot.arrivals.upkeep import markers
 from dropslot.arrivals.upkeep.queues import Oldest, Queues, Waiting
 from dropslot.config import Config, current
 from dropslot.config.folders import folder_sets
@@ -45,7 +47,7 @@ class Health:
     retrying: Waiting | None = None
     failed: int | None = None
     oldest: Oldest | None = None
-    space: Sequence[space.Disk] = ()
+    space: Sequence[Space] = ()
     late: Sequence[Late] = field(default_factory=list)
     inboxes: Sequence[Held] = ()  # who watches each
     machines: Sequence[Machine] = ()
@@ -69,8 +71,9 @@ class Health:
             "inboxes": [one.as_json() for one in self.inboxes],
             "machines": [one.as_json() for one in self.machines],
             "space": [
-                {"folder": escape(one.holds[0]), "percent_full": one.percent, "free_bytes": one.free_bytes}
+                {"folder": escape(one.folders[0]), "percent_full": one.percent, "free_bytes": one.free_bytes}
                 for one in self.space
+                if one.free_bytes is not None
             ],
         }
 
@@ -106,20 +109,21 @@ def examine(config: Config, ages: Ages | None = None) -> Health:
     ages = ages or Ages()
     now = ages.look()
     since, late = _watcher(config)
-    disks = space.disks(config)
-    late += [_too_full(disk) for disk in disks if disk.is_filling]
     try:
         found = _of_database(config, ages, now, since)
         late = [one for one in late if one.kind is not TroubleKind.WATCHER] if found.watcher else late
-        late += [*_of_others(config), *found.late]
+        space = spaces.look(config)
+        late += [*_of_others(config), *found.late, *lateness.late(space)]
         late = _since_they_were_said(late)
     except (DatabaseError, InterfaceError) as error:
         log.warning("The database does not answer", action="database_unavailable", error=str(error))
         remedy = "start it; nothing is lost meanwhile"
         away = Late("database", "it does not answer", remedy, kind=TroubleKind.DATABASE)
         runs = since is not None
-        return Health(now, runs, database=False, space=disks, late=_concealed([*late, away]))
-    return replace(found, space=disks, late=_concealed({one.key: one for one in late}.values()))
+        here = spaces.look_here(config)
+        late = _concealed([*late, *lateness.late(here), away])
+        return Health(now, runs, database=False, space=here, late=late)
+    return replace(found, space=space, late=_concealed({one.key: one for one in late}.values()))
 
 
 def _of_database(config: Config, ages: Ages, now: datetime, since: datetime | None) -> Health:
@@ -189,11 +193,3 @@ def _watcher(config: Config) -> tuple[datetime | None, list[Late]]:
     if since is not None:
         return since, []
     return None, [Late("watcher", "it is not running", "dropslot start_watcher", kind=TroubleKind.WATCHER)]
-
-
-def _too_full(disk: space.Disk) -> Late:
-    limit = f" (warn: {disk.warn_at:g} %)" if disk.warn_at is not None else ""
-    what = f"it is {disk.percent} % full{limit}"
-    return Late(
-        f"disk of {escape(disk.holds[0])}", what, "free space there", kind=TroubleKind.SPACE, is_local=True
-    )

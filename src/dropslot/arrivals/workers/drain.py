@@ -23,6 +23,8 @@ from dropslot.arrivals.listings.queries import unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
+from dropslot.arrivals.space import counting
+from dropslot.arrivals.space import watch as space_watch
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
 from dropslot.arrivals.workers import elsewhere, holder, local, ownership, recovery
@@ -85,11 +87,13 @@ def drain(config: Config, *, now: bool = False) -> Drained:
         after.listen(config)
         handing_out.listen(config)
         registry.listen(config)
+        space_watch.let_go_on(config)
         recovery.recover(config)
         with recording(config, trust_names=now) as (recorder, pairs):
             result.unlisted = _scan(pairs())
             _take_and_work(config, worker, recorder, pairs, taken)
             result.unrecorded = recorder.pending
+        counting.count(config)
         traces.end()
         others = holder.others(config.data, worker)
     registry.after_drain(config)

@@ -24,9 +24,10 @@ from dropslot.arrivals import registry
 from dropslot.arrivals.machines import Tree
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import handing_out
+from dropslot.arrivals.space import counting
+from dropslot.arrivals.space import watch as space_watch
 from dropslot.arrivals.upkeep import database, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
-from dropslot.arrivals.upkeep.space import SpaceWatch
 from dropslot.arrivals.workers import local, ownership, recovery
 from dropslot.arrivals.workers.claims import recording
 from dropslot.arrivals.workers.inbox_duties import InboxDuties
@@ -77,6 +78,7 @@ def serve(config: Config, life: Life) -> None:
     after.listen(config)
     handing_out.listen(config)
     registry.listen(config)
+    counting.listen(config)
     hint = local.Hint()
     up_reader, up_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connections.close_all()
@@ -88,6 +90,7 @@ def serve(config: Config, life: Life) -> None:
         children.append(
             Child("receipts", lambda told: local.run(config, local.Hint(), told, local.HANDING_OUT))
         )
+    children.append(Child("space", partial(_watch_space, config, hint)))
     children += [_added(config, process) for process in added]
     children += [_sentinel(config, "service"), *_exporter(config)]
     _start_all(config, children, life, up_reader)
@@ -218,8 +221,6 @@ def _watch(config: Config, hint: local.Hint, told: Signal, up: int) -> None:
 def _watch_and_announce(
     config: Config, announce: Callable[[Sequence[str]], None], told: Signal, up: int
 ) -> None:
-    space = SpaceWatch(config)
-    space.look()
     signs.alarm(config)
     _recover(config, announce)
     due = time.monotonic() + RECOVER_SECONDS
@@ -236,12 +237,16 @@ def _watch_and_announce(
             # What another watcher has claimed, but could not record, is adopted at once.
             if time.monotonic() >= due or duties.taken != begun:
                 begun = duties.taken
-                space.look()
                 _recover(config, announce)
                 due = time.monotonic() + RECOVER_SECONDS
 
         ready = partial(_say, up, b"r")
         Watcher(pairs(), refresh=pairs, acting=pairs.acting, ready=ready, beat=on_beat).run(told)
+
+
+def _watch_space(config: Config, hint: local.Hint, told: Signal) -> None:
+    with _announcing(config, hint) as announce:
+        space_watch.run(config, announce, told)
 
 
 def _say(up: int, what: bytes) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from dropslot.core.errors import Unsupported
+from dropslot.core.fullness import Capacity
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
-from dropslot.destinations.local import publishing, staging
+from dropslot.destinations.local import capacity, publishing, staging
 from dropslot.destinations.local.drop import LocalDrop
 from dropslot.destinations.local.targets import Place, open_place
 from dropslot.destinations.spelling import pairs_folded
@@ -146,6 +147,10 @@ class Local(Destination):
     def identity(self, url: str, name: str) -> tuple[int, int]:
         seen = os.stat(self.path_here(url, name))
         return seen.st_dev, seen.st_ino
+
+    def capacities(self, targets: Sequence[Target]) -> list[list[Capacity]]:
+        looking = capacity.Looking()
+        return [looking.at(target) for target in targets]
 
     def changed_at(self, target: Target, folder: str) -> float | None:
         try:

@@ -9,6 +9,7 @@ from typing import cast
 
 from dropslot.core.addressing import addresses
 from dropslot.core.errors import Unsupported
+from dropslot.core.fullness import FILE_SYSTEM, Capacity
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
 from dropslot.destinations.sftp import probe, targets
@@ -17,6 +18,7 @@ from dropslot.destinations.sftp.modes import resolve
 from dropslot.destinations.sftp.probe import Naming
 from dropslot.destinations.sftp.staging import Trial
 from dropslot.destinations.sftp.targets import Place
+from dropslot.destinations.sftp.targets import path_of as place_path
 from dropslot.destinations.spelling import pairs_folded
 from dropslot.sftp import faults, remote, runtime, streams, wire
 from dropslot.sftp.accounts import Account
@@ -188,6 +190,20 @@ class Sftp(Destination):
         with faults.told(self.account.server, "Looking for folders"):
             return runtime.run_again(lambda c: remote.are_folders(c, paths), self.account)
 
+    def capacities(self, targets: Sequence[Target]) -> list[list[Capacity]]:
+        async def look(connection: Connection) -> list[remote.Space | None]:
+            paths = [place_path(target) for target in targets]
+            found = await remote.spaces(connection, paths)
+            # What is not there yet will be made in the folder that is.
+            fixed = {target.fixed for target, space in zip(targets, found, strict=True) if space is None}
+            paths = [addresses.parse(url).remote_path for url in sorted(fixed)]
+            above = dict(zip(sorted(fixed), await remote.spaces(connection, paths), strict=True))
+            return [space or above.get(target.fixed) for target, space in zip(targets, found, strict=True)]
+
+        with faults.told(self.account.server, "Asking for the free space"):
+            spaces = runtime.run_again(look, self.account)
+        return [[_capacity(self.account.server, space)] if space else [] for space in spaces]
+
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:
         if not pairs_folded(names, case=True, form=True):
             return []
@@ -200,3 +216,11 @@ class Sftp(Destination):
         with faults.told(self.account.server, "Looking how names are folded"):
             case, form = runtime.run(look, self.account)
         return pairs_folded(names, case=case, form=form)
+
+
+def _capacity(server: str, space: remote.Space) -> Capacity:
+    # Without an id, two file systems of one size at one server count as one.
+    system = space.file_system or space.total_bytes
+    files = space.free_inodes if space.total_inodes else None
+    used_files = space.total_inodes - space.free_inodes
+    return Capacity(FILE_SYSTEM, f"{server} {system}", space.used_bytes, space.free_bytes, used_files, files)

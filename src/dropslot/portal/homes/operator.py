@@ -18,8 +18,9 @@ from dropslot.arrivals.listings import failures
 from dropslot.arrivals.listings.arriving import arriving
 from dropslot.arrivals.listings.failures import Failed
 from dropslot.arrivals.registry import Late
+from dropslot.arrivals.space import lateness
+from dropslot.arrivals.space.spaces import Space
 from dropslot.arrivals.upkeep.health import Examined, Health
-from dropslot.arrivals.upkeep.space import disks
 from dropslot.config import Route
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
@@ -33,6 +34,7 @@ from dropslot.running import daemon
 
 _GROUPS = 12
 _SHOWN_ELSEWHERE = (TroubleKind.WATCHER, TroubleKind.FAILED, TroubleKind.SPACE)
+_DISKS = 8
 _LATEST = 500  # arrivals that are looked through for the latest one of each route
 
 
@@ -64,9 +66,10 @@ def facts(access: Access) -> dict[str, Any]:
     failed = list(failures.failed(access.operable()))
     groups, held_up = failures.groups(failed), failures.groups(failures.held_up(access.operable()))
     watcher = watcher_now(access)
-    space = disks(access.config)
     unsound = _unsound(access)
     health = kept(Examined).get()
+    space = access.spaces(health.space)
+    filling = [one for one in space if one.is_filling or one.is_full]
     late = _late(access, health)
     return {
         "watcher": watcher,
@@ -77,17 +80,21 @@ def facts(access: Access) -> dict[str, Any]:
         "failed_more": len(failed) >= failures.AT_MOST,
         "groups_more": max(0, len(groups) - _GROUPS),
         "held_up": held_up[:_GROUPS],
-        "disks": space,
+        "disks": [one for one in space if one.sort == "disk"][:_DISKS],
+        "filling": [(one, _in_words(one)) for one in filling[:_DISKS]],
+        "filling_more": max(0, len(filling) - _DISKS),
         "late": late,
         "oldest": health.oldest if access.sees_all_routes() else None,
         "now": health.at,
         "machines": health.machines if access.sees_all_routes() else (),
         "chart": chart(access),
         "unsound": unsound,
-        "urgent": bool(groups or unsound or late)
-        or not watcher.running
-        or any(disk.is_filling for disk in space),
+        "urgent": bool(groups or unsound or late) or not watcher.running or bool(filling),
     }
+
+
+def _in_words(space: Space) -> str:
+    return lateness.full(space) if space.is_full else lateness.filling(space)
 
 
 def _unsound(access: Access) -> list[Run]:

@@ -1,0 +1,5 @@
+"""`manage.py space`: what `dropslot space` does."""
+
+from dropslot.arrivals.management.bridge import Command
+
+__all__ = ["Command"]

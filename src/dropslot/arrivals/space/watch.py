@@ -1,0 +1,107 @@
+"""The process that keeps an eye on space: it counts, asks disks and servers, lets arrivals that waited for room go on,
+notes what each space holds, and walks through one folder after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from django.db import connections
+
+from dropslot.arrivals.space import counting, trends, waiting
+from dropslot.arrivals.space.counting import Walk
+from dropslot.arrivals.space.measuring import measure
+from dropslot.arrivals.space.spaces import Space, known_trees, look, of
+from dropslot.arrivals.space.trees import Tree
+from dropslot.arrivals.space.usages import Usages
+from dropslot.arrivals.space.waiting import Room
+from dropslot.config import Config
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
+from dropslot.running.stopping import Signal
+
+log = structlog.get_logger()
+ROUND_SECONDS = 15.0
+WAITING_SECONDS = 3.0  # the same while an arrival waits for room
+WALK_SECONDS = 5.0  # of each round
+SERVERS_SECONDS = 60.0
+
+
+def run(config: Config, announce: Callable[[Sequence[str]], None], told: Signal) -> None:
+    """Until `told`. Raises DatabaseError."""
+    watch = SpaceWatch(config)
+    due = time.monotonic()
+    while not told.is_set():
+        if time.monotonic() >= due or waiting.is_any():
+            announce(watch.round(told.is_set))
+            due = time.monotonic() + ROUND_SECONDS
+        told.wait(WAITING_SECONDS)
+    connections.close_all()
+
+
+def let_go_on(config: Config) -> None:
+    """Let arrivals that waited for room go on if there is some now: for a drain, which has no such process."""
+    counting.listen(config)
+    if waiting.is_any():
+        counting.count(config)
+        waiting.wake(_rooms(look(config, servers=True)))
+
+
+def _rooms(spaces: Sequence[Space]) -> dict[str, Room]:
+    return {space.id: Room(space.room_bytes, space.free_files) for space in spaces}
+
+
+class SpaceWatch:
+    """What one process remembers between its rounds."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._walk: Walk | None = None
+        self._servers_due = 0.0
+
+    def round(self, is_stopped: Callable[[], bool]) -> list[str]:
+        """Once. Returns the arrivals that may go on. Raises DatabaseError."""
+        counting.count(self._config)
+        usages = Usages.load()
+        trees = known_trees(self._config, usages)
+        counting.remember({tree.url for tree in trees if tree.is_counted}.difference(usages.keys))
+        if self._ask_servers(trees):
+            usages = Usages.load()
+        spaces = of(self._config, trees, usages)
+        woken = waiting.wake(_rooms(spaces))
+        for space in spaces:
+            if space.free_bytes is not None:
+                self._say(space)
+        trends.sample(spaces)
+        self._go_on_walking(trees, is_stopped)
+        return woken
+
+    def _ask_servers(self, trees: Sequence[Tree]) -> bool:
+        """True: what they said is kept."""
+        there = [tree for tree in trees if tree.rule.scheme]
+        if not there or (time.monotonic() < self._servers_due and not waiting.is_any()):
+            return False
+        Usages.keep(measure(there, servers=True))
+        self._servers_due = time.monotonic() + SERVERS_SECONDS
+        return True
+
+    def _say(self, space: Space) -> None:
+        if space.is_filling == space.was_filling:
+            return
+        Usages.say(space.key, is_filling=space.is_filling)
+        name = f"{space.name[0].upper()}{space.name[1:]}"
+        if space.is_filling:
+            line = f"{name} is {space.percent} % full (warn: {space.warn_at:g} %); free space there"
+            log.warning(line, action="disk_filling", plain=True)
+        else:
+            log.info(f"{name} has room again", action="disk_has_room", plain=True)
+
+    def _go_on_walking(self, trees: Sequence[Tree], is_stopped: Callable[[], bool]) -> None:
+        try:
+            self._walk = self._walk or counting.next_walk(trees)
+            if self._walk and self._walk.step(WALK_SECONDS, is_stopped):
+                self._walk = None
+        except (DropslotError, OSError) as error:  # the place is away: it is walked through when it is back
+            log.debug("A folder could not be counted", action="space_not_counted", error=escape(str(error)))
+            self._walk = None

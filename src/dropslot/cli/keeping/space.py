@@ -1,0 +1,35 @@
+"""`space`: what can get full, how full it is, and for how long there is room."""
+
+from __future__ import annotations
+
+import typer
+
+from dropslot.cli.options import AsJson, ConfigPath, NoPager, Wide
+from dropslot.cli.output.failures import FAILED
+from dropslot.cli.output.narrowing import Search
+from dropslot.cli.output.tables import Looks, show
+from dropslot.cli.startup import reading
+
+commands = typer.Typer()
+_COLUMNS = ("state", "full", "used", "free", "trend", "waiting", "name")
+
+
+@commands.command()
+def space(
+    config: ConfigPath = None,
+    search: Search = "",
+    as_json: AsJson = False,
+    wide: Wide = False,
+    no_pager: NoPager = False,
+) -> None:
+    """Say how full disks, servers and studies are, the fullest first. Exit status 1: one is filling or full."""
+    settings = reading(config)
+    from dropslot.arrivals.space import rows, spaces
+
+    found = [each for each in spaces.look(settings, servers=True) if search.lower() in each.name.lower()]
+    shown = rows.rows(found) if as_json or wide else rows.in_words(found)
+    show(
+        shown, _COLUMNS, Looks(as_json, wide, no_pager), below=("limit", "folder"), empty="Nothing is found."
+    )
+    if any(each.is_filling or each.is_full for each in found):
+        raise typer.Exit(FAILED)

@@ -35,6 +35,7 @@ pytest_plugins = [
     "stores",
     "nginx",
     "tracing",
+    "tsa",
     "user_manager",
     "webhooks",
 ]

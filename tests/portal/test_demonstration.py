@@ -53,6 +53,7 @@ PICTURES = {
     "portal-recipient": Picture("clinic12", "/", "as a zip"),
     "portal-operator": Picture("operator", "/", "Retry"),
     "portal-study-runner": Picture("heart", "/", "up to"),
+    "portal-report": Picture("operator", "/reports/", "By study and clinic", (WIDE[0], 1000)),
     "portal-auditor": Picture("auditor", "/", "Newest events"),
     "portal-proof": Picture(
         "auditor", "/find/?q=066", "What was proved", (WIDE[0], 1000), opens=("Proof of",)

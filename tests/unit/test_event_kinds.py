@@ -13,7 +13,7 @@ STORED = """access-refused accessed acknowledged adopted after-asked altered ass
 claimed delivered dismissed downloaded epoch-adopted exported fetched folders-loaded given-back held
 images-recorded import imported instances-changed left-behind not-notified notified purged rebuild rebuilt received
 refused reidentified released renamed retry-asked retrying rights-changed series-incomplete sign-in-refused
-signed-in started taken-over trouble trouble-over unacknowledged upload-audited uploaded verified viewed
+signed-in started taken-over timestamped trouble trouble-over unacknowledged upload-audited uploaded verified viewed
 waiting withdrawn written-since"""
 
 

@@ -64,6 +64,7 @@ class Kind(StrEnum):
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
     VERIFIED = "verified"
+    TIMESTAMPED = "timestamped"
     # What is late, full or failing
     TROUBLE = "trouble"
     TROUBLE_OVER = "trouble-over"
@@ -172,6 +173,8 @@ def entry(kind: Literal[Kind.TROUBLE_OVER], arrival: Literal[""], data: payloads
 def entry(kind: Literal[Kind.NOTIFIED], arrival: Literal[""], data: payloads.Notified) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.NOT_NOTIFIED], arrival: Literal[""], data: payloads.NotNotified) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.TIMESTAMPED], arrival: Literal[""], data: payloads.Timestamped) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.EPOCH_ADOPTED], arrival: str, data: payloads.EpochAdopted) -> Entry: ...
 @overload

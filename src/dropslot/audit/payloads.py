@@ -362,6 +362,17 @@ class NotNotified(Notified):
     why: str
 
 
+class Timestamped(TypedDict):
+    """A time stamp of the head of the chain. `response`: what the authority answered (RFC 3161), in base64; the others
+    are read from it, but for the address."""
+
+    head: Mapping[str, Any]  # seq, hash
+    at: str
+    authority: str
+    signer: str
+    response: str
+
+
 class EpochAdopted(TypedDict):
     epoch: int
     before: int

@@ -254,7 +254,7 @@ def _export(settings: Config, path: Path) -> None:
         f"Written to {path}: {counted(written.events, 'event')}, {counted(written.receipts, 'receipt')}.\n"
         f"Keep this head in another place: {written.head.seq}:{written.head.hash}\n"
         f"Check it anywhere: python3 {check_export.__file__} {path} --head {written.head.seq}:{written.head.hash}\n"
-        f"Check signatures of receipts with {settings.keys / 'allowed_signers'}.\n"
+        f"Check signatures of receipts with {settings.keys / 'allowed_signers'}, time stamps with --tsa-certificates.\n"
     )
 
 

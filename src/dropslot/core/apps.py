@@ -24,6 +24,11 @@ APPS = (
     App("dropslot.arrivals"),
     App("dropslot.mail", section="dropslot.mail.section"),
     App(
+        "dropslot.timestamps",
+        section="dropslot.timestamps.section",
+        commands=("dropslot.cli.keeping.timestamping",),
+    ),
+    App(
         "dropslot.dicom",
         section="dropslot.dicom.section",
         commands=(
@@ -37,6 +42,7 @@ APPS = (
         section="dropslot.acknowledgments.section",
         commands=("dropslot.cli.results.acknowledging",),
     ),
+    App("dropslot.reports", section="dropslot.reports.section", commands=("dropslot.cli.reporting",)),
     App("dropslot.access"),
     App("dropslot.notify", section="dropslot.notify.section"),
     App("dropslot.portal", section="dropslot.access.section", commands=("dropslot.cli.portal",)),

@@ -41,6 +41,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Series", "series", None),
     ("Sent, not fetched", "unfetched", None),
     ("Do you know this file?", "known", None),
+    ("Reports", "reports", None),
     ("Check", "check", AUDITS | OPERATES),
     ("Trail", "trail", OPERATES | AUDITS),
     ("Verify", "verify", SEES_ROUTE),

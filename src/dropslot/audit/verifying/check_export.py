@@ -1,23 +1,28 @@
 #!/usr/bin/env python3
 """Verify an exported audit trail of dropslot, without dropslot: this one file and Python 3.9 or later.
 
-    python3 check_export.py EXPORT.jsonl [--head SEQ:HASH]… [--allowed-signers FILE]
+    python3 check_export.py EXPORT.jsonl [--head SEQ:HASH]… [--allowed-signers FILE] [--tsa-certificates FILE]
 
 Checked are: the form of every line; that events count 1, 2, 3, …; that each one's hash is SHA-256 over the
-hash before it and its own canonical JSON; that the heads inside of receipts, and those given, are in the
-chain; that the export is complete; with --allowed-signers, every receipt's SSH signature (by ssh-keygen).
+hash before it and its own canonical JSON; that the heads inside of receipts and time stamps, and those
+given, are in the chain; that the export is complete; with --allowed-signers, every receipt's SSH signature
+(by ssh-keygen); with --tsa-certificates, every time stamp (by openssl).
 Exit status: 0 OK; 1 something is wrong and is named; 2 wrong usage.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import binascii
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,13 +43,16 @@ class Malformed(ValueError):
 class Checker:
     """Takes the lines of one export, in order; 32 bytes of memory an event."""
 
-    def __init__(self, allowed_signers: Path | None = None) -> None:
+    def __init__(self, allowed_signers: Path | None = None, tsa_certificates: Path | None = None) -> None:
         self.faults: list[str] = []
         self.found = 0
         self.events = 0
         self.receipts = 0
         self.signatures = 0
+        self.stamps = 0
+        self.stamped = ""
         self._allowed_signers = allowed_signers
+        self._tsa_certificates = tsa_certificates
         self._seq = 0
         self._hash = GENESIS
         self._hashes = bytearray()  # of events 1, 2, 3, … up to the first gap
@@ -108,6 +116,19 @@ class Checker:
             self._hashes += digest_bytes(stored)
         if hashlib.sha256(text.encode("utf-8")).hexdigest() != stored:
             raise Malformed(f"the hash of event {seq} does not fit: it, or the event before it, was changed")
+        if event["kind"] == "timestamped":
+            self._stamp(seq, event["data"])
+
+    def _stamp(self, number: int, data: dict[str, Any]) -> None:
+        head = data.get("head")
+        require(head, {"hash": str, "seq": int})
+        if head["seq"] >= number:
+            raise Malformed(f"the time stamp in event {number} is of a later event")
+        self._check_head(head["seq"], head["hash"], f"the time stamp in event {number}")
+        if self._tsa_certificates is not None:
+            verify_stamp(data, f"{head['seq']}:{head['hash']}", self._tsa_certificates, number)
+            self.stamps += 1
+            self.stamped = f"; all up to event {head['seq']} existed at {data['at']}"
 
     def _receipt(self, receipt: Any) -> None:
         require(receipt, RECEIPT_TYPES)
@@ -196,6 +217,52 @@ def verify_signature(body: str, signature: str, allowed_signers: Path, arrival: 
         raise Malformed(f"the signature of receipt {arrival} is not valid: {said}")
 
 
+def verify_stamp(data: Mapping[str, Any], head: str, certificates: Path, number: int) -> None:
+    """Raise Malformed unless openssl finds the stamp good at the time that it has, and the event says the same time."""
+    require(data, {"at": str, "authority": str, "head": dict, "response": str, "signer": str})
+    with tempfile.TemporaryDirectory() as folder:
+        written, text = Path(folder, "stamp.tsr"), Path(folder, "head.txt")
+        text.write_text(head, "ascii")
+        try:
+            written.write_bytes(base64.b64decode(data["response"], validate=True))
+        except binascii.Error as error:
+            raise Malformed(f"the time stamp in event {number} is not base64: {error}") from error
+        _, shown = openssl(["-reply", "-in", str(written), "-text"])
+        at = time_in(shown)
+        if at is None or abs(at - time_of(data["at"])) >= timedelta(seconds=1):
+            raise Malformed(f"the time stamp in event {number} has another time than its event says")
+        when = ["-attime", str(int(at.timestamp()))]  # certificates of old stamps may be over by now
+        options = ["-verify", "-in", str(written), "-data", str(text), "-CAfile", str(certificates), *when]
+        is_good, said = openssl(options)
+    if not is_good:
+        raise Malformed(f"the time stamp in event {number} is not valid: {ascii(said.strip())[:500]}")
+
+
+def openssl(options: list[str]) -> tuple[bool, str]:
+    """Whether `openssl ts` succeeded, and what it said."""
+    try:
+        run = subprocess.run(["openssl", "ts", *options], capture_output=True, check=False)
+    except OSError as error:
+        raise Malformed(f"openssl cannot be run, so no time stamp is verified: {error}") from error
+    return run.returncode == 0, (run.stdout + run.stderr).decode(errors="replace")
+
+
+def time_in(shown: str) -> datetime | None:
+    """The time in what openssl prints of an answer: "Time stamp: Nov 30 02:41:11.5 2026 GMT"."""
+    found = re.search(r"^Time stamp: (\w{3} +\d+ [\d:]{8})(?:\.\d+)? (\d{4}) GMT$", shown, re.MULTILINE)
+    if found is None:
+        return None
+    return datetime.strptime(f"{found[1]} {found[2]}", "%b %d %H:%M:%S %Y").replace(tzinfo=timezone.utc)
+
+
+def time_of(text: str) -> datetime:
+    """The time that an event says, to the second."""
+    try:
+        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    except ValueError as error:
+        raise Malformed(f"{text!a} is not a time") from error
+
+
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Lines without their newline; one that has none, or is absurdly long, is passed on as broken."""
     while line := file.readline(LONGEST_LINE):
@@ -216,8 +283,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("export", type=Path)
     parser.add_argument("--head", type=head, action="append", default=[], metavar="SEQ:HASH")
     parser.add_argument("--allowed-signers", type=Path, metavar="FILE")
+    parser.add_argument("--tsa-certificates", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    checker = Checker(options.allowed_signers)
+    checker = Checker(options.allowed_signers, options.tsa_certificates)
     try:
         with options.export.open("rb") as file:
             checker.check(lines_of(file), options.head)
@@ -234,7 +302,8 @@ def told(checker: Checker) -> int:
         print(f"{checker.found} fault(s) in {checker.events} events and {checker.receipts} receipts.")
         return 1
     signatures = f"{checker.signatures} signatures" if checker.signatures else "signatures not checked"
-    print(f"OK: {checker.events} events, {checker.receipts} receipts, {signatures}; head {checker.head}")
+    stamps = f", {checker.stamps} time stamps{checker.stamped}" if checker.stamps else ""
+    print(f"OK: {checker.events} events, {checker.receipts} receipts, {signatures}{stamps}; head {checker.head}")
     return 0
 
 

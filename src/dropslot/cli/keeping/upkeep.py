@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dropslot.cli.keeping.timestamping import say_stamps
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.output.tables import Looks, show
@@ -131,6 +132,7 @@ def verify(
         f" {counted(chain.signatures, 'signature')}: "
         f"{'OK' if chain.ok else counted(chain.found, 'fault')}.\nHead {chain.head.seq}:{chain.head.hash}\n"
     )
+    stamped = say_stamps(settings)
     sound = chain.ok
     for sign in signs(settings):
         sound = False
@@ -157,7 +159,7 @@ def verify(
             f"Originals that were read without a lease: {archives.checked} compared: "
             f"{'OK' if archives.ok else counted(archives.found, 'fault')}.\n"
         )
-    if not (sound and archives.ok):
+    if not (sound and stamped and archives.ok):
         raise typer.Exit(1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
@@ -15,6 +15,10 @@ from dropslot.audit.models import Event
 from dropslot.portal.homes.section import Section
 from dropslot.portal.verifying import runs
 from dropslot.portal.words.event_words import Words, in_words
+from dropslot.timestamps.section import authority_of
+
+if TYPE_CHECKING:
+    from dropslot.timestamps.stamping import Newest
 
 SHOWN = 12
 
@@ -33,9 +37,18 @@ def facts(access: Access) -> dict[str, Any]:
     return {
         "events": _named(access, told(newest)),
         "head": chain.head() if access.sees_all_routes() else None,
+        "stamp": _stamp(access) if access.sees_all_routes() else None,
         "verified": runs.latest(access.config) if access.sees_all_routes() else [],
         "urgent": False,
     }
+
+
+def _stamp(access: Access) -> Newest | None:
+    if authority_of(access.config) is None:
+        return None
+    from dropslot.timestamps.stamping import newest  # only where there is an authority
+
+    return newest()
 
 
 def without_repeats(newest_first: Sequence[Happened]) -> list[Happened]:

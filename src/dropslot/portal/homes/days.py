@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, QuerySet, Sum
-from ulid import ULID
 
 from dropslot.access.seen import Access
+from dropslot.arrivals.listings.times_of_ids import first_id, midnight
 from dropslot.arrivals.models import Arrival
 from dropslot.core.context import kept
 from dropslot.core.states import State
@@ -49,11 +49,6 @@ class Chart(NamedTuple):
     total: int
 
 
-def first_id(moment: datetime) -> str:
-    """The smallest id of an arrival that was received at or after a moment: ids begin with their time."""
-    return str(ULID.from_bytes(int(moment.timestamp() * 1000).to_bytes(6, "big") + bytes(10)))
-
-
 def chart(access: Access) -> Chart:
     """The last DAYS days of what an account sees, the newest last."""
     zone = access.config.zone
@@ -83,12 +78,8 @@ def _earlier(today: date) -> list[date]:
 def _count(seen: QuerySet[Arrival], days: Sequence[date], zone: ZoneInfo) -> list[Day]:
     found = []
     for day in days:
-        first, after = (_midnight(each, zone) for each in (day, day + timedelta(days=1)))
+        first, after = (midnight(each, zone) for each in (day, day + timedelta(days=1)))
         rows = seen.filter(state=State.DONE, id__gte=first_id(first), id__lt=first_id(after)).order_by()
         counted = rows.aggregate(arrivals=Count("id"), items=Sum("items"))
         found.append(Day(day, counted["arrivals"], counted["items"] or 0))
     return found
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -10,10 +10,9 @@ from typing import Any
 from django.db.models import Count
 from django.utils import timezone
 
-from dropslot.access.models import Grant
+from dropslot.access.followed import followed
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
-from dropslot.acknowledgments.matching.finding import served
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.delivery.refusals import ENDED
 from dropslot.arrivals.models import Arrival, Delivery
@@ -89,7 +88,7 @@ def _sent(access: Access, rows: Sequence[Arrival]) -> Iterator[Sent]:
         .values_list("arrival")
         .annotate(Count("id"))
     )
-    fetches, followed = _fetches(done), _followed(access)
+    fetches, followed = _fetches(done), followed(access.config)
     for row in rows:
         whole, fetched = items.get(row.id, 0), fetches.get(row.id, {})
         first = min(fetched.values(), default=None, key=lambda ack: ack.at)
@@ -102,12 +101,6 @@ def _sent(access: Access, rows: Sequence[Arrival]) -> Iterator[Sent]:
             first.at if first else None,
             is_followed=row.route in followed,
         )
-
-
-def _followed(access: Access) -> set[str]:
-    """The routes of which it is known what is fetched: by logs, or because recipients fetch in the portal."""
-    granted = set(Grant.objects.filter(role=Role.RECIPIENT).values_list("route", flat=True))
-    return set(access.config.routes) if "" in granted else granted | served(access.config).keys()
 
 
 def _fetches(arrivals: Sequence[str]) -> dict[str, dict[int, Acknowledgment]]:

@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
+from dropslot.arrivals.listings.times_of_ids import first_id
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Route
 from dropslot.core.states import State
 from dropslot.core.templates import Template
-from dropslot.portal.homes.days import first_id
 from dropslot.portal.homes.section import Section
 from dropslot.portal.links import link
 

@@ -124,7 +124,10 @@ def _shown(access: Access, run: Run) -> dict[str, Any]:
         outcome = run.outcome or "interrupted"
     state, colour = _STATES.get(outcome, _STATES["failed"])
     done, total = _progress(run)
+    stamped_seq, _, stamped_at = run.stamped.partition(" ")
     return {
+        "stamped_seq": stamped_seq,
+        "stamped_at": stamped_at,
         "run": run,
         "state": state,
         "colour": colour,

@@ -111,9 +111,18 @@ class _Job:
         refresh()
         self._run.head = str(report.head)
         self._add(report)
+        self._stamps()
         for sign in signs(self._config):
             self._run.found += 1
             self._run.faults.append(("database", sign))
+
+    def _stamps(self) -> None:
+        from dropslot.timestamps.checking import check
+
+        report = check(self._config)
+        self._run.stamps = report.checked
+        self._run.stamped = f"{report.seq} {report.at:%Y-%m-%dT%H:%M:%SZ}" if report.at else ""
+        self._add(report)
 
     def _files(self) -> None:
         from dropslot.arrivals.upkeep.fixity import check_all

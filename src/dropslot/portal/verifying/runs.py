@@ -38,6 +38,8 @@ class Run:
     started_at: str
     step: str = "starting"  # then chain, files, originals
     step_since: float = 0.0  # seconds since 1970
+    stamps: int = 0
+    stamped: str = ""  # the event up to which the newest time stamp proves the trail, and its time
     receipts: int = 0
     receipts_total: int = 0
     events: int = 0

@@ -287,6 +287,11 @@ def _whom(data: Data) -> str:
     return f"{data['account']} ({data['to']})" if data["account"] else str(data["to"] or "Somebody")
 
 
+def _timestamped(data: Data) -> Words:
+    sentence = f"The trail up to event {data['head']['seq']} was stamped with the time {data['at'][:19].replace('T', ' ')} UTC"
+    return Words(sentence, (f"By {data['signer'] or 'an authority'}, {data['authority']}",), "success")
+
+
 def _by(data: Data) -> str:
     return f"{data['by']}: " if data.get("by") else ""
 
@@ -349,6 +354,7 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.DOWNLOADED: _opened("Downloaded"),
     Kind.EXPORTED: _exported,
     Kind.VERIFIED: _verified,
+    Kind.TIMESTAMPED: _timestamped,
     Kind.TROUBLE: _trouble,
     Kind.TROUBLE_OVER: _trouble_over,
     Kind.NOTIFIED: _notified,

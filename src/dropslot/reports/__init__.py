@@ -1,0 +1,1 @@
+"""Monthly reports: what was received, delivered, refused and fetched, for each study and clinic."""

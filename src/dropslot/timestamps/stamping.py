@@ -1,0 +1,64 @@
+"""Has the head stamped, and records the stamp as an event: so it is in the chain itself, in each copy and export."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import transaction
+
+from dropslot.audit import chain
+from dropslot.audit.chain import Head
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.models import Event
+from dropslot.audit.payloads import Timestamped
+from dropslot.config import Config
+from dropslot.timestamps import asking, recorded, trusted
+from dropslot.timestamps.section import authority_of
+from dropslot.timestamps.stamps import Stamp
+
+
+class Newest(NamedTuple):
+    """The last stamp: the head that it is of, its time, and whether anything has happened since."""
+
+    head: Head
+    at: datetime
+    has_more: bool
+
+
+def stamp(config: Config) -> Stamp | None:
+    """Have the head stamped now, and record it. None: no authority is configured, or nothing has happened since the
+    last stamp. Raises NotProven, BadOption. Takes up to half a minute, outside of any transaction."""
+    authority = authority_of(config)
+    head = chain.head()
+    if authority is None or not _has_news(head):
+        return None
+    made = asking.ask(authority, trusted.roots(config), head)
+    data: Timestamped = {
+        "head": head._asdict(),
+        "at": chain.timestamp(made.at),
+        "authority": authority.url,
+        "signer": made.signer,
+        "response": base64.b64encode(made.response).decode("ascii"),
+    }
+    with transaction.atomic():
+        chain.append([entry(Kind.TIMESTAMPED, "", data)])
+    return made
+
+
+def newest() -> Newest | None:
+    """The last stamp of the trail; None: there is none, or somebody has changed its event, which `verify` reports."""
+    last = recorded.stamps().order_by("-seq").first()
+    try:
+        found = recorded.read(last) if last else None
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    return Newest(found.head, found.at, _has_news(chain.head()))
+
+
+def _has_news(head: Head) -> bool:
+    """Whether the last event is something else than a stamp."""
+    return Event.objects.filter(seq=head.seq).exclude(kind=Kind.TIMESTAMPED).exists()

@@ -1,0 +1,156 @@
+"""Time stamps of the trail's head, by openssl's own authority: good ones are proof, all others change nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from databases import Database
+from dropslot.audit import chain, check_export, triggers
+from dropslot.audit.chain import GENESIS, hash_of
+from dropslot.audit.models import Event
+from dropslot.config import Config, from_mapping
+from dropslot.timestamps import asking, examining
+from dropslot.timestamps.checking import check
+from dropslot.timestamps.process import Turn
+from dropslot.timestamps.stamping import stamp
+from dropslot.timestamps.stamps import NotProven, request_for
+from product import Product
+from trail import grow
+from tsa import Authority
+
+# What the authority does wrong, and a word of what is said about it.
+FAULTS = {
+    "expired": "expired",
+    "no-usage": "not a valid time stamp",
+    "stranger": "not a valid time stamp",
+    "replay": "not a valid time stamp",
+    "refuses": "refused",
+    "500": "500",
+    "redirect": "302",
+    "noise": "not a time stamp",
+    "cut": "cut off",
+    "silent": "did not answer",
+}
+
+
+@pytest.fixture
+def stamped(database: Database, tmp_path: Path, tsa: Authority) -> Config:
+    """An installation with an authority, and a trail of ten events."""
+    route = {"folders": "study", "deliver": [{"to": "./studies"}]}
+    timestamp = {"url": tsa.url, "certificates": str(tsa.root)}
+    grow(10)
+    return from_mapping({"routes": {"study": route}, "timestamp": timestamp}, tmp_path)
+
+
+def test_a_stamp_is_proof_for_verify_for_an_auditor_and_for_openssl(product: Product, tsa: Authority) -> None:
+    product.configure(timestamp={"url": tsa.url, "certificates": str(tsa.root)})
+    product.drop("scan", b"content")
+    product.drain()
+    assert "UTC by good" in product.run("timestamp").stdout
+    assert product.run("timestamp").stdout == "Nothing has happened since the last stamp.\n"
+    assert tsa.asked == 1
+    (event,) = product.listing("events", "--kind", "timestamped")
+    proven = f"Time stamps: 1: OK. All up to event {event['seq'] - 1} existed at {event['at'][:10]}"
+    assert proven in product.run("verify").stdout
+
+    export = product.root / "trail.jsonl"
+    product.run("events", "--export", export)
+    script = [sys.executable, "-I", "-S", check_export.__file__, str(export), "--tsa-certificates"]
+    done = subprocess.run([*script, str(tsa.root)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "1 time stamps; all up to event" in done.stdout, done.stdout
+    stranger = subprocess.run(
+        [*script, str(tsa.root.with_name("other.pem"))], capture_output=True, text=True, check=False
+    )
+    assert stranger.returncode == 1 and "is not valid" in stranger.stdout
+
+    product.run("timestamp", "--out", product.root)
+    head = product.root / f"{event['seq'] - 1}.head"
+    options = ["-data", head, "-in", head.with_suffix(".tsr"), "-CAfile", tsa.root]
+    subprocess.run(["openssl", "ts", "-verify", *map(str, options)], check=True, capture_output=True)
+
+
+@pytest.mark.sqlite_only
+def test_an_authority_that_errs_or_lies_changes_nothing_in_the_trail(
+    stamped: Config, tsa: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
+    tsa.earlier = tsa.answer(request_for(chain.head()).as_bytes())  # of the same head, but not of our request
+    for tsa.fault, words in FAULTS.items():
+        with pytest.raises(NotProven) as raised:
+            stamp(stamped)
+        assert words in str(raised.value) and "The trail is unchanged" in str(raised.value), tsa.fault
+    assert Event.objects.count() == 10
+    (finding,) = examining.findings(stamped)
+    assert finding.level == "error"
+
+
+@pytest.mark.sqlite_only
+def test_a_time_that_this_clock_contradicts_is_not_recorded(
+    stamped: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) - timedelta(hours=1)
+
+    monkeypatch.setattr(asking, "datetime", Behind)
+    with pytest.raises(NotProven, match="here it is"):
+        stamp(stamped)
+    assert Event.objects.count() == 10
+
+
+def _rewritten(change: dict[int, dict[str, str]]) -> None:
+    """Somebody who may write everything changes events, and makes all hashes fit again."""
+    with connection.schema_editor() as editor:
+        triggers.drop(None, editor)
+    previous = GENESIS.hash
+    for event in Event.objects.order_by("seq"):
+        for name, value in change.get(event.seq, {}).items():
+            setattr(event, name, value)
+        previous = event.hash = hash_of(previous, event.seq, event.at, event.kind, event.arrival, event.data)
+        event.save()
+
+
+@pytest.mark.sqlite_only
+def test_a_trail_that_was_written_anew_contradicts_its_stamp(stamped: Config) -> None:
+    stamp(stamped)
+    assert check(stamped).ok
+    _rewritten({3: {"data": '{"item":"another"}'}})
+    (fault,) = check(stamped).faults
+    assert fault.where == "time stamp in event 11" and "the chain was rewritten" in fault.what
+
+
+@pytest.mark.sqlite_only
+def test_a_stamp_that_was_dated_back_is_a_fault(stamped: Config) -> None:
+    stamp(stamped)
+    _rewritten({11: {"at": "2026-01-01T00:00:00.000000Z"}})
+    (fault,) = check(stamped).faults
+    assert "times in the trail were changed" in fault.what
+
+
+@pytest.mark.sqlite_only
+def test_the_process_stamps_once_waits_after_a_failure_and_health_says_that_it_is_late(
+    stamped: Config, tsa: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, stop = Turn(stamped), threading.Event()
+    tsa.fault = "500"
+    turn.look(stop)
+    turn.look(stop)
+    assert tsa.asked == 1  # not again at once
+    assert not [*examining.late(stamped)]
+    monkeypatch.setattr(examining, "_too_long", lambda _: timedelta(0))
+    (late,) = examining.late(stamped)
+    assert late.kind == "timestamp" and "has had none since" in late.what
+    tsa.fault = ""
+    turn = Turn(stamped)
+    turn.look(stop)
+    grow(1)
+    turn.look(stop)  # something is new, but it is not a day later
+    assert Event.objects.filter(kind="timestamped").count() == 1

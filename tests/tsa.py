@@ -2,9 +2,8 @@
 authorities have.
 
 `tsa`   a running one; `tsa.root` is the file with its root certificate. `tsa.fault` names what it does wrong:
-        `expired` (its certificate was over long before), `no-usage` (its certificate is not for time stamps),
-        `stranger` (another root), `replay` (`tsa.earlier`, the answer to another request), `refuses`, `500`, `redirect`, `noise`,
-        `cut` (half of an answer), `silent` (no answer at all)
+        `expired` (its certificate was over long before), `stranger` (another root), `replay` (`tsa.earlier`, the
+        answer to another request), `refuses`, `500`, `redirect`, `noise`, `cut` (half of an answer), `silent` (no answer at all)
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ ess_cert_id_alg = sha256
 clock_precision_digits = 3
 """
 _Key = ec.EllipticCurvePrivateKey
-_CERTIFICATES = {"expired": "expired", "no-usage": "usage", "stranger": "stranger"}
+_CERTIFICATES = {"expired": "expired", "stranger": "stranger"}
 
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _certificate(folder: Path, name: str, issuer: tuple[str, _Key] | None, begins: int, usage: bool) -> _Key:
+def _certificate(folder: Path, name: str, issuer: tuple[str, _Key] | None, begins: int) -> _Key:
     """FOLDER/NAME.pem and NAME.key, valid for 30 days that begin so many days ago; without an issuer a root."""
     key = ec.generate_private_key(ec.SECP256R1())
     start = datetime.now(UTC) - timedelta(days=begins)
@@ -55,7 +54,7 @@ def _certificate(folder: Path, name: str, issuer: tuple[str, _Key] | None, begin
         .not_valid_after(start + timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     )
-    if issuer is not None and usage:
+    if issuer is not None:
         made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
     signed = made.sign(issuer[1] if issuer else key, hashes.SHA256())
     private = key.private_bytes(
@@ -75,12 +74,11 @@ class Authority:
         self.asked = 0
         self.earlier = b""  # an answer to another request
         self.released = threading.Event()
-        root = _certificate(folder, "root", None, 1, usage=False)
-        other = _certificate(folder, "other", None, 1, usage=False)
-        _certificate(folder, "good", ("root", root), 1, usage=True)
-        _certificate(folder, "expired", ("root", root), 60, usage=True)
-        _certificate(folder, "usage", ("root", root), 1, usage=False)
-        _certificate(folder, "stranger", ("other", other), 1, usage=True)
+        root = _certificate(folder, "root", None, 1)
+        other = _certificate(folder, "other", None, 1)
+        _certificate(folder, "good", ("root", root), 1)
+        _certificate(folder, "expired", ("root", root), 60)
+        _certificate(folder, "stranger", ("other", other), 1)
         (folder / "serial").write_text("01\n")
         authority = self
 

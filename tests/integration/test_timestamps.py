@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +11,10 @@ import pytest
 from django.db import connection
 
 from databases import Database
-from dropslot.audit import chain, check_export, triggers
+from dropslot.audit import chain, triggers
 from dropslot.audit.chain import GENESIS, hash_of
 from dropslot.audit.models import Event
+from dropslot.audit.verifying import check_export
 from dropslot.config import Config, from_mapping
 from dropslot.timestamps import asking, examining
 from dropslot.timestamps.checking import check
@@ -28,14 +28,13 @@ from tsa import Authority
 # What the authority does wrong, and a word of what is said about it.
 FAULTS = {
     "expired": "expired",
-    "no-usage": "not a valid time stamp",
     "stranger": "not a valid time stamp",
     "replay": "not a valid time stamp",
     "refuses": "refused",
     "500": "500",
     "redirect": "302",
     "noise": "not a time stamp",
-    "cut": "cut off",
+    "cut": "not a time stamp",
     "silent": "did not answer",
 }
 
@@ -139,10 +138,10 @@ def test_a_stamp_that_was_dated_back_is_a_fault(stamped: Config) -> None:
 def test_the_process_stamps_once_waits_after_a_failure_and_health_says_that_it_is_late(
     stamped: Config, tsa: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn, stop = Turn(stamped), threading.Event()
+    turn = Turn(stamped)
     tsa.fault = "500"
-    turn.look(stop)
-    turn.look(stop)
+    turn.look()
+    turn.look()
     assert tsa.asked == 1  # not again at once
     assert not [*examining.late(stamped)]
     monkeypatch.setattr(examining, "_too_long", lambda _: timedelta(0))
@@ -150,7 +149,7 @@ def test_the_process_stamps_once_waits_after_a_failure_and_health_says_that_it_i
     assert late.kind == "timestamp" and "has had none since" in late.what
     tsa.fault = ""
     turn = Turn(stamped)
-    turn.look(stop)
+    turn.look()
     grow(1)
-    turn.look(stop)  # something is new, but it is not a day later
+    turn.look()  # something is new, but it is not a day later
     assert Event.objects.filter(kind="timestamped").count() == 1

@@ -18,8 +18,9 @@ from dropslot.access import accounts
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals import candidates
 from dropslot.arrivals.listings import failures
+from dropslot.arrivals.listings.times_of_ids import first_id
 from dropslot.arrivals.models import Arrival, Candidate, Delivery, Duty, Upload
-from dropslot.portal.homes.days import DAYS, first_id
+from dropslot.portal.homes.days import DAYS
 from dropslot.portal.verifying import runs
 from portals import Site
 

@@ -30,7 +30,8 @@ commands = typer.Typer()
 def report(
     config: ConfigPath = None,
     month: Annotated[
-        str, typer.Option("--month", metavar="YEAR-MONTH", help="The month, such as 2026-11. Default: this one.")
+        str,
+        typer.Option("--month", metavar="YEAR-MONTH", help="The month, such as 2026-11. Default: this one."),
     ] = "",
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
@@ -43,7 +44,9 @@ def report(
 ) -> None:
     """Report a month: what was received, delivered, refused and fetched for each study and clinic, and how quickly."""
     if sum((as_json, as_csv, as_pdf)) > 1:
-        raise UsageError("--json, --csv and --pdf exclude each other", next_step="Run the command once for each")
+        raise UsageError(
+            "--json, --csv and --pdf exclude each other", next_step="Run the command once for each"
+        )
     if as_pdf and out is None and sys.stdout.isatty():
         raise UsageError("A terminal cannot show a PDF", next_step="Add `--out report.pdf`")
     settings = reading(config)
@@ -77,7 +80,8 @@ def _month(config: Config, text: str) -> Month:
     try:
         return month_from(text) if text else this_month(config.zone)
     except ValueError as error:
-        raise UsageError(f"--month {escape(text)!r}: {error}", next_step="Write the year and the month: 2026-11") from None
+        what = f"--month {escape(text)!r}: {error}"
+        raise UsageError(what, next_step="Write the year and the month: 2026-11") from None
 
 
 def _counted(config: Config, month: Month) -> Report:
@@ -89,7 +93,9 @@ def _counted(config: Config, month: Month) -> Report:
 
     by = {key: report_by(route) for key, route in config.routes.items()}
     deliveries = Delivery.objects.filter(arrival__state=State.DONE)
-    return report(month, config.zone, Seen("All routes", Arrival.objects.all(), deliveries, by, followed(config)))
+    return report(
+        month, config.zone, Seen("All routes", Arrival.objects.all(), deliveries, by, followed(config))
+    )
 
 
 def _pdf(found: Report) -> bytes:
@@ -120,7 +126,16 @@ def _row(line: Line, route: str, name: str) -> dict[str, Any]:
 
     fetched = "–" if line.fetched is None else line.fetched
     values = (
-        *(route, name, line.received, line.delivered, line.refused, line.open, line.files, size(line.size_bytes)),
+        *(
+            route,
+            name,
+            line.received,
+            line.delivered,
+            line.refused,
+            line.open,
+            line.files,
+            size(line.size_bytes),
+        ),
         *(fetched, took(line.delivery_median), took(line.delivery_p95)),
         *(fetch_took(line.fetch_median), fetch_took(line.fetch_p95)),
     )

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape as markup
 
-from reportlab.graphics.shapes import Drawing, Line as Stroke, Rect, String
+from reportlab.graphics.shapes import Drawing, Rect, String
+from reportlab.graphics.shapes import Line as Stroke
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4, landscape
 from reportlab.lib.styles import ParagraphStyle
@@ -19,7 +21,6 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, LongTable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
-from xml.sax.saxutils import escape as markup
 
 from dropslot.core.showing.amounts import size
 from dropslot.reports import charts
@@ -29,7 +30,13 @@ from dropslot.reports.words import MEANINGS, fetch_took, took
 if TYPE_CHECKING:
     from dropslot.reports.charts import Piece
 
-_COLOURS = {"delivered": "#2f6f4f", "refused": "#c0392b", "open": "#9aa5b1", "files": "#b9cde5", "fetched": "#1f4e8c"}
+_COLOURS = {
+    "delivered": "#2f6f4f",
+    "refused": "#c0392b",
+    "open": "#9aa5b1",
+    "files": "#b9cde5",
+    "fetched": "#1f4e8c",
+}
 _WORDS = {"files": "delivered files", "fetched": "of these, fetched"}
 # The first that is there: the fonts that Debian and Fedora have, with letters of most of Europe; reportlab brings Vera.
 _FONTS = (
@@ -53,8 +60,15 @@ def made(report: Report) -> bytes:
     title = f"dropslot: {report.title}"
     found = io.BytesIO()
     document = SimpleDocTemplate(
-        found, pagesize=_WIDE, title=title, author="dropslot", subject=report.of,
-        leftMargin=13 * mm, rightMargin=13 * mm, topMargin=13 * mm, bottomMargin=14 * mm,
+        found,
+        pagesize=_WIDE,
+        title=title,
+        author="dropslot",
+        subject=report.of,
+        leftMargin=13 * mm,
+        rightMargin=13 * mm,
+        topMargin=13 * mm,
+        bottomMargin=14 * mm,
     )
     document.build(_story(report), onFirstPage=_footer(report), onLaterPages=_footer(report))
     return found.getvalue()
@@ -71,7 +85,8 @@ def _story(report: Report) -> list[Flowable]:
         Paragraph(
             f"{markup(_shown(report.of))}. {total.received:,} arrivals received: {total.delivered:,} delivered,"
             f" {total.refused:,} refused, {total.open:,} open. {total.files:,} files delivered"
-            f" ({size(total.size_bytes)}){fetched}.", text,
+            f" ({size(total.size_bytes)}){fetched}.",
+            text,
         ),
         Spacer(1, 4 * mm),
         Paragraph("Arrivals by the day of their drop", text),
@@ -89,29 +104,36 @@ def _story(report: Report) -> list[Flowable]:
 
 def _style(points: float, colour: str = "#111111") -> ParagraphStyle:
     return ParagraphStyle(
-        "s", fontName=_NAME, fontSize=points, leading=points * 1.3, textColor=HexColor(colour), splitLongWords=1
+        "s",
+        fontName=_NAME,
+        fontSize=points,
+        leading=points * 1.3,
+        textColor=HexColor(colour),
+        splitLongWords=1,
     )
 
 
 def _days(report: Report) -> Drawing:
-    drawing = Drawing(charts.WIDTH, charts.DAYS_HEIGHT + 14)
-    drawing.add(Stroke(0, 14, charts.WIDTH, 14, strokeColor=HexColor("#888888"), strokeWidth=0.5))
-    bars = charts.days(report)
-    for at, bar in enumerate(bars):
+    base, height = 14, charts.DAYS_HEIGHT + 14  # the days' numbers are below the line
+    drawing = Drawing(charts.WIDTH, height + 4)
+    drawing.add(Stroke(0, base, charts.WIDTH, base, strokeColor=HexColor("#888888"), strokeWidth=0.5))
+    for at, bar in enumerate(charts.days(report)):
         for piece in bar.pieces:
-            drawing.add(_rectangle(piece, charts.DAYS_HEIGHT + 14))
+            drawing.add(_rectangle(piece, height))
         middle = at * charts.STEP + charts.STEP / 2
-        label = {"fontName": _NAME, "fontSize": 6.5, "textAnchor": "middle"}
-        drawing.add(String(middle, 5, str(at + 1), **label))
+        drawing.add(String(middle, 5, str(at + 1), fontName=_NAME, fontSize=6.5, textAnchor="middle"))
         if bar.day.received:
-            top = charts.DAYS_HEIGHT + 14 - min(piece.y for piece in bar.pieces)
-            drawing.add(String(middle, min(top + 1.5, charts.DAYS_HEIGHT + 9), f"{bar.day.received:,}", **label | {"fontSize": 5}))
+            top = height - min(piece.y for piece in bar.pieces) + 1.5
+            words = f"{bar.day.received:,}"
+            drawing.add(String(middle, top, words, fontName=_NAME, fontSize=5, textAnchor="middle"))
     return drawing
 
 
 def _rectangle(piece: Piece, height: float) -> Rect:
     y = height - piece.y - piece.height
-    return Rect(piece.x, y, piece.width, piece.height, fillColor=HexColor(_COLOURS[piece.kind]), strokeColor=None)
+    return Rect(
+        piece.x, y, piece.width, piece.height, fillColor=HexColor(_COLOURS[piece.kind]), strokeColor=None
+    )
 
 
 def _legend(*kinds: str) -> Drawing:
@@ -195,7 +217,9 @@ def _shown(text: str) -> str:
     is shown as an empty box."""
     glyphs = _load_font()
     cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-    return "".join(each if each.isprintable() and ord(each) in glyphs else rf"\u{ord(each):04x}" for each in cut)
+    return "".join(
+        each if each.isprintable() and ord(each) in glyphs else rf"\u{ord(each):04x}" for each in cut
+    )
 
 
 @cache

@@ -56,6 +56,10 @@ def _fields(route: Route) -> set[str]:
 
 def _is_known(route: Route) -> Found:
     asked, known = route.report_by if isinstance(route, RouteKeys) else None, _fields(route)
-    if asked and asked not in known and not route.fields:  # what own fields give is known only when they are made
-        expected = f"expected a field that folders, name or lookup give: {', '.join(sorted(known)) or 'it has none'}"
+    if (
+        asked and asked not in known and not route.fields
+    ):  # what own fields give is known only when they are made
+        expected = (
+            f"expected a field that folders, name or lookup give: {', '.join(sorted(known)) or 'it has none'}"
+        )
         yield broken(route, ("report_by",), asked, expected, "report_by: study")

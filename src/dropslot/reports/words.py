@@ -6,7 +6,7 @@ MEANINGS = (
     "Received: arrivals that were dropped in this month, whatever became of them later. Each is delivered, refused, or"
     " still open.",
     "Files: what these arrivals delivered, once for each destination. Files that were there already are not counted.",
-    "Fetched: those files that a recipient has fetched whole so far; a dash means that it is not known what is fetched.",
+    "Fetched: those files that a recipient has fetched whole so far; a dash: it is not known what is fetched.",
     "Times run from the drop to the delivery of the arrival, and from the drop to the first fetch of the file. Half of"
     " them took no longer than the median, 95 of 100 no longer than the 95th percentile.",
 )

@@ -30,8 +30,8 @@ class TimestampsConfig(registry.DropslotApp):
         from dropslot.timestamps import process
 
         if authority_of(config) is not None:
-            every = timedelta(seconds=process.LOOK_SECONDS)
-            yield registry.Schedule("timestamp", every, process.Turn(config).look)
+            every, turn = timedelta(seconds=process.LOOK_SECONDS), process.Turn(config)
+            yield registry.Schedule("timestamp", every, lambda _: turn.look())
 
     def examine(self, config: Config) -> Iterable[registry.Finding]:
         from dropslot.timestamps import examining

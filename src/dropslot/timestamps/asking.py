@@ -25,7 +25,9 @@ ANSWER_SECONDS = 10.0  # for each step of it
 WHOLE_SECONDS = 30.0
 LARGEST_BYTES = 256 * 1024
 CLOCKS_APART = timedelta(minutes=5)
-_NEXT = "It is asked again later. If this repeats, see `timestamp` in config.yaml, and the clock of this machine"
+_NEXT = (
+    "It is asked again later. If this repeats, see `timestamp` in config.yaml, and the clock of this machine"
+)
 
 
 def ask(authority: Authority, roots: Collection[Certificate], head: Head) -> Stamp:
@@ -45,7 +47,9 @@ def _require_same_time(at: datetime) -> None:
     """One of the two clocks is wrong; which one, nobody can say here."""
     now = datetime.now(UTC)
     if abs(at - now) > CLOCKS_APART:
-        raise NotProven(f"It says that it is {at:%Y-%m-%d %H:%M:%S} UTC; here it is {now:%Y-%m-%d %H:%M:%S} UTC")
+        raise NotProven(
+            f"It says that it is {at:%Y-%m-%d %H:%M:%S} UTC; here it is {now:%Y-%m-%d %H:%M:%S} UTC"
+        )
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

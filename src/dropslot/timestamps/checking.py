@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dropslot.audit.chain import Head
 from dropslot.audit.models import Event
 from dropslot.audit.report import Report
-from dropslot.audit.verify import hashes
+from dropslot.audit.verifying.verify import hashes
 from dropslot.config import Config
 from dropslot.core.errors import BadOption
 from dropslot.timestamps import recorded, trusted

@@ -27,7 +27,7 @@ class Turn:
         self._not_before = 0.0
         self._failures = 0
 
-    def look(self, stop: Signal) -> None:  # noqa: ARG002
+    def look(self) -> None:
         """Once. A failure is logged; the next look may try again."""
         if time.monotonic() < self._not_before or not is_due(self._config):
             return
@@ -61,7 +61,7 @@ def serve(config: Config, stop: Signal) -> None:
     turn = Turn(config)
     while not stop.is_set():
         try:
-            turn.look(stop)
+            turn.look()
         except DatabaseError as error:
             text = "The database does not answer; the trail is stamped when it does"
             log.warning(text, action="database_unavailable", error=str(error))

@@ -32,6 +32,8 @@ def read(event: Event) -> Recorded:
     try:
         data = json.loads(event.data)
         head = Head(int(data["head"]["seq"]), str(data["head"]["hash"]))
-        return Recorded(head, datetime.fromisoformat(data["at"]), base64.b64decode(data["response"], validate=True))
+        return Recorded(
+            head, datetime.fromisoformat(data["at"]), base64.b64decode(data["response"], validate=True)
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not a time stamp: {error!r}") from error

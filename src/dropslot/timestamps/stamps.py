@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from dropslot.audit.chain import Head
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.timestamps.certificate_order import in_der_order
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -56,11 +57,9 @@ def proven(
     from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
 
     with _in_words():
-        answer = decode_timestamp_response(response)
+        answer = decode_timestamp_response(in_der_order(response))
         _require_granted(answer)
-        builder = VerifierBuilder() if request is None else VerifierBuilder.from_request(request)
-        for root in roots:
-            builder = builder.add_root_certificate(root)
+        builder = VerifierBuilder(roots=[*roots], nonce=request.nonce if request else None)
         try:
             builder.build().verify_message(answer, _text(head))
         except VerificationError as error:

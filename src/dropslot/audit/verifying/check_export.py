@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -120,7 +120,7 @@ class Checker:
             self._stamp(seq, event["data"])
 
     def _stamp(self, number: int, data: dict[str, Any]) -> None:
-        head = data.get("head")
+        head: Any = data.get("head")
         require(head, {"hash": str, "seq": int})
         if head["seq"] >= number:
             raise Malformed(f"the time stamp in event {number} is of a later event")
@@ -252,13 +252,13 @@ def time_in(shown: str) -> datetime | None:
     found = re.search(r"^Time stamp: (\w{3} +\d+ [\d:]{8})(?:\.\d+)? (\d{4}) GMT$", shown, re.MULTILINE)
     if found is None:
         return None
-    return datetime.strptime(f"{found[1]} {found[2]}", "%b %d %H:%M:%S %Y").replace(tzinfo=timezone.utc)
+    return datetime.strptime(f"{found[1]} {found[2]}", "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
 
 
 def time_of(text: str) -> datetime:
     """The time that an event says, to the second."""
     try:
-        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
     except ValueError as error:
         raise Malformed(f"{text!a} is not a time") from error
 
@@ -303,7 +303,9 @@ def told(checker: Checker) -> int:
         return 1
     signatures = f"{checker.signatures} signatures" if checker.signatures else "signatures not checked"
     stamps = f", {checker.stamps} time stamps{checker.stamped}" if checker.stamps else ""
-    print(f"OK: {checker.events} events, {checker.receipts} receipts, {signatures}{stamps}; head {checker.head}")
+    print(
+        f"OK: {checker.events} events, {checker.receipts} receipts, {signatures}{stamps}; head {checker.head}"
+    )
     return 0
 
 

@@ -33,7 +33,8 @@ def timestamp(
 ) -> None:
     """Have the head of the audit trail stamped with the time by the authority of config.yaml (RFC 3161)."""
     if out is not None:
-        _write(reading(config), out)
+        reading(config)
+        _write(out)
         return
     settings = started(config)
     from dropslot.timestamps.section import authority_of
@@ -50,7 +51,7 @@ def timestamp(
         sys.stdout.write(f"Head {made.head}\nStamped {made.at:%Y-%m-%d %H:%M:%S} UTC by {made.signer}.\n")
 
 
-def _write(config: Config, folder: Path) -> None:
+def _write(folder: Path) -> None:
     from dropslot.timestamps import recorded
 
     event = recorded.stamps().order_by("-seq").first()
@@ -75,7 +76,9 @@ def say_stamps(config: Config) -> bool:
     if report.checked:
         verdict = "OK" if report.ok else counted(report.found, "fault")
         proven = (
-            f" All up to event {report.seq} existed at {report.at:%Y-%m-%d %H:%M:%S} UTC." if report.at else ""
+            f" All up to event {report.seq} existed at {report.at:%Y-%m-%d %H:%M:%S} UTC."
+            if report.at
+            else ""
         )
         sys.stdout.write(f"Time stamps: {report.checked}: {verdict}.{proven}\n")
     return report.ok

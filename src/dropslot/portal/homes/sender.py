@@ -88,7 +88,7 @@ def _sent(access: Access, rows: Sequence[Arrival]) -> Iterator[Sent]:
         .values_list("arrival")
         .annotate(Count("id"))
     )
-    fetches, followed = _fetches(done), followed(access.config)
+    fetches, known = _fetches(done), followed(access.config)
     for row in rows:
         whole, fetched = items.get(row.id, 0), fetches.get(row.id, {})
         first = min(fetched.values(), default=None, key=lambda ack: ack.at)
@@ -99,7 +99,7 @@ def _sent(access: Access, rows: Sequence[Arrival]) -> Iterator[Sent]:
             len(fetched),
             first.user if first else "",
             first.at if first else None,
-            is_followed=row.route in followed,
+            is_followed=row.route in known,
         )
 
 

@@ -106,7 +106,9 @@ def _offered(newest: Month, shown: Month) -> Iterator[Offered]:
 def _report(access: Access, month: Month) -> Report:
     """At most a minute old; while it is counted for one reader, others who see the same wait for it."""
     found: Report = kept(Remembered).get(
-        ("report", scope(access), month), KEEP_SECONDS, lambda: report(month, access.config.zone, _seen(access))
+        ("report", scope(access), month),
+        KEEP_SECONDS,
+        lambda: report(month, access.config.zone, _seen(access)),
     )
     return replace(found, of="All routes" if access.sees_all_routes() else f"What {access.name} sees")
 
@@ -123,7 +125,9 @@ def _pdf(found: Report) -> bytes:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-P", "-m", "dropslot.reports.pdf"]
     text = json.dumps(found.as_json()).encode()
-    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, env=environment, timeout=PDF_SECONDS, check=True)
+    done = subprocess.run(
+        command, input=text, stdout=subprocess.PIPE, env=environment, timeout=PDF_SECONDS, check=True
+    )
     return done.stdout
 
 

@@ -288,7 +288,8 @@ def _whom(data: Data) -> str:
 
 
 def _timestamped(data: Data) -> Words:
-    sentence = f"The trail up to event {data['head']['seq']} was stamped with the time {data['at'][:19].replace('T', ' ')} UTC"
+    at = data["at"][:19].replace("T", " ")
+    sentence = f"The trail up to event {data['head']['seq']} was stamped with the time {at} UTC"
     return Words(sentence, (f"By {data['signer'] or 'an authority'}, {data['authority']}",), "success")
 
 

@@ -3,7 +3,8 @@ authorities have.
 
 `tsa`   a running one; `tsa.root` is the file with its root certificate. `tsa.fault` names what it does wrong:
         `expired` (its certificate was over long before), `stranger` (another root), `replay` (`tsa.earlier`, the
-        answer to another request), `refuses`, `500`, `redirect`, `noise`, `cut` (half of an answer), `silent` (no answer at all)
+        answer to another request), `refuses`, `500`, `redirect`, `noise`, `cut` (half of an answer), `silent`
+        (no answer at all)
 """
 
 from __future__ import annotations

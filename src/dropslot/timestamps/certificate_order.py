@@ -1,5 +1,5 @@
-"""The certificates of an answer in the order of DER. Authorities that use openssl send them in another one, as CMS allows
-(they are BER, and not signed); rfc3161-client takes only DER."""
+"""The certificates of an answer in the order of DER. Authorities that use openssl send them in another one, as CMS
+allows (they are BER, and not signed); rfc3161-client takes only DER."""
 
 from __future__ import annotations
 

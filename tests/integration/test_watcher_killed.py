@@ -14,6 +14,7 @@ import pytest
 
 from dead_man import DeadMan, dead_man
 from ports import free_port
+from postbox import Mailbox
 from product import STUDY, Product
 from waiting import wait_until
 
@@ -43,19 +44,28 @@ def told(product: Product, kind: str) -> list[dict[str, Any]]:
     return [event["data"] for event in product.listing("events", "--kind", kind)]
 
 
+def mailed(box: Mailbox) -> str:
+    """All that ops was written, as text."""
+    bodies = [letter.message.get_body(("plain",)) for letter in box.letters]
+    return "\n".join(str(body.get_content()) for body in bodies if body)
+
+
 def alive(product: Product) -> list[str]:
     [found] = product.run("health", "--json", status=None).objects
     return [one["tree"] for one in found["machines"] if one["alive"]]
 
 
-def test_a_portal_beside_a_killed_service_says_so_and_the_ping_fails_then_stops(
-    sqlite_product: Product, server: DeadMan
+def test_a_portal_beside_a_killed_service_says_so_by_mail_and_the_ping_fails_then_stops(
+    sqlite_product: Product, server: DeadMan, make_mailbox: Callable[[], Mailbox]
 ) -> None:
-    product = configured(sqlite_product, server)
+    box = make_mailbox()
+    notify = {"trouble": ["mailto:ops@lab.example"], "gather": 0, "every": 0}
+    told_by_mail = {"mail": box.key, "notify": notify}
+    product = configured(sqlite_product, server, **told_by_mail)
     service = product.start("run")
     wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well")
     assert product.run("health").stdout.startswith("Nothing is late.\nAlive: service on ")
-    configured(product, server, portal={"listen": f"127.0.0.1:{free_port()}"})
+    configured(product, server, portal={"listen": f"127.0.0.1:{free_port()}"}, **told_by_mail)
     portal = product.start("portal")
     wait_until(
         lambda: alive(product) == ["service", "portal"], deadline_seconds=60, what="the portal's sentinel"
@@ -67,11 +77,13 @@ def test_a_portal_beside_a_killed_service_says_so_and_the_ping_fails_then_stops(
     )
     assert [one["what"] for one in watcher] == ["it is not running"]
     said = product.run("health", status=1).stdout
-    assert "LATE watcher: it is not running (late by " in said and "VANISHED service on " in said
+    assert "LATE watcher: it is not running. Next: " in said and "VANISHED service on " in said
+    wait_until(lambda: "watcher: it is not running" in mailed(box), what="the mail")
     service = product.start("run")
     wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well again")
     over = wait_until(lambda: told(product, "trouble-over"), what="the end of the trouble")
     assert "watcher" in {one["trouble"] for one in over}
+    assert len([one for one in told(product, "trouble") if one["trouble"] == "watcher"]) == 1
     kill(portal)
     kill(service)
     wait_until(lambda: server.is_overdue(2), what="the pings' end")

@@ -75,7 +75,7 @@ def _by(found: Health, one: Late) -> str:
     from dropslot.core.showing.amounts import lasting
 
     seconds = found.late_seconds(one)
-    return "" if seconds is None else f" (late by {lasting(seconds)})"
+    return "" if seconds is None or seconds < 60 else f" (late by {lasting(seconds)})"
 
 
 def _processes(one: Machine) -> str:

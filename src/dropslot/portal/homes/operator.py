@@ -115,7 +115,8 @@ def _late(access: Access, health: Health) -> list[LateNow]:
     elsewhere."""
     operated = {route.key for route in access.routes(OPERATES)}
     seen = [one for one in health.late if (one.route in operated if one.route else access.sees_all_routes())]
-    return [LateNow(one, health.late_seconds(one)) for one in seen if one.kind not in _SHOWN_ELSEWHERE]
+    shown = [one for one in seen if one.kind not in _SHOWN_ELSEWHERE]
+    return [LateNow(one, by if (by := health.late_seconds(one)) and by >= 60 else None) for one in shown]
 
 
 def watcher_now(access: Access) -> Watcher:

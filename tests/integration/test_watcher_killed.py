@@ -60,7 +60,7 @@ def test_a_portal_beside_a_killed_service_says_so_by_mail_and_the_ping_fails_the
 ) -> None:
     box = make_mailbox()
     notify = {"trouble": ["mailto:ops@lab.example"], "gather": 0, "every": 0}
-    told_by_mail = {"mail": box.key, "notify": notify}
+    told_by_mail: dict[str, Any] = {"mail": box.key, "notify": notify}
     product = configured(sqlite_product, server, **told_by_mail)
     service = product.start("run")
     wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well")

@@ -119,6 +119,9 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "account":              (Row("302 200 200 200 200 200 200 200"),),
     "health":               (Row("503 503 503 503 503 503 503 503"),),  # no watcher runs here
     "tokens":               (Row("302 200 200 200 200 200 200 200"),),
+    "notifications":        (Row("302 200 200 200 200 200 200 200"),
+                             Row("302 302 302 302 302 302 302 302", post={"how": "nothing", "where": "mail"})),
+    "test-notification":    (Row("302 302 302 302 302 302 302 302", post={}),),
     "revoke-token":         (Row("302 404 404 404 404 404 404 404", given(id="01M8K000000000000000000000")),
                              Row("302 404 404 404 404 404 404 404", given(id="01M8K000000000000000000000"), {})),
     # Accounts: an administrator's alone

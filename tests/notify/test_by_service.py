@@ -17,8 +17,11 @@ LOOPBACK = ["127.0.0.1"]
 def test_a_webhook_gets_the_message_and_its_secret_is_the_environments(
     webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    target = Target(webhooks.address("/${HOOK_PATH}"))
+    with pytest.raises(NotSent, match="the environment has no HOOK_PATH"):
+        send(target, PLAIN, LOOPBACK)
     monkeypatch.setenv("HOOK_PATH", "ok")
-    send(Target(webhooks.address("/${HOOK_PATH}")), PLAIN, LOOPBACK)
+    send(target, PLAIN, LOOPBACK)
     (taken,) = webhooks.taken
     assert (taken["title"], taken["type"]) == ("1 arrival failed", "failure")
     assert "heart-1" in taken["message"]

@@ -24,6 +24,7 @@ BEFORE = (
 # What `test_accessible` looks at is left out.
 AFTER = (
     "users/?q=zzz",
+    "notifications/",
     "account/2fa/",
     "account/2fa/totp/activate/",
     "account/2fa/webauthn/",

@@ -44,7 +44,11 @@ APPS = (
     ),
     App("dropslot.reports", section="dropslot.reports.section", commands=("dropslot.cli.reporting",)),
     App("dropslot.access"),
-    App("dropslot.notify", section="dropslot.notify.section"),
+    App(
+        "dropslot.notify",
+        section="dropslot.notify.section",
+        commands=("dropslot.cli.keeping.notifying",),
+    ),
     App("dropslot.portal", section="dropslot.access.section", commands=("dropslot.cli.portal",)),
 )
 NAMES = [app.name for app in APPS]

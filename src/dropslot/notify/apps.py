@@ -37,9 +37,10 @@ class NotifyConfig(registry.DropslotApp):
             process.tell_now(config)
 
     def examine(self, config: Config) -> Iterable[registry.Finding]:
+        from dropslot.notify import trying
         from dropslot.notify.engine import doctor
 
-        return doctor.examine(config)
+        return (*trying.examine(config), *doctor.examine(config))
 
     def late(self, config: Config) -> Iterable[registry.Late]:
         from dropslot.notify.engine import doctor

@@ -86,3 +86,15 @@ class Preference(models.Model):
 
     class Meta:
         db_table = "dropslot_notify_preference"
+
+
+class DigestPeriod(models.Model):
+    """Until when the last summary of somebody was: `key` is `user:ID`, or a target's text."""
+
+    key = models.TextField()
+    every = models.CharField(max_length=6)  # daily or weekly
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "dropslot_notify_digest"
+        constraints = (models.UniqueConstraint(fields=["key", "every"], name="dropslot_notify_digest_once"),)

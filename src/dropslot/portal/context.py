@@ -51,6 +51,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role] | None], ...] = (
     ("Routes", "routes", SEES_ROUTE),
     ("Space", "space", frozenset({*SEES_ROUTE, Role.STUDY_RUNNER})),
     ("Users", "users", frozenset({Role.ADMINISTRATOR})),
+    ("Notifications", "notifications", None),
     ("Tokens", "tokens", None),
 )
 _OF_IMAGES = frozenset({"patients", "studies", "series"})  # only where images are imported

@@ -23,7 +23,7 @@ from dropslot.portal.pages import (
     upload,
     verifying,
 )
-from dropslot.portal.pages.accounts import account, addressing, tokens, users
+from dropslot.portal.pages.accounts import account, addressing, notifying, tokens, users
 from dropslot.portal.pages.imaging import collections, image
 from dropslot.portal.pages.listing import exports, listings, saved_views, undoing
 
@@ -36,6 +36,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/picture", archive.picture, name="picture"),
     path("my-account/", account.account, name="account"),
     path("my-account/address/", addressing.own_address, name="own-address"),
+    path("notifications/", notifying.notifications, name="notifications"),
+    path("notifications/test/", notifying.send_test, name="test-notification"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<str:id>/revoke/", tokens.revoke, name="revoke-token"),
     path("users/", users.users, name="users"),

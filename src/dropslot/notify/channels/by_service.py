@@ -29,6 +29,11 @@ _FOR_GOOD = re.compile(r"error=(?:400|401|403|404|405|410|413|414|415|422)\b")
 def send(target: Target, message: Message, allowed: Sequence[str] = ()) -> None:
     """Returns once the service has taken it. Raises NotSent, and NeverSent for what it will never take; no later than
     `SECONDS` after the start."""
+    if missing := target.missing_secrets():
+        names = ", ".join(missing)
+        raise NotSent(
+            f"{target}: the environment has no {names}", next_step=f"Set {names}, or the same with _FILE"
+        )
     asked = {
         "url": target.address(),
         "allowed": list(allowed),

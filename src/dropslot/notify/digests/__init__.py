@@ -1,0 +1,1 @@
+"""Summaries of a day or a week, with the signed head of the audit trail."""

@@ -1,0 +1,29 @@
+"""The head of the audit trail, signed: whoever keeps it can prove that nothing before it was changed since.
+
+ssh-keygen -Y verify -f allowed_signers -I dropslot -n dropslot -s head.json.sig < head.json
+dropslot verify --head SEQ:HASH
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from dropslot.audit import chain, receipts, signing_key
+from dropslot.audit.canonical import canonical
+from dropslot.config import Config
+from dropslot.core.signing import sshsig
+from dropslot.core.signing.signers import NAMESPACE
+
+
+def signed_head(config: Config, head: chain.Head) -> list[str]:
+    """Lines: the statement, one line of JSON, and its signature, which covers that line with its line end. Raises
+    KeyFault."""
+    statement = canonical(
+        {
+            "at": chain.timestamp(datetime.now(UTC)),
+            "dropslot": receipts.dropslot_version(),
+            "head": head._asdict(),
+        }
+    )
+    key = signing_key.receipt_key(config.keys)
+    return [statement, *sshsig.sign(key, NAMESPACE, f"{statement}\n".encode()).splitlines()]

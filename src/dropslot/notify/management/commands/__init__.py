@@ -1,0 +1,1 @@
+"""One file for each command, as Django finds them; `bridge` does what they have in common."""

@@ -1,0 +1,81 @@
+"""Summaries: whom they go to, what they say, and the head of the trail in them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from dropslot.audit import chain
+from dropslot.config import Config
+from dropslot.notify.channels.message import Notice
+from dropslot.notify.channels.written import written
+from dropslot.notify.digests.writing import write_down_due
+from dropslot.notify.models import DigestPeriod, Preference
+from dropslot.notify.section import Notify
+from portals import Site
+
+BOTH_DATABASES = True
+
+
+class _Added(dict[str, Notice]):
+    """Notices by whom they are for."""
+
+    def __call__(self, user: Any | None, target: str, notice: Notice) -> None:
+        self[user.get_username() if user else target] = notice
+
+
+@pytest.fixture
+def config(filled_site: Site) -> Config:
+    """Of a day on which five arrivals came: of heart and lung, north, south and bad."""
+    digest = {"daily": ["mailto:head@lab.example"]}
+    Preference.objects.create(user=User.objects.get(username="stella"), digest="daily")
+    Preference.objects.create(user=User.objects.get(username="olga"), digest="")
+    return filled_site.config.model_copy(update={"notify": Notify.model_validate({"digest": digest})})
+
+
+def test_each_gets_one_of_what_it_may_see(config: Config) -> None:
+    tomorrow, added = timezone.now() + timedelta(days=1), _Added()
+    assert write_down_due(config, added, tomorrow) == 2
+    everything, of_heart = added["mailto:head@lab.example"], added["stella"]
+    assert everything.values["rows"] == [
+        {"about": "study", "received": 3, "delivered": 2, "refused": 1, "fetched": 0},
+        {"about": "results", "received": 2, "delivered": 2, "refused": 0, "fetched": 0},
+    ]
+    assert [row["received"] for row in of_heart.values["rows"]] == [1]
+    assert any(fact.about == "watcher" for fact in everything.facts)
+    assert of_heart.facts == []
+    assert write_down_due(config, added, tomorrow) == 0
+
+
+def test_what_is_not_written_down_is_due_again(config: Config) -> None:
+    def fails(user: Any | None, target: str, notice: Notice) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        write_down_due(config, fails)
+    assert not DigestPeriod.objects.exists()
+    assert write_down_due(config, _Added()) == 2
+
+
+def test_the_head_in_a_mail_is_proved_by_ssh_keygen(config: Config, tmp_path: Path) -> None:
+    added = _Added()
+    write_down_due(config, added)
+    message = written(None, added["stella"], "01ABC")
+    lines = message.text.splitlines()
+    (statement,) = (line for line in lines if line.startswith("{"))
+    begin, end = (lines.index(f"-----{word} SSH SIGNATURE-----") for word in ("BEGIN", "END"))
+    signature, signers = tmp_path / "head.json.sig", config.keys / "allowed_signers"
+    signature.write_text("\n".join(lines[begin : end + 1]) + "\n")
+    command = f"ssh-keygen -Y verify -f {signers} -I dropslot -n dropslot -s {signature}"
+    for text, status in ((statement, 0), (statement.replace('"seq":', '"seq":1'), 255)):
+        done = subprocess.run(command.split(), input=f"{text}\n".encode(), capture_output=True, timeout=20)
+        assert done.returncode == status, done.stderr
+    assert json.loads(statement)["head"] == chain.head()._asdict()
+    assert str(chain.head()) in lines

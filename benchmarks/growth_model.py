@@ -185,7 +185,7 @@ def _middle() -> float:
 
 
 def _purge() -> float:
-    from dropslot.arrivals.upkeep.purge import purgeable
+    from dropslot.keeping.removing.purge import purgeable
 
     return timed(lambda: list(purgeable(datetime(2024, 1, 1, 1, tzinfo=UTC))))
 

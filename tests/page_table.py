@@ -171,6 +171,8 @@ TABLE: dict[str, tuple[Row, ...]] = {
     "arrival_receipt":      (Row("302 404 404 200 200 404 404 200", arrival("lung-1", kind="json")),),
     "retry":                (Row("302 404 404 302 404 404 404 302", arrival("bad"), {}),),
     "dismiss":              (Row("302 404 404 302 404 404 404 302", arrival("bad"), {"reason": "x"}),),
+    "hold":                 (Row("302 404 404 302 404 404 404 302", arrival("bad"), {"reason": "x"}),),
+    "hold_release":         (Row("302 404 404 302 404 404 404 302", arrival("bad"), {"reason": "x"}),),
     "release":              (Row("302 404 404 302 404 404 404 302", arrival("bad"), {}),),
     "release_selected":     (Row("302 404 404 302 404 404 404 302", dict, {"id": "x"}),),
     "retry_selected":       (Row("302 404 404 200 404 404 404 200", dict, {"id": "x"}),),

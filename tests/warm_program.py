@@ -43,7 +43,7 @@ _LOADED = (
     "dropslot.arrivals.registry",
     "dropslot.arrivals.upkeep.database",
     "dropslot.arrivals.upkeep.rebuilding.found_manifests",
-    "dropslot.audit.fixity",
+    "dropslot.keeping.fixity.reader",
     "dropslot.audit.payloads",
     "dropslot.audit.signing_key",
     "dropslot.audit.triggers",

@@ -42,6 +42,9 @@ _WAYS: dict[str, tuple[set[str], str | None]] = {
     "retry-asked": ({"failed", "retrying"}, "ready"),
     "renamed": ({"failed"}, None),
     "purged": ({"done", "failed"}, None),
+    "damaged": ({"done"}, None),
+    "intact-again": ({"done"}, None),
+    "mended": ({"done"}, None),
     "written-since": ({"done"}, None),
 }
 

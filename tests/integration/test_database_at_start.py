@@ -57,7 +57,7 @@ def test_an_older_database_is_brought_up_to_date(sqlite_product: Product) -> Non
     with closing(sqlite3.connect(database_of(sqlite_product))) as database:
         database.execute(
             "DELETE FROM django_migrations WHERE app IN"
-            " ('dropslot_arrivals', 'dropslot_acknowledgments', 'dropslot_dicom')"
+            " ('dropslot_arrivals', 'dropslot_acknowledgments', 'dropslot_dicom', 'dropslot_keeping')"
         )
         tables = database.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'dropslot_%'"

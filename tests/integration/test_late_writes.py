@@ -23,11 +23,12 @@ from dropslot.arrivals.delivery import finish
 from dropslot.arrivals.intake import inplace
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.upkeep import fixity, latewrites
+from dropslot.arrivals.upkeep import latewrites
 from dropslot.arrivals.workers import recovery
 from dropslot.audit.models import Event
 from dropslot.core.states import State
 from dropslot.files.walk import list_arrival
+from dropslot.keeping.fixity import originals
 from people import Person, Program
 from product import STUDY, Product
 
@@ -338,9 +339,9 @@ def test_crash_between_the_move_and_its_row_is_gone_on_from(
     assert heir.dropped_at == first.dropped_at and heir.id == first.evidence["heir"]
     assert desk.attempt(heir.id) == [State.DONE]
     assert Event.objects.filter(kind="written-since").count() == 1
-    report = fixity.check_archives(desk.config, read=False)
+    report = originals.check_archives(desk.config, read=False)
     assert report.found == 1 and "follows as the next version" in report.faults[0].what
-    assert first.archived_as == "" and fixity.check_archives(desk.config, read=False).ok
+    assert first.archived_as == "" and originals.check_archives(desk.config, read=False).ok
 
 
 def alarmed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[Arrival, Path]:
@@ -427,7 +428,7 @@ def test_alarm_of_a_verification_that_was_killed_is_gone_on_from(
     write_and_be_quiet(archived)
     with monkeypatch.context() as patched:
         patched.setattr(latewrites, "hand_over", lambda *_: (_ for _ in ()).throw(OSError("killed")))
-        fixity.check_archives(desk.config, read=False)
+        originals.check_archives(desk.config, read=False)
     look(desk)
     assert not archived.exists() and Arrival.objects.filter(state=State.READY).count() == 1
     assert Event.objects.filter(kind="written-since").count() == 1
@@ -441,10 +442,10 @@ def test_store_into_a_source_in_place_that_changes_no_time_is_found_by_reading(d
     source = desk.drop("p-scan", b"diff")
     seen = inplace.fingerprint(list_arrival(desk.folders().inbox / source.name))
     Arrival.objects.update(in_place=True, archived_as="", evidence={"seen": seen})
-    report = fixity.check_archives(desk.config, read=True)
+    report = originals.check_archives(desk.config, read=True)
     assert report.found == 1 and "p-scan was written to" in report.faults[0].what
     assert inplace.claim_in_place(desk.folders(), source), "it is a revision"
-    assert fixity.check_archives(desk.config, read=True).ok
+    assert originals.check_archives(desk.config, read=True).ok
     assert Event.objects.filter(kind="written-since").count() == 1
 
 
@@ -455,6 +456,6 @@ def test_archive_of_another_that_has_the_name_in_done_by_now_is_no_alarm(desk: D
     later = desk.send("p-scan", b"another")
     assert desk.attempt(later) == [State.DONE] and archived.read_bytes() == b"another"
     look(desk)
-    assert fixity.check_archives(desk.config, read=True).ok
+    assert originals.check_archives(desk.config, read=True).ok
     assert not Event.objects.filter(kind="written-since").exists()
     assert archived.exists() and Arrival.objects.get(id=later).archived_as == str(archived)

@@ -90,6 +90,8 @@ def test_faults_are_listed(filled: Site) -> None:
     for words in ("north-1.pdf", "it was changed", "it is gone", "its hash does not fit"):
         assert words in page
     assert events("verified")[0]["faults"] == run.found
+    listed = _page(filled, "augusta", "verify")
+    assert "2 damaged or missing files" in listed and "north-1.pdf" in listed and "dropslot mend" in listed
 
 
 @pytest.mark.parametrize("view", ["verify", "verify_run", "verify_start", "verify_stop"])
@@ -137,7 +139,7 @@ def test_an_error_is_told(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object) -> None:
         raise OSError("the disk does not answer")
 
-    monkeypatch.setattr("dropslot.arrivals.upkeep.fixity.check_all", broken)
+    monkeypatch.setattr("dropslot.keeping.fixity.reading.check_all", broken)
     run = _run(filled, fixity=True)
     assert (run.outcome, run.error) == ("failed", "the disk does not answer")
     assert "the disk does not answer" in _page(filled, "olga", "verify_run", run.id)

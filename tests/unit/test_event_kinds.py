@@ -10,11 +10,12 @@ from dropslot.audit.kinds import Kind, entry
 
 SOURCE = Path(__file__).parents[2] / "src" / "dropslot"
 STORED = """access-refused accessed acknowledged adopted after-asked altered associations-refused audit-withdrawn
-claimed delivered dismissed downloaded epoch-adopted exported fetched folders-loaded given-back held
-images-recorded import imported instances-changed left-behind not-notified notified purged rebuild rebuilt received
-refused reidentified released renamed retry-asked retrying rights-changed series-incomplete sign-in-refused
-signed-in started taken-over timestamped trouble trouble-over unacknowledged upload-audited uploaded verified viewed
-waiting withdrawn written-since"""
+claimed damage-accepted damaged delivered dismissed downloaded epoch-adopted exported fetched folders-loaded
+given-back held images-recorded import imported instances-changed intact-again left-behind legal-hold
+legal-hold-released mended not-notified notified purged rebuild rebuilt received refused reidentified
+released renamed retry-asked retrying rights-changed series-incomplete sign-in-refused signed-in started
+taken-over timestamped trouble trouble-over unacknowledged upload-audited uploaded verified viewed waiting
+withdrawn written-since"""
 
 
 def test_a_kind_is_stored_under_the_name_that_old_trails_have() -> None:

@@ -32,6 +32,9 @@ class Kind(StrEnum):
     ALTERED = "altered"
     LEFT_BEHIND = "left-behind"
     WRITTEN_SINCE = "written-since"
+    DAMAGED = "damaged"
+    INTACT_AGAIN = "intact-again"
+    MENDED = "mended"
     # Images
     RECEIVED = "received"
     ASSOCIATIONS_REFUSED = "associations-refused"
@@ -46,6 +49,9 @@ class Kind(StrEnum):
     RENAMED = "renamed"
     DISMISSED = "dismissed"
     PURGED = "purged"
+    LEGAL_HOLD = "legal-hold"
+    LEGAL_HOLD_RELEASED = "legal-hold-released"
+    DAMAGE_ACCEPTED = "damage-accepted"
     UPLOAD_AUDITED = "upload-audited"
     AUDIT_WITHDRAWN = "audit-withdrawn"
     FOLDERS_LOADED = "folders-loaded"
@@ -105,7 +111,17 @@ def entry(kind: Literal[Kind.RECEIVED], arrival: Literal[""], data: payloads.Rec
 def entry(kind: Literal[Kind.FETCHED], arrival: Literal[""], data: payloads.StudyFetched) -> Entry: ...
 @overload
 def entry(
-    kind: Literal[Kind.ADOPTED, Kind.ALTERED, Kind.LEFT_BEHIND], arrival: str, data: payloads.Files
+    kind: Literal[
+        Kind.ADOPTED, Kind.ALTERED, Kind.LEFT_BEHIND, Kind.DAMAGED, Kind.INTACT_AGAIN, Kind.DAMAGE_ACCEPTED
+    ],
+    arrival: str,
+    data: payloads.Files,
+) -> Entry: ...
+@overload
+def entry(kind: Literal[Kind.MENDED], arrival: str, data: payloads.Mended) -> Entry: ...
+@overload
+def entry(
+    kind: Literal[Kind.LEGAL_HOLD, Kind.LEGAL_HOLD_RELEASED], arrival: str, data: payloads.LegalHold
 ) -> Entry: ...
 @overload
 def entry(kind: Literal[Kind.WRITTEN_SINCE], arrival: str, data: payloads.WrittenSince) -> Entry: ...

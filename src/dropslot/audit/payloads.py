@@ -104,6 +104,26 @@ class Files(TypedDict):
     destination: str
     count: int
     files: Sequence[Mapping[str, str]]
+    by: NotRequired[str]
+    reason: NotRequired[str]
+
+
+class Mended(TypedDict):
+    """A file that was put back at a destination. `found` is the SHA-256 of what was there instead (empty: nothing was),
+    which is now at `set_aside`, below the destination (empty: nothing had to be)."""
+
+    destination: str
+    stored_as: str
+    delivered: str
+    found: str
+    set_aside: str
+    taken_from: str
+    by: str
+
+
+class LegalHold(TypedDict):
+    reason: str
+    by: str
 
 
 class WrittenSince(TypedDict):
@@ -182,6 +202,9 @@ Purged = TypedDict(
         "stays": NotRequired[Names],
         "because": NotRequired[str],
         "acknowledged": NotRequired[list[str]],  # destinations that cannot be read back
+        "read_back": NotRequired[list[str]],  # destinations of which every file was read just before
+        "items": NotRequired[int],
+        "by": NotRequired[str],
     },
 )
 
@@ -321,6 +344,7 @@ class Verified(Visit):
     files: int
     faults: int
     head: str
+    unread: NotRequired[int]  # files whose destination did not answer
 
 
 class Trouble(TypedDict):

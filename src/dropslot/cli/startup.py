@@ -120,12 +120,21 @@ def for_tests(config: Config, test: bool) -> Config:
 
 def require_acknowledgments() -> None:
     """Raise UsageError in a project without the app of the acknowledgments."""
+    _require_app("acknowledgments")
+
+
+def require_keeping() -> None:
+    """Raise UsageError in a project without the app of keeping."""
+    _require_app("keeping")
+
+
+def _require_app(name: str) -> None:
     from django.apps import apps
 
-    if not apps.is_installed("dropslot.acknowledgments"):
+    if not apps.is_installed(f"dropslot.{name}"):
         raise UsageError(
-            "This project does not have dropslot's acknowledgments",
-            next_step="Add 'dropslot.acknowledgments' to INSTALLED_APPS and run `python manage.py migrate`",
+            f"This project does not have dropslot's {name}",
+            next_step=f"Add 'dropslot.{name}' to INSTALLED_APPS and run `python manage.py migrate`",
         )
 
 

@@ -20,6 +20,7 @@ from dropslot.config.servers.observing import Observed
 from dropslot.config.values import (
     CELERY_TASK,
     AfterPath,
+    ArchivePath,
     CheckEntry,
     DottedPath,
     Duration,
@@ -87,9 +88,12 @@ class Route(_RouteKeysOfApps, _Model):
         description="Where an arrival is while it is worked on; on the inbox's file system. Default:"
         " `FOLDERS/processing`.",
     )
-    done: PathTemplate = Field(
+    done: ArchivePath = Field(
         default_factory=lambda values: f"{values.get('folders', '')}/done",
-        description="The archive of what was delivered; on the inbox's file system. Default: `FOLDERS/done`.",
+        description="The archive of what was delivered; on the inbox's file system. Default: `FOLDERS/done`. Or how"
+        " long originals stay there, `keep 90d` or `keep forever` (default: what the whole file's `done` says); or"
+        " both, `{folder: PATH, keep: 90d}`.",
+        examples=["keep 90d"],
     )
     failed: PathTemplate = Field(
         default_factory=lambda values: f"{values.get('folders', '')}/failed",
@@ -320,14 +324,6 @@ class Config(_TopKeysOfApps, Observed, _Model):
         default_factory=dict,
         description="More options of Celery's connection to the broker (its `broker_transport_options`).",
         examples=[{"visibility_timeout": 3600}],
-    )
-    fixity: Duration | None = Field(
-        None,
-        ge=timedelta(minutes=1),
-        description="How often every stored file is read and compared with its SHA-256, as `verify --fixity` does, when"
-        " the machine has nothing else to do. The result is an event; the portal shows it. Without it nothing is read"
-        " by itself.",
-        examples=["30d"],
     )
     time_limit: Duration | None = Field(
         None,

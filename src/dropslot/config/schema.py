@@ -53,7 +53,7 @@ def _leave_out(model: dict[str, Any], name: str) -> None:
 def _move_last(model: dict[str, Any], of_apps: Iterable[type[BaseModel] | None]) -> None:
     """The keys of apps come after the others."""
     fields = [field for keys in of_apps if keys for field in keys.model_fields.items()]
-    for name in [field.alias or name for name, field in fields]:
+    for name in [field.alias or name for name, field in fields if not field.exclude]:
         model["properties"][name] = model["properties"].pop(name)
 
 

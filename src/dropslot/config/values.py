@@ -142,6 +142,13 @@ def path_template(value: str) -> str:
     return value
 
 
+def archive_path(value: Any) -> Any:
+    """A path; what is said besides it was taken out before (`keeping.section`), unless it was malformed."""
+    if isinstance(value, Mapping) or (isinstance(value, str) and value.strip().startswith("keep ")):
+        raise ValueError("expected a path, keep 90d, keep forever, or {folder: PATH, keep: 90d}")
+    return value
+
+
 def field_name(value: str) -> str:
     """What a field may be called."""
     if not _FIELD.fullmatch(value):
@@ -270,6 +277,17 @@ Pattern = Annotated[
 ]
 TextTemplate = Annotated[str, AfterValidator(template), _text("text with fields")]
 PathTemplate = Annotated[str, AfterValidator(path_template), _text("path with fields")]
+ArchivePath = Annotated[
+    str,
+    BeforeValidator(archive_path),
+    AfterValidator(path_template),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string"}, {"type": "object"}],
+            "x-kind": "path with fields, or `keep` and a duration",
+        }
+    ),
+]
 FieldName = Annotated[str, AfterValidator(field_name), _text("field name")]
 TablePath = Annotated[str, AfterValidator(table_path), _text("path")]
 DestinationTemplate = Annotated[

@@ -22,6 +22,11 @@ APPS = (
         "dropslot.lookup", commands=("dropslot.cli.results.folder_tables", "dropslot.cli.results.getresults")
     ),
     App("dropslot.arrivals"),
+    App(
+        "dropslot.keeping",
+        section="dropslot.keeping.section",
+        commands=("dropslot.cli.keeping.holding", "dropslot.cli.keeping.mending"),
+    ),
     App("dropslot.mail", section="dropslot.mail.section"),
     App(
         "dropslot.timestamps",

@@ -20,6 +20,7 @@ class TroubleKind(StrEnum):
     LOG_READER = "log-reader"
     CHAIN = "chain"
     FIXITY = "fixity"
+    RETENTION = "retention"  # originals that should have left done and are kept
     TIMESTAMP = "timestamp"
     CLOCK = "clock"  # of a machine, that jumped
     PING = "ping"  # the dead-man ping does not arrive

@@ -100,8 +100,13 @@ class _Here(dict[str, tuple[Destination, Target]]):
         return self[url]
 
 
+def place_at(url: str) -> tuple[Destination, Target]:
+    """The destination that a resolved target belongs to, and that target with its fixed part. Raises DropslotError."""
+    return kept(_Here)[url]
+
+
 def open_here(url: str, name: str) -> int | None:
     """A descriptor of one delivered file, for reading; None if it is not on this machine, or gone. Below the fixed part
     of the rule that delivered it no link is followed. Raises DropslotError, OSError."""
-    destination, target = kept(_Here)[url]
+    destination, target = place_at(url)
     return destination.open_here(target, name)

@@ -33,6 +33,7 @@ from dropslot.contents.base import Source, Staged
 from dropslot.core.addressing.addresses import scheme_of, server_of
 from dropslot.core.errors import BadOption, DestinationUnready, Unsupported
 from dropslot.core.fullness import Capacity
+from dropslot.core.names import escape
 from dropslot.core.templates import Template
 
 M = TypeVar("M", bound=BaseModel)
@@ -219,6 +220,8 @@ class Destination(ABC):
     # STOW) cannot do that: then names and versions come from dropslot's record, `stored`, `digest` and `listing` find
     # nothing, and the acknowledgment is the only proof.
     can_be_read: ClassVar[bool] = True
+    # Whether a delivered file can get another name there by operations that replace and remove nothing.
+    can_rename: ClassVar[bool] = False
     # Whether `check` is so quick that a start may wait for it. False for everything behind a network.
     answers_at_once: ClassVar[bool] = False
 
@@ -263,6 +266,20 @@ class Destination(ABC):
     @abstractmethod
     def are_folders(self, urls: Sequence[str]) -> list[bool]:
         """For each of these addresses, whether it is a folder now."""
+
+    def give_other_name(self, target: Target, name: str, new: str) -> bool:
+        """Give a delivered file another name, which nothing has; both are relative to the target, and replace nothing.
+        Missing folders of `new` are made, for the service alone; names are synced. False: there is nothing at `name`.
+
+        After a crash the file has one of the names or, where they are links, both; call it again. Raises Unsupported
+        where files cannot be renamed, or if `name` is no regular file; DestinationUnready if `new` is taken.
+        """
+        raise Unsupported(
+            f"{escape(name)} at {escape(target.url)} cannot be set aside: only a folder of this machine or of an SFTP"
+            f" server can give it another name than {escape(new)} without removing anything",
+            where="It stays as it is",
+            next_step="Look at it, keep a copy, and remove it there by hand; then mend it",
+        )
 
     def twins(self, target: Target, names: Sequence[str]) -> list[tuple[str, str]]:  # noqa: ARG002
         """Pairs of `names` that the destination treats as the same name (case, NFC/NFD)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dropslot.arrivals import registry
@@ -23,15 +22,7 @@ class PortalConfig(registry.DropslotApp):
     verbose_name = "dropslot: portal"
 
     def processes(self) -> Sequence[registry.Process]:
-        fixity = registry.Process("fixity", _wants_fixity, _needs_no_proof, _verify, is_scheduled=True)
-        return registry.Process("portal", _wanted, _prove, _serve), fixity
-
-    def schedules(self, config: Config) -> Iterable[registry.Schedule]:
-        from dropslot.portal.verifying import periodic
-
-        if config.fixity is not None:
-            every = timedelta(seconds=periodic.LOOK_SECONDS)
-            yield registry.Schedule("fixity", every, lambda _: periodic.start_if_due(config), by_beat=True)
+        return (registry.Process("portal", _wanted, _prove, _serve),)
 
     def examine(self, config: Config) -> Iterable[registry.Finding]:
         from dropslot.access.section import portal_of
@@ -49,20 +40,6 @@ def _wanted(config: Config) -> bool:
 
     # Another project serves the pages itself, with its own settings.
     return portal_of(config) is not None and getattr(settings, "DROPSLOT_MIGRATES", False)
-
-
-def _wants_fixity(config: Config) -> bool:
-    return config.fixity is not None
-
-
-def _needs_no_proof(_: Config) -> None:
-    """Whether files can be read is what it finds out."""
-
-
-def _verify(config: Config, stop: Signal) -> None:
-    from dropslot.portal.verifying import periodic
-
-    periodic.serve(config, stop)
 
 
 def _prove(config: Config) -> None:

@@ -37,6 +37,7 @@ OURS = frozenset(
         "dropslot_acknowledgments",
         "dropslot_access",
         "dropslot_notify",
+        "dropslot_keeping",
     }
 )
 Migration = tuple[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from dropslot.cli.options import ConfigPath
 from dropslot.cli.output.failures import UsageError
-from dropslot.cli.startup import reading, started
+from dropslot.cli.startup import reading, require_keeping, started
 from dropslot.core.asked import ago
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -48,10 +49,11 @@ def purge(
     """
     before = datetime.now(UTC) - _age(older_than, sure=yes or dry_run)
     settings = reading(config) if dry_run else started(config)
+    require_keeping()
     if failed:
         _purge_failed(settings, before, dry_run=dry_run)
     else:
-        _purge_done(settings, before, dry_run=dry_run)
+        _purge_done(settings, before, f"dropslot purge --older-than {older_than}", dry_run=dry_run)
 
 
 def _age(text: str, *, sure: bool) -> timedelta:
@@ -69,10 +71,12 @@ def _age(text: str, *, sure: bool) -> timedelta:
     raise UsageError(what, where="Nothing was removed", next_step="Add --yes if you want that")
 
 
-def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
+def _purge_done(config: Config, before: datetime, command: str, *, dry_run: bool) -> None:
+    from dropslot.arrivals.intake.record import user_name
     from dropslot.arrivals.upkeep.latewrites import require_compared
-    from dropslot.arrivals.upkeep.purge import give_up_replaced, purgeable
-    from dropslot.arrivals.upkeep.purge import purge as remove
+    from dropslot.keeping.fixity.reader import Reader
+    from dropslot.keeping.removing.purge import Why, give_up_replaced, purgeable
+    from dropslot.keeping.removing.purge import purge as remove
 
     if not dry_run:
         give_up_replaced()
@@ -82,14 +86,15 @@ def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
     def purged(arrival: Arrival) -> int | None:
         nonlocal stays
         require_compared(config, arrival, dry_run=dry_run)
-        done = remove(arrival, dry_run=dry_run)
+        done = remove(arrival, reader, Why(command, user_name(os.getuid())), dry_run=dry_run)
         if done is None:
             return None
         stays += len(done.stays)
         acknowledged.update(done.acknowledged)
         return done.size_bytes
 
-    kept = _each("done", purgeable(before), purged, dry_run=dry_run)
+    with Reader() as reader:
+        kept = _each("done", purgeable(before), purged, dry_run=dry_run)
     for url in sorted(acknowledged):
         sys.stdout.write(f"{escape(url)} only acknowledges: what it has was not read.\n")
     if stays:
@@ -104,10 +109,18 @@ def _purge_done(config: Config, before: datetime, *, dry_run: bool) -> None:
 
 
 def _purge_failed(config: Config, before: datetime, *, dry_run: bool) -> None:
-    from dropslot.arrivals.upkeep.purge_failed import purge_failed, purgeable_failed
+    from dropslot.arrivals.intake.record import user_name
+    from dropslot.keeping.fixity.reader import Reader
+    from dropslot.keeping.removing.purge_failed import purge_failed, purgeable_failed
 
-    rows = purgeable_failed(before)
-    if _each("failed", rows, lambda arrival: purge_failed(config, arrival, dry_run=dry_run), dry_run=dry_run):
+    by = user_name(os.getuid())
+    with Reader() as reader:
+
+        def removed(arrival: Arrival) -> int | None:
+            return purge_failed(config, arrival, reader, by, dry_run=dry_run)
+
+        kept = _each("failed", purgeable_failed(before), removed, dry_run=dry_run)
+    if kept:
         raise typer.Exit(1)
 
 

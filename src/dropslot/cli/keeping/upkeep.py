@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,18 +11,17 @@ import typer
 from dropslot.cli.keeping.timestamping import say_stamps
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.in_turn import given_reason, in_turn
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, started
-from dropslot.core.errors import DropslotError
-from dropslot.core.names import escape
 from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.models import Arrival
     from dropslot.audit.chain import Head
+    from dropslot.keeping.fixity.reading import Note
 
 commands = typer.Typer()
-LONGEST_REASON = 1000
 
 
 @commands.command()
@@ -54,7 +52,7 @@ def retry(
     if name and len(found) > 1:
         raise UsageError("--name works with one arrival only", next_step="Retry the others without it")
     by = user_name(os.getuid())
-    _each(found, lambda arrival: f"({run_again(settings, arrival, name=name or '', by=by)}) {READY}.")
+    in_turn(found, lambda arrival: f"({run_again(settings, arrival, name=name or '', by=by)}) {READY}.")
 
 
 @commands.command()
@@ -64,17 +62,13 @@ def dismiss(
     config: ConfigPath = None,
 ) -> None:
     """Give up refused arrivals for good: they are not retried, and `purge --failed` may remove them."""
-    if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise UsageError(
-            f"--reason needs between 1 and {LONGEST_REASON} characters",
-            next_step="Say why: it is recorded in the audit trail",
-        )
+    why = given_reason(reason)
     settings = started(config)
     from dropslot.arrivals.intake.record import user_name
     from dropslot.arrivals.listings import queries
     from dropslot.arrivals.upkeep.retry import dismiss as end
 
-    why, by = escape(reason.strip()), user_name(os.getuid())
+    by = user_name(os.getuid())
 
     def ended(arrival: Arrival) -> str:
         end(settings, arrival, reason=why, by=by)
@@ -82,22 +76,7 @@ def dismiss(
             f"({arrival.name}) is dismissed. It stays in failed until `dropslot purge --failed` removes it."
         )
 
-    _each(queries.find_all(ids), ended)
-
-
-def _each(found: list[Arrival], do: Callable[[Arrival], str]) -> None:
-    """Do it for each arrival and print it. If one cannot be done, its reason is printed and the status is 1."""
-    failed = False
-    for arrival in found:
-        try:
-            sys.stdout.write(f"{arrival.id} {do(arrival)}\n")
-        except DropslotError as error:
-            if len(found) == 1:
-                raise
-            failed = True
-            sys.stderr.write(f"dropslot: {error}\n")
-    if failed:
-        raise typer.Exit(1)
+    in_turn(queries.find_all(ids), ended)
 
 
 @commands.command()
@@ -117,10 +96,11 @@ def verify(
 ) -> None:
     """Check the audit chain and, with --fixity, every stored file."""
     settings = reading(config)
-    from dropslot.arrivals.upkeep.fixity import check_all, check_archives
     from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
     from dropslot.audit import signing_key
     from dropslot.audit.verifying import verify as audit
+    from dropslot.keeping.fixity.originals import check_archives
+    from dropslot.keeping.fixity.reading import check_all
 
     heads = [_head(text) for text in head or []]
     chain = audit.chain(
@@ -140,7 +120,7 @@ def verify(
     if chain.ok and not sound:
         sys.stdout.write(f"{REMEDY}.\n")
     if fixity:
-        files = check_all()
+        files = check_all(note=_note())
         _say_faults(files.faults, files.found)
         sys.stdout.write(
             f"Fixity: {counted(files.checked, 'stored file')}, {counted(files.size_bytes, 'byte')} read: "
@@ -161,6 +141,17 @@ def verify(
         )
     if not (sound and stamped and archives.ok):
         raise typer.Exit(1)
+
+
+def _note() -> Note:
+    """What records damaged files, so that `damaged` lists them and `mend` finds them."""
+    from django.apps import apps
+
+    if not apps.is_installed("dropslot.keeping"):
+        return len
+    from dropslot.keeping.fixity import damage
+
+    return damage.note
 
 
 def _head(text: str) -> Head:

@@ -12,7 +12,7 @@ from dropslot.core.errors import Unsupported
 from dropslot.core.fullness import Capacity
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
-from dropslot.destinations.local import capacity, publishing, staging
+from dropslot.destinations.local import capacity, publishing, renaming, staging
 from dropslot.destinations.local.drop import LocalDrop
 from dropslot.destinations.local.targets import Place, open_place
 from dropslot.destinations.spelling import pairs_folded
@@ -26,6 +26,7 @@ class Local(Destination):
     """Delivers into folders by descriptors, never through a link below the fixed part of the target."""
 
     answers_at_once = True
+    can_rename = True
 
     def __init__(self) -> None:
         self._kept: set[tuple[int | None, ...]] = (
@@ -137,6 +138,10 @@ class Local(Destination):
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     return {}
                 raise faults.at_destination(error, f"listing {escape(folder or place.path)}") from error
+
+    def give_other_name(self, target: Target, name: str, new: str) -> bool:
+        with open_place(target) as place:
+            return not place.missing and renaming.give_other_name(place.home, name, new)
 
     def are_folders(self, urls: Sequence[str]) -> list[bool]:
         return [os.path.isdir(path) for path in urls]

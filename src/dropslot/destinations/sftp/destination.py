@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import cast
 
 from dropslot.core.addressing import addresses
@@ -12,7 +13,7 @@ from dropslot.core.errors import Unsupported
 from dropslot.core.fullness import FILE_SYSTEM, Capacity
 from dropslot.core.names import escape
 from dropslot.destinations.base import Destination, Drop, Found, Target
-from dropslot.destinations.sftp import probe, targets
+from dropslot.destinations.sftp import probe, renaming, targets
 from dropslot.destinations.sftp.drop import SftpDrop
 from dropslot.destinations.sftp.modes import resolve
 from dropslot.destinations.sftp.probe import Naming
@@ -33,6 +34,8 @@ from dropslot.sftp.wire import Garbled, Said
 class Sftp(Destination):
     """Delivers to one account at one server. Rules with equal settings share one object, so that a batch is synced
     together."""
+
+    can_rename = True
 
     def __init__(
         self,
@@ -182,6 +185,18 @@ class Sftp(Destination):
 
         with faults.told(self.account.server, f"Listing {escape(folder or target.url)}"):
             return runtime.run(look, self.account)
+
+    def give_other_name(self, target: Target, name: str, new: str) -> bool:
+        async def rename(connection: Connection) -> bool:
+            place = await targets.find(connection, target, create_folders=True)
+            if place.missing:
+                return False
+            return await renaming.give_other_name(
+                connection, partial(self.naming, target=target), place.home, name, new
+            )
+
+        with faults.told(self.account.server, f"Giving {escape(name)} another name"):
+            return runtime.run(rename, self.account)
 
     def are_folders(self, urls: Sequence[str]) -> list[bool]:
         paths = [addresses.parse(url).remote_path for url in urls]

@@ -29,6 +29,7 @@ from dropslot.audit.models import Event, Receipt
 from dropslot.config import Route
 from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED, State
+from dropslot.keeping.models import LegalHold
 from dropslot.portal import live
 from dropslot.portal.homes.auditor import told, without_repeats
 from dropslot.portal.links import link
@@ -123,6 +124,8 @@ def facts(request: HttpRequest, row: Arrival) -> dict[str, Any]:
         "may_rename": operates and is_open and not row.in_place,
         "may_dismiss": operates and (is_open or is_held),
         "may_release": operates and is_held,
+        "may_hold": operates,
+        "hold": LegalHold.objects.filter(arrival=row.pk).first() if inside else None,
         "inside": inside,
         "fields": sorted(row.fields.items()),
         "receipt": None if is_unfinished else _receipt(access, row),

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from dropslot.access.seen import Access
 from dropslot.access.trail import address_of
-from dropslot.arrivals.upkeep.fixity import stored
 from dropslot.audit.chain import head_from
-from dropslot.portal.verifying import runs, starting
+from dropslot.keeping.fixity.reading import stored
+from dropslot.portal.verifying import runs, scheduled, starting
 from dropslot.portal.verifying.runs import AlreadyVerifying, Run
 
 _STATES = {
@@ -56,6 +56,7 @@ def verify(request: HttpRequest) -> HttpResponse:
             "running": next((one for one in shown if running and one["state"] == "Running"), None),
             "runs": [one for one in shown if one["state"] != "Running"],
             "files": stored().count(),
+            **scheduled.facts(access.config),
         },
     )
 

@@ -3,9 +3,7 @@ else wants the processor or the disk, so deliveries do not wait for it."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import sys
 import threading
 import time
@@ -20,14 +18,13 @@ if TYPE_CHECKING:
     from dropslot.portal.verifying.runs import Run
 
 SECONDS = 1.0
-_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
-_IDLE = 3 << 13
 
 
 def main(id: str) -> int:
     """Verify; returns 1 if there were faults, 2 if it could not be done."""
-    os.nice(19)
-    _idle_disk()
+    from dropslot.running.priority import yield_to_all
+
+    yield_to_all()
     import django
 
     django.setup()
@@ -68,7 +65,7 @@ class _Job:
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     def do(self) -> None:
-        from dropslot.arrivals.upkeep.fixity import check_archives
+        from dropslot.keeping.fixity.originals import check_archives
 
         self._count()
         self._watcher.start()
@@ -83,9 +80,9 @@ class _Job:
     def _count(self) -> None:
         from django.db.models import Count, Sum
 
-        from dropslot.arrivals.upkeep.fixity import stored
         from dropslot.audit.chain import head
         from dropslot.audit.models import Receipt
+        from dropslot.keeping.fixity.reading import stored
 
         run = self._run
         run.events_total, run.receipts_total = head().seq, Receipt.objects.count()
@@ -125,8 +122,9 @@ class _Job:
         self._add(report)
 
     def _files(self) -> None:
-        from dropslot.arrivals.upkeep.fixity import check_all
-        from dropslot.audit.fixity import FixityReport
+        from dropslot.keeping.fixity import damage
+        from dropslot.keeping.fixity.reading import check_all
+        from dropslot.keeping.fixity.report import FixityReport
 
         report = FixityReport()
 
@@ -134,7 +132,7 @@ class _Job:
             self._run.files, self._run.size_bytes = report.checked, report.size_bytes
 
         self._begin("files", refresh)
-        check_all(report)
+        check_all(report, damage.note)
         refresh()
         self._run.acknowledged = report.acknowledged
         self._add(report)
@@ -196,13 +194,6 @@ class _Job:
         except DatabaseError as error:
             run.error = run.error or f"The result could not be recorded in the trail: {error}"
         runs.save(self._config, run)
-
-
-def _idle_disk() -> None:
-    """Read only when nobody else does (ioprio_set(2)); on other systems the processor's priority must do."""
-    number = _IOPRIO_SET.get(platform.machine()) if sys.platform == "linux" else None
-    if number is not None:
-        ctypes.CDLL(None).syscall(ctypes.c_long(number), 1, 0, _IDLE)
 
 
 if __name__ == "__main__":

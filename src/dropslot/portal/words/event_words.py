@@ -153,7 +153,25 @@ def _dismissed(data: Data) -> Words:
 
 def _purged(data: Data) -> Words:
     because = [str(data["because"])] if data.get("because") else []
-    return Words(f"It was removed from {data['from']}", (*because, *_names("Still there", data.get("stays"))))
+    read_back = [f"Read back just before: {place}" for place in data.get("read_back", ())]
+    lines = (*because, *read_back, *_names("Still there", data.get("stays")))
+    return Words(f"{_by(data)}It was removed from {data['from']}", lines)
+
+
+def _mended(data: Data) -> Words:
+    lines = [f"{data['stored_as']} at {data['destination']}", f"Delivered: SHA-256 {data['delivered']}"]
+    if data["found"]:
+        lines += [f"Found: SHA-256 {data['found']}", f"Set aside as {data['set_aside']}"]
+    lines.append(f"Taken from {data['taken_from']}")
+    return Words(f"{_by(data)}A damaged file was put back", tuple(lines), "success")
+
+
+def _held_legally(data: Data) -> Words:
+    return Words(f"{_by(data)}It was put under a legal hold", (str(data["reason"]),), "primary")
+
+
+def _hold_released(data: Data) -> Words:
+    return Words(f"{_by(data)}Its legal hold was released", (str(data["reason"]),), "primary")
 
 
 def _audited(data: Data) -> Words:
@@ -326,6 +344,12 @@ _WORDS: dict[Kind, Callable[[Data], Words]] = {
     Kind.REFUSED: _refused,
     Kind.ADOPTED: _files("Files that were there before became version 1"),
     Kind.ALTERED: _files("Files at the destination were changed or removed by somebody"),
+    Kind.DAMAGED: _files("Stored files were found damaged or missing"),
+    Kind.INTACT_AGAIN: _files("Stored files are as they were delivered again"),
+    Kind.DAMAGE_ACCEPTED: _files("Damaged files were accepted as they are"),
+    Kind.MENDED: _mended,
+    Kind.LEGAL_HOLD: _held_legally,
+    Kind.LEGAL_HOLD_RELEASED: _hold_released,
     Kind.LEFT_BEHIND: _files("Files stay at a destination that the route no longer has"),
     Kind.WRITTEN_SINCE: _files("It was written to after it was taken"),
     Kind.IMAGES_RECORDED: _images_recorded,

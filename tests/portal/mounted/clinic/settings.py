@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "dropslot.arrivals",
     "dropslot.dicom",
     "dropslot.acknowledgments",
+    "dropslot.keeping",
     "dropslot.access",
     "dropslot.portal",
 ]

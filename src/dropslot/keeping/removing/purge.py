@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +26,12 @@ from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.showing.counting import chunks
 from dropslot.core.states import State
-from dropslot.destinations import for_url, read
+from dropslot.destinations import for_url
 from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival
+from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.holds import require_no_hold
 
 _AT_ONCE = 500
 _BEGUN = (
@@ -51,13 +52,24 @@ class NotRemoved(DropslotError):
     retryable = True
 
 
+class Why(NamedTuple):
+    """Why something is removed, and who wants that (empty: the service, by itself); both are recorded.
+    `only_read_back`: a destination that only acknowledges is no proof."""
+
+    because: str
+    by: str = ""
+    only_read_back: bool = False
+
+
 class _Proved(NamedTuple):
     """Paths in the archived arrival, each with the SHA-256 that every destination holds of it now; which files (by
-    device and inode) hold them at destinations on this machine; and the destinations that only acknowledged them."""
+    device and inode) hold them at destinations on this machine; the destinations that only acknowledged them; and those
+    of which every file was read."""
 
     digests: Mapping[str, str]
     files: set[tuple[int, int]]
     acknowledged: Sequence[str]
+    read_back: Sequence[str]
 
 
 class Purged(NamedTuple):
@@ -67,12 +79,19 @@ class Purged(NamedTuple):
     size_bytes: int
     stays: Sequence[str]
     acknowledged: Sequence[str] = ()
+    read_back: Sequence[str] = ()
+    items: int = 0
+
+
+def archived_before(before: datetime) -> QuerySet[Arrival]:
+    """Finished arrivals that are recorded to be still in done, the oldest first."""
+    return _archived().filter(finished_at__lt=before).order_by("id")
 
 
 def purgeable(before: datetime) -> Iterator[Arrival]:
-    """Finished arrivals that are still in done, the oldest first."""
+    """Those that are there."""
     replaced = _replaced()
-    for arrival in _archived().filter(finished_at__lt=before).order_by("id").iterator():
+    for arrival in archived_before(before).iterator():
         if arrival.id not in replaced and (
             os.path.lexists(arrival.archived_as) or _BEGUN in arrival.evidence
         ):
@@ -97,28 +116,30 @@ def _replaced() -> set[str]:
     return set(rows.values_list("id", flat=True))
 
 
-def purge(arrival: Arrival, *, dry_run: bool = False) -> Purged | None:
+def purge(arrival: Arrival, reader: Reader, why: Why, *, dry_run: bool = False) -> Purged | None:
     """Remove from done what one arrival delivered. None: its original is not there any more, which is no purge.
 
     Every file that is removed was read, and its SHA-256 is that of the delivery of this very item, which was read too,
     at every destination. Of a destination that cannot be read back its acknowledgment counts, which the receipt tells.
     What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and the folders that it
     is in. Raises NotProved, naming the first delivered file for which that does not hold; then nothing is removed.
-    Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge goes on.
+    Raises OnLegalHold, then nothing is removed either; NotRemoved when the system refuses to. After a crash some files
+    are gone; the next purge goes on.
     """
+    require_no_hold(arrival)
     archived = Path(arrival.archived_as)
     is_there = os.path.lexists(archived)
     if not is_there and _BEGUN not in arrival.evidence:
         return None
-    purged = _purge(arrival, archived, dry_run=dry_run) if is_there else Purged(0, ())
+    purged = _purge(arrival, archived, reader, why, dry_run=dry_run) if is_there else Purged(0, ())
     if not dry_run:
         _remove_empty_parent(archived)
-        _forget(arrival, purged)
+        _forget(arrival, purged, why)
     return purged
 
 
-def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
-    proved = _proved(arrival)
+def _purge(arrival: Arrival, archived: Path, reader: Reader, why: Why, *, dry_run: bool) -> Purged:
+    proved = _proved(arrival, reader, why)
     listing = _listed(arrival, archived, proved)
     with _said(archived), Emptying(archived, listing) as done:
         removable = [item for item in listing.items if _is_proved(done, archived, item, proved)]
@@ -127,27 +148,38 @@ def _purge(arrival: Arrival, archived: Path, *, dry_run: bool) -> Purged:
             _begin(arrival)
             done.remove(removable)
     size = sum(item.size_bytes for item in removable)
-    return Purged(size, sorted(left) + listing.ignored, proved.acknowledged)
+    stays = sorted(left) + listing.ignored
+    return Purged(size, stays, proved.acknowledged, proved.read_back, len(removable))
 
 
 def _begin(arrival: Arrival) -> None:
-    arrival.evidence[_BEGUN] = True
-    Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
+    """Commit that the removal begins, unless it was put under a legal hold meanwhile: a hold takes the same row."""
+    with transaction.atomic():
+        row = Arrival.objects.select_for_update().get(id=arrival.id)
+        require_no_hold(row)
+        arrival.evidence = row.evidence | {_BEGUN: True}
+        Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
 
 
-def _proved(arrival: Arrival) -> _Proved:
+def _proved(arrival: Arrival, reader: Reader, why: Why) -> _Proved:
     where = f"The original stays at {escape(arrival.archived_as)}"
     by_rule: dict[str, dict[str, str]] = defaultdict(dict)  # the parts of one rule are one whole arrival
     parts = arrival.evidence.get(PARTS, {})
     files: set[tuple[int, int]] = set()
     acknowledged: set[str] = set()
+    read_back: set[str] = set()
     for place in {row.place for row in arrival.deliveries.select_related("place")}:
         destination = for_url(place.url)
         here = by_rule[parts[place.url]["to"] if place.url in parts else place.url]
-        if not destination.can_be_read:
-            acknowledged.add(place_of(place.url))
+        if destination.can_be_read:
+            read_back.add(place.url)
+        else:
+            acknowledged.add(_acknowledged(place.url, why, where))
         for row in Delivery.objects.filter(arrival=arrival, place=place).iterator():
-            if destination.can_be_read and stored_digest(place.url, row.stored_as, where) != row.sha256:
+            if (
+                destination.can_be_read
+                and stored_digest(reader, place.url, row.stored_as, where) != row.sha256
+            ):
                 raise NotProved(
                     f"{escape(row.stored_as)} at {place.url} is missing or changed",
                     where=where,
@@ -160,25 +192,30 @@ def _proved(arrival: Arrival) -> _Proved:
     proved = set(first.items()).intersection(*(other.items() for other in others))
     prefix = arrival.evidence.get("prefix", "")
     digests = {f"{prefix}{item}": sha256 for item, sha256 in proved}
-    return _Proved(digests, files, sorted(acknowledged))
+    return _Proved(digests, files, sorted(acknowledged), sorted(read_back))
 
 
-def stored_digest(url: str, name: str, where: str) -> str | None:
+def _acknowledged(url: str, why: Why, where: str) -> str:
+    if why.only_read_back:
+        raise NotProved(
+            f"{place_of(url)} only acknowledges: what it has cannot be read back",
+            where=where,
+            next_step="`dropslot purge` takes its acknowledgment as the proof, if you want that",
+        )
+    return place_of(url)
+
+
+def stored_digest(reader: Reader, url: str, name: str, where: str) -> str | None:
     """SHA-256 of what is at a destination now; None when it is not there. Raises NotProved when it cannot be read;
     `where` says where the original is then."""
-    digest = hashlib.sha256()
     try:
-        for block in read(url, name):
-            digest.update(block)
-    except FileNotFoundError:
-        return None
+        return reader.digest(url, name)
     except OSError as error:
         raise NotProved(
             f"{escape(name)} at {url} cannot be read: {error.strerror}",
             where=where,
             next_step="Give the service read permission there, then purge again",
         ) from error
-    return digest.hexdigest()
 
 
 def _listed(arrival: Arrival, archived: Path, proved: _Proved) -> Listing:
@@ -239,7 +276,7 @@ def _remove_empty_parent(archived: Path) -> None:
             archived.parent.rmdir()
 
 
-def _forget(arrival: Arrival, purged: Purged) -> None:
+def _forget(arrival: Arrival, purged: Purged, why: Why) -> None:
     """Record that it is no longer an archive. The event names what stays of it, which no longer belongs to
     dropslot."""
     with transaction.atomic():
@@ -247,7 +284,14 @@ def _forget(arrival: Arrival, purged: Purged) -> None:
         if not still_there.update(archived_as=""):
             return  # another purge has recorded it already
         stays = Named.of(purged.stays)
-        data: payloads.Purged = {"from": arrival.archived_as, "size_bytes": purged.size_bytes}
+        data: payloads.Purged = {
+            "from": arrival.archived_as,
+            "size_bytes": purged.size_bytes,
+            "items": purged.items,
+            "because": why.because,
+            "by": why.by,
+            "read_back": list(purged.read_back),
+        }
         if stays:
             data["stays"] = stays.body()
         if purged.acknowledged:

@@ -15,7 +15,6 @@ from django.db import transaction
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.upkeep.purge import NotProved, NotRemoved, stored_digest
 from dropslot.arrivals.upkeep.retry import require_failed
 from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.chain import append
@@ -29,6 +28,9 @@ from dropslot.core.states import State
 from dropslot.destinations import for_url
 from dropslot.files.listing import Listing
 from dropslot.files.walk import list_arrival
+from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.holds import require_no_hold
+from dropslot.keeping.removing.purge import NotProved, NotRemoved, stored_digest
 
 _CANDIDATES = 20  # how many later arrivals of the same size are compared
 
@@ -49,14 +51,17 @@ def purgeable_failed(before: datetime) -> Iterator[Arrival]:
             yield arrival
 
 
-def purge_failed(config: Config, arrival: Arrival, *, dry_run: bool = False) -> int | None:
+def purge_failed(
+    config: Config, arrival: Arrival, reader: Reader, by: str, *, dry_run: bool = False
+) -> int | None:
     """Remove one arrival from failed; returns the bytes that became free (with `dry_run`, that would). None: nothing
     of it lies there.
 
     Either it was dismissed, or every file of it was read here and at every destination of one later arrival, with the
-    same SHA-256. Raises NotDecided or NotProved, then nothing is removed; NotRemoved when the system refuses to. After
-    a crash the same call finishes it.
+    same SHA-256. Raises NotDecided, NotProved or OnLegalHold, then nothing is removed; NotRemoved when the system
+    refuses to. After a crash the same call finishes it. `by` is recorded.
     """
+    require_no_hold(arrival)
     folders = folders_of(config, arrival)
     if folders is None:
         raise NotDecided(f"Its route {arrival.route}, inbox {arrival.inbox}, is no longer in config.yaml")
@@ -66,10 +71,10 @@ def purge_failed(config: Config, arrival: Arrival, *, dry_run: bool = False) -> 
     if PURGED not in arrival.evidence:
         if not folder.is_dir():
             return None
-        listing, why = _decided(arrival, folder)
+        listing, why = _decided(arrival, folder, reader)
         size = listing.size_bytes
         if not dry_run:
-            _forget(arrival, folder, size, why)
+            _forget(arrival, folder, size, why, by)
     if not dry_run:
         # Recorded first: from then on no retry can take it. A half-removed arrival must not be under its id.
         with suppress(FileNotFoundError):
@@ -78,7 +83,7 @@ def purge_failed(config: Config, arrival: Arrival, *, dry_run: bool = False) -> 
     return size
 
 
-def _decided(arrival: Arrival, folder: Path) -> tuple[Listing, str]:
+def _decided(arrival: Arrival, folder: Path, reader: Reader) -> tuple[Listing, str]:
     """The entry there, and why it may be removed. Raises NotDecided and NotProved."""
     dismissed = arrival.evidence.get(DISMISSED)
     entries = whereabouts.entry_of(folder, os.fsdecode(bytes(arrival.name_bytes)))
@@ -88,7 +93,7 @@ def _decided(arrival: Arrival, folder: Path) -> tuple[Listing, str]:
         return listing, f"dismissed by {dismissed['by']}: {dismissed['reason']}"
     if arrival.in_place or len(entries) != 1 or _holds_more(listing):
         raise _not_decided(arrival)
-    by = _delivered_by(arrival, folder / entries[0], listing)
+    by = _delivered_by(arrival, folder / entries[0], listing, reader)
     return listing, f"delivered by arrival {by.id}"
 
 
@@ -97,7 +102,7 @@ def _holds_more(listing: Listing) -> bool:
     return bool(listing.faults or listing.unreadable or listing.ignored or not listing.items)
 
 
-def _delivered_by(arrival: Arrival, path: Path, listing: Listing) -> Arrival:
+def _delivered_by(arrival: Arrival, path: Path, listing: Listing, reader: Reader) -> Arrival:
     """The later arrival of the same route that delivered the same files: the same bytes, in a folder under the same
     paths. Raises NotDecided if there is none, NotProved if a destination no longer has them."""
     later = Arrival.objects.filter(
@@ -116,12 +121,12 @@ def _delivered_by(arrival: Arrival, path: Path, listing: Listing) -> Arrival:
         for item in listing.items
     }
     for candidate in candidates:
-        if _has_delivered(candidate, files):
+        if _has_delivered(candidate, files, reader):
             return candidate
     raise _not_decided(arrival)
 
 
-def _has_delivered(candidate: Arrival, files: dict[str, str]) -> bool:
+def _has_delivered(candidate: Arrival, files: dict[str, str], reader: Reader) -> bool:
     """Whether each destination of the candidate got exactly these files. Raises NotProved if one no longer has
     them."""
     rows = list(candidate.deliveries.select_related("place"))
@@ -131,11 +136,12 @@ def _has_delivered(candidate: Arrival, files: dict[str, str]) -> bool:
             return False
     for row in rows:
         can_be_read = for_url(row.place.url).can_be_read  # else its acknowledgment is the proof
-        if can_be_read and stored_digest(row.place.url, row.stored_as, "It stays in failed") != row.sha256:
+        where = "It stays in failed"
+        if can_be_read and stored_digest(reader, row.place.url, row.stored_as, where) != row.sha256:
             raise NotProved(
                 f"It was delivered by arrival {candidate.id}, but {escape(row.stored_as)} at {row.place.url} is missing"
                 " or changed",
-                where="It stays in failed",
+                where=where,
                 next_step="`dropslot verify --fixity` shows all such files",
             )
     return bool(rows)
@@ -171,10 +177,11 @@ def _not_decided(arrival: Arrival) -> NotDecided:
     )
 
 
-def _forget(arrival: Arrival, folder: Path, size_bytes: int, why: str) -> None:
+def _forget(arrival: Arrival, folder: Path, size_bytes: int, why: str, by: str) -> None:
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(pk=arrival.pk)
         require_failed(row, unless=DISMISSED)
+        require_no_hold(row)
         Arrival.objects.filter(pk=row.pk).update(evidence=row.evidence | {PURGED: why})
-        data: Purged = {"from": str(folder), "size_bytes": size_bytes, "because": why}
+        data: Purged = {"from": str(folder), "size_bytes": size_bytes, "because": why, "by": by}
         append([entry(Kind.PURGED, row.id, data)])

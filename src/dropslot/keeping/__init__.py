@@ -1,0 +1,1 @@
+"""Keeping what was delivered, for years: scheduled fixity, mending, retention, legal holds."""

@@ -1,0 +1,1 @@
+"""Reads stored files and compares them with what was delivered."""

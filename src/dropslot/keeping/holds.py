@@ -1,0 +1,59 @@
+"""Legal holds: of an arrival under one nothing is removed, neither by a schedule nor by `purge`."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from dropslot.arrivals.models import Arrival
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, entry
+from dropslot.core.errors import DropslotError
+from dropslot.keeping.models import KeptOriginal, LegalHold
+
+LONGEST_REASON = 1000
+
+
+class OnLegalHold(DropslotError):
+    """An arrival is under a legal hold: nothing of it is removed."""
+
+    code = "on-legal-hold"
+
+
+class HoldUnchanged(DropslotError):
+    """An arrival is under a legal hold already, or is under none that could be released."""
+
+    code = "hold-unchanged"
+
+
+def hold(arrival: Arrival, *, reason: str, by: str) -> None:
+    """Put an arrival under a legal hold. A removal that has begun takes the same row: it is either over, or it finds
+    the hold. Raises HoldUnchanged."""
+    with transaction.atomic():
+        Arrival.objects.select_for_update().get(pk=arrival.pk)
+        _, is_new = LegalHold.objects.get_or_create(
+            arrival=arrival, defaults={"reason": reason, "by": by, "since": timezone.now()}
+        )
+        if not is_new:
+            raise HoldUnchanged(f"Arrival {arrival.pk} ({arrival.name}) is under a legal hold already")
+        append([entry(Kind.LEGAL_HOLD, arrival.pk, {"reason": reason, "by": by})])
+
+
+def release(arrival: Arrival, *, reason: str, by: str) -> None:
+    """End the legal hold of an arrival. Raises HoldUnchanged."""
+    with transaction.atomic():
+        Arrival.objects.select_for_update().get(pk=arrival.pk)
+        if not LegalHold.objects.filter(arrival=arrival).delete()[0]:
+            raise HoldUnchanged(f"Arrival {arrival.pk} ({arrival.name}) is under no legal hold")
+        KeptOriginal.objects.filter(arrival=arrival).delete()
+        append([entry(Kind.LEGAL_HOLD_RELEASED, arrival.pk, {"reason": reason, "by": by})])
+
+
+def require_no_hold(arrival: Arrival) -> None:
+    """Raise OnLegalHold if an arrival is under one."""
+    if found := LegalHold.objects.filter(arrival=arrival).first():
+        raise OnLegalHold(
+            f"It is under a legal hold since {found.since:%Y-%m-%d}, by {found.by}: {found.reason}",
+            where="Nothing of it was removed",
+            next_step=f"When the hold is over: dropslot hold {arrival.pk} --release --reason 'WHY'",
+        )

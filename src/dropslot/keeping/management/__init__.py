@@ -1,0 +1,1 @@
+"""dropslot's commands as Django's management commands."""

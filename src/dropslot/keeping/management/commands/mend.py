@@ -1,0 +1,5 @@
+"""`manage.py mend`: what `dropslot mend` does."""
+
+from dropslot.arrivals.management.bridge import Command
+
+__all__ = ["Command"]

@@ -1,0 +1,1 @@
+"""Puts back what was damaged at a destination; the damaged bytes are set aside."""

@@ -1,0 +1,214 @@
+"""Puts a damaged or missing file back at its destination, from bytes with its SHA-256.
+
+Each arrow is a commit or a sync: the intent, with the folder for the damaged bytes → the good bytes are staged → the
+damaged file gets a name in that folder, by an operation that replaces nothing → the good one gets its name, likewise →
+the event, which names both digests. So after a crash every byte is under one of the names, and the next try goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+from ulid import ULID
+
+from dropslot.arrivals.delivery.paths.parts import PARTS
+from dropslot.arrivals.models import Delivery
+from dropslot.audit.chain import append
+from dropslot.audit.kinds import Kind, entry
+from dropslot.audit.payloads import Mended
+from dropslot.config import Config
+from dropslot.core.errors import DropslotError
+from dropslot.core.names import RESERVED, escape
+from dropslot.core.templates import Template
+from dropslot.destinations import for_rule
+from dropslot.destinations.base import Destination, Drop, Planned, Rules, Target
+from dropslot.keeping.fixity.damage import file_of, record
+from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.fixity.report import Seen
+from dropslot.keeping.mending.copies import Copy, NotMended, good_copy
+from dropslot.keeping.models import Damage, KeptOriginal
+
+log = structlog.get_logger()
+AGAIN = timedelta(hours=6)
+_DAMAGED = f"{RESERVED}/damaged"
+_INTACT = "is as it was delivered again"
+
+
+def mend(config: Config, row: Damage, *, by: str = "") -> str:
+    """Put one file back; returns a clause about it for people. One at a time on a machine; of two machines one gives
+    up. Raises NotMended, DestinationUnready and similar; then the row says why, and when it is tried next."""
+    with _alone(config):
+        try:
+            return _mend(config, row, by)
+        except (DropslotError, OSError) as error:
+            Damage.objects.filter(pk=row.pk).update(not_mended=str(error), due_at=timezone.now() + AGAIN)
+            raise
+
+
+@contextmanager
+def _alone(config: Config) -> Iterator[None]:
+    fd = os.open(config.data / "mending.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _mend(config: Config, row: Damage, by: str) -> str:
+    file = file_of(row)
+    with Reader() as reader:
+        seen = reader.seen(file)
+    if seen.is_away or (seen.fault and not seen.found and seen.fault != "it is gone"):
+        raise NotMended(f"{escape(file.address)}: {seen.fault}", where="It stays as it is")
+    if not seen.fault and not row.mending:
+        _note_intact(seen)
+        return _INTACT
+    work = _Mending(config, row, seen.found, by)
+    return work.finish() if not seen.fault else work.do()
+
+
+def _note_intact(seen: Seen) -> None:
+    with transaction.atomic():
+        append(record([seen]))
+
+
+class _Mending:
+    """One try. `found`: the SHA-256 of what is at the name now; empty: nothing."""
+
+    def __init__(self, config: Config, row: Damage, found: str, by: str) -> None:
+        self._config, self._row, self._by, self._delivery = config, row, by, row.delivery
+        self._destination, self._target = _way_to(config, row.delivery)
+        if found and found != row.delivery.sha256 and not self._destination.can_rename:
+            self._destination.give_other_name(self._target, row.delivery.stored_as, _DAMAGED)  # says why not
+        self._begin(found)
+
+    def _begin(self, found: str) -> None:
+        """Commit the intent. A later epoch removes the staging of this one, which then publishes nothing."""
+        row, before = self._row, self._row.epoch
+        row.mending, row.epoch = row.mending or str(ULID()), before + 1
+        if found and found != self._delivery.sha256:
+            row.found = found
+        row.aside = f"{_DAMAGED}/{row.mending}/{PurePosixPath(self._delivery.stored_as).name}"
+        fields = ("mending", "epoch", "found", "aside")
+        mine = Damage.objects.filter(pk=row.pk, epoch=before)
+        if not mine.update(**{name: getattr(row, name) for name in fields}):
+            raise NotMended(f"{escape(self._delivery.stored_as)} is being mended by another process")
+
+    @contextmanager
+    def _drop(self) -> Iterator[Drop]:
+        opened = self._destination.open_checked(
+            self._target, self._row.mending, self._row.epoch, self._delivery.arrival.name
+        )
+        with opened as drop:
+            drop.discard_older()
+            yield drop
+
+    def do(self) -> str:
+        with good_copy(self._config, self._delivery, self._row.mending) as copy, self._drop() as drop:
+            planned = self._stage(copy, drop)
+            self._set_aside(drop)
+            if drop.publish([planned]):
+                raise NotMended(
+                    f"Something else has taken the name {escape(planned.stored_as)} meanwhile",
+                    where=f"It stays; what was damaged is at {escape(self._row.aside)}",
+                    next_step="Move it out of the way; it is tried again",
+                )
+            self._destination.sync_names([drop])
+            drop.clean()
+        self._record(copy.taken_from)
+        return f"was mended from {copy.taken_from}"
+
+    def finish(self) -> str:
+        """The bytes are there, from a try that a crash ended before its record."""
+        with self._drop() as drop:
+            is_aside = drop.stored(self._row.aside) is not None
+        if self._row.found and not is_aside:
+            return self._give_up()
+        self._record("an earlier try")
+        return "was mended by an earlier try"
+
+    def _give_up(self) -> str:
+        """Somebody else has put it right."""
+        Damage.objects.filter(pk=self._row.pk, epoch=self._row.epoch).update(mending="", aside="")
+        _note_intact(Seen(file_of(self._row), self._delivery.sha256))
+        return _INTACT
+
+    def _stage(self, copy: Copy, drop: Drop) -> Planned:
+        (staged,) = drop.stage(copy.source, strip=copy.strip)
+        if staged.sha256 != self._delivery.sha256:
+            raise NotMended("The copy changed while it was read", where="Nothing was changed")
+        self._destination.sync_staged([drop])
+        return Planned(staged.path, self._delivery.stored_as, staged.sha256)
+
+    def _set_aside(self, drop: Drop) -> None:
+        """Give the damaged file its name in a folder of its own. What has the right bytes after all gets its name
+        back."""
+        name, row = self._delivery.stored_as, self._row
+        if not self._destination.give_other_name(self._target, name, row.aside):
+            return
+        found = drop.digest(row.aside)
+        if found == self._delivery.sha256:
+            self._destination.give_other_name(self._target, row.aside, name)
+            raise NotMended(f"{escape(name)} changed while it was looked at", where="It has its name again")
+        if found and found != row.found:
+            row.found = found
+            Damage.objects.filter(pk=row.pk, epoch=row.epoch).update(found=found)
+
+    def _record(self, taken_from: str) -> None:
+        row, delivery = self._row, self._delivery
+        data: Mended = {
+            "destination": delivery.place.url,
+            "stored_as": escape(delivery.stored_as),
+            "delivered": delivery.sha256,
+            "found": row.found,
+            "set_aside": escape(row.aside) if row.found else "",
+            "taken_from": escape(taken_from),
+            "by": self._by,
+        }
+        with transaction.atomic():
+            if Damage.objects.filter(pk=row.pk, epoch=row.epoch).delete()[0]:
+                KeptOriginal.objects.filter(arrival=delivery.arrival_id).update(due_at=timezone.now())
+                append([entry(Kind.MENDED, delivery.arrival_id, data)])
+        log.info("A damaged file was mended", action="mended", arrival=delivery.arrival_id)
+
+
+def _way_to(config: Config, delivery: Delivery) -> tuple[Destination, Target]:
+    """The destination of a delivery, and its target as it was when it was delivered: group and modes as well."""
+    url, arrival = delivery.place.url, delivery.arrival
+    rules = config.routes[arrival.route].deliver if arrival.route in config.routes else []
+    for rule in rules:
+        to = Template(rule.to)
+        values = to.match(url)
+        if values is not None:
+            part = arrival.evidence.get(PARTS, {}).get(url)
+            plain = Rules.of(rule) if part else Rules.of(rule, values | arrival.fields)
+            made = replace(plain, group=part["group"]) if part else plain
+            return for_rule(rule), Target(url, to.fixed, rules=replace(made, manifest="none"))
+    raise NotMended(
+        f"Route {arrival.route} no longer delivers to {url}",
+        where="It stays as it is",
+        next_step="Put its entry of `deliver` back, or accept the damage",
+    )
+
+
+def mend_due(config: Config) -> bool:
+    """Mend the next damaged file that is due. False: none was."""
+    due = Damage.objects.filter(due_at__lte=timezone.now(), accepted_by="")
+    row = due.select_related("delivery__arrival", "delivery__place").order_by("due_at").first()
+    if row is None:
+        return False
+    try:
+        mend(config, row)
+    except (DropslotError, OSError) as error:
+        log.warning("A damaged file is not mended", action="not_mended", error=str(error))
+    return True

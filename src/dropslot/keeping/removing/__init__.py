@@ -1,0 +1,1 @@
+"""Removes originals that are proved to be at their destinations."""

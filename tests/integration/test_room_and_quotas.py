@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mounts import Mounts
+from postbox import Mailbox
 from product import STUDY, Product
 from sshd import Sshd
 from stores import BUCKET, KEY, SECRET, ObjectStore
@@ -187,3 +188,52 @@ def test_a_bucket_is_counted(sqlite_product: Product, shared_store: ObjectStore)
     product.drop("heart-2", {"a.dat": bytes(2_000_000)})
     product.run("drain", "--now", status=1, **secrets)
     assert "needs 2.0 MB, and 1.0 MB are free" in waiting(product)[0]
+
+
+def test_a_disk_that_fills_is_warned_of_waited_for_and_delivered_to_and_mails_say_so_in_this_order(
+    sqlite_product: Product, mounts: Mounts, make_mailbox: Callable[..., Mailbox]
+) -> None:
+    product, box, disk = sqlite_product, make_mailbox(), mounts.tmpfs("8m")
+    notify = {"space": ["mailto:ops@lab.example"], "gather": "0s", "every": "0s"}
+    routes = {"study": STUDY | {"deliver": [{"to": str(disk)}]}}
+    product.configure(routes, mail=box.key, notify=notify, health={"look": "300ms"})
+    product.start("run")
+    product.drop("first", b"1")
+    product.wait_for_state("first", "done")
+    filler = fill(disk, 7_800_000)
+    wait_until(
+        lambda: "94 % full (warn: 90 %): 7.8 MB of 8.4 MB used" in mails(box), what="the warning by mail"
+    )
+    product.drop("scan", {"a.dat": bytes(2 * MB)})
+    wait_until(
+        lambda: "1 arrival of 2.1 MB waits for room" in mails(box), what="the mail that something waits"
+    )
+    assert "needs 2.1 MB, and 578 kB are free" in waiting(product)[0] and not (disk / "a.dat").exists()
+    assert [path.name for path in product.held()] and not list(disk.glob(".dropslot/stage/*"))
+    filler.unlink()
+    product.wait_for_state("scan", "done", deadline_seconds=40)
+    assert (disk / "a.dat").stat().st_size == 2 * MB
+    wait_until(lambda: mails(box).count("No longer") >= 2, what="the mails that there is room again")
+    told = [f"space of disk of {disk}", f"no room for disk of {disk}"]
+    happened = [
+        (event["kind"], event["data"].get("about"))
+        for event in product.listing("events")
+        if event["kind"] in ("trouble", "trouble-over", "retrying", "delivered")
+        and event["data"].get("trouble", "space") == "space"
+    ]
+    assert happened[:4] == [
+        ("delivered", None),
+        ("trouble", told[0]),
+        ("retrying", None),
+        ("trouble", told[1]),
+    ]
+    assert sorted(happened[4:]) == [("delivered", None), ("trouble-over", told[1]), ("trouble-over", told[0])]
+    said = mails(box)
+    assert said.index("94 % full") < said.index("waits for room") < said.index("No longer")
+    assert {str(letter.message["subject"]).count("\n") for letter in box.letters} == {0}
+
+
+def mails(box: Mailbox) -> str:
+    """All that was written, in order, as text."""
+    bodies = (letter.message.get_body(("plain",)) for letter in list(box.letters))
+    return "\n".join(" ".join(str(body.get_content()).split()) for body in bodies if body)

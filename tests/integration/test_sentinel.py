@@ -12,6 +12,7 @@ import pytest
 from django.db import connections
 from django.db.models import F
 
+from clocks import Clock
 from databases import Database
 from dead_man import DeadMan, dead_man
 from dropslot.arrivals import machines
@@ -29,6 +30,7 @@ from dropslot.config import Config, from_mapping
 from dropslot.core.troubles import TroubleKind
 from dropslot.running import board
 from dropslot.running.ages import elapsed
+from product import Product
 from trail import grow, tamper
 from waiting import wait_until
 
@@ -311,3 +313,20 @@ def test_a_database_that_is_away_ends_nothing_and_fails_the_ping(
         sentinel.end()
     assert [kind for kind, _ in said()] == ["trouble", "trouble-over"]
     assert not Sentinel.objects.exists()
+
+
+def test_a_clock_that_jumps_is_a_trouble_and_makes_no_arrival_old(
+    sqlite_product: Product, tmp_path: Path
+) -> None:
+    clock = Clock(tmp_path / "site")
+    product = sqlite_product.configure(health={"look": "200ms"})
+    product.start("run", PYTHONPATH=clock.path)
+    wait_until(lambda: "Alive: service" in product.run("health", status=None).stdout, deadline_seconds=60)
+    product.studies.rename(tmp_path / "unmounted")
+    product.drop("visit", b"1")
+    product.wait_for_state("visit", "retrying")
+    clock.step(3 * 3600)
+    troubles = wait_until(lambda: product.listing("events", "--kind", "trouble"), what="the trouble")
+    assert [(one["data"]["trouble"], one["data"]["what"].partition(";")[0]) for one in troubles] == [
+        ("clock", "it jumped forward by 3 hours")
+    ]

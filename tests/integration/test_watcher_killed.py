@@ -89,6 +89,7 @@ def test_a_portal_beside_a_killed_service_says_so_by_mail_and_the_ping_fails_the
     wait_until(lambda: server.is_overdue(2), what="the pings' end")
 
 
+@pytest.mark.crash
 def test_a_portal_on_another_machine_says_so(make_product: Make, postgres_url: str, server: DeadMan) -> None:
     first, second = make_product(postgres_url), make_product(postgres_url)
     configured(first, server)

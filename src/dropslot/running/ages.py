@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from django.utils import timezone
 
 _LEAST = timedelta(seconds=30)  # a smaller step is no jump
 _KEPT = 100
@@ -37,7 +39,7 @@ class Ages:
 
     def look(self, now: datetime | None = None, at: float | None = None) -> datetime:
         """The time by the clock; notes whether it jumped since the last look."""
-        now = datetime.now(UTC) if now is None else now
+        now = timezone.now() if now is None else now
         at = elapsed() if at is None else at
         if self._last is not None:
             last, then = self._last

@@ -130,7 +130,7 @@ def _of_database(config: Config, ages: Ages, now: datetime, since: datetime | No
     """What the database knows. Raises DatabaseError and InterfaceError."""
     inboxes = candidates.inboxes(config)
     watches_elsewhere = candidates.watches() or any(one.holder for one in inboxes)
-    is_up = watches_elsewhere if since is None else now - since > UNWATCHED_LATE
+    is_up = watches_elsewhere if since is None else ages.age(since, now) > UNWATCHED_LATE
     unwatched = _unwatched(inboxes) if is_up else ()
     machines = known()
     queues = Queues()

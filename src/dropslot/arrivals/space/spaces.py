@@ -138,7 +138,9 @@ def _spaces(
     # A study with a disk of its own needs no count.
     counted = [tree for tree in trees if tree.quota is not None or tree.url not in have_disks]
     spaces = [*disks, *_folders(counted, usages, waits), *map(_unknown, unknown)]
-    return sorted(spaces, key=lambda space: (-space.percent, space.name))
+    return sorted(
+        spaces, key=lambda space: (not space.is_full, not space.is_filling, -space.percent, space.name)
+    )
 
 
 def _folders_of_our_own(config: Config) -> Iterator[tuple[str, str, float]]:

@@ -72,6 +72,7 @@ def test_a_test_message_is_listed_with_its_state(site: Site) -> None:
     assert Message.objects.filter(recipient__user__username="olga").count() == 1
     assert "waits" in _page(site, "olga")
     assert "There were none yet" in _page(site, "sam")
+    assert "This dropslot sends no messages" in _page(site, "sam")  # it has neither mail nor rules
 
 
 def test_a_test_message_from_the_page_arrives(

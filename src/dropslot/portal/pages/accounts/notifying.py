@@ -17,6 +17,7 @@ from dropslot.access.trail import record_rights, visit
 from dropslot.mail.section import mail_of
 from dropslot.notify.channels.message import Notice
 from dropslot.notify.models import Message, Preference
+from dropslot.notify.section import is_wanted
 from dropslot.portal.pages.accounts.wishes import Wishes
 from dropslot.portal.requests import access_in
 from dropslot.portal.words.message_words import told
@@ -74,5 +75,6 @@ def _shown(request: HttpRequest, access: Access, form: Wishes, wish: Preference 
         "sent": [(row, row.title or (row.notice or {}).get("title"), told(row.state)) for row in sent],
         "shows_errors": access.sees_all_routes(),
         "email": email,
+        "sends": is_wanted(access.config),
         "has_place": bool(wish and wish.target) or bool(email and mail_of(access.config)),
     }

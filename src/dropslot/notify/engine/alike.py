@@ -64,29 +64,42 @@ class Heap:
 
 def heaps(told: Iterable[Told]) -> list[Heap]:
     """Everything that is to be told, put together where it is alike."""
-    found: dict[tuple[str, str], Heap] = {}
+    found: dict[tuple[To, tuple[str, ...]], Heap] = {}
     for one in told:
-        heap = _heap(one)
-        if (same := found.setdefault((heap.to.key, heap.digest), heap)) is not heap:
-            same.add(heap)
+        key = one.to, _same(one.happening)
+        if (heap := found.get(key)) is None:
+            found[key] = _heap(one, key[1])
+        else:
+            heap.count += 1
+            heap.last_seq = one.happening.seq
+            if len(heap.alike.examples) < EXAMPLES:
+                heap.alike.examples.append(_example(one))
     return list(found.values())
 
 
-def _heap(told: Told) -> Heap:
+def _heap(told: Told, same: tuple[str, ...]) -> Heap:
     one = told.happening
-    alike = Alike(one.route, one.what, one.remedy, one.about, one.study, one.is_over)
-    row = one.arrival
-    alike.examples = [{"arrival": row.id if row else "", "name": told.name, "what": one.what, "at": one.at}]
-    return Heap(told.to, _digest(one), one.news.value, alike, 1, one.seq, one.seq)
+    alike = Alike(one.route, one.what, one.remedy, one.about, one.study, one.is_over, [_example(told)])
+    digest = sha256("\0".join(same).encode("utf-8", "surrogatepass")).hexdigest()
+    return Heap(told.to, digest, one.news.value, alike, 1, one.seq, one.seq)
 
 
-def _digest(one: Happening) -> str:
-    """A reason is the same if it differs only in numbers, or in the arrival's name."""
+def _example(told: Told) -> dict[str, str]:
+    one = told.happening
+    return {
+        "arrival": one.arrival.id if one.arrival else "",
+        "name": told.name,
+        "what": one.what,
+        "at": one.at,
+    }
+
+
+def _same(one: Happening) -> tuple[str, ...]:
+    """What makes it alike. A reason is the same if it differs only in numbers, or in the arrival's name."""
     reason = one.what if one.news == News.FAILED else ""
-    if one.arrival and one.arrival.name:
-        reason = reason.replace(one.arrival.name, "")
-    parts = (one.news.value, one.route, one.study, one.about, str(one.is_over), _NUMBERS.sub("0", reason))
-    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    if reason and one.arrival and one.arrival.name:
+        reason = _NUMBERS.sub("0", reason.replace(one.arrival.name, ""))
+    return one.news.value, one.route, one.study, one.about, "over" if one.is_over else "", reason
 
 
 def for_other_reasons(heap: Heap) -> Heap:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from django.apps import apps
 from django.utils import timezone
 from ulid import ULID
 
+from dropslot.config import Config
 from dropslot.notify.channels.message import Notice
 from dropslot.notify.engine.making import as_json
 from dropslot.notify.engine.whom import To
 from dropslot.notify.engine.writing_down import recipients_of
 from dropslot.notify.models import Message
+
+_SECONDS = 60.0
 
 
 def add_for(account: Any | None, target: str, notice: Notice) -> None:
@@ -26,3 +31,19 @@ def add(to: To, notice: Notice) -> str:
     row = Message(id=str(ULID()), recipient=recipient, notice=as_json(notice), made_at=now, due_at=now)
     row.save(force_insert=True)
     return row.id
+
+
+class Digests:
+    """Looks once in a minute whether any are due, by this process's clock."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic()
+
+    def work(self, config: Config) -> None:
+        """Write them down if it is time. Raises DatabaseError."""
+        if time.monotonic() < self._due or not apps.is_installed("dropslot.access"):
+            return
+        from dropslot.notify.digests import writing
+
+        self._due = time.monotonic() + _SECONDS
+        writing.write_down_due(config, add_for)

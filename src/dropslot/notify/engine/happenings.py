@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.kinds import Kind
-from dropslot.audit.models import Event
-from dropslot.core.showing.counting import counted
+from dropslot.audit.outbox import Seen
+from dropslot.core.showing.counting import chunks, counted
 from dropslot.notify.news import News, news_of
 
 _NEWS = {
@@ -18,13 +17,22 @@ _NEWS = {
     Kind.REFUSED: News.FAILED,
     Kind.INSTANCES_CHANGED: News.INSTANCES_CHANGED,
 }
+_AT_ONCE = 500
 _TROUBLES = (Kind.TROUBLE, Kind.TROUBLE_OVER)
 _SEND_AGAIN = "Correct it and send it again. An operator may also retry or dismiss it."
 _COMPARE = "Find out why the same image exists twice; both are kept, the later one as a version."
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Sent(NamedTuple):
+    """What is told of an arrival. Its fields are looked up where somebody needs them: there may be many arrivals."""
+
+    id: str
+    route: str
+    name: str
+    sender: str
+
+
+class Happening(NamedTuple):
     """One thing that happened. `arrival` is None for a trouble, which has `about`; `study` is a trouble's."""
 
     seq: int
@@ -33,7 +41,7 @@ class Happening:
     route: str
     what: str
     remedy: str
-    arrival: Arrival | None = None
+    arrival: Sent | None = None
     about: str = ""
     study: str = ""
     is_over: bool = False
@@ -45,19 +53,23 @@ def kinds(news: Collection[News]) -> list[Kind]:
     return [*wanted, *_TROUBLES] if set(news) - {News.DONE, News.INSTANCES_CHANGED} else wanted
 
 
-def read(events: Sequence[Event]) -> Iterator[Happening]:
+def read(events: Sequence[Seen]) -> Iterator[Happening]:
     """What they tell, in their order. An arrival that is no longer known is left out."""
     ids = {event.arrival for event in events if event.arrival}
-    rows = Arrival.objects.only("id", "route", "name", "sender", "fields").in_bulk(ids) if ids else {}
+    rows = {row.id: row for some in chunks(ids, _AT_ONCE) for row in _sent(some)}
     for event in events:
-        data = json.loads(event.data)
         if event.kind in _TROUBLES:
-            yield _trouble(event, data)
+            yield _trouble(event, json.loads(event.data))
         elif event.arrival in rows:
-            yield _of_arrival(event, data, rows[event.arrival])
+            yield _of_arrival(event, rows[event.arrival])
 
 
-def _trouble(event: Event, data: Mapping[str, Any]) -> Happening:
+def _sent(ids: Sequence[str]) -> Iterator[Sent]:
+    rows = Arrival.objects.filter(id__in=ids).order_by()
+    return (Sent(*row) for row in rows.values_list("id", "route", "name", "sender").iterator(_AT_ONCE))
+
+
+def _trouble(event: Seen, data: Mapping[str, Any]) -> Happening:
     is_over = event.kind == Kind.TROUBLE_OVER
     return Happening(
         event.seq,
@@ -72,19 +84,17 @@ def _trouble(event: Event, data: Mapping[str, Any]) -> Happening:
     )
 
 
-def _of_arrival(event: Event, data: Mapping[str, Any], row: Arrival) -> Happening:
-    kind = Kind(event.kind)
-    what, remedy = _words(kind, data)
-    return Happening(event.seq, event.at, _NEWS[kind], row.route, what, remedy, arrival=row)
+def _of_arrival(event: Seen, row: Sent) -> Happening:
+    news = _NEWS[Kind(event.kind)]
+    what, remedy = _words(news, event.data)
+    return Happening(event.seq, event.at, news, row.route, what, remedy, arrival=row)
 
 
-def _words(kind: Kind, data: Mapping[str, Any]) -> tuple[str, str]:
-    if kind == Kind.DELIVERED:
-        counts = [
-            f"{counted(count, 'item')} {outcome}" for outcome, count in sorted(data["outcomes"].items())
-        ]
-        return ", ".join(counts), ""
-    if kind == Kind.REFUSED:
+def _words(news: News, text: str) -> tuple[str, str]:
+    if news == News.DONE:
+        return "delivered", ""
+    data = json.loads(text)
+    if news == News.FAILED:
         reasons = data["reason"]
         more = f" (and {counted(len(reasons) - 1, 'more reason')})" if len(reasons) > 1 else ""
         return f"{reasons[0] if reasons else 'no reason was recorded'}{more}", _SEND_AGAIN

@@ -23,6 +23,7 @@ from dropslot.notify.models import GIVEN_UP, SENDING, SENT, UNKNOWN, WAITING, Gr
 from dropslot.notify.section import notify_of
 
 log = structlog.get_logger()
+_NAMED = 10  # heaps of a message that may not have arrived
 INTERRUPTED = (
     "It was interrupted while it was sent: whether it arrived is not known, so that it is not sent again"
 )
@@ -101,11 +102,13 @@ def _end(row: Message, state: str, now: datetime, error: str = "") -> None:
 
 def _unsure(row: Message) -> Heap:
     tried = row.tried_at or row.made_at
-    what = f"It was sent at {tried:%Y-%m-%d %H:%M} UTC, and it is not known whether it arrived: {row.title}"
+    heaps = making.heaps_of(row)
+    named = "; ".join(alike.title(heap) for heap in heaps[:_NAMED]) or row.title
+    more = f"; and {len(heaps) - _NAMED:,} more" if len(heaps) > _NAMED else ""
+    what = f"It was sent at {tried:%Y-%m-%d %H:%M} UTC, and it is not known whether it arrived: {named}{more}"
     about = "A message before this one may not have arrived"
     content = Alike("", what, "Look in the portal, or at `dropslot arrivals` and `dropslot health`.", about)
     content.examples = [{"arrival": "", "name": "", "what": what, "at": ""}]
-    heaps = making.heaps_of(row)
     first = min((heap.first_seq for heap in heaps), default=0)
     last = max((heap.last_seq for heap in heaps), default=0)
     to = To(row.recipient.key, row.recipient.user_id)

@@ -13,6 +13,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model
 
+from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
 from dropslot.notify.engine.happenings import Happening
 from dropslot.notify.models import Preference
@@ -122,7 +123,7 @@ class People:
     def of_study(self, happening: Happening) -> list[Account]:
         """The accounts with a role for the study that this is about, as far as they see it."""
         row = happening.arrival
-        fields = {key: str(value) for key, value in row.fields.items()} if row else {}
+        fields = self._fields.get(row.id, {}) if row else {}
 
         def has(grant: Any) -> bool:
             if row is None:
@@ -135,6 +136,11 @@ class People:
 
         found = [one for one in self._study_runners if any(map(has, one.access.grants))]
         return [one for one in found if one.sees(happening)]
+
+    @cached_property
+    def _fields(self) -> dict[str, dict[str, Any]]:
+        rows = Arrival.objects.filter(id__in=self._arrivals).order_by()
+        return dict(rows.values_list("id", "fields"))
 
     @cached_property
     def _study_runners(self) -> list[Account]:

@@ -16,7 +16,7 @@ from dropslot.arrivals.upkeep import database
 from dropslot.arrivals.workers import duties
 from dropslot.audit.listening import Ear
 from dropslot.config import Config
-from dropslot.notify.engine import cleaning, happenings, making, outcomes, turns, writing_down
+from dropslot.notify.engine import cleaning, extra, happenings, making, outcomes, turns, writing_down
 from dropslot.notify.engine.outcomes import Outcome
 from dropslot.notify.engine.sending import Sending
 from dropslot.notify.news import News
@@ -44,6 +44,7 @@ class Notifier:
         self._sending = Sending(config)
         self._unrecorded: list[Outcome] = []
         self._hourly = cleaning.Hourly()
+        self._digests = extra.Digests()
         self._is_settled = False
 
     def turn(self) -> float:
@@ -57,6 +58,7 @@ class Notifier:
             outcomes.settle_interrupted(self._sending.ids)
         writing_down.write_down(self._config)
         self._hourly.work(self._config)
+        self._digests.work(self._config)
         seconds = self._send_due()
         self._is_settled = True
         return seconds

@@ -9,6 +9,7 @@ from dropslot.config import Config
 from dropslot.notify.channels.target import target_of
 from dropslot.notify.engine.happenings import Happening
 from dropslot.notify.engine.people import Account, People
+from dropslot.notify.news import News
 from dropslot.notify.section import SENDER, STUDY, notify_of, targets_of
 
 
@@ -42,6 +43,7 @@ class Rules:
         self._config = config
         self._people = People(config, happenings)
         self._happenings = happenings
+        self._known: dict[tuple[str, News], list[str]] = {}
 
     def all(self) -> Iterator[Told]:
         """Everything that is to be told, each thing once to each place."""
@@ -76,7 +78,10 @@ class Rules:
         yield from (one for one in self._people.subscribers if one.subscribes(happening))
 
     def _targets(self, happening: Happening) -> list[str]:
-        return targets_of(self._config, happening.route, happening.news)
+        of = happening.route, happening.news
+        if (found := self._known.get(of)) is None:
+            found = self._known[of] = targets_of(self._config, *of)
+        return found
 
     def _sender(self, happening: Happening) -> Account | None:
         return self._people.named(happening.arrival.sender) if happening.arrival else None

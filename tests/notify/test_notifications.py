@@ -16,7 +16,8 @@ from databases import Database
 from dropslot.access import accounts
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.notify.engine import doctor, writing_down
+from dropslot.notify.channels.message import Notice
+from dropslot.notify.engine import doctor, extra, writing_down
 from dropslot.notify.models import GIVEN_UP, SENDING, Group, Message, Preference
 from news import OPS, configured, deliver, fail, notifier, over, tell, trouble
 from postbox import Mailbox
@@ -124,12 +125,12 @@ def test_a_thousand_failures_in_a_minute_are_three_messages_at_most(
     usual: dict[str, Any] = {"gather": "5s", "every": "30s", "sender_address": "{owner}@lab.example"}
     config = configured(tmp_path, box.key, failed=[OPS, "sender"], **usual)
     at_work = notifier(config)
-    for second in range(600):
+    for second in (*range(60), *range(60, 600, 10)):
         if second < 60:
             fail("reason " + "abcdefghij"[second % 10] * (second % 7 + 1), count=20 if second % 3 else 10)
         at_work.turn()
         at_work.record(5.0)
-        clock.move(seconds=1)
+        clock.move(seconds=1 if second < 60 else 10)
     at_work.finish(5.0)
     for person in ("ops", "sam"):
         assert 1 <= len(subjects(box, f"{person}@lab.example")) <= 3
@@ -331,3 +332,24 @@ def test_what_happened_before_anybody_was_to_be_told_is_not_told(
     config = configured(tmp_path, box.key, failed=[OPS])
     tell(config)
     assert not box.letters
+
+
+@pytest.mark.sqlite_only
+def test_a_summary_comes_each_morning_and_a_message_for_a_test_comes_in_quiet_hours(
+    database: Database, tmp_path: Path, box: Mailbox, clock: Clock
+) -> None:
+    config = configured(tmp_path, box.key, digest={"daily": [OPS]}, quiet="05:00-07:00")
+    tell(config)
+    assert len(box.letters) == 1  # at noon, since there was none before
+    clock.move(hours=17, minutes=30)  # 05:30
+    extra.add_for(None, OPS, Notice("test", "A test"))
+    tell(config)
+    assert "A test" in subjects(box)[1]
+    clock.move(minutes=45)  # 06:15: it is due, and the hours are quiet
+    at_work = notifier(config)
+    at_work.turn()
+    assert len(box.letters) == 2
+    clock.move(hours=1)
+    at_work.turn()
+    at_work.finish(5.0)
+    assert len(box.letters) == 3

@@ -1,26 +1,22 @@
 """Signed requests that carry bytes. The SDK's own way to send an object takes several times the processor's time: these
-use its credentials, signatures and connections, and leave out the layers above.
+use its credentials alone.
 """
 
 from __future__ import annotations
 
 import random
-import socket
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError, SSLError
-from botocore.httpsession import URLLib3Session
-from botocore.utils import get_environ_proxies
 
-from dropslot.destinations.s3.client import ANSWER_SECONDS, AT_ONCE, CONNECT_SECONDS, TRIES, Connected
-
-Bytes = bytes | bytearray | memoryview
+from dropslot.destinations.s3.client import TRIES, Connected
+from dropslot.destinations.s3.connections import Bytes, Connections, Reply
+from dropslot.destinations.s3.signing import signed
 
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 # While another request for the same key is under way, or the body came too slowly.
@@ -29,31 +25,17 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 10.0
 _PATIENCE_SECONDS = 100  # afterwards the arrival waits instead of its worker
 
 
-class Answer(NamedTuple):
-    """What the store answered; its status is a success."""
-
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Sending:
     """Safe for use by several threads."""
 
     def __init__(self, connected: Connected) -> None:
         self._connected = connected
-        self._meta = connected.client.meta
-        self._http = URLLib3Session(
-            verify=connected.verify,
-            proxies=get_environ_proxies(connected.url),
-            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-            max_pool_connections=AT_ONCE,
-            socket_options=[
-                (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-                (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            ],
-        )
+        self._region = connected.client.meta.region_name
+        parts = urlsplit(connected.url)
+        self._host, self._path = parts.netloc, parts.path
+        self._connections = Connections(connected.url, connected.verify)
 
-    def ask(self, method: str, key: str, query: str, data: Bytes, headers: Mapping[str, str]) -> Answer:
+    def ask(self, method: str, key: str, query: str, data: Bytes, headers: Mapping[str, str]) -> Reply:
         """Send a request, several times if that may help. Raises ClientError and other errors of the SDK."""
         wait, end = _FIRST_WAIT_SECONDS, time.monotonic() + _PATIENCE_SECONDS
         for left in range(TRIES - 1, -1, -1):
@@ -66,18 +48,17 @@ class Sending:
             wait = min(wait * 3, _LONGEST_WAIT_SECONDS)
         raise AssertionError("never reached")
 
-    def _ask(self, method: str, key: str, query: str, data: Bytes, headers: Mapping[str, str]) -> Answer:
-        url = f"{self._connected.url}{quote(key, safe='/~')}{query}"
-        request = AWSRequest(method, url, {**headers, "Content-Length": str(len(data))}, data)
+    def _ask(self, method: str, key: str, query: str, data: Bytes, headers: Mapping[str, str]) -> Reply:
         if self._connected.credentials is None:
             raise NoCredentialsError
-        request.context["client_config"] = self._meta.config
-        frozen = self._connected.credentials.get_frozen_credentials()
-        S3SigV4Auth(frozen, "s3", self._meta.region_name).add_auth(request)
-        answer = self._http.send(request.prepare())
-        if answer.status_code >= 300:
-            raise _refusal(method, answer.status_code, answer.headers, answer.content)
-        return Answer(answer.headers, answer.content)
+        keys = self._connected.credentials.get_frozen_credentials()
+        target = f"{self._path}{quote(key, safe='/~')}{query}"
+        given = {**headers, "content-length": str(len(data))}
+        every = signed(keys, self._region, datetime.now(UTC), method, self._host, target, given)
+        reply = self._connections.ask(method, target, data, every)
+        if reply.status >= 300:
+            raise _refusal(method, reply)
+        return reply
 
 
 def _may_heal(error: ClientError | HTTPClientError) -> bool:
@@ -89,17 +70,17 @@ def _may_heal(error: ClientError | HTTPClientError) -> bool:
     )
 
 
-def _refusal(method: str, status: int, headers: Mapping[str, str], body: bytes) -> ClientError:
+def _refusal(method: str, reply: Reply) -> ClientError:
     """The SDK's error for an answer."""
     try:
-        said = {each.tag.rpartition("}")[2]: each.text or "" for each in ElementTree.fromstring(body)}
+        said = {each.tag.rpartition("}")[2]: each.text or "" for each in ElementTree.fromstring(reply.body)}
     except ElementTree.ParseError:
         said = {}
     response: dict[str, Any] = {
-        "Error": {"Code": said.get("Code", str(status)), "Message": said.get("Message", "")},
+        "Error": {"Code": said.get("Code", str(reply.status)), "Message": said.get("Message", "")},
         "ResponseMetadata": {
-            "HTTPStatusCode": status,
-            "HTTPHeaders": {k.lower(): v for k, v in headers.items()},
+            "HTTPStatusCode": reply.status,
+            "HTTPHeaders": {k.lower(): v for k, v in reply.headers.items()},
         },
     }
     return ClientError(response, method)

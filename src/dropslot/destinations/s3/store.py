@@ -18,7 +18,8 @@ from dropslot.core.names import escape
 from dropslot.destinations.s3 import faults
 from dropslot.destinations.s3.access import Access
 from dropslot.destinations.s3.client import connect
-from dropslot.destinations.s3.sending import Answer, Bytes, Sending
+from dropslot.destinations.s3.connections import Bytes, Reply
+from dropslot.destinations.s3.sending import Sending
 
 _PIECE_BYTES = 1 << 20
 _NO_OBJECT = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -93,12 +94,12 @@ class Store:
 
     def put(self, key: str, data: Bytes, sha256: bytes, metadata: Mapping[str, str]) -> bool:
         """Make an object, whole and durable on return. False: there is one of that key, and it stays as it is."""
-        headers = self._new(metadata) | {"If-None-Match": "*", "x-amz-checksum-sha256": in_base64(sha256)}
+        headers = self._new(metadata) | {"if-none-match": "*", "x-amz-checksum-sha256": in_base64(sha256)}
         return self._send("PUT", f"Sending {escape(key)}", key, "", data, headers, _IS_THERE) is not None
 
     def takes_wrong_digest(self, key: str, data: Bytes, sha256: bytes) -> bool:
         """Whether an object is there after bytes were sent with the SHA-256 of others."""
-        headers = self._new({}) | {"If-None-Match": "*", "x-amz-checksum-sha256": in_base64(sha256)}
+        headers = self._new({}) | {"if-none-match": "*", "x-amz-checksum-sha256": in_base64(sha256)}
         sent = self._send("PUT", "Sending a wrong digest", key, "", data, headers, _WRONG_DIGEST)
         return sent is not None or self.look(key) is not None
 
@@ -146,7 +147,7 @@ class Store:
 
     def read_beginning(self, key: str, most: int) -> bytes | None:
         """Up to `most` bytes of an object, in one request; None if there is no object, or it is empty."""
-        headers = {"Range": f"bytes=0-{most - 1}"}
+        headers = {"range": f"bytes=0-{most - 1}"}
         found = self._send("GET", f"Reading {escape(key)}", key, "", b"", headers, _NO_OBJECT | _NO_BYTES)
         return found and found.body
 
@@ -213,7 +214,7 @@ class Store:
         data: Bytes,
         headers: Mapping[str, str],
         none_if: Collection[str] = (),
-    ) -> Answer | None:
+    ) -> Reply | None:
         with self._explained(doing, none_if):
             return self._connected()[1].ask(method, key, query, data, headers)
         return None

@@ -4,9 +4,10 @@ the contract needs (rclone's), which is refused."""
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -136,6 +137,55 @@ def test_parts_that_are_there_are_not_sent_again(
     assert sent == [2]
     assert site.files()["study/raw/scan.raw"] == changed
     assert site.store.uploads(site.top) == []
+
+
+class LateNews(Future[Any]):
+    """A part whose end is seen only when it is asked for the second time."""
+
+    was_asked = False
+
+    def done(self) -> bool:
+        asked, self.was_asked = self.was_asked, True
+        return asked and super().done()
+
+
+class InTurn(Executor):
+    """Sends each part at once."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def submit(self, fn: Any, /, *args: Any, **more: Any) -> LateNews:
+        sent = LateNews()
+        try:
+            sent.set_result(fn(*args, **more))
+        except DestinationUnready as error:
+            sent.set_exception(error)
+        return sent
+
+
+def test_a_part_that_fails_at_any_moment_is_never_missed(
+    site: S3Site, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = site.destination.store
+    send = store.send_part
+
+    def failing(key: str, upload: str, number: int, data: memoryview, sha256: bytes) -> str:
+        if number == 1:
+            raise DestinationUnready("cut")
+        return send(key, upload, number, data, sha256)
+
+    with monkeypatch.context() as patch, site.destination.open(site.target(), ID, 1, "visit") as drop:
+        patch.setattr(in_parts, "ThreadPoolExecutor", InTurn)
+        patch.setattr(store, "send_part", failing)
+        with pytest.raises(DestinationUnready, match="cut"):
+            stage(drop, large)
+    assert site.files() == {}
+    one = in_parts.InParts(store, f"{site.top}/one", len(LARGE), {})
+    one.send(io.BytesIO(LARGE[:PART_BYTES]).readinto, [])
+    with pytest.raises(RuntimeError, match="not all"):
+        one.complete()
+    one.abort()
 
 
 def test_parts_of_what_is_not_delivered_are_removed(site: S3Site, large: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from dropslot.files.children import in_child
+from dropslot.running import board
 from mounts import Mounts
 from people import Person, Program
 from product import STUDY, Product
@@ -142,3 +145,24 @@ def test_a_folder_that_its_own_account_closed_is_named(
     os.chmod(product.root / "var", 0o000)
     told = product.run("history", status=1, as_person=service_user).stderr
     assert f"chmod u+rwX {product.root / 'var'}" in told
+
+
+def test_a_disk_that_is_full_at_the_start_takes_no_count_and_ends_no_process(mounts: Mounts) -> None:
+    """A page of a mapped file without a block on the disk would end its process with SIGBUS."""
+    disk = mounts.tmpfs("64k")
+    (disk / "processes").mkdir()
+    with suppress(OSError), (disk / "full").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            continue
+
+    def count() -> None:
+        with board.joined(disk, "worker-1"):
+            board.mine().end(board.mine().begin(), 3)
+
+    in_child(count)  # raises ChildDied
+    assert not any(seen.pid for seen in board.look(disk))
+    (disk / "full").unlink()
+    with board.joined(disk, "worker-1"):
+        board.mine().end(board.mine().begin(), 3)
+        [seen] = board.look(disk)
+        assert (seen.name, seen.pid, seen.counts.arrivals) == ("worker-1", os.getpid(), 3.0)

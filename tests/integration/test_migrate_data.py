@@ -44,6 +44,10 @@ def test_all_is_the_same_there_and_back(
     assert "holds another" not in used.run("doctor", status=None).stdout
 
     after = everything(used)
+    use(used, "sqlite")  # where the copy was made from; the copy is the newer one
+    said = used.run("migrate_data", "--to", empty_postgres_url, status=1).stderr
+    assert "used since" in said and "Do not empty it" in said
+    use(used, empty_postgres_url)
     assert "move the file" in used.run("migrate_data", "--to", "sqlite", status=1).stderr
     database_of(used).rename(used.root / "old.sqlite3")
     used.run("migrate_data", "--to", "sqlite")

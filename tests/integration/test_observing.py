@@ -6,7 +6,9 @@ import gzip
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -18,6 +20,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 from ulid import ULID
 
+from desk import Desk
+from dropslot.arrivals.metrics import exporter
+from dropslot.config.listening import Listen
+from dropslot.config.observing import Metrics
+from dropslot.running.stopping import Signal
 from ports import free_port
 from product import STUDY, Product
 from prometheus import Prometheus
@@ -104,6 +111,33 @@ def test_a_killed_worker_is_seen_and_so_is_its_successor(sqlite_product: Product
         return again != first and value(scrape(port), "dropslot_process_up", process="worker-1") == 1
 
     wait_until(succeeded, what="another worker")
+
+
+def test_the_port_of_the_metrics_is_taken_over_when_it_is_free(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another service of this data folder, as workers beside `run` are."""
+    monkeypatch.setattr(exporter, "AGAIN_SECONDS", 0.05)
+    config = Desk(tmp_path).config.model_copy(update={"metrics": Metrics(listen=Listen("127.0.0.1", port))})
+    stop = Signal()
+    with socket.create_server(("127.0.0.1", port)):
+        with pytest.raises(exporter.CannotListen, match="in use"):
+            exporter.prove(config)
+        serving = Thread(target=exporter.serve, args=(config, stop))
+        serving.start()
+        serving.join(0.3)
+        assert serving.is_alive()
+
+    def answers() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"GET /elsewhere HTTP/1.0\r\n\r\n")
+            return connection.recv(9).startswith(b"HTTP/1")
+        return False
+
+    wait_until(answers, what="an answer")
+    stop.set()
+    serving.join(10)
+    assert not serving.is_alive()
 
 
 def test_every_query_of_the_dashboard_finds_numbers(

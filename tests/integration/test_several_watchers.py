@@ -45,6 +45,31 @@ def share_keys(first: Product, second: Product) -> None:
     shutil.copytree(first.root / "var/keys", second.root / "var/keys", dirs_exist_ok=True)
 
 
+def test_two_machines_that_sign_with_different_keys_are_refused(
+    make_product: Make, postgres_url: str
+) -> None:
+    """Before anything is delivered, and with what the newest receipt says."""
+    first, second = make_product(postgres_url), make_product(postgres_url)
+    second.configure(settled(first))
+    first.drain()  # there is nothing to deliver
+    for command in (("run",), ("drain",)):
+        told = second.run(*command, status=1).stderr
+        assert "the key that the receipts" in told and str(second.root / "var/keys") in told
+    assert not (second.root / "var/keys/receipt_ed25519").exists()
+    shutil.copytree(first.root / "var/keys", second.root / "var/keys", dirs_exist_ok=True)
+    second.drain()
+    # The key of the first machine is lost, and its public part is known: both go on with a new one.
+    for machine in (first, second):
+        (machine.root / "var/keys/receipt_ed25519").unlink()
+    (first.root / "study/inbox/one").mkdir()
+    (first.root / "study/inbox/one/a").write_bytes(b"1")
+    second.drain()
+    assert "the key that the receipts" in first.run("drain", status=1).stderr
+    shutil.copytree(second.root / "var/keys", first.root / "var/keys", dirs_exist_ok=True)
+    first.drain()
+    assert "OK" in first.run("verify").stdout
+
+
 def settled(of: Product, **more: Any) -> dict[str, dict[str, Any]]:
     return {
         "study": STUDY

@@ -14,13 +14,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.db import OperationalError
+from django.db.models.functions import Now
 
 from brokers import Broker
 from databases import Database
 from desk import Desk
 from dropslot.arrivals.crew import Crew
 from dropslot.arrivals.delivery import pipeline
-from dropslot.arrivals.delivery.shares import cutting, holding
+from dropslot.arrivals.delivery.shares import cutting, helping, holding
 from dropslot.arrivals.delivery.shares.helping import Helper
 from dropslot.arrivals.models import Arrival, Delivery, Share
 from dropslot.arrivals.workers import between, leases
@@ -126,6 +127,84 @@ def test_a_share_whose_report_was_lost_is_given_up_before_other_work(
 
     row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=forgetful, worker="here:1:a"))
     assert (row.state, tree(desk.base / "to" / "p")) == (State.DONE, CONTENT)
+
+
+def test_a_share_whose_taking_had_no_answer_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unanswered:
+        def __init__(self, share: Share) -> None:
+            self.rows = Share.objects.filter(pk=share.pk)
+
+        def update(self, **columns: object) -> int:
+            self.rows.update(**columns)
+            raise OperationalError("the connection was lost before the answer")
+
+    def unlucky(_arrival: Arrival, _shares: int) -> None:
+        helper = Helper(desk.config, "there:2:b")
+        with monkeypatch.context() as patch, pytest.raises(OperationalError):
+            patch.setattr(helping, "free_of", Unanswered)
+            helper.help_once()
+        assert helper.help_once()  # the next one; the other one's holder need not wait
+        states = Share.objects.filter(worker="there:2:b").order_by("number").values_list("state", flat=True)
+        assert list(states) == [ShareState.STAGED, ShareState.GIVEN_UP]
+
+    row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=unlucky, worker="here:1:a"))
+    assert (row.state, tree(desk.base / "to" / "p")) == (State.DONE, CONTENT)
+
+
+def left_taken(desk: Desk, monkeypatch: pytest.MonkeyPatch, worker: str) -> None:
+    """A helper has a share, and comes no further."""
+
+    def stuck(*_: object) -> None:
+        raise OperationalError("stands for a process that waits for its file server for ever")
+
+    helper = Helper(desk.config, worker)
+    with monkeypatch.context() as patch, pytest.raises(OperationalError):
+        patch.setattr(helper, "_report", stuck)
+        helper.help_once()
+
+
+def test_a_helper_that_comes_no_further_loses_its_share_although_its_process_lives(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helped = Share.objects.filter(worker="there:2:b")
+
+    def hanging(_arrival: Arrival, _shares: int) -> None:
+        left_taken(desk, monkeypatch, "there:2:b")
+        helped.update(lease_until=Now())
+        helping.renew("there:2:b", desk.config)
+        assert helped.filter(lease_until__gt=Now()).exists()
+        helped.update(lease_until=Now())
+        monkeypatch.setattr(helping, "STUCK_SECONDS", -1.0)
+        helping.renew("there:2:b", desk.config)
+
+    row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=hanging, worker="here:1:a"))
+    assert row.state == State.RETRYING and "there:2:b" in row.reason[0] and not helped.exists()
+    Arrival.objects.update(due_at=None, attempts=holding.SHARED_ATTEMPTS)
+    crew = Crew(announce=lambda *_: pytest.fail("helpers failed it often enough"), worker="here:1:a")
+    assert deliver(desk.config, row.id, crew).state == State.DONE
+    assert tree(desk.base / "to" / "p") == CONTENT
+
+
+def test_a_share_that_its_holder_took_back_is_not_taken_for_a_silent_helpers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two(_arrival: Arrival, _shares: int) -> None:
+        for worker in ("there:2:b", "there:3:c"):
+            left_taken(desk, monkeypatch, worker)
+        Share.objects.filter(worker="there:2:b").update(state=ShareState.GIVEN_UP, lease_until=Now())
+
+    looked: list[int] = []
+
+    def pause() -> None:
+        if Share.objects.filter(state=ShareState.OPEN).exists():
+            return
+        looked.append(Share.objects.filter(state=ShareState.TAKEN, worker="here:1:a").count())
+        if len(looked) > 3:  # the holder has looked for silent helpers meanwhile
+            Share.objects.filter(worker="there:3:c").update(state=ShareState.GIVEN_UP)
+
+    row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(pause, two, worker="here:1:a"))
+    assert (row.state, tree(desk.base / "to" / "p")) == (State.DONE, CONTENT)
+    assert len(looked) > 3 and Event.objects.filter(arrival=row.id, kind="started").count() == 1
 
 
 def test_a_small_arrival_overtakes_a_large_one_that_is_being_staged(

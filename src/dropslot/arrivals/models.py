@@ -316,6 +316,8 @@ class Installation(models.Model):
 
     only = models.SmallIntegerField(primary_key=True, default=1)
     id = models.CharField(max_length=26)
+    # The public key of receipts of the machine that started first; empty with SQLite, and before a start.
+    signer = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         db_table = "dropslot_installation"

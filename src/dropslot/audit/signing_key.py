@@ -63,6 +63,11 @@ def receipt_key(folder: Path) -> Ed25519PrivateKey:
     return key
 
 
+def receipt_signer(folder: Path) -> str:
+    """The public part of the key in `folder`, as a line; the key is made if there is none. Raises KeyFault."""
+    return signers.line(public_blob(receipt_key(folder).public_key()))
+
+
 def allowed_signers(path: Path) -> frozenset[bytes]:
     """The public keys in an `allowed_signers` file. Raises KeyFault for a malformed line, and for none.
 

@@ -20,7 +20,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
-_AGAIN_SECONDS = 10.0
+AGAIN_SECONDS = 10.0
 
 
 class CannotListen(DropslotError):
@@ -51,7 +51,7 @@ def serve(config: Config, stop: Signal) -> None:
         try:
             server = _server(config, config.metrics.listen)
         except CannotListen:  # another service of this data folder answers; when it ends, this one does
-            stop.wait(_AGAIN_SECONDS)
+            stop.wait(AGAIN_SECONDS)
     if server is None:
         return
     with server:

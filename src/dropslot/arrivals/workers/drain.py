@@ -27,6 +27,7 @@ from dropslot.arrivals.space import counting
 from dropslot.arrivals.space import watch as space_watch
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
+from dropslot.arrivals.upkeep.same_key import require_same_key
 from dropslot.arrivals.workers import elsewhere, holder, local, ownership, recovery
 from dropslot.arrivals.workers.claims import recording
 from dropslot.audit.kinds import Kind
@@ -79,6 +80,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     """
     preflight.prove(config)
     ownership.require_ours(config)
+    require_same_key(config)
     begun = time.monotonic()
     result = Drained()
     taken: set[str] = set()

@@ -28,6 +28,7 @@ from dropslot.arrivals.space import counting
 from dropslot.arrivals.space import watch as space_watch
 from dropslot.arrivals.upkeep import database, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
+from dropslot.arrivals.upkeep.same_key import require_same_key
 from dropslot.arrivals.workers import local, ownership, recovery
 from dropslot.arrivals.workers.claims import recording
 from dropslot.arrivals.workers.inbox_duties import InboxDuties
@@ -73,6 +74,7 @@ def serve(config: Config, life: Life) -> None:
     """
     preflight.prove(config, by_trial=True)
     ownership.require_ours(config)
+    require_same_key(config)
     board.sweep(config.data)
     added = registry.processes(config)
     after.listen(config)
@@ -151,8 +153,6 @@ def _beat(config: Config, told: Signal) -> None:
 
 def serve_workers(config: Config, life: Life, routes: Sequence[str]) -> None:
     """Celery's workers alone, for a machine that watches nothing, until `life` ends. Also raises OtherKey."""
-    from dropslot.arrivals.workers.celery.same_key import require_same_key
-
     require_same_key(config)
     preflight.prove(config, by_trial=True)
     _serve_alone(

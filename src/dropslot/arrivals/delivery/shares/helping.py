@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 
 import structlog
@@ -13,6 +14,7 @@ from dropslot import destinations
 from dropslot.arrivals.delivery.shares.task import Task, decode
 from dropslot.arrivals.models import Share
 from dropslot.config import Config
+from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, Unsupported
 from dropslot.core.states import ShareState, State
 from dropslot.destinations.shared import Part, SharedDrop
@@ -20,6 +22,14 @@ from dropslot.files.writing.ring import go_on
 
 log = structlog.get_logger()
 _MOST_DECLINED = 1000
+STUCK_SECONDS = 600.0  # one sync of a share to a slow server takes no longer
+
+
+class _Progress:
+    """When this process came further with a share last."""
+
+    def __init__(self) -> None:
+        self.at = time.monotonic()
 
 
 class Helper:
@@ -33,7 +43,8 @@ class Helper:
         pause: Callable[[], None] = go_on,
         routes: Collection[str] | None = None,
     ) -> None:
-        self._config, self._worker, self._pause, self._routes = config, worker, pause, routes
+        self._config, self._worker, self._routes = config, worker, routes
+        self._between = pause
         self._declined: set[str] = set()  # arrivals of which this worker could not stage a share
         self._owes = False  # the outcome of a share could not be recorded
 
@@ -41,6 +52,7 @@ class Helper:
         """Stage one share, synced, and report it. False: there was none. Errors of the share are its holder's matter;
         raises DatabaseError if the outcome cannot be recorded (`settle`)."""
         self.settle()
+        kept(_Progress).at = time.monotonic()
         self._owes = True  # before the taking: its answer may be lost
         share = self._take()
         if share is not None:
@@ -57,6 +69,10 @@ class Helper:
 
     def _mine(self) -> QuerySet[Share]:
         return Share.objects.filter(worker=self._worker, state=ShareState.TAKEN)
+
+    def _pause(self) -> None:
+        self._between()
+        kept(_Progress).at = time.monotonic()
 
     def _take(self) -> Share | None:
         """The last share that nobody has taken; its holder begins with the first one."""
@@ -129,7 +145,10 @@ def free_of(share: Share) -> QuerySet[Share]:
 
 
 def renew(worker: str, config: Config) -> None:
-    """Renew the lease of the share that `worker` stages."""
+    """Renew the lease of the share that `worker` stages, unless it comes no further: where a file server hangs, nothing
+    else tells its holder."""
+    if time.monotonic() > kept(_Progress).at + STUCK_SECONDS:
+        return
     mine = Share.objects.filter(worker=worker, state=ShareState.TAKEN)
     mine.update(lease_until=Now() + config.lease)
 

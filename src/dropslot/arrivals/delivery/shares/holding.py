@@ -30,6 +30,7 @@ from dropslot.destinations.shared import Part, SharedDrop
 
 log = structlog.get_logger()
 WAIT_SECONDS = 0.05
+SHARED_ATTEMPTS = 3  # whatever helpers lose, the next attempt needs none
 _ROWS_AT_ONCE = 50
 _PAUSE = threading.Event()  # never set: waiting for it is how this module waits
 
@@ -38,7 +39,8 @@ def stage(work: Work, leg: Leg, source: Source) -> list[Staged]:
     """Stage the items of one leg: alone, or in shares if the arrival is large and others add to the rate."""
     drop, contents = leg.drop, work.contents
     ranges = cut(source.listing.items, work.config.share_from)
-    if len(ranges) < 2 or work.made or not isinstance(drop, SharedDrop):
+    lost = work.arrival.attempts > SHARED_ATTEMPTS
+    if len(ranges) < 2 or lost or work.made or not isinstance(drop, SharedDrop):
         return drop.stage(source, contents.algorithms, contents.prefix)
     drop.begin(source, contents.algorithms, contents.prefix)
     if not drop.gains:

@@ -57,7 +57,7 @@ def serve(config: Config, stop: Signal) -> None:
     with server:
         log.info("Metrics are served", action="metrics_served", listen=str(config.metrics.listen))
         while not stop.is_set():
-            if server.fileno() in select.select([server.fileno(), stop.fileno()], [], [], _AGAIN_SECONDS)[0]:
+            if server.fileno() in select.select([server.fileno(), stop.fileno()], [], [], AGAIN_SECONDS)[0]:
                 server.handle_request()
                 close_old_connections()
     connections.close_all()

@@ -15,8 +15,6 @@ from threading import Thread
 from urllib.request import urlopen
 
 import pytest
-from dropslot.config.listening import Listen
-from dropslot.config.observing import Metrics
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,6 +22,8 @@ from ulid import ULID
 
 from desk import Desk
 from dropslot.arrivals.metrics import exporter
+from dropslot.config.servers.listening import Listen
+from dropslot.config.servers.observing import Metrics
 from dropslot.running.stopping import Signal
 from ports import free_port
 from product import STUDY, Product

@@ -90,13 +90,17 @@ def test_a_portal_beside_a_killed_service_says_so_by_mail_and_the_ping_fails_the
 
 
 @pytest.mark.crash
-def test_a_portal_on_another_machine_says_so(make_product: Make, postgres_url: str, server: DeadMan) -> None:
+def test_a_sentinel_on_another_machine_says_so(
+    make_product: Make, postgres_url: str, server: DeadMan
+) -> None:
     first, second = make_product(postgres_url), make_product(postgres_url)
     configured(first, server)
     first.drain()  # makes the tables
-    configured(second, server, first, portal={"listen": f"127.0.0.1:{free_port()}"})
-    portal = second.start("portal")
-    wait_until(lambda: alive(second) == ["portal"], deadline_seconds=60, what="the portal's sentinel")
+    configured(second, server, first)
+    doctor = {one["about"]: one["level"] for one in second.run("doctor", "--json", status=None).objects}
+    assert doctor[f"ping to 127.0.0.1:{server.port}"] == "ok"
+    sentinel = second.start("sentinel")
+    wait_until(lambda: alive(second) == ["sentinel"], deadline_seconds=60, what="the sentinel")
     service = first.start("run")
     wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well")
     kill(service)
@@ -106,4 +110,6 @@ def test_a_portal_on_another_machine_says_so(make_product: Make, postgres_url: s
         what="the event",
     )
     wait_until(lambda: server.last == "/uuid/fail", what="a ping that fails")
-    kill(portal)
+    sentinel.terminate()
+    assert sentinel.wait(15) == 0
+    assert "sentinel" not in alive(second)

@@ -366,7 +366,9 @@ class Process(BaseModel):
 class Machine(BaseModel):
     """One tree of processes, on whatever machine."""
 
-    tree: str = Field(description="`service`, `portal`, `worker` or `beat`.", examples=["service"])
+    tree: str = Field(
+        description="`service`, `portal`, `worker`, `beat` or `sentinel`.", examples=["service"]
+    )
     host: str
     pid: int = Field(description="Of the process that watches over it.")
     alive: bool = Field(description="Whether it shows signs of life.")

@@ -19,12 +19,13 @@ from dropslot.core.names import escape
 from dropslot.core.showing.amounts import lasting
 from dropslot.core.troubles import TroubleKind
 
-Tree = Literal["service", "portal", "worker", "beat"]
+Tree = Literal["service", "portal", "worker", "beat", "sentinel"]
 TITLES: dict[str, str] = {
     "service": "service",
     "portal": "portal",
     "worker": "workers",
     "beat": "beat",
+    "sentinel": "sentinel",
 }
 LEASE = timedelta(seconds=45)  # of a sentinel; longer if it looks less often
 LONGEST_LEASE = timedelta(hours=1)

@@ -1,4 +1,5 @@
-"""`worker` and `beat`: Celery's side of an installation with more than one machine."""
+"""`worker` and `beat`: Celery's side of an installation with more than one machine. `sentinel`: what watches over
+all of them."""
 
 from __future__ import annotations
 
@@ -55,6 +56,19 @@ def beat(config: ConfigPath = None) -> None:
     from dropslot.running import daemon
 
     daemon.beside(settings, lambda life: service.serve_beat(settings, life))
+
+
+@commands.command()
+def sentinel(config: ConfigPath = None) -> None:
+    """Watch over the services of this installation, and say if one was killed, until Ctrl-C or SIGTERM.
+
+    Each service has a sentinel of its own, which is killed with it. This one is not, on this machine or another.
+    """
+    settings = started(config)
+    from dropslot.arrivals.workers import service
+    from dropslot.running import daemon
+
+    daemon.beside(settings, lambda life: service.serve_sentinel(settings, life, "sentinel"))
 
 
 def _with_celery(config: Config) -> Config:

@@ -24,7 +24,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.notify import after
 from dropslot.arrivals.notify.for_senders import doctor as for_senders
 from dropslot.arrivals.registry import Finding
-from dropslot.arrivals.upkeep import markers, readonly
+from dropslot.arrivals.upkeep import markers, readonly, watching_over
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
@@ -81,6 +81,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _tables(config)
     yield from _parsers()
     yield from _watching(config)
+    yield from watching_over.examine(config)
     yield from registry.findings(config)
 
 

@@ -173,9 +173,9 @@ def serve_beat(config: Config, life: Life) -> None:
     _serve_alone(config, children, life)
 
 
-def serve_beside_portal(config: Config, life: Life) -> None:
-    """What every tree of processes has, beside a portal that is served alone, until `life` ends."""
-    _serve_alone(config, _beside(config, "portal"), life)
+def serve_sentinel(config: Config, life: Life, tree: Tree) -> None:
+    """What every tree of processes has, beside a portal that is served alone or by itself, until `life` ends."""
+    _serve_alone(config, _beside(config, tree), life)
 
 
 def _serve_alone(config: Config, children: list[Child], life: Life) -> None:

@@ -38,6 +38,7 @@ class Command(StrEnum):
     RUN = "run"
     WORKER = "worker"
     BEAT = "beat"
+    SENTINEL = "sentinel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def install_service(
     command: Annotated[
         Command,
         typer.Option(
-            "--command", help="What the service runs; worker and beat are for more machines, with Celery."
+            "--command",
+            help="What it runs; worker and beat are for more machines, with Celery; a sentinel is for any.",
         ),
     ] = Command.RUN,
     units: Annotated[
@@ -102,7 +104,7 @@ def install_service(
             next_step="Run it with sudo; --dry-run prints what it would do",
         )
     loaded = load(path)
-    if command is not Command.RUN and loaded.workers != "celery":
+    if command in (Command.WORKER, Command.BEAT) and loaded.workers != "celery":
         raise UsageError(
             f"config.yaml has `workers: local`: there is nothing for a service `{command}` to do",
             where="Nothing was changed",

@@ -24,11 +24,12 @@ _DESCRIPTIONS = {
     "run": "dropslot: delivers what is dropped into its inboxes",
     "worker": "dropslot: workers that deliver what other machines take from their inboxes",
     "beat": "dropslot: sends the schedules, and what is due, to its workers",
+    "sentinel": "dropslot: watches over its services, and says if one was killed",
 }
 
 
 def unit(config: Config, config_path: Path, account: str, group: str, name: str, command: str = "run") -> str:
-    """The text of NAME.service, which runs one of the commands `run`, `worker` and `beat`.
+    """The text of NAME.service, which runs one of the commands `run`, `worker`, `beat` and `sentinel`.
 
     Raises DropslotError if a route's folders have no common folder except /.
     """

@@ -39,7 +39,7 @@ def _live(config: Config, portal: int) -> NoReturn:
             from dropslot.arrivals.workers import service  # here, so that the portal does without its memory
 
             if os.getppid() == portal:
-                service.serve_beside_portal(config, life)
+                service.serve_sentinel(config, life, "portal")
     except Exception:
         log.exception("What goes beside the portal failed", action="process_failed", process="sentinel")
     finally:

@@ -242,7 +242,13 @@ def events(
         since=since,
     )
     columns = ("seq", "at", "kind", "arrival")
-    show(rows, columns, Looks(as_json, wide, no_pager), below=("data",), empty=empty)
+    shown = rows if as_json else map(_without_signature, rows)
+    show(shown, columns, Looks(as_json, wide, no_pager), below=("data",), empty=empty)
+
+
+def _without_signature(row: dict[str, Any]) -> dict[str, Any]:
+    """The event without the kilobytes that an authority has signed, which are for programs."""
+    return {**row, "data": {key: value for key, value in row["data"].items() if key != "response"}}
 
 
 def _export(settings: Config, path: Path) -> None:

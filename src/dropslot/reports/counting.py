@@ -87,10 +87,14 @@ def report(month: Month, zone: ZoneInfo, seen: Seen) -> Report:
         now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         midnight(month.after.first, zone) <= now,
         seen.of,
-        [_line(seen, *key, tallies[key]) for key in sorted(tallies)],
+        [_line(seen, *key, tallies[key]) for key in sorted(tallies, key=_as_people_sort)],
         _figures("", "", "", total, is_known=bool(known)),
         days,
     )
+
+
+def _as_people_sort(key: tuple[str, str]) -> tuple[str, str]:
+    return key[0].casefold(), key[1].casefold()
 
 
 def _day(day: date, states: Counter[str]) -> Day:

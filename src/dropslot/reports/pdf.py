@@ -20,7 +20,15 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Flowable, LongTable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
+from reportlab.platypus import (
+    Flowable,
+    KeepTogether,
+    LongTable,
+    Paragraph,
+    SimpleDocTemplate,
+    Spacer,
+    TableStyle,
+)
 
 from dropslot.core.showing.amounts import size
 from dropslot.reports import charts
@@ -115,7 +123,7 @@ def _style(points: float, colour: str = "#111111") -> ParagraphStyle:
 
 def _days(report: Report) -> Drawing:
     base, height = 14, charts.DAYS_HEIGHT + 14  # the days' numbers are below the line
-    drawing = Drawing(charts.WIDTH, height + 4)
+    drawing = Drawing(charts.WIDTH, height + 9)
     drawing.add(Stroke(0, base, charts.WIDTH, base, strokeColor=HexColor("#888888"), strokeWidth=0.5))
     for at, bar in enumerate(charts.days(report)):
         for piece in bar.pieces:
@@ -157,7 +165,7 @@ def _lines(report: Report, text: ParagraphStyle) -> list[Flowable]:
             drawing.add(_rectangle(piece, height))
     title = "Files delivered, and fetched so far"
     more = "" if len(report.lines) <= charts.SHOWN else f" (the {charts.SHOWN} with the most)"
-    return [Paragraph(f"{title}{more}", text), drawing, _legend("files", "fetched")]
+    return [KeepTogether([Paragraph(f"{title}{more}", text), drawing, _legend("files", "fetched")])]
 
 
 def _table(report: Report) -> LongTable:
@@ -165,7 +173,7 @@ def _table(report: Report) -> LongTable:
     rows: list[list[Any]] = [list(_TITLES)]
     rows += [_row(line, body) for line in report.lines[:_MOST_LINES]]
     rows.append([Paragraph("All", bold), "", *_numbers(report.total)])
-    table = LongTable(rows, colWidths=_WIDTHS, repeatRows=1)
+    table = LongTable(rows, colWidths=_WIDTHS, repeatRows=1, hAlign="LEFT")
     grey = HexColor("#e4e8ee")
     table.setStyle(
         TableStyle(

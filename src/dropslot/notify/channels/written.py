@@ -38,6 +38,7 @@ _SAMPLE = Notice(
     values={
         "rows": [{"about": "heart", "received": 1, "delivered": 1, "refused": 0, "fetched": 1}],
         "proof": ["1:abc"],
+        "stamp": "All up to event 1 has a time stamp.",
     },
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -48,10 +48,10 @@ def write_down_due(config: Config, add: Add, at: datetime | None = None) -> int:
     waiting = [(to, period) for to in _recipients(config) if (period := _due(to, now))]
     if not waiting:
         return 0
-    late = health.examine(config).late
+    late, stamp = health.examine(config).late, proof.stamp_in_words(config)
     head = chain.head()
-    lines = [str(head), *proof.signed_head(config, head)]
-    return sum(_write_down(config, to, period, late, lines, add) for to, period in waiting)
+    signed = {"proof": [str(head), *proof.signed_head(config, head)], "stamp": stamp}
+    return sum(_write_down(config, to, period, late, signed, add) for to, period in waiting)
 
 
 def _recipients(config: Config) -> Iterator[_To]:
@@ -80,10 +80,10 @@ def _due(to: _To, now: datetime) -> Period | None:
 
 
 def _write_down(
-    config: Config, to: _To, period: Period, late: Sequence[Late], lines: list[str], add: Add
+    config: Config, to: _To, period: Period, late: Sequence[Late], signed: Mapping[str, Any], add: Add
 ) -> bool:
     access = access_of(to.user, config) if to.user else numbers.sees_everything(config)
-    notice = _notice(access, to.every, period, late, lines)
+    notice = _notice(access, to.every, period, late, signed)
     with transaction.atomic():
         row, is_new = DigestPeriod.objects.get_or_create(
             key=to.key, every=to.every, defaults={"until": period.until}
@@ -96,7 +96,9 @@ def _write_down(
     return True
 
 
-def _notice(access: Access, every: Every, period: Period, late: Sequence[Late], lines: list[str]) -> Notice:
+def _notice(
+    access: Access, every: Every, period: Period, late: Sequence[Late], signed: Mapping[str, Any]
+) -> Notice:
     seen = [one for one in late if numbers.sees(access, one.route)]
     title = f"{'Day' if every == 'daily' else 'Week'} in review: {period.in_words()}"
     return Notice(
@@ -105,5 +107,5 @@ def _notice(access: Access, every: Every, period: Period, late: Sequence[Late], 
         [Fact(one.about, one.what, one.remedy, one.route) for one in seen[:_MOST_LATE]],
         more=max(0, len(seen) - _MOST_LATE),
         level="warning" if seen else "info",
-        values={"rows": numbers.rows(access, period), "proof": lines},
+        values={"rows": numbers.rows(access, period), **signed},
     )

@@ -19,7 +19,9 @@ from dropslot.notify.channels.written import written
 from dropslot.notify.digests.writing import write_down_due
 from dropslot.notify.models import DigestPeriod, Preference
 from dropslot.notify.section import Notify
+from dropslot.timestamps.section import Authority as TimestampAuthority
 from portals import Site
+from tsa import Authority
 
 BOTH_DATABASES = True
 
@@ -79,3 +81,20 @@ def test_the_head_in_a_mail_is_proved_by_ssh_keygen(config: Config, tmp_path: Pa
         assert done.returncode == status, done.stderr
     assert json.loads(statement)["head"] == chain.head()._asdict()
     assert str(chain.head()) in lines
+
+
+@pytest.mark.sqlite_only
+def test_a_summary_has_the_head_stamped_and_is_sent_without_a_stamp_if_there_is_none(
+    config: Config, tsa: Authority
+) -> None:
+    authority = {"url": tsa.url, "certificates": tsa.root}
+    stamped = config.model_copy(update={"timestamp": TimestampAuthority.model_validate(authority)})
+    tomorrow, added = timezone.now() + timedelta(days=1), _Added()
+    tsa.fault = "500"
+    assert write_down_due(stamped, added, tomorrow) == 2
+    assert "time stamp" not in written(None, added["stella"], "01ABC").text
+    tsa.fault, before = "", chain.head().seq
+    assert write_down_due(stamped, added, tomorrow + timedelta(days=1)) == 2
+    message = written(None, added["stella"], "01ABC")
+    assert f"All up to event {before} has a time stamp of" in message.text and "time stamp of" in message.html
+    assert f"{before + 1}:" in message.text  # the signed head covers the stamp, too

@@ -19,6 +19,7 @@ import yaml
 
 from inherited import environment
 from people import Person, Program, program
+from states import newest_state
 from waiting import wait_until
 from warm import Done, warm
 
@@ -29,44 +30,50 @@ _KEPT = ("DROPSLOT_BROKER_PASSWORD", "DROPSLOT_DATABASE_PASSWORD")
 # They start nothing that outlives them.
 _SHORT = frozenset(
     [
-        "adduser",
         "acknowledgments",
         "addtoken",
-        "damaged",
-        "hold",
-        "mend",
+        "adduser",
         "arrivals",
         "audit_upload",
+        "batch_logs",
+        "damaged",
         "dismiss",
         "doctor",
         "drain",
         "events",
+        "export_metrics",
+        "fetch_dicom",
         "health",
         "history",
+        "hold",
         "import_getresults",
         "latest",
         "load_remote_folders",
         "log_readers",
+        "mend",
+        "migrate_data",
         "pending",
         "purge",
         "rebuild",
         "receipt",
-        "report",
+        "reidentify",
         "removeuser",
+        "report",
         "retry",
-        "start_queue",
         "series",
         "space",
-        "export_metrics",
-        "summary_metrics",
-        "batch_logs",
         "start_log_reader",
+        "start_queue",
+        "stop_watcher",
+        "summary_metrics",
         "timestamp",
         "trust_host",
         "unacknowledge",
         "uploads",
         "users",
         "verify",
+        "watcher_status",
+        "watcher_stop",
     ]
 )
 
@@ -219,8 +226,12 @@ class Product:
 
     def wait_for_state(self, name: str, state: str, *, deadline_seconds: float = 60) -> dict[str, Any]:
         """The newest arrival of this name once it is in this state."""
+        # The database of a command in a network of its own may not be reached from here.
+        looked = newest_state(self.config, name) if self._how == program() else None
 
         def found() -> dict[str, Any] | None:
+            if looked and looked() != state:
+                return None
             named = [arrival for arrival in self.arrivals() if arrival["name"] == name]
             return named[-1] if named and named[-1]["state"] == state else None
 

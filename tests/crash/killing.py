@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import promises
 from laboratory import DRAIN, Laboratory, Result, Step, Traced
@@ -15,6 +17,8 @@ from stepping import Point
 RESTARTS = 4
 REPEATED = 4
 TRIES = 3
+FIRST = "first"  # the scenario that has every step of a start, and the making of keys
+_TRIAL = re.compile(r"-probe-|(^|/)trial\.")
 
 
 @dataclass
@@ -50,20 +54,54 @@ class Trial:
     @property
     def points(self) -> list[Point | int]:
         """Every point at which the scenario can be stopped here."""
-        steps, _ = self.undisturbed
-        if self.scenario.shared:
-            return list(range(1, len(steps) + 1))
-        return sorted(step.point for step in steps if not step.request)
+        return [point for point, _ in self.ordered]
 
     def thinned(self, points: list[Point | int]) -> list[Point | int]:
-        """All that are the scenario's own, and every REPEATED-th of those that other scenarios have, too."""
-        own = self._own() if self.scenario.until else points
-        others = [point for point in points if point not in own][::REPEATED]
-        return [point for point in points if point in own or point in others]
+        """All that are the scenario's own, and every REPEATED-th of those that another scenario has, too; of the pages
+        that SQLite writes one after the other, which are one step to everybody else, the first."""
+        pages = self._later_pages()
+        points = [point for point in points if point not in pages]
+        elsewhere = self._elsewhere()
+        others = [point for point in points if point in elsewhere][::REPEATED]
+        return [point for point in points if point not in elsewhere or point in others]
+
+    def _later_pages(self) -> set[Point | int]:
+        """The second and later ones of writes to one file of SQLite, between which a process does nothing else. Before
+        the first nothing is written, and the step after the last finds all written: both stay."""
+        order = self.ordered
+        return {
+            point
+            for (_, before), (point, step) in pairwise(order)
+            if step.is_page and before.is_page and before.about == step.about
+            if before.point.task == step.point.task
+        }
+
+    def _elsewhere(self) -> set[Point | int]:
+        """The steps that another scenario has, too: all of its own there, whatever the arrivals are."""
+        if self.scenario.until:
+            own = set(self._own())
+            return {point for point in self.points if point not in own}
+        if self.scenario.name == FIRST:
+            return set()
+        return {point for point, step in self.ordered if "/var/keys" in step.about} | self._trials()
+
+    def _trials(self) -> set[Point | int]:
+        """What a start tries out on the file systems, up to the worker's lock."""
+        order = self.ordered
+        begin = next((at for at, (_, step) in enumerate(order) if _TRIAL.search(step.about)), 0)
+        end = next((at for at, (_, step) in enumerate(order) if "/workers/" in step.about), 0)
+        return {point for point, _ in order[begin:end]}
+
+    @property
+    def ordered(self) -> list[tuple[Point | int, Step]]:
+        """The steps here, each with its point, in the order of threads and their steps."""
+        steps = [step for step in self.undisturbed[0] if not step.request]
+        if self.scenario.shared:
+            return list(enumerate(steps, 1))
+        return [(step.point, step) for step in sorted(steps, key=lambda step: step.point)]
 
     def _own(self) -> list[Point]:
-        steps, _ = self.undisturbed
-        order = sorted(steps, key=lambda step: step.point)
+        order = [step for _, step in self.ordered]
         begin = next(at for at, step in enumerate(order) if "/workers/" in step.about)
         end = next(at for at, step in enumerate(order) if at > begin and step.about == self.scenario.until)
         return [step.point for step in order[begin:end]]

@@ -40,6 +40,11 @@ class Step:
         folder, _, name = self.about.rpartition("/")
         return name if folder.endswith(f"/{_MARKS}") else ""
 
+    @property
+    def is_page(self) -> bool:
+        """Whether SQLite writes a part of a page, or what it notes of one."""
+        return self.call == "pwrite64" and ".sqlite3" in self.about
+
     def __str__(self) -> str:
         return f"{self.point.task}.{self.point.count} {self.call} {self.about}"
 

@@ -1,6 +1,7 @@
 """A worker that was thought dead and wakes up: whatever it still does takes no effect.
 
-Together three shards take every fourth step, the same in each run; with EVERY_STEP=1 in the environment all of them.
+Together three shards take every fourth step, the same in each run; with EVERY_STEP=1 in the environment all of
+them that `test_kill` takes then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 import promises
 import records
 from killing import Trial, trial_of
-from laboratory import DRAIN, Laboratory, Step
+from laboratory import DRAIN, Laboratory
 from promises import FOLDERS, File
 from stepping import Point
 
@@ -57,28 +58,14 @@ def fence_everywhere(laboratory: Laboratory, name: str, shard: int) -> None:
 def of_a_living_worker(trial: Trial) -> list[Point | int]:
     """The points from where the worker has its lock to where it gives it up: not those at which the database is just
     being opened or closed, when SQLite lets nobody else in."""
-    steps, _ = trial.undisturbed
-    if not any("/workers/" in step.about for step in steps):  # no worker: a purge
-        return [
-            point
-            for point, step in zip(trial.points, _sorted(trial), strict=True)
-            if "sqlite" not in step.about
-        ]
-    order = _sorted(trial)
-    first = next(at for at, step in enumerate(order) if step.call == "rename" and "/workers/" in step.about)
+    order = trial.ordered
+    if not any("/workers/" in step.about for _, step in order):  # no worker: a purge
+        return [point for point, step in order if "sqlite" not in step.about]
+    locks = [step for _, step in order if "/workers/" in step.about]
+    begun = next(step.point for step in locks if step.call == "rename")
     # The last one: a dead worker's lock may be swept before.
-    last = max(at for at, step in enumerate(order) if step.call == "unlink" and "/workers/" in step.about)
-    begun, ended = order[first].point, order[last].point
-    return [
-        point for point, step in zip(trial.points, order, strict=True)
-        if step.point.task != begun.task or begun < step.point <= ended
-    ]  # fmt: skip
-
-
-def _sorted(trial: Trial) -> list[Step]:
-    steps, _ = trial.undisturbed
-    here = [step for step in steps if not step.request]
-    return here if trial.scenario.shared else sorted(here, key=lambda step: step.point)
+    ended = [step.point for step in locks if step.call == "unlink"][-1]
+    return [point for point, step in order if step.point.task != begun.task or begun < step.point <= ended]
 
 
 def overtake(trial: Trial, point: Point | int | str) -> bool:

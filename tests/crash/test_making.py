@@ -58,7 +58,7 @@ def _points(trial: Trial) -> list[Point | int]:
     steps, _ = trial.undisturbed
     names = {step.point for step in steps if step.call in ("renameat2", "linkat", "fsync")}
     sample = set(trial.points[::STRIDE])
-    return [point for point in trial.points if point in names or point in sample]
+    return trial.thinned([point for point in trial.points if point in names or point in sample])
 
 
 def _goes_on(trial: Trial) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 
 from dropslot.arrivals.models import Arrival
@@ -20,6 +21,7 @@ from page_table import Of, pages, paths
 from portals import Site
 
 BOTH_DATABASES = True
+_AT_THE_BEGINNING = ("javascript:", "data:", "=", "+", "-", "@")
 
 
 class Markup(HTMLParser):
@@ -67,15 +69,24 @@ def hostile_site(site: Site) -> Site:
 
 
 def _paths() -> Iterator[str]:
-    """Each page, and each one with hostile filters that is not of one thing."""
-    yield from paths()
+    """Each page, and each one with hostile filters that is not of one thing: the filters alone are text in a query, so
+    on PostgreSQL the pages as such are left out."""
+    if connection.vendor == "sqlite":
+        yield from paths()
     for name, row in pages():
         if not isinstance(row.arguments, Of):
-            for hostile in PAGE_BREAKERS:
+            for hostile in _texts():
                 query = urlencode(
                     dict.fromkeys(("q", "search", "since", "before", "route", "state", "id"), hostile)
                 )
                 yield f"{reverse(f'dropslot:{name}', kwargs=row.arguments())}?{query}"
+
+
+def _texts() -> list[str]:
+    """All names in few texts. What harms only at the beginning of a value is at the beginning of one."""
+    first = [name for name in PAGE_BREAKERS if name.startswith(_AT_THE_BEGINNING)]
+    others = [name for name in PAGE_BREAKERS if name not in first]
+    return [" ".join([name, *others[at :: len(first)]]) for at, name in enumerate(first)]
 
 
 def _content(answer: Any) -> str:

@@ -109,6 +109,8 @@ class Product:
         self._how = how or program()
         self._started: list[subprocess.Popen[str]] = []
         self.template: Path | None = None
+        # `module:NAME`, and its value in commands that end: so that nobody waits for what has another reason.
+        self.constants: dict[str, object] = {}
 
     # Configuration
 
@@ -175,7 +177,7 @@ class Product:
         if args[0] in _SHORT and self._how == program() and as_person is None and not environment:
             words = self.command(*args)[len(self._how.command) :]
             done = warm(self.environment, str(args[0])).run(
-                words, self.environment, self.root, timeout_seconds
+                words, self.environment, self.root, timeout_seconds, self.constants
             )
         else:
             done = subprocess.run(

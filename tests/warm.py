@@ -51,9 +51,15 @@ class Warm:
         self._process.wait(20)
 
     def run(
-        self, args: Sequence[str], environment: Mapping[str, str], folder: Path, timeout_seconds: float
+        self,
+        args: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        timeout_seconds: float,
+        constants: Mapping[str, object] | None = None,
     ) -> Done:
-        """Run `dropslot ARGS` in a process of its own. Raises TimeoutExpired, as subprocess does."""
+        """Run `dropslot ARGS` in a process of its own; `constants`, named `module:NAME`, have other values there.
+        Raises TimeoutExpired, as subprocess does."""
         reader, told = os.pipe()
         out, err = os.memfd_create("stdout"), os.memfd_create("stderr")
         request = {
@@ -61,6 +67,7 @@ class Warm:
             "environment": dict(environment),
             "folder": str(folder),
             "umask": _umask(),
+            "constants": dict(constants or {}),
         }
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], [out, err, told])

@@ -1,9 +1,10 @@
 """A process that has loaded what commands load before they read config.yaml, and forks itself for each command.
 
 It is a program: `python warm_program.py DESCRIPTOR SETTINGS`. The descriptor is a socket of messages; each is a command
-as JSON, {"args": […], "environment": {…}, "folder": PATH, "umask": MODE}, with three descriptors: the command's stdout,
-its stderr, and a pipe that gets two lines, the process id and, at its end, the exit status (negative: the signal). The
-fork goes on as `python -m dropslot` does, down to the interpreter's end. With the socket's other end closed, it ends.
+as JSON, {"args": […], "environment": {…}, "folder": PATH, "umask": MODE, "constants": {"module:NAME": …}}, with three
+descriptors: the command's stdout, its stderr, and a pipe that gets two lines, the process id and, at its end, the exit
+status (negative: the signal). The fork goes on as `python -m dropslot` does, down to the interpreter's end. With the
+socket's other end closed, it ends.
 
 Django's apps are set up before the fork, with SETTINGS (a module) of no installation, so that models and what works
 with them are loaded, too. A fork forgets these settings and reads its own; if they have other apps, it sets up those.
@@ -196,6 +197,9 @@ def _become(command: dict[str, Any], out: int, err: int) -> None:
     os.environ.clear()
     os.environ.update(command["environment"])
     _forget_settings()
+    for name, value in command["constants"].items():
+        module, _, constant = name.partition(":")
+        setattr(importlib.import_module(module), constant, value)
     sys.path[0] = command["folder"]  # as `-m` has it
     sys.argv = ["dropslot", *command["args"]]
     sys.orig_argv = [sys.executable, "-m", "dropslot", *command["args"]]

@@ -91,6 +91,7 @@ def test_an_acknowledgment_of_what_was_dropped_is_no_success(
     script.write_text(DROPS_CT)
     orthanc = make_orthanc(LuaScripts=[str(script)])
     configure(sqlite_product, orthanc.web)
+    sqlite_product.constants["dropslot.destinations.instances:_AGAIN_AFTER_SECONDS"] = [0.05] * 5
     sqlite_product.drop("visit1", {**series(1), "sr.dcm": sample("reportsi.dcm").read_bytes()})
     sqlite_product.drain(status=1)
     assert "has acknowledged 2 instances, but QIDO-RS does not list 1 of them" in reasons(sqlite_product)

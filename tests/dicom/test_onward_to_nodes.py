@@ -359,6 +359,7 @@ def test_an_arrival_waits_while_another_sends_other_bytes_of_its_instance(
     assert "is sending other bytes of again.dcm" in " ".join(waiting["reason"])
     at_work.send_signal(signal.SIGCONT)
     at_work.wait(60)
+    product.run("retry", waiting["id"], status=None)
     wait_until(lambda: product.drain(status=None) and waits(product) == [], what="the verdict")
     only_one_reaches(product, node)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import ExtractHour
 from django.utils import timezone
 
@@ -37,7 +38,8 @@ def sample(spaces: Iterable[Space], now: datetime | None = None) -> bool:
 
 
 def _thin(now: datetime) -> None:
-    UsageSample.objects.filter(at__lt=now - _KEPT).delete()
+    # Those of the future are from a clock that was wrong.
+    UsageSample.objects.filter(Q(at__lt=now - _KEPT) | Q(at__gt=now)).delete()
     older = UsageSample.objects.filter(at__lt=now - _HOURLY).annotate(hour=ExtractHour("at", tzinfo=UTC))
     older.exclude(hour=0).delete()
 

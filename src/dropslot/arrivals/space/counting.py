@@ -120,7 +120,9 @@ class Walk:
 def next_walk(trees: Iterable[Tree]) -> Walk | None:
     """A walk through the tree that waits for one longest; None: all were walked within a day."""
     by_url = {tree.url: tree for tree in trees if tree.is_counted and _can_be_listed(tree)}
-    is_due = Q(looked_at=None) | Q(looked_at__lt=Now() - WALK_EVERY) | Q(looked_at__gt=Now())  # by a wrong clock
+    is_due = (
+        Q(looked_at=None) | Q(looked_at__lt=Now() - WALK_EVERY) | Q(looked_at__gt=Now())
+    )  # by a wrong clock
     due = Usage.objects.filter(is_due)
     rows = due.order_by(F("looked_at").asc(nulls_first=True), "key").values_list("key", flat=True)
     found = next((by_url[key] for key in rows.iterator() if key in by_url), None)

@@ -20,17 +20,17 @@ from benchmarks.report import Row
 from benchmarks.server import serving
 from benchmarks.slot import RESULTS, Slot
 
-ARRIVALS = 6_000
+ARRIVALS = 4_000
 _RATE_LIMIT = 500
-_LARGE = 6
-_LARGE_BYTES = 512 << 20
+_LARGE = 4
+_LARGE_BYTES = 256 << 20
 _LARGE_LIMIT = 0.9
-_COMPUTED = 160
-_SENT = 10
+_COMPUTED = 64
+_SENT = 4
 _SENT_BYTES = 36 << 20  # each is taken alone
 _ROUND_TRIP_SECONDS = 0.2
 _SECOND_LIMIT = 1.7
-_PATIENCE_SECONDS = 600
+_PATIENCE_SECONDS = 120
 _CHECK = """
 import hashlib
 from dropslot.checks.base import Check

@@ -94,7 +94,7 @@ def test_arrival_that_killed_workers_again_and_again_waits_for_its_lease(
     database: Database, tmp_path: Path
 ) -> None:
     lease = Now() + timedelta(seconds=60)
-    killer = at_work(tmp_path, attempts=4, lease_until=lease)
+    killer = at_work(tmp_path, attempts=5, lease_until=lease)
     unlucky = at_work(tmp_path, attempts=1, lease_until=lease)
 
     def taken() -> list[str]:
@@ -103,6 +103,21 @@ def test_arrival_that_killed_workers_again_and_again_waits_for_its_lease(
     assert taken() == [unlucky.id]
     Arrival.objects.filter(id=killer.id).update(lease_until=Now() - timedelta(seconds=1))
     assert taken() == [killer.id]
+    assert connection.vendor == database.vendor
+
+
+def test_after_three_attempts_few_are_taken_together_and_after_five_one(
+    database: Database, tmp_path: Path
+) -> None:
+    """What killed the worker of a whole batch was perhaps something else than the arrivals."""
+    rows = [at_work(tmp_path, attempts=3, worker="gone") for _ in range(10)]
+
+    def taken() -> list[str]:
+        return [row.id for row in leases.take_next("here:1:a", timedelta(seconds=60), lambda _: True)]
+
+    assert taken() == [row.id for row in rows[: leases.FEW]]
+    Arrival.objects.update(attempts=5)
+    assert taken() == [rows[0].id]
     assert connection.vendor == database.vendor
 
 

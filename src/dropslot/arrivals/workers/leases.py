@@ -26,12 +26,14 @@ from dropslot.core.states import State
 BATCH = 128
 LEAST = 16  # small ones that a message is worth
 MANY_ATTEMPTS = 3
-_TOGETHER_ATTEMPTS = 2
+FEW = 8
+# Up to so many attempts, with how many others: the workers of a whole batch may have been killed for another reason.
+_TOGETHER = ((2, BATCH), (4, FEW))
 # As `is_alone`, the other way round.
 _SMALL = (
     (Q(size_bytes__isnull=True) | Q(size_bytes__lte=ledger.ALONE_BYTES))
     & (Q(items__isnull=True) | Q(items__lte=ledger.ALONE_ITEMS))
-    & Q(attempts__lte=_TOGETHER_ATTEMPTS)
+    & Q(attempts__lte=_TOGETHER[-1][0])
 )
 # Events after which there may be an arrival to take, now or at another time than before.
 BRINGS_WORK = (
@@ -180,26 +182,28 @@ def _become_only_taker() -> None:
 
 
 def _batch(candidates: Iterable[Arrival]) -> list[Arrival]:
-    """The longest beginning of the queue that makes one batch: small ones together, a large one alone, and one that
-    failed before also alone, so that it cannot delay others again and again."""
+    """The longest beginning of the queue that makes one batch: small ones together, a large one alone. One that failed
+    before comes with fewer others, and at last alone, so that it cannot delay others again and again."""
     batch: list[Arrival] = []
+    most = BATCH
     for arrival in candidates:
-        alone = is_alone(arrival)
-        if alone and batch:
+        most = min(most, _together(arrival))
+        if len(batch) >= most:
             break
         batch.append(arrival)
-        if alone:
-            break
     return batch
 
 
 def is_alone(arrival: Arrival) -> bool:
     """Whether a worker takes nothing else together with it."""
-    return (
-        (arrival.size_bytes or 0) > ledger.ALONE_BYTES
-        or (arrival.items or 0) > ledger.ALONE_ITEMS
-        or arrival.attempts > _TOGETHER_ATTEMPTS
-    )
+    return _together(arrival) == 1
+
+
+def _together(arrival: Arrival) -> int:
+    """With how many a worker takes it, itself included."""
+    if (arrival.size_bytes or 0) > ledger.ALONE_BYTES or (arrival.items or 0) > ledger.ALONE_ITEMS:
+        return 1
+    return next((most for attempts, most in _TOGETHER if arrival.attempts <= attempts), 1)
 
 
 def _started(arrival: Arrival, worker: str) -> Entry:

@@ -25,7 +25,12 @@ _OPTIONS = (
     "autovacuum=off",
     "max_connections=100",
     "shared_buffers=64MB",
+    "min_wal_size=32MB",
+    "max_wal_size=64MB",
 )
+# A copy of a database is 850 files: in memory that takes an eighth of the processor time of a disk.
+_IN_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 1 << 30
 _TRIES_FOR_A_PORT = 5
 
 
@@ -52,7 +57,9 @@ class PostgresServer:
         self._options = _OPTIONS[3:] if durable else _OPTIONS
         self._programs = programs()
         # Not pytest's folder: that is closed to the account that the server runs as.
-        self._folder = Path(tempfile.mkdtemp(prefix="dropslot-postgresql-"))
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="dropslot-postgresql-", dir=None if durable else _memory())
+        )
         self._account = _unprivileged_account()
         self._password = secrets.token_hex(8)
         self._process: subprocess.Popen[bytes] | None = None
@@ -214,6 +221,12 @@ class PostgresServer:
         except psycopg.OperationalError:
             return ""
         return "answers"
+
+
+def _memory() -> Path | None:
+    """A file system in memory that has room, if there is one."""
+    has_room = os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > _ROOM_BYTES
+    return _IN_MEMORY if has_room else None
 
 
 def _unprivileged_account() -> pwd.struct_passwd | None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dropslot.arrivals import registry
-from dropslot.timestamps.section import authority_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +28,7 @@ class TimestampsConfig(registry.DropslotApp):
     def schedules(self, config: Config) -> Iterable[registry.Schedule]:
         from dropslot.timestamps import process
 
-        if authority_of(config) is not None:
+        if _is_wanted(config):
             every, turn = timedelta(seconds=process.LOOK_SECONDS), process.Turn(config)
             yield registry.Schedule("timestamp", every, lambda _: turn.look())
 
@@ -45,6 +44,8 @@ class TimestampsConfig(registry.DropslotApp):
 
 
 def _is_wanted(config: Config) -> bool:
+    from dropslot.timestamps.section import authority_of
+
     return authority_of(config) is not None
 
 

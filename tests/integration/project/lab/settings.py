@@ -20,7 +20,7 @@ DATABASES = {
 }
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "people"]
 
-INSTALLED_APPS += ["dropslot.audit", "dropslot.lookup", "dropslot.arrivals"]
+INSTALLED_APPS += ["dropslot.audit", "dropslot.lookup", "dropslot.arrivals", "dropslot.keeping"]
 DROPSLOT = {
     "data": "./var",
     "routes": {

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "dropslot.acknowledgments",
     "dropslot.keeping",
     "dropslot.access",
+    "dropslot.notify",
     "dropslot.portal",
 ]
 MIDDLEWARE = [

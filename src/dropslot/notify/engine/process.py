@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import structlog
+from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
@@ -103,6 +104,16 @@ def prove(config: Config) -> None:
 
     doctor.require_usable(config)
     written.prove_templates(notify_of(config).templates)
+    _load()
+
+
+def _load() -> None:
+    """What is imported before the fork is shared by all processes of the service."""
+    from dropslot.notify.channels import by_mail, sending  # noqa: F401
+
+    if apps.is_installed("dropslot.access"):
+        from dropslot.access import seen  # noqa: F401
+        from dropslot.notify.digests import writing  # noqa: F401
 
 
 def serve(config: Config, stop: Signal) -> None:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.apps import apps
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 DUTY = "notify"
 LOOK_SECONDS = 1.0  # at least between two looks at the trail
 LISTENING_SECONDS = 15.0  # where PostgreSQL wakes us: a notification may be lost with its connection
+LONGEST_PAUSE = timedelta(seconds=5)  # between two looks while something happens
 TURN_SECONDS = 5.0  # after which it looks at the trail again, though more is to be sent
 LAST_SECONDS = 5.0  # after a stop, for what is under way
 DRAIN_SECONDS = 20.0
@@ -47,6 +48,7 @@ class Notifier:
         self._hourly = cleaning.Hourly()
         self._digests = extra.Digests()
         self._is_settled = False
+        self._read_at = datetime.min.replace(tzinfo=UTC)  # when it found something last
 
     def turn(self) -> float:
         """Take in what happened, and send what is due; returns the seconds until something is due again. After an error
@@ -57,12 +59,19 @@ class Notifier:
             return LOOK_SECONDS
         if not is_settled:
             outcomes.settle_interrupted(self._sending.ids)
-        writing_down.write_down(self._config)
+        self._read()
         self._hourly.work(self._config)
         self._digests.work(self._config)
         seconds = self._send_due()
         self._is_settled = True
         return seconds
+
+    def _read(self) -> None:
+        """While much happens, more is read at a time: deliveries and this share a processor and a database."""
+        now, pause = timezone.now(), min(notify_of(self._config).gather / 2, LONGEST_PAUSE)
+        is_too_soon = self._read_at <= now < self._read_at + pause  # not after the clock was set back
+        if not is_too_soon and writing_down.write_down(self._config):
+            self._read_at = now
 
     def record(self, seconds: float) -> None:
         """Record what ended; waits up to so many seconds for the first. Raises DatabaseError: it is then kept, and

@@ -33,11 +33,15 @@ class TimestampsConfig(registry.DropslotApp):
             yield registry.Schedule("timestamp", every, lambda _: turn.look())
 
     def examine(self, config: Config) -> Iterable[registry.Finding]:
+        if not _is_wanted(config):
+            return ()
         from dropslot.timestamps import examining
 
         return examining.findings(config)
 
     def late(self, config: Config) -> Iterable[registry.Late]:
+        if not _is_wanted(config):
+            return ()
         from dropslot.timestamps import examining
 
         return examining.late(config)

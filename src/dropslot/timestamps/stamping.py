@@ -14,7 +14,7 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
 from dropslot.audit.payloads import Timestamped
 from dropslot.config import Config
-from dropslot.timestamps import asking, recorded, trusted
+from dropslot.timestamps import recorded
 from dropslot.timestamps.section import authority_of
 from dropslot.timestamps.stamps import Stamp
 
@@ -34,6 +34,8 @@ def stamp(config: Config) -> Stamp | None:
     head = chain.head()
     if authority is None or not _has_news(head):
         return None
+    from dropslot.timestamps import asking, trusted  # HTTP and TLS, which others who import this do not need
+
     made = asking.ask(authority, trusted.roots(config), head)
     data: Timestamped = {
         "head": head._asdict(),

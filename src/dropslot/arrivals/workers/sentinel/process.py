@@ -26,6 +26,8 @@ from dropslot.running.ages import Ages, elapsed
 from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
+_SHARE = 20  # looks take at most one part in so many of a processor, ...
+_LONGEST = 30.0  # ... but are no further apart than the lease allows
 JUMPED_SECONDS = 600.0  # so long a jump of the clock is a trouble
 
 
@@ -63,8 +65,10 @@ class Sentinel:
     def turn(self) -> float:
         """Do what is due; returns for how many seconds there is nothing to do."""
         if elapsed() >= self._due:
-            self._due = elapsed() + self._config.health.look.total_seconds()
+            begun = elapsed()
             self._look()
+            took = elapsed() - begun
+            self._due = begun + max(self._config.health.look.total_seconds(), min(took * _SHARE, _LONGEST))
         if self._acts:
             self._pings.look(self._kinds())
         else:

@@ -159,4 +159,4 @@ def test_a_newer_database_is_recognized_by_the_tables_of_accounts(served: Served
         )
         database.commit()
     assert "newer version" in served.product.run("portal", status=1).stderr
-    served.product.run("drain")  # has nothing to do with accounts
+    assert "newer version" in served.product.run("drain", status=1).stderr  # people of studies are told

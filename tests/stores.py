@@ -123,6 +123,9 @@ class ObjectStore(ABC):
         data: bytes = self._outside.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return data
 
+    def remove(self, key: str) -> None:
+        self._outside.delete_object(Bucket=BUCKET, Key=key)
+
     def list_keys(self, prefix: str = "") -> list[str]:
         pages = self._outside.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return [each["Key"] for page in pages for each in page.get("Contents", ())]

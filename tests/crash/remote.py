@@ -13,7 +13,7 @@ KNOWN = {"scan.nii.gz": b"voxels", "report.pdf": b"%PDF-1.7"}
 CHANGED = {"scan.nii.gz": b"other voxels", "report.pdf": b"%PDF-1.7", "new.txt": b"new"}
 
 
-def _to(laboratory: Laboratory, inner: str) -> dict[str, Any]:
+def to_server(laboratory: Laboratory, inner: str) -> dict[str, Any]:
     """One entry of `deliver`, to the server."""
     assert laboratory.sshd
     return {
@@ -25,13 +25,13 @@ def _to(laboratory: Laboratory, inner: str) -> dict[str, Any]:
 
 
 def _new_target(laboratory: Laboratory) -> None:
-    to = _to(laboratory, "/{study}/raw") | {"file_mode": 640, "folder_mode": 2750}
+    to = to_server(laboratory, "/{study}/raw") | {"file_mode": 640, "folder_mode": 2750}
     route = STUDY | {"name": r"(?P<study>\w+)-\w+", "deliver": [to]}
     laboratory.product.configure({"study": route}).drop("alpha-1", NEW)
 
 
 def _taken_names(laboratory: Laboratory) -> None:
-    product = laboratory.product.configure({"study": STUDY | {"deliver": [_to(laboratory, "")]}})
+    product = laboratory.product.configure({"study": STUDY | {"deliver": [to_server(laboratory, "")]}})
     product.drop("session", KNOWN)
     assert laboratory.do(DRAIN)[0].status == 0
     product.drop("session", CHANGED)
@@ -41,22 +41,22 @@ def _two_kinds(laboratory: Laboratory) -> None:
     product = laboratory.product
     (product.studies / "here").mkdir()
     (product.studies / "there").mkdir()
-    deliver = [{"to": "./studies/here"}, _to(laboratory, "/there") | {"manifest": "beside"}]
+    deliver = [{"to": "./studies/here"}, to_server(laboratory, "/there") | {"manifest": "beside"}]
     product.configure({"study": STUDY | {"deliver": deliver}}).drop("session", KNOWN)
 
 
 def _parted(laboratory: Laboratory) -> None:
-    by_first_word(laboratory, _to(laboratory, "/{word}"))
+    by_first_word(laboratory, to_server(laboratory, "/{word}"))
 
 
-_AT_ONCE = {"dropslot.sftp.uploads.upload:DELAYS_SECONDS": [0.01] * 3}  # after a cut
+AT_ONCE = {"dropslot.sftp.uploads.upload:DELAYS_SECONDS": [0.01] * 3}  # after a cut
 
 REMOTE = {
     scenario.name: scenario
     for scenario in (
-        Scenario("server-new-target", _new_target, [b"voxels", b"notes", b""], settings=_AT_ONCE),
-        Scenario("server-taken-names", _taken_names, [*KNOWN.values(), *CHANGED.values()], settings=_AT_ONCE),
-        Scenario("server-and-folder", _two_kinds, list(KNOWN.values()), settings=_AT_ONCE),
-        Scenario("server-parted", _parted, [data for data in PARTS.values() if data], settings=_AT_ONCE),
+        Scenario("server-new-target", _new_target, [b"voxels", b"notes", b""], settings=AT_ONCE),
+        Scenario("server-taken-names", _taken_names, [*KNOWN.values(), *CHANGED.values()], settings=AT_ONCE),
+        Scenario("server-and-folder", _two_kinds, list(KNOWN.values()), settings=AT_ONCE),
+        Scenario("server-parted", _parted, [data for data in PARTS.values() if data], settings=AT_ONCE),
     )
 }

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from killing import Trial
 from laboratory import Command, Laboratory
+from product import STUDY
+from remote import AT_ONCE, to_server
 from scenarios import Scenario
 from stepping import Point
+from test_remote import before
 
 MEND: Command = ("mend",)
 SENT = {"a": b"as it was sent", "up/b": b"the other one"}
@@ -19,6 +23,8 @@ STRIDE = 1 if os.environ.get("EVERY_STEP") else 5
 
 def _damaged(laboratory: Laboratory) -> None:
     product = laboratory.product
+    if laboratory.sshd:
+        product.configure({"study": STUDY | {"deliver": [to_server(laboratory, "")]}})
     product.drop("session", SENT)
     assert laboratory.do(("drain", "--now"))[0].status == 0
     (product.studies / "a").chmod(0o600)
@@ -35,9 +41,25 @@ def test_a_kill_while_mending_on_postgresql(postgres_laboratory: Laboratory) -> 
     _kill_everywhere(postgres_laboratory, 4 * STRIDE)
 
 
+def test_a_kill_while_mending_at_a_server(remote_laboratory: Laboratory) -> None:
+    """Before each request that gives, takes or moves a name, and a sample of the others."""
+    trial = Trial(remote_laboratory, Scenario("mend-remote", _damaged, [], [MEND], [MEND], settings=AT_ONCE))
+    requests = before(trial)
+    names = [
+        one for one in requests if one.startswith(("LINK", "REMOVE", "RENAME")) and "naming-x" not in one
+    ]
+    assert len(names) >= 2
+    _kill(trial, [*names, *(one for one in requests[::STRIDE] if one not in names)])
+
+
 def _kill_everywhere(laboratory: Laboratory, stride: int) -> None:
     trial = Trial(laboratory, Scenario("mend", _damaged, [], [MEND], [MEND]))
-    for point in _points(trial, stride):
+    _kill(trial, _points(trial, stride))
+
+
+def _kill(trial: Trial, points: Sequence[Point | int | str]) -> None:
+    laboratory = trial.laboratory
+    for point in points:
         run, _ = trial.stop(point)
         laboratory.kill()
         try:

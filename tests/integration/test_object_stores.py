@@ -92,6 +92,25 @@ def test_the_whole_way_from_inbox_to_purge(laboratory: Laboratory) -> None:
     assert laboratory.store.uploads(laboratory.top) == []
 
 
+def test_a_missing_object_is_put_back_and_a_changed_one_is_left_to_a_person(laboratory: Laboratory) -> None:
+    product, store, top = laboratory.product, laboratory.store, f"{laboratory.top}/visit"
+    large = os.urandom(PART_BYTES + 100_000)
+    sent = {"a.txt": b"1", "b.txt": b"2", "sub/scan.raw": large}
+    laboratory.deliver("visit", sent)
+    store.remove(f"{top}/a.txt")
+    store.put(f"{top}/b.txt", b"of somebody else")
+    store.remove(f"{top}/sub/scan.raw")
+    product.run("verify", "--fixity", status=1)
+    told = product.run("mend", status=1)
+    assert told.stdout.count("was mended from done") == 2 and "b.txt" in told.stderr, told.stderr
+    assert "cannot be set aside" in told.stderr and "remove it there by hand" in told.stderr
+    mended = {f"visit/{name}": data for name, data in sent.items()} | {"visit/b.txt": b"of somebody else"}
+    assert laboratory.stored() == mended, "nothing was overwritten"
+    store.remove(f"{top}/b.txt")
+    product.run("mend")
+    assert laboratory.stored() == mended | {"visit/b.txt": b"2"} and store.uploads(laboratory.top) == []
+
+
 def test_what_is_there_is_read_once_and_what_differs_is_found(laboratory: Laboratory) -> None:
     """Many items again: all that is unchanged is proved by reading it."""
     items = {f"{number:03}.txt": b"%d" % number * (number % 3) for number in range(40)}

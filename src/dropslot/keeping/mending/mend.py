@@ -118,9 +118,10 @@ class _Mending:
             planned = self._stage(copy, drop)
             self._set_aside(drop)
             if drop.publish([planned]):
+                aside = f"; what was damaged is at {escape(self._row.aside)}" if self._row.found else ""
                 raise NotMended(
                     f"Something else has taken the name {escape(planned.stored_as)} meanwhile",
-                    where=f"It stays; what was damaged is at {escape(self._row.aside)}",
+                    where=f"It stays{aside}",
                     next_step="Move it out of the way; it is tried again",
                 )
             self._destination.sync_names([drop])
@@ -154,6 +155,8 @@ class _Mending:
         """Give the damaged file its name in a folder of its own. What has the right bytes after all gets its name
         back."""
         name, row = self._delivery.stored_as, self._row
+        if not self._destination.can_rename:  # then nothing was there, and what comes meanwhile is not replaced
+            return
         if not self._destination.give_other_name(self._target, name, row.aside):
             return
         found = drop.digest(row.aside)

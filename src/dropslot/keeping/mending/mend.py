@@ -155,7 +155,9 @@ class _Mending:
         """Give the damaged file its name in a folder of its own. What has the right bytes after all gets its name
         back."""
         name, row = self._delivery.stored_as, self._row
-        if not self._destination.can_rename:  # then nothing was there, and what comes meanwhile is not replaced
+        if (
+            not self._destination.can_rename
+        ):  # then nothing was there, and what comes meanwhile is not replaced
             return
         if not self._destination.give_other_name(self._target, name, row.aside):
             return

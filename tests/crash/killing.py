@@ -77,7 +77,10 @@ class Trial:
         }
 
     def _elsewhere(self) -> set[Point | int]:
-        """The steps that another scenario has, too: all of its own there, whatever the arrivals are."""
+        """The steps that another scenario has, too: all of its own there, whatever the arrivals are. With PostgreSQL
+        these are all but what is sent to it: SQLite's scenario of this name has them."""
+        if self.laboratory.server:
+            return {point for point, step in self.ordered if not step.call.startswith("send")}
         if self.scenario.until:
             own = set(self._own())
             return {point for point in self.points if point not in own}

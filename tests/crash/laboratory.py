@@ -158,7 +158,7 @@ class Laboratory:
         shutil.copytree(self.product.root, copy, symlinks=True)
         if self.server:
             self.wait_until_disconnected()
-            self.server.execute(f'CREATE DATABASE "saved_{name}" TEMPLATE crash')
+            self.server.copy_database("crash", f'"saved_{name}"')
         self._saved.add(name)
 
     def has(self, name: str) -> bool:
@@ -179,7 +179,7 @@ class Laboratory:
     def _reset_database(self, template: str) -> None:
         if self.server:
             self.server.execute("DROP DATABASE IF EXISTS crash WITH (FORCE)")
-            self.server.execute(f'CREATE DATABASE crash TEMPLATE "{template}"')
+            self.server.copy_database(f'"{template}"', "crash")
 
     def wait_until_disconnected(self) -> None:
         """Until every server has noticed that a killed client is gone, and has done what was sent to it before."""

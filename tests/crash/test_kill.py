@@ -3,8 +3,8 @@
 What is mostly made of the same steps is killed at a part of them, the same in each run: what has steps of its own at
 every one, what repeats those of a new arrival at every second, variants of these at every third, slow ones at every
 eleventh, PostgreSQL at every fourth. With EVERY_STEP=1 in the environment all of them are taken; but of steps that
-another scenario has, too (a start's trials of the file systems, the making of keys), every fourth, and of pages that
-SQLite writes one after the other the first.
+another scenario has, too (a start's trials of the file systems, the making of keys; with PostgreSQL all that is not
+sent to it), every fourth, and of pages that SQLite writes one after the other the first.
 """
 
 from __future__ import annotations

@@ -6,5 +6,5 @@ measuring     what limits each: file systems, quotas, servers, a quota of config
 spaces        all of it, as people see it
 trends        how fast it fills
 waiting       arrivals that wait for room, and when they go on
-watch         the process that does this from time to time
+watch         does this from time to time, beside the sentinel
 """

@@ -1,13 +1,15 @@
-"""The process that keeps an eye on space: it counts, asks disks and servers, lets arrivals that waited for room go on,
-notes what each space holds, and walks through one folder after the other."""
+"""What keeps an eye on space, beside the sentinel of a service: it counts, asks disks and servers, lets arrivals that
+waited for room go on, notes what each space holds, and walks through one folder after the other."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from dropslot.arrivals.space import counting, trends, waiting
 from dropslot.arrivals.space.counting import Walk
@@ -19,24 +21,42 @@ from dropslot.arrivals.space.waiting import Room
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.running.stopping import Signal
 
 log = structlog.get_logger()
 ROUND_SECONDS = 15.0
 WAITING_SECONDS = 3.0  # the same while an arrival waits for room
 WALK_SECONDS = 5.0  # of each round
 SERVERS_SECONDS = 60.0
+_STOP_SECONDS = 3.0
 
 
-def run(config: Config, announce: Callable[[Sequence[str]], None], told: Signal) -> None:
-    """Until `told`. Raises DatabaseError."""
+@contextmanager
+def watching(config: Config, announce: Callable[[Sequence[str]], None]) -> Iterator[None]:
+    """Do so in a thread during the block: a process more would take 15 MB of memory."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(config, announce, stop), name="space", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_STOP_SECONDS)  # not longer: it may wait for a server that does not answer
+
+
+def _watch(config: Config, announce: Callable[[Sequence[str]], None], stop: threading.Event) -> None:
     watch = SpaceWatch(config)
     due = time.monotonic()
-    while not told.is_set():
-        if time.monotonic() >= due or waiting.is_any():
-            announce(watch.round(told.is_set))
-            due = time.monotonic() + ROUND_SECONDS
-        told.wait(WAITING_SECONDS)
+    while not stop.is_set():
+        try:
+            if time.monotonic() >= due or waiting.is_any():
+                due = time.monotonic() + ROUND_SECONDS
+                announce(watch.round(stop.is_set))
+        except (DatabaseError, InterfaceError) as error:
+            log.info("Space is looked at when the database answers", action="space_waits", error=str(error))
+            connections.close_all()
+        except Exception:
+            log.exception("Space could not be looked at; this is retried", action="space_failed")
+        stop.wait(WAITING_SECONDS)
     connections.close_all()
 
 
@@ -53,7 +73,7 @@ def _rooms(spaces: Sequence[Space]) -> dict[str, Room]:
 
 
 class SpaceWatch:
-    """What one process remembers between its rounds."""
+    """What is remembered between the rounds."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

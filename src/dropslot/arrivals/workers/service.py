@@ -92,9 +92,8 @@ def serve(config: Config, life: Life) -> None:
         children.append(
             Child("receipts", lambda told: local.run(config, local.Hint(), told, local.HANDING_OUT))
         )
-    children.append(Child("space", partial(_watch_space, config, hint)))
     children += [_added(config, process) for process in added]
-    children += [_sentinel(config, "service"), *_exporter(config)]
+    children += [_sentinel_of_service(config, hint), *_exporter(config)]
     _start_all(config, children, life, up_reader)
 
 
@@ -120,6 +119,17 @@ def _sentinel(config: Config, tree: Tree) -> Child:
     from dropslot.arrivals.workers.sentinel import process
 
     return Child("sentinel", partial(process.run, config, tree), ADDED_PAUSE_SECONDS)
+
+
+def _sentinel_of_service(config: Config, hint: local.Hint) -> Child:
+    """It has an eye on space as well, which is one process less."""
+    from dropslot.arrivals.workers.sentinel import process
+
+    def watch(told: Signal) -> None:
+        with _announcing(config, hint) as announce, space_watch.watching(config, announce):
+            process.run(config, "service", told)
+
+    return Child("sentinel", watch, ADDED_PAUSE_SECONDS)
 
 
 def _beside(config: Config, tree: Tree) -> list[Child]:
@@ -242,11 +252,6 @@ def _watch_and_announce(
 
         ready = partial(_say, up, b"r")
         Watcher(pairs(), refresh=pairs, acting=pairs.acting, ready=ready, beat=on_beat).run(told)
-
-
-def _watch_space(config: Config, hint: local.Hint, told: Signal) -> None:
-    with _announcing(config, hint) as announce:
-        space_watch.run(config, announce, told)
 
 
 def _say(up: int, what: bytes) -> None:

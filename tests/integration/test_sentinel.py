@@ -315,6 +315,7 @@ def test_a_database_that_is_away_ends_nothing_and_fails_the_ping(
     assert not Sentinel.objects.exists()
 
 
+@pytest.mark.crash
 def test_a_clock_that_jumps_is_a_trouble_and_makes_no_arrival_old(
     sqlite_product: Product, tmp_path: Path
 ) -> None:

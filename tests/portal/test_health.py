@@ -238,3 +238,7 @@ def test_it_says_by_how_much_and_which_arrival_waits_longest(watched: Site) -> N
     [one] = found.as_json()["late"]
     assert (one["kind"], one["route"], 7195 <= one["late_seconds"] <= 7260) == ("retrying", "study", True)
     assert found.oldest is not None and found.oldest.id == watched.arrival("heart-1").id
+    page = watched.client("olga").get("/").content.decode()
+    assert "deliveries of study" in page and "late by 2 hours" in page
+    watched.account("oskar", "operator", routes=("results",))
+    assert "deliveries of study" not in watched.client("oskar").get("/").content.decode()

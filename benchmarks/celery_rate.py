@@ -22,8 +22,8 @@ from benchmarks.slot import RESULTS, Slot
 
 ARRIVALS = 4_000
 _RATE_LIMIT = 500
-_LARGE = 4
-_LARGE_BYTES = 256 << 20
+_LARGE = 6
+_LARGE_BYTES = 384 << 20
 _LARGE_LIMIT = 0.9
 _COMPUTED = 64
 _SENT = 4

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.report import Row
 
-ARRIVALS = 100_000
+ARRIVALS = int(os.environ.get("RANDOM_KILLS", "100000"))
 _SEED = 1
 _HOURS = 2
 

@@ -135,6 +135,7 @@ def test_no_name_breaks_any_page(hostile_site: Site) -> None:
     assert not wrong, "\n".join(f"{path}: {found}" for path, found in list(wrong.items())[:20])
 
 
+@pytest.mark.sqlite_only
 def test_names_of_accounts_break_no_page(site: Site) -> None:
     for name in ("evil", "x"):
         site.account(name, "recipient", routes=("results",), folders=('"><hx-evil onclick=alert(1)>',))

@@ -17,7 +17,7 @@ from dropslot.arrivals.intake.claim import new_id
 from dropslot.arrivals.intake.ranks import give_ranks
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import leases
-from dropslot.arrivals.workers.in_flight import Limits
+from dropslot.arrivals.workers.shares_of_routes import Limits
 from dropslot.config import Config, from_mapping
 from dropslot.core import context
 from dropslot.core.states import State

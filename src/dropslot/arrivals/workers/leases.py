@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import shares_of_routes
-from dropslot.arrivals.workers.in_flight import Limits, Rooms
+from dropslot.arrivals.workers.shares_of_routes import Limits, Rooms
 from dropslot.audit import locks
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry

@@ -23,7 +23,7 @@ from dropslot.arrivals.notify.for_senders import handing_out
 from dropslot.arrivals.upkeep import database, latewrites
 from dropslot.arrivals.workers import due, elsewhere, holder, leases
 from dropslot.arrivals.workers.between import Between
-from dropslot.arrivals.workers.in_flight import Limits
+from dropslot.arrivals.workers.shares_of_routes import Limits
 from dropslot.audit.kinds import Kind
 from dropslot.audit.listening import Ear
 from dropslot.config import Config

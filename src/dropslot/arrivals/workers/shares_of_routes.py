@@ -1,17 +1,23 @@
 """Which arrivals a worker takes: of each route that has work an equal part, however many of one wait, and no more than
-there is room for at their destinations."""
+there is room for at their destinations.
+
+The key `at_once` of `deliver` says how many may be worked on at the same time for one destination. Such a limit is that
+of a server, or of the folder of this machine before the first field: all routes that deliver there share it. The
+database counts, so it holds for all workers of all machines.
+"""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import connection
 from django.db.models import QuerySet
 
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.workers.in_flight import Rooms
+from dropslot.config import Config
 
 _LEAST = 8  # of one route: with very many routes, a batch has some of them, and the next batch others
 _BUSY = """
@@ -24,6 +30,50 @@ WITH RECURSIVE busy(route) AS (
 )
 SELECT route FROM busy WHERE route IS NOT NULL
 """
+
+
+class Rooms:
+    """What may still be taken now, by destination."""
+
+    def __init__(self, places: Mapping[str, frozenset[str]], left: Mapping[str, int]) -> None:
+        self._places = places
+        self._left = dict(left)
+
+    def of(self, route: str) -> int:
+        """How many arrivals of a route may be taken."""
+        return min((max(0, self._left[place]) for place in self._places.get(route, ())), default=sys.maxsize)
+
+    def take(self, route: str, count: int) -> None:
+        """So many of a route are taken."""
+        for place in self._places.get(route, ()):
+            self._left[place] -= count
+
+
+class Limits:
+    """The limits of a configuration, one object of a process. False: there are none."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self._most: dict[str, int] = {}
+        routes = config.routes if config else {}
+        for rule in (rule for route in routes.values() for rule in route.deliver):
+            if rule.at_once is not None:
+                self._most[rule.limited_as] = min(rule.at_once, self._most.get(rule.limited_as, rule.at_once))
+        self._places = {
+            key: places
+            for key, route in routes.items()
+            if (places := frozenset(rule.limited_as for rule in route.deliver) & self._most.keys())
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    def rooms(self, at_work: Iterable[tuple[str, int]]) -> Rooms:
+        """What may be taken besides what is at work: routes, and how many arrivals of each."""
+        left = dict(self._most)
+        for route, count in at_work:
+            for place in self._places.get(route, ()):
+                left[place] -= count
+        return Rooms(self._places, left)
 
 
 def fair(

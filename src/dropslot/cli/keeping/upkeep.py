@@ -17,9 +17,12 @@ from dropslot.cli.startup import reading, started
 from dropslot.core.showing.counting import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dropslot.arrivals.models import Arrival
     from dropslot.audit.chain import Head
     from dropslot.keeping.fixity.reading import Note
+    from dropslot.keeping.fixity.report import Seen
 
 commands = typer.Typer()
 
@@ -149,9 +152,17 @@ def _note() -> Note:
 
     if not apps.is_installed("dropslot.keeping"):
         return len
+    from django.db import DatabaseError
+
     from dropslot.keeping.fixity import damage
 
-    return damage.note
+    def note(seen: Sequence[Seen]) -> None:
+        try:
+            damage.note(seen)
+        except DatabaseError as error:  # this account may only read it
+            sys.stderr.write(f"dropslot: what was found could not be recorded for `mend`: {error}\n")
+
+    return note
 
 
 def _head(text: str) -> Head:

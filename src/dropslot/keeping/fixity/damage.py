@@ -20,7 +20,9 @@ _AT_ONCE = 500
 
 
 def note(seen: Sequence[Seen]) -> None:
-    """Record what was found of a page of files, in a transaction of its own."""
+    """Record what was found of a page of files, in a transaction of its own; none if all is as it was delivered."""
+    if not any(one.fault and not one.is_away for one in seen) and not Damage.objects.exists():
+        return
     with transaction.atomic():
         append(record(seen))
 

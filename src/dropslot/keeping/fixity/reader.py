@@ -17,7 +17,7 @@ from dropslot.core.addressing.addresses import place_of
 from dropslot.core.errors import DropslotError, StorageFault
 from dropslot.destinations import place_at
 from dropslot.files import faults
-from dropslot.keeping.fixity.report import Seen, StoredFile
+from dropslot.keeping.fixity.report import GONE, Seen, StoredFile
 from dropslot.sftp.pace import Pace
 
 # A server that does not answer is not asked again for each of 100,000 files.
@@ -153,7 +153,7 @@ def place_key(url: str) -> str:
 
 def _compared(file: StoredFile, found: str | None) -> Seen:
     if found is None:
-        return Seen(file, fault="it is gone")
+        return Seen(file, fault=GONE)
     fault = f"it was changed: delivered with SHA-256 {file.sha256}, now {found}"
     return Seen(file, found, "" if found == file.sha256 else fault)
 

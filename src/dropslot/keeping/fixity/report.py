@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from dropslot.audit.report import Report
 
+GONE = "it is gone"
+
 
 class StoredFile(NamedTuple):
     """One delivered file, as it was recorded."""

@@ -33,7 +33,7 @@ from dropslot.destinations import for_rule
 from dropslot.destinations.base import Destination, Drop, Planned, Rules, Target
 from dropslot.keeping.fixity.damage import file_of, record
 from dropslot.keeping.fixity.reader import Reader
-from dropslot.keeping.fixity.report import Seen
+from dropslot.keeping.fixity.report import GONE, Seen
 from dropslot.keeping.mending.copies import Copy, NotMended, good_copy
 from dropslot.keeping.models import Damage, KeptOriginal
 
@@ -68,7 +68,7 @@ def _mend(config: Config, row: Damage, by: str) -> str:
     file = file_of(row)
     with Reader() as reader:
         seen = reader.seen(file)
-    if seen.is_away or (seen.fault and not seen.found and seen.fault != "it is gone"):
+    if seen.is_away or (seen.fault and not seen.found and seen.fault != GONE):
         raise NotMended(f"{escape(file.address)}: {seen.fault}", where="It stays as it is")
     if not seen.fault and not row.mending:
         _note_intact(seen)

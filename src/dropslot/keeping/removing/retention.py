@@ -72,7 +72,7 @@ def remove(config: Config, id: str, reader: Reader) -> bool:
         purged = purge(arrival, reader, why)
     except OnLegalHold:
         return False  # it came meanwhile
-    except DropslotError as error:
+    except (DropslotError, OSError) as error:
         _note_kept(arrival, error)
         return False
     KeptOriginal.objects.filter(arrival=arrival).delete()
@@ -81,7 +81,7 @@ def remove(config: Config, id: str, reader: Reader) -> bool:
     return purged is not None
 
 
-def _note_kept(arrival: Arrival, error: DropslotError) -> None:
+def _note_kept(arrival: Arrival, error: Exception) -> None:
     row, is_new = KeptOriginal.objects.get_or_create(
         arrival=arrival, defaults={"why": str(error), "due_at": timezone.now() + _FIRST_AGAIN}
     )

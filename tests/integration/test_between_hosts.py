@@ -72,6 +72,7 @@ def drop(product: Product, name: str) -> None:
     aside.rename(product.studies.parent / "study/inbox" / name)
 
 
+@pytest.mark.crash
 def test_a_machine_that_is_cut_off_loses_inbox_and_arrival_and_does_no_harm_when_it_returns(
     machines: list[Machine],
 ) -> None:

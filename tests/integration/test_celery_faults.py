@@ -121,6 +121,7 @@ def test_messages_that_are_garbage_old_new_or_repeated_do_nothing(
     assert [row["attempts"] for row in product.arrivals()] == [1, 1]
 
 
+@pytest.mark.crash
 def test_a_broker_that_is_away_only_delays(celery_product: Product, broker: Broker) -> None:
     product, away = celery_product, ["meanwhile"]
     if isinstance(broker, Redis):  # RabbitMQ takes long to start

@@ -52,6 +52,7 @@ def has_health(port: int) -> bool:
         return False
 
 
+@pytest.mark.crash
 def test_the_image_delivers_as_compose_starts_it(
     buildah: Buildah,
     tmp_path: Path,

@@ -138,6 +138,7 @@ TROUBLES = {
 }
 
 
+@pytest.mark.crash
 def test_the_service_goes_on_when_a_trouble_ends(
     make_product: Callable[..., Product], own_server: PostgresServer, here: str
 ) -> None:
@@ -155,6 +156,7 @@ def test_the_service_goes_on_when_a_trouble_ends(
     product.close()
 
 
+@pytest.mark.crash
 def test_a_standby_takes_over_and_nothing_is_lost_or_repeated(make_product: Callable[..., Product]) -> None:
     primary = PostgresServer()
     primary.start()

@@ -124,6 +124,7 @@ def pid_of(words: str | None) -> int | None:
     return int(words.rpartition("pid ")[2].rstrip(")")) if words else None
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_watcher_that_is_killed_or_frozen_is_replaced_within_15_seconds(
     pair: tuple[Product, Product], how: int

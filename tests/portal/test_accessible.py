@@ -66,6 +66,7 @@ def test_the_first_page_of_each_role(chromium: Browser, filled: Served, role: st
         assert faults.found == []
 
 
+@pytest.mark.crash
 def test_each_page_of_an_administrator(chromium: Browser, filled: Served, django_db_blocker: Any) -> None:
     for page, faults in _looks(chromium, filled, "administrator"):
         wrong, looked_at = [], set()

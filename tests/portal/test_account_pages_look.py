@@ -48,6 +48,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
         yield made.start()
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_pages_can_be_used_by_everybody(chromium: Browser, served: Served, scheme: str, width: int) -> None:
     faults: list[str] = []

@@ -210,6 +210,11 @@ def test_a_round_reads_every_file_and_says_once_what_is_damaged(desk: Desk) -> N
     assert not Damage.objects.exists() and not troubles(desk.config, TroubleKind.FIXITY)
 
 
+@pytest.mark.sqlite_only
+def test_no_round_begins_before_anything_was_delivered(desk: Desk) -> None:
+    assert Keeper(desk.config, nothing).step() > 0 and not FixityRound.objects.exists()
+
+
 def test_a_round_goes_on_where_it_was_and_is_spread_over_its_time(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

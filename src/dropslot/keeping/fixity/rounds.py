@@ -32,6 +32,7 @@ _SLICE_FILES, _SLICE_BYTES = 500, 256 << 20
 _COUNTED_FOR_SECONDS = 3600.0
 ASK_AGAIN_SECONDS = 600.0
 LONGEST_SECONDS = 60.0
+_FIRST_SECONDS = 5.0
 
 
 class Rounds:
@@ -48,6 +49,8 @@ class Rounds:
         """Read a slice if it is due; returns the seconds until the next one is. After a crash a slice is read again."""
         now = timezone.now()
         row = self._current(now)
+        if row is None:
+            return _FIRST_SECONDS
         if row.ended_at is not None:
             return seconds_until(row.began_at + SHARE * self._fixity.every, now)
         if row.put_off and time.monotonic() >= self._asked_at + ASK_AGAIN_SECONDS:
@@ -60,11 +63,14 @@ class Rounds:
         wait = self._wait(row, now)
         return wait if wait > 0 else self._read(row, files)
 
-    def _current(self, now: datetime) -> FixityRound:
+    def _current(self, now: datetime) -> FixityRound | None:
+        """The round that goes on or ended last; None while nothing was ever delivered: an empty trail looks lost."""
         row = FixityRound.objects.order_by("-id").first()
         if row is not None and row.began_at > now:  # the clock was set back
             row.began_at = now
             row.save(update_fields=["began_at"])
+        if row is None and not stored().exists():
+            return None
         if row is None or (row.ended_at and now >= row.began_at + SHARE * self._fixity.every):
             row = FixityRound.objects.create(began_at=now)
             log.info("A reading of every stored file begins", action="fixity_started", round=row.id)

@@ -17,7 +17,7 @@ from product import STUDY, Product
 from waiting import wait_until
 
 BIG = 40 << 20  # keeps a worker busy long enough to be found at it
-PROCESSES = 4  # the watcher, two workers, and what calls `after`
+PROCESSES = 4  # the first ones: the watcher, two workers, and what calls `after`
 
 
 class Daemon:
@@ -125,11 +125,11 @@ def test_kill_of_the_watcher_and_of_each_worker_in_mid_work_loses_nothing(daemon
     for round_number, which in enumerate(range(PROCESSES)):
         daemon.send(f"big{round_number}", BIG, files=2)
         wait_until(daemon.is_busy, what="a worker at work")
-        victim = daemon.children()[which]
+        victim, number = daemon.children()[which], len(daemon.children())
         os.kill(victim, signal.SIGKILL)
         daemon.send(f"small{round_number}", files=2)
         wait_until(
-            lambda gone=victim: gone not in daemon.children() and len(daemon.children()) == PROCESSES,
+            lambda gone=victim, whole=number: gone not in daemon.children() and len(daemon.children()) == whole,
             what="a new one",
         )
     names = [f"{kind}{number}" for kind in ("big", "small") for number in range(PROCESSES)]

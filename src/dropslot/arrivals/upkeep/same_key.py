@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from django.db import connection
 
 from dropslot.arrivals.models import Installation
@@ -28,24 +26,27 @@ def require_same_key(config: Config) -> None:
     and that of the newest receipt. SQLite is on one machine alone. Also raises KeyFault."""
     if connection.vendor == "sqlite":
         return
-    allowed = signing_key.allowed_signers(config.keys / signing_key.ALLOWED_SIGNERS)
-    if not _knows_newest(allowed):
+    if not _knows_newest(config):
         raise _other(config)
     markers.identity(config)  # makes the row
     if not Installation.objects.exclude(signer="").exists():
         mine = signing_key.receipt_signer(config.keys)
         Installation.objects.filter(signer="").update(signer=mine)  # of several machines at once, one does it
-        allowed |= signers.parse(mine)
-    if not signers.parse(Installation.objects.get().signer) <= allowed:
+    if not signers.parse(Installation.objects.get().signer) <= _allowed(config):
         raise _other(config)
 
 
-def _knows_newest(allowed: Collection[bytes]) -> bool:
+def _allowed(config: Config) -> frozenset[bytes]:
+    """Read after the database: another process of this machine may just have made the key."""
+    return signing_key.allowed_signers(config.keys / signing_key.ALLOWED_SIGNERS)
+
+
+def _knows_newest(config: Config) -> bool:
     newest = Receipt.objects.order_by("-arrival").first()
     if newest is None:
         return True
     try:
-        sshsig.verify(newest.signature, NAMESPACE, newest.body.encode(), frozenset(allowed))
+        sshsig.verify(newest.signature, NAMESPACE, newest.body.encode(), _allowed(config))
     except sshsig.BadSignature:
         return False
     return True

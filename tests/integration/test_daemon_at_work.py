@@ -129,7 +129,9 @@ def test_kill_of_the_watcher_and_of_each_worker_in_mid_work_loses_nothing(daemon
         os.kill(victim, signal.SIGKILL)
         daemon.send(f"small{round_number}", files=2)
         wait_until(
-            lambda gone=victim, whole=number: gone not in daemon.children() and len(daemon.children()) == whole,
+            lambda gone=victim, whole=number: (
+                gone not in daemon.children() and len(daemon.children()) == whole
+            ),
             what="a new one",
         )
     names = [f"{kind}{number}" for kind in ("big", "small") for number in range(PROCESSES)]

@@ -26,7 +26,7 @@ from dropslot.access.models import RecordedVisits
 from dropslot.arrivals.intake.record import user_name
 from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import RightsChanged
+from dropslot.audit.visits import RightsChanged
 from dropslot.config.secrets import make_private
 
 log = structlog.get_logger()

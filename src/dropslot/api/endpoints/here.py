@@ -8,7 +8,7 @@ from ninja import Router
 
 from dropslot.access.models import Grant
 from dropslot.access.roles import Scope
-from dropslot.api import shown
+from dropslot.api import shown, shown_service
 from dropslot.api.health import told
 from dropslot.api.signing_in import Asked, needs
 from dropslot.arrivals import candidates
@@ -36,7 +36,7 @@ def _grant(grant: Grant) -> dict[str, Any]:
     return {"role": grant.role, **{name: getattr(grant, name) or None for name in names}}
 
 
-@router.get("/watcher", response=shown.Watcher, tags=["service"], **needs(Scope.READ))
+@router.get("/watcher", response=shown_service.Watcher, tags=["service"], **needs(Scope.READ))
 def get_watcher(request: Asked) -> dict[str, Any]:
     """Say whether the watcher is running. Paths and pid are for those who see all routes."""
     access = request.access
@@ -47,7 +47,7 @@ def get_watcher(request: Asked) -> dict[str, Any]:
     return found | {"pid": None, "pid_file": None, "routes": routes, "inboxes": None}
 
 
-@router.get("/health", response=shown.Health, tags=["service"], **needs(Scope.READ))
+@router.get("/health", response=shown_service.Health, tags=["service"], **needs(Scope.READ))
 def get_health(request: Asked) -> dict[str, Any]:
     """Say what is late. The address `/health` says the same with status 503 if anything is."""
     return told(request.access)

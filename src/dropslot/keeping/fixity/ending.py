@@ -12,9 +12,9 @@ from dropslot.arrivals.upkeep.rebuilding.signs import signs
 from dropslot.audit import signing_key
 from dropslot.audit.chain import append, timestamp
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Verified
 from dropslot.audit.verifying import verify as audit
 from dropslot.audit.verifying.verify import ChainReport
+from dropslot.audit.visits import Verified
 from dropslot.config import Config
 from dropslot.keeping.fixity.originals import check_archives
 from dropslot.keeping.fixity.put_off import PutOff

@@ -172,7 +172,7 @@ class _Job:
 
         from dropslot.audit.chain import append, timestamp
         from dropslot.audit.kinds import Kind, entry
-        from dropslot.audit.payloads import Verified
+        from dropslot.audit.visits import Verified
         from dropslot.portal.verifying import runs
 
         run = self._run

@@ -15,7 +15,7 @@ from typing import Any
 from dropslot.config import Config, Route, from_mapping
 from dropslot.config.secrets import django_secret_key
 from dropslot.config.servers.databases import django_database
-from dropslot.core.apps import NAMES
+from dropslot.core.apps import INSTALLED
 
 
 class Server:
@@ -68,7 +68,7 @@ class Server:
             "DROPSLOT": self.config,
             "DROPSLOT_MIGRATES": True,
             "SECRET_KEY": django_secret_key(self.config.keys),
-            "INSTALLED_APPS": NAMES,
+            "INSTALLED_APPS": INSTALLED,
             "DATABASES": {"default": django_database(self.config.database, self.config.data)},
             "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
             "LOGGING_CONFIG": None,

@@ -16,7 +16,7 @@ from dropslot.config.loading import load
 from dropslot.config.models import Config
 from dropslot.config.secrets import secret_key_or_none
 from dropslot.config.servers.databases import django_database
-from dropslot.core.apps import NAMES
+from dropslot.core.apps import INSTALLED
 
 _path = Path(os.path.abspath(os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))
 
@@ -34,11 +34,7 @@ SECRET_KEY = (
     secret_key_or_none(DROPSLOT.keys) if isinstance(DROPSLOT, Config) else "no configuration, no sessions"
 )
 
-INSTALLED_APPS = [
-    "django.contrib.contenttypes",
-    "django.contrib.auth",
-    *NAMES,
-]
+INSTALLED_APPS = list(INSTALLED)
 DROPSLOT_MIGRATES = True  # this database is dropslot's alone: commands bring it up to date by themselves
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "dropslot.urls"

@@ -104,10 +104,12 @@ def at_once(calls: Sequence[Callable[[], None]]) -> None:
 
     def run(call: Callable[[], None]) -> None:
         barrier.wait(10)
-        try:
-            call()
-        except DatabaseError:
-            call()
+        while True:
+            try:
+                call()
+                break
+            except DatabaseError:
+                connections.close_all()
         connections.close_all()
 
     threads = [threading.Thread(target=run, args=(call,)) for call in calls]

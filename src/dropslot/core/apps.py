@@ -57,3 +57,5 @@ APPS = (
     App("dropslot.portal", section="dropslot.access.section", commands=("dropslot.cli.portal",)),
 )
 NAMES = [app.name for app in APPS]
+# With what they need of Django: for settings that are dropslot's own.
+INSTALLED = ["django.contrib.contenttypes", "django.contrib.auth", *NAMES]

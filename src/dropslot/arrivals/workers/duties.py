@@ -112,25 +112,32 @@ class Duties:
         return False
 
     def _take(self, wanted: Collection[str]) -> frozenset[str]:
+        # Holders first: whoever is one has committed its lease, too, and is found among the others.
+        seen = {
+            name: (holder, term) for name, holder, term in Duty.objects.values_list("name", "holder", "term")
+        }
         others = set(_clear_away(self.me, self._is_dead))
-        holders = dict(Duty.objects.values_list("name", "holder"))
-        new = [Duty(name=name, holder="", since=Now()) for name in wanted if name not in holders]
+        new = [Duty(name=name, holder="", since=Now()) for name in wanted if name not in seen]
         Duty.objects.bulk_create(new, ignore_conflicts=True)
-        free: dict[str, list[str]] = {}
+        free: dict[tuple[str, int], list[str]] = {}
         for name in wanted:
-            if (last := holders.get(name, "")) not in others:
-                free.setdefault(last, []).append(name)
-        for last, names in free.items():
-            self._take_from(last, names)
+            last, term = seen.get(name, ("", 0))
+            if last not in others:
+                free.setdefault((last, term), []).append(name)
+        for (last, term), names in free.items():
+            self._take_from(last, term, names)
         now = dict(Duty.objects.filter(name__in=wanted).values_list("name", "holder"))
         self._say_who_acts({name: who for name, who in now.items() if who not in ("", self.me)})
         return frozenset(name for name, who in now.items() if who == self.me)
 
-    def _take_from(self, last: str, names: Collection[str]) -> None:
-        # Only from the holder that was seen: another candidate may be taking it at the same time.
+    def _take_from(self, last: str, term: int, names: Collection[str]) -> None:
+        # Only in the term that was seen: another candidate may be taking it at the same time. That is why who was away
+        # begins a new term of its own duties, too.
+        taken = Duty.objects.filter(name__in=names, holder=last, term=term).update(
+            holder=self.me, since=Now(), term=F("term") + 1
+        )
         if last != self.me:
-            seen = Duty.objects.filter(name__in=names, holder=last)
-            self.taken += seen.update(holder=self.me, since=Now(), term=F("term") + 1)
+            self.taken += taken
 
     def _say(self, held: frozenset[str]) -> None:
         for name in sorted(held - self._held):

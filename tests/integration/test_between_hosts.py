@@ -162,7 +162,10 @@ def test_each_site_watches_and_delivers_what_only_it_has(
         url = f"postgresql://{parts.username}@{host.address}:{host.port}{parts.path}"
         products[site] = make_product(url, how=host.program(places[other]))
         products[site].configure(routes)
-        products[site].start("start_observer")
+    signing_key.receipt_key(products["north"].root / "var" / "keys")
+    shutil.copytree(products["north"].root / "var", products["south"].root / "var")  # all sign with one key
+    for product in products.values():
+        product.start("start_observer")
     watched = products["north"]
     for site in places:
         wait_until(partial(site_acts, watched, site), what=f"a watcher at {site}")

@@ -136,7 +136,7 @@ def test_the_service_of_systemd_sends_by_itself_until_it_is_removed(
     assert f"Written: {user_manager}" in said
     pc.write("practice.edat3")
     pc.write("s01.edat3", b"first")
-    wait_until(lambda: _arrived(open_folder) == {"s01.edat3"}, what="the file")
+    wait_until(lambda: _arrived(open_folder) == {"s01.edat3"}, deadline_seconds=60, what="the file")
     assert "Removed: " in pc.run("send", "--uninstall-service").stdout
     assert not list(user_manager.glob("dropslot-send*"))
 

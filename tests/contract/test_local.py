@@ -45,6 +45,7 @@ from dropslot.destinations.local import publishing
 from dropslot.destinations.local.destination import Local
 from dropslot.files import children, copying, filesystems, probe, sharing, syscalls
 from dropslot.files.filesystems import Naming
+from dropslot.files.writing import dense
 from mounts import Mounts
 from people import Person
 
@@ -443,6 +444,29 @@ def test_injected_faults_publish_nothing(
     trace = strace(command, calls=call, inject=[inject])  # type: ignore[operator]
     assert trace.stdout.splitlines() == [code, "[]"], trace.stderr
     assert any(c.injected for c in trace.calls)
+
+
+@pytest.mark.parametrize(
+    ("inject", "said"),
+    [
+        (["sendfile:error=ENOSPC:when=2"], ["disk-full", "[]"]),
+        (["sendfile:error=EIO:when=2"], ["storage-fault", "[]"]),
+        (["sendfile:error=EIO:when=2", "preadv2:error=EACCES:when=1+"], ["source-unready", "[]"]),
+        (["preadv2:error=EIO:when=3"], ["storage-fault", "[]"]),
+        (["sendfile:error=EINVAL:when=1"], ["delivered", "['study/raw/big.raw']"]),
+    ],
+    ids=lambda value: value[-1].replace(":", "-"),
+)
+def test_faults_while_the_kernel_copies_a_big_item(
+    site: LocalSite, tmp_path: Path, strace: object, inject: list[str], said: list[str]
+) -> None:
+    source = make(tmp_path / "source", {"big.raw": bytes(range(256)) * (dense.BIG_BYTES // 256) + b"end"})
+    calls = ",".join(one.partition(":")[0] for one in inject)
+    command = [sys.executable, "-c", FAULTY, REPOSITORY, site.root, source]
+    trace = strace(command, calls=calls, inject=inject)  # type: ignore[operator]
+    assert trace.stdout.splitlines() == said, trace.stderr
+    assert {c.name for c in trace.calls if c.injected} == set(calls.split(","))
+    assert b"".join(site.files().values()) in (b"", (source / "big.raw").read_bytes())
 
 
 def test_order_is_data_then_names_then_manifest(site: LocalSite, arrival: Path, strace: object) -> None:

@@ -34,6 +34,7 @@ _WRITES = (
     "pwrite64",
     "writev",
     "pwritev",
+    "sendfile",
     "ftruncate",
     "fallocate",
     "utimensat",

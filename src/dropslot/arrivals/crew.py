@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropslot.arrivals.models import Arrival
-from dropslot.files.writing.ring import go_on
+from dropslot.files.writing.dense import go_on
 
 
 @dataclass(frozen=True, slots=True)

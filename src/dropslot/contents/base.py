@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER, Folder
 from dropslot.files.listing import MOST_BYTES, Item, Listing
-from dropslot.files.writing.ring import go_on
+from dropslot.files.writing.dense import go_on
 
 OpenItem = Callable[[str], BinaryIO]
 

@@ -19,13 +19,13 @@ from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Item
 from dropslot.files.modes import Modes
 from dropslot.files.walk import difference
-from dropslot.files.writing import ring
+from dropslot.files.writing import dense
+from dropslot.files.writing.dense import go_on
 from dropslot.files.writing.holes import copy_keeping_holes, is_sparse
-from dropslot.files.writing.ring import go_on
 
 BUFFER_BYTES = 256 * 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Hash(Protocol):
@@ -195,11 +195,11 @@ def _copy_long(
     try:
         if sparse:
             count = copy_keeping_holes(fd, out, hashes, item.size_bytes, buffer, job.pause)
-        elif threads and ring.is_worth_a_thread(item.size_bytes):
-            count = ring.copy_hashing_aside(fd, out, hashes, item.size_bytes, job.pause)
+        elif threads and dense.is_worth_a_thread(item.size_bytes):
+            count = dense.copy_hashing_aside(fd, out, hashes, item.size_bytes, buffer, job.pause)
         else:
-            count = ring.copy_in_turn(fd, out, hashes, item.size_bytes, buffer, job.pause)
-    except ring.ReadFailed as failed:
+            count = dense.copy_in_turn(fd, out, hashes, item.size_bytes, buffer, job.pause)
+    except dense.ReadFailed as failed:
         raise faults.at_source(failed.error, item.path) from failed.error
     if count != item.size_bytes:
         raise miscounted(item, count)

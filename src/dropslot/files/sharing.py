@@ -12,8 +12,8 @@ from dropslot.core.errors import StorageFault
 from dropslot.files.children import Child, ChildDied
 from dropslot.files.copying import Job, copy_items
 from dropslot.files.listing import Item
+from dropslot.files.writing.dense import BIG_BYTES, go_on
 from dropslot.files.writing.earlysync import EarlySync
-from dropslot.files.writing.ring import BIG_BYTES, go_on
 
 ITEM_COST_BYTES = 32 * 1024  # opening, making and closing a file costs about as much as this many bytes
 CHUNK_COST_BYTES = 8 * 1024 * 1024

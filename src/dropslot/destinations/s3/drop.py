@@ -27,7 +27,7 @@ from dropslot.destinations.whole_items import WholeItemsDrop, apart
 from dropslot.files.descriptors import Folder
 from dropslot.files.listing import Item, is_kept, storable, unusual
 from dropslot.files.reading import open_at_source
-from dropslot.files.writing.ring import go_on
+from dropslot.files.writing.dense import go_on
 
 if TYPE_CHECKING:
     from dropslot.destinations.s3.destination import S3

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dropslot.files import syscalls
 from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Listing
-from dropslot.files.writing import ring
-from dropslot.files.writing.ring import Updated
+from dropslot.files.writing import dense
+from dropslot.files.writing.dense import Updated
 
 _BLOCK_BYTES = 512  # the unit of st_blocks on every file system
 _PIECE_BYTES = 1024 * 1024
@@ -27,22 +27,22 @@ def copy_keeping_holes(
     hashes: Sequence[Updated],
     size_bytes: int,
     buffer: memoryview,
-    pause: Callable[[], None] = ring.go_on,
+    pause: Callable[[], None] = dense.go_on,
 ) -> int:
-    """Like `ring.copy_in_turn`, for an empty `out`. Returns the count of bytes, or the size of `fd` if it changed."""
+    """Like `dense.copy_in_turn`, for an empty `out`. Returns the count of bytes, or the size of `fd` if it changed."""
     at = paused = 0
     for start, end in _runs_of_data(fd, size_bytes):
         _hash_zeros(hashes, start - at, pause)
         os.lseek(fd, start, os.SEEK_SET)
         os.lseek(out, start, os.SEEK_SET)
         at = start
-        while at < end and (count := ring.read(fd, buffer[: end - at])):
+        while at < end and (count := dense.read(fd, buffer[: end - at])):
             part = buffer[:count]
             for one in hashes:
                 one.update(part)
             syscalls.write_all(out, part)
             at += count
-            if at - paused >= ring.WRITE_BACK_BYTES:
+            if at - paused >= dense.WRITE_BACK_BYTES:
                 paused = at
                 pause()
         if at < end:
@@ -63,7 +63,7 @@ def _runs_of_data(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
             if error.errno == errno.ENXIO:  # no data after this
                 return
             if error.errno != errno.EINVAL:
-                raise ring.ReadFailed(error) from error
+                raise dense.ReadFailed(error) from error
             start, end = end, size_bytes
         if start >= size_bytes:
             return

@@ -18,7 +18,7 @@ from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, Unsupported
 from dropslot.core.states import ShareState, State
 from dropslot.destinations.shared import Part, SharedDrop
-from dropslot.files.writing.ring import go_on
+from dropslot.files.writing.dense import go_on
 
 log = structlog.get_logger()
 _MOST_DECLINED = 1000

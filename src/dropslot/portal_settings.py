@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
-from dropslot.access.providers import openid_apps
 from dropslot.access.section import Portal, address, portal_of
+from dropslot.access.signing_in.providers import openid_apps
 from dropslot.config.models import Config as _Config
 from dropslot.mail.section import mail_of
 from dropslot.settings import *  # noqa: F403

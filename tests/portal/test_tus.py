@@ -21,7 +21,7 @@ from ulid import ULID
 from dropslot.access.models import Grant
 from dropslot.access.trail import trail
 from dropslot.api.tus import expiring, finishing, who
-from dropslot.api.tus.tickets import Tickets
+from dropslot.api.tus.on_disk.tickets import Tickets
 from dropslot.api.tus.together import Together
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.audit.models import Event

@@ -13,9 +13,9 @@ class AccessConfig(AppConfig):
 
     def ready(self) -> None:
         """Begin to listen to sign-ins and sign-outs."""
-        from dropslot.access import sessions  # noqa: F401
+        from dropslot.access.signing_in import sessions  # noqa: F401
 
         if apps.is_installed("allauth.account") and apps.is_installed("allauth.mfa"):
-            from dropslot.access import entrances  # noqa: F401
+            from dropslot.access.signing_in import entrances  # noqa: F401
         if apps.is_installed("allauth.socialaccount"):
-            from dropslot.access import connections  # noqa: F401
+            from dropslot.access.signing_in import connections  # noqa: F401

@@ -8,10 +8,10 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
-from dropslot.access import sessions
 from dropslot.access.accounts import BadAccount
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
+from dropslot.access.signing_in import sessions
 from dropslot.access.trail import of_command, record_rights
 
 _REMEDY = "First make somebody else an administrator of all routes"

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dropslot.access import second_factor
 from dropslot.access.roles import AUDITS, OPENS, OPERATES, SEES_ROUTE, UPLOADS, Role
 from dropslot.access.section import portal_of
 from dropslot.access.seen import Access
+from dropslot.access.signing_in import second_factor
 from dropslot.config import current
 from dropslot.dicom.importing.keys import is_imported
 

@@ -13,8 +13,8 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 
-from dropslot.access import sessions
 from dropslot.access.seen import access_of
+from dropslot.access.signing_in import sessions
 from dropslot.access.trail import note
 from dropslot.api.problems import problem
 from dropslot.audit.kinds import Kind
@@ -51,7 +51,7 @@ def _whole_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 
 class ValidSessions:
-    """Signs a request out whose session has ended (`access.sessions`): signed out, deactivated, ended everywhere."""
+    """Signs a request out whose session has ended: it signed out, was deactivated, or all its sessions were ended."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -79,7 +79,9 @@ class SecondFactor:
         return self._answer(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        from dropslot.access import second_factor  # needs allauth, which another project may do without
+        from dropslot.access.signing_in import (
+            second_factor,  # needs allauth, which another project may do without
+        )
 
         name = request.resolver_match.view_name if request.resolver_match else ""
         if name.startswith("mfa_") or name in _ALWAYS or not second_factor.is_missing(request):

@@ -16,8 +16,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from dropslot.access.entrances import refuse
 from dropslot.access.section import portal_of
+from dropslot.access.signing_in.entrances import refuse
 from dropslot.access.trail import address_of
 from dropslot.config import current
 from dropslot.mail.section import mail_of

@@ -20,8 +20,8 @@ from dropslot.access import accounts
 from dropslot.access.directory import connecting, people
 from dropslot.access.directory.connecting import DirectoryAway
 from dropslot.access.directory_section import Ldap
-from dropslot.access.entrances import refuse
 from dropslot.access.section import portal_of
+from dropslot.access.signing_in.entrances import refuse
 from dropslot.access.trail import of_command, visit
 from dropslot.config import current
 

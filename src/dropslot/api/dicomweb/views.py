@@ -10,7 +10,8 @@ from django.views.decorators.csrf import csrf_exempt
 from dropslot.access.seen import Access
 from dropslot.api.dicomweb import answers, storing
 from dropslot.api.dicomweb.parts import Parts, boundary_of
-from dropslot.api.tus import problems, targets
+from dropslot.api.tus import problems
+from dropslot.api.tus.beforehand import targets
 from dropslot.api.tus.bodies import Body
 from dropslot.api.tus.problems import Problem
 from dropslot.api.tus.who import uploader

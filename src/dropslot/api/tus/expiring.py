@@ -12,9 +12,9 @@ import structlog
 from django.db import DatabaseError, connections
 
 from dropslot.access.section import Portal, portal_of
-from dropslot.api.tus.places import Place
+from dropslot.api.tus.on_disk.places import Place
+from dropslot.api.tus.on_disk.tickets import Ticket, Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.tickets import Ticket, Tickets
 from dropslot.api.tus.uploads import remove
 from dropslot.arrivals.models import Upload
 from dropslot.config import Config

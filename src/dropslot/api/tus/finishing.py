@@ -16,11 +16,11 @@ import structlog
 from django.http import HttpRequest
 
 from dropslot.access import trail
-from dropslot.api.tus import rules, targets
-from dropslot.api.tus.places import DATA, Part, Place
+from dropslot.api.tus.beforehand import rules, targets
+from dropslot.api.tus.beforehand.rules import Entry, Item
+from dropslot.api.tus.on_disk.places import DATA, Part, Place
+from dropslot.api.tus.on_disk.tickets import Ticket, Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.rules import Entry, Item
-from dropslot.api.tus.tickets import Ticket, Tickets
 from dropslot.api.tus.together import Together
 from dropslot.arrivals.intake.claim import move
 from dropslot.arrivals.models import Upload

@@ -15,14 +15,15 @@ from django.urls import reverse
 
 from dropslot.access.section import Portal, portal_of
 from dropslot.access.seen import Access
-from dropslot.api.tus import finishing, headers, problems, rules, targets
+from dropslot.api.tus import finishing, headers, problems
+from dropslot.api.tus.beforehand import rules, targets
+from dropslot.api.tus.beforehand.rules import Item
 from dropslot.api.tus.bodies import Body
-from dropslot.api.tus.places import Part, Place
+from dropslot.api.tus.on_disk.places import Part, Place
+from dropslot.api.tus.on_disk.quotas import Quota
+from dropslot.api.tus.on_disk.tickets import Ticket, Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.quotas import Quota
 from dropslot.api.tus.receiving import Received, Wanted, receive
-from dropslot.api.tus.rules import Item
-from dropslot.api.tus.tickets import Ticket, Tickets
 from dropslot.arrivals.models import Upload
 from dropslot.core.names import escape
 

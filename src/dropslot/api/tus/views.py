@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from dropslot.access.section import portal_of
-from dropslot.api.tus import checking, headers, problems, uploads
+from dropslot.api.tus import headers, problems, uploads
+from dropslot.api.tus.beforehand import checking
 from dropslot.api.tus.bodies import Body
 from dropslot.api.tus.problems import Problem
 from dropslot.api.tus.uploads import Given

@@ -19,9 +19,9 @@ from django.views.decorators.http import require_GET
 from dropslot.access.roles import UPLOADS
 from dropslot.access.section import portal_of, refuses_repeats
 from dropslot.access.seen import Access
-from dropslot.api.tus.places import Place
+from dropslot.api.tus.on_disk.places import Place
+from dropslot.api.tus.on_disk.tickets import Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.tickets import Tickets
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.names import UPLOADING, escape
 from dropslot.core.templates import Template

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from dropslot.access.directory_section import missing_password
-from dropslot.access.providers import missing_secrets
 from dropslot.access.section import Portal, portal_of
+from dropslot.access.signing_in.providers import missing_secrets
 from dropslot.core.errors import DropslotError
 from dropslot.mail.section import mail_of, missing_secret
 from dropslot.running import capabilities

@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dropslot.access import accounts, second_factor
+from dropslot.access import accounts
 from dropslot.access.section import portal_of
+from dropslot.access.signing_in import second_factor
 from dropslot.portal.pages.accounts.role_forms import NewAddress
 
 

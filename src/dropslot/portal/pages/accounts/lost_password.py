@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from dropslot.access import accounts, links
-from dropslot.access.entrances import link_asked, refuse
+from dropslot.access.signing_in.entrances import link_asked, refuse
 from dropslot.config import current
 from dropslot.mail.section import mail_of
 

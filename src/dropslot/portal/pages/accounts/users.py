@@ -16,9 +16,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from dropslot.access import accounts, links, second_factor, withdrawing
+from dropslot.access import accounts, links, withdrawing
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
+from dropslot.access.signing_in import second_factor
 from dropslot.access.trail import visit
 from dropslot.portal.pages.accounts import addressing, known_folders
 from dropslot.portal.pages.accounts.asking import Asked, ask

@@ -9,7 +9,7 @@ from allauth.socialaccount.signals import social_account_added, social_account_r
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from dropslot.access.entrances import changed
+from dropslot.access.signing_in.entrances import changed
 
 
 @receiver(user_signed_up, dispatch_uid="dropslot-account-made")

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dropslot.api.tus import problems
-from dropslot.api.tus.tickets import Ticket
+from dropslot.api.tus.on_disk.tickets import Ticket
 from dropslot.core.names import UPLOADING
 from dropslot.files.descriptors import Folder, look, make, remove_folder
 from dropslot.files.syscalls import write_all

@@ -7,9 +7,9 @@ from typing import Any
 
 from dropslot.access.section import refuses_repeats
 from dropslot.access.seen import Access
-from dropslot.api.tus import rules, targets
+from dropslot.api.tus.beforehand import rules, targets
+from dropslot.api.tus.beforehand.rules import Entry, Item
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.rules import Entry, Item
 from dropslot.config.folders import FolderSet
 from dropslot.core.names import escape
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from dropslot.api.tus import places
+from dropslot.api.tus.on_disk import places
+from dropslot.api.tus.on_disk.tickets import Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.tickets import Tickets
 
 _AGAIN_SECONDS = 10.0  # what other processes receive is counted with this delay
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from dropslot.core.context import kept
 from dropslot.core.errors import DestinationUnready, Unsupported
 from dropslot.destinations.base import Rules
 from dropslot.destinations.local.destination import Local
-from dropslot.files import filesystems
+from dropslot.files import filesystems, network_mounts
 from dropslot.files.filesystems import Naming
 from mounts import Mounts
 from sshd import Sshd
@@ -54,6 +55,18 @@ def ntfs_3g(lasting_mounts: Mounts) -> Path:
 @pytest.fixture(scope="module")
 def like_nfs(lasting_mounts: Mounts) -> Path:
     return lasting_mounts.odd("lost-answers", "no-folder-sync", "whole-seconds")
+
+
+def test_a_share_is_one_disk_for_all_machines_and_other_disks_are_not(
+    sshfs: Path, bindfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for machine in ("server", "worker-1"):
+        monkeypatch.setattr(socket, "gethostname", lambda name=machine: name)
+        found[machine] = [network_mounts.disk_of(os.stat(folder).st_dev) for folder in (sshfs, bindfs)]
+    (share, own), (same, other) = found["server"], found["worker-1"]
+    assert share == same and share.machine == "" and share.id.startswith("root@127.0.0.1:/")
+    assert own != other and other.machine == "worker-1"
 
 
 class TestBindfs(OnFuse):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,26 @@ def test_what_servers_said_last_is_shown_without_asking_them(tmp_path: Path) -> 
     assert (found[f"server of {SERVER}"].percent, found[f"server of {SERVER}"].is_filling) == (95, True)
     assert (found["study lung"].percent, found["study lung"].used_files) == (30, 3)
     assert found["study heart"].what == "no quota"
+
+
+def test_each_machine_looks_after_disks_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine has another disk under this number and these paths: what waits for that one goes on by that."""
+    deliver = {"to": "./studies"}
+    (tmp_path / "studies").mkdir()
+    config = from_mapping(
+        {"data": "./var", "routes": {"study": {"folders": "./s", "deliver": [deliver]}}}, tmp_path
+    )
+    (here,) = spaces.look(config)
+    waits("01HERE", 1, 1, at=here.id)
+    monkeypatch.setattr(socket, "gethostname", lambda: "worker-2")
+    (there,) = spaces.look(config)
+    assert (there.name, there.waits.arrivals) == (here.name, 0)
+    assert waiting.wake({there.id: Room(None, None)}) == []
+    assert waiting.wake({here.id: Room(None, None)}) == ["01HERE"]
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    assert (
+        trends.sample([here], now) and trends.sample([there], now) and not trends.sample([here, there], now)
+    )
 
 
 def test_samples_are_taken_once_an_hour_thinned_and_give_the_rate() -> None:

@@ -22,7 +22,8 @@ FILE_SYSTEM = "file system"
 
 class Capacity(NamedTuple):
     """What limits how much fits into a place: a file system, or a quota on it. `id` is the same for all places that
-    share it. `free_files`: how many more files fit; None: no limit is known."""
+    share it, on all machines. `free_files`: how many more files fit; None: no limit is known. `machine` is the only one
+    that sees it; empty: others may see it, too."""
 
     what: str  # file system, or for example `quota of group heart`
     id: str
@@ -30,3 +31,4 @@ class Capacity(NamedTuple):
     free_bytes: int
     used_files: int = 0
     free_files: int | None = None
+    machine: str = ""

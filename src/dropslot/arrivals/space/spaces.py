@@ -16,6 +16,8 @@ from dropslot.config import Config
 from dropslot.config.folders import folder_sets
 from dropslot.core.fullness import FILE_SYSTEM, Capacity, percent_used
 from dropslot.core.names import escape
+from dropslot.destinations.local.capacity import of_disk
+from dropslot.files.network_mounts import disk_of
 
 Sort = Literal["disk", "server", "folder"]
 _LESS_PERCENT = 2
@@ -177,13 +179,9 @@ class _Limits:
 
     def add_folder(self, folder: str, route: str, warn: float) -> None:
         try:
-            device, disk = os.stat(folder).st_dev, os.statvfs(folder)
+            here = of_disk(folder, disk_of(os.stat(folder).st_dev))
         except OSError:
             return  # those who need it say so
-        unit = disk.f_frsize
-        used, free = (disk.f_blocks - disk.f_bfree) * unit, disk.f_bavail * unit
-        files = disk.f_favail if disk.f_files else None
-        here = Capacity(FILE_SYSTEM, f"{device}", used, free, disk.f_files - disk.f_ffree, files)
         shared = self._found.setdefault(here.id, _Shared(here))
         shared.folders.append(folder)
         shared.routes += [route] if route else []
@@ -199,7 +197,7 @@ class _Limits:
         is_server = bool(trees and trees[0].rule.scheme)
         whole = [tree.url for tree in trees if not tree.values] or [tree.url for tree in trees]
         folders = tuple(dict.fromkeys([*whole, *shared.folders]))
-        key = f"{capacity.what} of {folders[0]}"
+        key = f"{capacity.what} of {folders[0]}" + (f" at {capacity.machine}" if capacity.machine else "")
         known = self._usages.of(key)
         is_disk = capacity.what == FILE_SYSTEM
         where = f"{'server' if is_server else 'disk'} of {own.name if own else escape(folders[0])}"

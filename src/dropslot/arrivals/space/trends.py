@@ -22,11 +22,13 @@ Sample = tuple[datetime, int]
 
 
 def sample(spaces: Iterable[Space], now: datetime | None = None) -> bool:
-    """Note what each holds, once an hour, and how fast it grows. False: this hour has its samples already."""
+    """Note what each holds, once an hour, and how fast it grows. False: this hour has their samples already. Another
+    machine notes what only it sees."""
     at = (now or timezone.now()).replace(minute=0, second=0, microsecond=0)
-    if UsageSample.objects.filter(at=at).exists():
+    noted = set(UsageSample.objects.filter(at=at).values_list("usage__key", flat=True))
+    held = {space.key: space.used_bytes for space in spaces if space.key not in noted}
+    if not held:
         return False
-    held = {space.key: space.used_bytes for space in spaces}
     with transaction.atomic():
         counting.remember(held)
         ids = dict(Usage.objects.filter(key__in=list(held)).values_list("key", "id"))

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dropslot.core.fullness import FILE_SYSTEM, Capacity
 from dropslot.core.names import escape
 from dropslot.destinations.base import Target
-from dropslot.files import filesystems, quotas
+from dropslot.files import filesystems, network_mounts, quotas
+from dropslot.files.network_mounts import Disk
 from dropslot.files.quotas import GROUP, USER, Quota
 
 
@@ -17,6 +18,7 @@ class Looking:
     """One look at many folders: what is the same for all folders of a file system is asked once."""
 
     def __init__(self) -> None:
+        self._disks: dict[int, Disk] = {}
         self._of_account: dict[int, Quota | None] = {}
         self._limits_groups: dict[int, bool] = {}
         self._numbers: dict[str, int | None] = {}
@@ -37,24 +39,23 @@ class Looking:
             os.close(folder)
 
     def _of(self, folder: int, group: str | None) -> Iterator[Capacity]:
-        disk, device = os.fstatvfs(folder), os.fstat(folder).st_dev
-        unit = disk.f_frsize
-        files = disk.f_favail if disk.f_files else None
-        project = quotas.project_of(folder)
-        yield Capacity(
-            f"quota of project {project}" if project else FILE_SYSTEM,
-            f"{device} {project}" if project else f"{device}",
-            (disk.f_blocks - disk.f_bfree) * unit,
-            disk.f_bavail * unit,
-            disk.f_files - disk.f_ffree,
-            files,
-        )
+        device = os.fstat(folder).st_dev
+        disk = self._disk(device)
+        whole = of_disk(folder, disk)
+        if project := quotas.project_of(folder):
+            whole = whole._replace(what=f"quota of project {project}", id=f"{disk.id} {project}")
+        yield whole
         if quota := self._account(folder, device):
-            yield _capacity(f"quota of account {os.geteuid()}", f"{device} user", quota)
+            yield _capacity(f"quota of account {os.geteuid()}", disk, "user", quota)
         if group and (quota := self._group(folder, device, group)):
-            yield _capacity(f"quota of group {escape(group)}", f"{device} group {group}", quota)
+            yield _capacity(f"quota of group {escape(group)}", disk, f"group {group}", quota)
         if filesystems.kind_of(folder) == "btrfs" and (quota := quotas.of_subvolume(folder)):
-            yield _capacity("quota of the subvolume", f"{device} subvolume", quota)
+            yield _capacity("quota of the subvolume", disk, "subvolume", quota)
+
+    def _disk(self, device: int) -> Disk:
+        if device not in self._disks:
+            self._disks[device] = network_mounts.disk_of(device)
+        return self._disks[device]
 
     def _account(self, folder: int, device: int) -> Quota | None:
         if device not in self._of_account:
@@ -78,7 +79,16 @@ class Looking:
         return self._numbers[group]
 
 
-def _capacity(what: str, number: str, quota: Quota) -> Capacity:
+def of_disk(folder: int | str, disk: Disk) -> Capacity:
+    """What its file system says of itself. Raises OSError."""
+    said = os.statvfs(folder)
+    used, free = (said.f_blocks - said.f_bfree) * said.f_frsize, said.f_bavail * said.f_frsize
+    files = said.f_favail if said.f_files else None
+    return Capacity(FILE_SYSTEM, disk.id, used, free, said.f_files - said.f_ffree, files, disk.machine)
+
+
+def _capacity(what: str, disk: Disk, whose: str, quota: Quota) -> Capacity:
     files = None if quota.limit_files is None else max(0, quota.limit_files - quota.used_files)
     free = max(0, quota.limit_bytes - quota.used_bytes)
-    return Capacity(what, number, quota.used_bytes, free, quota.used_files, files)
+    where = f"{disk.id} {whose}"
+    return Capacity(what, where, quota.used_bytes, free, quota.used_files, files, disk.machine)

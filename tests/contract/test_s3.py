@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,17 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3 import make_headers
 
+from apache import Apache
 from certificates import make_certificate
 from contract.destination_contract import ID, StoreContract, deliver, make, source_of, stage
 from dropslot.config.servers.object_stores import ObjectLock
-from dropslot.core.errors import DestinationUnready, Refused, SourceChanged, TakenOver, Unsupported
+from dropslot.core.errors import BadOption, DestinationUnready, Refused, SourceChanged, TakenOver, Unsupported
 from dropslot.destinations.base import DIGEST_COMPARED, Rules, Target
 from dropslot.destinations.s3 import in_parts
 from dropslot.destinations.s3.access import Access
+from dropslot.destinations.s3.client import Proxy, proxy_for
 from dropslot.destinations.s3.destination import S3
 from dropslot.destinations.s3.in_parts import PART_BYTES
 from stores import BUCKET, ObjectStore, RcloneStore
+from waiting import wait_until
 
 pytestmark = [pytest.mark.usefixtures("store_secrets"), pytest.mark.xdist_group("stores")]
 
@@ -309,6 +314,66 @@ def test_a_certificate_of_an_own_authority_is_trusted_by_ca_alone(tmp_path: Path
             S3(access(store), tmp_path / "spool").check(Target(f"s3://{BUCKET}/x", f"s3://{BUCKET}/x"))
     finally:
         store.stop()
+
+
+@pytest.fixture
+def proxy(make_apache: Callable[..., Apache]) -> Apache:
+    """A forward proxy, as hospitals have them."""
+    modules = ("proxy", "proxy_http", "proxy_connect")
+    return make_apache("ProxyRequests On\nAllowCONNECT 1-65535", modules)
+
+
+def test_stores_are_reached_through_the_proxy_of_the_environment(
+    proxy: Apache, site: S3Site, arrival: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named without `http://`, as many institutions do; not for what NO_PROXY names."""
+    assert site.files() == {}  # its other client, which is kept, asks without a proxy
+    secret = RcloneStore(tmp_path / "store", make_certificate(tmp_path / "tls", "store", address="127.0.0.1"))
+    secret.start()
+    try:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"127.0.0.1:{proxy.port}")
+        assert deliver(site, arrival, site.target()) == []
+        with pytest.raises(Unsupported):  # it was asked, and ignores conditions
+            S3(access(secret)._replace(ca=secret.certificate), tmp_path / "spool").check(site.target())
+    finally:
+        secret.stop()
+    assert site.files()["study/raw/a.txt"] == (arrival / "a.txt").read_bytes()
+    sent, tunnel = f'"PUT {site.store.endpoint}/{BUCKET}/{site.top}/', f'"CONNECT 127.0.0.1:{secret.port} '
+    wait_until(
+        lambda: all(text in proxy.access_log.read_text() for text in (sent, tunnel)), what="the proxy's log"
+    )
+    monkeypatch.setenv("HTTP_PROXY", "127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "lab.example,127.0.0.1")
+    S3(site.destination.access, tmp_path / "spool").check(site.target())
+
+
+@pytest.mark.parametrize(
+    ("named", "proxy"),
+    [
+        ("http://proxy.lab:3128", Proxy("proxy.lab", 3128, {})),
+        ("proxy.lab", Proxy("proxy.lab", 80, {})),
+        ("//proxy.lab", Proxy("proxy.lab", 80, {})),
+        ("ann:p%40ss@proxy.lab:8080", Proxy("proxy.lab", 8080, make_headers(proxy_basic_auth="ann:p@ss"))),
+        ("https://ann:secret@proxy.lab:3129", "HTTPS_PROXY begins with https://"),
+        ("socks5://proxy.lab", "HTTPS_PROXY begins with socks5://"),
+        ("ann:secret@proxy.lab:http", "HTTPS_PROXY is not an address with a number"),
+        ("http://:3128", "HTTPS_PROXY names no host"),
+    ],
+)
+def test_a_proxy_is_understood_or_named_at_the_start(
+    named: str, proxy: Proxy | str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", named)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    if isinstance(proxy, Proxy):
+        assert proxy_for("https://s3.lab") == proxy
+        return
+    store = Access(BUCKET, "https://s3.lab", access_key="STORE_KEY", secret_key="STORE_SECRET")
+    with pytest.raises(BadOption, match=proxy) as refused:
+        S3(store, tmp_path / "spool").store.connect()
+    assert "secret" not in str(refused.value)
 
 
 def test_of_many_that_want_one_key_at_once_one_gets_it(site: S3Site) -> None:

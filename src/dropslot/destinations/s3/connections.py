@@ -16,14 +16,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from botocore.exceptions import HTTPClientError, SSLError
 from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
-from urllib3 import make_headers
 
-from dropslot.destinations.s3.client import ANSWER_SECONDS, CONNECT_SECONDS
+from dropslot.destinations.s3.client import ANSWER_SECONDS, CONNECT_SECONDS, Proxy
 
 Bytes = bytes | bytearray | memoryview
 
@@ -37,24 +35,18 @@ class Reply(NamedTuple):
 
 
 class Connections:
-    """To the server of `url`, through a proxy if the environment names one. Safe for use by several threads."""
+    """To the server of `url`, through the proxy if there is one. Safe for use by several threads."""
 
-    def __init__(self, url: str, verify: str | bool) -> None:
-        self._url, self._where = urlsplit(url), urlsplit(url)
+    def __init__(self, url: str, verify: str | bool, proxy: Proxy | None) -> None:
+        self._url, self._proxy = urlsplit(url), proxy
         self._tls = _tls(str(get_cert_path(verify))) if self._url.scheme == "https" else None
-        self._through: dict[str, str] = {}
-        if proxy := get_environ_proxies(url).get(self._url.scheme):
-            self._where = urlsplit(proxy)
-            if self._where.username:
-                user = f"{unquote(self._where.username)}:{unquote(self._where.password or '')}"
-                self._through = make_headers(proxy_basic_auth=user)
         self._free: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
         weakref.finalize(self, _close_all, self._free)
 
     def ask(self, method: str, target: str, data: Bytes, headers: Mapping[str, str]) -> Reply:
         """One request, one reply. Raises HTTPClientError if there is none, SSLError if the server is not trusted."""
-        if self._where is not self._url and not self._tls:  # a proxy that sees all
-            target, headers = f"{self._url.scheme}://{self._url.netloc}{target}", {**headers, **self._through}
+        if self._proxy and not self._tls:  # it sees all
+            target, headers = f"http://{self._url.netloc}{target}", {**headers, **self._proxy.headers}
         try:
             connection = self._free.get_nowait()
         except queue.Empty:
@@ -71,12 +63,12 @@ class Connections:
         return reply
 
     def _new(self) -> http.client.HTTPConnection:
-        host, port = self._where.hostname or "", self._where.port
+        host, port = self._proxy[:2] if self._proxy else (self._url.hostname or "", self._url.port)
         if not self._tls:
             return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
         connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=self._tls)
-        if self._where is not self._url:
-            connection.set_tunnel(self._url.hostname or "", self._url.port, self._through)
+        if self._proxy:
+            connection.set_tunnel(self._url.hostname or "", self._url.port, self._proxy.headers)
         return connection
 
 

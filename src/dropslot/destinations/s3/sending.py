@@ -33,7 +33,7 @@ class Sending:
         self._region = connected.client.meta.region_name
         parts = urlsplit(connected.url)
         self._host, self._path = parts.netloc, parts.path
-        self._connections = Connections(connected.url, connected.verify)
+        self._connections = Connections(connected.url, connected.verify, connected.proxy)
 
     def ask(self, method: str, key: str, query: str, data: Bytes, headers: Mapping[str, str]) -> Reply:
         """Send a request, several times if that may help. Raises ClientError and other errors of the SDK."""

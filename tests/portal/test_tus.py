@@ -472,6 +472,8 @@ def test_a_second_request_for_one_upload_is_told_to_wait(site: Site, sam: Tus) -
     with (folder / "data" / "north-1.pdf").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         _is_problem(sam.patch(address, 0, PDF), 423)
+        assert sam.send("HEAD", address).status_code == 423  # else what is under way would be sent once more
+    assert sam.offset(address) == 0
     assert sam.patch(address, 0, PDF).status_code == 204
 
 

@@ -144,9 +144,22 @@ def _patch(
 
 
 def _offset(served: Served, headers: Mapping[str, str], address: str) -> int:
-    status, found, _ = _send(served, "HEAD", address, headers)
-    assert status == 200
+    """Once the portal has done with an earlier request."""
+
+    def answer() -> http.client.HTTPMessage | None:
+        status, found, _ = _send(served, "HEAD", address, headers)
+        assert status in (200, 423)
+        return found if status == 200 else None
+
+    found = wait_until(answer, what="the end of an earlier request")
+    assert found
     return int(found["Upload-Offset"])
+
+
+def _wait_for_bytes(served: Served, address: str, size_bytes: int) -> None:
+    """Until so much is there of an upload that is under way."""
+    received = _inbox(served) / f".dropslot-upload-{address.split('/')[-2]}" / "data" / "north-1.pdf"
+    wait_until(lambda: received.stat().st_size >= size_bytes, what="the first bytes")
 
 
 def _begin_patch(
@@ -173,8 +186,7 @@ def test_an_upload_goes_on_after_the_portal_was_killed_in_the_middle(portal: Ser
     address = _create(portal, headers, len(data))
     connection = _begin_patch(portal, headers, address, len(data))
     connection.send(data[:5_000_000])
-    received = f".dropslot-upload-{address.split('/')[-2]}/data/north-1.pdf"
-    wait_until(lambda: (_inbox(portal) / received).stat().st_size >= 3_000_000)
+    _wait_for_bytes(portal, address, 3_000_000)
     assert portal.process is not None
     os.killpg(portal.process.pid, signal.SIGKILL)
     portal.process.wait()
@@ -192,13 +204,11 @@ def test_what_came_before_a_cut_is_kept_and_its_lock_is_free(portal: Served) -> 
     address = _create(portal, headers, len(data))
     connection = _begin_patch(portal, headers, address, len(data))
     connection.send(data[:2_500_000])
+    _wait_for_bytes(portal, address, 1_000_000)
     connection.close()
-
-    def goes_on() -> bool:
-        at = _offset(portal, headers, address)
-        return _patch(portal, headers, address, at, data[at:])[0] == 204
-
-    wait_until(goes_on, what="the end of the first request")
+    at = _offset(portal, headers, address)
+    assert at == 2_500_000  # nothing that had come is sent again
+    assert _patch(portal, headers, address, at, data[at:])[0] == 204
     assert (_inbox(portal) / "north-1.pdf").read_bytes() == data
 
 
@@ -207,11 +217,11 @@ def test_two_requests_for_one_upload_do_not_write_at_once(portal: Served) -> Non
     address = _create(portal, headers, 3_000_000)
     connection = _begin_patch(portal, headers, address, 3_000_000)
     connection.send(bytes(2_000_000))
-    wait_until(lambda: _offset(portal, headers, address) >= 1_000_000)
-    at = _offset(portal, headers, address)
-    status, said = _patch(portal, headers, address, at, b"other")
+    _wait_for_bytes(portal, address, 1_000_000)
+    status, said = _patch(portal, headers, address, 1_000_000, b"other")
     assert status == 423, said
     assert said["next_step"]
+    assert _send(portal, "HEAD", address, headers)[0] == 423
     connection.send(bytes(1_000_000))
     assert connection.getresponse().status == 204
     connection.close()

@@ -27,7 +27,7 @@ _BEGIN = (
     "Begin to upload a file. The body may have its first bytes, or all of them. When the last byte is there, the file"
     " lies in the route's inbox; a file with `batch` waits for the others of its batch."
 )
-_OFFSET = f"Say how many bytes of an upload are there. {_TICKET}"
+_OFFSET = f"Say how many bytes of an upload are there, once no request writes it any more (423). {_TICKET}"
 _PATCH = f"Send more bytes of an upload, from the offset that the server has. {_TICKET}"
 _DELETE = f"Cancel an upload that is not complete. {_TICKET}"
 _CREATED = "It has begun; the header `Location` has its address, `Upload-Offset` how many bytes came."

@@ -72,7 +72,8 @@ def begin(given: Given, body: Body) -> HttpResponse:
 
 
 def offset(given: Given, ticket_id: str, part_id: str) -> HttpResponse:
-    """HEAD: how much is there, durably. Raises Problem."""
+    """HEAD: how much is there, durably. Raises Problem, also while an earlier request still writes: what that has
+    received would be sent again, only to be thrown away."""
     ticket = _ticket(given, ticket_id)
     if ticket.ended:
         return _finished(ticket)

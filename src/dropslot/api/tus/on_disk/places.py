@@ -91,7 +91,7 @@ class Place:
         for name in above:
             make(folder.fd, name, _PRIVATE_FOLDER)
             folder = folder.beneath(name)
-        descriptor = _locked(os.open(last, _NEW_FILE, _PRIVATE_FILE, dir_fd=folder.fd))
+        descriptor = _locked(os.open(last, _NEW_FILE, _PRIVATE_FILE, dir_fd=folder.fd), fcntl.LOCK_EX)
         os.ftruncate(descriptor, 0)
         self._write_state(part)
         return descriptor
@@ -119,7 +119,8 @@ class Place:
             return [_read_state(states.fd, name) for name in os.listdir(states.fd) if "." not in name]
 
     def open(self, part: Part, *, to_write: bool = False) -> int:
-        """A descriptor of the file; one to write with is locked. Raises Problem if it is written now."""
+        """A descriptor of the file, locked: one to write with for itself alone, others for all who read. Raises Problem
+        if it is written now."""
         above, _, last = part.path.rpartition("/")
         how = os.O_WRONLY if to_write else os.O_RDONLY
         try:
@@ -127,7 +128,7 @@ class Place:
                 descriptor = os.open(last, how | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder.fd)
         except FileNotFoundError:
             raise problems.unknown() from None
-        return _locked(descriptor) if to_write else descriptor
+        return _locked(descriptor, fcntl.LOCK_EX if to_write else fcntl.LOCK_SH)
 
     def size(self, part: Part) -> int:
         """How many bytes of the file are there; -1 if it is not there at all."""
@@ -213,9 +214,9 @@ def _read_state(states: int, name: str) -> Part:
             raise problems.unknown() from None
 
 
-def _locked(descriptor: int) -> int:
+def _locked(descriptor: int, how: int) -> int:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise problems.busy() from None

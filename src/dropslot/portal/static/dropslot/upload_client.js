@@ -48,7 +48,8 @@ window.dropslotClient = (function () {
     if (!request.status) return new Refused(0, "The network or the portal does not answer", "");
     var said = {};
     try { said = JSON.parse(request.responseText); } catch (error) { /* a server in front answered */ }
-    var title = said.title || "The portal answered with " + request.status;
+    var busy = request.status === 423 ? "The portal still writes what it has received" : ""; // HEAD has no words
+    var title = said.title || busy || "The portal answered with " + request.status;
     return Object.assign(new Refused(request.status, title, said.next_step || ""), { reasons: said.reasons });
   }
 

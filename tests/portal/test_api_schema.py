@@ -56,6 +56,30 @@ def test_every_error_is_a_problem_with_an_example_that_fits() -> None:
             assert answer["content"][content_type]["example"]["status"] == int(status)
 
 
+def test_a_body_of_another_type_or_with_an_unknown_key_is_refused(site: Site) -> None:
+    headers = {"Authorization": f"Bearer {token_of('adam', 'read', 'upload', 'operate', 'reidentify')}"}
+    taking = [path for path, _, operation in operations(DESCRIPTION) if _takes_json(operation)]
+    assert len(taking) >= 4
+    for path in taking:
+        for body in (
+            '"text"',
+            "7",
+            "true",
+            "[]",
+            '["reason"]',
+            '{"nmae": "x", "reason": "x", "values": ["x"]}',
+        ):
+            answer = Client().post(
+                path.replace("{id}", "x"), body, content_type="application/json", headers=headers
+            )
+            assert answer.status_code == 422, (path, body, answer.content)
+            assert answer.json()["errors"], (path, body)
+
+
+def _takes_json(operation: dict[str, Any]) -> bool:
+    return "application/json" in operation.get("requestBody", {}).get("content", {})
+
+
 def test_both_ways_to_sign_in_are_described() -> None:
     schemes = DESCRIPTION["components"]["securitySchemes"]
     assert (schemes["Bearer"]["type"], schemes["Bearer"]["scheme"]) == ("http", "bearer")

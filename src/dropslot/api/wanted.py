@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Schema
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from dropslot.api.problems import BadFilter
 from dropslot.arrivals.listings.pages import AT_MOST
@@ -168,7 +168,14 @@ class WantedReceipt(Schema):
     )
 
 
-class WithReason(Schema):
+class _Body(BaseModel):
+    """What a call is sent. Not a Schema of ninja: that takes the attributes of any value, so a text would be a body in
+    which nothing is said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class WithReason(_Body):
     """Why something is done; it is recorded in the audit trail."""
 
     reason: Reason = Field(examples=["Sent twice by mistake"])
@@ -182,7 +189,7 @@ class Reidentify(WithReason):
     )
 
 
-class Retry(Schema):
+class Retry(_Body):
     """How an arrival runs again."""
 
     name: str = Field(

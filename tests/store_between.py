@@ -7,10 +7,11 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.client import HTTPResponse
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,36 +43,43 @@ class Between:
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._served: list[tuple[socket.socket, threading.Thread]] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
-        with suppress(OSError):
+        """Nothing of it is at work afterwards."""
+        with self._listener:
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+            self._accepting.join()
+        for client, thread in self._served:
+            with suppress(OSError):  # it has ended by itself
+                client.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
     def _accept(self) -> None:
         while True:
             try:
-                client, address = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(client, address), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._served.append((client, thread))
+            thread.start()
 
-    def _serve(self, client: socket.socket, address: tuple[str, int]) -> None:
-        with client, socket.create_connection(("127.0.0.1", self.store.port)) as server, suppress(OSError):
-            stream = client.makefile("rb")
+    def _serve(self, client: socket.socket) -> None:
+        # The stream is closed as well: the descriptor stays open as long as one of the two is.
+        with (
+            client,
+            client.makefile("rb") as stream,
+            suppress(OSError, HTTPException),
+            socket.create_connection(("127.0.0.1", self.store.port)) as server,
+        ):
             while head := _head(stream):
-                if not self._pass_on(client, address, server, stream, head):
+                if not self._pass_on(client, server, stream, head):
                     return
 
-    def _pass_on(
-        self,
-        client: socket.socket,
-        address: tuple[str, int],
-        server: socket.socket,
-        stream: BinaryIO,
-        head: bytes,
-    ) -> bool:
+    def _pass_on(self, client: socket.socket, server: socket.socket, stream: BinaryIO, head: bytes) -> bool:
         """One request with its answer; whether the connection goes on."""
         request = head.partition(b" HTTP/")[0].decode()
         with self._lock:
@@ -79,7 +87,7 @@ class Between:
             action = self.act(len(self.requests), request)
         body = _body(stream, head)
         if action == KILL_BEFORE:
-            os.kill(_owner(address[1]), signal.SIGKILL)
+            os.kill(owner(client), signal.SIGKILL)
         if action in (KILL_BEFORE, CUT_BEFORE):
             return False
         if action in _SAID:
@@ -89,7 +97,7 @@ class Between:
         server.sendall(body)
         answer = _answer(server, request.partition(" ")[0])
         if action == KILL_AFTER:
-            os.kill(_owner(address[1]), signal.SIGKILL)
+            os.kill(owner(client), signal.SIGKILL)
         if action in (KILL_AFTER, CUT_AFTER):
             return False
         client.sendall(answer)
@@ -113,9 +121,9 @@ def _body(stream: BinaryIO, head: bytes) -> bytes:
 
 def _answer(server: socket.socket, method: str) -> bytes:
     """The store's whole answer, with a length instead of chunks."""
-    response = HTTPResponse(server, method=method)
-    response.begin()
-    body = response.read()
+    with closing(HTTPResponse(server, method=method)) as response:
+        response.begin()
+        body = response.read()
     length = response.headers["Content-Length"] if method == "HEAD" else str(len(body))
     lines = [f"HTTP/1.1 {response.status} {response.reason}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items() if name.lower() not in _FRAMING]
@@ -131,13 +139,23 @@ def _refusal(status: int, code: str, message: str) -> bytes:
     return f"HTTP/1.1 {status} No\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _owner(port: int) -> int:
-    """The process that has this port of the loopback."""
+def owner(accepted: socket.socket) -> int:
+    """The process at the other end of a connection on this machine.
+
+    Both ends count: another connection may have, or have had a minute ago, the same port on its side.
+    """
+    ends = [_as_the_kernel(end) for end in (accepted.getpeername(), accepted.getsockname())]
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[1].rpartition(":")[2], 16) == port and fields[1].startswith("0100007F"):
+        if fields[1:3] == ends:
             return _holder(f"socket:[{fields[9]}]")
-    raise LookupError(f"nobody has port {port}")
+    raise LookupError(f"nobody has {ends}")
+
+
+def _as_the_kernel(end: tuple[str, int]) -> str:
+    """An address as /proc/net/tcp has it."""
+    number = int.from_bytes(socket.inet_aton(end[0]), sys.byteorder)
+    return f"{number:08X}:{end[1]:04X}"
 
 
 def _holder(name: str) -> int:

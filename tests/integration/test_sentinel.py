@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.db.models import F
+from django.db.models import F, Q
 
 from clocks import Clock
 from databases import Database
@@ -175,6 +175,48 @@ def test_a_tree_that_died_on_this_machine_has_vanished_at_once(tmp_path: Path) -
         one = present(config, living, "portal")
         one.renew([])
         assert [each.is_alive for each in machines.known() if each.tree == "worker"] == [False]
+
+
+@pytest.mark.usefixtures("database")
+def test_after_a_quick_restart_of_the_machine_the_tree_before_it_is_replaced_when_its_lease_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_in(tmp_path)
+    present(config, "drop1.oldboot1:1:aa")
+    present(config, "drop1.oldboot1:2:bb", "portal")  # another tree
+    namesake = present(config, "drop1.another1:3:cc")  # a machine of the same name
+    now = present(config, "drop1.newboot1:1:dd")
+    namesake.renew([])
+    now.renew([])
+    assert Sentinel.objects.count() == 4
+    name = "dropslot.arrivals.workers.sentinel.presence.lapsed"
+    monkeypatch.setattr(name, lambda: ~Q(name__contains="newboot1"))  # the leases of all others are over
+    now.renew([])
+    left = set(Sentinel.objects.values_list("name", flat=True))
+    assert left == {"drop1.oldboot1:2:bb", "drop1.another1:3:cc", "drop1.newboot1:1:dd"}
+
+
+@pytest.mark.usefixtures("database")
+def test_a_machine_that_does_not_act_tells_what_it_sees_at_every_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_in(tmp_path)
+    own = Late("process watcher on here", "it hangs", "", kind=TroubleKind.PROCESS, is_local=True)
+    marker = Late("route study", "it is of another", "", "study", kind=TroubleKind.INBOX, is_local=True)
+    monkeypatch.setattr("dropslot.arrivals.workers.sentinel.process.silent", lambda *_: [own])
+    monkeypatch.setattr("dropslot.arrivals.upkeep.health._of_others", lambda _: [marker])
+    present(config, "drop1.x:1:aa")  # the oldest: it acts
+    with holder.holding(locks(config)) as me:
+        sentinel = Process(config, me, "portal")
+        for _ in range(3):
+            sentinel._look()
+            row = Sentinel.objects.get(name=me)
+            assert {one["about"] for one in row.late} >= {own.about, marker.about}
+        assert not sentinel._presence.acts()
+        monkeypatch.setattr("dropslot.arrivals.workers.sentinel.process.silent", lambda *_: [])
+        sentinel._look()
+        assert own.about not in {one["about"] for one in Sentinel.objects.get(name=me).late}
+        sentinel.end()
 
 
 @pytest.mark.sqlite_only

@@ -113,7 +113,8 @@ def examine(config: Config, ages: Ages | None = None) -> Health:
         found = _of_database(config, ages, now, since)
         late = [one for one in late if one.kind is not TroubleKind.WATCHER] if found.watcher else late
         space = spaces.look(config)
-        late += [*_of_others(config), *found.late, *lateness.late(space)]
+        # What is found here comes last, so that it counts, not what this machine said of it before.
+        late += [*found.late, *_of_others(config), *lateness.late(space)]
         late = _since_they_were_said(late)
     except (DatabaseError, InterfaceError) as error:
         log.warning("The database does not answer", action="database_unavailable", error=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Presence:
     def __init__(self, config: Config, me: str, tree: Tree) -> None:
         self._config, self._me, self._tree = config, me, tree
         self._lease = max(LEASE, 3 * config.health.look)
+        # Trees that may be from before a restart of this machine, with their `until`.
+        self._earlier: dict[str, datetime] = {}
 
     def renew(self, late: Sequence[Late]) -> None:
         """Say that it is alive, and what this machine alone sees. Trees of the same kind that ended on this machine are
@@ -51,6 +54,8 @@ class Presence:
             if not Sentinel.objects.filter(name=self._me).update(**now):
                 Sentinel.objects.create(name=self._me, tree=self._tree, since=Now(), **now)
                 self._replace()
+            elif self._earlier:
+                self._replace_earlier()
             self._find_dead()
 
     def _replace(self) -> None:
@@ -58,9 +63,21 @@ class Presence:
         host = Doer.of(self._me).host
         others = Sentinel.objects.filter(tree=self._tree).exclude(name=self._me)
         over = set(others.filter(lapsed()).values_list("name", flat=True))
+        self._earlier = {}
         for row in others:
-            if Doer.of(row.name).host == host and (row.name in over or is_dead(self._config, row.name)):
+            if Doer.of(row.name).host != host:
+                continue
+            if row.name in over or is_dead(self._config, row.name):
                 row.delete()
+            elif not holder.is_of_this_machine(locks(self._config), row.name):
+                self._earlier[row.name] = row.until
+
+    def _replace_earlier(self) -> None:
+        """After a quick restart of the machine the lease of the tree before it is still valid. Once it is over, that
+        one is replaced, too. Who has renewed it since is alive, on a machine of the same name."""
+        rows = Sentinel.objects.filter(name__in=self._earlier)
+        self._earlier = {row.name: row.until for row in rows if row.until == self._earlier[row.name]}
+        Sentinel.objects.filter(lapsed(), name__in=self._earlier).delete()
 
     def _find_dead(self) -> None:
         """Those of this machine whose lock is free need no longer wait for the end of their lease."""

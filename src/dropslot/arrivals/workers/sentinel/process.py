@@ -50,7 +50,7 @@ class Sentinel:
     """One process that watches over its tree, and over all others while it is the oldest that is alive."""
 
     def __init__(self, config: Config, me: str, tree: Tree) -> None:
-        self._config = config
+        self._config, self._me = config, me
         self._host = Doer.of(me).host
         self._presence = Presence(config, me, tree)
         self._troubles = Troubles(escape(self._host))
@@ -77,8 +77,8 @@ class Sentinel:
 
     def _look(self) -> None:
         found = health.examine(self._config, self._ages)
-        own = list(self._of_this_machine())
-        late = {one.key: one for one in (*own, *found.late)}
+        late = {one.key: one for one in self._without_echo(found)}
+        late |= {one.key: one for one in self._of_this_machine()}
         try:
             self._presence.renew([one for one in late.values() if one.is_local])
             self._acts = self._presence.acts()
@@ -94,6 +94,12 @@ class Sentinel:
             self._troubles.stand_by()
         elif found.database:
             self._say()
+
+    def _without_echo(self, found: health.Health) -> list[Late]:
+        """Not what health has read back from this sentinel's own row, which it wrote at its last look."""
+        mine = next((one for one in found.machines if one.name == self._me), None)
+        echo = {one.key for one in mine.late} if mine else set()
+        return [one for one in found.late if one.is_local or one.key not in echo]
 
     def _say(self) -> None:
         undecided = () if self._trail.is_decided else (TroubleKind.CHAIN,)

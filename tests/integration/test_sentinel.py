@@ -327,6 +327,8 @@ def test_a_private_address_is_reached_only_if_config_yaml_allows_it(server: Dead
     [late] = pings.late()
     assert late.what == "127.0.0.1 is private, and `health: allow_private` does not name it"
     assert server.pings == []
+    pings.end()  # another sentinel acts now
+    assert list(pings.late()) == []
 
 
 @pytest.mark.sqlite_only

@@ -98,7 +98,8 @@ class Pings:
             yield Late(f"ping to {place_of(self._config)}", self._fault, remedy, kind=TroubleKind.PING)
 
     def end(self) -> None:
-        """Give up the ping that is under way."""
+        """Give up the ping that is under way, and forget how the last ones went: another sentinel pings now, if any."""
+        self._failures, self._fault = 0, ""
         if self._under_way is not None:
             with self._under_way:
                 self._under_way = None

@@ -239,12 +239,12 @@ def test_a_process_that_ended_or_hangs_is_late(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.usefixtures("database")
 def test_the_trail_is_verified_bit_by_bit_and_a_fault_stays_until_a_pass_finds_none(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("dropslot.audit.verifying.verify.PAGE", 4)
     monkeypatch.setattr("dropslot.arrivals.workers.sentinel.chain.verify.PAGE", 4)
     grow(10)
-    trail = Trail()
+    trail = Trail(tmp_path / "head")
     for _ in range(2):
         trail.look()
         assert not trail.is_decided
@@ -268,6 +268,14 @@ def test_the_trail_is_verified_bit_by_bit_and_a_fault_stays_until_a_pass_finds_n
     trail.look()
     [late] = trail.late()
     assert "event 13" in late.what and "the end of the chain was removed" in late.what
+    trail.look()
+    grow(5)
+    trail = Trail(tmp_path / "head")  # after a restart
+    for _ in range(5):
+        trail.look()
+    [late] = trail.late()
+    assert trail.is_decided and "event 13" in late.what
+    assert late.remedy.startswith("dropslot verify --head 13:")
 
 
 def pinged(pings: Pings, kinds: list[TroubleKind], times: int = 1) -> None:
@@ -319,6 +327,8 @@ def test_a_server_that_misbehaves_is_a_trouble_and_holds_nothing_up(
     assert (late.kind, late.what) == (TroubleKind.PING, what)
     assert late.about == f"ping to 127.0.0.1:{server.port}"  # without the path, which is a secret
     assert {one["path"] for one in server.pings} == {f"/{path}"}
+    pings.end()  # another sentinel acts now
+    assert list(pings.late()) == []
 
 
 def test_a_private_address_is_reached_only_if_config_yaml_allows_it(server: DeadMan, tmp_path: Path) -> None:
@@ -327,8 +337,6 @@ def test_a_private_address_is_reached_only_if_config_yaml_allows_it(server: Dead
     [late] = pings.late()
     assert late.what == "127.0.0.1 is private, and `health: allow_private` does not name it"
     assert server.pings == []
-    pings.end()  # another sentinel acts now
-    assert list(pings.late()) == []
 
 
 @pytest.mark.sqlite_only

@@ -54,7 +54,7 @@ class Sentinel:
         self._host = Doer.of(me).host
         self._presence = Presence(config, me, tree)
         self._troubles = Troubles(escape(self._host))
-        self._trail = Trail()
+        self._trail = Trail(locks(config) / "head")
         self._pings = Pings(config)
         self._ages = Ages()
         self._acts = True  # it is not known yet; while the database is away, what was known last

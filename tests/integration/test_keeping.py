@@ -197,7 +197,8 @@ def test_a_round_reads_every_file_and_says_once_what_is_damaged(desk: Desk) -> N
     verified = json.loads(Event.objects.get(kind="verified").data)
     assert (verified["files"], verified["faults"], verified["by"]) == (3, 1, "")
     (trouble,) = troubles(desk.config, TroubleKind.FIXITY)
-    assert trouble.route == "one" and "p-2" in trouble.what and str(desk.base / "to/p") in trouble.about
+    said = trouble.about, trouble.what, trouble.route
+    assert said == ("stored files of route one", "1 stored file damaged, missing or not readable", "one")
     keep(desk.config)
     assert FixityRound.objects.count() == 1, "the next one begins after nine tenths of the time"
     FixityRound.objects.update(began_at=timezone.now() - timedelta(hours=22))

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from dropslot.arrivals.registry import Late
 from dropslot.config import Config
-from dropslot.core.names import escape
 from dropslot.core.showing.counting import counted
 from dropslot.core.troubles import TroubleKind
 from dropslot.keeping.fixity.rounds import behind_by
@@ -20,7 +19,8 @@ _PLACES = 20
 
 
 def late(config: Config) -> Iterator[Late]:
-    """A few small tables; no stored file is looked at."""
+    """A few small tables; no stored file is looked at. Counts only: names may be patients', and what is said is the
+    subject of mails. The remedies name the commands that list them."""
     yield from _damaged()
     yield from _kept()
     if fixity_of(config) is not None:
@@ -29,24 +29,19 @@ def late(config: Config) -> Iterator[Late]:
 
 def _damaged() -> Iterator[Late]:
     rows = Damage.objects.filter(accepted_by="").order_by()
-    found = rows.values("delivery__arrival__route", "delivery__place__url").annotate(
-        count=Count("pk"), first=Min("delivery__stored_as"), since=Min("since")
-    )
+    found = rows.values("delivery__arrival__route").annotate(count=Count("pk"), since=Min("since"))
     for each in found.order_by("-count")[:_PLACES]:
-        more = f" and {counted(each['count'] - 1, 'other file')}" if each["count"] > 1 else ""
-        what = f"{escape(each['first'])}{more} damaged, missing or not readable"
-        about = f"stored files at {escape(each['delivery__place__url'])}"
         route = each["delivery__arrival__route"]
+        what = f"{counted(each['count'], 'stored file')} damaged, missing or not readable"
+        about = f"stored files of route {route}"
         remedy = "dropslot damaged; then find out who or what did it, and dropslot mend"
         yield Late(about, what, remedy, route, kind=TroubleKind.FIXITY, since=each["since"])
 
 
 def _kept() -> Iterator[Late]:
     rows = KeptOriginal.objects.filter(attempts__gt=1).order_by()
-    for each in rows.values("arrival__route").annotate(
-        count=Count("pk"), since=Min("due_at"), why=Min("why")
-    ):
-        what = f"{counted(each['count'], 'original')} cannot be removed. The first: {each['why']}"
+    for each in rows.values("arrival__route").annotate(count=Count("pk")):
+        what = f"{counted(each['count'], 'original')} cannot be removed"
         yield Late(
             f"done of route {each['arrival__route']}",
             what,
@@ -74,5 +69,5 @@ def _rounds(config: Config) -> Iterator[Late]:
         remedy = "dropslot verify --fixity says why; it is tried again in this round"
         yield Late("fixity of destinations that did not answer", what, remedy, kind=TroubleKind.FIXITY)
     if ended.said:
-        what = f"{counted(len(ended.said), 'fault')}; the first: {escape(ended.said[0])}"
+        what = counted(len(ended.said), "fault")
         yield Late("trail and originals", what, "dropslot verify", kind=TroubleKind.CHAIN)

@@ -130,7 +130,8 @@ def test_an_operator_of_one_route_is_not_told_of_another(
 ) -> None:
     def late(_: object) -> list[Late]:
         kind = TroubleKind.LOG_READER
-        return [Late(f"log of {route}", "gone", "", route, kind=kind) for route in ("study", "results")]
+        routes = ("study", "results", "")
+        return [Late(f"log of {route}", "gone", "", route, kind=kind) for route in routes]
 
     monkeypatch.setattr("dropslot.arrivals.registry.late", late)
     watched.account("oskar", "operator", routes=("results",))
@@ -226,6 +227,11 @@ def test_what_nobody_fetched_in_time_is_late_until_somebody_does(
 
         Unfetched.objects.create(delivery=Delivery.objects.get(item="north-1.pdf").pk, route="results")
     assert late() == ["1 delivery not fetched for more than 14 days, the oldest for 20 days"]
+    Arrival.objects.filter(name="north-1.pdf").update(fields={"folder": "north", "study": "heart"})
+    of_study = [one for one in health.examine(config).late if one.kind is TroubleKind.UNACKNOWLEDGED]
+    assert [(one.study, one.about.partition(" from ")[0]) for one in of_study] == [
+        ("heart", "fetching study heart")
+    ]
     Arrival.objects.filter(name="north-1.pdf").update(finished_at=timezone.now() - timedelta(days=13))
     assert late() == []
 

@@ -1,5 +1,5 @@
 """What is late about acknowledgments, for `health`: log readers that do not get on, and deliveries that nobody fetched
-in time."""
+in time, of each study by itself, so that its people can be told."""
 
 from __future__ import annotations
 
@@ -47,16 +47,20 @@ def late(config: Config) -> Iterator[Late]:
 def _not_fetched(route: Route, entry: Acknowledge, limit: timedelta, now: datetime) -> Iterator[Late]:
     to = destination_of(route, entry)
     rows = _waiting(route, Unacknowledged({route.key: [Template(to)]}, now - limit))
-    if rows:
-        over = "over " if len(rows) > _COUNTED else ""
-        first = min(finished for row in rows if (finished := row.arrival.finished_at))
+    by_study: dict[str, list[Delivery]] = {}
+    for row in rows[:_COUNTED]:
+        by_study.setdefault(str(row.arrival.fields.get("study") or ""), []).append(row)
+    more = "at least " if len(rows) > _COUNTED else ""
+    for study, some in by_study.items():
+        first = min(finished for row in some if (finished := row.arrival.finished_at))
         what = (
-            f"{over}{counted(min(len(rows), _COUNTED), 'delivery')} not fetched for more than"
+            f"{more}{counted(len(some), 'delivery')} not fetched for more than"
             f" {lasting(limit.total_seconds())}, the oldest for {lasting((now - first).total_seconds())}"
         )
         remedy = f"dropslot history --unacknowledged --route {route.key}; then ask the recipients"
-        about = f"fetching from {escape(to)}"
-        yield Late(about, what, remedy, route.key, kind=TroubleKind.UNACKNOWLEDGED, since=first + limit)
+        about = f"fetching{f' study {escape(study)}' if study else ''} from {escape(to)}"
+        kind = TroubleKind.UNACKNOWLEDGED
+        yield Late(about, what, remedy, route.key, kind=kind, study=study, since=first + limit)
 
 
 def _waiting(route: Route, only: Unacknowledged) -> list[Delivery]:

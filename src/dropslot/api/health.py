@@ -13,6 +13,7 @@ from dropslot.access.seen import Access
 from dropslot.api.failures import answer_for
 from dropslot.api.finding import sees_route
 from dropslot.api.signing_in import access_for
+from dropslot.arrivals.space import lateness
 from dropslot.arrivals.upkeep.health import Examined
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
@@ -32,13 +33,15 @@ def health(request: HttpRequest) -> HttpResponse:
 
 
 def told(access: Access) -> dict[str, Any]:
-    """What this account may know: of its own routes, and of the machine."""
+    """What this account may know: of its own routes, and of the spaces that it sees; of the machines, if it sees all
+    routes."""
     found = kept(Examined).get()
     if not access.has(SEES_ROUTE):
         return {"status": found.as_json()["status"]}
     if access.sees_all_routes():
         return found.as_json()
-    own = [one for one in found.late if not one.route or sees_route(access, one.route)]
+    spaces = {one.key for one in lateness.late(access.spaces(found.space))}
+    own = [one for one in found.late if (one.route and sees_route(access, one.route)) or one.key in spaces]
     return replace(found, late=own, space=(), inboxes=(), machines=(), oldest=None).as_json() | {
         "status": found.as_json()["status"]
     }

@@ -52,7 +52,7 @@ def test_two_machines_that_sign_with_different_keys_are_refused(
     first, second = make_product(postgres_url), make_product(postgres_url)
     second.configure(settled(first))
     first.drain()  # there is nothing to deliver
-    for command in (("run",), ("drain",)):
+    for command in (("run",), ("drain",), ("sentinel",)):
         told = second.run(*command, status=1).stderr
         assert "the key that the receipts" in told and str(second.root / "var/keys") in told
     assert not (second.root / "var/keys/receipt_ed25519").exists()

@@ -4,6 +4,7 @@ portal beside it or on another machine, and by the ping that does not come any m
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -97,6 +98,7 @@ def test_a_sentinel_on_another_machine_says_so(
     configured(first, server)
     first.drain()  # makes the tables
     configured(second, server, first)
+    shutil.copytree(first.root / "var/keys", second.root / "var/keys", dirs_exist_ok=True)
     doctor = {one["about"]: one["level"] for one in second.run("doctor", "--json", status=None).objects}
     assert doctor[f"ping to 127.0.0.1:{server.port}"] == "ok"
     sentinel = second.start("sentinel")

@@ -15,6 +15,7 @@ from django.utils import timezone
 from databases import Database
 from dropslot.access import accounts
 from dropslot.audit.models import Event
+from dropslot.audit.signing_key import KEY
 from dropslot.config import Config
 from dropslot.notify.channels.message import Notice
 from dropslot.notify.engine import doctor, extra, writing_down
@@ -353,3 +354,15 @@ def test_a_summary_comes_each_morning_and_a_message_for_a_test_comes_in_quiet_ho
     at_work.turn()
     at_work.finish(5.0)
     assert len(box.letters) == 3
+@pytest.mark.sqlite_only
+def test_a_key_that_cannot_be_used_holds_up_summaries_alone(
+    database: Database, tmp_path: Path, box: Mailbox
+) -> None:
+    config = configured(tmp_path, box.key, failed=[OPS], digest={"daily": ["mailto:head@lab.example"]})
+    make_private(config.keys, config.data)
+    (config.keys / KEY).write_text("no key")
+    fail(BAD)
+    tell(config)
+    assert [letter.to for letter in box.letters] == [["ops@lab.example"]]
+
+

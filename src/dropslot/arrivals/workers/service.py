@@ -178,13 +178,16 @@ def serve_workers(config: Config, life: Life, routes: Sequence[str]) -> None:
 
 
 def serve_beat(config: Config, life: Life) -> None:
-    """What sends schedules and the sweep, alone, until `life` ends."""
+    """What sends schedules and the sweep, alone, until `life` ends. Also raises OtherKey: it may sign summaries."""
+    require_same_key(config)
     children = [Child("beat", partial(_beat, config)), *_beside(config, "beat"), *_exporter(config)]
     _serve_alone(config, children, life)
 
 
 def serve_sentinel(config: Config, life: Life, tree: Tree) -> None:
-    """What every tree of processes has, beside a portal that is served alone or by itself, until `life` ends."""
+    """What every tree of processes has, beside a portal that is served alone or by itself, until `life` ends. Also
+    raises OtherKey: it may sign summaries."""
+    require_same_key(config)
     _serve_alone(config, _beside(config, tree), life)
 
 

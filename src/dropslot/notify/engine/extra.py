@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import structlog
 from django.apps import apps
 from django.utils import timezone
 from ulid import ULID
 
+from dropslot.arrivals.upkeep.database import DatabaseUnready
 from dropslot.config import Config
+from dropslot.core.errors import DropslotError
 from dropslot.notify.channels.message import Notice
 from dropslot.notify.engine.making import as_json
 from dropslot.notify.engine.whom import To
 from dropslot.notify.engine.writing_down import recipients_of
 from dropslot.notify.models import Message
 
+log = structlog.get_logger()
 _SECONDS = 60.0
 
 
@@ -40,10 +44,16 @@ class Digests:
         self._due = time.monotonic()
 
     def work(self, config: Config) -> None:
-        """Write them down if it is time. Raises DatabaseError."""
+        """Write them down if it is time. Raises DatabaseError. If they cannot be made, messages go on all the same."""
         if time.monotonic() < self._due or not apps.is_installed("dropslot.access"):
             return
         from dropslot.notify.digests import writing
 
         self._due = time.monotonic() + _SECONDS
-        writing.write_down_due(config, add_for)
+        try:
+            writing.write_down_due(config, add_for)
+        except DatabaseUnready:
+            raise
+        except DropslotError as error:
+            line = "Summaries cannot be made; this is retried"
+            log.warning(line, action="not_notified", error=str(error), plain=True)

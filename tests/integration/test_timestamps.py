@@ -6,9 +6,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from databases import Database
 from dropslot.audit import chain, triggers
@@ -16,11 +17,12 @@ from dropslot.audit.chain import GENESIS, hash_of
 from dropslot.audit.models import Event
 from dropslot.audit.verifying import check_export
 from dropslot.config import Config, from_mapping
-from dropslot.timestamps import asking, examining
+from dropslot.running.stopping import Signal
+from dropslot.timestamps import asking, examining, process, stamping
 from dropslot.timestamps.checking import check
 from dropslot.timestamps.process import Turn
 from dropslot.timestamps.stamping import stamp
-from dropslot.timestamps.stamps import NotProven, request_for
+from dropslot.timestamps.stamps import NotProven, Stamp, request_for
 from product import Product
 from trail import grow
 from tsa import Authority
@@ -153,3 +155,50 @@ def test_the_process_stamps_once_waits_after_a_failure_and_health_says_that_it_i
     grow(1)
     turn.look()  # something is new, but it is not a day later
     assert Event.objects.filter(kind="timestamped").count() == 1
+
+
+@pytest.mark.sqlite_only
+def test_what_happens_after_a_quiet_time_is_not_late_at_once(
+    stamped: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamp(stamped)
+    last = stamping.newest()
+    assert last is not None
+    month_ago = last.at - timedelta(days=30)
+    monkeypatch.setattr(stamping, "newest", lambda: last._replace(at=month_ago, has_more=True))
+    grow(1)
+    assert not [*examining.late(stamped)]
+
+
+@pytest.mark.sqlite_only
+def test_what_happens_while_the_authority_is_asked_is_stamped_the_next_time(
+    stamped: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = asking.ask
+
+    def slow(*asked: Any) -> Stamp:
+        made = ask(*asked)
+        grow(1)
+        return made
+
+    monkeypatch.setattr(asking, "ask", slow)
+    stamp(stamped)
+    monkeypatch.undo()
+    made = stamp(stamped)
+    assert made is not None and made.head.seq == 12
+    assert stamp(stamped) is None  # only the stamp itself is new
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("away", [DatabaseError, InterfaceError])
+def test_a_database_that_is_away_does_not_end_the_process(
+    stamped: Config, monkeypatch: pytest.MonkeyPatch, away: type[Exception]
+) -> None:
+    stop = Signal()
+
+    def look(_: Turn) -> None:
+        stop.set()
+        raise away
+
+    monkeypatch.setattr(Turn, "look", look)
+    process.serve(stamped, stop)

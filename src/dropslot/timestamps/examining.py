@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+
+from django.db.models import QuerySet
 
 from dropslot.arrivals.registry import Finding, Late
 from dropslot.audit import chain
@@ -41,14 +44,12 @@ def _head() -> Head:
 
 
 def late(config: Config) -> Iterator[Late]:
-    """That the last stamp is much older than it should be, though something has happened since."""
+    """That what happened first after the last stamp has waited too long for one."""
     authority = authority_of(config)
     if authority is None:
         return
     last = stamping.newest()
-    if last is not None and not last.has_more:
-        return
-    since = last.at if last else _first_event()
+    since = _first(stamping.unproved(last.head.seq if last else 0))
     if since is None or datetime.now(UTC) - since <= _too_long(authority):
         return
     what = f"the head of the trail has had none since {since:%Y-%m-%d %H:%M} UTC (every: {authority.every})"
@@ -59,6 +60,9 @@ def _too_long(authority: Authority) -> timedelta:
     return 2 * authority.every + _FIRST_LATE
 
 
-def _first_event() -> datetime | None:
-    first = Event.objects.order_by("seq").values_list("at", flat=True).first()
-    return datetime.fromisoformat(first) if first else None
+def _first(events: QuerySet[Event]) -> datetime | None:
+    """When the first of them was recorded. None: there are none, or somebody has changed it, which `verify` reports."""
+    at = events.order_by("seq").values_list("at", flat=True).first()
+    with suppress(TypeError, ValueError):
+        return datetime.fromisoformat(at or "").astimezone(UTC)
+    return None

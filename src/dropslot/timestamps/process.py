@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import structlog
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
@@ -62,7 +62,7 @@ def serve(config: Config, stop: Signal) -> None:
     while not stop.is_set():
         try:
             turn.look()
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             text = "The database does not answer; the trail is stamped when it does"
             log.warning(text, action="database_unavailable", error=str(error))
             connections.close_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db.models import QuerySet
@@ -33,7 +33,9 @@ def read(event: Event) -> Recorded:
         data = json.loads(event.data)
         head = Head(int(data["head"]["seq"]), str(data["head"]["hash"]))
         return Recorded(
-            head, datetime.fromisoformat(data["at"]), base64.b64decode(data["response"], validate=True)
+            head,
+            datetime.fromisoformat(data["at"]).astimezone(UTC),
+            base64.b64decode(data["response"], validate=True),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not a time stamp: {error!r}") from error

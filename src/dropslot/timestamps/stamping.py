@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from dropslot.audit import chain
 from dropslot.audit.chain import Head
@@ -31,8 +32,8 @@ def stamp(config: Config) -> Stamp | None:
     """Have the head stamped now, and record it. None: no authority is configured, or nothing has happened since the
     last stamp. Raises NotProven, BadOption. Takes up to half a minute, outside of any transaction."""
     authority = authority_of(config)
-    head = chain.head()
-    if authority is None or not _has_news(head):
+    last, head = newest(), chain.head()
+    if authority is None or not unproved(last.head.seq if last else 0).exists():
         return None
     from dropslot.timestamps import asking, trusted  # HTTP and TLS, which others who import this do not need
 
@@ -56,11 +57,11 @@ def newest() -> Newest | None:
         found = recorded.read(last) if last else None
     except ValueError:
         return None
-    if found is None:
+    if last is None or found is None or found.head.seq >= last.seq:
         return None
-    return Newest(found.head, found.at, _has_news(chain.head()))
+    return Newest(found.head, found.at, unproved(found.head.seq).exists())
 
 
-def _has_news(head: Head) -> bool:
-    """Whether the last event is something else than a stamp."""
-    return Event.objects.filter(seq=head.seq).exclude(kind=Kind.TIMESTAMPED).exists()
+def unproved(after: int) -> QuerySet[Event]:
+    """What happened that a stamp of event `after` does not prove; stamps do not count."""
+    return Event.objects.filter(seq__gt=after).exclude(kind=Kind.TIMESTAMPED)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 
 from browsing import SignedIn
 from dropslot.audit.models import Event
@@ -51,6 +53,7 @@ def test_what_somebody_chooses_is_kept_and_recorded_without_the_address(site: Si
         {"quiet": "late"},
         {"where": "address"},
         {"where": "address", "target": "json://10.0.0.1/"},
+        {"where": "address", "target": "mailto:somebody@else.example"},
         {"where": "address", "target": "slack://${DROPSLOT_SECRET}/b/c"},
         {"where": "address", "target": "discord://a/b/?template=/etc/passwd"},
         {"kinds": ["nonsense"]},
@@ -61,9 +64,12 @@ def test_what_cannot_be_is_told_and_not_kept(site: Site, wrong: dict[str, Any]) 
     assert _saved(site, "olga", **OWN | {"quiet": ""} | wrong) is None
 
 
-def test_troubles_are_for_those_who_see_routes(site: Site) -> None:
+def test_news_is_offered_only_to_those_whom_it_may_concern(site: Site) -> None:
     assert _saved(site, "olga", how="own", kinds=["trouble"], where="mail") is not None
     assert _saved(site, "rita", how="own", kinds=["trouble"], where="mail") is None
+    assert _saved(site, "stella", how="own", kinds=["retrying"], where="mail") is None
+    assert _saved(site, "stella", how="own", kinds=["space", "unacknowledged"], where="mail") is not None
+    assert _saved(site, "sam", how="own", kinds=["space"], where="mail") is None
 
 
 def test_a_test_message_is_listed_with_its_state(site: Site) -> None:
@@ -73,6 +79,17 @@ def test_a_test_message_is_listed_with_its_state(site: Site) -> None:
     assert "waits" in _page(site, "olga")
     assert "There were none yet" in _page(site, "sam")
     assert "This dropslot sends no messages" in _page(site, "sam")  # it has neither mail nor rules
+
+
+def test_there_is_one_test_message_in_a_minute_at_most(site: Site) -> None:
+    User.objects.filter(username="olga").update(email="olga@lab.example")
+    address, olga = reverse("dropslot:test-notification"), site.client("olga")
+    said = [olga.post(address, follow=True).content.decode() for _ in range(2)]
+    assert ["Try again in a minute" in one for one in said] == [False, True]
+    assert Message.objects.count() == 1
+    Message.objects.update(made_at=timezone.now() - timedelta(seconds=61))
+    olga.post(address)
+    assert Message.objects.count() == 2
 
 
 def test_a_test_message_from_the_page_arrives(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from dropslot.config.guard import Guard, allowed
 from dropslot.notify.channels.target import own_target_of, target_of
+from dropslot.notify.section import Notify
 
 
 @pytest.mark.parametrize(
@@ -51,9 +55,10 @@ def test_what_is_no_target_is_refused(text: str) -> None:
         "json://a.example/",
         "syslog://",
         "jsons://a.example/?template=/etc/passwd",
+        "mailto:somebody@else.example",
     ],
 )
-def test_a_person_cannot_read_files_or_secrets_by_an_own_target(text: str) -> None:
+def test_a_person_cannot_read_files_or_secrets_or_write_mails_to_others_by_an_own_target(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         own_target_of(text)
 
@@ -83,6 +88,47 @@ def test_a_person_cannot_read_files_or_secrets_by_an_own_target(text: str) -> No
 )
 def test_the_guard_admits_the_internet_and_what_is_allowed(address: str, is_admitted: bool) -> None:
     assert Guard([allowed("10.9.0.0/24")]).admits(address) == is_admitted
+
+
+def test_the_guard_refuses_the_public_address_of_this_machine_unless_it_is_allowed() -> None:
+    """In a network of its own, through the hook that each connection passes."""
+    script = """
+import sys
+from socket import socket
+from dropslot.config.guard import Guard
+for allowed in ([], ["93.184.215.14"]):
+    guard = Guard(allowed)
+    print(guard.admits("93.184.215.14"), guard.admits("93.184.215.15"))
+sys.addaudithook(Guard().watch)
+try:
+    socket().connect(("93.184.215.14", 9))
+except PermissionError as error:
+    print(error)
+"""
+    network = 'ip link set lo up && ip address add 93.184.215.14/32 dev lo && exec "$0" -c "$1"'
+    command = ["unshare", "--map-root-user", "--net", "sh", "-c", network, sys.executable, script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.stdout.splitlines() == [
+        "False True",
+        "True True",
+        "no connection to 93.184.215.14 is allowed",
+    ], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "target"),
+    [
+        ("retrying", "study"),
+        ("waiting", "sender"),
+        ("trouble", "study"),
+        ("space", "sender"),
+        ("unacknowledged", "sender"),
+    ],
+)
+def test_who_is_never_concerned_by_such_news_cannot_be_told_of_it(key: str, target: str) -> None:
+    Notify.model_validate({"failed": ["sender", "study"], "space": ["study"], "unacknowledged": ["study"]})
+    with pytest.raises(ValueError, match=f"expected another target than `{target}`"):
+        Notify.model_validate({key: [target]})
 
 
 @pytest.mark.parametrize(

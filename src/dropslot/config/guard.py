@@ -32,6 +32,7 @@ class Guard:
     def __init__(self, entries: Iterable[str] = ()) -> None:
         self.networks = [network for entry in entries for network in _networks(entry)]
         self.refused: list[str] = []
+        self._probe: socket.socket | None = None
 
     def admits(self, host: str) -> bool:
         """Whether a connection to this address may be made; what is no address is refused."""
@@ -39,9 +40,18 @@ class Guard:
             address = _inner(ip_address(host.split("%", 1)[0]))
         except ValueError:
             return False
-        if address.is_global and not address.is_multicast:
+        if any(address in network for network in self.networks if network.version == address.version):
             return True
-        return any(address in network for network in self.networks if network.version == address.version)
+        return address.is_global and not address.is_multicast and not self._is_of_this_machine(address)
+
+    def _is_of_this_machine(self, address: IPv4Address | IPv6Address) -> bool:
+        """Its public address leads to itself, too. The system says so without a packet: to its own address it would
+        send from that address."""
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as self._probe:
+            self._probe.connect((str(address), 9))
+            return ip_address(str(self._probe.getsockname()[0])) == address
+        return False  # no way leads there
 
     def watch(self, event: str, arguments: tuple[object, ...]) -> None:
         """For `sys.addaudithook`: Python calls it before each connection, also of libraries, with the address that a
@@ -49,7 +59,11 @@ class Guard:
         if event not in ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.bind"):
             return
         place = arguments[1] if len(arguments) > 1 else None
-        if event == "socket.bind" or (event == "socket.sendmsg" and place is None):
+        if (
+            arguments[0] is self._probe
+            or event == "socket.bind"
+            or (event == "socket.sendmsg" and place is None)
+        ):
             return
         host = place[0] if isinstance(place, tuple) else place
         if not isinstance(host, str) or not self.admits(host):

@@ -47,9 +47,13 @@ def _target(value: str) -> str:
 
 def _not_the_sender(value: str) -> str:
     if value == SENDER:
-        raise ValueError(
-            "expected another target than `sender`: a digest is about the arrivals of all senders"
-        )
+        raise ValueError("expected another target than `sender`: this is not about one sender alone")
+    return value
+
+
+def _not_the_study(value: str) -> str:
+    if value == STUDY:
+        raise ValueError("expected another target than `study`: this is not about one study alone")
     return value
 
 
@@ -70,8 +74,10 @@ def _quiet(value: Any) -> Any:
 Target = Annotated[
     str, AfterValidator(_target), WithJsonSchema({"type": "string", "x-kind": "place that is told"})
 ]
+TargetOfStudy = Annotated[Target, AfterValidator(_not_the_sender)]
 Targets = list[Target]
-DigestTargets = list[Annotated[Target, AfterValidator(_not_the_sender)]]
+TargetsOfStudies = list[TargetOfStudy]
+TargetsOfRoutes = list[Annotated[TargetOfStudy, AfterValidator(_not_the_study)]]
 PrivateAddress = Annotated[
     str, AfterValidator(allowed), WithJsonSchema({"type": "string", "x-kind": "host or network"})
 ]
@@ -98,12 +104,12 @@ class Rules(BaseModel):
 
     failed: Targets | None = _news(News.FAILED, "sender")
     done: Targets | None = _news(News.DONE, "study")
-    retrying: Targets | None = _news(News.RETRYING)
-    waiting: Targets | None = _news(News.WAITING)
-    unacknowledged: Targets | None = _news(News.UNACKNOWLEDGED, "study")
-    space: Targets | None = _news(News.SPACE, "study")
+    retrying: TargetsOfRoutes | None = _news(News.RETRYING)
+    waiting: TargetsOfRoutes | None = _news(News.WAITING)
+    unacknowledged: TargetsOfStudies | None = _news(News.UNACKNOWLEDGED, "study")
+    space: TargetsOfStudies | None = _news(News.SPACE, "study")
     instances_changed: Targets | None = _news(News.INSTANCES_CHANGED)
-    trouble: Targets | None = _news(News.TROUBLE, "slack://${SLACK_TOKENS}")
+    trouble: TargetsOfRoutes | None = _news(News.TROUBLE, "slack://${SLACK_TOKENS}")
 
     def targets(self, news: News) -> list[str] | None:
         """Who is told; None: nothing is said about it here."""
@@ -116,12 +122,12 @@ class Digest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    daily: DigestTargets = Field(
+    daily: TargetsOfStudies = Field(
         default_factory=list,
         description="Who gets one each morning.",
         examples=[["mailto:ops@lab.example"]],
     )
-    weekly: DigestTargets = Field(
+    weekly: TargetsOfStudies = Field(
         default_factory=list,
         description="Who gets one on Monday morning.",
         examples=[["mailto:head@lab.example"]],

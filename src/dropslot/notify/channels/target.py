@@ -79,12 +79,13 @@ OWN_SERVICES = {
 
 
 def own_target_of(text: str) -> Target:
-    """A target that a person sets for the own account. Raises ValueError."""
+    """A target that a person sets for the own account: no address of mail, since mails go to the account's. Raises
+    ValueError."""
     text = text.strip()
     if "${" in text or "?" in text:
         raise ValueError("expected an address without ? and ${")
     if text.startswith("mailto:"):
-        return Target(target_of(text).text, is_own=True)
+        raise ValueError("expected no mailto: mails go to the address of your account")
     if not _SERVICE.fullmatch(text) or scheme_of(text) not in OWN_SERVICES:
         raise ValueError(
             f"expected an address that begins with one of: {', '.join(OWN_SERVICES)}, as slack://…"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dropslot.access import accounts
@@ -23,6 +26,7 @@ from dropslot.portal.requests import access_in
 from dropslot.portal.words.message_words import told
 
 _SHOWN = 10  # messages
+_BETWEEN_TESTS = timedelta(minutes=1)
 
 
 @login_required
@@ -46,11 +50,24 @@ def send_test(request: HttpRequest) -> HttpResponse:
 
     notice = Notice("test", "This is a test: messages for you arrive here", level="info")
     with transaction.atomic():
-        extra.add_for(request.user, "", notice)
-    messages.success(
-        request, "A test message is on its way. Its state is shown below; load the page anew to see it."
-    )
+        is_too_soon = _was_tested_just_now(request.user)
+        if not is_too_soon:
+            extra.add_for(request.user, "", notice)
+    if is_too_soon:
+        messages.warning(request, "There was a test message less than a minute ago. Try again in a minute.")
+    else:
+        messages.success(
+            request, "A test message is on its way. Its state is shown below; load the page anew to see it."
+        )
     return redirect("dropslot:notifications")
+
+
+def _was_tested_just_now(user: Any) -> bool:
+    """Within the caller's transaction, so that of two requests at the same time only one has a message sent."""
+    list(get_user_model()._default_manager.select_for_update().filter(pk=user.pk))
+    now = timezone.now()
+    rows = Message.objects.filter(recipient__user=user.pk, notice__kind="test")
+    return rows.filter(made_at__gt=now - _BETWEEN_TESTS, made_at__lte=now).exists()
 
 
 def _wish(request: HttpRequest) -> Preference | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from dropslot.access.roles import SEES_ROUTE
+from dropslot.access.roles import SEES_ROUTE, Role
 from dropslot.access.seen import Access
 from dropslot.notify.channels.target import Target, own_target_of
 from dropslot.notify.hours import quiet_of
@@ -27,7 +27,9 @@ _OFFERED = {
     News.TROUBLE: "Anything else is wrong: a program is down, a check found something",
 }
 _HOURS = "Such as 22:00-07:00. What happens then is in the first message afterwards."
-_OF_ROUTES = frozenset({News.TROUBLE, News.INSTANCES_CHANGED, News.WAITING})  # for those who see whole routes
+# For those who see whole routes, and for those who see what studies need.
+_OF_ROUTES = frozenset({News.TROUBLE, News.INSTANCES_CHANGED, News.RETRYING, News.WAITING})
+_OF_STUDIES = frozenset({News.UNACKNOWLEDGED, News.SPACE})
 
 
 class Wishes(forms.Form):
@@ -62,7 +64,8 @@ class Wishes(forms.Form):
         label="The other address",
         required=False,
         max_length=500,
-        help_text="For Slack, Teams or a webhook: slack://… or jsons://hooks.lab.example/path. It is not shown again.",
+        help_text="For Slack, Teams or a webhook: slack://… or jsons://hooks.lab.example/path, no mailto:."
+        " It is not shown again.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     quiet = forms.CharField(
@@ -76,10 +79,8 @@ class Wishes(forms.Form):
     def __init__(self, access: Access, email: str, wish: Preference | None, data: Any = None) -> None:
         self._before = wish
         super().__init__(data, initial=_initial(wish))
-        sees = access.has(SEES_ROUTE)
         self._choose(
-            "kinds",
-            [(news.value, words) for news, words in _OFFERED.items() if sees or news not in _OF_ROUTES],
+            "kinds", [(news.value, words) for news, words in _OFFERED.items() if _may_see(access, news)]
         )
         self._choose("routes", [(route.key, route.key) for route in access.routes()])
         mail = f"By mail to {email}" if email else "By mail (your account has no address yet)"
@@ -139,6 +140,13 @@ class Wishes(forms.Form):
         more = [f"summary {kept['digest']}"] if kept["digest"] else []
         more += [f"to {Target(kept['target'], is_own=True)}"] if kept["target"] else []
         return "; ".join((f"notifications: {kinds}", *more))
+
+
+def _may_see(access: Access, news: News) -> bool:
+    """Whether there ever is such news of what it sees."""
+    if access.has(SEES_ROUTE):
+        return True
+    return news not in _OF_ROUTES and (news not in _OF_STUDIES or access.has({Role.STUDY_RUNNER}))
 
 
 def _initial(wish: Preference | None) -> dict[str, Any]:

@@ -61,6 +61,17 @@ def test_what_may_heal_is_tried_again_and_what_cannot_is_not(
         send(Target(webhooks.address("/never?rto=60")), PLAIN, LOOPBACK)
 
 
+def test_an_address_of_several_channels_is_refused() -> None:
+    one, two = (
+        Target(f"slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/{to}") for to in ("#a", "#a/#b")
+    )
+    by_service.prove(one)
+    for ask in (by_service.prove, lambda target: send(target, PLAIN)):
+        with pytest.raises(NeverSent, match="one address for each channel") as found:
+            ask(two)
+        assert "TIiajk" not in str(found.value)
+
+
 def test_no_token_is_in_an_error(monkeypatch: pytest.MonkeyPatch, webhooks: Webhooks) -> None:
     token = "T0K3N-of-our-own"
     monkeypatch.setenv("HOOK", webhooks.address(f"/404/{token}"))

@@ -47,7 +47,7 @@ def send(target: Target, message: Message, allowed: Sequence[str] = ()) -> None:
 def prove(target: Target) -> None:
     """Ask apprise whether it understands the address; nothing is sent. Raises NotSent."""
     answer = _answer(target, {"url": target.address(), "is_asked_only": True})
-    if not answer["known"]:
+    if not answer["known"] or answer.get("several"):
         _judge(target, answer)
 
 
@@ -72,6 +72,11 @@ def _judge(target: Target, answer: dict[str, Any]) -> None:
     if not answer["known"]:
         raise NeverSent(
             f"{target} is no address that apprise understands", next_step="https://appriseit.com lists them"
+        )
+    if answer.get("several"):
+        raise NeverSent(
+            f"{target} leads to several channels, and when one of them fails all would be told again",
+            next_step="write one address for each channel",
         )
     if answer["refused"]:
         places = ", ".join(sorted(set(map(escape, answer["refused"]))))

@@ -14,6 +14,7 @@ import resource
 import sys
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from dropslot.config.guard import Guard
 
@@ -23,7 +24,7 @@ _PART = re.compile(r"[^/?&=@:#+,]{6,}")
 
 def main() -> None:
     """Standard input: url, allowed, title, body, level, or url and is_asked_only. Standard output: sent, known, why,
-    refused."""
+    refused, and several: the address leads to more than one place, which are tried again as a whole."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     answer = _send(json.load(sys.stdin))
     sys.stdout.write(json.dumps(answer))
@@ -41,8 +42,8 @@ def _send(asked: Mapping[str, Any]) -> dict[str, Any]:
         service = apprise.Apprise.instantiate(asked["url"], asset=asset)
         if service is None:
             return {"sent": False, "known": False, "why": "", "refused": []}
-        if asked.get("is_asked_only"):
-            return {"sent": False, "known": True, "why": "", "refused": []}
+        if len(service) > 1 or asked.get("is_asked_only"):
+            return {"sent": False, "known": True, "why": "", "refused": [], "several": len(service) > 1}
         service.overflow_mode = apprise.OverflowMode.TRUNCATE
         sender = apprise.Apprise(asset=asset)
         sender.add(service)
@@ -79,7 +80,9 @@ def _asset() -> Any:
 
 def _without_address(text: str, url: str) -> str:
     """What apprise said, without what may be a token of the address."""
-    for part in sorted(_PART.findall(url.split("://", 1)[-1]), key=len, reverse=True):
+    rest = url.split("://", 1)[-1]
+    parts = {part for form in (rest, unquote(rest)) for part in _PART.findall(form)}
+    for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, "***")
     return " ".join(text.split())[:500]
 

@@ -24,11 +24,22 @@ _numbers = itertools.count(1)
 
 
 def configured(
-    base: Path, mail: dict[str, Any], *, study: dict[str, Any] | None = None, **notify: Any
+    base: Path,
+    mail: dict[str, Any],
+    *,
+    study: dict[str, Any] | None = None,
+    route: dict[str, Any] | None = None,
+    **notify: Any,
 ) -> Config:
-    """Two routes; people are told at once, unless `notify` says otherwise."""
+    """Two routes; people are told at once, unless `notify` says otherwise. `study` is the key notify of one of them,
+    `route` has others of its keys."""
     routes = {
-        "study": {"folders": "./study", "deliver": [{"to": "./to"}], "notify": study or {}},
+        "study": {
+            "folders": "./study",
+            "deliver": [{"to": "./to"}],
+            "notify": study or {},
+            **(route or {}),
+        },
         "other": {"folders": "./other", "deliver": [{"to": "./there"}]},
     }
     content = {"mail": mail, "notify": {"gather": 0, "every": 0, **notify}, "routes": routes}

@@ -56,6 +56,25 @@ def test_each_gets_one_of_what_it_may_see(config: Config) -> None:
     assert write_down_due(config, added, tomorrow) == 0
 
 
+def test_people_of_studies_get_what_the_rules_say_until_they_choose_themselves(config: Config) -> None:
+    rules = {"digest": {"daily": ["study"], "weekly": ["study"]}}
+    config = config.model_copy(update={"notify": Notify.model_validate(rules)})
+    stella = User.objects.get(username="stella")
+
+    def made() -> int:
+        DigestPeriod.objects.all().delete()
+        return write_down_due(config, _Added())
+
+    Preference.objects.filter(user=stella).update(digest="", quiet="22:00-07:00")
+    assert made() == 0, "she has no address"
+    User.objects.filter(username="stella").update(email="stella@lab.example")
+    assert made() == 2, "other hours are no choice of summaries"
+    Preference.objects.filter(user=stella).update(digest="weekly")
+    assert made() == 1
+    Preference.objects.filter(user=stella).update(digest="", kinds=[])
+    assert made() == 0, "nothing"
+
+
 def test_what_is_not_written_down_is_due_again(config: Config) -> None:
     def fails(user: Any | None, target: str, notice: Notice) -> None:
         raise KeyError

@@ -18,8 +18,9 @@ from dropslot.audit.models import Event
 from dropslot.audit.signing_key import KEY
 from dropslot.config import Config
 from dropslot.notify.channels.message import Notice
-from dropslot.notify.engine import doctor, extra, writing_down
-from dropslot.notify.models import GIVEN_UP, SENDING, Group, Message, Preference
+from dropslot.notify.engine import alike, doctor, extra, making, turns, writing_down
+from dropslot.notify.engine.whom import To
+from dropslot.notify.models import GIVEN_UP, SENDING, WAITING, Group, Message, Preference
 from news import OPS, configured, deliver, fail, notifier, over, tell, trouble
 from postbox import Mailbox
 
@@ -172,6 +173,50 @@ def test_quiet_hours_hold_everything_until_they_are_over(
 
 
 @pytest.mark.sqlite_only
+@pytest.mark.sqlite_only
+def test_what_was_due_before_quiet_hours_and_is_late_is_not_sent_in_them(
+    database: Database, tmp_path: Path, box: Mailbox, clock: Clock
+) -> None:
+    config = configured(tmp_path, box.key, failed=[OPS], quiet="22:00-07:00")
+    clock.move(hours=9)  # 21:00
+    fail(BAD)
+    writing_down.write_down(config)
+    clock.move(hours=2)  # the service was stopped meanwhile
+    at_work = notifier(config)
+    at_work.turn()
+    at_work.finish(5.0)
+    assert not box.letters
+    clock.move(hours=9)
+    tell(config)
+    assert len(box.letters) == 1
+
+
+def test_a_process_that_wakes_up_tells_nothing_that_another_one_has_taken(
+    database: Database, tmp_path: Path, box: Mailbox
+) -> None:
+    config = configured(tmp_path, box.key, failed=[OPS])
+    fail(BAD)
+    writing_down.write_down(config)
+    now = timezone.now()
+    [turn] = turns.turns(config, now)
+    assert making.mark(config, turn, "one", now) is not None
+    assert making.mark(config, turn, "two", now) is None
+    assert Message.objects.count() == 1
+
+
+def test_of_many_troubles_those_that_are_over_are_counted_by_themselves(
+    database: Database, tmp_path: Path, box: Mailbox
+) -> None:
+    config = configured(tmp_path, box.key, space=[OPS])
+    for number in range(writing_down.MOST_HEAPS + 3):
+        trouble("space", f"disk {number}", "full")
+    for number in range(2):
+        over("space", f"disk {number}", "full")
+    writing_down.write_down(config)
+    titles = {alike.title(writing_down.heap_of(To.place(OPS), row)) for row in Group.objects.all()}
+    assert {"3 other troubles", "No longer: 2 other troubles"} <= titles
+
+
 def test_a_clock_that_is_set_back_makes_nobody_wait(
     database: Database, tmp_path: Path, box: Mailbox, clock: Clock
 ) -> None:
@@ -293,9 +338,17 @@ def test_people_choose_what_they_are_told_and_see_no_more_than_their_pages_show(
     fail(BAD, name="heart-1", fields={"study": "heart"})
     fail(BAD, name="other-1", route="other")
     deliver(name="heart-2", fields={"study": "heart"})
+    account(config, "heike", "study-runner", studies=("site=heart",))  # the same value of another field
     deliver(name="lung-2", fields={"study": "lung"})
     tell(config)
     assert {letter.to[0] for letter in box.letters} == {
+    box.letters.clear()
+    rules = [{"to": "./to/{site}/{study}", "space": {"of": "./to/{site}"}}]
+    name = r"(?P<study>\w+)-(?P<site>\w+)"
+    config = configured(tmp_path, box.key, space=["study"], route={"name": name, "deliver": rules})
+    trouble("space", "site heart", "it is out of space", route="study", study="heart")
+    tell(config)
+    assert [letter.to for letter in box.letters] == [["heike@lab.example"]]
         "olga@home.example",
         "stella@lab.example",
         "nils@lab.example",

@@ -22,6 +22,7 @@ from dropslot.notify.digests import numbers, proof
 from dropslot.notify.digests.periods import Every, Period, due
 from dropslot.notify.models import DigestPeriod, Preference
 from dropslot.notify.section import STUDY, notify_of
+from dropslot.notify.targets_of_people import target_of_user
 
 Add = Callable[[Any | None, str, Notice], None]
 _EVERY: tuple[Every, ...] = ("daily", "weekly")
@@ -56,17 +57,22 @@ def write_down_due(config: Config, add: Add, at: datetime | None = None) -> int:
 
 def _recipients(config: Config) -> Iterator[_To]:
     digest = notify_of(config).digest
-    people: dict[int, _To] = {}
+    wishes = {wish.user_id: wish for wish in Preference.objects.select_related("user")}
     for every in _EVERY:
         targets = getattr(digest, every)
         yield from (_To(None, target, every) for target in targets if target != STUDY)
-        if STUDY in targets:
-            people |= {user.pk: _To(user, "", every) for user in _study_runners()}
-    for wish in Preference.objects.select_related("user"):
-        people.pop(wish.user.pk, None)
+        for user in _study_runners() if STUDY in targets else ():
+            wish = wishes.get(user.pk)
+            if not _has_chosen(wish) and target_of_user(user, wish):
+                yield _To(user, "", every)
+    for wish in wishes.values():
         if wish.digest and wish.user.is_active:
-            people[wish.user.pk] = _To(wish.user, "", "daily" if wish.digest == "daily" else "weekly")
-    yield from people.values()
+            yield _To(wish.user, "", "daily" if wish.digest == "daily" else "weekly")
+
+
+def _has_chosen(wish: Preference | None) -> bool:
+    """Whether somebody has decided about summaries: who has set other hours or another address alone has not."""
+    return wish is not None and (wish.kinds is not None or bool(wish.digest))
 
 
 def _study_runners() -> Any:

@@ -17,11 +17,11 @@ from dropslot.notify.channels.message import Fact, Notice
 from dropslot.notify.channels.target import Target
 from dropslot.notify.engine import alike
 from dropslot.notify.engine.alike import Heap
-from dropslot.notify.engine.people import target_of_user
 from dropslot.notify.engine.turns import Turn, pause
 from dropslot.notify.engine.whom import To
 from dropslot.notify.engine.writing_down import heap_of
 from dropslot.notify.models import SENDING, WAITING, Group, Message, Preference, Recipient
+from dropslot.notify.targets_of_people import target_of_user
 
 _LISTED = 20  # heaps in one message; the others are counted
 
@@ -40,6 +40,9 @@ def mark(config: Config, turn: Turn, worker: str, now: datetime) -> Marked | Non
     """Make the message of a turn, or take it again with what came since. None: another process has it."""
     with transaction.atomic():
         row = turn.message or _new(config, turn.recipient, now)
+        if row is None:
+            transaction.set_rollback(True)
+            return None
         mine = Message.objects.filter(pk=row.pk, state=WAITING)
         if not mine.update(
             state=SENDING, worker=worker, tried_at=now, due_at=None, attempts=F("attempts") + 1
@@ -59,10 +62,17 @@ def target_of_recipient(recipient: Recipient) -> Target | None:
     return Target(text, is_own=True) if text else None
 
 
-def _new(config: Config, recipient: Recipient, now: datetime) -> Message:
+def _new(config: Config, recipient: Recipient, now: datetime) -> Message | None:
+    """None: another process has just made one of all that there was."""
     seconds = pause(config, recipient, now)
     Recipient.objects.filter(pk=recipient.pk).update(last_at=now, pause_seconds=seconds)
-    return Message.objects.create(id=str(ULID()), recipient=recipient, made_at=now, due_at=now)
+    row = Message.objects.create(id=str(ULID()), recipient=recipient, made_at=now, due_at=now)
+    return row if _join(row) else None
+
+
+def _join(row: Message) -> int:
+    """Have a message tell all that waits for its recipient; returns how much there was."""
+    return Group.objects.filter(recipient=row.recipient_id, message=None).update(message=row)
 
 
 def _given(row: Message) -> Notice:
@@ -80,7 +90,7 @@ def as_json(notice: Notice) -> dict[str, Any]:
 
 
 def _of_groups(config: Config, row: Message) -> Notice:
-    Group.objects.filter(recipient=row.recipient_id, message=None).update(message=row)
+    _join(row)
     return notice_of(heaps_of(row), base_of(config))
 
 

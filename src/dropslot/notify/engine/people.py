@@ -15,9 +15,12 @@ from django.contrib.auth import get_user_model
 
 from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
+from dropslot.core.templates import Template
 from dropslot.notify.engine.happenings import Happening
 from dropslot.notify.models import Preference
 from dropslot.notify.news import VALUES, News
+from dropslot.notify.section import STUDY
+from dropslot.notify.targets_of_people import target_of_user
 
 
 class Account:
@@ -65,7 +68,7 @@ class Account:
     def _sees_trouble(self, happening: Happening) -> bool:
         if not happening.study:
             return not happening.route and bool(self.access.sees_all_routes())
-        return any(_is_of_study(grant, happening.route, happening.study) for grant in self.access.grants)
+        return any(_is_of_study(grant, happening, self.access.config) for grant in self.access.grants)
 
     @cached_property
     def _seen(self) -> set[str]:
@@ -78,26 +81,29 @@ class Account:
         return self._seen | set(rows.order_by().values_list("arrival", flat=True).distinct())
 
 
-def target_of_user(user: Any, preference: Preference | None) -> str:
-    """The text of the target at which an account is told; empty: nowhere."""
-    if not user.is_active:
-        return ""
-    if preference is not None and preference.target:
-        return preference.target
-    address = getattr(user, user.get_email_field_name(), "") or ""
-    return f"mailto:{address}" if address else ""
-
-
 def _asks(preference: Preference, news: News, route: str) -> bool:
     return news in (preference.kinds or ()) and (
         not preference.routes or not route or route in preference.routes
     )
 
 
-def _is_of_study(grant: Any, route: str, study: str) -> bool:
+def _is_of_study(grant: Any, trouble: Happening, config: Config) -> bool:
     from dropslot.access.roles import Role
 
-    return bool(grant.role == Role.STUDY_RUNNER and grant.value == study and grant.route in ("", route))
+    is_there = grant.route in ("", trouble.route) and grant.value == trouble.study
+    return bool(is_there and grant.role == Role.STUDY_RUNNER and grant.field in _fields_of(trouble, config))
+
+
+def _fields_of(trouble: Happening, config: Config) -> set[str]:
+    """The fields that its study may be a value of: the first one of `space.of`, or `study`."""
+    if trouble.news != News.SPACE:
+        return {STUDY}
+    routes = [one for key, one in config.routes.items() if trouble.route in ("", key)]
+    named = (Template(rule.space.of).pieces for one in routes for rule in one.deliver if rule.space.of)
+    firsts = (
+        next((piece.field for piece in pieces if piece.field and not piece.spec), STUDY) for pieces in named
+    )
+    return set(firsts) or {STUDY}
 
 
 class People:
@@ -127,7 +133,7 @@ class People:
 
         def has(grant: Any) -> bool:
             if row is None:
-                return bool(happening.study) and _is_of_study(grant, happening.route, happening.study)
+                return bool(happening.study) and _is_of_study(grant, happening, self._config)
             return (
                 grant.route in ("", row.route)
                 and bool(grant.value)

@@ -17,6 +17,7 @@ from dropslot.access import accounts
 from dropslot.audit.models import Event
 from dropslot.audit.signing_key import KEY
 from dropslot.config import Config
+from dropslot.config.secrets import make_private
 from dropslot.notify.channels.message import Notice
 from dropslot.notify.engine import alike, doctor, extra, making, turns, writing_down
 from dropslot.notify.engine.whom import To
@@ -173,7 +174,6 @@ def test_quiet_hours_hold_everything_until_they_are_over(
 
 
 @pytest.mark.sqlite_only
-@pytest.mark.sqlite_only
 def test_what_was_due_before_quiet_hours_and_is_late_is_not_sent_in_them(
     database: Database, tmp_path: Path, box: Mailbox, clock: Clock
 ) -> None:
@@ -217,6 +217,7 @@ def test_of_many_troubles_those_that_are_over_are_counted_by_themselves(
     assert {"3 other troubles", "No longer: 2 other troubles"} <= titles
 
 
+@pytest.mark.sqlite_only
 def test_a_clock_that_is_set_back_makes_nobody_wait(
     database: Database, tmp_path: Path, box: Mailbox, clock: Clock
 ) -> None:
@@ -227,6 +228,21 @@ def test_a_clock_that_is_set_back_makes_nobody_wait(
     fail(BAD)
     tell(config)
     assert len(box.letters) == 2
+
+
+@pytest.mark.sqlite_only
+def test_a_message_that_is_tried_again_does_not_wait_for_a_clock_that_was_set_back(
+    database: Database, tmp_path: Path, box: Mailbox, clock: Clock
+) -> None:
+    config = configured(tmp_path, box.key, failed=[OPS])
+    box.refuses = "450 try later"
+    fail(BAD)
+    tell(config)
+    assert not box.letters
+    box.refuses = ""
+    clock.move(days=-3)
+    tell(config)
+    assert len(box.letters) == 1
 
 
 def test_what_a_server_does_not_take_is_told_once_it_does(
@@ -241,6 +257,11 @@ def test_what_a_server_does_not_take_is_told_once_it_does(
     assert row.attempts == 1
     assert "450" in row.error
     assert any("450" in finding.what for finding in doctor.examine(config))
+    Message.objects.update(made_at=timezone.now() - 2 * doctor.LATE)
+    for state in (SENDING, WAITING):  # it is the same trouble while it is tried again
+        Message.objects.update(state=state)
+        (late,) = doctor.late(config)
+        assert "1 message cannot be sent" in late.what
     box.refuses = ""
     fail(BAD)  # joins the message that waits
     Message.objects.update(due_at=timezone.now())
@@ -317,9 +338,17 @@ def test_people_of_a_study_are_told_that_it_is_out_of_space(
     config = configured(tmp_path, box.key, space=["study"])
     account(config, "stella", "study-runner", studies=("heart",))
     account(config, "lars", "study-runner", studies=("lung",))
+    account(config, "heike", "study-runner", studies=("site=heart",))  # the same value of another field
     trouble("space", "study heart", "it is out of space", route="study", study="heart")
     tell(config)
     assert [letter.to for letter in box.letters] == [["stella@lab.example"]]
+    box.letters.clear()
+    rules = [{"to": "./to/{site}/{study}", "space": {"of": "./to/{site}"}}]
+    name = r"(?P<study>\w+)-(?P<site>\w+)"
+    config = configured(tmp_path, box.key, space=["study"], route={"name": name, "deliver": rules})
+    trouble("space", "site heart", "it is out of space", route="study", study="heart")
+    tell(config)
+    assert [letter.to for letter in box.letters] == [["heike@lab.example"]]
 
 
 def test_people_choose_what_they_are_told_and_see_no_more_than_their_pages_show(
@@ -338,17 +367,9 @@ def test_people_choose_what_they_are_told_and_see_no_more_than_their_pages_show(
     fail(BAD, name="heart-1", fields={"study": "heart"})
     fail(BAD, name="other-1", route="other")
     deliver(name="heart-2", fields={"study": "heart"})
-    account(config, "heike", "study-runner", studies=("site=heart",))  # the same value of another field
     deliver(name="lung-2", fields={"study": "lung"})
     tell(config)
     assert {letter.to[0] for letter in box.letters} == {
-    box.letters.clear()
-    rules = [{"to": "./to/{site}/{study}", "space": {"of": "./to/{site}"}}]
-    name = r"(?P<study>\w+)-(?P<site>\w+)"
-    config = configured(tmp_path, box.key, space=["study"], route={"name": name, "deliver": rules})
-    trouble("space", "site heart", "it is out of space", route="study", study="heart")
-    tell(config)
-    assert [letter.to for letter in box.letters] == [["heike@lab.example"]]
         "olga@home.example",
         "stella@lab.example",
         "nils@lab.example",
@@ -360,6 +381,18 @@ def test_people_choose_what_they_are_told_and_see_no_more_than_their_pages_show(
     assert "lung-2" not in told(box, "stella@lab.example")
     assert "heart-1" not in told(box, "stella@lab.example")
     assert "heart-1" in told(box, "nils@lab.example")
+
+
+@pytest.mark.sqlite_only
+def test_a_key_that_cannot_be_used_holds_up_summaries_alone(
+    database: Database, tmp_path: Path, box: Mailbox
+) -> None:
+    config = configured(tmp_path, box.key, failed=[OPS], digest={"daily": ["mailto:head@lab.example"]})
+    make_private(config.keys, config.data)
+    (config.keys / KEY).write_text("no key")
+    fail(BAD)
+    tell(config)
+    assert [letter.to for letter in box.letters] == [["ops@lab.example"]]
 
 
 def test_an_account_that_lost_its_address_is_not_told_and_doctor_says_so(
@@ -407,15 +440,3 @@ def test_a_summary_comes_each_morning_and_a_message_for_a_test_comes_in_quiet_ho
     at_work.turn()
     at_work.finish(5.0)
     assert len(box.letters) == 3
-@pytest.mark.sqlite_only
-def test_a_key_that_cannot_be_used_holds_up_summaries_alone(
-    database: Database, tmp_path: Path, box: Mailbox
-) -> None:
-    config = configured(tmp_path, box.key, failed=[OPS], digest={"daily": ["mailto:head@lab.example"]})
-    make_private(config.keys, config.data)
-    (config.keys / KEY).write_text("no key")
-    fail(BAD)
-    tell(config)
-    assert [letter.to for letter in box.letters] == [["ops@lab.example"]]
-
-

@@ -104,7 +104,7 @@ def _same(one: Happening) -> tuple[str, ...]:
 
 def for_other_reasons(heap: Heap) -> Heap:
     """The same without its reason, so that what differs in each case makes no end of heaps."""
-    name = "\0".join(("others", heap.news, heap.alike.route))
+    name = "\0".join(("others", heap.news, heap.alike.route, "over" if heap.alike.is_over else ""))
     heap.digest = sha256(name.encode()).hexdigest()
     heap.alike.what, heap.alike.about, heap.alike.study = SEVERAL, "", ""
     return heap
@@ -117,7 +117,8 @@ def title(heap: Heap) -> str:
         of = f" of route {alike.route}" if alike.route else ""
         return f"{counted(heap.count, 'arrival')}{of} {_VERBS[News(heap.news)]}{_why(heap)}"
     over = "No longer: " if alike.is_over else ""
-    return f"{over}{alike.about}: {alike.what}" if alike.about else counted(heap.count, "other trouble")
+    what = f"{alike.about}: {alike.what}" if alike.about else counted(heap.count, "other trouble")
+    return f"{over}{what}"
 
 
 def _why(heap: Heap) -> str:

@@ -15,7 +15,7 @@ from dropslot.core.names import escape
 from dropslot.core.showing.counting import counted
 from dropslot.core.troubles import TroubleKind
 from dropslot.mail.section import mail_of
-from dropslot.notify.models import GIVEN_UP, UNKNOWN, WAITING, Message
+from dropslot.notify.models import GIVEN_UP, SENDING, UNKNOWN, WAITING, Message
 from dropslot.notify.section import SENDER, STUDY, all_targets
 
 _ABOUT = "notifications"
@@ -49,7 +49,9 @@ def examine(config: Config) -> Iterator[Finding]:
 
 
 def _failing() -> QuerySet[Message]:
-    return Message.objects.filter(state=WAITING, attempts__gt=0).order_by("made_at")
+    """Those whose last attempt failed, also while they are tried again."""
+    tried = Message.objects.filter(state__in=(WAITING, SENDING), attempts__gt=0).exclude(error="")
+    return tried.order_by("made_at")
 
 
 def _unsent() -> Iterator[Finding]:

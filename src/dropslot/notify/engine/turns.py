@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 from django.db.models import Min
 
+from dropslot.arrivals.delivery.ledger import LONGEST_WAIT
 from dropslot.config import Config
 from dropslot.notify.hours import Quiet, quiet_of
 from dropslot.notify.models import WAITING, Group, Message, Preference, Recipient
 from dropslot.notify.section import notify_of
 
+_LONGEST_WAIT = timedelta(seconds=LONGEST_WAIT)
 LONGEST_STORM = 20  # times `every`
 TEST = "test"  # the kind of a message that only shows that messages arrive
 
@@ -35,13 +37,14 @@ def turns(config: Config, now: datetime) -> Iterator[Turn]:
     quiet = _quiet_hours(config, [*oldest, *(message.recipient_id for message in waiting)])
     for message in waiting:
         due = message.due_at or now
+        due = due if due <= now + _LONGEST_WAIT else now  # so far away it was before the clock was set back
         hours = None if _is_asked_for(message) else quiet.get(message.recipient_id)
-        yield Turn(_after(config, due, hours), message.recipient, message)
+        yield Turn(_after(config, due, now, hours), message.recipient, message)
     for pk, recipient in Recipient.objects.in_bulk(oldest).items():
         due = min(oldest[pk], now) + notify_of(config).gather
         if recipient.last_at is not None and recipient.last_at <= now:
             due = max(due, recipient.last_at + timedelta(seconds=recipient.pause_seconds))
-        yield Turn(_after(config, due, quiet.get(pk)), recipient, None)
+        yield Turn(_after(config, due, now, quiet.get(pk)), recipient, None)
 
 
 def _is_asked_for(message: Message) -> bool:
@@ -57,8 +60,9 @@ def pause(config: Config, recipient: Recipient, now: datetime) -> int:
     return min(2 * recipient.pause_seconds, LONGEST_STORM * every) if is_storm else every
 
 
-def _after(config: Config, due: datetime, quiet: Quiet | None) -> datetime:
-    return (quiet and quiet.ends_after(due.astimezone(config.zone))) or due
+def _after(config: Config, due: datetime, now: datetime, quiet: Quiet | None) -> datetime:
+    """What was due before quiet hours began, and is late, waits for their end, too."""
+    return (quiet and quiet.ends_after(max(due, now).astimezone(config.zone))) or due
 
 
 def _quiet_hours(config: Config, recipients: list[int]) -> dict[int, Quiet | None]:

@@ -12,7 +12,8 @@ from dropslot.reports.months import month_from
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One study or clinic of a route, or all of them. Arrivals are counted by the month of their drop. Times are in
+    """One study or clinic of a route, or all of them. Arrivals are counted by the month of their drop; those that
+    are read in their place, by that of the reading. Times are in
     seconds after the drop, None: there are none. `fetched`: None if it is not known what is fetched."""
 
     route: str

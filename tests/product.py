@@ -52,6 +52,7 @@ _SHORT = frozenset(
         "log_readers",
         "mend",
         "migrate_data",
+        "partition_trail",
         "pending",
         "purge",
         "rebuild",

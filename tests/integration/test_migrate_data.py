@@ -24,6 +24,7 @@ _INDEXED = (
 def test_all_is_the_same_there_and_back(
     used: Product, postgres_server: PostgresServer, empty_postgres_url: str
 ) -> None:
+    assert "Only PostgreSQL has partitions" in used.run("partition_trail", status=1).stderr
     before, source = everything(used), bytes_of(used)
     said = used.run("migrate_data", "--to", empty_postgres_url).stdout
     assert re.search(r"tables, [\d,]+ rows: every value is the same in both", said)
@@ -37,6 +38,8 @@ def test_all_is_the_same_there_and_back(
     with psycopg.connect(empty_postgres_url, password=postgres_server.passwords["PGPASSWORD"]) as database:
         [[documents, arrivals]] = database.execute(_INDEXED).fetchall()
     assert documents == arrivals > 0
+    said = used.run("partition_trail").stdout
+    assert "dropslot_event_2 begins at " in said and "dropslot_receipt_2 begins at 01" in said
     used.drop("three", {"scan.txt": b"new"})
     used.drain()
     assert used.history()[-1]["outcome"] == "delivered"

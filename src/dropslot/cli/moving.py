@@ -1,4 +1,4 @@
-"""`migrate_data`: the installation's records into another database."""
+"""`migrate_data`, the installation's records into another database; and `partition_trail`, those that are old apart."""
 
 from __future__ import annotations
 
@@ -54,6 +54,25 @@ def migrate_data(
         sys.stdout.write(f"{_next_step(url)}\n")
     if not moved.chain.ok:
         raise typer.Exit(1)
+
+
+@commands.command()
+def partition_trail(config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """Begin a new partition of the audit trail and of the receipts, so that older ones can lie on slower storage.
+
+    Needs PostgreSQL. The service may run; it waits for as long as the newest partition is read once.
+    """
+    started(config)
+    from dropslot.audit import partitions
+
+    begun = partitions.begin()
+    for one in begun:
+        if as_json:
+            sys.stdout.write(f"{json.dumps(one._asdict())}\n")
+        else:
+            sys.stdout.write(f"{one.name} begins at {one.begins_at}\n")
+    if not begun and not as_json:
+        sys.stdout.write("Nothing was recorded since the newest partitions began, so no others are needed.\n")
 
 
 def _url(text: str) -> str:

@@ -25,6 +25,7 @@ _STATE = {
     "load_remote_folders": "Either the whole file was loaded or nothing of it: run it again",
     "start_log_reader": "What was read so far is recorded; the next run continues from there",
     "migrate_data": "Run it again",
+    "partition_trail": "Either all of it was done or nothing: run it again",
     "init": "Run it again: what exists already is kept",
     "trust_host": "The key is trusted only if the command said so",
 }

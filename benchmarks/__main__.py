@@ -49,7 +49,7 @@ from benchmarks import (
     watched,
 )
 
-_GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
+GROUPS: dict[str, Callable[[Path, int], list[report.Row]]] = {
     "trees": trees.measure,
     "trees-cached": partial(trees.measure, direct=False),
     "starts": starts.measure,
@@ -98,7 +98,7 @@ _PARTS |= {f"sender-sftp-{key}": partial(sender_sftp.measure_one, key) for key i
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=[*_GROUPS, *_PARTS], help="one group instead of all")
+    parser.add_argument("--only", choices=[*GROUPS, *_PARTS], help="one group instead of all")
     parser.add_argument(
         "--trials", type=int, default=5, help="trials a median is taken of; fewer write no page"
     )
@@ -119,13 +119,13 @@ def main() -> None:
 
 
 def _measure_all(arguments: argparse.Namespace, scratch: Path) -> list[str]:
-    chosen = [arguments.only] if arguments.only else list(_GROUPS)
+    chosen = [arguments.only] if arguments.only else list(GROUPS)
     missed: list[str] = []
     for group in chosen:
         print(f"{group} …", flush=True)
-        rows = (_GROUPS | _PARTS)[group](scratch, arguments.trials)
+        rows = (GROUPS | _PARTS)[group](scratch, arguments.trials)
         report.show(group, rows)
-        if group in _GROUPS and arguments.trials >= 5:
+        if group in GROUPS and arguments.trials >= 5:
             report.write(group, rows)
         missed += [row.what for row in rows if not row.within]
     print(report.machine())

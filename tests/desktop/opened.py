@@ -113,7 +113,9 @@ class Opened:
         view.setCurrentIndex(index)
 
     def settle(self) -> None:
-        """Let all layouts and paintings happen that are due."""
+        """Wait until the X server shows each window as large as it must be, which a busy one does late, and let all
+        layouts and paintings happen that are due."""
+        self._wait(_are_shown, "the size of each window")
         for _ in range(10):
             QApplication.processEvents()
 
@@ -143,6 +145,16 @@ class Opened:
         ]
         labels = [label.text() for top in tops for label in top.findChildren(QLabel)]
         return "\n".join(text for text in labels if text)
+
+
+def _are_shown() -> bool:
+    return all(
+        (handle := top.windowHandle()) is not None
+        and handle.isExposed()
+        and top.size() == top.size().expandedTo(top.minimumSize())
+        for top in QApplication.topLevelWidgets()
+        if top.isVisible()
+    )
 
 
 def _name(line: QLineEdit) -> str:

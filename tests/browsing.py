@@ -176,8 +176,9 @@ def findings(page: Page) -> list[str]:
     ]
 
 
-def findings_in_each_look(page: Page, looks: Sequence[tuple[Any, tuple[int, int]]] = LOOKS) -> list[str]:
-    """The same for the page in light and dark, wide and narrow; nothing may need scrolling to the side."""
+def findings_in_each_look(page: Page, looks: Sequence[tuple[Any, tuple[int, int]]] = TWO_LOOKS) -> list[str]:
+    """The same for the page in light and dark, wide and narrow (`LOOKS`: each with each); nothing may need scrolling to
+    the side."""
     found = []
     for colours, (width, height) in looks:
         page.emulate_media(color_scheme=colours, reduced_motion="reduce")

@@ -10,10 +10,11 @@ A test to which the database makes no difference is marked `sqlite_only`.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from postgres import NoPostgres, PostgresServer
 
 VENDORS = ("sqlite", "postgresql")
 _PARAMETRIZED = ("database", "database_url", "empty_database_url")
+_MIGRATED = "migrated"
 _numbers = itertools.count(1)
 
 
@@ -92,33 +94,67 @@ def postgres_settings(url: str) -> dict[str, Any]:
     }
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """What `make` leaves at a path: the first of the processes of tests that needs it makes it for all of them."""
+    folder = factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    made = folder / name
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            aside = folder / f"{name}.aside"
+            make(aside)
+            aside.rename(made)
+    return made
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """One private server for each test process, started when the first test needs it."""
+def postgres_server(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
+) -> Iterator[PostgresServer]:
+    """One private server for each test process, started when the first test needs it; with a migrated database."""
     try:
-        server = PostgresServer()
+        template = made_once(
+            tmp_path_factory, "postgresql", lambda aside: _make_postgres(aside, django_db_blocker)
+        )
     except NoPostgres as error:
         pytest.skip(str(error))
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in server.passwords.items():
-            patch.setenv(name, value)
+    server = PostgresServer()
+    server.start(template)
+    with _passwords(server):
         yield server
     server.stop()
 
 
+def _make_postgres(aside: Path, blocker: Any) -> None:
+    server = PostgresServer()
+    server.start()
+    with _passwords(server):
+        server.execute(f"CREATE DATABASE {_MIGRATED}")
+        _migrate(postgres_settings(server.url(_MIGRATED)), blocker)
+    server.leave(aside)
+
+
+@contextmanager
+def _passwords(server: PostgresServer) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.passwords.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Path:
-    file = tmp_path_factory.mktemp("sqlite") / "template.sqlite3"
-    _migrate(sqlite_settings(file), django_db_blocker)
-    return file
+    return made_once(
+        tmp_path_factory,
+        "template.sqlite3",
+        lambda aside: _migrate(sqlite_settings(aside), django_db_blocker),
+    )
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: PostgresServer, django_db_blocker: Any) -> str:
-    postgres_server.execute("CREATE DATABASE migrated")
-    _migrate(postgres_settings(postgres_server.url("migrated")), django_db_blocker)
-    return "migrated"
+def postgres_template(postgres_server: PostgresServer) -> str:
+    return _MIGRATED
 
 
 def _migrate(settings: dict[str, Any], blocker: Any) -> None:

@@ -3,8 +3,10 @@ cookies for each of them; and the portal as a real process for real clients."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from django.test import Client, override_settings
 from databases import (
     Database,
     connected_to,
+    made_once,
     on_postgres,
     on_sqlite,
     parametrize,
@@ -31,6 +34,7 @@ from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
 from dropslot.config.folders import all_folders
 from imaging import record_images
+from inherited import environment
 from ports import free_port
 from postgres import PostgresServer
 from product import Product
@@ -247,7 +251,38 @@ def installed(product: Product, changed: Mapping[str, Any] | None = None, **port
     product.configure(wanted, portal={"listen": f"127.0.0.1:{port}", **portal})
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
+    begin_with_static_files(product)
     return Served(product, port)
+
+
+_folders: list[pytest.TempPathFactory] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folders_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+    _folders.append(tmp_path_factory)
+
+
+def _collect_static_files(aside: Path) -> None:
+    """As the first start of a portal does."""
+    root = aside.with_name("collecting")
+    root.mkdir()
+    product = Product(root).configure(portal={})
+    own = {"DROPSLOT_CONFIG": str(product.config), "DJANGO_SETTINGS_MODULE": "dropslot.portal_settings"}
+    code = (
+        "import django; django.setup()\nfrom dropslot.portal.serving.server import collect_static as c; c()"
+    )
+    subprocess.run([sys.executable, "-c", code], env=environment() | own, check=True)
+    (root / "var" / "portal" / "static").rename(aside)
+
+
+def begin_with_static_files(product: Product) -> None:
+    """As if an earlier start had collected them: to compress them takes most of a portal's first start."""
+    collected = made_once(_folders[0], "static", _collect_static_files)
+    folder = product.root / "var" / "portal"
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    shutil.copytree(collected, folder / "static", copy_function=os.link)
 
 
 @contextmanager

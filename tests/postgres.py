@@ -79,8 +79,12 @@ class PostgresServer:
         """HOST:PORT, also of a server that does not run now."""
         return f"127.0.0.1:{self._port}"
 
-    def start(self) -> None:
-        self._make_cluster()
+    def start(self, template: Path | None = None) -> None:
+        """Start it, with a cluster of its own: a new one, or a copy of what another one has left (`leave`)."""
+        if template is None:
+            self._make_cluster()
+        else:
+            self._copy_cluster(template)
         self._start()
 
     def _start(self) -> None:
@@ -175,6 +179,20 @@ class PostgresServer:
             statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
             row = connection.execute(statement, [database]).fetchone()
         return int(row[0]) if row else 0
+
+    def leave(self, folder: Path) -> None:
+        """End it, and leave its cluster in this new folder."""
+        self.end()
+        shutil.copytree(self._folder, folder)
+        shutil.rmtree(self._folder)
+
+    def _copy_cluster(self, template: Path) -> None:
+        self._password = (template / "password").read_text()
+        self.give(self._folder)
+        subprocess.run(["cp", "-r", template / "data", self._folder], check=True)
+        if self._account:
+            owner = f"{self._account.pw_uid}:{self._account.pw_gid}"
+            subprocess.run(["chown", "-R", owner, self._folder], check=True)
 
     def _make_cluster(self) -> None:
         password = self._folder / "password"

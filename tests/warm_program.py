@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -199,7 +200,8 @@ def _become(command: dict[str, Any], out: int, err: int) -> None:
     _forget_settings()
     for name, value in command["constants"].items():
         module, _, constant = name.partition(":")
-        setattr(importlib.import_module(module), constant, value)
+        *owners, constant = constant.split(".")
+        setattr(functools.reduce(getattr, owners, importlib.import_module(module)), constant, value)
     sys.path[0] = command["folder"]  # as `-m` has it
     sys.argv = ["dropslot", *command["args"]]
     sys.orig_argv = [sys.executable, "-m", "dropslot", *command["args"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from product import write_tree
+
+pytestmark = pytest.mark.xdist_group("host-project")  # what they share is made once
 
 PROJECT = Path(__file__).parent / "project"
 SOURCE = Path(__file__).parents[2] / "src"
@@ -45,8 +48,12 @@ class Lab:
     def python(self, code: str) -> str:
         return self.manage("shell", "--no-imports", "-c", code).stdout
 
+    @property
+    def database(self) -> Path:
+        return self.root / "lab.sqlite3"
+
     def tables(self) -> set[str]:
-        with closing(sqlite3.connect(self.root / "lab.sqlite3")) as database:
+        with closing(sqlite3.connect(self.database)) as database:
             return {
                 name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             }
@@ -62,9 +69,16 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     yield Lab(tmp_path)
 
 
-@pytest.fixture
-def migrated(lab: Lab) -> Lab:
+@pytest.fixture(scope="module")
+def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lab = Lab(tmp_path_factory.mktemp("migrated"))
     lab.manage("migrate", "-v0")
+    return lab.database
+
+
+@pytest.fixture
+def migrated(lab: Lab, migrated_once: Path) -> Lab:
+    shutil.copyfile(migrated_once, lab.database)
     return lab
 
 

@@ -24,7 +24,7 @@ import yaml
 from apache import Apache, NoApache
 from documents import REPOSITORY, blocks
 from nginx import Nginx
-from portals import PASSWORD, Served, routes
+from portals import PASSWORD, Served, begin_with_static_files, routes
 from ports import free_port
 from product import Product
 from waiting import wait_until
@@ -136,6 +136,7 @@ def portal(front: Front, tmp_path_factory: pytest.TempPathFactory, sqlite_templa
     keys = yaml.safe_load(front.changed(page(front.name, "portal.yaml")))
     product.configure(routes(product.root), **keys)
     product.begin_with(sqlite_template)
+    begin_with_static_files(product)
     for place in ("studies", "clinics"):
         (product.root / place).mkdir(exist_ok=True)
     made = Served(product, front.portal)

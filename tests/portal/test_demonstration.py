@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from browsing import NARROW, WIDE, enter
 from documents import REPOSITORY
@@ -114,8 +114,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     assert "nothing is lost" in log.read_text()
 
 
+@pytest.fixture(scope="module")
+def cookies() -> dict[str, StorageState]:
+    """Of each account that has signed in."""
+    return {}
+
+
 @pytest.fixture
-def window(chromium: Browser, demo: Demonstration) -> Iterator[Callable[[Picture], Page]]:
+def window(
+    chromium: Browser, demo: Demonstration, cookies: dict[str, StorageState]
+) -> Iterator[Callable[[Picture], Page]]:
     contexts = []
 
     def opened(picture: Picture) -> Page:
@@ -126,10 +134,13 @@ def window(chromium: Browser, demo: Demonstration) -> Iterator[Callable[[Picture
             color_scheme=picture.scheme,
             locale="en-GB",
             timezone_id="UTC",
+            storage_state=cookies.get(picture.account),
         )
         contexts.append(context)
         page = context.new_page()
-        enter(page, picture.account, demo.password)
+        if picture.account not in cookies:
+            enter(page, picture.account, demo.password)
+            cookies[picture.account] = context.storage_state()
         page.goto(picture.address)
         return page
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +25,51 @@ class Clinic:
         self.root = root
         (root / "clinics").mkdir()
 
-    def manage(self, *args: str) -> str:
+        self._shell: subprocess.Popen[str] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "DROPSLOT_", "PYTHON"))}
+        return kept | {"CLINIC_ROOT": str(self.root), "PYTHONPATH": str(SOURCE)}
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-B", str(PROJECT / "manage.py"), *args]
+
+    def manage(self, *args: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-B", str(PROJECT / "manage.py"), *args],
-            env=kept | {"CLINIC_ROOT": str(self.root), "PYTHONPATH": str(SOURCE)},
-            capture_output=True,
-            text=True,
-            timeout=120,
+            self.command(*args), env=self.environment, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def python(self, code: str) -> Any:
-        """What the code puts into `found`."""
-        return json.loads(
-            self.manage("shell", "--no-imports", "-c", f"{_BEGIN}{code}\nprint(json.dumps(found))")
-        )
+        """What the code puts into `found`; one shell of the project runs all of them."""
+        if self._shell is None:
+            command = self.command("shell", "--no-imports", "-c", _SHELL)
+            pipe = subprocess.PIPE
+            self._shell = subprocess.Popen(
+                command, env=self.environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            )
+        assert self._shell.stdin and self._shell.stdout and self._shell.stderr
+        self._shell.stdin.write(json.dumps(_BEGIN + code) + "\n")
+        self._shell.stdin.flush()
+        told = self._shell.stdout.readline()
+        assert told, self._shell.stderr.read()
+        return json.loads(told)
+
+    def close(self) -> None:
+        if self._shell:
+            self._shell.communicate(timeout=60)
 
 
+_SHELL = """
+import json, sys
+for line in sys.stdin:
+    names = {}
+    exec(json.loads(line), names)
+    print(json.dumps(names["found"]), flush=True)
+"""
 _BEGIN = """
-import json
 from django.contrib.auth import get_user_model
 from django.test import Client
 from dropslot.access.models import Grant
@@ -63,14 +88,15 @@ def signed_in(badge, role="", **bounds):
 
 
 @pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     clinic = Clinic(tmp_path_factory.mktemp("clinic"))
     clinic.manage("migrate", "-v0")
     inbox = clinic.root / "results" / "inbox"
     inbox.mkdir(parents=True)
     (inbox / "north-1.txt").write_text("result")
     clinic.manage("drain", "--now")
-    return clinic
+    yield clinic
+    clinic.close()
 
 
 def test_nothing_is_left_to_migrate_or_wrong(clinic: Clinic) -> None:

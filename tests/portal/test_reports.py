@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from ulid import ULID
 
-from browsing import TWO_LOOKS, Faults, SignedIn, findings_in_each_look
+from browsing import Faults, SignedIn, findings_in_each_look
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.reports.figures import Report, quantile
@@ -164,4 +164,4 @@ def test_the_page_in_a_browser(served: Served, signed_in: SignedIn, faults: Faul
     page = signed_in("administrator")
     page.goto("/reports/")
     assert page.get_by_role("cell", name="heart").is_visible()
-    assert findings_in_each_look(page, TWO_LOOKS) == []
+    assert findings_in_each_look(page) == []

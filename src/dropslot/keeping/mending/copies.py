@@ -15,9 +15,12 @@ from dropslot.config.secrets import make_private
 from dropslot.contents.base import Source
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
+from dropslot.core.showing.amounts import size
 from dropslot.destinations import for_url, read
 from dropslot.files.listing import Item, Listing
 from dropslot.files.syscalls import write_all
+
+LEFT_FREE_BYTES = 1 << 30
 
 
 class NotMended(DropslotError):
@@ -36,14 +39,15 @@ class Copy(NamedTuple):
 
 
 @contextmanager
-def good_copy(config: Config, delivery: Delivery, id: str) -> Iterator[Copy]:
-    """A copy with the SHA-256 of the delivery, which was read to prove it. `id` names the folder for what another
-    destination has; it is removed at the end. Raises NotMended if there is none."""
+def good_copy(config: Config, delivery: Delivery) -> Iterator[Copy]:
+    """A copy with the SHA-256 of the delivery, which was read to prove it. What another destination has is fetched into
+    a folder that is removed at the end, after a crash by the next try. Raises NotMended if there is none, or no room
+    for it."""
     tried: list[str] = []
     if copy := _in_done(delivery, tried):
         yield copy
         return
-    folder = config.data / "mending" / id
+    folder = config.data / "mending" / str(delivery.pk)
     try:
         yield _from_others(config, delivery, folder, tried)
     finally:
@@ -126,12 +130,24 @@ def _fetched(config: Config, other: Delivery, folder: Path) -> Copy:
         raise NotMended(f"{url} only acknowledges")
     make_private(folder.parent, config.data)
     make_private(folder, config.data)
+    _require_room(folder, other.size_bytes)
     name = PurePosixPath(other.item).name
     path = folder / name
     if _written(path, url, other.stored_as) != other.sha256:
         raise NotMended(f"{escape(other.stored_as)} at {url} is not as it was delivered, either")
     os.utime(path, ns=(other.mtime_ns, other.mtime_ns))
     return Copy(url, Source(path, Listing(False, [_item(str(folder), name)])), name)
+
+
+def _require_room(folder: Path, size_bytes: int) -> None:
+    """Raise NotMended unless as much stays free on this disk as its database and logs may need."""
+    free = os.statvfs(folder)
+    free_bytes = free.f_bavail * free.f_frsize
+    if free_bytes < size_bytes + LEFT_FREE_BYTES:
+        raise NotMended(
+            f"a copy of {size(size_bytes)} is made in {escape(str(folder.parent))}, where {size(free_bytes)} are free;"
+            f" {size(LEFT_FREE_BYTES)} must stay free"
+        )
 
 
 def _written(path: Path, url: str, stored_as: str) -> str:

@@ -1,22 +1,24 @@
 """Puts a damaged or missing file back at its destination, from bytes with its SHA-256.
 
-Each arrow is a commit or a sync: the intent, with the folder for the damaged bytes → the good bytes are staged → the
-damaged file gets a name in that folder, by an operation that replaces nothing → the good one gets its name, likewise →
-the event, which names both digests. So after a crash every byte is under one of the names, and the next try goes on.
+First a copy with the right bytes is found. Then each arrow is a commit or a sync: the intent, with the folder for the
+damaged bytes → the good bytes are staged → the damaged file gets a name in that folder, by an operation that replaces
+nothing → the good one gets its name, likewise → the event, which names both digests. So after a crash every byte is
+under one of the names, and the next try goes on. A try that fails before it has given any name leaves no intent.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from ulid import ULID
 
@@ -25,7 +27,7 @@ from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Mended
-from dropslot.config import Config
+from dropslot.config import Config, Deliver
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import RESERVED, escape
 from dropslot.core.templates import Template
@@ -50,7 +52,8 @@ def mend(config: Config, row: Damage, *, by: str = "") -> str:
         try:
             return _mend(config, row, by)
         except (DropslotError, OSError) as error:
-            Damage.objects.filter(pk=row.pk).update(not_mended=str(error), due_at=timezone.now() + AGAIN)
+            mine = Damage.objects.filter(pk=row.pk, epoch=row.epoch)  # not one that another process mends now
+            mine.update(not_mended=str(error), due_at=timezone.now() + AGAIN)
             raise
 
 
@@ -87,50 +90,84 @@ class _Mending:
 
     def __init__(self, config: Config, row: Damage, found: str, by: str) -> None:
         self._config, self._row, self._by, self._delivery = config, row, by, row.delivery
+        self._found, self._is_first = found, not row.mending
         self._destination, self._target = _way_to(config, row.delivery)
         if found and found != row.delivery.sha256 and not self._destination.can_rename:
             self._destination.give_other_name(self._target, row.delivery.stored_as, _DAMAGED)  # says why not
-        self._begin(found)
 
-    def _begin(self, found: str) -> None:
+    def _begin(self) -> None:
         """Commit the intent. A later epoch removes the staging of this one, which then publishes nothing."""
-        row, before = self._row, self._row.epoch
-        row.mending, row.epoch = row.mending or str(ULID()), before + 1
-        if found and found != self._delivery.sha256:
-            row.found = found
-        row.aside = f"{_DAMAGED}/{row.mending}/{PurePosixPath(self._delivery.stored_as).name}"
-        fields = ("mending", "epoch", "found", "aside")
-        mine = Damage.objects.filter(pk=row.pk, epoch=before)
-        if not mine.update(**{name: getattr(row, name) for name in fields}):
-            raise NotMended(f"{escape(self._delivery.stored_as)} is being mended by another process")
+        row, mending = self._row, self._row.mending or str(ULID())
+        is_damaged = bool(self._found) and self._found != self._delivery.sha256
+        values = {
+            "mending": mending,
+            "epoch": row.epoch + 1,
+            "found": self._found if is_damaged or self._is_first else row.found,
+            "aside": f"{_DAMAGED}/{mending}/{PurePosixPath(self._delivery.stored_as).name}",
+            "not_mended": "",
+        }
+        if not self._mine().update(**values):
+            raise _taken_over(self._delivery)
+        for name, value in values.items():
+            setattr(row, name, value)
 
     @contextmanager
     def _drop(self) -> Iterator[Drop]:
-        opened = self._destination.open_checked(
-            self._target, self._row.mending, self._row.epoch, self._delivery.arrival.name
-        )
+        try:
+            opened = self._destination.open_checked(
+                self._target, self._row.mending, self._row.epoch, self._delivery.arrival.name
+            )
+        except (DropslotError, OSError):
+            self._take_back_intent()
+            raise
         with opened as drop:
             drop.discard_older()
             yield drop
 
     def do(self) -> str:
-        with good_copy(self._config, self._delivery, self._row.mending) as copy, self._drop() as drop:
-            planned = self._stage(copy, drop)
-            self._set_aside(drop)
-            if drop.publish([planned]):
-                aside = f"; what was damaged is at {escape(self._row.aside)}" if self._row.found else ""
-                raise NotMended(
-                    f"Something else has taken the name {escape(planned.stored_as)} meanwhile",
-                    where=f"It stays{aside}",
-                    next_step="Move it out of the way; it is tried again",
-                )
-            self._destination.sync_names([drop])
-            drop.clean()
+        with good_copy(self._config, self._delivery) as copy:
+            self._begin()
+            with self._drop() as drop:
+                with self._without_remains(drop):
+                    self._require_no_other_thing(drop)
+                    planned = self._stage(copy, drop)
+                self._give_names(drop, planned)
+                drop.clean()
         self._record(copy.taken_from)
         return f"was mended from {copy.taken_from}"
 
+    @contextmanager
+    def _without_remains(self, drop: Drop) -> Iterator[None]:
+        """If this fails, no name was given: then nothing stays of the try, and nothing is being mended any more."""
+        try:
+            yield
+        except (DropslotError, OSError):
+            with suppress(DropslotError, OSError):  # it is away: the next try knows it by the intent
+                drop.clean()
+                self._take_back_intent()
+            raise
+
+    def _take_back_intent(self) -> None:
+        if self._is_first:
+            self._mine().update(mending="", aside="")
+
+    def _give_names(self, drop: Drop, planned: Planned) -> None:
+        self._set_aside(drop)
+        if drop.publish([planned]):
+            aside = f"; what was damaged is at {escape(self._row.aside)}" if self._row.found else ""
+            if not aside:
+                drop.clean()
+                self._take_back_intent()
+            raise NotMended(
+                f"Something else has taken the name {escape(planned.stored_as)} meanwhile",
+                where=f"It stays{aside}",
+                next_step="Move it out of the way; it is tried again",
+            )
+        self._destination.sync_names([drop])
+
     def finish(self) -> str:
         """The bytes are there, from a try that a crash ended before its record."""
+        self._begin()
         with self._drop() as drop:
             is_aside = drop.stored(self._row.aside) is not None
         if self._row.found and not is_aside:
@@ -140,9 +177,22 @@ class _Mending:
 
     def _give_up(self) -> str:
         """Somebody else has put it right."""
-        Damage.objects.filter(pk=self._row.pk, epoch=self._row.epoch).update(mending="", aside="")
+        self._mine().update(mending="", aside="")
         _note_intact(Seen(file_of(self._row), self._delivery.sha256))
         return _INTACT
+
+    def _mine(self) -> QuerySet[Damage]:
+        """The row, unless another process mends it now, or has mended it."""
+        return Damage.objects.filter(pk=self._row.pk, epoch=self._row.epoch)
+
+    def _require_no_other_thing(self, drop: Drop) -> None:
+        name = self._delivery.stored_as
+        if (there := drop.stored(name)) and not there.regular:
+            raise NotMended(
+                f"{escape(name)} is no regular file any more",
+                where="It stays",
+                next_step="Move it out of the way by hand; it is tried again",
+            )
 
     def _stage(self, copy: Copy, drop: Drop) -> Planned:
         (staged,) = drop.stage(copy.source, strip=copy.strip)
@@ -152,13 +202,13 @@ class _Mending:
         return Planned(staged.path, self._delivery.stored_as, staged.sha256)
 
     def _set_aside(self, drop: Drop) -> None:
-        """Give the damaged file its name in a folder of its own. What has the right bytes after all gets its name
-        back."""
+        """Give the damaged file its name in a folder of its own. If nothing was there, what is there now came
+        meanwhile, perhaps by another mending: it stays. What has the right bytes after all gets its name back."""
         name, row = self._delivery.stored_as, self._row
-        if (
-            not self._destination.can_rename
-        ):  # then nothing was there, and what comes meanwhile is not replaced
+        if not self._found:
             return
+        if not self._mine().exists():
+            raise _taken_over(self._delivery)
         if not self._destination.give_other_name(self._target, name, row.aside):
             return
         found = drop.digest(row.aside)
@@ -167,7 +217,7 @@ class _Mending:
             raise NotMended(f"{escape(name)} changed while it was looked at", where="It has its name again")
         if found and found != row.found:
             row.found = found
-            Damage.objects.filter(pk=row.pk, epoch=row.epoch).update(found=found)
+            self._mine().update(found=found)
 
     def _record(self, taken_from: str) -> None:
         row, delivery = self._row, self._delivery
@@ -181,29 +231,45 @@ class _Mending:
             "by": self._by,
         }
         with transaction.atomic():
-            if Damage.objects.filter(pk=row.pk, epoch=row.epoch).delete()[0]:
+            if self._mine().delete()[0]:
                 KeptOriginal.objects.filter(arrival=delivery.arrival_id).update(due_at=timezone.now())
                 append([entry(Kind.MENDED, delivery.arrival_id, data)])
         log.info("A damaged file was mended", action="mended", arrival=delivery.arrival_id)
 
 
+def _taken_over(delivery: Delivery) -> NotMended:
+    return NotMended(f"{escape(delivery.stored_as)} is being mended by another process")
+
+
 def _way_to(config: Config, delivery: Delivery) -> tuple[Destination, Target]:
-    """The destination of a delivery, and its target as it was when it was delivered: group and modes as well."""
+    """The destination of a delivery, and its target as it was when it was delivered: group and modes as well. What must
+    exist must still be there: otherwise its disk may not be mounted."""
     url, arrival = delivery.place.url, delivery.arrival
     rules = config.routes[arrival.route].deliver if arrival.route in config.routes else []
     for rule in rules:
         to = Template(rule.to)
         values = to.match(url)
         if values is not None:
-            part = arrival.evidence.get(PARTS, {}).get(url)
-            plain = Rules.of(rule) if part else Rules.of(rule, values | arrival.fields)
+            part, known = arrival.evidence.get(PARTS, {}).get(url), values | arrival.fields
+            plain = Rules.of(rule) if part else Rules.of(rule, known)
             made = replace(plain, group=part["group"]) if part else plain
-            return for_rule(rule), Target(url, to.fixed, rules=replace(made, manifest="none"))
+            must = part["must_exist"] if part else _must_exist(rule, url, known)
+            return for_rule(rule), Target(url, to.fixed, must, replace(made, manifest="none"))
     raise NotMended(
         f"Route {arrival.route} no longer delivers to {url}",
         where="It stays as it is",
         next_step="Put its entry of `deliver` back, or accept the damage",
     )
+
+
+def _must_exist(rule: Deliver, url: str, known: Mapping[str, str]) -> str | None:
+    """The folder that must exist for this target: mostly a beginning of it."""
+    if rule.must_exist is None:
+        return None
+    wanted = rule.must_exist.rstrip("/")
+    if f"{rule.to}/".startswith(f"{wanted}/"):
+        return "/".join(url.split("/")[: wanted.count("/") + 1])
+    return Template(wanted).fill(known, marks=True)
 
 
 def mend_due(config: Config) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -17,18 +17,31 @@ from test_purge import PURGE, to_server
 
 from databases import Database
 from desk import Desk
-from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.arrivals.registry import Late
 from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
+from dropslot.core.errors import DestinationUnready, DiskFull, DropslotError
 from dropslot.core.states import State
 from dropslot.core.troubles import TroubleKind
+from dropslot.destinations.base import Drop
+from dropslot.destinations.local.destination import Local
+from dropslot.destinations.local.drop import LocalDrop
+from dropslot.files.emptying import Emptying
+from dropslot.files.listing import Listing
 from dropslot.keeping import holds, lateness
-from dropslot.keeping.fixity import rounds
+from dropslot.keeping.fixity import damage, rounds
+from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.fixity.reading import check_all
 from dropslot.keeping.holds import OnLegalHold
+from dropslot.keeping.mending import copies
+from dropslot.keeping.mending.copies import NotMended
+from dropslot.keeping.mending.mend import mend
 from dropslot.keeping.models import Damage, FixityRound, KeptOriginal
 from dropslot.keeping.process import Interrupted, Keeper
-from dropslot.keeping.removing.purge import NotProved
+from dropslot.keeping.removing import purge as module
+from dropslot.keeping.removing.purge import NotProved, Why, give_up_replaced, purge
+from dropslot.keeping.removing.retention import remove
 from product import STUDY, Product, read_tree
 from sshd import Sshd
 from waiting import wait_until
@@ -273,6 +286,123 @@ def test_damaged_files_are_mended_by_themselves_if_that_is_asked_for(desk: Desk)
     assert hidden(desk.base / "to/p") == [b"BAD"] and kinds("mended") == ["mended"]
 
 
+def damaged(desk: Desk, name: str = "p-1", content: bytes | None = b"BAD") -> Damage:
+    """A delivered file that somebody has changed, or removed; and its row."""
+    (id,) = delivered(desk, name)
+    path = desk.base / "to/p" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    look()
+    return Damage.objects.select_related("delivery__arrival", "delivery__place").get(delivery__arrival=id)
+
+
+def look() -> None:
+    """Read every stored file, and record what is found."""
+    check_all(note=damage.note)
+
+
+def test_a_mending_that_fails_begins_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, path = damaged(desk), desk.base / "to/p/p-1"
+    original = desk.folders().done / "p-1"
+    original.rename(desk.base / "away")
+    with pytest.raises(NotMended, match="no other copy"):
+        mend(desk.config, row)
+    assert not Damage.objects.get().mending
+    (desk.base / "away").rename(original)
+
+    def full(*_: object) -> None:
+        raise DiskFull("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Local, "sync_staged", full)
+        with pytest.raises(DiskFull):
+            mend(desk.config, Damage.objects.get())
+    assert not Damage.objects.get().mending and not list((desk.base / "to/p/.dropslot").glob("stage/*"))
+    damage.accept([Damage.objects.get()], reason="meant", by="olga")
+    path.write_bytes(b"changed again")
+    look()
+    assert kinds("damaged") == ["damaged", "damaged"], "what was accepted changed again"
+    path.write_bytes(b"p-1")
+    look()
+    assert kinds("intact-again") and not Damage.objects.exists()
+
+
+def test_a_mending_that_fails_after_it_has_set_the_file_aside_says_where_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, path = damaged(desk), desk.base / "to/p/p-1"
+
+    def cut(*_: object) -> None:
+        raise DestinationUnready("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalDrop, "publish", cut)
+        with pytest.raises(DestinationUnready):
+            mend(desk.config, row)
+    assert hidden(path.parent) == [b"BAD"] and not path.exists()
+    look()
+    assert kinds("damaged") == ["damaged"], "that it is gone now is dropslot's own doing"
+    path.write_bytes(b"p-1")
+    look()
+    data = json.loads(Event.objects.get(kind="intact-again").data)
+    assert (path.parent / data["files"][0]["set_aside"]).read_bytes() == b"BAD"
+    assert not Damage.objects.exists()
+
+
+def test_what_comes_while_a_missing_file_is_mended_keeps_its_name(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, path = damaged(desk, content=None), desk.base / "to/p/p-1"
+    renamed: list[object] = []
+    staged, rename = Local.sync_staged, Local.give_other_name
+
+    def came(self: Local, drops: Sequence[Drop]) -> None:
+        staged(self, drops)
+        path.write_bytes(b"p-1")
+
+    def watched(self: Local, *names: Any) -> bool:
+        renamed.append(names)
+        return rename(self, *names)
+
+    monkeypatch.setattr(Local, "sync_staged", came)
+    monkeypatch.setattr(Local, "give_other_name", watched)
+    with pytest.raises(NotMended, match="has taken the name"):
+        mend(desk.config, row)
+    assert path.read_bytes() == b"p-1" and not renamed and not hidden(path.parent)
+    assert not Damage.objects.get().mending
+    assert "as it was delivered again" in mend(desk.config, Damage.objects.get())
+
+
+def test_nothing_is_mended_where_the_folder_that_must_exist_does_not(desk: Desk) -> None:
+    row = damaged(desk, content=None)
+    deliver = [{"to": "./to/{place}", "must_exist": "./to/{place}"}]
+    route = {"folders": "./one", "name": r"(?P<place>[^-]+)-.*", "deliver": deliver}
+    config = from_mapping({"data": "./var", "routes": {"one": route}}, desk.base)
+    (desk.base / "to/p").rename(desk.base / "unmounted")
+    with override_settings(DROPSLOT=config), pytest.raises(DropslotError, match="must_exist"):
+        mend(config, row)
+    assert not (desk.base / "to/p").exists() and not Damage.objects.get().mending
+
+
+def test_no_copy_is_made_that_would_fill_the_disk_of_the_database(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = damaged(desk)
+    (desk.folders().done / "p-1").unlink()
+    other = Delivery.objects.get(pk=row.pk)
+    other.pk, other.place = None, Place.objects.create(url=str(desk.base / "to/q"))
+    other.save()
+    (desk.base / "to/q").mkdir()
+    (desk.base / "to/q/p-1").write_bytes(b"p-1")
+    with monkeypatch.context() as patched:
+        patched.setattr(copies, "LEFT_FREE_BYTES", 1 << 60)
+        with pytest.raises(NotMended, match="must stay free"):
+            mend(desk.config, row)
+    assert "was mended from" in mend(desk.config, Damage.objects.get())
+    assert (desk.base / "to/p/p-1").read_bytes() == b"p-1" and not list((desk.base / "var/mending").iterdir())
+
+
 # Retention
 
 
@@ -306,9 +436,6 @@ def test_originals_leave_done_when_their_time_is_over_and_they_are_proved(desk: 
 def test_a_hold_that_comes_while_an_original_is_read_is_in_time(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dropslot.keeping.fixity.reader import Reader
-    from dropslot.keeping.removing.purge import Why, purge
-
     (id,) = delivered(desk, "p-1")
     arrival = Arrival.objects.get(id=id)
     with Reader() as reader:
@@ -327,15 +454,131 @@ def test_a_hold_that_comes_while_an_original_is_read_is_in_time(
 def test_what_only_acknowledges_is_no_proof_for_a_schedule(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dropslot.destinations.local.destination import Local
-    from dropslot.keeping.fixity.reader import Reader
-    from dropslot.keeping.removing.purge import Why, purge
-
     (id,) = delivered(desk, "p-1")
     monkeypatch.setattr(Local, "can_be_read", False)
     with Reader() as reader, pytest.raises(NotProved, match="only acknowledges"):
         purge(Arrival.objects.get(id=id), reader, Why("a schedule", only_read_back=True))
     assert os.path.exists(desk.folders().done / "p-1")
+
+
+def moved_back_and_archived_again(desk: Desk) -> tuple[Arrival, Arrival]:
+    """Two arrivals: somebody moved the original of the first one away, and the second was archived in its place."""
+    (old,) = delivered(desk, "p-1", age=timedelta(days=91))
+    (desk.folders().done / "p-1").rename(desk.base / "away")
+    (new,) = delivered(desk, "p-1", age=timedelta(days=1))
+    first, second = (Arrival.objects.get(id=id) for id in (old, new))
+    assert first.archived_as == second.archived_as
+    return first, second
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_an_older_arrival_never_takes_the_original_of_a_later_one(desk: Desk, *, is_held: bool) -> None:
+    old, new = moved_back_and_archived_again(desk)
+    if is_held:
+        holds.hold(new, reason="court", by="olga")
+    with Reader() as reader, pytest.raises((NotProved, OnLegalHold)):
+        purge(old, reader, Why("a test"))
+    config = with_keys(desk, done="keep 90d")
+    with Reader() as reader:
+        assert not remove(config, old.id, reader)
+    assert (desk.folders().done / "p-1").read_bytes() == b"p-1" and not kinds("purged")
+    with override_settings(DROPSLOT=config):
+        keep(config)
+    assert Arrival.objects.get(id=old.id).archived_as == "" and not KeptOriginal.objects.exists()
+
+
+def test_a_later_arrival_that_comes_while_an_original_is_read_keeps_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = delivered(desk, "p-1", age=timedelta(days=91))
+    old = Arrival.objects.get(id=id)
+    with Reader() as reader:
+        read = reader.digest
+
+        def slow(url: str, name: str) -> str | None:
+            if (done := desk.folders().done / "p-1").exists() and not (desk.base / "away").exists():
+                done.rename(desk.base / "away")
+                delivered(desk, "p-1")
+            return read(url, name)
+
+        monkeypatch.setattr(reader, "digest", slow)
+        with pytest.raises(NotProved, match="which came later"):
+            purge(old, reader, Why("a test"))
+    assert (desk.folders().done / "p-1").read_bytes() == b"p-1" and not kinds("purged")
+
+
+def test_a_hold_of_an_older_arrival_at_the_same_place_holds(desk: Desk) -> None:
+    old, new = moved_back_and_archived_again(desk)
+    holds.hold(old, reason="court", by="olga")
+    give_up_replaced()
+    with Reader() as reader, pytest.raises(OnLegalHold, match=old.id):
+        purge(new, reader, Why("a test"))
+    holds.release(old, reason="over", by="olga")
+    give_up_replaced()
+    with Reader() as reader:
+        assert purge(new, reader, Why("a test"))
+    assert not (desk.folders().done / "p-1").exists()
+
+
+def test_an_arrival_that_has_no_original_any_more_removes_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = delivered(desk, "p-1", age=timedelta(days=91))
+    monkeypatch.chdir(desk.folders().done)
+    Arrival.objects.filter(id=id).update(archived_as="")
+    config = with_keys(desk, done="keep 90d")
+    with Reader() as reader, override_settings(DROPSLOT=config):
+        assert not remove(config, id, reader)
+        assert purge(Arrival.objects.get(id=id), reader, Why("a test")) is None
+        Arrival.objects.filter(id=id).update(evidence={"purging": True})
+        assert purge(Arrival.objects.get(id=id), reader, Why("a test")) is None
+    with pytest.raises(ValueError, match="whole path"):
+        Emptying(Path(), Listing(is_folder=True))
+    assert (desk.folders().done / "p-1").read_bytes() == b"p-1" and not kinds("purged")
+
+
+def test_what_was_removed_is_no_longer_said_to_be_kept(desk: Desk) -> None:
+    gone, by_hand = delivered(desk, "p-1", "p-2", age=timedelta(days=91))
+    for id in (gone, by_hand):
+        KeptOriginal.objects.create(arrival_id=id, why="x", attempts=3, due_at=timezone.now())
+    (trouble,) = troubles(desk.config, TroubleKind.RETENTION)
+    assert "2 originals" in trouble.what
+    with Reader() as reader:
+        purge(Arrival.objects.get(id=gone), reader, Why("a person"))
+    assert [row.arrival_id for row in KeptOriginal.objects.all()] == [by_hand]
+    Arrival.objects.filter(id=by_hand).update(archived_as="")
+    assert not troubles(desk.config, TroubleKind.RETENTION)
+
+
+def test_the_rate_limits_what_retention_reads_in_done_too(desk: Desk) -> None:
+    (id,) = delivered(desk, "p-1", age=timedelta(days=91))
+    Arrival.objects.filter(id=id).update(evidence={"unleased": "x"})
+    read: list[int] = []
+    with Reader(counted=read.append) as reader:
+        assert remove(with_keys(desk, done="keep 90d"), id, reader)
+    assert sum(read) == 3 * len(b"p-1"), "compared in done, read back, and read in done before it goes"
+
+
+@pytest.mark.sqlite_only
+def test_nothing_is_read_for_what_a_schedule_may_not_remove(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = delivered(desk, "p-1")
+    for number in range(5):
+        only = Delivery.objects.get(arrival=id, place__url=str(desk.base / "to/p"))
+        only.pk, only.place = None, Place.objects.create(url=f"/acknowledges/{number}")
+        only.save()
+    monkeypatch.setattr(module, "for_url", lambda url: Acknowledges() if "acknowledges" in url else Local())
+    read: list[int] = []
+    with Reader(counted=read.append) as reader, pytest.raises(NotProved, match="only acknowledges"):
+        purge(Arrival.objects.get(id=id), reader, Why("a schedule", only_read_back=True))
+    assert not read
+
+
+class Acknowledges(Local):
+    """A place that cannot be read back."""
+
+    can_be_read = False
 
 
 # The service

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from hashlib import sha256
 from typing import ClassVar
 
 import pytest
 
 from dropslot.core.errors import DestinationUnready, StorageFault
-from dropslot.keeping.fixity import put_off
+from dropslot.files import faults
+from dropslot.keeping.fixity import put_off, reader
 from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.fixity.report import FixityReport, Seen, StoredFile
 
@@ -63,6 +66,35 @@ def test_each_file_that_is_not_proved_is_named(name: str, says: str, is_away: bo
         report.add(seen)
     assert report.checked == 2 and says in report.faults[0].what
     assert report.faults[0].where == f"/studies/x/{name}" and seen.is_away == is_away
+
+
+@pytest.mark.parametrize(
+    ("number", "is_network", "is_away"),
+    [
+        (errno.ESTALE, False, True),
+        (errno.EHOSTDOWN, False, True),
+        (errno.ENOTCONN, False, True),
+        (errno.EIO, True, True),
+        (errno.EIO, False, False),
+        (errno.EACCES, True, False),
+    ],
+)
+def test_a_network_file_system_that_does_not_answer_says_nothing_about_its_files(
+    monkeypatch: pytest.MonkeyPatch, number: int, *, is_network: bool, is_away: bool
+) -> None:
+    monkeypatch.setattr(reader, "_is_on_network", lambda _: is_network)
+    raw = OSError(number, os.strerror(number))
+    typed = faults.at_destination(raw, "reading x")
+    typed.__cause__ = raw
+    for error in (raw, typed) if number != errno.EACCES else (raw,):
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        with Shelf() as shelf:
+            monkeypatch.setattr(shelf, "digest", fail)
+            seen = shelf.seen(file("a", b"alpha"))
+        assert seen.is_away == is_away and seen.fault and not seen.found
 
 
 @pytest.mark.parametrize("expected", ["", "0" * 64, "x"])

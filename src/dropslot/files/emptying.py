@@ -12,7 +12,7 @@ from dropslot.core.names import escape
 from dropslot.files import descriptors
 from dropslot.files.descriptors import FOLDER, Descent, Folder
 from dropslot.files.listing import Item, Listing
-from dropslot.files.reading import open_regular_in, sha256_of
+from dropslot.files.reading import open_regular_in
 from dropslot.files.walk import difference
 
 
@@ -20,6 +20,10 @@ class Emptying:
     """The listed file or folder at `path`. A context manager; follows no link beneath `path`."""
 
     def __init__(self, path: Path, listing: Listing) -> None:
+        if not path.is_absolute():
+            raise ValueError(
+                f"{path} is no whole path: what would be emptied depends on the working directory"
+            )
         self._path, self._listing = path, listing
         folder = path if listing.is_folder else path.parent
         self._top = Folder(os.open(folder, FOLDER)) if listing.is_folder else Folder.trusted(str(folder))
@@ -33,10 +37,9 @@ class Emptying:
         self._descent.close()
         self._top.close()
 
-    def sha256(self, item: Item) -> str | None:
-        """Digest of an item's bytes (hex); None if it is no longer a regular file. Raises StorageFault, OSError."""
-        descriptor = open_regular_in(self._descent, item.path)
-        return None if descriptor is None else sha256_of(descriptor, item.path)
+    def opened(self, item: Item) -> int | None:
+        """A descriptor of an item, for reading; None if it is no longer a regular file. Raises OSError."""
+        return open_regular_in(self._descent, item.path)
 
     def remove(self, items: Iterable[Item]) -> None:
         """Remove these items, then each folder that is empty now.

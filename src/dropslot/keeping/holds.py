@@ -27,8 +27,8 @@ class HoldUnchanged(DropslotError):
 
 
 def hold(arrival: Arrival, *, reason: str, by: str) -> None:
-    """Put an arrival under a legal hold. A removal that has begun takes the same row: it is either over, or it finds
-    the hold. Raises HoldUnchanged."""
+    """Put an arrival under a legal hold. A removal takes the same row when it begins: it finds the hold, and removes
+    nothing; or it has begun before, and is finished. Raises HoldUnchanged."""
     with transaction.atomic():
         Arrival.objects.select_for_update().get(pk=arrival.pk)
         _, is_new = LegalHold.objects.get_or_create(
@@ -52,8 +52,18 @@ def release(arrival: Arrival, *, reason: str, by: str) -> None:
 def require_no_hold(arrival: Arrival) -> None:
     """Raise OnLegalHold if an arrival is under one."""
     if found := LegalHold.objects.filter(arrival=arrival).first():
-        raise OnLegalHold(
-            f"It is under a legal hold since {found.since:%Y-%m-%d}, by {found.by}: {found.reason}",
-            where="Nothing of it was removed",
-            next_step=f"When the hold is over: dropslot hold {arrival.pk} --release --reason 'WHY'",
-        )
+        raise _held("It", found)
+
+
+def require_no_hold_at(archived_as: str) -> None:
+    """Raise OnLegalHold if any arrival whose original is recorded to lie there is under one."""
+    if found := LegalHold.objects.filter(arrival__archived_as=archived_as).first():
+        raise _held(f"Its original belongs to arrival {found.arrival_id}, too, which", found)
+
+
+def _held(what: str, found: LegalHold) -> OnLegalHold:
+    return OnLegalHold(
+        f"{what} is under a legal hold since {found.since:%Y-%m-%d}, by {found.by}: {found.reason}",
+        where="Nothing of it was removed",
+        next_step=f"When the hold is over: dropslot hold {found.arrival_id} --release --reason 'WHY'",
+    )

@@ -39,7 +39,7 @@ def _damaged() -> Iterator[Late]:
 
 
 def _kept() -> Iterator[Late]:
-    rows = KeptOriginal.objects.filter(attempts__gt=1).order_by()
+    rows = KeptOriginal.objects.filter(attempts__gt=1).exclude(arrival__archived_as="").order_by()
     for each in rows.values("arrival__route").annotate(count=Count("pk")):
         what = f"{counted(each['count'], 'original')} cannot be removed"
         yield Late(

@@ -71,8 +71,9 @@ class Fixity(BaseModel):
     )
     rate: SpeedLimit | None = Field(
         None,
-        description="The most that is read in a second, by this and by what `done: keep …` removes; constant, or by"
-        " time of day. Default: no limit; it is read when nothing else wants the disk or the processor.",
+        description="The most that is read in a second, by this and, before it removes anything, by `done: keep …`;"
+        " constant, or by time of day. Default: no limit; it is read when nothing else wants the disk or the"
+        " processor.",
         examples=["50MB/s"],
     )
     mend: bool = Field(

@@ -9,10 +9,9 @@ with the first one's time of drop.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,6 +38,7 @@ from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.files.listing import Item, Listing
+from dropslot.files.reading import sha256_of
 from dropslot.files.walk import list_arrival
 
 log = structlog.get_logger()
@@ -128,25 +128,30 @@ def _is_quiet(listing: Listing, folders: FolderSet) -> bool:
     return not 0 <= time.time() - changed / 1e9 < folders.route.settle.total_seconds()
 
 
-def compare(arrival: Arrival, *, read: bool) -> list[Difference]:
+Digest = Callable[[int, str], str]  # of an open file, which it closes; with its name
+
+
+def compare(arrival: Arrival, *, read: bool, digest: Digest = sha256_of) -> list[Difference]:
     """How the archive of an arrival differs from its delivery. With `read` every item is read, otherwise only items
-    of an archive whose names, sizes or times have changed. Raises SourceChanged when it is not there, SourceUnready,
-    StorageFault and OSError."""
-    return differences(arrival, _listing(arrival), read=read)
+    of an archive whose names, sizes or times have changed. `digest` reads: as quickly as it may, and may end it. Raises
+    SourceChanged when it is not there, SourceUnready, StorageFault and OSError."""
+    return differences(arrival, _listing(arrival), read=read, digest=digest)
 
 
-def differences(arrival: Arrival, listing: Listing, *, read: bool) -> list[Difference]:
+def differences(
+    arrival: Arrival, listing: Listing, *, read: bool, digest: Digest = sha256_of
+) -> list[Difference]:
     """As `compare`, for the present listing."""
     seen = fingerprint(listing)
     if not read and seen == arrival.evidence["unleased"] and not _has_new_ctime(arrival, listing):
         return []
-    found = list(_differences(arrival, listing))
+    found = list(_differences(arrival, listing, digest))
     if not found:
         arrival.evidence["unleased"] = seen  # touched, no more
     return found
 
 
-def compare_in_place(config: Config, arrival: Arrival) -> list[Difference]:
+def compare_in_place(config: Config, arrival: Arrival, *, digest: Digest = sha256_of) -> list[Difference]:
     """Changes in the source of the newest revision that left its times as they were: a store into a mapped page may
     do so. Every other change makes a revision by itself. Every item is read. Raises as `compare`."""
     folders = folders_of(config, arrival)
@@ -155,7 +160,7 @@ def compare_in_place(config: Config, arrival: Arrival) -> list[Difference]:
         return []
     listing = list_arrival(folders.inbox / _name(arrival), folders.route.litter)
     is_as_it_was = inplace.fingerprint(listing) == arrival.evidence.get("seen")
-    return list(_differences(arrival, listing)) if is_as_it_was else []
+    return list(_differences(arrival, listing, digest)) if is_as_it_was else []
 
 
 def revise(arrival: Arrival, found: Sequence[Difference]) -> None:
@@ -200,21 +205,20 @@ def _is_of_a_later_one(arrival: Arrival) -> bool:
     return alike.filter(finished_at__gt=arrival.finished_at).exists()
 
 
-def _differences(arrival: Arrival, listing: Listing) -> Iterator[Difference]:
+def _differences(arrival: Arrival, listing: Listing, digest: Digest) -> Iterator[Difference]:
     rows = arrival.deliveries.values_list("item", "sha256", "source_item", "source_sha256")
-    delivered = {source or item: digest or same for item, same, source, digest in rows}
+    delivered = {source or item: made_of or same for item, same, source, made_of in rows}
     prefix = arrival.evidence.get("prefix", "")
     for item in listing.items:
         if item.path.startswith(prefix):
-            name, found = item.path.removeprefix(prefix), _sha256(arrival, item)
+            name, found = item.path.removeprefix(prefix), _sha256(arrival, item, digest)
             if found != (expected := delivered.get(name, "")):
                 yield Difference(name, expected, found)
 
 
-def _sha256(arrival: Arrival, item: Item) -> str:
+def _sha256(arrival: Arrival, item: Item, digest: Digest) -> str:
     path = os.path.join(_lies_at(arrival), item.path) if arrival.is_folder else _lies_at(arrival)
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), item.path)
 
 
 def alarm(config: Config, arrival: Arrival, found: Sequence[Difference]) -> None:
@@ -288,12 +292,14 @@ class WrittenSince(DropslotError):
     code = "written-since"
 
 
-def require_compared(config: Config, arrival: Arrival, *, dry_run: bool = False) -> None:
+def require_compared(
+    config: Config, arrival: Arrival, *, dry_run: bool = False, digest: Digest = sha256_of
+) -> None:
     """Call it before an arrival that was read without a lease is removed from done: raises WrittenSince if anything
-    in it differs from its delivery, and hands that over, unless it is a `dry_run`."""
+    in it differs from its delivery, and hands that over, unless it is a `dry_run`. `digest` as for `compare`."""
     if "unleased" not in arrival.evidence or not os.path.lexists(arrival.archived_as):
         return
-    if found := compare(arrival, read=True):
+    if found := compare(arrival, read=True, digest=digest):
         if not dry_run:
             alarm(config, arrival, found)
         raise WrittenSince(words(arrival, found))

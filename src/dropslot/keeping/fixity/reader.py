@@ -16,7 +16,8 @@ from typing import Self
 from dropslot.core.addressing.addresses import place_of
 from dropslot.core.errors import DropslotError, StorageFault
 from dropslot.destinations import place_at
-from dropslot.files import faults
+from dropslot.files import faults, filesystems
+from dropslot.files.descriptors import Folder
 from dropslot.keeping.fixity.report import GONE, Seen, StoredFile
 from dropslot.sftp.pace import Pace
 
@@ -25,6 +26,10 @@ _ASKED = 3
 _NOT_ASKED = (
     "it was not read, because its destination did not answer for the files before it: it is not verified"
 )
+_UNREACHABLE = {
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ESHUTDOWN, errno.ECONNABORTED, errno.ECONNRESET),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNREFUSED),
+}
 _THREADS = 2  # hashing and reading both leave Python's lock, so that two use two processors
 _AHEAD = 2 * _THREADS
 _FILES, _BYTES = 64, 32 << 20  # in one piece of work
@@ -85,15 +90,11 @@ class Reader:
             return Seen(file, fault=_NOT_ASKED, is_away=True)
         try:
             found = self.digest(file.url, file.stored_as)
-        except StorageFault as error:
-            return Seen(file, fault=f"it could not be read, so it is not verified: {error.what}")
-        except DropslotError as error:
-            self._away[place] += 1
-            return Seen(
-                file, fault=f"it could not be read, so it is not verified: {error.what}", is_away=True
-            )
-        except OSError as error:
-            return Seen(file, fault=f"it could not be read, so it is not verified: {error}")
+        except (DropslotError, OSError) as error:
+            is_away = _is_away(error, file.url)
+            self._away[place] += is_away
+            what = error.what if isinstance(error, DropslotError) else error
+            return Seen(file, fault=f"it could not be read, so it is not verified: {what}", is_away=is_away)
         self._away[place] = 0
         return _compared(file, found)
 
@@ -102,7 +103,7 @@ class Reader:
         destination, target = place_at(url)
         if destination.path_here(url, name) is not None:
             fd = destination.open_here(target, name)
-            return None if fd is None else self._digest_of(fd, name)
+            return None if fd is None else self.digest_of(fd, name)
         digest = sha256(usedforsecurity=False)
         try:
             for piece in destination.read(target, name):
@@ -112,7 +113,8 @@ class Reader:
             return None
         return digest.hexdigest()
 
-    def _digest_of(self, fd: int, name: str) -> str:
+    def digest_of(self, fd: int, name: str) -> str:
+        """SHA-256 (hex) of an open file of this machine; closes it. Raises StorageFault, OSError."""
         digest, buffer = sha256(usedforsecurity=False), self._buffer()
         view = memoryview(buffer)
         with os.fdopen(fd, "rb", buffering=0) as stream:
@@ -149,6 +151,29 @@ class Reader:
 def place_key(url: str) -> str:
     """What answers or does not answer as a whole: a server, or a target of this machine."""
     return place_of(url) or url
+
+
+def _is_away(error: DropslotError | OSError, url: str) -> bool:
+    """Whether the place of a file does not answer, which says nothing about the file. A network file system says EIO,
+    too, when its server is away; a disk of this machine says it of what it cannot read."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number in _UNREACHABLE:
+        return True
+    if number in (errno.EIO, errno.EREMOTEIO):
+        return _is_on_network(url)
+    return isinstance(error, DropslotError) and not isinstance(error, StorageFault)
+
+
+def _is_on_network(url: str) -> bool:
+    path = place_at(url)[0].path_here(url, "")
+    if path is None:
+        return False
+    try:
+        with Folder(os.open(path, os.O_PATH | os.O_CLOEXEC)) as folder:
+            return filesystems.is_network(filesystems.kind_of(folder.fd))
+    except OSError:
+        return True  # it does not even say what it is
 
 
 def _compared(file: StoredFile, found: str | None) -> Seen:

@@ -20,18 +20,22 @@ from dropslot.audit import payloads
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
+from dropslot.config import current
 from dropslot.core.addressing.addresses import place_of
-from dropslot.core.errors import DropslotError, SourceChanged
+from dropslot.core.errors import DropslotError, Refused, SourceChanged
 from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.showing.counting import chunks
 from dropslot.core.states import State
+from dropslot.core.templates import Template
 from dropslot.destinations import for_url
+from dropslot.destinations.base import Destination
 from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival
 from dropslot.keeping.fixity.reader import Reader
-from dropslot.keeping.holds import require_no_hold
+from dropslot.keeping.holds import require_no_hold, require_no_hold_at
+from dropslot.keeping.models import KeptOriginal
 
 _AT_ONCE = 500
 _BEGUN = (
@@ -100,9 +104,12 @@ def purgeable(before: datetime) -> Iterator[Arrival]:
 
 def give_up_replaced() -> None:
     """An original that was moved out of done and delivered again belongs to the newest arrival that names its path: the
-    others have none any more. Nothing of it is removed, so no event says that it was purged."""
+    others have none any more. Nothing of it is removed, so no event says that it was purged. One under a legal hold
+    keeps its path, so that the hold still protects what is there."""
     for some in chunks(sorted(_replaced()), _AT_ONCE):
-        Arrival.objects.filter(id__in=some).update(archived_as="")
+        with transaction.atomic():
+            Arrival.objects.filter(id__in=some, legal_hold=None).update(archived_as="")
+            KeptOriginal.objects.filter(arrival__in=some, arrival__archived_as="").delete()
 
 
 def _archived() -> QuerySet[Arrival]:
@@ -117,16 +124,19 @@ def _replaced() -> set[str]:
 
 
 def purge(arrival: Arrival, reader: Reader, why: Why, *, dry_run: bool = False) -> Purged | None:
-    """Remove from done what one arrival delivered. None: its original is not there any more, which is no purge.
+    """Remove from done what one arrival delivered. None: it has no original there any more, which is no purge.
 
     Every file that is removed was read, and its SHA-256 is that of the delivery of this very item, which was read too,
     at every destination. Of a destination that cannot be read back its acknowledgment counts, which the receipt tells.
     What was never delivered (litter, a bag's tag files, what somebody put there later) stays, and the folders that it
     is in. Raises NotProved, naming the first delivered file for which that does not hold; then nothing is removed.
-    Raises OnLegalHold, then nothing is removed either; NotRemoved when the system refuses to. After a crash some files
-    are gone; the next purge goes on.
+    Raises OnLegalHold, also if another arrival that names the same place is under one; then nothing is removed either.
+    Raises NotRemoved when the system refuses to. After a crash some files are gone; the next purge goes on.
     """
     require_no_hold(arrival)
+    if not arrival.archived_as:
+        return None
+    _require_own(arrival, Arrival.objects.get(id=arrival.id))
     archived = Path(arrival.archived_as)
     is_there = os.path.lexists(archived)
     if not is_there and _BEGUN not in arrival.evidence:
@@ -142,7 +152,7 @@ def _purge(arrival: Arrival, archived: Path, reader: Reader, why: Why, *, dry_ru
     proved = _proved(arrival, reader, why)
     listing = _listed(arrival, archived, proved)
     with _said(archived), Emptying(archived, listing) as done:
-        removable = [item for item in listing.items if _is_proved(done, archived, item, proved)]
+        removable = [item for item in listing.items if _is_proved(done, archived, item, proved, reader)]
         left = {item.path for item in listing.items} - {item.path for item in removable}
         if not dry_run:
             _begin(arrival)
@@ -153,12 +163,47 @@ def _purge(arrival: Arrival, archived: Path, reader: Reader, why: Why, *, dry_ru
 
 
 def _begin(arrival: Arrival) -> None:
-    """Commit that the removal begins, unless it was put under a legal hold meanwhile: a hold takes the same row."""
+    """Commit that the removal begins, unless it was put under a legal hold meanwhile: a hold takes the same row. An
+    arrival is recorded as done before it moves there. So what was listed before this is of no later arrival."""
     with transaction.atomic():
         row = Arrival.objects.select_for_update().get(id=arrival.id)
         require_no_hold(row)
+        _require_own(arrival, row)
         arrival.evidence = row.evidence | {_BEGUN: True}
         Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
+
+
+def _require_own(arrival: Arrival, row: Arrival) -> None:
+    """Raise NotProved unless what lies there is this arrival's own original still: its `row` says so, and no later
+    arrival was archived at the same place since. Raises OnLegalHold if any arrival at that place is under one."""
+    place = escape(arrival.archived_as)
+    if row.archived_as != arrival.archived_as:
+        raise NotProved(f"{place} is no longer its original", where="What is there now was left alone")
+    require_no_hold_at(row.archived_as)
+    if later := _later_at(row):
+        raise NotProved(
+            f"{place} is now the original of arrival {later.id}, which came later",
+            where="It stays there; the original of this arrival was moved away before",
+            next_step="Purge again: it looks at the later arrival alone",
+        )
+
+
+def _later_at(row: Arrival) -> Arrival | None:
+    """The later arrival that was archived at the same place. By inbox and name, which have an index: the place itself
+    has none."""
+    inboxes = {row.inbox, *_inboxes_of(os.path.dirname(row.archived_as))}
+    rows = (
+        _archived().filter(inbox__in=inboxes, name=row.name, archived_as=row.archived_as).exclude(id=row.id)
+    )
+    return rows.filter(finished_at__gte=row.finished_at).order_by("finished_at").last()
+
+
+def _inboxes_of(done: str) -> Iterator[str]:
+    """The inbox that belongs to a done folder now; config.yaml may have named another one before."""
+    for route in current().routes.values():
+        if (values := Template(route.done).match(done)) is not None:
+            with suppress(Refused):
+                yield Template(route.inbox).fill(values)
 
 
 def _proved(arrival: Arrival, reader: Reader, why: Why) -> _Proved:
@@ -168,8 +213,9 @@ def _proved(arrival: Arrival, reader: Reader, why: Why) -> _Proved:
     files: set[tuple[int, int]] = set()
     acknowledged: set[str] = set()
     read_back: set[str] = set()
-    for place in {row.place for row in arrival.deliveries.select_related("place")}:
-        destination = for_url(place.url)
+    places = {row.place: for_url(row.place.url) for row in arrival.deliveries.select_related("place")}
+    # First those that cannot be read back: where they are no proof, nothing need be read.
+    for place, destination in sorted(places.items(), key=lambda found: found[1].can_be_read):
         here = by_rule[parts[place.url]["to"] if place.url in parts else place.url]
         if destination.can_be_read:
             read_back.add(place.url)
@@ -186,13 +232,20 @@ def _proved(arrival: Arrival, reader: Reader, why: Why) -> _Proved:
                     next_step="`dropslot verify --fixity` shows all such files",
                 )
             here[row.source_item or row.item] = row.source_sha256 or row.sha256
-            if same := destination.identity(place.url, row.stored_as):
+            if same := _identity(destination, place.url, row.stored_as, where):
                 files.add(same)
     first, *others = by_rule.values() or [{}]
     proved = set(first.items()).intersection(*(other.items() for other in others))
     prefix = arrival.evidence.get("prefix", "")
     digests = {f"{prefix}{item}": sha256 for item, sha256 in proved}
     return _Proved(digests, files, sorted(acknowledged), sorted(read_back))
+
+
+def _identity(destination: Destination, url: str, name: str, where: str) -> tuple[int, int] | None:
+    try:
+        return destination.identity(url, name)
+    except OSError as error:
+        raise _not_readable(url, name, error, where) from error
 
 
 def _acknowledged(url: str, why: Why, where: str) -> str:
@@ -211,11 +264,15 @@ def stored_digest(reader: Reader, url: str, name: str, where: str) -> str | None
     try:
         return reader.digest(url, name)
     except OSError as error:
-        raise NotProved(
-            f"{escape(name)} at {url} cannot be read: {error.strerror}",
-            where=where,
-            next_step="Give the service read permission there, then purge again",
-        ) from error
+        raise _not_readable(url, name, error, where) from error
+
+
+def _not_readable(url: str, name: str, error: OSError, where: str) -> NotProved:
+    return NotProved(
+        f"{escape(name)} at {url} cannot be read: {error.strerror}",
+        where=where,
+        next_step="Give the service read permission there, then purge again",
+    )
 
 
 def _listed(arrival: Arrival, archived: Path, proved: _Proved) -> Listing:
@@ -230,7 +287,7 @@ def _listed(arrival: Arrival, archived: Path, proved: _Proved) -> Listing:
     return listing
 
 
-def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> bool:
+def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved, reader: Reader) -> bool:
     """Whether it was delivered, and may be removed. Raises NotProved when it is not what was delivered, or is the
     only copy."""
     if item.path not in proved.digests:
@@ -241,7 +298,7 @@ def _is_proved(done: Emptying, archived: Path, item: Item, proved: _Proved) -> b
             where="It stays in done",
             next_step="A link or mount makes the destination part of done: give it a folder of its own",
         )
-    if done.sha256(item) != proved.digests[item.path]:
+    if (fd := done.opened(item)) is None or reader.digest_of(fd, item.path) != proved.digests[item.path]:
         raise NotProved(
             f"{escape(item.path)} in {escape(str(archived))} is not at any destination with these bytes",
             where="It stays in done",
@@ -283,6 +340,7 @@ def _forget(arrival: Arrival, purged: Purged, why: Why) -> None:
         still_there = Arrival.objects.filter(id=arrival.id, archived_as=arrival.archived_as)
         if not still_there.update(archived_as=""):
             return  # another purge has recorded it already
+        KeptOriginal.objects.filter(arrival=arrival.id).delete()
         stays = Named.of(purged.stays)
         data: payloads.Purged = {
             "from": arrival.archived_as,

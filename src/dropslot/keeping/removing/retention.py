@@ -64,11 +64,13 @@ def due(config: Config, now: datetime) -> Iterator[str]:
 def remove(config: Config, id: str, reader: Reader) -> bool:
     """Remove the original of one arrival, or note why it is kept. False: it is kept, or was gone already."""
     arrival = Arrival.objects.get(id=id)
+    if not arrival.archived_as:
+        return False  # since it was found to be due
     kept = keeps_for(config, config.routes[arrival.route])
     assert kept is not None
     why = Why(f"done keeps originals for {_in_words(kept)}", only_read_back=True)
     try:
-        require_compared(config, arrival)
+        require_compared(config, arrival, digest=reader.digest_of)
         purged = purge(arrival, reader, why)
     except OnLegalHold:
         return False  # it came meanwhile

@@ -17,6 +17,9 @@ from dropslot.audit.chain import GENESIS, hash_of
 from dropslot.audit.models import Event
 from dropslot.audit.verifying import check_export
 from dropslot.config import Config, from_mapping
+from dropslot.keeping.fixity import ending
+from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.models import FixityRound
 from dropslot.running.stopping import Signal
 from dropslot.timestamps import asking, examining, process, stamping
 from dropslot.timestamps.checking import check
@@ -126,6 +129,10 @@ def test_a_trail_that_was_written_anew_contradicts_its_stamp(stamped: Config) ->
     _rewritten({3: {"data": '{"item":"another"}'}})
     (fault,) = check(stamped).faults
     assert fault.where == "time stamp in event 11" and "the chain was rewritten" in fault.what
+    row = FixityRound.objects.create(began_at=datetime.now(UTC))
+    with Reader() as reader:
+        ending.end(stamped, row, reader, lambda: None)
+    assert any("time stamp in event 11" in said for said in FixityRound.objects.get().said), "by itself, too"
 
 
 @pytest.mark.sqlite_only

@@ -20,6 +20,7 @@ from dropslot.core.troubles import TroubleKind
 if TYPE_CHECKING:
     from dropslot.arrivals.importers import Importer
     from dropslot.arrivals.models import Delivery  # Django loads an app's class before any model
+    from dropslot.audit.report import Report
     from dropslot.config import Config, Route
     from dropslot.contents.makers import Maker
     from dropslot.running.stopping import Signal
@@ -138,6 +139,10 @@ class DropslotApp(AppConfig):
         """What is late, for `health`; quick, since monitoring asks often."""
         return ()
 
+    def verify(self, config: Config) -> Report | None:  # noqa: ARG002
+        """What a verification of the trail finds besides its chain; None: the app has nothing there. May take long."""
+        return None
+
     def maker(self, config: Config, route: Route) -> Maker | None:  # noqa: ARG002
         """What makes the items of a route anew, if the app's keys ask for it. Called once, at start. Raises
         BadOption."""
@@ -198,6 +203,11 @@ def late(config: Config) -> Iterator[Late]:
     """What the apps find late, for `health`."""
     for app in installed():
         yield from app.late(config)
+
+
+def verified(config: Config) -> Iterator[Report]:
+    """What the apps find when the trail is verified."""
+    return (report for app in installed() if (report := app.verify(config)) is not None)
 
 
 def importer(route: Route) -> Importer | None:

@@ -10,6 +10,7 @@ from dropslot.arrivals import registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dropslot.audit.report import Report
     from dropslot.config import Config
     from dropslot.running.stopping import Signal
 
@@ -45,6 +46,11 @@ class TimestampsConfig(registry.DropslotApp):
         from dropslot.timestamps import examining
 
         return examining.late(config)
+
+    def verify(self, config: Config) -> Report:
+        from dropslot.timestamps import checking
+
+        return checking.check(config)
 
 
 def _is_wanted(config: Config) -> bool:

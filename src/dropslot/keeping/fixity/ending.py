@@ -8,6 +8,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from dropslot.arrivals import registry
 from dropslot.arrivals.upkeep.rebuilding.signs import signs
 from dropslot.audit import signing_key
 from dropslot.audit.chain import append, timestamp
@@ -18,6 +19,7 @@ from dropslot.audit.visits import Verified
 from dropslot.config import Config
 from dropslot.keeping.fixity.originals import check_archives
 from dropslot.keeping.fixity.put_off import PutOff
+from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.fixity.reading import stored
 from dropslot.keeping.models import FixityRound
 
@@ -25,15 +27,19 @@ log = structlog.get_logger()
 _SAID = 20
 
 
-def end(config: Config, row: FixityRound, check: Callable[[], None]) -> None:
-    """Examine trail and originals, and end the round. After a crash it is done again."""
+def end(config: Config, row: FixityRound, reader: Reader, check: Callable[[], None]) -> None:
+    """Examine the trail, its time stamps and the originals, and end the round. After a crash it is done again."""
     trail = audit.chain(signers=signing_key.allowed_signers(config.keys / signing_key.ALLOWED_SIGNERS))
     check()
-    originals = check_archives(config, read=True, check=check)
+    others = list(registry.verified(config))
+    check()
+    originals = check_archives(config, read=True, check=check, digest=reader.digest_of)
     lost = list(signs(config))
     row.unread = unread(row.put_off)
-    row.said = [f"{fault.where}: {fault.what}" for fault in (*trail.faults, *originals.faults)][:_SAID] + lost
-    faults = row.damaged + trail.found + originals.found + len(lost)
+    reports = [trail, *others, originals]
+    said = [f"{fault.where}: {fault.what}" for report in reports for fault in report.faults]
+    row.said = said[:_SAID] + lost
+    faults = row.damaged + sum(report.found for report in reports) + len(lost)
     row.outcome = "faults" if faults or row.unread else "ok"
     _save(row, trail, faults)
 

@@ -124,7 +124,7 @@ class Rounds:
         over = row.began_at + self._fixity.every
         if row.put_off and now < over:
             return min(ASK_AGAIN_SECONDS, seconds_until(over, now))
-        ending.end(self._config, row, self._check)
+        ending.end(self._config, row, self._reader, self._check)
         return 0.0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +80,13 @@ class Pc:
 
     def sent(self, *words: str) -> list[dict[str, Any]]:
         return self.run("sent", "--json", *words).objects
+
+
+def damage(ledger: Path) -> None:
+    """All pages but the first two, as a failing disk leaves them: opening the ledger shows nothing of it."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(ledger.read_bytes())
+    content[2 * page :] = b"\xa5" * (len(content) - 2 * page)
+    ledger.write_bytes(content)

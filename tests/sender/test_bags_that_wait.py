@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from at_pc import Answers
+from collecting import damage
 from dropslot.core.errors import DropslotError
 from dropslot.sender import home
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Cancelled, Control, Paused
 from dropslot.sender.engine.listener import Silent
 from dropslot.sender.engine.sender import Sender
-from dropslot.sender.faults import BagNameTaken, InboxClosed
+from dropslot.sender.faults import BagNameTaken, InboxClosed, InboxMissing
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.database import LedgerDamaged
@@ -221,14 +222,52 @@ def test_a_bag_that_another_account_began_keeps_no_other_back(person: Person, se
     assert person.new() == []
 
 
-def damage(ledger: Path) -> None:
-    """All pages but the first two, as a failing disk leaves them: opening the ledger shows nothing of it."""
-    with closing(sqlite3.connect(ledger)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (page,) = connection.execute("PRAGMA page_size").fetchone()
-    content = bytearray(ledger.read_bytes())
-    content[2 * page :] = b"\xa5" * (len(content) - 2 * page)
-    ledger.write_bytes(content)
+@pytest.mark.parametrize(
+    ("how", "error", "left"), [("pause", Paused, [True]), ("cancel", Gone, [])], ids=["paused", "cancelled"]
+)
+def test_a_bag_stays_with_its_route_when_another_study_of_the_portal_is_sent(
+    person: Person,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+    error: type[DropslotError],
+    left: list[bool],
+) -> None:
+    eeg, mri = (Access("https://drop.lab.example", route=route) for route in ("eeg", "mri"))
+    routes = {eeg: server, mri: Server()}
+    monkeypatch.setattr(
+        "dropslot.sender.engine.connections.connect", lambda access, _credentials: routes[access]
+    )
+    person.preset = replace(person.preset, access=eeg)
+    (person.data / "a.txt").write_text("alpha")
+    server.has_network = False
+    bag = stopped(person, server, how, error)
+    server.has_network = True
+    person.preset = replace(person.preset, name="scans", study="scans", access=mri)
+    person.send()
+    assert list(server.bags.values()) == left
+    assert list(routes[mri].bags.values()) == [True] and bag not in routes[mri].bags
+
+
+def test_what_was_begun_for_a_route_that_is_no_more_is_new_again(
+    person: Person, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (Access("https://drop.lab.example", route=route) for route in ("old", "new"))
+
+    def connected(access: Access, _credentials: object) -> Server:
+        if access == old:
+            raise InboxMissing("There is no route old for this account")
+        return server
+
+    person.preset = replace(person.preset, access=old)
+    (person.data / "a.txt").write_text("alpha")
+    bag = stopped(person, server, "pause", Paused)
+    monkeypatch.setattr("dropslot.sender.engine.connections.connect", connected)
+    person.preset = replace(person.preset, access=new)
+    with pytest.raises(InboxMissing):
+        person.send()
+    (name,) = person.send()
+    assert server.bags == {bag: False, name: True}
 
 
 @pytest.mark.parametrize("may_read", [True, False])
@@ -246,6 +285,18 @@ def test_a_ledger_with_damage_inside_is_made_anew_and_sending_goes_on(
     assert first != second
     assert len(list(home.home().glob("ledger.sqlite3.damaged-*"))) == 1
     assert person.new() == []
+
+
+def test_what_the_disk_of_this_pc_does_not_take_is_said_and_the_files_stay_new(
+    person: Person, server: Server
+) -> None:
+    (person.data / "a.txt").write_text("alpha")
+    home.journal_file().mkdir(parents=True)
+    with pytest.raises(home.HomeUnready, match=r"bags\.jsonl cannot be written"):
+        person.send()
+    assert server.bags == {} and person.new() == ["eprime/a.txt"]
+    home.journal_file().rmdir()
+    assert len(person.send()) == 1
 
 
 def test_two_programs_may_make_the_ledger_at_the_same_time(tmp_path: Path) -> None:

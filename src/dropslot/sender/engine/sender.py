@@ -11,20 +11,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.settings.limits import Limit
 from dropslot.sender import home
 from dropslot.sender.bags.naming import bag_name
-from dropslot.sender.connecting import Access, place
+from dropslot.sender.connecting import SFTP, Access, place, scheme
 from dropslot.sender.credentials import Credentials
 from dropslot.sender.engine.connections import Connections
 from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener, Silent
 from dropslot.sender.engine.recovering import open_ledger
 from dropslot.sender.engine.retries import PATIENCE_SECONDS, Retries
-from dropslot.sender.faults import BagIncomplete, BagNameTaken, BagRefused, InboxClosed
+from dropslot.sender.faults import BagIncomplete, BagNameTaken, BagRefused, InboxClosed, InboxMissing
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.journal import Noted
@@ -35,8 +35,9 @@ from dropslot.sender.plan import Plan, Watcher
 from dropslot.sender.presets.preset import Preset
 from dropslot.sender.states import CANCELLED, LOST, REFUSED, SEALING, UPLOADING
 
-# Of one bag alone: another account of this PC began it, or its server has a fault. The other bags can be sent.
-_OF_A_BAG = (BagIncomplete, BagNameTaken, BagRefused, InboxClosed)
+# Of one bag alone: another account of this PC began it, its route is gone, or its server has a fault. The others can be
+# sent.
+_OF_A_BAG = (BagIncomplete, BagNameTaken, BagRefused, InboxClosed, InboxMissing)
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.3, 5.0
 
 
@@ -94,7 +95,9 @@ class Sender:
             self.sign_in(preset.access)
             plan = self._recovered(plan)
             self._remove_cancelled(preset.access)
-            begun = [(bag, preset.access) for bag in self.unfinished() if bag.inbox == inbox]
+            begun = [
+                (bag, _at_its_route(bag, preset.access)) for bag in self.unfinished() if bag.inbox == inbox
+            ]
             done, failed = self._continued(begun, preset.limit)
             self.listener.planned(plan)
             if plan.new and (bag := self._begin(plan)):
@@ -149,7 +152,11 @@ class Sender:
 
     def _note(self, bag: Bag, roots: Mapping[str, str]) -> None:
         noted = Noted(bag.name, bag.inbox, bag.study, bag.location, bag.begun_at, asdict(bag.access), roots)
-        journal.note(home.journal_file(), noted)
+        try:
+            journal.note(home.journal_file(), noted)
+        except DropslotError:
+            self.bags.forget(bag)  # nothing of it is sent
+            raise
 
     def _continued(
         self, begun: Sequence[tuple[Bag, Access]], limit: Limit
@@ -162,13 +169,15 @@ class Sender:
                 done.append(self._upload(bag, access, limit))
             except _OF_A_BAG as error:
                 failed.append(error)
+                if isinstance(error, InboxMissing) and scheme(access.to) != SFTP:
+                    self.bags.abandon(bag)  # this portal has its route no more: its files are new again
         return done, failed
 
     def _remove_cancelled(self, access: Access) -> None:
         """What a cancel could not remove at this inbox. If that fails again, a later send does it."""
         for bag in self.cancelled(access):
             with suppress(DropslotError):
-                self._discard(bag, access)
+                self._discard(bag, _at_its_route(bag, access))
 
     def _discard(self, bag: Bag, access: Access) -> None:
         self._retries(access).control_free().run(lambda inbox: inbox.discard(bag.name))
@@ -191,11 +200,11 @@ class Sender:
         from dropslot.sender.engine.recovering_bags import recover
         from dropslot.sender.receipts.checking import BadReceipt
 
-        run = self._retries(plan.preset.access).run
         for bag in lost:
+            run = self._retries(_at_its_route(bag, plan.preset.access)).run
             try:
                 run(lambda inbox, bag=bag: recover(inbox, bag, self.bags, self.listener))  # type: ignore[misc]
-            except (BadReceipt, InboxClosed) as error:  # its files are new, then
+            except (BadReceipt, InboxClosed, InboxMissing) as error:  # its files are new, then
                 self.listener.warned(str(error))
         if plan.planned is None:  # everything is wanted, whatever is known
             return plan
@@ -206,6 +215,12 @@ class Sender:
     def _retries(self, access: Access) -> Retries:
         connections = self._connections.setdefault(access, Connections(access, self._credentials))
         return Retries(connections, self.listener, self.control, self._patience)
+
+
+def _at_its_route(bag: Bag, access: Access) -> Access:
+    """How to reach a bag that an earlier run began, perhaps for another preset: a portal has one address for all of its
+    routes, and another route would deliver to another study."""
+    return replace(access, route=bag.access.route)
 
 
 def _result(done: Sequence[str], failed: Sequence[DropslotError]) -> Result:

@@ -22,6 +22,7 @@ from dropslot.sender.states import DELIVERED, REFUSED, UNCHANGED, UPLOADED
 
 WAIT_SECONDS = 15.0
 _LATER = "`dropslot sent` shows when it has"
+_RECEIPT = "`dropslot sent` shows whether a receipt comes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,12 @@ def _await_receipts(sender: Sender, access: Access, how: How, told: Told) -> int
         except DropslotError as error:
             sys.stdout.flush()
             status = explain(error)
-    count = told.count()
-    for sentence in _summary(count[DELIVERED], count[UNCHANGED], count[REFUSED], count[UPLOADED]):
+    count, doubtful = told.count(), len(told.doubtful)
+    for sentence in _summary(count[DELIVERED], count[UNCHANGED], count[REFUSED], count[UPLOADED] - doubtful):
         told.say(sentence)
-    return FAILED if status or count[REFUSED] else 0
+    if doubtful:
+        told.say(f"Perhaps removed at the server: {files(doubtful)}. {_RECEIPT}.")
+    return FAILED if status or count[REFUSED] or doubtful else 0
 
 
 def _summary(delivered: int, unchanged: int, refused: int, uploaded: int) -> list[str]:

@@ -12,7 +12,7 @@ from dropslot.core.names import escape
 from dropslot.core.showing.amounts import size
 from dropslot.sender.engine.listener import Silent, Status
 from dropslot.sender.plan import LeftFile, Plan
-from dropslot.sender.states import REFUSED, SentFile, now
+from dropslot.sender.states import REFUSED, UPLOADED, SentFile, now
 
 KEYS = ("file", "size_bytes", "sha256", "state", "at", "arrival", "reason")
 _LINE_SECONDS = 10.0
@@ -24,12 +24,15 @@ class Told(Silent):
     def __init__(self) -> None:
         self.kept: list[LeftFile] = []
         self.states: dict[tuple[str, str], str] = {}
+        self.doubtful: set[tuple[str, str]] = set()  # uploaded, as far as this PC can know
 
     def left(self, file: LeftFile) -> None:
         self.kept.append(file)
 
     def changed(self, file: SentFile) -> None:
-        self.states[file.bag, file.file] = file.state
+        key = file.bag, file.file
+        self.states[key] = file.state
+        (self.doubtful.add if file.state == UPLOADED and file.reason else self.doubtful.discard)(key)
 
     def count(self) -> Counter[str]:
         """How many files have each state."""

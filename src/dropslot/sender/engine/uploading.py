@@ -21,6 +21,8 @@ from dropslot.sender.ledger.listing import sent
 from dropslot.sender.states import SEALING
 from dropslot.sftp.pace import Pace
 
+_UNSURE = "It was not in the inbox any more: the server took it, or somebody removed it there"
+
 
 class Upload:
     """Sends a bag of the ledger, also one that an earlier run began."""
@@ -115,7 +117,7 @@ class Upload:
                 " was about to give it its name. Its receipt will say that it was taken; if there is none in two days,"
                 " send its files again with --all"
             )
-        self.bags.finish(self.bag)
+        self.bags.finish(self.bag, "" if is_there else _UNSURE)
         self._announce()
 
     def _discard(self) -> None:

@@ -147,11 +147,14 @@ class Bags:
                 connection.execute(lost, (bag.id,))
         return replace(bag, state=UPLOADING)
 
-    def finish(self, bag: Bag) -> None:
-        """The bag is whole in the inbox."""
+    def finish(self, bag: Bag, doubt: str = "") -> None:
+        """The bag is whole in the inbox. `doubt`: why it may not be, which `sent` shows until there is a receipt."""
         with self.ledger.writing() as connection:
             connection.execute("UPDATE bag SET state = ? WHERE id = ?", (UPLOADED, bag.id))
-            connection.execute("UPDATE file SET state = ?, at = ? WHERE bag = ?", (UPLOADED, now(), bag.id))
+            connection.execute(
+                "UPDATE file SET state = ?, at = ?, reason = ? WHERE bag = ?",
+                (UPLOADED, now(), doubt, bag.id),
+            )
 
     def abandon(self, bag: Bag) -> None:
         """The bag is never continued. Its files are as new as before; what the server has of it is to be removed."""

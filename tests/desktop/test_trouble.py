@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 
+from collecting import damage
 from desktop.careful_server import CODE, PASSWORD, careful_server
 from desktop.opened import Opened
 from desktop.test_window import recording, sent
 from dropslot.sender import home
 from dropslot.sender.connecting import Access, place
-from dropslot.sender.ledger.bags import Bags
+from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.plan import NewFile
 from keyrings import keyring_in_memory
@@ -154,20 +156,55 @@ def test_rows_below_the_first_level_are_painted_anew_when_ticks_change(
     window.waits(lambda: seen() != ticked, "the row without its tick")
 
 
+@contextmanager
+def begun(file: Path, to: str) -> Iterator[tuple[Bags, Bag]]:
+    """The ledger of this PC, with a bag of one file."""
+    ledger, access = Ledger(home.ledger_file()), Access(to)
+    bags, target = Bags(ledger), ledger.target(place(to), "heart")
+    new = NewFile(str(file), f"eprime/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
+    bag = bags.begin("heart-1", target, access, "", [new], None)
+    assert bag
+    yield bags, bag
+    ledger.close()
+
+
+def test_an_upload_that_only_lacks_its_name_is_gone_on_with_and_doubts_are_said(
+    opened: Callable[..., Opened], shared_sshd: Sshd, open_folder: Path
+) -> None:
+    presets = study(shared_sshd, open_folder)
+    file = recording(open_folder / "eprime", "run1.edat3")
+    with begun(file, presets["heart"]["to"]) as (bags, bag):
+        bags.record(bag, {}, {"eprime/run1.edat3": "a" * 64}, [])
+        bags.seal(bag)  # then the PC was off, and somebody removed the bag
+    window = opened(presets)
+    window.press("Continue to send: almost done")
+    window.sees("Sent. Please read this")
+    window.sees("heart-1 is not in the inbox any more: the server took it, or somebody removed it")
+    window.sees("Nothing to send")
+
+
+def test_a_ledger_with_damage_inside_is_made_anew_while_the_window_is_open(
+    opened: Callable[..., Opened], tmp_path: Path
+) -> None:
+    file, to = recording(tmp_path / "eprime", "run1.edat3"), "sftp://drop.lab.example/inbox"
+    with begun(file, to) as (bags, bag):
+        bags.finish(bag)
+    damage(home.ledger_file())
+    window = opened({"heart": {"to": to, "folders": {"eprime": str(tmp_path / "eprime")}}})
+    window.sees("A new one is made from the server's receipts")
+    window.sees("1 of 1 file chosen")
+    assert len(list(home.home().glob("ledger.sqlite3.damaged-*"))) == 1
+
+
 def test_what_was_refused_is_chosen_again_by_shift_and_f5(
     opened: Callable[..., Opened], tmp_path: Path
 ) -> None:
-    file = recording(tmp_path / "eprime", "run1.edat3")
-    access = Access("sftp://drop.lab.example/inbox")
-    ledger = Ledger(home.ledger_file())
-    bags, target = Bags(ledger), ledger.target(place(access.to), "heart")
-    new = NewFile(str(file), "eprime/run1.edat3", file.stat().st_size, file.stat().st_mtime_ns)
-    bag = bags.begin("heart-1", target, access, "", [new], None)
-    assert bag
-    bags.finish(bag)
-    bags.settle(bag, "01A", "2026-11-29T00:00:00Z", {new.path: ("refused", "it is too blue", True)})
-    ledger.close()
-    window = opened({"heart": {"to": access.to, "folders": {"eprime": str(tmp_path / "eprime")}}})
+    file, to = recording(tmp_path / "eprime", "run1.edat3"), "sftp://drop.lab.example/inbox"
+    with begun(file, to) as (bags, bag):
+        bags.finish(bag)
+        refused = {"eprime/run1.edat3": ("refused", "it is too blue", True)}
+        bags.settle(bag, "01A", "2026-11-29T00:00:00Z", refused)
+    window = opened({"heart": {"to": to, "folders": {"eprime": str(tmp_path / "eprime")}}})
     window.sees("it is too blue")
     window.sees("Nothing to send")
     QTest.keyClick(window.window, Qt.Key.Key_F5, Qt.KeyboardModifier.ShiftModifier)

@@ -23,7 +23,7 @@ _STEP = 1.0  # points
 
 
 class Window(QMainWindow):
-    """The parts, their places, the menu. It knows nothing of sending: `Desk` connects both."""
+    """The parts, their places, the menu. It knows nothing of sending: `Steering` connects both."""
 
     closing = Signal(QCloseEvent)
 

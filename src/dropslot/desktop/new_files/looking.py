@@ -45,10 +45,11 @@ class _Watch:
 
 
 class Looking(QObject):
-    """`found` has the plan, the tree made of it, and how many files of an interrupted upload are left."""
+    """`found` has the plan, the tree made of it, and how many files of an interrupted upload are left; None: there is
+    no such upload."""
 
     said = Signal(str)
-    found = Signal(object, object, int)
+    found = Signal(object, object, object)
     failed = Signal(object)
 
     def __init__(self, parent: QObject) -> None:
@@ -64,11 +65,11 @@ class Looking(QObject):
         watch = self._watch = _Watch()
         wish = Wish(subfolders=frozenset(folder.subfolder for folder in preset.folders), again=again)
 
-        def work() -> tuple[Plan, Choice, int]:
+        def work() -> tuple[Plan, Choice, int | None]:
             plan = sender.look(preset, wish, watch)
             return plan, Choice(plan), _unfinished(sender, preset)
 
-        def done(found: tuple[Plan, Choice, int]) -> None:
+        def done(found: tuple[Plan, Choice, int | None]) -> None:
             if self._end(watch):
                 self.found.emit(*found)
 
@@ -103,8 +104,9 @@ class Looking(QObject):
             self.said.emit(self._watch.words())
 
 
-def _unfinished(sender: Sender, preset: Preset) -> int:
-    """The files of uploads to this inbox that were interrupted, without those that are whole there."""
+def _unfinished(sender: Sender, preset: Preset) -> int | None:
+    """The files of uploads to this inbox that were interrupted, without those that are whole there; None: there is no
+    such upload. With 0 files, only the bag's name is missing."""
     here = place(preset.access.to)
-    bags = (bag for bag in sender.unfinished() if bag.inbox == here)
-    return sum(not file.sha256 for bag in bags for file in sender.bags.files(bag))
+    bags = [bag for bag in sender.unfinished() if bag.inbox == here]
+    return sum(not file.sha256 for bag in bags for file in sender.bags.files(bag)) if bags else None

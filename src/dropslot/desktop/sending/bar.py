@@ -44,17 +44,19 @@ class SendBar(QStackedWidget):
         self.progress.pause.clicked.connect(self.pause_wanted)
         self.progress.cancel.clicked.connect(self.cancel_wanted)
 
-    def offer(self, files: int, size_bytes: int, unfinished: int = 0) -> None:
-        """What the button would send; `unfinished`: files of an upload that was interrupted."""
-        if unfinished:
+    def offer(self, files: int, size_bytes: int, unfinished: int | None = None) -> None:
+        """What the button would send; `unfinished`: files of an upload that was interrupted. With 0 of them it only
+        lacks its name; None: there is no such upload."""
+        if unfinished is not None:
             more = f", and {files:,} new" if files else ""
-            text = f"Continue to &send: {words.files(unfinished)} left{more}"
+            left = f"{words.files(unfinished)} left" if unfinished else "almost done"
+            text = f"Continue to &send: {left}{more}"
         elif files:
             text = f"&Send {words.files(files)} ({size(size_bytes)})"
         else:
             text = "Nothing to &send"
         self.send.setText(text)
-        self.send.setEnabled(bool(files or unfinished))
+        self.send.setEnabled(bool(files) or unfinished is not None)
         self._show(self.send)
 
     def show_progress(self, text: str) -> None:

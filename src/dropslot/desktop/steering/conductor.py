@@ -34,6 +34,7 @@ class Conductor(QObject):
         self._plan: Plan | None = None
         self._again = False
         self._left: list[LeftFile] = []
+        self._warnings: list[str] = []
         self._then: Callable[[], object] | None = None
         self.asking.not_kept.connect(window.trouble.show_error)
         window.bar.pause_wanted.connect(lambda: self.pause())
@@ -47,7 +48,7 @@ class Conductor(QObject):
 
     def send(self, plan: Plan) -> None:
         """Send this, and show it."""
-        self._plan, self._left, self._again = plan, [], False
+        self._plan, self._left, self._warnings, self._again = plan, [], [], False
         self.asking.forget()
         self._window.trouble.clear()
         self._window.bar.show_progress(f"Signing in to {plan.preset.access.to}…")
@@ -92,6 +93,7 @@ class Conductor(QObject):
         for warning in heard.warnings:
             window.trouble.show_words(warning, "")
         self._left += heard.left
+        self._warnings += heard.warnings
         if heard.changed:
             self.changed.emit(heard)
             self._say_states(heard)
@@ -110,9 +112,9 @@ class Conductor(QObject):
     def _say_sent(self) -> None:
         names = "\n".join(each.reason for each in self._left[:_FEW])
         more = f"\n{words.files(len(self._left))} stay for next time:\n{names}" if self._left else ""
-        self._window.trouble.show_words(
-            "✓ Uploaded: it is safe at the server", f"The receipt comes by itself.{more}"
-        )
+        title = "Sent. Please read this" if self._warnings else "✓ Uploaded: it is safe at the server"
+        text = "\n".join([*self._warnings, f"The receipt comes by itself.{more}"])
+        self._window.trouble.show_words(title, text, bad=bool(self._warnings))
         self._window.tabs.setCurrentWidget(self._window.sent)
         self.ended.emit()
 

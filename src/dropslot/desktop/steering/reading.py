@@ -32,6 +32,10 @@ class Reading(QObject):
         self._ledger = ledger
         self._read()
 
+    def stop(self) -> None:
+        """The ledger is closed; another one comes."""
+        self._ledger = None
+
     def read(self) -> None:
         """Soon."""
         self._timer.start()
@@ -60,4 +64,7 @@ class Reading(QObject):
 
     def _fail(self, error: DropslotError) -> None:
         self._is_reading = False
-        self._window.trouble.show_error(error)
+        if self._is_late:
+            self._read()  # of another ledger
+        elif self._ledger is not None:
+            self._window.trouble.show_error(error)

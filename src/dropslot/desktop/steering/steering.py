@@ -18,6 +18,7 @@ from dropslot.desktop.steering.conductor import Conductor
 from dropslot.desktop.steering.reading import Reading
 from dropslot.desktop.window import Window
 from dropslot.sender.engine.sender import Sender
+from dropslot.sender.ledger.database import LedgerDamaged
 from dropslot.sender.plan import Plan
 
 _NOTHING = "Nothing is new.\nFiles that you record from now on appear here when you press Look again."
@@ -34,7 +35,8 @@ class Steering(QObject):
         self._window = window
         self._sender: Sender | None = None
         self._plan: Plan | None = None
-        self._unfinished = 0
+        self._unfinished: int | None = None
+        self._is_anew = False
         self._hearing = Hearing()
         self._choosing, self._looking = Choosing(window), Looking(self)
         self._conductor, self._reading = Conductor(window), Reading(window)
@@ -81,11 +83,11 @@ class Steering(QObject):
         preset = self._choosing.preset()
         if preset and self._sender and not self._conductor.is_sending:
             self._plan = None
-            self._unfinished = 0
+            self._unfinished = None
             self._window.bar.offer(0, 0)
             self._looking.look(self._sender, preset, again=again)
 
-    def _show(self, plan: Plan, choice: Choice, unfinished: int) -> None:
+    def _show(self, plan: Plan, choice: Choice, unfinished: int | None) -> None:
         self._plan, self._unfinished = plan, unfinished
         if len(choice):
             self._window.new.show_choice(choice)
@@ -117,10 +119,22 @@ class Steering(QObject):
         self._look()
 
     def _fail(self, error: DropslotError) -> None:
+        if error.code == LedgerDamaged.code and not self._is_anew:
+            self._begin_anew()
+            return
         self._window.trouble.show_error(error)
         self._window.new.show_words(
             "This could not be looked through. Read below what to do, then press Look again."
         )
+
+    def _begin_anew(self) -> None:
+        """The ledger is damaged: opening it once more makes a new one of the receipts."""
+        self._is_anew = True
+        self._reading.stop()
+        if self._sender:
+            self._sender.close()  # Windows gives no other name to a file that is open
+        self._sender = None
+        self.start()
 
     def _close(self, event: QCloseEvent) -> None:
         if not self._conductor.is_sending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dropslot.audit.canonical import canonical
 from dropslot.core.signing import signers, sshsig
+from dropslot.sender.home import HomeUnready
 from dropslot.sender.inbox import SignedReceipt
 from dropslot.sender.receipts.checking import BadReceipt, Checked, check
 from dropslot.sender.receipts.kept_signers import KeptSigners, NoSigners, SignersChanged
@@ -139,6 +141,13 @@ def test_a_servers_key_is_kept_at_first_sight_and_a_changed_one_stops(tmp_path: 
         assert str(again.path) in caught.value.next_step
     assert again.trusted(lambda: offering(KNOWN)) == KNOWN
     assert KeptSigners(tmp_path / "signers", "https://lab.example").trusted(lambda: offering(OTHER)) == OTHER
+    again.path.write_bytes(b"\xff\xfe damaged")
+    with pytest.raises(SignersChanged, match="cannot be read"):
+        again.trusted(lambda: offering(KNOWN))
+    kept = KeptSigners(tmp_path / "full", WHERE)
+    kept.path.with_name(f"{kept.path.name}.{os.getpid()}.new").mkdir(parents=True)
+    with pytest.raises(HomeUnready, match="cannot be written"):
+        kept.trusted(lambda: offering(KNOWN))
 
 
 def test_the_presets_signer_alone_counts(tmp_path: Path) -> None:

@@ -9,6 +9,13 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal
 
 from dropslot.core.errors import DropslotError, Unforeseen
+from dropslot.sender.paths import shown_path
+
+
+class SystemRefused(DropslotError):
+    """The system did not let dropslot read or write something of this PC."""
+
+    code = "system-refused"
 
 
 class Job(QObject):
@@ -40,6 +47,13 @@ class Job(QObject):
             result = self._work()
         except DropslotError as raised:
             error = raised
+        except OSError as raised:
+            at = f" at {shown_path(raised.filename)}" if isinstance(raised.filename, str) else ""
+            error = SystemRefused(
+                f"This computer refused: {raised.strerror or raised}{at}",
+                where="Your files are untouched",
+                next_step="Make room on this disk, or let this account read and write there, then try again",
+            )
         except Exception as raised:  # noqa: BLE001 - the last guard of a thread: people get words, whatever went wrong
             error = Unforeseen(
                 f"A fault in dropslot: {type(raised).__name__}: {raised}",

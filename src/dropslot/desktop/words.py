@@ -56,7 +56,7 @@ def moment(at: str) -> str:
     """A time in UTC, in the zone and the words of this PC: `Sun 29 Nov, 14:05`; with the year when it is another."""
     try:
         here = datetime.fromisoformat(at).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         return at
     year = "" if here.year == datetime.now().astimezone().year else f" {here.year}"
     return f"{here:%a} {here.day} {here:%b}{year}, {here:%H:%M}"

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dropslot.core.reading_json import MALFORMED
+from dropslot.sender.home import writing
+
 
 @dataclass(frozen=True, slots=True)
 class Noted:
@@ -25,9 +28,9 @@ class Noted:
 
 
 def note(path: Path, noted: Noted) -> None:
-    """Append one line, durably: it is there before anything of the bag is sent."""
+    """Append one line, durably: it is there before anything of the bag is sent. Raises HomeUnready."""
     line = json.dumps(asdict(noted)).encode() + b"\n"
-    with path.open("ab+") as file:
+    with writing(path), path.open("ab+") as file:
         if file.tell() and not _is_whole(file):
             line = b"\n" + line  # a crash cut the last line: this one is not part of it
         file.write(line)
@@ -48,7 +51,7 @@ def noted(path: Path) -> Iterator[Noted]:
         for line in file:
             try:
                 yield Noted(**json.loads(line))
-            except (ValueError, TypeError):
+            except MALFORMED:
                 continue
 
 

@@ -144,7 +144,8 @@ class SftpInbox:
             )
             trusted = self._credentials.trusts(HostKey(server, kind, fingerprint))
         if trusted:
-            trust.accept(self._account, asyncssh.import_public_key(error.shown))
+            with home.writing(self._account.hosts_file):
+                trust.accept(self._account, asyncssh.import_public_key(error.shown))
         return trusted
 
     @property

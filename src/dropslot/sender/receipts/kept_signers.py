@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.signing import signers
+from dropslot.sender.home import writing
 
 _OTHER = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -67,7 +68,7 @@ class KeptSigners:
         if self._pinned:
             return self._parsed(self._pinned, "The preset's `signer`")
         try:
-            text = self.path.read_text("utf-8")
+            text = self.path.read_text("utf-8", "replace")
         except FileNotFoundError:
             return None
         return self._parsed(text, str(self.path))
@@ -83,7 +84,11 @@ class KeptSigners:
             ) from error
 
     def _keep(self, offered: frozenset[bytes]) -> None:
-        """Whole or not at all: a crash leaves no file that is cut off."""
+        """Whole or not at all: a crash leaves no file that is cut off. Raises HomeUnready."""
+        with writing(self.path):
+            self._write(offered)
+
+    def _write(self, offered: frozenset[bytes]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         aside = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         text = "".join(f"{signers.line(blob, name=signers.PRINCIPAL)}\n" for blob in sorted(offered))

@@ -13,6 +13,7 @@ import pytest
 from dropslot.cli.output.failures import UsageError
 from dropslot.cli.sending.wanted import Options, presets
 from dropslot.core.settings.limits import limit
+from dropslot.sender.connecting import Access
 from dropslot.sender.presets.loading import PresetsMissing, PresetsUnsafe, load, shared_from
 from dropslot.sender.presets.mistakes import PresetMistakes
 
@@ -21,6 +22,12 @@ PRESET = "presets:\n  heart:\n    to: sftp://drop.lab.example/inbox\n    folders
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path == "/cut.yaml":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(PRESET.encode())
+            return
         if self.path != "/moved.yaml":
             super().do_GET()
             return
@@ -66,6 +73,8 @@ def test_an_address_is_read_anew_and_what_it_gave_last_is_kept(
     (tmp_path / "home" / "settings.yaml").write_text(f"presets_from: {url.replace('lab', 'other')}\n")
     with pytest.raises(PresetsMissing, match=r"other\.yaml.*404"):  # not those of the address before
         load()
+    with pytest.raises(PresetsMissing, match=r"cut\.yaml cannot be read"):
+        shared_from(url.replace("lab", "cut"), tmp_path)
 
 
 def test_what_anybody_on_the_way_could_change_is_not_believed(
@@ -113,3 +122,9 @@ def test_a_subfolder_that_no_preset_has_is_a_mistake_and_not_nothing_new(tmp_pat
     with pytest.raises(UsageError, match="'eprme'") as caught:
         presets([], Options(subfolders=("eprme",), settings=settings))
     assert "eprime" in caught.value.next_step
+
+
+def test_paths_go_to_the_route_that_is_named() -> None:
+    portal = Access("https://drop.lab.example", route="eeg")
+    (preset,) = presets(["/data"], Options(portal, "heart", location="Brogden A"))
+    assert preset.access == portal

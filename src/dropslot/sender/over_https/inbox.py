@@ -68,9 +68,10 @@ class HttpsInbox:
         wanted = {"route": self._route, "name": bag, "files": len(payload) + len(tag_files), **batch.fields}
         naming()
         try:
-            self._portal.ask("POST", f"{batch.path}/finish", content=wanted)
+            answer = self._portal.ask("POST", f"{batch.path}/finish", content=wanted)
         except PartRefused as error:
             raise answers.refused(bag, error.reasons) from error
+        self._portal.picked(answer, lambda said: said["name"])  # a page of a proxy finishes nothing
         return True
 
     def discard(self, bag: str) -> None:

@@ -85,7 +85,10 @@ class Portal:
 
     def read(self, path: str, pick: Callable[[Any], T], query: Mapping[str, str] | None = None) -> T:
         """What `pick` takes from the JSON that a GET answers. Raises a DropslotError, also for JSON of another form."""
-        answer = self.ask("GET", path, query=query)
+        return self.picked(self.ask("GET", path, query=query), pick)
+
+    def picked(self, answer: requests.Response, pick: Callable[[Any], T]) -> T:
+        """What `pick` takes from the JSON of an answer. Raises a DropslotError for JSON of another form."""
         try:
             return pick(answer.json())
         except MALFORMED as error:  # a proxy's page, for instance

@@ -7,14 +7,18 @@ from collections.abc import Collection
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dropslot.core.addressing.addresses import is_loopback, scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.connecting import PATHS
-from dropslot.sender.home import home, settings_file
+from dropslot.sender.home import home, settings_file, writing
 from dropslot.sender.presets.preset import Preset, Settings
+
+if TYPE_CHECKING:
+    import requests
 
 _SECONDS = 10
 _LARGEST_BYTES = 1_000_000
@@ -117,8 +121,9 @@ def _fetched(url: str) -> bytes:
             return kept.read_bytes()
         raise _missing(url, str(error)) from error
     aside = kept.with_suffix(".new")
-    aside.write_bytes(text)
-    os.replace(aside, kept)
+    with writing(kept):
+        aside.write_bytes(text)
+        os.replace(aside, kept)
     return text
 
 
@@ -134,11 +139,18 @@ def _download(url: str) -> bytes:
             answer.raise_for_status()
             if not all(_is_safe(each.url) for each in (*answer.history, answer)):
                 raise ValueError("it sends to an address without encryption")
-            text: bytes = answer.raw.read(_LARGEST_BYTES + 1, decode_content=True)
-    if len(text) > _LARGEST_BYTES:
-        raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")
+            text = _body(answer)
     reading.parse(text, url)  # what is wrong must not replace what was kept
     return text
+
+
+def _body(answer: requests.Response) -> bytes:
+    found = bytearray()
+    for piece in answer.iter_content(_LARGEST_BYTES // 10):
+        found += piece
+        if len(found) > _LARGEST_BYTES:
+            raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")
+    return bytes(found)
 
 
 def _missing(where: str, why: str) -> PresetsMissing:

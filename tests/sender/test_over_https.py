@@ -369,6 +369,12 @@ def test_only_a_token_that_may_upload_signs_in(served: Served, token: str, tmp_p
     assert (wrong.asked, wrong.was_accepted) == (2, True)
     file = tmp_path / "token"
     file.write_text("ds_wrong\n")
+    odd = Nobody(
+        "ds_\u2026", "ds_one\nds_two", f"token {token}"
+    )  # of a page, copied with more than the token
+    with pytest.raises(SignInRefused, match="none has blanks"):
+        HttpsInbox(Access(served.url), odd)
+    assert odd.asked == 3
     refused: list[tuple[type[DropslotError], Access, Nobody]] = [
         (SignInRefused, Access(served.url), Nobody()),
         (SignInRefused, Access(served.url, token_file=str(file)), Nobody(token)),

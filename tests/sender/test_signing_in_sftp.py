@@ -166,6 +166,17 @@ def test_a_key_that_is_none_is_named(server: Sshd, pc: Path) -> None:
             sign_in(server, key=str(pc / name))
 
 
+def test_a_locked_account_and_a_name_that_no_account_has_are_said(
+    make_sshd: Callable[..., Sshd], pc: Path
+) -> None:
+    server = make_sshd("DenyUsers root")
+    home.known_hosts().write_text(server.known_hosts.read_text())
+    for name in ("root", "an\x07n"):
+        with pytest.raises(SignInRefused, match="locked or expired") as refused:
+            sign_in(server, key=str(server.key), user=name)
+        assert not refused.value.retryable and "\x07" not in str(refused.value)
+
+
 # Passwords and second factors, by a server that speaks the protocol and has no accounts of this machine
 
 

@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from dropslot.sender.connecting import Access, place
+from dropslot.sender.home import VARIABLE
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.looking import Wish, look
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Folder, Preset
+from people import Person, Program
 from waiting import wait_until
 
 ACCESS = Access("sftp://drop.lab.example/inbox")
@@ -258,6 +260,27 @@ def test_names_links_and_special_files_that_cannot_be_sent_are_named(
     others = {"x.crdownload": "growing", "link": "link", "pipe": "special", "socket": "special"}
     assert kinds == {**names, **others}
     assert all("\x07" not in each.reason for each in plan.left)
+
+
+def test_what_this_account_may_not_read_is_named_and_the_rest_is_sent(
+    open_folder: Path, other_user: Person, program_for_everybody: Program
+) -> None:
+    for name in ("mine/a.txt", "mine/b.txt", "closed/c.txt"):
+        (path := open_folder / name).parent.mkdir(exist_ok=True)
+        path.write_text(name)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    folders = open_folder / "mine", open_folder / "closed"
+    (open_folder / "mine" / "b.txt").chmod(0)
+    (open_folder / "closed").chmod(0)
+    (open_folder / "home").mkdir()
+    other_user.owns(open_folder / "home")
+    environment = {**program_for_everybody.environment, VARIABLE: str(open_folder / "home")}
+    words = ["send", *map(str, folders), "--to", ACCESS.to, "--study", "heart", "--dry-run"]
+    done = other_user.run(*program_for_everybody.command, *words, check=False, env=environment, cwd="/")
+    assert done.returncode == 1
+    assert "b.txt: this account may not read it. Ask its owner" in done.stdout
+    assert "closed: the folder cannot be opened: Permission denied" in done.stdout
+    assert "mine/a.txt" in done.stdout and "1 file would be sent" in done.stdout
 
 
 def test_a_file_that_grows_or_is_open_is_left_for_next_time(desk: Desk) -> None:

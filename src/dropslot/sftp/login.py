@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+from asyncssh.saslprep import SASLPrepError
 
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
@@ -74,7 +75,10 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
         if client.shown is not None:
             raise hostkeys.refusal(account, client.shown) from error
         raise _unready(account, f"its host key cannot be verified: {escape(str(error))}") from error
-    except asyncssh.PermissionDenied as error:
+    except (
+        asyncssh.PermissionDenied,
+        SASLPrepError,
+    ) as error:  # the latter: no name that an account can have
         raise _refused(account) from error
     except asyncssh.ProtocolError as error:
         if TOO_MANY in str(error):

@@ -100,6 +100,7 @@ class HttpsInbox:
                 break
             portal = Portal(self._where, token.strip())
             try:
+                self._require_token(token.strip())
                 self._require_uploads(portal.read("me", lambda said: "upload" in said["scopes"]))
             except SignInRefused:
                 if access.token_file or attempt == _TRIES - 1:
@@ -111,6 +112,14 @@ class HttpsInbox:
             where=UNSENT,
             next_step="Make one on the page Tokens of the portal (scope upload), and give it, or a file that holds it",
         )
+
+    def _require_token(self, token: str) -> None:
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise SignInRefused(
+                f"This is no token for {escape(self._where)}: none has blanks, accents or several lines",
+                where=UNSENT,
+                next_step="Copy the token once more, alone, and send again",
+            )
 
     def _require_uploads(self, may_upload: bool) -> None:
         if not may_upload:

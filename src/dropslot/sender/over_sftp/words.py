@@ -116,7 +116,8 @@ def unanswered(account: Account, what: str) -> SignInRefused:
         f"{escape(account.host)} did not let {escape(account.user)} sign in: it needs {what}, and there is none",
         where=UNSENT,
         next_step="Sign in where you can be asked, or name a key that the server accepts and that opens without a"
-        " question",
+        f" question. If you named one, ask {RUNS_THE_SERVER} whether it is known there, and whether your account is"
+        " locked or expired",
     )
 
 

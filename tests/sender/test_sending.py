@@ -377,7 +377,9 @@ def test_presets_with_mistakes_name_every_one(pc: Pc) -> None:
     )
 
 
-def test_a_preset_shared_by_its_path_is_sent_with_the_location_of_this_pc(pc: Pc, lab: Product) -> None:
+def test_a_shared_preset_is_sent_with_the_location_of_this_pc_also_if_another_one_cannot_be(
+    pc: Pc, lab: Product
+) -> None:
     pc.write("s1.txt", b"one")
     pc.write("practice1.txt", b"no data")
     assert pc.server
@@ -389,11 +391,14 @@ def test_a_preset_shared_by_its_path_is_sent_with_the_location_of_this_pc(pc: Pc
     )
     pc.home.mkdir()
     (pc.home / "settings.yaml").write_text(
-        f"location: Brogden B\npresets_from: {shared}\nshared_may_set: [key, known_hosts]\n"
+        f"location: Brogden B\npresets_from: {shared}\nshared_may_set: [key, known_hosts]\npresets:\n"
+        f"  away: {{to: '{pc.server.url('/nowhere')}', key: {pc.server.key},"
+        f" known_hosts: {pc.server.known_hosts}, folders: {{eprime: {pc.data}}}}}\n"
     )
     assert "1 file would be sent" in pc.run("send", "heart", "--dry-run").stdout
     assert not list(lab.folder("inbox").iterdir())
-    pc.run("send", "heart", "--no-wait")
+    both = pc.run("send", "away", "heart", "--no-wait", status=1)
+    assert "no inbox /nowhere" in both.stderr and "Uploaded whole: 1 file" in both.stdout
     lab.drain()
     assert lab.delivered() == {"heart/eprime/s1.txt": b"one"}
     assert [row["location"] for row in lab.history()] == ["Brogden_B"]

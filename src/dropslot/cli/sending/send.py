@@ -88,6 +88,9 @@ def send(
     receipts: Annotated[
         str, typer.Option("--receipts", metavar="PATH", help="Folder of receipts at the server.")
     ] = "",
+    route: Annotated[
+        str, typer.Option("--route", metavar="NAME", help="The portal's route, for https.")
+    ] = "",
     remember: Annotated[
         bool, typer.Option("--remember", help="Keep the password in this system's keyring.")
     ] = False,
@@ -148,7 +151,7 @@ def send(
 
     if home:
         os.environ[VARIABLE] = str(home)
-    access = Access(to, user, key, known_hosts, trust, token_file, receipts)
+    access = Access(to, user, key, known_hosts, trust, token_file, receipts, route)
     options = wanted.Options(access, study, tuple(subfolder or ()), location, limit, settings)
     of_preset = frozenset(subfolder) if subfolder and not (to and study) else None
     wish = Wish(of_preset, tuple(exclude or ()), everything, again, moment(since))

@@ -13,6 +13,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.settings.limits import Limit
 from dropslot.sender.connecting import Access
+from dropslot.sender.engine.retries import NEVER
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.home import settings_file
 from dropslot.sender.new_files.looking import Wish
@@ -40,7 +41,18 @@ def send_all(sender: Sender, presets: Sequence[Preset], how: How, told: Told) ->
     """Send each preset; without one, what an earlier run began. The exit status."""
     if not presets:
         return _resume(sender, how, told)
-    return max(_send(sender, preset, how, told) for preset in presets)
+    return max(_send_or_explain(sender, preset, how, told) for preset in presets)
+
+
+def _send_or_explain(sender: Sender, preset: Preset, how: How, told: Told) -> int:
+    """What keeps one preset from being sent keeps no other back, but for a sign-in: more tries may lock the account."""
+    try:
+        return _send(sender, preset, how, told)
+    except DropslotError as error:
+        if error.code in NEVER:
+            raise
+        told.close()
+        return explain(error)
 
 
 def _resume(sender: Sender, how: How, told: Told) -> int:

@@ -139,7 +139,7 @@ class HttpsInbox:
         raise InboxMissing(
             f"There is no route {escape(route)} for this account at {escape(self._where)}",
             where=UNSENT,
-            next_step=f"Put `route:` into the preset, one of {', '.join(mine)}"
+            next_step=f"Say --route, or `route:` in the preset: one of {', '.join(map(escape, mine))}"
             if mine
             else f"Ask {RUNS_THE_SERVER} for the role sender",
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
-from asyncssh.saslprep import SASLPrepError
+from asyncssh.saslprep import SASLPrepError, saslprep
 
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
@@ -63,6 +63,7 @@ async def login(account: Account) -> asyncssh.SSHClientConnection:
     client: Client = account.client() if account.client else Client()
     options = _options(account)
     try:
+        saslprep(account.user)  # asyncssh would refuse the name when it has the socket, and not close that
         if (
             account.client
         ):  # asyncssh's limit for the connection includes the time that a person takes to answer

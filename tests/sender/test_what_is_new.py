@@ -301,7 +301,7 @@ def test_a_file_that_grows_or_is_open_is_left_for_next_time(desk: Desk) -> None:
         for process in (growing, holding):
             process.kill()
             process.communicate()
-    assert [file.path for file in plan.new] == ["eprime/quiet.txt"]
+    assert plan and [file.path for file in plan.new] == ["eprime/quiet.txt"]
     assert {each.path.removeprefix("eprime/") for each in plan.left} == {"growing.txt", "open.txt"}
 
 

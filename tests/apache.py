@@ -99,7 +99,7 @@ class Apache:
     def stop(self) -> None:
         if self._process:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(60)
         shutil.rmtree(self.folder)
 
     @property

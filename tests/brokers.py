@@ -83,7 +83,7 @@ class Broker:
     def _end(self, number: int) -> None:
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, number)
-            self.process.wait(30)
+            self.process.wait(60)
         self.process = None
 
     def close(self) -> None:
@@ -181,7 +181,7 @@ class RabbitMQ(Broker):
         super().close()
         if self._mapper:
             self._mapper.kill()
-            self._mapper.wait(10)
+            self._mapper.wait(60)
 
     def empty(self) -> None:
         with Connection(self.url) as connection:

@@ -29,7 +29,7 @@ class Running(NamedTuple):
         """SIGTERM to dropslot, as `docker stop` sends it; its exit status."""
         if found := re.search(r"Started: pid (\d+)", self.printed.read_text()):
             os.kill(int(found[1]), signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 class Buildah:
@@ -111,7 +111,7 @@ class Buildah:
         for process in self._started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(30)
+                process.wait(60)
         self.run("rm", "--all")
         self.run("rmi", "--all", "--force")
 

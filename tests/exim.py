@@ -90,7 +90,7 @@ def exim(open_folder: Path) -> Iterator[Exim]:
         wait_until(lambda: _listens(process, made), what="exim's greeting")
         yield made
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _exim() -> str:

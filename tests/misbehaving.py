@@ -188,14 +188,14 @@ class Misbehaving:
         self._authorized.write_bytes(client.export_public_key())
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
 
     def url(self, path: Path | str) -> str:
         return f"sftp://root@127.0.0.1:{self.port}/{str(path).lstrip('/')}"
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._end)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -86,7 +86,7 @@ class Nginx:
     def stop(self) -> None:
         if self._process:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(60)
         shutil.rmtree(self.folder)
 
     def get(

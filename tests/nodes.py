@@ -37,7 +37,7 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
 def _stop(process: subprocess.Popen[bytes] | None) -> None:
     if process is not None:
         process.kill()  # it may wait for its peers
-        process.wait(20)
+        process.wait(60)
 
 
 def _listens(port: int) -> bool:

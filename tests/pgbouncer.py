@@ -56,7 +56,7 @@ def _running(url: str, password: str, folder: Path) -> Iterator[str]:
         yield through
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _answers(url: str) -> bool:

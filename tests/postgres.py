@@ -106,7 +106,7 @@ class PostgresServer:
         """End the server: SIGINT closes open connections and writes everything down, SIGQUIT is like a crash."""
         if self._process:
             self._process.send_signal(with_signal)
-            self._process.wait(30)
+            self._process.wait(60)
             self._process = None
 
     def start_again(self) -> None:

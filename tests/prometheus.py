@@ -48,7 +48,7 @@ class Prometheus:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The samples of an instant query; empty while the server does not answer."""

@@ -74,7 +74,7 @@ class Samba:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def _answers(self) -> bool:
         if self._process.poll() is not None:

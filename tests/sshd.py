@@ -69,7 +69,7 @@ class Sshd:
         if self._process:
             self.cut()
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def cut(self) -> None:

@@ -88,7 +88,7 @@ class ObjectStore(ABC):
         if self._process:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def freeze(self) -> None:

@@ -33,5 +33,5 @@ def user_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         yield tmp_path / "config" / "systemd" / "user"
     finally:
         subprocess.run(["systemctl", "--user", "exit"], check=False, capture_output=True)
-        process.wait(30)
+        process.wait(60)
         shutil.rmtree(running, ignore_errors=True)

@@ -14,10 +14,11 @@ TICK_SECONDS = 0.02
 _PAUSE_BY_COST = 2
 
 
-def wait_until(condition: Callable[[], T], *, deadline_seconds: float = 20, what: str = "the condition") -> T:
+def wait_until(condition: Callable[[], T], *, deadline_seconds: float = 60, what: str = "the condition") -> T:
     """The first true value of `condition`; fails the test at the deadline.
 
     It is asked every 20 ms; one that takes long to answer is asked less often, so that it costs a third of the time.
+    The deadline is for what never comes: it is long, since a busy machine is slow.
     """
     end = time.monotonic() + deadline_seconds
     tick = threading.Event()

@@ -48,7 +48,7 @@ class Warm:
 
     def close(self) -> None:
         self._control.close()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def run(
         self,

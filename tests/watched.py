@@ -83,7 +83,7 @@ class Taker(EventProcessor):
     def kinds(self, name: str) -> list[str]:
         return [event.kind for _, event in self.told if event.name == name]
 
-    def takes(self, *names: str, deadline_seconds: float = 10) -> None:
+    def takes(self, *names: str, deadline_seconds: float = 60) -> None:
         """Wait until it has taken these."""
         wait_until(
             lambda: set(names) <= self.names, deadline_seconds=deadline_seconds, what=f"taking {names}"
@@ -108,11 +108,11 @@ def watching(*processors: EventProcessor, system: System | None = None, **option
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert ready.wait(20), failed
+        assert ready.wait(60), failed
         yield watcher
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
         stop.close()
         assert not thread.is_alive()
         assert not failed, failed

@@ -49,7 +49,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield found
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 @dataclass

@@ -131,7 +131,7 @@ class Laboratory:
 
     def close(self) -> None:
         self._zygote.stdin.close()  # type: ignore[union-attr]
-        self._zygote.wait(20)
+        self._zygote.wait(60)
         self._zygote.stdout.close()  # type: ignore[union-attr]
         shutil.rmtree(self.folder)
         if self.server:

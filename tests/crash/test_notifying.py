@@ -56,7 +56,7 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
         yield Post({"server": f"smtp://localhost:{port}", "from": "dropslot@lab.example"}, folder)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _answers(port: int) -> bool:

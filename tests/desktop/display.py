@@ -35,7 +35,7 @@ def display() -> Iterator[Mapping[str, str]]:
     finally:
         for process in (*beside, server):
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def _started(environment: Mapping[str, str], *command: str) -> subprocess.Popen[bytes]:

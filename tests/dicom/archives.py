@@ -94,7 +94,7 @@ def _running(words: Sequence[str], folder: Path, archive: Archive) -> Iterator[A
         yield replace(archive, pid=process.pid)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(port: int) -> bool:

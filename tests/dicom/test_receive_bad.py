@@ -83,7 +83,7 @@ def test_a_flood_of_refused_associations_is_few_events_that_count_them_all(produ
     assert not receiver.associate("SCAN1").is_established
     assert refusals(product) == [first]
     service.terminate()
-    service.wait(30)
+    service.wait(60)
     _, rest = refusals(product)
     assert (rest["count"], rest["others"], len(rest["callers"])) == (51, 30, 20)
     assert [one["count"] for one in rest["callers"] if one["aet"] == "SCAN1"] == [2]
@@ -104,7 +104,7 @@ def test_a_private_storage_class_is_taken_if_the_configuration_names_it(sqlite_p
             association.release()
             sqlite_product.wait_for_state(STUDY_UID, "done")
         service.terminate()
-        service.wait(30)
+        service.wait(60)
     assert len(delivered(sqlite_product)) == 1
     sqlite_product.configure({"study": STUDY | {"import": "dicom", "receive": {"storage_classes": ["CT"]}}})
     assert "the UID of a SOP class" in sqlite_product.run("arrivals", status=2).stderr
@@ -219,7 +219,7 @@ def captured(receiver: Receiver, file: Path) -> list[bytes]:
         relay.start()
         with suppress(Exception):
             receiver.store(file, port=port)
-        relay.join(30)
+        relay.join(60)
     return pdus
 
 

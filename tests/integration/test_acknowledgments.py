@@ -207,7 +207,7 @@ def test_reader_follows_until_it_is_stopped(make_product: Callable[..., Product]
     apache.get("/results/digawana/digawana-1.pdf")
     wait_until(lambda: product.history()[0]["acknowledged_by"], what="the acknowledgment")
     reader.terminate()
-    assert reader.wait(20) == 0
+    assert reader.wait(60) == 0
 
 
 def test_log_that_comes_late_is_told_once_and_then_read(sqlite_product: Product) -> None:
@@ -231,7 +231,7 @@ def test_log_that_comes_late_is_told_once_and_then_read(sqlite_product: Product)
     )
     wait_until(lambda: product.history()[0]["acknowledged_by"], what="the acknowledgment")
     reader.terminate()
-    assert reader.wait(20) == 0
+    assert reader.wait(60) == 0
     assert [bool(row["error"]) for row in product.listing("log_readers")] == [True, False]
 
 

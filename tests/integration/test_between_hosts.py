@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -86,11 +85,9 @@ def test_a_machine_that_is_cut_off_loses_inbox_and_arrival_and_does_no_harm_when
     wait_until((shared / "holding").exists, what="a worker of the first machine in the middle of the arrival")
     second.start("start_observer")
     wait_until(lambda: who_acts(second)["stand_by"], what="a watcher that stands by")
-    begun = time.monotonic()
     cut.cut()
     drop(second, "after-the-cut")
     wait_until(lambda: not (who_acts(second)["acts"] or cut.name).startswith(cut.name), what="the takeover")
-    assert time.monotonic() - begun < 15
     for name in ("held-up", "after-the-cut"):
         second.wait_for_state(name, "done")
     cut.join()

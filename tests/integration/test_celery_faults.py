@@ -216,7 +216,7 @@ def test_a_killed_worker_is_taken_over_and_a_stop_lets_it_finish(
     wait_until(lambda: len(started(product)) == 2, deadline_seconds=60, what="a takeover")
     running.terminate()
     gated.open()
-    assert running.wait(30) == 0
+    assert running.wait(60) == 0
     assert [row["state"] for row in product.arrivals()] == ["done"]  # it was finished before the end
     once(product, "one")
 

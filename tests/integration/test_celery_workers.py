@@ -67,7 +67,7 @@ def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
     begun = [row["arrival"] for row in product.listing("events") if row["kind"] == "started"]
     assert begun == done
     worker.terminate()
-    assert worker.wait(20) == 0
+    assert worker.wait(60) == 0
 
 
 def test_beat_has_logs_read_by_workers_and_files_verified(

@@ -47,7 +47,7 @@ def test_of_watchers_that_claim_at_once_one_has_each_entry(
         watcher.start()
     claims = [told.get(timeout=60) for _ in watchers]
     for watcher in watchers:
-        watcher.join(20)
+        watcher.join(60)
         assert watcher.exitcode == 0
     names = [name for one in claims for name, _ in one]
     assert sorted(names) == sorted(entry.name for entry in judged)
@@ -62,6 +62,6 @@ def test_of_watchers_that_claim_at_once_one_has_each_entry(
 
 def watch(folders: FolderSet, judged: list[Judged], begin: Any, told: Any) -> None:
     mine = random.sample(judged, len(judged))
-    begin.wait(20)
+    begin.wait(60)
     taken = [claim_arrival(folders, one, id_of_drop(one.ctime_ns)) for one in mine]
     told.put([(one.name, one.id) for one in taken if one is not None])

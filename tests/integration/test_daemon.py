@@ -373,7 +373,7 @@ def test_foreground_stops_at_sigterm_and_sigint(installed: Installation) -> None
             wait_until(lambda p=process: "Adding watch" in p.stdout.readline())
             assert installed.run("status").stdout == f"{process.pid}\n"
             process.send_signal(number)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
         assert not installed.pid_file.exists()
 
 
@@ -388,7 +388,7 @@ def test_systemd_is_told_how_we_are(installed: Installation) -> None:
             assert server.recv(4096) == b"WATCHDOG=1"
             process.terminate()
             wait_until(lambda: server.recv(4096) == b"STOPPING=1")
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 def test_systemd_that_is_gone_does_not_end_us(installed: Installation) -> None:

@@ -282,7 +282,7 @@ def test_after_hook_that_lasts_holds_up_no_delivery_and_is_not_called_again(sqli
     wait_until(lambda: _lease_of_call(product) is None, what="the end of the first call")
     wait_until(lambda: calls.read_text() == "s1\ns2\n", what="the second call")
     process.terminate()
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
 
 
 def test_history_has_the_type_of_the_content_where_a_check_looked_at_it(sqlite_product: Product) -> None:

@@ -108,7 +108,7 @@ def test_upload_that_starts_again_under_the_same_name_is_delivered_as_its_last(
     assert product.delivered() == {"scan.dat": b"second try, whole"}
     assert len(product.arrivals()) == 1
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def _touch(path: Path, data: bytes) -> bool:

@@ -55,15 +55,15 @@ class Listener:
 def test_a_commit_wakes_who_waits_for_its_kind(postgres_database: Database) -> None:
     stop = Signal()
     claimed, delivered = Listener(Kind.CLAIMED, stop), Listener(Kind.DELIVERED, stop)
-    assert claimed.waits.wait(20) and delivered.waits.wait(20)
+    assert claimed.waits.wait(60) and delivered.waits.wait(60)
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         append([Entry(Kind.CLAIMED)])
         raise ZeroDivisionError
     tell(Kind.DELIVERED)
-    delivered.thread.join(20)
+    delivered.thread.join(60)
     assert delivered.heard == 1 and claimed.thread.is_alive()
     stop.set()
-    claimed.thread.join(20)
+    claimed.thread.join(60)
     assert not claimed.thread.is_alive()
 
 
@@ -102,12 +102,12 @@ def test_a_lost_connection_ends_the_wait(
     postgres_database: Database, postgres_server: PostgresServer
 ) -> None:
     listener = Listener(Kind.CLAIMED, Signal())
-    assert listener.waits.wait(20)
+    assert listener.waits.wait(60)
     postgres_server.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         f" WHERE datname = '{postgres_database.settings['NAME']}' AND query LIKE 'LISTEN%'"
     )
-    listener.thread.join(20)
+    listener.thread.join(60)
     assert not listener.thread.is_alive() and listener.fault
 
 

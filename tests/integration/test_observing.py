@@ -136,7 +136,7 @@ def test_the_port_of_the_metrics_is_taken_over_when_it_is_free(
 
     wait_until(answers, what="an answer")
     stop.set()
-    serving.join(10)
+    serving.join(60)
     assert not serving.is_alive()
 
 

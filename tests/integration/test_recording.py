@@ -50,7 +50,7 @@ def test_arrival_at_work_is_not_made_ready_by_who_records_it_again(
         row_of(claim, config, State.PROCESSING).save(force_insert=True)
         other.start()  # sees no row, and waits for this transaction
         wait_until(_somebody_waits_for_a_lock, what="the other recording to wait")
-    other.join(20)
+    other.join(60)
     assert Arrival.objects.get(id=claim.id).state == State.PROCESSING
     assert not Event.objects.filter(kind="claimed").exists()
 

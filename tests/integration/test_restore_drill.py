@@ -59,7 +59,7 @@ def test_a_lost_machine_comes_back_from_its_backups(losing: Losing, tmp_path: Pa
     product.drop("last", {"scan.txt": b"after all copies"})
     product.wait_for_state("last", "done")
     service.terminate()
-    assert service.wait(20) == 0
+    assert service.wait(60) == 0
 
     losing.lose(has_tables=False)
     for path in product.root.iterdir():

@@ -493,7 +493,7 @@ def test_run_and_what_it_started_end_together(sqlite_product: Product) -> None:
     readers = _readers_below(process.pid)
     assert readers
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     wait_until(lambda: not any(map(_lives, readers)), what="the end of the process that reads PDFs")
 
 

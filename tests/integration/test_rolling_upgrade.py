@@ -72,7 +72,7 @@ def test_a_service_that_finds_a_newer_database_finishes_and_ends_and_its_next_st
     product.drop("before", {"a": b"1"})
     product.wait_for_state("before", "done")
     upgrade(product, database_url, django_db_blocker)
-    assert service.wait(30) != 0
+    assert service.wait(60) != 0
     log = (product.root / "start_observer.log").read_text()
     assert "newer version of dropslot" in log and "Install that version on this machine, too" in log
     product.drop("after", {"a": b"2"})
@@ -91,4 +91,4 @@ def test_workers_and_beat_of_celery_end_as_well(
     product.drop("before", {"a": b"1"})
     product.wait_for_state("before", "done")
     upgrade(product, postgres_url, django_db_blocker)
-    assert [service.wait(40) for service in services] == [1, 1, 1]
+    assert [service.wait(60) for service in services] == [1, 1, 1]

@@ -42,7 +42,7 @@ def test_a_server_in_python_delivers_until_it_is_told_to_stop(tmp_path: Path) ->
         wait_until(delivered.exists, what="the delivery")
         assert delivered.read_bytes() == b"1"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
     finally:
         if process.poll() is None:
             process.kill()

@@ -302,7 +302,7 @@ def test_watch_limit_is_told_and_polled_around(make_product: Callable[..., Produ
     for key in ("one", "two", "three"):
         arrives(product.studies / key / "a.dat", b"1")
     process.terminate()
-    process.wait(15)
+    process.wait(60)
 
 
 def test_malformed_checksums_and_unreadable_files_never_pass(sqlite_product: Product) -> None:

@@ -192,4 +192,4 @@ def test_it_watches_without_watchdog_too(
         wait_until(lambda: list(inbox.glob("heart-*/data/eprime/s01.edat3")), what="the file")
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

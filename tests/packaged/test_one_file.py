@@ -66,7 +66,7 @@ def test_the_window_opens(pc: Mapping[str, str], screen: Mapping[str, str]) -> N
         assert process.poll() is None
     finally:
         os.killpg(process.pid, 15)
-        process.wait(30)
+        process.wait(60)
 
 
 def _windows(environment: Mapping[str, str]) -> str:

@@ -49,7 +49,7 @@ def test_a_killed_portal_comes_back_and_deliveries_go_on(served: Served) -> None
     assert "The process portal ended with -9" in _log(served)
     assert served.process is not None
     served.process.terminate()
-    assert served.process.wait(15) == 0
+    assert served.process.wait(60) == 0
     assert portals_of(served.product) == []
 
 

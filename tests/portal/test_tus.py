@@ -163,14 +163,14 @@ def test_what_many_ask_for_at_once_is_done_once_and_a_fault_reaches_each(site: S
     def do(numbers: Any) -> None:
         calls.append(sorted(numbers))
         first.set()
-        go_on.wait(20)
+        go_on.wait(60)
         if 3 in numbers:
             raise OSError("full")
 
     together = Together[int](do)
     with ThreadPoolExecutor(4) as pool:
         begun = pool.submit(together.ask, 1)
-        first.wait(20)
+        first.wait(60)
         others = [pool.submit(together.ask, number) for number in (2, 3)]
         wait_until(lambda: len(together._wishes) == 2)
         go_on.set()

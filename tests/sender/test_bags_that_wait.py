@@ -336,7 +336,7 @@ def test_an_account_that_may_not_read_its_receipts_goes_on_sending_by_itself(
             wait_until(lambda count=count: len(server.bags) == count, what=f"bag {count}")  # type: ignore[misc]
     finally:
         control.pause()
-        watcher.join(30)
+        watcher.join(60)
     assert len(heard.warnings) == 1 and "may not read" in heard.warnings[0]
 
 
@@ -361,7 +361,7 @@ def test_a_server_that_is_away_keeps_nothing_from_another_one(
         wait_until(lambda: list(server.bags.values()) == [True], what="the bag")
     finally:
         control.pause()
-        watcher.join(30)
+        watcher.join(60)
 
 
 class Warned(Silent):

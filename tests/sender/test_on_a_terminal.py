@@ -43,7 +43,7 @@ class Typed:
 
     def end(self) -> int:
         self.read(lambda: self.process.poll() is not None, "the end")
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def read(self, until: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + 60
@@ -53,7 +53,7 @@ class Typed:
                 try:
                     self.shown += os.read(self.fd, 65536).decode(errors="replace")
                 except OSError:  # nobody has the terminal any more
-                    self.process.wait(30)
+                    self.process.wait(60)
 
     @property
     def is_echoing(self) -> bool:

@@ -71,7 +71,7 @@ def agent(pc: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., N
         assert process.poll() is None
     yield add
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 # The server's own key

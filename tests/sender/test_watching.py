@@ -92,7 +92,7 @@ def watching(preset: Preset, heard: Heard) -> Iterator[None]:
         yield
     finally:
         control.pause()
-        thread.join(30)
+        thread.join(60)
     assert [type(error) for error in ended] == [Paused]
 
 

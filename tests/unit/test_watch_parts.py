@@ -162,7 +162,7 @@ def test_signal_wakes_who_waits_for_it() -> None:
     assert not told.wait(0)
     thread = threading.Thread(target=told.set)
     thread.start()
-    assert told.wait(10)
+    assert told.wait(60)
     thread.join()
     told.clear()
     told.clear()

@@ -4,7 +4,7 @@ authorities have.
 `tsa`   a running one; `tsa.root` is the file with its root certificate. `tsa.fault` names what it does wrong:
         `expired` (its certificate was over long before), `stranger` (another root), `replay` (`tsa.earlier`, the
         answer to another request), `refuses`, `500`, `redirect`, `noise`, `cut` (half of an answer), `silent`
-        (no answer at all)
+        (no answer at all), `drips` (a header that never ends)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import http.server
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,6 +126,12 @@ class Authority:
         query = handler.rfile.read(int(handler.headers["Content-Length"]))
         if self.fault == "silent":
             self.released.wait()
+            return
+        if self.fault == "drips":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+            with suppress(OSError):
+                while not self.released.wait(0.05):
+                    handler.wfile.write(b"x")
             return
         if self.fault == "redirect":
             handler.send_response(302)

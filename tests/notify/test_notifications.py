@@ -231,6 +231,25 @@ def test_a_clock_that_is_set_back_makes_nobody_wait(
 
 
 @pytest.mark.sqlite_only
+def test_a_place_that_config_yaml_names_no_more_is_not_told_and_no_trouble(
+    database: Database, tmp_path: Path, box: Mailbox
+) -> None:
+    config = configured(tmp_path, box.key, failed=["mailto:opps@lab.example", OPS])
+    box.refuses = "450 try later"
+    fail(BAD)
+    tell(config)
+    Message.objects.update(made_at=timezone.now() - 2 * doctor.LATE, due_at=timezone.now())
+    assert "2 messages cannot be sent" in next(iter(doctor.late(config))).what
+    assert not [*doctor.late(configured(tmp_path, box.key))]
+    box.refuses = ""
+    config = configured(tmp_path, box.key, failed=[OPS])
+    tell(config)
+    assert [letter.to for letter in box.letters] == [["ops@lab.example"]]
+    assert Message.objects.get(state=GIVEN_UP).target == "mailto:opps@lab.example"
+    assert not [*doctor.late(config)]
+
+
+@pytest.mark.sqlite_only
 def test_a_message_that_is_tried_again_does_not_wait_for_a_clock_that_was_set_back(
     database: Database, tmp_path: Path, box: Mailbox, clock: Clock
 ) -> None:

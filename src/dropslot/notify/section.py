@@ -243,6 +243,13 @@ def is_wanted(config: Config) -> bool:
     return any(all_targets(config)) or (portal_of(config) is not None and mail_of(config) is not None)
 
 
+def is_named(config: Config, target: str) -> bool:
+    """Whether config.yaml names this place now: in a rule, or as the address of a sender."""
+    before, owner, after = (notify_of(config).sender_address or "").partition(_OWNER)
+    is_of_sender = bool(owner) and target.startswith(f"mailto:{before}") and target.endswith(after)
+    return is_of_sender or any(target == one for _, one in all_targets(config))
+
+
 def all_targets(config: Config) -> Iterator[tuple[str, str]]:
     """Every key that names targets, as `routes.study.notify.failed`, with each of them."""
     notify = notify_of(config)

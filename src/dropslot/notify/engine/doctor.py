@@ -16,7 +16,7 @@ from dropslot.core.showing.counting import counted
 from dropslot.core.troubles import TroubleKind
 from dropslot.mail.section import mail_of
 from dropslot.notify.models import GIVEN_UP, SENDING, UNKNOWN, WAITING, Message
-from dropslot.notify.section import SENDER, STUDY, all_targets
+from dropslot.notify.section import SENDER, STUDY, all_targets, is_wanted
 
 _ABOUT = "notifications"
 LATE = timedelta(minutes=15)
@@ -43,7 +43,8 @@ def examine(config: Config) -> Iterator[Finding]:
         require_usable(config)
     except BadOption as error:
         yield Finding("error", _ABOUT, error.what, error.next_step)
-    yield from _unsent()
+    if is_wanted(config):
+        yield from _unsent()
     yield from _ended(GIVEN_UP, "was not sent, and is not tried again")
     yield from _ended(UNKNOWN, "was interrupted while it was sent: whether it arrived is not known")
 
@@ -69,8 +70,10 @@ def _ended(state: str, what: str) -> Iterator[Finding]:
         yield Finding("warning", _ABOUT, line, "tell them, if it still matters")
 
 
-def late(_: Config) -> Iterator[Late]:
-    """Messages that cannot be sent for some time."""
+def late(config: Config) -> Iterator[Late]:
+    """Messages that cannot be sent for some time. Where nobody is told of anything any more, none is tried."""
+    if not is_wanted(config):
+        return
     now = timezone.now()
     oldest = _failing().first()
     if oldest is not None and now - oldest.made_at > LATE:

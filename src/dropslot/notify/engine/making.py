@@ -21,6 +21,7 @@ from dropslot.notify.engine.turns import Turn, pause
 from dropslot.notify.engine.whom import To
 from dropslot.notify.engine.writing_down import heap_of
 from dropslot.notify.models import SENDING, WAITING, Group, Message, Preference, Recipient
+from dropslot.notify.section import is_named
 from dropslot.notify.targets_of_people import target_of_user
 
 _LISTED = 20  # heaps in one message; the others are counted
@@ -49,17 +50,22 @@ def mark(config: Config, turn: Turn, worker: str, now: datetime) -> Marked | Non
         ):
             return None
         notice = _given(row) if row.notice is not None else _of_groups(config, row)
-        target = target_of_recipient(turn.recipient)
-        Message.objects.filter(pk=row.pk).update(title=notice.title, target=str(target or ""))
+        target = target_of_recipient(config, turn.recipient)
+        Message.objects.filter(pk=row.pk).update(title=notice.title, target=_shown(target, turn.recipient))
     return Marked(row.pk, row.attempts + 1, target, notice)
 
 
-def target_of_recipient(recipient: Recipient) -> Target | None:
-    """Where they are told now; None: nowhere, since the account is not active or has no address any more."""
+def target_of_recipient(config: Config, recipient: Recipient) -> Target | None:
+    """Where they are told now; None: nowhere, since the account is not active or has no address any more, or
+    config.yaml does not name the place any more."""
     if recipient.user is None:
-        return Target(recipient.key)
+        return Target(recipient.key) if is_named(config, recipient.key) else None
     text = target_of_user(recipient.user, Preference.objects.filter(user=recipient.user).first())
     return Target(text, is_own=True) if text else None
+
+
+def _shown(target: Target | None, recipient: Recipient) -> str:
+    return str(target or ("" if recipient.user_id else Target(recipient.key)))
 
 
 def _new(config: Config, recipient: Recipient, now: datetime) -> Message | None:

@@ -17,7 +17,9 @@ from dropslot.notify.section import notify_of
 
 log = structlog.get_logger()
 AT_ONCE = 4
-NOWHERE = "The account has no address of mail any more, or is not active"
+NOWHERE = (
+    "The account has no address of mail any more, or is not active; or config.yaml names this place no more"
+)
 
 
 class Sending:

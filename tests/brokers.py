@@ -108,8 +108,12 @@ class Redis(Broker):
         return ["redis-server", *options, "--dir", str(self.folder)]
 
     def empty(self) -> None:
+        self.tell("FLUSHALL")
+
+    def tell(self, command: str) -> None:
+        """One of its own commands."""
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(b"FLUSHALL\r\n")
+            connection.sendall(f"{command}\r\n".encode("ascii"))
             assert connection.recv(100) == b"+OK\r\n"
 
 

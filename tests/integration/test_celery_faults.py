@@ -21,6 +21,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers.celery import announcing
 from dropslot.broker.client import client
 from dropslot.broker.counting import waiting
+from dropslot.broker.examining import trouble
 from dropslot.config import from_mapping
 from dropslot.core.states import State
 from product import STUDY, Product
@@ -121,8 +122,15 @@ def test_messages_that_are_garbage_old_new_or_repeated_do_nothing(
     assert [row["attempts"] for row in product.arrivals()] == [1, 1]
 
 
+# What Redis says, how it comes to that, and how that ends.
+TAKES_NOTHING = {
+    "maxmemory": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+    "read only": ("REPLICAOF 127.0.0.1 9", "REPLICAOF NO ONE"),
+}
+
+
 @pytest.mark.crash
-def test_a_broker_that_is_away_only_delays(celery_product: Product, broker: Broker) -> None:
+def test_a_broker_that_is_away_or_takes_nothing_only_delays(celery_product: Product, broker: Broker) -> None:
     product, away = celery_product, ["meanwhile"]
     if isinstance(broker, Redis):  # RabbitMQ takes long to start
         away.append("early")
@@ -135,6 +143,12 @@ def test_a_broker_that_is_away_only_delays(celery_product: Product, broker: Brok
         broker.start()
         product.wait_for_state("early", "done")
         assert f"{broker.url} answers" in product.run("doctor", status=None).stdout
+        for name, (begin, end) in TAKES_NOTHING.items():
+            broker.tell(begin)
+            away.append(product.drop(name, b"3").name)
+            product.wait_for_state(name, "ready")
+            broker.tell(end)
+            product.wait_for_state(name, "done")
     else:
         product.start("run")
     broker.kill()
@@ -143,6 +157,20 @@ def test_a_broker_that_is_away_only_delays(celery_product: Product, broker: Brok
     broker.start()
     product.wait_for_state("meanwhile", "done")
     once(product, *away)
+
+
+def test_a_broker_that_takes_nothing_is_named_by_doctor(redis_broker: Broker, tmp_path: Path) -> None:
+    assert isinstance(redis_broker, Redis)
+    routes = {"study": {"folders": "./study", "deliver": [{"to": "./to"}]}}
+    config = from_mapping({"workers": "celery", "routes": routes, "broker": redis_broker.url}, tmp_path)
+    assert trouble(config) is None
+    for said, (begin, end) in TAKES_NOTHING.items():
+        redis_broker.tell(begin)
+        try:
+            found = trouble(config)
+        finally:
+            redis_broker.tell(end)
+        assert found and said in found.what and "answers, and takes nothing" in found.what
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ from dropslot.config import Config, Deliver, Route
 from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.mistakes import blame
 from dropslot.config.mistakes.remedies import remedy_for
-from dropslot.config.servers.brokers import PASSWORD_VARIABLE
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -90,11 +89,8 @@ def _broker(config: Config) -> Iterator[Finding]:
         return
     from dropslot.broker.examining import trouble
 
-    if why := trouble(config):
-        remedy = (
-            f"start it, or correct `broker`; its password comes from {PASSWORD_VARIABLE}; deliveries wait"
-        )
-        yield Finding("error", "broker", f"{escape(config.broker)} does not answer: {escape(why)}", remedy)
+    if found := trouble(config):
+        yield Finding("error", "broker", f"{escape(config.broker)} {escape(found.what)}", found.remedy)
     else:
         yield Finding("ok", "broker", f"{escape(config.broker)} answers")
 

@@ -1,5 +1,6 @@
 """An installation of several programs and servers, each of which is killed, frozen and started again at random while
-people drop files. Nothing but what a service manager does is done to help: what ended is started again.
+people drop files. Nothing but what a service manager does is done to help: what ended is started again. The clock of
+the machine with the workers is five minutes ahead of the other's.
 
 It serves the test `tests/crash/test_random_kills.py` and the benchmark `benchmarks/random_kills.py`.
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brokers import Broker
+from clocks import Clock
 from postgres import PostgresServer
 from product import Product
 from waiting import wait_until
@@ -25,6 +27,7 @@ from waiting import wait_until
 _PROGRAMS = ("run", "worker", "beat")
 _FROZEN_SECONDS = (0.5, 4.0)
 _AWAY_SECONDS = (0.0, 3.0)  # how long a server stays away
+_AHEAD_SECONDS = 300
 
 
 @dataclass
@@ -40,6 +43,8 @@ class Storm:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._running: dict[str, subprocess.Popen[str]] = {}
+        self._ahead = Clock(self.product.root / "clock-of-worker")
+        self._ahead.step(_AHEAD_SECONDS)
 
     def blow(self, goes_on: Callable[[], bool], pause_seconds: tuple[float, float]) -> None:
         """Kill something again and again as long as `goes_on` says; afterwards everything is left running.
@@ -72,7 +77,8 @@ class Storm:
         for name in _PROGRAMS:
             running = self._running.get(name)
             if running is None or running.poll() is not None:
-                self._running[name] = self.product.start(name)
+                path = self._ahead.path if name == "worker" else ""
+                self._running[name] = self.product.start(name, PYTHONPATH=path)
 
     def stop(self) -> None:
         for process in self._running.values():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brokers import Broker
+from clocks import Clock
 from product import STUDY, Product
 from waiting import wait_until
 
@@ -51,9 +53,11 @@ def test_each_arrival_is_delivered_once_by_workers_of_celery(celery_product: Pro
 
 
 def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
-    celery_product: Product, broker: Broker
+    celery_product: Product, broker: Broker, tmp_path: Path
 ) -> None:
-    product = celery_product
+    """The clock of its machine is five minutes behind."""
+    product, clock = celery_product, Clock(tmp_path / "clock")
+    clock.step(-300)
     assert "study" in product.run("worker", "--routes", "nonsense", status=2).stderr
     text = product.config.read_text()
     product.config.write_text(text.replace("workers: celery", "workers: celery\nworker_count: 0"))
@@ -62,7 +66,7 @@ def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
     product.wait_for_state("large", "ready")
     product.drop("small", b"1")
     assert product.wait_for_state("small", "ready")["attempts"] == 0
-    worker = product.start("worker", "--routes", "study")
+    worker = product.start("worker", "--routes", "study", PYTHONPATH=clock.path)
     done = [product.wait_for_state(name, "done")["id"] for name in ("small", "large")]
     begun = [row["arrival"] for row in product.listing("events") if row["kind"] == "started"]
     assert begun == done

@@ -104,7 +104,7 @@ class TestLocalOnNetworkFileSystems(DestinationContract):
 
 
 @pytest.fixture(autouse=True)
-def _no_descriptor_and_no_child_is_left(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+def _no_descriptor_and_no_child_is_left(little_to_collect):  # type: ignore[no-untyped-def]
     gc.collect()
     descriptors, children = len(os.listdir("/proc/self/fd")), _children()
     yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,13 +21,18 @@ from sshd import Sshd
 FURTHER = ("rsa", "ecdsa")
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sshd]:
-    """It has a key of each kind; one of ed25519 always."""
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
     for kind in FURTHER:
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", tmp_path / f"host_{kind}"], check=True
-        )
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", folder / f"host_{kind}"], check=True)
+    return folder
+
+
+@pytest.fixture
+def server(keys: Path, tmp_path: Path) -> Iterator[Sshd]:
+    """It has a key of each kind; one of ed25519 always."""
+    shutil.copytree(keys, tmp_path, dirs_exist_ok=True)
     running = Sshd(tmp_path / "sshd", *(f"HostKey {tmp_path}/host_{kind}" for kind in FURTHER)).start()
     yield running
     runtime.close()

@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _sockets_of_cut_connections_are_gone() -> Iterator[None]:
+def _sockets_of_cut_connections_are_gone(little_to_collect: None) -> Iterator[None]:
     """pynetdicom leaves sockets of cut connections to the garbage collector. Collected later, they would fail another
     test, whose warnings are errors."""
     yield

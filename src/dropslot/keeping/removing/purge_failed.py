@@ -22,7 +22,7 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Purged
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
-from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
+from dropslot.core.file_names.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.destinations import for_url
@@ -72,6 +72,7 @@ def purge_failed(
         if not folder.is_dir():
             return None
         listing, why = _decided(arrival, folder, reader)
+        _require_as_it_was(arrival, folder, listing)
         size = listing.size_bytes
         if not dry_run:
             _forget(arrival, folder, size, why, by)
@@ -93,8 +94,35 @@ def _decided(arrival: Arrival, folder: Path, reader: Reader) -> tuple[Listing, s
         return listing, f"dismissed by {dismissed['by']}: {dismissed['reason']}"
     if arrival.in_place or len(entries) != 1 or _holds_more(listing):
         raise _not_decided(arrival)
+    _require_alone(folder, entries[0], litter)
     by = _delivered_by(arrival, folder / entries[0], listing, reader)
     return listing, f"delivered by arrival {by.id}"
+
+
+def _require_alone(folder: Path, name: str, litter: Litter) -> None:
+    """Raise NotProved if anything lies beside the arrival but its reason: nothing else has that."""
+    others = set(os.listdir(folder)) - {name, *whereabouts.REASONS}
+    if found := sorted(other for other in others if not litter.ignores(other)):
+        raise NotProved(
+            f"{escape(found[0])} in {escape(str(folder))} is nowhere else",
+            where="It stays in failed",
+            next_step="Move it away, then purge again",
+        )
+
+
+def _require_as_it_was(arrival: Arrival, folder: Path, listing: Listing) -> None:
+    """Raise NotProved if something came into it while it was compared. What was dismissed need not be proved."""
+    if DISMISSED in arrival.evidence:
+        return
+    entries = whereabouts.entry_of(folder, os.fsdecode(bytes(arrival.name_bytes)))
+    now = list_arrival(folder / entries[0], listing.litter) if len(entries) == 1 else None
+    _require_alone(folder, entries[0] if entries else "", listing.litter)
+    if now is None or now.items != listing.items or now.folders != listing.folders or _holds_more(now):
+        raise NotProved(
+            f"{escape(str(folder))} was changed while it was looked at",
+            where="It stays in failed",
+            next_step="Purge again when nobody uses failed",
+        )
 
 
 def _holds_more(listing: Listing) -> bool:

@@ -17,7 +17,9 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.showing.amounts import size
 from dropslot.destinations import for_url, read
+from dropslot.files.descriptors import Folder
 from dropslot.files.listing import Item, Listing
+from dropslot.files.reading import open_regular, sha256_of
 from dropslot.files.syscalls import write_all
 
 LEFT_FREE_BYTES = 1 << 30
@@ -96,15 +98,13 @@ def _folders_of(root: str, item: str) -> list[tuple[str, int]]:
 
 
 def _digest(path: str) -> str | None:
+    """SHA-256 (hex) of a file; None if it cannot be read: another place may have the bytes."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        with Folder.trusted(os.path.dirname(path)) as folder:
+            fd = open_regular(folder, os.path.basename(path))
+        return None if fd is None else sha256_of(fd, path)
+    except (DropslotError, OSError):
         return None
-    digest = sha256(usedforsecurity=False)
-    with os.fdopen(fd, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _from_others(config: Config, delivery: Delivery, folder: Path, tried: list[str]) -> Copy:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import structlog
 from django.db import transaction
@@ -91,7 +92,7 @@ class _Mending:
     def __init__(self, config: Config, row: Damage, found: str, by: str) -> None:
         self._config, self._row, self._by, self._delivery = config, row, by, row.delivery
         self._found, self._is_first = found, not row.mending
-        self._destination, self._target = _way_to(config, row.delivery)
+        self._destination, self._target, self._has_manifest = _way_to(config, row.delivery)
         if found and found != row.delivery.sha256 and not self._destination.can_rename:
             self._destination.give_other_name(self._target, row.delivery.stored_as, _DAMAGED)  # says why not
 
@@ -129,6 +130,7 @@ class _Mending:
             self._begin()
             with self._drop() as drop:
                 with self._without_remains(drop):
+                    self._require_place(drop)
                     self._require_no_other_thing(drop)
                     planned = self._stage(copy, drop)
                 self._give_names(drop, planned)
@@ -184,6 +186,22 @@ class _Mending:
     def _mine(self) -> QuerySet[Damage]:
         """The row, unless another process mends it now, or has mended it."""
         return Damage.objects.filter(pk=self._row.pk, epoch=self._row.epoch)
+
+    def _require_place(self, drop: Drop) -> None:
+        """What nobody asked for fills no disk that has come in the place of another: if the arrival's manifest is gone,
+        too, all of the place is."""
+        manifest = f"{RESERVED}/manifests/{self._delivery.arrival_id}.sha256"
+        if (
+            self._found
+            or self._by
+            or not (drop.is_new() or (self._has_manifest and not drop.stored(manifest)))
+        ):
+            return
+        raise NotMended(
+            f"{escape(self._target.url)} has lost the file and the arrival's manifest: perhaps its disk is not mounted",
+            where="Nothing was put there",
+            next_step=f"Mount it; or, if somebody removed all of it: dropslot mend {self._delivery.arrival_id}",
+        )
 
     def _require_no_other_thing(self, drop: Drop) -> None:
         name = self._delivery.stored_as
@@ -241,9 +259,17 @@ def _taken_over(delivery: Delivery) -> NotMended:
     return NotMended(f"{escape(delivery.stored_as)} is being mended by another process")
 
 
-def _way_to(config: Config, delivery: Delivery) -> tuple[Destination, Target]:
-    """The destination of a delivery, and its target as it was when it was delivered: group and modes as well. What must
-    exist must still be there: otherwise its disk may not be mounted."""
+class _Way(NamedTuple):
+    """The destination of a delivery, its target, and whether that has the manifests of whole arrivals."""
+
+    destination: Destination
+    target: Target
+    has_manifests: bool
+
+
+def _way_to(config: Config, delivery: Delivery) -> _Way:
+    """The way of a delivery as it was when it was delivered: group and modes as well. What must exist must still be
+    there: otherwise its disk may not be mounted."""
     url, arrival = delivery.place.url, delivery.arrival
     rules = config.routes[arrival.route].deliver if arrival.route in config.routes else []
     for rule in rules:
@@ -254,7 +280,8 @@ def _way_to(config: Config, delivery: Delivery) -> tuple[Destination, Target]:
             plain = Rules.of(rule) if part else Rules.of(rule, known)
             made = replace(plain, group=part["group"]) if part else plain
             must = part["must_exist"] if part else _must_exist(rule, url, known)
-            return for_rule(rule), Target(url, to.fixed, must, replace(made, manifest="none"))
+            target = Target(url, to.fixed, must, replace(made, manifest="none"))
+            return _Way(for_rule(rule), target, plain.manifest == "hidden")
     raise NotMended(
         f"Route {arrival.route} no longer delivers to {url}",
         where="It stays as it is",

@@ -19,6 +19,7 @@ from databases import Database
 from desk import Desk
 from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.arrivals.registry import Late
+from dropslot.arrivals.whereabouts import held as held_in
 from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
 from dropslot.core.errors import DestinationUnready, DiskFull, DropslotError
@@ -31,6 +32,7 @@ from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Listing
 from dropslot.keeping import holds, lateness
 from dropslot.keeping.fixity import damage, rounds
+from dropslot.keeping.fixity.ending import unread
 from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.fixity.reading import check_all
 from dropslot.keeping.holds import OnLegalHold
@@ -41,8 +43,9 @@ from dropslot.keeping.models import Damage, FixityRound, KeptOriginal
 from dropslot.keeping.process import Interrupted, Keeper
 from dropslot.keeping.removing import purge as module
 from dropslot.keeping.removing.purge import NotProved, Why, give_up_replaced, purge
+from dropslot.keeping.removing.purge_failed import NotDecided, purge_failed
 from dropslot.keeping.removing.retention import remove
-from product import STUDY, Product, read_tree
+from product import STUDY, Product, Tree, read_tree, write_tree
 from sshd import Sshd
 from waiting import wait_until
 
@@ -171,9 +174,11 @@ def with_keys(desk: Desk, **more: Any) -> Config:
     return from_mapping({"data": "./var", "routes": routes, **more}, desk.base)
 
 
-def delivered(desk: Desk, *names: str, age: timedelta = timedelta(0)) -> list[str]:
-    """Arrivals of these names, delivered so long ago; their ids."""
-    ids = [desk.send(name, name.encode()) for name in names]
+def delivered(
+    desk: Desk, *names: str, age: timedelta = timedelta(0), content: Tree | None = None
+) -> list[str]:
+    """Arrivals of these names, delivered so long ago; their ids. Without `content` a file has its name in it."""
+    ids = [desk.send(name, content or name.encode()) for name in names]
     assert set(desk.attempt(*ids)) == {State.DONE}
     Arrival.objects.filter(id__in=ids).update(finished_at=timezone.now() - age)
     return ids
@@ -350,6 +355,7 @@ def test_a_mending_that_fails_after_it_has_set_the_file_aside_says_where_it_is(
     assert not Damage.objects.exists()
 
 
+@pytest.mark.sqlite_only
 def test_what_comes_while_a_missing_file_is_mended_keeps_its_name(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +380,7 @@ def test_what_comes_while_a_missing_file_is_mended_keeps_its_name(
     assert "as it was delivered again" in mend(desk.config, Damage.objects.get())
 
 
+@pytest.mark.sqlite_only
 def test_nothing_is_mended_where_the_folder_that_must_exist_does_not(desk: Desk) -> None:
     row = damaged(desk, content=None)
     deliver = [{"to": "./to/{place}", "must_exist": "./to/{place}"}]
@@ -385,22 +392,54 @@ def test_nothing_is_mended_where_the_folder_that_must_exist_does_not(desk: Desk)
     assert not (desk.base / "to/p").exists() and not Damage.objects.get().mending
 
 
+@pytest.mark.sqlite_only
 def test_no_copy_is_made_that_would_fill_the_disk_of_the_database(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = damaged(desk)
     (desk.folders().done / "p-1").unlink()
-    other = Delivery.objects.get(pk=row.pk)
-    other.pk, other.place = None, Place.objects.create(url=str(desk.base / "to/q"))
-    other.save()
-    (desk.base / "to/q").mkdir()
-    (desk.base / "to/q/p-1").write_bytes(b"p-1")
+    stored_elsewhere(desk, row)
     with monkeypatch.context() as patched:
         patched.setattr(copies, "LEFT_FREE_BYTES", 1 << 60)
         with pytest.raises(NotMended, match="must stay free"):
             mend(desk.config, row)
     assert "was mended from" in mend(desk.config, Damage.objects.get())
     assert (desk.base / "to/p/p-1").read_bytes() == b"p-1" and not list((desk.base / "var/mending").iterdir())
+
+
+@pytest.mark.sqlite_only
+def test_nothing_is_mended_by_itself_where_the_whole_place_is_gone(desk: Desk) -> None:
+    row, place = damaged(desk, content=None), desk.base / "to/p"
+    damaged(desk, "p-2", None)
+    place.rename(desk.base / "unmounted")
+    for is_there in (False, True):
+        if is_there:
+            place.mkdir()
+        Damage.objects.update(due_at=timezone.now())
+        keep(with_keys(desk, fixity={"every": "1d", "mend": True}))
+        assert not place.exists() or not list(place.glob("p-*"))
+        assert all("perhaps its disk is not mounted" in one.not_mended for one in Damage.objects.all())
+    assert "was mended from done" in mend(desk.config, Damage.objects.get(pk=row.pk), by="olga")
+    assert (place / "p-1").read_bytes() == b"p-1"
+
+
+@pytest.mark.sqlite_only
+def test_a_copy_that_cannot_be_read_does_not_hide_another(desk: Desk) -> None:
+    row = damaged(desk)
+    (desk.folders().done / "p-1").unlink()
+    (desk.folders().done / "p-1").mkdir()
+    stored_elsewhere(desk, row)
+    assert "was mended from" in mend(desk.config, row)
+    assert (desk.base / "to/p/p-1").read_bytes() == b"p-1"
+
+
+def stored_elsewhere(desk: Desk, row: Damage) -> None:
+    """The same file at another destination of its arrival."""
+    other = Delivery.objects.get(pk=row.pk)
+    other.pk, other.place = None, Place.objects.create(url=str(desk.base / "to/q"))
+    other.save()
+    (desk.base / "to/q").mkdir()
+    (desk.base / "to/q/p-1").write_bytes(b"p-1")
 
 
 # Retention
@@ -520,6 +559,7 @@ def test_a_hold_of_an_older_arrival_at_the_same_place_holds(desk: Desk) -> None:
     assert not (desk.folders().done / "p-1").exists()
 
 
+@pytest.mark.sqlite_only
 def test_an_arrival_that_has_no_original_any_more_removes_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -557,6 +597,85 @@ def test_the_rate_limits_what_retention_reads_in_done_too(desk: Desk) -> None:
     with Reader(counted=read.append) as reader:
         assert remove(with_keys(desk, done="keep 90d"), id, reader)
     assert sum(read) == 3 * len(b"p-1"), "compared in done, read back, and read in done before it goes"
+
+
+def test_a_hold_protects_what_was_written_after_the_delivery_too(desk: Desk) -> None:
+    held, heir = delivered(desk, "p-1", "p-2")
+    Arrival.objects.filter(id=held).update(evidence={"heir": heir}, archived_as="")
+    holds.hold(Arrival.objects.get(id=held), reason="court", by="olga")
+    with Reader() as reader, pytest.raises(OnLegalHold, match=held):
+        purge(Arrival.objects.get(id=heir), reader, Why("a test"))
+    assert (desk.folders().done / "p-2").exists()
+
+
+def test_an_original_is_not_given_up_for_one_that_still_waits_in_processing(desk: Desk) -> None:
+    (first,) = delivered(desk, "p-1", age=timedelta(days=1))
+    (second,) = delivered(desk, "p-2")
+    row = Arrival.objects.get(id=second)
+    holding = held_in(desk.folders(), second, row.epoch)
+    holding.mkdir()
+    (desk.folders().done / "p-2").rename(holding / "p-1")
+    place = str(desk.folders().done / "p-1")
+    Arrival.objects.filter(id=second).update(name="p-1", name_bytes=b"p-1", archived_as=place)
+    give_up_replaced()
+    assert Arrival.objects.get(id=first).archived_as == place
+    with Reader() as reader:
+        assert purge(Arrival.objects.get(id=first), reader, Why("a test"))
+    assert (holding / "p-1").exists()
+
+
+@pytest.mark.sqlite_only
+def test_a_removal_that_a_crash_ended_goes_on_only_where_its_disk_is(desk: Desk) -> None:
+    (id,) = delivered(desk, "p-1")
+    Arrival.objects.filter(id=id).update(evidence={"purging": True})
+    desk.folders().done.rename(desk.base / "unmounted")
+    with Reader() as reader:
+        assert purge(Arrival.objects.get(id=id), reader, Why("a test")) is None
+        assert Arrival.objects.get(id=id).archived_as and not kinds("purged")
+        (desk.base / "unmounted").rename(desk.folders().done)
+        (desk.folders().done / "p-1").unlink()
+        assert purge(Arrival.objects.get(id=id), reader, Why("a test"))
+    assert kinds("purged")
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("within", ["p-1", ""])
+def test_what_comes_into_failed_while_it_is_compared_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, within: str
+) -> None:
+    delivered(desk, "p-1", content={"a": b"1"})
+    refused = desk.send("p-1", {"a": b"1"})
+    folder = desk.folders().failed / refused
+    folder.mkdir()
+    write_tree(folder / "p-1", {"a": b"1"})
+    before = timezone.now() - timedelta(hours=1)
+    Arrival.objects.filter(id=refused).update(state=State.FAILED, finished_at=before, items=1, size_bytes=1)
+    added = folder / within / "added.txt"
+    with Reader() as reader:
+        read = reader.digest
+
+        def slow(url: str, name: str) -> str | None:
+            added.write_bytes(b"only here")
+            return read(url, name)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(reader, "digest", slow)
+            with pytest.raises(NotProved):
+                purge_failed(desk.config, Arrival.objects.get(id=refused), reader, "olga")
+        with pytest.raises((NotProved, NotDecided)):
+            purge_failed(desk.config, Arrival.objects.get(id=refused), reader, "olga")
+        assert added.read_bytes() == b"only here" and (folder / "p-1/a").exists()
+        added.unlink()
+        assert purge_failed(desk.config, Arrival.objects.get(id=refused), reader, "olga") == 1
+    assert not folder.exists()
+
+
+@pytest.mark.sqlite_only
+def test_what_could_not_be_read_is_counted_for_its_own_place(desk: Desk) -> None:
+    delivered(desk, "p-1", "pq-2")
+    place = str(desk.base / "to/p")
+    last = Delivery.objects.latest("id").pk
+    assert unread({place: {"ranges": [[1, last]], "open": True}}) == 1
 
 
 @pytest.mark.sqlite_only

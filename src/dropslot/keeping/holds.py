@@ -50,9 +50,12 @@ def release(arrival: Arrival, *, reason: str, by: str) -> None:
 
 
 def require_no_hold(arrival: Arrival) -> None:
-    """Raise OnLegalHold if an arrival is under one."""
+    """Raise OnLegalHold if an arrival is under one, or if it has the original of one that is: what a sender wrote after
+    the delivery goes on as an arrival of its own."""
     if found := LegalHold.objects.filter(arrival=arrival).first():
         raise _held("It", found)
+    if found := LegalHold.objects.filter(arrival__evidence__heir=arrival.pk).first():
+        raise _held(f"It has the original of arrival {found.arrival_id}, which", found)
 
 
 def require_no_hold_at(archived_as: str) -> None:

@@ -28,6 +28,7 @@ from dropslot.arrivals.delivery.finish import FIRST_LOOK, fingerprint
 from dropslot.arrivals.intake import adopting, inplace, record
 from dropslot.arrivals.intake.claim import EPOCH, id_of_drop, move_to_own
 from dropslot.arrivals.models import Arrival
+from dropslot.arrivals.upkeep.succession import successor
 from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
@@ -190,19 +191,13 @@ def _has_new_ctime(arrival: Arrival, listing: Listing) -> bool:
 
 def _listing(arrival: Arrival) -> Listing:
     archived = Path(arrival.archived_as)
-    if _is_of_a_later_one(arrival):
+    if successor(arrival):
         raise SourceChanged(f"{escape(arrival.archived_as)} is now the archive of a later arrival")
     litter = litter_of(tuple(arrival.evidence.get("ignore", BY_DEFAULT)))
     listing = list_arrival(archived, litter)
     if listing.ignored and (kept := sent_on_purpose(archived, listing)):
         listing = list_arrival(archived, litter.keeping(kept))
     return listing
-
-
-def _is_of_a_later_one(arrival: Arrival) -> bool:
-    """Whether a later arrival has the archive's name, because the archive was moved out of done."""
-    alike = Arrival.objects.filter(inbox=arrival.inbox, name=arrival.name, archived_as=arrival.archived_as)
-    return alike.filter(finished_at__gt=arrival.finished_at).exists()
 
 
 def _differences(arrival: Arrival, listing: Listing, digest: Digest) -> Iterator[Difference]:
@@ -259,7 +254,7 @@ def _taken_out(folders: FolderSet, arrival: Arrival) -> Path | None:
         if row.archived_as != arrival.archived_as or Arrival.objects.filter(id=heir).exists():
             return None
         holding = whereabouts.held(folders, heir, 1)
-        while os.path.lexists(archived) and not _is_of_a_later_one(row):
+        while os.path.lexists(archived) and not successor(row):
             holding.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileNotFoundError):  # recovery removes a folder that is empty yet
                 move_to_own(archived, holding / archived.name)

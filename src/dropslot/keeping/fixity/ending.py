@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from dropslot.arrivals import registry
@@ -17,6 +18,7 @@ from dropslot.audit.verifying import verify as audit
 from dropslot.audit.verifying.verify import ChainReport
 from dropslot.audit.visits import Verified
 from dropslot.config import Config
+from dropslot.core.addressing.addresses import place_of
 from dropslot.keeping.fixity.originals import check_archives
 from dropslot.keeping.fixity.put_off import PutOff
 from dropslot.keeping.fixity.reader import Reader
@@ -70,5 +72,8 @@ def unread(later: PutOff) -> int:
     count = 0
     for place, ranges in later.items():
         for first, last in ranges["ranges"]:
-            count += stored().filter(id__range=(first, last), place__url__startswith=place).count()
+            of_place = Q(place__url=place) | (
+                Q(place__url__startswith=f"{place}/") if place_of(place) else Q()
+            )
+            count += stored().filter(of_place, id__range=(first, last)).count()
     return count

@@ -15,19 +15,18 @@ from django.db.models import F, Max, QuerySet, Window
 
 from dropslot.arrivals.delivery.paths.parts import PARTS
 from dropslot.arrivals.models import Arrival, Delivery
+from dropslot.arrivals.upkeep.succession import successor
 from dropslot.arrivals.whereabouts import AGAIN
 from dropslot.audit import payloads
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
-from dropslot.config import current
 from dropslot.core.addressing.addresses import place_of
-from dropslot.core.errors import DropslotError, Refused, SourceChanged
+from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.core.showing.counting import chunks
 from dropslot.core.states import State
-from dropslot.core.templates import Template
 from dropslot.destinations import for_url
 from dropslot.destinations.base import Destination
 from dropslot.files.emptying import Emptying
@@ -106,7 +105,8 @@ def give_up_replaced() -> None:
     """An original that was moved out of done and delivered again belongs to the newest arrival that names its path: the
     others have none any more. Nothing of it is removed, so no event says that it was purged. One under a legal hold
     keeps its path, so that the hold still protects what is there."""
-    for some in chunks(sorted(_replaced()), _AT_ONCE):
+    replaced = Arrival.objects.in_bulk(sorted(_replaced()))
+    for some in chunks([id for id, row in replaced.items() if successor(row)], _AT_ONCE):
         with transaction.atomic():
             Arrival.objects.filter(id__in=some, legal_hold=None).update(archived_as="")
             KeptOriginal.objects.filter(arrival__in=some, arrival__archived_as="").delete()
@@ -139,8 +139,8 @@ def purge(arrival: Arrival, reader: Reader, why: Why, *, dry_run: bool = False) 
     _require_own(arrival, Arrival.objects.get(id=arrival.id))
     archived = Path(arrival.archived_as)
     is_there = os.path.lexists(archived)
-    if not is_there and _BEGUN not in arrival.evidence:
-        return None
+    if not is_there and (_BEGUN not in arrival.evidence or not _done_of(archived).is_dir()):
+        return None  # moved away, or its disk is not mounted on this machine
     purged = _purge(arrival, archived, reader, why, dry_run=dry_run) if is_there else Purged(0, ())
     if not dry_run:
         _remove_empty_parent(archived)
@@ -180,30 +180,12 @@ def _require_own(arrival: Arrival, row: Arrival) -> None:
     if row.archived_as != arrival.archived_as:
         raise NotProved(f"{place} is no longer its original", where="What is there now was left alone")
     require_no_hold_at(row.archived_as)
-    if later := _later_at(row):
+    if later := successor(row):
         raise NotProved(
             f"{place} is now the original of arrival {later.id}, which came later",
             where="It stays there; the original of this arrival was moved away before",
             next_step="Purge again: it looks at the later arrival alone",
         )
-
-
-def _later_at(row: Arrival) -> Arrival | None:
-    """The later arrival that was archived at the same place. By inbox and name, which have an index: the place itself
-    has none."""
-    inboxes = {row.inbox, *_inboxes_of(os.path.dirname(row.archived_as))}
-    rows = (
-        _archived().filter(inbox__in=inboxes, name=row.name, archived_as=row.archived_as).exclude(id=row.id)
-    )
-    return rows.filter(finished_at__gte=row.finished_at).order_by("finished_at").last()
-
-
-def _inboxes_of(done: str) -> Iterator[str]:
-    """The inbox that belongs to a done folder now; config.yaml may have named another one before."""
-    for route in current().routes.values():
-        if (values := Template(route.done).match(done)) is not None:
-            with suppress(Refused):
-                yield Template(route.inbox).fill(values)
 
 
 def _proved(arrival: Arrival, reader: Reader, why: Why) -> _Proved:
@@ -325,6 +307,11 @@ def _said(archived: Path) -> Iterator[None]:
             next_step="The sender may have closed a folder in it, which only root can remove: "
             "remove it by hand; the next purge retries it",
         ) from error
+
+
+def _done_of(archived: Path) -> Path:
+    above = archived.parent
+    return above.parent.parent if above.parent.name == AGAIN else above
 
 
 def _remove_empty_parent(archived: Path) -> None:

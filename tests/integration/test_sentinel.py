@@ -177,6 +177,16 @@ def test_a_tree_that_died_on_this_machine_has_vanished_at_once(tmp_path: Path) -
         assert [each.is_alive for each in machines.known() if each.tree == "worker"] == [False]
 
 
+@pytest.mark.sqlite_only
+@pytest.mark.usefixtures("database")
+def test_a_tree_that_was_killed_in_a_container_is_replaced_by_that_of_the_next_one(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    with holder.holding(locks(config)) as me:
+        present(config, f"0a1b2c3d4e5f.{holder.domain_of(me)}:1:aa")
+        present(config, me)
+        assert [one.name for one in machines.known()] == [me]
+
+
 @pytest.mark.usefixtures("database")
 def test_after_a_quick_restart_of_the_machine_the_tree_before_it_is_replaced_when_its_lease_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -59,17 +59,17 @@ class Presence:
             self._find_dead()
 
     def _replace(self) -> None:
-        """The trees before this one, which were killed."""
+        """The trees before this one, which were killed. Where their lock can be seen, the name of the machine does not
+        matter: each container has a new one."""
         host = Doer.of(self._me).host
         others = Sentinel.objects.filter(tree=self._tree).exclude(name=self._me)
         over = set(others.filter(lapsed()).values_list("name", flat=True))
         self._earlier = {}
         for row in others:
-            if Doer.of(row.name).host != host:
-                continue
-            if row.name in over or is_dead(self._config, row.name):
+            is_here = Doer.of(row.name).host == host
+            if is_dead(self._config, row.name) or (is_here and row.name in over):
                 row.delete()
-            elif not holder.is_of_this_machine(locks(self._config), row.name):
+            elif is_here and not holder.is_of_this_machine(locks(self._config), row.name):
                 self._earlier[row.name] = row.until
 
     def _replace_earlier(self) -> None:

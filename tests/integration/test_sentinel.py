@@ -18,6 +18,7 @@ from dead_man import DeadMan, dead_man
 from dropslot.arrivals import machines
 from dropslot.arrivals.models import OpenTrouble, Sentinel
 from dropslot.arrivals.registry import Late
+from dropslot.arrivals.upkeep.health import examine
 from dropslot.arrivals.workers import holder
 from dropslot.arrivals.workers.sentinel import ping
 from dropslot.arrivals.workers.sentinel.chain import Trail
@@ -375,6 +376,28 @@ def test_a_database_that_is_away_ends_nothing_and_fails_the_ping(
         sentinel.end()
     assert [kind for kind, _ in said()] == ["trouble", "trouble-over"]
     assert not Sentinel.objects.exists()
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.usefixtures("database")
+def test_health_names_what_only_the_sentinel_finds_and_nothing_that_is_ignored(
+    server: DeadMan, tmp_path: Path
+) -> None:
+    health = {"ping": server.url(), "every": "50ms", "look": "50ms"}
+    config = config_in(tmp_path, **health, ignore=["watcher"])
+    grow(3)
+    tamper("UPDATE dropslot_event SET kind = 'forged' WHERE seq = 2")
+    with holder.holding(locks(config)) as me:
+        sentinel = Process(config, me, "service")
+
+        def found() -> bool:
+            sentinel.turn()
+            return {one.kind for one in examine(config).late} == {TroubleKind.PING, TroubleKind.CHAIN}
+
+        wait_until(found, what="both, and nothing else, in health")
+        sentinel.end()
+    assert examine(config).is_well
+    assert [one.kind for one in examine(config_in(tmp_path)).late] == [TroubleKind.WATCHER]
 
 
 @pytest.mark.crash

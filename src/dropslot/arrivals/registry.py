@@ -42,7 +42,7 @@ class Finding:
 class Late:
     """One thing that `health` finds late, full or failing. `route` is the one that it is about, and `study` the value
     of its first field of paths; empty: no single one. `since`: when it became late, if that is known. `is_local`: found
-    by looking at this machine, so that others may not see it.
+    by looking at this machine, or known to its sentinel alone, so that others may not see it.
 
     What is about the same thing is the same trouble, though its words change: `key` says which.
     """

@@ -122,9 +122,9 @@ def examine(config: Config, ages: Ages | None = None) -> Health:
         away = Late("database", "it does not answer", remedy, kind=TroubleKind.DATABASE)
         runs = since is not None
         here = spaces.look_here(config)
-        late = _concealed([*late, *lateness.late(here), away])
+        late = _shown(config, [*late, *lateness.late(here), away])
         return Health(now, runs, database=False, space=here, late=late)
-    return replace(found, space=space, late=_concealed({one.key: one for one in late}.values()))
+    return replace(found, space=space, late=_shown(config, {one.key: one for one in late}.values()))
 
 
 def _of_database(config: Config, ages: Ages, now: datetime, since: datetime | None) -> Health:
@@ -179,8 +179,9 @@ def _of_others(config: Config) -> list[Late]:
     ]
 
 
-def _concealed(late: Iterable[Late]) -> list[Late]:
-    return [replace(one, what=conceal(one.what), remedy=conceal(one.remedy)) for one in late]
+def _shown(config: Config, late: Iterable[Late]) -> list[Late]:
+    wanted = (one for one in late if one.kind not in config.health.ignore)
+    return [replace(one, what=conceal(one.what), remedy=conceal(one.remedy)) for one in wanted]
 
 
 def _watcher(config: Config) -> tuple[datetime | None, list[Late]]:

@@ -75,7 +75,7 @@ class Trail:
         if fault := self._fault or self._kept:
             what = f"{fault.where}: {fault.what}"
             remedy = "dropslot verify" if self._known == GENESIS else f"dropslot verify --head {self._known}"
-            yield Late("audit trail", what, remedy, kind=TroubleKind.CHAIN)
+            yield Late("audit trail", what, remedy, kind=TroubleKind.CHAIN, is_local=True)
 
 
 def _read(file: Path) -> Head:

@@ -95,7 +95,8 @@ class Pings:
             remedy = (
                 "correct `health: ping` in config.yaml, or what is on the way; nobody outside sees this now"
             )
-            yield Late(f"ping to {place_of(self._config)}", self._fault, remedy, kind=TroubleKind.PING)
+            about = f"ping to {place_of(self._config)}"
+            yield Late(about, self._fault, remedy, kind=TroubleKind.PING, is_local=True)
 
     def end(self) -> None:
         """Give up the ping that is under way, and forget how the last ones went: another sentinel pings now, if any."""

@@ -78,7 +78,7 @@ class Sentinel:
     def _look(self) -> None:
         found = health.examine(self._config, self._ages)
         late = {one.key: one for one in self._without_echo(found)}
-        late |= {one.key: one for one in self._of_this_machine()}
+        late |= {one.key: one for one in self._known_here()}
         try:
             self._presence.renew([one for one in late.values() if one.is_local])
             self._acts = self._presence.acts()
@@ -114,9 +114,12 @@ class Sentinel:
         kinds: list[TroubleKind] = [kind for kind in self._troubles.kinds if kind is not TroubleKind.PING]
         return kinds or ([] if self._is_well else None)
 
-    def _of_this_machine(self) -> Iterator[Late]:
+    def _known_here(self) -> Iterator[Late]:
+        """What nobody else can find: it is in this sentinel's row for `health`."""
         yield from silent(self._config, self._host)
         yield from self._pings.late()
+        if self._acts:
+            yield from self._trail.late()
         for jump in self._ages.jumps:
             if elapsed() - jump.at < JUMPED_SECONDS:
                 way = "forward" if jump.by.total_seconds() > 0 else "back"

@@ -68,7 +68,7 @@ def test_a_damaged_file_is_put_back_and_what_was_there_is_set_aside(product: Pro
     rows = {row["stored_as"]: row for row in product.run("damaged", "--json", status=1).objects}
     assert rows.keys() == {"a", "sub/b"} and rows["a"]["found"] == sha256(b"BAD").hexdigest()
     said = product.run("mend").stdout
-    assert "a at " in said and "was mended from done" in said
+    assert "a at " in said and "was mended from done" in said and len(said.splitlines()) == len(rows)
     assert product.delivered() == {"a": b"good", "sub/b": b"other", "c": b"third"}
     assert hidden(product.studies) == [b"BAD"]
     (mended,) = [e["data"] for e in product.listing("events", "--kind", "mended") if e["data"]["found"]]

@@ -252,7 +252,6 @@ class _Mending:
             if self._mine().delete()[0]:
                 KeptOriginal.objects.filter(arrival=delivery.arrival_id).update(due_at=timezone.now())
                 append([entry(Kind.MENDED, delivery.arrival_id, data)])
-        log.info("A damaged file was mended", action="mended", arrival=delivery.arrival_id)
 
 
 def _taken_over(delivery: Delivery) -> NotMended:
@@ -307,6 +306,7 @@ def mend_due(config: Config) -> bool:
         return False
     try:
         mend(config, row)
+        log.info("A damaged file was mended", action="mended", arrival=row.delivery.arrival_id)
     except (DropslotError, OSError) as error:
         log.warning("A damaged file is not mended", action="not_mended", error=str(error))
     return True

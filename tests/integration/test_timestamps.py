@@ -21,7 +21,7 @@ from dropslot.keeping.fixity import ending
 from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.models import FixityRound
 from dropslot.running.stopping import Signal
-from dropslot.timestamps import asking, examining, process, stamping
+from dropslot.timestamps import asking, examining, process, stamping, trusted
 from dropslot.timestamps.checking import check
 from dropslot.timestamps.process import Turn
 from dropslot.timestamps.stamping import stamp
@@ -33,7 +33,7 @@ from tsa import Authority
 # What the authority does wrong, and a word of what is said about it.
 FAULTS = {
     "expired": "expired",
-    "stranger": "not a valid time stamp",
+    "stranger": "set `timestamp: certificates`",
     "replay": "not a valid time stamp",
     "refuses": "refused",
     "500": "500",
@@ -92,9 +92,16 @@ def test_an_authority_that_errs_or_lies_changes_nothing_in_the_trail(
         with pytest.raises(NotProven) as raised:
             stamp(stamped)
         assert words in str(raised.value) and "The trail is unchanged" in str(raised.value), tsa.fault
+        assert "ErrorStack" not in str(raised.value)
     assert Event.objects.count() == 10
     (finding,) = examining.findings(stamped)
     assert finding.level == "error"
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.filterwarnings("error")
+def test_the_roots_of_the_system_are_taken_without_a_word(stamped: Config) -> None:
+    assert trusted.roots(stamped.model_copy(update={"timestamp": None}))
 
 
 @pytest.mark.sqlite_only

@@ -7,6 +7,7 @@ Stamped is the SHA-256 of the head's written form, `SEQ:HASH` without a line end
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from dropslot.timestamps.certificate_order import in_der_order
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from rfc3161_client import TimeStampRequest, TimeStampResponse
+
+_OF_CERTIFICATES = re.compile(r'Verify error: ?([^"]+)"')
+_UNTRUSTED = re.compile("self.signed certificate|issuer certificate")
 
 
 class NotProven(DropslotError):
@@ -63,9 +67,19 @@ def proven(
         try:
             builder.build().verify_message(answer, _text(head))
         except VerificationError as error:
-            raise NotProven(f"The answer is not a valid time stamp: {escape(str(error))}") from error
+            raise NotProven(f"The answer is not a valid time stamp: {_why(str(error))}") from error
         info = answer.tst_info
         return Stamp(head, info.gen_time.astimezone(UTC), _signer(answer), response)
+
+
+def _why(said: str) -> str:
+    """What openssl says of certificates, without the names of its functions and files."""
+    if (found := _OF_CERTIFICATES.search(said)) is None:
+        return escape(said)
+    why = escape(found[1])
+    if _UNTRUSTED.search(why) is None:
+        return why
+    return f"none of the trusted root certificates has issued its certificate ({why}); set `timestamp: certificates`"
 
 
 def _text(head: Head) -> bytes:

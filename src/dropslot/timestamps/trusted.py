@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ def roots(config: Config) -> list[Certificate]:
     authority = authority_of(config)
     path = (authority.certificates if authority else None) or _of_system()
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # systems trust a few old roots with odd serial numbers
+            return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or "it holds no certificates in PEM"
         raise BadOption(

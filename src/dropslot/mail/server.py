@@ -66,7 +66,9 @@ def _connected(mail: Mail, seconds: float = SECONDS) -> Iterator[EmailBackend]:
     except (OSError, smtplib.SMTPException) as error:
         what, remedy = _in_words(error, mail, seconds)
         kind = MailRefused if _is_for_good(error) else MailUnsent
-        raise kind(f"The mail server {server} {what}", next_step=remedy) from error
+        raise kind(
+            f"The mail server {server} {what}", next_step=f"{remedy[:1].upper()}{remedy[1:]}"
+        ) from error
     finally:
         _close(backend)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from ulid import ULID
 
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
+from dropslot.core.names import escape
 from dropslot.mail.section import mail_of
 from dropslot.notify.channels import by_service
 from dropslot.notify.channels.message import Fact, Notice
 from dropslot.notify.channels.sending import send
 from dropslot.notify.channels.target import Target
-from dropslot.notify.channels.written import prove_templates, written
+from dropslot.notify.channels.written import prove_templates, unused, written
 from dropslot.notify.section import SENDER, STUDY, all_targets, notify_of
 
 _TEST = Notice(
@@ -36,8 +38,14 @@ def examine(config: Config) -> Iterator[Finding]:
         prove_templates(notify_of(config).templates)
     except DropslotError as error:
         yield Finding("error", "notify.templates", error.what, error.next_step)
+    yield from map(_unused, unused(notify_of(config).templates))
     for target, where in places(config).items():
         yield _finding(config, target, ", ".join(where))
+
+
+def _unused(file: Path) -> Finding:
+    what = f"{escape(file.name)} is never used: no message has this name, and no template includes it"
+    return Finding("warning", "notify.templates", what, "docs/notifications.md lists the names")
 
 
 def places(config: Config) -> dict[Target, list[str]]:
@@ -57,7 +65,7 @@ def _finding(config: Config, target: Target, where: str) -> Finding:
                 "error", where, f"the environment has no {names}", f"set {names}, or the same with _FILE"
             )
         if not target.mail:
-            by_service.prove(target)
+            by_service.prove(target, notify_of(config).allow_private)
         elif mail_of(config) is None:
             return Finding("error", where, f"{target}: there is no mail server", "set the key mail")
     except DropslotError as error:

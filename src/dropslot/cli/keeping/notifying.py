@@ -49,6 +49,7 @@ def notify(
     failed = 0
     for one, fault in trying.tested(settings, targets, notify_of(settings).allow_private):
         failed += bool(fault)
+        fault = fault.removeprefix(str(one)).lstrip(": ")  # many begin with it
         sys.stdout.write(f"{one}: {fault or 'sent'}\n")
         sys.stdout.flush()
     if failed:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
+from urllib.request import getproxies
 
+from dropslot.config.guard import Guard
 from dropslot.core.names import escape
 from dropslot.notify.channels.harmless import without_markup
 from dropslot.notify.channels.message import Message, NeverSent, NotSent
@@ -44,11 +47,25 @@ def send(target: Target, message: Message, allowed: Sequence[str] = ()) -> None:
     _judge(target, _answer(target, asked))
 
 
-def prove(target: Target) -> None:
-    """Ask apprise whether it understands the address; nothing is sent. Raises NotSent."""
+def prove(target: Target, allowed: Sequence[str] = ()) -> None:
+    """Ask apprise whether it understands the address, and look where its host is; nothing is sent. Raises NotSent."""
     answer = _answer(target, {"url": target.address(), "is_asked_only": True})
-    if not answer["known"] or answer.get("several"):
+    answer["refused"] = _private(target.host(), allowed)
+    if not answer["known"] or answer.get("several") or answer["refused"]:
         _judge(target, answer)
+
+
+def _private(host: str, allowed: Sequence[str]) -> list[str]:
+    """The addresses of a host, if all of them are refused. With a proxy it decides; a name that is not known now may
+    be known later."""
+    if not host or getproxies():
+        return []
+    try:
+        addresses = {str(place[0]) for *_, place in socket.getaddrinfo(host, None)}
+    except OSError:
+        return []
+    guard = Guard(allowed)
+    return [] if any(map(guard.admits, addresses)) else sorted(addresses)
 
 
 def _answer(target: Target, asked: dict[str, Any]) -> dict[str, Any]:
@@ -76,13 +93,13 @@ def _judge(target: Target, answer: dict[str, Any]) -> None:
     if answer.get("several"):
         raise NeverSent(
             f"{target} leads to several channels, and when one of them fails all would be told again",
-            next_step="write one address for each channel",
+            next_step="Write one address for each channel",
         )
     if answer["refused"]:
         places = ", ".join(sorted(set(map(escape, answer["refused"]))))
         raise NeverSent(
             f"{target} leads to {places}, which is this machine or a private network",
-            next_step="add it to notify.allow_private in config.yaml if messages may go there",
+            next_step="Add it to notify.allow_private in config.yaml if messages may go there",
         )
     why = escape(answer["why"]) or "apprise says no reason"
     raise (NeverSent if _FOR_GOOD.search(why) else NotSent)(f"{target} did not take the message: {why}")

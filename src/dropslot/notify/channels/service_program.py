@@ -61,7 +61,7 @@ def _captured() -> Any:
     import apprise
 
     capture: Any = apprise.LogCapture  # has no types
-    return capture(level=logging.WARNING)
+    return capture(level=logging.WARNING, fmt="%(message)s")
 
 
 def _asset() -> Any:

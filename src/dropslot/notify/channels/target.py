@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from dropslot.config.secrets import secret
 from dropslot.core.addressing.addresses import scheme_of
@@ -50,6 +51,11 @@ class Target:
         if self.is_own:
             return self.text
         return _VARIABLE.sub(lambda found: secret(found[1]) or "", self.text)
+
+    def host(self) -> str:
+        """The server, where the address names it, as that of a webhook does; else empty. Raises ConfigError."""
+        address = self.address()
+        return (urlsplit(address).hostname or "") if scheme_of(address) in _NAMES_A_HOST else ""
 
     def __str__(self) -> str:
         """What people, logs and the trail may see: no token, also where somebody wrote one into config.yaml."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +20,13 @@ from dropslot.core.errors import BadOption
 from dropslot.core.names import escape
 from dropslot.notify.channels.harmless import harmless
 from dropslot.notify.channels.message import Fact, Message, Notice
+from dropslot.notify.news import VALUES
 
 log = structlog.get_logger()
 _OURS = Path(__file__).parent / "templates"
 _PARTS = ("subject", "txt", "html")
 _DEFAULT = "message"
+_KINDS = VALUES | {_DEFAULT, "several", "digest", "unsure", "test"}
 _MOST_OF_SUBJECT = 150
 _UNKNOWN = "\ufdd0"  # a character that no text has
 _SAMPLE = Notice(
@@ -66,6 +69,17 @@ def prove_templates(folder: Path | None) -> None:
                 _fault(file, f"there is no {{{{ {name} }}}}"),
                 next_step="docs/notifications.md lists what a template can say",
             )
+
+
+def unused(folder: Path | None) -> list[Path]:
+    """Own templates whose name is that of no message, and that no other one includes: most are misspelled. Those of a
+    folder that cannot be read are none."""
+    with suppress(BadOption, OSError):
+        files = list(_own_files(folder))
+        texts = {file: file.read_text(errors="replace") for file in files}
+        odd = [file for file in files if file.stem not in _KINDS]
+        return [one for one in odd if not any(one.name in text for text in texts.values())]
+    return []
 
 
 def _own_files(folder: Path | None) -> Iterator[Path]:

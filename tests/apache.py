@@ -92,7 +92,7 @@ class Apache:
         for _ in range(5):
             self._port = free_port()
             self._launch()
-            if wait_until(self._answers_or_ended, deadline_seconds=30, what="Apache's start") == "answers":
+            if wait_until(self._answers_or_ended, deadline_seconds=60, what="Apache's start") == "answers":
                 return
         raise RuntimeError(f"Apache did not start:\n{(self.folder / 'error.log').read_text()}")
 

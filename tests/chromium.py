@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+PATIENCE_MS = 60_000  # a busy machine is slow
+expect.set_options(timeout=PATIENCE_MS)  # 5 s by itself
 
 
 @dataclass
@@ -30,7 +33,7 @@ def opened(browser: Browser, **options: Any) -> Iterator[Tab]:
     """A tab without a history and with cookies of its own; `options` are playwright's of a context."""
     with browser.new_context(**options) as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE_MS)
         tab = Tab(page)
         page.on("console", lambda message: _note(tab, message))
         page.on("pageerror", lambda error: tab.complaints.append(str(error)))

@@ -76,7 +76,11 @@ def _accept(server: socket.socket, port: int) -> None:
     with suppress(OSError):  # closed
         while True:
             theirs, _ = server.accept()
-            ours = socket.create_connection(("127.0.0.1", port))
+            try:
+                ours = socket.create_connection(("127.0.0.1", port))
+            except OSError:  # nobody listens now
+                theirs.close()
+                continue
             threading.Thread(target=_pass_on, args=(theirs, ours), daemon=True).start()
 
 

@@ -79,7 +79,7 @@ class Nginx:
         for _ in range(5):
             self._port = free_port()
             self._launch()
-            if wait_until(self._answers_or_ended, deadline_seconds=30, what="nginx's start") == "answers":
+            if wait_until(self._answers_or_ended, deadline_seconds=60, what="nginx's start") == "answers":
                 return
         raise RuntimeError(f"nginx did not start:\n{(self.folder / 'error.log').read_text()}")
 

@@ -27,7 +27,7 @@ from dropslot.desktop.steering.steering import Steering
 from dropslot.desktop.window import Window
 
 DISPLAYED = Qt.ItemDataRole.DisplayRole
-_PATIENCE_MS = 30_000
+_PATIENCE_MS = 60_000
 W = TypeVar("W", bound=QWidget)
 
 

@@ -39,7 +39,7 @@ class Receiver:
         return process
 
     def wait_for_answer(self) -> None:
-        wait_until(lambda: not self.echo().returncode, deadline_seconds=20, what="an answer to a C-ECHO")
+        wait_until(lambda: not self.echo().returncode, deadline_seconds=60, what="an answer to a C-ECHO")
 
     def echo(self, called: str = AET, *options: str) -> subprocess.CompletedProcess[str]:
         return self._dcmtk("echoscu", "-aet", "MR1", "-aec", called, *options, "127.0.0.1", str(self.port))

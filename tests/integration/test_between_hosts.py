@@ -137,7 +137,7 @@ def test_a_machine_with_a_new_name_takes_over_its_own_dead_worker_without_waitin
     host.rename("renamed", service.pid)
     (shared / "held").unlink()
     os.kill(int(started["data"]["worker"].split(":")[1]), signal.SIGKILL)
-    product.wait_for_state("a", "done", deadline_seconds=30)
+    product.wait_for_state("a", "done", deadline_seconds=60)
     assert service.poll() is None
 
 

@@ -162,7 +162,7 @@ def test_every_query_of_the_dashboard_finds_numbers(
         return [query for query in queries if not server.ask(query)]
 
     wait_until(
-        lambda: not without_numbers() or None, deadline_seconds=30, what=f"numbers for {without_numbers()}"
+        lambda: not without_numbers() or None, deadline_seconds=60, what=f"numbers for {without_numbers()}"
     )
 
 

@@ -221,7 +221,7 @@ def test_a_disk_that_fills_is_warned_of_waited_for_and_delivered_to_and_mails_sa
     assert [path.name for path in product.held()] and not list(disk.rglob("stage/*"))
     assert not (disk / "scan").exists()
     filler.unlink()
-    product.wait_for_state(f"{disk.name}-scan", "done", deadline_seconds=40)
+    product.wait_for_state(f"{disk.name}-scan", "done", deadline_seconds=60)
     assert (disk / "scan/a.dat").stat().st_size == 2 * MB
     for who in ("ops", "stella"):
         wait_until(partial(ended_well, box, who), what=f"the last mails to {who}")

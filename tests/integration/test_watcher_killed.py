@@ -109,7 +109,7 @@ def test_a_sentinel_on_another_machine_says_so(
     kill(service)
     wait_until(
         lambda: "watcher" in [one["trouble"] for one in told(second, "trouble")],
-        deadline_seconds=40,
+        deadline_seconds=60,
         what="the event",
     )
     wait_until(lambda: server.last == "/uuid/fail", what="a ping that fails")

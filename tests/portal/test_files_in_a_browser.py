@@ -136,7 +136,7 @@ def test_a_large_file_comes_whole_and_is_acknowledged_at_its_end(
     connection, response = _get(served, cookies, "/deliveries/1/file")
     assert hashlib.sha256(response.read()).digest() == hashlib.sha256(content).digest()
     connection.close()
-    wait_until(lambda: len(_acknowledged(served)) == 1, deadline_seconds=20, what="the acknowledgment")
+    wait_until(lambda: len(_acknowledged(served)) == 1, deadline_seconds=60, what="the acknowledgment")
     (row,) = _acknowledged(served)
     assert (row["user"], row["evidence"], row["log"]) == ("rita", "whole", "portal")
     connection, response = _get(served, cookies, "/deliveries/1/file", Range="bytes=5-9")
@@ -165,6 +165,6 @@ def test_altered_bytes_do_not_arrive_whole(signed_in: SignedIn, served: Served, 
     found = served.product.run("events", "--json").stdout
     wait_until(
         lambda: '"kind": "altered"' in found or "altered" in served.product.run("events", "--json").stdout,
-        deadline_seconds=20,
+        deadline_seconds=60,
         what="the event",
     )

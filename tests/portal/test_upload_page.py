@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
-from chromium import opened
+from chromium import PATIENCE_MS, opened
 from lanes import examples
 from portals import PASSWORD, Served, lasting
 from waiting import wait_until
-
-SECONDS = 60_000  # milliseconds, as playwright counts
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,7 @@ def sign_in(chromium: Browser, running: Served, cookies: StorageState) -> Iterat
         context = chromium.new_context(storage_state=cookies)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(SECONDS)
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(f"{running.url}/upload/")
         return page
 
@@ -60,7 +58,7 @@ def _choose_route(page: Page, route: str) -> None:
 
 
 def _state_is(page: Page, text: str) -> None:
-    expect(page.locator("#upload-state")).to_have_text(text, timeout=SECONDS)
+    expect(page.locator("#upload-state")).to_have_text(text)
 
 
 def _done(served: Served, name: str) -> dict[str, Any] | None:
@@ -237,7 +235,7 @@ def test_an_upload_goes_on_after_the_portal_was_killed_and_the_page_closed(
     inbox = running.product.folder("inbox", "results")
     wait_until(lambda: _received(inbox) > 70_000_000, deadline_seconds=60, what="a third of the file")
     _kill(running)
-    expect(page.locator("#upload-note")).to_contain_text("tried again", timeout=SECONDS)
+    expect(page.locator("#upload-note")).to_contain_text("tried again")
     kept = page.context.storage_state()
     page.context.close()
     before = _received(inbox)

@@ -55,13 +55,21 @@ def test_somebody_who_opens_it_for_the_first_time_answers_three_questions_and_se
         window = opened()
         window.press("I answer three questions")
         window.press("Next >")
+        window.types("Which study?", "heart failure")
+        window.press("Done")
+        window.sees(
+            "Where to? Please answer this.\nWhich folders of this computer? Expected at least one folder."
+        )
+        assert "For example: heart_failure" in window.texts() and "yaml" not in window.texts()
         window.types("Which study?", "heart")
         window.types("Where to?", f"sftp://127.0.0.1:{port}/inbox")
         window.types("Folder of this computer", str(files))
         window.press("Done")
         window.sees("1 of 1 file chosen")
-        window.types("Sent by", "ann")
         window.press("Send 1 file (300 kB)")
+        window.sees(f"Sign in to 127.0.0.1:{port}")
+        window.types("Your name there:", "ann")
+        window.press("Sign in")
         assert window.trusts_the_server() == fingerprint
         for answer in ("mistyped", PASSWORD):
             window.sees("Password:")
@@ -72,7 +80,7 @@ def test_somebody_who_opens_it_for_the_first_time_answers_three_questions_and_se
         window.press("Sign in")
         window.sees("✓ Uploaded · 1 file")
     assert sent(tmp_path / "server" / "inbox") == {"E-Prime_Daten/s01/run1.edat3": first.read_bytes()}
-    window.sees("ann")
+    window.waits(lambda: window.window.study.user.currentText() == "ann", "the name for next time")
 
 
 def test_what_is_unticked_stays_and_what_is_paused_is_continued_by_the_next_window(

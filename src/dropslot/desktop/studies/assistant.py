@@ -21,6 +21,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.desktop.dialogs import sentence
 from dropslot.desktop.jobs import Job
 from dropslot.desktop.sending.trouble import Trouble
+from dropslot.desktop.studies.corrections import in_the_form
 from dropslot.desktop.studies.editor import scrolling
 from dropslot.desktop.studies.form import PresetForm
 from dropslot.sender.home import settings_file
@@ -152,4 +153,11 @@ class QuestionsPage(_SavingPage):
 
     def save(self) -> Callable[[], None]:
         preset = self.form.preset()
-        return lambda: writing.save_preset(settings_file(), preset)
+
+        def saving() -> None:
+            try:
+                writing.save_preset(settings_file(), preset)
+            except DropslotError as error:
+                raise in_the_form(error, preset.name) from error
+
+        return saving

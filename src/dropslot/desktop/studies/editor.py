@@ -9,6 +9,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.desktop.dialogs import ask, nothing
 from dropslot.desktop.sending.trouble import Trouble
+from dropslot.desktop.studies.corrections import in_the_form
 from dropslot.desktop.studies.form import PresetForm
 from dropslot.sender.home import settings_file
 from dropslot.sender.presets import writing
@@ -47,7 +48,7 @@ class PresetEditor(QDialog):
         try:
             writing.save_preset(settings_file(), preset, self._before.name if self._before else "")
         except DropslotError as error:
-            self.trouble.show_error(error)
+            self.trouble.show_error(in_the_form(error, preset.name))
             return
         self.saved = preset.name
         self.accept()

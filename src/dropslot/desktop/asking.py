@@ -32,6 +32,7 @@ class Asking(QObject):
     """The engine's `Credentials`. Its methods may be called from any thread but the window's."""
 
     not_kept = Signal(object)  # a NotKept: the upload goes on
+    named = Signal(str)  # who signed in, if that was asked
     _asked = Signal(object)
 
     def __init__(self, window: QWidget) -> None:
@@ -43,12 +44,14 @@ class Asking(QObject):
         self._known: dict[
             str, str
         ] = {}  # of this upload: a connection that broke is made again without a question
+        self._name: str | None = None
         self._over = False
         self._asked.connect(self._show, Qt.ConnectionType.QueuedConnection)
 
     def forget(self) -> None:
         """Another upload begins, perhaps by somebody else: passwords are asked for again."""
         self._known.clear()
+        self._name = None
 
     def give_up(self) -> None:
         """Answer everything with no, now and from now on: the window is closing."""
@@ -60,7 +63,8 @@ class Asking(QObject):
 
     def user(self, server: str) -> str | None:
         question = Question("Your name there:", echo=True)
-        return self._one(f"Sign in to {escape(server)}", "", question)
+        self._name = self._one(f"Sign in to {escape(server)}", "", question)
+        return self._name
 
     def password(self, account: str, *, again: bool) -> str | None:
         text = "The server refused this password. Please try again." if again else ""
@@ -91,6 +95,8 @@ class Asking(QObject):
         return bool(self._ask(lambda parent: HostKeyDialog(parent, key), lambda _: True))
 
     def accepted(self) -> None:
+        if self._name:
+            self.named.emit(self._name)
         while self._to_keep:  # only now: a mistyped password is not kept
             try:
                 keep_password(*self._to_keep.popitem())
@@ -111,8 +117,9 @@ class Asking(QObject):
 
     def _one(self, title: str, text: str, question: Question, keep_as: str = "") -> str | None:
         keep = _KEEP if keep_as and _has_keyring() else ""
+        whole = f"{title}.\n{text}".strip()  # a window manager cuts long titles
         answer = self._ask(
-            lambda parent: QuestionsDialog(parent, title, text, [question], keep),
+            lambda parent: QuestionsDialog(parent, "Sign in", whole, [question], keep),
             lambda dialog: (dialog.answers[0], dialog.keep.isChecked()),
         )
         if answer is None:

@@ -119,6 +119,7 @@ class HostKeyDialog(QDialog):
         layout.addWidget(sentence(f"This computer sends to {escape(key.server)} for the first time.", self))
         layout.addWidget(sentence("The server shows this fingerprint:", self))
         fingerprint = sentence(escape(key.fingerprint), self)
+        fingerprint.setWordWrap(False)  # it is compared with one on paper
         fingerprint.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         fingerprint.setAccessibleName(f"Fingerprint {escape(key.fingerprint)}")
         layout.addWidget(fingerprint)

@@ -50,9 +50,9 @@ class Choosing(QObject):
         folders = (*preset.folders, *self._more)
         return replace(preset, access=access, location=panel.location.text().strip(), folders=folders)
 
-    def keep_user(self) -> None:
-        """Somebody sends: the name is remembered for this study."""
-        name = self._window.study.user.currentText().strip()
+    def keep_user(self, name: str = "") -> None:
+        """Somebody sends: the name is remembered for this study. `name`: as it was asked, if the window had none."""
+        name = name or self._window.study.user.currentText().strip()
         if name:
             self._memory.keep_user(self._window.study.current, name)
             self._window.study.offer_users(name, self._memory.users())

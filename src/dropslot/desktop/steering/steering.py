@@ -67,6 +67,7 @@ class Steering(QObject):
         window.bar.send_wanted.connect(self._send)
         window.sent.check_wanted.connect(lambda: self._conductor.follow())
         self._conductor.changed.connect(self._reading.change)
+        self._conductor.asking.named.connect(self._choosing.keep_user)
         self._conductor.ended.connect(self._ended)
         window.closing.connect(self._close)
         window.tray.shown.connect(window.come_forward)

@@ -62,6 +62,7 @@ class Opened:
     def press(self, label: str) -> None:
         """Click the button of this label, when it can be pressed."""
         self._wait(lambda: self._is_enabled(label), f"a button '{label}'")
+        self.settle()  # a dialog that has just come gets its place and size from the window manager
         button = next(each for each in self._visible(QAbstractButton) if _plain(each.text()) == label)
         # The rest of a wide line of choices takes no clicks.
         place = button.rect().center() if isinstance(button, QPushButton) else QPoint(9, button.height() // 2)

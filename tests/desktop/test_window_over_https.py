@@ -12,7 +12,9 @@ from collecting import ROUTE
 from desktop.opened import Opened
 from desktop.test_window import recording
 from portals import installed
+from ports import is_open
 from product import Product
+from waiting import wait_until
 
 
 def test_a_folder_goes_through_a_portal_and_gets_its_second_tick(
@@ -29,6 +31,7 @@ def test_a_folder_goes_through_a_portal_and_gets_its_second_tick(
     file = recording(tmp_path / "eprime", "run1.edat3")
     to = f"https://127.0.0.1:{lab.port}"
     window = opened({"heart": {"to": to, "folders": {"eprime": str(tmp_path / "eprime")}}})
+    wait_until(lambda: is_open(lab.port), deadline_seconds=60, what="the portal")
     window.press("Send 1 file (300 kB)")
     window.types("Token:", token)
     window.press("Sign in")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from apache import Apache
 from certificates import make_certificate
 from collecting import ROUTE, Pc
 from portals import Served, installed
+from ports import is_open
 from product import Product
 from waiting import wait_until
 
@@ -62,14 +62,7 @@ def started(lab: Served, command: str) -> subprocess.Popen[str]:
     """Once its portal takes connections."""
     process = lab.product.start(command)
 
-    def answers() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", lab.port), timeout=5).close()
-        except OSError:
-            return False
-        return True
-
-    wait_until(answers, deadline_seconds=60, what="the portal")
+    wait_until(lambda: is_open(lab.port), deadline_seconds=60, what="the portal")
     return process
 
 

@@ -131,7 +131,7 @@ class Nginx:
         try:
             # Not by a connection alone: another program may have taken the port.
             requests.get(f"http://127.0.0.1:{self._port}/", timeout=5)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return ""
         return "answers" if self._lines() else ""
 

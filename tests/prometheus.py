@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
@@ -57,7 +56,7 @@ class Prometheus:
                 f"http://127.0.0.1:{self._port}/api/v1/query?query={quote(query)}", timeout=5
             ) as answer:
                 found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-        except (URLError, ConnectionError):
+        except OSError:
             return []
         return found
 

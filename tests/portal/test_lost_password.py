@@ -260,14 +260,14 @@ def test_in_the_portals_own_process(served: Served, box: Mailbox) -> None:
     served.account("sam", "sender", "--email", "sam@lab.example")
     served.start()
     with requests.Session() as session:
-        page = session.get(served.url + LOST, timeout=20).text
+        page = session.get(served.url + LOST, timeout=60).text
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
         assert token is not None
         form = {"email": "sam@lab.example", "csrfmiddlewaretoken": token[1]}
-        assert "Look at your mail" in session.post(served.url + LOST, form, timeout=20).text
+        assert "Look at your mail" in session.post(served.url + LOST, form, timeout=60).text
         link = re.search(rf"^{re.escape(served.url)}/\S+$", _letter(box).text, re.MULTILINE)
         assert link is not None
-        assert "For the account" in session.get(link[0], timeout=20).text
+        assert "For the account" in session.get(link[0], timeout=60).text
     found = served.product.run("doctor", status=None).stdout
     assert f"{box.key['server']} takes mails from" in found
 

@@ -300,7 +300,7 @@ def test_a_limit_paces_a_single_small_file(served: Served, token: str, tmp_path:
 
 def is_refused(served: Served, token: str) -> bool:
     headers = {"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0"}
-    return requests.post(f"{served.url}/api/v1/tus/", headers=headers, timeout=10).status_code == 401
+    return requests.post(f"{served.url}/api/v1/tus/", headers=headers, timeout=60).status_code == 401
 
 
 def test_a_token_that_expires_meanwhile_is_said_and_another_goes_on(

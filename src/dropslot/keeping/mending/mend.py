@@ -275,12 +275,13 @@ def _way_to(config: Config, delivery: Delivery) -> _Way:
         to = Template(rule.to)
         values = to.match(url)
         if values is not None:
-            part, known = arrival.evidence.get(PARTS, {}).get(url), values | arrival.fields
-            plain = Rules.of(rule) if part else Rules.of(rule, known)
-            made = replace(plain, group=part["group"]) if part else plain
-            must = part["must_exist"] if part else _must_exist(rule, url, known)
+            known, part = values | arrival.fields, arrival.evidence.get(PARTS, {}).get(url, {})
+            if "group" in part:  # what a rebuild found does not say it
+                made, must = replace(Rules.of(rule), group=part["group"]), part["must_exist"]
+            else:
+                made, must = Rules.of(rule, known), _must_exist(rule, url, known)
             target = Target(url, to.fixed, must, replace(made, manifest="none"))
-            return _Way(for_rule(rule), target, plain.manifest == "hidden")
+            return _Way(for_rule(rule), target, made.manifest == "hidden")
     raise NotMended(
         f"Route {arrival.route} no longer delivers to {url}",
         where="It stays as it is",

@@ -433,6 +433,18 @@ def test_a_copy_that_cannot_be_read_does_not_hide_another(desk: Desk) -> None:
     assert (desk.base / "to/p/p-1").read_bytes() == b"p-1"
 
 
+@pytest.mark.sqlite_only
+def test_what_a_rebuild_found_in_several_places_is_mended(desk: Desk) -> None:
+    row = damaged(desk)
+    evidence = {
+        "rebuilt": "receipt",
+        "parts": {row.delivery.place.url: {"to": str(desk.base / "to/{place}")}},
+    }
+    Arrival.objects.filter(id=row.delivery.arrival_id).update(evidence=evidence)
+    keep(with_keys(desk, fixity={"every": "1d", "mend": True}))
+    assert (desk.base / "to/p/p-1").read_bytes() == b"p-1"
+
+
 def stored_elsewhere(desk: Desk, row: Damage) -> None:
     """The same file at another destination of its arrival."""
     other = Delivery.objects.get(pk=row.pk)
@@ -600,12 +612,17 @@ def test_the_rate_limits_what_retention_reads_in_done_too(desk: Desk) -> None:
 
 
 def test_a_hold_protects_what_was_written_after_the_delivery_too(desk: Desk) -> None:
-    held, heir = delivered(desk, "p-1", "p-2")
+    held, heir, last = delivered(desk, "p-1", "p-2", "p-3")
     Arrival.objects.filter(id=held).update(evidence={"heir": heir}, archived_as="")
+    Arrival.objects.filter(id=heir).update(evidence={"heir": last})
     holds.hold(Arrival.objects.get(id=held), reason="court", by="olga")
-    with Reader() as reader, pytest.raises(OnLegalHold, match=held):
+    for id in (heir, last):
+        with Reader() as reader, pytest.raises(OnLegalHold, match=held):
+            purge(Arrival.objects.get(id=id), reader, Why("a test"))
+    holds.release(Arrival.objects.get(id=held), reason="over", by="olga")
+    with Reader() as reader, pytest.raises(NotProved, match=f"goes on as arrival {last}"):
         purge(Arrival.objects.get(id=heir), reader, Why("a test"))
-    assert (desk.folders().done / "p-2").exists()
+    assert {path.name for path in desk.folders().done.iterdir()} == {"p-1", "p-2", "p-3"}
 
 
 def test_an_original_is_not_given_up_for_one_that_still_waits_in_processing(desk: Desk) -> None:
@@ -622,6 +639,26 @@ def test_an_original_is_not_given_up_for_one_that_still_waits_in_processing(desk
     with Reader() as reader:
         assert purge(Arrival.objects.get(id=first), reader, Why("a test"))
     assert (holding / "p-1").exists()
+
+
+@pytest.mark.sqlite_only
+def test_what_is_moved_out_of_done_while_it_is_read_stays_whole(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = delivered(desk, "p-1", content={"a": b"1", "b": b"2"})
+    done, inbox = desk.folders().done / "p-1", desk.folders().inbox / "p-1"
+    with Reader() as reader:
+        read = reader.digest_of
+
+        def slow(fd: int, name: str) -> str:
+            if done.exists() and os.path.samestat(os.fstat(fd), (done / "a").stat()):
+                done.rename(inbox)
+            return read(fd, name)
+
+        monkeypatch.setattr(reader, "digest_of", slow)
+        with pytest.raises(NotProved, match="moved away"):
+            purge(Arrival.objects.get(id=id), reader, Why("a test"))
+    assert read_tree(inbox) == {"a": b"1", "b": b"2"}
 
 
 @pytest.mark.sqlite_only

@@ -47,6 +47,8 @@ class Emptying:
         Raises SourceChanged at the first item that differs from the listing, OSError if the system refuses. After a
         crash some items are removed, and the rest is unchanged.
         """
+        if self._listing.is_folder:
+            self._require_there()
         for item in items:
             folder, _, name = item.path.rpartition("/")
             with contextlib.suppress(FileNotFoundError):  # another purge was faster
@@ -58,6 +60,13 @@ class Emptying:
         if self._listing.is_folder:
             with contextlib.suppress(FileNotFoundError):
                 _remove_if_empty(self._path, None)
+
+    def _require_there(self) -> None:
+        """Raise SourceChanged if the folder has been moved: where it lies now, somebody may want it."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(self._path), os.fstat(self._top.fd)):
+                return
+        raise SourceChanged(f"{escape(str(self._path))} was moved away")
 
 
 def _remove(folder: int, name: str, item: Item) -> None:

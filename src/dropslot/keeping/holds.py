@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -54,8 +56,16 @@ def require_no_hold(arrival: Arrival) -> None:
     the delivery goes on as an arrival of its own."""
     if found := LegalHold.objects.filter(arrival=arrival).first():
         raise _held("It", found)
-    if found := LegalHold.objects.filter(arrival__evidence__heir=arrival.pk).first():
-        raise _held(f"It has the original of arrival {found.arrival_id}, which", found)
+    for each in LegalHold.objects.filter(arrival__evidence__has_key="heir").select_related("arrival"):
+        if arrival.pk in _heirs(each.arrival):
+            raise _held(f"It has the original of arrival {each.arrival_id}, which", each)
+
+
+def _heirs(arrival: Arrival | None) -> Iterator[str]:
+    """The arrivals that an original went on as, one after another."""
+    while arrival is not None and (heir := arrival.evidence.get("heir")):
+        yield heir
+        arrival = Arrival.objects.filter(pk=heir).first()
 
 
 def require_no_hold_at(archived_as: str) -> None:

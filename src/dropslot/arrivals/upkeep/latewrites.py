@@ -302,8 +302,11 @@ def require_compared(
 
 def told(arrival: Arrival) -> None:
     """The alarm has been reported to somebody."""
-    arrival.evidence["told"] = True
-    Arrival.objects.filter(id=arrival.id).update(evidence=arrival.evidence)
+    with transaction.atomic():
+        row = Arrival.objects.select_for_update().get(id=arrival.id)
+        row.evidence["told"] = True
+        row.save(update_fields=["evidence"])
+    arrival.evidence = row.evidence
 
 
 def _event(row: Arrival, found: Sequence[Difference]) -> Entry:

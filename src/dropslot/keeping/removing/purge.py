@@ -179,6 +179,8 @@ def _require_own(arrival: Arrival, row: Arrival) -> None:
     place = escape(arrival.archived_as)
     if row.archived_as != arrival.archived_as:
         raise NotProved(f"{place} is no longer its original", where="What is there now was left alone")
+    if heir := row.evidence.get("heir"):
+        raise NotProved(f"{place} was written to after its delivery", where=f"It goes on as arrival {heir}")
     require_no_hold_at(row.archived_as)
     if later := successor(row):
         raise NotProved(

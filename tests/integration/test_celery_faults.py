@@ -151,6 +151,15 @@ def test_a_broker_that_is_away_or_takes_nothing_only_delays(celery_product: Prod
             product.wait_for_state(name, "done")
     else:
         product.start("run")
+        wait_until(lambda: "Worker started" in (product.root / "run.log").read_text(), what="a worker")
+    with broker.frozen():
+        away.append(product.drop("stands still", b"4").name)
+        product.wait_for_state("stands still", "ready")
+        log = product.root / "run.log"
+        wait_until(
+            lambda: "did not take a message" in log.read_text(), deadline_seconds=60, what="a line of it"
+        )
+    product.wait_for_state("stands still", "done")
     broker.kill()
     product.drop("meanwhile", b"2")
     product.wait_for_state("meanwhile", "ready")

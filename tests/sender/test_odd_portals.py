@@ -14,6 +14,7 @@ from at_pc import BAG, Answers, tags, unnoted
 from dropslot.core.errors import DropslotError
 from dropslot.sender.connecting import Access
 from dropslot.sender.over_https.inbox import HttpsInbox
+from dropslot.sender.receipts.checking import BadReceipt
 
 
 @dataclass
@@ -73,10 +74,24 @@ def test_what_answers_in_another_form_is_no_portal(me: str, routes: str) -> None
         HttpsInbox(access, WithToken())
 
 
+ROUTE = '{"items": [{"key": "study", "may_upload": true, "takes": "directories"}]}'
+
+
+BAD = {"a page": PAGE, "many levels": "[" * 100_000, "no texts": '{"body": {}, "signature": "", "files": ""}'}
+
+
+@pytest.mark.parametrize("receipt", BAD.values(), ids=BAD)
+def test_a_receipt_of_another_form_is_one_that_proves_nothing(receipt: str) -> None:
+    with answering({"me": ME, "routes": ROUTE, "receipts": receipt}) as access:
+        inbox = HttpsInbox(access, WithToken())
+        with pytest.raises(BadReceipt, match="cannot be read"):
+            inbox.receipt(BAG)
+        inbox.close()
+
+
 def test_a_page_finishes_no_bag() -> None:
-    route = '{"items": [{"key": "study", "may_upload": true, "takes": "directories"}]}'
     there = '{"finished_as": null, "files": []}'
-    with answering({"me": ME, "routes": route, BAG: there, "uploads": '{"items": []}'}) as access:
+    with answering({"me": ME, "routes": ROUTE, BAG: there, "uploads": '{"items": []}'}) as access:
         inbox = HttpsInbox(access, WithToken())
         with pytest.raises(DropslotError, match="something else than a portal"):
             inbox.finish(BAG, tags({}, 0), unnoted, may_be_named=False)

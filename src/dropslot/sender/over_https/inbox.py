@@ -16,7 +16,14 @@ from dropslot.sender.credentials import Credentials
 from dropslot.sender.faults import BagGone, BagIncomplete, InboxClosed, InboxMissing, SignInRefused
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
 from dropslot.sender.over_https import answers, sending
-from dropslot.sender.over_https.answers import KEPT, RUNS_THE_SERVER, UNSENT, NotThere, PartRefused
+from dropslot.sender.over_https.answers import (
+    KEPT,
+    RUNS_THE_SERVER,
+    UNSENT,
+    NotThere,
+    PartRefused,
+    Unexpected,
+)
 from dropslot.sender.over_https.portal import Portal
 from dropslot.sender.over_https.sending import AT_ONCE, Batch, Sending
 from dropslot.sftp.pace import Pace
@@ -82,6 +89,14 @@ class HttpsInbox:
             return self._portal.read("receipts", SignedReceipt.of, {"name": bag})
         except NotThere:
             return None
+        except Unexpected as error:  # of this bag alone: other receipts may be readable
+            from dropslot.sender.receipts.checking import BadReceipt  # signatures take long to load
+
+            raise BadReceipt(
+                f"The receipt of {escape(bag)} cannot be read: {error.what}",
+                where="Your files were sent; whether they were delivered is not known yet",
+                next_step=f"Tell {RUNS_THE_SERVER}",
+            ) from error
 
     def signers(self) -> str:
         return self._portal.read("receipts/allowed_signers", lambda said: str(said["allowed_signers"]))

@@ -60,11 +60,12 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Story]:
     root = tmp_path_factory.mktemp("hostile")
     mounts = Mounts(tmp_path_factory.mktemp("mounts"))
     outside = plant_outside(root)
     product = Product(root)
+    product.begin_with(sqlite_template)
     little = mounts.tmpfs("16m")
     routes = ROUTES | {"small": ROUTES["small"] | {"deliver": [{"to": str(little)}]}}
     product.configure(routes)

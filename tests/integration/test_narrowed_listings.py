@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +19,10 @@ BY_ROUTE = (*LISTINGS, "log_readers", "acknowledgments")
 
 
 @pytest.fixture(scope="module")
-def delivered(tmp_path_factory: pytest.TempPathFactory) -> Product:
+def delivered(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Product:
     """A route that delivered, one that refused, and one that config.yaml has no more."""
     product = Product(tmp_path_factory.mktemp("listed"))
+    product.begin_with(sqlite_template)
     routes = {key: STUDY | {"folders": f"./{key}"} for key in ("one", "gone")}
     product.configure(routes | {"two": STUDY | {"folders": "./two", "select": {"max_items": 1}}})
     product.drop("good", {"a": b"1"}, route="one")

@@ -45,9 +45,10 @@ def route(key: str, **more: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def running(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Product]:
     """A daemon with a route for each test; two entries were there before it was started."""
     product = Product(tmp_path_factory.mktemp("running"))
+    product.begin_with(sqlite_template)
     keys = ("half", "placeholder", "busy", "queued", "moved", "temporary", "old")
     routes = {key: route(key) for key in keys} | {"polled": route("polled", poll=True)}
     product.configure(routes)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +26,10 @@ ROLES = ("sender", "operator", "auditor", "recipient", "study-runner", "administ
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def filled(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Served]:
     """An installation with an account of each role, and arrivals that were delivered and that failed."""
     product = Product(tmp_path_factory.mktemp("accessible"))
+    product.begin_with(sqlite_template)
     images = {
         "folders": str(product.root / "dicom"),
         "import": "dicom",

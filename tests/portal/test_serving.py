@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from certificates import make_certificate
-from portals import Served, installed
-from product import Product
+from portals import Served, lasting
 from slow_clients import Raw, many
 from waiting import wait_until
 
@@ -23,11 +22,10 @@ GET = b"GET /account/login/ HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def up(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Served]:
     """A portal that no test stops."""
-    product = Product(tmp_path_factory.mktemp("served"))
-    yield installed(product).start()
-    product.close()
+    with lasting(tmp_path_factory.mktemp("served"), sqlite_template) as made:
+        yield made.start()
 
 
 def _reconfigure(served: Served, **portal: object) -> None:

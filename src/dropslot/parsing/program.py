@@ -26,6 +26,9 @@ from dropslot.parsing import confinement
 
 MOST_BYTES = 64 * 1024
 MOST_DESCRIPTORS = 32
+# pydicom loads these if they are there: more than half of a start, and 22 MB (measured).
+_FOR_PIXELS = ("PIL", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "requests", "rle")
+_LOOK_AT_PIXELS = frozenset({"dropslot.dicom_files.pixel_parser"})
 
 Parse = Callable[[list[int], Any], Any]
 
@@ -44,6 +47,8 @@ def main() -> None:
 
 
 def _loaded(module: str) -> Parse:
+    if module not in _LOOK_AT_PIXELS:
+        sys.modules.update(dict.fromkeys(_FOR_PIXELS))  # type: ignore[arg-type]  # as if they were not installed
     loaded = importlib.import_module(module)
     if hasattr(loaded, "prepare"):
         loaded.prepare()

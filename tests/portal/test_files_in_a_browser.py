@@ -14,8 +14,9 @@ import pytest
 from playwright.sync_api import Page
 
 import pdfs
-from browsing import Faults, SignedIn, findings_in_each_look
-from portals import Served
+import tusing
+from browsing import Faults, SignedIn, bounds, findings_in_each_look
+from portals import PASSWORD, Served
 from waiting import wait_until
 
 REPORT = pdfs.pdf(["Viral load", "Specimen 066-12345678-1"], "second page")
@@ -108,8 +109,11 @@ def _pages(content: bytes, folder: Path) -> int:
         document.close()
 
 
-def _cookies(page: Page) -> str:
-    return "; ".join(f"{one['name']}={one['value']}" for one in page.context.cookies())
+@pytest.fixture
+def cookies(served: Served) -> str:
+    """Of a recipient who has signed in, without a browser."""
+    served.account("rita", "recipient", *bounds("recipient"))
+    return tusing.signed_in(served.start().url, "rita", PASSWORD)["Cookie"]
 
 
 def _get(served: Served, cookies: str, path: str, **headers: str) -> tuple[http.client.HTTPConnection, Any]:
@@ -123,12 +127,9 @@ def _acknowledged(served: Served) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def test_a_large_file_comes_whole_and_is_acknowledged_at_its_end(
-    signed_in: SignedIn, served: Served, faults: Faults
-) -> None:
+def test_a_large_file_comes_whole_and_is_acknowledged_at_its_end(served: Served, cookies: str) -> None:
     content = os.urandom(1 << 20) * 96
     _deliver(served, "north-large.pdf", content)
-    cookies = _cookies(signed_in("recipient", name="rita"))
     connection, response = _get(served, cookies, "/deliveries/1/file")
     response.read(1 << 20)
     connection.close()  # the client goes away
@@ -144,7 +145,7 @@ def test_a_large_file_comes_whole_and_is_acknowledged_at_its_end(
     connection.close()
 
 
-def test_altered_bytes_do_not_arrive_whole(signed_in: SignedIn, served: Served, faults: Faults) -> None:
+def test_altered_bytes_do_not_arrive_whole(served: Served, cookies: str) -> None:
     """Nothing but its bytes shows that the file was altered: the answer breaks off before its end."""
     content = os.urandom(1 << 20) * 96
     stored = _deliver(served, "north-large.pdf", content)
@@ -155,7 +156,6 @@ def test_altered_bytes_do_not_arrive_whole(signed_in: SignedIn, served: Served, 
         file.seek(1000)
         file.write(b"altered")
     os.utime(stored, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    cookies = _cookies(signed_in("recipient", name="rita"))
     connection, response = _get(served, cookies, "/deliveries/1/file")
     assert response.status == 200
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):

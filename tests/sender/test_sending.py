@@ -358,7 +358,7 @@ def test_presets_with_mistakes_name_every_one(pc: Pc) -> None:
     pc.home.mkdir()
     (pc.home / "settings.yaml").write_text(
         "presets:\n  heart-a:\n    to: ftp://lab/inbox\n    foldres: {}\n    limit: fast\n"
-        "    folders: {'a/b': {path: data, slected: no}}\n"
+        "    folders: {'a/b': {path: data, slected: no}, eeg: {path: \"/eeg\\0\"}}\n"
     )
     done = pc.run("send", "heart-a", status=1)
     for words in (
@@ -368,6 +368,7 @@ def test_presets_with_mistakes_name_every_one(pc: Pc) -> None:
         "did you mean folders",
         "expected a rate",
         "a whole path",
+        "folders.eeg.path",
     ):
         assert words in done.stderr
     assert (

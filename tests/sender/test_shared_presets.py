@@ -128,3 +128,9 @@ def test_paths_go_to_the_route_that_is_named() -> None:
     portal = Access("https://drop.lab.example", route="eeg")
     (preset,) = presets(["/data"], Options(portal, "heart", location="Brogden A"))
     assert preset.access == portal
+
+
+@pytest.mark.parametrize("server", ["https://exa mple.lab", f"https://{'a' * 70}.lab", "sftp://x..lab/inbox"])
+def test_an_address_that_no_server_can_have_is_a_mistake(server: str) -> None:
+    with pytest.raises(UsageError, match=r"no server can|no blanks"):
+        presets(["/data"], Options(Access(server), "heart", location="Brogden A"))

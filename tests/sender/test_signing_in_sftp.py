@@ -105,6 +105,13 @@ def test_a_fingerprint_on_the_command_line_trusts_exactly_that_key(shared_sshd: 
     sign_in(shared_sshd, key=key, trust=fingerprint)
 
 
+def test_host_keys_that_cannot_be_read_are_a_matter_of_this_pc(shared_sshd: Sshd) -> None:
+    home.known_hosts().write_text("nonsense\n")
+    with pytest.raises(DropslotError, match="known_hosts has a line that cannot be read") as refused:
+        sign_in(shared_sshd, key=str(shared_sshd.key))
+    assert "Correct this file" in refused.value.next_step and "Nothing was sent" in refused.value.where
+
+
 def test_a_changed_host_key_stops_everything(server: Sshd, pc: Path) -> None:
     other = new_key(pc / "other").with_suffix(".pub").read_text()
     home.known_hosts().write_text(f"[127.0.0.1]:{server.port} {other}")

@@ -67,7 +67,9 @@ def place(to: str) -> str:
     """The inbox without the account: the same for everybody who sends there, in one spelling. Raises BadAddress."""
     try:
         if scheme(to) == SFTP:
-            return addresses.parse(to)._replace(user="").url
+            address = addresses.parse(to)._replace(user="")
+            _require_name(address.host)
+            return address.url
         return _portal(to)
     except ValueError as error:
         raise BadAddress(
@@ -79,6 +81,16 @@ def _portal(to: str) -> str:
     parts = urlsplit(to)
     if parts.username or parts.password or not parts.hostname:
         raise ValueError("expected https://HOST, without an account: a token says who you are")
+    _require_name(parts.hostname)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme.lower()}://{host}{port}{parts.path.rstrip('/')}"
+
+
+def _require_name(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("no server can have this name") from None
+    if len(host.split()) != 1:
+        raise ValueError("expected no blanks in the name of the server")

@@ -32,6 +32,12 @@ class HostKeyChanged(DestinationUnready):
     code = "host-key-changed"
 
 
+class HostsUnreadable(DestinationUnready):
+    """known_hosts itself cannot be read, or has a line that is none."""
+
+    code = "known-hosts-unreadable"
+
+
 def fingerprint(key: asyncssh.SSHKey) -> str:
     """As `ssh-keygen -l` shows it, with the kind of the key."""
     return f"{key.get_algorithm()} {key.get_fingerprint()}"
@@ -71,7 +77,7 @@ def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
     try:
         hosts = asyncssh.import_known_hosts(data.decode("utf-8", "replace"))
     except ValueError as error:
-        raise DestinationUnready(
+        raise HostsUnreadable(
             f"{escape(str(account.hosts_file))} has a line that cannot be read: {escape(str(error))}",
             where=UNSENT,
             next_step="Correct or remove that line; it is retried",
@@ -83,13 +89,13 @@ def _matches(account: Account) -> tuple[list[asyncssh.SSHKey], ...]:
 
 
 def contents(account: Account) -> bytes:
-    """The bytes of known_hosts; none where there is no file. Raises DestinationUnready."""
+    """The bytes of known_hosts; none where there is no file. Raises HostsUnreadable."""
     try:
         return account.hosts_file.read_bytes()
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise DestinationUnready(
+        raise HostsUnreadable(
             f"{escape(str(account.hosts_file))} cannot be read: {error.strerror}",
             where=UNSENT,
             next_step="Give the service the right to read it, or correct `known_hosts`; it is retried",

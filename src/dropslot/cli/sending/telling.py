@@ -69,18 +69,18 @@ class Lines(Told):
 
     def left(self, file: LeftFile) -> None:
         super().left(file)
-        self.say(f"Not sent: {file.reason.rstrip('.')}.")
+        self.say(f"Not sent: {_ended(file.reason)}")
 
     def changed(self, file: SentFile) -> None:
         super().changed(file)
         if file.state == REFUSED:
-            self.say(f"Refused: {escape(file.file)}: {file.reason.rstrip('.')}.")
+            self.say(f"Refused: {escape(file.file)}: {_ended(file.reason)}")
 
     def retrying(self, error: DropslotError, seconds: float) -> None:
         self.say(f"{error} Trying again in {max(seconds, 1):.0f} s; what was sent is kept.")
 
     def warned(self, sentence: str) -> None:
-        sys.stderr.write(f"dropslot: {sentence.rstrip('.')}.\n")
+        sys.stderr.write(f"dropslot: {_ended(sentence)}\n")
 
 
 class Json(Told):
@@ -156,3 +156,7 @@ def duration(seconds: float) -> str:
         return f"{max(seconds, 1):.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

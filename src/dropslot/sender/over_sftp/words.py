@@ -13,7 +13,7 @@ from dropslot.sftp import wire
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.faults import ConnectionLost, NoRoom, ServerLied, lost, typed
-from dropslot.sftp.hostkeys import HostKeyChanged, HostKeyUnknown, pattern
+from dropslot.sftp.hostkeys import HostKeyChanged, HostKeyUnknown, HostsUnreadable, pattern
 from dropslot.sftp.login import LoginRefused, Unreachable
 from dropslot.sftp.wire import Garbled, Said
 
@@ -76,6 +76,10 @@ def _reworded(error: DropslotError, account: Account) -> DropslotError:
         return _untrusted(error, account)
     if isinstance(error, HostKeyChanged):
         return _changed(error, account)
+    if isinstance(error, HostsUnreadable):  # a file of this PC
+        error.next_step = (
+            "Correct this file, or name another one (`known_hosts`, --known-hosts), then send again"
+        )
     for kind, step in _STEPS.items():
         if isinstance(error, kind):
             error.where, error.next_step = KEPT, step

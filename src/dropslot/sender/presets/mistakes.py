@@ -46,7 +46,7 @@ class Checked:
             if default is None:
                 self.add((key,), NO_VALUE, "expected this key", example)
             return default or ""
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not value.strip() or "\0" in value:
             self.add((key,), value, "expected a text", example)
             return default or ""
         return value.strip()

@@ -662,6 +662,24 @@ def test_what_is_moved_out_of_done_while_it_is_read_stays_whole(
 
 
 @pytest.mark.sqlite_only
+def test_a_single_file_that_is_moved_out_of_done_meanwhile_is_not_said_to_be_removed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = delivered(desk, "p-1")
+    begin = module._begin
+
+    def late(arrival: Arrival) -> None:
+        begin(arrival)
+        (desk.folders().done / "p-1").rename(desk.base / "away")
+
+    monkeypatch.setattr(module, "_begin", late)
+    with Reader() as reader:
+        purge(Arrival.objects.get(id=id), reader, Why("a test"))
+    data = json.loads(Event.objects.get(kind="purged").data)
+    assert (data["items"], data["size_bytes"]) == (0, 0) and (desk.base / "away").read_bytes() == b"p-1"
+
+
+@pytest.mark.sqlite_only
 def test_a_removal_that_a_crash_ended_goes_on_only_where_its_disk_is(desk: Desk) -> None:
     (id,) = delivered(desk, "p-1")
     Arrival.objects.filter(id=id).update(evidence={"purging": True})

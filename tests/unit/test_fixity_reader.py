@@ -74,6 +74,7 @@ def test_each_file_that_is_not_proved_is_named(name: str, says: str, is_away: bo
         (errno.ESTALE, False, True),
         (errno.EHOSTDOWN, False, True),
         (errno.ENOTCONN, False, True),
+        (errno.EKEYEXPIRED, False, True),
         (errno.EIO, True, True),
         (errno.EIO, False, False),
         (errno.EACCES, True, False),

@@ -41,18 +41,20 @@ class Emptying:
         """A descriptor of an item, for reading; None if it is no longer a regular file. Raises OSError."""
         return open_regular_in(self._descent, item.path)
 
-    def remove(self, items: Iterable[Item]) -> None:
-        """Remove these items, then each folder that is empty now.
+    def remove(self, items: Iterable[Item]) -> list[Item]:
+        """Remove these items, then each folder that is empty now. Returns those that were still there.
 
         Raises SourceChanged at the first item that differs from the listing, OSError if the system refuses. After a
         crash some items are removed, and the rest is unchanged.
         """
         if self._listing.is_folder:
             self._require_there()
+        removed = []
         for item in items:
             folder, _, name = item.path.rpartition("/")
-            with contextlib.suppress(FileNotFoundError):  # another purge was faster
+            with contextlib.suppress(FileNotFoundError):  # another purge was faster, or somebody took it away
                 _remove(self._descent.fd(folder), name, item)
+                removed.append(item)
         for path, _time in reversed(self._listing.folders):
             folder, _, name = path.rpartition("/")
             with contextlib.suppress(FileNotFoundError):
@@ -60,12 +62,16 @@ class Emptying:
         if self._listing.is_folder:
             with contextlib.suppress(FileNotFoundError):
                 _remove_if_empty(self._path, None)
+        return removed
 
     def _require_there(self) -> None:
         """Raise SourceChanged if the folder has been moved: where it lies now, somebody may want it."""
+        ours = os.fstat(self._top.fd)
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.lstat(self._path), os.fstat(self._top.fd)):
+            if os.path.samestat(os.lstat(self._path), ours):
                 return
+        if ours.st_nlink == 0:
+            return  # another purge was faster
         raise SourceChanged(f"{escape(str(self._path))} was moved away")
 
 

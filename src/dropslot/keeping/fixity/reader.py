@@ -29,6 +29,7 @@ _NOT_ASKED = (
 _UNREACHABLE = {
     *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ESHUTDOWN, errno.ECONNABORTED, errno.ECONNRESET),
     *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNREFUSED),
+    *(errno.ENOKEY, errno.EKEYEXPIRED, errno.EKEYREVOKED),  # the service's ticket for a network file system
 }
 _THREADS = 2  # hashing and reading both leave Python's lock, so that two use two processors
 _AHEAD = 2 * _THREADS

@@ -156,7 +156,7 @@ def _purge(arrival: Arrival, archived: Path, reader: Reader, why: Why, *, dry_ru
         left = {item.path for item in listing.items} - {item.path for item in removable}
         if not dry_run:
             _begin(arrival)
-            done.remove(removable)
+            removable = done.remove(removable)
     size = sum(item.size_bytes for item in removable)
     stays = sorted(left) + listing.ignored
     return Purged(size, stays, proved.acknowledged, proved.read_back, len(removable))

@@ -27,6 +27,7 @@ def test_only_what_was_accepted_and_is_wanted_is_kept(
     assert forgetful.password("ann@lab", again=False) == "wrong"
     assert forgetful.password("ann@lab", again=True) == "right"
     forgetful.accepted()
+    assert forgetful.password("ann@lab", again=False) == "right"  # by the same command: nobody types it twice
     assert held == {} and Silent().password("ann@lab", again=False) is None
     keeping = Terminal(remember=True)
     keeping.password("ann@lab", again=False)
@@ -34,6 +35,7 @@ def test_only_what_was_accepted_and_is_wanted_is_kept(
     keeping.accepted()
     assert held == {("dropslot", "ann@lab"): "right"}
     later = Terminal(remember=True)
+    assert later.password("ann@lab", again=False) == "right"
     assert later.password("ann@lab", again=False) == "right" and Silent().password("ann@lab", again=False)
     assert Silent().password("ann@lab", again=True) is None  # a server that is half started refuses it once
     assert held == {("dropslot", "ann@lab"): "right"}

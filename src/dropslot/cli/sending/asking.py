@@ -45,6 +45,7 @@ class Terminal(Silent):
     def __init__(self, *, remember: bool) -> None:
         self._remember = remember
         self._given: dict[str, str] = {}
+        self._known: dict[str, str] = {}  # another preset or route of this command asks for nothing twice
         self._stored: set[str] = set()
 
     def user(self, server: str) -> str | None:
@@ -79,14 +80,19 @@ class Terminal(Silent):
         if self._remember:
             for account, secret in self._given.items():
                 keep_password(account, secret)
+        self._known |= self._given
         self._given.clear()
 
     def _secret(self, account: str, question: str, *, again: bool) -> str | None:
-        if again and account in self._stored:
+        refused = self._known.pop(account, None) if again else None
+        if account in self._known:
+            return self._known[account]
+        if refused is not None and account in self._stored:
             forget_password(account)  # the server refused the one that is kept
             again = False
         if not again and account not in self._stored and (stored := stored_password(account)):
             self._stored.add(account)
+            self._known[account] = stored
             return stored
         answer = _hidden(f"{_AGAIN if again else ''}{question}")
         if answer:

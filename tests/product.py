@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 _OWN = ("DROPSLOT_", "DJANGO_", "PG")
 _KEPT = ("DROPSLOT_BROKER_PASSWORD", "DROPSLOT_DATABASE_PASSWORD")
 # They start nothing that outlives them.
-_SHORT = frozenset(
+SHORT = frozenset(
     [
         "acknowledgments",
         "addtoken",
@@ -178,7 +178,7 @@ class Product:
         It is a process of its own. Most are forks of one that has loaded the libraries: `warm`.
         """
         done: subprocess.CompletedProcess[str] | Done
-        if args[0] in _SHORT and self._how == program() and as_person is None and not environment:
+        if args[0] in SHORT and self._how == program() and as_person is None and not environment:
             words = self.command(*args)[len(self._how.command) :]
             done = warm(self.environment, str(args[0])).run(
                 words, self.environment, self.root, timeout_seconds, _QUICK_PASSWORDS | self.constants

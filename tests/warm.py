@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PROGRAM = Path(__file__).with_name("warm_program.py")
 # What an interpreter or a library reads when it is loaded.
@@ -70,8 +70,7 @@ class Warm:
             "constants": dict(constants or {}),
         }
         try:
-            socket.send_fds(self._control, [json.dumps(request).encode()], [out, err, told])
-            os.close(told)
+            self._send(request, out, err, told)
             status = _status(reader, time.monotonic() + timeout_seconds)
             if status is None:
                 raise subprocess.TimeoutExpired(["dropslot", *args], timeout_seconds, _text(out), _text(err))
@@ -79,6 +78,20 @@ class Warm:
         finally:
             for descriptor in (reader, out, err):
                 os.close(descriptor)
+
+    def run_for(self, request: Mapping[str, Any], out: int, err: int, timeout_seconds: float) -> int:
+        """Run the command of another process, with its descriptors; returns its exit status."""
+        reader, told = os.pipe()
+        try:
+            self._send(request, out, err, told)
+            status = _status(reader, time.monotonic() + timeout_seconds)
+            return 1 if status is None else status
+        finally:
+            os.close(reader)
+
+    def _send(self, request: Mapping[str, Any], out: int, err: int, told: int) -> None:
+        socket.send_fds(self._control, [json.dumps(request).encode()], [out, err, told])
+        os.close(told)
 
 
 def _status(reader: int, end: float) -> int | None:

@@ -217,6 +217,9 @@ class _Ending:
 def _become(command: dict[str, Any], out: int, err: int) -> None:
     os.dup2(out, 1)
     os.dup2(err, 2)
+    # Those that are there know of /dev/null, where one can seek.
+    sys.stdout = os.fdopen(1, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding=sys.stderr.encoding, errors=sys.stderr.errors, closefd=False)
     os.chdir(command["folder"])
     os.umask(command["umask"])
     os.environ.clear()

@@ -16,6 +16,7 @@ import pytest
 from documents import PAGES, REPOSITORY, Block, blocks, pages_with
 from people import program
 from ports import free_port
+from warm_commands import script_for
 
 _ELSEWHERE = '"(?:https?:)?//'
 _LOADS = re.compile(
@@ -24,17 +25,18 @@ _LOADS = re.compile(
 
 
 @pytest.fixture
-def commands(tmp_path: Path) -> dict[str, str]:
+def commands(tmp_path: Path) -> Iterator[dict[str, str]]:
     """An environment in which `dropslot` is this checkout's, and `python` the one that it is installed in."""
     how = program()
-    scripts = {"dropslot": " ".join(how.command), "python": sys.executable}
-    for name, command in scripts.items():
-        script = tmp_path / "bin" / name
-        script.parent.mkdir(exist_ok=True)
-        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        script.chmod(0o755)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DROPSLOT_", "DJANGO_"))}
-    return inherited | dict(how.environment) | {"PATH": f"{script.parent}:{os.environ['PATH']}"}
+    with script_for(tmp_path, how.command) as text:
+        scripts = {"dropslot": text, "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n'}
+        for name, content in scripts.items():
+            script = tmp_path / "bin" / name
+            script.parent.mkdir(exist_ok=True)
+            script.write_text(content)
+            script.chmod(0o755)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DROPSLOT_", "DJANGO_"))}
+        yield inherited | dict(how.environment) | {"PATH": f"{script.parent}:{os.environ['PATH']}"}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,11 +88,13 @@ def test_several_things_are_one_message_that_names_the_worst_first(
     assert "1 arrival of route study failed, and 4 other things" in subject
     body = told(box)
     lines = [
-        "watcher: it is not running",
-        "disk of /to: it is 91 % full",
+        "Watcher: it is not running",
+        "Disk of /to: it is 91 % full",
         "No longer: disk of /to",
         "3 arrivals",
     ]
+    times = re.findall(r"^  (from )?\d{4}-\d\d-\d\d \d\d:\d\d UTC\r$", body, re.MULTILINE)
+    assert len(times) == 5 and "from " in times
     places = [body.index(line) for line in lines]
     assert places == sorted(places)
 

@@ -14,7 +14,7 @@ Level = Literal["info", "success", "warning", "failure"]
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One thing that a message tells, in sentences. Names of senders may be in it as they are: `written` makes them
-    harmless. `link` is the address of its page; `at` a time in UTC as in JSON."""
+    harmless. `link` is the address of its page; `at` a time in UTC as in JSON, `when` the same for people."""
 
     about: str
     what: str
@@ -23,6 +23,7 @@ class Fact:
     study: str = ""
     link: str = ""
     at: str = ""
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True)

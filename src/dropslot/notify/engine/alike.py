@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, tzinfo
 from hashlib import sha256
 from typing import Any
 
@@ -118,7 +119,7 @@ def title(heap: Heap) -> str:
         return f"{counted(heap.count, 'arrival')}{of} {_VERBS[News(heap.news)]}{_why(heap)}"
     over = "No longer: " if alike.is_over else ""
     what = f"{alike.about}: {alike.what}" if alike.about else counted(heap.count, "other trouble")
-    return f"{over}{what}"
+    return f"{over}{what}" if over else f"{what[:1].upper()}{what[1:]}"
 
 
 def _why(heap: Heap) -> str:
@@ -136,7 +137,7 @@ def level(some: Sequence[Heap]) -> Level:
     return "warning"
 
 
-def facts_of_one(heap: Heap, base: str) -> list[Fact]:
+def facts_of_one(heap: Heap, base: str, zone: tzinfo) -> list[Fact]:
     """The first few of what is alike, each by itself."""
     alike = heap.alike
     return [
@@ -148,12 +149,13 @@ def facts_of_one(heap: Heap, base: str) -> list[Fact]:
             study=alike.study,
             link=_link(base, one["arrival"]),
             at=one["at"],
+            when=_when(one["at"], zone),
         )
         for one in alike.examples
     ]
 
 
-def fact_of_many(heap: Heap, base: str) -> Fact:
+def fact_of_many(heap: Heap, base: str, zone: tzinfo) -> Fact:
     """One fact for all that is alike, with the first names."""
     first = (
         heap.alike.examples[0] if heap.alike.examples else {"name": "", "what": "", "at": "", "arrival": ""}
@@ -164,7 +166,13 @@ def fact_of_many(heap: Heap, base: str) -> Fact:
     alike = heap.alike
     what = f"{shown}: {alike.what}" if names and (heap.count == 1 or heap.news == News.FAILED) else shown
     link = _link(base, first["arrival"]) if heap.count == 1 else ""
-    return Fact(title(heap), what, alike.remedy, alike.route, alike.study, link, first["at"])
+    when = f"{'from ' if heap.count > 1 else ''}{_when(first['at'], zone)}" if first["at"] else ""
+    return Fact(title(heap), what, alike.remedy, alike.route, alike.study, link, first["at"], when)
+
+
+def _when(at: str, zone: tzinfo) -> str:
+    """The minute: a message may come hours later, as after quiet hours."""
+    return f"{datetime.fromisoformat(at).astimezone(zone):%Y-%m-%d %H:%M %Z}" if at else ""
 
 
 def _link(base: str, arrival: str) -> str:

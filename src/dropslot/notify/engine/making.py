@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -97,7 +97,7 @@ def as_json(notice: Notice) -> dict[str, Any]:
 
 def _of_groups(config: Config, row: Message) -> Notice:
     _join(row)
-    return notice_of(heaps_of(row), base_of(config))
+    return notice_of(heaps_of(row), base_of(config), config.zone)
 
 
 def heaps_of(row: Message) -> list[Heap]:
@@ -120,13 +120,13 @@ def base_of(config: Config) -> str:
     return address(portal) if portal else ""
 
 
-def notice_of(heaps: Sequence[Heap], base: str) -> Notice:
+def notice_of(heaps: Sequence[Heap], base: str, zone: tzinfo) -> Notice:
     """One message for all of it: a single heap is listed one by one, of several each is a line."""
     if len(heaps) == 1:
         [heap] = heaps
-        facts = alike.facts_of_one(heap, base)
+        facts = alike.facts_of_one(heap, base, zone)
         return Notice(heap.news, alike.title(heap), facts, heap.count - len(facts), alike.level(heaps))
-    facts = [alike.fact_of_many(heap, base) for heap in heaps[:_LISTED]]
+    facts = [alike.fact_of_many(heap, base, zone) for heap in heaps[:_LISTED]]
     return Notice("several", _title(heaps), facts, len(heaps) - len(facts), alike.level(heaps))
 
 

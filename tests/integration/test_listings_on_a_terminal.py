@@ -79,6 +79,12 @@ def test_listings_fit_80_columns_but_for_paths(filled: Product, listing: tuple[s
     assert [line for line in lines if len(line) > COLUMNS and not line.startswith("    /")] == []
 
 
+def test_a_report_fits_80_columns_with_its_times_below(filled: Product) -> None:
+    lines = on_terminal(filled, "report")
+    assert max(map(len, lines)) <= COLUMNS
+    assert any(line.startswith("    to delivery: median ") for line in lines)
+
+
 def test_a_pager_gets_what_does_not_fit_a_terminal(filled: Product, pager: Path) -> None:
     page: dict[str, Any] = {"PAGER": str(pager)}
     assert on_terminal(filled, "arrivals", **page)[0] == "PAGED"

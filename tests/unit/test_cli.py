@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -109,6 +110,19 @@ def test_tables_show_names_escaped_and_whole(capsys: pytest.CaptureFixture[str])
     assert "one; two" in said
     assert "study=heart" in said
     assert "x" * 500 in said
+
+
+def test_a_terminal_gets_words_unbroken_and_times_in_utc(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    text = "the message to json://127.0.0.1:8477/… was not sent, and is not tried again"
+    rows = [{"name": "a", "at": ROWS[0]["at"], "what": text}]
+    show(rows, ["name", "at"], Looks(False, no_pager=True), below=["what"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "2026-01-02 03:04Z" in lines[1] and max(map(len, lines)) <= 40
+    assert " ".join(line.strip() for line in lines[2:]) == text
 
 
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from dropslot.cli.startup import reading, require_acknowledgments
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from dropslot.config import Config
@@ -65,13 +65,11 @@ def report(
     else:
         sys.stdout.write(f"{found.title}{'' if found.is_over else ' so far'}, {found.zone}\n")
         empty = "Nothing was received in this month."
-        show(list(_rows(found)), _COLUMNS, Looks(False, wide, no_pager), empty=empty)
+        show(list(_rows(found)), _COLUMNS, Looks(False, wide, no_pager), below=_BELOW, empty=empty)
 
 
-_COLUMNS = (
-    *("route", "of", "received", "delivered", "refused", "open", "files", "size", "fetched"),
-    *("to_delivery", "95th", "to_fetch", "95th_fetch"),
-)
+_COLUMNS = ("route", "of", "received", "delivered", "refused", "open", "files", "size", "fetched")
+_BELOW = ("to_delivery", "to_fetch")
 
 
 def _month(config: Config, text: str) -> Month:
@@ -124,19 +122,20 @@ def _row(line: Line, route: str, name: str) -> dict[str, Any]:
     from dropslot.core.showing.amounts import size
     from dropslot.reports.words import fetch_took, took
 
-    fetched = "–" if line.fetched is None else line.fetched
-    values = (
-        *(
-            route,
-            name,
-            line.received,
-            line.delivered,
-            line.refused,
-            line.open,
-            line.files,
-            size(line.size_bytes),
-        ),
-        *(fetched, took(line.delivery_median), took(line.delivery_p95)),
-        *(fetch_took(line.fetch_median), fetch_took(line.fetch_p95)),
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
+    return {
+        "route": route,
+        "of": name,
+        "received": line.received,
+        "delivered": line.delivered,
+        "refused": line.refused,
+        "open": line.open,
+        "files": line.files,
+        "size": size(line.size_bytes),
+        "fetched": "–" if line.fetched is None else line.fetched,
+        "to_delivery": _times("to delivery", line.delivery_median, line.delivery_p95, took),
+        "to_fetch": _times("to fetch", line.fetch_median, line.fetch_p95, fetch_took),
+    }
+
+
+def _times(what: str, median: int | None, p95: int | None, words: Callable[[int | None], str]) -> str:
+    return "" if median is None else f"{what}: median {words(median)}, 95th percentile {words(p95)}"

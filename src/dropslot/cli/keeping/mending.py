@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dropslot.keeping.models import Damage
 
 commands = typer.Typer()
-_COLUMNS = ("arrival", "since", "destination", "stored_as")
+_COLUMNS = ("arrival", "since", "stored_as")
 
 
 @commands.command()
@@ -52,7 +52,7 @@ def damaged(
         rows,
         _COLUMNS,
         Looks(as_json),
-        below=("what", "not_mended", "accepted"),
+        below=("destination", "what", "not_mended", "accepted"),
         empty="No damaged file is known.",
     )
     if any(not row["accepted"] for row in rows):
@@ -101,7 +101,7 @@ def mend(
             sys.stderr.write(f"dropslot: {name} is not mended. {error}\n")
     if not rows:
         sys.stdout.write(
-            "No damaged file is known: `dropslot verify --fixity` looks, or `fixity` in config.yaml.\n"
+            "No damaged file is to be mended: `dropslot verify --fixity` looks, or `fixity` in config.yaml.\n"
         )
     if failed:
         raise typer.Exit(1)

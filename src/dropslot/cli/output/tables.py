@@ -21,7 +21,7 @@ _GAP = 2
 _INDENT = "    "
 _NARROWEST = 12
 _UNLIMITED = sys.maxsize
-_STORED_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*Z")
+_STORED_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)[\d:.]*Z")
 # People copy ids and compare times, so neither is folded.
 _UNFOLDED = frozenset({"id", "arrival", "seq", "at", "since", "state", "outcome", "kind", "where", "version"})
 
@@ -79,7 +79,7 @@ def cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{cell(key)}={cell(entry)}" for key, entry in value.items())
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     # A backslash stays: names are escaped already.
     return escape(str(value)).replace(r"\x5c", "\\")
 
@@ -152,7 +152,7 @@ def _fold(text: str, width: int) -> list[str]:
     """The text in pieces that are no wider, at spaces where there are any."""
     if _width(text) <= width:
         return [text]
-    if text.isascii():
+    if text.isascii() or all(_width(each) == 1 for each in set(text)):
         return textwrap.wrap(text, width, break_on_hyphens=False, replace_whitespace=False)
     from rich.cells import chop_cells
 

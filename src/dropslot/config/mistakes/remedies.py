@@ -33,6 +33,8 @@ def remedy_for(error: OSError, path: Path) -> str:
         return _denied(number, path)
     if number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
         return _in_the_way(path)
+    if number == errno.EEXIST:
+        return "Nothing is overwritten: choose another name, or move away what is there"
     if number in (errno.EMFILE, errno.ENFILE):
         return "Too many files are open: raise the limit (LimitNOFILE in the systemd unit, `ulimit -n`)"
     return ""

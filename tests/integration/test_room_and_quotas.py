@@ -77,6 +77,7 @@ def test_what_fits_into_what_is_left_goes_on_and_the_rest_waits(
         product.drop(name, bytes(3 * MB))
     product.drain(status=1)
     assert len(waiting(product)) == 2, "a quarter of the disk is kept for others"
+    assert "(file system, up to 75 %, " in waiting(product)[0]
     filler.write_bytes(bytes(2 * MB))
     product.drain(status=1)
     assert (disk / "first").stat().st_size == 3 * MB and len(waiting(product)) == 1

@@ -80,7 +80,8 @@ def test_a_portal_beside_a_killed_service_says_so_by_mail_and_the_ping_fails_the
     assert [one["what"] for one in watcher] == ["it is not running"]
     said = product.run("health", status=1).stdout
     assert "LATE watcher: it is not running. Next: " in said and "VANISHED service on " in said
-    wait_until(lambda: "watcher: it is not running" in mailed(box), what="the mail")
+    assert said.count("on this machine: ") == 1, "of two trees on one machine"
+    wait_until(lambda: "Watcher: it is not running" in mailed(box), what="the mail")
     service = product.start("run")
     wait_until(lambda: server.last == "/uuid", deadline_seconds=60, what="a ping that all is well again")
     over = wait_until(lambda: told(product, "trouble-over"), what="the end of the trouble")

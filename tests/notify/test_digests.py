@@ -53,6 +53,9 @@ def test_each_gets_one_of_what_it_may_see(config: Config) -> None:
     assert [row["received"] for row in of_heart.values["rows"]] == [1]
     assert any(fact.about == "watcher" for fact in everything.facts)
     assert of_heart.facts == []
+    made = f"{tomorrow.astimezone(config.zone):%Y-%m-%d %H:%M %Z}"
+    assert f"What was late or wrong at {made}:" in written(None, everything, "01ABC").text
+    assert f"Nothing was late or wrong at {made}." in written(None, of_heart, "01ABC").html
     assert write_down_due(config, added, tomorrow) == 0
 
 

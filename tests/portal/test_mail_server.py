@@ -57,7 +57,7 @@ def test_a_wrong_password_is_told_without_it(
     level, words = finding(tmp_path, box.key)
     assert (level, SECRET in words) == ("error", False)
     assert "does not accept the user and password: 535" in words
-    assert "correct the secret MAIL_SECRET" in words
+    assert "Correct the secret MAIL_SECRET" in words
 
 
 def test_a_missing_password_is_named(

@@ -155,9 +155,11 @@ def _lacking(limits: Sequence[_Limit]) -> Lacking:
     needs, left = size(limit.bytes), size(room.bytes or 0)
     if room.bytes is None or limit.bytes <= room.bytes:
         needs, left = counted(limit.files, "file"), f"{room.files or 0:,} inodes"
+    full = limit.tree.rule.space.full
+    up_to = f", up to {full:g} %" if full < 100 else ""
     return Lacking(
         f"There is no room for {limit.tree.name}: the arrival needs {needs}, and {left} are free"
-        f" ({limit.answer.what}, {escape(limit.tree.url)})",
+        f" ({limit.answer.what}{up_to}, {escape(limit.tree.url)})",
         [Lack(space=each.id, bytes=each.bytes, files=each.files) for each in limits],
         where="It waits whole in processing, and nothing of it was staged",
         next_step="Free space there, or give it more; it is retried by itself when it fits",

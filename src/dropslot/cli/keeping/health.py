@@ -68,7 +68,10 @@ def _in_words(found: Health) -> Iterator[str]:
     if found.oldest:
         age = lasting(max(0.0, (found.at - found.oldest.dropped_at).total_seconds()))
         yield f"The arrival that waits longest: {found.oldest.id}, route {found.oldest.route}, for {age}."
-    yield from map(_processes, found.machines)
+    shown: set[str] = set()  # what runs on a machine is said once, though it has several trees
+    for machine in found.machines:
+        yield _processes(machine, machine.host in shown)
+        shown |= {machine.host} if machine.is_alive else set()
 
 
 def _by(found: Health, one: Late) -> str:
@@ -78,8 +81,8 @@ def _by(found: Health, one: Late) -> str:
     return "" if seconds is None or seconds < 60 else f" (late by {lasting(seconds)})"
 
 
-def _processes(one: Machine) -> str:
-    if not one.is_alive:
-        return f"VANISHED {one.title}"
+def _processes(one: Machine, is_shown: bool) -> str:
+    if not one.is_alive or is_shown:
+        return f"{'Alive:' if one.is_alive else 'VANISHED'} {one.title}"
     alive = [str(process["name"]) for process in one.processes if process["pid"]]
     return f"Alive: {one.title}; on this machine: {escape(', '.join(alive))}"

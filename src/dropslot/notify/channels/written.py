@@ -42,6 +42,7 @@ _SAMPLE = Notice(
         "rows": [{"about": "heart", "received": 1, "delivered": 1, "refused": 0, "fetched": 1}],
         "proof": ["1:abc"],
         "stamp": "All up to event 1 has a time stamp.",
+        "made_at": "2026-11-30 06:00 UTC",
     },
 )
 

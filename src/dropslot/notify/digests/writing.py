@@ -51,8 +51,9 @@ def write_down_due(config: Config, add: Add, at: datetime | None = None) -> int:
         return 0
     late, stamp = health.examine(config).late, proof.stamp_in_words(config)
     head = chain.head()
-    signed = {"proof": [str(head), *proof.signed_head(config, head)], "stamp": stamp}
-    return sum(_write_down(config, to, period, late, signed, add) for to, period in waiting)
+    proven = {"proof": [str(head), *proof.signed_head(config, head)], "stamp": stamp}
+    state = proven | {"made_at": f"{now:%Y-%m-%d %H:%M %Z}"}  # quiet hours may hold the summary up
+    return sum(_write_down(config, to, period, late, state, add) for to, period in waiting)
 
 
 def _recipients(config: Config) -> Iterator[_To]:
@@ -86,10 +87,10 @@ def _due(to: _To, now: datetime) -> Period | None:
 
 
 def _write_down(
-    config: Config, to: _To, period: Period, late: Sequence[Late], signed: Mapping[str, Any], add: Add
+    config: Config, to: _To, period: Period, late: Sequence[Late], state: Mapping[str, Any], add: Add
 ) -> bool:
     access = access_of(to.user, config) if to.user else numbers.sees_everything(config)
-    notice = _notice(access, to.every, period, late, signed)
+    notice = _notice(access, to.every, period, late, state)
     with transaction.atomic():
         row, is_new = DigestPeriod.objects.get_or_create(
             key=to.key, every=to.every, defaults={"until": period.until}
@@ -103,7 +104,7 @@ def _write_down(
 
 
 def _notice(
-    access: Access, every: Every, period: Period, late: Sequence[Late], signed: Mapping[str, Any]
+    access: Access, every: Every, period: Period, late: Sequence[Late], state: Mapping[str, Any]
 ) -> Notice:
     seen = [one for one in late if numbers.sees(access, one.route)]
     title = f"{'Day' if every == 'daily' else 'Week'} in review: {period.in_words()}"
@@ -113,5 +114,5 @@ def _notice(
         [Fact(one.about, one.what, one.remedy, one.route) for one in seen[:_MOST_LATE]],
         more=max(0, len(seen) - _MOST_LATE),
         level="warning" if seen else "info",
-        values={"rows": numbers.rows(access, period), **signed},
+        values={"rows": numbers.rows(access, period), **state},
     )

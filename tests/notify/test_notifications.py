@@ -252,6 +252,22 @@ def test_a_place_that_config_yaml_names_no_more_is_not_told_and_no_trouble(
     assert not [*doctor.late(config)]
 
 
+def test_a_place_that_refuses_for_good_is_a_trouble_until_it_takes_a_message(
+    database: Database, tmp_path: Path, box: Mailbox
+) -> None:
+    config = configured(tmp_path, box.key, failed=[OPS])
+    box.refuses = "550 no such user"
+    fail(BAD)
+    tell(config)
+    (late,) = doctor.late(config)
+    assert late.about == f"messages to {OPS}" and "550 no such user" in late.what
+    assert not [*doctor.late(configured(tmp_path, box.key, failed=["mailto:others@lab.example"]))]
+    box.refuses = ""
+    fail(BAD)
+    tell(config)
+    assert len(box.letters) == 1 and not [*doctor.late(config)]
+
+
 @pytest.mark.sqlite_only
 def test_a_message_that_is_tried_again_does_not_wait_for_a_clock_that_was_set_back(
     database: Database, tmp_path: Path, box: Mailbox, clock: Clock

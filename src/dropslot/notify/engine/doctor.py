@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from dropslot.arrivals.registry import Finding, Late
@@ -71,12 +71,27 @@ def _ended(state: str, what: str) -> Iterator[Finding]:
 
 
 def late(config: Config) -> Iterator[Late]:
-    """Messages that cannot be sent for some time. Where nobody is told of anything any more, none is tried."""
+    """Messages that cannot be sent for some time, and places that take none. Where nobody is told of anything any more,
+    none is tried."""
     if not is_wanted(config):
         return
+    yield from _refusing(config)
     now = timezone.now()
     oldest = _failing().first()
     if oldest is not None and now - oldest.made_at > LATE:
         what = f"{counted(_failing().count(), 'message')} cannot be sent: {oldest.error}"
         remedy = "dropslot notify --test says what is wrong"
         yield Late(_ABOUT, what, remedy, kind=TroubleKind.NOTIFY, since=oldest.made_at + LATE)
+
+
+def _refusing(config: Config) -> Iterator[Late]:
+    """Places of config.yaml that refused the last message for good: it is not tried again, and nobody may notice."""
+    of_same = Message.objects.filter(recipient=OuterRef("recipient"), ended_at__isnull=False)
+    last = Subquery(of_same.order_by("-ended_at").values("pk")[:1])
+    given_up = Message.objects.filter(state=GIVEN_UP, ended_at__gt=timezone.now() - _LATELY, pk=last)
+    named = {text for _, text in all_targets(config)}
+    for row in given_up.filter(recipient__key__in=named).order_by("ended_at"):
+        what = f"the last one was not sent, and is not tried again: {row.error}"
+        remedy = "correct the address in config.yaml; then dropslot notify --test, and restart the service"
+        about = f"messages to {escape(row.target)}"
+        yield Late(about, what, remedy, kind=TroubleKind.NOTIFY, since=row.ended_at)

@@ -20,6 +20,7 @@ from desk import Desk
 from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.arrivals.registry import Late
 from dropslot.arrivals.whereabouts import held as held_in
+from dropslot.arrivals.workers import elsewhere
 from dropslot.audit.models import Event
 from dropslot.config import Config, from_mapping
 from dropslot.core.errors import DestinationUnready, DiskFull, DropslotError
@@ -279,6 +280,21 @@ def test_a_destination_that_is_away_is_read_when_it_is_back(
     keep(desk.config)
     row = FixityRound.objects.get()
     assert (row.put_off, row.damaged, row.unread, row.outcome) == ({}, 1, 0, "faults")
+
+
+def test_a_file_that_another_machine_may_have_is_not_said_to_be_gone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered(desk, "p-1", "p-2")
+    monkeypatch.setattr(elsewhere, "inboxes", lambda _: {str(desk.folders().inbox)})
+    (desk.base / "to/p/p-1").unlink()
+    (desk.base / "to/p/p-2").write_bytes(b"BAD")
+    keep(desk.config)
+    row = FixityRound.objects.get()
+    assert row.put_off and Damage.objects.get().delivery.item == "p-2"
+    found = check_all(note=damage.note)
+    assert found.found == 2 and "not on this machine" in found.faults[0].what
+    assert Damage.objects.count() == 1
 
 
 def test_damaged_files_are_mended_by_themselves_if_that_is_asked_for(desk: Desk) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from django.db.models import QuerySet
 
 from dropslot.arrivals.models import Delivery
+from dropslot.config import current
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import Outcome, State
 from dropslot.destinations import for_url
+from dropslot.keeping.fixity import machines
 from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.fixity.report import FixityReport, Seen, StoredFile
 
@@ -55,10 +57,9 @@ def check_all(report: FixityReport | None = None, note: Note = len) -> FixityRep
         for page in _pages():
             files = [one for one in page if readable(one.url)]
             report.acknowledged += len(page) - len(files)
-            found = []
-            for seen in reader.look(files):
+            found = machines.of_this_one(current(), list(reader.look(files)))
+            for seen in found:
                 report.add(seen)
-                found.append(seen)
             note(found)
     return report
 

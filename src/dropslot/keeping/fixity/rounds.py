@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from dropslot.audit.chain import append
 from dropslot.config import Config
-from dropslot.keeping.fixity import damage, ending, put_off
+from dropslot.keeping.fixity import damage, ending, machines, put_off
 from dropslot.keeping.fixity.reader import Reader, place_key
 from dropslot.keeping.fixity.reading import Readable, page_after, stored
 from dropslot.keeping.fixity.report import Seen, StoredFile
@@ -95,7 +95,8 @@ class Rounds:
         return 0.0
 
     def _look(self, files: Sequence[StoredFile]) -> list[Seen]:
-        return list(self._reader.look([one for one in files if self._readable(one.url)]))
+        seen = list(self._reader.look([one for one in files if self._readable(one.url)]))
+        return machines.of_this_one(self._config, seen)
 
     def _save(self, row: FixityRound, seen: Sequence[Seen], *, before: int, later: put_off.PutOff) -> None:
         row.put_off = later

@@ -221,6 +221,21 @@ def test_of_many_troubles_those_that_are_over_are_counted_by_themselves(
 
 
 @pytest.mark.sqlite_only
+def test_many_failures_lead_to_the_page_that_lists_them(
+    database: Database, tmp_path: Path, box: Mailbox
+) -> None:
+    config = configured(tmp_path, box.key, failed=[OPS], done=[OPS])
+    fail(BAD)
+    fail(BAD)
+    deliver()
+    writing_down.write_down(config)
+    heaps = [writing_down.heap_of(To.place(OPS), row) for row in Group.objects.order_by("pk")]
+    links = [fact.link for fact in making.notice_of(heaps, "https://a.example", UTC).facts]
+    assert links[0] == "https://a.example/arrivals/?state=failed&route=study"
+    assert "/arrivals/" in links[1] and "?" not in links[1]
+
+
+@pytest.mark.sqlite_only
 def test_a_clock_that_is_set_back_makes_nobody_wait(
     database: Database, tmp_path: Path, box: Mailbox, clock: Clock
 ) -> None:

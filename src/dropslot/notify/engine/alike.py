@@ -147,7 +147,7 @@ def facts_of_one(heap: Heap, base: str, zone: tzinfo) -> list[Fact]:
             remedy=alike.remedy,
             route=alike.route,
             study=alike.study,
-            link=_link(base, one["arrival"]),
+            link=_link(base, heap, one["arrival"]),
             at=one["at"],
             when=_when(one["at"], zone),
         )
@@ -165,7 +165,7 @@ def fact_of_many(heap: Heap, base: str, zone: tzinfo) -> Fact:
     shown = ", ".join(names) + (f" and {more:,} more" if names and more else "")
     alike = heap.alike
     what = f"{shown}: {alike.what}" if names and (heap.count == 1 or heap.news == News.FAILED) else shown
-    link = _link(base, first["arrival"]) if heap.count == 1 else ""
+    link = _link(base, heap, first["arrival"] if heap.count == 1 else "")
     when = f"{'from ' if heap.count > 1 else ''}{_when(first['at'], zone)}" if first["at"] else ""
     return Fact(title(heap), what, alike.remedy, alike.route, alike.study, link, first["at"], when)
 
@@ -175,5 +175,11 @@ def _when(at: str, zone: tzinfo) -> str:
     return f"{datetime.fromisoformat(at).astimezone(zone):%Y-%m-%d %H:%M %Z}" if at else ""
 
 
-def _link(base: str, arrival: str) -> str:
-    return f"{base}/arrivals/{arrival}/" if base and arrival else ""
+def _link(base: str, heap: Heap, arrival: str) -> str:
+    """The page of an arrival, or of all that failed."""
+    if base and arrival:
+        return f"{base}/arrivals/{arrival}/"
+    if not base or heap.news != News.FAILED or heap.alike.is_over:
+        return ""
+    route = f"&route={heap.alike.route}" if heap.alike.route else ""
+    return f"{base}/arrivals/?state=failed{route}"

@@ -337,7 +337,7 @@ def test_a_mending_that_fails_begins_nothing(desk: Desk, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patched:
         patched.setattr(Local, "sync_staged", full)
-        with pytest.raises(DiskFull):
+        with pytest.raises(NotMended, match="Free space there, then run `dropslot mend`"):
             mend(desk.config, Damage.objects.get())
     assert not Damage.objects.get().mending and not list((desk.base / "to/p/.dropslot").glob("stage/*"))
     damage.accept([Damage.objects.get()], reason="meant", by="olga")

@@ -29,7 +29,7 @@ from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.payloads import Mended
 from dropslot.config import Config, Deliver
-from dropslot.core.errors import DropslotError
+from dropslot.core.errors import DiskFull, DropslotError
 from dropslot.core.names import RESERVED, escape
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
@@ -51,11 +51,25 @@ def mend(config: Config, row: Damage, *, by: str = "") -> str:
     up. Raises NotMended, DestinationUnready and similar; then the row says why, and when it is tried next."""
     with _alone(config):
         try:
-            return _mend(config, row, by)
+            with _full_in_words():
+                return _mend(config, row, by)
         except (DropslotError, OSError) as error:
             mine = Damage.objects.filter(pk=row.pk, epoch=row.epoch)  # not one that another process mends now
             mine.update(not_mended=str(error), due_at=timezone.now() + AGAIN)
             raise
+
+
+@contextmanager
+def _full_in_words() -> Iterator[None]:
+    """A full disk keeps an arrival waiting until it fits; it ends a mending."""
+    try:
+        yield
+    except DiskFull as error:
+        raise NotMended(
+            error.what,
+            where=error.where,
+            next_step="Free space there, then run `dropslot mend`. With `mend: true` it is tried every 6 hours",
+        ) from error
 
 
 @contextmanager

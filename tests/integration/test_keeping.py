@@ -397,6 +397,28 @@ def test_what_comes_while_a_missing_file_is_mended_keeps_its_name(
 
 
 @pytest.mark.sqlite_only
+def test_what_is_put_right_while_it_is_mended_gets_its_name_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, path = damaged(desk), desk.base / "to/p/p-1"
+    staged = Local.sync_staged
+
+    def put_right(self: Local, drops: Sequence[Drop]) -> None:
+        staged(self, drops)
+        path.write_bytes(b"p-1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Local, "sync_staged", put_right)
+        with pytest.raises(NotMended, match="has its name again"):
+            mend(desk.config, row)
+    assert path.read_bytes() == b"p-1" and not hidden(path.parent)
+    look()
+    data = json.loads(Event.objects.get(kind="intact-again").data)
+    assert "set_aside" not in data["files"][0] and not Damage.objects.exists()
+    assert not list((path.parent / ".dropslot").glob("stage/*"))
+
+
+@pytest.mark.sqlite_only
 def test_nothing_is_mended_where_the_folder_that_must_exist_does_not(desk: Desk) -> None:
     row = damaged(desk, content=None)
     deliver = [{"to": "./to/{place}", "must_exist": "./to/{place}"}]

@@ -246,6 +246,8 @@ class _Mending:
         found = drop.digest(row.aside)
         if found == self._delivery.sha256:
             self._destination.give_other_name(self._target, row.aside, name)
+            drop.clean()
+            self._take_back_intent()
             raise NotMended(f"{escape(name)} changed while it was looked at", where="It has its name again")
         if found and found != row.found:
             row.found = found

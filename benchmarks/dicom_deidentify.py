@@ -23,7 +23,7 @@ from benchmarks.disks import fresh_disk, settle_disk
 from benchmarks.report import Row
 from benchmarks.slot import Slot
 from dropslot.contents.base import ListedItem
-from dropslot.dicom.deidentifying.engine import PARSER, profile
+from dropslot.dicom_files.deidentifier import PARSER, profile
 from dropslot.parsing import process
 
 _FILES = 200

@@ -57,7 +57,7 @@ _LOADED = (
     "dropslot.core.states",
     "dropslot.destinations.local.kind",
     "dropslot.destinations.sftp.kind",
-    "dropslot.dicom.deidentifying.engine.confined",
+    "dropslot.dicom_files.deidentifier.confined",
     "dropslot.dicom.receiving.admission",
     "dropslot.dicom_files.scan.whole_header",
     "dropslot.fields.name",

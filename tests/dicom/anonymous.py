@@ -7,7 +7,7 @@ from typing import Any
 
 import pydicom
 
-from dropslot.dicom.deidentifying.engine import confined
+from dropslot.dicom_files.deidentifier import confined
 
 ROOM = 64 << 20
 KEY = "5e" * 32

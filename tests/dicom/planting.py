@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ImplicitVRLittleEndian
 
 from dicom.samples import sample
-from dropslot.dicom.deidentifying.engine import profile
+from dropslot.dicom_files.deidentifier import profile
 
 # Kind: the file that it is built from, and sequences, one inside the other, into which values are planted besides.
 KINDS = {

@@ -20,7 +20,7 @@ from dicom.images import encoded, image, sample
 from dicom.planting import KINDS, planted
 from dicom.samples import sample as sample_path
 from dicom.samples import sample_files
-from dropslot.dicom.deidentifying.engine import profile
+from dropslot.dicom_files.deidentifier import profile
 
 RISKS = ["US", "SC", "OT", "burned-in", "encapsulated"]  # `filter`: only with a recipe
 

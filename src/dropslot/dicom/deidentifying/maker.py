@@ -16,10 +16,10 @@ from dropslot.contents.makers import Maker, MakingFailed
 from dropslot.core.errors import DropslotError, Refused
 from dropslot.core.names import escape
 from dropslot.dicom.deidentifying import mapping
-from dropslot.dicom.deidentifying.engine import PARSER
-from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT
 from dropslot.dicom.deidentifying.pseudonyms import PseudonymService
 from dropslot.dicom.deidentifying.secret_key import SecretKey
+from dropslot.dicom_files.deidentifier import PARSER
+from dropslot.dicom_files.deidentifier.replacing import ACCESSION, PATIENT
 from dropslot.parsing import process
 from dropslot.parsing.given import descriptor_of
 

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from dropslot.core.errors import DropslotError
-from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT, mac
 from dropslot.dicom.deidentifying.secret_key import Sealed, SecretKey
 from dropslot.dicom.models import Pseudonym
+from dropslot.dicom_files.deidentifier.replacing import ACCESSION, PATIENT, mac
 
 _AT_ONCE = 500
 Made = Mapping[tuple[str, str], str]  # kind and original: replacement

@@ -11,9 +11,9 @@ from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
-from dropslot.dicom.deidentifying.engine.replacing import PATIENT, SHIFT, mac
 from dropslot.dicom.deidentifying.secret_key import Sealed, SecretKey
 from dropslot.dicom.models import Pseudonym
+from dropslot.dicom_files.deidentifier.replacing import PATIENT, SHIFT, mac
 
 LONGEST_REASON = 1000
 

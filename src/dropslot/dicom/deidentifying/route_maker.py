@@ -8,11 +8,11 @@ from dropslot.config import Config, Route, load_dotted
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.config.plugins import make_named
 from dropslot.core.errors import BadOption
-from dropslot.dicom.deidentifying.engine import recipes
 from dropslot.dicom.deidentifying.keys import Deidentify, deidentify_of
 from dropslot.dicom.deidentifying.maker import DeidentifyingMaker
 from dropslot.dicom.deidentifying.pseudonyms import PseudonymService
 from dropslot.dicom.deidentifying.secret_key import SecretKey
+from dropslot.dicom_files.deidentifier import recipes
 
 
 def maker_of(config: Config, route: Route) -> DeidentifyingMaker | None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from pydicom.uid import UID
 
-from dropslot.dicom.deidentifying.engine import profile, texts
-from dropslot.dicom.deidentifying.engine.elements import Element, known_vr
-from dropslot.dicom.deidentifying.engine.identifiers import KINDS, Identifiers
-from dropslot.dicom.deidentifying.engine.profile import CLEAN, DUMMY, EMPTY, KEEP, REMOVE
-from dropslot.dicom.deidentifying.engine.recipes import Change
-from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT, Replacer, dummy, even
+from dropslot.dicom_files.deidentifier import profile, texts
+from dropslot.dicom_files.deidentifier.elements import Element, known_vr
+from dropslot.dicom_files.deidentifier.identifiers import KINDS, Identifiers
+from dropslot.dicom_files.deidentifier.profile import CLEAN, DUMMY, EMPTY, KEEP, REMOVE
+from dropslot.dicom_files.deidentifier.recipes import Change
+from dropslot.dicom_files.deidentifier.replacing import ACCESSION, PATIENT, Replacer, dummy, even
 
 Action = str | Change
 SOP_CLASS = 0x00080016

@@ -16,7 +16,7 @@ from pydicom import config
 from pydicom.charset import python_encoding
 from pydicom.uid import UID
 
-from dropslot.dicom.deidentifying.engine import (
+from dropslot.dicom_files.deidentifier import (
     identifiers,
     pixel_texts,
     profile,
@@ -26,17 +26,17 @@ from dropslot.dicom.deidentifying.engine import (
     risks,
     texts,
 )
-from dropslot.dicom.deidentifying.engine.cleaning import Cleaner
-from dropslot.dicom.deidentifying.engine.elements import (
+from dropslot.dicom_files.deidentifier.cleaning import Cleaner
+from dropslot.dicom_files.deidentifier.elements import (
     Element,
     Malformed,
     known_vr,
     spelled,
     written,
 )
-from dropslot.dicom.deidentifying.engine.marking import marked, meta_of
-from dropslot.dicom.deidentifying.engine.replacing import ACCESSION, PATIENT, Replacer, even
-from dropslot.dicom.deidentifying.engine.scanning import MOST_FINDINGS, Scan
+from dropslot.dicom_files.deidentifier.marking import marked, meta_of
+from dropslot.dicom_files.deidentifier.replacing import ACCESSION, PATIENT, Replacer, even
+from dropslot.dicom_files.deidentifier.scanning import MOST_FINDINGS, Scan
 
 _ASCII = ["iso8859"]
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018

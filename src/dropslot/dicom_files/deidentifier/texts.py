@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from pydicom.charset import convert_encodings, decode_bytes, encode_string
 
-from dropslot.dicom.deidentifying.engine.elements import Element
+from dropslot.dicom_files.deidentifier.elements import Element
 
 CHARACTER_SET = 0x00080005
 TEXTS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from dropslot.dicom.deidentifying.engine.identifiers import Identifiers
+from dropslot.dicom_files.deidentifier.identifiers import Identifiers
 
 _LEAST = 5
 _SMALL = 1 << 16  # in larger ones, short words are there by chance

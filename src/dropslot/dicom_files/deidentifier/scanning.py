@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from dropslot.dicom.deidentifying.engine import identifiers, texts
-from dropslot.dicom.deidentifying.engine.elements import Element, known_vr
-from dropslot.dicom.deidentifying.engine.identifiers import Identifiers, name_of, numbers_in, spellings
-from dropslot.dicom.deidentifying.engine.scanning_bytes import BytesScan
+from dropslot.dicom_files.deidentifier import identifiers, texts
+from dropslot.dicom_files.deidentifier.elements import Element, known_vr
+from dropslot.dicom_files.deidentifier.identifiers import Identifiers, name_of, numbers_in, spellings
+from dropslot.dicom_files.deidentifier.scanning_bytes import BytesScan
 
 MOST_FINDINGS = 20
 _LEAST_COMPACT = 6

@@ -12,9 +12,9 @@ from itertools import permutations, product
 from pydicom.datadict import keyword_dict, keyword_for_tag
 from pydicom.uid import UID
 
-from dropslot.dicom.deidentifying.engine import texts
-from dropslot.dicom.deidentifying.engine.elements import Element, known_vr, spelled
-from dropslot.dicom.deidentifying.engine.profile import CLEAN, KEEP, descriptors, of_equipment
+from dropslot.dicom_files.deidentifier import texts
+from dropslot.dicom_files.deidentifier.elements import Element, known_vr, spelled
+from dropslot.dicom_files.deidentifier.profile import CLEAN, KEEP, descriptors, of_equipment
 
 LEAST = 3  # characters; shorter ones are everywhere
 _SEARCHED = frozenset({"PN", "UI", "DA", "DT"})

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dropslot.dicom.deidentifying.engine.recipe_filters import Label, read_line
+from dropslot.dicom_files.deidentifier.recipe_filters import Label, read_line
 
 _ACTIONS = frozenset({"ADD", "BLANK", "JITTER", "KEEP", "REMOVE", "REPLACE"})
 _WITH_VALUE = frozenset({"ADD", "JITTER", "REPLACE"})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dropslot.dicom.deidentifying.engine.elements import Element, Syntax, known_vr, written
-from dropslot.dicom.deidentifying.engine.replacing import even
+from dropslot.dicom_files.deidentifier.elements import Element, Syntax, known_vr, written
+from dropslot.dicom_files.deidentifier.replacing import even
 
 IMPLEMENTATION_UID = "2.25.262914757043148466420174951377041930257"
 IMPLEMENTATION_NAME = "DROPSLOT"

@@ -11,7 +11,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
-from dropslot.dicom.deidentifying.engine.elements import Element, Malformed, Pixels, Reader, Syntax
+from dropslot.dicom_files.deidentifier.elements import Element, Malformed, Pixels, Reader, Syntax
 
 _PREAMBLE = 128
 _MAGIC = b"DICM"

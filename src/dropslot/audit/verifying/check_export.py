@@ -235,7 +235,10 @@ def verify_stamp(data: Mapping[str, Any], head: str, certificates: Path, number:
         options = ["-verify", "-in", str(written), "-data", str(text), "-CAfile", str(certificates), *when]
         is_good, said = openssl(options)
     if not is_good:
-        raise Malformed(f"the time stamp in event {number} is not valid: {ascii(said.strip())[:500]}")
+        why = " ".join(
+            said.rpartition("Verify error:")[2].split()
+        )  # without the names of openssl's own files
+        raise Malformed(f"the time stamp in event {number} is not valid: {ascii(why)[:500]}")
 
 
 def openssl(options: list[str]) -> tuple[bool, str]:

@@ -212,6 +212,12 @@ def test_every_kind_of_event_has_words_even_with_data_that_is_not_as_expected(ki
         assert in_words(kind, data).sentence
 
 
+def test_a_file_that_was_set_aside_before_it_was_intact_again_is_named_with_its_place() -> None:
+    files = [{"stored_as": "a", "set_aside": ".dropslot/damaged/X/a"}, {"stored_as": "b"}]
+    words = in_words(Kind.INTACT_AGAIN, {"destination": "/studies", "count": 2, "files": files})
+    assert words.lines[1:] == ("a (before, it was set aside as .dropslot/damaged/X/a)", "b")
+
+
 def test_an_event_of_an_unknown_kind_is_shown_by_its_kind() -> None:
     assert in_words("some-new-kind", {}).sentence == "Some new kind"
 

@@ -99,7 +99,8 @@ class StudyFetched(TypedDict):
 
 
 class Files(TypedDict):
-    """The number of files at a destination, and the first ones."""
+    """The number of files at a destination, and the first ones; of one that a failed mending had set aside before,
+    `set_aside` says where."""
 
     destination: str
     count: int

@@ -128,9 +128,14 @@ def _refused(data: Data) -> Words:
     return Words("Refused: nothing of it was delivered", _reasons(data), "danger")
 
 
+def _file(file: Mapping[str, Any]) -> str:
+    name = str(file.get("stored_as") or next(iter(file.values()), ""))
+    return f"{name} (before, it was set aside as {file['set_aside']})" if file.get("set_aside") else name
+
+
 def _files(sentence: str) -> Callable[[Data], Words]:
     def words(data: Data) -> Words:
-        shown = [str(file.get("stored_as") or next(iter(file.values()), "")) for file in data["files"][:10]]
+        shown = [_file(file) for file in data["files"][:10]]
         where = data.get("destination") or data.get("lies_at") or ""
         more = data["count"] - len(shown)
         lines = [*shown, *([f"and {more:,} more"] if more > 0 else [])]

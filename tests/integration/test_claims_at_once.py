@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
-import random
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,8 @@ def test_of_watchers_that_claim_at_once_one_has_each_entry(
 
 
 def watch(folders: FolderSet, judged: list[Judged], begin: Any, told: Any) -> None:
-    mine = random.sample(judged, len(judged))
-    begin.wait(60)
-    taken = [claim_arrival(folders, one, id_of_drop(one.ctime_ns)) for one in mine]
+    taken = []
+    for one in judged:
+        begin.wait(60)  # for each entry: one that is scheduled first would have them all
+        taken.append(claim_arrival(folders, one, id_of_drop(one.ctime_ns)))
     told.put([(one.name, one.id) for one in taken if one is not None])

@@ -3,7 +3,7 @@
 
 # Not called PYTHON: make would hand that to setup/venv in place of the Python that the caller asks for.
 VENV_PYTHON := .venv/bin/python
-JOBS ?= $(shell expr $$(nproc) + 2) # two more than cores: tests often wait for what they started
+JOBS ?= $(shell expr $$(nproc) + 1) # one more than cores: tests often wait for what they started
 ARGS ?=
 ONLY ?=
 DEMO ?= ./demo

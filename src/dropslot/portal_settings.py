@@ -164,6 +164,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _is_https
 MFA_TOTP_ISSUER = "dropslot"
+MFA_TOTP_TOLERANCE = 1  # of the steps of 30 seconds before and after: clocks of phones differ (RFC 6238, 5.2)
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come from an administrator
 ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
 ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser: many of these computers are shared

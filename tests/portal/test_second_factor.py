@@ -85,6 +85,17 @@ def test_a_set_up_app_opens_the_pages_and_is_asked_for_at_the_next_sign_in(deman
     assert again.get("/tokens/").status_code == 200
 
 
+def test_a_phone_whose_clock_is_half_a_minute_off_may_sign_in_and_one_that_is_wrong_may_not(
+    demanding: Site,
+) -> None:
+    client = _signed_in("augusta")
+    secret = client.get("/account/2fa/totp/activate/").context["form"].secret
+    at = time.time()
+    for wrong in (at - 95, at + 95):
+        assert client.post("/account/2fa/totp/activate/", {"code": code_of(secret, wrong)}).status_code == 200
+    assert client.post("/account/2fa/totp/activate/", {"code": code_of(secret, at - 25)}).status_code == 302
+
+
 def test_recovery_codes_alone_are_no_second_factor(demanding: Site) -> None:
     augusta = User.objects.get(username="augusta")
     Authenticator.objects.create(

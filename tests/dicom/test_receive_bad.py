@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +20,15 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 
 from dicom.images import STUDY_UID, image, series
-from dicom.receiver import Receiver, write_files
+from dicom.receiver import AET, Receiver, write_files
+from dropslot.config.loading import from_mapping
+from dropslot.dicom.receiving.associations import Incoming
+from dropslot.dicom.receiving.listening import Listener
+from dropslot.dicom.receiving.refusals import Refusals
+from dropslot.dicom.receiving.relay import Begin, Relay
+from dropslot.dicom.receiving.service import by_address
 from mounts import Mounts
+from ports import free_port
 from product import STUDY, Product
 from waiting import wait_until
 
@@ -284,3 +292,29 @@ def test_no_bytes_stop_the_receiver_or_fill_its_memory(
         what="the end of the threads of broken associations",
     )
     sqlite_product.wait_for_state(STUDY_UID, "done")
+
+
+def test_a_connection_that_has_not_begun_is_not_taken_for_one_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is over is looked for five times a second, by another thread."""
+    port = free_port()
+    route = {"folders": "./study", "import": "dicom", "receive": {"aet": AET, "listen": f"127.0.0.1:{port}"}}
+    config = from_mapping({"data": "./var", "routes": {"study": STUDY | route}}, tmp_path)
+    (listen, shared), *_ = by_address(config).items()
+    listener = Listener(listen, shared, Refusals())
+    over: list[Incoming] = []
+    begin = Relay.relay
+
+    def looked_at_meanwhile(relay: Relay, data_sets: Begin) -> None:
+        over.extend(listener.ended())
+        begin(relay, data_sets)
+
+    monkeypatch.setattr(Relay, "relay", looked_at_meanwhile)
+    listener.start()
+    try:
+        command = ["echoscu", "-aec", AET, "127.0.0.1", str(port)]
+        assert subprocess.run(command, timeout=60, check=False).returncode == 0
+        assert over == []
+    finally:
+        listener.stop()

@@ -157,9 +157,9 @@ class Listener:
         inner = event.assoc.dul.socket.socket  # type: ignore[union-attr]
         assert isinstance(inner, Inner)
         incoming = Incoming(event.assoc, inner.relay)
+        inner.relay.relay(incoming.begin)  # first: what has not begun would be taken for over
         with self._lock:
             self._open.append(incoming)
-        inner.relay.relay(incoming.begin)
 
     def _requested(self, event: Event) -> None:
         association, request = event.assoc, event.assoc.requestor.primitive

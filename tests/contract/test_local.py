@@ -48,6 +48,7 @@ from dropslot.files.filesystems import Naming
 from dropslot.files.writing import dense
 from mounts import Mounts
 from people import Person
+from waiting import wait_until
 
 
 @dataclass
@@ -333,6 +334,36 @@ def test_big_items_are_hashed_beside_the_writing(site: LocalSite, tmp_path: Path
         with stream:
             assert stream.read() == data
         drop.clean()
+
+
+def test_the_copy_of_a_big_item_never_runs_far_ahead_of_its_hashing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dense, "SENT_BYTES", 4096)
+    monkeypatch.setattr(dense, "AHEAD", 4)
+    data, copy = os.urandom(4096 * 4000), tmp_path / "copy"
+    (tmp_path / "big.raw").write_bytes(data)
+
+    class Slow:
+        hashed = furthest = 0
+
+        def update(self, part: bytes | memoryview) -> None:
+            if not self.hashed:  # all that may be written is
+                wait_until(lambda: copy.stat().st_size >= 6 * 4096, deadline_seconds=60, what="six pieces")
+            for _ in range(1000 if not self.hashed else 1):
+                os.sched_yield()
+            self.furthest = max(self.furthest, copy.stat().st_size - self.hashed)
+            self.hashed += len(part)
+
+    slow = Slow()
+    fd, out = os.open(tmp_path / "big.raw", os.O_RDONLY), os.open(copy, os.O_RDWR | os.O_CREAT)
+    try:
+        buffer = memoryview(bytearray(4096))
+        assert dense.copy_hashing_aside(fd, out, [slow], len(data), buffer) == slow.hashed == len(data)
+    finally:
+        os.close(fd)
+        os.close(out)
+    assert copy.read_bytes() == data and slow.furthest <= 7 * 4096
 
 
 def test_short_writes_lose_nothing(site: LocalSite, arrival: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,9 @@ from dropslot.files.writing.earlysync import EarlySync
 
 BIG_BYTES = 64 * 1024 * 1024  # from this size on a second thread pays off
 SENT_BYTES = 4 * 1024 * 1024
+# So many pieces may be written before they are hashed: they are still in the page cache then. Where a processor hashes
+# more slowly than a disk writes, a large file would otherwise be read from the disk again.
+AHEAD = 64
 HASHED_BYTES = 1024 * 1024
 WRITE_BACK_BYTES = 16 * 1024 * 1024
 
@@ -125,7 +128,7 @@ class _Hashing:
 
     def __init__(self, fd: int, hashes: Sequence[Updated]) -> None:
         self._fd, self._hashes = fd, hashes
-        self._ends: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._ends: queue.Queue[int | None] = queue.Queue(AHEAD)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="dropslot-hash", daemon=True)
 
@@ -140,7 +143,9 @@ class _Hashing:
             raise self._error
 
     def hash_up_to(self, end: int) -> None:
-        """The file holds its bytes up to here."""
+        """The file holds its bytes up to here. Waits while too much is not hashed yet; raises what hashing met."""
+        if self._error:
+            raise self._error
         self._ends.put(end)
 
     def _run(self) -> None:
@@ -149,8 +154,10 @@ class _Hashing:
             while (end := self._ends.get()) is not None:
                 while at < end:
                     at += self._hash(buffer[: end - at], at)
-        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that writes
             self._error = error
+            while self._ends.get() is not None:  # it may wait for room
+                pass
 
     def _hash(self, buffer: memoryview, at: int) -> int:
         count = os.preadv(self._fd, [buffer], at)

@@ -52,7 +52,7 @@ def measure_one(kind: str, scratch: Path, arrivals: int = ARRIVALS) -> list[Row]
         begun = time.monotonic()
         people = threading.Thread(target=_drop_all, args=(drops, product.folder("inbox"), arrivals))
         people.start()
-        storm.blow(lambda: len(os.listdir(product.folder("done"))) < arrivals * 0.98, (0.5, 5.0))
+        storm.blow(lambda: len(os.listdir(product.folder("done"))) < arrivals * 0.98, (1.0, 10.0))
         people.join()
         wait_for_all(product, storm, arrivals, deadline_seconds=_HOURS * 3600)
         took = time.monotonic() - begun

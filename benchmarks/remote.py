@@ -39,15 +39,14 @@ class Case:
     source: Source
     round_trip_seconds: float
     limits: dict[str, float | None]
+    direct: bool = True  # else the server's disk is behind a page cache
 
     @property
     def title(self) -> str:
         away = (
-            f", {self.round_trip_seconds * 1000:.0f} ms round trip"
-            if self.round_trip_seconds
-            else ", loopback"
+            f"{self.round_trip_seconds * 1000:.0f} ms round trip" if self.round_trip_seconds else "loopback"
         )
-        return f"{self.source.title}{away}"
+        return f"{self.source.title}, {away}{'' if self.direct else ', page-cached disk'}"
 
 
 CASES = {
@@ -87,7 +86,7 @@ def measure_case(case: Case, scratch: Path, trials: int, contenders: Mapping[str
 def _trial(contender: Contender, case: Case, tree: Path, scratch: Path) -> Timed:
     source = case.source
     with (
-        fresh_disk(scratch, payload_bytes=source.size_bytes, files=source.files) as disk,
+        fresh_disk(scratch, payload_bytes=source.size_bytes, files=source.files, direct=case.direct) as disk,
         serving(disk / "server", case.round_trip_seconds) as server,
     ):
         return contender(disk, lay_out(tree, disk), source, server)

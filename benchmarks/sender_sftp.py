@@ -22,6 +22,7 @@ from benchmarks.sources import BIG, FEW, MIXED, Source
 CASES = {
     "mixed": Case(MIXED, 0, {SCP: 0.8, RSYNC_SYNCED: 0.8, RSYNC: None}),
     "big": Case(BIG, 0, {SCP: 0.8, RSYNC_SYNCED: 0.8, RSYNC: None, DD: None}),
+    "big-cached": Case(BIG, 0, {SCP: 0.8, RSYNC_SYNCED: 0.8, DD: None}, direct=False),
     "far": Case(FEW, 0.05, {RCLONE: 1 / 10, SCP: None, RSYNC: None}),
 }
 

@@ -26,7 +26,7 @@ def test_two_mounts_of_one_file_system_are_refused(sqlite_product: Product, moun
     same = mounts.bind(product.folder("processing"))
     product.configure({"study": STUDY | {"processing": str(same)}})
     dropped = product.drop("s", b"1")
-    assert "mounts of one" in product.drain(status=1).stderr
+    assert "on two mounts of the same one" in product.drain(status=1).stderr
     assert dropped.exists()
     assert product.run("doctor", status=1).stdout.count("nothing can be moved") == 1
 

@@ -73,5 +73,5 @@ def test_doctor_names_what_cannot_be_told(tmp_path: Path, monkeypatch: pytest.Mo
         ),
         ("ok", "notify.space", "messages go to json://127.0.0.1/…; `dropslot notify --test` sends one"),
         ("error", "notify.trouble", "the environment has no NO_SUCH_HOST"),
-        ("error", "notify.trouble", "${UNKNOWN} is no address that apprise understands"),
+        ("error", "notify.trouble", "${UNKNOWN} is not an address that apprise understands"),
     ]

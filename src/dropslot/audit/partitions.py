@@ -144,9 +144,9 @@ def _opened(cursor: CursorWrapper, table: str) -> tuple[str, str]:
         if found := re.fullmatch(r"FOR VALUES FROM \((.+)\) TO \(MAXVALUE\)", bounds):
             return name, found[1]
     raise DropslotError(
-        f"The partitions of {table} were made by other means: none of them takes all that is still to come",
+        f"No partition of {table} accepts all future rows; dropslot did not make these partitions",
         where="Nothing was changed",
-        next_step="Go on by these means",
+        next_step="Add partitions by the means that made them",
     )
 
 

@@ -43,7 +43,7 @@ def start_watcher(config: ConfigPath = None, restart: Restart = False, test: Tes
 @commands.command("stop_watcher")
 @commands.command("watcher_stop", hidden=True)
 def stop_watcher(config: ConfigPath = None) -> None:
-    """Stop the watcher in the background. Exit status 1: none is running."""
+    """Stop the watcher in the background. Exit status 1 if none is running."""
     settings = configured(config)
     from dropslot.running import daemon
 
@@ -57,7 +57,7 @@ def stop_watcher(config: ConfigPath = None) -> None:
 
 @commands.command("watcher_status")
 def watcher_status(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Say whether the watcher is running. Exit status 1: it is not."""
+    """Say whether the watcher is running. Exit status 1 if it is not."""
     settings = configured(config)
     from dropslot.running import daemon
 

@@ -162,7 +162,7 @@ def _fault(header: Header) -> str:
     values = header.values
     for keyword in _NEEDED:
         if not _UID.fullmatch(values.get(keyword, "")):
-            return f"{keyword} is missing or is no UID"
+            return f"{keyword} is missing or not a UID"
     for meta, keyword in _SAME:
         if values.get(meta) != values[keyword]:
             return f"{meta} and {keyword} differ: {escape(values.get(meta, 'none'))} and {values[keyword]}"

@@ -22,7 +22,7 @@ class Emptying:
     def __init__(self, path: Path, listing: Listing) -> None:
         if not path.is_absolute():
             raise ValueError(
-                f"{path} is no whole path: what would be emptied depends on the working directory"
+                f"{path} is not an absolute path: what would be emptied depends on the working directory"
             )
         self._path, self._listing = path, listing
         folder = path if listing.is_folder else path.parent

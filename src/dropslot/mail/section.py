@@ -132,8 +132,8 @@ class Mail(BaseModel):
             raise ValueError("expected no such key with smtps://, which is encrypted from the start")
         if not value and server.user and not server.is_loopback:
             raise ValueError(
-                "expected true where a user signs in: the password could be read on the way. A relay of your own"
-                " network that asks for no user may do without"
+                "expected true if a user signs in, because others could read the password on the way; false is only for"
+                " a relay of your own network that asks for no user"
             )
         return value
 

@@ -36,7 +36,7 @@ def require_same(file: Outgoing, descriptor: int) -> None:
     """Raise Unsendable if it is another file now, or was changed."""
     seen = os.fstat(descriptor)
     if not stat.S_ISREG(seen.st_mode):
-        raise Unsendable("it is no regular file any more")
+        raise Unsendable("it is no longer a regular file")
     if (seen.st_size, seen.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
         raise Unsendable(CHANGED)
 

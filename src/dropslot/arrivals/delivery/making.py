@@ -103,7 +103,7 @@ def _made_anew(work: Work, home: Path, maker: Maker | None, faults: list[str]) -
     if maker is None:
         raise SourceUnready(
             f"The items that were made from arrival {work.id} are gone from {escape(str(home))}, and its route no"
-            " longer has what made them",
+            " longer has the maker that could make them again",
             where="Some of it may be delivered; the rest waits in processing",
             next_step="Put `made_by`, or `deidentify`, back; it is retried",
         )

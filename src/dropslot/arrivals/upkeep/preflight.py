@@ -106,7 +106,7 @@ def _prove_renames(folders: FolderSet) -> None:
         if error is not None and error.errno == errno.EXDEV:
             raise Unsupported(
                 f"Nothing can be moved from {escape(str(folders.inbox))} to {escape(str(other))}: "
-                "they are on different file systems, or mounts of one",
+                "they are on different file systems, or on two mounts of the same one",
                 where="Nothing was taken",
                 next_step="Put all four folders of a route on one (in a systemd unit: one ReadWritePaths)",
             )

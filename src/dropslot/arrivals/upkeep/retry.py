@@ -165,8 +165,8 @@ def _name_in_failed(folders: FolderSet | None, row: Arrival, old: str) -> str:
     found = whereabouts.entry_of(folder, old)
     if len(found) > 1:
         raise BadName(
-            f"{escape(str(folder))} holds {' and '.join(map(escape, found[:3]))}, and not {row.name}: it is not clear "
-            "which is the arrival",
+            f"{escape(str(folder))} holds {' and '.join(map(escape, found[:3]))}, but not {row.name}: it is not clear "
+            "which of them is the arrival",
             where="Nothing was changed",
             next_step="Leave only the arrival beside REASON.txt",
         )

@@ -33,7 +33,7 @@ def health(
     ] = "",
 ) -> None:
     """Say what is late, and by how much: watcher, database, queue, failed arrivals, logs, disks, processes of all
-    machines. Exit status 1: something is."""
+    machines. Exit status 1 if something is late."""
     settings = configured(config)
     if forget:
         _forget(forget)
@@ -52,7 +52,7 @@ def _forget(typed: str) -> None:
 
     if (gone := machines.forget(typed)) is None:
         raise UsageError(
-            f"No tree of processes that has vanished is called {escape(typed)}",
+            f"No tree of processes with the id {escape(typed)} has vanished",
             next_step="`dropslot health` names those that have",
         )
     sys.stdout.write(f"Forgotten: {gone.title}.\n")

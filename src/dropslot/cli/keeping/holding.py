@@ -29,7 +29,7 @@ def hold(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put arrivals under a legal hold: nothing of them is removed, by no schedule and no `purge`.
+    """Put arrivals under a legal hold: neither a schedule nor `purge` removes anything of them.
 
     Without an ID the holds are listed.
     """

@@ -30,7 +30,9 @@ def damaged(
     config: ConfigPath = None,
     accept: Annotated[
         list[str] | None,
-        typer.Option("--accept", metavar="ID", help="Arrivals whose damaged files are no trouble any more."),
+        typer.Option(
+            "--accept", metavar="ID", help="Accept the damaged files of these arrivals as they are."
+        ),
     ] = None,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why they are accepted; it is recorded.")
@@ -39,8 +41,8 @@ def damaged(
 ) -> None:
     """List stored files that were found damaged or missing, as far as `fixity` has read them.
 
-    With --accept somebody decides that they are to stay as they are. Exit status 1 if any is left that nobody has
-    decided about.
+    With --accept, damaged files may stay as they are. Exit status 1 if there are damaged files that nobody has
+    accepted.
     """
     if accept:
         _accept(config, accept, reason)

@@ -62,4 +62,4 @@ def _target(text: str) -> Target:
     try:
         return target_of(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is no target: {error}") from error
+        raise UsageError(f"{text!r} is not a target: {error}") from error

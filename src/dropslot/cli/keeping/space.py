@@ -22,7 +22,7 @@ def space(
     wide: Wide = False,
     no_pager: NoPager = False,
 ) -> None:
-    """Say how full disks, servers and studies are, what is full first. Exit status 1: one is filling or full."""
+    """Show how full disks, servers and studies are, the fullest first. Exit status 1 if one is filling or full."""
     settings = reading(config)
     from dropslot.arrivals.space import rows, spaces
 

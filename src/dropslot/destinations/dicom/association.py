@@ -19,7 +19,8 @@ from dropslot.core.names import escape
 from dropslot.destinations.dicom.peers import Peer
 from dropslot.destinations.instances import first_few
 
-# A data set goes out as it is in its file: pynetdicom neither decodes nor encodes it.
+# A data set goes out as it is in its file: pynetdicom neither decodes nor encodes it. Its options are public, and
+# documented under this name.
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 # An association has no more presentation contexts: their ids are odd numbers up to 255.

@@ -43,8 +43,8 @@ class Access(NamedTuple):
         if value is None or not value.isprintable():
             raise unready(
                 self,
-                "needs a secret, but the environment variable that `password` or `token` names is not set, nor the one"
-                " with _FILE, or it has control characters in it",
+                "needs a secret, but neither the environment variable that `password` or `token` names nor the one with"
+                " _FILE has a value free of control characters",
                 "Set one of them for the service, and restart it",
             )
         return value

@@ -44,7 +44,7 @@ def _regular(descent: Descent, folder: str, last: str, name: str) -> bool:
         seen = None
     if seen is not None and not stat.S_ISREG(seen.st_mode):
         raise Unsupported(
-            f"{escape(name)} is no regular file any more", next_step="Move it out of the way by hand"
+            f"{escape(name)} is no longer a regular file", next_step="Move it out of the way by hand"
         )
     return seen is not None
 

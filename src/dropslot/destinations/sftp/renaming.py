@@ -25,7 +25,7 @@ async def give_other_name(connection: Connection, naming: FindNaming, home: str,
         return False
     if not seen.is_file:
         raise Unsupported(
-            f"{escape(name)} is no regular file any more", next_step="Move it out of the way by hand"
+            f"{escape(name)} is no longer a regular file", next_step="Move it out of the way by hand"
         )
     made = _folders(home, new)
     await remote.make_folders(connection, made, 0o700)

@@ -59,7 +59,7 @@ def _criterion(joined: str, part: str, tag_of: Callable[[str], int]) -> Criterio
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"{value!r} is no pattern: {error}") from error
+            raise ValueError(f"{value!r} is not a pattern: {error}") from error
     return Criterion(joined, kind, tag_of(field), value)
 
 

@@ -106,7 +106,7 @@ def _is_known(rule: Rule, number: int, tag_of: Callable[[str], int]) -> bool:
         return True
     if rule.action in ("REMOVE", "BLANK"):
         return False
-    raise BadRecipe(f"line {number}: {rule.field} is no element of DICOM's dictionary")
+    raise BadRecipe(f"line {number}: {rule.field} is not an element of DICOM's dictionary")
 
 
 def _take_filter(line: str, number: int, labels: list[Label], tag_of: Callable[[str], int]) -> None:

@@ -126,7 +126,7 @@ class Elements:
             elif tag == _ITEM_END and delimited:
                 return at + 8
             else:
-                raise Malformed(f"{_shown(tag)} at byte {at} has no VR that there is")
+                raise Malformed(f"{_shown(tag)} at byte {at} has an unknown VR")
             at = begin + length
             if at > end:
                 raise Malformed(f"{_shown(tag)} at byte {begin} has {length} bytes, {end - begin} are there")

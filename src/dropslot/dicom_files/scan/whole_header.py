@@ -88,7 +88,7 @@ class _File:
         """To the end of the file. Raises Malformed."""
         start = self._stored.read(self._begin, 8)
         if start[:4] == _META_LENGTH and start[4:] != _UL_OF_4:
-            raise Malformed("(0002,0000), the length of its meta information, is no number")
+            raise Malformed("(0002,0000), the length of its meta information, is not a number")
         at = self._meta.go(self._begin, by_pydicom.META_LAST)
         named = self._meta.found.get(_TRANSFER_SYNTAX)
         uid = (named.value or b"").rstrip(b"\0 ").decode("latin-1") if named else ""

@@ -221,7 +221,7 @@ class _Mending:
         name = self._delivery.stored_as
         if (there := drop.stored(name)) and not there.regular:
             raise NotMended(
-                f"{escape(name)} is no regular file any more",
+                f"{escape(name)} is no longer a regular file",
                 where="It stays",
                 next_step="Move it out of the way by hand; it is tried again",
             )

@@ -88,11 +88,12 @@ def _judge(target: Target, answer: dict[str, Any]) -> None:
         return
     if not answer["known"]:
         raise NeverSent(
-            f"{target} is no address that apprise understands", next_step="https://appriseit.com lists them"
+            f"{target} is not an address that apprise understands",
+            next_step="https://appriseit.com lists them",
         )
     if answer.get("several"):
         raise NeverSent(
-            f"{target} leads to several channels, and when one of them fails all would be told again",
+            f"{target} leads to several channels: if one of them failed, all would get the message again",
             next_step="Write one address for each channel",
         )
     if answer["refused"]:
@@ -101,5 +102,5 @@ def _judge(target: Target, answer: dict[str, Any]) -> None:
             f"{target} leads to {places}, which is this machine or a private network",
             next_step="Add it to notify.allow_private in config.yaml if messages may go there",
         )
-    why = escape(answer["why"]) or "apprise says no reason"
+    why = escape(answer["why"]) or "apprise gives no reason"
     raise (NeverSent if _FOR_GOOD.search(why) else NotSent)(f"{target} did not take the message: {why}")

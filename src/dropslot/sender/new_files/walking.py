@@ -121,7 +121,7 @@ class Walk:
             self._leave(source, path, "link", why)
         else:
             self._leave(
-                source, path, "special", "it is no ordinary file, but a pipe, socket or device. Exclude it"
+                source, path, "special", "it is a pipe, socket or device, not a regular file. Exclude it"
             )
 
     def _leave(self, source: str, path: str, kind: str, why: str) -> None:

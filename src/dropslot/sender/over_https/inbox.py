@@ -131,7 +131,7 @@ class HttpsInbox:
     def _require_token(self, token: str) -> None:
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise SignInRefused(
-                f"This is no token for {escape(self._where)}: none has blanks, accents or several lines",
+                f"This is not a token for {escape(self._where)}: a token has no blanks, accents or line breaks",
                 where=UNSENT,
                 next_step="Copy the token once more, alone, and send again",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from copy import copy
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.models import CommandInfo
 
@@ -20,6 +21,7 @@ from dropslot.cli.output.failures import explain
 from dropslot.cli.output.interrupted import INTERRUPTED, explain_interrupt, noticed
 
 _UNCUT = 10_000  # characters
+_TYPE = re.compile(r" <[^<>]+>$")
 _TYPING_ERROR = 0.75  # difflib's likeness of two words
 
 
@@ -42,6 +44,23 @@ class _WholeLines(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+class _PlainArguments(TyperCommand):
+    """Lists arguments by their names; typer would add their types in Python, such as `<list[str]>`."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                name, text = record
+                is_argument = parameter.param_type_name == "argument"
+                name = _TYPE.sub("", name) if is_argument else name
+                rows[parameter.param_type_name].append((name, text))
+        for title, listed in (("Arguments", rows["argument"]), ("Options", rows["option"])):
+            if listed:
+                with formatter.section(title):
+                    formatter.write_dl(listed)
+
+
 app = typer.Typer(
     name="dropslot",
     cls=_WholeLines,
@@ -60,6 +79,7 @@ def _register(groups: Sequence[str]) -> None:
         for command in commands.registered_commands:
             # typer would make start-watcher of start_watcher, which Django's command line could not call.
             command.name = command.name or getattr(command.callback, "__name__", "").strip("_")
+            command.cls = _PlainArguments
             _by_name[command.name] = command
         app.add_typer(commands)
 

@@ -68,6 +68,8 @@ def test_a_damaged_file_is_put_back_and_what_was_there_is_set_aside(product: Pro
     product.run("verify", "--fixity", status=1)
     rows = {row["stored_as"]: row for row in product.run("damaged", "--json", status=1).objects}
     assert rows.keys() == {"a", "sub/b"} and rows["a"]["found"] == sha256(b"BAD").hexdigest()
+    newest = product.run("damaged", "--wide", "--limit", "1", status=1).stdout.splitlines()
+    assert len(newest) == 2 and list(rows)[-1] in newest[1]
     said = product.run("mend").stdout
     assert "a at " in said and "was mended from done" in said and len(said.splitlines()) == len(rows)
     assert product.delivered() == {"a": b"good", "sub/b": b"other", "c": b"third"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropslot.cli.options import AsJson, ConfigPath
+from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
 from dropslot.cli.output.in_turn import given_reason
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_keeping, started
@@ -38,8 +38,11 @@ def damaged(
         str, typer.Option("--reason", metavar="TEXT", help="Why they are accepted; it is recorded.")
     ] = "",
     as_json: AsJson = False,
+    wide: Wide = False,
+    limit: Limit = None,
+    no_pager: NoPager = False,
 ) -> None:
-    """List stored files that were found damaged or missing, as far as `fixity` has read them.
+    """List stored files that were found damaged or missing, as far as `fixity` has read them; the newest last.
 
     With --accept, damaged files may stay as they are. Exit status 1 if there are damaged files that nobody has
     accepted.
@@ -51,9 +54,9 @@ def damaged(
     require_keeping()
     rows = list(map(_shown, _rows(None)))
     show(
-        rows,
+        rows[-(limit or 0) :],
         _COLUMNS,
-        Looks(as_json),
+        Looks(as_json, wide, no_pager),
         below=("destination", "what", "not_mended", "accepted"),
         empty="No damaged file is known.",
     )

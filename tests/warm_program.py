@@ -83,7 +83,7 @@ _LOADED_WITH_APPS = (
     "dropslot.arrivals.listings.links",
     "dropslot.arrivals.listings.queries",
     "dropslot.arrivals.migrations",
-    "dropslot.arrivals.notify.after",
+    "dropslot.arrivals.outbox_readers.after",
     "dropslot.arrivals.upkeep.doctor",
     "dropslot.arrivals.upkeep.preflight",
     "dropslot.arrivals.upkeep.rebuilding.rebuild",

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from databases import Database
 from dropslot.arrivals.models import AfterCall, Arrival
-from dropslot.arrivals.notify import after
+from dropslot.arrivals.outbox_readers import after
 from dropslot.arrivals.signals import arrival_done
 from dropslot.audit import chain
 from dropslot.audit.chain import Entry

@@ -97,7 +97,7 @@ def _print_json(result: Drained, startup: float) -> None:
 
 
 def _print(result: Drained) -> None:
-    from dropslot.arrivals.notify.after import in_words
+    from dropslot.arrivals.outbox_readers.after import in_words
 
     sys.stdout.write(
         f"{result.done} delivered, {len(result.failed)} failed, {len(result.left)} left for later.\n"

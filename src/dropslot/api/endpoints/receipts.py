@@ -13,7 +13,7 @@ from dropslot.api.finding import arrival_of
 from dropslot.api.problems import NotThere
 from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedReceipt, require_known
-from dropslot.arrivals.notify.for_senders.summary import signed
+from dropslot.arrivals.outbox_readers.for_senders.summary import signed
 from dropslot.audit import signing_key
 from dropslot.core.names import escape
 from dropslot.core.states import State

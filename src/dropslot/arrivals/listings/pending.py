@@ -9,7 +9,7 @@ from typing import Any
 from dropslot.arrivals.intake import inboxes
 from dropslot.arrivals.listings.queries import Filter, iso, unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
-from dropslot.arrivals.notify import after
+from dropslot.arrivals.outbox_readers import after
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet, all_folders
 from dropslot.core.names import escape

@@ -21,8 +21,8 @@ from dropslot.arrivals.intake import inboxes, seal
 from dropslot.arrivals.intake.claim import WRITABLE
 from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.notify import after
-from dropslot.arrivals.notify.for_senders import doctor as for_senders
+from dropslot.arrivals.outbox_readers import after
+from dropslot.arrivals.outbox_readers.for_senders import doctor as for_senders
 from dropslot.arrivals.registry import Finding
 from dropslot.arrivals.upkeep import markers, readonly, watching_over
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs

@@ -14,7 +14,7 @@ from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED, dismissal, re
 from dropslot.arrivals.delivery.work import RELEASED
 from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.notify import after
+from dropslot.arrivals.outbox_readers import after
 from dropslot.arrivals.upkeep.release import dismiss_held
 from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.kinds import Kind, entry

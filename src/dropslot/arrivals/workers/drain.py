@@ -21,8 +21,8 @@ from dropslot.arrivals.intake import inboxes
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.arrivals.listings.queries import unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
-from dropslot.arrivals.notify import after
-from dropslot.arrivals.notify.for_senders import handing_out
+from dropslot.arrivals.outbox_readers import after
+from dropslot.arrivals.outbox_readers.for_senders import handing_out
 from dropslot.arrivals.space import counting
 from dropslot.arrivals.space import watch as space_watch
 from dropslot.arrivals.upkeep import latewrites, preflight

@@ -18,8 +18,8 @@ from dropslot.arrivals.delivery.shares import helping
 from dropslot.arrivals.delivery.shares.helping import Helper
 from dropslot.arrivals.delivery.timing import traces
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.notify import after
-from dropslot.arrivals.notify.for_senders import handing_out
+from dropslot.arrivals.outbox_readers import after
+from dropslot.arrivals.outbox_readers.for_senders import handing_out
 from dropslot.arrivals.upkeep import database, latewrites
 from dropslot.arrivals.workers import due, elsewhere, holder, leases
 from dropslot.arrivals.workers.between import Between

@@ -22,8 +22,8 @@ from django.db import DatabaseError, connections
 
 from dropslot.arrivals import registry
 from dropslot.arrivals.machines import Tree
-from dropslot.arrivals.notify import after
-from dropslot.arrivals.notify.for_senders import handing_out
+from dropslot.arrivals.outbox_readers import after
+from dropslot.arrivals.outbox_readers.for_senders import handing_out
 from dropslot.arrivals.space import counting
 from dropslot.arrivals.space import watch as space_watch
 from dropslot.arrivals.upkeep import database, preflight

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dropslot.arrivals.notify.after import ordinal
+from dropslot.arrivals.outbox_readers.after import ordinal
 from dropslot.audit.kinds import Kind
 from dropslot.core.showing.amounts import lasting, size
 from dropslot.core.showing.counting import counted

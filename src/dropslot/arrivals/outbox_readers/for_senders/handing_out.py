@@ -19,8 +19,8 @@ from django.db.models.functions import Now
 from dropslot.arrivals.delivery import ledger
 from dropslot.arrivals.intake.record import LONGEST_NAME, user_name
 from dropslot.arrivals.models import Arrival, ReceiptCopy
-from dropslot.arrivals.notify.for_senders import folder, summary
-from dropslot.arrivals.notify.for_senders.folder import Reader, ReceiptsFolderUnready
+from dropslot.arrivals.outbox_readers.for_senders import folder, summary
+from dropslot.arrivals.outbox_readers.for_senders.folder import Reader, ReceiptsFolderUnready
 from dropslot.arrivals.whereabouts import SENT_AS
 from dropslot.audit import outbox, signing_key
 from dropslot.audit.models import Event

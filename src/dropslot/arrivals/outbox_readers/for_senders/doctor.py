@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from dropslot.arrivals.intake.record import user_name
-from dropslot.arrivals.notify.for_senders import handing_out
+from dropslot.arrivals.outbox_readers.for_senders import handing_out
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Route
 from dropslot.core.names import escape

@@ -24,22 +24,12 @@ from django.db.migrations.recorder import MigrationRecorder
 from dropslot.arrivals.upkeep import readonly
 from dropslot.audit import locks
 from dropslot.config.mistakes.remedies import in_words
+from dropslot.core.apps import NAMES
 from dropslot.core.concealing import Secret
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 
-OURS = frozenset(
-    {
-        "dropslot_audit",
-        "dropslot_lookup",
-        "dropslot_arrivals",
-        "dropslot_dicom",
-        "dropslot_acknowledgments",
-        "dropslot_access",
-        "dropslot_notify",
-        "dropslot_keeping",
-    }
-)
+OURS = frozenset(name.replace(".", "_") for name in NAMES)  # the label of each app
 Migration = tuple[str, str]
 # Such a migration is recorded in a database that `migrate_data` has not filled completely.
 HALF = "half_copied_"

@@ -140,9 +140,9 @@ class RouteKeys(BaseModel):
 
     repeat: Literal["version", "refuse"] = Field(
         "version",
-        description="What the portal does with an upload whose name was sent before. `version`: it says when, and takes"
-        " it; other content becomes the next version. `refuse`: it does not take it. What is dropped into the inbox"
-        " by other ways is always taken.",
+        description="What the portal does with an upload whose name was sent before. `version`: the portal says"
+        " when that was, and accepts the upload; other content becomes the next version. `refuse`: the portal refuses"
+        " it. Files that come into the inbox in another way are always accepted.",
     )
 
 

@@ -328,9 +328,9 @@ class Config(_TopKeysOfApps, Observed, _Model):
     time_limit: Duration | None = Field(
         None,
         gt=timedelta(0),
-        description="With `workers: celery`: how long a worker may be at one message. Then it is ended, and another one"
-        " takes its arrivals over, from the start. Without it a delivery may take as long as it does; workers that died"
-        " are known by their lock or lease. Give it only as a guard against a destination or check that hangs.",
+        description="With `workers: celery`: the longest time that a worker may need for one message. Then it is ended,"
+        " and another one takes its arrivals over, from the start. Default: no limit; a worker that died is recognized"
+        " by its lock or lease. Set it only as a guard against a destination or check that hangs.",
         examples=["2d"],
     )
     time_zone: TimeZone = Field(

@@ -26,7 +26,7 @@ MEANINGS = {
     News.UNACKNOWLEDGED: "deliveries are not fetched in time",
     News.SPACE: "a disk, a folder or a study is nearly full, or full",
     News.INSTANCES_CHANGED: "an image came again with other bytes under the same UID",
-    News.TROUBLE: "anything else that `health` finds: a watcher or another process that is down, a log that cannot be"
+    News.TROUBLE: "`health` finds anything else: a watcher or another process that is down, a log that cannot be"
     " read, a chain, a stored file or a time stamp that is not as it should be",
 }
 

@@ -139,8 +139,8 @@ class Notify(Rules):
 
     sender_address: Annotated[str, AfterValidator(_sender_address)] | None = Field(
         None,
-        description="The address of mail of a sender without an account in the portal that has one; `{owner}` is the"
-        " account of this machine that dropped the files.",
+        description="The mail address of a sender whose account in the portal has none, or who has no such account;"
+        " `{owner}` is the account of this machine that dropped the files.",
         examples=["{owner}@lab.example"],
     )
     gather: Duration = Field(
@@ -152,8 +152,8 @@ class Notify(Rules):
     every: Duration = Field(
         timedelta(seconds=30),
         le=timedelta(days=1),
-        description="How long there is at least between two messages to the same person. While more and more happens,"
-        " it doubles from message to message, up to twenty times as long; nothing is left out.",
+        description="The shortest time between two messages to the same person. While more and more happens, it doubles"
+        " from message to message, up to twenty times as long; nothing is left out.",
         examples=["30s"],
     )
     give_up: Duration = Field(

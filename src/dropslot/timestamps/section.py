@@ -38,13 +38,13 @@ class Authority(BaseModel):
         None,
         description="The root certificates that may stand behind a time stamp, in PEM. If you change the authority,"
         " keep the old root in this file: earlier stamps are verified by it. Default: the authorities that this system"
-        " trusts for HTTPS, which many time-stamping authorities are not among.",
+        " trusts for HTTPS; many time-stamping authorities are not among them.",
         examples=["tsa-root.pem"],
     )
     every: Duration = Field(
         timedelta(days=1),
         ge=timedelta(minutes=1),
-        description="How often the head is stamped. If nothing has happened since the last time, it is not.",
+        description="How often the head is stamped, if anything has happened since the last time.",
         examples=["1d"],
     )
 

@@ -54,9 +54,9 @@ class Watched(BaseModel):
 
     ping: Annotated[str, AfterValidator(_ping)] | None = Field(
         None,
-        description="The address of a check at healthchecks.io, or at a server that works like it. It is asked for as"
-        " long as all is well; with `/fail` behind it while there is a trouble, and with nothing else in it than the"
-        " kinds of troubles. If no ping comes, the server tells you: also when this machine is gone.",
+        description="The address of a check at healthchecks.io, or at a server that works like it. It is called as long"
+        " as all is well; while there is a trouble, the same address with `/fail` behind it. The kinds of troubles are"
+        " all that is sent. If no ping comes, that server tells you, even if this machine is gone.",
         examples=["https://hc-ping.com/5f0b1a4e-8a3b-4c55-9a8e-0d8c1b2a3f4e"],
     )
     every: Duration = Field(
@@ -69,7 +69,7 @@ class Watched(BaseModel):
         timedelta(seconds=15),
         ge=timedelta(milliseconds=50),
         le=timedelta(minutes=15),
-        description="How often the service looks whether all is well. What is wrong twice in a row is a trouble.",
+        description="How often the service checks itself. A fault that it finds twice in a row is a trouble.",
         examples=["15s"],
     )
     allow_private: list[Annotated[str, AfterValidator(allowed)]] = Field(

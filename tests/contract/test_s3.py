@@ -239,6 +239,33 @@ def test_who_was_taken_over_by_another_machine_sends_nothing(site: S3Site, large
     assert site.files() == {}
 
 
+def test_who_was_taken_over_leaves_its_parts_to_the_new_worker(
+    site: S3Site, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It slept longer than its lease; meanwhile the other one goes on with what it has sent."""
+    slept = site.destination.open(site.target(), ID, 1, "visit")
+    stage(slept, large)
+    elsewhere = site_at(site.store, tmp_path / "spool-of-another-machine")
+    elsewhere.top = site.top
+    slept_there = elsewhere.destination.open(site.target(), ID, 1, "visit")
+    stage(slept_there, large)
+    moved = large.rename(large.with_name("taken"))
+    with site.destination.open(site.target(), ID, 2, "visit") as drop:
+        drop.discard_older()
+        plan = stage(drop, moved)
+        slept.clean()
+        slept_there.clean()
+
+        def never(*_: Any) -> str:
+            raise AssertionError("a part is sent again")
+
+        monkeypatch.setattr(site.destination.store, "send_part", never)
+        assert drop.publish(plan) == []
+        drop.clean()
+    assert site.files()["study/raw/scan.raw"] == LARGE
+    assert site.store.uploads(site.top) == site.hidden() == []
+
+
 def test_times_are_kept_as_other_programs_keep_them(site: S3Site, arrival: Path) -> None:
     os.utime(arrival / "a.txt", ns=(0, 1_700_000_000_123_456_789))
     deliver(site, arrival, site.target())

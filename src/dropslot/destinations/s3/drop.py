@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dropslot.contents.base import Source, Staged
-from dropslot.core.errors import DestinationUnready, Refused
+from dropslot.core.errors import DestinationUnready, DropslotError, Refused
 from dropslot.core.names import escape
 from dropslot.destinations.base import Planned, Stored, Target
 from dropslot.destinations.layout import Layout, staged_items, taken_over
@@ -207,11 +207,20 @@ class S3Drop(WholeItemsDrop):
 
     def clean(self) -> None:
         sent, self._sent = self._sent, {}
-        for in_parts in sent.values() if not self._is_cut else ():
+        for in_parts in sent.values() if sent and self._are_parts_ours() else ():
             in_parts.abort()
         if self._mark:
             self._mark.remove()
         self.close()
+
+    def _are_parts_ours(self) -> bool:
+        """Whether no other attempt goes on with what was sent: neither the next one, nor that of a worker that has
+        taken the arrival over."""
+        try:
+            self.require_stage()
+        except DropslotError:
+            return False
+        return not self._is_cut
 
     def close(self) -> None:
         self._forget_ahead()

@@ -198,6 +198,26 @@ class RabbitMQ(Broker):
             self._mapper.kill()
             self._mapper.wait(60)
 
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Out of memory, as it thinks: it takes connections, and no message."""
+        self._allow_memory(1)
+        try:
+            yield
+        finally:
+            self._allow_memory(1 << 30)
+
+    def _allow_memory(self, size_bytes: int) -> None:
+        cookie = (self.folder / ".erlang.cookie").read_text()
+        call = f"vm_memory_monitor set_vm_memory_high_watermark [{{absolute,{size_bytes}}}]"
+        subprocess.run(
+            ["erl_call", "-c", cookie, "-sname", self._node, "-a", call],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.environment},
+            check=True,
+            capture_output=True,
+            timeout=20,
+        )
+
     def empty(self) -> None:
         with Connection(self.url) as connection:
             channel: Any = connection.default_channel

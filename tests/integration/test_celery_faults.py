@@ -15,14 +15,14 @@ from django.utils import timezone
 from kombu import Connection, Exchange
 from test_celery_workers import addressed, celery_product
 
-from brokers import Broker, Redis
+from brokers import Broker, RabbitMQ, Redis
 from databases import Database
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers.celery import announcing
 from dropslot.broker.client import client
 from dropslot.broker.counting import waiting
 from dropslot.broker.examining import trouble
-from dropslot.config import from_mapping
+from dropslot.config import Config, from_mapping
 from dropslot.core.states import State
 from product import STUDY, Product
 from waiting import wait_until
@@ -180,6 +180,27 @@ def test_a_broker_that_takes_nothing_is_named_by_doctor(redis_broker: Broker, tm
         finally:
             redis_broker.tell(end)
         assert found and said in found.what and "answers, and takes nothing" in found.what
+
+
+@pytest.fixture
+def rabbitmq(
+    rabbit_broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[RabbitMQ, Config]:
+    assert isinstance(rabbit_broker, RabbitMQ)
+    routes = {"study": {"folders": "./study", "deliver": [{"to": "./to"}]}}
+    keys = addressed(rabbit_broker, monkeypatch)
+    return rabbit_broker, from_mapping({"workers": "celery", "routes": routes, **keys}, tmp_path)
+
+
+@pytest.mark.crash
+def test_a_rabbitmq_without_memory_is_named_by_doctor(rabbitmq: tuple[RabbitMQ, Config]) -> None:
+    """It takes connections and declarations as ever."""
+    broker, config = rabbitmq
+    with broker.full():
+        found = trouble(config)
+    assert found and "answers, and takes nothing: no answer in time" in found.what
+    assert trouble(config) is None
+    assert waiting(client(config, sends_only=True), config, config.routes) == {"study": 0}
 
 
 @pytest.fixture

@@ -87,12 +87,20 @@ def away() -> tuple[type[Exception], ...]:
     return KombuError, AMQPError, RedisError, OSError
 
 
+def words_of(error: Exception) -> str:
+    """What a broker said; much of what it does not answer has no words of its own."""
+    if text := str(error):
+        return escape(text).rstrip(".")
+    is_late = isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
+    return "no answer in time" if is_late else type(error).__name__
+
+
 def send(app: Celery, task: str, **options: Any) -> None:
     """Send a message, without waiting long. Raises BrokerAway."""
     try:
         app.send_task(task, retry=True, retry_policy=_ONCE_MORE, ignore_result=True, **options)
     except away() as error:
-        raise BrokerAway(f"The broker did not take a message: {escape(str(error))}") from error
+        raise BrokerAway(f"The broker did not take a message: {words_of(error)}") from error
 
 
 class _Sender:

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dropslot.broker import queues
-from dropslot.broker.client import BrokerAway, away
+from dropslot.broker.client import BrokerAway, away, words_of
 from dropslot.config import Config
-from dropslot.core.names import escape
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -22,7 +21,7 @@ def waiting(app: Celery, config: Config, routes: Collection[str]) -> Mapping[str
         with app.connection_for_write() as connection, connection.channel() as channel:
             return {route: _of(config, route, channel) for route in routes}
     except away() as error:
-        raise BrokerAway(f"The broker does not say how many messages wait: {escape(str(error))}") from error
+        raise BrokerAway(f"The broker does not say how many messages wait: {words_of(error)}") from error
 
 
 def _of(config: Config, route: str, channel: Any) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dropslot.broker import queues
-from dropslot.broker.client import away, client
+from dropslot.broker.client import away, client, words_of
 from dropslot.config import Config
-from dropslot.config.servers.brokers import PASSWORD_VARIABLE
+from dropslot.config.servers.brokers import PASSWORD_VARIABLE, is_redis
+
+if TYPE_CHECKING:
+    from kombu import Connection
 
 
 class Trouble(NamedTuple):
@@ -26,14 +29,21 @@ def trouble(config: Config) -> Trouble | None:
             remedy = (
                 f"start it, or correct `broker`; its password comes from {PASSWORD_VARIABLE}; deliveries wait"
             )
-            return Trouble(f"does not answer: {_said(error)}", remedy)
+            return Trouble(f"does not answer: {words_of(error)}", remedy)
         try:
-            queues.queue(config, queues.UPKEEP)(connection.default_channel).declare()
+            _try_out(config, connection)
         except away() as error:
             remedy = "give it memory or disk space, or let it take writes; deliveries wait"
-            return Trouble(f"answers, and takes nothing: {_said(error)}", remedy)
+            return Trouble(f"answers, and takes nothing: {words_of(error)}", remedy)
     return None
 
 
-def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _try_out(config: Config, connection: Connection) -> None:
+    """Write something that changes nothing. A full RabbitMQ declares queues as ever and takes one message of each
+    connection: the second one tells. They are for a queue that nobody has, and are thrown away."""
+    declared = queues.queue(config, queues.UPKEEP)(connection.default_channel)
+    declared.declare()
+    if not is_redis(config.broker or ""):
+        producer = connection.Producer(exchange=declared.exchange, routing_key=queues.name_of(""))
+        for _ in range(2):
+            producer.publish("")

@@ -112,7 +112,7 @@ def send_ids(app: Celery, config: Config, ids: Sequence[str], bounds: Bounds) ->
         send_rows(app, config, bounds.admit(rows))
     except BrokerAway as error:
         log.warning(
-            f"{error} What it would have announced is announced again later", action="broker_unavailable"
+            f"{error}. What it would have announced is announced again later", action="broker_unavailable"
         )
     except (DatabaseError, InterfaceError) as error:
         log.warning(
@@ -170,4 +170,4 @@ def _send_shares(config: Config, arrival: Arrival, shares: int) -> None:
         for _ in range(shares):
             send_hint(app, config, arrival.route, [arrival.id], Urgency.LARGE)
     except BrokerAway as error:
-        log.warning(f"{error} Fewer workers help with a large arrival", action="broker_unavailable")
+        log.warning(f"{error}. Fewer workers help with a large arrival", action="broker_unavailable")

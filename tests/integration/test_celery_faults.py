@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,17 @@ def test_a_broker_that_takes_nothing_is_named_by_doctor(redis_broker: Broker, tm
         finally:
             redis_broker.tell(end)
         assert found and said in found.what and "answers, and takes nothing" in found.what
+
+
+def test_a_redis_that_the_network_lost_is_given_up(redis_broker: Broker, tmp_path: Path) -> None:
+    """A worker waits for messages without an end; it must not wait for those of a machine that is gone."""
+    routes = {"study": {"folders": "./study", "deliver": [{"to": "./to"}]}}
+    config = from_mapping({"workers": "celery", "routes": routes, "broker": redis_broker.url}, tmp_path)
+    with client(config, sends_only=True).connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        options = channel.client.connection_pool.connection_kwargs["socket_keepalive_options"]
+    assert 1_000 < options[socket.TCP_USER_TIMEOUT] <= 60_000
+    assert options[socket.TCP_KEEPIDLE] + options[socket.TCP_KEEPINTVL] * options[socket.TCP_KEEPCNT] <= 60
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 from dropslot.broker import queues
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 4.0
 ANSWER_SECONDS = 5.0
 VISIBILITY_SECONDS = 3600
+# A server that the network lost without a word is given up after some 30 seconds, as the database is. RabbitMQ's client
+# does so by itself.
+_PATIENCE = {
+    socket.TCP_KEEPIDLE: 10,
+    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 30_000,  # milliseconds
+}
 # A connection that broke meanwhile is made anew.
 _ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 OTHERS = "celery"  # the default queue of people's own workers
@@ -72,6 +81,7 @@ def _options(config: Config, *, sends_only: bool) -> dict[str, Any]:
             "visibility_timeout": VISIBILITY_SECONDS,
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_keepalive": True,
+            "socket_keepalive_options": _PATIENCE,
         }
         return options | ({"socket_timeout": ANSWER_SECONDS} if sends_only else {})
     times = {"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}

@@ -114,7 +114,7 @@ def tags(digests: Mapping[str, str], size_bytes: int) -> dict[str, bytes]:
 def send(inbox: Inbox, files: Sequence[Outgoing], heard: Heard | None = None, bag: str = BAG) -> Heard:
     """A whole bag, up to its last file."""
     heard = heard or Heard()
-    inbox.begin(bag)
+    inbox.begin(bag, files)
     inbox.upload(bag, files, {}, heard, Pace())
     return heard
 

@@ -58,7 +58,7 @@ class Server:
         self.has_network = self.may_read = True
         self.before: Callable[[], None] = lambda: None
 
-    def begin(self, bag: str) -> None:
+    def begin(self, bag: str, files: Sequence[Outgoing]) -> None:
         self.bags.setdefault(bag, False)
 
     def upload(
@@ -344,7 +344,7 @@ def test_a_server_that_is_away_keeps_nothing_from_another_one(
     person: Person, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Distant(Server):
-        def begin(self, bag: str) -> None:
+        def begin(self, bag: str, files: Sequence[Outgoing]) -> None:
             raise Away("The server does not answer")
 
     away = replace(person.preset, name="away", access=Access("sftp://away.lab.example/inbox"))

@@ -35,7 +35,7 @@ def test_a_full_server_is_said_before_and_while_it_is_sent_and_goes_on_when_ther
     inbox = SftpInbox(
         Access(shared_sshd.url(disk), key=str(shared_sshd.key), known_hosts=known_hosts), Answers()
     )
-    inbox.begin(BAG)
+    inbox.begin(BAG, [])
     with pytest.raises(DiskFull, match="free") as full:
         inbox.upload(BAG, files, {}, Heard(), Pace())
     assert full.value.retryable and "person who runs the server" in full.value.next_step

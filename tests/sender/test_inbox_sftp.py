@@ -145,7 +145,7 @@ def test_what_a_server_lost_of_a_durable_part_is_sent_again(
     """It was put back from an older copy: sizes are right, bytes are not. Only the last piece tells."""
     files = outgoing(make(tmp_path / "pc", {"large.raw": os.urandom(40_000_000)}))
     heard = Heard()
-    inbox.begin(BAG)
+    inbox.begin(BAG, [])
     (there := folder / f".{BAG}/data/raw").mkdir(parents=True)
     (there / "large.raw").write_bytes(bytes(33_000_000))
     inbox.upload(BAG, files, {"data/raw/large.raw": 32 << 20}, heard, Pace())
@@ -207,7 +207,7 @@ def test_where_nothing_may_be_read_back_what_is_there_counts(
     inbox = sign_in(make_sshd(sftp="internal-sftp -P read,symlink,readlink,hardlink,copy-data"), folder)
     data = os.urandom(20_000_000)
     files = outgoing(make(tmp_path / "pc", {"large.raw": data, "begun.txt": b"small"}))
-    inbox.begin(BAG)
+    inbox.begin(BAG, [])
     make(folder / f".{BAG}/data/raw", {"large.raw": data[:18_000_000], "begun.txt": b"sm"})
     sent: list[int] = []
     original = upload.Upload._send_piece
@@ -230,7 +230,7 @@ def test_where_nothing_may_be_read_back_what_is_there_counts(
 
 def test_a_limit_paces_a_single_small_file(inbox: SftpInbox, folder: Path, tmp_path: Path) -> None:
     files, clock, heard = outgoing(make(tmp_path / "pc", {"one": os.urandom(2_000_000)})), Standing(), Heard()
-    inbox.begin(BAG)
+    inbox.begin(BAG, [])
     inbox.upload(BAG, files, {}, heard, Pace(lambda: 1_000_000, clock))
     assert clock.passed == pytest.approx(1.75, abs=0.01)  # the first quarter of a second's bytes go at once
     finish(inbox, files, heard)
@@ -344,14 +344,27 @@ def test_an_inbox_that_is_missing_or_closed_is_named_for_the_person(
     make_sshd: Callable[..., Sshd], shared_sshd: Sshd, open_folder: Path, other_user: Person
 ) -> None:
     with pytest.raises(InboxMissing, match="no inbox") as missing:
-        sign_in(shared_sshd, open_folder / "nowhere").begin(BAG)
+        sign_in(shared_sshd, open_folder / "nowhere").begin(BAG, [])
     closed = open_folder / "closed"
     closed.mkdir(mode=0o755)
     server = make_sshd(f"Match User {other_user.name}", "    ForceCommand internal-sftp")
     with pytest.raises(InboxClosed, match="your account") as refused:
-        sign_in(server, closed, other_user.name).begin(BAG)
+        sign_in(server, closed, other_user.name).begin(BAG, [])
     for error in (missing.value, refused.value):
         assert not error.retryable and "config.yaml" not in str(error) and "`to`" not in str(error)
+
+
+def test_a_link_in_the_place_of_a_folder_of_the_bag_is_not_followed(
+    inbox: SftpInbox, folder: Path, tmp_path: Path
+) -> None:
+    files = outgoing(make(tmp_path / "pc", FILES))
+    heard = send(inbox, files)
+    raw = folder / f".{BAG}/data/raw"
+    raw.rename(tmp_path / "elsewhere")
+    raw.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BagIncomplete):
+        finish(inbox, files, heard)
+    assert not (folder / BAG).exists()
 
 
 def test_a_taken_name_a_removed_bag_and_a_lost_file_are_told_apart(
@@ -364,7 +377,7 @@ def test_a_taken_name_a_removed_bag_and_a_lost_file_are_told_apart(
         finish(inbox, files, heard)
     (folder / "other").mkdir()
     with pytest.raises(BagNameTaken):
-        inbox.begin("other")
+        inbox.begin("other", [])
     (folder / BAG).rmdir()
     (folder / f".{BAG}/data/raw/empty").unlink()
     (folder / f".{BAG}/data/raw/foreign").write_bytes(b"of an interrupted upload")

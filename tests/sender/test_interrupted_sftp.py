@@ -63,7 +63,7 @@ def test_a_bag_that_is_removed_while_this_pc_is_off_is_sent_again_or_said_to_be_
     class Killed(BaseException):
         pass
 
-    async def die(*_: object) -> None:
+    async def die(*_: object, **__: object) -> None:
         raise Killed
 
     def send() -> None:

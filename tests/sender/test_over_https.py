@@ -154,7 +154,7 @@ def test_a_bag_goes_in_whole_and_its_receipt_comes_back(served: Served, token: s
     bag = Bag(tmp_path / "pc", {**FILES, "biopac/large": LARGE, "ü ,;/a%b.txt": b"odd", "nothing": b""})
     box = inbox(served, token)
     assert box.receipt(BAG) is None
-    box.begin(BAG)
+    box.begin(BAG, [])
     noted = send(box, bag)
     assert noted.whole == bag.digests and noted.bytes == sum(map(len, FILES.values())) + len(LARGE) + 3
     assert not entries(served)

@@ -73,8 +73,9 @@ class Inbox(Protocol):
     def where(self) -> str:
         """The address for people and for the ledger: without a password, the same each time."""
 
-    def begin(self, bag: str) -> None:
-        """Make the hidden folder of this bag; fine if it is there."""
+    def begin(self, bag: str, files: Sequence[Outgoing]) -> None:
+        """Make the hidden folder of this bag; fine if it is there. `files`: those that will be sent; what takes its
+        time can be made ready for them."""
 
     def upload(
         self, bag: str, files: Sequence[Outgoing], reached: Mapping[str, int], progress: Progress, pace: Pace

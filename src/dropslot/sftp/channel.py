@@ -7,6 +7,7 @@ share packets.
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from collections import deque
 from typing import Any
@@ -29,11 +30,11 @@ class ConnectionGone(Exception):
 
 
 class _Batch:
-    __slots__ = ("future", "left", "replies")
+    __slots__ = ("asked", "future", "left", "replies")
 
-    def __init__(self, count: int, future: asyncio.Future[list[Reply]]) -> None:
+    def __init__(self, count: int, future: asyncio.Future[list[Reply]], asked: float) -> None:
         self.replies: list[Reply] = [Reply(0, b"")] * count
-        self.left, self.future = count, future
+        self.left, self.future, self.asked = count, future, asked
 
 
 def unlogged(part: asyncssh.SSHClientChannel[bytes] | asyncssh.SSHClientConnection) -> None:
@@ -53,6 +54,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self.extensions: frozenset[str] = frozenset()
         self.longest_write = self.longest_read = SAFE_LENGTH
         self.pending_bytes = 0
+        self.quickest_seconds = math.inf  # from requests to their answers: hardly more than a round trip
         self.heard = (
             self.loop.time()
         )  # when the last answer came, or the first request since all were answered
@@ -104,9 +106,10 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         if self._gone or not requests:
             future.set_exception(self._gone) if self._gone else future.set_result([])
             return future
+        now = self.loop.time()
         if not self._waiting:
-            self.heard = self.loop.time()
-        batch = _Batch(len(requests), future)
+            self.heard = now
+        batch = _Batch(len(requests), future, now)
         for slot, request in enumerate(requests):
             self._number = (self._number + 1) & 0xFFFFFFFF
             self._waiting[self._number] = (batch, slot)
@@ -204,6 +207,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         batch.replies[slot] = Reply(kind, body)
         batch.left -= 1
         if not batch.left and not batch.future.done():
+            self.quickest_seconds = min(self.quickest_seconds, self.heard - batch.asked)
             batch.future.set_result(batch.replies)
 
     def _greet(self, version: int, body: bytes) -> None:

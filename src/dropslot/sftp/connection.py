@@ -59,6 +59,11 @@ class Connection:
     def extensions(self) -> frozenset[str]:
         return self.channels[0].extensions
 
+    @property
+    def round_trip_seconds(self) -> float:
+        """The shortest time in which the server answered."""
+        return min(channel.quickest_seconds for channel in self.channels)
+
     def widen(self) -> None:
         """Open further channels while others work; if the server refuses, there are fewer."""
         if self._more is None and len(self.channels) < CHANNELS:

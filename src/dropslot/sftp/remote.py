@@ -240,26 +240,56 @@ async def sync_folders(connection: Connection, folders: Sequence[str]) -> bool:
 
 async def _sync_folder(connection: Connection, folder: str, may_open: asyncio.Semaphore) -> bool:
     async with may_open:
-        return await _synced(connection.channel(), folder)
+        return (await (await open_folder(connection, folder)).sync()).was_synced
 
 
-async def _synced(channel: Channel, folder: str) -> bool:
+class Synced(NamedTuple):
+    """`replies`: the answers to what was asked before the sync."""
+
+    replies: list[wire.Reply]
+    was_synced: bool
+
+
+class OpenFolder(NamedTuple):
+    """A folder that is open for one sync. `handle` is None where the server cannot sync it."""
+
+    path: str
+    channel: Channel
+    handle: bytes | None
+
+    async def sync(self, *first: wire.Request) -> Synced:
+        """Ask `first`, then make the names in the folder durable and close it, in one round trip: OpenSSH, which alone
+        syncs folders, keeps the order. Raises StorageFault when the server can sync it and fails."""
+        if self.handle is None:
+            return Synced(await self.channel.ask(*first), was_synced=False)
+        last = wire.extended(wire.FSYNC, wire.text(self.handle)), wire.close(self.handle)
+        *replies, synced, _ = await self.channel.ask(*first, *last)
+        return Synced(replies, self._was_synced(synced))
+
+    def _was_synced(self, reply: wire.Reply) -> bool:
+        try:
+            wire.done(reply)
+        except Said as said:
+            if said.code != wire.FAILURE:
+                return False  # it knows no sync of folders
+            raise StorageFault(
+                f"Syncing the folder {escape(self.path)} to the server's disk failed: {escape(said.text)[:200]}",
+                where="Published files stay; the rest waits",
+                next_step="Look at the server's disk and log; it is retried",
+            ) from said
+        return True
+
+
+async def open_folder(connection: Connection, folder: str) -> OpenFolder:
+    """Open a folder that is to be synced later."""
+    channel = connection.channel()
+    if wire.FSYNC not in connection.extensions:
+        return OpenFolder(folder, channel, None)
     try:
         handle = wire.handle(await channel.one(wire.open_file(folder, wire.FOR_READING)))
     except Said:
-        return False
-    synced, _ = await channel.ask(wire.extended(wire.FSYNC, wire.text(handle)), wire.close(handle))
-    try:
-        wire.done(synced)
-    except Said as said:
-        if said.code != wire.FAILURE:
-            return False  # it knows no sync of folders
-        raise StorageFault(
-            f"Syncing the folder {escape(folder)} to the server's disk failed: {escape(said.text)[:200]}",
-            where="Published files stay; the rest waits",
-            next_step="Look at the server's disk and log; it is retried",
-        ) from said
-    return True
+        return OpenFolder(folder, channel, None)
+    return OpenFolder(folder, channel, handle)
 
 
 async def space(connection: Connection, path: str) -> Space | None:

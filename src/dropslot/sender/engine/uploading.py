@@ -89,11 +89,12 @@ class Upload:
         if not rest:
             return
         self._is_asked = True
-        inbox.begin(self.bag.name)
+        files = _outgoing(rest)
+        inbox.begin(self.bag.name, files)
         self._is_begun = True
         reached = {PAYLOAD + each.path: each.reached for each in rest if each.reached}
         pace = Pace() if limit == Limit() else Pace(lambda: limit.at(_time_of_day()))
-        inbox.upload(self.bag.name, _outgoing(rest), reached, progress, pace)
+        inbox.upload(self.bag.name, files, reached, progress, pace)
 
     def _finish(self) -> None:
         tags = tag_files(self.bag, self.bags.files(self.bag))

@@ -50,7 +50,7 @@ class HttpsInbox:
     def where(self) -> str:
         return self._where
 
-    def begin(self, bag: str) -> None:
+    def begin(self, bag: str, files: Sequence[Outgoing]) -> None:
         """Nothing is to be made before the first file."""
 
     def upload(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -19,10 +20,11 @@ from dropslot.sender.faults import BagIncomplete, BagNameTaken
 from dropslot.sender.over_sftp.bag_upload import FILE_MODE, FOLDER_MODE
 from dropslot.sftp import faults, remote, wire
 from dropslot.sftp.connection import Connection
+from dropslot.sftp.remote import OpenFolder
 from dropslot.sftp.uploads.sending import Sending
-from dropslot.sftp.wire import Attributes, Said
+from dropslot.sftp.wire import Attributes, Request, Said
 
-READY, NAMED, GONE = "ready", "named", "gone"
+HIDDEN, NAMED, GONE = "hidden", "named", "gone"
 MANIFEST, INFO, PAYLOAD = "manifest-sha256.txt", "bag-info.txt", "data"
 _OXUM = re.compile(r"(?mi)^Payload-Oxum\s*:\s*(\d+)\.(\d+)\s*$")
 _ENCODED = re.compile(r"%(0[aA]|0[dD]|25)")
@@ -35,60 +37,84 @@ class Bag:
 
     hidden: str
     final: str
-    grouped: bool
 
     @property
     def name(self) -> str:
         return self.final.rpartition("/")[2]
 
+    @property
+    def inbox(self) -> str:
+        return self.final.rpartition("/")[0] or "."
+
+
+class Seen(NamedTuple):
+    """The inbox, and what is there under the bag's two names. `is_grouped`: the inbox gives what is made in it its own
+    group."""
+
+    is_grouped: bool
+    hidden: Attributes | None
+    final: Attributes | None
+
 
 @dataclass(slots=True)
-class _There:
+class There:
     """What the bag's folder holds: sizes of files by path in the bag, and its folders, the outer ones first."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
 
+    def add(self, path: str, entries: Mapping[str, Attributes]) -> list[str]:
+        """Add the entries of a folder; returns those that are folders."""
+        self.folders.append(path)
+        inner = {f"{path}/{name}" if path else name: seen for name, seen in entries.items()}
+        self.sizes |= {one: seen.size or 0 for one, seen in inner.items() if not seen.is_folder}
+        return [one for one, seen in inner.items() if seen.is_folder]
+
+
+def state(connection: Connection, bag: Bag, seen: Seen, gone: DropslotError | None) -> str:
+    """HIDDEN, NAMED if it has its name already, or GONE. `gone`: the error if there is no bag any more; None: it may
+    have been finished, and taken."""
+    if seen.hidden is None:
+        if seen.final is None and gone is not None:
+            raise gone
+        return GONE if seen.final is None else NAMED
+    if seen.final is not None:
+        raise name_taken(connection, bag)
+    return HIDDEN
+
 
 async def finish(
-    connection: Connection, bag: Bag, tag_files: Mapping[str, bytes], gone: DropslotError | None
-) -> str:
-    """Make it ready for its name; returns READY, NAMED if it has that already, or GONE. `gone`: the error if there is
-    no bag any more; None: it may have been finished, and taken."""
-    hidden, final = await remote.look(connection, [bag.hidden, bag.final])
-    if hidden is None:
-        if final is None and gone is not None:
-            raise gone
-        return GONE if final is None else NAMED
-    if final is not None:
-        raise name_taken(connection, bag)
-    there = await _listed(connection, bag.hidden)
+    connection: Connection, bag: Bag, tag_files: Mapping[str, bytes], there: There, *, grouped: bool
+) -> OpenFolder:
+    """Make it ready for its name, all of it durable; returns the inbox, open for the sync that follows the naming."""
     await _compare(connection, bag, there, tag_files)
     sending = Sending(
         connection,
         bag.hidden,
         lambda: name_taken(connection, bag),
-        Attributes(mode=FILE_MODE if bag.grouped else None),
+        Attributes(mode=FILE_MODE if grouped else None),
         parts={
             number: there.sizes.get(name, 0) for number, name in enumerate(tag_files) if name in there.sizes
         },
         strict=False,
     )
-    await asyncio.gather(
-        *(
-            _tag_file(sending, bag, number, name, data)
-            for number, (name, data) in enumerate(tag_files.items())
-        )
+    # Nothing is made any more in the folders of the payload, so they are closed meanwhile.
+    inner = [remote.join(bag.hidden, path) for path in there.folders if path]
+    top, inbox, _, _ = await asyncio.gather(
+        remote.open_folder(connection, bag.hidden),
+        remote.open_folder(connection, bag.inbox),
+        _close(connection, inner, grouped=grouped),
+        _send(sending, bag, tag_files),
     )
-    await _open_to_group(connection, bag, there.folders)
-    await remote.sync_folders(connection, [remote.join(bag.hidden, path) for path in there.folders])
-    return READY
+    await top.sync(*_open_to_group(bag.hidden, grouped=grouped))
+    return inbox
 
 
-async def name(connection: Connection, bag: Bag) -> None:
-    """Give the finished bag its name, which nothing else has."""
+async def name(connection: Connection, bag: Bag, inbox: OpenFolder) -> None:
+    """Give the finished bag its name, which nothing else has, and make that durable."""
+    (reply,), _ = await inbox.sync(wire.rename(bag.hidden, bag.final))
     try:
-        wire.done(await connection.one(wire.rename(bag.hidden, bag.final)))
+        wire.done(reply)
     except Said as said:
         hidden, final = await remote.look(connection, [bag.hidden, bag.final])
         if hidden is None:
@@ -96,7 +122,11 @@ async def name(connection: Connection, bag: Bag) -> None:
         if final is not None:
             raise name_taken(connection, bag) from said
         raise faults.typed(connection.account.server, said, f"Giving {escape(bag.name)} its name") from said
-    await remote.sync_folders(connection, [bag.final.rpartition("/")[0] or "."])
+
+
+async def _send(sending: Sending, bag: Bag, tag_files: Mapping[str, bytes]) -> None:
+    numbered = enumerate(tag_files.items())
+    await asyncio.gather(*(_tag_file(sending, bag, number, name, data) for number, (name, data) in numbered))
 
 
 async def _tag_file(sending: Sending, bag: Bag, number: int, name: str, data: bytes) -> None:
@@ -106,30 +136,31 @@ async def _tag_file(sending: Sending, bag: Bag, number: int, name: str, data: by
     await sending.small(number, remote.join(bag.hidden, name), data, time.time_ns(), b"")
 
 
-async def _listed(connection: Connection, top: str) -> _There:
-    """All that is in the bag: one listing a folder, those of one depth at once."""
-    found, may_open = _There(), asyncio.Semaphore(remote.OPEN_AT_ONCE)
+async def listed(connection: Connection, top: str, tag_files: Mapping[str, bytes]) -> There:
+    """All that is in the bag. The folders that belong to it are listed at once; others when they are found."""
+    may_open = asyncio.Semaphore(remote.OPEN_AT_ONCE)
 
-    async def entries(path: str) -> dict[str, Attributes]:
+    async def entries(path: str) -> tuple[str, dict[str, Attributes]]:
         async with may_open:
-            return await remote.listing(connection, remote.join(top, path)) or {}
+            return path, await remote.listing(connection, remote.join(top, path)) or {}
 
-    level = [""]
+    there, lists, level = There(), dict(await asyncio.gather(*map(entries, _folders(tag_files)))), [""]
     while level:
-        found.folders += level
-        below = []
-        for path, names in zip(level, await asyncio.gather(*map(entries, level)), strict=True):
-            for entry, seen in names.items():
-                inner = f"{path}/{entry}" if path else entry
-                if seen.is_folder:
-                    below.append(inner)
-                else:
-                    found.sizes[inner] = seen.size or 0
-        level = below
+        lists |= await asyncio.gather(*(entries(path) for path in level if path not in lists))
+        level = [inner for path in level for inner in there.add(path, lists[path])]
+    return there
+
+
+def _folders(tag_files: Mapping[str, bytes]) -> set[str]:
+    """The paths of the folders that a bag should have; the empty one is its own."""
+    found = {""}
+    for folder in {path.rpartition("/")[0] for path in payload(tag_files)}:
+        parts = folder.split("/")
+        found.update("/".join(parts[:count]) for count in range(1, len(parts) + 1))
     return found
 
 
-async def _compare(connection: Connection, bag: Bag, there: _There, tag_files: Mapping[str, bytes]) -> None:
+async def _compare(connection: Connection, bag: Bag, there: There, tag_files: Mapping[str, bytes]) -> None:
     """The payload must be what the manifest lists, with as many bytes as the bag says. What an interruption left of a
     file that is not part of the bag is removed."""
     wanted = set(payload(tag_files))
@@ -153,14 +184,21 @@ def payload(tag_files: Mapping[str, bytes]) -> list[str]:
     ]
 
 
-async def _open_to_group(connection: Connection, bag: Bag, folders: Sequence[str]) -> None:
-    """Let the inbox's group move and read the bag. A server that refuses leaves it to the service's own privilege."""
-    if not bag.grouped:
-        return
-    mode = Attributes(mode=0o2000 | FOLDER_MODE)
-    for start in range(0, len(folders), remote.AT_ONCE):
-        chunk = [remote.join(bag.hidden, path) for path in folders[start : start + remote.AT_ONCE]]
-        await connection.ask(*(wire.set_attributes(path, mode) for path in chunk))
+async def _close(connection: Connection, folders: Iterable[str], *, grouped: bool) -> None:
+    """Open folders in which nothing is made any more to the group, and make them durable."""
+    may_open = asyncio.Semaphore(remote.OPEN_AT_ONCE)
+
+    async def close(path: str) -> None:
+        async with may_open:
+            folder = await remote.open_folder(connection, path)
+            await folder.sync(*_open_to_group(path, grouped=grouped))
+
+    await asyncio.gather(*map(close, folders))
+
+
+def _open_to_group(folder: str, *, grouped: bool) -> list[Request]:
+    """Lets the inbox's group move and read the bag. A server that refuses leaves it to the service's own privilege."""
+    return [wire.set_attributes(folder, Attributes(mode=0o2000 | FOLDER_MODE))] if grouped else []
 
 
 def name_taken(connection: Connection, bag: Bag) -> BagNameTaken:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from time import monotonic
 
 from dropslot.core.errors import Refused, StorageFault
 from dropslot.core.names import escape
@@ -86,7 +85,7 @@ class BagUpload(Upload):
                 yield File(number, remote.join(self.folder, file.path), file.size_bytes, file.mtime_ns)
 
     def is_wide(self) -> bool:
-        return len(self._files) > WIDE_FILES or any(one.size_bytes > SMALL_BYTES for one in self._files)
+        return is_wide(self._files)
 
     def check(self) -> None:
         self._progress.check()
@@ -105,17 +104,18 @@ class BagUpload(Upload):
     # At the server
 
     async def prepare(self, connection: Connection, *, again: bool) -> Mapping[int, int]:  # noqa: ARG002
-        times = [monotonic()]
-        seen = await remote.look_one(connection, self.folder)
-        times.append(monotonic())
-        space = await remote.space(connection, self.folder)
-        times.append(monotonic())
-        self._round_trip_seconds = min(times[1] - times[0], times[2] - times[1])
+        self._leave_long_names()
+        seen, space, readable, were_there = await asyncio.gather(
+            remote.look_one(connection, self.folder),
+            remote.space(connection, self.folder),
+            remote.may_read(connection),
+            self._make_folders(connection),
+        )
         if seen is None:
             raise self.gone()
-        self.in_order = not await remote.may_read(connection)
-        self._leave_long_names()
-        sizes = await self._sizes(connection, await self._make_folders(connection))
+        self.in_order = not readable
+        self._round_trip_seconds = connection.round_trip_seconds
+        sizes = await self._sizes(connection, were_there)
         self._require_space(space, sizes)
         return await self._kept(connection, sizes)
 
@@ -150,7 +150,12 @@ class BagUpload(Upload):
             parts = file.path.split("/")[:-1]
             wanted.update(dict.fromkeys("/".join(parts[:count]) for count in range(1, len(parts) + 1)))
         paths = [remote.join(self.folder, path) for path in sorted(wanted)]
-        made = await remote.make_folders(connection, paths, self._folder_mode)
+        try:
+            made = await remote.make_folders(connection, paths, self._folder_mode)
+        except Said as said:
+            if await remote.look_one(connection, self.folder) is None:
+                raise self.gone() from said
+            raise
         return [path for path, new in zip(paths, made, strict=True) if not new]
 
     async def _sizes(self, connection: Connection, folders: Sequence[str]) -> dict[str, int]:
@@ -242,6 +247,11 @@ class BagUpload(Upload):
     def _leave(self, number: int, reason: str) -> None:
         self._left.add(number)
         self._progress.left(self._files[number].path, reason)
+
+
+def is_wide(files: Sequence[Outgoing]) -> bool:
+    """Whether more than one channel pays off."""
+    return len(files) > WIDE_FILES or any(one.size_bytes > SMALL_BYTES for one in files)
 
 
 _UNSTORABLE = "the server cannot store a file of this name: rename it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
@@ -18,8 +19,8 @@ from dropslot.sender.credentials import Credentials, HostKey
 from dropslot.sender.faults import BagGone, InboxMissing, SignInRefused
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
 from dropslot.sender.over_sftp import bag_finish, words
-from dropslot.sender.over_sftp.bag_finish import Bag
-from dropslot.sender.over_sftp.bag_upload import FOLDER_MODE, BagUpload
+from dropslot.sender.over_sftp.bag_finish import Bag, Seen
+from dropslot.sender.over_sftp.bag_upload import FOLDER_MODE, BagUpload, is_wide
 from dropslot.sender.over_sftp.signing_in import SigningIn
 from dropslot.sender.over_sftp.words import in_words
 from dropslot.sftp import faults, remote, runtime, trust, wire
@@ -62,24 +63,33 @@ class SftpInbox:
             for folder in ([access.receipts] if access.receipts else (f"{RECEIPTS}/{user}", RECEIPTS))
         ]
         self._where = place(access.to)
+        # Whether the inbox gives what is made in it its own group (setgid), as last seen.
+        self._is_grouped: bool | None = None
         self._sign_in()
 
     @property
     def where(self) -> str:
         return self._where
 
-    def begin(self, bag: str) -> None:
-        self._do(lambda connection: self._begin(connection, self._bag(bag)), "Making a folder in the inbox")
+    def begin(self, bag: str, files: Sequence[Outgoing]) -> None:
+        async def begin(connection: Connection) -> None:
+            if is_wide(files):
+                connection.widen()  # it takes as many round trips as all until the first file
+            await self._begin(connection, self._bag(bag))
+
+        self._do(begin, "Making a folder in the inbox")
 
     def upload(
         self, bag: str, files: Sequence[Outgoing], reached: Mapping[str, int], progress: Progress, pace: Pace
     ) -> None:
         if not files:
             return
-        grouped = self._do(self._is_grouped, "Looking at the inbox")
-        hidden = self._bag(bag).hidden
+        whole = self._bag(bag)
+        if self._is_grouped is None:
+            self._do(lambda connection: self._look(connection, whole), "Looking at the inbox")
+        grouped = bool(self._is_grouped)
         with self._words(f"Sending {escape(bag)}"):
-            BagUpload(self._account, hidden, files, reached, progress, pace, grouped=grouped).run()
+            BagUpload(self._account, whole.hidden, files, reached, progress, pace, grouped=grouped).run()
 
     def finish(
         self, bag: str, tag_files: Mapping[str, bytes], naming: Callable[[], None], *, may_be_named: bool
@@ -87,14 +97,18 @@ class SftpInbox:
         asked = [may_be_named]
 
         async def finish(connection: Connection) -> bool:
-            whole = self._bag(bag, grouped=await self._is_grouped(connection))
+            whole = self._bag(bag)
+            seen, there = await asyncio.gather(
+                self._look(connection, whole), bag_finish.listed(connection, whole.hidden, tag_files)
+            )
             gone = None if asked[-1] else _gone(self._account, whole)
-            found = await bag_finish.finish(connection, whole, tag_files, gone)
-            if found == bag_finish.READY:
+            state = bag_finish.state(connection, whole, seen, gone)
+            if state == bag_finish.HIDDEN:
+                inbox = await bag_finish.finish(connection, whole, tag_files, there, grouped=seen.is_grouped)
                 naming()  # before the request: its answer may be lost
                 asked.append(True)
-                await bag_finish.name(connection, whole)
-            return found != bag_finish.GONE
+                await bag_finish.name(connection, whole, inbox)
+            return state != bag_finish.GONE
 
         return self._do(finish, f"Finishing {escape(bag)}")
 
@@ -162,29 +176,32 @@ class SftpInbox:
         with self._words(doing):
             return runtime.run_again(work, self._account)
 
-    def _bag(self, bag: str, *, grouped: bool = False) -> Bag:
-        return Bag(join(self._folder, f".{bag}"), join(self._folder, bag), grouped)
+    def _bag(self, bag: str) -> Bag:
+        return Bag(join(self._folder, f".{bag}"), join(self._folder, bag))
 
     async def _begin(self, connection: Connection, bag: Bag) -> None:
-        grouped = await self._is_grouped(connection)
-        hidden, final = await remote.look(connection, [bag.hidden, bag.final])
-        if hidden is not None:
+        seen = await self._look(connection, bag)
+        if seen.hidden is not None:
             return
-        if final is not None:
+        if seen.final is not None:
             raise bag_finish.name_taken(connection, bag)
         try:
-            await remote.make_folders(connection, [bag.hidden], FOLDER_MODE if grouped else None)
+            await remote.make_folders(connection, [bag.hidden], FOLDER_MODE if seen.is_grouped else None)
         except Said as said:
             if said.code == wire.PERMISSION_DENIED:
                 raise words.closed(self._account, f"Writing into the inbox {escape(self._folder)}") from said
             raise await faults.explained(connection, said, "Making a folder", self._folder) from said
 
-    async def _is_grouped(self, connection: Connection) -> bool:
-        """Whether the inbox gives what is made in it its own group (setgid)."""
-        seen = wire.found(await connection.one(wire.on(wire.STAT, self._folder)))
+    async def _look(self, connection: Connection, bag: Bag) -> Seen:
+        """The inbox, and what is there of a bag, in one round trip. Raises InboxMissing."""
+        inbox, hidden, final = await connection.ask(
+            wire.on(wire.STAT, self._folder), wire.on(wire.LSTAT, bag.hidden), wire.on(wire.LSTAT, bag.final)
+        )
+        seen = wire.found(inbox)
         if seen is None or not seen.is_folder:
             raise self._missing()
-        return bool((seen.mode or 0) & _SETGID)
+        self._is_grouped = bool((seen.mode or 0) & _SETGID)
+        return Seen(self._is_grouped, wire.found(hidden), wire.found(final))
 
     def _received(self, name: str) -> bytes | None:
         """A file of the folder of receipts: the account's own folder in it, or it, when the server shows each account

@@ -192,6 +192,8 @@ class Upload(ABC):
 
     async def _connected(self, *, again: bool) -> tuple[Connection, Mapping[int, int]]:
         connection = await runtime.current().connection(self.account)
+        if self.is_wide():
+            connection.widen()  # meanwhile
         parts = await self.prepare(connection, again=again)
         if self.is_wide():
             # Otherwise all would go over the first, whose process syncs one after the other.

@@ -2,6 +2,7 @@
 
 upload          a thread reads and hashes, the event loop sends; it goes on after a lost connection
 feed            from that thread to the loop
+room            how many bytes may be on their way
 sending, large  one file: write, set attributes, sync, compare the size
 known           what the server is known to have, over all connections
 there           what it has of a file that was begun before

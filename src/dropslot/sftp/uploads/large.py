@@ -77,13 +77,14 @@ class Large:
             self._quiet.set()
 
     async def _write(self, offset: int, data: bytes | memoryview) -> None:
-        channel, handle = min(self._ways, key=lambda one: one[0].pending_bytes)
-        channel.pending_bytes += len(data)
-        try:
-            for reply in await channel.ask(*writes(channel, handle, offset, data)):
-                wire.done(reply)
-        finally:
-            channel.pending_bytes -= len(data)
+        async with self.sending.room.of(len(data)):
+            channel, handle = min(self._ways, key=lambda one: one[0].pending_bytes)
+            channel.pending_bytes += len(data)
+            try:
+                for reply in await channel.ask(*writes(channel, handle, offset, data)):
+                    wire.done(reply)
+            finally:
+                channel.pending_bytes -= len(data)
 
     async def passed(self, offset: int, size_bytes: int) -> None:
         """These bytes are there already."""

@@ -13,6 +13,7 @@ from dropslot.sftp.channel import Channel
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.faults import KEPT, ServerLied, explained
 from dropslot.sftp.uploads.known import Known
+from dropslot.sftp.uploads.room import Room
 from dropslot.sftp.uploads.there import Believed, There
 from dropslot.sftp.wire import Attributes, Reply, Request, Said
 
@@ -25,7 +26,7 @@ class Sending:
 
     All lies in `folder`; if that is gone, so is the upload, and `gone` makes the error that says so. `parts`: by
     number, how many bytes of a file are there and can be compared. `again`: an earlier connection may have left other
-    parts, which are removed.
+    parts, which are removed. `room`: for what is written.
     """
 
     connection: Connection
@@ -38,6 +39,7 @@ class Sending:
     parts: Mapping[int, int] = field(default_factory=dict)
     strict: bool = True  # whether setting the attributes must succeed
     in_order: bool = False  # whether each file is written in order, because nothing can be read back
+    room: Room = field(default_factory=Room)
 
     def with_time(self, mtime_ns: int) -> Attributes:
         own = self.attributes
@@ -74,8 +76,9 @@ class Sending:
             if self.again:
                 await channel.one(wire.on(wire.REMOVE, path))
         handle = wire.handle(await channel.one(wire.open_file(path, flags, self.create_as())))
-        pieces = writes(channel, handle, start, memoryview(data)[start:])
-        await self.end(channel, handle, path, pieces, len(data), mtime_ns)
+        async with self.room.of(len(data) - start):
+            pieces = writes(channel, handle, start, memoryview(data)[start:])
+            await self.end(channel, handle, path, pieces, len(data), mtime_ns)
         self.known.moved(number, len(data))
 
     def there(self, number: int, path: str, start: int) -> There | Believed:
@@ -85,6 +88,8 @@ class Sending:
         return There(self.connection, path, start)
 
     async def _equal_bytes(self, number: int, path: str, data: bytes) -> int:
+        if not self.parts[number]:
+            return 0
         there = self.there(number, path, 0)
         try:
             return await there.equal_bytes(data)

@@ -22,6 +22,7 @@ from dropslot.sftp.pace import Pace
 from dropslot.sftp.uploads.feed import MOST_BYTES, Feed
 from dropslot.sftp.uploads.known import Known
 from dropslot.sftp.uploads.large import Large
+from dropslot.sftp.uploads.room import Room
 from dropslot.sftp.uploads.sending import Sending
 from dropslot.sftp.wire import Attributes, Garbled
 
@@ -136,7 +137,7 @@ class Upload(ABC):
         """Called often; what it raises ends the upload."""
 
     def most_bytes(self) -> int:
-        """How many bytes may be under way."""
+        """How many bytes may be on their way to the server."""
         return MOST_BYTES
 
     # The work
@@ -174,8 +175,10 @@ class Upload(ABC):
             parts,
             self.strict,
             self.in_order,
+            Room(self.most_bytes()),
         )
-        feed = Feed(own.loop, self.most_bytes())
+        # Twice: while some files are written, the next ones are opened.
+        feed = Feed(own.loop, min(2 * self.most_bytes(), MOST_BYTES))
         try:
             with self.reading():
                 for file in self.files():

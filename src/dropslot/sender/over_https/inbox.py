@@ -70,8 +70,7 @@ class HttpsInbox:
         self._require_whole(bag, payload, there)
         for path in there.keys() - payload - tag_files.keys():
             self._portal.ask("DELETE", there[path].address)
-        for name, content in tag_files.items():
-            self._tag_file(batch, name, content)
+        list(self._executor.map(lambda tag: self._tag_file(batch, *tag), tag_files.items()))
         wanted = {"route": self._route, "name": bag, "files": len(payload) + len(tag_files), **batch.fields}
         naming()
         try:

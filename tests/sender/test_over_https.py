@@ -372,7 +372,7 @@ def test_only_a_token_that_may_upload_signs_in(served: Served, token: str, tmp_p
     odd = Nobody(
         "ds_\u2026", "ds_one\nds_two", f"token {token}"
     )  # of a page, copied with more than the token
-    with pytest.raises(SignInRefused, match="none has blanks"):
+    with pytest.raises(SignInRefused, match="has no blanks"):
         HttpsInbox(Access(served.url), odd)
     assert odd.asked == 3
     refused: list[tuple[type[DropslotError], Access, Nobody]] = [

@@ -27,7 +27,6 @@ from django.db import connections
 
 from postgres import NoPostgres, PostgresServer
 
-VENDORS = ("sqlite", "postgresql")
 _PARAMETRIZED = ("database", "database_url", "empty_database_url")
 _MIGRATED = "migrated"
 _numbers = itertools.count(1)
@@ -38,12 +37,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def parametrize(metafunc: pytest.Metafunc, fixtures: Sequence[str], *, on_both: bool) -> None:
-    """Run this test with SQLite, and, with `on_both`, with PostgreSQL, too, unless it is marked `sqlite_only`."""
-    both = on_both and not metafunc.definition.get_closest_marker("sqlite_only")
+    """Run this test with SQLite, and, with `on_both`, with PostgreSQL, too, unless it is marked `sqlite_only`; if it is
+    marked `postgresql_in_crash`, in `make crash` alone."""
+    marked = metafunc.definition.get_closest_marker
+    both = on_both and not marked("sqlite_only")
+    marks = [pytest.mark.crash] if marked("postgresql_in_crash") else []
+    vendors = ["sqlite", pytest.param("postgresql", marks=marks)]
     told = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
     for name in fixtures:
         if name in metafunc.fixturenames and name not in told:
-            metafunc.parametrize(name, VENDORS if both else VENDORS[:1], indirect=True)
+            metafunc.parametrize(name, vendors if both else vendors[:1], indirect=True)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def test_what_is_sent_meanwhile_for_others_is_not_part_of_a_fetch(
     assert len([row for row in items if row["name"] == rows[0]["name"]]) == 30
 
 
+@pytest.mark.crash
 def test_an_archive_that_dies_in_a_move_is_named_and_the_study_comes_whole_later(
     sqlite_product: Product, tmp_path: Path
 ) -> None:

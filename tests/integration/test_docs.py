@@ -45,7 +45,17 @@ def usual_ports() -> dict[str, str]:
     return {usual: str(free_port()) for usual in ("8070", "11112", "4242", "8042")}
 
 
-@pytest.mark.parametrize("page", pages_with("test"), ids=lambda page: page.name)
+# It builds an archive and an installation with all that DICOM has, which takes longer than all other pages.
+_LONG = ("dicom.md",)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.crash] if page.name in _LONG else [], id=page.name)
+        for page in pages_with("test")
+    ],
+)
 def test_commands_of_the_page_do_what_it_says(
     page: Path, commands: dict[str, str], usual_ports: dict[str, str], tmp_path: Path
 ) -> None:

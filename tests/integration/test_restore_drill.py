@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from documents import REPOSITORY, blocks
 from losing import Losing
 from product import read_tree
@@ -43,6 +45,7 @@ def run_script(losing: Losing, file: str, backups: Path) -> None:
     )
 
 
+@pytest.mark.crash
 def test_a_lost_machine_comes_back_from_its_backups(losing: Losing, tmp_path: Path) -> None:
     product, backups = losing.product, tmp_path / "backups"
     losing.deliver("one", {"scan.txt": b"1", "sub/b.nii.gz": b"b"})

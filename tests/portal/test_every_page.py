@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from django.db import transaction
 from django.urls import reverse
 
@@ -38,6 +39,7 @@ def _statuses(site: Site) -> Iterator[tuple[str, str, str]]:
             yield f"{name} {number}", row.statuses, found
 
 
+@pytest.mark.postgresql_in_crash
 def test_each_address_answers_each_role_as_the_table_says(filled_site: Site) -> None:
     wrong = [
         f"{name}: {found}, expected {wanted}"

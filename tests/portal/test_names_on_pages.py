@@ -127,6 +127,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+@pytest.mark.postgresql_in_crash
 def test_no_name_breaks_any_page(hostile_site: Site) -> None:
     assert Arrival.objects.filter(state="done").count() > len(PAGE_BREAKERS) - 3
     assert Arrival.objects.filter(state="failed").count() >= len(REFUSED_BREAKERS)

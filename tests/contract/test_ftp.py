@@ -23,6 +23,14 @@ from waiting import wait_until
 PASSWORD = "FTP_PASSWORD"
 PAGE = {block.mark: block.text for block in blocks(REPOSITORY / "docs/destinations.md")}
 SOURCE = PAGE["file: plugins/myftp.py"]
+# `python -m pyftpdlib` that does not let wrong passwords wait for three seconds.
+PROGRAM = """
+from pyftpdlib.__main__ import main
+from pyftpdlib.handlers import FTPHandler
+
+FTPHandler.auth_failed_timeout = 0
+main()
+"""
 
 
 @dataclass
@@ -41,7 +49,7 @@ class Server:
 def server(tmp_path: Path) -> Iterator[Server]:
     found = Server(free_port(), tmp_path / "ftp")
     (found.root / "in").mkdir(parents=True)
-    command = [sys.executable, "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", str(found.port), "-w", "-d"]
+    command = [sys.executable, "-c", PROGRAM, "-i", "127.0.0.1", "-p", str(found.port), "-w", "-d"]
     with (tmp_path / "ftp.log").open("w") as log:
         process = subprocess.Popen([*command, str(found.root), "-u", "lab", "-P", "hidden"], stderr=log)
     try:

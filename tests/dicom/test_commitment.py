@@ -51,6 +51,7 @@ def test_what_is_delivered_is_committed_and_what_never_came_is_not(
         asked(archive, "/modalities/dropslot/store", sent)
         request = {"Resources": sent}
         good = asked(archive, "/modalities/dropslot/storage-commitment", request)["ID"]
+        both = asked(archive, "/modalities/dropslot/storage-commitment", {"Resources": [*sent, *last]})["ID"]
         report = wait_until(lambda: reported(archive, good), deadline_seconds=60, what="a report")
         assert report is not None
         # Whoever is told that it is committed can rely on the delivery.
@@ -58,7 +59,6 @@ def test_what_is_delivered_is_committed_and_what_never_came_is_not(
         assert arrivals[STUDY_UID]["state"] == "done"
         assert report["Status"] == "Success"
         assert sorted(one["SOPInstanceUID"] for one in report["Success"]) == sorted(uids[one] for one in sent)
-        both = asked(archive, "/modalities/dropslot/storage-commitment", {"Resources": [*sent, *last]})["ID"]
         report = wait_until(lambda: reported(archive, both), deadline_seconds=60, what="a report")
         assert report is not None
         assert report["Status"] == "Failure"

@@ -352,6 +352,8 @@ def test_an_arrival_waits_while_another_sends_other_bytes_of_its_instance(
     at_work = product.start("drain", "--now")
     wait_until(node.files, what="the first instance")
     at_work.send_signal(signal.SIGSTOP)
+    # It would look again for 20 s, less and less often.
+    product.constants["dropslot.arrivals.workers.drain:PATIENCE_SECONDS"] = 0
     product.drop("other", {"again.dcm": image(1, PatientID="P-18")})
     product.drain(status=1)
     (waiting,) = (row for row in product.arrivals() if row["name"] == "other")

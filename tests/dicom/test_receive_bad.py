@@ -44,6 +44,12 @@ def send(association: Association, number: int, **values: object) -> int:
     return int(answer.get("Status", -1))
 
 
+def gives_up(association: Association, sender: threading.Thread) -> bool:
+    """pynetdicom would wait for an answer for another 30 s after the end of the connection."""
+    association.dimse.msg_queue.put((None, None))
+    return not sender.is_alive()
+
+
 def established(receiver: Receiver) -> Association | None:
     association = receiver.associate()
     return association if association.is_established else None
@@ -161,7 +167,8 @@ def test_what_was_acknowledged_is_delivered_after_an_abort_and_after_a_kill(sqli
     sender.start()
     wait_until(lambda: len(acknowledged) > 10, what="10 acknowledged images")
     os.kill(pid, signal.SIGKILL)
-    sender.join()
+    wait_until(lambda: gives_up(association, sender), what="the sender's end")
+    association.join(60)  # it has the socket until then
     assert len(acknowledged) < 300
     receiver.wait_for_answer()
     arrival = sqlite_product.wait_for_state("1.2.3", "done")

@@ -113,7 +113,7 @@ def test_an_arrival_that_is_held_is_counted_by_those_that_wait_for_it(product: P
 
 @pytest.mark.deep
 def test_arrivals_of_one_series_that_are_recorded_at_once_count_each_other(product: Product) -> None:
-    count = examples(40, 130)
+    count = examples(25, 130)
     product.configure(route(), worker_count=4)
     whole = list(series(count, ImagesInAcquisition=count).items())
     for first in range(count - 1):  # names of its own in each, so that none waits for another

@@ -266,6 +266,21 @@ def test_who_was_taken_over_leaves_its_parts_to_the_new_worker(
     assert site.store.uploads(site.top) == site.hidden() == []
 
 
+def test_what_is_still_being_sent_is_not_abandoned_however_long_ago_it_was_begun(
+    site: S3Site, large: Path
+) -> None:
+    """A terabyte over a slow line takes longer than a week."""
+    killed = site.destination.open(site.target(), ID, 1, "visit")
+    stage(killed, large)
+    killed.close()
+    store, long_ago = site.destination.store, datetime.now(UTC) - 2 * in_parts.ABANDONED
+    begun = [each._replace(at=long_ago) for each in in_parts.begun_below(store, site.top)]
+    store.begin(f"{site.top}/without-parts", {})
+    begun += [each._replace(at=long_ago) for each in in_parts.begun_below(store, f"{site.top}/without-parts")]
+    in_parts.remove_abandoned(store, begun)
+    assert site.store.uploads(site.top) == [f"{site.top}/study/raw/scan.raw"]
+
+
 def test_times_are_kept_as_other_programs_keep_them(site: S3Site, arrival: Path) -> None:
     os.utime(arrival / "a.txt", ns=(0, 1_700_000_000_123_456_789))
     deliver(site, arrival, site.target())

@@ -121,9 +121,10 @@ class InParts:
 
 
 def remove_abandoned(store: Store, begun: Sequence[Begun]) -> None:
-    """Remove what was begun long ago."""
+    """Remove what was begun long ago, and of which nothing came since."""
+    last = datetime.now(UTC) - ABANDONED
     for each in begun:
-        if datetime.now(UTC) - each.at > ABANDONED:
+        if each.at < last and all(part.at < last for part in store.parts(each.key, each.upload).values()):
             store.abort(each.key, each.upload)
 
 

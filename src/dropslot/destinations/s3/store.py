@@ -55,6 +55,7 @@ class Part(NamedTuple):
     size_bytes: int
     etag: str
     sha256: str | None
+    at: datetime
 
 
 class Begun(NamedTuple):
@@ -200,7 +201,8 @@ class Store:
                 self._ask("list_parts", f"Looking at the parts of {escape(key)}", _NO_UPLOAD, **asked) or {}
             )
             for each in found.get("Parts", ()):
-                parts[each["PartNumber"]] = Part(each["Size"], each["ETag"], each.get("ChecksumSHA256"))
+                sha256, at = each.get("ChecksumSHA256"), each["LastModified"]
+                parts[each["PartNumber"]] = Part(each["Size"], each["ETag"], sha256, at)
             marker = found.get("NextPartNumberMarker", 0)
             if not found.get("IsTruncated") or not marker:
                 return parts

@@ -281,6 +281,15 @@ def test_what_is_still_being_sent_is_not_abandoned_however_long_ago_it_was_begun
     assert site.store.uploads(site.top) == [f"{site.top}/study/raw/scan.raw"]
 
 
+def test_memory_is_bounded_however_large_an_object_is() -> None:
+    for size_bytes in (PART_BYTES + 1, 1 << 40, 5 << 40):
+        parts = in_parts.at_once(size_bytes)
+        assert parts >= 1
+        size = in_parts.part_bytes(size_bytes)
+        assert (parts + 1) * size <= max(512 << 20, 2 * size)
+    assert in_parts.at_once(1 << 30) > 4
+
+
 def test_times_are_kept_as_other_programs_keep_them(site: S3Site, arrival: Path) -> None:
     os.utime(arrival / "a.txt", ns=(0, 1_700_000_000_123_456_789))
     deliver(site, arrival, site.target())

@@ -18,7 +18,8 @@ from dropslot.destinations.s3.store import Begun, Part, Store, in_base64
 
 PART_BYTES = 8 << 20  # above this size an object is sent in parts
 _MOST_PARTS = 9_000  # stores take 10,000
-_UNDER_WAY = 6  # parts in memory, besides the one that is read
+_UNDER_WAY = 6  # parts in memory, besides the one that is read; fewer if parts are large
+_MOST_BYTES = 512 << 20  # of them, as long as two parts are less
 ABANDONED = timedelta(days=7)
 
 Read = Callable[[memoryview], int]
@@ -36,6 +37,11 @@ def part_bytes(size_bytes: int) -> int:
     return max(PART_BYTES, -(-least // (1 << 20)) << 20)
 
 
+def at_once(size_bytes: int) -> int:
+    """How many parts of an object of this size are sent at the same time."""
+    return max(1, min(_UNDER_WAY, _MOST_BYTES // part_bytes(size_bytes) - 1))
+
+
 class InParts:
     """One object on its way."""
 
@@ -50,12 +56,12 @@ class InParts:
         """Send all that `read` gives, and hash it. Returns the count of bytes, which is larger than the size if there
         is more. The parts stay at the store, also after an error."""
         self._begin()
-        size = part_bytes(self.size_bytes)
+        size, most = part_bytes(self.size_bytes), at_once(self.size_bytes)
         free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
-        for _ in range(min(_UNDER_WAY + 1, -(-self.size_bytes // size))):
+        for _ in range(min(most + 1, -(-self.size_bytes // size))):
             free.put(bytearray(min(size, self.size_bytes)))
         done, under_way = 0, list[Future[None]]()
-        with ThreadPoolExecutor(_UNDER_WAY, "dropslot-parts") as pool:
+        with ThreadPoolExecutor(most, "dropslot-parts") as pool:
             try:
                 for number in range(1, -(-self.size_bytes // size) + 1):
                     buffer = free.get()

@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ from dropslot.destinations.local import publishing
 from dropslot.destinations.local.destination import Local
 from dropslot.files import children, copying, filesystems, probe, sharing, syscalls
 from dropslot.files.filesystems import Naming
-from dropslot.files.writing import dense
+from dropslot.files.writing import dense, earlysync
 from mounts import Mounts
 from people import Person
 from waiting import wait_until
@@ -434,6 +435,7 @@ def test_another_file_system_inside_the_target_is_said(mounts: Mounts, tmp_path:
 
 FAULTY = """
 import sys
+import threading
 from pathlib import Path
 sys.path[:0] = [sys.argv[1] + "/src", sys.argv[1] + "/tests"]
 from contract.destination_contract import deliver
@@ -540,6 +542,31 @@ def test_a_failed_sync_is_never_repeated(
             drop.publish(plan)
         plan = stage(drop, arrival)  # made anew
         assert drop.publish(plan) == []
+        drop.clean()
+
+
+def test_the_sync_at_the_end_begins_while_an_early_one_still_runs(
+    site: LocalSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make(tmp_path / "a", {f"f{n}": b"x" for n in range(50)})
+    monkeypatch.setattr(sharing, "CHUNK_COST_BYTES", 1)
+    monkeypatch.setattr(sharing, "_worth_a_child", lambda *_: True)
+    monkeypatch.setattr(earlysync, "EVERY_BYTES", 1)
+    syncfs, at_the_end, early = syscalls.syncfs, threading.Event(), list[bool]()
+
+    def sync(fd: int) -> None:
+        if threading.current_thread().name == "dropslot-sync":
+            early.append(at_the_end.wait(20))
+        else:
+            at_the_end.set()
+        syncfs(fd)
+
+    monkeypatch.setattr(syscalls, "syncfs", sync)
+    with site.destination.open(site.target(), ID, 1, "a") as drop:
+        plan = plan_of(drop.stage(source_of(source)))
+        site.destination.sync_staged([drop])
+        wait_until(lambda: early)
+        assert early == [True] and drop.publish(plan) == []
         drop.clean()
 
 

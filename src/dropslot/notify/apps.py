@@ -30,10 +30,9 @@ class NotifyConfig(registry.DropslotApp):
         writing_down.listen(config)
 
     def after_drain(self, config: Config) -> None:
-        from dropslot.notify.engine import process
-        from dropslot.notify.section import is_wanted
+        if _wanted(config):
+            from dropslot.notify.engine import process
 
-        if is_wanted(config):
             process.tell_now(config)
 
     def examine(self, config: Config) -> Iterable[registry.Finding]:

@@ -15,22 +15,26 @@ EVERY_BYTES_OF_FILE = 128 * 1024 * 1024
 
 
 class EarlySync:
-    """Syncs a file system now and then, in a thread. Leaving the block waits for it and raises its error.
+    """Syncs a file system now and then, in a thread. Leaving the block waits for it and raises its error, if `waits`.
 
     The sync at the end still decides: its descriptor was opened before the first write. The thread has a descriptor of
     its own, because an error is reported only once to each open descriptor.
     """
 
-    def __init__(self, fd: int, sync: Callable[[int], None], every_bytes: int) -> None:
-        self._fd, self._sync_fd, self._every_bytes = fd, sync, every_bytes
+    def __init__(self, fd: int, sync: Callable[[int], None], every_bytes: int, *, waits: bool = True) -> None:
+        self._fd, self._sync_fd, self._every_bytes, self._waits = fd, sync, every_bytes, waits
         self._thread: threading.Thread | None = None
         self._pending_bytes = 0
         self._error: OSError | None = None
 
     @classmethod
     def of_file_system(cls, stage: int) -> EarlySync:
-        """For many items: syncs the file system of this folder."""
-        return cls(os.open(".", FOLDER, dir_fd=stage), syscalls.syncfs, EVERY_BYTES)
+        """For many items: syncs the file system of this folder.
+
+        Leaving the block does not wait: the kernel reports errors of writing to the sync at the end too, which can
+        begin with the rest meanwhile.
+        """
+        return cls(os.open(".", FOLDER, dir_fd=stage), syscalls.syncfs, EVERY_BYTES, waits=False)
 
     @classmethod
     def of_file(cls, out: int) -> EarlySync:
@@ -43,9 +47,9 @@ class EarlySync:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._thread:
-            self._thread.join()
         os.close(self._fd)
+        if self._thread and (self._waits or kind):  # after an error, what was staged is removed
+            self._thread.join()
         if self._error and kind is None:
             raise faults.sync_failed(self._error) from self._error
 
@@ -59,11 +63,14 @@ class EarlySync:
         ):
             return
         self._pending_bytes = 0
-        self._thread = threading.Thread(target=self._sync, name="dropslot-sync", daemon=True)
+        own = (os.dup(self._fd),)
+        self._thread = threading.Thread(target=self._sync, args=own, name="dropslot-sync", daemon=True)
         self._thread.start()
 
-    def _sync(self) -> None:
+    def _sync(self, fd: int) -> None:
         try:
-            self._sync_fd(self._fd)
+            self._sync_fd(fd)
         except OSError as error:
             self._error = error
+        finally:
+            os.close(fd)

@@ -22,7 +22,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers.celery import announcing
 from dropslot.broker.client import client
 from dropslot.broker.counting import waiting
-from dropslot.broker.examining import trouble
+from dropslot.broker.examining import forgets_tasks, trouble
 from dropslot.config import Config, from_mapping
 from dropslot.core.states import State
 from product import STUDY, Product
@@ -183,6 +183,20 @@ def test_a_broker_that_takes_nothing_is_named_by_doctor(redis_broker: Broker, tm
         assert found and said in found.what and "answers, and takes nothing" in found.what
 
 
+def test_a_redis_that_keeps_what_it_takes_loses_no_tasks(redis_broker: Broker, tmp_path: Path) -> None:
+    assert isinstance(redis_broker, Redis)
+    route = {"folders": "./study", "deliver": [{"to": "./to"}]}
+    keys: dict[str, Any] = {"workers": "celery", "broker": redis_broker.url}
+    config = from_mapping({**keys, "routes": {"study": route | {"after": "celery:lab.convert"}}}, tmp_path)
+    assert forgets_tasks(config)
+    assert not forgets_tasks(from_mapping({**keys, "routes": {"study": route}}, tmp_path))
+    redis_broker.tell("CONFIG SET appendonly yes")
+    try:
+        assert not forgets_tasks(config)
+    finally:
+        redis_broker.tell("CONFIG SET appendonly no")
+
+
 def test_a_redis_that_the_network_lost_is_given_up(redis_broker: Broker, tmp_path: Path) -> None:
     """A worker waits for messages without an end; it must not wait for those of a machine that is gone."""
     routes = {"study": {"folders": "./study", "deliver": [{"to": "./to"}]}}
@@ -317,6 +331,8 @@ def test_a_finished_arrival_sends_somebodys_own_task(
         with connection.Consumer(queue, callbacks=[hear]):
             connection.drain_events(timeout=30)
     assert heard == [("lab.tasks.convert", [arrival])]
+    said = product.run("doctor", status=None).stdout
+    assert ("tasks of `after` that wait there are lost" in said) == isinstance(broker, Redis)
 
 
 def test_a_queue_that_nobody_empties_stays_short(

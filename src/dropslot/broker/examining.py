@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dropslot.broker import queues
 from dropslot.broker.client import away, client, words_of
@@ -36,6 +37,18 @@ def trouble(config: Config) -> Trouble | None:
             remedy = "give it memory or disk space, or let it take writes; deliveries wait"
             return Trouble(f"answers, and takes nothing: {words_of(error)}", remedy)
     return None
+
+
+def forgets_tasks(config: Config) -> bool:
+    """Whether tasks of `after` that wait at the broker are lost when it restarts. False if it does
+    not say. Only for a broker without trouble."""
+    sends_tasks = any(route.after_task for route in config.routes.values())
+    if not sends_tasks or not is_redis(config.broker or ""):
+        return False
+    with suppress(*away()), client(config, sends_only=True).connection_for_write() as connection:
+        channel: Any = connection.default_channel
+        return bool(channel.client.config_get("appendonly").get("appendonly") == "no")
+    return False
 
 
 def _try_out(config: Config, connection: Connection) -> None:

@@ -87,12 +87,18 @@ def _findings(config: Config) -> Iterator[Finding]:
 def _broker(config: Config) -> Iterator[Finding]:
     if not config.broker:
         return
-    from dropslot.broker.examining import trouble
+    from dropslot.broker.examining import forgets_tasks, trouble
 
+    broker = escape(config.broker)
     if found := trouble(config):
-        yield Finding("error", "broker", f"{escape(config.broker)} {escape(found.what)}", found.remedy)
+        yield Finding("error", "broker", f"{broker} {escape(found.what)}", found.remedy)
+    elif forgets_tasks(config):
+        what = (
+            f"{broker} writes nothing to its disk: tasks of `after` that wait there are lost when it restarts"
+        )
+        yield Finding("warning", "broker", what, "redis-cli CONFIG SET appendonly yes, then CONFIG REWRITE")
     else:
-        yield Finding("ok", "broker", f"{escape(config.broker)} answers")
+        yield Finding("ok", "broker", f"{broker} answers")
 
 
 def _make_one_of(inbox: str) -> str:

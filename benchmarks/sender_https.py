@@ -27,7 +27,7 @@ from dropslot.sender.connecting import Access
 from dropslot.sender.credentials import HostKey, Question
 from dropslot.sender.inbox import Outgoing
 from dropslot.sender.over_https.inbox import HttpsInbox
-from dropslot.sender.over_https.sending import AT_ONCE
+from dropslot.sender.over_https.tus_batch import AT_ONCE
 from dropslot.sftp.pace import Pace
 
 _LARGE, _FILES, _FILE = 2_000_000_000, 5000, os.urandom(10_000)

@@ -16,7 +16,7 @@ from benchmarks.sources import SMALL
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.ledger.bags import Bags
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.new_files.looking import Wish, look
+from dropslot.sender.new_files.preset_scan import Wish, look
 from dropslot.sender.presets.preset import Folder, Preset
 
 _LIMIT_SECONDS, _LIMIT = 1.5, 1.0

@@ -99,7 +99,7 @@ _LOADED_WITH_APPS = (
     "dropslot.dicom.importing.importer",
     "dropslot.dicom.listings.queries",
     "dropslot.dicom.migrations",
-    "dropslot.keeping.fixity.reading",
+    "dropslot.keeping.fixity.stored_files",
     "dropslot.keeping.migrations",
     "dropslot.lookup.loading",
     "dropslot.lookup.migrations",

@@ -37,7 +37,7 @@ from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.faults import ServerLied
 from dropslot.sftp.login import LoginRefused, Unreachable
-from dropslot.sftp.uploads import large, upload
+from dropslot.sftp.transfers import large, upload
 from misbehaving import (
     ChangesBytes,
     ForgetsReply,

@@ -13,7 +13,7 @@ from contract.sftp_site import SftpSite
 from dropslot.core.errors import DestinationUnready, TakenOver
 from dropslot.sftp import remote, runtime, wire
 from dropslot.sftp.faults import ConnectionLost
-from dropslot.sftp.uploads import upload
+from dropslot.sftp.transfers import upload
 from dropslot.sftp.wire import Garbled, Reply
 from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd, RefusesToList
 

@@ -14,7 +14,7 @@ from contract.sftp_site import site_at
 from dropslot.core.settings.limits import Limit, limit
 from dropslot.destinations.sftp.shared_pace import SharedPace
 from dropslot.sftp import runtime
-from dropslot.sftp.uploads import upload
+from dropslot.sftp.transfers import upload
 from pacing import Standing
 from sshd import Sshd
 

@@ -15,7 +15,7 @@ from dicom.archives import Archive, dcmqrscp, orthanc
 from dicom.images import SERIES_UID, STUDY_UID, image, series
 from dicom.receiver import CT_IMAGE, Receiver, write_files
 from dropslot.dicom.fetching.fetch import differences
-from dropslot.dicom.fetching.finding import Series, Study
+from dropslot.dicom.fetching.study_query import Series, Study
 from product import Product
 from racing import again_and_again
 from waiting import wait_until

@@ -20,8 +20,8 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dropslot.dicom_files import header_table, pixels
+from dropslot.dicom_files.confined_reader import CannotLook
 from dropslot.dicom_files.header_table import Table
-from dropslot.dicom_files.looking import CannotLook
 from dropslot.parsing.page_points import stride_of
 from dropslot.parsing.process import Parser
 

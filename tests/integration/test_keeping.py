@@ -35,7 +35,7 @@ from dropslot.keeping import holds, lateness
 from dropslot.keeping.fixity import damage, rounds
 from dropslot.keeping.fixity.ending import unread
 from dropslot.keeping.fixity.reader import Reader
-from dropslot.keeping.fixity.reading import check_all
+from dropslot.keeping.fixity.stored_files import check_all
 from dropslot.keeping.holds import OnLegalHold
 from dropslot.keeping.mending import copies
 from dropslot.keeping.mending.copies import NotMended

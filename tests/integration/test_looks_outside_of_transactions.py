@@ -11,7 +11,7 @@ from django.db import connection
 from test_settling import half_done
 
 from databases import Database
-from dropslot.arrivals.delivery import checking, pipeline
+from dropslot.arrivals.delivery import pipeline, staged_checks
 from dropslot.arrivals.intake import record
 from dropslot.arrivals.intake.claim import Claim, new_id
 from dropslot.arrivals.models import Arrival, Delivery
@@ -30,13 +30,13 @@ def test_the_source_is_looked_at_again_before_the_transaction_that_intends(
     database: Database, half_done: tuple[Config, Arrival], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, arrival = half_done
-    walk, locked = checking.changed, []
+    walk, locked = staged_checks.changed, []
 
     def watched(source: Path, known: listing.Listing) -> list[str]:
         locked.append((connection.in_atomic_block, Delivery.objects.exists()))
         return walk(source, known)
 
-    monkeypatch.setattr(checking, "changed", watched)
+    monkeypatch.setattr(staged_checks, "changed", watched)
     pipeline.deliver_arrivals(config, [arrival])
     arrival.refresh_from_db()
     assert (arrival.state, locked) == (State.DONE, [(False, False)])
@@ -46,13 +46,13 @@ def test_a_source_that_changed_after_it_was_staged_intends_nothing(
     database: Database, half_done: tuple[Config, Arrival], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, arrival = half_done
-    walk = checking.changed
+    walk = staged_checks.changed
 
     def written_to(source: Path, known: listing.Listing) -> list[str]:
         (source / "x.dat").write_bytes(b"another")
         return walk(source, known)
 
-    monkeypatch.setattr(checking, "changed", written_to)
+    monkeypatch.setattr(staged_checks, "changed", written_to)
     pipeline.deliver_arrivals(config, [arrival])
     arrival.refresh_from_db()
     assert (arrival.state, arrival.intent) == (State.RETRYING, None)

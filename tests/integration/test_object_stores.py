@@ -162,7 +162,7 @@ def test_what_lasts_is_said_and_the_arrival_follows_once_it_is_over(
     def act(number: int, request: str) -> str | None:
         return action if "/visit/" in request and request.startswith("PUT") else None
 
-    laboratory.product.constants["dropslot.destinations.s3.sending:_LONGEST_WAIT_SECONDS"] = 0.1
+    laboratory.product.constants["dropslot.destinations.s3.put_requests:_LONGEST_WAIT_SECONDS"] = 0.1
     with between(laboratory.store, act) as way:
         _behind(laboratory, way)
         arrival = laboratory.deliver("visit", {"a.txt": b"1"}, status=1)

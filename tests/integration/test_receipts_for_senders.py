@@ -17,7 +17,7 @@ import pytest
 from acting import acting
 from dropslot.core.signing import signers
 from dropslot.sender.inbox import SignedReceipt
-from dropslot.sender.receipts.checking import Checked, check
+from dropslot.sender.receipts.verify_receipt import Checked, check
 from people import Person, Program
 from product import Product, write_tree
 from tracing import Strace

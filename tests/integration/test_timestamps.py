@@ -22,10 +22,10 @@ from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.models import FixityRound
 from dropslot.running.stopping import Signal
 from dropslot.timestamps import asking, examining, process, stamping, trusted
-from dropslot.timestamps.checking import check
 from dropslot.timestamps.process import Turn
 from dropslot.timestamps.stamping import stamp
 from dropslot.timestamps.stamps import NotProven, Stamp, request_for
+from dropslot.timestamps.verify_stamps import check
 from product import Product
 from trail import grow
 from tsa import Authority

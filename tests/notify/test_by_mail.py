@@ -13,7 +13,7 @@ from certificates import make_certificate
 from dropslot.config import Config, from_mapping
 from dropslot.notify.channels import by_mail
 from dropslot.notify.channels.message import Fact, Message, NeverSent, Notice, NotSent
-from dropslot.notify.channels.sending import send
+from dropslot.notify.channels.send_message import send
 from dropslot.notify.channels.target import Target
 from dropslot.notify.channels.written import written
 from exim import Exim

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 import pdfs
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.portal.looking import kinds, pdf_page
+from dropslot.portal.preview import kinds, pdf_page
 from payloads import body, delivery_of, events
 from portals import Site
 

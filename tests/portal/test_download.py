@@ -11,7 +11,7 @@ import pytest
 from django.urls import reverse
 
 from dropslot.access.payloads import opening, proving
-from dropslot.access.payloads.sending import NotAsDelivered
+from dropslot.access.payloads.payload_responses import NotAsDelivered
 from dropslot.acknowledgments.models import Acknowledgment, PartialFetch
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import from_mapping

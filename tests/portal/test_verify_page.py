@@ -139,7 +139,7 @@ def test_an_error_is_told(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object) -> None:
         raise OSError("the disk does not answer")
 
-    monkeypatch.setattr("dropslot.keeping.fixity.reading.check_all", broken)
+    monkeypatch.setattr("dropslot.keeping.fixity.stored_files.check_all", broken)
     run = _run(filled, fixity=True)
     assert (run.outcome, run.error) == ("failed", "the disk does not answer")
     assert "the disk does not answer" in _page(filled, "olga", "verify_run", run.id)

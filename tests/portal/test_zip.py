@@ -14,7 +14,7 @@ import pytest
 from django.urls import reverse
 
 from dropslot.access.payloads import names
-from dropslot.access.payloads.sending import NotAsDelivered
+from dropslot.access.payloads.payload_responses import NotAsDelivered
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Arrival, Delivery
 from payloads import body, delivery_of, events

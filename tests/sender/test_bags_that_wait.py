@@ -27,7 +27,7 @@ from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.database import LedgerDamaged
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Folder, Preset
 from dropslot.sender.unattended import noticing, watching
@@ -99,7 +99,9 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     server = Server()
     monkeypatch.setenv("DROPSLOT_SENDER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("dropslot.sender.engine.connections.connect", lambda _access, _credentials: server)
+    monkeypatch.setattr(
+        "dropslot.sender.engine.inbox_connection.connect", lambda _access, _credentials: server
+    )
     (tmp_path / "data").mkdir()
     return server
 
@@ -236,7 +238,7 @@ def test_a_bag_stays_with_its_route_when_another_study_of_the_portal_is_sent(
     eeg, mri = (Access("https://drop.lab.example", route=route) for route in ("eeg", "mri"))
     routes = {eeg: server, mri: Server()}
     monkeypatch.setattr(
-        "dropslot.sender.engine.connections.connect", lambda access, _credentials: routes[access]
+        "dropslot.sender.engine.inbox_connection.connect", lambda access, _credentials: routes[access]
     )
     person.preset = replace(person.preset, access=eeg)
     (person.data / "a.txt").write_text("alpha")
@@ -262,7 +264,7 @@ def test_what_was_begun_for_a_route_that_is_no_more_is_new_again(
     person.preset = replace(person.preset, access=old)
     (person.data / "a.txt").write_text("alpha")
     bag = stopped(person, server, "pause", Paused)
-    monkeypatch.setattr("dropslot.sender.engine.connections.connect", connected)
+    monkeypatch.setattr("dropslot.sender.engine.inbox_connection.connect", connected)
     person.preset = replace(person.preset, access=new)
     with pytest.raises(InboxMissing):
         person.send()
@@ -350,7 +352,7 @@ def test_a_server_that_is_away_keeps_nothing_from_another_one(
     away = replace(person.preset, name="away", access=Access("sftp://away.lab.example/inbox"))
     both = {ACCESS: server, away.access: Distant()}
     monkeypatch.setattr(
-        "dropslot.sender.engine.connections.connect", lambda access, _credentials: both[access]
+        "dropslot.sender.engine.inbox_connection.connect", lambda access, _credentials: both[access]
     )
     monkeypatch.setattr(watching, "PATIENCE_SECONDS", 0.2)
     (person.data / "a.txt").write_text("alpha")

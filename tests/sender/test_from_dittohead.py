@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dropslot.core.errors import DropslotError
+from dropslot.sender.dittohead.dittohead_files import NotDittoheads
 from dropslot.sender.dittohead.importing import Importing
-from dropslot.sender.dittohead.reading import NotDittoheads
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.ledger.listing import sent
-from dropslot.sender.new_files.looking import Wish, look
+from dropslot.sender.new_files.preset_scan import Wish, look
 from dropslot.sender.presets import loading
 
 LAST_TIME = datetime(2015, 9, 18, 10, 11, 12, 345678)  # noqa: DTZ001 - as dittohead wrote it: local, without a zone

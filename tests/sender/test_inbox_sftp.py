@@ -25,7 +25,7 @@ from dropslot.sender.over_sftp.inbox import SftpInbox
 from dropslot.sftp import runtime
 from dropslot.sftp.channel import Channel
 from dropslot.sftp.pace import Pace
-from dropslot.sftp.uploads import upload
+from dropslot.sftp.transfers import upload
 from lines import line_to
 from misbehaving import FailsToSync, Misbehaving
 from pacing import Standing

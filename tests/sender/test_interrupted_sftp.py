@@ -16,7 +16,7 @@ from dropslot.sender.engine.listener import Silent
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.ledger import listing
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.over_sftp import bag_finish
 from dropslot.sender.presets.preset import Folder, Preset
 from interrupted import digests, make_tree, send_killed

@@ -14,7 +14,7 @@ from at_pc import BAG, Answers, tags, unnoted
 from dropslot.core.errors import DropslotError
 from dropslot.sender.connecting import Access
 from dropslot.sender.over_https.inbox import HttpsInbox
-from dropslot.sender.receipts.checking import BadReceipt
+from dropslot.sender.receipts.verify_receipt import BadReceipt
 
 
 @dataclass

@@ -10,7 +10,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.sender.new_files.storable import fault_on_windows, unstorable
 from dropslot.sender.paths import reachable, shown_path
 from dropslot.sender.plan import NewFile
-from dropslot.sender.presets import reading
+from dropslot.sender.presets import preset_parser
 
 LONG = "\\".join(["C:", *["recordings of a long study"] * 10, "s01.edat3"])
 ON_SHARE = "\\".join([r"\\server\share", *["recordings of a long study"] * 10, "s01.edat3"])
@@ -40,14 +40,14 @@ def test_people_see_a_path_as_they_know_it_and_no_control_character() -> None:
     "path", [r"C:\EPrime\heart", r"\\server\share\heart", r"\\?\C:\heart", "d:/heart", "/srv/heart"]
 )
 def test_a_whole_path_of_either_system_is_a_folder_of_a_preset(path: str) -> None:
-    folder = reading.parse(_preset(path), "settings.yaml").presets["heart"].folders[0]
+    folder = preset_parser.parse(_preset(path), "settings.yaml").presets["heart"].folders[0]
     assert PureWindowsPath(str(folder.path)) == PureWindowsPath(path)
 
 
 @pytest.mark.parametrize("path", [r"C:heart", r"\heart", "heart", r"EPrime\heart"])
 def test_a_path_that_depends_on_where_the_program_was_started_is_refused(path: str) -> None:
     with pytest.raises(DropslotError, match="expected a whole path"):
-        reading.parse(_preset(path), "settings.yaml")
+        preset_parser.parse(_preset(path), "settings.yaml")
 
 
 def _preset(path: str) -> str:

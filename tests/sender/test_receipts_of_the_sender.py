@@ -15,8 +15,8 @@ from dropslot.audit.canonical import canonical
 from dropslot.core.signing import signers, sshsig
 from dropslot.sender.home import HomeUnready
 from dropslot.sender.inbox import SignedReceipt
-from dropslot.sender.receipts.checking import BadReceipt, Checked, check
 from dropslot.sender.receipts.kept_signers import KeptSigners, NoSigners, SignersChanged
+from dropslot.sender.receipts.verify_receipt import BadReceipt, Checked, check
 
 BAG = "heart-20261129T193000Z-pc-01"
 KEY, STRANGER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()

@@ -19,7 +19,7 @@ from dropslot.sender.connecting import Access, place
 from dropslot.sender.home import VARIABLE
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.new_files.looking import Wish, look
+from dropslot.sender.new_files.preset_scan import Wish, look
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Folder, Preset
 from people import Person, Program

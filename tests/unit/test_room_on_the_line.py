@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.sftp.uploads.room import Room
+from dropslot.sftp.transfers.room import Room
 
 MOST_BYTES = 100
 

@@ -18,4 +18,4 @@ class AccessConfig(AppConfig):
         if apps.is_installed("allauth.account") and apps.is_installed("allauth.mfa"):
             from dropslot.access.signing_in import entrances  # noqa: F401
         if apps.is_installed("allauth.socialaccount"):
-            from dropslot.access.signing_in import connections  # noqa: F401
+            from dropslot.access.signing_in import provider_accounts  # noqa: F401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
-from dropslot.acknowledgments.matching.finding import served
+from dropslot.acknowledgments.matching.delivery_finder import served
 from dropslot.config import Config
 
 

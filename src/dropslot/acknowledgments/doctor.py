@@ -10,7 +10,7 @@ from dropslot.acknowledgments.logs import blocks, recognizing, rotation, sources
 from dropslot.acknowledgments.logs.opening import source_of
 from dropslot.acknowledgments.logs.sources import Source
 from dropslot.acknowledgments.matching import judging
-from dropslot.acknowledgments.matching.finding import destination_of
+from dropslot.acknowledgments.matching.delivery_finder import destination_of
 from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.section import Acknowledge, entries
 from dropslot.arrivals.registry import Finding

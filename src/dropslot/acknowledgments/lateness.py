@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from dropslot.acknowledgments import unfetched
 from dropslot.acknowledgments.history import Unacknowledged
-from dropslot.acknowledgments.matching.finding import destination_of
+from dropslot.acknowledgments.matching.delivery_finder import destination_of
 from dropslot.acknowledgments.models import LogReading, Unfetched
 from dropslot.acknowledgments.schedule import LONGEST_WAIT_SECONDS
 from dropslot.acknowledgments.section import Acknowledge, entries

@@ -14,7 +14,7 @@ from dropslot.acknowledgments.logs.opening import source_of
 from dropslot.acknowledgments.logs.recognizing import Recognizer
 from dropslot.acknowledgments.logs.rotation import Part
 from dropslot.acknowledgments.logs.sources import Source
-from dropslot.acknowledgments.matching.finding import Finder
+from dropslot.acknowledgments.matching.delivery_finder import Finder
 from dropslot.acknowledgments.matching.judging import Rights
 from dropslot.acknowledgments.models import LogReading
 from dropslot.acknowledgments.recording import Recorder

@@ -15,7 +15,7 @@ from ulid import ULID
 from dropslot.acknowledgments import trail
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.matching import judging
-from dropslot.acknowledgments.matching.finding import Hit, Packed, Wanted
+from dropslot.acknowledgments.matching.delivery_finder import Hit, Packed, Wanted
 from dropslot.acknowledgments.matching.judging import Rights
 from dropslot.acknowledgments.matching.partial import Fetches
 from dropslot.acknowledgments.models import Acknowledgment

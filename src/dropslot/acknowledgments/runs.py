@@ -13,7 +13,7 @@ from ulid import ULID
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.logs import marks
 from dropslot.acknowledgments.logs.marks import Mark
-from dropslot.acknowledgments.matching.finding import Wanted
+from dropslot.acknowledgments.matching.delivery_finder import Wanted
 from dropslot.acknowledgments.models import LogPosition, LogReading
 from dropslot.acknowledgments.section import Acknowledge
 from dropslot.config import Route

@@ -15,7 +15,7 @@ from dropslot.acknowledgments.history import Unacknowledged
 from dropslot.acknowledgments.models import Acknowledgment, Unfetched
 from dropslot.arrivals.listings.pages import Page, key_of, limited
 from dropslot.arrivals.listings.queries import Filter, delivered, delivery_rows
-from dropslot.arrivals.listings.search import clauses, finding
+from dropslot.arrivals.listings.search import clauses, newest_matches
 from dropslot.arrivals.listings.search import indexer as search
 from dropslot.arrivals.models import Delivery
 from dropslot.audit import outbox
@@ -112,7 +112,7 @@ def _newest(
     known = [*clauses.of_deliveries(seen, wanted), clauses.any_route(routes)]
     while True:
         if narrows and search.has_begun():
-            found = finding.newest(finding.OF_DELIVERIES, rows, known, before, size)
+            found = newest_matches.newest(newest_matches.OF_DELIVERIES, rows, known, before, size)
         elif has_begun():
             found = _by_table(rows if before is None else rows.filter(pk__lt=before), routes, before, size)
         else:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from dropslot.api.app import RULES
 from dropslot.api.description import described
-from dropslot.api.reading import Section, sections, words
+from dropslot.api.openapi_sections import Section, sections, words
 
 
 @require_safe

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from dropslot.access.roles import SEES_ROUTE, Scope
 from dropslot.access.seen import Access
 from dropslot.api.failures import answer_for
-from dropslot.api.finding import sees_route
+from dropslot.api.lookup_by_id import sees_route
 from dropslot.api.signing_in import access_for
 from dropslot.arrivals.space import lateness
 from dropslot.arrivals.upkeep.health import Examined

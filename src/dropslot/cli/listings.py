@@ -138,7 +138,7 @@ def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledg
     if older_than and age is None:
         raise UsageError(f"--older-than {older_than!r} is not an age", next_step="Write 7d, 12h or 90m")
     from dropslot.acknowledgments.history import Unacknowledged
-    from dropslot.acknowledgments.matching.finding import served
+    from dropslot.acknowledgments.matching.delivery_finder import served
 
     places = served(config)
     if not places or (route and route not in places):

@@ -12,7 +12,7 @@ from dropslot.contents.base import Contents
 from dropslot.files import faults
 from dropslot.files.descriptors import FOLDER, Folder
 from dropslot.files.listing import Listing
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 
 
 def contents_of(listing: Listing) -> Contents:

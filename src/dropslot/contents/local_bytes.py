@@ -21,7 +21,7 @@ from dropslot.contents.base import Source, Staged
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.files import faults
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 from dropslot.files.syscalls import write_all
 
 PIECE_BYTES = 1024 * 1024

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from dropslot.contents.base import Source, Staged
 from dropslot.core.names import escape
 from dropslot.files import faults
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 
 BUFFER_BYTES = 64 * 1024
 

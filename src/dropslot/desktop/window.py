@@ -12,11 +12,11 @@ from PySide6.QtWidgets import QMainWindow, QMenu, QMessageBox, QTabWidget, QVBox
 from dropslot.desktop import look
 from dropslot.desktop.memory import Memory
 from dropslot.desktop.new_files.panel import NewFilesPanel
-from dropslot.desktop.sending.bar import SendBar
-from dropslot.desktop.sending.trouble import Trouble
 from dropslot.desktop.sent.panel import SentPanel
 from dropslot.desktop.studies.panel import StudyPanel
 from dropslot.desktop.tray import Tray
+from dropslot.desktop.upload_progress.bar import SendBar
+from dropslot.desktop.upload_progress.trouble import Trouble
 
 _SIZE = QSize(900, 680)
 _STEP = 1.0  # points

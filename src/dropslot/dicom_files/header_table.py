@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from dropslot.core.names import escape
-from dropslot.dicom_files.looking import CannotLook, asked, memory
+from dropslot.dicom_files.confined_reader import CannotLook, asked, memory
 
 PARSER = "dropslot.dicom_files.table_parser"
 SECONDS = 10.0

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from dropslot.core.names import escape
-from dropslot.dicom_files.looking import CannotLook, asked, memory
+from dropslot.dicom_files.confined_reader import CannotLook, asked, memory
 from dropslot.parsing.page_points import stride_of
 
 PARSER = "dropslot.dicom_files.pixel_parser"

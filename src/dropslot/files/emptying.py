@@ -12,7 +12,7 @@ from dropslot.core.names import escape
 from dropslot.files import descriptors
 from dropslot.files.descriptors import FOLDER, Descent, Folder
 from dropslot.files.listing import Item, Listing
-from dropslot.files.reading import open_regular_in
+from dropslot.files.regular_files import open_regular_in
 from dropslot.files.walk import difference
 
 

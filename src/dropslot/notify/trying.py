@@ -14,7 +14,7 @@ from dropslot.core.names import escape
 from dropslot.mail.section import mail_of
 from dropslot.notify.channels import by_service
 from dropslot.notify.channels.message import Fact, Notice
-from dropslot.notify.channels.sending import send
+from dropslot.notify.channels.send_message import send
 from dropslot.notify.channels.target import Target
 from dropslot.notify.channels.written import prove_templates, unused, written
 from dropslot.notify.section import SENDER, STUDY, all_targets, notify_of

@@ -48,9 +48,9 @@ class TimestampsConfig(registry.DropslotApp):
         return examining.late(config)
 
     def verify(self, config: Config) -> Report:
-        from dropslot.timestamps import checking
+        from dropslot.timestamps import verify_stamps
 
-        return checking.check(config)
+        return verify_stamps.check(config)
 
 
 def _is_wanted(config: Config) -> bool:

@@ -14,7 +14,7 @@ from dropslot.access.payloads.ranges import Span
 from dropslot.access.seen import Access
 from dropslot.access.trail import address_of
 from dropslot.acknowledgments.lines import Request
-from dropslot.acknowledgments.matching.finding import Hit, Wanted
+from dropslot.acknowledgments.matching.delivery_finder import Hit, Wanted
 from dropslot.acknowledgments.matching.judging import ANYBODY, Rights
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.acknowledgments.recording import Recorder

@@ -16,7 +16,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.destinations import for_url, open_here, read
 from dropslot.files.descriptors import ClosesItself, Folder
-from dropslot.files.reading import open_regular
+from dropslot.files.regular_files import open_regular
 
 PROVED_FIRST_BYTES = 64 * 1024 * 1024  # read in less than half a second
 # Before it is given out: always, never, or if it is small or anything about it differs from the record.

@@ -12,7 +12,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sftp import faults, remote, runtime, wire
 from dropslot.sftp.accounts import Account
-from dropslot.sftp.reading import OpenFile
+from dropslot.sftp.remote_file import OpenFile
 from dropslot.sftp.wire import Said
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.matching import judging
-from dropslot.acknowledgments.matching.finding import Hit
+from dropslot.acknowledgments.matching.delivery_finder import Hit
 from dropslot.acknowledgments.matching.judging import Span
 from dropslot.acknowledgments.models import PartialFetch
 from dropslot.arrivals.models import Delivery

@@ -10,7 +10,7 @@ from dropslot.access.roles import Scope
 from dropslot.acknowledgments.listings import acknowledgments_page
 from dropslot.acknowledgments.undo import undo
 from dropslot.api import shown
-from dropslot.api.finding import one_of, sees_route
+from dropslot.api.lookup_by_id import one_of, sees_route
 from dropslot.api.signing_in import Asked, deny, needs
 from dropslot.api.wanted import Wanted, WithReason, filter_of
 from dropslot.core.names import escape

@@ -10,7 +10,7 @@ from dropslot.access.roles import Scope
 from dropslot.api import shown
 from dropslot.api.endpoints.deliveries import rows_of
 from dropslot.api.endpoints.receipts import receipt_of
-from dropslot.api.finding import arrival_of, sees_route
+from dropslot.api.lookup_by_id import arrival_of, sees_route
 from dropslot.api.signing_in import Asked, deny, needs
 from dropslot.api.wanted import Retry, WantedArrivals, WantedEvents, WithReason, filter_of
 from dropslot.api.where import where_is

@@ -11,7 +11,7 @@ from ninja import Query, Router
 from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
 from dropslot.api import shown
-from dropslot.api.finding import not_there
+from dropslot.api.lookup_by_id import not_there
 from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedDeliveries, filter_of
 from dropslot.arrivals.listings import pages

@@ -10,18 +10,18 @@ from ninja import Query, Router
 
 from dropslot.access.payloads.images import opened_image
 from dropslot.access.payloads.opening import NotHere
-from dropslot.access.payloads.sending import note_opened
+from dropslot.access.payloads.payload_responses import note_opened
 from dropslot.access.roles import Scope
 from dropslot.api import images
-from dropslot.api.finding import not_there
+from dropslot.api.lookup_by_id import not_there
 from dropslot.api.problems import NotThere
 from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedImages, images_of
 from dropslot.audit.kinds import Kind
 from dropslot.dicom.listings import queries
 from dropslot.dicom.listings.newest import newest_instances
+from dropslot.dicom_files.confined_reader import CannotLook
 from dropslot.dicom_files.header_table import table_of
-from dropslot.dicom_files.looking import CannotLook
 
 router = Router(tags=["dicom"])
 _NUMBER = re.compile("[0-9]{1,18}")

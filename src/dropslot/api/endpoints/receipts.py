@@ -9,7 +9,7 @@ from ninja import Query, Router
 
 from dropslot.access.roles import Scope
 from dropslot.api import shown
-from dropslot.api.finding import arrival_of
+from dropslot.api.lookup_by_id import arrival_of
 from dropslot.api.problems import NotThere
 from dropslot.api.signing_in import Asked, needs
 from dropslot.api.wanted import WantedReceipt, require_known

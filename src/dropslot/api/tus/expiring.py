@@ -15,7 +15,7 @@ from dropslot.access.section import Portal, portal_of
 from dropslot.api.tus.on_disk.places import Place
 from dropslot.api.tus.on_disk.tickets import Ticket, Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.uploads import remove
+from dropslot.api.tus.tus_requests import remove
 from dropslot.arrivals.models import Upload
 from dropslot.config import Config
 from dropslot.config.folders import all_folders

@@ -11,11 +11,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from dropslot.access.section import portal_of
-from dropslot.api.tus import headers, problems, uploads
-from dropslot.api.tus.beforehand import checking
+from dropslot.api.tus import headers, problems, tus_requests
+from dropslot.api.tus.beforehand import judge_upload
 from dropslot.api.tus.bodies import Body
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.uploads import Given
+from dropslot.api.tus.tus_requests import Given
 from dropslot.api.tus.who import uploader
 from dropslot.config import current
 
@@ -71,7 +71,7 @@ def collection(given: Given, body: Body) -> HttpResponse:
     """POST begins an upload; OPTIONS says what the server can."""
     if given.request.method != "POST":
         raise _not_allowed("POST")
-    return uploads.begin(given, body)
+    return tus_requests.begin(given, body)
 
 
 @_of_tus
@@ -79,11 +79,11 @@ def upload(given: Given, body: Body, ticket: str, part: str) -> HttpResponse:
     """HEAD, PATCH and DELETE of one upload."""
     match given.request.method:
         case "HEAD":
-            return uploads.offset(given, ticket, part)
+            return tus_requests.offset(given, ticket, part)
         case "PATCH":
-            return uploads.go_on(given, ticket, part, body)
+            return tus_requests.go_on(given, ticket, part, body)
         case "DELETE":
-            return uploads.cancel(given, ticket, part)
+            return tus_requests.cancel(given, ticket, part)
     raise _not_allowed("HEAD", "PATCH", "DELETE")
 
 
@@ -132,13 +132,13 @@ def _json(body: Body) -> dict[str, Any]:
 @_of_json("POST")
 def checks(given: Given, wanted: dict[str, Any]) -> HttpResponse:
     """What would be refused, and what was sent before."""
-    return JsonResponse(checking.judge(given.access, wanted))
+    return JsonResponse(judge_upload.judge(given.access, wanted))
 
 
 @_of_json("POST")
 def finish(given: Given, wanted: dict[str, Any], batch: str) -> HttpResponse:
     """Put a batch into its inbox."""
-    done = uploads.finish(given, batch, wanted)
+    done = tus_requests.finish(given, batch, wanted)
     return JsonResponse({"name": done.name, "files": done.files, "size_bytes": done.size_bytes})
 
 
@@ -148,5 +148,5 @@ def batch(given: Given, _: dict[str, Any], batch: str) -> HttpResponse:
     route = given.request.GET.get("route", "")
     ticket = given.tickets.of_batch(given.access.name, route, batch)
     if given.request.method == "DELETE":
-        return uploads.cancel(given, ticket.id)
-    return JsonResponse(uploads.received(given, ticket))
+        return tus_requests.cancel(given, ticket.id)
+    return JsonResponse(tus_requests.received(given, ticket))

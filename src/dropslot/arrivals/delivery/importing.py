@@ -17,7 +17,7 @@ from dropslot.contents.local_bytes import LocalBytes
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.files.descriptors import Folder
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 
 
 def look_at_items(work: Work, importer: Importer, faults: list[str]) -> None:

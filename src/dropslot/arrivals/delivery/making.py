@@ -34,7 +34,7 @@ from dropslot.files import copying, descriptors
 from dropslot.files import faults as faults_of_storage
 from dropslot.files.descriptors import FOLDER, Folder
 from dropslot.files.listing import Item
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 from dropslot.files.syscalls import syncfs
 from dropslot.files.walk import MAX_FAULTS, list_arrival
 

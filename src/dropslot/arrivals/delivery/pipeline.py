@@ -17,7 +17,6 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import (
-    checking,
     finish,
     ledger,
     order,
@@ -26,6 +25,7 @@ from dropslot.arrivals.delivery import (
     publish,
     releasing,
     room,
+    staged_checks,
 )
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.shares import holding
@@ -179,15 +179,15 @@ def _intend(works: list[Work]) -> list[Work]:
         failed.append((work, error))
 
     with publish.syncing_staged(works) as synced:
-        checking.look_at_types(works)
-        works = _each(works, checking.check_items, later)
+        staged_checks.look_at_types(works)
+        works = _each(works, staged_checks.check_items, later)
         works = _plan(works, later)
         works = _each(works, _require_release, later)
         synced()  # data before names: no intent before the data is on the disk
         for work, error in failed:
             settle(work, error)
         works = _well(works)
-        publish.record_intent(works, checking.prove_source_unchanged)
+        publish.record_intent(works, staged_checks.prove_source_unchanged)
     return works
 
 

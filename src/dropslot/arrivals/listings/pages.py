@@ -18,8 +18,8 @@ from dropslot.arrivals.listings.queries import (
     delivery_rows,
     narrowed,
 )
-from dropslot.arrivals.listings.search import clauses, finding, indexer
-from dropslot.arrivals.listings.search.finding import Source
+from dropslot.arrivals.listings.search import clauses, indexer, newest_matches
+from dropslot.arrivals.listings.search.newest_matches import Source
 from dropslot.arrivals.listings.search.tables import Clause
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import event_search
@@ -47,7 +47,7 @@ class Page(NamedTuple):
 def arrivals(seen: QuerySet[Arrival], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
     """Arrivals of `seen` that match the filter, with the keys of `arrivals --json`. Raises BadCursor."""
     known = clauses.of_arrivals(seen, wanted)
-    rows, following = _page(finding.OF_ARRIVALS, narrowed(seen, wanted), known, cursor, limit)
+    rows, following = _page(newest_matches.OF_ARRIVALS, narrowed(seen, wanted), known, cursor, limit)
     return Page([arrival_row(row) for row in rows], following)
 
 
@@ -64,7 +64,7 @@ def deliveries(
     """The same, as models. Raises BadCursor."""
     known = clauses.of_deliveries(seen, wanted)
     found = delivered(seen, wanted).select_related("arrival", "place")
-    return _page(finding.OF_DELIVERIES, found, known, cursor, limit)
+    return _page(newest_matches.OF_DELIVERIES, found, known, cursor, limit)
 
 
 def events(seen: QuerySet[Event], wanted: Filter, cursor: str = "", limit: int = 50) -> Page:
@@ -78,7 +78,9 @@ def events(seen: QuerySet[Event], wanted: Filter, cursor: str = "", limit: int =
     if wanted.arrival:  # its own index is quicker
         rows, following = page_of(found, cursor, limit)
     else:
-        rows, following = _page(finding.OF_EVENTS, found, clauses.of_events(seen, wanted), cursor, limit)
+        rows, following = _page(
+            newest_matches.OF_EVENTS, found, clauses.of_events(seen, wanted), cursor, limit
+        )
     return Page([event_search.row(row) for row in rows], following)
 
 
@@ -111,7 +113,7 @@ def _page(
         return page_of(rows, cursor, limit)
     limit = limited(limit)
     before = key_of(rows, cursor) if cursor else None
-    return _cut(finding.newest(source, rows, known, before, limit + 1), limit)
+    return _cut(newest_matches.newest(source, rows, known, before, limit + 1), limit)
 
 
 def uploads(

@@ -16,7 +16,7 @@ from pathlib import Path
 from django.db import DatabaseError, connection
 
 from dropslot.arrivals import registry
-from dropslot.arrivals.delivery.checking import checks_of
+from dropslot.arrivals.delivery.staged_checks import checks_of
 from dropslot.arrivals.intake import inboxes, seal
 from dropslot.arrivals.intake.claim import WRITABLE
 from dropslot.arrivals.intake.record import user_name

@@ -39,7 +39,7 @@ from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
 from dropslot.files.listing import Item, Listing
-from dropslot.files.reading import sha256_of
+from dropslot.files.regular_files import sha256_of
 from dropslot.files.walk import list_arrival
 
 log = structlog.get_logger()

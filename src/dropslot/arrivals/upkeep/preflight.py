@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from django.apps import apps
 
-from dropslot.arrivals.delivery import checking, making
+from dropslot.arrivals.delivery import making, staged_checks
 from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.config import Config, load_dotted
 from dropslot.config.folders import FolderSet, all_folders
@@ -32,7 +32,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     have no thread then."""
     _require_apps(config)
     _require_traces(config)
-    checking.make_checks(config)
+    staged_checks.make_checks(config)
     own_fields.make_fields(config)
     making.make_makers(config)
     _import_named(config)

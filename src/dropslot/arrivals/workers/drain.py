@@ -15,7 +15,7 @@ import structlog
 from django.db.models.functions import Now
 
 from dropslot.arrivals import registry
-from dropslot.arrivals.delivery import checking
+from dropslot.arrivals.delivery import staged_checks
 from dropslot.arrivals.delivery.timing import traces
 from dropslot.arrivals.intake import inboxes
 from dropslot.arrivals.intake.record import Recorder
@@ -84,7 +84,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
     begun = time.monotonic()
     result = Drained()
     taken: set[str] = set()
-    with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
+    with staged_checks.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         signs.alarm(config)
         after.listen(config)
         handing_out.listen(config)

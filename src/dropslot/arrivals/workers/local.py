@@ -13,7 +13,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connections
 
 from dropslot.arrivals.crew import ALONE, Crew
-from dropslot.arrivals.delivery import checking, pipeline
+from dropslot.arrivals.delivery import pipeline, staged_checks
 from dropslot.arrivals.delivery.shares import helping
 from dropslot.arrivals.delivery.shares.helping import Helper
 from dropslot.arrivals.delivery.timing import traces
@@ -184,7 +184,7 @@ def deliver(config: Config, hint: Hint, stop: Signal) -> None:
 
 def run(config: Config, hint: Hint, stop: Signal, work: Work) -> None:
     """Do one kind of work until `stop`. What is under way is finished. Raises DatabaseNewer between two pieces."""
-    with checking.helpers(), holder.holding(config.data) as worker, renewing(config, worker):
+    with staged_checks.helpers(), holder.holding(config.data) as worker, renewing(config, worker):
         log.info("Worker started", action="worker_started", worker=worker)
         ear = Ear(work.kinds)
         while not stop.is_set():

@@ -58,7 +58,7 @@ def fetch_dicom(
         )
     where = _route(settings, route)
     from dropslot.dicom.fetching.fetch import choose, fetch
-    from dropslot.dicom.fetching.finding import find
+    from dropslot.dicom.fetching.study_query import find
 
     peer = _peer(where, source, title)
     found = find(peer, accessions or [], study or [])

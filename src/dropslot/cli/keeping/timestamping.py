@@ -68,7 +68,7 @@ def _write(folder: Path) -> None:
 
 def say_stamps(config: Config) -> bool:
     """Verify the time stamps of the trail and print what was found, if it has any; whether all are good."""
-    from dropslot.timestamps.checking import check
+    from dropslot.timestamps.verify_stamps import check
 
     report = check(config)
     for fault in report.faults:

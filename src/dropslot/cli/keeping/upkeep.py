@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from dropslot.arrivals.models import Arrival
     from dropslot.audit.chain import Head
-    from dropslot.keeping.fixity.reading import Note
     from dropslot.keeping.fixity.report import Seen
+    from dropslot.keeping.fixity.stored_files import Note
 
 commands = typer.Typer()
 
@@ -103,7 +103,7 @@ def verify(
     from dropslot.audit import signing_key
     from dropslot.audit.verifying import verify as audit
     from dropslot.keeping.fixity.originals import check_archives
-    from dropslot.keeping.fixity.reading import check_all
+    from dropslot.keeping.fixity.stored_files import check_all
 
     heads = [_head(text) for text in head or []]
     chain = audit.chain(

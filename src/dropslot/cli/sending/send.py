@@ -143,11 +143,11 @@ def send(
     where it was. `dropslot sent` shows what became of each file.
     """
     from dropslot.cli.sending import wanted
-    from dropslot.cli.sending.sending import WAIT_SECONDS, How, send_all
+    from dropslot.cli.sending.send_presets import WAIT_SECONDS, How, send_all
     from dropslot.sender.connecting import Access
     from dropslot.sender.engine.sender import Sender
     from dropslot.sender.home import VARIABLE
-    from dropslot.sender.new_files.looking import Wish
+    from dropslot.sender.new_files.preset_scan import Wish
 
     if home:
         os.environ[VARIABLE] = str(home)

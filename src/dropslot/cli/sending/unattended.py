@@ -18,7 +18,7 @@ from dropslot.core.names import escape
 from dropslot.sender.connecting import PATHS
 from dropslot.sender.engine.control import Control
 from dropslot.sender.home import VARIABLE, home, settings_file
-from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.paths import shown_path
 from dropslot.sender.presets.loading import load
 from dropslot.sender.presets.preset import Preset

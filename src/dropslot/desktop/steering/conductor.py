@@ -11,7 +11,7 @@ from dropslot.desktop import words
 from dropslot.desktop.asking import Asking
 from dropslot.desktop.dialogs import ask, nothing
 from dropslot.desktop.hearing import Heard
-from dropslot.desktop.sending.upload import Upload
+from dropslot.desktop.upload_progress.upload import Upload
 from dropslot.desktop.window import Window
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Cancelled, Paused

@@ -12,10 +12,10 @@ from dropslot.desktop.dialogs import ask, nothing
 from dropslot.desktop.hearing import Hearing
 from dropslot.desktop.jobs import Job
 from dropslot.desktop.new_files.choice import Choice
-from dropslot.desktop.new_files.looking import Looking
+from dropslot.desktop.new_files.scan_thread import Looking
 from dropslot.desktop.steering.choosing import Choosing
 from dropslot.desktop.steering.conductor import Conductor
-from dropslot.desktop.steering.reading import Reading
+from dropslot.desktop.steering.history_reader import Reading
 from dropslot.desktop.window import Window
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.ledger.database import LedgerDamaged

@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
 from dropslot.core.errors import DropslotError
 from dropslot.desktop.dialogs import sentence
 from dropslot.desktop.jobs import Job
-from dropslot.desktop.sending.trouble import Trouble
 from dropslot.desktop.studies.corrections import in_the_form
 from dropslot.desktop.studies.editor import scrolling
 from dropslot.desktop.studies.form import PresetForm
+from dropslot.desktop.upload_progress.trouble import Trouble
 from dropslot.sender.home import settings_file
 from dropslot.sender.presets import loading, writing
 

@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFrame, QScrollArea, QV
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.desktop.dialogs import ask, nothing
-from dropslot.desktop.sending.trouble import Trouble
 from dropslot.desktop.studies.corrections import in_the_form
 from dropslot.desktop.studies.form import PresetForm
+from dropslot.desktop.upload_progress.trouble import Trouble
 from dropslot.sender.home import settings_file
 from dropslot.sender.presets import writing
 from dropslot.sender.presets.preset import Preset

@@ -53,12 +53,12 @@ class Dicom(InstanceReceiver):
         storing.negotiate(self.peer, list(instances.values()))
 
     def send_instances(self, target: Target, items: Sequence[Outgoing]) -> Mapping[str, int]:  # noqa: ARG002
-        from dropslot.destinations.dicom import commitment, finding, storing
+        from dropslot.destinations.dicom import commitment, image_query, storing
 
         said = storing.store(self.peer, items)
         instances = [item.instance for item in items]
         if self.verify == "find":
-            finding.require_listed(self.peer, instances)
+            image_query.require_listed(self.peer, instances)
         elif self.verify == "commitment":
             commitment.require_committed(self.peer, instances, self.listen)
         return said

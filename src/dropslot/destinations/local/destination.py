@@ -19,7 +19,7 @@ from dropslot.destinations.spelling import pairs_folded
 from dropslot.files import faults, filesystems, probe
 from dropslot.files.descriptors import Folder
 from dropslot.files.modes import Modes
-from dropslot.files.reading import chunks_of, open_regular
+from dropslot.files.regular_files import chunks_of, open_regular
 
 
 class Local(Destination):

@@ -26,7 +26,7 @@ from dropslot.files.copying import CREATE
 from dropslot.files.descriptors import Descent, Folder
 from dropslot.files.listing import Listing, without_collection
 from dropslot.files.modes import Modes
-from dropslot.files.reading import open_regular, open_regular_in, sha256_of
+from dropslot.files.regular_files import open_regular, open_regular_in, sha256_of
 from dropslot.files.syscalls import write_all
 
 if TYPE_CHECKING:

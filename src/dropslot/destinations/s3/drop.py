@@ -26,7 +26,7 @@ from dropslot.destinations.s3.staging import Reading, changed, read_into, requir
 from dropslot.destinations.whole_items import WholeItemsDrop, apart
 from dropslot.files.descriptors import Folder
 from dropslot.files.listing import Item, is_kept, storable, unusual
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 from dropslot.files.writing.dense import go_on
 
 if TYPE_CHECKING:

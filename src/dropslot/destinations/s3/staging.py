@@ -17,7 +17,7 @@ from dropslot.files import copying, faults
 from dropslot.files.copying import READ, Hash, fresh_hashes
 from dropslot.files.descriptors import Descent, Folder
 from dropslot.files.listing import Item
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 
 _PIECE_BYTES = 1 << 20
 

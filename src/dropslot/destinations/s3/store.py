@@ -19,7 +19,7 @@ from dropslot.destinations.s3 import faults
 from dropslot.destinations.s3.access import Access
 from dropslot.destinations.s3.client import connect
 from dropslot.destinations.s3.connections import Bytes, Reply
-from dropslot.destinations.s3.sending import Sending
+from dropslot.destinations.s3.put_requests import Sending
 
 _PIECE_BYTES = 1 << 20
 _NO_OBJECT = frozenset({"404", "NoSuchKey", "NotFound"})

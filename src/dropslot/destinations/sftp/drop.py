@@ -16,11 +16,11 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import RESERVED, appended, escape, versioned
 from dropslot.destinations.base import READ_BACK, SIZE_COMPARED, SYNCED, Planned, Stored, Target
 from dropslot.destinations.layout import Entry, Layout, every, safe
-from dropslot.destinations.sftp import looking, staging, targets
-from dropslot.destinations.sftp.looking import Looking
+from dropslot.destinations.sftp import staging, target_contents, targets
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
 from dropslot.destinations.sftp.publishing import Publication, digest
 from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
+from dropslot.destinations.sftp.target_contents import Looking
 from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
 from dropslot.destinations.sftp.upload import StageUpload, is_wide
@@ -29,7 +29,7 @@ from dropslot.files.listing import Listing
 from dropslot.sftp import faults, runtime, wire
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.remote import join
-from dropslot.sftp.uploads.sending import Sending
+from dropslot.sftp.transfers.file_transfer import Sending
 from dropslot.sftp.wire import Said
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class SftpDrop(SharedDrop):
         if self._looking is None:
             self._looking = Looking(targets.path_of(self.target))
         look = self._looking
-        return looking.stored(self._do(lambda c: look.at(c, name), f"Looking at {escape(name)}"))
+        return target_contents.stored(self._do(lambda c: look.at(c, name), f"Looking at {escape(name)}"))
 
     def digest(self, name: str) -> str | None:
         if (seen := self.stored(name)) is None or not seen.regular:

@@ -18,7 +18,7 @@ from dropslot.sftp import wire
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.pace import Pace
-from dropslot.sftp.uploads.upload import SMALL_BYTES, WIDE_FILES, File, Upload
+from dropslot.sftp.transfers.upload import SMALL_BYTES, WIDE_FILES, File, Upload
 from dropslot.sftp.wire import Attributes
 
 

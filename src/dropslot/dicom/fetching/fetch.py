@@ -21,8 +21,8 @@ from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.core.errors import BadOption
 from dropslot.core.names import escape
 from dropslot.dicom.deidentifying.uids import delivered_uid
-from dropslot.dicom.fetching.finding import Study
 from dropslot.dicom.fetching.retrieving import get, move, supports_get
+from dropslot.dicom.fetching.study_query import Study
 from dropslot.dicom.models import Expected
 from dropslot.dicom.receiving.commands import move_key
 from dropslot.dicom.receiving.fetches import PREFIX

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.dicom.association import MOST_CONTEXTS, associated
 from dropslot.destinations.dicom.peers import Peer
-from dropslot.dicom.fetching.finding import Study
+from dropslot.dicom.fetching.study_query import Study
 from dropslot.dicom.receiving.admission import STORAGE
 from dropslot.dicom.receiving.receptions import PROCESSING_FAILURE, Kind, Reception
 

@@ -17,10 +17,10 @@ from pydicom.charset import python_encoding
 from pydicom.uid import UID
 
 from dropslot.dicom_files.deidentifier import (
+    dicom_file,
     identifiers,
     pixel_texts,
     profile,
-    reading,
     recipe_filters,
     recipes,
     risks,
@@ -85,7 +85,7 @@ def parse(descriptors: list[int], question: dict[str, Any]) -> dict[str, Any]:
             return _answer(mapped, descriptors, question)
     except _No as no:
         return {"refused": list(no.reasons)}
-    except reading.NotDicom:
+    except dicom_file.NotDicom:
         return {"refused": ["it is not a DICOM file, and only DICOM files can be de-identified"]}
     except Malformed as fault:
         return {"refused": [f"it is malformed: {fault}"]}
@@ -96,7 +96,7 @@ def parse(descriptors: list[int], question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(mapped: mmap.mmap, descriptors: list[int], question: dict[str, Any]) -> dict[str, Any]:
-    file = reading.read(mapped)  # type: ignore[arg-type]
+    file = dicom_file.read(mapped)  # type: ignore[arg-type]
     if question.get("ask") == "originals":
         return {"originals": [list(pair) for pair in _originals(file.elements)]}
     done = _deidentified(file, question)
@@ -146,7 +146,7 @@ def _patient(elements: Sequence[Element]) -> str:
     return f"{name}|{_value(elements, _BIRTH_DATE)}" if name.strip("^ ") else ""
 
 
-def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
+def _deidentified(file: dicom_file.File, question: dict[str, Any]) -> _Done:
     options, dates = question["options"], question["dates"]
     sop_class = _value(file.elements, _SOP_CLASS)
     _require_no_risk(file, sop_class, question["accept"], question["labels"])
@@ -177,7 +177,7 @@ def _deidentified(file: reading.File, question: dict[str, Any]) -> _Done:
 
 
 def _require_no_risk(
-    file: reading.File, sop_class: str, accepted: Sequence[str], labels: Sequence[Sequence[object]]
+    file: dicom_file.File, sop_class: str, accepted: Sequence[str], labels: Sequence[Sequence[object]]
 ) -> None:
     elements = file.elements
     if risks.is_media_directory(sop_class) or any(element.tag == 0x00041220 for element in elements):
@@ -226,7 +226,7 @@ def _require_right_types(elements: Sequence[Element]) -> None:
             _require_right_types(item)
 
 
-def _require_pixels(file: reading.File, sop_class: str) -> None:
+def _require_pixels(file: dicom_file.File, sop_class: str) -> None:
     """An image that was cut off between two elements is read to its end."""
     tags = {element.tag for element in file.elements}
     is_image = {_ROWS, _COLUMNS} <= tags or UID(sop_class).name.endswith("Image Storage")
@@ -234,7 +234,7 @@ def _require_pixels(file: reading.File, sop_class: str) -> None:
         raise Malformed("it is an image and has no pixels: it may be cut off")
 
 
-def _written(file: reading.File, cleaned: Sequence[Element], sop_class: str, instance: str) -> _Done:
+def _written(file: dicom_file.File, cleaned: Sequence[Element], sop_class: str, instance: str) -> _Done:
     meta = meta_of(sop_class, instance, file.transfer_syntax)
     at = file.pixels.tag if file.pixels else 0xFFFFFFFF
     head = written([element for element in cleaned if element.tag < at], file.syntax)
@@ -249,8 +249,8 @@ def _written(file: reading.File, cleaned: Sequence[Element], sop_class: str, ins
     return _Done(meta + even(packed, "OB"), b"", (0, 0), path, {})
 
 
-def _require_clean(file: reading.File, done: _Done, scan: Scan) -> None:
-    again = reading.read(done.head + done.tail)
+def _require_clean(file: dicom_file.File, done: _Done, scan: Scan) -> None:
+    again = dicom_file.read(done.head + done.tail)
     meta = [Element(tag, known_vr(tag), value) for tag, value in again.meta.items()]
     findings = []
     in_pixels = scan.in_pixels(file.data, *pixel_texts.place_of(file))

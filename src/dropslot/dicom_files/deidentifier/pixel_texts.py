@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropslot.dicom_files.deidentifier import texts
+from dropslot.dicom_files.deidentifier.dicom_file import File
 from dropslot.dicom_files.deidentifier.elements import Element
-from dropslot.dicom_files.deidentifier.reading import File
 
 _NATIVE = frozenset(
     {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"}

@@ -22,7 +22,7 @@ from dropslot.core.addressing.addresses import place_of
 from dropslot.keeping.fixity.originals import check_archives
 from dropslot.keeping.fixity.put_off import PutOff
 from dropslot.keeping.fixity.reader import Reader
-from dropslot.keeping.fixity.reading import stored
+from dropslot.keeping.fixity.stored_files import stored
 from dropslot.keeping.models import FixityRound
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from dropslot.config import Config
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.names import escape
 from dropslot.core.states import State
-from dropslot.files.reading import sha256_of
+from dropslot.files.regular_files import sha256_of
 from dropslot.keeping.fixity.reader import nothing
 
 PAGE = 2000

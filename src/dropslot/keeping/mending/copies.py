@@ -19,7 +19,7 @@ from dropslot.core.showing.amounts import size
 from dropslot.destinations import for_url, read
 from dropslot.files.descriptors import Folder
 from dropslot.files.listing import Item, Listing
-from dropslot.files.reading import open_regular, sha256_of
+from dropslot.files.regular_files import open_regular, sha256_of
 from dropslot.files.syscalls import write_all
 
 LEFT_FREE_BYTES = 1 << 30

@@ -19,7 +19,7 @@ from dropslot.audit.listening import Ear
 from dropslot.config import Config
 from dropslot.notify.engine import cleaning, extra, happenings, making, outcomes, turns, writing_down
 from dropslot.notify.engine.outcomes import Outcome
-from dropslot.notify.engine.sending import Sending
+from dropslot.notify.engine.sending_threads import Sending
 from dropslot.notify.news import News
 from dropslot.notify.section import notify_of
 from dropslot.running import board
@@ -118,7 +118,7 @@ def prove(config: Config) -> None:
 
 def _load() -> None:
     """What is imported before the fork is shared by all processes of the service."""
-    from dropslot.notify.channels import by_mail, sending  # noqa: F401
+    from dropslot.notify.channels import by_mail, send_message  # noqa: F401
 
     if apps.is_installed("dropslot.access"):
         from dropslot.access import seen  # noqa: F401

@@ -12,16 +12,16 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from dropslot.access.payloads.opening import NotHere, Payload, opened
-from dropslot.access.payloads.sending import SANDBOX, NotAsDelivered, hashed, note_opened
+from dropslot.access.payloads.payload_responses import SANDBOX, NotAsDelivered, hashed, note_opened
 from dropslot.access.roles import SEES_ROUTE
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter, delivery_rows
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.kinds import Kind
 from dropslot.core.names import escape
-from dropslot.portal.looking import kinds, pdf_page
-from dropslot.portal.looking.kinds import Look
 from dropslot.portal.pages.payloads import payload_of
+from dropslot.portal.preview import kinds, pdf_page
+from dropslot.portal.preview.kinds import Look
 from dropslot.portal.requests import access_in
 
 

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from dropslot.access.payloads import sending, zipping
+from dropslot.access.payloads import payload_responses, zipping
 from dropslot.access.payloads.opening import NotHere
 from dropslot.access.seen import Access
 from dropslot.arrivals.listings.queries import Filter, delivered, older
@@ -34,7 +34,7 @@ def download(request: HttpRequest, pk: int) -> HttpResponseBase:
     """One file, as it was delivered; otherwise a page that says where it is."""
     delivery = payload_of(request, pk)
     try:
-        return sending.answer(request, delivery)
+        return payload_responses.answer(request, delivery)
     except NotHere as error:
         return not_here(request, delivery, error)
 

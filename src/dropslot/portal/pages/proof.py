@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from dropslot.access.payloads.sending import as_attachment
+from dropslot.access.payloads.payload_responses import as_attachment
 from dropslot.access.seen import Access
 from dropslot.access.trail import note
 from dropslot.arrivals.models import Arrival, Delivery

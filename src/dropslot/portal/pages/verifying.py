@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from dropslot.access.seen import Access
 from dropslot.access.trail import address_of
 from dropslot.audit.chain import head_from
-from dropslot.keeping.fixity.reading import stored
+from dropslot.keeping.fixity.stored_files import stored
 from dropslot.portal.verifying import runs, scheduled, starting
 from dropslot.portal.verifying.runs import AlreadyVerifying, Run
 

@@ -1,4 +1,4 @@
-"""gunicorn's worker with threads, alone in its process, and patient with slow clients (`connections`).
+"""gunicorn's worker with threads, alone in its process, and patient with slow clients (`client_connection`).
 
 Uploads never have all threads: pages are answered, whatever large bodies do.
 """
@@ -23,7 +23,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from dropslot.portal.serving.certificates import Certificate
-from dropslot.portal.serving.connections import Connection, TooLarge
+from dropslot.portal.serving.client_connection import Connection, TooLarge
 from dropslot.running import board
 
 THREADS = 64  # an upload or a download takes one for as long as it lasts; made when they are needed

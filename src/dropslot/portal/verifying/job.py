@@ -82,7 +82,7 @@ class _Job:
 
         from dropslot.audit.chain import head
         from dropslot.audit.models import Receipt
-        from dropslot.keeping.fixity.reading import stored
+        from dropslot.keeping.fixity.stored_files import stored
 
         run = self._run
         run.events_total, run.receipts_total = head().seq, Receipt.objects.count()
@@ -114,7 +114,7 @@ class _Job:
             self._run.faults.append(("database", sign))
 
     def _stamps(self) -> None:
-        from dropslot.timestamps.checking import check
+        from dropslot.timestamps.verify_stamps import check
 
         report = check(self._config)
         self._run.stamps = report.checked
@@ -123,8 +123,8 @@ class _Job:
 
     def _files(self) -> None:
         from dropslot.keeping.fixity import damage
-        from dropslot.keeping.fixity.reading import check_all
         from dropslot.keeping.fixity.report import FixityReport
+        from dropslot.keeping.fixity.stored_files import check_all
 
         report = FixityReport()
 

@@ -7,7 +7,7 @@ from typing import Any
 from dropslot.config import Config
 from dropslot.core.names import escape
 from dropslot.keeping.fixity.damage import file_of
-from dropslot.keeping.fixity.reading import stored
+from dropslot.keeping.fixity.stored_files import stored
 from dropslot.keeping.models import Damage, FixityRound
 from dropslot.keeping.section import fixity_of
 

@@ -10,11 +10,11 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.showing.counting import counted
 from dropslot.sender.connecting import Access, place
-from dropslot.sender.dittohead import reading
+from dropslot.sender.dittohead import dittohead_files
 from dropslot.sender.dittohead.adopting import adopt
-from dropslot.sender.dittohead.reading import OldPreset
+from dropslot.sender.dittohead.dittohead_files import OldPreset
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.new_files.looking import Unwatched
+from dropslot.sender.new_files.preset_scan import Unwatched
 from dropslot.sender.new_files.walking import Walk
 from dropslot.sender.presets.preset import STUDY, Folder, Preset
 from dropslot.sender.presets.writing import save_preset
@@ -34,8 +34,8 @@ class Importing:
     def run(self) -> Iterator[str]:
         """Take over each preset: a sentence for each. It may be run again. Raises NotDittoheads, BadAddress,
         PresetMistakes, SettingsUnwritable, and the errors of the ledger."""
-        found = reading.presets(self.presets)
-        to = self.to or reading.inbox(self.presets)
+        found = dittohead_files.presets(self.presets)
+        to = self.to or dittohead_files.inbox(self.presets)
         if not to:
             raise DropslotError(
                 f"There is no config.yaml of dittohead beside {escape(str(self.presets))}, so the inbox is not known",

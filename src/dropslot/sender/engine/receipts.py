@@ -9,8 +9,8 @@ from dropslot.sender.engine.listener import Listener
 from dropslot.sender.inbox import Inbox
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.listing import sent
-from dropslot.sender.receipts.checking import Checked, check
 from dropslot.sender.receipts.kept_signers import KeptSigners
+from dropslot.sender.receipts.verify_receipt import Checked, check
 
 
 def fetch(inbox: Inbox, bag: Bag, bags: Bags, signers: Path, listener: Listener) -> bool:

@@ -16,7 +16,7 @@ from dropslot.sender.engine.receipts import fetch
 from dropslot.sender.inbox import Inbox
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.bags import Bag, Bags
-from dropslot.sender.receipts.checking import BadReceipt
+from dropslot.sender.receipts.verify_receipt import BadReceipt
 
 
 def recover(inbox: Inbox, bag: Bag, bags: Bags, listener: Listener) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dropslot.core.errors import DropslotError
-from dropslot.sender.engine.connections import Connections
 from dropslot.sender.engine.control import Control
+from dropslot.sender.engine.inbox_connection import Connections
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.inbox import Inbox
 

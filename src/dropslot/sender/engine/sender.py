@@ -19,8 +19,8 @@ from dropslot.sender import home
 from dropslot.sender.bags.naming import bag_name
 from dropslot.sender.connecting import SFTP, Access, place, scheme
 from dropslot.sender.credentials import Credentials
-from dropslot.sender.engine.connections import Connections
 from dropslot.sender.engine.control import Control
+from dropslot.sender.engine.inbox_connection import Connections
 from dropslot.sender.engine.listener import Listener, Silent
 from dropslot.sender.engine.recovering import open_ledger
 from dropslot.sender.engine.retries import PATIENCE_SECONDS, Retries
@@ -30,7 +30,7 @@ from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.journal import Noted
 from dropslot.sender.ledger.lock import held
 from dropslot.sender.new_files.comparing import Comparison, sharing
-from dropslot.sender.new_files.looking import Unwatched, Wish, look
+from dropslot.sender.new_files.preset_scan import Unwatched, Wish, look
 from dropslot.sender.plan import Plan, Watcher
 from dropslot.sender.presets.preset import Preset
 from dropslot.sender.states import CANCELLED, LOST, REFUSED, SEALING, UPLOADING
@@ -132,7 +132,7 @@ class Sender:
     def _fetch(self, bag: Bag, access: Access, bad: list[DropslotError]) -> bool:
         """Whether this bag needs no further look. A receipt that is not to be believed keeps no other back."""
         from dropslot.sender.engine.receipts import fetch  # signatures take long to load
-        from dropslot.sender.receipts.checking import BadReceipt
+        from dropslot.sender.receipts.verify_receipt import BadReceipt
 
         work = self._retries(access).run
         try:
@@ -198,7 +198,7 @@ class Sender:
         if not lost:
             return plan
         from dropslot.sender.engine.recovering_bags import recover
-        from dropslot.sender.receipts.checking import BadReceipt
+        from dropslot.sender.receipts.verify_receipt import BadReceipt
 
         for bag in lost:
             run = self._retries(_at_its_route(bag, plan.preset.access)).run

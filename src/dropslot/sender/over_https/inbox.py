@@ -15,7 +15,7 @@ from dropslot.sender.connecting import Access, place
 from dropslot.sender.credentials import Credentials
 from dropslot.sender.faults import BagGone, BagIncomplete, InboxClosed, InboxMissing, SignInRefused
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
-from dropslot.sender.over_https import answers, sending
+from dropslot.sender.over_https import answers, tus_batch
 from dropslot.sender.over_https.answers import (
     KEPT,
     RUNS_THE_SERVER,
@@ -25,7 +25,7 @@ from dropslot.sender.over_https.answers import (
     Unexpected,
 )
 from dropslot.sender.over_https.portal import Portal
-from dropslot.sender.over_https.sending import AT_ONCE, Batch, Sending
+from dropslot.sender.over_https.tus_batch import AT_ONCE, Batch, Sending
 from dropslot.sftp.pace import Pace
 
 MANIFEST = "manifest-sha256.txt"
@@ -64,7 +64,7 @@ class HttpsInbox:
     ) -> bool:
         del may_be_named  # the portal itself knows what was finished
         batch, payload = self._batch(bag), _payload(tag_files[MANIFEST])
-        there, is_finished = sending.begun(self._portal, batch)
+        there, is_finished = tus_batch.begun(self._portal, batch)
         if is_finished or (not there and self._was_taken(bag)):
             return True
         self._require_whole(bag, payload, there)
@@ -81,7 +81,7 @@ class HttpsInbox:
         return True
 
     def discard(self, bag: str) -> None:
-        sending.remove(self._portal, self._batch(bag))
+        tus_batch.remove(self._portal, self._batch(bag))
 
     def receipt(self, bag: str) -> SignedReceipt | None:
         try:
@@ -89,7 +89,7 @@ class HttpsInbox:
         except NotThere:
             return None
         except Unexpected as error:  # of this bag alone: other receipts may be readable
-            from dropslot.sender.receipts.checking import BadReceipt  # signatures take long to load
+            from dropslot.sender.receipts.verify_receipt import BadReceipt  # signatures take long to load
 
             raise BadReceipt(
                 f"The receipt of {escape(bag)} cannot be read: {error.what}",
@@ -167,7 +167,7 @@ class HttpsInbox:
         """Whether it was finished, so long ago that the portal has forgotten the upload."""
         return self._portal.read("uploads", lambda said: bool(said["items"]), {"search": bag, "limit": "1"})
 
-    def _require_whole(self, bag: str, payload: set[str], there: Mapping[str, sending.Begun]) -> None:
+    def _require_whole(self, bag: str, payload: set[str], there: Mapping[str, tus_batch.Begun]) -> None:
         missing = [path for path in payload if path not in there or there[path].received < there[path].length]
         if not missing:
             return
@@ -191,7 +191,7 @@ class HttpsInbox:
             "POST",
             "tus/",
             body=content,
-            headers=batch.headers(name, len(content), 0) | sending.checked(content),
+            headers=batch.headers(name, len(content), 0) | tus_batch.checked(content),
         )
 
 

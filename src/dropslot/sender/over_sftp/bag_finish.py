@@ -21,7 +21,7 @@ from dropslot.sender.over_sftp.bag_upload import FILE_MODE, FOLDER_MODE
 from dropslot.sftp import faults, remote, wire
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.remote import OpenFolder
-from dropslot.sftp.uploads.sending import Sending
+from dropslot.sftp.transfers.file_transfer import Sending
 from dropslot.sftp.wire import Attributes, Request, Said
 
 HIDDEN, NAMED, GONE = "hidden", "named", "gone"

@@ -14,10 +14,10 @@ from dropslot.sftp import faults, remote, runtime
 from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.pace import Pace
-from dropslot.sftp.uploads.feed import MOST_BYTES
-from dropslot.sftp.uploads.known import Known
-from dropslot.sftp.uploads.sending import Sending
-from dropslot.sftp.uploads.upload import SMALL_BYTES, WIDE_FILES, File, Round, Upload
+from dropslot.sftp.transfers.feed import MOST_BYTES
+from dropslot.sftp.transfers.file_transfer import Sending
+from dropslot.sftp.transfers.known import Known
+from dropslot.sftp.transfers.upload import SMALL_BYTES, WIDE_FILES, File, Round, Upload
 from dropslot.sftp.wire import Attributes, Said
 
 MARK_BYTES = 64 * 1024 * 1024

@@ -260,7 +260,7 @@ def _receipt(data: bytes, bag: str) -> SignedReceipt:
 
 
 def _unreadable(path: str, why: str) -> DropslotError:
-    from dropslot.sender.receipts.checking import BadReceipt  # signatures take long to load
+    from dropslot.sender.receipts.verify_receipt import BadReceipt  # signatures take long to load
 
     return BadReceipt(
         f"The receipt {escape(path)} cannot be read: {escape(why)}",

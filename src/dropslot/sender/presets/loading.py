@@ -47,9 +47,9 @@ def load(path: Path | None = None) -> Settings:
         if path is None and isinstance(error, FileNotFoundError):
             return Settings()
         raise _missing(str(file), str(error.strerror)) from error
-    from dropslot.sender.presets import reading  # YAML takes long to load
+    from dropslot.sender.presets import preset_parser  # YAML takes long to load
 
-    own = reading.parse(text, str(file))
+    own = preset_parser.parse(text, str(file))
     if not own.presets_from:
         return own
     shared = shared_from(own.presets_from, file.parent, own.shared_may_set)
@@ -76,14 +76,14 @@ def shared_from(where: str, base: Path, may_set: Collection[str] = ()) -> Settin
 
 
 def _read(where: str, base: Path) -> Settings:
-    from dropslot.sender.presets import reading
+    from dropslot.sender.presets import preset_parser
 
     if scheme_of(where) in ("http", "https"):
         _require_safe(where)
-        return reading.parse(_fetched(where), where)
-    path = base / reading.expanded(where)
+        return preset_parser.parse(_fetched(where), where)
+    path = base / preset_parser.expanded(where)
     try:
-        return reading.parse(path.read_bytes(), str(path))
+        return preset_parser.parse(path.read_bytes(), str(path))
     except OSError as error:
         raise _missing(str(path), str(error.strerror)) from error
 
@@ -130,7 +130,7 @@ def _fetched(url: str) -> bytes:
 def _download(url: str) -> bytes:
     import requests
 
-    from dropslot.sender.presets import reading
+    from dropslot.sender.presets import preset_parser
     from dropslot.sender.system_trust import SystemTrust
 
     with requests.Session() as session:
@@ -140,7 +140,7 @@ def _download(url: str) -> bytes:
             if not all(_is_safe(each.url) for each in (*answer.history, answer)):
                 raise ValueError("it sends to an address without encryption")
             text = _body(answer)
-    reading.parse(text, url)  # what is wrong must not replace what was kept
+    preset_parser.parse(text, url)  # what is wrong must not replace what was kept
     return text
 
 

@@ -13,7 +13,7 @@ import yaml
 from dropslot.core.errors import DropslotError
 from dropslot.core.settings import documents, limits
 from dropslot.sender.paths import shown_path
-from dropslot.sender.presets import reading
+from dropslot.sender.presets import preset_parser
 from dropslot.sender.presets.preset import Folder, Preset
 
 _ACCESS = ("user", "key", "known_hosts", "token_file", "receipts", "route", "signer")
@@ -95,11 +95,11 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     try:
         before = path.read_bytes() if path.exists() else b""
         if before:
-            reading.parse(before, str(path))  # one with mistakes is not made worse
+            preset_parser.parse(before, str(path))  # one with mistakes is not made worse
         data = documents.read(before).data or {}
         change(data)
         text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
-        reading.parse(text, str(path))
+        preset_parser.parse(text, str(path))
         if before:
             shutil.copyfile(path, path.with_name(f"{path.name}.before"))
         aside = path.with_name(f"{path.name}.new")

@@ -18,10 +18,10 @@ from dropslot.sender.engine.retries import NEVER
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.faults import InboxClosed
 from dropslot.sender.ledger.lock import SenderBusy, held
-from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.plan import LeftFile
 from dropslot.sender.presets.preset import Preset
-from dropslot.sender.receipts.checking import BadReceipt
+from dropslot.sender.receipts.verify_receipt import BadReceipt
 from dropslot.sender.unattended.noticing import noticed
 from dropslot.sender.unattended.quiet import Quiet
 

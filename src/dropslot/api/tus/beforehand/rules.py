@@ -11,8 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 from dropslot.access.section import portal_of
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery.checking import checks_of
 from dropslot.arrivals.delivery.paths.field_values import mismatch
+from dropslot.arrivals.delivery.staged_checks import checks_of
 from dropslot.checks import StagedArrival, StagedItem, run
 from dropslot.checks.item_names import Patterns
 from dropslot.checks.sizes import MaxItems, MaxItemSize, MaxSize

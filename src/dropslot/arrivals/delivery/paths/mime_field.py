@@ -18,7 +18,7 @@ from dropslot.contents.local_bytes import LocalBytes
 from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape
 from dropslot.files import faults
-from dropslot.files.reading import READ
+from dropslot.files.regular_files import READ
 
 DIRECTORY = "inode-directory"
 

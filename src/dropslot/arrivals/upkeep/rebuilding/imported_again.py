@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from django.db import transaction
 
 from dropslot.arrivals import registry
-from dropslot.arrivals.delivery.checking import helpers
+from dropslot.arrivals.delivery.staged_checks import helpers
 from dropslot.arrivals.importers import Bytes, Importer
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.chain import append
@@ -25,7 +25,7 @@ from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.destinations import for_url, open_here, read
 from dropslot.files.listing import Listing
-from dropslot.files.reading import open_at_source
+from dropslot.files.regular_files import open_at_source
 
 _DONE = "imported"  # in the evidence of a rebuilt arrival, written with what its importer recorded
 Problem = Callable[[str], None]

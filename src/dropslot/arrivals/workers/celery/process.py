@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from dropslot.arrivals.delivery import checking
+from dropslot.arrivals.delivery import staged_checks
 from dropslot.arrivals.delivery.timing import traces
 from dropslot.arrivals.upkeep import database
 from dropslot.arrivals.workers import holder, local
@@ -35,7 +35,7 @@ def run(config: Config, told: Signal, routes: Sequence[str] = ()) -> None:
     The present batch is finished. While the broker is away it tries to reach it again and again. Raises DatabaseNewer
     between batches.
     """
-    with checking.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
+    with staged_checks.helpers(), holder.holding(config.data) as worker, local.renewing(config, worker):
         app = client(config)
         take_up_again = tasks.register(app, config, worker, told, routes)
         names = [queues.name_of(route) for route in routes or config.routes]

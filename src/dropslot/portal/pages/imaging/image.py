@@ -14,14 +14,14 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.payloads.images import opened_image
 from dropslot.access.payloads.opening import NotHere
-from dropslot.access.payloads.sending import note_opened
+from dropslot.access.payloads.payload_responses import note_opened
 from dropslot.access.roles import SEES_ROUTE
 from dropslot.audit.kinds import Kind
 from dropslot.dicom.models import Instance
 from dropslot.dicom_files import pixels
+from dropslot.dicom_files.confined_reader import CannotLook
 from dropslot.dicom_files.header_table import table_of
-from dropslot.dicom_files.looking import CannotLook
-from dropslot.portal.looking.points import png_of
+from dropslot.portal.preview.points import png_of
 from dropslot.portal.requests import access_in
 
 # Centre and width of windows that radiologists use for CT.

@@ -10,7 +10,7 @@ from dropslot.access.seen import Access
 from dropslot.acknowledgments import unfetched as not_fetched
 from dropslot.acknowledgments.history import Unacknowledged
 from dropslot.acknowledgments.listings import acknowledgments_page, readings_page
-from dropslot.acknowledgments.matching.finding import served
+from dropslot.acknowledgments.matching.delivery_finder import served
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import delivery_rows
 from dropslot.arrivals.models import Delivery

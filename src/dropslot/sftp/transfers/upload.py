@@ -19,11 +19,11 @@ from dropslot.sftp.connection import Connection
 from dropslot.sftp.faults import lost
 from dropslot.sftp.login import Unreachable
 from dropslot.sftp.pace import Pace
-from dropslot.sftp.uploads.feed import MOST_BYTES, Feed
-from dropslot.sftp.uploads.known import Known
-from dropslot.sftp.uploads.large import Large
-from dropslot.sftp.uploads.room import Room
-from dropslot.sftp.uploads.sending import Sending
+from dropslot.sftp.transfers.feed import MOST_BYTES, Feed
+from dropslot.sftp.transfers.file_transfer import Sending
+from dropslot.sftp.transfers.known import Known
+from dropslot.sftp.transfers.large import Large
+from dropslot.sftp.transfers.room import Room
 from dropslot.sftp.wire import Attributes, Garbled
 
 SMALL_BYTES = 8 * 1024 * 1024

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dropslot.sftp.uploads.feed import MOST_BYTES
+from dropslot.sftp.transfers.feed import MOST_BYTES
 
 
 class Room:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from dropslot.sftp import wire
 from dropslot.sftp.channel import Channel, ConnectionGone
-from dropslot.sftp.uploads.sending import NEW, Sending, writes
+from dropslot.sftp.transfers.file_transfer import NEW, Sending, writes
 from dropslot.sftp.wire import Garbled, Said
 
 WAYS = 4  # channels for writing a large file: each has its own window

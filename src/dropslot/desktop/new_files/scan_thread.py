@@ -14,7 +14,7 @@ from dropslot.desktop.words import files
 from dropslot.sender.connecting import place
 from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.sender import Sender
-from dropslot.sender.new_files.looking import Wish
+from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Preset
 

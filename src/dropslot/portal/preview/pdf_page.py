@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from dropslot.access.payloads.opening import Payload
-from dropslot.access.payloads.sending import hashed
+from dropslot.access.payloads.payload_responses import hashed
 from dropslot.parsing.page_points import BYTES_A_POINT, stride_of
 from dropslot.parsing.process import PDF_PAGES, BreaksParser, NotParsed, Parser
-from dropslot.portal.looking.points import png_of
+from dropslot.portal.preview.points import png_of
 
 WIDTH = 1240  # an A4 page at 150 points an inch
 MOST_BYTES = 4_000_000 * BYTES_A_POINT

@@ -63,7 +63,7 @@ class Sending:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, marked: Marked) -> Outcome:
-        from dropslot.notify.channels import sending, written
+        from dropslot.notify.channels import send_message, written
 
         if marked.target is None:
             return Outcome(marked.id, marked.attempts, NOWHERE, may_be_tried_again=False)
@@ -71,7 +71,7 @@ class Sending:
         try:
             base = making.base_of(self._config)
             message = written.written(notify.templates, marked.notice, marked.id, portal=base)
-            sending.send(self._config, marked.target, message, allowed=notify.allow_private)
+            send_message.send(self._config, marked.target, message, allowed=notify.allow_private)
         except NotSent as error:
             return Outcome(marked.id, marked.attempts, str(error), error.retryable)
         except DropslotError as error:

@@ -78,8 +78,8 @@ SHORT = frozenset(
     ]
 )
 
-# Django's million, for a third of a second each time.
-_QUICK_PASSWORDS = {"django.contrib.auth.hashers:PBKDF2PasswordHasher.iterations": 1}
+# Constants of every command that ends. Django's million, for a third of a second each time.
+_QUICK: dict[str, object] = {"django.contrib.auth.hashers:PBKDF2PasswordHasher.iterations": 1}
 
 STUDY: dict[str, Any] = {
     "folders": "./study",
@@ -181,7 +181,7 @@ class Product:
         if args[0] in SHORT and self._how == program() and as_person is None and not environment:
             words = self.command(*args)[len(self._how.command) :]
             done = warm(self.environment, str(args[0])).run(
-                words, self.environment, self.root, timeout_seconds, _QUICK_PASSWORDS | self.constants
+                words, self.environment, self.root, timeout_seconds, _QUICK | self.constants
             )
         else:
             done = subprocess.run(
@@ -323,6 +323,12 @@ def read_tree(folder: Path, hidden: Sequence[str] = (".dropslot",)) -> dict[str,
                 with contextlib.suppress(FileNotFoundError):
                     found[str(path.relative_to(folder))] = path.read_bytes()
     return dict(sorted(found.items()))
+
+
+@pytest.fixture
+def drains_try_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drain leaves what fails for a while, which it otherwise tries again after 1 s, and after another 2 s."""
+    monkeypatch.setitem(_QUICK, "dropslot.arrivals.workers.drain:PATIENCE_SECONDS", 0.5)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from certificates import make_certificate
 from dicom.images import series
 from dicom.samples import sample
@@ -14,6 +16,8 @@ from nginx import Nginx
 from nodes import Orthanc
 from ports import free_port
 from product import Product
+
+pytestmark = pytest.mark.usefixtures("drains_try_once")
 
 # Orthanc then answers that it has stored everything.
 DROPS_CT = """

@@ -26,6 +26,8 @@ from ports import free_port
 from product import STUDY, Product
 from waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("drains_try_once")
+
 # Orthanc writes the sequences of these anew.
 WITH_SEQUENCES = ("reportsi.dcm", "liver.dcm", "JPEG2000.dcm", "JPEG-lossy.dcm")
 ENCODED_DIFFERENTLY = (

@@ -11,6 +11,8 @@ import pytest
 from product import STUDY, Product, read_tree
 from sshd import Sshd
 
+pytestmark = pytest.mark.usefixtures("drains_try_once")
+
 FILES = {"a": b"1", "d/b": b"2"}
 
 

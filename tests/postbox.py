@@ -16,7 +16,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from certificates import make_certificate
-from dropslot.mail.posting import posting
+from dropslot.core.context import kept
+from dropslot.mail.posting import Posting
 from ports import free_port
 from waiting import wait_until
 
@@ -126,7 +127,7 @@ def make_mailbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         return box
 
     yield make
-    posting.end()  # no mail is on its way any more
+    kept(Posting).end()  # no mail is on its way any more
     wait_until(lambda: not _Session.opened, what="the end of all connections")
     for controller in started:
         controller.stop()

@@ -39,7 +39,6 @@ LOGIN = "/account/login/"
 @pytest.fixture(autouse=True)
 def _attempts_are_counted_anew() -> None:
     cache.clear()
-    backend._warned.clear()
 
 
 def configure(site: Site, settings: Any, key: dict[str, Any], **portal: Any) -> Config:

@@ -18,6 +18,7 @@ from dropslot.api.tus import who
 from dropslot.arrivals.models import Upload
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
+from dropslot.core.context import put
 from dropslot.dicom.receiving.arriving import Arriving
 from portals import Site, routes
 from waiting import wait_until
@@ -32,7 +33,7 @@ def dicom_site(site: Site, settings: Any) -> Site:
     known["study"] |= {"import": "dicom", "receive": {"aet": "DROPSLOT", "quiet": 0}}
     data = {"data": str(site.root / "var"), "portal": {}, "routes": known}
     settings.DROPSLOT = site.config = from_mapping(data, site.root)
-    who.forget()
+    put(who.Recent())
     return site
 
 
@@ -111,7 +112,7 @@ def test_only_who_may_upload_to_the_route_stores(dicom_site: Site) -> None:
             expected = 200 if scope is Scope.UPLOAD else 403
             assert post(token_of("sam", scope), body, address).status_code == expected
         for name in ("rita", "stella", "nobody"):
-            who.forget()
+            put(who.Recent())
             assert (name, post(token_of(name, "upload"), body, address).status_code) == (name, 403)
         assert post("", body, address).status_code == 401
     connections.close_all()

@@ -26,16 +26,12 @@ from dropslot.api.tus.together import Together
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
+from dropslot.core.context import kept, put
 from portals import Site, routes
 from tusing import TUS, Tus, metadata
 from waiting import wait_until
 
 PDF = b"%PDF-1.4 of a clinic"
-
-
-@pytest.fixture(autouse=True)
-def _accounts_that_nobody_knows() -> None:
-    who.forget()
 
 
 @pytest.fixture
@@ -53,7 +49,7 @@ def _reconfigure(site: Site, settings: Any, portal: dict[str, Any], **route_keys
     settings.DROPSLOT = site.config = from_mapping(
         {"data": str(site.root / "var"), "portal": portal, "routes": changed}, site.root
     )
-    who.forget()
+    put(who.Recent())
 
 
 # The way of an upload
@@ -149,7 +145,7 @@ def test_an_upload_that_the_database_could_not_record_is_finished_later(
 
     address = sam.create(len(PDF), {"route": "results", "filename": "north-1.pdf"})["Location"]
     with monkeypatch.context() as patched:
-        patched.setattr(finishing, "_senders", Together(away))
+        patched.setattr(kept(finishing.Publishing), "senders", Together(away))
         _is_problem(sam.patch(address, 0, PDF), 503)
     assert not (_inbox(site) / "north-1.pdf").exists()
     assert sam.offset(address) == len(PDF)
@@ -378,7 +374,7 @@ def test_an_upload_of_another_account_is_not_there(site: Site, sam: Tus) -> None
 def test_an_upload_stops_when_the_role_is_taken_away(site: Site, sam: Tus) -> None:
     address = sam.create(len(PDF), _GOOD)["Location"]
     Grant.objects.filter(user__username="sam").update(route="study")
-    who.forget()  # what was known of the account for a second
+    put(who.Recent())  # what was known of the account for a second
     _is_problem(sam.patch(address, 0, PDF), 404)
 
 

@@ -28,6 +28,7 @@ from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.visits import RightsChanged
 from dropslot.config.secrets import make_private
+from dropslot.core.context import kept
 
 log = structlog.get_logger()
 SECONDS = 1.0
@@ -133,7 +134,8 @@ def _entries(path: Path) -> Iterator[Entry]:
         yield _entry(Kind(kind), arrival, data)
 
 
-_trails: dict[Path, Trail] = {}
+class _Trails(dict[Path, Trail]):
+    """The trails of this process, by their folder."""
 
 
 def trail() -> Trail:
@@ -141,13 +143,14 @@ def trail() -> Trail:
     from dropslot.config import current
 
     folder = current().data / "portal"
-    return _trails.setdefault(folder, Trail(folder))
+    return kept(_Trails).setdefault(folder, Trail(folder))
 
 
 def end() -> None:
     """End the trails of this process; what is noted later begins new ones."""
-    while _trails:
-        _trails.popitem()[1].end()
+    trails = kept(_Trails)
+    while trails:
+        trails.popitem()[1].end()
 
 
 def visit(request: HttpRequest) -> dict[str, str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from dropslot.core.context import kept, put
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -30,7 +31,12 @@ _ROOTS_OWN = (
     "MAIL",
 )
 
-_command: str | None = None  # of this process, when the process is one command and nothing else
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """The command of a process that is one command and nothing else."""
+
+    name: str | None = None
 
 
 class OthersInstallation(DropslotError):
@@ -57,13 +63,12 @@ class Account:
 
 def begin_command(name: str) -> None:
     """Record that this process runs the command `name` and nothing else, so it may start again as another account."""
-    global _command
-    _command = name
+    put(_Command(name))
 
 
 def runs_alone() -> bool:
     """Whether this process runs one command and nothing else."""
-    return _command is not None
+    return kept(_Command).name is not None
 
 
 def hand_over(data: Path, config: Path | None = None) -> None:
@@ -114,13 +119,14 @@ def _account_of(uid: int, data: Path) -> Account:
 
 def _begin_anew(account: Account, data: Path, config: Path | None) -> NoReturn:
     whose = f"{escape(str(data))} is {account.name}'s"
-    if _command is None:
+    command = kept(_Command).name
+    if command is None:
         raise OthersInstallation(
             f"{whose}, but this is root: new files would belong to root, and {account.name} could not use them",
             where="Nothing was changed",
             next_step=f"Run it as {account.name}: {account.line('COMMAND')}",
         )
-    keep_chown = _command in KEEPING_CHOWN and config is not None and _is_roots_word(config)
+    keep_chown = command in KEEPING_CHOWN and config is not None and _is_roots_word(config)
     _become(account, whose, keep_chown=keep_chown)
     _require_readable(account, config)
     sys.stderr.write(f"dropslot: {whose}, so this continues as {account.name}, not as root.\n")

@@ -38,6 +38,7 @@ class _PluginsFinder:
         return spec
 
 
+# Not in the process's context: sys.meta_path, which is Python's, holds it.
 _FINDER = _PluginsFinder()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from dropslot.core.errors import DropslotError
 from dropslot.parsing.process import BreaksParser, NotParsed, Parser
 
+# Limits this process, and remembers nothing: it is not in the context.
 _AT_ONCE = threading.BoundedSemaphore(2)
 
 

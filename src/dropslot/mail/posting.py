@@ -24,7 +24,7 @@ _LAST_SECONDS = 10.0
 
 
 class Posting:
-    """The thread begins with the first mail."""
+    """The mails of this process. The thread begins with the first one."""
 
     def __init__(self) -> None:
         self._waiting: Queue[tuple[Mail, Callable[[], EmailMessage]] | None] = Queue(MOST)
@@ -65,6 +65,3 @@ def _fault(mail: Mail, make: Callable[[], EmailMessage]) -> str:
     except Exception as error:  # noqa: BLE001 - whatever one mail has, the next one is sent
         return str(error)
     return ""
-
-
-posting = Posting()

@@ -276,6 +276,7 @@ def _is_gone(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
+# Not in the process's context: a child process that is only forgotten would go on. `close` ends them.
 _parsers: dict[tuple[str, int], Parser] = {}
 _making = threading.Lock()
 

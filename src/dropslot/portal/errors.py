@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import sys
-import time
 
 import structlog
 from django.db import InterfaceError, OperationalError
@@ -13,12 +12,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from dropslot.access.warned import Warned
 from dropslot.api.problems import problem
+from dropslot.core.context import kept
 
 log = structlog.get_logger()
 AWAY = (OperationalError, InterfaceError)
-_QUIET_SECONDS = 60.0
-_warned: dict[str, float] = {}
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
@@ -40,9 +39,7 @@ def passing(request: HttpRequest, error: BaseException | None) -> HttpResponse |
 
 def _warn(words: str, action: str, error: BaseException) -> None:
     """Once a minute: while it lasts, each page that looks for news by itself meets it."""
-    now = time.monotonic()
-    if now - _warned.get(action, -_QUIET_SECONDS) >= _QUIET_SECONDS:
-        _warned[action] = now
+    if kept(Warned).is_due(action):
         log.warning(words, action=action, error=str(error))
 
 

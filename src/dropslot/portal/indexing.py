@@ -18,18 +18,25 @@ from dropslot.arrivals.listings.search import indexer
 from dropslot.arrivals.registry import Finding
 from dropslot.audit.listening import Ear
 from dropslot.config import Config
+from dropslot.core.context import kept
 
 log = structlog.get_logger()
 _IDLE_SECONDS, _AFTER_BATCH_SECONDS, _AFTER_ERROR_SECONDS = 1.0, 0.1, 30.0  # deliveries write in between
 _LISTENING_SECONDS = 15.0  # where PostgreSQL wakes us
-_started = threading.Lock()
+
+
+class _Started:
+    """Locked from the first request of this process on."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
 
 
 def with_index(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
     """The WSGI application, which starts the thread of its process with its first request."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if _started.acquire(blocking=False):
+        if kept(_Started).lock.acquire(blocking=False):
             from dropslot.config import current
 
             threading.Thread(target=_run, args=(current(),), name="index", daemon=True).start()

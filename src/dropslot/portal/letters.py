@@ -11,7 +11,8 @@ from django.template.loader import render_to_string
 
 from dropslot.access.section import address, portal_of
 from dropslot.config import current
-from dropslot.mail.posting import posting
+from dropslot.core.context import kept
+from dropslot.mail.posting import Posting
 from dropslot.mail.section import Mail
 
 _SUBJECT = "dropslot: "
@@ -22,9 +23,9 @@ _PLAIN = (str, int, float)
 def post(mail: Mail, template: str, email: str, context: Mapping[str, Any]) -> None:
     """Have a mail sent; returns at once. TEMPLATE_subject.txt and TEMPLATE_message.txt are its text."""
     portal = portal_of(current())
-    kept: dict[str, Any] = {key: value for key, value in context.items() if isinstance(value, _PLAIN)}
-    kept |= {"portal": address(portal) if portal else "", "at": context.get("timestamp")}
-    posting.post(mail, partial(_letter, template, email, kept))
+    plain: dict[str, Any] = {key: value for key, value in context.items() if isinstance(value, _PLAIN)}
+    plain |= {"portal": address(portal) if portal else "", "at": context.get("timestamp")}
+    kept(Posting).post(mail, partial(_letter, template, email, plain))
 
 
 def _letter(template: str, email: str, context: dict[str, Any]) -> EmailMessage:

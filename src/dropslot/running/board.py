@@ -102,7 +102,7 @@ class Mine:
             _VALUES.pack_into(self._map, _START.size, *self._counts)
 
 
-@cache
+@cache  # the machine does not start again while a process lives
 def _boot() -> int:
     """Which start of the machine this is."""
     return int(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").replace("-", "")[:16], 16)

@@ -108,6 +108,7 @@ class Runtime:
             self.loop.close()
 
 
+# Not in the process's context: a loop that is only forgotten would go on, with its connections open at the servers.
 _lock = threading.Lock()
 _current: Runtime | None = None
 _abandoned: list[Runtime] = []  # never collected: that would remove descriptors from the parent's epoll

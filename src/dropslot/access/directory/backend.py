@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -23,15 +22,15 @@ from dropslot.access.directory_section import Ldap
 from dropslot.access.section import portal_of
 from dropslot.access.signing_in.entrances import refuse
 from dropslot.access.trail import of_command, visit
+from dropslot.access.warned import Warned
 from dropslot.config import current
+from dropslot.core.context import kept
 
 log = structlog.get_logger()
 # It would log what people type as their name, which may be a password.
 logging.getLogger("django_auth_ldap").setLevel(logging.CRITICAL)
 AWAY = "The directory does not answer. Accounts of the directory cannot sign in at the moment; try again in a minute."
 _NOT_THERE = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.TIMEOUT, ldap.UNAVAILABLE, ldap.BUSY)
-_QUIET_SECONDS = 60.0
-_warned: dict[str, float] = {}
 Answer = TypeVar("Answer")
 
 
@@ -125,9 +124,7 @@ def _ask(request: HttpRequest | None, question: Callable[[Ldap], Answer]) -> Ans
 
 def _away(request: HttpRequest | None, error: DirectoryAway) -> ValidationError:
     """For the page; the log has the reason, once a minute."""
-    now = time.monotonic()
-    if now - _warned.get(error.what, -_QUIET_SECONDS) >= _QUIET_SECONDS:
-        _warned[error.what] = now
+    if kept(Warned).is_due(error.what):
         log.error(str(error), action="directory_unavailable", plain=True)
     if request is not None:
         refuse(request, "", "the directory does not answer")

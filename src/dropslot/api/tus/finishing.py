@@ -27,6 +27,7 @@ from dropslot.arrivals.models import Upload
 from dropslot.audit.kinds import Kind
 from dropslot.config import Config, Route
 from dropslot.config.folders import FolderSet
+from dropslot.core.context import kept
 from dropslot.core.names import escape
 from dropslot.files.syscalls import syncfs
 
@@ -122,7 +123,9 @@ def _publish(place: Place, source: str, name: str) -> None:
     ticket, path = place.ticket, place.path / DATA / source
     target = Path(ticket.inbox) / name
     inode = os.lstat(path).st_ino
-    _senders.ask(Upload(inbox=ticket.inbox, name=escape(name), inode=inode, sender=ticket.account))
+    kept(Publishing).senders.ask(
+        Upload(inbox=ticket.inbox, name=escape(name), inode=inode, sender=ticket.account)
+    )
     end = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
@@ -132,7 +135,7 @@ def _publish(place: Place, source: str, name: str) -> None:
             if time.monotonic() > end:
                 raise _name_is_taken(name) from None
         threading.Event().wait(_TICK_SECONDS)
-    _synced.ask(ticket.inbox)
+    kept(Publishing).synced.ask(ticket.inbox)
 
 
 def _name_is_taken(name: str) -> Problem:
@@ -167,5 +170,9 @@ def _sync_folders(paths: Sequence[str]) -> None:
             os.close(descriptor)
 
 
-_senders = Together(_write_senders)
-_synced = Together(_sync_folders)
+class Publishing:
+    """What requests of this process do together."""
+
+    def __init__(self) -> None:
+        self.senders = Together(_write_senders)
+        self.synced = Together(_sync_folders)

@@ -19,12 +19,35 @@ from dropslot.access.seen import Access
 from dropslot.api.failures import answer_for
 from dropslot.api.signing_in import access_for
 from dropslot.api.tus.problems import Problem, Refused
+from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 
 KNOWN_SECONDS = 1.0
-_MOST = 1_000
-_lock = threading.Lock()
-_recent: dict[tuple[str, str], tuple[float, Access, Any]] = {}
+_Asked = tuple[str, str]  # token and cookie
+_Found = tuple[float, Access, Any]
+
+
+class Recent:
+    """The accounts that this process looked up within the last second."""
+
+    MOST = 1_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[_Asked, _Found] = {}
+
+    def get(self, key: _Asked) -> _Found | None:
+        """What was found; None: it has to be looked up."""
+        with self._lock:
+            found = self._found.get(key)
+        return None if found is None or time.monotonic() - found[0] > KNOWN_SECONDS else found
+
+    def remember(self, key: _Asked, found: _Found) -> None:
+        """Keep it for a second."""
+        with self._lock:
+            if len(self._found) >= self.MOST:
+                self._found.clear()
+            self._found[key] = found
 
 
 def uploader(request: HttpRequest) -> Access:
@@ -53,22 +76,15 @@ def uploader(request: HttpRequest) -> Access:
     return access
 
 
-def forget() -> None:
-    """Look up every account again."""
-    with _lock:
-        _recent.clear()
-
-
 def _known(request: HttpRequest) -> tuple[Access, Any]:
     """The request's access and token, as they are now or were a moment ago."""
     key = (request.headers.get("Authorization", ""), request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""))
-    with _lock:
-        found = _recent.get(key)
-    if found is None or time.monotonic() - found[0] > KNOWN_SECONDS:
+    recent = kept(Recent)
+    if (found := recent.get(key)) is None:
         access = _signed_in(request)
         found = (time.monotonic(), access, getattr(request, "token", None))
         if access.name and any(key):
-            _remember(key, found)
+            recent.remember(key, found)
     request.access, request.token = found[1:]  # type: ignore[attr-defined]
     return found[1:]
 
@@ -82,13 +98,6 @@ def _signed_in(request: HttpRequest) -> Access:
             raise Refused(answer_for(error)) from error
     access: Access = request.access  # type: ignore[attr-defined]
     return access
-
-
-def _remember(key: tuple[str, str], found: tuple[float, Access, Any]) -> None:
-    with _lock:
-        if len(_recent) >= _MOST:
-            _recent.clear()
-        _recent[key] = found
 
 
 def _has_csrf_header(request: HttpRequest) -> bool:

@@ -8,7 +8,6 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -25,6 +24,7 @@ from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
 from dropslot.config.folders import FolderSet
+from dropslot.core.context import once
 from dropslot.core.names import escape
 from dropslot.core.patterns import forms
 from dropslot.core.states import State
@@ -36,7 +36,7 @@ LISTED = 20  # ids in a line of the log
 LONGEST_NAME = 150  # what the columns of sender and location hold
 
 
-@lru_cache(maxsize=256)
+@once
 def user_name(uid: int) -> str:
     """The account's name; its number where it has none."""
     try:

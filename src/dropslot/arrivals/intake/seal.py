@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
+from dropslot.core.context import once
 from dropslot.core.file_names.litter import Litter
 from dropslot.core.names import escape
 
@@ -19,7 +19,7 @@ _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _CAP_CHOWN = 1 << 0
 
 
-@cache
+@once
 def may_chown() -> bool:
     """Whether this process has CAP_CHOWN (capabilities(7)): root does, and the systemd unit gives it."""
     try:

@@ -117,7 +117,7 @@ def _hidden(question: str) -> str | None:
         return None
 
 
-@cache
+@cache  # what is registered with Python cannot be forgotten
 def _restore_at_exit() -> None:
     """Ctrl-C ends the program while a question, in a thread of its own, has switched the echo off."""
     if sys.platform != "win32":

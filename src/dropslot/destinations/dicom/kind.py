@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.util import find_spec
 
 from dropslot.config import Deliver
 from dropslot.config.servers.listening import Listen
+from dropslot.core.context import once
 from dropslot.core.errors import BadOption
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.dicom.destination import Dicom
@@ -34,6 +34,6 @@ class DicomKind(Kind):
         )
 
 
-@cache
+@once
 def _made(peer: Peer, verify: str, listen: Listen | None) -> Dicom:
     return Dicom(peer._replace(node=peer.node._replace(path="")), verify, listen)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.util import find_spec
 
 from dropslot.config import Deliver
+from dropslot.core.context import once
 from dropslot.core.errors import BadOption
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.dicomweb.access import Access, access_of
@@ -28,6 +28,6 @@ class DicomWebKind(Kind):
         return Examined("ok", f"{rule.to} answers and lets us in")
 
 
-@cache
+@once
 def _made(access: Access, verify: str) -> DicomWeb:
     return DicomWeb(access, verify)

@@ -38,7 +38,7 @@ _TRIAL = "trial."
 FEW = 8  # up to this many files each is synced alone; above, the whole file system at once
 _PROBE_FROM = 64
 MOST_HOLES_BYTES = 256 * 1024**3  # hashing these takes some minutes
-_opened = itertools.count()
+_opened = itertools.count()  # not in the process's context: no number may come again
 
 
 class Stage:

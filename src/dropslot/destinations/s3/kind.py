@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dropslot.config import Deliver
 from dropslot.core.addressing.addresses import server_of
+from dropslot.core.context import once
 from dropslot.core.errors import BadOption, DestinationUnready
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.s3.access import Access, access_of
@@ -65,7 +65,7 @@ def _require_one_store_for_each_bucket(rules: Sequence[Deliver]) -> None:
             )
 
 
-@cache
+@once
 def _made(access: Access) -> S3:
     from dropslot.destinations.s3.destination import S3  # its library takes a while
 

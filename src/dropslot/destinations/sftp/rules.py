@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from zoneinfo import ZoneInfo
 
 from dropslot.config import Config, Deliver, current, sections
 from dropslot.core.addressing import addresses
+from dropslot.core.context import once
 from dropslot.core.settings.limits import Limit
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.destinations.sftp.logins import Keys, account_of
@@ -23,7 +23,7 @@ def for_rule(rule: Deliver) -> Sftp:
     return _made(account_of(rule.to, rule), rule.create_folders, read_back, rule.limit)
 
 
-@cache
+@once
 def _made(account: Account, create_folders: bool, read_back: bool, limit: Limit | None) -> Sftp:
     pace = _pace(current(), account, limit) if limit else None
     return Sftp(account, create_folders=create_folders, read_back=read_back, pace=pace)

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import structlog
 from django.template import Context, Engine, TemplateDoesNotExist, TemplateSyntaxError
 from django.template.base import Template
 
+from dropslot.core.context import once
 from dropslot.core.errors import BadOption
 from dropslot.core.names import escape
 from dropslot.notify.channels.harmless import harmless
@@ -127,7 +127,7 @@ def _name(folder: Path | None, kind: str, part: str) -> str:
     raise TemplateDoesNotExist(f"{_DEFAULT}.{part}")
 
 
-@lru_cache(maxsize=4)
+@once
 def _engine(folder: Path | None, unknown: str = "") -> Engine:
     folders = [str(each) for each in (folder, _OURS) if each is not None]
     return Engine(dirs=folders, string_if_invalid=unknown)

@@ -17,6 +17,7 @@ WIDTH = 1240  # an A4 page at 150 points an inch
 MOST_BYTES = 4_000_000 * BYTES_A_POINT
 SECONDS = 10.0
 _MEMORY_BYTES = 768 * 1024 * 1024
+# Limits this process, and remembers nothing: it is not in the context.
 _AT_ONCE = threading.BoundedSemaphore(2)
 _WHY = {
     "empty": "The file is empty",

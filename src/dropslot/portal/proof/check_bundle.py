@@ -30,7 +30,7 @@ class Malformed(ValueError):
     """Something in the bundle does not fit."""
 
 
-check_export: Any = None
+check_export: Any = None  # the file beside this one; this program runs without dropslot, which has a context
 
 
 def _beside(name: str) -> ModuleType:

@@ -17,9 +17,10 @@ from django.db import connections
 
 from dropslot.access.section import Portal, address
 from dropslot.config.secrets import make_private
+from dropslot.core.context import kept
 from dropslot.files.children import in_child
 from dropslot.files.descriptors import allow_many_files
-from dropslot.mail.posting import posting
+from dropslot.mail.posting import Posting
 from dropslot.portal.serving.process import PortalUnready, listen, prove_certificate, wanted_portal
 from dropslot.running import board
 
@@ -58,7 +59,7 @@ def serve(config: Config) -> None:
     _begin_upkeep()
     with board.joined(config.data, "portal"):
         worker.init_process()
-    posting.end()
+    kept(Posting).end()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -8,8 +8,38 @@ import time
 from dropslot.api.tus.on_disk import places
 from dropslot.api.tus.on_disk.tickets import Tickets
 from dropslot.api.tus.problems import Problem
+from dropslot.core.context import kept
 
 _AGAIN_SECONDS = 10.0  # what other processes receive is counted with this delay
+
+
+_Key = tuple[str, str]  # folder and account
+
+
+class _Used:
+    """The bytes of each account as this process counted them, and when it counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counted: dict[_Key, tuple[int, float]] = {}
+
+    def get(self, key: _Key) -> int | None:
+        """None: it has to be counted."""
+        known, at = self._counted.get(key, (0, float("-inf")))
+        return known if time.monotonic() - at < _AGAIN_SECONDS else None
+
+    def put(self, key: _Key, total: int) -> None:
+        with self._lock:
+            self._counted[key] = (total, time.monotonic())
+
+    def add(self, key: _Key, count: int) -> None:
+        with self._lock:
+            known, at = self._counted.get(key, (0, float("-inf")))
+            self._counted[key] = (known + count, at)
+
+    def forget(self, key: _Key) -> None:
+        with self._lock:
+            self._counted.pop(key, None)
 
 
 class Quota:
@@ -31,34 +61,21 @@ class Quota:
     def received(self, count: int) -> None:
         """So many bytes were written. Raises Problem if no more fit."""
         if self._limit is not None:
-            with _lock:
-                _used[self._key] = (_used.get(self._key, (0, 0.0))[0] + count, _time_of(self._key))
+            kept(_Used).add(self._key, count)
             self.require(0)
 
     def changed(self) -> None:
         """Something was finished or removed: count again."""
-        with _lock:
-            _used.pop(self._key, None)
+        kept(_Used).forget(self._key)
 
     @property
-    def _key(self) -> tuple[str, str]:
+    def _key(self) -> _Key:
         return str(self._tickets.folder), self._account
 
     def _used(self) -> int:
-        with _lock:
-            known, counted_at = _used.get(self._key, (0, float("-inf")))
-        if time.monotonic() - counted_at < _AGAIN_SECONDS:
+        if (known := kept(_Used).get(self._key)) is not None:
             return known
         own = (ticket for ticket, _ in self._tickets.all() if ticket.account == self._account)
         total = sum(places.received_bytes(ticket) for ticket in own if not ticket.ended)
-        with _lock:
-            _used[self._key] = (total, time.monotonic())
+        kept(_Used).put(self._key, total)
         return total
-
-
-_lock = threading.Lock()
-_used: dict[tuple[str, str], tuple[int, float]] = {}
-
-
-def _time_of(key: tuple[str, str]) -> float:
-    return _used.get(key, (0, float("-inf")))[1]

@@ -249,6 +249,8 @@ def take_lease(fd: int, path: str) -> bool:
     or a file system without leases). Raises SourceUnready while a program has the item open for writing."""
     try:
         # The default, SIGIO, would end this process when a program opens the item for writing. SIGURG is ignored.
+        # For each file, not SIGIO ignored once: that works in main threads only, and in somebody's Django project SIGIO
+        # may have a handler, which leases would call or we would replace. It costs about a microsecond a file.
         fcntl.fcntl(fd, _SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:

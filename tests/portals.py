@@ -111,7 +111,7 @@ def routes(root: Path) -> dict[str, Any]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A module that says BOTH_DATABASES has its sites on each; for the others the database makes no difference, and
-    `test_every_page` asks for each page on both."""
+    `test_every_page` asks for each page on both (on PostgreSQL in `make crash`)."""
     both = getattr(metafunc.module, "BOTH_DATABASES", False)
     parametrize(metafunc, ("site_database", "served_database"), on_both=both)
 

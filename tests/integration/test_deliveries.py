@@ -359,6 +359,8 @@ def test_latest_lists_and_links_the_newest(product: Product) -> None:
         product.drain()
     rows = {row["item"]: row["stored_as"] for row in product.listing("latest", "study")}
     assert rows == {"b": "b", "d/a.txt": "d/a.v2.txt"}
+    assert [row["item"] for row in product.listing("latest", "study", "--limit", "1")] == ["d/a.txt"]
+    product.run("latest", "study", "--limit", "1", "--link-into", product.root / "newest", status=2)
     product.run("latest", "study", "--link-into", product.root / "newest")
     assert (product.root / "newest/d/a.txt").read_bytes() == b"2"
 

@@ -99,6 +99,8 @@ def test_a_study_fills_its_quota_is_warned_of_and_goes_on_when_it_gets_more(sqli
     found = spaces(product)
     assert (found["study heart"]["used_bytes"], found["study brain"]["used_bytes"]) == (1_680_000, 840_000)
     assert found["study heart"]["state"] == "room" and found["study brain"]["percent_full"] == 1
+    fullest = product.run("space", "--json", "--limit", "1", status=None).objects
+    assert [row["name"] for row in fullest] == list(found)[:1]
     fill(product.studies / "heart", 400_000, "of-others")
     product.start("run")
     wait_until(lambda: spaces(product)["study heart"]["state"] == "filling", what="the walk")

@@ -320,6 +320,7 @@ def test_a_forged_receipt_changes_nothing_and_keeps_no_other_back(pc: Pc, lab: P
         "eprime/a.txt": "uploaded",
         "eprime/b.txt": "delivered",
     }
+    assert pc.run("sent", "--json", "--limit", "1", status=1).objects == rows[1:]
     forged.write_text("no receipt at all")
     assert "cannot be read" in pc.run("sent", status=1).stderr
     forged.write_text(true)

@@ -308,9 +308,12 @@ def latest(
     ] = None,
     as_json: AsJson = False,
     wide: Wide = False,
+    limit: Limit = None,
     no_pager: NoPager = False,
 ) -> None:
     """List the newest version of each file that a route delivered."""
+    if link_into is not None and limit is not None:
+        raise UsageError("--link-into makes a link to each file: leave out --limit, which is for the listing")
     settings = reading(config)
     from dropslot.arrivals.listings import queries
     from dropslot.arrivals.listings.links import link_latest
@@ -321,7 +324,7 @@ def latest(
         sys.stdout.write(f"{counted(count, 'link')} in {link_into}\n")
         return
     show(
-        with_paths(queries.latest(route), as_json or wide),
+        with_paths(queries.latest(route, limit), as_json or wide),
         ("delivered_at", "version", "size_bytes", "item"),
         Looks(as_json, wide, no_pager),
         below=("path",),

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 
-def _at_least_one(limit: int | None) -> int | None:
+def at_least_one(limit: int | None) -> int | None:
+    """For an option that counts. Raises BadParameter."""
     if limit is not None and limit < 1:
         raise typer.BadParameter("expected 1 or more")
     return limit
@@ -24,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line."
 Wide = Annotated[bool, typer.Option("--wide", help="All columns, on lines of any length.")]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", "-n", metavar="N", help="Only the newest N.", callback=_at_least_one),
+    typer.Option("--limit", "-n", metavar="N", help="Only the newest N.", callback=at_least_one),
 ]
 NoPager = Annotated[bool, typer.Option("--no-pager", help="Print everything at once, without $PAGER.")]
 TEST_NAMES = "test*"

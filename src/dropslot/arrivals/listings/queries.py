@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from heapq import nlargest
 from itertools import groupby, islice
 from typing import Any, Protocol, TypeVar
 
@@ -295,15 +296,23 @@ def archived_item(arrival: Arrival, item: str) -> str | None:
     return os.path.join(arrival.archived_as, arrival.evidence.get("prefix", ""), item)
 
 
-def latest(route: str) -> Iterator[dict[str, Any]]:
-    """The newest version of each file that a route delivered."""
+def latest(route: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """The newest version of each file that a route delivered, by name; with `limit` so many, those that were delivered
+    last, the newest last."""
+    rows = _latest(route)
+    if limit is not None:
+        rows = reversed(nlargest(limit, rows, key=lambda row: (row.arrival.finished_at, row.pk)))
+    yield from map(_newest, rows)
+
+
+def _latest(route: str) -> Iterator[Delivery]:
     rows = Delivery.objects.filter(arrival__route=route, arrival__state=State.DONE, outcome=Outcome.DELIVERED)
     left_out = older(rows)
     for row in (
         rows.select_related("place", "arrival").order_by("place_id", "item", "version").iterator(CHUNK)
     ):
         if row.pk not in left_out:
-            yield _newest(row)
+            yield row
 
 
 def older(rows: QuerySet[Delivery]) -> set[int]:

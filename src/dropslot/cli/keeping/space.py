@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from dropslot.cli.options import AsJson, ConfigPath, NoPager, Wide
+from dropslot.cli.options import AsJson, ConfigPath, NoPager, Wide, at_least_one
 from dropslot.cli.output.failures import FAILED
 from dropslot.cli.output.narrowing import Search
 from dropslot.cli.output.tables import Looks, show
@@ -20,6 +22,10 @@ def space(
     search: Search = "",
     as_json: AsJson = False,
     wide: Wide = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", metavar="N", help="Only the fullest N.", callback=at_least_one),
+    ] = None,
     no_pager: NoPager = False,
 ) -> None:
     """Show how full disks, servers and studies are, the fullest first. Exit status 1 if one is filling or full."""
@@ -27,7 +33,7 @@ def space(
     from dropslot.arrivals.space import rows, spaces
 
     found = [each for each in spaces.look(settings, servers=True) if search.lower() in each.name.lower()]
-    shown = rows.rows(found) if as_json or wide else rows.in_words(found)
+    shown = rows.rows(found[:limit]) if as_json or wide else rows.in_words(found[:limit])
     show(
         shown, _COLUMNS, Looks(as_json, wide, no_pager), below=("limit", "folder"), empty="Nothing is found."
     )

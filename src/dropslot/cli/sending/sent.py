@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropslot.cli.options import AsJson, NoPager, Wide
+from dropslot.cli.options import AsJson, Limit, NoPager, Wide
 from dropslot.cli.output.narrowing import moment
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def sent(
     ] = "",
     as_json: AsJson = False,
     wide: Wide = False,
+    limit: Limit = None,
     no_pager: NoPager = False,
 ) -> None:
     """List what was sent, and what became of each file.
@@ -54,7 +55,8 @@ def sent(
         status = _fetch(sender, 0)
         rows = listing(sender.ledger, at.isoformat().replace("+00:00", "Z") if at else "")
         looks = Looks(as_json, wide, no_pager or watch)
-        show(map(_row, rows), ("at", "state", "file", "size_bytes"), looks, below=("reason",), empty=_EMPTY)
+        newest = rows[-(limit or 0) :]
+        show(map(_row, newest), ("at", "state", "file", "size_bytes"), looks, below=("reason",), empty=_EMPTY)
         _name_overdue(rows)
         if watch and not status:
             _show_changes(sender, as_json=as_json)

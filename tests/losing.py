@@ -83,7 +83,7 @@ class Losing:
 
 @pytest.fixture
 def losing(product: Product, request: pytest.FixtureRequest) -> Iterator[Losing]:
-    url = urlsplit(product._database)
+    url = urlsplit(product.database)
     if url.scheme != "postgresql":
         yield Losing(product)
         return

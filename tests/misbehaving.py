@@ -179,7 +179,7 @@ class Misbehaving:
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         # asyncssh has no public way to leave an extension out.
-        left = [pair for pair in SFTPServerHandler._extensions if pair[0] not in kind.without]
+        left = [pair for pair in SFTPServerHandler._extensions if pair[0] not in kind.without]  # noqa: SLF001
         monkeypatch.setattr(SFTPServerHandler, "_extensions", left)
         client, self._host = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         client.write_private_key(str(self.key))

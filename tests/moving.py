@@ -33,7 +33,7 @@ def used(sqlite_product: Product) -> Product:
 
 
 def use(product: Product, url: str) -> None:
-    product._database = url
+    product.database = url
     product.configure()
 
 

@@ -109,8 +109,8 @@ class Product:
         self.root = root
         self.config = root / "config.yaml"
         self.studies = root / "studies"
-        self._database = database
-        self._how = how or program()
+        self.database = database
+        self.how = how or program()
         self._started: list[subprocess.Popen[str]] = []
         self.template: Path | None = None
         # `module:NAME`, and its value in commands that end: so that nobody waits for what has another reason.
@@ -126,7 +126,7 @@ class Product:
         routes = routes or {"study": STUDY}
         content = {
             "data": "./var",
-            "database": self._database,
+            "database": self.database,
             "routes": {k: {"grace": 0, **v} for k, v in routes.items()},
         }
         self.config.write_text(yaml.safe_dump(content | more, sort_keys=False))
@@ -157,13 +157,13 @@ class Product:
     # Commands
 
     def command(self, *args: str | Path) -> list[str]:
-        return [*self._how.command, *map(str, args), "-c", str(self.config)]
+        return [*self.how.command, *map(str, args), "-c", str(self.config)]
 
     @property
     def environment(self) -> dict[str, str]:
         # Of the tests' own configuration only the database's password reaches the product.
         inherited = {k: v for k, v in environment().items() if k in _KEPT or not k.startswith(_OWN)}
-        return inherited | dict(self._how.environment)
+        return inherited | dict(self.how.environment)
 
     def run(
         self,
@@ -178,8 +178,8 @@ class Product:
         It is a process of its own. Most are forks of one that has loaded the libraries: `warm`.
         """
         done: subprocess.CompletedProcess[str] | Done
-        if args[0] in SHORT and self._how == program() and as_person is None and not environment:
-            words = self.command(*args)[len(self._how.command) :]
+        if args[0] in SHORT and self.how == program() and as_person is None and not environment:
+            words = self.command(*args)[len(self.how.command) :]
             done = warm(self.environment, str(args[0])).run(
                 words, self.environment, self.root, timeout_seconds, _QUICK | self.constants
             )
@@ -233,7 +233,7 @@ class Product:
     def wait_for_state(self, name: str, state: str, *, deadline_seconds: float = 60) -> dict[str, Any]:
         """The newest arrival of this name once it is in this state."""
         # The database of a command in a network of its own may not be reached from here.
-        looked = newest_state(self.config, name) if self._how == program() else None
+        looked = newest_state(self.config, name) if self.how == program() else None
 
         def found() -> dict[str, Any] | None:
             if looked and looked() != state:

@@ -168,9 +168,9 @@ def _forget_settings() -> None:
     import time
 
     from django.apps import apps
-    from django.conf import settings
+    from django.conf import LazySettings, settings
     from django.db import connections
-    from django.utils.functional import empty
+    from django.db.utils import ConnectionHandler
 
     there = [app.name for app in apps.get_app_configs()]
 
@@ -180,13 +180,9 @@ def _forget_settings() -> None:
             apps.set_installed_apps(installed)
 
     vars(apps)["populate"] = populate
-    settings._wrapped = empty
-    for name in [name for name in vars(settings) if name.isupper()]:
-        del vars(settings)[name]
+    LazySettings.__init__(settings)
     vars(connections).pop("settings", None)
-    vars(connections)["_settings"] = None
-    with contextlib.suppress(AttributeError):
-        del connections["default"]
+    ConnectionHandler.__init__(connections)
     for name in ("dropslot.settings", "dropslot.portal_settings"):
         sys.modules.pop(name, None)
     time.tzset()

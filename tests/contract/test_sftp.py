@@ -87,7 +87,7 @@ class TestSftpWithoutHardlinks(DestinationContract):
 
     def test_names_are_given_by_rename(self, site: SftpSite, arrival: Path) -> None:
         deliver(site, arrival, site.target())
-        assert [naming.links for naming in site.destination._namings.values()] == [False]
+        assert [naming.links for naming in site.destination._namings.values()] == [False]  # noqa: SLF001 - ours
 
 
 class TestSftpWithOneSession(DestinationContract):
@@ -444,7 +444,7 @@ def test_a_cut_at_publication_is_reconciled(
     (tmp_path / "out").mkdir()
     site = site_at(server, tmp_path / "out")
     site.put("study/raw/other", b"so that the folder is there")
-    original = publishing.Publication._name
+    original = publishing.Publication._name  # noqa: SLF001 - ours
     cuts: list[object] = []
 
     async def name_then_cut(publication: publishing.Publication, entries: Any) -> Any:

@@ -23,7 +23,7 @@ def test_folders_have_their_mode_though_a_cut_came_before_it_was_set(
 ) -> None:
     if there:
         site.put("study/raw/other", b"so that the folder is there")
-    original: Any = modes.RemoteModes._set
+    original: Any = modes.RemoteModes._set  # noqa: SLF001 - ours
     cut: list[str] = []
 
     async def cut_once(self: modes.RemoteModes, connection: Any, path: str) -> None:

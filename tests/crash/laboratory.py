@@ -194,7 +194,7 @@ class Laboratory:
 
     def do(self, *commands: Command) -> list[Result]:
         """Run commands one after the other in one fresh process."""
-        answer = self._ask(do=commands)
+        answer = self.ask(do=commands)
         assert isinstance(answer, list), answer
         return [Result(**each) for each in answer]
 
@@ -202,11 +202,11 @@ class Laboratory:
         """The same, traced, and stopped just before the step `at` (a text: the request of this name)."""
         if isinstance(at, str):
             at = str(self.marks / at)
-        return self._traced(self._ask(step=commands, at=at, mark=str(self.marks) if self.sshd else None))
+        return self._traced(self.ask(step=commands, at=at, mark=str(self.marks) if self.sshd else None))
 
     def kill(self) -> Traced:
         """Kill what was stopped, all of it at once."""
-        ended = self._traced(self._ask(end="kill"))
+        ended = self._traced(self.ask(end="kill"))
         self.wait_until_disconnected()
         return ended
 
@@ -217,9 +217,9 @@ class Laboratory:
 
     def thaw(self) -> Traced:
         """Let what was stopped run on to its end."""
-        return self._traced(self._ask(end="thaw"))
+        return self._traced(self.ask(end="thaw"))
 
-    def _ask(self, **request: Any) -> Any:
+    def ask(self, **request: Any) -> Any:
         assert self._zygote.stdin and self._zygote.stdout
         request |= {"config": str(self.product.config), "set": self.settings, "environment": self.environment}
         self._zygote.stdin.write(json.dumps(request) + "\n")

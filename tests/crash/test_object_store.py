@@ -48,7 +48,7 @@ class Bucket:
     def drain(self) -> bool:
         """Whether it ended by itself."""
         del self.way.requests[:]
-        answer = self.laboratory._ask(do=[DRAIN])
+        answer = self.laboratory.ask(do=[DRAIN])
         return isinstance(answer, list)
 
     def files(self) -> dict[str, bytes]:

@@ -192,7 +192,7 @@ def _tame() -> None:
     start, flush, close = Recorder.start, Recorder.flush, Recorder.close
 
     def started(recorder: Recorder) -> None:
-        if recorder._thread.ident is None:
+        if recorder._thread.ident is None:  # noqa: SLF001 - ours
             start(recorder)
 
     def flush_later(recorder: Recorder, seconds: float) -> bool:

@@ -57,7 +57,7 @@ def origins(product: Product) -> list[tuple[Any, ...]]:
 
 @contextmanager
 def _connected(product: Product) -> Iterator[Any]:
-    url = product._database
+    url = product.database
     if urlsplit(url).scheme != "postgresql":
         with closing(sqlite3.connect(product.root / "var" / "dropslot.sqlite3")) as connection:
             yield connection

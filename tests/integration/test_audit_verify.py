@@ -197,7 +197,7 @@ def test_memory_does_not_grow_with_the_trail() -> None:
 def test_verification_goes_on_while_others_append(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "PAGE", 3)
     grow(10)
-    read = verify._page
+    read = verify._page  # noqa: SLF001 - ours
     heads: list[Head] = []
 
     def read_and_grow(*arguments: Any) -> list[tuple[Any, ...]]:

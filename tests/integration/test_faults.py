@@ -322,13 +322,13 @@ def test_monotonic_clock_that_starts_anew_with_the_machine_matters_to_nothing(
 ) -> None:
     """A reboot: CLOCK_MONOTONIC and CLOCK_BOOTTIME are behind what they were when the arrival failed."""
     product = sqlite_product
-    usual = product._how
+    usual = product.how
     product.drop("s", b"1")
     product.studies.rmdir()
     clocks = ("unshare", "--time", "--boottime", "900000", "--monotonic", "900000", "--")
-    product._how = replace(usual, command=(*clocks, *usual.command))
+    product.how = replace(usual, command=(*clocks, *usual.command))
     product.drain(status=1)
-    product._how = usual
+    product.how = usual
     product.studies.mkdir()
     product.run("retry", product.arrivals()[0]["id"])
     product.drop("t", b"2")

@@ -551,14 +551,14 @@ def test_of_two_readers_at_once_one_stops(database: Database, route: Route, log:
     delivered(route, 20)
     write(log, range(10))
     first = Reader(route, logs_of(route)[0])
-    look = first._look
+    look = first._look  # noqa: SLF001 - ours
 
     def overtaken(*arguments: Any, **options: Any) -> None:
         look(*arguments, **options)
-        first._look = look  # type: ignore[method-assign]
+        first._look = look  # type: ignore[method-assign]  # noqa: SLF001 - ours
         read(route)
 
-    first._look = overtaken  # type: ignore[method-assign]
+    first._look = overtaken  # type: ignore[method-assign]  # noqa: SLF001 - ours
     with pytest.raises(ReadElsewhere):
         first.read()
     assert found() == names(range(10))
@@ -629,7 +629,7 @@ def test_figures_of_a_commit_that_failed_once_are_not_told_twice(
 ) -> None:
     delivered(route, 10)
     write(log, range(10))
-    store, calls = runs.Run._store, []
+    store, calls = runs.Run._store, []  # noqa: SLF001 - ours
 
     def fail_once(run: runs.Run) -> None:
         store(run)

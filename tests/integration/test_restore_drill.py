@@ -28,7 +28,7 @@ def script_of(losing: Losing, file: str, backups: Path) -> str:
     for before, after in {
         "/var/backups/dropslot": str(backups),
         "/srv/dropslot": str(product.root),
-        "postgresql://dropslot@db.example/dropslot": product._database,
+        "postgresql://dropslot@db.example/dropslot": product.database,
         "runuser -u dropslot -- ": "",
         "-o dropslot -g dropslot ": "",
         "systemctl stop dropslot\n": "",

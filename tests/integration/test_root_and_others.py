@@ -137,7 +137,7 @@ def test_init_by_root_in_a_folder_of_an_accounts_makes_files_of_that_account(
     theirs: Product, service_user: Person
 ) -> None:
     subprocess.run(
-        [*theirs._how.command, "init", str(theirs.root / "more")], env=theirs.environment, check=True
+        [*theirs.how.command, "init", str(theirs.root / "more")], env=theirs.environment, check=True
     )
     assert _of_root(theirs.root) == []
 
@@ -183,7 +183,7 @@ def test_a_program_of_roots_own_that_calls_a_command_is_refused(
         "DROPSLOT_CONFIG": str(theirs.config),
     }
     done = subprocess.run(
-        [theirs._how.command[0], "-c", code], env=environment, capture_output=True, text=True, cwd="/"
+        [theirs.how.command[0], "-c", code], env=environment, capture_output=True, text=True, cwd="/"
     )
     assert done.returncode != 0
     assert f"sudo -u {service_user.name} -H" in done.stderr
@@ -195,7 +195,7 @@ def test_manage_py_by_root_goes_on_as_the_account(theirs: Product, service_user:
     shutil.copy(source, theirs.root / "manage.py")
     _give(theirs.root, service_user)
     for args in (("migrate", "-v0"), ("history",)):
-        command = [theirs._how.command[0], str(theirs.root / "manage.py"), *args]
+        command = [theirs.how.command[0], str(theirs.root / "manage.py"), *args]
         done = subprocess.run(command, env=theirs.environment, capture_output=True, text=True, cwd="/")
         assert done.returncode == 0, done.stderr
     assert _of_root(theirs.root) == []

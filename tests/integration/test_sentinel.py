@@ -220,12 +220,12 @@ def test_a_machine_that_does_not_act_tells_what_it_sees_at_every_look(
     with holder.holding(locks(config)) as me:
         sentinel = Process(config, me, "portal")
         for _ in range(3):
-            sentinel._look()
+            sentinel._look()  # noqa: SLF001 - ours
             row = Sentinel.objects.get(name=me)
             assert {one["about"] for one in row.late} >= {own.about, marker.about}
-        assert not sentinel._presence.acts()
+        assert not sentinel._presence.acts()  # noqa: SLF001 - ours
         monkeypatch.setattr("dropslot.arrivals.workers.sentinel.process.silent", lambda *_: [])
-        sentinel._look()
+        sentinel._look()  # noqa: SLF001 - ours
         assert own.about not in {one["about"] for one in Sentinel.objects.get(name=me).late}
         sentinel.end()
 

@@ -216,8 +216,8 @@ def test_delivered_tree_has_the_group_and_setgid_of_the_study_and_is_read_only_t
     product.studies.chmod(0o2750)
     office.send("s", 0o077)
     # As the unit has it: UMask=0027.
-    how = product._how
-    product._how = replace(how, command=("sh", "-c", 'umask 027 && exec "$0" "$@"', *how.command))
+    how = product.how
+    product.how = replace(how, command=("sh", "-c", 'umask 027 && exec "$0" "$@"', *how.command))
     product.drain()
     for path in (product.studies / "a.txt", product.studies / "deep/b.txt"):
         seen = path.stat()

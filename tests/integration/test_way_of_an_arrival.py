@@ -50,7 +50,7 @@ class Entered:
 @pytest.fixture
 def entered(monkeypatch: pytest.MonkeyPatch) -> Entered:
     found = Entered()
-    monkeypatch.setattr(Deliver, "_claim", found.watch(Deliver._claim))
+    monkeypatch.setattr(Deliver, "_claim", found.watch(Deliver._claim))  # noqa: SLF001 - ours
     monkeypatch.setattr(record, "record_apart", found.watch(record.record_apart))
     monkeypatch.setattr(local, "deliver_batch", found.watch(local.deliver_batch))
     return found

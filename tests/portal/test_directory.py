@@ -207,7 +207,7 @@ def test_an_account_that_is_made_meanwhile_is_not_taken_over(lab: Directory, sit
     accounts.add(site.config, accounts.Wanted("ole", ("auditor",)))
     person = people.Person("ole", f"uid=ole,{lab.people}", "ole@lab.example")
     with pytest.raises(BadAccount, match="portal's own"):
-        people._made(site.config, person, trail.of_command())
+        people._made(site.config, person, trail.of_command())  # noqa: SLF001 - ours
     assert (User.objects.get(username="ole").email, DirectoryAccount.objects.count()) == ("", 0)
 
 

@@ -168,7 +168,7 @@ def test_what_many_ask_for_at_once_is_done_once_and_a_fault_reaches_each(site: S
         begun = pool.submit(together.ask, 1)
         first.wait(60)
         others = [pool.submit(together.ask, number) for number in (2, 3)]
-        wait_until(lambda: len(together._wishes) == 2)
+        wait_until(lambda: len(together._wishes) == 2)  # noqa: SLF001 - ours
         go_on.set()
         assert begun.result() is None
         assert all(isinstance(other.exception(), OSError) for other in others)

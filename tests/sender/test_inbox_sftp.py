@@ -170,7 +170,7 @@ def test_a_pause_ends_an_upload_soon_and_what_is_there_is_not_sent_again(
     there = (folder / f".{BAG}/data/raw/large.raw").stat().st_size
     assert 20_000_000 < there < 30_000_000
     sent: list[int] = []
-    original = upload.Upload._send_piece
+    original = upload.Upload._send_piece  # noqa: SLF001 - ours
 
     def noted(self: Any, now: Any, large: Any, offset: int, data: bytes, equal: int) -> None:
         sent.append(len(data) - equal)
@@ -210,7 +210,7 @@ def test_where_nothing_may_be_read_back_what_is_there_counts(
     inbox.begin(BAG, [])
     make(folder / f".{BAG}/data/raw", {"large.raw": data[:18_000_000], "begun.txt": b"sm"})
     sent: list[int] = []
-    original = upload.Upload._send_piece
+    original = upload.Upload._send_piece  # noqa: SLF001 - ours
 
     def noted(self: Any, now: Any, large: Any, offset: int, data: bytes, equal: int) -> None:
         sent.append(len(data) - equal)

@@ -187,7 +187,7 @@ def test_named_groups_else_the_whole_match_must_be_there(option: str, text: str,
     ("text", "passes"), [("कल 5", True), ("कला 5", False), ("हकल", False), ("कल5", True)]
 )
 def test_a_word_of_another_script_is_not_found_in_a_longer_one(text: str, passes: bool) -> None:
-    assert bool(parsing_pdf._pattern("कल").search(parsing_pdf._plain(text))) is passes
+    assert bool(parsing_pdf._pattern("कल").search(parsing_pdf._plain(text))) is passes  # noqa: SLF001 - ours
 
 
 def test_names_in_any_script_are_looked_for() -> None:
@@ -204,7 +204,7 @@ def test_options_that_mean_nothing_are_refused(option: Any) -> None:
 
 def _kill_when_asked(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     READER.start()
-    hear = process.Parser._heard
+    hear = process.Parser._heard  # noqa: SLF001 - ours
 
     def heard(reader: process.Parser, *args: Any) -> bytes | None:
         assert reader.pid is not None

@@ -155,7 +155,7 @@ def test_computing_for_ever_with_its_clock_switched_off_is_a_statement_about_the
 def test_answers_that_nobody_asked_for_end_the_process() -> None:
     with closing(process.Parser("chatter")) as parser:
         assert parser.ask([], 1, 1.0) == 1
-        before, channel = parser.pid, parser._channel
+        before, channel = parser.pid, parser._channel  # noqa: SLF001 - ours
         assert channel is not None
         wait_until(lambda: select.select([channel], [], [], 0)[0], what="an answer to no question")
         assert parser.ask([], 2, 1.0) == 2

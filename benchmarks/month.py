@@ -132,7 +132,7 @@ def _run() -> dict[str, float]:
     """The report counted in a thread, as the portal does, while this one asks for a page of the history."""
     from dropslot.arrivals.models import Arrival, Delivery
     from dropslot.config import current
-    from dropslot.reports.counting import Seen, report
+    from dropslot.reports.daily_counts import Seen, report
     from dropslot.reports.months import Month
 
     seen = Seen(

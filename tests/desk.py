@@ -10,7 +10,7 @@ from dropslot.arrivals.delivery import pipeline
 from dropslot.arrivals.intake import claim, record
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.config import Config, FolderSet, from_mapping
-from dropslot.config.folders import folder_sets
+from dropslot.config.route_folders import folder_sets
 from dropslot.core.states import State
 from dropslot.watching.entries import Judged
 from product import Tree, write_tree

@@ -32,7 +32,7 @@ from dropslot.access import accounts, trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
-from dropslot.config.folders import all_folders
+from dropslot.config.route_folders import all_folders
 from imaging import record_images
 from inherited import environment
 from ports import free_port
@@ -269,9 +269,7 @@ def _collect_static_files(aside: Path) -> None:
     root.mkdir()
     product = Product(root).configure(portal={})
     own = {"DROPSLOT_CONFIG": str(product.config), "DJANGO_SETTINGS_MODULE": "dropslot.portal_settings"}
-    code = (
-        "import django; django.setup()\nfrom dropslot.portal.serving.server import collect_static as c; c()"
-    )
+    code = "import django; django.setup()\nfrom dropslot.portal.serving.web_server import collect_static as c; c()"
     subprocess.run([sys.executable, "-c", code], env=environment() | own, check=True)
     (root / "var" / "portal" / "static").rename(aside)
 

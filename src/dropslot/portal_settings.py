@@ -168,7 +168,7 @@ MFA_TOTP_TOLERANCE = 1  # of the steps of 30 seconds before and after: clocks of
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come from an administrator
 ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
 ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser: many of these computers are shared
-PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds, of `access.links`
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds, of `access.one_time_links`
 # allauth's limits of attempts count in this cache. One process serves the portal, so its own memory will do.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 AUTH_PASSWORD_VALIDATORS = [

@@ -56,12 +56,12 @@ class Server:
         from django.db import connections
 
         from dropslot.arrivals.upkeep.database import prepare
-        from dropslot.arrivals.workers import service
+        from dropslot.arrivals.workers import supervised_processes
         from dropslot.running import daemon
 
         prepare()
         connections.close_all()  # descriptors do not cross the forks that follow
-        daemon.foreground(self.config, lambda life: service.serve(self.config, life))
+        daemon.foreground(self.config, lambda life: supervised_processes.serve(self.config, life))
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.cli.account import hand_over
-from dropslot.config.loading import load
+from dropslot.config.load_config import load
 from dropslot.config.models import Config
 from dropslot.config.secrets import secret_key_or_none
 from dropslot.config.servers.databases import django_database

@@ -33,11 +33,11 @@ from dropslot.destinations.base import SIZE_COMPARED, SYNCED, Planned, Rules, Ta
 from dropslot.destinations.sftp import publishing, tree
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.sftp import connection
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.faults import ServerLied
 from dropslot.sftp.login import LoginRefused, Unreachable
-from dropslot.sftp.transfers import large, upload
+from dropslot.sftp.logins import Account
+from dropslot.sftp.transfers import large, many_files
 from misbehaving import (
     ChangesBytes,
     ForgetsReply,
@@ -410,8 +410,8 @@ def test_a_cut_in_mid_file_is_gone_on_with_from_what_is_durable(
     make_sshd: Callable[..., Sshd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sessions are killed once a mark is synced: the rest is sent over a new connection, and no more."""
-    monkeypatch.setattr(upload.Upload, "mark_bytes", 1 << 20)
-    monkeypatch.setattr(upload, "SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr(many_files.Upload, "mark_bytes", 1 << 20)
+    monkeypatch.setattr(many_files, "SMALL_BYTES", 1 << 20)
     server = make_sshd()
     (tmp_path / "out").mkdir()
     site = site_at(server, tmp_path / "out")
@@ -465,7 +465,7 @@ def test_a_cut_at_publication_is_reconciled(
 def test_a_server_that_stays_away_is_a_retryable_error(
     make_sshd: Callable[..., Sshd], tmp_path: Path, arrival: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload, "DELAYS_SECONDS", (0.01,))
+    monkeypatch.setattr(many_files, "DELAYS_SECONDS", (0.01,))
     server = make_sshd()
     (tmp_path / "out").mkdir()
     site = site_at(server, tmp_path / "out")

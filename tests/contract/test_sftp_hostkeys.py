@@ -13,9 +13,9 @@ import pytest
 from contract.sftp_site import account_at
 from dropslot.core.errors import DestinationUnready
 from dropslot.sftp import connection, runtime, trust
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.hostkeys import HostKeyChanged, HostKeyUnknown
 from dropslot.sftp.login import LoginRefused, Unreachable
+from dropslot.sftp.logins import Account
 from sshd import Sshd
 
 FURTHER = ("rsa", "ecdsa")

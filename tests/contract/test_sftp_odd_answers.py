@@ -13,7 +13,7 @@ from contract.sftp_site import SftpSite
 from dropslot.core.errors import DestinationUnready, TakenOver
 from dropslot.sftp import remote, runtime, wire
 from dropslot.sftp.faults import ConnectionLost
-from dropslot.sftp.transfers import upload
+from dropslot.sftp.transfers import many_files
 from dropslot.sftp.wire import Garbled, Reply
 from misbehaving import GivesMore, ListsForEver, RefusesAtTheEnd, RefusesToList
 
@@ -38,7 +38,7 @@ def test_a_folder_without_end_is_an_error_and_no_loop(misbehave: Callable[..., S
 def test_a_large_file_that_is_refused_when_it_is_closed_is_not_delivered(
     misbehave: Callable[..., SftpSite], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload, "SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr(many_files, "SMALL_BYTES", 1 << 20)
     monkeypatch.setattr(RefusesAtTheEnd, "closed", False)
     site = misbehave(RefusesAtTheEnd)
     source = make(tmp_path / "large", {"large": b"l" * (3 << 20)})

@@ -14,7 +14,7 @@ from contract.sftp_site import site_at
 from dropslot.core.settings.limits import Limit, limit
 from dropslot.destinations.sftp.shared_pace import SharedPace
 from dropslot.sftp import runtime
-from dropslot.sftp.transfers import upload
+from dropslot.sftp.transfers import many_files
 from pacing import Standing
 from sshd import Sshd
 
@@ -25,7 +25,7 @@ TRIALS = 10  # bytes of files that only show how the server gives names
 
 @pytest.fixture(autouse=True)
 def _in_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(upload, "SMALL_BYTES", MB)
+    monkeypatch.setattr(many_files, "SMALL_BYTES", MB)
     yield
     runtime.close()
 
@@ -70,7 +70,7 @@ def delivered_at(tmp_path: Path, server: Sshd, allowed: Limit, begun: datetime |
 
 def test_no_faster_than_the_limit(tmp_path: Path, shared_sshd: Sshd) -> None:
     clock = delivered_at(tmp_path, shared_sshd, limit("2MB/s"))
-    piece = upload.PIECE_BYTES
+    piece = many_files.PIECE_BYTES
     for passed, there in clock.seen:
         assert there <= 2 * MB * passed + piece + TRIALS
     assert clock.passed >= (BIG + COUNT * SMALL - piece) / (2 * MB)
@@ -81,7 +81,7 @@ def test_the_limit_ends_with_its_time_of_day(tmp_path: Path, shared_sshd: Sshd) 
     evening = datetime(2026, 3, 2, 17, 59, 58, tzinfo=UTC)
     clock = delivered_at(tmp_path, shared_sshd, limit({"08:00-18:00": "1MB/s"}), evening)
     for passed, there in clock.seen:
-        assert there <= MB * passed + upload.PIECE_BYTES + TRIALS
+        assert there <= MB * passed + many_files.PIECE_BYTES + TRIALS
     assert clock.seen
     assert 2 <= clock.passed < 3
 

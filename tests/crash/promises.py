@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import records
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from laboratory import Laboratory, Result
 from product import Product
 

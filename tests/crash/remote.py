@@ -49,7 +49,7 @@ def _parted(laboratory: Laboratory) -> None:
     by_first_word(laboratory, to_server(laboratory, "/{word}"))
 
 
-AT_ONCE = {"dropslot.sftp.transfers.upload:DELAYS_SECONDS": [0.01] * 3}  # after a cut
+AT_ONCE = {"dropslot.sftp.transfers.many_files:DELAYS_SECONDS": [0.01] * 3}  # after a cut
 
 REMOTE = {
     scenario.name: scenario

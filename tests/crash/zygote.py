@@ -158,7 +158,7 @@ def _loaded(config: Path) -> Any:
 
 @functools.cache
 def _parsed(config: Path, _text: bytes) -> Any:
-    from dropslot.config.loading import load
+    from dropslot.config.load_config import load
 
     return load(config)
 
@@ -218,7 +218,7 @@ def _warm_up(config: Path) -> None:
     from dropslot.cli import app
 
     app.get_command = functools.cache(app.get_command)  # type: ignore[attr-defined]  # 20 ms for each command
-    for module in ("dropslot.destinations.sftp.rules", "dropslot.destinations.s3.destination"):
+    for module in ("dropslot.destinations.sftp.from_config", "dropslot.destinations.s3.destination"):
         importlib.import_module(module)  # its library takes a quarter of a second
     for command in (["drain", "--now"], ["verify"], ["history", "--json"], ["events", "--json"]):
         result = _command([*command, "-c", str(config)])

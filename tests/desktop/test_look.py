@@ -24,12 +24,12 @@ from desktop.opened import Opened
 from desktop.test_window import recording
 from dropslot.core.errors import DestinationUnready
 from dropslot.desktop import look
-from dropslot.desktop.sent.history import History
+from dropslot.desktop.sent.sent_tree import History
 from dropslot.desktop.studies.assistant import Assistant
 from dropslot.desktop.studies.editor import PresetEditor
 from dropslot.desktop.window import Window
 from dropslot.sender.engine.listener import Status
-from dropslot.sender.states import DELIVERED, REFUSED, UPLOADED, SentFile
+from dropslot.sender.file_states import DELIVERED, REFUSED, UPLOADED, SentFile
 
 AWAY = DestinationUnready(
     "drop.lab.example does not answer",

@@ -21,12 +21,12 @@ from pynetdicom.association import Association
 
 from dicom.images import STUDY_UID, image, series
 from dicom.receiver import AET, Receiver, write_files
-from dropslot.config.loading import from_mapping
+from dropslot.config.load_config import from_mapping
 from dropslot.dicom.receiving.associations import Incoming
-from dropslot.dicom.receiving.listening import Listener
+from dropslot.dicom.receiving.dicom_listener import Listener
+from dropslot.dicom.receiving.process import by_address
 from dropslot.dicom.receiving.refusals import Refusals
 from dropslot.dicom.receiving.relay import Begin, Relay
-from dropslot.dicom.receiving.service import by_address
 from mounts import Mounts
 from ports import free_port
 from product import STUDY, Product

@@ -13,7 +13,7 @@ import pytest
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import claim
 from dropslot.arrivals.intake.claim import claim_arrival, id_of_drop
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.watching.entries import Judged
 from watched import folder_set
 

@@ -29,7 +29,7 @@ from waiting import wait_until
 
 SOURCE = Path(__file__).parents[2] / "src"
 
-# Stands for dropslot.arrivals.workers.service.serve: what the daemon does is told by a file beside config.yaml.
+# Stands for dropslot.arrivals.workers.supervised_processes.serve; a file beside config.yaml says what the daemon does.
 PROGRAM = """
 import os, signal, sys, threading, time
 from pathlib import Path

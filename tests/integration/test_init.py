@@ -165,7 +165,7 @@ def test_what_the_dicom_recipe_has_as_a_comment_can_be_switched_on(tmp_path: Pat
     head, _, rest = (tmp_path / "config.yaml").read_text().partition("\ndata:")
     switched, count = re.subn(r"(?m)^( *)# ((?:- |  )*[a-z_]+:(?: |$))", r"\1\2", rest)
     assert count > 10
-    from dropslot.config.loading import parse
+    from dropslot.config.load_config import parse
 
     assert parse(f"{head}\ndata:{switched}", tmp_path, "config.yaml").routes
 

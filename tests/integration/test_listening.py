@@ -14,8 +14,8 @@ from django.utils import timezone
 from databases import Database, connected_to, postgres_settings
 from dropslot.arrivals.workers import due
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.event_wakeups import Ear
 from dropslot.audit.kinds import Kind
-from dropslot.audit.listening import Ear
 from dropslot.running.stopping import Signal
 from pgbouncer import pooled
 from postgres import PostgresServer

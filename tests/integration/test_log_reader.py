@@ -19,8 +19,8 @@ from databases import Database
 from dropslot.acknowledgments import reader, recording, runs
 from dropslot.acknowledgments.lines import LogLineReader, Request
 from dropslot.acknowledgments.logs import blocks, rotation
+from dropslot.acknowledgments.logs.log_sources import LogUnready
 from dropslot.acknowledgments.logs.recognizing import WrongFormat
-from dropslot.acknowledgments.logs.sources import LogUnready
 from dropslot.acknowledgments.models import Acknowledgment, LogPosition, LogReading
 from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.runs import ReadElsewhere

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from at_once import run_at_once
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.narrowing import moment
 from product import STUDY, Product
 

@@ -22,7 +22,7 @@ from ulid import ULID
 
 from desk import Desk
 from dropslot.arrivals.metrics import exporter
-from dropslot.config.servers.listening import Listen
+from dropslot.config.servers.listen_addresses import Listen
 from dropslot.config.servers.observing import Metrics
 from dropslot.running.stopping import Signal
 from ports import free_port

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from databases import Database
 from desk import Desk
 from dropslot.arrivals.delivery import order
-from dropslot.arrivals.intake import claim, record, waiting
+from dropslot.arrivals.intake import claim, record, waiting_entries
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.upkeep.retry import retry
@@ -72,7 +72,7 @@ def taken_over(desk: Desk, older: Judged) -> Callable[[], str]:
 
 
 def waits_in_the_inbox(desk: Desk, older: Judged) -> Callable[[], str]:
-    noted = waiting.note(desk.folders(), older, "not readable", datetime.now(UTC))
+    noted = waiting_entries.note(desk.folders(), older, "not readable", datetime.now(UTC))
     (desk.folders().inbox / older.name).chmod(0o750)  # made readable: that makes it no later drop
 
     def take() -> str:
@@ -199,7 +199,9 @@ def test_entry_that_does_not_become_complete_is_not_waited_for_long(desk: Desk) 
 
 @pytest.mark.sqlite_only
 def test_entry_that_waits_for_another_place_is_not_waited_for(desk: Desk) -> None:
-    waiting.note(desk.folders(), desk.drop("q-old", {"scan": b"old"}), "not readable", datetime.now(UTC))
+    waiting_entries.note(
+        desk.folders(), desk.drop("q-old", {"scan": b"old"}), "not readable", datetime.now(UTC)
+    )
     newer = desk.send("p-new", {"scan": b"new"}, "two")
     assert desk.attempt(newer) == [State.DONE]
 
@@ -207,13 +209,13 @@ def test_entry_that_waits_for_another_place_is_not_waited_for(desk: Desk) -> Non
 @pytest.mark.sqlite_only
 def test_entry_that_is_not_whole_is_not_waited_for_until_it_is(desk: Desk) -> None:
     older = desk.drop("p-old", {"scan": b"old", "b.filepart": b""})
-    waiting.note(desk.folders(), older, "b.filepart is unfinished", datetime.now(UTC), is_whole=False)
+    waiting_entries.note(desk.folders(), older, "b.filepart is unfinished", datetime.now(UTC), is_whole=False)
     first, second = desk.send("p-new", {"scan": b"new"}, "two"), desk.send("p-2", {"scan": b"2"}, "two")
     Arrival.objects.filter(id__in=[first, second]).update(
         received_at=datetime.now(UTC) - timedelta(minutes=1)
     )
     assert desk.attempt(first) == [State.DONE]
-    waiting.note(desk.folders(), older, "not readable", datetime.now(UTC))
+    waiting_entries.note(desk.folders(), older, "not readable", datetime.now(UTC))
     assert desk.attempt(second) == [State.RETRYING]
 
 
@@ -276,17 +278,19 @@ def test_claim_adopted_after_a_crash_has_the_time_of_its_drop(desk: Desk) -> Non
 @pytest.mark.sqlite_only
 def test_another_entry_under_the_name_of_one_that_waits_is_a_drop_of_its_own(desk: Desk) -> None:
     older = desk.drop("p-old", {"scan": b"old"})
-    noted = waiting.note(desk.folders(), older, "not readable", datetime.now(UTC))
+    noted = waiting_entries.note(desk.folders(), older, "not readable", datetime.now(UTC))
     os.rename(desk.folders().inbox / "p-old", desk.base / "taken-back")
     assert not noted.is_same(desk.drop("p-old", {"scan": b"other"}))
-    waiting.replaced(noted.id)
+    waiting_entries.replaced(noted.id)
     assert not Arrival.objects.exists()
 
 
 @pytest.mark.sqlite_only
 def test_what_was_not_whole_is_dropped_when_it_is(desk: Desk) -> None:
     part = desk.drop("p-old", {"scan": b"old", "b.filepart": b""})
-    noted = waiting.note(desk.folders(), part, "b.filepart is unfinished", datetime.now(UTC), is_whole=False)
+    noted = waiting_entries.note(
+        desk.folders(), part, "b.filepart is unfinished", datetime.now(UTC), is_whole=False
+    )
     assert noted.is_same(part)  # given up as it is
     os.rename(desk.folders().inbox / "p-old/b.filepart", desk.folders().inbox / "p-old/b")
     whole = part._replace(ctime_ns=os.stat(desk.folders().inbox / "p-old").st_ctime_ns)

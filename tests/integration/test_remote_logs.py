@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from apache import Apache
+from dropslot.acknowledgments.logs.log_sources import LogUnready, Source
 from dropslot.acknowledgments.logs.marks import Mark
 from dropslot.acknowledgments.logs.opening import source_of
 from dropslot.acknowledgments.logs.rotation import parts
-from dropslot.acknowledgments.logs.sources import LogUnready, Source
 from dropslot.acknowledgments.section import logs_of
 from dropslot.config import from_mapping
 from product import Product

@@ -18,8 +18,8 @@ import pytest
 from databases import Database
 from dropslot.arrivals.upkeep import markers
 from dropslot.arrivals.workers import ownership
-from dropslot.config.folders import all_folders
-from dropslot.config.loading import load
+from dropslot.config.load_config import load
+from dropslot.config.route_folders import all_folders
 from product import STUDY, Product
 from waiting import wait_until
 

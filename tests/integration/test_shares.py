@@ -21,7 +21,7 @@ from databases import Database
 from desk import Desk
 from dropslot.arrivals.crew import Crew
 from dropslot.arrivals.delivery import pipeline
-from dropslot.arrivals.delivery.shares import cutting, helping, holding
+from dropslot.arrivals.delivery.shares import cutting, helping, share_holder
 from dropslot.arrivals.delivery.shares.helping import Helper
 from dropslot.arrivals.models import Arrival, Delivery, Share
 from dropslot.arrivals.workers import between, leases
@@ -179,7 +179,7 @@ def test_a_helper_that_comes_no_further_loses_its_share_although_its_process_liv
 
     row = deliver(desk.config, desk.send("p-a", CONTENT), Crew(announce=hanging, worker="here:1:a"))
     assert row.state == State.RETRYING and "there:2:b" in row.reason[0] and not helped.exists()
-    Arrival.objects.update(due_at=None, attempts=holding.SHARED_ATTEMPTS)
+    Arrival.objects.update(due_at=None, attempts=share_holder.SHARED_ATTEMPTS)
     crew = Crew(announce=lambda *_: pytest.fail("helpers failed it often enough"), worker="here:1:a")
     assert deliver(desk.config, row.id, crew).state == State.DONE
     assert tree(desk.base / "to" / "p") == CONTENT
@@ -237,7 +237,7 @@ def test_shares_cover_all_items_in_order_and_no_share_is_too_large() -> None:
 def test_rows_that_somebody_removed_end_the_attempt_and_the_wait(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holding, "WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(share_holder, "WAIT_SECONDS", 0.001)
 
     def remove(_arrival: Arrival, _shares: int) -> None:
         Share.objects.all().delete()

@@ -13,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dropslot.arrivals.models import Arrival, Usage, UsageSample
-from dropslot.arrivals.space import counting, spaces, trends, waiting
+from dropslot.arrivals.space import spaces, tree_sizes, trends, waiting_for_room
 from dropslot.arrivals.space.spaces import Space
 from dropslot.arrivals.space.usages import Usages
-from dropslot.arrivals.space.waiting import NO_ROOM, Room
+from dropslot.arrivals.space.waiting_for_room import NO_ROOM, Room
 from dropslot.config import from_mapping
 from dropslot.core.fullness import FILE_SYSTEM, Capacity
 from dropslot.core.states import State
@@ -40,7 +40,7 @@ def test_what_servers_said_last_is_shown_without_asking_them(tmp_path: Path) -> 
     deliver = {"to": f"{SERVER}/{{study}}/{{sent}}", "space": {"of": f"{SERVER}/{{study}}"}}
     route = {"folders": "./study", "name": "(?P<study>[^-]+)-(?P<sent>.+)", "deliver": [deliver]}
     config = from_mapping({"data": "./var", "routes": {"study": route}}, tmp_path)
-    counting.remember([f"{SERVER}/heart", f"{SERVER}/lung"])
+    tree_sizes.remember([f"{SERVER}/heart", f"{SERVER}/lung"])
     for free in (900, 50):
         shared, own = Capacity(FILE_SYSTEM, "edc 1", 950, free), Capacity(FILE_SYSTEM, "edc 2", 10, 990, 3, 7)
         Usages.keep({SERVER: [shared], f"{SERVER}/heart": [shared], f"{SERVER}/lung": [own]})
@@ -64,8 +64,8 @@ def test_each_machine_looks_after_disks_of_its_own(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(socket, "gethostname", lambda: "worker-2")
     (there,) = spaces.look(config)
     assert (there.name, there.waits.arrivals) == (here.name, 0)
-    assert waiting.wake({there.id: Room(None, None)}) == []
-    assert waiting.wake({here.id: Room(None, None)}) == ["01HERE"]
+    assert waiting_for_room.wake({there.id: Room(None, None)}) == []
+    assert waiting_for_room.wake({here.id: Room(None, None)}) == ["01HERE"]
     now = datetime(2026, 11, 1, tzinfo=UTC)
     assert (
         trends.sample([here], now) and trends.sample([there], now) and not trends.sample([here, there], now)
@@ -99,10 +99,10 @@ def waits(name: str, needs: int, minute: int, at: str = "disk") -> str:
 def test_those_that_fit_together_go_on_the_first_that_was_dropped_before_the_others() -> None:
     later, first = waits("01LATER", 50, 2), waits("01FIRST", 40, 1)
     large, elsewhere = waits("01LARGE", 900, 0), waits("01ELSEWHERE", 1, 0, at="of another machine")
-    assert waiting.waits()["disk"] == (3, 990)
-    assert waiting.wake({"disk": Room(80, None)}) == [first]
+    assert waiting_for_room.waits()["disk"] == (3, 990)
+    assert waiting_for_room.wake({"disk": Room(80, None)}) == [first]
     assert Arrival.objects.filter(id=first, due_at__lte=timezone.now()).exists()
-    assert waiting.wake({"disk": Room(100, 1)}) == [later]
-    assert waiting.wake({"disk": Room(None, 0)}) == []
+    assert waiting_for_room.wake({"disk": Room(100, 1)}) == [later]
+    assert waiting_for_room.wake({"disk": Room(None, 0)}) == []
     left = Arrival.objects.filter(due_at__gt=timezone.now()).values_list("id", flat=True)
     assert set(left) == {large, elsewhere}

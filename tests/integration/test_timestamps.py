@@ -21,7 +21,7 @@ from dropslot.keeping.fixity import ending
 from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.models import FixityRound
 from dropslot.running.stopping import Signal
-from dropslot.timestamps import asking, examining, process, stamping, trusted
+from dropslot.timestamps import examining, process, stamp_request, stamping, trusted
 from dropslot.timestamps.process import Turn
 from dropslot.timestamps.stamping import stamp
 from dropslot.timestamps.stamps import NotProven, Stamp, request_for
@@ -85,10 +85,10 @@ def test_a_stamp_is_proof_for_verify_for_an_auditor_and_for_openssl(product: Pro
 def test_an_authority_that_errs_or_lies_changes_nothing_in_the_trail(
     stamped: Config, tsa: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(stamp_request, "ANSWER_SECONDS", 0.5)
     tsa.earlier = tsa.answer(request_for(chain.head()).as_bytes())  # of the same head, but not of our request
     for tsa.fault, words in FAULTS.items():
-        monkeypatch.setattr(asking, "WHOLE_SECONDS", 0.5 if tsa.fault == "drips" else 30.0)
+        monkeypatch.setattr(stamp_request, "WHOLE_SECONDS", 0.5 if tsa.fault == "drips" else 30.0)
         with pytest.raises(NotProven) as raised:
             stamp(stamped)
         assert words in str(raised.value) and "The trail is unchanged" in str(raised.value), tsa.fault
@@ -113,7 +113,7 @@ def test_a_time_that_this_clock_contradicts_is_not_recorded(
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             return datetime.now(UTC) - timedelta(hours=1)
 
-    monkeypatch.setattr(asking, "datetime", Behind)
+    monkeypatch.setattr(stamp_request, "datetime", Behind)
     with pytest.raises(NotProven, match="here it is"):
         stamp(stamped)
     assert Event.objects.count() == 10
@@ -190,14 +190,14 @@ def test_what_happens_after_a_quiet_time_is_not_late_at_once(
 def test_what_happens_while_the_authority_is_asked_is_stamped_the_next_time(
     stamped: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = asking.ask
+    ask = stamp_request.ask
 
     def slow(*asked: Any) -> Stamp:
         made = ask(*asked)
         grow(1)
         return made
 
-    monkeypatch.setattr(asking, "ask", slow)
+    monkeypatch.setattr(stamp_request, "ask", slow)
     stamp(stamped)
     monkeypatch.undo()
     made = stamp(stamped)

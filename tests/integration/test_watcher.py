@@ -20,9 +20,9 @@ from structlog.testing import capture_logs
 
 from dropslot.watching import signals, watcher
 from dropslot.watching.file_events import IN_Q_OVERFLOW, Event
-from dropslot.watching.inbox import Inbox
 from dropslot.watching.inotify import Inotify
 from dropslot.watching.processors import EventProcessor, LogEvents, Pairs, SendSignals
+from dropslot.watching.watched_inbox import Inbox
 from dropslot.watching.watcher import System
 from mounts import Mounts
 from people import Person

@@ -17,7 +17,7 @@ from dropslot.arrivals.deliver import Deliver
 from dropslot.arrivals.intake import record
 from dropslot.arrivals.workers import drain, local
 from dropslot.config import from_mapping
-from dropslot.config.folders import all_folders
+from dropslot.config.route_folders import all_folders
 
 SOURCE = f"{Path(dropslot.__file__).parent}/"
 # 49 for a file and 55 for a folder; times, limits of routes and destinations, shares, and room at the destination: 11.

@@ -16,7 +16,7 @@ from dropslot.audit import chain
 from dropslot.config import Config
 from dropslot.notify.channels.message import Notice
 from dropslot.notify.channels.written import written
-from dropslot.notify.digests.writing import write_down_due
+from dropslot.notify.digests.due_summaries import write_down_due
 from dropslot.notify.models import DigestPeriod, Preference
 from dropslot.notify.section import Notify
 from dropslot.timestamps.section import Authority as TimestampAuthority

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 import portals
-from dropslot.access import accounts, links, withdrawing
+from dropslot.access import accounts, one_time_links, withdrawing
 from dropslot.access.models import Grant
 from dropslot.audit.models import Event
 from portals import PASSWORD, Site
@@ -95,7 +95,7 @@ def test_the_last_administrator_stays(site: Site) -> None:
 @pytest.mark.sqlite_only
 def test_a_link_sets_a_password_once(site: Site) -> None:
     made = accounts.add(site.config, accounts.Wanted("ines", ("sender",)))
-    path = links.link(made.user, site.config).removeprefix("http://127.0.0.1:8070")
+    path = one_time_links.link(made.user, site.config).removeprefix("http://127.0.0.1:8070")
     assert path.startswith("/account/password/reset/key/")
     client = Client()
     form = client.get(path, follow=True)
@@ -108,19 +108,19 @@ def test_a_link_sets_a_password_once(site: Site) -> None:
 
 
 def test_the_first_start_makes_the_administrator(site: Site) -> None:
-    assert links.for_first_administrator(site.config) is None  # adam has a password
+    assert one_time_links.for_first_administrator(site.config) is None  # adam has a password
     Grant.objects.all().delete()
-    first = links.for_first_administrator(site.config)
+    first = one_time_links.for_first_administrator(site.config)
     assert first is not None
     assert User.objects.get(username="admin").dropslot_grants.get().role == "administrator"
-    assert links.for_first_administrator(site.config) is not None  # anew, until it is used
+    assert one_time_links.for_first_administrator(site.config) is not None  # anew, until it is used
 
 
 @pytest.mark.sqlite_only
 def test_the_first_start_gives_nobody_else_the_role(site: Site) -> None:
     Grant.objects.all().delete()
     User.objects.create_user("admin", password=PASSWORD)
-    assert links.for_first_administrator(site.config) is None
+    assert one_time_links.for_first_administrator(site.config) is None
     assert not Grant.objects.exists()
 
 

@@ -21,8 +21,8 @@ from dropslot.access.models import Token
 from dropslot.access.roles import Scope
 from dropslot.access.trail import trail
 from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.api.authentication import WrongTokens
 from dropslot.api.description import described, operations
-from dropslot.api.signing_in import WrongTokens
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.models import Event
 from dropslot.dicom.models import Instance
@@ -332,7 +332,7 @@ def test_wrong_tokens_of_many_addresses_take_no_more_room(monkeypatch: pytest.Mo
 
 def test_after_a_minute_wrong_tokens_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("dropslot.api.signing_in.time.monotonic", lambda: now)
+    monkeypatch.setattr("dropslot.api.authentication.time.monotonic", lambda: now)
     wrong = WrongTokens()
     for _ in range(WrongTokens.AT_MOST):
         wrong.count("10.0.0.1")

@@ -15,8 +15,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from callers import API, fill, token_of
 from dropslot.acknowledgments.models import Acknowledgment
+from dropslot.api.authentication import WrongTokens
 from dropslot.api.description import described, operations
-from dropslot.api.signing_in import WrongTokens
 from dropslot.arrivals.models import Arrival, Delivery
 from lanes import examples
 from portals import Site

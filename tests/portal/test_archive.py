@@ -10,7 +10,7 @@ from django.urls import reverse
 
 import pdfs
 from dropslot.arrivals.models import Arrival, Delivery
-from dropslot.portal.preview import kinds, pdf_page
+from dropslot.portal.preview import pdf_page, preview_kinds
 from payloads import body, delivery_of, events
 from portals import Site
 
@@ -162,14 +162,14 @@ def test_markup_is_shown_as_text(site: Site, content: bytes) -> None:
     ],
 )
 def test_a_text_is_read_in_its_encoding(content: bytes, shown: str) -> None:
-    assert kinds.text_of(content) == shown
+    assert preview_kinds.text_of(content) == shown
 
 
 def test_a_long_text_is_cut_between_characters(site: Site) -> None:
     page = _look(site, "north-long.txt", ("x" + "ü" * 150_000).encode())
     assert "This is the beginning of the text" in page
     assert "\ufffd" not in page
-    assert page.count("ü") == (kinds.TEXT_BYTES - 1) // 2
+    assert page.count("ü") == (preview_kinds.TEXT_BYTES - 1) // 2
 
 
 def test_what_is_no_text_is_only_downloaded(site: Site) -> None:
@@ -177,7 +177,7 @@ def test_what_is_no_text_is_only_downloaded(site: Site) -> None:
 
 
 def test_a_large_file_is_only_downloaded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "SHOWN_BYTES", 10)
+    monkeypatch.setattr(preview_kinds, "SHOWN_BYTES", 10)
     assert "too large to be shown" in _look(site, "north-1.txt", b"text " * 10)
 
 

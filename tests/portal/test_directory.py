@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client, RequestFactory
 
-from dropslot.access import accounts, links, trail, withdrawing
+from dropslot.access import accounts, one_time_links, trail, withdrawing
 from dropslot.access.accounts import BadAccount
 from dropslot.access.directory import backend, connecting, people
 from dropslot.access.directory.connecting import DirectoryAway, auth_settings
@@ -259,7 +259,7 @@ def test_nor_by_a_way_without_the_password(lab: Directory) -> None:
 def test_no_link_gives_a_password_besides_the_directory(lab: Directory, site: Site) -> None:
     assert _enters("hana")
     with pytest.raises(BadAccount, match="signs in with the password of the directory"):
-        links.ask(User.objects.get(username="hana"), site.config, trail.of_command())
+        one_time_links.ask(User.objects.get(username="hana"), site.config, trail.of_command())
     page = f"/users/{User.objects.get(username='hana').pk}/"
     shown = site.client("adam").post(f"{page}link/", follow=True).content.decode()
     assert "signs in with the password of the directory" in shown

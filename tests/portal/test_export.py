@@ -18,7 +18,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.core.names import escape
 from dropslot.core.showing.spreadsheets import cell
-from dropslot.portal.pages.listing import exports
+from dropslot.portal.pages.listing_pages import exports
 from portals import Site
 
 BOTH_DATABASES = True

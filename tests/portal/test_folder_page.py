@@ -15,7 +15,7 @@ from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
 from dropslot.core.states import State
-from dropslot.lookup import loading
+from dropslot.lookup import load_tables
 from dropslot.lookup.models import Folder
 from portals import Site, routes
 
@@ -40,7 +40,7 @@ def looking(site: Site, settings: Any) -> Site:
     site.config = settings.DROPSLOT = from_mapping(
         {"data": str(site.root / "var"), "portal": {}, "routes": known}, site.root
     )
-    loading.refresh(site.config)
+    load_tables.refresh(site.config)
     return site
 
 

@@ -10,7 +10,7 @@ import pytest
 from callers import API, Caller, token_of
 from dropslot.arrivals.models import Delivery
 from dropslot.config import from_mapping
-from dropslot.dicom.deidentifying.keys import Deidentify
+from dropslot.dicom.deidentifying.config_keys import Deidentify
 from dropslot.dicom.models import Patient, Series, Study
 from imaging import record_images
 from portals import Site, routes

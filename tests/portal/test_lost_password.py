@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
 
-from dropslot.access import accounts, links, trail, withdrawing
+from dropslot.access import accounts, one_time_links, trail, withdrawing
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
 from portals import PASSWORD, Served, Site, routes
@@ -114,7 +114,7 @@ def test_a_link_works_once(mailing: Site, box: Mailbox) -> None:
 def test_a_link_ends_after_a_day(mailing: Site, box: Mailbox, settings: Any) -> None:
     _ask("sam@lab.example")
     path = _link(_letter(box))
-    assert settings.PASSWORD_RESET_TIMEOUT == links.HOURS * 3600
+    assert settings.PASSWORD_RESET_TIMEOUT == one_time_links.HOURS * 3600
     settings.PASSWORD_RESET_TIMEOUT = -1  # every link is older than this
     assert "does not work any more" in Client().get(path, follow=True).content.decode()
 
@@ -195,11 +195,11 @@ def test_a_link_does_not_replace_the_second_factor(mailing: Site, box: Mailbox) 
 def test_a_server_that_is_away_holds_no_page_and_is_told(
     site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dropslot.mail import posting, server
+    from dropslot.mail import posting, smtp
 
     said: list[str] = []
     monkeypatch.setattr(posting.log, "error", lambda words, **_: said.append(words), raising=False)
-    monkeypatch.setattr(server, "SECONDS", 60)
+    monkeypatch.setattr(smtp, "SECONDS", 60)
     User.objects.filter(username="sam").update(email="sam@lab.example")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         key = {"server": f"smtp://127.0.0.1:{silent.getsockname()[1]}", "from": "a@lab.example"}

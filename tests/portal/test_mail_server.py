@@ -12,9 +12,9 @@ from django.core.mail import EmailMessage
 
 from certificates import make_certificate
 from dropslot.config import Config, from_mapping
-from dropslot.mail import doctor, server
+from dropslot.mail import doctor, smtp
 from dropslot.mail.section import mail_of
-from dropslot.mail.server import MailUnsent
+from dropslot.mail.smtp import MailUnsent
 from portals import routes
 from ports import free_port
 from postbox import SECRET, Mailbox
@@ -27,7 +27,7 @@ def config_with(folder: Path, key: dict[str, Any]) -> Config:
 def send(folder: Path, key: dict[str, Any], subject: str = "for you") -> None:
     mail = mail_of(config_with(folder, key))
     assert mail is not None
-    server.send(mail, EmailMessage(subject, "Grüße\n", to=["sam@lab.example"]))
+    smtp.send(mail, EmailMessage(subject, "Grüße\n", to=["sam@lab.example"]))
 
 
 def finding(folder: Path, key: dict[str, Any]) -> tuple[str, str]:
@@ -107,7 +107,7 @@ def test_a_server_that_is_down_is_told(tmp_path: Path) -> None:
 def test_a_server_that_says_nothing_holds_nobody_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "SECONDS", 0.2)
+    monkeypatch.setattr(smtp, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         key = {"server": f"smtp://127.0.0.1:{silent.getsockname()[1]}", "from": "a@lab.example"}
         level, words = finding(tmp_path, key)

@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from dicom.images import image, series
 from dropslot.access.seen import Access, access_of
 from dropslot.config import from_mapping
+from dropslot.dicom.listings.image_filters import Wanted, narrowed
 from dropslot.dicom.listings.newest import newest_instances
-from dropslot.dicom.listings.wanted import Wanted, narrowed
 from dropslot.dicom.models import Instance, Placement
 from portals import Site, routes
 

@@ -12,7 +12,7 @@ from dropslot.access.seen import access_of
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.dicom.deidentifying import mapping
-from dropslot.dicom.deidentifying.keys import Deidentify
+from dropslot.dicom.deidentifying.config_keys import Deidentify
 from dropslot.dicom.deidentifying.secret_key import SecretKey
 from portals import Site
 

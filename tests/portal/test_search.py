@@ -19,7 +19,7 @@ from ulid import ULID
 from databases import Database
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter
-from dropslot.arrivals.listings.search import clauses, grams, indexer, tables
+from dropslot.arrivals.listings.search import clauses, grams, index_tables, indexer
 from dropslot.arrivals.models import Arrival, Delivery, Place
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
@@ -179,7 +179,7 @@ def _names(search: str) -> list[str]:
 def _document_counts() -> list[int]:
     found = []
     with connection.cursor() as cursor:
-        for table in tables.ALL:
+        for table in index_tables.ALL:
             cursor.execute(f"SELECT count(*) FROM {table.name}")
             found.append(int(cursor.fetchone()[0]))
     return found
@@ -189,16 +189,16 @@ def _document_counts() -> list[int]:
 def test_a_crash_of_the_indexer_repeats_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     indexer.begin()
     before = _names("visit")
-    put = tables.Documents.put
+    put = index_tables.Documents.put
     calls = itertools.count(1)
 
-    def crashes(self: tables.Documents, documents: Any) -> None:
+    def crashes(self: index_tables.Documents, documents: Any) -> None:
         put(self, documents)
         if next(calls) % 2:
             raise OSError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tables.Documents, "put", crashes)
+        patch.setattr(index_tables.Documents, "put", crashes)
         for _ in range(20):
             with suppress(OSError):
                 indexer.catch_up(7)
@@ -228,9 +228,9 @@ def test_the_index_names_few_rows_for_a_rare_search() -> None:
     while indexer.catch_up():
         pass
     known = clauses.of_deliveries(_seen(Delivery), Filter(search="visit-17"))
-    assert len(tables.DELIVERIES.find(known, 1 << 62, 100)) == 1
+    assert len(index_tables.DELIVERIES.find(known, 1 << 62, 100)) == 1
     known = clauses.of_deliveries(_seen(Delivery), Filter(search="nothing like it"))
-    assert tables.DELIVERIES.find(known, 1 << 62, 100) == []
+    assert index_tables.DELIVERIES.find(known, 1 << 62, 100) == []
 
 
 @given(text=st.text(max_size=40), start=st.integers(0, 40), length=st.integers(1, 40))

@@ -224,10 +224,10 @@ def test_a_lost_password_tells_nothing_about_accounts(site: Site) -> None:
 
 
 def test_a_link_of_another_account_is_refused(site: Site) -> None:
-    from dropslot.access import links
+    from dropslot.access import one_time_links
 
     sam, adam = User.objects.get(username="sam"), User.objects.get(username="adam")
-    key = links.link(sam, site.config).rpartition("/key/")[2].partition("-")[2]
+    key = one_time_links.link(sam, site.config).rpartition("/key/")[2].partition("-")[2]
     from allauth.account.utils import user_pk_to_url_str
 
     answer = Client().get(f"/account/password/reset/key/{user_pk_to_url_str(adam)}-{key}", follow=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dropslot.arrivals.space import counting
+from dropslot.arrivals.space import tree_sizes
 from dropslot.arrivals.space.watch import SpaceWatch
 from dropslot.config import from_mapping
 from portals import Site, routes
@@ -64,6 +64,6 @@ def test_what_others_wrote_is_counted_by_a_walk_and_an_hour_has_one_sample(count
     lung = Usage.objects.get(key=str(counted.root / "studies/lung"))
     assert 1_005_000 <= lung.used_bytes < 1_006_000 and lung.looked_at
     assert UsageSample.objects.filter(usage=lung).count() == 1
-    counting.count(counted.config)
+    tree_sizes.count(counted.config)
     lung.refresh_from_db()
     assert lung.used_bytes < 1_006_000

@@ -10,11 +10,11 @@ import pytest
 
 from dropslot.core.errors import DropslotError
 from dropslot.sender.dittohead.dittohead_files import NotDittoheads
-from dropslot.sender.dittohead.importing import Importing
+from dropslot.sender.dittohead.preset_import import Importing
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.ledger.listing import sent
+from dropslot.sender.ledger.sent_rows import sent
 from dropslot.sender.new_files.preset_scan import Wish, look
-from dropslot.sender.presets import loading
+from dropslot.sender.presets import load_presets
 
 LAST_TIME = datetime(2015, 9, 18, 10, 11, 12, 345678)  # noqa: DTZ001 - as dittohead wrote it: local, without a zone
 
@@ -51,7 +51,7 @@ def test_what_dittohead_sent_is_known_and_the_rest_is_new(importing: Importing) 
     said = list(importing.run())
     assert "1 file that dittohead sent will not be sent again" in said[0]
     assert said[2].startswith("Left out: Old: its study")
-    presets = loading.load(importing.settings).presets
+    presets = load_presets.load(importing.settings).presets
     assert list(presets) == ["Heart: E-Prime", "Brain"]
     assert presets["Brain"].folders[0].subfolder == "data"
     heart = presets["Heart: E-Prime"]

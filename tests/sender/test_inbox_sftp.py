@@ -25,7 +25,7 @@ from dropslot.sender.over_sftp.inbox import SftpInbox
 from dropslot.sftp import runtime
 from dropslot.sftp.channel import Channel
 from dropslot.sftp.pace import Pace
-from dropslot.sftp.transfers import upload
+from dropslot.sftp.transfers import many_files
 from lines import line_to
 from misbehaving import FailsToSync, Misbehaving
 from pacing import Standing
@@ -170,14 +170,14 @@ def test_a_pause_ends_an_upload_soon_and_what_is_there_is_not_sent_again(
     there = (folder / f".{BAG}/data/raw/large.raw").stat().st_size
     assert 20_000_000 < there < 30_000_000
     sent: list[int] = []
-    original = upload.Upload._send_piece  # noqa: SLF001 - ours
+    original = many_files.Upload._send_piece  # noqa: SLF001 - ours
 
     def noted(self: Any, now: Any, large: Any, offset: int, data: bytes, equal: int) -> None:
         sent.append(len(data) - equal)
         original(self, now, large, offset, data, equal)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(upload.Upload, "_send_piece", noted)
+        patched.setattr(many_files.Upload, "_send_piece", noted)
         again = Heard()
         inbox.upload(BAG, files, heard.marks, again, Pace())
     assert sum(sent) == 60_000_000 - there
@@ -210,13 +210,13 @@ def test_where_nothing_may_be_read_back_what_is_there_counts(
     inbox.begin(BAG, [])
     make(folder / f".{BAG}/data/raw", {"large.raw": data[:18_000_000], "begun.txt": b"sm"})
     sent: list[int] = []
-    original = upload.Upload._send_piece  # noqa: SLF001 - ours
+    original = many_files.Upload._send_piece  # noqa: SLF001 - ours
 
     def noted(self: Any, now: Any, large: Any, offset: int, data: bytes, equal: int) -> None:
         sent.append(len(data) - equal)
         original(self, now, large, offset, data, equal)
 
-    monkeypatch.setattr(upload.Upload, "_send_piece", noted)
+    monkeypatch.setattr(many_files.Upload, "_send_piece", noted)
     heard = Heard()
     inbox.upload(BAG, files, {"data/raw/large.raw": 16 << 20}, heard, Pace())
     assert sum(sent) == 2_000_000

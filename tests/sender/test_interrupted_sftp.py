@@ -14,7 +14,7 @@ from dropslot.sender import home
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.listener import Silent
 from dropslot.sender.engine.sender import Sender
-from dropslot.sender.ledger import listing
+from dropslot.sender.ledger import sent_rows
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.over_sftp import bag_finish
@@ -86,5 +86,5 @@ def test_a_bag_that_is_removed_while_this_pc_is_off_is_sent_again_or_said_to_be_
     else:
         assert list(folder.iterdir()) == [] and "took it, or somebody removed it" in warned[0]
         ledger = Ledger(home.ledger_file())
-        assert ["somebody removed it" in file.reason for file in listing.sent(ledger)] == [True]
+        assert ["somebody removed it" in file.reason for file in sent_rows.sent(ledger)] == [True]
         ledger.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dropslot.cli.sending.asking import Silent, Terminal
+from dropslot.cli.sending.terminal_prompts import Silent, Terminal
 from keyrings import keyring_in_memory
 
 
@@ -22,7 +22,7 @@ def test_only_what_was_accepted_and_is_wanted_is_kept(
 ) -> None:
     typed = ["wrong", "right", "right", "newer"]
     monkeypatch.setattr(getpass, "getpass", lambda *_, **__: typed.pop(0))
-    monkeypatch.setattr("dropslot.cli.sending.asking._restore_at_exit", lambda: None)
+    monkeypatch.setattr("dropslot.cli.sending.terminal_prompts._restore_at_exit", lambda: None)
     forgetful = Terminal(remember=False)
     assert forgetful.password("ann@lab", again=False) == "wrong"
     assert forgetful.password("ann@lab", again=True) == "right"

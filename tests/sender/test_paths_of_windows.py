@@ -7,8 +7,8 @@ from pathlib import PureWindowsPath
 import pytest
 
 from dropslot.core.errors import DropslotError
+from dropslot.sender.local_paths import reachable, shown_path
 from dropslot.sender.new_files.storable import fault_on_windows, unstorable
-from dropslot.sender.paths import reachable, shown_path
 from dropslot.sender.plan import NewFile
 from dropslot.sender.presets import preset_parser
 

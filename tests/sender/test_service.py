@@ -11,7 +11,7 @@ import pytest
 
 from dropslot.sender.home import VARIABLE
 from dropslot.sender.unattended.installing import install, uninstall
-from dropslot.sender.unattended.service import LABEL, NAME, Service, program, service
+from dropslot.sender.unattended.login_service import LABEL, NAME, Service, program, service
 from waiting import wait_until
 
 AWKWARD = 'a "b" 100% $HOME \\ c'

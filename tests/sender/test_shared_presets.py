@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from dropslot.cli.output.failures import UsageError
-from dropslot.cli.sending.wanted import Options, presets
+from dropslot.cli.output.exit_status import UsageError
+from dropslot.cli.sending.preset_options import Options, presets
 from dropslot.core.settings.limits import limit
 from dropslot.sender.connecting import Access
-from dropslot.sender.presets.loading import PresetsMissing, PresetsUnsafe, load, shared_from
+from dropslot.sender.presets.load_presets import PresetsMissing, PresetsUnsafe, load, shared_from
 from dropslot.sender.presets.mistakes import PresetMistakes
 
 PRESET = "presets:\n  heart:\n    to: sftp://drop.lab.example/inbox\n    folders: {eprime: /data}\n"

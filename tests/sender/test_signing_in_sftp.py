@@ -17,7 +17,7 @@ from dropslot.sender import home
 from dropslot.sender.connecting import Access
 from dropslot.sender.faults import HostChanged, HostUntrusted, SignInRefused
 from dropslot.sender.over_sftp.inbox import SftpInbox
-from dropslot.sender.over_sftp.signing_in import MOST_KEYS, MOST_PASSWORDS
+from dropslot.sender.over_sftp.ssh_login import MOST_KEYS, MOST_PASSWORDS
 from dropslot.sftp import runtime
 from sshd import Sshd
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from collecting import Pc
-from dropslot.cli.sending import asking
+from dropslot.cli.sending import terminal_prompts
 from dropslot.core.errors import DropslotError
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Control, Paused
@@ -81,7 +81,7 @@ def watching(preset: Preset, heard: Heard) -> Iterator[None]:
 
     def run() -> None:
         try:
-            watch([preset], asking.Silent(), heard, control, SETTLE_SECONDS)
+            watch([preset], terminal_prompts.Silent(), heard, control, SETTLE_SECONDS)
         except DropslotError as error:
             heard.warnings.append(f"ended: {error}")
             ended.append(error)

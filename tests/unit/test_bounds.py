@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from clocked import Desk
-from dropslot.watching import parts
+from dropslot.watching import partial_scans
 
 
 @pytest.mark.parametrize("complete", ["named", "settled"])
 def test_more_entries_than_there_is_room_for_are_noticed_bit_by_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complete: str
 ) -> None:
-    monkeypatch.setattr(parts, "MOST_FRESH", 100)
-    monkeypatch.setattr(parts, "PART", 70)
+    monkeypatch.setattr(partial_scans, "MOST_FRESH", 100)
+    monkeypatch.setattr(partial_scans, "PART", 70)
     desk = Desk(tmp_path, complete=complete)
     for number in range(1000):
         (desk.inbox / f"scan{number}").touch()
     taken: set[str] = set()
     for _ in range(60):
         with os.scandir(desk.inbox) as entries:
-            for part in parts.parts(entries):
+            for part in partial_scans.parts(entries):
                 names = {entry.name for entry in part.entries}
                 desk.completion.scanned(names, desk.now, is_first=part.is_first, is_last=part.is_last)
         # Those that must be quiet have been looked at once and wait for their second look.

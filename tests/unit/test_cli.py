@@ -15,11 +15,11 @@ from django.db import OperationalError
 from dropslot import __version__
 from dropslot.arrivals.upkeep.database import DatabaseUnready, words_for
 from dropslot.cli import app, run
-from dropslot.cli.output.failures import TRACEBACK_VARIABLE, UsageError, explain
+from dropslot.cli.output.exit_status import TRACEBACK_VARIABLE, UsageError, explain
 from dropslot.cli.output.tables import Looks, show
 from dropslot.config import ConfigError, Problem
 from dropslot.core.errors import DiskFull
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from configurations import BASE, problems, problems_of_route, problems_of_text, route, the_problem
 from dropslot.config import ConfigError, Problem, from_mapping, load, parse
-from dropslot.core.settings.problems import NO_VALUE
+from dropslot.core.settings.config_errors import NO_VALUE
 
 MANY = """\
 dta: ./var

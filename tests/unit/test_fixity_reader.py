@@ -12,8 +12,8 @@ import pytest
 from dropslot.core.errors import DestinationUnready, StorageFault
 from dropslot.files import faults
 from dropslot.keeping.fixity import put_off, reader
+from dropslot.keeping.fixity.fixity_report import FixityReport, Seen, StoredFile
 from dropslot.keeping.fixity.reader import Reader
-from dropslot.keeping.fixity.report import FixityReport, Seen, StoredFile
 
 
 class Shelf(Reader):

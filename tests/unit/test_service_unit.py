@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dropslot.cli.installing.service_unit import unit
-from dropslot.config.loading import from_mapping
+from dropslot.config.load_config import from_mapping
 from dropslot.core.errors import DropslotError
 
 

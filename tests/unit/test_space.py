@@ -12,9 +12,9 @@ from dropslot.arrivals.space import lateness
 from dropslot.arrivals.space.spaces import Space
 from dropslot.arrivals.space.trees import tree_of
 from dropslot.arrivals.space.trends import rate
-from dropslot.arrivals.space.waiting import Waits
+from dropslot.arrivals.space.waiting_for_room import Waits
 from dropslot.config import Config, from_mapping
-from dropslot.core.settings.problems import ConfigError
+from dropslot.core.settings.config_errors import ConfigError
 
 GB = 10**9
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dropslot.access.directory_section import GroupRole, Installed, Ldap
 from dropslot.config.sections import Part, Section
-from dropslot.config.servers.listening import ListenAddress
+from dropslot.config.servers.listen_addresses import ListenAddress
 from dropslot.config.values import Duration, Size
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class PortalSection(Section):
     def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:
         if not isinstance(model, TopKeys) or model.portal is None:
             return {}
-        from dropslot.config.paths import absolute_path
+        from dropslot.config.relative_paths import absolute_path
 
         pairs = ((name, getattr(model.portal, name)) for name in ("certificate", "key"))
         update: dict[str, Any] = {name: absolute_path(path, base) for name, path in pairs if path}

@@ -37,7 +37,7 @@ from dropslot.config import Config
 from dropslot.config.models import Route
 from dropslot.core.states import State
 from dropslot.core.templates import Template
-from dropslot.dicom.deidentifying.keys import deidentify_of
+from dropslot.dicom.deidentifying.config_keys import deidentify_of
 from dropslot.dicom.models import Contribution, Instance, Patient, Placement, Series, Study
 
 

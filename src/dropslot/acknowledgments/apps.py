@@ -40,7 +40,7 @@ class AcknowledgmentsConfig(registry.DropslotApp):
         return lateness.late(config)
 
     def columns(self) -> registry.Columns:
-        from dropslot.acknowledgments.history import AcknowledgedColumns
+        from dropslot.acknowledgments.history_columns import AcknowledgedColumns
 
         return AcknowledgedColumns()
 

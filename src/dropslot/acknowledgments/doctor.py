@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dropslot.acknowledgments.lines import Request
-from dropslot.acknowledgments.logs import blocks, recognizing, rotation, sources
+from dropslot.acknowledgments.logs import blocks, log_sources, recognizing, rotation
+from dropslot.acknowledgments.logs.log_sources import Source
 from dropslot.acknowledgments.logs.opening import source_of
-from dropslot.acknowledgments.logs.sources import Source
 from dropslot.acknowledgments.matching import judging
 from dropslot.acknowledgments.matching.delivery_finder import destination_of
 from dropslot.acknowledgments.reader import Reader
@@ -20,7 +20,7 @@ from dropslot.core.names import escape
 from dropslot.core.patterns import forms
 from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
-from dropslot.lookup.loading import table_name
+from dropslot.lookup.load_tables import table_name
 from dropslot.lookup.models import Folder
 
 _ANY = "*"
@@ -52,7 +52,7 @@ def _log(route: Route, entry: Acknowledge, about: str) -> Iterator[Finding]:
         recent = recognizing.recent_lines(source, _LOOKED_AT)
         _open(source)
     except FileNotFoundError as error:
-        raise sources.vanished(entry.log) from error
+        raise log_sources.vanished(entry.log) from error
     lines = recent[-recognizing.RECENT :]
     beside = f"; rotated ones beside it: {len(rotated)}"
     readable = sum(reader.finder.read(line)[0] for line in lines)

@@ -10,7 +10,7 @@ from itertools import islice
 from django.utils import timezone
 
 from dropslot.acknowledgments import unfetched
-from dropslot.acknowledgments.history import Unacknowledged
+from dropslot.acknowledgments.history_columns import Unacknowledged
 from dropslot.acknowledgments.matching.delivery_finder import destination_of
 from dropslot.acknowledgments.models import LogReading, Unfetched
 from dropslot.acknowledgments.schedule import LONGEST_WAIT_SECONDS
@@ -20,7 +20,7 @@ from dropslot.arrivals.registry import Late
 from dropslot.config import Config, Route
 from dropslot.core.names import escape
 from dropslot.core.showing.amounts import lasting
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.core.troubles import TroubleKind

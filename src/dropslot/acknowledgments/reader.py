@@ -8,12 +8,12 @@ from dataclasses import replace
 import structlog
 
 from dropslot.acknowledgments.lines import for_format
-from dropslot.acknowledgments.logs import blocks, marks, rotation, sources
+from dropslot.acknowledgments.logs import blocks, log_sources, marks, rotation
 from dropslot.acknowledgments.logs.blocks import Block, Sieve
+from dropslot.acknowledgments.logs.log_sources import Source
 from dropslot.acknowledgments.logs.opening import source_of
 from dropslot.acknowledgments.logs.recognizing import Recognizer
 from dropslot.acknowledgments.logs.rotation import Part
-from dropslot.acknowledgments.logs.sources import Source
 from dropslot.acknowledgments.matching.delivery_finder import Finder
 from dropslot.acknowledgments.matching.judging import Rights
 from dropslot.acknowledgments.models import LogReading
@@ -66,7 +66,7 @@ class Reader:
             while self._read_parts(run, source, recognizer, stop, older=older) and not stop():
                 continue
         except FileNotFoundError as error:
-            raise sources.vanished(self.entry.log) from error
+            raise log_sources.vanished(self.entry.log) from error
         finally:
             if recognizer.foreign:
                 self._say_foreign(run.reading.unreadable)
@@ -77,7 +77,7 @@ class Reader:
         """Read the files that there are; whether more of them follow."""
         parts = rotation.parts(source, run.marks, older=older)
         if not parts.files:
-            raise sources.vanished(self.entry.log)
+            raise log_sources.vanished(self.entry.log)
         if run.marks and run.marks[-1].first and not any(part.known for part in parts.files):
             self._say_gap()
         try:

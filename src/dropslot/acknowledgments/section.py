@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import Found, broken
-from dropslot.core.settings.problems import NO_VALUE
+from dropslot.core.settings.config_errors import NO_VALUE
 
 if TYPE_CHECKING:
     from dropslot.config import Route
@@ -236,7 +236,7 @@ class AcknowledgeSection(Section):
 
 
 def _absolute(entry: Acknowledge, base: Path) -> Acknowledge:
-    from dropslot.config.paths import absolute_path, absolute_target
+    from dropslot.config.relative_paths import absolute_path, absolute_target
 
     updates: dict[str, Any] = {"destination": absolute_target(entry.destination, base)}
     if not entry.server:

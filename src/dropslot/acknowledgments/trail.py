@@ -9,8 +9,8 @@ from typing import NamedTuple
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, timestamp
+from dropslot.audit.event_payloads import Accessed, Acknowledged, Fetched
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Accessed, Acknowledged, Fetched
 from dropslot.core.names import escape
 
 

@@ -13,9 +13,9 @@ from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.acknowledgments.trail import acknowledged
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.event_payloads import Unacknowledged
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
-from dropslot.audit.payloads import Unacknowledged
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

@@ -11,7 +11,7 @@ from itertools import islice
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from dropslot.acknowledgments.history import Unacknowledged
+from dropslot.acknowledgments.history_columns import Unacknowledged
 from dropslot.acknowledgments.models import Acknowledgment, Unfetched
 from dropslot.arrivals.listings.pages import Page, key_of, limited
 from dropslot.arrivals.listings.queries import Filter, delivered, delivery_rows
@@ -21,7 +21,7 @@ from dropslot.arrivals.models import Delivery
 from dropslot.audit import outbox
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event, EventReader
-from dropslot.core.showing.counting import chunks
+from dropslot.core.showing.quantities import chunks
 from dropslot.core.states import Outcome
 
 READER = "unfetched"

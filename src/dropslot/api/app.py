@@ -11,7 +11,7 @@ from django.urls import URLPattern
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
-from dropslot.api import failures
+from dropslot.api import error_answers
 from dropslot.api.endpoints import (
     acknowledgments,
     arrivals,
@@ -42,7 +42,7 @@ DESCRIPTION = "\n".join(
 api = NinjaAPI(
     title="dropslot", version=dropslot_version(), description=DESCRIPTION, openapi_url=None, docs_url=None
 )
-failures.explain_all(api)
+error_answers.explain_all(api)
 api.add_router("/arrivals", arrivals.router)
 api.add_router("/deliveries", deliveries.router)
 api.add_router("/dicom", dicom.router)
@@ -68,7 +68,7 @@ def patterns() -> list[URLPattern]:
 def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
     """The view of an address, which also answers HEAD, and another method with a problem."""
 
-    @csrf_exempt  # who is signed in by a cookie is checked in `signing_in`; a token is in no cookie
+    @csrf_exempt  # who is signed in by a cookie is checked in `authentication`; a token is in no cookie
     @wraps(view)
     def answer(request: HttpRequest, **parts: Any) -> HttpResponse:
         asked = request.method
@@ -82,7 +82,7 @@ def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
 
 def _method_unknown(request: HttpRequest, allowed: str) -> HttpResponse:
     response = problem(
-        405, f"{request.method} is not possible here", f"Use {allowed}; {failures.DOCS}", code="method"
+        405, f"{request.method} is not possible here", f"Use {allowed}; {error_answers.DOCS}", code="method"
     )
     response["Allow"] = allowed
     return response

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from dropslot.access.roles import Scope
 from dropslot.api.app import api
+from dropslot.api.authentication import SCOPES
 from dropslot.api.dicomweb import description as stow
 from dropslot.api.problems import CONTENT_TYPE, Problem
-from dropslot.api.signing_in import SCOPES
 from dropslot.api.tus import description as tus
 
 _TAGS = {

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_safe
 
 from dropslot.access.roles import SEES_ROUTE, Scope
 from dropslot.access.seen import Access
-from dropslot.api.failures import answer_for
+from dropslot.api.authentication import access_for
+from dropslot.api.error_answers import answer_for
 from dropslot.api.lookup_by_id import sees_route
-from dropslot.api.signing_in import access_for
 from dropslot.arrivals.space import lateness
 from dropslot.arrivals.upkeep.health import Examined
 from dropslot.core.context import kept

@@ -8,8 +8,8 @@ from django.db.models import Model, QuerySet
 
 from dropslot.access.roles import SEES_ROUTE
 from dropslot.access.seen import Access
+from dropslot.api.authentication import Asked
 from dropslot.api.problems import NotThere
-from dropslot.api.signing_in import Asked
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.whereabouts import is_id
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dropslot.api.authentication import SCOPES
 from dropslot.api.description import operations
-from dropslot.api.signing_in import SCOPES
 from dropslot.api.tus import headers
 
 _MOST_DEEP = 3

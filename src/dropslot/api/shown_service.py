@@ -1,4 +1,4 @@
-"""What the API says of the service itself: its watcher, and what is late. The rules of `shown` hold here, too."""
+"""What the API says of the service itself: its watcher, and what is late. The rules of `response_schemas` hold here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from dropslot.api.shown import Id, Time
+from dropslot.api.response_schemas import Id, Time
 from dropslot.core.troubles import TroubleKind
 
 

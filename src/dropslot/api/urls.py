@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from dropslot.api import docs
 from dropslot.api.app import patterns
 from dropslot.api.dicomweb import views as dicomweb
-from dropslot.api.failures import unknown
+from dropslot.api.error_answers import unknown
 from dropslot.api.tus import views
 
 app_name = "dropslot_api"

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from dropslot.arrivals.models import Candidate, Duty
 from dropslot.config import Config
-from dropslot.config.folders import folder_sets
+from dropslot.config.route_folders import folder_sets
 from dropslot.core.names import escape
 
 LEASE = timedelta(seconds=10)

@@ -12,17 +12,17 @@ import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
-from dropslot.arrivals.intake import claim, inplace, waiting
+from dropslot.arrivals.intake import claim, inplace, waiting_entries
 from dropslot.arrivals.intake.claim import id_of_drop
 from dropslot.arrivals.intake.record import Recorder
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError, NameInFlight, SourceUnready
 from dropslot.core.names import escape
 from dropslot.watching import completion, reasons
 from dropslot.watching.entries import Judged, Stuck
 from dropslot.watching.file_events import Event
-from dropslot.watching.parts import Part
+from dropslot.watching.partial_scans import Part
 from dropslot.watching.processors import EventProcessor
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Deliver(EventProcessor):
         self.completion = completion.Completion(
             folders.route, folders.inbox, trust_names=self._claiming.trust_names
         )
-        self._waiting = waiting.known(folders)
+        self._waiting = waiting_entries.known(folders)
         self._missing: set[str] = set()  # of those, what the scan under way has not found
         self._told: dict[str, str] = {}  # name: why it could not be taken, said
         self._at_work: set[str] = set()  # in place, judged while an arrival of that name was being delivered
@@ -89,7 +89,7 @@ class Deliver(EventProcessor):
 
     def _forget_missing(self) -> None:
         if self._missing:
-            waiting.forget(self.folders, self._missing)
+            waiting_entries.forget(self.folders, self._missing)
             self._waiting = {
                 name: noted for name, noted in self._waiting.items() if name not in self._missing
             }
@@ -144,7 +144,7 @@ class Deliver(EventProcessor):
     def _take_from_inbox(self, judged: Judged) -> claim.Claim | None:
         noted = self._waiting.get(judged.name)
         if noted and not noted.is_same(judged):
-            waiting.replaced(noted.id)
+            waiting_entries.replaced(noted.id)
             self._waiting.pop(judged.name)
             noted = None
         taken = self._take_noted(judged, noted.id) if noted else self._take_new(judged)
@@ -158,8 +158,8 @@ class Deliver(EventProcessor):
     def _take_noted(self, judged: Judged, noted: str) -> claim.Claim | None:
         """Take an entry that waited, under the id that people have seen. If another process has used that id, it is
         forgotten, and the next look takes the entry under a new one."""
-        taken = claim.claim_arrival(self.folders, judged, noted, lambda: waiting.still_waits(noted))
-        if taken is not None or not waiting.still_waits(noted):
+        taken = claim.claim_arrival(self.folders, judged, noted, lambda: waiting_entries.still_waits(noted))
+        if taken is not None or not waiting_entries.still_waits(noted):
             self._waiting.pop(judged.name, None)
         return taken
 
@@ -185,7 +185,7 @@ class Deliver(EventProcessor):
     def _note(self, judged: Judged, reason: str, since: datetime, *, is_whole: bool = True) -> None:
         self._told[judged.name] = reason
         try:
-            noted = waiting.note(self.folders, judged, reason, since, is_whole=is_whole)
+            noted = waiting_entries.note(self.folders, judged, reason, since, is_whole=is_whole)
             self._waiting[judged.name] = noted
         except DatabaseError as trouble:
             self._told.pop(judged.name)

@@ -20,7 +20,7 @@ from dropslot.core.troubles import TroubleKind
 if TYPE_CHECKING:
     from dropslot.arrivals.importers import Importer
     from dropslot.arrivals.models import Delivery  # Django loads an app's class before any model
-    from dropslot.audit.report import Report
+    from dropslot.audit.verification_report import Report
     from dropslot.config import Config, Route
     from dropslot.contents.makers import Maker
     from dropslot.running.stopping import Signal

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.names import escape, fault_of_name
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dropslot.audit import signing_key
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import Head, timestamp
+from dropslot.audit.event_payloads import Names
 from dropslot.audit.models import Receipt
-from dropslot.audit.payloads import Names
 from dropslot.config.secrets import make_private
 from dropslot.core.context import kept
 from dropslot.core.names import escape

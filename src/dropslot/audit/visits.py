@@ -1,4 +1,4 @@
-"""What the events record of what people and programs did in the portal; the rules of `payloads` hold here, too."""
+"""What the events record of what people and programs did in the portal; the rules of `event_payloads` hold here."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typer.models import CommandInfo
 
 from dropslot import __version__
 from dropslot.cli.groups import SENDER, SERVER, WITHOUT_SERVER, NoServer, has_server
-from dropslot.cli.output.failures import explain
+from dropslot.cli.output.exit_status import explain
 from dropslot.cli.output.interrupted import INTERRUPTED, explain_interrupt, noticed
 
 _UNCUT = 10_000  # characters

@@ -12,7 +12,7 @@ import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, Test
 from dropslot.cli.startup import for_tests, started
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.workers.drain import Drained
@@ -25,12 +25,12 @@ commands = typer.Typer()
 def run(config: ConfigPath = None, test: Test = False) -> None:
     """Watch the inboxes and deliver, in the foreground, until Ctrl-C or SIGTERM."""
     settings = for_tests(started(config), test)
-    from dropslot.arrivals.workers import service
+    from dropslot.arrivals.workers import supervised_processes
     from dropslot.running import banner, daemon
 
     def serve(life: Life) -> None:
         banner.show(settings)  # here no other watcher runs
-        service.serve(settings, life)
+        supervised_processes.serve(settings, life)
 
     daemon.foreground(settings, serve)
 
@@ -66,7 +66,7 @@ def drain(
 
 
 def _has_failed(result: Drained) -> bool:
-    from dropslot.arrivals.intake.waiting import waits_for_sender
+    from dropslot.arrivals.intake.waiting_entries import waits_for_sender
 
     left = [row for row in result.left if not waits_for_sender(row) and row.held_at is None]
     return bool(result.failed or left or result.unrecorded or result.unlisted or result.after_failed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.narrowing import (
     ArrivalState,
     RouteKey,
@@ -26,10 +26,10 @@ from dropslot.cli.output.narrowing import (
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_acknowledgments
 from dropslot.core.asked import ago
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
-    from dropslot.acknowledgments.history import Unacknowledged
+    from dropslot.acknowledgments.history_columns import Unacknowledged
     from dropslot.config import Config
 
 commands = typer.Typer()
@@ -137,7 +137,7 @@ def _unacknowledged(config: Config, route: str, older_than: str) -> Unacknowledg
     age = ago(older_than) if older_than else None
     if older_than and age is None:
         raise UsageError(f"--older-than {older_than!r} is not an age", next_step="Write 7d, 12h or 90m")
-    from dropslot.acknowledgments.history import Unacknowledged
+    from dropslot.acknowledgments.history_columns import Unacknowledged
     from dropslot.acknowledgments.matching.delivery_finder import served
 
     places = served(config)
@@ -316,7 +316,7 @@ def latest(
         raise UsageError("--link-into makes a link to each file: leave out --limit, which is for the listing")
     settings = reading(config)
     from dropslot.arrivals.listings import queries
-    from dropslot.arrivals.listings.links import link_latest
+    from dropslot.arrivals.listings.link_tree import link_latest
 
     route = known_route(settings, route, "ROUTE")
     if link_into is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dropslot.cli.account import begin_command
 from dropslot.cli.app import names
-from dropslot.cli.output.failures import UsageError, explain
+from dropslot.cli.output.exit_status import UsageError, explain
 from dropslot.cli.portal import commands as with_accounts
 from dropslot.cli.startup import SETTINGS, WITH_ACCOUNTS, choose
 

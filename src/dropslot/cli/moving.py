@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.startup import WITH_ACCOUNTS, started
 from dropslot.core.errors import DropslotError
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.moving.move import Moved

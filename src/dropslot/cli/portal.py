@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, NoPager, Wide
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import WITH_ACCOUNTS, started
 
@@ -57,14 +57,14 @@ def portal(
 ) -> None:
     """Serve the portal alone, until Ctrl-C or SIGTERM. `run` serves it besides."""
     settings = _started(config)
-    from dropslot.portal.serving import company, process, server
+    from dropslot.portal.serving import company, process, web_server
     from dropslot.running import daemon
 
     process.prove(settings)
     daemon.join_logs(settings)
     if not in_service:
         company.begin(settings)
-    server.serve(settings)
+    web_server.serve(settings)
 
 
 @commands.command()
@@ -99,7 +99,7 @@ def adduser(
 ) -> None:
     """Make an account, or give an existing one more roles. Without a password it prints a link that sets one."""
     settings = _started(config)
-    from dropslot.access import accounts, links
+    from dropslot.access import accounts, one_time_links
 
     password = accounts.read_password(password_file) if password_file else None
     wanted = accounts.Wanted(
@@ -109,8 +109,8 @@ def adduser(
     for line in made.in_words():
         sys.stdout.write(f"{line}\n")
     if made.needs_password:
-        sys.stdout.write(f"This link sets its password, once, within {links.HOURS} hours:\n")
-        sys.stdout.write(f"  {links.link(made.user, settings)}\n")
+        sys.stdout.write(f"This link sets its password, once, within {one_time_links.HOURS} hours:\n")
+        sys.stdout.write(f"  {one_time_links.link(made.user, settings)}\n")
 
 
 @commands.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, NoPager, Wide
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_acknowledgments
 from dropslot.core.names import escape
@@ -86,7 +86,7 @@ def _counted(config: Config, month: Month) -> Report:
     from dropslot.access.followed import followed
     from dropslot.arrivals.models import Arrival, Delivery
     from dropslot.core.states import State
-    from dropslot.reports.counting import Seen, report
+    from dropslot.reports.daily_counts import Seen, report
     from dropslot.reports.section import report_by
 
     by = {key: report_by(route) for key, route in config.routes.items()}
@@ -120,7 +120,7 @@ def _rows(found: Report) -> Iterator[dict[str, Any]]:
 
 def _row(line: Line, route: str, name: str) -> dict[str, Any]:
     from dropslot.core.showing.amounts import size
-    from dropslot.reports.words import fetch_took, took
+    from dropslot.reports.captions import fetch_took, took
 
     return {
         "route": route,

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.startup import configured
 from dropslot.core.addressing import addresses
 from dropslot.core.concealing import conceal_value
@@ -48,11 +48,11 @@ def trust_host(
         ) from None
     if known_hosts is None:
         configured(config)
-    from dropslot.destinations.sftp import logins, rules
+    from dropslot.destinations.sftp import from_config, logins
     from dropslot.sftp import hostkeys, trust
 
     if known_hosts is None:
-        account = rules.account_for(address.url)
+        account = from_config.account_for(address.url)
     else:
         account = replace(logins.account_of(address.url), known_hosts=str(known_hosts))
     key = trust.shown_key(account)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.narrowing import RouteKey, known_route
 from dropslot.cli.startup import started
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from dropslot.cli.account import hand_over, runs_alone
 from dropslot.cli.options import TEST_NAMES
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 
 if TYPE_CHECKING:
     from django.conf import LazySettings

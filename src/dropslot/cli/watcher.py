@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, Test
-from dropslot.cli.output.failures import FAILED
+from dropslot.cli.output.exit_status import FAILED
 from dropslot.cli.startup import configured, for_tests
 from dropslot.core.names import escape
 
@@ -88,10 +88,10 @@ def _service(config: Config) -> Callable[[Life], None]:
     def serve(life: Life) -> None:
         # Only here: a forked process must not share a database connection.
         from dropslot.arrivals.upkeep.database import prepare
-        from dropslot.arrivals.workers import service
+        from dropslot.arrivals.workers import supervised_processes
 
         prepare()
-        service.serve(config, life)
+        supervised_processes.serve(config, life)
 
     return serve
 

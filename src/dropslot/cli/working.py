@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.startup import started
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def worker(
     """
     settings = _with_celery(started(config))
     chosen = _chosen(settings, routes)
-    from dropslot.arrivals.workers import service
+    from dropslot.arrivals.workers import supervised_processes
     from dropslot.running import daemon
 
     def serve(life: Life) -> None:
-        service.serve_workers(settings, life, chosen)
+        supervised_processes.serve_workers(settings, life, chosen)
 
     daemon.beside(settings, serve)
 
@@ -52,10 +52,10 @@ def beat(config: ConfigPath = None) -> None:
     `dropslot run` does this, too. Of several only one acts; another takes over when it ends.
     """
     settings = _with_celery(started(config))
-    from dropslot.arrivals.workers import service
+    from dropslot.arrivals.workers import supervised_processes
     from dropslot.running import daemon
 
-    daemon.beside(settings, lambda life: service.serve_beat(settings, life))
+    daemon.beside(settings, lambda life: supervised_processes.serve_beat(settings, life))
 
 
 @commands.command()
@@ -65,10 +65,10 @@ def sentinel(config: ConfigPath = None) -> None:
     Each service has a sentinel of its own, which is killed with it. This one is not, on this machine or another.
     """
     settings = started(config)
-    from dropslot.arrivals.workers import service
+    from dropslot.arrivals.workers import supervised_processes
     from dropslot.running import daemon
 
-    daemon.beside(settings, lambda life: service.serve_sentinel(settings, life, "sentinel"))
+    daemon.beside(settings, lambda life: supervised_processes.serve_sentinel(settings, life, "sentinel"))
 
 
 def _with_celery(config: Config) -> Config:

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dropslot.config.active import current
     from dropslot.config.delivering import Deliver
-    from dropslot.config.folders import FolderSet, folder_sets
-    from dropslot.config.loading import from_mapping, load, parse
+    from dropslot.config.load_config import from_mapping, load, parse
     from dropslot.config.models import (
         DELIVER_PROCESSOR,
         Config,
         Route,
     )
     from dropslot.config.plugins import load_dotted
+    from dropslot.config.route_folders import FolderSet, folder_sets
     from dropslot.config.route_parts import Lookup, Select, Space, SpaceLimits
     from dropslot.config.secrets import secret
-    from dropslot.core.settings.problems import ConfigError, Problem
+    from dropslot.core.settings.config_errors import ConfigError, Problem
 
 _MODULES = {
     "config.active": ("current",),
-    "config.folders": ("FolderSet", "folder_sets"),
-    "config.loading": ("from_mapping", "load", "parse"),
+    "config.route_folders": ("FolderSet", "folder_sets"),
+    "config.load_config": ("from_mapping", "load", "parse"),
     "config.delivering": ("Deliver",),
     "config.models": ("DELIVER_PROCESSOR", "Config", "Route"),
     "config.route_parts": ("Lookup", "Select", "Space", "SpaceLimits"),
     "config.plugins": ("load_dotted",),
-    "core.settings.problems": ("ConfigError", "Problem"),
+    "core.settings.config_errors": ("ConfigError", "Problem"),
     "config.secrets": ("secret",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dropslot.config.loading import from_mapping, load
+from dropslot.config.load_config import from_mapping, load
 from dropslot.config.models import Config
 from dropslot.core.context import kept
-from dropslot.core.settings.problems import NO_VALUE, ConfigError, Problem
+from dropslot.core.settings.config_errors import NO_VALUE, ConfigError, Problem
 
 _EXAMPLE = 'DROPSLOT = "/srv/dropslot/config.yaml"'
 

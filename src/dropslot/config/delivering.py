@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dropslot.config.limits import SpeedLimit
 from dropslot.config.route_parts import SpaceLimits
-from dropslot.config.servers.listening import ListenAddress
+from dropslot.config.servers.listen_addresses import ListenAddress
 from dropslot.config.servers.object_stores import StoreOptions
 from dropslot.config.values import (
     DestinationTemplate,

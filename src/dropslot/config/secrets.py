@@ -11,7 +11,7 @@ from pathlib import Path
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.concealing import Secret
 from dropslot.core.errors import DropslotError
-from dropslot.core.settings.problems import NO_VALUE, ConfigError, Problem
+from dropslot.core.settings.config_errors import NO_VALUE, ConfigError, Problem
 
 
 def secret(name: str) -> Secret | None:

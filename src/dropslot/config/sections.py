@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from pydantic import BaseModel
 
 from dropslot.core.apps import APPS
-from dropslot.core.settings.problems import Location, Problem, key_of
+from dropslot.core.settings.config_errors import Location, Problem, key_of
 
 if TYPE_CHECKING:
     from dropslot.config.models import Config, Route

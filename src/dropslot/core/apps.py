@@ -37,7 +37,7 @@ APPS = (
         "dropslot.dicom",
         section="dropslot.dicom.section",
         commands=(
-            "dropslot.cli.images.listing",
+            "dropslot.cli.images.series_and_batches",
             "dropslot.cli.images.reidentify",
             "dropslot.cli.images.fetch",
         ),

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from dropslot.core.errors import DropslotError
 from dropslot.sender.engine.listener import Silent, Status
+from dropslot.sender.file_states import REFUSED, SentFile
 from dropslot.sender.plan import LeftFile
-from dropslot.sender.states import REFUSED, SentFile
 
 _MOST_CHANGED, _MOST_REASONS = 1000, 20
 

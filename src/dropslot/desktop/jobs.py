@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal
 
 from dropslot.core.errors import DropslotError, Unforeseen
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
 
 
 class SystemRefused(DropslotError):

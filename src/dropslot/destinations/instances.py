@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from dropslot.contents.base import Staged
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import chunks
+from dropslot.core.showing.quantities import chunks
 from dropslot.destinations.base import ONLY_ACKNOWLEDGED, SAID, Drop, Planned, Target
 from dropslot.destinations.whole_items import Receiver, SpooledDrop
 from dropslot.dicom_files.file_meta import data_set_begins_at

@@ -34,7 +34,7 @@ class DicomConfig(registry.DropslotApp):
         return doctor.examine(config)
 
     def importer(self, route: Route) -> Importer | None:
-        from dropslot.dicom.importing.keys import is_imported
+        from dropslot.dicom.importing.config_keys import is_imported
 
         if not is_imported(route):
             return None
@@ -48,7 +48,7 @@ class DicomConfig(registry.DropslotApp):
         return DicomImporter(route)
 
     def maker(self, config: Config, route: Route) -> Maker | None:
-        from dropslot.dicom.deidentifying.keys import deidentify_of
+        from dropslot.dicom.deidentifying.config_keys import deidentify_of
 
         if deidentify_of(route) is None or self.importer(route) is None:
             return None
@@ -58,7 +58,7 @@ class DicomConfig(registry.DropslotApp):
 
 
 def _receives(config: Config) -> bool:
-    from dropslot.dicom.receiving.keys import receive_of, takes_studies
+    from dropslot.dicom.receiving.config_keys import receive_of, takes_studies
 
     # With a portal, studies come by STOW-RS as well.
     has_portal = bool(getattr(config, "portal", None))
@@ -71,12 +71,12 @@ def _prove(config: Config) -> None:
             "A route receives DICOM, and this installation has no pynetdicom",
             next_step="Install it: pip install 'dropslot[dicom]'",
         )
-    from dropslot.dicom.receiving import service
+    from dropslot.dicom.receiving import process
 
-    service.prove(config)
+    process.prove(config)
 
 
 def _serve(config: Config, stop: Signal) -> None:
-    from dropslot.dicom.receiving import service
+    from dropslot.dicom.receiving import process
 
-    service.serve(config, stop)
+    process.serve(config, stop)

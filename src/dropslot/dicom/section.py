@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from dropslot.config.sections import RouteRule, Section
-from dropslot.dicom.deidentifying import keys as deidentifying
-from dropslot.dicom.importing import keys as importing
-from dropslot.dicom.receiving import keys as receiving
+from dropslot.dicom.deidentifying import config_keys as deidentifying
+from dropslot.dicom.importing import config_keys as importing
+from dropslot.dicom.receiving import config_keys as receiving
 from dropslot.dicom_files.keywords import KEYWORDS
 
 if TYPE_CHECKING:

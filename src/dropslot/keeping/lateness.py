@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from dropslot.arrivals.registry import Late
 from dropslot.config import Config
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.core.troubles import TroubleKind
 from dropslot.keeping.fixity.rounds import behind_by
 from dropslot.keeping.models import Damage, FixityRound, KeptOriginal

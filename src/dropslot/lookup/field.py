@@ -10,7 +10,7 @@ from dropslot.core import patterns
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape, invisible
 from dropslot.fields.base import Field
-from dropslot.lookup.loading import table_name
+from dropslot.lookup.load_tables import table_name
 from dropslot.lookup.models import Folder, label_key
 
 # The beginning of the reason of every refusal for a missing folder; `dropslot load_remote_folders` finds them by it.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
-from dropslot.mail import server
+from dropslot.mail import smtp
 from dropslot.mail.section import Mail, mail_of, missing_secret
 
 _ABOUT = "mail"
@@ -24,7 +24,7 @@ def examine(config: Config) -> Iterator[Finding]:
                 "error", _ABOUT, f"the environment has no {missing}", f"set {missing}, or {missing}_FILE"
             )
             return
-        server.prove(mail)
+        smtp.prove(mail)
     except DropslotError as error:
         yield Finding("error", _ABOUT, error.what, error.next_step)
         return

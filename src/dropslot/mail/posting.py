@@ -58,10 +58,10 @@ class Posting:
 
 def _fault(mail: Mail, make: Callable[[], EmailMessage]) -> str:
     """Why a mail could not be sent; empty: it was."""
-    from dropslot.mail import server  # a portal that sends no mail need not load it
+    from dropslot.mail import smtp  # a portal that sends no mail need not load it
 
     try:
-        server.send(mail, make())
+        smtp.send(mail, make())
     except Exception as error:  # noqa: BLE001 - whatever one mail has, the next one is sent
         return str(error)
     return ""

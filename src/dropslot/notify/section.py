@@ -217,7 +217,7 @@ class NotifySection(Section):
     def absolute(self, model: BaseModel, base: Path) -> dict[str, Any]:
         if not isinstance(model, TopKeys) or model.notify.templates is None:
             return {}
-        from dropslot.config.paths import absolute_path
+        from dropslot.config.relative_paths import absolute_path
 
         templates = absolute_path(model.notify.templates, base)
         return {"notify": model.notify.model_copy(update={"templates": templates})}

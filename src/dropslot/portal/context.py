@@ -13,7 +13,7 @@ from dropslot.access.section import portal_of
 from dropslot.access.seen import Access
 from dropslot.access.signing_in import second_factor
 from dropslot.config import current
-from dropslot.dicom.importing.keys import is_imported
+from dropslot.dicom.importing.config_keys import is_imported
 
 _VERSION = version("dropslot")
 

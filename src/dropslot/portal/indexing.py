@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections
 from dropslot.acknowledgments import unfetched
 from dropslot.arrivals.listings.search import indexer
 from dropslot.arrivals.registry import Finding
-from dropslot.audit.listening import Ear
+from dropslot.audit.event_wakeups import Ear
 from dropslot.config import Config
 from dropslot.core.context import kept
 

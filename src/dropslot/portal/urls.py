@@ -11,10 +11,10 @@ from dropslot.portal.pages import (
     arrival,
     check,
     file_search,
-    folders,
+    folder_tables,
     holding,
     home,
-    known,
+    known_file,
     payloads,
     proof,
     reporting,
@@ -26,7 +26,7 @@ from dropslot.portal.pages import (
 )
 from dropslot.portal.pages.accounts import account, addressing, notifying, tokens, users
 from dropslot.portal.pages.imaging import collections, image
-from dropslot.portal.pages.listing import exports, listings, saved_views, undoing
+from dropslot.portal.pages.listing_pages import exports, listings, saved_views, undoing
 
 app_name = "dropslot"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -91,9 +91,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("arrivals/<slug:pk>/hold/release/", holding.release, name="hold_release"),
     path("check/", check.check, name="check"),
     path("check/flag/", check.flag, name="flag_audited"),
-    path("folders/", folders.folders, name="folders"),
-    path("folders/preview/", folders.folders_preview, name="folders_preview"),
-    path("folders/load/", folders.folders_load, name="folders_load"),
+    path("folders/", folder_tables.folders, name="folders"),
+    path("folders/preview/", folder_tables.folders_preview, name="folders_preview"),
+    path("folders/load/", folder_tables.folders_load, name="folders_load"),
     path("reports/", reporting.reports, name="reports"),
     path("reports/<str:month>.<slug:form>", reporting.report_file, name="report_file"),
     path("routes/", routes.routes, name="routes"),
@@ -104,7 +104,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("verify/start", verifying.verify_start, name="verify_start"),
     path("verify/<str:pk>/", verifying.verify_run, name="verify_run"),
     path("verify/<str:pk>/stop", verifying.verify_stop, name="verify_stop"),
-    path("known/", known.known, name="known"),
+    path("known/", known_file.known, name="known"),
     path("arrivals/<str:pk>/proof", proof.arrival_proof, name="arrival_proof"),
     path("arrivals/<str:pk>/proof.zip", proof.arrival_proof_bundle, name="arrival_proof_bundle"),
 ]

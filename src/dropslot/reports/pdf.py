@@ -32,8 +32,8 @@ from reportlab.platypus import (
 
 from dropslot.core.showing.amounts import size
 from dropslot.reports import charts
+from dropslot.reports.captions import MEANINGS, fetch_took, took
 from dropslot.reports.figures import Line, Report, from_json
-from dropslot.reports.words import MEANINGS, fetch_took, took
 
 if TYPE_CHECKING:
     from dropslot.reports.charts import Piece

@@ -11,7 +11,7 @@ from platformdirs import user_data_dir
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
 
 VARIABLE = "DROPSLOT_SENDER_HOME"
 

@@ -9,9 +9,9 @@ import asyncssh
 
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
-from dropslot.sftp.accounts import UNSENT, Account
 from dropslot.sftp.channel import Channel, ConnectionGone
 from dropslot.sftp.login import login
+from dropslot.sftp.logins import UNSENT, Account
 from dropslot.sftp.wire import Garbled, Reply, Request
 
 CHANNELS = (

@@ -16,8 +16,8 @@ from asyncssh.saslprep import SASLPrepError, saslprep
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp import hostkeys
-from dropslot.sftp.accounts import UNSENT, Account
 from dropslot.sftp.channel import unlogged
+from dropslot.sftp.logins import UNSENT, Account
 
 CONNECT_SECONDS = 20
 LOGIN_SECONDS = 30

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dropslot.core.errors import StorageFault
 from dropslot.core.fullness import percent_full
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import chunks
+from dropslot.core.showing.quantities import chunks
 from dropslot.sftp import wire
 from dropslot.sftp.channel import Channel
 from dropslot.sftp.connection import Connection

@@ -15,10 +15,10 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 from dropslot.core.errors import DestinationUnready
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.login import LoginRefused
+from dropslot.sftp.logins import Account
 from dropslot.sftp.wire import Garbled
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dropslot.sftp import remote, runtime, wire
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection
+from dropslot.sftp.logins import Account
 from dropslot.sftp.wire import Said
 
 _NOTHING = object()

@@ -11,8 +11,8 @@ import asyncssh
 
 from dropslot.core.errors import DestinationUnready
 from dropslot.sftp import hostkeys, runtime
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.login import CONNECT_SECONDS, unreachable
+from dropslot.sftp.logins import Account
 
 
 def shown_key(account: Account) -> asyncssh.SSHKey:

@@ -10,7 +10,7 @@ from dropslot.arrivals import registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dropslot.audit.report import Report
+    from dropslot.audit.verification_report import Report
     from dropslot.config import Config
     from dropslot.running.stopping import Signal
 

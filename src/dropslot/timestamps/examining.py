@@ -28,10 +28,10 @@ def findings(config: Config) -> Iterator[Finding]:
     authority = authority_of(config)
     if authority is None:
         return
-    from dropslot.timestamps import asking, trusted  # not for `late`, which the portal calls
+    from dropslot.timestamps import stamp_request, trusted  # not for `late`, which the portal calls
 
     try:
-        made = asking.ask(authority, trusted.roots(config), _head())
+        made = stamp_request.ask(authority, trusted.roots(config), _head())
     except DropslotError as error:
         yield Finding("error", _ABOUT, error.what, error.next_step)
         return

@@ -79,7 +79,7 @@ class TimestampSection(Section):
         authority = model.timestamp if isinstance(model, TopKeys) else None
         if authority is None or authority.certificates is None:
             return {}
-        from dropslot.config.paths import absolute_path
+        from dropslot.config.relative_paths import absolute_path
 
         path = absolute_path(authority.certificates, base)
         return {"timestamp": authority.model_copy(update={"certificates": path})}

@@ -11,9 +11,9 @@ from django.db.models import QuerySet
 
 from dropslot.audit import chain
 from dropslot.audit.chain import Head
+from dropslot.audit.event_payloads import Timestamped
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
-from dropslot.audit.payloads import Timestamped
 from dropslot.config import Config
 from dropslot.timestamps import recorded
 from dropslot.timestamps.section import authority_of
@@ -35,9 +35,12 @@ def stamp(config: Config) -> Stamp | None:
     last, head = newest(), chain.head()
     if authority is None or not unproved(last.head.seq if last else 0).exists():
         return None
-    from dropslot.timestamps import asking, trusted  # HTTP and TLS, which others who import this do not need
+    from dropslot.timestamps import (  # HTTP and TLS, which others who import this do not need
+        stamp_request,
+        trusted,
+    )
 
-    made = asking.ask(authority, trusted.roots(config), head)
+    made = stamp_request.ask(authority, trusted.roots(config), head)
     data: Timestamped = {
         "head": head._asdict(),
         "at": chain.timestamp(made.at),

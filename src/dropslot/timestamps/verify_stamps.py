@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from dropslot.audit.chain import Head
 from dropslot.audit.models import Event
-from dropslot.audit.report import Report
+from dropslot.audit.verification_report import Report
 from dropslot.audit.verifying.verify import hashes
 from dropslot.config import Config
 from dropslot.core.errors import BadOption
 from dropslot.timestamps import recorded, trusted
-from dropslot.timestamps.asking import CLOCKS_APART
+from dropslot.timestamps.stamp_request import CLOCKS_APART
 from dropslot.timestamps.stamps import NotProven, proven
 
 if TYPE_CHECKING:

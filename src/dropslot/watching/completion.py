@@ -15,7 +15,7 @@ from dropslot.core.names import escape
 from dropslot.core.patterns import Glob, forms
 from dropslot.watching import quiet, reasons
 from dropslot.watching.entries import NEVER_LOOKED_AT, Entry, Judged, Rule, Stuck
-from dropslot.watching.parts import MOST_KEPT, Room
+from dropslot.watching.partial_scans import MOST_KEPT, Room
 from dropslot.watching.temporary import TemporaryNames
 from dropslot.watching.walks import Agenda, Walked, Walks
 

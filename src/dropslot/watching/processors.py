@@ -12,11 +12,11 @@ from dropslot.config.plugins import load_dotted
 from dropslot.core.names import escape
 from dropslot.watching import completion, signals
 from dropslot.watching.file_events import Event, mask_of
-from dropslot.watching.parts import Part
+from dropslot.watching.partial_scans import Part
 
 if TYPE_CHECKING:
     from dropslot.config import Route
-    from dropslot.config.folders import FolderSet
+    from dropslot.config.route_folders import FolderSet
 
 log = structlog.get_logger()
 

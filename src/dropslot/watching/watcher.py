@@ -22,10 +22,10 @@ from dropslot.watching.file_events import (
     IN_UNMOUNT,
     event,
 )
-from dropslot.watching.inbox import Inbox
 from dropslot.watching.inotify import Inotify
 from dropslot.watching.polling import Listings
 from dropslot.watching.processors import Pair
+from dropslot.watching.watched_inbox import Inbox
 
 log = structlog.get_logger()
 

@@ -12,8 +12,8 @@ import structlog
 
 from dropslot.access.trail import trail
 from dropslot.arrivals.models import Delivery
+from dropslot.audit.event_payloads import Files
 from dropslot.audit.kinds import Kind
-from dropslot.audit.payloads import Files
 from dropslot.core.context import kept
 
 log = structlog.get_logger()

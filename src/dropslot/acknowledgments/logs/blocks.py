@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dropslot.acknowledgments.logs.sources import LogFile
+from dropslot.acknowledgments.logs.log_sources import LogFile
 
 BLOCK = 1 << 20
 # Three headers of 8 KiB (Apache's limit) are four times as long if each byte is written as \xhh. So nobody can hide a

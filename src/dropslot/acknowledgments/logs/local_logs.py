@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from dropslot.acknowledgments.logs.sources import LogFile, Source, no_file, unlistable, unready
+from dropslot.acknowledgments.logs.log_sources import LogFile, Source, no_file, unlistable, unready
 from dropslot.core.names import escape
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
-from dropslot.acknowledgments.logs.sources import LogFile
+from dropslot.acknowledgments.logs.log_sources import LogFile
 
 FIRST_BYTES = 1024
 REMEMBERED = 8  # files; a late line in an older one is not found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dropslot.acknowledgments.logs.local_logs import LocalFolder
-from dropslot.acknowledgments.logs.sources import LogFile, Source
+from dropslot.acknowledgments.logs.log_sources import LogFile, Source
 from dropslot.acknowledgments.logs.unzipped import Unzipped
 from dropslot.acknowledgments.section import Acknowledge, keys_of_log
 from dropslot.config import Route

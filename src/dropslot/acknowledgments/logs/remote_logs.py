@@ -6,12 +6,12 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dropslot.acknowledgments.logs.sources import KEPT, LogFile, LogUnready, Source, no_file, unlistable
+from dropslot.acknowledgments.logs.log_sources import KEPT, LogFile, LogUnready, Source, no_file, unlistable
 from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sftp import faults, remote, runtime, wire
-from dropslot.sftp.accounts import Account
+from dropslot.sftp.logins import Account
 from dropslot.sftp.remote_file import OpenFile
 from dropslot.sftp.wire import Said
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from dropslot.acknowledgments.logs.log_sources import LogFile, Source
 from dropslot.acknowledgments.logs.marks import Mark, mark_of
 from dropslot.acknowledgments.logs.opening import PACKED, opened
-from dropslot.acknowledgments.logs.sources import LogFile, Source
 
 OPEN_AT_ONCE = 200  # files: a first run may find years of them
 

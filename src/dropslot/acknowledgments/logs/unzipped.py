@@ -7,7 +7,7 @@ import io
 import zlib
 from typing import TYPE_CHECKING
 
-from dropslot.acknowledgments.logs.sources import LogFile, LogUnready
+from dropslot.acknowledgments.logs.log_sources import LogFile, LogUnready
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:

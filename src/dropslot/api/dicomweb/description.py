@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dropslot.api.dicomweb.answers import JSON, XML
+from dropslot.api.dicomweb.stow_response import JSON, XML
 
 _TYPE = 'multipart/related; type="application/dicom"'
 _STORE = (

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from dropslot.api.dicomweb.answers import Outcome
-from dropslot.dicom.receiving.folders import is_uid, note_ended
+from dropslot.api.dicomweb.stow_response import Outcome
+from dropslot.dicom.receiving.hidden_folders import is_uid, note_ended
 from dropslot.dicom.receiving.receptions import (
     INVALID_INSTANCE,
     NOT_UNDERSTOOD,
@@ -26,7 +26,7 @@ _BATCH = 16  # files that are open at a time
 
 def store(inbox: Path, sender: Peer, parts: Iterable[Iterator[bytes]], study: str) -> list[Outcome]:
     """Keep each part that is DICOM, with a SOPInstanceUID and, if `study` is given, of that study. What is acknowledged
-    is durable. Raises HeadersNotRead and what `parts` raises; then what was stored before stays, as after a broken
+    is durable. Raises HeadersNotRead and what `multipart` raises; then what was stored before stays, as after a broken
     connection: its sender sends all again, and the same bytes count once."""
     reception, outcomes = Reception(inbox, sender), []
     waiting = iter(parts)

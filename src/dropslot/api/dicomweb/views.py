@@ -8,15 +8,15 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from dropslot.access.seen import Access
-from dropslot.api.dicomweb import answers, storing
-from dropslot.api.dicomweb.parts import Parts, boundary_of
+from dropslot.api.dicomweb import storing, stow_response
+from dropslot.api.dicomweb.multipart import Parts, boundary_of
 from dropslot.api.tus import problems
-from dropslot.api.tus.beforehand import targets
+from dropslot.api.tus.beforehand import upload_target
 from dropslot.api.tus.bodies import Body
 from dropslot.api.tus.problems import Problem
 from dropslot.api.tus.who import uploader
-from dropslot.dicom.receiving.folders import is_uid
-from dropslot.dicom.receiving.keys import takes_studies
+from dropslot.dicom.receiving.config_keys import takes_studies
+from dropslot.dicom.receiving.hidden_folders import is_uid
 from dropslot.dicom.receiving.receptions import Peer
 
 
@@ -43,7 +43,7 @@ def _stored(request: HttpRequest, body: Body, study: str) -> HttpResponse:
     outcomes = storing.store(inbox, sender, Parts(body, boundary), study)
     if not outcomes:
         raise Problem(400, "The body has no part", "Send each instance as a part of its own")
-    return answers.answer(outcomes, request.headers.get("Accept", ""))
+    return stow_response.answer(outcomes, request.headers.get("Accept", ""))
 
 
 def _inbox(access: Access, key: str) -> Path:
@@ -52,7 +52,7 @@ def _inbox(access: Access, key: str) -> Path:
     mine = [one for one in takes if access.may_upload(one)]
     if not key and len(mine) == 1:
         (key,) = mine
-    folders = targets.target(access, {"route": key})
+    folders = upload_target.target(access, {"route": key})
     if key not in takes:
         raise Problem(422, f"Route {key} does not take studies", f"Say one as `?route=`: {', '.join(mine)}")
     return folders.inbox

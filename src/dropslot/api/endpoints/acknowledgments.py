@@ -9,17 +9,17 @@ from ninja import Query, Router
 from dropslot.access.roles import Scope
 from dropslot.acknowledgments.listings import acknowledgments_page
 from dropslot.acknowledgments.undo import undo
-from dropslot.api import shown
+from dropslot.api import response_schemas
+from dropslot.api.authentication import Asked, deny, needs
 from dropslot.api.lookup_by_id import one_of, sees_route
-from dropslot.api.signing_in import Asked, deny, needs
-from dropslot.api.wanted import Wanted, WithReason, filter_of
+from dropslot.api.request_schemas import Wanted, WithReason, filter_of
 from dropslot.core.names import escape
 
 router = Router(tags=["acknowledgments"])
 _OF_THE_SERVER = ("address", "log", "line")
 
 
-@router.get("", response=shown.Acknowledgments, **needs(Scope.READ))
+@router.get("", response=response_schemas.Acknowledgments, **needs(Scope.READ))
 def list_acknowledgments(request: Asked, wanted: Query[Wanted]) -> dict[str, Any]:
     """List acknowledgments, undone ones too, the newest first."""
     seen = request.access.acknowledgments()
@@ -30,7 +30,7 @@ def list_acknowledgments(request: Asked, wanted: Query[Wanted]) -> dict[str, Any
     return page._asdict()
 
 
-@router.post("/{id}/undo", response=shown.Undone, **needs(Scope.OPERATE))
+@router.post("/{id}/undo", response=response_schemas.Undone, **needs(Scope.OPERATE))
 def undo_acknowledgment(request: Asked, id: str, given: WithReason) -> dict[str, Any]:
     """Undo one acknowledgment: it stays in the record, with the reason, and no longer counts."""
     seen = request.access.acknowledgments().select_related("delivery__arrival")

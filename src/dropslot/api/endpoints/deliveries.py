@@ -10,10 +10,10 @@ from ninja import Query, Router
 
 from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
-from dropslot.api import shown
+from dropslot.api import response_schemas
+from dropslot.api.authentication import Asked, needs
 from dropslot.api.lookup_by_id import not_there
-from dropslot.api.signing_in import Asked, needs
-from dropslot.api.wanted import WantedDeliveries, filter_of
+from dropslot.api.request_schemas import WantedDeliveries, filter_of
 from dropslot.arrivals.listings import pages
 from dropslot.arrivals.listings.queries import Filter, delivery_rows
 from dropslot.arrivals.models import Delivery
@@ -22,14 +22,14 @@ router = Router(tags=["deliveries"])
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
-@router.get("", response=shown.Deliveries, **needs(Scope.READ))
+@router.get("", response=response_schemas.Deliveries, **needs(Scope.READ))
 def list_deliveries(request: Asked, wanted: Query[WantedDeliveries]) -> dict[str, Any]:
     """List deliveries of finished arrivals, the newest first. `sha256` finds where a file went."""
     access, filter_ = request.access, filter_of(request, wanted)
     return rows_of(access, access.deliveries(), filter_, wanted.cursor, wanted.limit)._asdict()
 
 
-@router.get("/{id}", response=shown.Delivery, **needs(Scope.READ))
+@router.get("/{id}", response=response_schemas.Delivery, **needs(Scope.READ))
 def get_delivery(request: Asked, id: str) -> dict[str, Any]:
     """Show one delivery."""
     number = int(id) if _NUMBER.fullmatch(id) else 0

@@ -8,15 +8,15 @@ from typing import Any
 from django.db.models import Q
 from ninja import Query, Router
 
-from dropslot.access.payloads.images import opened_image
+from dropslot.access.payloads.image_bytes import opened_image
 from dropslot.access.payloads.opening import NotHere
 from dropslot.access.payloads.payload_responses import note_opened
 from dropslot.access.roles import Scope
-from dropslot.api import images
+from dropslot.api import image_schemas
+from dropslot.api.authentication import Asked, needs
 from dropslot.api.lookup_by_id import not_there
 from dropslot.api.problems import NotThere
-from dropslot.api.signing_in import Asked, needs
-from dropslot.api.wanted import WantedImages, images_of
+from dropslot.api.request_schemas import WantedImages, images_of
 from dropslot.audit.kinds import Kind
 from dropslot.dicom.listings import queries
 from dropslot.dicom.listings.newest import newest_instances
@@ -27,7 +27,7 @@ router = Router(tags=["dicom"])
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
-@router.get("/patients", response=images.Patients, **needs(Scope.READ))
+@router.get("/patients", response=image_schemas.Patients, **needs(Scope.READ))
 def list_patients(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     """List patients of whom images arrived, the newest first."""
     seen = request.access.patients()
@@ -36,7 +36,7 @@ def list_patients(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]
     )._asdict()
 
 
-@router.get("/studies", response=images.Studies, **needs(Scope.READ))
+@router.get("/studies", response=image_schemas.Studies, **needs(Scope.READ))
 def list_studies(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     """List studies, the newest first."""
     seen = request.access.studies()
@@ -45,14 +45,14 @@ def list_studies(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     )._asdict()
 
 
-@router.get("/series", response=images.AllSeries, **needs(Scope.READ))
+@router.get("/series", response=image_schemas.AllSeries, **needs(Scope.READ))
 def list_series(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     """List series with the verdict on their completeness and its evidence, the newest first."""
     seen = request.access.series()
     return queries.series(seen, images_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
 
 
-@router.get("/instances", response=images.Instances, **needs(Scope.READ))
+@router.get("/instances", response=image_schemas.Instances, **needs(Scope.READ))
 def list_instances(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any]:
     """List instances, the newest first; with `series` those of one series, as they came."""
     access, found = request.access, images_of(request, wanted)
@@ -63,7 +63,7 @@ def list_instances(request: Asked, wanted: Query[WantedImages]) -> dict[str, Any
     return newest_instances(access.instances, of, found, wanted.cursor, wanted.limit)._asdict()
 
 
-@router.get("/instances/{id}/header", response=images.Header, **needs(Scope.READ))
+@router.get("/instances/{id}/header", response=image_schemas.Header, **needs(Scope.READ))
 def get_header(request: Asked, id: str) -> dict[str, Any]:
     """Show all elements of one instance, without its pixels. The look is an event."""
     number = int(id) if _NUMBER.fullmatch(id) else 0

@@ -8,9 +8,9 @@ from ninja import Router
 
 from dropslot.access.models import Grant
 from dropslot.access.roles import Scope
-from dropslot.api import shown, shown_service
+from dropslot.api import response_schemas, shown_service
+from dropslot.api.authentication import Asked, needs
 from dropslot.api.health import told
-from dropslot.api.signing_in import Asked, needs
 from dropslot.arrivals import candidates
 from dropslot.arrivals.listings.queries import iso
 from dropslot.running import daemon
@@ -18,7 +18,7 @@ from dropslot.running import daemon
 router = Router()
 
 
-@router.get("/me", response=shown.Me, tags=["account"], **needs(*Scope))
+@router.get("/me", response=response_schemas.Me, tags=["account"], **needs(*Scope))
 def get_me(request: Asked) -> dict[str, Any]:
     """Say who calls, with the account's roles and the token's scopes."""
     token = request.token

@@ -8,11 +8,11 @@ from typing import Any
 from ninja import Query, Router
 
 from dropslot.access.roles import Scope
-from dropslot.api import shown
+from dropslot.api import response_schemas
+from dropslot.api.authentication import Asked, needs
 from dropslot.api.lookup_by_id import arrival_of
 from dropslot.api.problems import NotThere
-from dropslot.api.signing_in import Asked, needs
-from dropslot.api.wanted import WantedReceipt, require_known
+from dropslot.api.request_schemas import WantedReceipt, require_known
 from dropslot.arrivals.outbox_readers.for_senders.summary import signed
 from dropslot.audit import signing_key
 from dropslot.core.names import escape
@@ -21,7 +21,7 @@ from dropslot.core.states import State
 router = Router(tags=["receipts"])
 
 
-@router.get("", response=shown.SenderReceipt, **needs(Scope.READ, Scope.UPLOAD))
+@router.get("", response=response_schemas.SenderReceipt, **needs(Scope.READ, Scope.UPLOAD))
 def find_receipt(request: Asked, wanted: Query[WantedReceipt]) -> dict[str, Any]:
     """Show the newest signed receipt of an arrival by the name under which it was sent: of one that is done, or
     that was refused, with the outcome of each file."""
@@ -38,7 +38,7 @@ def find_receipt(request: Asked, wanted: Query[WantedReceipt]) -> dict[str, Any]
     return {"arrival": row.id, "state": row.state, **found._asdict()}
 
 
-@router.get("/allowed_signers", response=shown.Signers, **needs(Scope.READ, Scope.UPLOAD))
+@router.get("/allowed_signers", response=response_schemas.Signers, **needs(Scope.READ, Scope.UPLOAD))
 def get_signers(request: Asked) -> dict[str, Any]:
     """Show the public keys that sign receipts here, in the form of ssh-keygen's `allowed_signers`."""
     keys = request.access.config.keys
@@ -46,7 +46,7 @@ def get_signers(request: Asked) -> dict[str, Any]:
     return {"allowed_signers": (keys / signing_key.ALLOWED_SIGNERS).read_text("utf-8")}
 
 
-@router.get("/{arrival}", response=shown.Receipt, **needs(Scope.READ, Scope.UPLOAD))
+@router.get("/{arrival}", response=response_schemas.Receipt, **needs(Scope.READ, Scope.UPLOAD))
 def get_receipt(request: Asked, arrival: str) -> dict[str, Any]:
     """Show the signed receipt of an arrival that is done; its sender may read it."""
     return receipt_of(request, arrival)

@@ -7,16 +7,16 @@ from typing import Any
 from ninja import Router
 
 from dropslot.access.roles import REIDENTIFIES, Scope
-from dropslot.api import shown
-from dropslot.api.signing_in import Asked, deny, needs
-from dropslot.api.wanted import Reidentify
+from dropslot.api import response_schemas
+from dropslot.api.authentication import Asked, deny, needs
+from dropslot.api.request_schemas import Reidentify
 from dropslot.core.names import escape
 from dropslot.dicom.deidentifying.reidentifying import reidentify
 
 router = Router(tags=["reidentification"])
 
 
-@router.post("", response=shown.Originals, **needs(Scope.REIDENTIFY))
+@router.post("", response=response_schemas.Originals, **needs(Scope.REIDENTIFY))
 def reidentify_values(request: Asked, given: Reidentify) -> dict[str, Any]:
     """Show the originals of de-identified values. Each one is an event in the audit trail, with the reason."""
     access = request.access

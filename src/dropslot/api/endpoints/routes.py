@@ -8,15 +8,15 @@ from ninja import Router
 
 from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
-from dropslot.api import shown
-from dropslot.api.signing_in import Asked, needs
+from dropslot.api import response_schemas
+from dropslot.api.authentication import Asked, needs
 from dropslot.config.models import Route
 from dropslot.core.templates import Template
 
 router = Router(tags=["routes"])
 
 
-@router.get("", response=shown.Routes, **needs(Scope.READ, Scope.UPLOAD))
+@router.get("", response=response_schemas.Routes, **needs(Scope.READ, Scope.UPLOAD))
 def list_routes(request: Asked) -> dict[str, Any]:
     """List the routes for which the account has a role, in config.yaml's order."""
     access = request.access

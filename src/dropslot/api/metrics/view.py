@@ -10,10 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_la
 
 from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
-from dropslot.api.failures import answer_for
+from dropslot.api.authentication import access_for, deny
+from dropslot.api.error_answers import answer_for
 from dropslot.api.metrics.calls import Calls
 from dropslot.api.problems import NotSignedIn
-from dropslot.api.signing_in import access_for, deny
 from dropslot.arrivals.metrics.exporter import registry_of
 from dropslot.config import current
 from dropslot.core.addressing.addresses import is_loopback

@@ -18,7 +18,7 @@ from dropslot.api.tus.problems import Problem
 from dropslot.api.tus.tus_requests import remove
 from dropslot.arrivals.models import Upload
 from dropslot.config import Config
-from dropslot.config.folders import all_folders
+from dropslot.config.route_folders import all_folders
 from dropslot.core.names import UPLOADING
 from dropslot.files.descriptors import FOLDER, look, remove_folder
 

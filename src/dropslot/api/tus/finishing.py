@@ -16,8 +16,8 @@ import structlog
 from django.http import HttpRequest
 
 from dropslot.access import trail
-from dropslot.api.tus.beforehand import rules, targets
-from dropslot.api.tus.beforehand.rules import Entry, Item
+from dropslot.api.tus.beforehand import entry_rules, upload_target
+from dropslot.api.tus.beforehand.entry_rules import Entry, Item
 from dropslot.api.tus.on_disk.places import DATA, Part, Place
 from dropslot.api.tus.on_disk.tickets import Ticket, Tickets
 from dropslot.api.tus.problems import Problem
@@ -26,7 +26,7 @@ from dropslot.arrivals.intake.claim import move
 from dropslot.arrivals.models import Upload
 from dropslot.audit.kinds import Kind
 from dropslot.config import Config, Route
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.context import kept
 from dropslot.core.names import escape
 from dropslot.files.syscalls import syncfs
@@ -99,14 +99,14 @@ def require_allowed_file(config: Config, folders: FolderSet, part: Part) -> None
 
 def refused(route: Route, name: str, reasons: Sequence[str], *, is_folder: bool) -> Problem:
     """The answer for what breaks a rule of the route."""
-    step = rules.next_step(route, name, is_folder=is_folder)
+    step = entry_rules.next_step(route, name, is_folder=is_folder)
     return Problem(422, reasons[0], step, reasons=list(reasons))
 
 
 def _require_allowed(config: Config, folders: FolderSet, entry: Entry) -> None:
-    reasons = rules.faults(config, folders.route, entry)
-    if not reasons and targets.was_sent(folders, [entry.name]):
-        reasons = [targets.fault_of_repeat(entry.name)]
+    reasons = entry_rules.faults(config, folders.route, entry)
+    if not reasons and upload_target.was_sent(folders, [entry.name]):
+        reasons = [upload_target.fault_of_repeat(entry.name)]
     if reasons:
         raise refused(folders.route, entry.name, reasons, is_folder=entry.is_folder)
 

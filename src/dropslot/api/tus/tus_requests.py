@@ -16,8 +16,8 @@ from django.urls import reverse
 from dropslot.access.section import Portal, portal_of
 from dropslot.access.seen import Access
 from dropslot.api.tus import finishing, headers, problems
-from dropslot.api.tus.beforehand import rules, targets
-from dropslot.api.tus.beforehand.rules import Item
+from dropslot.api.tus.beforehand import entry_rules, upload_target
+from dropslot.api.tus.beforehand.entry_rules import Item
 from dropslot.api.tus.bodies import Body
 from dropslot.api.tus.on_disk.places import Part, Place
 from dropslot.api.tus.on_disk.quotas import Quota
@@ -55,9 +55,9 @@ def begin(given: Given, body: Body) -> HttpResponse:
     with_body = headers.has_body(request, is_empty=body.length == 0)
     said = headers.metadata(request)
     part, batch = _part(headers.length(request), said)
-    folders = targets.target(given.access, said)
+    folders = upload_target.target(given.access, said)
     if batch:
-        faults = list(rules.of_part(given.access.config, folders.route, Item(part.path, part.length)))
+        faults = list(entry_rules.of_part(given.access.config, folders.route, Item(part.path, part.length)))
         if faults:
             raise finishing.refused(folders.route, part.path, faults, is_folder=True)
     else:
@@ -170,7 +170,7 @@ def finish(given: Given, batch: str, wanted: Mapping[str, object]) -> Ticket:
             400, "`name` and `files` are missing", "Say the folder's name and the number of its files"
         )
     fields = {key: value for key, value in wanted.items() if isinstance(value, str)}
-    folders = targets.target(given.access, fields)
+    folders = upload_target.target(given.access, fields)
     ticket = given.tickets.of_batch(given.access.name, folders.route.key, batch)
     if ticket.ended:
         return ticket
@@ -179,7 +179,7 @@ def finish(given: Given, batch: str, wanted: Mapping[str, object]) -> Ticket:
         if any(path.partition("/")[0] not in tops for path in empty):
             raise Problem(422, "`folders` names another folder", "Begin each with the folder of the files")
         for path in empty:
-            if fault := rules.of_path(folders.route, path):
+            if fault := entry_rules.of_path(folders.route, path):
                 raise finishing.refused(folders.route, name, [fault], is_folder=True)
             place.add_folder(path)
         done = finishing.finish_batch(given.request, given.tickets, place, folders, (name, files))

@@ -16,8 +16,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from dropslot.access.roles import UPLOADS, Scope
 from dropslot.access.seen import Access
-from dropslot.api.failures import answer_for
-from dropslot.api.signing_in import access_for
+from dropslot.api.authentication import access_for
+from dropslot.api.error_answers import answer_for
 from dropslot.api.tus.problems import Problem, Refused
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError

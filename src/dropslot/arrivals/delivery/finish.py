@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import importing, ledger, reserved
+from dropslot.arrivals.delivery import guarded_writes, reserved, route_importer
 from dropslot.arrivals.delivery.making import MADE, discard
 from dropslot.arrivals.delivery.refusals import reason_text
 from dropslot.arrivals.delivery.timing import steps
@@ -25,11 +25,11 @@ from dropslot.arrivals.intake.claim import move, move_to_own
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import receipts
 from dropslot.audit.chain import Entry, Head, append, timestamp
+from dropslot.audit.event_payloads import Delivered
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Receipt
-from dropslot.audit.payloads import Delivered
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core import manifests
 from dropslot.core.addressing.addresses import place_of
 from dropslot.core.errors import DropslotError, Refused, TakenOver
@@ -49,7 +49,9 @@ def record_done(works: Sequence[Work]) -> list[Work]:
     with transaction.atomic():
         done = works if _done(works, finished) else [work for work in works if _done([work], finished)]
         left = [entry for work in done if not work.legs for entry in _forget_others(work)]
-        read = [entry for work in done if work.imported for entry in importing.record(work, work.imported)]
+        read = [
+            entry for work in done if work.imported for entry in route_importer.record(work, work.imported)
+        ]
         head = append([*left, *read, *(_delivered(work) for work in done)])
         signed = Receipt.objects.bulk_create(
             [receipts.sign(_receipt(work, head), work.config.keys) for work in done]
@@ -102,7 +104,7 @@ def _done(works: Sequence[Work], finished: datetime) -> bool:
             values: list[tuple[Any, ...]] = [
                 (State.DONE, finished, [], "", None, first_look(work.arrival, finished)) for work in works
             ]
-            ledger.update_all(works, _DONE, values)
+            guarded_writes.update_all(works, _DONE, values)
     except TakenOver as error:
         if len(works) == 1:
             works[0].failure = error
@@ -265,7 +267,7 @@ def refuse_arrival(work: Work, error: Refused) -> None:
         # Holds only the reason. Made before the commit, so that recovery finds it after a crash.
         holding.mkdir(mode=0o700, exist_ok=True)
     try:
-        ledger.record_refusal(work, reasons)
+        guarded_writes.record_refusal(work, reasons)
     except TakenOver:
         _remove_if_empty(holding)
         raise

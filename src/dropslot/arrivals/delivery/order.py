@@ -26,16 +26,16 @@ from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake import adopting, record
 from dropslot.arrivals.intake.claim import Claim, id_of_drop, in_order, time_of_drop
-from dropslot.arrivals.intake.waiting import NOT_WHOLE
+from dropslot.arrivals.intake.waiting_entries import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.models import Event
 from dropslot.config import Deliver, Route
-from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.contents.kinds import folder_of_items
+from dropslot.config.route_folders import FolderSet, folder_sets
+from dropslot.contents.contents_of_arrival import folder_of_items
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape
 from dropslot.core.patterns import Glob
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.states import UNFINISHED, State
 from dropslot.core.templates import Piece, Template
 from dropslot.watching.reasons import takes

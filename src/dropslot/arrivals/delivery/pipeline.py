@@ -18,7 +18,7 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import (
     finish,
-    ledger,
+    guarded_writes,
     order,
     plan,
     prepare,
@@ -28,17 +28,17 @@ from dropslot.arrivals.delivery import (
     staged_checks,
 )
 from dropslot.arrivals.delivery.paths import legs
-from dropslot.arrivals.delivery.shares import holding
+from dropslot.arrivals.delivery.shares import share_holder
 from dropslot.arrivals.delivery.timing import steps, traces
 from dropslot.arrivals.delivery.work import Hold, Leg, Work
 from dropslot.arrivals.importers import NotYet
 from dropslot.arrivals.intake.claim import in_order
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.space.waiting import NO_ROOM
+from dropslot.arrivals.space.waiting_for_room import NO_ROOM
 from dropslot.arrivals.unavailable import UNAVAILABLE
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
 from dropslot.config.mistakes import blame
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.errors import (
     DropslotError,
     NameInFlight,
@@ -54,7 +54,7 @@ from dropslot.files.listing import Listing, without_collection
 
 log = structlog.get_logger()
 _NOTES = (order.NOT_YET, NO_ROOM)  # in the evidence, of the last attempt alone
-LONGEST_TURN_SECONDS = ledger.LONGEST_WAIT
+LONGEST_TURN_SECONDS = guarded_writes.LONGEST_WAIT
 Fault = DropslotError | OSError
 Otherwise = Callable[[Work, Fault], None]
 
@@ -77,9 +77,9 @@ def deliver_arrivals(config: Config, arrivals: Sequence[Arrival], crew: Crew = A
 
 def _put_off(arrival: Arrival, fault: Fault) -> None:
     with suppress(TakenOver):  # it has ended already, or another worker holds it
-        hold, seconds = Hold(arrival.id, arrival.epoch), ledger.backoff(arrival.attempts)
+        hold, seconds = Hold(arrival.id, arrival.epoch), guarded_writes.backoff(arrival.attempts)
         reasons = finish.describe(fault, committed=arrival.intent is not None)
-        ledger.postpone_attempt(hold, reasons, seconds)
+        guarded_writes.postpone_attempt(hold, reasons, seconds)
         _say_later(hold, seconds, fault)
 
 
@@ -125,7 +125,7 @@ def _groups(works: list[Work]) -> Iterator[list[Work]]:
     small = sorted(
         (work for work in works if not prepare.is_large(work)), key=lambda work: in_order(work.arrival)
     )
-    _each(large, ledger.give_back_arrival)
+    _each(large, guarded_writes.give_back_arrival)
     while small:
         group, small = _apart(small)
         yield group
@@ -254,7 +254,7 @@ def _require_release(work: Work) -> None:
 
 def _hold(work: Work, error: NotReleased) -> None:
     _clean(work)
-    ledger.hold_arrival(work, str(error.what))
+    guarded_writes.hold_arrival(work, str(error.what))
     log.info("Held until it is released", action="held", arrival=work.id, epoch=work.epoch)
 
 
@@ -265,7 +265,7 @@ def _try_later(work: Work, error: Fault) -> None:
     done = _clean(work)
     reasons = finish.describe(error, committed=work.committed)
     evidence = _noting_whether_it_waits(work, done, error)
-    ledger.postpone_attempt(work.hold, reasons, seconds, counts=not only_waits, evidence=evidence)
+    guarded_writes.postpone_attempt(work.hold, reasons, seconds, counts=not only_waits, evidence=evidence)
     _say_later(work.hold, seconds, error)
 
 
@@ -285,8 +285,8 @@ def _seconds_until_next(arrival: Arrival, error: Fault) -> float:
     if isinstance(error, NameInFlight):
         return _turn_seconds(arrival, error.again_in)
     if isinstance(error, NoRoom):
-        return ledger.LONGEST_WAIT  # sooner if there is room: `space.watch` says so
-    backoff = ledger.backoff(arrival.attempts)
+        return guarded_writes.LONGEST_WAIT  # sooner if there is room: `space.watch` says so
+    backoff = guarded_writes.backoff(arrival.attempts)
     return min(backoff, error.again_in) if isinstance(error, NotYet) else backoff
 
 
@@ -346,7 +346,7 @@ def _note_stages(works: list[Work]) -> list[Work]:
 def _note_stages_of(work: Work) -> None:
     if new := legs.to_be_noted(work):
         work.arrival.evidence |= new
-        ledger.update_held(work.hold, evidence=work.arrival.evidence)
+        guarded_writes.update_held(work.hold, evidence=work.arrival.evidence)
 
 
 def _stage(work: Work) -> None:
@@ -358,7 +358,7 @@ def _stage(work: Work) -> None:
         if work.listing.is_folder:
             _refuse_twins(leg, of_leg.listing)
         if work.crew.announce:
-            leg.staged = holding.stage(work, leg, of_leg)
+            leg.staged = share_holder.stage(work, leg, of_leg)
         else:
             leg.staged = leg.drop.stage(of_leg, work.contents.algorithms, work.contents.prefix)
         leg.drop.admit([item for _, item in work.contents.delivered(leg.staged)])

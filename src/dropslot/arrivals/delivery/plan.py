@@ -19,7 +19,7 @@ from dropslot.contents.base import Staged
 from dropslot.core import manifests
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape, versioned
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.states import Outcome, State
 from dropslot.destinations.base import Planned, Stored
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.crew import ALONE, Crew
-from dropslot.arrivals.delivery import importing, ledger, making
+from dropslot.arrivals.delivery import guarded_writes, making, route_importer
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.paths.field_values import collect
 from dropslot.arrivals.delivery.paths.own_fields import fields_of, wants_mime
@@ -20,8 +20,8 @@ from dropslot.arrivals.intake.claim import move_to_own
 from dropslot.arrivals.models import Arrival
 from dropslot.audit import receipts
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.contents.kinds import contents_of, sent_on_purpose
+from dropslot.config.route_folders import FolderSet, folder_sets
+from dropslot.contents.contents_of_arrival import contents_of, sent_on_purpose
 from dropslot.core.errors import DropslotError, Refused, SourceUnready, TakenOver
 from dropslot.core.file_names.litter import BY_DEFAULT, Litter, litter_of
 from dropslot.core.names import RESERVED, escape
@@ -78,7 +78,7 @@ def prepare_arrival(work: Work, *, is_alone: bool = True) -> None:
     if not faults and making.is_made_anew(work):
         making.make_items(work, faults)
     if not faults and (importer := fields_of(work.config, work.route).importer):
-        importing.look_at_items(work, importer, faults)
+        route_importer.look_at_items(work, importer, faults)
     if not faults:
         legs.open_by_item(work, faults)
         work.require_a_leg()
@@ -89,7 +89,10 @@ def prepare_arrival(work: Work, *, is_alone: bool = True) -> None:
 
 def is_large(work: Work) -> bool:
     """Whether it is delivered alone, so that a worker with several does not hold what another could do."""
-    return work.listing.size_bytes > ledger.ALONE_BYTES or len(work.listing.items) > ledger.ALONE_ITEMS
+    return (
+        work.listing.size_bytes > guarded_writes.ALONE_BYTES
+        or len(work.listing.items) > guarded_writes.ALONE_ITEMS
+    )
 
 
 def _locate(work: Work) -> Path:
@@ -103,7 +106,7 @@ def _locate(work: Work) -> Path:
 
 def _bring(work: Work, own: Path) -> None:
     """Move the arrival here from an older epoch's folder, or from failed. Raises TakenOver."""
-    ledger.require_held(work.hold)
+    guarded_writes.require_held(work.hold)
     older = [
         folder
         for arrival, epoch, folder in whereabouts.holdings(work.folders)
@@ -135,7 +138,7 @@ def _require_or_put_back(work: Work, own: Path, refused: Path) -> None:
     # The folder in failed carries no epoch. A slow worker must not take the arrival from there after others have
     # refused it again. After a crash in here, recovery puts the folder back.
     try:
-        ledger.require_held(work.hold)
+        guarded_writes.require_held(work.hold)
     except TakenOver:
         move_to_own(own, refused)
         raise

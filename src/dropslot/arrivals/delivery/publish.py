@@ -12,18 +12,18 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import finish, ledger, making, plan, reserved
-from dropslot.arrivals.delivery.paths import legs, parts
+from dropslot.arrivals.delivery import finish, guarded_writes, making, plan, reserved
+from dropslot.arrivals.delivery.paths import legs, target_parts
 from dropslot.arrivals.delivery.work import Leg, Row, Work, source_of
 from dropslot.arrivals.intake.inplace import fingerprint
 from dropslot.arrivals.models import Adoption, Delivery, Place
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.event_payloads import Files
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Files
 from dropslot.core.errors import DropslotError, NameInFlight, Refused, TakenOver
 from dropslot.core.file_names.litter import BY_DEFAULT
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.destinations.base import Destination
 
 _TOO_LARGE = "54000"  # SQLSTATE program_limit_exceeded
@@ -96,7 +96,7 @@ def _cannot_hold(error: Exception) -> Refused:
 def _reserve(works: Sequence[Work]) -> list[Entry]:
     again = [work for work in works if work.committed]
     intents = [_intent(work) for work in works]
-    ledger.update_all(works, _INTENT, intents)
+    guarded_writes.update_all(works, _INTENT, intents)
     kept: set[_Reserved] = set()
     left = [entry for work in again for entry in _forget(work, kept)]
     entries = left + [
@@ -148,9 +148,9 @@ def _intent(work: Work) -> tuple[Any, ...]:
         evidence.pop(key, None)
     if work.made:
         evidence[making.MADE] = work.made.name
-    parted = parts.PARTS in evidence or any(leg.part is not None for leg in work.legs)
+    parted = target_parts.PARTS in evidence or any(leg.part is not None for leg in work.legs)
     if parted and (found := _parts(work)):
-        evidence[parts.PARTS] = found
+        evidence[target_parts.PARTS] = found
     if work.listing.litter.patterns != BY_DEFAULT:
         evidence["ignore"] = list(work.listing.litter.patterns)
     if work.arrival.in_place:
@@ -163,9 +163,9 @@ def _intent(work: Work) -> tuple[Any, ...]:
 
 def _parts(work: Work) -> dict[str, Any]:
     """The parts of this attempt, and of rules that an earlier one completed or whose destination is away."""
-    before = work.arrival.evidence.get(parts.PARTS, {})
+    before = work.arrival.evidence.get(target_parts.PARTS, {})
     kept = {url: before[url] for url in (*work.complete, *work.away) if url in before}
-    return kept | parts.describe(work.legs)
+    return kept | target_parts.describe(work.legs)
 
 
 def insert_deliveries(pairs: Sequence[tuple[Work, Leg]], there: Collection[_Reserved] = ()) -> None:
@@ -250,7 +250,7 @@ def _publish(work: Work, leg: Leg) -> None:
 
 def _rename(work: Work, leg: Leg, rows: Sequence[Row]) -> None:
     intent = work.manifests
-    ledger.update_held(work.hold, intent=intent)
+    guarded_writes.update_held(work.hold, intent=intent)
     for row in rows:
         Delivery.objects.filter(arrival_id=work.id, place=leg.place, item=row.item).update(
             stored_as=row.stored_as, version=row.version

@@ -10,7 +10,7 @@ from dropslot.arrivals import whereabouts
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import timestamp
 from dropslot.config import Config, Route
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 
 # In the evidence of an arrival.
 DISMISSED, PURGED = "dismissed", "purged"

@@ -14,7 +14,7 @@ from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry
 from dropslot.audit.kinds import Kind, entry
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 
 LISTED = 100
 

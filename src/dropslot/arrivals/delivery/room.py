@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 from dropslot.arrivals.delivery.work import Leg, Work
 from dropslot.arrivals.models import Usage
-from dropslot.arrivals.space import counting
+from dropslot.arrivals.space import tree_sizes
 from dropslot.arrivals.space.measuring import measure
 from dropslot.arrivals.space.spaces import room_of
 from dropslot.arrivals.space.trees import Tree, tree_of
-from dropslot.arrivals.space.waiting import Lack, Room
+from dropslot.arrivals.space.waiting_for_room import Lack, Room
 from dropslot.config import Config
 from dropslot.core.context import kept
 from dropslot.core.errors import NoRoom
 from dropslot.core.fullness import FILE_SYSTEM
 from dropslot.core.names import escape
 from dropslot.core.showing.amounts import size
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.files.listing import Listing
 from dropslot.files.writing.holes import allocated_bytes
 
@@ -144,7 +144,7 @@ def _ask(config: Config, tree: Tree) -> Iterator[_Answer]:
         whole = capacity.used_bytes + capacity.free_bytes if is_disk else None
         yield _Answer(capacity.what, capacity.id, Room(free, capacity.free_files), whole)
     if (quota := tree.quota) is not None:
-        counting.count(config)
+        tree_sizes.count(config)
         used = Usage.objects.filter(key=tree.url).values_list("used_bytes", flat=True).first() or 0
         free = room_of(used, max(0, quota - used), tree.rule.space.full)
         yield _Answer(f"quota of {size(quota)}", tree.url, Room(free, None))

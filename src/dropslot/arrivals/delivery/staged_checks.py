@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import BinaryIO
 
-from dropslot.arrivals.delivery import importing
+from dropslot.arrivals.delivery import route_importer
 from dropslot.arrivals.delivery.paths import item_values, mime_field
 from dropslot.arrivals.delivery.paths.mime_field import local_bytes
 from dropslot.arrivals.delivery.work import Work
@@ -59,7 +59,7 @@ def check_items(work: Work) -> None:
         mime_field.prove_type(work, local)
         item_values.prove(work, local)
         if work.imported is not None:
-            importing.prove(work, work.imported, local)
+            route_importer.prove(work, work.imported, local)
         reasons = _faults_of_contents(work, local) + _faults(work, local)
     if reasons:
         raise Refused(reasons)

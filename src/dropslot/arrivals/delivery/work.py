@@ -13,7 +13,7 @@ from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.importers import Imported
 from dropslot.arrivals.models import Arrival, Place
 from dropslot.config import Config, Deliver, Route
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.contents.base import Contents, Source, Staged
 from dropslot.contents.source_bytes import SourceBytes
 from dropslot.core import manifests

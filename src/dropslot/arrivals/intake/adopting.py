@@ -10,7 +10,7 @@ from pathlib import Path
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import seal
 from dropslot.arrivals.intake.claim import Claim
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 
 
 def claim_in(folders: FolderSet, arrival: str, folder: Path) -> Claim | None:

@@ -20,7 +20,7 @@ from ulid import ULID
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.intake import seal
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.errors import SourceUnready, StorageFault
 from dropslot.core.file_names.litter import Litter
 from dropslot.core.names import escape

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dropslot.arrivals.intake.claim import Claim, new_id, time_of_drop
 from dropslot.arrivals.models import Arrival
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.errors import NameInFlight
 from dropslot.core.names import escape
 from dropslot.core.states import UNFINISHED

@@ -23,7 +23,7 @@ from dropslot.audit.canonical import text_of
 from dropslot.audit.chain import Entry, append, become_only_writer
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.context import once
 from dropslot.core.names import escape
 from dropslot.core.patterns import forms

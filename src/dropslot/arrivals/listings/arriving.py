@@ -22,7 +22,7 @@ from django.db.models import QuerySet
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.models import Arrival, Upload
 from dropslot.config import Config, Route
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import RESERVED, escape

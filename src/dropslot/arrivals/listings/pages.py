@@ -19,8 +19,8 @@ from dropslot.arrivals.listings.queries import (
     narrowed,
 )
 from dropslot.arrivals.listings.search import clauses, indexer, newest_matches
+from dropslot.arrivals.listings.search.index_tables import Clause
 from dropslot.arrivals.listings.search.newest_matches import Source
-from dropslot.arrivals.listings.search.tables import Clause
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import event_search
 from dropslot.audit.models import Event

@@ -11,7 +11,7 @@ from dropslot.arrivals.listings.queries import Filter, iso, unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.outbox_readers import after
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, all_folders
+from dropslot.config.route_folders import FolderSet, all_folders
 from dropslot.core.names import escape
 from dropslot.core.patterns import composed
 from dropslot.core.states import State

@@ -23,7 +23,7 @@ from dropslot.audit import event_search
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.patterns import forms
-from dropslot.core.showing.counting import chunks
+from dropslot.core.showing.quantities import chunks
 from dropslot.core.states import UNFINISHED, Outcome, State
 
 # Dictionaries are made a few at a time: a listing may have millions of rows.

@@ -17,9 +17,9 @@ from dropslot.arrivals.intake.record import user_name
 from dropslot.arrivals.listings.queries import Filter, iso, last, narrowed
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import append
+from dropslot.audit.event_payloads import AuditWithdrawn, UploadAudited
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.models import Event
-from dropslot.audit.payloads import AuditWithdrawn, UploadAudited
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import State
 

@@ -15,7 +15,7 @@ from django.db import connections
 
 from dropslot.cli.account import begin_command
 from dropslot.cli.app import execute, invoke, parameters_of
-from dropslot.cli.output.failures import judged
+from dropslot.cli.output.exit_status import judged
 from dropslot.running import logs
 
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from dropslot.arrivals.metrics.numbers import Numbers
 from dropslot.arrivals.metrics.processes import Processes
 from dropslot.config import Config
-from dropslot.config.servers.listening import Listen
+from dropslot.config.servers.listen_addresses import Listen
 from dropslot.core.context import kept
 from dropslot.core.errors import DropslotError
 from dropslot.running.stopping import Signal

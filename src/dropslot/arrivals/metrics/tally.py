@@ -18,7 +18,7 @@ from dropslot.arrivals.metrics.spread import Spread
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 
 # Of a trail that is longer when the process starts, only what follows is counted: the first answer must come within the
 # ten seconds that Prometheus waits. To it a counter that begins anew is nothing special.

@@ -2,7 +2,7 @@ from django.apps.registry import Apps
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from dropslot.arrivals.listings.search.tables import ALL
+from dropslot.arrivals.listings.search.index_tables import ALL
 
 
 def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:

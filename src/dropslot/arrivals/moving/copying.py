@@ -11,7 +11,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from dropslot.arrivals.moving.tables import Row, Table
+from dropslot.arrivals.moving.database_tables import Row, Table
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

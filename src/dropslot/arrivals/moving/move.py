@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from dropslot.arrivals.listings.search import indexer
 from dropslot.arrivals.moving import comparing, copying, target
 from dropslot.arrivals.moving.copying import COPY, EMPTY_IT, SOURCE, Say, Uncopied
-from dropslot.arrivals.moving.tables import Table, all_tables
+from dropslot.arrivals.moving.database_tables import Table, all_tables
 from dropslot.audit import signing_key, triggers
 from dropslot.audit.verifying import verify
 from dropslot.config import Config

@@ -14,7 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 
 from dropslot.arrivals.moving.copying import COPY, SOURCE, Uncopied
-from dropslot.arrivals.moving.tables import Table
+from dropslot.arrivals.moving.database_tables import Table
 from dropslot.arrivals.upkeep import database
 from dropslot.audit.models import Event
 from dropslot.config import Config

@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from structlog.contextvars import bound_contextvars
 
-from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.delivery import guarded_writes
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.signals import arrival_done
 from dropslot.audit import outbox
@@ -90,7 +90,7 @@ def _call_now(config: Config, worker: str, call: AfterCall) -> None:
     try:
         run(config, call.arrival)
     except AfterFailed as failure:
-        wait = ledger.backoff(call.attempts + 1)
+        wait = guarded_writes.backoff(call.attempts + 1)
         this.update(due_at=Now() + timedelta(seconds=wait), error=failure.what, worker="")
         log.warning(
             f"The call after a delivery failed; it is called again in {wait:.0f} s",

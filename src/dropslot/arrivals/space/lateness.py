@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dropslot.arrivals.registry import Late
 from dropslot.arrivals.space.spaces import Space
 from dropslot.core.showing.amounts import size
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.core.troubles import TroubleKind
 
 _LONG_DAYS = 400

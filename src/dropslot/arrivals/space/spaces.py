@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dropslot.arrivals.space import waiting
+from dropslot.arrivals.space import waiting_for_room
 from dropslot.arrivals.space.measuring import Measured, measure
 from dropslot.arrivals.space.trees import Tree, fixed_trees, own_trees, warn_at
 from dropslot.arrivals.space.usages import Usages
-from dropslot.arrivals.space.waiting import Waits
+from dropslot.arrivals.space.waiting_for_room import Waits
 from dropslot.config import Config
-from dropslot.config.folders import folder_sets
+from dropslot.config.route_folders import folder_sets
 from dropslot.core.fullness import FILE_SYSTEM, Capacity, percent_used
 from dropslot.core.names import escape
 from dropslot.destinations.local.capacity import of_disk
@@ -114,7 +114,7 @@ def known_trees(config: Config, usages: Usages) -> list[Tree]:
 def of(config: Config, trees: Sequence[Tree], usages: Usages, *, servers: bool = False) -> list[Space]:
     """As `look`, of these trees."""
     measured = usages.at_servers(trees) | measure(trees, servers=servers)
-    return _spaces(config, trees, measured, usages, waiting.waits())
+    return _spaces(config, trees, measured, usages, waiting_for_room.waits())
 
 
 def look_here(config: Config) -> list[Space]:

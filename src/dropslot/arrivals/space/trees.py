@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dropslot.config import Config, Deliver, Route
-from dropslot.config.folders import matching_folders
+from dropslot.config.route_folders import matching_folders
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.destinations.base import Rules, Target

@@ -11,7 +11,7 @@ from django.db.models.functions import ExtractHour
 from django.utils import timezone
 
 from dropslot.arrivals.models import Usage, UsageSample
-from dropslot.arrivals.space import counting
+from dropslot.arrivals.space import tree_sizes
 from dropslot.arrivals.space.spaces import Space
 
 _HOURLY = timedelta(days=2)
@@ -30,7 +30,7 @@ def sample(spaces: Iterable[Space], now: datetime | None = None) -> bool:
     if not held:
         return False
     with transaction.atomic():
-        counting.remember(held)
+        tree_sizes.remember(held)
         ids = dict(Usage.objects.filter(key__in=list(held)).values_list("key", "id"))
         rows = [UsageSample(usage_id=ids[key], at=at, used_bytes=used) for key, used in held.items()]
         UsageSample.objects.bulk_create(rows, ignore_conflicts=True)

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import structlog
 from django.db import DatabaseError, InterfaceError, connections
 
-from dropslot.arrivals.space import counting, trends, waiting
-from dropslot.arrivals.space.counting import Walk
+from dropslot.arrivals.space import tree_sizes, trends, waiting_for_room
 from dropslot.arrivals.space.measuring import measure
 from dropslot.arrivals.space.spaces import Space, known_trees, look, of
+from dropslot.arrivals.space.tree_sizes import Walk
 from dropslot.arrivals.space.trees import Tree
 from dropslot.arrivals.space.usages import Usages
-from dropslot.arrivals.space.waiting import Room
+from dropslot.arrivals.space.waiting_for_room import Room
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -48,7 +48,7 @@ def _watch(config: Config, announce: Callable[[Sequence[str]], None], stop: thre
     due = time.monotonic()
     while not stop.is_set():
         try:
-            if time.monotonic() >= due or waiting.is_any():
+            if time.monotonic() >= due or waiting_for_room.is_any():
                 due = time.monotonic() + ROUND_SECONDS
                 announce(watch.round(stop.is_set))
         except (DatabaseError, InterfaceError) as error:
@@ -62,10 +62,10 @@ def _watch(config: Config, announce: Callable[[Sequence[str]], None], stop: thre
 
 def let_go_on(config: Config) -> None:
     """Let arrivals that waited for room go on if there is some now: for a drain, which has no such process."""
-    counting.listen(config)
-    if waiting.is_any():
-        counting.count(config)
-        waiting.wake(_rooms(look(config, servers=True)))
+    tree_sizes.listen(config)
+    if waiting_for_room.is_any():
+        tree_sizes.count(config)
+        waiting_for_room.wake(_rooms(look(config, servers=True)))
 
 
 def _rooms(spaces: Sequence[Space]) -> dict[str, Room]:
@@ -82,14 +82,14 @@ class SpaceWatch:
 
     def round(self, is_stopped: Callable[[], bool]) -> list[str]:
         """Once. Returns the arrivals that may go on. Raises DatabaseError."""
-        counting.count(self._config)
+        tree_sizes.count(self._config)
         usages = Usages.load()
         trees = known_trees(self._config, usages)
-        counting.remember({tree.url for tree in trees if tree.is_counted}.difference(usages.keys))
+        tree_sizes.remember({tree.url for tree in trees if tree.is_counted}.difference(usages.keys))
         if self._ask_servers(trees):
             usages = Usages.load()
         spaces = of(self._config, trees, usages)
-        woken = waiting.wake(_rooms(spaces))
+        woken = waiting_for_room.wake(_rooms(spaces))
         for space in spaces:
             if space.free_bytes is not None:
                 self._say(space)
@@ -100,7 +100,7 @@ class SpaceWatch:
     def _ask_servers(self, trees: Sequence[Tree]) -> bool:
         """True: what they said is kept."""
         there = [tree for tree in trees if tree.rule.scheme]
-        if not there or (time.monotonic() < self._servers_due and not waiting.is_any()):
+        if not there or (time.monotonic() < self._servers_due and not waiting_for_room.is_any()):
             return False
         Usages.keep(measure(there, servers=True))
         self._servers_due = time.monotonic() + SERVERS_SECONDS
@@ -119,7 +119,7 @@ class SpaceWatch:
 
     def _go_on_walking(self, trees: Sequence[Tree], is_stopped: Callable[[], bool]) -> None:
         try:
-            self._walk = self._walk or counting.next_walk(trees)
+            self._walk = self._walk or tree_sizes.next_walk(trees)
             if self._walk and self._walk.step(WALK_SECONDS, is_stopped):
                 self._walk = None
         except (DropslotError, OSError) as error:  # the place is away: it is walked through when it is back

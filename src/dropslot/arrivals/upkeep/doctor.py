@@ -28,18 +28,18 @@ from dropslot.arrivals.upkeep import markers, readonly, watching_over
 from dropslot.arrivals.upkeep.rebuilding.signs import REMEDY, signs
 from dropslot.checks.pdf_contains import PdfContains
 from dropslot.config import Config, Deliver, Route
-from dropslot.config.folders import FolderSet, folder_sets
 from dropslot.config.mistakes import blame
 from dropslot.config.mistakes.remedies import remedy_for
+from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.concealing import conceal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.destinations import kind_of
 from dropslot.files import probe
-from dropslot.lookup import loading, table_file
+from dropslot.lookup import load_tables, table_file
 from dropslot.lookup.models import Folder
 from dropslot.parsing import process
 from dropslot.watching.reasons import Why
@@ -322,7 +322,7 @@ def _patterns(route: Route) -> Iterator[Finding]:
 
 def _tables(config: Config) -> Iterator[Finding]:
     """Folder tables: anyone who can write to one decides who gets whose results."""
-    for table, file in loading.tables(config).items():
+    for table, file in load_tables.tables(config).items():
         about = f"table {escape(table)}"
         count = Folder.objects.filter(table__name=table).count()
         if not file.is_file():

@@ -22,7 +22,7 @@ from dropslot.arrivals.space.spaces import Space
 from dropslot.arrivals.upkeep import markers
 from dropslot.arrivals.upkeep.queues import Oldest, Queues, Waiting
 from dropslot.config import Config, current
-from dropslot.config.folders import folder_sets
+from dropslot.config.route_folders import folder_sets
 from dropslot.core.concealing import conceal
 from dropslot.core.names import escape
 from dropslot.core.rarely import Rarely

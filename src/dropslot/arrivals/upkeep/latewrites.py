@@ -33,8 +33,8 @@ from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
-from dropslot.contents.kinds import sent_on_purpose
+from dropslot.config.route_folders import FolderSet
+from dropslot.contents.contents_of_arrival import sent_on_purpose
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape

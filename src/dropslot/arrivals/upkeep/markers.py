@@ -24,7 +24,7 @@ from dropslot.arrivals.models import Arrival, Installation
 from dropslot.arrivals.registry import Finding
 from dropslot.arrivals.whereabouts import is_id
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, all_folders
+from dropslot.config.route_folders import FolderSet, all_folders
 from dropslot.config.secrets import make_data_folder
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

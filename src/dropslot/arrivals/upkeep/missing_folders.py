@@ -10,7 +10,7 @@ from dropslot.config import Config
 from dropslot.core.errors import Refused
 from dropslot.core.states import State
 from dropslot.lookup import field as lookup
-from dropslot.lookup.loading import tables
+from dropslot.lookup.load_tables import tables
 
 
 def found_now(config: Config, table: str) -> list[Arrival]:

@@ -12,15 +12,15 @@ from django.apps import apps
 from dropslot.arrivals.delivery import making, staged_checks
 from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.config import Config, load_dotted
-from dropslot.config.folders import FolderSet, all_folders
 from dropslot.config.mistakes import blame
+from dropslot.config.route_folders import FolderSet, all_folders
 from dropslot.core.apps import APPS
 from dropslot.core.errors import BadOption, Unforeseen, Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations import by_kind
 from dropslot.files.children import ChildDied, in_child
 from dropslot.files.probe import try_rename
-from dropslot.lookup import loading
+from dropslot.lookup import load_tables
 
 
 def prove(config: Config, *, by_trial: bool = False) -> None:
@@ -36,7 +36,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     own_fields.make_fields(config)
     making.make_makers(config)
     _import_named(config)
-    loading.refresh(config)
+    load_tables.refresh(config)
     for folders in all_folders(config):
         if not folders.route.leave_source:
             _prove_renames(folders)

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from django.db.models import Count, Min, Q, QuerySet
 
 from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
-from dropslot.arrivals.intake.waiting import NOT_WHOLE
+from dropslot.arrivals.intake.waiting_entries import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.registry import Late
 from dropslot.config import Config, Route
 from dropslot.config.route_parts import LateAfter
 from dropslot.core.showing.amounts import lasting
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.core.states import State
 from dropslot.core.troubles import TroubleKind
 from dropslot.running.ages import Ages

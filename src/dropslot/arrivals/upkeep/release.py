@@ -13,7 +13,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import append, timestamp
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import State
 

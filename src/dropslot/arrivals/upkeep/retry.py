@@ -17,10 +17,10 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.outbox_readers import after
 from dropslot.arrivals.upkeep.release import dismiss_held
 from dropslot.audit.chain import Entry, append, timestamp
+from dropslot.audit.event_payloads import RetryAsked
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import RetryAsked
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import State

@@ -10,7 +10,7 @@ from dropslot.arrivals.deliver import Claiming, always
 from dropslot.arrivals.intake.record import Recorder
 from dropslot.arrivals.workers.inbox_duties import InboxDuties
 from dropslot.config import Config
-from dropslot.config.folders import all_folders
+from dropslot.config.route_folders import all_folders
 from dropslot.core import context
 from dropslot.watching.processors import Pairs
 

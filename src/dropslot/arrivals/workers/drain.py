@@ -23,7 +23,7 @@ from dropslot.arrivals.listings.queries import unfinished
 from dropslot.arrivals.models import AfterCall, Arrival
 from dropslot.arrivals.outbox_readers import after
 from dropslot.arrivals.outbox_readers.for_senders import handing_out
-from dropslot.arrivals.space import counting
+from dropslot.arrivals.space import tree_sizes
 from dropslot.arrivals.space import watch as space_watch
 from dropslot.arrivals.upkeep import latewrites, preflight
 from dropslot.arrivals.upkeep.rebuilding import signs
@@ -33,11 +33,11 @@ from dropslot.arrivals.workers.claims import recording
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from dropslot.config import Config
-from dropslot.config.folders import all_folders
+from dropslot.config.route_folders import all_folders
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import chunks
+from dropslot.core.showing.quantities import chunks
 from dropslot.core.states import State
-from dropslot.watching.parts import parts
+from dropslot.watching.partial_scans import parts
 from dropslot.watching.processors import EventProcessor, Pair, Pairs
 
 log = structlog.get_logger()
@@ -95,7 +95,7 @@ def drain(config: Config, *, now: bool = False) -> Drained:
             result.unlisted = _scan(pairs())
             _take_and_work(config, worker, recorder, pairs, taken)
             result.unrecorded = recorder.pending
-        counting.count(config)
+        tree_sizes.count(config)
         traces.end()
         others = holder.others(config.data, worker)
     registry.after_drain(config)

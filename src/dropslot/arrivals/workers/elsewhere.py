@@ -11,7 +11,7 @@ from dropslot.arrivals import candidates
 from dropslot.arrivals.upkeep import markers
 from dropslot.arrivals.workers import holder
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.context import kept
 
 Place = tuple[str, str]  # route and inbox

@@ -11,7 +11,7 @@ from dropslot.arrivals.upkeep.markers import identity
 from dropslot.arrivals.workers.duties import Duties, on_duty
 from dropslot.arrivals.workers.ownership import Beats
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, all_folders
+from dropslot.config.route_folders import FolderSet, all_folders
 
 
 class InboxDuties:

@@ -12,14 +12,14 @@ from django.db import connection, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
-from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.delivery import guarded_writes
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import shares_of_routes
 from dropslot.arrivals.workers.shares_of_routes import Limits, Rooms
 from dropslot.audit import locks
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.event_payloads import Started
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Started
 from dropslot.core.context import kept
 from dropslot.core.states import State
 
@@ -31,8 +31,8 @@ FEW = 8
 _TOGETHER = ((2, BATCH), (4, FEW))
 # As `is_alone`, the other way round.
 _SMALL = (
-    (Q(size_bytes__isnull=True) | Q(size_bytes__lte=ledger.ALONE_BYTES))
-    & (Q(items__isnull=True) | Q(items__lte=ledger.ALONE_ITEMS))
+    (Q(size_bytes__isnull=True) | Q(size_bytes__lte=guarded_writes.ALONE_BYTES))
+    & (Q(items__isnull=True) | Q(items__lte=guarded_writes.ALONE_ITEMS))
     & Q(attempts__lte=_TOGETHER[-1][0])
 )
 # Events after which there may be an arrival to take, now or at another time than before.
@@ -53,7 +53,7 @@ def takeable(worker: str, is_dead: Callable[[str], bool]) -> QuerySet[Arrival]:
     holders = Arrival.objects.filter(state=State.PROCESSING).exclude(worker=worker)
     dead = [name for name in holders.order_by().values_list("worker", flat=True).distinct() if is_dead(name)]
     # No wait is that long: a later due time was written before the clock was set back.
-    set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * ledger.LONGEST_WAIT))
+    set_back = Q(due_at__gt=Now() + timedelta(seconds=2 * guarded_writes.LONGEST_WAIT))
     due = Q(due_at__isnull=True) | Q(due_at__lte=Now()) | set_back
     waiting = Q(state__in=(State.READY, State.RETRYING), held_at__isnull=True) & due
     # An arrival that killed its workers again and again waits for its lease: taken at once, it would leave no worker
@@ -201,7 +201,9 @@ def is_alone(arrival: Arrival) -> bool:
 
 def _together(arrival: Arrival) -> int:
     """With how many a worker takes it, itself included."""
-    if (arrival.size_bytes or 0) > ledger.ALONE_BYTES or (arrival.items or 0) > ledger.ALONE_ITEMS:
+    if (arrival.size_bytes or 0) > guarded_writes.ALONE_BYTES or (
+        arrival.items or 0
+    ) > guarded_writes.ALONE_ITEMS:
         return 1
     return next((most for attempts, most in _TOGETHER if arrival.attempts <= attempts), 1)
 

@@ -24,8 +24,8 @@ from dropslot.arrivals.upkeep import database, latewrites
 from dropslot.arrivals.workers import due, elsewhere, holder, leases
 from dropslot.arrivals.workers.between import Between
 from dropslot.arrivals.workers.shares_of_routes import Limits
+from dropslot.audit.event_wakeups import Ear
 from dropslot.audit.kinds import Kind
-from dropslot.audit.listening import Ear
 from dropslot.config import Config
 from dropslot.core import context
 from dropslot.files.descriptors import allow_many_files

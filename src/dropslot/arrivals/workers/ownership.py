@@ -23,7 +23,7 @@ from dropslot.arrivals.upkeep import markers
 from dropslot.arrivals.upkeep.markers import Mark, OtherInstallation
 from dropslot.arrivals.workers import elsewhere, holder
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, all_folders
+from dropslot.config.route_folders import FolderSet, all_folders
 from dropslot.core.names import escape
 
 log = structlog.get_logger()

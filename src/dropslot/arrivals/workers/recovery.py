@@ -23,8 +23,8 @@ from dropslot.arrivals.workers import holder
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet, folder_sets
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.config.route_folders import FolderSet, folder_sets
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.states import UNFINISHED, State
 
 log = structlog.get_logger()

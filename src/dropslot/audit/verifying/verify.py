@@ -19,7 +19,7 @@ from dropslot.audit import triggers
 from dropslot.audit.canonical import canonical
 from dropslot.audit.chain import GENESIS, Head, hash_of
 from dropslot.audit.models import Event, Receipt
-from dropslot.audit.report import Report
+from dropslot.audit.verification_report import Report
 from dropslot.core.signing import sshsig
 from dropslot.core.signing.signers import NAMESPACE
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.narrowing import one_of
 from dropslot.cli.startup import started
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from dropslot.config import Config, Route
@@ -74,7 +74,7 @@ def fetch_dicom(
 
 
 def _route(config: Config, key: str) -> Route:
-    from dropslot.dicom.importing.keys import is_imported
+    from dropslot.dicom.importing.config_keys import is_imported
 
     importing = {name: route for name, route in config.routes.items() if is_imported(route)}
     if not key and len(importing) == 1:
@@ -87,7 +87,7 @@ def _route(config: Config, key: str) -> Route:
 
 def _peer(route: Route, source: str, title: str) -> Peer:
     from dropslot.destinations.dicom.peers import DEFAULT_AET, peer_of
-    from dropslot.dicom.receiving.keys import receive_of
+    from dropslot.dicom.receiving.config_keys import receive_of
 
     try:
         peer = peer_of(f"dicom://{source}")
@@ -101,7 +101,7 @@ def _peer(route: Route, source: str, title: str) -> Peer:
 def _receiver(config: Config, how: str) -> AbstractContextManager[None]:
     if how == "get":
         return nullcontext()
-    from dropslot.dicom.receiving.service import receiving_meanwhile
+    from dropslot.dicom.receiving.process import receiving_meanwhile
 
     return receiving_meanwhile(config)
 

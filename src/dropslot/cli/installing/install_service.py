@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 
@@ -95,7 +95,7 @@ def install_service(
     It may be run again, and leaves alone what is right already. It does not start the service, and prints how to.
     """
     path = Path(os.path.abspath(config or os.environ.get("DROPSLOT_CONFIG") or "config.yaml"))
-    from dropslot.config.loading import load
+    from dropslot.config.load_config import load
 
     if os.geteuid() != 0 and not dry_run:
         raise UsageError(
@@ -174,7 +174,7 @@ def _folder_steps(config: Config, service: _Service) -> Iterator[list[str]]:
     """Make what is missing, with its mode, and give the account the folders that belong to root. Files inside are not
     touched: in a route's folders they come from strangers, and may be links to anything."""
     from dropslot.cli.installing.service_unit import destinations
-    from dropslot.config.folders import INBOX_MODE, folder_sets
+    from dropslot.config.route_folders import INBOX_MODE, folder_sets
     from dropslot.config.secrets import PRIVATE_MODE
 
     wanted = {config.data: PRIVATE_MODE}
@@ -259,7 +259,7 @@ def _write(service: _Service) -> str:
 
 def _require_startable(service: _Service) -> None:
     """Raise DropslotError if the account cannot run this program; otherwise only the journal would show it."""
-    from dropslot.sender.unattended.service import program
+    from dropslot.sender.unattended.login_service import program
 
     entry = pwd.getpwnam(service.account)
     try:
@@ -297,7 +297,7 @@ def _notes(config: Config, service: _Service) -> Iterator[str]:
 
 
 def _next(service: _Service, path: Path) -> Iterator[str]:
-    from dropslot.sender.unattended.service import program
+    from dropslot.sender.unattended.login_service import program
 
     command, file = shlex.join(program()), shlex.quote(str(path))
     yield "systemctl daemon-reload"

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dropslot.config import Config
-from dropslot.config.folders import INBOX_MODE
-from dropslot.config.loading import parse
+from dropslot.config.load_config import parse
+from dropslot.config.route_folders import INBOX_MODE
 from dropslot.config.schema import json_schema
 from dropslot.config.secrets import PRIVATE_MODE
 from dropslot.core.errors import DropslotError

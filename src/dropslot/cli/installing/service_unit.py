@@ -13,7 +13,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.templates import Template
 from dropslot.core.unit_files import command_line, quoted
-from dropslot.sender.unattended.service import program
+from dropslot.sender.unattended.login_service import program
 
 SHIPPED = files("dropslot.cli") / "units" / "dropslot.service"
 _HOMES = ("/home", "/root", "/run/user")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.output.failures import FAILED, UsageError
+from dropslot.cli.output.exit_status import FAILED, UsageError
 from dropslot.cli.startup import configured
 from dropslot.core.names import escape
 

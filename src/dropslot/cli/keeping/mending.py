@@ -14,7 +14,7 @@ from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_keeping, started
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.startup import reading, require_keeping, started
 from dropslot.core.asked import ago
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

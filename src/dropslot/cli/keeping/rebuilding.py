@@ -12,7 +12,7 @@ import typer
 from dropslot.cli.options import AsJson, ConfigPath
 from dropslot.cli.startup import started
 from dropslot.core.errors import DropslotError
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.upkeep.rebuilding.rebuild import Rebuilt

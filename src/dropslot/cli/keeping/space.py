@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, NoPager, Wide, at_least_one
-from dropslot.cli.output.failures import FAILED
+from dropslot.cli.output.exit_status import FAILED
 from dropslot.cli.output.narrowing import Search
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading

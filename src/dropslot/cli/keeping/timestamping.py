@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.startup import reading, started
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from dropslot.config import Config

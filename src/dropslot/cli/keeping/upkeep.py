@@ -10,18 +10,18 @@ import typer
 
 from dropslot.cli.keeping.timestamping import say_stamps
 from dropslot.cli.options import AsJson, ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.in_turn import given_reason, in_turn
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, started
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dropslot.arrivals.models import Arrival
     from dropslot.audit.chain import Head
-    from dropslot.keeping.fixity.report import Seen
+    from dropslot.keeping.fixity.fixity_report import Seen
     from dropslot.keeping.fixity.stored_files import Note
 
 commands = typer.Typer()

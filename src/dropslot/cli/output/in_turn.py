@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.core import asked
 from dropslot.core.asked import searchable
 from dropslot.core.names import escape

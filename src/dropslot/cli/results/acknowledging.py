@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.narrowing import RouteKey, Search, Since, narrowed, no_match, one_of
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, require_acknowledgments, started

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.startup import started
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from dropslot.arrivals.models import Arrival
     from dropslot.config import Config
-    from dropslot.lookup.loading import Loaded
+    from dropslot.lookup.load_tables import Loaded
 
 commands = typer.Typer()
 _LISTED = 100
@@ -49,7 +49,7 @@ def load_remote_folders(
     """
     settings = started(config)
     from dropslot.arrivals.intake.record import user_name
-    from dropslot.lookup.loading import load
+    from dropslot.lookup.load_tables import load
 
     file = Path(os.path.abspath(file))
     name = _table(settings, file, table)
@@ -62,7 +62,7 @@ def load_remote_folders(
 
 def _table(config: Config, file: Path, wanted: str) -> str:
     """The table that is meant: by `--table`, else by the file's own name, else the only one there is."""
-    from dropslot.lookup.loading import tables
+    from dropslot.lookup.load_tables import tables
 
     known = tables(config)
     named = ", ".join(known) or "none: no route has `lookup`"
@@ -84,7 +84,7 @@ def _table(config: Config, file: Path, wanted: str) -> str:
 
 
 def _report(loaded: Loaded, file: Path, *, replace: bool) -> None:
-    from dropslot.lookup.loading import refusals, suspicions
+    from dropslot.lookup.load_tables import refusals, suspicions
 
     for line in (*refusals(loaded, file, _LISTED), *suspicions(loaded.suspected, file, _LISTED)):
         sys.stderr.write(f"dropslot: {line}\n")

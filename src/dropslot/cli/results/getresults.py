@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropslot.cli.options import ConfigPath
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.startup import started
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 if TYPE_CHECKING:
     from dropslot.config import Config
     from dropslot.getresults.dump import Dump
-    from dropslot.getresults.importing import Taken
+    from dropslot.getresults.take_over import Taken
 
 commands = typer.Typer()
 _LISTED = 100
@@ -45,13 +45,13 @@ def import_getresults(
     """
     settings = started(config)
     from dropslot.arrivals.intake.record import user_name
-    from dropslot.getresults import dump, importing
+    from dropslot.getresults import dump, take_over
 
     file = Path(os.path.abspath(file))
     content = dump.content_of(file)
     found = dump.read(content)
     name = _table(settings, table) if found.folders else ""
-    taken = importing.take_over(found, content, file, name, by=user_name(os.getuid()))
+    taken = take_over.take_over(found, content, file, name, by=user_name(os.getuid()))
     is_whole = _report(taken, found, file)
     if found.folders:
         is_whole = _offer_table(settings, found, name) and is_whole
@@ -61,7 +61,7 @@ def import_getresults(
 
 def _table(config: Config, wanted: str) -> str:
     """The table that is meant; empty if no route looks folders up."""
-    from dropslot.lookup.loading import tables
+    from dropslot.lookup.load_tables import tables
 
     known = list(tables(config))
     if wanted and wanted not in known:
@@ -98,8 +98,8 @@ def _report(taken: Taken, found: Dump, file: Path) -> bool:
 
 
 def _offer_table(config: Config, found: Dump, name: str) -> bool:
-    from dropslot.getresults.importing import write_table
-    from dropslot.lookup.loading import tables
+    from dropslot.getresults.take_over import write_table
+    from dropslot.lookup.load_tables import tables
 
     if not name:
         sys.stderr.write(

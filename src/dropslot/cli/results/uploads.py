@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dropslot.cli.options import AsJson, ConfigPath, Limit, NoPager, Wide
-from dropslot.cli.output.failures import UsageError
+from dropslot.cli.output.exit_status import UsageError
 from dropslot.cli.output.narrowing import ArrivalState, RouteKey, Search, Since, narrowed, no_match
 from dropslot.cli.output.tables import Looks, show
 from dropslot.cli.startup import reading, started

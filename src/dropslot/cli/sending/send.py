@@ -142,7 +142,7 @@ def send(
     growing is left for next time, and named. An interrupted send continues
     where it was. `dropslot sent` shows what became of each file.
     """
-    from dropslot.cli.sending import wanted
+    from dropslot.cli.sending import preset_options
     from dropslot.cli.sending.send_presets import WAIT_SECONDS, How, send_all
     from dropslot.sender.connecting import Access
     from dropslot.sender.engine.sender import Sender
@@ -152,7 +152,7 @@ def send(
     if home:
         os.environ[VARIABLE] = str(home)
     access = Access(to, user, key, known_hosts, trust, token_file, receipts, route)
-    options = wanted.Options(access, study, tuple(subfolder or ()), location, limit, settings)
+    options = preset_options.Options(access, study, tuple(subfolder or ()), location, limit, settings)
     of_preset = frozenset(subfolder) if subfolder and not (to and study) else None
     wish = Wish(of_preset, tuple(exclude or ()), everything, again, moment(since))
     if import_dittohead or uninstall_service or install_service or watch:
@@ -168,7 +168,7 @@ def send(
         else:
             alone.watch(as_json=as_json)
         return
-    presets = wanted.presets(what or (), options)
+    presets = preset_options.presets(what or (), options)
     seconds = {None: WAIT_SECONDS, True: math.inf, False: 0.0}[wait]
     told = _told(as_json=as_json)
     sender = Sender(_credentials(remember=remember), told)
@@ -193,6 +193,6 @@ def _told(*, as_json: bool) -> Told:
 
 
 def _credentials(*, remember: bool) -> Credentials:
-    from dropslot.cli.sending.asking import Silent, Terminal
+    from dropslot.cli.sending.terminal_prompts import Silent, Terminal
 
     return Terminal(remember=remember) if sys.stdin.isatty() and sys.stderr.isatty() else Silent()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropslot.cli.output.failures import FAILED, UsageError, explain
+from dropslot.cli.output.exit_status import FAILED, UsageError, explain
 from dropslot.cli.sending.telling import Told, files, show_plan
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
@@ -15,11 +15,11 @@ from dropslot.core.settings.limits import Limit
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.retries import NEVER
 from dropslot.sender.engine.sender import Sender
+from dropslot.sender.file_states import DELIVERED, REFUSED, UNCHANGED, UPLOADED
 from dropslot.sender.home import settings_file
 from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Preset
-from dropslot.sender.states import DELIVERED, REFUSED, UNCHANGED, UPLOADED
 
 WAIT_SECONDS = 15.0
 _LATER = "`dropslot sent` shows when it has"

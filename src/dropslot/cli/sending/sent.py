@@ -16,7 +16,7 @@ from dropslot.cli.output.narrowing import moment
 
 if TYPE_CHECKING:
     from dropslot.sender.engine.sender import Sender
-    from dropslot.sender.states import SentFile
+    from dropslot.sender.file_states import SentFile
 
 commands = typer.Typer()
 _EMPTY = "Nothing was sent from this computer yet."
@@ -46,9 +46,9 @@ def sent(
     gc.enable()
     at = moment(since)
     from dropslot.cli.output.tables import Looks, show
-    from dropslot.cli.sending.asking import Silent
+    from dropslot.cli.sending.terminal_prompts import Silent
     from dropslot.sender.engine.sender import Sender
-    from dropslot.sender.ledger.listing import sent as listing
+    from dropslot.sender.ledger.sent_rows import sent as listing
 
     sender = Sender(Silent())
     try:
@@ -68,7 +68,7 @@ def sent(
 
 def _fetch(sender: Sender, wait_seconds: float) -> int:
     """Fetch what receipts there are. That nobody is signed in is no failure of a listing, and is said."""
-    from dropslot.cli.output.failures import explain
+    from dropslot.cli.output.exit_status import explain
     from dropslot.core.errors import DestinationUnready, DropslotError
 
     status = 0
@@ -85,8 +85,8 @@ def _fetch(sender: Sender, wait_seconds: float) -> int:
 
 def _name_overdue(rows: Sequence[SentFile]) -> None:
     """Files that have waited for their receipt for days wait for a person."""
-    from dropslot.core.showing.counting import counted
-    from dropslot.sender.states import UPLOADED, stamp
+    from dropslot.core.showing.quantities import counted
+    from dropslot.sender.file_states import UPLOADED, stamp
 
     before = stamp(datetime.now(UTC) - timedelta(days=_OVERDUE_DAYS))
     if count := sum(row.state == UPLOADED and row.at < before for row in rows):

@@ -11,8 +11,8 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.showing.amounts import size
 from dropslot.sender.engine.listener import Silent, Status
+from dropslot.sender.file_states import REFUSED, UPLOADED, SentFile, now
 from dropslot.sender.plan import LeftFile, Plan
-from dropslot.sender.states import REFUSED, UPLOADED, SentFile, now
 
 KEYS = ("file", "size_bytes", "sha256", "state", "at", "arrival", "reason")
 _LINE_SECONDS = 10.0

@@ -9,18 +9,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dropslot.cli.output.failures import UsageError
-from dropslot.cli.sending import wanted
-from dropslot.cli.sending.asking import Silent
+from dropslot.cli.output.exit_status import UsageError
+from dropslot.cli.sending import preset_options
+from dropslot.cli.sending.preset_options import Options
 from dropslot.cli.sending.telling import Changes, Json
-from dropslot.cli.sending.wanted import Options
+from dropslot.cli.sending.terminal_prompts import Silent
 from dropslot.core.names import escape
 from dropslot.sender.connecting import PATHS
 from dropslot.sender.engine.control import Control
 from dropslot.sender.home import VARIABLE, home, settings_file
+from dropslot.sender.local_paths import shown_path
 from dropslot.sender.new_files.preset_scan import Wish
-from dropslot.sender.paths import shown_path
-from dropslot.sender.presets.loading import load
+from dropslot.sender.presets.load_presets import load
 from dropslot.sender.presets.preset import Preset
 
 
@@ -45,7 +45,7 @@ class Unattended:
 
     def install_service(self) -> None:
         """Install the service that watches, for this account."""
-        from dropslot.sender.unattended import installing, service
+        from dropslot.sender.unattended import installing, login_service
 
         presets = self._presets()
         if self.options.access.to:
@@ -54,19 +54,19 @@ class Unattended:
                 where="Nothing was installed",
                 next_step=f"Write a preset into {shown_path(settings_file())}, or make one in the window, and name it",
             )
-        command = [*service.program(), "send", *(each.name for each in presets), "--watch"]
+        command = [*login_service.program(), "send", *(each.name for each in presets), "--watch"]
         command += [f"--settle={self.settle_seconds:g}", *self._as_words()]
-        _say(installing.install(service.service(command)))
+        _say(installing.install(login_service.service(command)))
 
     def uninstall_service(self) -> None:
         """Stop it, and remove it."""
-        from dropslot.sender.unattended import installing, service
+        from dropslot.sender.unattended import installing, login_service
 
-        _say(installing.uninstall(service.service(service.program())))
+        _say(installing.uninstall(login_service.service(login_service.program())))
 
     def import_dittohead(self, presets: Path) -> None:
         """Take over presets of dittohead, and what it sent."""
-        from dropslot.sender.dittohead.importing import Importing
+        from dropslot.sender.dittohead.preset_import import Importing
         from dropslot.sender.engine.recovering import open_ledger
 
         ledger = open_ledger(Changes())
@@ -83,7 +83,7 @@ class Unattended:
                 where="Nothing was sent",
                 next_step="Leave them out, or leave out --watch and --install-service",
             )
-        found = wanted.presets(self.words or list(load(self.options.settings).presets), self.options)
+        found = preset_options.presets(self.words or list(load(self.options.settings).presets), self.options)
         if not found:
             raise UsageError(
                 "There is no preset to watch",

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from dropslot.core.concealing import is_secret
-from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
+from dropslot.core.settings.config_errors import NO_VALUE, Location, Problem, key_of
 
 # What is below these keys is a secret as a whole: anyone who knows an address of `notify` can write there.
 _HIDDEN_KEYS = frozenset({"notify", "broker"})

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from dropslot.config.guard import allowed
-from dropslot.config.servers.listening import ListenAddress
+from dropslot.config.servers.listen_addresses import ListenAddress
 from dropslot.config.values import Duration
 from dropslot.core.troubles import TroubleKind
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
+from dropslot.core.settings.config_errors import NO_VALUE, Location, Problem, key_of
 
 # Plain words are read as in YAML 1.2's core schema, without its octals: `no` and `1:30` are texts, and the mode 0640
 # keeps its digits.

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 
-from dropslot.desktop.trees.folders import Folder, Line, Tree
+from dropslot.desktop.trees.file_tree import Folder, Line, Tree
 from dropslot.desktop.trees.model import NAME, Index, TreeModel
 from dropslot.sender.plan import LeftFile, NewFile, Plan
 

@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (
 
 from dropslot.core.showing.amounts import size
 from dropslot.desktop.dialogs import sentence
+from dropslot.desktop.labels import files
 from dropslot.desktop.new_files.choice import Choice, NewFiles
 from dropslot.desktop.trees.view import TreeView
-from dropslot.desktop.words import files
 
 
 class NewFilesPanel(QWidget):

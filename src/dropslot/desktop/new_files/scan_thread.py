@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.desktop.jobs import Job
+from dropslot.desktop.labels import files
 from dropslot.desktop.new_files.choice import Choice
-from dropslot.desktop.words import files
 from dropslot.sender.connecting import place
 from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.sender import Sender

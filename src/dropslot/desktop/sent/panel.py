@@ -6,9 +6,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from dropslot.desktop.dialogs import sentence
-from dropslot.desktop.sent.history import History, SentFiles
+from dropslot.desktop.sent.sent_tree import History, SentFiles
 from dropslot.desktop.trees.view import TreeView
-from dropslot.sender.states import SentFile
+from dropslot.sender.file_states import SentFile
 
 _LEGEND = (
     "✓ Uploaded: it is safe at the server.   "

@@ -16,7 +16,7 @@ from dropslot.desktop.studies.form import plain_name
 from dropslot.desktop.window import Window
 from dropslot.sender.connecting import SFTP, scheme
 from dropslot.sender.home import settings_file
-from dropslot.sender.presets import loading, writing
+from dropslot.sender.presets import load_presets, save_presets
 from dropslot.sender.presets.preset import Folder, Preset, Settings
 
 _NO_STUDY = "There is no study yet. Press Add a study: its name, where it goes, and the folder of your files."
@@ -59,7 +59,7 @@ class Choosing(QObject):
 
     def load(self, choose: str = "") -> None:
         """Read the settings; then the study that was chosen last, or the assistant when there is none."""
-        job = Job(self, loading.load)
+        job = Job(self, load_presets.load)
         job.done.connect(lambda settings: self._loaded(settings, choose or self._memory.study()))
         job.failed.connect(self._fail)
         job.start()
@@ -97,7 +97,7 @@ class Choosing(QObject):
         if preset is None or location == self._settings.presets[preset.name].location:
             return
         try:
-            writing.save_location(settings_file(), location)
+            save_presets.save_location(settings_file(), location)
         except DropslotError as error:
             self._fail(error)
 

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, Signal
 
 from dropslot.core.errors import DropslotError
-from dropslot.desktop import words
-from dropslot.desktop.asking import Asking
+from dropslot.desktop import labels
 from dropslot.desktop.dialogs import ask, nothing
 from dropslot.desktop.hearing import Heard
-from dropslot.desktop.upload_progress.upload import Upload
+from dropslot.desktop.question_dialogs import Asking
+from dropslot.desktop.upload_progress.upload_thread import Upload
 from dropslot.desktop.window import Window
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Cancelled, Paused
+from dropslot.sender.file_states import REFUSED
 from dropslot.sender.plan import LeftFile, Plan
-from dropslot.sender.states import REFUSED
 
 _FEW = 5  # files that are named
 
@@ -101,7 +101,7 @@ class Conductor(QObject):
     def _say_states(self, heard: Heard) -> None:
         """What receipts brought, in words and as a notification."""
         for (study, state), number in heard.receipts.items():
-            title = f"{words.state(state)}: {words.files(number)} of {study}"
+            title = f"{labels.state(state)}: {labels.files(number)} of {study}"
             if state == REFUSED:
                 text = f"{'; '.join(sorted(heard.reasons)[:_FEW])}. Nothing is lost: correct it, then send again."
             else:
@@ -111,7 +111,7 @@ class Conductor(QObject):
 
     def _say_sent(self) -> None:
         names = "\n".join(each.reason for each in self._left[:_FEW])
-        more = f"\n{words.files(len(self._left))} stay for next time:\n{names}" if self._left else ""
+        more = f"\n{labels.files(len(self._left))} stay for next time:\n{names}" if self._left else ""
         title = "Sent. Please read this" if self._warnings else "✓ Uploaded: it is safe at the server"
         text = "\n".join([*self._warnings, f"The receipt comes by itself.{more}"])
         self._window.trouble.show_words(title, text, bad=bool(self._warnings))

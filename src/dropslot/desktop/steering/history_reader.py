@@ -7,10 +7,10 @@ from PySide6.QtCore import QObject, QTimer
 from dropslot.core.errors import DropslotError
 from dropslot.desktop.hearing import Heard
 from dropslot.desktop.jobs import Job
-from dropslot.desktop.sent.history import History
+from dropslot.desktop.sent.sent_tree import History
 from dropslot.desktop.window import Window
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.ledger.listing import sent
+from dropslot.sender.ledger.sent_rows import sent
 
 _PAUSE_MS = 250  # while somebody types, or many states change
 

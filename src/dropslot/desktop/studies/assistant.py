@@ -25,7 +25,7 @@ from dropslot.desktop.studies.editor import scrolling
 from dropslot.desktop.studies.form import PresetForm
 from dropslot.desktop.upload_progress.trouble import Trouble
 from dropslot.sender.home import settings_file
-from dropslot.sender.presets import loading, writing
+from dropslot.sender.presets import load_presets, save_presets
 
 _START, _LAB, _QUESTIONS = range(3)
 
@@ -127,8 +127,10 @@ class LabPage(_SavingPage):
         where = self.where.text().strip()
 
         def saving() -> None:
-            loading.shared_from(where, settings_file().parent)  # its mistakes are shown before it is kept
-            writing.save_shared(settings_file(), where)
+            load_presets.shared_from(
+                where, settings_file().parent
+            )  # its mistakes are shown before it is kept
+            save_presets.save_shared(settings_file(), where)
 
         return saving
 
@@ -156,7 +158,7 @@ class QuestionsPage(_SavingPage):
 
         def saving() -> None:
             try:
-                writing.save_preset(settings_file(), preset)
+                save_presets.save_preset(settings_file(), preset)
             except DropslotError as error:
                 raise in_the_form(error, preset.name) from error
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.core.settings.problems import NO_VALUE, Problem
+from dropslot.core.settings.config_errors import NO_VALUE, Problem
 from dropslot.sender.presets.mistakes import PresetMistakes
 
 _FIELDS = {

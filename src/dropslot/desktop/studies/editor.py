@@ -12,7 +12,7 @@ from dropslot.desktop.studies.corrections import in_the_form
 from dropslot.desktop.studies.form import PresetForm
 from dropslot.desktop.upload_progress.trouble import Trouble
 from dropslot.sender.home import settings_file
-from dropslot.sender.presets import writing
+from dropslot.sender.presets import save_presets
 from dropslot.sender.presets.preset import Preset
 
 _BUTTON = QDialogButtonBox.StandardButton
@@ -46,7 +46,7 @@ class PresetEditor(QDialog):
     def _save(self) -> None:
         preset = self.form.preset()
         try:
-            writing.save_preset(settings_file(), preset, self._before.name if self._before else "")
+            save_presets.save_preset(settings_file(), preset, self._before.name if self._before else "")
         except DropslotError as error:
             self.trouble.show_error(in_the_form(error, preset.name))
             return
@@ -61,7 +61,7 @@ class PresetEditor(QDialog):
     def _remove(self) -> None:
         assert self._before
         try:
-            writing.remove_preset(settings_file(), self._before.name)
+            save_presets.remove_preset(settings_file(), self._before.name)
         except DropslotError as error:
             self.trouble.show_error(error)
             return

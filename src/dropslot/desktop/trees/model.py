@@ -8,8 +8,8 @@ from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistent
 
 from dropslot.core.names import escape
 from dropslot.core.showing.amounts import size
-from dropslot.desktop.trees.folders import Folder, Tree
-from dropslot.desktop.words import files
+from dropslot.desktop.labels import files
+from dropslot.desktop.trees.file_tree import Folder, Tree
 
 Index = QModelIndex | QPersistentModelIndex
 NAME, SIZE, NOTE = range(3)

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from dropslot.core.names import escape
 from dropslot.core.showing.amounts import size
-from dropslot.desktop import words
+from dropslot.desktop import labels
 from dropslot.desktop.look import make_large
 from dropslot.sender.engine.listener import Status
 
@@ -49,10 +49,10 @@ class SendBar(QStackedWidget):
         lacks its name; None: there is no such upload."""
         if unfinished is not None:
             more = f", and {files:,} new" if files else ""
-            left = f"{words.files(unfinished)} left" if unfinished else "almost done"
+            left = f"{labels.files(unfinished)} left" if unfinished else "almost done"
             text = f"Continue to &send: {left}{more}"
         elif files:
-            text = f"&Send {words.files(files)} ({size(size_bytes)})"
+            text = f"&Send {labels.files(files)} ({size(size_bytes)})"
         else:
             text = "Nothing to &send"
         self.send.setText(text)
@@ -114,7 +114,7 @@ class Progress(QWidget):
         self.cancel.setEnabled(False)
 
     def show_status(self, status: Status) -> None:
-        self.text.setText(words.progress(status))
+        self.text.setText(labels.progress(status))
         self.whole.setRange(0, _STEPS)
         self.whole.setValue(_share(status.bytes_done, status.size_bytes))
         self.current.setValue(_share(status.current_bytes, status.current_size_bytes))

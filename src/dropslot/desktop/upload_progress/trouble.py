@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QStyle, 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.desktop.dialogs import sentence
-from dropslot.desktop.words import duration
+from dropslot.desktop.labels import duration
 
 _SIGN = QStyle.StandardPixmap
 

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dropslot.config.servers.listening import Listen
+from dropslot.config.servers.listen_addresses import Listen
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.dicom.association import Handlers, associated, unready
 from dropslot.destinations.dicom.peers import Peer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dropslot.config.servers.listening import Listen
+from dropslot.config.servers.listen_addresses import Listen
 from dropslot.core.errors import Refused
 from dropslot.core.names import escape
 from dropslot.destinations.base import ACKNOWLEDGED, COMMITTED, LISTS_INSTANCES, Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from dropslot.config import Deliver
-from dropslot.config.servers.listening import Listen
+from dropslot.config.servers.listen_addresses import Listen
 from dropslot.core.context import once
 from dropslot.core.errors import BadOption
 from dropslot.destinations.base import Examined, Kind, Target

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dropslot.destinations.base import ACKNOWLEDGED, LISTS_INSTANCES, Target
 from dropslot.destinations.dicomweb import qido, stow
-from dropslot.destinations.dicomweb.access import Access
-from dropslot.destinations.dicomweb.requests import Requests
+from dropslot.destinations.dicomweb.http_requests import Requests
+from dropslot.destinations.dicomweb.service_access import Access
 from dropslot.destinations.instances import Instance, InstanceReceiver, Outgoing
 
 # Answers to a question that a service need not know.

@@ -8,8 +8,8 @@ from dropslot.config import Deliver
 from dropslot.core.context import once
 from dropslot.core.errors import BadOption
 from dropslot.destinations.base import Examined, Kind, Target
-from dropslot.destinations.dicomweb.access import Access, access_of
 from dropslot.destinations.dicomweb.destination import DicomWeb
+from dropslot.destinations.dicomweb.service_access import Access, access_of
 
 
 class DicomWebKind(Kind):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from dropslot.destinations.dicomweb.access import Access, unready
-from dropslot.destinations.dicomweb.requests import Requests
+from dropslot.destinations.dicomweb.http_requests import Requests
+from dropslot.destinations.dicomweb.service_access import Access, unready
 from dropslot.destinations.instances import (
     SENT_AGAIN,
     Instance,

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from dropslot.core.names import escape
-from dropslot.destinations.dicomweb.access import Access, unready
-from dropslot.destinations.dicomweb.requests import Answer, Body, Requests
+from dropslot.destinations.dicomweb.http_requests import Answer, Body, Requests
+from dropslot.destinations.dicomweb.service_access import Access, unready
 from dropslot.destinations.instances import WARNINGS, Outgoing, first_few
 
 _PIECE_BYTES = 2**20

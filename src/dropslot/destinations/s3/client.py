@@ -14,7 +14,7 @@ from botocore.utils import get_environ_proxies
 from urllib3 import make_headers
 
 from dropslot.core.errors import BadOption
-from dropslot.destinations.s3.access import Access
+from dropslot.destinations.s3.store_access import Access
 
 AT_ONCE = 16  # requests under way
 TRIES = 6

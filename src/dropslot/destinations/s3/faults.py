@@ -10,7 +10,7 @@ from botocore import exceptions
 
 from dropslot.core.errors import DestinationUnready, DiskFull, DropslotError
 from dropslot.core.names import escape
-from dropslot.destinations.s3.access import Access
+from dropslot.destinations.s3.store_access import Access
 
 _KEPT = "Nothing incomplete is visible there; what was delivered before stays as it is"
 _RETRIED = "It is retried"

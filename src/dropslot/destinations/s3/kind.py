@@ -13,7 +13,7 @@ from dropslot.core.addressing.addresses import server_of
 from dropslot.core.context import once
 from dropslot.core.errors import BadOption, DestinationUnready
 from dropslot.destinations.base import Examined, Kind, Target
-from dropslot.destinations.s3.access import Access, access_of
+from dropslot.destinations.s3.store_access import Access, access_of
 
 if TYPE_CHECKING:
     from dropslot.destinations.s3.destination import S3

@@ -22,10 +22,10 @@ from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.targets import path_of as place_path
 from dropslot.destinations.spelling import pairs_folded
 from dropslot.sftp import faults, remote, runtime, streams, wire
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.login import Unreachable
+from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
 from dropslot.sftp.remote import join
 from dropslot.sftp.wire import Garbled, Said

@@ -19,11 +19,11 @@ from dropslot.destinations.layout import Entry, Layout, every, safe
 from dropslot.destinations.sftp import staging, target_contents, targets
 from dropslot.destinations.sftp.modes import RemoteModes, resolve
 from dropslot.destinations.sftp.publishing import Publication, digest
+from dropslot.destinations.sftp.stage_upload import StageUpload, is_wide
 from dropslot.destinations.sftp.staging import MANIFEST, RemoteStage
 from dropslot.destinations.sftp.target_contents import Looking
 from dropslot.destinations.sftp.targets import Place
 from dropslot.destinations.sftp.tree import Tree
-from dropslot.destinations.sftp.upload import StageUpload, is_wide
 from dropslot.destinations.shared import Part, SharedDrop, elsewhere
 from dropslot.files.listing import Listing
 from dropslot.sftp import faults, runtime, wire

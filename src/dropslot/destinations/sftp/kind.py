@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dropslot.config import Deliver
 from dropslot.destinations.base import Examined, Kind, Target
-from dropslot.destinations.sftp import preflight, rules
+from dropslot.destinations.sftp import from_config, preflight
 from dropslot.destinations.sftp.destination import Sftp
 
 
@@ -14,17 +14,17 @@ class SftpKind(Kind):
     """Addresses such as `sftp://edc@edc.example.org/~/viral_load`."""
 
     def for_rule(self, rule: Deliver) -> Sftp:
-        return rules.for_rule(rule)
+        return from_config.for_rule(rule)
 
     def for_url(self, url: str) -> Sftp:
-        return rules.for_url(url)
+        return from_config.for_url(url)
 
     def prove(self, rules: Sequence[Deliver], *, by_trial: bool) -> None:
         preflight.prove(rules, by_trial=by_trial)
 
     def examine(self, rule: Deliver, warn_percent: float) -> Examined:
         target = Target.fixed_part(rule)
-        space = rules.for_rule(rule).examine(target)
+        space = from_config.for_rule(rule).examine(target)
         written = f"{target.fixed} can be written, and no file there can be replaced"
         if space is None or not space.total_bytes:
             return Examined("ok", written)

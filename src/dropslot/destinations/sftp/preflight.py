@@ -9,7 +9,7 @@ from dropslot.config import Deliver
 from dropslot.core.errors import DropslotError, Unsupported
 from dropslot.core.templates import Template
 from dropslot.destinations.base import Target
-from dropslot.destinations.sftp import rules
+from dropslot.destinations.sftp import from_config
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.sftp import runtime, wire
 from dropslot.sftp.channel import ConnectionGone
@@ -25,7 +25,7 @@ def prove(deliver: Sequence[Deliver], *, by_trial: bool) -> None:
     does not block the start; its deliveries are retried. With `by_trial` names are really given in a private folder
     there. Without it the server's own claims count, unless they leave the question open.
     """
-    targets = {(rules.for_rule(rule), _target(rule)): None for rule in deliver}
+    targets = {(from_config.for_rule(rule), _target(rule)): None for rule in deliver}
     for found in runtime.current().run(_ask(list(targets), by_trial=by_trial)):
         if isinstance(found, Unsupported):
             raise found

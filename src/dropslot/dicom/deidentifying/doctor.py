@@ -8,7 +8,7 @@ from dropslot.arrivals.registry import Finding
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.dicom.deidentifying.keys import deidentify_of
+from dropslot.dicom.deidentifying.config_keys import deidentify_of
 from dropslot.dicom.deidentifying.route_maker import recipe_of
 from dropslot.dicom.deidentifying.secret_key import KEY, Sealed, SecretKey
 from dropslot.dicom.models import Pseudonym

@@ -8,7 +8,7 @@ from dropslot.config import Config, Route, load_dotted
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.config.plugins import make_named
 from dropslot.core.errors import BadOption
-from dropslot.dicom.deidentifying.keys import Deidentify, deidentify_of
+from dropslot.dicom.deidentifying.config_keys import Deidentify, deidentify_of
 from dropslot.dicom.deidentifying.maker import DeidentifyingMaker
 from dropslot.dicom.deidentifying.pseudonyms import PseudonymService
 from dropslot.dicom.deidentifying.secret_key import SecretKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dropslot.config import Route, current
-from dropslot.dicom.deidentifying.keys import deidentify_of
+from dropslot.dicom.deidentifying.config_keys import deidentify_of
 from dropslot.dicom.deidentifying.secret_key import SecretKey
 from dropslot.dicom_files.deidentifier.replacing import Replacer
 

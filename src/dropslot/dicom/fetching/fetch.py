@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.errors import BadOption
 from dropslot.core.names import escape
 from dropslot.dicom.deidentifying.uids import delivered_uid
@@ -25,10 +25,10 @@ from dropslot.dicom.fetching.retrieving import get, move, supports_get
 from dropslot.dicom.fetching.study_query import Study
 from dropslot.dicom.models import Expected
 from dropslot.dicom.receiving.commands import move_key
+from dropslot.dicom.receiving.config_keys import receive_of
 from dropslot.dicom.receiving.fetches import PREFIX
-from dropslot.dicom.receiving.folders import DATA, put, write_about
-from dropslot.dicom.receiving.keys import receive_of
-from dropslot.dicom.receiving.publishing import publish
+from dropslot.dicom.receiving.hidden_folders import DATA, put, write_about
+from dropslot.dicom.receiving.into_inbox import publish
 from dropslot.dicom.receiving.receptions import INSTANCE, Reception
 from dropslot.dicom.receiving.receptions import Peer as Sender
 from dropslot.files.descriptors import Folder, make_locked, remove_folder

@@ -16,7 +16,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.destinations.dicom.association import associated
 from dropslot.destinations.dicom.peers import Peer
-from dropslot.dicom.receiving.folders import is_uid
+from dropslot.dicom.receiving.hidden_folders import is_uid
 
 _PENDING = (0xFF00, 0xFF01)
 _MOST_ANSWERS = 200_000

@@ -12,7 +12,7 @@ from dropslot.core.addressing.addresses import place_of, scheme_of
 from dropslot.core.addressing.dicom_addresses import SCHEME, WEB_SCHEMES
 from dropslot.core.errors import NameInFlight, Refused
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.dicom.importing.found import FoundSeries
 from dropslot.dicom.importing.recording import wait_for_others
 from dropslot.dicom.models import Instance, Outgoing

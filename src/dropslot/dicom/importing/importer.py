@@ -15,9 +15,9 @@ from dropslot.config import Route
 from dropslot.contents.base import ListedItem
 from dropslot.core.errors import Refused, SourceChanged
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import chunks
-from dropslot.dicom.deidentifying.keys import deidentify_of
-from dropslot.dicom.importing import at_nodes, keys, told, waiting
+from dropslot.core.showing.quantities import chunks
+from dropslot.dicom.deidentifying.config_keys import deidentify_of
+from dropslot.dicom.importing import at_nodes, config_keys, incomplete_series, told
 from dropslot.dicom.importing.found import (
     FoundSeries,
     Instance,
@@ -48,7 +48,7 @@ class DicomImporter(Importer):
                 images.add(item.path, header, wanted)
         if arrival.intent is None:
             images.require_dicom()
-            waiting.require_complete(arrival, images.series, images.rules.series)
+            incomplete_series.require_complete(arrival, images.series, images.rules.series)
         return images
 
 
@@ -64,9 +64,9 @@ class Images(Imported):
         self._by_uid: dict[tuple[str, str], FoundSeries] = {}
 
     @property
-    def rules(self) -> keys.Keys:
+    def rules(self) -> config_keys.Keys:
         """The route's keys of the import."""
-        assert isinstance(self.route, keys.Keys)
+        assert isinstance(self.route, config_keys.Keys)
         return self.route
 
     @property
@@ -133,7 +133,7 @@ class Images(Imported):
             one.instances = [each for each in one.instances if each.path in delivered]
         there = [series for series in self.series if series.instances]
         recorded = [record_series(self.arrival, series, delivered, at, places) for series in there]
-        waiting.wake_others(self.arrival, self.series)
+        incomplete_series.wake_others(self.arrival, self.series)
         at_nodes.forget(self.arrival)
         return told.entries(self.arrival, recorded, self.not_dicom, self.rules.series)
 

@@ -14,9 +14,9 @@ from django.db.models import F, Sum
 from dropslot.arrivals.importers import Bytes
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit import locks
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.dicom import models
-from dropslot.dicom.importing import found, known
+from dropslot.dicom.importing import found, known_instances
 from dropslot.dicom.importing.columns import column
 from dropslot.dicom.importing.verdicts import Verdict, judge
 from dropslot.dicom.models import Patient, Series, Study
@@ -54,10 +54,13 @@ def record_series(
     """Write one series; `places` are those of each item (`places_of`). An instance that is known with the same bytes
     adds nothing; with other bytes it is the next version."""
     wait_for_others()
-    rows = known.rows_of(arrival.route, series)
-    before, listed = known.recorded(rows, arrival.id), known.listed_of(arrival.route, series)
+    rows = known_instances.rows_of(arrival.route, series)
+    before, listed = (
+        known_instances.recorded(rows, arrival.id),
+        known_instances.listed_of(arrival.route, series),
+    )
     verdict = judge(series.instances, before, listed)
-    expected = judge(series.instances, known.with_awaited(before, series, arrival), listed)
+    expected = judge(series.instances, known_instances.with_awaited(before, series, arrival), listed)
     row, is_new = _row(arrival, series, rows, at)
     row.patients = sorted({*before.patients, *(one.patient for one in series.instances)})
     row.studies = sorted({*before.studies, *(one.study_uid for one in series.instances)})

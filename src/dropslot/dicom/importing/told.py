@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.chain import Entry
+from dropslot.audit.event_payloads import ImagesRecorded, SeriesIncomplete, SeriesRecorded
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import ImagesRecorded, SeriesIncomplete, SeriesRecorded
 from dropslot.audit.receipts import Named
-from dropslot.dicom.importing import keys
+from dropslot.dicom.importing import config_keys
 from dropslot.dicom.importing.recording import Recorded
 from dropslot.dicom.importing.verdicts import enough
 
@@ -17,7 +17,7 @@ _LISTED = 100
 
 
 def entries(
-    arrival: Arrival, recorded: Sequence[Recorded], not_dicom: Mapping[str, str], rules: keys.Series
+    arrival: Arrival, recorded: Sequence[Recorded], not_dicom: Mapping[str, str], rules: config_keys.Series
 ) -> list[Entry]:
     """What was recorded; then an alarm for instances that changed, and one for series that should be more complete."""
     return [
@@ -53,7 +53,7 @@ def _changed(arrival: Arrival, recorded: Sequence[Recorded]) -> Iterator[Entry]:
         yield entry(Kind.INSTANCES_CHANGED, arrival.id, {"count": len(changed), "instances": instances})
 
 
-def _incomplete(arrival: Arrival, recorded: Sequence[Recorded], rules: keys.Series) -> Iterator[Entry]:
+def _incomplete(arrival: Arrival, recorded: Sequence[Recorded], rules: config_keys.Series) -> Iterator[Entry]:
     short = [one for one in recorded if not enough(one.expected.name, rules.require)]
     if short:
         data: SeriesIncomplete = {

@@ -19,7 +19,7 @@ from statistics import median
 from typing import NamedTuple
 
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.dicom.importing.found import Instance
 
 RANKS = ("INCOMPLETE", "UNKNOWN", "CONSISTENT", "VERIFIED")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from django.db.models import Q, QuerySet
 
 from dropslot.arrivals.listings.pages import Page, key_of, limited
+from dropslot.dicom.listings.image_filters import Wanted, narrowed
 from dropslot.dicom.listings.queries import page_of_instances
-from dropslot.dicom.listings.wanted import Wanted, narrowed
 from dropslot.dicom.models import Contribution, Instance
 
 _FIRST, _MOST, _TIMES = 16, 256, 4  # contributions that are read together: few first, then more

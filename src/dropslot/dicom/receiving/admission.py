@@ -14,7 +14,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from dropslot.core.addressing.addresses import is_loopback
-from dropslot.dicom.receiving.keys import Allowed, Receive
+from dropslot.dicom.receiving.config_keys import Allowed, Receive
 from dropslot.dicom.receiving.receptions import Peer
 
 if TYPE_CHECKING:

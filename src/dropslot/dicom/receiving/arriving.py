@@ -12,13 +12,13 @@ import structlog
 from django.db import DatabaseError, transaction
 
 from dropslot.audit.chain import append
+from dropslot.audit.event_payloads import Received
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Received
-from dropslot.config.folders import folder_sets
+from dropslot.config.route_folders import folder_sets
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.dicom.receiving.folders import note_sorted
-from dropslot.dicom.receiving.keys import QUIET, receive_of, takes_studies
+from dropslot.dicom.receiving.config_keys import QUIET, receive_of, takes_studies
+from dropslot.dicom.receiving.hidden_folders import note_sorted
 from dropslot.dicom.receiving.leftovers import left_receptions
 from dropslot.dicom.receiving.receptions import INSTANCE
 from dropslot.dicom.receiving.refusals import Refusals

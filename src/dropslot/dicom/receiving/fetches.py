@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dropslot.core.names import RECEIVING
-from dropslot.dicom.receiving.folders import noted, read_about
+from dropslot.dicom.receiving.hidden_folders import noted, read_about
 from dropslot.files.descriptors import Folder, lock, remove_folder
 
 PREFIX = f"{RECEIVING}f-"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from dropslot.dicom.receiving.folders import noted, read_about
+from dropslot.dicom.receiving.hidden_folders import noted, read_about
 from dropslot.dicom.receiving.receptions import INSTANCE, PREFIX, Peer
 from dropslot.files.descriptors import Folder, lock, remove_folder
 

@@ -15,7 +15,7 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.core.names import escape
 
 if TYPE_CHECKING:
-    from dropslot.audit.payloads import AssociationsRefused
+    from dropslot.audit.event_payloads import AssociationsRefused
 
 log = structlog.get_logger()
 EVERY_SECONDS = 60.0

@@ -24,8 +24,8 @@ import structlog
 
 from dropslot.core.names import RECEIVING
 from dropslot.dicom.receiving.fetches import Fetch, running_fetches
-from dropslot.dicom.receiving.folders import DATA, is_uid, noted, put, read_about, write_about
-from dropslot.dicom.receiving.publishing import publish
+from dropslot.dicom.receiving.hidden_folders import DATA, is_uid, noted, put, read_about, write_about
+from dropslot.dicom.receiving.into_inbox import publish
 from dropslot.dicom.receiving.receptions import INSTANCE, move_of
 from dropslot.dicom_files.headers import Header, NotDicom, read_headers
 from dropslot.files.descriptors import Folder, remove_folder

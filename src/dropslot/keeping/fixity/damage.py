@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from django.db import transaction
 from django.utils import timezone
 
-from dropslot.audit import payloads
+from dropslot.audit import event_payloads
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.core.names import escape
-from dropslot.keeping.fixity.report import GONE, Seen, StoredFile
+from dropslot.keeping.fixity.fixity_report import GONE, Seen, StoredFile
 from dropslot.keeping.models import Damage
 
 _LISTED = 100
@@ -74,7 +74,7 @@ def _events(kind: Kind, seen: Iterable[Seen], known: Mapping[int, Damage]) -> It
     for one in seen:
         by_place[one.file.arrival, one.file.url].append(one)
     for (arrival, url), some in by_place.items():
-        data: payloads.Files = {
+        data: event_payloads.Files = {
             "destination": url,
             "count": len(some),
             "files": [_shown(one, known.get(one.file.id)) for one in some[:_LISTED]],
@@ -115,7 +115,7 @@ def accept(rows: Sequence[Damage], *, reason: str, by: str) -> None:
         )
         for row in rows:
             file = file_of(row)
-            data: payloads.Files = {
+            data: event_payloads.Files = {
                 "destination": file.url,
                 "count": 1,
                 "files": [

@@ -8,7 +8,7 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import elsewhere
 from dropslot.config import Config
 from dropslot.destinations import place_at
-from dropslot.keeping.fixity.report import GONE, Seen
+from dropslot.keeping.fixity.fixity_report import GONE, Seen
 
 _NOT_HERE = (
     "it is not on this machine, which does not have the inbox that it came through: it is not verified"

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep import latewrites
 from dropslot.arrivals.upkeep.latewrites import Digest
-from dropslot.audit.report import Report
+from dropslot.audit.verification_report import Report
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.names import escape

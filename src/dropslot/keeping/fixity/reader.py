@@ -18,7 +18,7 @@ from dropslot.core.errors import DropslotError, StorageFault
 from dropslot.destinations import place_at
 from dropslot.files import faults, filesystems
 from dropslot.files.descriptors import Folder
-from dropslot.keeping.fixity.report import GONE, Seen, StoredFile
+from dropslot.keeping.fixity.fixity_report import GONE, Seen, StoredFile
 from dropslot.sftp.pace import Pace
 
 # A server that does not answer is not asked again for each of 100,000 files.

@@ -19,8 +19,8 @@ from django.utils import timezone
 from dropslot.audit.chain import append
 from dropslot.config import Config
 from dropslot.keeping.fixity import damage, ending, machines, put_off
+from dropslot.keeping.fixity.fixity_report import Seen, StoredFile
 from dropslot.keeping.fixity.reader import Reader, place_key
-from dropslot.keeping.fixity.report import Seen, StoredFile
 from dropslot.keeping.fixity.stored_files import Readable, page_after, stored
 from dropslot.keeping.models import FixityRound
 from dropslot.keeping.section import Fixity

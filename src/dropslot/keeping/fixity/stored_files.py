@@ -12,8 +12,8 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.states import Outcome, State
 from dropslot.destinations import for_url
 from dropslot.keeping.fixity import machines
+from dropslot.keeping.fixity.fixity_report import FixityReport, Seen, StoredFile
 from dropslot.keeping.fixity.reader import Reader
-from dropslot.keeping.fixity.report import FixityReport, Seen, StoredFile
 
 PAGE_FILES = 2000
 PAGE_BYTES = 1 << 30

@@ -23,11 +23,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from ulid import ULID
 
-from dropslot.arrivals.delivery.paths.parts import PARTS
+from dropslot.arrivals.delivery.paths.target_parts import PARTS
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import append
+from dropslot.audit.event_payloads import Mended
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Mended
 from dropslot.config import Config, Deliver
 from dropslot.core.errors import DiskFull, DropslotError
 from dropslot.core.names import RESERVED, escape
@@ -35,8 +35,8 @@ from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Destination, Drop, Planned, Rules, Target
 from dropslot.keeping.fixity.damage import file_of, record
+from dropslot.keeping.fixity.fixity_report import GONE, Seen
 from dropslot.keeping.fixity.reader import Reader
-from dropslot.keeping.fixity.report import GONE, Seen
 from dropslot.keeping.mending.copies import Copy, NotMended, good_copy
 from dropslot.keeping.models import Damage, KeptOriginal
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F, Max, QuerySet, Window
 
-from dropslot.arrivals.delivery.paths.parts import PARTS
+from dropslot.arrivals.delivery.paths.target_parts import PARTS
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.upkeep.succession import successor
 from dropslot.arrivals.whereabouts import AGAIN
-from dropslot.audit import payloads
+from dropslot.audit import event_payloads
 from dropslot.audit.chain import append
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
@@ -25,7 +25,7 @@ from dropslot.core.addressing.addresses import place_of
 from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.file_names.litter import BY_DEFAULT, litter_of
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import chunks
+from dropslot.core.showing.quantities import chunks
 from dropslot.core.states import State
 from dropslot.destinations import for_url
 from dropslot.destinations.base import Destination
@@ -331,7 +331,7 @@ def _forget(arrival: Arrival, purged: Purged, why: Why) -> None:
             return  # another purge has recorded it already
         KeptOriginal.objects.filter(arrival=arrival.id).delete()
         stays = Named.of(purged.stays)
-        data: payloads.Purged = {
+        data: event_payloads.Purged = {
             "from": arrival.archived_as,
             "size_bytes": purged.size_bytes,
             "items": purged.items,

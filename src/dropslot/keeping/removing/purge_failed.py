@@ -18,8 +18,8 @@ from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.retry import require_failed
 from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.chain import append
+from dropslot.audit.event_payloads import Purged
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Purged
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.file_names.litter import BY_DEFAULT, Litter, litter_of

@@ -6,7 +6,7 @@ from email.utils import parseaddr
 
 from django.core.mail import EmailMultiAlternatives
 
-from dropslot.mail import server
+from dropslot.mail import smtp
 from dropslot.mail.section import Mail
 from dropslot.notify.channels.message import Message, NeverSent, NotSent
 
@@ -18,8 +18,8 @@ def send(mail: Mail | None, address: str, message: Message) -> None:
     if mail is None:
         raise NeverSent("config.yaml has no mail server", next_step="Set the key mail")
     try:
-        server.send(mail, letter(mail, address, message), seconds=SECONDS)
-    except server.MailUnsent as error:
+        smtp.send(mail, letter(mail, address, message), seconds=SECONDS)
+    except smtp.MailUnsent as error:
         kind = NotSent if error.retryable else NeverSent
         raise kind(error.what, next_step=error.next_step) from error
 

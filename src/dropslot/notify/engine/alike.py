@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from hashlib import sha256
 from typing import Any
 
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.notify.channels.message import Fact, Level
 from dropslot.notify.engine.happenings import Happening
 from dropslot.notify.engine.whom import To, Told

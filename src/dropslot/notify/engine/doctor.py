@@ -12,7 +12,7 @@ from dropslot.arrivals.registry import Finding, Late
 from dropslot.config import Config
 from dropslot.core.errors import BadOption
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.core.troubles import TroubleKind
 from dropslot.mail.section import mail_of
 from dropslot.notify.models import GIVEN_UP, SENDING, UNKNOWN, WAITING, Message

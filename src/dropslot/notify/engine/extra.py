@@ -47,11 +47,11 @@ class Digests:
         """Write them down if it is time. Raises DatabaseError. If they cannot be made, messages go on all the same."""
         if time.monotonic() < self._due or not apps.is_installed("dropslot.access"):
             return
-        from dropslot.notify.digests import writing
+        from dropslot.notify.digests import due_summaries
 
         self._due = time.monotonic() + _SECONDS
         try:
-            writing.write_down_due(config, add_for)
+            due_summaries.write_down_due(config, add_for)
         except DatabaseUnready:
             raise
         except DropslotError as error:

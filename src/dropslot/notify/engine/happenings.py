@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from dropslot.arrivals.models import Arrival
 from dropslot.audit.kinds import Kind
 from dropslot.audit.outbox import Seen
-from dropslot.core.showing.counting import chunks, counted
+from dropslot.core.showing.quantities import chunks, counted
 from dropslot.notify.news import News, news_of
 
 _NEWS = {

@@ -12,7 +12,7 @@ from django.db.models import F
 from ulid import ULID
 
 from dropslot.config import Config
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.notify.channels.message import Fact, Notice
 from dropslot.notify.channels.target import Target
 from dropslot.notify.engine import alike

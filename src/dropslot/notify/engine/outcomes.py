@@ -10,10 +10,10 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from dropslot.arrivals.delivery.ledger import backoff
+from dropslot.arrivals.delivery.guarded_writes import backoff
 from dropslot.audit.chain import Entry, append
+from dropslot.audit.event_payloads import Notified
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Notified
 from dropslot.config import Config
 from dropslot.notify.engine import alike, making
 from dropslot.notify.engine.alike import Alike, Heap

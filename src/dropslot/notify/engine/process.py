@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from dropslot.arrivals.upkeep import database
 from dropslot.arrivals.workers import duties
-from dropslot.audit.listening import Ear
+from dropslot.audit.event_wakeups import Ear
 from dropslot.config import Config
 from dropslot.notify.engine import cleaning, extra, happenings, making, outcomes, turns, writing_down
 from dropslot.notify.engine.outcomes import Outcome
@@ -122,7 +122,7 @@ def _load() -> None:
 
     if apps.is_installed("dropslot.access"):
         from dropslot.access import seen  # noqa: F401
-        from dropslot.notify.digests import writing  # noqa: F401
+        from dropslot.notify.digests import due_summaries  # noqa: F401
 
 
 def serve(config: Config, stop: Signal) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db.models import Min
 
-from dropslot.arrivals.delivery.ledger import LONGEST_WAIT
+from dropslot.arrivals.delivery.guarded_writes import LONGEST_WAIT
 from dropslot.config import Config
 from dropslot.notify.hours import Quiet, quiet_of
 from dropslot.notify.models import WAITING, Group, Message, Preference, Recipient

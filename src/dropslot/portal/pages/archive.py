@@ -20,8 +20,8 @@ from dropslot.arrivals.models import Delivery
 from dropslot.audit.kinds import Kind
 from dropslot.core.names import escape
 from dropslot.portal.pages.payloads import payload_of
-from dropslot.portal.preview import kinds, pdf_page
-from dropslot.portal.preview.kinds import Look
+from dropslot.portal.preview import pdf_page, preview_kinds
+from dropslot.portal.preview.preview_kinds import Look
 from dropslot.portal.requests import access_in
 
 
@@ -95,11 +95,11 @@ def look(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _seen(payload: Payload, number: int) -> dict[str, Any]:
-    kind = kinds.look_of(payload)
+    kind = preview_kinds.look_of(payload)
     seen: dict[str, Any] = {"look": kind}
     if kind == Look.TEXT:
         beginning = _proved_beginning(payload)
-        seen |= {"text": kinds.text_of(beginning), "is_cut": payload.size_bytes > len(beginning)}
+        seen |= {"text": preview_kinds.text_of(beginning), "is_cut": payload.size_bytes > len(beginning)}
     if kind == Look.PDF:
         try:
             page = pdf_page.draw(payload, number)
@@ -115,7 +115,7 @@ def _proved_beginning(payload: Payload) -> bytes:
     """What is shown of a text, from a read of all of it that proved it."""
     beginning = b""
     for block in hashed(payload):
-        beginning += block[: kinds.TEXT_BYTES - len(beginning)]
+        beginning += block[: preview_kinds.TEXT_BYTES - len(beginning)]
     return beginning
 
 
@@ -126,13 +126,13 @@ def picture(request: HttpRequest, pk: int) -> HttpResponseBase:
     delivery = payload_of(request, pk)
     try:
         payload = opened(delivery)
-        if kinds.look_of(payload) != Look.PICTURE:
+        if preview_kinds.look_of(payload) != Look.PICTURE:
             raise Http404
         content = b"".join(hashed(payload))
     except (NotHere, NotAsDelivered) as error:
         raise Http404 from error
     note_opened(request, Kind.VIEWED, delivery)
-    response = HttpResponse(content, content_type=kinds.picture_type(content))
+    response = HttpResponse(content, content_type=preview_kinds.picture_type(content))
     response["Content-Security-Policy"] = SANDBOX
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Disposition"] = "inline"

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from dropslot.access.roles import AUDITS, OPERATES
 from dropslot.arrivals.listings import pages, uploads
 from dropslot.arrivals.listings.queries import Filter
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.portal.requests import access_in
 
 ROLES = AUDITS | OPERATES

@@ -24,12 +24,12 @@ from dropslot.core.context import kept
 from dropslot.portal.homes.section import Remembered, scope
 from dropslot.portal.requests import access_in
 from dropslot.reports import charts
-from dropslot.reports.counting import Seen, report
+from dropslot.reports.captions import MEANINGS
+from dropslot.reports.daily_counts import Seen, report
 from dropslot.reports.figures import Report
 from dropslot.reports.months import Month, month_from, this_month
 from dropslot.reports.section import report_by
 from dropslot.reports.sheet import sheet
-from dropslot.reports.words import MEANINGS
 
 KEEP_SECONDS = 60.0
 PDF_SECONDS = 120.0

@@ -23,7 +23,7 @@ from dropslot.arrivals.upkeep import release as upkeep_release
 from dropslot.arrivals.upkeep import retry as upkeep
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import CHUNK, chunks, counted
+from dropslot.core.showing.quantities import CHUNK, chunks, counted
 from dropslot.core.states import UNFINISHED
 from dropslot.portal import live
 from dropslot.portal.requests import access_in

@@ -22,7 +22,7 @@ from dropslot.access.seen import Access
 from dropslot.api.tus.on_disk.places import Place
 from dropslot.api.tus.on_disk.tickets import Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.names import UPLOADING, escape
 from dropslot.core.templates import Template
 

@@ -14,7 +14,7 @@ from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
 from dropslot.core import manifests
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.signing import sshsig
 from dropslot.core.signing.signers import NAMESPACE, fingerprint
 

@@ -36,10 +36,12 @@ def _live(config: Config, portal: int) -> NoReturn:
         life = Life()
         with signals_lead_to(life, lambda: None):
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the portal decides
-            from dropslot.arrivals.workers import service  # here, so that the portal does without its memory
+            from dropslot.arrivals.workers import (
+                supervised_processes,  # here, so that the portal does without its memory
+            )
 
             if os.getppid() == portal:
-                service.serve_sentinel(config, life, "portal")
+                supervised_processes.serve_sentinel(config, life, "portal")
     except Exception:
         log.exception("What goes beside the portal failed", action="process_failed", process="sentinel")
     finally:

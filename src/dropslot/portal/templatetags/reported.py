@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django import template
 
-from dropslot.reports import words
+from dropslot.reports import captions
 
 register = template.Library()
-register.filter("took", words.took)
-register.filter("fetch_took", words.fetch_took)
+register.filter("took", captions.took)
+register.filter("fetch_took", captions.fetch_took)
 
 
 @register.filter

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dropslot.audit.report import Report
+    from dropslot.audit.verification_report import Report
     from dropslot.config import Config
     from dropslot.portal.verifying.runs import Run
 
@@ -123,7 +123,7 @@ class _Job:
 
     def _files(self) -> None:
         from dropslot.keeping.fixity import damage
-        from dropslot.keeping.fixity.report import FixityReport
+        from dropslot.keeping.fixity.fixity_report import FixityReport
         from dropslot.keeping.fixity.stored_files import check_all
 
         report = FixityReport()

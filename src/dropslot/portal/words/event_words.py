@@ -10,7 +10,7 @@ from typing import Any
 from dropslot.arrivals.outbox_readers.after import ordinal
 from dropslot.audit.kinds import Kind
 from dropslot.core.showing.amounts import lasting, size
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 
 Data = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from dropslot.sender.bags.naming import new_id
 from dropslot.sender.connecting import Access
+from dropslot.sender.file_states import CLOSED, UPLOADED
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.ledger.schema import KNOW_BAG
+from dropslot.sender.ledger.ledger_tables import KNOW_BAG
 from dropslot.sender.plan import NewFile
-from dropslot.sender.states import CLOSED, UPLOADED
 
 
 def adopt(

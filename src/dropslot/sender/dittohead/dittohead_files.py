@@ -12,7 +12,7 @@ import yaml
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
 
 
 class NotDittoheads(DropslotError):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dropslot.core.errors import DropslotError
+from dropslot.sender.file_states import SentFile
 from dropslot.sender.plan import LeftFile, Plan
-from dropslot.sender.states import SentFile
 
 
 @dataclass(frozen=True, slots=True)

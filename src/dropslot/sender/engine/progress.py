@@ -10,7 +10,7 @@ from dropslot.sender.engine.control import Control
 from dropslot.sender.engine.listener import Listener, Status
 from dropslot.sender.engine.rates import Rate
 from dropslot.sender.ledger.bags import Bag, BagFile, Bags
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
 from dropslot.sender.plan import LeftFile
 
 _RECORD_SECONDS = 0.2  # a kill loses no more of the ledger's records than this

@@ -8,7 +8,7 @@ from dropslot.core.names import escape
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.inbox import Inbox
 from dropslot.sender.ledger.bags import Bag, Bags
-from dropslot.sender.ledger.listing import sent
+from dropslot.sender.ledger.sent_rows import sent
 from dropslot.sender.receipts.kept_signers import KeptSigners
 from dropslot.sender.receipts.verify_receipt import Checked, check
 

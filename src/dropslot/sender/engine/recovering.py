@@ -9,7 +9,7 @@ from dropslot.sender.ledger.bags import Bags
 from dropslot.sender.ledger.database import LedgerDamaged, move_aside
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.ledger.lock import held
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
 
 
 def open_ledger(listener: Listener) -> Ledger:

@@ -25,6 +25,7 @@ from dropslot.sender.engine.listener import Listener, Silent
 from dropslot.sender.engine.recovering import open_ledger
 from dropslot.sender.engine.retries import PATIENCE_SECONDS, Retries
 from dropslot.sender.faults import BagIncomplete, BagNameTaken, BagRefused, InboxClosed, InboxMissing
+from dropslot.sender.file_states import CANCELLED, LOST, REFUSED, SEALING, UPLOADING
 from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.journal import Noted
@@ -33,7 +34,6 @@ from dropslot.sender.new_files.comparing import Comparison, sharing
 from dropslot.sender.new_files.preset_scan import Unwatched, Wish, look
 from dropslot.sender.plan import Plan, Watcher
 from dropslot.sender.presets.preset import Preset
-from dropslot.sender.states import CANCELLED, LOST, REFUSED, SEALING, UPLOADING
 
 # Of one bag alone: another account of this PC began it, its route is gone, or its server has a fault. The others can be
 # sent.

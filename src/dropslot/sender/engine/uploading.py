@@ -15,10 +15,10 @@ from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.progress import UploadProgress
 from dropslot.sender.engine.retries import Retries
 from dropslot.sender.faults import BagIncomplete, BagNameTaken, BagRefused
+from dropslot.sender.file_states import SEALING
 from dropslot.sender.inbox import Inbox, Outgoing
 from dropslot.sender.ledger.bags import Bag, BagFile, Bags
-from dropslot.sender.ledger.listing import sent
-from dropslot.sender.states import SEALING
+from dropslot.sender.ledger.sent_rows import sent
 from dropslot.sftp.pace import Pace
 
 _UNSURE = "It was not in the inbox any more: the server took it, or somebody removed it there"

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from dropslot.sender.connecting import Access
+from dropslot.sender.file_states import CANCELLED, CLOSED, LOST, REFUSED, SEALING, UPLOADED, UPLOADING, now
 from dropslot.sender.ledger.journal import Noted
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.ledger.schema import KNOW_BAG
-from dropslot.sender.paths import inode
+from dropslot.sender.ledger.ledger_tables import KNOW_BAG
+from dropslot.sender.local_paths import inode
 from dropslot.sender.plan import NewFile
-from dropslot.sender.states import CANCELLED, CLOSED, LOST, REFUSED, SEALING, UPLOADED, UPLOADING, now
 
 
 @dataclass(frozen=True, slots=True)

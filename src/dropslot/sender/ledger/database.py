@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dropslot.core.errors import DropslotError
-from dropslot.sender.ledger.schema import FROM_1, TABLES, VERSION
-from dropslot.sender.paths import shown_path
+from dropslot.sender.ledger.ledger_tables import FROM_1, TABLES, VERSION
+from dropslot.sender.local_paths import shown_path
 
 _BUSY_SECONDS = 30
 _SUSPECT = ".suspect"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dropslot.core.errors import DropslotError
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
 
 
 class SenderBusy(DropslotError):

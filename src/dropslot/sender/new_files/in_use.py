@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dropslot.sender.new_files.waiting import wait
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
+from dropslot.sender.new_files.interruptible_wait import wait
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 
 SETTLE_SECONDS = 2.0

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dropslot.sender.connecting import place
-from dropslot.sender.ledger.known import Known
+from dropslot.sender.ledger.known_contents import Known
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.comparing import Comparison, sharing
 from dropslot.sender.new_files.in_use import SETTLE_SECONDS, in_use, unquiet

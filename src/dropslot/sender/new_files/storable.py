@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dropslot.core.file_names.unfinished import is_unfinished
 from dropslot.core.names import fault_of_name
 from dropslot.core.patterns import composed
-from dropslot.sender.paths import shown_path
+from dropslot.sender.local_paths import shown_path
 from dropslot.sender.plan import LeftFile, NewFile
 
 _CHARACTERS = re.compile(r'[<>:"|?*\\]')

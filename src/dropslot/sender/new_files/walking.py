@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from dropslot.sender.ledger.known import Known
-from dropslot.sender.new_files.rules import Rules
-from dropslot.sender.paths import reachable, shown_path
+from dropslot.sender.ledger.known_contents import Known
+from dropslot.sender.local_paths import reachable, shown_path
+from dropslot.sender.new_files.name_filter import Rules
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 from dropslot.sender.presets.preset import Folder
 

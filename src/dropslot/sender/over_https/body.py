@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from dropslot.sender.inbox import Outgoing, Progress
-from dropslot.sender.sources import CHANGED, Unsendable, opened, require_same, unreadable
+from dropslot.sender.source_file import CHANGED, Unsendable, opened, require_same, unreadable
 from dropslot.sftp.pace import Pace
 
 PIECE_BYTES = 1024 * 1024

@@ -15,8 +15,8 @@ from dropslot.sender.connecting import Access, place
 from dropslot.sender.credentials import Credentials
 from dropslot.sender.faults import BagGone, BagIncomplete, InboxClosed, InboxMissing, SignInRefused
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
-from dropslot.sender.over_https import answers, tus_batch
-from dropslot.sender.over_https.answers import (
+from dropslot.sender.over_https import https_errors, tus_batch
+from dropslot.sender.over_https.https_errors import (
     KEPT,
     RUNS_THE_SERVER,
     UNSENT,
@@ -24,7 +24,7 @@ from dropslot.sender.over_https.answers import (
     PartRefused,
     Unexpected,
 )
-from dropslot.sender.over_https.portal import Portal
+from dropslot.sender.over_https.portal_client import Portal
 from dropslot.sender.over_https.tus_batch import AT_ONCE, Batch, Sending
 from dropslot.sftp.pace import Pace
 
@@ -76,7 +76,7 @@ class HttpsInbox:
         try:
             answer = self._portal.ask("POST", f"{batch.path}/finish", content=wanted)
         except PartRefused as error:
-            raise answers.refused(bag, error.reasons) from error
+            raise https_errors.refused(bag, error.reasons) from error
         self._portal.picked(answer, lambda said: said["name"])  # a page of a proxy finishes nothing
         return True
 

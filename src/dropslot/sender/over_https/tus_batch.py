@@ -16,10 +16,10 @@ from requests import Response
 
 from dropslot.core.names import escape
 from dropslot.sender.inbox import Outgoing, Progress
-from dropslot.sender.over_https.answers import Busy, NotThere, PartRefused, unexpected
 from dropslot.sender.over_https.body import Reading
-from dropslot.sender.over_https.portal import Portal
-from dropslot.sender.sources import Unsendable
+from dropslot.sender.over_https.https_errors import Busy, NotThere, PartRefused, unexpected
+from dropslot.sender.over_https.portal_client import Portal
+from dropslot.sender.source_file import Unsendable
 from dropslot.sftp.pace import Pace
 
 AT_ONCE = 8

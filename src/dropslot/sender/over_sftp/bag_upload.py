@@ -9,15 +9,15 @@ from dropslot.core.errors import Refused, StorageFault
 from dropslot.core.names import escape
 from dropslot.sender.faults import BagGone
 from dropslot.sender.inbox import Outgoing, Progress
-from dropslot.sender.sources import CHANGED, Unsendable, opened, require_same, unreadable
+from dropslot.sender.source_file import CHANGED, Unsendable, opened, require_same, unreadable
 from dropslot.sftp import faults, remote, runtime
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection
+from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
 from dropslot.sftp.transfers.feed import MOST_BYTES
 from dropslot.sftp.transfers.file_transfer import Sending
-from dropslot.sftp.transfers.known import Known
-from dropslot.sftp.transfers.upload import SMALL_BYTES, WIDE_FILES, File, Round, Upload
+from dropslot.sftp.transfers.many_files import SMALL_BYTES, WIDE_FILES, File, Round, Upload
+from dropslot.sftp.transfers.upload_state import Known
 from dropslot.sftp.wire import Attributes, Said
 
 MARK_BYTES = 64 * 1024 * 1024

@@ -18,16 +18,16 @@ from dropslot.sender.connecting import Access, place
 from dropslot.sender.credentials import Credentials, HostKey
 from dropslot.sender.faults import BagGone, InboxMissing, SignInRefused
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
-from dropslot.sender.over_sftp import bag_finish, words
+from dropslot.sender.over_sftp import bag_finish, plain_errors
 from dropslot.sender.over_sftp.bag_finish import Bag, Seen
 from dropslot.sender.over_sftp.bag_upload import FOLDER_MODE, BagUpload, is_wide
-from dropslot.sender.over_sftp.signing_in import SigningIn
-from dropslot.sender.over_sftp.words import in_words
+from dropslot.sender.over_sftp.plain_errors import in_words
+from dropslot.sender.over_sftp.ssh_login import SigningIn
 from dropslot.sftp import faults, remote, runtime, trust, wire
-from dropslot.sftp.accounts import Account
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.hostkeys import HostKeyUnknown
 from dropslot.sftp.login import TOO_MANY, LoginRefused
+from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
 from dropslot.sftp.remote import join
 from dropslot.sftp.wire import Said
@@ -149,7 +149,7 @@ class SftpInbox:
 
     def _trusts(self, error: HostKeyUnknown) -> bool:
         """Whether the key is trusted from now on; then it is kept."""
-        kind, fingerprint = words.shown(error)
+        kind, fingerprint = plain_errors.shown(error)
         if self._access.trust:
             trusted = self._access.trust.strip() == fingerprint
         else:
@@ -189,7 +189,9 @@ class SftpInbox:
             await remote.make_folders(connection, [bag.hidden], FOLDER_MODE if seen.is_grouped else None)
         except Said as said:
             if said.code == wire.PERMISSION_DENIED:
-                raise words.closed(self._account, f"Writing into the inbox {escape(self._folder)}") from said
+                raise plain_errors.closed(
+                    self._account, f"Writing into the inbox {escape(self._folder)}"
+                ) from said
             raise await faults.explained(connection, said, "Making a folder", self._folder) from said
 
     async def _look(self, connection: Connection, bag: Bag) -> Seen:
@@ -223,7 +225,7 @@ class SftpInbox:
                 if said.code == wire.NO_SUCH_FILE:
                     return None
                 if said.code == wire.PERMISSION_DENIED:
-                    raise words.closed_receipts(self._account) from said
+                    raise plain_errors.closed_receipts(self._account) from said
                 raise
             return bytes(found)
 
@@ -233,7 +235,7 @@ class SftpInbox:
         return InboxMissing(
             f"There is no inbox {escape(self._folder)} at {escape(self._account.server)}",
             where="Your files are untouched",
-            next_step=f"Check the address of the inbox, or ask {words.RUNS_THE_SERVER}",
+            next_step=f"Check the address of the inbox, or ask {plain_errors.RUNS_THE_SERVER}",
         )
 
 
@@ -265,7 +267,7 @@ def _unreadable(path: str, why: str) -> DropslotError:
     return BadReceipt(
         f"The receipt {escape(path)} cannot be read: {escape(why)}",
         where="Your files were sent; whether they were delivered is not known yet",
-        next_step=f"Tell {words.RUNS_THE_SERVER}",
+        next_step=f"Tell {plain_errors.RUNS_THE_SERVER}",
     )
 
 
@@ -280,6 +282,6 @@ def _gone(account: Account, bag: Bag) -> BagGone:
 def _no_user(server: str) -> SignInRefused:
     return SignInRefused(
         f"Signing in to {escape(server)} needs the name of an account",
-        where=words.UNSENT,
+        where=plain_errors.UNSENT,
         next_step="Put it into the address, as in sftp://NAME@HOST/inbox",
     )

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from dropslot.core.errors import DropslotError
+from dropslot.core.settings.config_errors import NO_VALUE, Location, Problem, key_of
 from dropslot.core.settings.documents import Document
-from dropslot.core.settings.problems import NO_VALUE, Location, Problem, key_of
 
 
 class PresetMistakes(DropslotError):

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.sender.paths import shown_path
-from dropslot.sender.unattended.service import Service
+from dropslot.sender.local_paths import shown_path
+from dropslot.sender.unattended.login_service import Service
 
 
 class NotStarted(DropslotError):

@@ -7,10 +7,10 @@ from typing import Any
 
 from dropslot.access.section import refuses_repeats
 from dropslot.access.seen import Access
-from dropslot.api.tus.beforehand import rules, targets
-from dropslot.api.tus.beforehand.rules import Entry, Item
+from dropslot.api.tus.beforehand import entry_rules, upload_target
+from dropslot.api.tus.beforehand.entry_rules import Entry, Item
 from dropslot.api.tus.problems import Problem
-from dropslot.config.folders import FolderSet
+from dropslot.config.route_folders import FolderSet
 from dropslot.core.names import escape
 
 _MOST_NAMES = 20_000
@@ -23,10 +23,10 @@ def judge(access: Access, wanted: Mapping[str, Any]) -> dict[str, Any]:
     names = wanted.get("names")
     if not isinstance(names, list) or len(names) > _MOST_NAMES:
         raise Problem(400, "`names` is not such a list", _STEP.format(names="`names`"))
-    folders = targets.target(access, {k: v for k, v in wanted.items() if isinstance(v, str)})
+    folders = upload_target.target(access, {k: v for k, v in wanted.items() if isinstance(v, str)})
     entries = [_entry(one) for one in names]
     shown = [entry.name for entry in entries]
-    before, repeated = targets.earlier(access, folders, shown), targets.was_sent(folders, shown)
+    before, repeated = upload_target.earlier(access, folders, shown), upload_target.was_sent(folders, shown)
     return {
         "route": folders.route.key,
         "repeat": "refuse" if refuses_repeats(folders.route) else "version",
@@ -38,23 +38,25 @@ def _judged(
     access: Access,
     folders: FolderSet,
     entry: Entry,
-    before: Mapping[str, Sequence[targets.Earlier]],
+    before: Mapping[str, Sequence[upload_target.Earlier]],
     repeated: set[str],
 ) -> dict[str, Any]:
-    reasons = rules.faults(access.config, folders.route, entry)
+    reasons = entry_rules.faults(access.config, folders.route, entry)
     if entry.name in repeated:
-        reasons.append(targets.fault_of_repeat(entry.name))
+        reasons.append(upload_target.fault_of_repeat(entry.name))
     litter = folders.route.litter
     return {
         "name": entry.name,
         "refused": reasons[:_TOLD_REASONS],
         "reasons": len(reasons),
-        "next_step": rules.next_step(folders.route, entry.name, is_folder=entry.is_folder) if reasons else "",
+        "next_step": entry_rules.next_step(folders.route, entry.name, is_folder=entry.is_folder)
+        if reasons
+        else "",
         "sent_before": [
             {"arrival": one.id, "state": one.state, "at": one.received_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
             for one in before.get(escape(entry.name), ())
         ],
-        "in_inbox": not reasons and targets.waits(folders, entry.name),
+        "in_inbox": not reasons and upload_target.waits(folders, entry.name),
         "ignored": [item.path for item in entry.items if entry.is_folder and litter.is_named(item.path)],
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from dropslot.arrivals.delivery.paths import item_values, parts
+from dropslot.arrivals.delivery.paths import item_values, target_parts
 from dropslot.arrivals.delivery.paths.own_fields import asked_of_items
 from dropslot.arrivals.delivery.work import Leg, Work
 from dropslot.arrivals.models import Arrival
@@ -45,7 +45,7 @@ def open_by_item(work: Work, faults: list[str]) -> None:
     staged there. Raises DestinationUnready and similar."""
     rules = [rule for rule in work.route.deliver if _is_by_item(work, rule) and not _is_complete(work, rule)]
     if rules and work.listing.is_folder:
-        for rule, found in parts.parts_of(work, rules, faults):
+        for rule, found in target_parts.parts_of(work, rules, faults):
             _open(work, rule, found, faults)
     elif rules:
         _open_for_file(work, rules, faults)
@@ -74,7 +74,7 @@ def _is_by_item(work: Work, rule: Deliver) -> bool:
 
 
 def _is_complete(work: Work, rule: Deliver) -> bool:
-    urls = parts.recorded_urls(work, rule)
+    urls = target_parts.recorded_urls(work, rule)
     return bool(urls) and work.complete.keys() >= set(urls)
 
 
@@ -131,6 +131,6 @@ def noted_targets(arrival: str) -> dict[str, str]:
     if row is None:
         return {}
     epoch, evidence = row
-    if parts.PARTS in evidence:
-        return {url: part["to"] for url, part in evidence[parts.PARTS].items()}
+    if target_parts.PARTS in evidence:
+        return {url: part["to"] for url, part in evidence[target_parts.PARTS].items()}
     return dict(evidence.get(STAGES, {})) if evidence.get(NOTED_IN) == epoch else {}

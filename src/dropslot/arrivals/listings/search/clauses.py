@@ -16,8 +16,8 @@ from dropslot.arrivals.listings.search.grams import (
     number,
     pieces_of_search,
 )
+from dropslot.arrivals.listings.search.index_tables import Clause
 from dropslot.arrivals.listings.search.scopes import clause_of
-from dropslot.arrivals.listings.search.tables import Clause
 from dropslot.audit.canonical import text_of
 from dropslot.core.patterns import forms
 

@@ -14,7 +14,7 @@ from dropslot.arrivals.listings.search.grams import (
     number,
     pieces,
 )
-from dropslot.arrivals.listings.search.tables import Document
+from dropslot.arrivals.listings.search.index_tables import Document
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.models import Event
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from dropslot.arrivals.listings.search import documents
-from dropslot.arrivals.listings.search.tables import ALL, ARRIVALS, DELIVERIES, EVENTS, Document
+from dropslot.arrivals.listings.search.index_tables import ALL, ARRIVALS, DELIVERIES, EVENTS, Document
 from dropslot.arrivals.models import Arrival
 from dropslot.audit import outbox
 from dropslot.audit.kinds import Kind

@@ -10,7 +10,7 @@ from django.db.models import Model, Q, QuerySet
 
 from dropslot.arrivals.listings.search import indexer
 from dropslot.arrivals.listings.search.documents import SPAN, key_of_id
-from dropslot.arrivals.listings.search.tables import (
+from dropslot.arrivals.listings.search.index_tables import (
     ARRIVALS,
     DELIVERIES,
     EVENTS,

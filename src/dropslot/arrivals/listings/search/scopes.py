@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from django.db.models import QuerySet
 
 from dropslot.arrivals.listings.search.grams import number
-from dropslot.arrivals.listings.search.tables import Clause
+from dropslot.arrivals.listings.search.index_tables import Clause
 
 _Rows = TypeVar("_Rows", bound=QuerySet[Any])
 _NAME = "dropslot_scope"

@@ -11,7 +11,7 @@ from dropslot.arrivals.outbox_readers.for_senders import handing_out
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Route
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import counted
+from dropslot.core.showing.quantities import counted
 from dropslot.core.templates import Template
 
 _ENTER_AND_WRITE = os.W_OK | os.X_OK

@@ -16,7 +16,7 @@ import structlog
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.delivery import guarded_writes
 from dropslot.arrivals.intake.record import LONGEST_NAME, user_name
 from dropslot.arrivals.models import Arrival, ReceiptCopy
 from dropslot.arrivals.outbox_readers.for_senders import folder, summary
@@ -103,10 +103,10 @@ def _try(config: Config, row: ReceiptCopy) -> None:
     except summary.NotFinished:
         # It runs again, and its next end asks again; or it is not in failed yet.
         is_on_its_way = row.arrival.finished_at is None
-        wait = timedelta(seconds=ledger.backoff(row.attempts + 1))
+        wait = timedelta(seconds=guarded_writes.backoff(row.attempts + 1))
         this.update(due_at=None if is_on_its_way else Now() + wait, attempts=F("attempts") + 1)
     except (DropslotError, OSError) as error:
-        wait = timedelta(seconds=ledger.backoff(row.attempts + 1))
+        wait = timedelta(seconds=guarded_writes.backoff(row.attempts + 1))
         this.update(due_at=Now() + wait, attempts=F("attempts") + 1, error=str(error))
         log.warning(
             "A receipt could not be put into its sender's folder; this is retried",

@@ -24,8 +24,8 @@ from dropslot.audit.chain import Head
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event, Receipt
 from dropslot.config import Config
-from dropslot.config.folders import FolderSet
-from dropslot.contents.kinds import contents_of
+from dropslot.config.route_folders import FolderSet
+from dropslot.contents.contents_of_arrival import contents_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.states import Outcome, State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dropslot.arrivals.delivery.paths.parts import PARTS
+from dropslot.arrivals.delivery.paths.target_parts import PARTS
 from dropslot.config import Deliver
 from dropslot.core.templates import Template, literal
 from dropslot.destinations import for_rule

@@ -13,7 +13,7 @@ from dropslot.arrivals.delivery.work import Row, Sources, source_of
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest
 from dropslot.arrivals.upkeep.rebuilding.stored_names import item_of, may_be_version
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.states import Outcome, State
 from dropslot.destinations import for_url
 from dropslot.destinations.base import Found, Target

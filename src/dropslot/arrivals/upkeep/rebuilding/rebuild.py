@@ -38,11 +38,11 @@ from dropslot.audit.chain import GENESIS, Entry, append, head
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Kept
 from dropslot.config import Config, Deliver, Route
-from dropslot.config.folders import FolderSet, folder_sets
+from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.errors import DropslotError
 from dropslot.core.manifests import digest, write
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.signing import sshsig
 from dropslot.core.signing.signers import NAMESPACE
 from dropslot.core.states import Outcome, State

@@ -21,7 +21,7 @@ from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.core.showing.counting import CHUNK, chunks
+from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.states import State
 from dropslot.destinations import for_rule, for_url
 from dropslot.destinations.base import Target

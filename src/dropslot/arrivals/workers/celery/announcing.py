@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db import DatabaseError, InterfaceError, connections
 
-from dropslot.arrivals.delivery import ledger
+from dropslot.arrivals.delivery import guarded_writes
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import leases
 from dropslot.arrivals.workers.celery import messages
 from dropslot.broker import queues
 from dropslot.broker.client import BrokerAway, client, send
-from dropslot.broker.counting import waiting
+from dropslot.broker.queue_lengths import waiting
 from dropslot.broker.queues import Urgency
 from dropslot.config import Config
-from dropslot.core.showing.counting import chunks
+from dropslot.core.showing.quantities import chunks
 from dropslot.core.states import State
 
 if TYPE_CHECKING:
@@ -152,7 +152,9 @@ def send_hint(app: Celery, config: Config, route: str, arrivals: Sequence[str], 
 
 def urgency_of(row: Arrival) -> Urgency:
     """Whether a worker takes it alone."""
-    is_large = (row.size_bytes or 0) > ledger.ALONE_BYTES or (row.items or 0) > ledger.ALONE_ITEMS
+    is_large = (row.size_bytes or 0) > guarded_writes.ALONE_BYTES or (
+        row.items or 0
+    ) > guarded_writes.ALONE_ITEMS
     return Urgency.LARGE if is_large else Urgency.SMALL
 
 

@@ -19,7 +19,7 @@ from dropslot.arrivals.registry import Schedule
 from dropslot.arrivals.upkeep import database
 from dropslot.arrivals.workers import due, duties, leases
 from dropslot.arrivals.workers.celery import schedules, sweeping
-from dropslot.audit.listening import Ear
+from dropslot.audit.event_wakeups import Ear
 from dropslot.broker import queues
 from dropslot.broker.client import BrokerAway, client, send
 from dropslot.config import Config

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dropslot.arrivals.workers import holder, leases, shares_of_routes
 from dropslot.arrivals.workers.celery import announcing
-from dropslot.broker.counting import waiting
+from dropslot.broker.queue_lengths import waiting
 from dropslot.config import Config
 
 if TYPE_CHECKING:

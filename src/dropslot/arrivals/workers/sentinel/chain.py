@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dropslot.arrivals.registry import Late
 from dropslot.audit.chain import GENESIS, Head, head_from
-from dropslot.audit.report import Fault
+from dropslot.audit.verification_report import Fault
 from dropslot.audit.verifying import verify
 from dropslot.audit.verifying.verify import ChainReport
 from dropslot.core.troubles import TroubleKind

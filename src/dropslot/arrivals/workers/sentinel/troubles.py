@@ -13,8 +13,8 @@ from django.db import transaction
 from dropslot.arrivals.models import OpenTrouble
 from dropslot.arrivals.registry import Late
 from dropslot.audit.chain import Entry, append, become_only_writer
+from dropslot.audit.event_payloads import Trouble, TroubleOver
 from dropslot.audit.kinds import Kind, entry
-from dropslot.audit.payloads import Trouble, TroubleOver
 from dropslot.core.troubles import TroubleKind
 
 log = structlog.get_logger()

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from dropslot.access import accounts, links
+from dropslot.access import accounts, one_time_links
 from dropslot.access.signing_in.entrances import link_asked, refuse
 from dropslot.config import current
 from dropslot.mail.section import mail_of
@@ -38,7 +38,10 @@ class AskForLink(ResetPasswordForm):  # type: ignore[misc]
         for user in self.users:
             link_asked(request, user)
             # To the address that the account has, which may be spelled otherwise than what was typed.
-            found = {"username": user.get_username(), "password_reset_url": links.link(user, current())}
+            found = {
+                "username": user.get_username(),
+                "password_reset_url": one_time_links.link(user, current()),
+            }
             get_adapter().send_mail("account/email/password_reset_key", accounts.email_of(user), found)
         if not self.users:
             refuse(request, "", "a link was asked for an address of mail that leads to no account")

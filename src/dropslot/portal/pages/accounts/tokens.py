@@ -17,7 +17,7 @@ from dropslot.access import tokens as making
 from dropslot.access.models import Token
 from dropslot.access.roles import Scope
 from dropslot.access.trail import visit
-from dropslot.portal.pages.accounts.asking import Asked, ask
+from dropslot.portal.pages.accounts.confirmation import Asked, ask
 
 _HINTS = {
     Scope.READ: "read: see arrivals, deliveries, events and receipts",

@@ -16,13 +16,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from dropslot.access import accounts, links, withdrawing
+from dropslot.access import accounts, one_time_links, withdrawing
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
 from dropslot.access.signing_in import second_factor
 from dropslot.access.trail import visit
 from dropslot.portal.pages.accounts import addressing, known_folders
-from dropslot.portal.pages.accounts.asking import Asked, ask
+from dropslot.portal.pages.accounts.confirmation import Asked, ask
 from dropslot.portal.pages.accounts.role_forms import NewAccount, NewAddress, NewRole
 from dropslot.portal.words.grant_words import in_words
 
@@ -76,7 +76,7 @@ def new(request: HttpRequest) -> HttpResponse:
             else:
                 messages.success(request, f"The account {made.user.get_username()} is made.")
                 _doubt(request, form)
-                return _page(request, made.user, link=links.link(made.user, config))
+                return _page(request, made.user, link=one_time_links.link(made.user, config))
     return render(request, "dropslot/new_user.html", {"form": form})
 
 
@@ -141,7 +141,7 @@ def make_link(request: HttpRequest, id: int) -> HttpResponse:
         messages.error(request, "The account is deactivated. Activate it first.")
         return redirect("dropslot:user", id)
     try:
-        link = links.ask(found, request.access.config, visit(request))  # type: ignore[attr-defined]
+        link = one_time_links.ask(found, request.access.config, visit(request))  # type: ignore[attr-defined]
     except accounts.BadAccount as error:
         messages.error(request, str(error))
         return redirect("dropslot:user", id)
@@ -232,6 +232,6 @@ def _page(
         "has_second_factor": second_factor.has(found),
         "form": form or NewRole(config),
         "link": link,
-        "hours": links.HOURS,
+        "hours": one_time_links.HOURS,
     }
     return render(request, "dropslot/user.html", shown)

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_GET
 
 from dropslot.arrivals.listings.pages import BadCursor, Page
 from dropslot.dicom.listings import queries
-from dropslot.dicom.listings.wanted import Wanted
+from dropslot.dicom.listings.image_filters import Wanted
 from dropslot.dicom.models import Contribution, Patient, Series, Study
-from dropslot.portal.pages.listing.columns import Column, Table, day, line
-from dropslot.portal.pages.listing.sources import SERIES_COLUMNS, STUDY_COLUMNS
+from dropslot.portal.pages.listing_pages.columns import Column, Table, day, line
+from dropslot.portal.pages.listing_pages.row_sources import SERIES_COLUMNS, STUDY_COLUMNS
 from dropslot.portal.requests import access_in
 from dropslot.portal.words.verdicts import verdict
 

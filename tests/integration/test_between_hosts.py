@@ -186,6 +186,54 @@ def test_each_site_watches_and_delivers_what_only_it_has(
     assert not watched.listing("events", "--kind", "retrying")
 
 
+@pytest.mark.crash
+def test_what_only_a_machine_that_is_down_has_waits_for_it(
+    make_product: Callable[..., Product], postgres_url: str, hosts: Hosts, tmp_path: Path
+) -> None:
+    """The other site could deliver to the centre; but it does not have the files."""
+    parts = urlsplit(postgres_url)
+    centre, places = tmp_path / "centre", {site: tmp_path / f"of-{site}" for site in ("north", "south")}
+    centre.mkdir()
+    check = {"checks": [{"holding.Holding": str(centre)}], "deliver": [{"to": str(centre)}]}
+    routes = {site: STUDY | {"folders": str(place / "study")} | check for site, place in places.items()}
+    products, names = {}, {}
+    for site, other in (("north", "south"), ("south", "north")):
+        for name in ("inbox", "processing", "done", "failed"):
+            (places[site] / "study" / name).mkdir(parents=True)
+        host = hosts(parts.port or 0)
+        url = f"postgresql://{parts.username}@{host.address}:{host.port}{parts.path}"
+        products[site], names[site] = make_product(url, how=host.program(places[other])), host.name
+        (products[site].root / "plugins").mkdir()
+        (products[site].root / "plugins/holding.py").write_text(HOLDING)
+        products[site].configure(routes, lease="4s")
+    north, south = products["north"], products["south"]
+    signing_key.receipt_key(north.root / "var" / "keys")
+    shutil.copytree(north.root / "var", south.root / "var")
+    (centre / "held").write_text(names["north"])
+    service = north.start("start_observer")
+    wait_until(partial(site_acts, south, "north"), what="a watcher in the north")
+    (places["north"] / "study/inbox/mine.tmp").write_text("m")
+    (places["north"] / "study/inbox/mine.tmp").rename(places["north"] / "study/inbox/mine")
+    wait_until((centre / "holding").exists, what="a worker that is in the middle of it")
+    [started] = south.listing("events", "--kind", "started")
+    service.kill()
+    service.wait()
+    os.kill(int(started["data"]["worker"].split(":")[1]), signal.SIGKILL)
+    south.start("start_observer")
+    wait_until(lambda: not site_acts(south, "north"), deadline_seconds=60, what="the end of the lease")
+    for number in range(3):
+        inbox = places["south"] / "study/inbox"
+        (inbox / f"{number}.tmp").write_text("s")
+        (inbox / f"{number}.tmp").rename(inbox / f"yours{number}")
+        south.wait_for_state(f"yours{number}", "done")
+    [mine] = [row for row in south.arrivals() if row["name"] == "mine"]
+    assert mine["state"] != "failed", mine["reason"]
+    (centre / "held").unlink()
+    north.start("start_observer")
+    south.wait_for_state("mine", "done", deadline_seconds=60)
+    assert not south.listing("events", "--kind", "refused")
+
+
 def site_acts(product: Product, route: str) -> str | None:
     shown = json.loads(product.run("watcher_status", "--json", status=None).stdout)
     acts: str | None = next(one["acts"] for one in shown["inboxes"] if one["route"] == route)

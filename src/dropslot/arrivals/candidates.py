@@ -94,16 +94,24 @@ def watches() -> bool:
     return Candidate.objects.exclude(lapsed()).filter(role=WATCHER).exists()
 
 
-def holders() -> dict[tuple[str, str], str]:
-    """The watcher that acts on each inbox, by route and path; those that nobody acts on are left out. Raises
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who acts on an inbox, or did so last and nobody does now."""
+
+    name: str
+    acts: bool
+
+
+def watchers() -> dict[tuple[str, str], Watcher]:
+    """The watcher of each inbox, by route and path; inboxes that nobody ever acted on are left out. Raises
     DatabaseError."""
-    rows = Duty.objects.filter(name__startswith=f"{_WATCH}:", holder__in=names()).values_list(
-        "name", "holder"
-    )
+    alive = set(names())
+    rows = Duty.objects.filter(name__startswith=f"{_WATCH}:").values_list("name", "holder", "last")
     found = {}
-    for duty, holder in rows:
+    for duty, holder, last in rows:
         _, route, inbox = duty.split(":", 2)
-        found[route, inbox] = holder
+        if who := holder if holder in alive else last or holder:
+            found[route, inbox] = Watcher(who, holder in alive)
     return found
 
 

@@ -241,6 +241,7 @@ class Duty(models.Model):
 
     name = models.TextField(primary_key=True)
     holder = models.CharField(max_length=100, blank=True)  # a candidate; empty: nobody
+    last = models.CharField(max_length=100, default="", db_default="")  # who had it last, also after its end
     since = models.DateTimeField()
     term = models.IntegerField(default=0)  # how often it changed hands
 

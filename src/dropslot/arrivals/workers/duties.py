@@ -134,7 +134,7 @@ class Duties:
         # Only in the term that was seen: another candidate may be taking it at the same time. That is why who was away
         # begins a new term of its own duties, too.
         taken = Duty.objects.filter(name__in=names, holder=last, term=term).update(
-            holder=self.me, since=Now(), term=F("term") + 1
+            holder=self.me, last=self.me, since=Now(), term=F("term") + 1
         )
         if last != self.me:
             self.taken += taken

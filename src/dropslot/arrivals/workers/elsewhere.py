@@ -1,13 +1,17 @@
-"""Inboxes that another machine watches and this one cannot see: their arrivals are left to the workers there."""
+"""Inboxes that another machine watches, or watched last, and this one cannot see: their arrivals are left to the
+workers there, and wait for them if that machine is down."""
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from django.db import connection
 
 from dropslot.arrivals import candidates
+from dropslot.arrivals.candidates import Doer, Watcher
+from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep import markers
 from dropslot.arrivals.workers import holder
 from dropslot.config import Config
@@ -20,7 +24,7 @@ _AGAIN_SECONDS = 1.0  # if there are some: a share may be mounted meanwhile
 
 
 class _Known:
-    others: Mapping[Place, str] | None = None
+    others: Mapping[Place, Watcher] | None = None
     inboxes: Collection[str] = ()
     until = float("-inf")
 
@@ -30,8 +34,8 @@ def inboxes(config: Config) -> Collection[str]:
     DatabaseError."""
     if connection.vendor == "sqlite":
         return ()  # no other machine has this database
-    held = candidates.holders()
-    others = {place: name for place, name in held.items() if not holder.is_of_this_machine(config.data, name)}
+    found = candidates.watchers()
+    others = {place: one for place, one in found.items() if not _is_of_this_machine(config, one)}
     known = kept(_Known)
     if others != known.others or time.monotonic() >= known.until:
         known.others, known.inboxes = others, _unseen(config, others) if others else ()
@@ -39,13 +43,47 @@ def inboxes(config: Config) -> Collection[str]:
     return known.inboxes
 
 
-def _unseen(config: Config, others: Mapping[Place, str]) -> Collection[str]:
+def down(config: Config, sets: Sequence[FolderSet]) -> dict[str, str]:
+    """Inboxes with arrivals under way at a machine whose watcher ended, while another folder has their path here: the
+    name of that machine, by path. Raises DatabaseError."""
+    if connection.vendor == "sqlite":
+        return {}
+    found = candidates.watchers()
+    last = [(one, found.get((one.route.key, str(one.inbox)))) for one in sets]
+    return {
+        str(one.inbox): Doer.of(watcher.name).host
+        for one, watcher in last
+        if watcher and not watcher.acts and not _is_of_this_machine(config, watcher)
+        if not _sees(one, watcher) and _has_arrivals(one)
+    }
+
+
+def _has_arrivals(folders: FolderSet) -> bool:
+    inbox = str(folders.inbox)
+    return Arrival.objects.filter(route=folders.route.key, inbox=inbox, finished_at__isnull=True).exists()
+
+
+def _is_of_this_machine(config: Config, watcher: Watcher) -> bool:
+    """By its name, too, if it ended: what tells a running system apart changes when the machine starts again."""
+    if holder.is_of_this_machine(config.data, watcher.name):
+        return True
+    return not watcher.acts and Doer.of(watcher.name).host == socket.gethostname()
+
+
+def _unseen(config: Config, others: Mapping[Place, Watcher]) -> Collection[str]:
     sets = [one for route in config.routes.values() for one in folder_sets(route, make=False)]
     here = {(one.route.key, str(one.inbox)): one for one in sets}
-    return frozenset(place[1] for place, name in others.items() if not sees(here.get(place), name))
+    return frozenset(place[1] for place, one in others.items() if not _sees(here.get(place), one))
 
 
-def sees(folders: FolderSet | None, watcher: str) -> bool:
-    """Whether these are the folders that a watcher acts on: its name is in their marker."""
+def _sees(folders: FolderSet | None, watcher: Watcher) -> bool:
+    """One that ended may have taken its name out of the marker; that of its machine stays."""
     mark = markers.read(folders) if folders else None
-    return mark is not None and mark.watcher == watcher
+    if mark is None:
+        return False
+    return mark.watcher == watcher.name or (not watcher.acts and mark.host == Doer.of(watcher.name).host)
+
+
+def sees(folders: FolderSet, watcher: str) -> bool:
+    """Whether these are the folders that a watcher acts on: its name is in their marker."""
+    return _sees(folders, Watcher(watcher, acts=True))

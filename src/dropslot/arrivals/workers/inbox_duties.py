@@ -6,12 +6,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from dropslot.arrivals import candidates
 from dropslot.arrivals.upkeep.markers import identity
+from dropslot.arrivals.workers import elsewhere
 from dropslot.arrivals.workers.duties import Duties, on_duty
 from dropslot.arrivals.workers.ownership import Beats
 from dropslot.config import Config
 from dropslot.config.route_folders import FolderSet, all_folders
+from dropslot.core.names import escape
+
+log = structlog.get_logger()
 
 
 class InboxDuties:
@@ -23,6 +29,7 @@ class InboxDuties:
         self._missing: frozenset[str] = frozenset()
         self._duties: Duties | None = None
         self._beats: Beats | None = None
+        self._down: dict[str, str] = {}  # machines that have what belongs to inboxes, as it was said
 
     @contextmanager
     def on_duty(self) -> Iterator[Duties]:
@@ -54,7 +61,21 @@ class InboxDuties:
         """A disk that fails counts as missing. While one hangs, this waits, and the duties pass to another watcher."""
         there = {duty_of(folders): os.path.isdir(folders.inbox) for folders in self._sets}
         self._missing = frozenset(duty for duty, is_there in there.items() if not is_there)
-        return [duty_of(one) for one in self._sets if there[duty_of(one)] and self._is_ours(one)]
+        standing_by = [one for one in self._sets if there[duty_of(one)] and not self.acts(one)]
+        down = elsewhere.down(self._config, standing_by)
+        self._say_who_is_down(down)
+        sets = [one for one in self._sets if there[duty_of(one)] and str(one.inbox) not in down]
+        return [duty_of(one) for one in sets if self._is_ours(one)]
+
+    def _say_who_is_down(self, down: dict[str, str]) -> None:
+        for inbox in down.keys() - self._down.keys():
+            line = (
+                f"{escape(down[inbox])} watched the inbox {escape(inbox)} and is down, and arrivals of it are under way"
+                " there; the folder that has this path here is another one. Nothing is taken here. They wait until that"
+                " machine is back. If it is lost for good, give the machine that replaces it the same name"
+            )
+            log.error(line, action="machine_down", plain=True, inbox=escape(inbox))
+        self._down = down
 
     def _is_ours(self, folders: FolderSet) -> bool:
         if self._beats is None or self._duties is None:

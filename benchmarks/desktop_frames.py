@@ -81,9 +81,9 @@ def _show() -> dict[str, tuple[float, float]]:
 
     from dropslot.desktop.cycles import collect_here
     from dropslot.desktop.memory import Memory
-    from dropslot.desktop.program import SWITCH_SECONDS
     from dropslot.desktop.steering.steering import Steering
     from dropslot.desktop.window import Window
+    from dropslot.desktop.window_program import SWITCH_SECONDS
 
     sys.setswitchinterval(SWITCH_SECONDS)
     app = QApplication([])

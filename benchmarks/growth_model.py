@@ -170,11 +170,11 @@ FROM generate_series(1, %s) AS n
 
 
 def _page(cursor: str = "", **wanted: Any) -> float:
-    from dropslot.arrivals.listings import pages
+    from dropslot.arrivals.listings import cursor_pages
     from dropslot.arrivals.listings.queries import Filter
     from dropslot.arrivals.models import Delivery
 
-    return timed(lambda: pages.history(Delivery.objects.all(), Filter(**wanted), cursor))
+    return timed(lambda: cursor_pages.history(Delivery.objects.all(), Filter(**wanted), cursor))
 
 
 def _middle() -> float:

@@ -160,12 +160,12 @@ def _run() -> dict[str, float]:
 
 
 def _page_seconds() -> float:
-    from dropslot.arrivals.listings import pages
+    from dropslot.arrivals.listings import cursor_pages
     from dropslot.arrivals.listings.queries import Filter
     from dropslot.arrivals.models import Delivery
 
     begun = time.perf_counter()
-    pages.deliveries(Delivery.objects.filter(arrival__state="done"), Filter(), "", 50)
+    cursor_pages.deliveries(Delivery.objects.filter(arrival__state="done"), Filter(), "", 50)
     return time.perf_counter() - begun
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpResponseBase
 
-from dropslot.access.trail import trail
+from dropslot.access.visit_trail import trail
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.models import Event
 

@@ -28,7 +28,7 @@ from databases import (
     postgres_settings,
     sqlite_settings,
 )
-from dropslot.access import accounts, trail
+from dropslot.access import accounts, visit_trail
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import drain
 from dropslot.config import Config, from_mapping
@@ -184,7 +184,7 @@ def site(
     sender, rita recipient of the folder `north`, stella study runner of `heart`, nobody without a role."""
     config = _config(tmp_path)
     # A test records what was noted itself: a thread would do it while other tests run.
-    monkeypatch.setattr(trail.Trail, "_run", lambda _: None)
+    monkeypatch.setattr(visit_trail.Trail, "_run", lambda _: None)
     settings.DROPSLOT = config
     settings.BASE_DIR = tmp_path
     for folders in all_folders(config):
@@ -193,7 +193,7 @@ def site(
     for place in ("studies", "clinics"):
         (tmp_path / place).mkdir()
     yield Site(tmp_path, config)
-    trail.end()
+    visit_trail.end()
 
 
 @pytest.fixture

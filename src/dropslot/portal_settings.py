@@ -136,7 +136,7 @@ AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 if _portal.ldap:
-    from dropslot.access.directory.connecting import auth_settings
+    from dropslot.access.directory.ldap_connection import auth_settings
 
     AUTHENTICATION_BACKENDS.append("dropslot.access.directory.backend.DirectoryBackend")
     globals().update(auth_settings(_portal.ldap))

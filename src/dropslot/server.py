@@ -38,7 +38,7 @@ class Server:
         import django
         from django.conf import settings
 
-        from dropslot.cli.account import hand_over
+        from dropslot.cli.run_as_owner import hand_over
 
         hand_over(self.config.data)
         if settings.configured or "DJANGO_SETTINGS_MODULE" in os.environ:

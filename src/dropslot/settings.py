@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dropslot.cli.account import hand_over
+from dropslot.cli.run_as_owner import hand_over
 from dropslot.config.load_config import load
 from dropslot.config.models import Config
 from dropslot.config.secrets import secret_key_or_none

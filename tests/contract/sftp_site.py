@@ -9,7 +9,7 @@ from typing import Any
 from contract.destination_contract import OnDisk
 from dropslot.destinations.base import Rules, Target
 from dropslot.destinations.sftp.destination import Sftp
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 from misbehaving import Misbehaving
 from sshd import Sshd
 

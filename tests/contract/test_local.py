@@ -44,7 +44,7 @@ from dropslot.destinations.base import Destination, Planned, Rules, Target
 from dropslot.destinations.layout import epoch_of_stage
 from dropslot.destinations.local import publishing
 from dropslot.destinations.local.destination import Local
-from dropslot.files import children, copying, filesystems, probe, sharing, syscalls
+from dropslot.files import children, copying, filesystems, folder_probe, sharing, syscalls
 from dropslot.files.filesystems import Naming
 from dropslot.files.writing import dense, earlysync
 from mounts import Mounts
@@ -723,11 +723,11 @@ def test_twins_only_where_the_file_system_folds(site: LocalSite, monkeypatch: py
     assert site.destination.twins(site.target(), names) == []
     assert os.listdir(site.root) == []
     with monkeypatch.context() as patch:  # what vfat, exFAT, APFS or a casefold folder would say
-        patch.setattr(probe, "folds_names", lambda _: (True, False))
+        patch.setattr(folder_probe, "folds_names", lambda _: (True, False))
         assert site.destination.twins(site.target(), names) == [("a", "A")]
-        patch.setattr(probe, "folds_names", lambda _: (False, True))
+        patch.setattr(folder_probe, "folds_names", lambda _: (False, True))
         assert site.destination.twins(site.target(), names) == [("caf\u00e9", "cafe\u0301")]
-        patch.setattr(probe, "folds_names", lambda _: (True, True))
+        patch.setattr(folder_probe, "folds_names", lambda _: (True, True))
         assert (
             len(site.destination.twins(site.target(), ["stra\u00dfe", "STRASSE", "e\u0301", "\u00c9"])) == 2
         )
@@ -745,12 +745,12 @@ def test_a_file_system_with_neither_operation_is_unsupported(
 
 def test_trial_rename_tells_why_a_claim_would_fail(mounts: Mounts) -> None:
     one, two = mounts.tmpfs(), mounts.tmpfs()
-    reason = probe.rename_trial(one, two)
+    reason = folder_probe.rename_trial(one, two)
     assert reason is not None
     assert "different file systems" in reason
     assert os.listdir(one) == os.listdir(two) == []
     (one / "in").mkdir()
-    assert probe.rename_trial(one / "in", one) is None
+    assert folder_probe.rename_trial(one / "in", one) is None
 
 
 def test_a_name_of_our_own_inode_is_ours(site: LocalSite, tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ from dropslot.config.servers.object_stores import ObjectLock
 from dropslot.core.errors import BadOption, DestinationUnready, Refused, SourceChanged, TakenOver, Unsupported
 from dropslot.destinations.base import DIGEST_COMPARED, Rules, Target
 from dropslot.destinations.s3 import in_parts
-from dropslot.destinations.s3.client import Proxy, proxy_for
 from dropslot.destinations.s3.destination import S3
 from dropslot.destinations.s3.in_parts import PART_BYTES
+from dropslot.destinations.s3.sdk_client import Proxy, proxy_for
 from dropslot.destinations.s3.store_access import Access
 from stores import BUCKET, ObjectStore, RcloneStore
 from waiting import wait_until

@@ -36,7 +36,7 @@ from dropslot.sftp import connection
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.faults import ServerLied
 from dropslot.sftp.login import LoginRefused, Unreachable
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.transfers import large, many_files
 from misbehaving import (
     ChangesBytes,

@@ -15,7 +15,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.sftp import connection, runtime, trust
 from dropslot.sftp.hostkeys import HostKeyChanged, HostKeyUnknown
 from dropslot.sftp.login import LoginRefused, Unreachable
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 from sshd import Sshd
 
 FURTHER = ("rsa", "ecdsa")

@@ -19,7 +19,7 @@ from collecting import damage
 from desktop.careful_server import CODE, PASSWORD, careful_server
 from desktop.opened import Opened
 from desktop.test_window import recording, sent
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.ledger import Ledger
@@ -120,13 +120,13 @@ def test_the_assistant_takes_the_labs_settings_from_an_address_or_a_file(
         site.shutdown()
         thread.join()
     window.end()
-    home.settings_file().unlink()
+    home_folder.settings_file().unlink()
     window = opened()
     window.press("Next >")
     window.types("Settings file or address", str(tmp_path / "lab.yaml"))
     window.press("Done")
     window.sees("1 of 1 file chosen")
-    assert home.settings_file().read_text() == f"presets_from: {tmp_path}/lab.yaml\n"
+    assert home_folder.settings_file().read_text() == f"presets_from: {tmp_path}/lab.yaml\n"
 
 
 def test_rows_below_the_first_level_are_painted_anew_when_ticks_change(
@@ -159,7 +159,7 @@ def test_rows_below_the_first_level_are_painted_anew_when_ticks_change(
 @contextmanager
 def begun(file: Path, to: str) -> Iterator[tuple[Bags, Bag]]:
     """The ledger of this PC, with a bag of one file."""
-    ledger, access = Ledger(home.ledger_file()), Access(to)
+    ledger, access = Ledger(home_folder.ledger_file()), Access(to)
     bags, target = Bags(ledger), ledger.target(place(to), "heart")
     new = NewFile(str(file), f"eprime/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
     bag = bags.begin("heart-1", target, access, "", [new], None)
@@ -189,11 +189,11 @@ def test_a_ledger_with_damage_inside_is_made_anew_while_the_window_is_open(
     file, to = recording(tmp_path / "eprime", "run1.edat3"), "sftp://drop.lab.example/inbox"
     with begun(file, to) as (bags, bag):
         bags.finish(bag)
-    damage(home.ledger_file())
+    damage(home_folder.ledger_file())
     window = opened({"heart": {"to": to, "folders": {"eprime": str(tmp_path / "eprime")}}})
     window.sees("A new one is made from the server's receipts")
     window.sees("1 of 1 file chosen")
-    assert len(list(home.home().glob("ledger.sqlite3.damaged-*"))) == 1
+    assert len(list(home_folder.home().glob("ledger.sqlite3.damaged-*"))) == 1
 
 
 def test_what_was_refused_is_chosen_again_by_shift_and_f5(

@@ -11,7 +11,7 @@ import pytest
 
 from desktop.careful_server import CODE, PASSWORD, careful_server
 from desktop.opened import Opened
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from sshd import Sshd
 
 
@@ -156,9 +156,11 @@ def test_a_study_is_added_changed_and_kept_in_the_file(
     window.types("Folder of this computer", str(open_folder / "biopac"), which=1)
     window.press("Save")
     window.sees("2 of 2 files chosen")
-    text = home.settings_file().read_text(encoding="utf-8")
+    text = home_folder.settings_file().read_text(encoding="utf-8")
     assert "biopac" in text and "Brogden A" in text and presets["heart"]["key"] in text
-    assert "biopac" not in home.settings_file().with_name("settings.yaml.before").read_text(encoding="utf-8")
+    assert "biopac" not in home_folder.settings_file().with_name("settings.yaml.before").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_window_remembers_who_sends_a_study_until_the_names_are_cleared(
@@ -177,4 +179,4 @@ def test_the_window_remembers_who_sends_a_study_until_the_names_are_cleared(
     assert (again.window.width(), again.window.height()) == (1010, 707)
     again.press("Clear names")
     again.waits(lambda: again.window.study.user.count() == 0, "no names")
-    assert "root" not in (home.home() / "window.ini").read_text()
+    assert "root" not in (home_folder.home() / "window.ini").read_text()

@@ -18,7 +18,7 @@ from pydicom.dataset import FileDataset
 
 from dicom.samples import sample_files
 from dropslot.dicom_files.headers import KEYWORDS, Header, NotDicom, read_headers
-from dropslot.dicom_files.scan import by_pydicom, walk, whole_header
+from dropslot.dicom_files.scan import by_pydicom, element_walk, whole_header
 from dropslot.dicom_files.scan.plain_values import plain_text
 from lanes import examples
 
@@ -126,11 +126,11 @@ _TEXTS = ("LO", "SH", "UC", "PN", "LT", "ST", "UT", "CS", "AE", "DA", "TM", "DT"
 @settings(max_examples=examples(75, 300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(_TEXTS), st.lists(st.sampled_from(_LETTERS), max_size=12), st.booleans())
 def test_a_plain_value_is_what_pydicom_makes_of_it(vr: str, letters: list[bytes], is_utf8: bool) -> None:
-    raw = walk.Raw(vr.encode(), 1, b"".join(letters))
+    raw = element_walk.Raw(vr.encode(), 1, b"".join(letters))
     encodings = by_pydicom.Encodings(["UTF8" if is_utf8 else "iso8859"], has_ascii=True, fault="")
     text = plain_text(raw.vr, b"".join(letters), little=True)
     if text is not None:
-        assert text == by_pydicom.text_of_raw(0x00100020, raw, walk.EXPLICIT, encodings)
+        assert text == by_pydicom.text_of_raw(0x00100020, raw, element_walk.EXPLICIT, encodings)
 
 
 def test_every_character_set_of_dicom_has_ascii_in_it() -> None:

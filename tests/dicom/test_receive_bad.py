@@ -25,7 +25,7 @@ from dropslot.config.load_config import from_mapping
 from dropslot.dicom.receiving.associations import Incoming
 from dropslot.dicom.receiving.dicom_listener import Listener
 from dropslot.dicom.receiving.process import by_address
-from dropslot.dicom.receiving.refusals import Refusals
+from dropslot.dicom.receiving.refused_associations import Refusals
 from dropslot.dicom.receiving.relay import Begin, Relay
 from mounts import Mounts
 from ports import free_port

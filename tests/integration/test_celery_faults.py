@@ -21,7 +21,7 @@ from databases import Database
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers.celery import announcing
 from dropslot.broker.client import client
-from dropslot.broker.examining import forgets_tasks, trouble
+from dropslot.broker.doctor import forgets_tasks, trouble
 from dropslot.broker.queue_lengths import waiting
 from dropslot.config import Config, from_mapping
 from dropslot.core.states import State

@@ -33,8 +33,8 @@ from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Listing
 from dropslot.keeping import holds, lateness
 from dropslot.keeping.fixity import damage, rounds
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.fixity.ending import unread
-from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.fixity.stored_files import check_all
 from dropslot.keeping.holds import OnLegalHold
 from dropslot.keeping.mending import copies

@@ -16,14 +16,14 @@ import pytest
 from django.db import connections
 
 from databases import Database
-from dropslot.acknowledgments import reader, recording, runs
+from dropslot.acknowledgments import log_reader, reader_run, record_fetches
 from dropslot.acknowledgments.lines import LogLineReader, Request
+from dropslot.acknowledgments.log_reader import Reader
 from dropslot.acknowledgments.logs import blocks, rotation
 from dropslot.acknowledgments.logs.log_sources import LogUnready
 from dropslot.acknowledgments.logs.recognizing import WrongFormat
 from dropslot.acknowledgments.models import Acknowledgment, LogPosition, LogReading
-from dropslot.acknowledgments.reader import Reader
-from dropslot.acknowledgments.runs import ReadElsewhere
+from dropslot.acknowledgments.reader_run import ReadElsewhere
 from dropslot.acknowledgments.section import logs_of
 from dropslot.acknowledgments.undo import NotAcknowledged, undo
 from dropslot.arrivals.models import Arrival, Delivery, Place
@@ -565,11 +565,11 @@ def test_of_two_readers_at_once_one_stops(database: Database, route: Route, log:
 
 
 POINTS: dict[str, tuple[Any, str]] = {
-    "before the position moves": (runs.Run, "_move"),
-    "before anything is recorded": (recording.Recorder, "record"),
-    "before the events": (recording, "append"),
-    "before the run is noted": (runs.Run, "_store"),
-    "before the next batch": (reader.Reader, "_look"),
+    "before the position moves": (reader_run.Run, "_move"),
+    "before anything is recorded": (record_fetches.Recorder, "record"),
+    "before the events": (record_fetches, "append"),
+    "before the run is noted": (reader_run.Run, "_store"),
+    "before the next batch": (log_reader.Reader, "_look"),
 }
 
 
@@ -580,7 +580,7 @@ def test_killed_reader_loses_and_repeats_nothing(
 ) -> None:
     delivered(route, 60)
     write(log, range(60))
-    monkeypatch.setattr(runs, "AT_ONCE", 10)
+    monkeypatch.setattr(reader_run, "AT_ONCE", 10)
     monkeypatch.setattr(blocks.blocks, "__kwdefaults__", {"skipping": False, "size": 2000})
     connections.close_all()
     owner, name = POINTS[point]
@@ -615,7 +615,7 @@ def test_failed_commit_leaves_the_position_where_it_was(
     delivered(route, 10)
     write(log, range(10))
     with monkeypatch.context() as patch:
-        patch.setattr(recording, "append", _cut_off)
+        patch.setattr(record_fetches, "append", _cut_off)
         with pytest.raises(RuntimeError, match="cut off"):
             read(route)
     assert (found(), LogReading.objects.count(), LogPosition.objects.get().marks) == ([], 0, [])
@@ -629,16 +629,16 @@ def test_figures_of_a_commit_that_failed_once_are_not_told_twice(
 ) -> None:
     delivered(route, 10)
     write(log, range(10))
-    store, calls = runs.Run._store, []  # noqa: SLF001 - ours
+    store, calls = reader_run.Run._store, []  # noqa: SLF001 - ours
 
-    def fail_once(run: runs.Run) -> None:
+    def fail_once(run: reader_run.Run) -> None:
         store(run)
         calls.append(run)
         if len(calls) == 1:
             raise RuntimeError("cut off")
 
-    monkeypatch.setattr(runs.Run, "_store", fail_once)
-    monkeypatch.setattr(runs, "AT_ONCE", 1)  # so that what failed is retried by the same run
+    monkeypatch.setattr(reader_run.Run, "_store", fail_once)
+    monkeypatch.setattr(reader_run, "AT_ONCE", 1)  # so that what failed is retried by the same run
     with pytest.raises(RuntimeError, match="cut off"):
         read(route)
     read(route)

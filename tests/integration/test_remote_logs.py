@@ -13,7 +13,7 @@ import pytest
 from apache import Apache
 from dropslot.acknowledgments.logs.log_sources import LogUnready, Source
 from dropslot.acknowledgments.logs.marks import Mark
-from dropslot.acknowledgments.logs.opening import source_of
+from dropslot.acknowledgments.logs.open_logs import source_of
 from dropslot.acknowledgments.logs.rotation import parts
 from dropslot.acknowledgments.section import logs_of
 from dropslot.config import from_mapping

@@ -21,7 +21,7 @@ from dropslot.arrivals.registry import Late
 from dropslot.arrivals.upkeep.health import examine
 from dropslot.arrivals.workers import holder
 from dropslot.arrivals.workers.sentinel import ping
-from dropslot.arrivals.workers.sentinel.chain import Trail
+from dropslot.arrivals.workers.sentinel.chain_check import Trail
 from dropslot.arrivals.workers.sentinel.ping import Pings
 from dropslot.arrivals.workers.sentinel.presence import Presence, locks, silent
 from dropslot.arrivals.workers.sentinel.process import Sentinel as Process
@@ -253,7 +253,7 @@ def test_the_trail_is_verified_bit_by_bit_and_a_fault_stays_until_a_pass_finds_n
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("dropslot.audit.verifying.verify.PAGE", 4)
-    monkeypatch.setattr("dropslot.arrivals.workers.sentinel.chain.verify.PAGE", 4)
+    monkeypatch.setattr("dropslot.arrivals.workers.sentinel.chain_check.verify.PAGE", 4)
     grow(10)
     trail = Trail(tmp_path / "head")
     for _ in range(2):
@@ -268,10 +268,10 @@ def test_the_trail_is_verified_bit_by_bit_and_a_fault_stays_until_a_pass_finds_n
     [late] = trail.late()
     assert late.kind is TroubleKind.CHAIN and late.what.startswith("event 12: its hash does not fit")
     tamper("UPDATE dropslot_event SET kind = %s WHERE seq = 12", (kept,))
-    monkeypatch.setattr("dropslot.arrivals.workers.sentinel.chain.AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("dropslot.arrivals.workers.sentinel.chain_check.AGAIN_SECONDS", 0.0)
     trail.look()
     assert list(trail.late())  # the new pass is not at its end
-    monkeypatch.setattr("dropslot.arrivals.workers.sentinel.chain.AGAIN_SECONDS", 1e9)
+    monkeypatch.setattr("dropslot.arrivals.workers.sentinel.chain_check.AGAIN_SECONDS", 1e9)
     for _ in range(4):
         trail.look()
     assert list(trail.late()) == []

@@ -18,10 +18,10 @@ from dropslot.audit.models import Event
 from dropslot.audit.verifying import check_export
 from dropslot.config import Config, from_mapping
 from dropslot.keeping.fixity import ending
-from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.models import FixityRound
 from dropslot.running.stopping import Signal
-from dropslot.timestamps import examining, process, stamp_request, stamping, trusted
+from dropslot.timestamps import doctor, process, stamp_request, stamping, trusted
 from dropslot.timestamps.process import Turn
 from dropslot.timestamps.stamping import stamp
 from dropslot.timestamps.stamps import NotProven, Stamp, request_for
@@ -94,7 +94,7 @@ def test_an_authority_that_errs_or_lies_changes_nothing_in_the_trail(
         assert words in str(raised.value) and "The trail is unchanged" in str(raised.value), tsa.fault
         assert "ErrorStack" not in str(raised.value)
     assert Event.objects.count() == 10
-    (finding,) = examining.findings(stamped)
+    (finding,) = doctor.findings(stamped)
     assert finding.level == "error"
 
 
@@ -161,9 +161,9 @@ def test_the_process_stamps_once_waits_after_a_failure_and_health_says_that_it_i
     turn.look()
     turn.look()
     assert tsa.asked == 1  # not again at once
-    assert not [*examining.late(stamped)]
-    monkeypatch.setattr(examining, "_too_long", lambda _: timedelta(0))
-    (late,) = examining.late(stamped)
+    assert not [*doctor.late(stamped)]
+    monkeypatch.setattr(doctor, "_too_long", lambda _: timedelta(0))
+    (late,) = doctor.late(stamped)
     assert late.kind == "timestamp" and "has had none since" in late.what
     tsa.fault = ""
     turn = Turn(stamped)
@@ -183,7 +183,7 @@ def test_what_happens_after_a_quiet_time_is_not_late_at_once(
     month_ago = last.at - timedelta(days=30)
     monkeypatch.setattr(stamping, "newest", lambda: last._replace(at=month_ago, has_more=True))
     grow(1)
-    assert not [*examining.late(stamped)]
+    assert not [*doctor.late(stamped)]
 
 
 @pytest.mark.sqlite_only

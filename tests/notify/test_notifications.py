@@ -20,7 +20,7 @@ from dropslot.audit.signing_key import KEY
 from dropslot.config import Config
 from dropslot.config.secrets import make_private
 from dropslot.notify.channels.message import Notice
-from dropslot.notify.engine import alike, doctor, extra, making, turns, writing_down
+from dropslot.notify.engine import alike, doctor, extra, make_message, turns, writing_down
 from dropslot.notify.engine.whom import To
 from dropslot.notify.models import GIVEN_UP, SENDING, WAITING, Group, Message, Preference
 from news import OPS, configured, deliver, fail, notifier, over, tell, trouble
@@ -202,8 +202,8 @@ def test_a_process_that_wakes_up_tells_nothing_that_another_one_has_taken(
     writing_down.write_down(config)
     now = timezone.now()
     [turn] = turns.turns(config, now)
-    assert making.mark(config, turn, "one", now) is not None
-    assert making.mark(config, turn, "two", now) is None
+    assert make_message.mark(config, turn, "one", now) is not None
+    assert make_message.mark(config, turn, "two", now) is None
     assert Message.objects.count() == 1
 
 
@@ -230,7 +230,7 @@ def test_many_failures_lead_to_the_page_that_lists_them(
     deliver()
     writing_down.write_down(config)
     heaps = [writing_down.heap_of(To.place(OPS), row) for row in Group.objects.order_by("pk")]
-    links = [fact.link for fact in making.notice_of(heaps, "https://a.example", UTC).facts]
+    links = [fact.link for fact in make_message.notice_of(heaps, "https://a.example", UTC).facts]
     assert links[0] == "https://a.example/arrivals/?state=failed&route=study"
     assert "/arrivals/" in links[1] and "?" not in links[1]
 

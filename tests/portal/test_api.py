@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.test import Client
 
 from callers import API, Caller, fill, token_of
-from dropslot.access.trail import trail
+from dropslot.access.visit_trail import trail
 from dropslot.acknowledgments.listings import acknowledgments
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals import candidates
@@ -454,7 +454,7 @@ def test_a_database_that_is_away_is_a_problem(olga: Caller, monkeypatch: pytest.
     def away(*_: object, **__: object) -> None:
         raise DatabaseError("the server closed the connection")
 
-    monkeypatch.setattr("dropslot.arrivals.listings.pages.arrivals", away)
+    monkeypatch.setattr("dropslot.arrivals.listings.cursor_pages.arrivals", away)
     answer = olga.get("arrivals")
     assert "database" in _problem(answer, 503)["title"]
     assert b"closed the connection" not in answer.content
@@ -467,7 +467,7 @@ def test_a_fault_of_ours_is_a_problem_without_a_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr("dropslot.arrivals.listings.pages.arrivals", broken)
+    monkeypatch.setattr("dropslot.arrivals.listings.cursor_pages.arrivals", broken)
     answer = olga.get("arrivals")
     _problem(answer, 500)
     assert b"secret" not in answer.content

@@ -19,7 +19,7 @@ from callers import API, Caller, fill, token_of
 from dicom.images import image
 from dropslot.access.models import Token
 from dropslot.access.roles import Scope
-from dropslot.access.trail import trail
+from dropslot.access.visit_trail import trail
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.api.authentication import WrongTokens
 from dropslot.api.description import described, operations

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dropslot.access import trail
+from dropslot.access import visit_trail
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.kinds import Kind
@@ -104,7 +104,7 @@ def test_the_receipt_is_given_as_it_was_signed_and_that_is_an_event(site: Site, 
     assert body.content.decode() == receipt.body
     assert signature.content.decode() == receipt.signature
     assert body["Content-Disposition"].startswith("attachment")
-    trail.trail().record()
+    visit_trail.trail().record()
     told = [json.loads(event.data) for event in Event.objects.filter(kind=Kind.EXPORTED).order_by("seq")]
     assert [(event["by"], event["what"]) for event in told] == [
         ("sam", "receipt (json)"),

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, connections
 from django.test import Client
 
-from dropslot.access import trail
+from dropslot.access import visit_trail
 from portals import Site
 
 BOTH_DATABASES = True
@@ -86,7 +86,7 @@ def test_a_full_disk_shows_no_page_that_nobody_could_prove(
 ) -> None:
     site.drop("results", "north-1.pdf")
     site.deliver()
-    kept = trail.trail()
+    kept = visit_trail.trail()
     full = os.open("/dev/full", os.O_WRONLY)
     monkeypatch.setattr(kept, "_stream", full)
     answer = client.get(f"/deliveries/{_delivery(site)}/file")

@@ -17,10 +17,10 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client, RequestFactory
 
-from dropslot.access import accounts, one_time_links, trail, withdrawing
+from dropslot.access import accounts, one_time_links, visit_trail, withdrawing
 from dropslot.access.accounts import BadAccount
-from dropslot.access.directory import backend, connecting, people
-from dropslot.access.directory.connecting import DirectoryAway, auth_settings
+from dropslot.access.directory import backend, ldap_connection, people
+from dropslot.access.directory.ldap_connection import DirectoryAway, auth_settings
 from dropslot.access.directory_section import Ldap
 from dropslot.access.models import DirectoryAccount, Grant
 from dropslot.access.section import portal_of
@@ -84,7 +84,7 @@ def _roles(name: str) -> list[str]:
 
 
 def _events(kind: str) -> list[dict[str, Any]]:
-    trail.trail().record()
+    visit_trail.trail().record()
     return [json.loads(data) for data in Event.objects.filter(kind=kind).values_list("data", flat=True)]
 
 
@@ -207,7 +207,7 @@ def test_an_account_that_is_made_meanwhile_is_not_taken_over(lab: Directory, sit
     accounts.add(site.config, accounts.Wanted("ole", ("auditor",)))
     person = people.Person("ole", f"uid=ole,{lab.people}", "ole@lab.example")
     with pytest.raises(BadAccount, match="portal's own"):
-        people._made(site.config, person, trail.of_command())  # noqa: SLF001 - ours
+        people._made(site.config, person, visit_trail.of_command())  # noqa: SLF001 - ours
     assert (User.objects.get(username="ole").email, DirectoryAccount.objects.count()) == ("", 0)
 
 
@@ -259,7 +259,7 @@ def test_nor_by_a_way_without_the_password(lab: Directory) -> None:
 def test_no_link_gives_a_password_besides_the_directory(lab: Directory, site: Site) -> None:
     assert _enters("hana")
     with pytest.raises(BadAccount, match="signs in with the password of the directory"):
-        one_time_links.ask(User.objects.get(username="hana"), site.config, trail.of_command())
+        one_time_links.ask(User.objects.get(username="hana"), site.config, visit_trail.of_command())
     page = f"/users/{User.objects.get(username='hana').pk}/"
     shown = site.client("adam").post(f"{page}link/", follow=True).content.decode()
     assert "signs in with the password of the directory" in shown
@@ -321,7 +321,7 @@ def test_a_directory_that_is_away_is_told_and_local_accounts_sign_in(
 def test_a_directory_that_says_nothing_holds_the_page_for_seconds_only(
     site: Site, directory: Directory, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "SECONDS", 1)
+    monkeypatch.setattr(ldap_connection, "SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         configure(site, settings, directory.key | {"server": f"ldap://127.0.0.1:{silent.getsockname()[1]}"})
         assert "The directory does not answer" in _sign_in("hana")[1]
@@ -371,11 +371,13 @@ def test_a_certificate_of_nobody_is_refused(
 ) -> None:
     monkeypatch.setattr(Ldap, "is_loopback", False)
     found = _over(site, lab, f"{scheme}://127.0.0.1:{lab.tls_port if scheme == 'ldaps' else lab.port}")
-    connecting.prove(found)
+    ldap_connection.prove(found)
     with pytest.raises(DirectoryAway):
-        connecting.prove(found.model_copy(update={"certificates": None}))
+        ldap_connection.prove(found.model_copy(update={"certificates": None}))
     with pytest.raises(DirectoryAway):  # the certificate is for another name
-        connecting.prove(found.model_copy(update={"server": found.server.replace("127.0.0.1", "localhost")}))
+        ldap_connection.prove(
+            found.model_copy(update={"server": found.server.replace("127.0.0.1", "localhost")})
+        )
 
 
 # Doctor, and the real process

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from dropslot.access.payloads import opening, proving
+from dropslot.access.payloads import open_payload, proving
 from dropslot.access.payloads.payload_responses import NotAsDelivered
 from dropslot.acknowledgments.models import Acknowledgment, PartialFetch
 from dropslot.arrivals.models import Arrival, Delivery
@@ -179,7 +179,7 @@ def test_the_archive_stands_in_for_what_was_altered(filled: Site) -> None:
 def test_a_large_file_that_was_altered_breaks_off(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same size, same time: only its bytes show it."""
     _make_archive_go()
-    monkeypatch.setattr(opening, "PROVED_FIRST_BYTES", 0)
+    monkeypatch.setattr(open_payload, "PROVED_FIRST_BYTES", 0)
     monkeypatch.setattr(proving, "BLOCK_BYTES", 1000)
     monkeypatch.setattr(proving, "SETTLED_NS", 0)
     stored = _stored(filled, "north-1.pdf")
@@ -200,7 +200,7 @@ def test_a_large_file_that_was_altered_breaks_off(filled: Site, monkeypatch: pyt
 
 def test_a_range_of_an_altered_file_is_not_sent(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     _make_archive_go()
-    monkeypatch.setattr(opening, "PROVED_FIRST_BYTES", 0)
+    monkeypatch.setattr(open_payload, "PROVED_FIRST_BYTES", 0)
     stored = _stored(filled, "north-1.pdf")
     seen = stored.stat()
     stored.chmod(0o600)

@@ -11,7 +11,7 @@ import pytest
 from django.http import StreamingHttpResponse
 from django.urls import reverse
 
-from dropslot.access.trail import trail
+from dropslot.access.visit_trail import trail
 from dropslot.acknowledgments.models import LogReading
 from dropslot.arrivals.listings import queries
 from dropslot.arrivals.models import Arrival

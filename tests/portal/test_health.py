@@ -96,7 +96,7 @@ def test_a_database_that_is_away_is_late(watched: Site, monkeypatch: pytest.Monk
     def away(*_: object) -> None:
         raise DatabaseError("password=secret")
 
-    monkeypatch.setattr("dropslot.arrivals.upkeep.queues._waiting", away)
+    monkeypatch.setattr("dropslot.arrivals.upkeep.oldest_waiting._waiting", away)
     assert _late(watched) == {"database": "it does not answer"}
     found = health.examine(watched.config).as_json()
     assert (found["database"], found["failed"]) == (False, None)

@@ -17,7 +17,7 @@ from pydicom.uid import UID
 from callers import Caller, token_of
 from dicom.images import SERIES_UID, STUDY_UID, image, series
 from dicom.samples import sample
-from dropslot.access import trail
+from dropslot.access import visit_trail
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
 from dropslot.dicom.models import Instance, Patient, Series, Study
@@ -146,7 +146,7 @@ def test_from_an_arrival_to_its_series_and_back(imaging: Site) -> None:
 
 
 def _events(kind: str) -> list[dict[str, Any]]:
-    trail.trail().record()
+    visit_trail.trail().record()
     return [json.loads(data) for data in Event.objects.filter(kind=kind).values_list("data", flat=True)]
 
 

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
 
-from dropslot.access import accounts, one_time_links, trail, withdrawing
+from dropslot.access import accounts, one_time_links, visit_trail, withdrawing
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
 from portals import PASSWORD, Served, Site, routes
@@ -76,7 +76,7 @@ def _signs_in(name: str, password: str) -> bool:
 
 
 def _events(kind: str) -> list[dict[str, Any]]:
-    trail.trail().record()
+    visit_trail.trail().record()
     return [json.loads(data) for data in Event.objects.filter(kind=kind).values_list("data", flat=True)]
 
 
@@ -122,7 +122,7 @@ def test_a_link_ends_after_a_day(mailing: Site, box: Mailbox, settings: Any) -> 
 def test_a_link_ends_when_the_address_changes(mailing: Site, box: Mailbox) -> None:
     _ask("sam@lab.example")
     path = _link(_letter(box))
-    accounts.set_email(User.objects.get(username="sam"), "new@lab.example", trail.of_command())
+    accounts.set_email(User.objects.get(username="sam"), "new@lab.example", visit_trail.of_command())
     assert "does not work any more" in Client().get(path, follow=True).content.decode()
 
 

@@ -123,7 +123,7 @@ def test_without_a_database_the_other_numbers_are_there(
     def away(*_: object) -> None:
         raise DatabaseError
 
-    monkeypatch.setattr("dropslot.arrivals.upkeep.queues._waiting", away)
+    monkeypatch.setattr("dropslot.arrivals.upkeep.oldest_waiting._waiting", away)
     found = _metrics()
     assert _value(found, "dropslot_database_up") == 0
     assert ("dropslot_chain_length", ()) not in found

@@ -18,7 +18,7 @@ from browsing import Faults, SignedIn, findings_in_each_look
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.reports.figures import Report, quantile
-from dropslot.reports.pdf import made
+from dropslot.reports.pdf_report import made
 from payloads import body, events
 from portals import Served, Site
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from databases import Database
-from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings import cursor_pages
 from dropslot.arrivals.listings.queries import Filter
 from dropslot.arrivals.listings.search import clauses, grams, index_tables, indexer
 from dropslot.arrivals.models import Arrival, Delivery, Place
@@ -98,7 +98,7 @@ def _all(list_page: Any, seen: QuerySet[Any], wanted: Filter, limit: int) -> lis
         cursor = page.next
 
 
-_LISTINGS = ((pages.arrivals, Arrival), (pages.history, Delivery), (pages.events, Event))
+_LISTINGS = ((cursor_pages.arrivals, Arrival), (cursor_pages.history, Delivery), (cursor_pages.events, Event))
 
 
 def _seen(model: type[Any]) -> QuerySet[Any]:
@@ -173,7 +173,7 @@ def _plain(name: str, hours: int) -> dict[str, Any]:
 
 
 def _names(search: str) -> list[str]:
-    return [row["name"] for row in _all(pages.history, _seen(Delivery), Filter(search=search), 9)]
+    return [row["name"] for row in _all(cursor_pages.history, _seen(Delivery), Filter(search=search), 9)]
 
 
 def _document_counts() -> list[int]:

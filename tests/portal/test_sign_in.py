@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from dropslot.access import trail, withdrawing
+from dropslot.access import visit_trail, withdrawing
 from dropslot.access.section import Portal
 from dropslot.audit.models import Event
 from portals import PASSWORD, Site
@@ -36,7 +36,7 @@ def _is_in(client: Client) -> bool:
 
 
 def _events(kind: str) -> list[dict[str, Any]]:
-    trail.trail().record()
+    visit_trail.trail().record()
     return [json.loads(data) for data in Event.objects.filter(kind=kind).values_list("data", flat=True)]
 
 

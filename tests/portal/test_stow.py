@@ -19,7 +19,7 @@ from dropslot.arrivals.models import Upload
 from dropslot.audit.models import Event
 from dropslot.config import from_mapping
 from dropslot.core.context import put
-from dropslot.dicom.receiving.arriving import Arriving
+from dropslot.dicom.receiving.make_arrivals import Arriving
 from portals import Site, routes
 from waiting import wait_until
 

@@ -19,7 +19,7 @@ from django.test import Client
 from ulid import ULID
 
 from dropslot.access.models import Grant
-from dropslot.access.trail import trail
+from dropslot.access.visit_trail import trail
 from dropslot.api.tus import expiring, finishing, who
 from dropslot.api.tus.on_disk.tickets import Tickets
 from dropslot.api.tus.together import Together

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
-from dropslot.access import trail as visits
+from dropslot.access import visit_trail as visits
 from dropslot.access.models import RecordedVisits
-from dropslot.access.trail import Trail
+from dropslot.access.visit_trail import Trail
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event
 from portals import Site

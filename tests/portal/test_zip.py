@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 
-from dropslot.access.payloads import names
+from dropslot.access.payloads import portable_names
 from dropslot.access.payloads.payload_responses import NotAsDelivered
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Arrival, Delivery
@@ -180,11 +180,11 @@ def test_the_same_file_twice_is_in_the_zip_once(filled: Site) -> None:
     ],
 )
 def test_a_name_is_safe_on_every_system(name: str, safe: str) -> None:
-    assert names.safe_name(name) == safe
+    assert portable_names.safe_name(name) == safe
 
 
 def test_paths_inside_differ_in_more_than_case() -> None:
-    found = names.Names(("SHA256SUMS",))
+    found = portable_names.Names(("SHA256SUMS",))
     paths = ["a/Scan.nii.gz", "a/scan.nii.gz", "a/scan.nii.gz", "sha256sums", "a:b", "a*b"]
     assert list(map(found.free, paths)) == [
         "a/Scan.nii.gz",

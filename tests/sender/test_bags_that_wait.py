@@ -17,7 +17,7 @@ import pytest
 from at_pc import Answers
 from collecting import damage
 from dropslot.core.errors import DropslotError
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Cancelled, Control, Paused
 from dropslot.sender.engine.listener import Silent
@@ -25,12 +25,12 @@ from dropslot.sender.engine.sender import Sender
 from dropslot.sender.faults import BagNameTaken, InboxClosed, InboxMissing
 from dropslot.sender.inbox import Outgoing, Progress, SignedReceipt
 from dropslot.sender.ledger import journal
-from dropslot.sender.ledger.database import LedgerDamaged
 from dropslot.sender.ledger.ledger import Ledger
+from dropslot.sender.ledger.open_ledger import LedgerDamaged
 from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Folder, Preset
-from dropslot.sender.unattended import noticing, watching
+from dropslot.sender.unattended import noticing, send_watch
 from dropslot.sftp.pace import Pace
 from waiting import wait_until
 
@@ -279,13 +279,13 @@ def test_a_ledger_with_damage_inside_is_made_anew_and_sending_goes_on(
     (person.data / "a.txt").write_text("alpha")
     (first,) = person.send()
     server.may_read = may_read
-    damage(home.ledger_file())
+    damage(home_folder.ledger_file())
     with pytest.raises(LedgerDamaged):
         person.send()
     (person.data / "b.txt").write_text("beta")
     (second,) = person.send()  # "Send again", as the error says
     assert first != second
-    assert len(list(home.home().glob("ledger.sqlite3.damaged-*"))) == 1
+    assert len(list(home_folder.home().glob("ledger.sqlite3.damaged-*"))) == 1
     assert person.new() == []
 
 
@@ -293,11 +293,11 @@ def test_what_the_disk_of_this_pc_does_not_take_is_said_and_the_files_stay_new(
     person: Person, server: Server
 ) -> None:
     (person.data / "a.txt").write_text("alpha")
-    home.journal_file().mkdir(parents=True)
-    with pytest.raises(home.HomeUnready, match=r"bags\.jsonl cannot be written"):
+    home_folder.journal_file().mkdir(parents=True)
+    with pytest.raises(home_folder.HomeUnready, match=r"bags\.jsonl cannot be written"):
         person.send()
     assert server.bags == {} and person.new() == ["eprime/a.txt"]
-    home.journal_file().rmdir()
+    home_folder.journal_file().rmdir()
     assert len(person.send()) == 1
 
 
@@ -354,7 +354,7 @@ def test_a_server_that_is_away_keeps_nothing_from_another_one(
     monkeypatch.setattr(
         "dropslot.sender.engine.inbox_connection.connect", lambda access, _credentials: both[access]
     )
-    monkeypatch.setattr(watching, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(send_watch, "PATIENCE_SECONDS", 0.2)
     (person.data / "a.txt").write_text("alpha")
     heard, control = Warned(), Control()
     watcher = threading.Thread(target=watched, args=([away, person.preset], heard, control))
@@ -376,7 +376,7 @@ class Warned(Silent):
 
 def watched(presets: Sequence[Preset], heard: Warned, control: Control) -> None:
     with suppress(Paused):
-        watching.watch(presets, Answers(), heard, control, settle_seconds=0.1)
+        send_watch.watch(presets, Answers(), heard, control, settle_seconds=0.1)
 
 
 def test_a_system_that_watches_no_more_folders_is_looked_at_again_and_again(

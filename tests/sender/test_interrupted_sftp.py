@@ -10,7 +10,7 @@ import bagit
 import pytest
 
 from at_pc import Answers, content, make
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.listener import Silent
 from dropslot.sender.engine.sender import Sender
@@ -85,6 +85,6 @@ def test_a_bag_that_is_removed_while_this_pc_is_off_is_sent_again_or_said_to_be_
         assert content(bag / "data") == {"raw/s01.edat3": b"one"} and "was removed" in warned[0]
     else:
         assert list(folder.iterdir()) == [] and "took it, or somebody removed it" in warned[0]
-        ledger = Ledger(home.ledger_file())
+        ledger = Ledger(home_folder.ledger_file())
         assert ["somebody removed it" in file.reason for file in sent_rows.sent(ledger)] == [True]
         ledger.close()

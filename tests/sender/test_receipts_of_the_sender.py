@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dropslot.audit.canonical import canonical
 from dropslot.core.signing import signers, sshsig
-from dropslot.sender.home import HomeUnready
+from dropslot.sender.home_folder import HomeUnready
 from dropslot.sender.inbox import SignedReceipt
 from dropslot.sender.receipts.kept_signers import KeptSigners, NoSigners, SignersChanged
 from dropslot.sender.receipts.verify_receipt import BadReceipt, Checked, check

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dropslot.sender.home import VARIABLE
-from dropslot.sender.unattended.installing import install, uninstall
+from dropslot.sender.home_folder import VARIABLE
+from dropslot.sender.unattended.install_login_service import install, uninstall
 from dropslot.sender.unattended.login_service import LABEL, NAME, Service, program, service
 from waiting import wait_until
 

@@ -13,7 +13,7 @@ import pytest
 
 from at_pc import Answers
 from dropslot.core.errors import DropslotError
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.connecting import Access
 from dropslot.sender.faults import HostChanged, HostUntrusted, SignInRefused
 from dropslot.sender.over_sftp.inbox import SftpInbox
@@ -38,7 +38,7 @@ def pc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def server(shared_sshd: Sshd, pc: Path) -> Sshd:
     """A server that this PC knows."""
-    home.known_hosts().write_text(shared_sshd.known_hosts.read_text())
+    home_folder.known_hosts().write_text(shared_sshd.known_hosts.read_text())
     return shared_sshd
 
 
@@ -88,7 +88,7 @@ def test_an_unknown_host_key_is_shown_once_and_kept(shared_sshd: Sshd) -> None:
         sign_in(shared_sshd, asked, key=key)
     assert asked.asked == [f"trust 127.0.0.1:{shared_sshd.port} {fingerprint}"]
     assert f"--trust {fingerprint}" in str(refused.value) and "dropslot trust_host" not in str(refused.value)
-    assert not home.known_hosts().exists() and not refused.value.retryable
+    assert not home_folder.known_hosts().exists() and not refused.value.retryable
     sign_in(shared_sshd, Answers(trusted=True), key=key).close()
     again = Answers()
     sign_in(shared_sshd, again, key=key)
@@ -100,13 +100,13 @@ def test_a_fingerprint_on_the_command_line_trusts_exactly_that_key(shared_sshd: 
     other = Answers(trusted=True)
     with pytest.raises(HostUntrusted) as refused:
         sign_in(shared_sshd, other, key=key, trust="SHA256:" + "A" * 43)
-    assert other.asked == [] and not home.known_hosts().exists()
+    assert other.asked == [] and not home_folder.known_hosts().exists()
     fingerprint = str(refused.value).split("--trust ")[1].split(")")[0]
     sign_in(shared_sshd, key=key, trust=fingerprint)
 
 
 def test_host_keys_that_cannot_be_read_are_a_matter_of_this_pc(shared_sshd: Sshd) -> None:
-    home.known_hosts().write_text("nonsense\n")
+    home_folder.known_hosts().write_text("nonsense\n")
     with pytest.raises(DropslotError, match="known_hosts has a line that cannot be read") as refused:
         sign_in(shared_sshd, key=str(shared_sshd.key))
     assert "Correct this file" in refused.value.next_step and "Nothing was sent" in refused.value.where
@@ -114,7 +114,7 @@ def test_host_keys_that_cannot_be_read_are_a_matter_of_this_pc(shared_sshd: Sshd
 
 def test_a_changed_host_key_stops_everything(server: Sshd, pc: Path) -> None:
     other = new_key(pc / "other").with_suffix(".pub").read_text()
-    home.known_hosts().write_text(f"[127.0.0.1]:{server.port} {other}")
+    home_folder.known_hosts().write_text(f"[127.0.0.1]:{server.port} {other}")
     asked = Answers(trusted=True, passwords=[PASSWORD])
     with pytest.raises(HostChanged, match="has changed") as refused:
         sign_in(server, asked, key=str(server.key))
@@ -130,7 +130,7 @@ def test_a_passphrase_is_asked_for_until_it_opens_the_key_and_never_again(
     key = new_key(pc / "locked", "open sesame")
     server = make_sshd()
     authorize(server, key)
-    home.known_hosts().write_text(server.known_hosts.read_text())
+    home_folder.known_hosts().write_text(server.known_hosts.read_text())
     answers = Answers(passphrases=["wrong", "open sesame"])
     inbox = sign_in(server, answers, key=str(key))
     server.cut()
@@ -145,7 +145,7 @@ def test_the_right_one_of_many_keys_of_an_agent_is_found_and_a_wrong_one_locks_n
     agent(*keys)
     server = make_sshd("LogLevel VERBOSE")
     authorize(server, keys[8])
-    home.known_hosts().write_text(server.known_hosts.read_text())
+    home_folder.known_hosts().write_text(server.known_hosts.read_text())
     with pytest.raises(SignInRefused):
         sign_in(server, Answers())
     assert (server.folder / "log").read_text().count("Failed publickey") <= MOST_KEYS
@@ -159,7 +159,7 @@ def test_keys_that_use_up_all_tries_leave_a_try_for_the_password(
 ) -> None:
     agent(*(new_key(pc / f"key{number}") for number in range(4)))
     server = make_sshd("MaxAuthTries 2")
-    home.known_hosts().write_text(server.known_hosts.read_text())
+    home_folder.known_hosts().write_text(server.known_hosts.read_text())
     answers = Answers(passwords=["wrong"])
     with pytest.raises(SignInRefused):
         sign_in(server, answers)
@@ -177,7 +177,7 @@ def test_a_locked_account_and_a_name_that_no_account_has_are_said(
     make_sshd: Callable[..., Sshd], pc: Path
 ) -> None:
     server = make_sshd("DenyUsers root")
-    home.known_hosts().write_text(server.known_hosts.read_text())
+    home_folder.known_hosts().write_text(server.known_hosts.read_text())
     for name in ("root", "an\x07n"):
         with pytest.raises(SignInRefused, match="locked or expired") as refused:
             sign_in(server, key=str(server.key), user=name)
@@ -236,7 +236,9 @@ def asking(request: pytest.FixtureRequest, pc: Path) -> Iterator[tuple[str, bool
             connection.abort()
 
     server = own.run(begin())
-    home.known_hosts().write_text(f"[127.0.0.1]:{server.get_port()} {host.export_public_key().decode()}")
+    home_folder.known_hosts().write_text(
+        f"[127.0.0.1]:{server.get_port()} {host.export_public_key().decode()}"
+    )
     yield f"sftp://ann@127.0.0.1:{server.get_port()}/tmp", request.param, lambda: own.run(cut())
     own.loop.call_soon_threadsafe(server.close)
 

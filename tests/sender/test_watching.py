@@ -15,11 +15,11 @@ from dropslot.core.errors import DropslotError
 from dropslot.sender.connecting import Access
 from dropslot.sender.engine.control import Control, Paused
 from dropslot.sender.engine.listener import Silent
-from dropslot.sender.home import VARIABLE
+from dropslot.sender.home_folder import VARIABLE
 from dropslot.sender.plan import LeftFile, NewFile
 from dropslot.sender.presets.preset import Folder, Preset
-from dropslot.sender.unattended.quiet import Quiet
-from dropslot.sender.unattended.watching import AlreadyWatching, watch
+from dropslot.sender.unattended.recording_done import Quiet
+from dropslot.sender.unattended.send_watch import AlreadyWatching, watch
 from sshd import Sshd
 from waiting import wait_until
 

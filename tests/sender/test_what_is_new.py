@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dropslot.sender.connecting import Access, place
-from dropslot.sender.home import VARIABLE
+from dropslot.sender.home_folder import VARIABLE
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.preset_scan import Wish, look

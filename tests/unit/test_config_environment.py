@@ -14,7 +14,7 @@ import pytest
 from configurations import BASE, config, route
 from dropslot.cli.installing.installation import make
 from dropslot.config import ConfigError, current, from_mapping, load, load_dotted, reference, secret
-from dropslot.config.delivering import Deliver
+from dropslot.config.deliver_entries import Deliver
 from dropslot.config.models import Config
 from dropslot.config.models import Route as RouteModel
 from dropslot.config.plugins import fault_of_dotted, make_importable

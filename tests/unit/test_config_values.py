@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from configurations import BASE, config, problems_of_route, the_problem
 from dropslot.config import Deliver, parse, values
 from dropslot.config.schema import duration_in_words
-from dropslot.core.settings.sizes import size
+from dropslot.core.settings.byte_sizes import size
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 
 from dropslot.core.errors import DestinationUnready, StorageFault
 from dropslot.files import faults
-from dropslot.keeping.fixity import put_off, reader
+from dropslot.keeping.fixity import digest_reader, put_off
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.fixity.fixity_report import FixityReport, Seen, StoredFile
-from dropslot.keeping.fixity.reader import Reader
 
 
 class Shelf(Reader):
@@ -83,7 +83,7 @@ def test_each_file_that_is_not_proved_is_named(name: str, says: str, is_away: bo
 def test_a_network_file_system_that_does_not_answer_says_nothing_about_its_files(
     monkeypatch: pytest.MonkeyPatch, number: int, *, is_network: bool, is_away: bool
 ) -> None:
-    monkeypatch.setattr(reader, "_is_on_network", lambda _: is_network)
+    monkeypatch.setattr(digest_reader, "_is_on_network", lambda _: is_network)
     raw = OSError(number, os.strerror(number))
     typed = faults.at_destination(raw, "reading x")
     typed.__cause__ = raw

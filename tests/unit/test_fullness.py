@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from dropslot.core.fullness import percent_full
-from dropslot.files.probe import percent_full as of_folder
+from dropslot.files.folder_probe import percent_full as of_folder
 
 
 def test_a_local_folder_is_as_full_as_df_says(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.sftp.transfers.room import Room
+from dropslot.sftp.transfers.bytes_in_flight import Room
 
 MOST_BYTES = 100
 

@@ -13,7 +13,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropslot.destinations.s3.signing import signed
+from dropslot.destinations.s3.aws_signature import signed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 

@@ -21,7 +21,7 @@ from dropslot.core import context
 from dropslot.core.addressing import addresses
 from dropslot.core.concealing import Secret, conceal, conceal_value
 from dropslot.core.errors import DestinationUnready, Refused
-from dropslot.running import logs
+from dropslot.running import log_sinks
 from people import program
 
 HUSH = "hu5h!sesame"
@@ -228,8 +228,8 @@ def test_a_password_that_is_set_in_place_of_its_file_is_not_told(monkeypatch: py
 
 
 def _logged(**entry: Any) -> str:
-    shown = logs.without_secrets(None, "", {"level": "error", "timestamp": "now", "event": "x", **entry})
-    return logs.for_people(shown) + logs.for_machines(shown, names=True)
+    shown = log_sinks.without_secrets(None, "", {"level": "error", "timestamp": "now", "event": "x", **entry})
+    return log_sinks.for_people(shown) + log_sinks.for_machines(shown, names=True)
 
 
 def test_a_log_line_has_no_secret_in_any_of_its_values() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dropslot.arrivals.space import lateness
+from dropslot.arrivals.space.space_trees import tree_of
 from dropslot.arrivals.space.spaces import Space
-from dropslot.arrivals.space.trees import tree_of
 from dropslot.arrivals.space.trends import rate
 from dropslot.arrivals.space.waiting_for_room import Waits
 from dropslot.config import Config, from_mapping

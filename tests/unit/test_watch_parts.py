@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropslot.files import network_mounts
+from dropslot.running.log_sinks import for_machines, for_people
 from dropslot.running.logfile import LogFile
-from dropslot.running.logs import for_machines, for_people
 from dropslot.running.stopping import Signal
 from dropslot.watching.file_events import IN_CREATE, IN_IGNORED, IN_ISDIR, KINDS, MASKS, event, mask_of
 from dropslot.watching.walks import Agenda

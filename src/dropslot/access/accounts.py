@@ -15,7 +15,7 @@ from django.db import transaction
 
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
-from dropslot.access.trail import of_command, record_rights
+from dropslot.access.visit_trail import of_command, record_rights
 from dropslot.config import Config
 from dropslot.config.mistakes.remedies import in_words
 from dropslot.core.errors import DropslotError
@@ -79,7 +79,7 @@ def add(
 ) -> Made:
     """Make the account unless it is there, and give it the roles that it lacks. Raises BadAccount.
 
-    `who` asks for it (`trail.visit`); without it, the account of the system that runs this command. It is an event.
+    `who` asks for it (`visit_trail.visit`); without it, the account of the system that runs this command. An event.
     """
     grants = grants_of(config, wanted)
     with transaction.atomic():

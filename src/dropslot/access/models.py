@@ -91,7 +91,7 @@ class SavedView(models.Model):
 
 
 class RecordedVisits(models.Model):
-    """A file of noted visits whose events are in the trail; the row goes when the file is gone (`trail`)."""
+    """A file of noted visits whose events are in the trail; the row goes when the file is gone (`visit_trail`)."""
 
     name = models.CharField(primary_key=True, max_length=60)
 

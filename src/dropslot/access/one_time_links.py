@@ -13,7 +13,7 @@ from django.urls import reverse
 from dropslot.access import accounts, withdrawing
 from dropslot.access.roles import Role
 from dropslot.access.section import Portal, address, portal_of
-from dropslot.access.trail import record_rights
+from dropslot.access.visit_trail import record_rights
 from dropslot.config import Config
 
 HOURS = 24  # PASSWORD_RESET_TIMEOUT of the settings

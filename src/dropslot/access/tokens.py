@@ -20,7 +20,7 @@ from ulid import ULID
 from dropslot.access.models import Grant, Token
 from dropslot.access.roles import OPERATES, REIDENTIFIES, UPLOADS, Role, Scope
 from dropslot.access.seen import Access, access_of
-from dropslot.access.trail import of_command, record_rights
+from dropslot.access.visit_trail import of_command, record_rights
 from dropslot.core.errors import DropslotError
 
 PREFIX = "ds_"

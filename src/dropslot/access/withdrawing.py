@@ -12,7 +12,7 @@ from dropslot.access.accounts import BadAccount
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
 from dropslot.access.signing_in import sessions
-from dropslot.access.trail import of_command, record_rights
+from dropslot.access.visit_trail import of_command, record_rights
 
 _REMEDY = "First make somebody else an administrator of all routes"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dropslot.acknowledgments.lines import Request
+from dropslot.acknowledgments.log_reader import Reader
 from dropslot.acknowledgments.logs import blocks, log_sources, recognizing, rotation
 from dropslot.acknowledgments.logs.log_sources import Source
-from dropslot.acknowledgments.logs.opening import source_of
+from dropslot.acknowledgments.logs.open_logs import source_of
 from dropslot.acknowledgments.matching import judging
 from dropslot.acknowledgments.matching.delivery_finder import destination_of
-from dropslot.acknowledgments.reader import Reader
 from dropslot.acknowledgments.section import Acknowledge, entries
 from dropslot.arrivals.registry import Finding
 from dropslot.config import Config, Route

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from dropslot.acknowledgments.models import Acknowledgment, LogReading
-from dropslot.arrivals.listings.pages import Page, page_of
+from dropslot.arrivals.listings.cursor_pages import Page, page_of
 from dropslot.arrivals.listings.queries import Filter, contains, iso, last
 from dropslot.core.names import escape
 from dropslot.core.states import State

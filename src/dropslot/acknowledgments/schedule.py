@@ -9,7 +9,7 @@ import structlog
 from django.db import DatabaseError, connections
 
 from dropslot.acknowledgments import unfetched
-from dropslot.acknowledgments.reader import Reader
+from dropslot.acknowledgments.log_reader import Reader
 from dropslot.acknowledgments.section import Acknowledge, entries
 from dropslot.arrivals.registry import Schedule
 from dropslot.config import Config

@@ -9,8 +9,8 @@ from django.db.models import F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
+from dropslot.acknowledgments.fetch_events import acknowledged
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.acknowledgments.trail import acknowledged
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import Entry, append
 from dropslot.audit.event_payloads import Unacknowledged

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dropslot.acknowledgments.history_columns import Unacknowledged
 from dropslot.acknowledgments.models import Acknowledgment, Unfetched
-from dropslot.arrivals.listings.pages import Page, key_of, limited
+from dropslot.arrivals.listings.cursor_pages import Page, key_of, limited
 from dropslot.arrivals.listings.queries import Filter, delivered, delivery_rows
 from dropslot.arrivals.listings.search import clauses, newest_matches
 from dropslot.arrivals.listings.search import indexer as search

@@ -17,7 +17,7 @@ from dropslot.access import tokens
 from dropslot.access.models import Token
 from dropslot.access.roles import Scope
 from dropslot.access.seen import Access
-from dropslot.access.trail import address_of, note
+from dropslot.access.visit_trail import address_of, note
 from dropslot.api.problems import Denied, NotSignedIn, TooMany
 from dropslot.audit.kinds import Kind
 from dropslot.core.context import kept

@@ -15,9 +15,9 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from dropslot.access.tokens import TokenRefused
 from dropslot.acknowledgments.undo import NotAcknowledged
 from dropslot.api.problems import BadFilter, Denied, NotSignedIn, NotThere, TooMany, problem
-from dropslot.arrivals.listings.pages import BadCursor
+from dropslot.arrivals.listings.cursor_pages import BadCursor
 from dropslot.arrivals.listings.queries import NoSuchArrival
-from dropslot.arrivals.upkeep.release import NotHeld
+from dropslot.arrivals.upkeep.release_held import NotHeld
 from dropslot.arrivals.upkeep.retry import BadName, NotFailed
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

@@ -9,7 +9,7 @@ from typing import Any
 
 from dropslot.api.authentication import SCOPES
 from dropslot.api.description import operations
-from dropslot.api.tus import headers
+from dropslot.api.tus import tus_headers
 
 _MOST_DEEP = 3
 
@@ -158,8 +158,8 @@ def _curl(path: str, method: str, operation: dict[str, Any], body: dict[str, Any
     parts += [f"-H '{each['name']}: {each['example']}'" for each in given]
     if needed := {name: body["properties"][name]["examples"][0] for name in body.get("required", ())}:
         parts.append(f"-H 'Content-Type: application/json' -d '{json.dumps(needed)}'")
-    if headers.BODY in operation.get("requestBody", {}).get("content", {}):
-        parts.append(f"-H 'Content-Type: {headers.BODY}' --data-binary @FILE")
+    if tus_headers.BODY in operation.get("requestBody", {}).get("content", {}):
+        parts.append(f"-H 'Content-Type: {tus_headers.BODY}' --data-binary @FILE")
     address = path.replace("{", "$").replace("}", "")
     return " ".join(filter(None, [*parts, f'"$DROPSLOT{address}"']))
 

@@ -10,7 +10,7 @@ from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from dropslot.api.problems import BadFilter
-from dropslot.arrivals.listings.pages import AT_MOST
+from dropslot.arrivals.listings.cursor_pages import AT_MOST
 from dropslot.arrivals.listings.queries import Filter
 from dropslot.core import asked
 from dropslot.core.asked import searchable

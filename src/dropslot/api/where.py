@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery.refusals import PURGED
+from dropslot.arrivals.delivery.refusal_reason import PURGED
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.whereabouts import folders_of
 from dropslot.config import Config

@@ -19,7 +19,7 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     gc.disable()  # until everything is loaded (`startup.configured`): a collection takes 0.1 s and finds nothing
     if sys.platform != "win32":
-        from dropslot.cli.account import begin_command
+        from dropslot.cli.run_as_owner import begin_command
 
         begin_command(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     try:

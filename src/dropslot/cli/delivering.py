@@ -52,9 +52,9 @@ def drain(
     """
     settings = for_tests(started(config), test)
     from dropslot.arrivals.workers.drain import drain as run_drain
-    from dropslot.running import logs
+    from dropslot.running import log_sinks
 
-    logs.configure(settings, foreground=True, terminal="stderr")
+    log_sinks.configure(settings, foreground=True, terminal="stderr")
     startup = _seconds_since_start()
     result = run_drain(settings, now=now)
     if as_json:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dropslot.cli.account import begin_command
 from dropslot.cli.app import names
 from dropslot.cli.output.exit_status import UsageError, explain
 from dropslot.cli.portal import commands as with_accounts
+from dropslot.cli.run_as_owner import begin_command
 from dropslot.cli.startup import SETTINGS, WITH_ACCOUNTS, choose
 
 

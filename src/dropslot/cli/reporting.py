@@ -97,7 +97,7 @@ def _counted(config: Config, month: Month) -> Report:
 
 
 def _pdf(found: Report) -> bytes:
-    from dropslot.reports.pdf import made
+    from dropslot.reports.pdf_report import made
 
     return made(found)
 

@@ -41,7 +41,7 @@ def start_queue(
     from dropslot.arrivals.intake.record import user_name
     from dropslot.arrivals.listings import queries
     from dropslot.arrivals.models import Arrival
-    from dropslot.arrivals.upkeep.release import ONWARD, held, release
+    from dropslot.arrivals.upkeep.release_held import ONWARD, held, release
 
     if ids and (number or route):
         raise UsageError("Name arrivals, or give --number and --route", where="Nothing was sent onward")

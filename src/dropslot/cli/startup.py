@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from dropslot.cli.account import hand_over, runs_alone
 from dropslot.cli.options import TEST_NAMES
 from dropslot.cli.output.exit_status import UsageError
+from dropslot.cli.run_as_owner import hand_over, runs_alone
 
 if TYPE_CHECKING:
     from django.conf import LazySettings

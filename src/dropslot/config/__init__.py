@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dropslot.config.active import current
-    from dropslot.config.delivering import Deliver
+    from dropslot.config.deliver_entries import Deliver
     from dropslot.config.load_config import from_mapping, load, parse
     from dropslot.config.models import (
         DELIVER_PROCESSOR,
@@ -27,7 +27,7 @@ _MODULES = {
     "config.active": ("current",),
     "config.route_folders": ("FolderSet", "folder_sets"),
     "config.load_config": ("from_mapping", "load", "parse"),
-    "config.delivering": ("Deliver",),
+    "config.deliver_entries": ("Deliver",),
     "config.models": ("DELIVER_PROCESSOR", "Config", "Route"),
     "config.route_parts": ("Lookup", "Select", "Space", "SpaceLimits"),
     "config.plugins": ("load_dotted",),

@@ -18,9 +18,9 @@ from dropslot.config.models import ROUTE_KEY, ROUTE_KEY_IN_WORDS, Config, Route
 from dropslot.config.plugins import make_importable
 from dropslot.config.relative_paths import absolute
 from dropslot.config.rules_between_keys import broken_rules
-from dropslot.core.settings import documents
+from dropslot.core.settings import yaml_text
 from dropslot.core.settings.config_errors import NO_VALUE, ConfigError, Location, Problem, key_of
-from dropslot.core.settings.documents import Document
+from dropslot.core.settings.yaml_text import Document
 
 _Model = TypeVar("_Model", Config, Route)
 
@@ -44,7 +44,7 @@ def load(path: Path) -> Config:
 def parse(text: str | bytes, base: Path, source: str = "") -> Config:
     """The configuration in a text of YAML; `source` names it in errors. Raises ConfigError with every
     mistake."""
-    document = documents.read(text)
+    document = yaml_text.read(text)
     if document.data is None and document.problems:
         raise ConfigError(document.problems, source)
     return _Builder(document, Path(os.path.abspath(base)), source).build()

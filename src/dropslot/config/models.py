@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from dropslot.config.delivering import Deliver
+from dropslot.config.deliver_entries import Deliver
 from dropslot.config.route_parts import LateAfter, Lookup, Select, Space
 from dropslot.config.sections import keys_of_apps
 from dropslot.config.servers.brokers import broker_url

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dropslot.config import sections
-from dropslot.config.delivering import Deliver
+from dropslot.config.deliver_entries import Deliver
 from dropslot.config.models import Config, Route
 from dropslot.core.addressing.addresses import scheme_of
 from dropslot.core.templates import Template, literal

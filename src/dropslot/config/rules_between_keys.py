@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import combinations, pairwise
 
 from dropslot.config import relative_paths
-from dropslot.config.delivering import PLACES, Deliver
+from dropslot.config.deliver_entries import PLACES, Deliver
 from dropslot.config.models import CHECK_NAMES, DELIVER_PROCESSOR, Config, Route
 from dropslot.config.plugins import fault_of_dotted
 from dropslot.config.sections import SECTIONS, Found, RouteRule, broken, fields_of_apps

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSer
 from dropslot.core.addressing import addresses
 from dropslot.core.addressing.dicom_addresses import is_title
 from dropslot.core.concealing import has_password
-from dropslot.core.settings.sizes import size
+from dropslot.core.settings.byte_sizes import size
 from dropslot.core.templates import Template
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, QSettings
 
-from dropslot.sender.home import home
+from dropslot.sender.home_folder import home
 
 _RECENT = 8  # names
 

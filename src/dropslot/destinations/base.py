@@ -330,7 +330,7 @@ class Kind(ABC):
     """A kind of destination, registered under the scheme of its addresses. It makes destinations, proves them before
     the start, and examines them for `doctor`. One object for each process, made without arguments.
 
-    Keys of config.yaml that only dropslot's own kinds use are in `dropslot.config.delivering.PLACES`; other kinds
+    Keys of config.yaml that only dropslot's own kinds use are in `dropslot.config.deliver_entries.PLACES`; other kinds
     read `rule.options` with `options_of`."""
 
     # What `options` may hold, for the schema of config.yaml.

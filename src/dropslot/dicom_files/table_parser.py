@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from dropslot.dicom_files.scan import by_pydicom
-from dropslot.dicom_files.scan.walk import MOST_VALUE_BYTES
+from dropslot.dicom_files.scan.element_walk import MOST_VALUE_BYTES
 
 MOST_ROWS = 2000
 MOST_DEEP = 8

@@ -11,7 +11,7 @@ import structlog
 from dropslot.arrivals.workers.duties import on_duty
 from dropslot.config import Config
 from dropslot.core.settings.limits import Limit
-from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.fixity.rounds import LONGEST_SECONDS, Rounds
 from dropslot.keeping.mending.mend import mend_due
 from dropslot.keeping.removing.retention import Retention

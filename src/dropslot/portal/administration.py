@@ -21,7 +21,7 @@ from django.utils.http import urlencode
 
 from dropslot.access import accounts, tokens, withdrawing
 from dropslot.access.models import Grant, Token
-from dropslot.access.trail import record_rights, visit
+from dropslot.access.visit_trail import record_rights, visit
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.models import Event, Receipt

@@ -39,7 +39,7 @@ def examine(config: Config) -> Iterator[Finding]:
 
 def _directory(config: Config, found: Ldap) -> Iterator[Finding]:
     from dropslot.access import accounts
-    from dropslot.access.directory import connecting, people
+    from dropslot.access.directory import ldap_connection, people
 
     for entry in found.roles:
         try:
@@ -49,7 +49,7 @@ def _directory(config: Config, found: Ldap) -> Iterator[Finding]:
                 "error", _DIRECTORY, f"the role of {escape(entry.group)}: {error.what}", error.next_step
             )
     try:
-        connecting.prove(found)
+        ldap_connection.prove(found)
     except DropslotError as error:
         yield Finding("error", _DIRECTORY, error.what, error.next_step)
         return

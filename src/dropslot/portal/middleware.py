@@ -15,7 +15,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from dropslot.access.seen import access_of
 from dropslot.access.signing_in import sessions
-from dropslot.access.trail import note
+from dropslot.access.visit_trail import note
 from dropslot.api.problems import problem
 from dropslot.audit.kinds import Kind
 from dropslot.portal import errors

@@ -18,7 +18,7 @@ from django.shortcuts import redirect
 
 from dropslot.access.section import portal_of
 from dropslot.access.signing_in.entrances import refuse
-from dropslot.access.trail import address_of
+from dropslot.access.visit_trail import address_of
 from dropslot.config import current
 from dropslot.mail.section import mail_of
 from dropslot.portal import letters

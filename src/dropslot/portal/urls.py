@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from dropslot.api.health import health
-from dropslot.api.metrics.view import metrics
+from dropslot.api.metrics.views import metrics
 from dropslot.portal.pages import (
     archive,
     arrival,
@@ -24,7 +24,7 @@ from dropslot.portal.pages import (
     upload,
     verifying,
 )
-from dropslot.portal.pages.accounts import account, addressing, notifying, tokens, users
+from dropslot.portal.pages.accounts import account, mail_address, notifying, tokens, users
 from dropslot.portal.pages.imaging import collections, image
 from dropslot.portal.pages.listing_pages import exports, listings, saved_views, undoing
 
@@ -36,7 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/<int:pk>/look", archive.look, name="look"),
     path("deliveries/<int:pk>/picture", archive.picture, name="picture"),
     path("my-account/", account.account, name="account"),
-    path("my-account/address/", addressing.own_address, name="own-address"),
+    path("my-account/address/", mail_address.own_address, name="own-address"),
     path("notifications/", notifying.notifications, name="notifications"),
     path("notifications/test/", notifying.send_test, name="test-notification"),
     path("tokens/", tokens.tokens, name="tokens"),

@@ -20,7 +20,7 @@ from django.db import DatabaseError
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
-from dropslot.running import daemon_files, logs, pidfile
+from dropslot.running import daemon_files, log_sinks, pidfile
 from dropslot.running.daemon_files import Places
 from dropslot.running.life import Life, signals_lead_to
 from dropslot.running.logfile import LogFile
@@ -148,7 +148,9 @@ def _as_daemon(config: Config, serve: Serve, where: Places, pid_file: PidFile, s
         faulthandler.enable()
         pid_file.keep_from_children()
         os.register_at_fork(after_in_child=starter.leave)
-        _serve(serve, Life(starter.up), logs.configure(config, foreground=False, out=out, err=err), where)
+        _serve(
+            serve, Life(starter.up), log_sinks.configure(config, foreground=False, out=out, err=err), where
+        )
     finally:
         pid_file.remove()
 
@@ -181,7 +183,7 @@ def foreground(config: Config, serve: Serve) -> None:
     pid_file.keep_from_children()
     life = Life()
     try:
-        _serve(serve, life, logs.configure(config, foreground=True), where)
+        _serve(serve, life, log_sinks.configure(config, foreground=True), where)
     finally:
         pid_file.remove()
         life.close()
@@ -191,25 +193,25 @@ def beside(config: Config, serve: Serve) -> None:
     """As `foreground`, without the pid file: a watcher may run beside it, or none at all."""
     life = Life()
     try:
-        _serve(serve, life, logs.configure(config, foreground=True), daemon_files.for_look(config))
+        _serve(serve, life, log_sinks.configure(config, foreground=True), daemon_files.for_look(config))
     finally:
         life.close()
 
 
-def join_logs(config: Config) -> logs.Logs:
+def join_logs(config: Config) -> log_sinks.Logs:
     """Set logs up in a program that the service has started as a part of itself: it writes where the service writes,
     in the background into the same files. Started by a person, it writes on the terminal."""
     where = daemon_files.for_look(config)
     try:
         if os.path.samestat(os.fstat(1), os.stat(where.out)):
             out, err = LogFile(where.out, descriptor=1), LogFile(where.err, descriptor=2)
-            return logs.configure(config, foreground=False, out=out, err=err)
+            return log_sinks.configure(config, foreground=False, out=out, err=err)
     except OSError:
         pass
-    return logs.configure(config, foreground=True)
+    return log_sinks.configure(config, foreground=True)
 
 
-def _serve(serve: Serve, life: Life, log_files: logs.Logs, where: Places) -> None:
+def _serve(serve: Serve, life: Life, log_files: log_sinks.Logs, where: Places) -> None:
     if where.warning:
         log.warning(where.warning, action="data_unwritable", plain=True)
     with signals_lead_to(life, log_files.reopen):

@@ -11,7 +11,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp.channel import Channel, ConnectionGone
 from dropslot.sftp.login import login
-from dropslot.sftp.logins import UNSENT, Account
+from dropslot.sftp.ssh_account import UNSENT, Account
 from dropslot.sftp.wire import Garbled, Reply, Request
 
 CHANNELS = (

@@ -9,7 +9,7 @@ import asyncssh
 from dropslot.core.addressing.addresses import DEFAULT_PORT
 from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
-from dropslot.sftp.logins import UNSENT, Account
+from dropslot.sftp.ssh_account import UNSENT, Account
 
 # In OpenSSH's order of preference, so that the key to compare is the one that administrators look at.
 _KINDS = {

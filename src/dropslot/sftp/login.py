@@ -17,7 +17,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.core.names import escape
 from dropslot.sftp import hostkeys
 from dropslot.sftp.channel import unlogged
-from dropslot.sftp.logins import UNSENT, Account
+from dropslot.sftp.ssh_account import UNSENT, Account
 
 CONNECT_SECONDS = 20
 LOGIN_SECONDS = 30

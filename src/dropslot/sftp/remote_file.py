@@ -9,7 +9,7 @@ from contextlib import suppress
 from dropslot.sftp import runtime, wire
 from dropslot.sftp.channel import Channel, ConnectionGone
 from dropslot.sftp.connection import Connection
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.wire import Garbled, Said
 
 

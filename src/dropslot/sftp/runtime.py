@@ -18,7 +18,7 @@ from dropslot.core.errors import DestinationUnready
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.login import LoginRefused
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.wire import Garbled
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Any
 
 from dropslot.sftp import remote, runtime, wire
 from dropslot.sftp.connection import Connection
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.wire import Said
 
 _NOTHING = object()

@@ -12,7 +12,7 @@ import asyncssh
 from dropslot.core.errors import DestinationUnready
 from dropslot.sftp import hostkeys, runtime
 from dropslot.sftp.login import CONNECT_SECONDS, unreachable
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 
 
 def shown_key(account: Account) -> asyncssh.SSHKey:

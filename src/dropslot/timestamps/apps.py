@@ -36,16 +36,16 @@ class TimestampsConfig(registry.DropslotApp):
     def examine(self, config: Config) -> Iterable[registry.Finding]:
         if not _is_wanted(config):
             return ()
-        from dropslot.timestamps import examining
+        from dropslot.timestamps import doctor
 
-        return examining.findings(config)
+        return doctor.findings(config)
 
     def late(self, config: Config) -> Iterable[registry.Late]:
         if not _is_wanted(config):
             return ()
-        from dropslot.timestamps import examining
+        from dropslot.timestamps import doctor
 
-        return examining.late(config)
+        return doctor.late(config)
 
     def verify(self, config: Config) -> Report:
         from dropslot.timestamps import verify_stamps

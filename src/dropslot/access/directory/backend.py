@@ -16,12 +16,12 @@ from django.http import HttpRequest
 from django_auth_ldap.backend import LDAPBackend, ldap_error
 
 from dropslot.access import accounts
-from dropslot.access.directory import connecting, people
-from dropslot.access.directory.connecting import DirectoryAway
+from dropslot.access.directory import ldap_connection, people
+from dropslot.access.directory.ldap_connection import DirectoryAway
 from dropslot.access.directory_section import Ldap
 from dropslot.access.section import portal_of
 from dropslot.access.signing_in.entrances import refuse
-from dropslot.access.trail import of_command, visit
+from dropslot.access.visit_trail import of_command, visit
 from dropslot.access.warned import Warned
 from dropslot.config import current
 from dropslot.core.context import kept
@@ -51,7 +51,7 @@ class DirectoryBackend(LDAPBackend):  # type: ignore[misc]
             return None
         if people.is_local(name):
             # The same time, and the same words while it is away: which accounts are local shows nowhere.
-            _ask(request, connecting.prove)
+            _ask(request, ldap_connection.prove)
             return None
         user = super().authenticate(request, username=name, password=password)
         return user if user is not None and user.is_active else None
@@ -81,7 +81,7 @@ class DirectoryBackend(LDAPBackend):  # type: ignore[misc]
             try:
                 groups = ldap_user.group_dns
             except ldap.LDAPError as error:
-                raise _away(context.request, connecting.away(found, error)) from error
+                raise _away(context.request, ldap_connection.away(found, error)) from error
             people.give_roles(current(), found, user, groups, _who())
         return user
 
@@ -90,7 +90,7 @@ class DirectoryBackend(LDAPBackend):  # type: ignore[misc]
 def _failed(request: HttpRequest | None, exception: ldap.LDAPError, **more: Any) -> None:
     """What is nobody's password: the server is away, or does not let dropslot search."""
     if more["context"] != "authenticate" or isinstance(exception, _NOT_THERE):
-        raise _away(request, connecting.away(_ldap(), exception)) from exception
+        raise _away(request, ldap_connection.away(_ldap(), exception)) from exception
 
 
 def is_still_there(user: Any) -> bool:
@@ -99,7 +99,9 @@ def is_still_there(user: Any) -> bool:
     found = ldap_of()
     if not people.is_of_directory(user):
         return True
-    return found is not None and _ask(context.request, lambda one: connecting.has(one, user.get_username()))
+    return found is not None and _ask(
+        context.request, lambda one: ldap_connection.has(one, user.get_username())
+    )
 
 
 def ldap_of() -> Ldap | None:

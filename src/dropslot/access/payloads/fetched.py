@@ -12,12 +12,12 @@ from django.http import HttpRequest
 
 from dropslot.access.payloads.ranges import Span
 from dropslot.access.seen import Access
-from dropslot.access.trail import address_of
+from dropslot.access.visit_trail import address_of
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.matching.delivery_finder import Hit, Wanted
 from dropslot.acknowledgments.matching.judging import ANYBODY, Rights
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.acknowledgments.recording import Recorder
+from dropslot.acknowledgments.record_fetches import Recorder
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import timestamp
 from dropslot.core.names import escape

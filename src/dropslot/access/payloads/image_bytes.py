@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dropslot.access.payloads import proving
-from dropslot.access.payloads.opening import NotHere, Payload, opened
+from dropslot.access.payloads.open_payload import NotHere, Payload, opened
 from dropslot.access.seen import Access
 from dropslot.dicom.models import Instance
 

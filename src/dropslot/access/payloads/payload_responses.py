@@ -11,10 +11,10 @@ from django.utils.http import content_disposition_header
 
 from dropslot.access.payloads import proving, ranges
 from dropslot.access.payloads.fetched import Fetch
-from dropslot.access.payloads.names import safe_name
-from dropslot.access.payloads.opening import Payload, blocks, opened
+from dropslot.access.payloads.open_payload import Payload, blocks, opened
+from dropslot.access.payloads.portable_names import safe_name
 from dropslot.access.payloads.ranges import NoSuchBytes, Span
-from dropslot.access.trail import note
+from dropslot.access.visit_trail import note
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.kinds import Kind
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
-from dropslot.access.trail import trail
+from dropslot.access.visit_trail import trail
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.event_payloads import Files
 from dropslot.audit.kinds import Kind

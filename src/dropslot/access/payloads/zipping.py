@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from zipstream import ZipStream
 
 from dropslot.access.payloads.fetched import Fetch
-from dropslot.access.payloads.names import Names, top_folders
-from dropslot.access.payloads.opening import NotHere, opened
+from dropslot.access.payloads.open_payload import NotHere, opened
 from dropslot.access.payloads.payload_responses import SANDBOX, as_attachment, hashed, note_opened
+from dropslot.access.payloads.portable_names import Names, top_folders
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.kinds import Kind
 from dropslot.core.names import escape

@@ -13,7 +13,7 @@ from django.contrib.auth.signals import user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from dropslot.access.trail import note
+from dropslot.access.visit_trail import note
 from dropslot.audit.kinds import Kind
 
 _FACTORS = {

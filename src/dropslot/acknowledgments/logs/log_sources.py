@@ -50,7 +50,7 @@ class Source(ABC):
 
     @abstractmethod
     def open(self, name: str) -> LogFile:
-        """The file as it is: `opening.opened` also looks into compressed ones."""
+        """The file as it is: `open_logs.opened` also looks into compressed ones."""
 
 
 def unready(path: str, error: OSError) -> LogUnready:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dropslot.acknowledgments.logs import blocks
 from dropslot.acknowledgments.logs.blocks import Block
 from dropslot.acknowledgments.logs.log_sources import Source
-from dropslot.acknowledgments.logs.opening import opened
+from dropslot.acknowledgments.logs.open_logs import opened
 from dropslot.acknowledgments.logs.rotation import newest_first
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

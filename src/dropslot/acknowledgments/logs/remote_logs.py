@@ -11,8 +11,8 @@ from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sftp import faults, remote, runtime, wire
-from dropslot.sftp.logins import Account
 from dropslot.sftp.remote_file import OpenFile
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.wire import Said
 
 

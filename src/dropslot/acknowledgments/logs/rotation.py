@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dropslot.acknowledgments.logs.log_sources import LogFile, Source
 from dropslot.acknowledgments.logs.marks import Mark, mark_of
-from dropslot.acknowledgments.logs.opening import PACKED, opened
+from dropslot.acknowledgments.logs.open_logs import PACKED, opened
 
 OPEN_AT_ONCE = 200  # files: a first run may find years of them
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from dropslot.access.seen import Access
-from dropslot.api.dicomweb import storing, stow_response
+from dropslot.api.dicomweb import store_in_inbox, stow_response
 from dropslot.api.dicomweb.multipart import Parts, boundary_of
 from dropslot.api.tus import problems
 from dropslot.api.tus.beforehand import upload_target
@@ -40,7 +40,7 @@ def _stored(request: HttpRequest, body: Body, study: str) -> HttpResponse:
         raise Problem(400, "The address has no valid StudyInstanceUID", "Correct it, or leave it out")
     boundary = boundary_of(request.headers.get("Content-Type", ""))
     sender = Peer(access.name, str(request.META.get("REMOTE_ADDR", "")))
-    outcomes = storing.store(inbox, sender, Parts(body, boundary), study)
+    outcomes = store_in_inbox.store(inbox, sender, Parts(body, boundary), study)
     if not outcomes:
         raise Problem(400, "The body has no part", "Send each instance as a part of its own")
     return stow_response.answer(outcomes, request.headers.get("Accept", ""))

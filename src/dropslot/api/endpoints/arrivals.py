@@ -14,10 +14,10 @@ from dropslot.api.endpoints.receipts import receipt_of
 from dropslot.api.lookup_by_id import arrival_of, sees_route
 from dropslot.api.request_schemas import Retry, WantedArrivals, WantedEvents, WithReason, filter_of
 from dropslot.api.where import where_is
-from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings import cursor_pages
 from dropslot.arrivals.listings.queries import Filter, arrival_row
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.upkeep.release import release_one
+from dropslot.arrivals.upkeep.release_held import release_one
 from dropslot.arrivals.upkeep.retry import READY, dismiss, retry
 from dropslot.core.names import escape
 
@@ -29,7 +29,7 @@ _FIRST = 100  # deliveries that are shown with their arrival
 def list_arrivals(request: Asked, wanted: Query[WantedArrivals]) -> dict[str, Any]:
     """List arrivals, the newest first. A sender sees its own, a study runner those of the study."""
     seen = request.access.arrivals()
-    return pages.arrivals(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+    return cursor_pages.arrivals(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
 
 
 @router.get("/{id}", response=response_schemas.ArrivalDetail, **needs(Scope.READ))
@@ -43,7 +43,7 @@ def list_events_of_arrival(request: Asked, id: str, wanted: Query[WantedEvents])
     """List what happened to one arrival, the newest event first."""
     row = arrival_of(request, id)
     seen = request.access.events().filter(arrival=row.id)
-    return pages.events(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+    return cursor_pages.events(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
 
 
 @router.get(

@@ -14,7 +14,7 @@ from dropslot.api import response_schemas
 from dropslot.api.authentication import Asked, needs
 from dropslot.api.lookup_by_id import not_there
 from dropslot.api.request_schemas import WantedDeliveries, filter_of
-from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings import cursor_pages
 from dropslot.arrivals.listings.queries import Filter, delivery_rows
 from dropslot.arrivals.models import Delivery
 
@@ -39,8 +39,10 @@ def get_delivery(request: Asked, id: str) -> dict[str, Any]:
     return found[0]
 
 
-def rows_of(access: Access, seen: QuerySet[Delivery], wanted: Filter, cursor: str, limit: int) -> pages.Page:
+def rows_of(
+    access: Access, seen: QuerySet[Delivery], wanted: Filter, cursor: str, limit: int
+) -> cursor_pages.Page:
     """A page of deliveries."""
-    found, following = pages.deliveries(seen, wanted, cursor, limit)
+    found, following = cursor_pages.deliveries(seen, wanted, cursor, limit)
     shown_rows = zip(found, delivery_rows(iter(found)), strict=True)
-    return pages.Page([{"id": each.pk, **access.listed(row)} for each, row in shown_rows], following)
+    return cursor_pages.Page([{"id": each.pk, **access.listed(row)} for each, row in shown_rows], following)

@@ -9,7 +9,7 @@ from django.db.models import Q
 from ninja import Query, Router
 
 from dropslot.access.payloads.image_bytes import opened_image
-from dropslot.access.payloads.opening import NotHere
+from dropslot.access.payloads.open_payload import NotHere
 from dropslot.access.payloads.payload_responses import note_opened
 from dropslot.access.roles import Scope
 from dropslot.api import image_schemas

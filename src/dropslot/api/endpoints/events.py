@@ -10,7 +10,7 @@ from dropslot.access.roles import Scope
 from dropslot.api import response_schemas
 from dropslot.api.authentication import Asked, needs
 from dropslot.api.request_schemas import WantedEvents, filter_of
-from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings import cursor_pages
 
 router = Router(tags=["events"])
 
@@ -19,4 +19,4 @@ router = Router(tags=["events"])
 def list_events(request: Asked, wanted: Query[WantedEvents]) -> dict[str, Any]:
     """List the audit trail, the newest event first: of the arrivals that the account sees, or all of it."""
     seen = request.access.events()
-    return pages.events(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()
+    return cursor_pages.events(seen, filter_of(request, wanted), wanted.cursor, wanted.limit)._asdict()

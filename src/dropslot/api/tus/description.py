@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dropslot.api.tus import headers
+from dropslot.api.tus import tus_headers
 
 _TICKET = "The address is that of the header `Location` with which the upload began."
 
@@ -38,7 +38,7 @@ def _parameter(place: str, name: str, description: str, example: str = "") -> di
     return given | {"schema": {"type": "string"}} | ({"example": example} if example else {})
 
 
-_VERSION = _parameter("header", "Tus-Resumable", "The version of the protocol.", headers.VERSION)
+_VERSION = _parameter("header", "Tus-Resumable", "The version of the protocol.", tus_headers.VERSION)
 _LENGTH = _parameter("header", "Upload-Length", "The size of the file in bytes.", "1048576")
 _AT = _parameter("header", "Upload-Offset", "Where the body begins; what `HEAD` says.", "0")
 _METADATA = _parameter(
@@ -63,5 +63,5 @@ def _operation(
     }
     if name in ("begin_upload", "continue_upload"):
         body = {"schema": {"type": "string", "format": "binary"}}
-        operation["requestBody"] = {"required": name != "begin_upload", "content": {headers.BODY: body}}
+        operation["requestBody"] = {"required": name != "begin_upload", "content": {tus_headers.BODY: body}}
     return operation

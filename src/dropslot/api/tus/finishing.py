@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from django.http import HttpRequest
 
-from dropslot.access import trail
+from dropslot.access import visit_trail
 from dropslot.api.tus.beforehand import entry_rules, upload_target
 from dropslot.api.tus.beforehand.entry_rules import Entry, Item
 from dropslot.api.tus.on_disk.places import DATA, Part, Place
@@ -150,7 +150,7 @@ def _name_is_taken(name: str) -> Problem:
 def _note(request: HttpRequest, ticket: Ticket) -> None:
     facts = {"route": ticket.route, "name": escape(ticket.name)}
     try:
-        trail.note(request, Kind.UPLOADED, **facts, files=ticket.files, size_bytes=ticket.size_bytes)
+        visit_trail.note(request, Kind.UPLOADED, **facts, files=ticket.files, size_bytes=ticket.size_bytes)
     except OSError as error:  # it is in the inbox; its claim is an event in any case, with the same sender
         log.warning("An upload could not be noted", action="upload_unnoted", error=str(error))
 

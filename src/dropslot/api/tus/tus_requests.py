@@ -15,15 +15,15 @@ from django.urls import reverse
 
 from dropslot.access.section import Portal, portal_of
 from dropslot.access.seen import Access
-from dropslot.api.tus import finishing, headers, problems
+from dropslot.api.tus import finishing, problems, tus_headers
 from dropslot.api.tus.beforehand import entry_rules, upload_target
 from dropslot.api.tus.beforehand.entry_rules import Item
 from dropslot.api.tus.bodies import Body
+from dropslot.api.tus.on_disk.account_quota import Quota
 from dropslot.api.tus.on_disk.places import Part, Place
-from dropslot.api.tus.on_disk.quotas import Quota
 from dropslot.api.tus.on_disk.tickets import Ticket, Tickets
 from dropslot.api.tus.problems import Problem
-from dropslot.api.tus.receiving import Received, Wanted, receive
+from dropslot.api.tus.write_body import Received, Wanted, receive
 from dropslot.arrivals.models import Upload
 from dropslot.core.names import escape
 
@@ -52,9 +52,9 @@ class Given(NamedTuple):
 def begin(given: Given, body: Body) -> HttpResponse:
     """POST: make an upload, and take the bytes that come with it. Raises Problem."""
     request = given.request
-    with_body = headers.has_body(request, is_empty=body.length == 0)
-    said = headers.metadata(request)
-    part, batch = _part(headers.length(request), said)
+    with_body = tus_headers.has_body(request, is_empty=body.length == 0)
+    said = tus_headers.metadata(request)
+    part, batch = _part(tus_headers.length(request), said)
     folders = upload_target.target(given.access, said)
     if batch:
         faults = list(entry_rules.of_part(given.access.config, folders.route, Item(part.path, part.length)))
@@ -93,8 +93,8 @@ def offset(given: Given, ticket_id: str, part_id: str) -> HttpResponse:
 
 def go_on(given: Given, ticket_id: str, part_id: str, body: Body) -> HttpResponse:
     """PATCH: append a body. Raises Problem."""
-    headers.has_body(given.request, is_empty=body.length == 0)
-    begin_at = headers.number(given.request, "Upload-Offset")
+    tus_headers.has_body(given.request, is_empty=body.length == 0)
+    begin_at = tus_headers.number(given.request, "Upload-Offset")
     if begin_at is None:
         raise Problem(400, "Upload-Offset is missing", "Say where in the file the bytes begin")
     ticket = _ticket(given, ticket_id)
@@ -245,7 +245,7 @@ def _receive(
     *,
     at_once: bool = False,
 ) -> Received:
-    wanted = Wanted(begin_at, headers.checksum(given.request), bool(place.ticket.batch))
+    wanted = Wanted(begin_at, tus_headers.checksum(given.request), bool(place.ticket.batch))
     received = receive(descriptor, part, body or Body.empty(), wanted, given.quota)
     if received.offset == part.length:
         if part.modified_ns is not None:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from dropslot.access.section import portal_of
-from dropslot.api.tus import headers, problems, tus_requests
+from dropslot.api.tus import problems, tus_headers, tus_requests
 from dropslot.api.tus.beforehand import judge_upload
 from dropslot.api.tus.bodies import Body
 from dropslot.api.tus.problems import Problem
@@ -34,7 +34,7 @@ def _of_tus(view: Callable[..., HttpResponse]) -> View:
         response = problems.or_problem(lambda: _begun(view, request, body, **address))
         if response.status_code >= 400:
             body.discard()
-        response["Tus-Resumable"] = headers.VERSION
+        response["Tus-Resumable"] = tus_headers.VERSION
         response["Cache-Control"] = "no-store"
         return response
 
@@ -46,15 +46,15 @@ def _begun(view: View, request: HttpRequest, body: Body, **address: str) -> Http
         request.method = override.upper()[:10]
     if request.method == "OPTIONS":
         return _options()
-    headers.require_version(request)
+    tus_headers.require_version(request)
     return view(Given.of(request, uploader(request)), body, **address)
 
 
 def _options() -> HttpResponse:
     response = HttpResponse(status=204)
-    response["Tus-Version"] = headers.VERSION
-    response["Tus-Extension"] = headers.EXTENSIONS
-    response["Tus-Checksum-Algorithm"] = ",".join(headers.CHECKSUMS)
+    response["Tus-Version"] = tus_headers.VERSION
+    response["Tus-Extension"] = tus_headers.EXTENSIONS
+    response["Tus-Checksum-Algorithm"] = ",".join(tus_headers.CHECKSUMS)
     portal = portal_of(current())
     if portal and portal.max_upload is not None:
         response["Tus-Max-Size"] = str(portal.max_upload)

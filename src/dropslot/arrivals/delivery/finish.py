@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import guarded_writes, reserved, route_importer
-from dropslot.arrivals.delivery.making import MADE, discard
-from dropslot.arrivals.delivery.refusals import reason_text
+from dropslot.arrivals.delivery.make_anew import MADE, discard
+from dropslot.arrivals.delivery.refusal_reason import reason_text
 from dropslot.arrivals.delivery.timing import steps
 from dropslot.arrivals.delivery.work import Work
 from dropslot.arrivals.intake.claim import move, move_to_own

@@ -24,7 +24,7 @@ from django.utils import timezone
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.work import Work
-from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake import claim_without_row, record
 from dropslot.arrivals.intake.claim import Claim, id_of_drop, in_order, time_of_drop
 from dropslot.arrivals.intake.waiting_entries import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
@@ -311,7 +311,7 @@ class Rivals:
         for some in chunks(held, CHUNK):
             recorded |= set(Arrival.objects.filter(id__in=some).values_list("id", flat=True))
         for arrival in held.keys() - recorded:
-            if claim := adopting.claim_in(folders, arrival, held[arrival]):
+            if claim := claim_without_row.claim_in(folders, arrival, held[arrival]):
                 yield self._rival(claim, State.READY, held[arrival] / claim.name)
 
     def _rival(self, claim: Claim, state: State, path: Path) -> Rival:

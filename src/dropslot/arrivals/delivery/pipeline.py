@@ -19,8 +19,8 @@ from dropslot.arrivals.crew import ALONE, Crew
 from dropslot.arrivals.delivery import (
     finish,
     guarded_writes,
+    names_and_versions,
     order,
-    plan,
     prepare,
     publish,
     releasing,
@@ -388,10 +388,10 @@ def _refuse_twins(leg: Leg, listing: Listing) -> None:
 
 
 def _plan(works: list[Work], otherwise: Otherwise) -> list[Work]:
-    shelves = plan.look_up_versions(works)
+    shelves = names_and_versions.look_up_versions(works)
 
     def plan_one(work: Work) -> None:
         for leg in work.legs:
-            plan.plan_names(work, leg, shelves[leg.target.url])
+            names_and_versions.plan_names(work, leg, shelves[leg.target.url])
 
     return _each(works, plan_one, otherwise)

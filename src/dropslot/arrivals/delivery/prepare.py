@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.crew import ALONE, Crew
-from dropslot.arrivals.delivery import guarded_writes, making, route_importer
+from dropslot.arrivals.delivery import guarded_writes, make_anew, route_importer
 from dropslot.arrivals.delivery.paths import legs
 from dropslot.arrivals.delivery.paths.field_values import collect
 from dropslot.arrivals.delivery.paths.own_fields import fields_of, wants_mime
@@ -75,8 +75,8 @@ def prepare_arrival(work: Work, *, is_alone: bool = True) -> None:
     _look(work, faults)
     if not faults and not is_alone and is_large(work):
         return
-    if not faults and making.is_made_anew(work):
-        making.make_items(work, faults)
+    if not faults and make_anew.is_made_anew(work):
+        make_anew.make_items(work, faults)
     if not faults and (importer := fields_of(work.config, work.route).importer):
         route_importer.look_at_items(work, importer, faults)
     if not faults:

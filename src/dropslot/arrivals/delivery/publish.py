@@ -12,7 +12,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import finish, guarded_writes, making, plan, reserved
+from dropslot.arrivals.delivery import finish, guarded_writes, make_anew, names_and_versions, reserved
 from dropslot.arrivals.delivery.paths import legs, target_parts
 from dropslot.arrivals.delivery.work import Leg, Row, Work, source_of
 from dropslot.arrivals.intake.inplace import fingerprint
@@ -74,7 +74,7 @@ def _reserved(works: Sequence[Work]) -> list[Entry] | None:
             return _reserve(works)
     except (IntegrityError, TakenOver, NameInFlight, Refused) as error:
         if len(works) == 1:
-            taken = plan.in_flight("A name that it wants", "that came at the same time")
+            taken = names_and_versions.in_flight("A name that it wants", "that came at the same time")
             works[0].failure = taken if isinstance(error, IntegrityError) else error
         return None
     except (DataError, OperationalError, OverflowError) as error:
@@ -147,7 +147,7 @@ def _intent(work: Work) -> tuple[Any, ...]:
     for key in (legs.STAGES, legs.NOTED_IN):
         evidence.pop(key, None)
     if work.made:
-        evidence[making.MADE] = work.made.name
+        evidence[make_anew.MADE] = work.made.name
     parted = target_parts.PARTS in evidence or any(leg.part is not None for leg in work.legs)
     if parted and (found := _parts(work)):
         evidence[target_parts.PARTS] = found
@@ -243,7 +243,7 @@ def publish_items(work: Work) -> None:
 def _publish(work: Work, leg: Leg) -> None:
     leg.drop.keep(leg.kept)
     while taken := leg.drop.publish(leg.publish):
-        renamed = plan.renumber(work, leg, [planned.stored_as for planned in taken])
+        renamed = names_and_versions.renumber(work, leg, [planned.stored_as for planned in taken])
         with transaction.atomic():
             _rename(work, leg, list(renamed.values()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from dropslot.arrivals.delivery import making
+from dropslot.arrivals.delivery import make_anew
 from dropslot.arrivals.delivery.work import Work
 from dropslot.core.errors import NotReleased
 
@@ -14,5 +14,5 @@ HELD = "It was checked and is whole. It waits until somebody sends it onward: `d
 def hold_back(work: Work) -> NoReturn:
     """Raise NotReleased for an arrival that is to be held. What was made anew for it is removed: it is made once more
     when it is sent onward."""
-    making.discard(work.config, work.id)
+    make_anew.discard(work.config, work.id)
     raise NotReleased(HELD, where="All of it is in processing")

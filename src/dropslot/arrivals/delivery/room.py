@@ -11,8 +11,8 @@ from dropslot.arrivals.delivery.work import Leg, Work
 from dropslot.arrivals.models import Usage
 from dropslot.arrivals.space import tree_sizes
 from dropslot.arrivals.space.measuring import measure
+from dropslot.arrivals.space.space_trees import Tree, tree_of
 from dropslot.arrivals.space.spaces import room_of
-from dropslot.arrivals.space.trees import Tree, tree_of
 from dropslot.arrivals.space.waiting_for_room import Lack, Room
 from dropslot.config import Config
 from dropslot.core.context import kept

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
-from dropslot.arrivals.delivery.refusals import ENDED
+from dropslot.arrivals.delivery.refusal_reason import ENDED
 from dropslot.arrivals.models import Arrival
 from dropslot.core.states import State
 

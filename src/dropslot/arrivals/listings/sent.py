@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When
 
-from dropslot.arrivals.listings.pages import BadCursor, Page, limited
+from dropslot.arrivals.listings.cursor_pages import BadCursor, Page, limited
 from dropslot.arrivals.listings.queries import Filter, contains, iso, narrowed
 from dropslot.arrivals.models import Arrival, Delivery, Upload
 from dropslot.arrivals.whereabouts import is_id

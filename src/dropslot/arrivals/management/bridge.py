@@ -13,10 +13,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from dropslot.cli.account import begin_command
 from dropslot.cli.app import execute, invoke, parameters_of
 from dropslot.cli.output.exit_status import judged
-from dropslot.running import logs
+from dropslot.cli.run_as_owner import begin_command
+from dropslot.running import log_sinks
 
 
 class _PassingParser(CommandParser):
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         out, err = options.get("stdout") or sys.stdout, options.get("stderr") or sys.stderr
         try:
             # The host's own logging is as it was afterwards.
-            with logs.restored(), redirect_stdout(out), redirect_stderr(err):
+            with log_sinks.restored(), redirect_stdout(out), redirect_stderr(err):
                 status = execute(arguments)
         except Exception as error:
             words, status = judged(error)

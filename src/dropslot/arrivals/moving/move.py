@@ -10,8 +10,8 @@ from django.core.management.color import no_style
 from django.db import connections, transaction
 
 from dropslot.arrivals.listings.search import indexer
-from dropslot.arrivals.moving import comparing, copying, target
-from dropslot.arrivals.moving.copying import COPY, EMPTY_IT, SOURCE, Say, Uncopied
+from dropslot.arrivals.moving import compare_databases, copy_tables, target_database
+from dropslot.arrivals.moving.copy_tables import COPY, EMPTY_IT, SOURCE, Say, Uncopied
 from dropslot.arrivals.moving.database_tables import Table, all_tables
 from dropslot.audit import signing_key, triggers
 from dropslot.audit.verifying import verify
@@ -22,7 +22,7 @@ from dropslot.config import Config
 class Moved:
     """What the copy was proved to hold. `is_new`: this run completed it; otherwise an earlier one had."""
 
-    tables: Sequence[comparing.Compared]
+    tables: Sequence[compare_databases.Compared]
     chain: verify.ChainReport
     is_new: bool
 
@@ -31,12 +31,12 @@ def copy_database(config: Config, url: str, say: Say) -> Moved:
     """Make the database of `url` an equal of the installation's own. Raises Uncopied, Differs, DatabaseUnready. After
     a crash at any point, the next call goes on; until it is complete, nothing can use the copy."""
     tables = all_tables()
-    with target.connected(config, url), _locked(tables):
-        if is_new := target.prepare(tables):
-            copying.fill(tables, say)
+    with target_database.connected(config, url), _locked(tables):
+        if is_new := target_database.prepare(tables):
+            copy_tables.fill(tables, say)
             _set_sequences()
             _index(say)
-        compared = comparing.compare(tables, say)
+        compared = compare_databases.compare(tables, say)
         if missing := triggers.missing(connections[COPY]):
             raise Uncopied(
                 f"The copy's audit trail is not guarded: {', '.join(missing)} is missing or switched off",
@@ -46,7 +46,7 @@ def copy_database(config: Config, url: str, say: Say) -> Moved:
         # A fault of a row is also in the source, which the copy equals: it is reported, and stays as evidence.
         chain = verify.chain(using=COPY, signers=_signers(config))
         if is_new:
-            target.complete()
+            target_database.complete()
     return Moved(compared, chain, is_new)
 
 
@@ -83,7 +83,7 @@ def _index(say: Say) -> None:
     """The copy's own index for searches, if the source has one. PostgreSQL and SQLite keep it in different forms."""
     if not indexer.has_begun():
         return
-    with target.as_default():
+    with target_database.as_default():
         if indexer.is_possible():
             indexer.begin()
             done = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from dropslot import destinations
-from dropslot.arrivals.space.trees import Tree
+from dropslot.arrivals.space.space_trees import Tree
 from dropslot.core.fullness import Capacity
 
 Measured = Mapping[str, Sequence[Capacity]]  # by the address of a tree

@@ -9,7 +9,7 @@ from typing import Literal
 
 from dropslot.arrivals.space import waiting_for_room
 from dropslot.arrivals.space.measuring import Measured, measure
-from dropslot.arrivals.space.trees import Tree, fixed_trees, own_trees, warn_at
+from dropslot.arrivals.space.space_trees import Tree, fixed_trees, own_trees, warn_at
 from dropslot.arrivals.space.usages import Usages
 from dropslot.arrivals.space.waiting_for_room import Waits
 from dropslot.config import Config

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from dropslot import destinations
 from dropslot.arrivals.models import Delivery, Usage
-from dropslot.arrivals.space.trees import Tree, rule_of, tree_of
+from dropslot.arrivals.space.space_trees import Tree, rule_of, tree_of
 from dropslot.audit import outbox
 from dropslot.audit.kinds import Kind
 from dropslot.audit.models import Event

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from dropslot.arrivals.models import Usage
-from dropslot.arrivals.space.trees import Tree
+from dropslot.arrivals.space.space_trees import Tree
 from dropslot.core.fullness import FILE_SYSTEM, Capacity
 
 _AT_SERVER = "at "  # begins the key of what a server said of an address

@@ -13,9 +13,9 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from dropslot.arrivals.space import tree_sizes, trends, waiting_for_room
 from dropslot.arrivals.space.measuring import measure
+from dropslot.arrivals.space.space_trees import Tree
 from dropslot.arrivals.space.spaces import Space, known_trees, look, of
 from dropslot.arrivals.space.tree_sizes import Walk
-from dropslot.arrivals.space.trees import Tree
 from dropslot.arrivals.space.usages import Usages
 from dropslot.arrivals.space.waiting_for_room import Room
 from dropslot.config import Config

@@ -38,7 +38,7 @@ from dropslot.core.showing.quantities import counted
 from dropslot.core.states import State
 from dropslot.core.templates import Template
 from dropslot.destinations import kind_of
-from dropslot.files import probe
+from dropslot.files import folder_probe
 from dropslot.lookup import load_tables, table_file
 from dropslot.lookup.models import Folder
 from dropslot.parsing import process
@@ -87,7 +87,7 @@ def _findings(config: Config) -> Iterator[Finding]:
 def _broker(config: Config) -> Iterator[Finding]:
     if not config.broker:
         return
-    from dropslot.broker.examining import forgets_tasks, trouble
+    from dropslot.broker.doctor import forgets_tasks, trouble
 
     broker = escape(config.broker)
     if found := trouble(config):
@@ -275,7 +275,7 @@ def _trial_rename(folders: FolderSet, about: str) -> Iterator[Finding]:
     if folders.route.leave_source:
         return
     for path in (folders.processing, folders.done, folders.failed):
-        reason = probe.rename_trial(folders.inbox, path)
+        reason = folder_probe.rename_trial(folders.inbox, path)
         if reason:
             where = f"from {escape(str(folders.inbox))} to {escape(str(path))}"
             yield Finding(

@@ -20,7 +20,7 @@ from dropslot.arrivals.registry import Late
 from dropslot.arrivals.space import lateness, spaces
 from dropslot.arrivals.space.spaces import Space
 from dropslot.arrivals.upkeep import markers
-from dropslot.arrivals.upkeep.queues import Oldest, Queues, Waiting
+from dropslot.arrivals.upkeep.oldest_waiting import Oldest, Queues, Waiting
 from dropslot.config import Config, current
 from dropslot.config.route_folders import folder_sets
 from dropslot.core.concealing import conceal

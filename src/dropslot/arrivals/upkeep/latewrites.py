@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.finish import FIRST_LOOK, fingerprint
-from dropslot.arrivals.intake import adopting, inplace, record
+from dropslot.arrivals.intake import claim_without_row, inplace, record
 from dropslot.arrivals.intake.claim import EPOCH, id_of_drop, move_to_own
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.succession import successor
@@ -230,7 +230,7 @@ def hand_over(config: Config, folders: FolderSet, arrival: Arrival) -> None:
     processing."""
     heir, archived = arrival.evidence["heir"], Path(arrival.archived_as)
     holding = _taken_out(folders, arrival)
-    if holding and (claim := adopting.claim_in(folders, heir, holding)):
+    if holding and (claim := claim_without_row.claim_in(folders, heir, holding)):
         sender = arrival.evidence.get("uid", claim.uid)
         record.record_claims(config, [replace(claim, uid=sender)])
     with suppress(OSError):  # it is not done/.again/ID

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dropslot.arrivals.delivery.refusals import ENDED
+from dropslot.arrivals.delivery.refusal_reason import ENDED
 from dropslot.arrivals.models import Arrival
 from dropslot.config import Config
 from dropslot.core.errors import Refused

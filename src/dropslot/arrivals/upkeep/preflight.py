@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from django.apps import apps
 
-from dropslot.arrivals.delivery import making, staged_checks
+from dropslot.arrivals.delivery import make_anew, staged_checks
 from dropslot.arrivals.delivery.paths import own_fields
 from dropslot.config import Config, load_dotted
 from dropslot.config.mistakes import blame
@@ -19,7 +19,7 @@ from dropslot.core.errors import BadOption, Unforeseen, Unsupported
 from dropslot.core.names import escape
 from dropslot.destinations import by_kind
 from dropslot.files.children import ChildDied, in_child
-from dropslot.files.probe import try_rename
+from dropslot.files.folder_probe import try_rename
 from dropslot.lookup import load_tables
 
 
@@ -34,7 +34,7 @@ def prove(config: Config, *, by_trial: bool = False) -> None:
     _require_traces(config)
     staged_checks.make_checks(config)
     own_fields.make_fields(config)
-    making.make_makers(config)
+    make_anew.make_makers(config)
     _import_named(config)
     load_tables.refresh(config)
     for folders in all_folders(config):

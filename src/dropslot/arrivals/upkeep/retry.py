@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery.paths.field_values import mismatch
-from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED, dismissal, rewrite_reason
+from dropslot.arrivals.delivery.refusal_reason import DISMISSED, PURGED, dismissal, rewrite_reason
 from dropslot.arrivals.delivery.work import RELEASED
 from dropslot.arrivals.intake.record import called
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.outbox_readers import after
-from dropslot.arrivals.upkeep.release import dismiss_held
+from dropslot.arrivals.upkeep.release_held import dismiss_held
 from dropslot.audit.chain import Entry, append, timestamp
 from dropslot.audit.event_payloads import RetryAsked
 from dropslot.audit.kinds import Kind, entry

@@ -14,9 +14,9 @@ import structlog
 from django.db import transaction
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery import finish, making
+from dropslot.arrivals.delivery import finish, make_anew
 from dropslot.arrivals.delivery.shares import helping
-from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake import claim_without_row, record
 from dropslot.arrivals.intake.claim import Claim
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.workers import holder
@@ -34,7 +34,7 @@ def recover(config: Config) -> list[str]:
     """Bring folders and rows together; returns the ids that were adopted. May run beside working processes."""
     holder.sweep(config.data)
     helping.sweep()
-    making.sweep(config)
+    make_anew.sweep(config)
     adopted = []
     for route in config.routes.values():
         for folders in folder_sets(route):
@@ -90,7 +90,7 @@ def _catch_up(row: Arrival, epoch: int) -> None:
 
 def _claim_of(folders: FolderSet, arrival: str, folder: Path) -> list[Claim]:
     """The claim that made this folder; an empty folder is a claim without its rename, and is removed."""
-    if claim := adopting.claim_in(folders, arrival, folder):
+    if claim := claim_without_row.claim_in(folders, arrival, folder):
         return [claim]
     with suppress(OSError):  # another process works on it
         folder.rmdir()

@@ -34,8 +34,8 @@ def init(
             where="Nothing was written",
             next_step=f"Use one of {', '.join(RECIPES)}",
         )
-    from dropslot.cli.account import hand_over_folder
     from dropslot.cli.installing.installation import make
+    from dropslot.cli.run_as_owner import hand_over_folder
 
     hand_over_folder(folder)
 

@@ -74,7 +74,7 @@ def _age(text: str, *, sure: bool) -> timedelta:
 def _purge_done(config: Config, before: datetime, command: str, *, dry_run: bool) -> None:
     from dropslot.arrivals.intake.record import user_name
     from dropslot.arrivals.upkeep.latewrites import require_compared
-    from dropslot.keeping.fixity.reader import Reader
+    from dropslot.keeping.fixity.digest_reader import Reader
     from dropslot.keeping.removing.purge import Why, give_up_replaced, purgeable
     from dropslot.keeping.removing.purge import purge as remove
 
@@ -110,7 +110,7 @@ def _purge_done(config: Config, before: datetime, command: str, *, dry_run: bool
 
 def _purge_failed(config: Config, before: datetime, *, dry_run: bool) -> None:
     from dropslot.arrivals.intake.record import user_name
-    from dropslot.keeping.fixity.reader import Reader
+    from dropslot.keeping.fixity.digest_reader import Reader
     from dropslot.keeping.removing.purge_failed import purge_failed, purgeable_failed
 
     by = user_name(os.getuid())

@@ -29,7 +29,7 @@ def rebuild(config: ConfigPath = None, as_json: AsJson = False) -> None:
     settings = started(config)
     from dropslot.arrivals.upkeep import markers
     from dropslot.arrivals.upkeep.rebuilding.rebuild import rebuild as add_missing
-    from dropslot.running import daemon, logs
+    from dropslot.running import daemon, log_sinks
 
     if (running := daemon.status(settings)).running:
         raise DropslotError(
@@ -37,7 +37,7 @@ def rebuild(config: ConfigPath = None, as_json: AsJson = False) -> None:
             where="Nothing was changed",
             next_step="Stop it first (`dropslot stop_watcher`, `systemctl stop dropslot`)",
         )
-    logs.configure(settings, foreground=True, terminal="stderr")
+    log_sinks.configure(settings, foreground=True, terminal="stderr")
     markers.continue_lost(settings)
     result = add_missing(settings)
     for problem in result.problems:

@@ -46,9 +46,9 @@ def start_log_reader(
     Exit status 1 if a log could not be read; it is named.
     """
     settings = _narrowed(with_logs(config), route)
-    from dropslot.running import logs
+    from dropslot.running import log_sinks
 
-    logs.configure(settings, foreground=True, terminal="stderr")
+    log_sinks.configure(settings, foreground=True, terminal="stderr")
     if follow:
         _follow(settings)
         return

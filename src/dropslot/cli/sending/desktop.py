@@ -19,7 +19,7 @@ class NoWindow(DropslotError):
 def desktop() -> None:
     """Open the window that sends what is new, and shows what arrived."""
     try:
-        from dropslot.desktop.program import run
+        from dropslot.desktop.window_program import run
     except ImportError as error:
         raise NoWindow(
             f"The window cannot be opened: {error}",

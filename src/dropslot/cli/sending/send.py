@@ -146,7 +146,7 @@ def send(
     from dropslot.cli.sending.send_presets import WAIT_SECONDS, How, send_all
     from dropslot.sender.connecting import Access
     from dropslot.sender.engine.sender import Sender
-    from dropslot.sender.home import VARIABLE
+    from dropslot.sender.home_folder import VARIABLE
     from dropslot.sender.new_files.preset_scan import Wish
 
     if home:

@@ -16,7 +16,7 @@ from dropslot.sender.connecting import Access
 from dropslot.sender.engine.retries import NEVER
 from dropslot.sender.engine.sender import Sender
 from dropslot.sender.file_states import DELIVERED, REFUSED, UNCHANGED, UPLOADED
-from dropslot.sender.home import settings_file
+from dropslot.sender.home_folder import settings_file
 from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.plan import Plan
 from dropslot.sender.presets.preset import Preset

@@ -17,7 +17,7 @@ from dropslot.cli.sending.terminal_prompts import Silent
 from dropslot.core.names import escape
 from dropslot.sender.connecting import PATHS
 from dropslot.sender.engine.control import Control
-from dropslot.sender.home import VARIABLE, home, settings_file
+from dropslot.sender.home_folder import VARIABLE, home, settings_file
 from dropslot.sender.local_paths import shown_path
 from dropslot.sender.new_files.preset_scan import Wish
 from dropslot.sender.presets.load_presets import load
@@ -35,17 +35,17 @@ class Unattended:
 
     def watch(self, *, as_json: bool) -> None:
         """Send by itself what is done. Returns never."""
-        from dropslot.sender.unattended import watching
+        from dropslot.sender.unattended import send_watch
 
         gc.enable()
         presets = self._presets()
         told = Json() if as_json else Changes()
         told.say(f"Watching {', '.join(escape(each.name) for each in presets)}. Ctrl-C ends it.")
-        watching.watch(presets, Silent(), told, Control(), self.settle_seconds, self.wish)
+        send_watch.watch(presets, Silent(), told, Control(), self.settle_seconds, self.wish)
 
     def install_service(self) -> None:
         """Install the service that watches, for this account."""
-        from dropslot.sender.unattended import installing, login_service
+        from dropslot.sender.unattended import install_login_service, login_service
 
         presets = self._presets()
         if self.options.access.to:
@@ -56,13 +56,13 @@ class Unattended:
             )
         command = [*login_service.program(), "send", *(each.name for each in presets), "--watch"]
         command += [f"--settle={self.settle_seconds:g}", *self._as_words()]
-        _say(installing.install(login_service.service(command)))
+        _say(install_login_service.install(login_service.service(command)))
 
     def uninstall_service(self) -> None:
         """Stop it, and remove it."""
-        from dropslot.sender.unattended import installing, login_service
+        from dropslot.sender.unattended import install_login_service, login_service
 
-        _say(installing.uninstall(login_service.service(login_service.program())))
+        _say(install_login_service.uninstall(login_service.service(login_service.program())))
 
     def import_dittohead(self, presets: Path) -> None:
         """Take over presets of dittohead, and what it sent."""

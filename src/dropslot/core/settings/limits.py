@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import time
 from typing import Any
 
-from dropslot.core.settings.sizes import size
+from dropslot.core.settings.byte_sizes import size
 
 _SPAN = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)\s*-\s*([01]?\d|2[0-4]):([0-5]\d)")
 _EXPECTED = "expected a rate such as 20MB/s, or times of day with rates such as {'08:00-18:00': 5MB/s}"

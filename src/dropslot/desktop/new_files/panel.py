@@ -18,7 +18,7 @@ from dropslot.core.showing.amounts import size
 from dropslot.desktop.dialogs import sentence
 from dropslot.desktop.labels import files
 from dropslot.desktop.new_files.choice import Choice, NewFiles
-from dropslot.desktop.trees.view import TreeView
+from dropslot.desktop.trees.tree_view import TreeView
 
 
 class NewFilesPanel(QWidget):

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QStackedWidge
 
 from dropslot.desktop.dialogs import sentence
 from dropslot.desktop.sent.sent_tree import History, SentFiles
-from dropslot.desktop.trees.view import TreeView
+from dropslot.desktop.trees.tree_view import TreeView
 from dropslot.sender.file_states import SentFile
 
 _LEGEND = (

@@ -15,7 +15,7 @@ from dropslot.desktop.studies.editor import PresetEditor
 from dropslot.desktop.studies.form import plain_name
 from dropslot.desktop.window import Window
 from dropslot.sender.connecting import SFTP, scheme
-from dropslot.sender.home import settings_file
+from dropslot.sender.home_folder import settings_file
 from dropslot.sender.presets import load_presets, save_presets
 from dropslot.sender.presets.preset import Folder, Preset, Settings
 

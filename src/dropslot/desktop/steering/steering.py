@@ -18,7 +18,7 @@ from dropslot.desktop.steering.conductor import Conductor
 from dropslot.desktop.steering.history_reader import Reading
 from dropslot.desktop.window import Window
 from dropslot.sender.engine.sender import Sender
-from dropslot.sender.ledger.database import LedgerDamaged
+from dropslot.sender.ledger.open_ledger import LedgerDamaged
 from dropslot.sender.plan import Plan
 
 _NOTHING = "Nothing is new.\nFiles that you record from now on appear here when you press Look again."

@@ -24,7 +24,7 @@ from dropslot.desktop.studies.corrections import in_the_form
 from dropslot.desktop.studies.editor import scrolling
 from dropslot.desktop.studies.form import PresetForm
 from dropslot.desktop.upload_progress.trouble import Trouble
-from dropslot.sender.home import settings_file
+from dropslot.sender.home_folder import settings_file
 from dropslot.sender.presets import load_presets, save_presets
 
 _START, _LAB, _QUESTIONS = range(3)

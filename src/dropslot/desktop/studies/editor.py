@@ -11,7 +11,7 @@ from dropslot.desktop.dialogs import ask, nothing
 from dropslot.desktop.studies.corrections import in_the_form
 from dropslot.desktop.studies.form import PresetForm
 from dropslot.desktop.upload_progress.trouble import Trouble
-from dropslot.sender.home import settings_file
+from dropslot.sender.home_folder import settings_file
 from dropslot.sender.presets import save_presets
 from dropslot.sender.presets.preset import Preset
 

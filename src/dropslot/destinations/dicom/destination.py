@@ -46,16 +46,16 @@ class Dicom(InstanceReceiver):
         echo(self.peer)
 
     def admit(self, target: Target, instances: Mapping[str, Instance]) -> None:  # noqa: ARG002
-        from dropslot.destinations.dicom import storing
+        from dropslot.destinations.dicom import c_store
 
         if odd := [name for name, instance in instances.items() if instance.is_odd]:
             raise Refused([_ODD.format(name=escape(name)) for name in odd])
-        storing.negotiate(self.peer, list(instances.values()))
+        c_store.negotiate(self.peer, list(instances.values()))
 
     def send_instances(self, target: Target, items: Sequence[Outgoing]) -> Mapping[str, int]:  # noqa: ARG002
-        from dropslot.destinations.dicom import commitment, image_query, storing
+        from dropslot.destinations.dicom import c_store, commitment, image_query
 
-        said = storing.store(self.peer, items)
+        said = c_store.store(self.peer, items)
         instances = [item.instance for item in items]
         if self.verify == "find":
             image_query.require_listed(self.peer, instances)

@@ -16,7 +16,7 @@ from dropslot.destinations.local import capacity, publishing, renaming, staging
 from dropslot.destinations.local.drop import LocalDrop
 from dropslot.destinations.local.targets import Place, open_place
 from dropslot.destinations.spelling import pairs_folded
-from dropslot.files import faults, filesystems, probe
+from dropslot.files import faults, filesystems, folder_probe
 from dropslot.files.descriptors import Folder
 from dropslot.files.modes import Modes
 from dropslot.files.regular_files import chunks_of, open_regular
@@ -168,7 +168,7 @@ class Local(Destination):
             return []
         with open_place(target) as place, staging.trial(place.home) as stage:
             try:
-                case, form = probe.folds_names(stage.fd)
+                case, form = folder_probe.folds_names(stage.fd)
             except OSError as error:
                 raise faults.at_destination(
                     error, f"looking how names are folded in {escape(place.path)}"

@@ -8,7 +8,7 @@ from dropslot.config import Deliver
 from dropslot.destinations.base import Examined, Kind, Target
 from dropslot.destinations.local.destination import Local
 from dropslot.files import network_mounts
-from dropslot.files.probe import percent_full
+from dropslot.files.folder_probe import percent_full
 
 
 class LocalKind(Kind):

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import HTTPClientError, SSLError
 from botocore.httpsession import get_cert_path
 
-from dropslot.destinations.s3.client import ANSWER_SECONDS, CONNECT_SECONDS, Proxy
+from dropslot.destinations.s3.sdk_client import ANSWER_SECONDS, CONNECT_SECONDS, Proxy
 
 Bytes = bytes | bytearray | memoryview
 

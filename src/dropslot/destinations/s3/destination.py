@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 from dropslot.destinations.base import ACKNOWLEDGED, DIGEST_COMPARED, Found, Target
 from dropslot.destinations.s3 import in_parts, object_keys, trial
-from dropslot.destinations.s3.client import AT_ONCE
 from dropslot.destinations.s3.drop import S3Drop
 from dropslot.destinations.s3.object_keys import key_of, prefix_of
+from dropslot.destinations.s3.sdk_client import AT_ONCE
 from dropslot.destinations.s3.store import Store
 from dropslot.destinations.s3.store_access import Access
 from dropslot.destinations.whole_items import WholeItems

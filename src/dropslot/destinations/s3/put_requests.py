@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError, SSLError
 
-from dropslot.destinations.s3.client import TRIES, Connected
+from dropslot.destinations.s3.aws_signature import signed
 from dropslot.destinations.s3.connections import Bytes, Connections, Reply
-from dropslot.destinations.s3.signing import signed
+from dropslot.destinations.s3.sdk_client import TRIES, Connected
 
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 # While another request for the same key is under way, or the body came too slowly.

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from dropslot.destinations.s3.client import AT_ONCE
 from dropslot.destinations.s3.in_parts import PART_BYTES
+from dropslot.destinations.s3.sdk_client import AT_ONCE
 from dropslot.destinations.s3.store import Store
 
 

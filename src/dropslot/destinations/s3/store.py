@@ -16,9 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from dropslot.core.names import escape
 from dropslot.destinations.s3 import faults
-from dropslot.destinations.s3.client import connect
 from dropslot.destinations.s3.connections import Bytes, Reply
 from dropslot.destinations.s3.put_requests import Sending
+from dropslot.destinations.s3.sdk_client import connect
 from dropslot.destinations.s3.store_access import Access
 
 _PIECE_BYTES = 1 << 20

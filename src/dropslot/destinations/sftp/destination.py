@@ -25,9 +25,9 @@ from dropslot.sftp import faults, remote, runtime, streams, wire
 from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.login import Unreachable
-from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
 from dropslot.sftp.remote import join
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.wire import Garbled, Said
 
 

@@ -11,7 +11,7 @@ from dropslot.core.settings.limits import Limit
 from dropslot.destinations.sftp.destination import Sftp
 from dropslot.destinations.sftp.logins import Keys, account_of
 from dropslot.destinations.sftp.shared_pace import SharedPace, file_of
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 
 SCHEME = "sftp"
 

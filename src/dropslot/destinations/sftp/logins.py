@@ -15,7 +15,7 @@ from dropslot.config import secret
 from dropslot.core.addressing import addresses
 from dropslot.core.errors import DestinationUnready
 from dropslot.sftp import trust
-from dropslot.sftp.logins import UNSENT, Account, Password
+from dropslot.sftp.ssh_account import UNSENT, Account, Password
 
 
 class Keys(Protocol):

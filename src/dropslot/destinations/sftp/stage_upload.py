@@ -16,8 +16,8 @@ from dropslot.files.descriptors import Descent
 from dropslot.files.listing import Item
 from dropslot.sftp import wire
 from dropslot.sftp.connection import Connection
-from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.transfers.many_files import SMALL_BYTES, WIDE_FILES, File, Upload
 from dropslot.sftp.wire import Attributes
 

@@ -20,11 +20,11 @@ from dropslot.audit.kinds import Kind, entry
 from dropslot.config.route_folders import FolderSet, folder_sets
 from dropslot.core.errors import BadOption
 from dropslot.core.names import escape
-from dropslot.dicom.deidentifying.uids import delivered_uid
+from dropslot.dicom.deidentifying.delivered_uids import delivered_uid
 from dropslot.dicom.fetching.retrieving import get, move, supports_get
 from dropslot.dicom.fetching.study_query import Study
 from dropslot.dicom.models import Expected
-from dropslot.dicom.receiving.commands import move_key
+from dropslot.dicom.receiving.command_sets import move_key
 from dropslot.dicom.receiving.config_keys import receive_of
 from dropslot.dicom.receiving.fetches import PREFIX
 from dropslot.dicom.receiving.hidden_folders import DATA, put, write_about

@@ -14,7 +14,7 @@ from dropslot.core.errors import NameInFlight, Refused
 from dropslot.core.names import escape
 from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.dicom.importing.found import FoundSeries
-from dropslot.dicom.importing.recording import wait_for_others
+from dropslot.dicom.importing.record_images import wait_for_others
 from dropslot.dicom.models import Instance, Outgoing
 from dropslot.files.walk import MAX_FAULTS
 

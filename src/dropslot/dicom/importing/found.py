@@ -11,7 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 from dropslot.core.names import escape
-from dropslot.dicom.importing.columns import column
+from dropslot.dicom.importing.header_columns import column
 from dropslot.dicom_files.headers import Header
 
 _STATED = (("ImagesInAcquisition", "NumberOfTemporalPositions"), ("NumberOfSlices", "NumberOfTimeSlices"))

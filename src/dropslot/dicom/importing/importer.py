@@ -25,7 +25,7 @@ from dropslot.dicom.importing.found import (
     instance_of,
     with_names,
 )
-from dropslot.dicom.importing.recording import places_of, record_series
+from dropslot.dicom.importing.record_images import places_of, record_series
 from dropslot.dicom_files.headers import KEYWORDS, Header, NotDicom, read_headers
 from dropslot.files.walk import MAX_FAULTS
 

@@ -14,8 +14,8 @@ from dropslot.core.names import escape
 from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.core.states import State
 from dropslot.dicom.importing import config_keys, known_instances
-from dropslot.dicom.importing.columns import column
 from dropslot.dicom.importing.found import FoundSeries
+from dropslot.dicom.importing.header_columns import column
 from dropslot.dicom.importing.verdicts import enough, fact_of, judge
 from dropslot.dicom.models import Awaited
 from dropslot.files.walk import MAX_FAULTS

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from dropslot.arrivals.models import Arrival
 from dropslot.core.states import State
-from dropslot.dicom.importing.columns import column
 from dropslot.dicom.importing.found import FoundSeries
+from dropslot.dicom.importing.header_columns import column
 from dropslot.dicom.importing.verdicts import Fact, Known, Listed
 from dropslot.dicom.models import Awaited, Expected, Instance, Series
 

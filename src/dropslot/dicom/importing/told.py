@@ -10,7 +10,7 @@ from dropslot.audit.event_payloads import ImagesRecorded, SeriesIncomplete, Seri
 from dropslot.audit.kinds import Kind, entry
 from dropslot.audit.receipts import Named
 from dropslot.dicom.importing import config_keys
-from dropslot.dicom.importing.recording import Recorded
+from dropslot.dicom.importing.record_images import Recorded
 from dropslot.dicom.importing.verdicts import enough
 
 _LISTED = 100

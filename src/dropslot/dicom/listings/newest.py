@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from django.db.models import Q, QuerySet
 
-from dropslot.arrivals.listings.pages import Page, key_of, limited
+from dropslot.arrivals.listings.cursor_pages import Page, key_of, limited
 from dropslot.dicom.listings.image_filters import Wanted, narrowed
 from dropslot.dicom.listings.queries import page_of_instances
 from dropslot.dicom.models import Contribution, Instance

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Count, Model, QuerySet
 
-from dropslot.arrivals.listings.pages import Page, key_of, limited, page_of
+from dropslot.arrivals.listings.cursor_pages import Page, key_of, limited, page_of
 from dropslot.arrivals.listings.queries import iso, last
 from dropslot.dicom.listings.image_filters import Wanted, narrowed
 from dropslot.dicom.models import Instance, Patient, Series, Study

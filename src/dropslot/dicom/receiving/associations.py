@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from dropslot.dicom.receiving.commands import Command, Kept
+from dropslot.dicom.receiving.command_sets import Command, Kept
 from dropslot.dicom.receiving.receptions import Kind, Peer, Reception
 
 if TYPE_CHECKING:

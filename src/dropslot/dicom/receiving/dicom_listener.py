@@ -20,7 +20,7 @@ from dropslot.dicom.receiving import admission
 from dropslot.dicom.receiving.associations import Incoming
 from dropslot.dicom.receiving.commitment import commitment_requests
 from dropslot.dicom.receiving.receptions import PROCESSING_FAILURE, Peer, Reception
-from dropslot.dicom.receiving.refusals import Refusals
+from dropslot.dicom.receiving.refused_associations import Refusals
 from dropslot.dicom.receiving.relay import Inner, Relay
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ import structlog
 from django.db import DatabaseError, connections
 
 from dropslot.core.errors import BadOption, DropslotError
-from dropslot.dicom.receiving.arriving import Arriving
 from dropslot.dicom.receiving.commitment import event_reports
 from dropslot.dicom.receiving.config_keys import Receive, receivers
 from dropslot.dicom.receiving.dicom_listener import Listener, tls_context
-from dropslot.dicom.receiving.refusals import Refusals
+from dropslot.dicom.receiving.make_arrivals import Arriving
+from dropslot.dicom.receiving.refused_associations import Refusals
 from dropslot.running.stopping import Signal
 
 if TYPE_CHECKING:

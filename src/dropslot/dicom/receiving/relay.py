@@ -21,7 +21,7 @@ from typing import Protocol
 
 import structlog
 
-from dropslot.dicom.receiving.commands import Command, command_in, store_answer
+from dropslot.dicom.receiving.command_sets import Command, command_in, store_answer
 
 log = structlog.get_logger()
 P_DATA = 4

@@ -26,7 +26,7 @@ from dropslot.dicom_files.deidentifier import (
     risks,
     texts,
 )
-from dropslot.dicom_files.deidentifier.cleaning import Cleaner
+from dropslot.dicom_files.deidentifier.cleaner import Cleaner
 from dropslot.dicom_files.deidentifier.elements import (
     Element,
     Malformed,

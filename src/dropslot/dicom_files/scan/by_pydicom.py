@@ -19,8 +19,8 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 
 from dropslot.dicom_files.keywords import KEYWORDS
+from dropslot.dicom_files.scan.element_walk import MOST_VALUE_BYTES, PIXELS, UNDEFINED, Raw, Syntax
 from dropslot.dicom_files.scan.stored_bytes import StoredBytes
-from dropslot.dicom_files.scan.walk import MOST_VALUE_BYTES, PIXELS, UNDEFINED, Raw, Syntax
 
 META_LAST = 0x0002FFFF
 CHARACTER_SET = 0x00080005

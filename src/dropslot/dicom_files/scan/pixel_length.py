@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dropslot.dicom_files.scan.walk import Pixels
+from dropslot.dicom_files.scan.element_walk import Pixels
 
 # Encapsulated syntaxes of the standard whose fragments are no frames: MPEG2, MPEG-4, HEVC.
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))

@@ -7,10 +7,10 @@ import struct
 from typing import NamedTuple
 
 from dropslot.dicom_files.scan import by_pydicom
+from dropslot.dicom_files.scan.element_walk import EXPLICIT, IMPLICIT, VRS, Elements, Malformed, Raw, Syntax
 from dropslot.dicom_files.scan.pixel_length import fault_of_pixels
 from dropslot.dicom_files.scan.plain_values import plain_text
 from dropslot.dicom_files.scan.stored_bytes import Inflated, StoredBytes
-from dropslot.dicom_files.scan.walk import EXPLICIT, IMPLICIT, VRS, Elements, Malformed, Raw, Syntax
 from dropslot.dicom_files.uids import faults_of_uids, is_uid
 
 _BIG_ENDIAN = Syntax(explicit=True, little=False)

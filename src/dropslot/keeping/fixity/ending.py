@@ -19,9 +19,9 @@ from dropslot.audit.verifying.verify import ChainReport
 from dropslot.audit.visits import Verified
 from dropslot.config import Config
 from dropslot.core.addressing.addresses import place_of
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.fixity.originals import check_archives
 from dropslot.keeping.fixity.put_off import PutOff
-from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.fixity.stored_files import stored
 from dropslot.keeping.models import FixityRound
 

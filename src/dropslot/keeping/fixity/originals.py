@@ -17,7 +17,7 @@ from dropslot.core.errors import DropslotError, SourceChanged
 from dropslot.core.names import escape
 from dropslot.core.states import State
 from dropslot.files.regular_files import sha256_of
-from dropslot.keeping.fixity.reader import nothing
+from dropslot.keeping.fixity.digest_reader import nothing
 
 PAGE = 2000
 

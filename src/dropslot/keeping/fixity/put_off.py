@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
+from dropslot.keeping.fixity.digest_reader import place_key
 from dropslot.keeping.fixity.fixity_report import Seen
-from dropslot.keeping.fixity.reader import place_key
 
 
 class Later(TypedDict):

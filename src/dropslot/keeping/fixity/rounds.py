@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from dropslot.audit.chain import append
 from dropslot.config import Config
-from dropslot.keeping.fixity import damage, ending, machines, put_off
+from dropslot.keeping.fixity import damage, elsewhere_stored, ending, put_off
+from dropslot.keeping.fixity.digest_reader import Reader, place_key
 from dropslot.keeping.fixity.fixity_report import Seen, StoredFile
-from dropslot.keeping.fixity.reader import Reader, place_key
 from dropslot.keeping.fixity.stored_files import Readable, page_after, stored
 from dropslot.keeping.models import FixityRound
 from dropslot.keeping.section import Fixity
@@ -96,7 +96,7 @@ class Rounds:
 
     def _look(self, files: Sequence[StoredFile]) -> list[Seen]:
         seen = list(self._reader.look([one for one in files if self._readable(one.url)]))
-        return machines.of_this_one(self._config, seen)
+        return elsewhere_stored.of_this_one(self._config, seen)
 
     def _save(self, row: FixityRound, seen: Sequence[Seen], *, before: int, later: put_off.PutOff) -> None:
         row.put_off = later

@@ -11,9 +11,9 @@ from dropslot.config import current
 from dropslot.core.errors import DropslotError
 from dropslot.core.states import Outcome, State
 from dropslot.destinations import for_url
-from dropslot.keeping.fixity import machines
+from dropslot.keeping.fixity import elsewhere_stored
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.fixity.fixity_report import FixityReport, Seen, StoredFile
-from dropslot.keeping.fixity.reader import Reader
 
 PAGE_FILES = 2000
 PAGE_BYTES = 1 << 30
@@ -57,7 +57,7 @@ def check_all(report: FixityReport | None = None, note: Note = len) -> FixityRep
         for page in _pages():
             files = [one for one in page if readable(one.url)]
             report.acknowledged += len(page) - len(files)
-            found = machines.of_this_one(current(), list(reader.look(files)))
+            found = elsewhere_stored.of_this_one(current(), list(reader.look(files)))
             for seen in found:
                 report.add(seen)
             note(found)

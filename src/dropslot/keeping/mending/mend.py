@@ -35,8 +35,8 @@ from dropslot.core.templates import Template
 from dropslot.destinations import for_rule
 from dropslot.destinations.base import Destination, Drop, Planned, Rules, Target
 from dropslot.keeping.fixity.damage import file_of, record
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.fixity.fixity_report import GONE, Seen
-from dropslot.keeping.fixity.reader import Reader
 from dropslot.keeping.mending.copies import Copy, NotMended, good_copy
 from dropslot.keeping.models import Damage, KeptOriginal
 

@@ -32,7 +32,7 @@ from dropslot.destinations.base import Destination
 from dropslot.files.emptying import Emptying
 from dropslot.files.listing import Item, Listing
 from dropslot.files.walk import list_arrival
-from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.holds import require_no_hold, require_no_hold_at
 from dropslot.keeping.models import KeptOriginal
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.db import transaction
 
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
+from dropslot.arrivals.delivery.refusal_reason import DISMISSED, PURGED
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.upkeep.retry import require_failed
 from dropslot.arrivals.whereabouts import folders_of
@@ -28,7 +28,7 @@ from dropslot.core.states import State
 from dropslot.destinations import for_url
 from dropslot.files.listing import Listing
 from dropslot.files.walk import list_arrival
-from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.holds import require_no_hold
 from dropslot.keeping.removing.purge import NotProved, NotRemoved, stored_digest
 

@@ -16,7 +16,7 @@ from dropslot.arrivals.upkeep.latewrites import require_compared
 from dropslot.arrivals.workers import elsewhere
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
-from dropslot.keeping.fixity.reader import Reader
+from dropslot.keeping.fixity.digest_reader import Reader
 from dropslot.keeping.holds import OnLegalHold
 from dropslot.keeping.models import KeptOriginal, LegalHold
 from dropslot.keeping.removing.purge import Why, archived_before, give_up_replaced, purge

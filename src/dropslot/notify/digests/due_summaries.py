@@ -18,7 +18,7 @@ from dropslot.arrivals.upkeep import health
 from dropslot.audit import chain
 from dropslot.config import Config
 from dropslot.notify.channels.message import Fact, Notice
-from dropslot.notify.digests import numbers, signed_head
+from dropslot.notify.digests import period_counts, signed_head
 from dropslot.notify.digests.periods import Every, Period, due
 from dropslot.notify.models import DigestPeriod, Preference
 from dropslot.notify.section import STUDY, notify_of
@@ -89,7 +89,7 @@ def _due(to: _To, now: datetime) -> Period | None:
 def _write_down(
     config: Config, to: _To, period: Period, late: Sequence[Late], state: Mapping[str, Any], add: Add
 ) -> bool:
-    access = access_of(to.user, config) if to.user else numbers.sees_everything(config)
+    access = access_of(to.user, config) if to.user else period_counts.sees_everything(config)
     notice = _notice(access, to.every, period, late, state)
     with transaction.atomic():
         row, is_new = DigestPeriod.objects.get_or_create(
@@ -106,7 +106,7 @@ def _write_down(
 def _notice(
     access: Access, every: Every, period: Period, late: Sequence[Late], state: Mapping[str, Any]
 ) -> Notice:
-    seen = [one for one in late if numbers.sees(access, one.route)]
+    seen = [one for one in late if period_counts.sees(access, one.route)]
     title = f"{'Day' if every == 'daily' else 'Week'} in review: {period.in_words()}"
     return Notice(
         "digest",
@@ -114,5 +114,5 @@ def _notice(
         [Fact(one.about, one.what, one.remedy, one.route) for one in seen[:_MOST_LATE]],
         more=max(0, len(seen) - _MOST_LATE),
         level="warning" if seen else "info",
-        values={"rows": numbers.rows(access, period), **state},
+        values={"rows": period_counts.rows(access, period), **state},
     )

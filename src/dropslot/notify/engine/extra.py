@@ -14,7 +14,7 @@ from dropslot.arrivals.upkeep.database import DatabaseUnready
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.notify.channels.message import Notice
-from dropslot.notify.engine.making import as_json
+from dropslot.notify.engine.make_message import as_json
 from dropslot.notify.engine.whom import To
 from dropslot.notify.engine.writing_down import recipients_of
 from dropslot.notify.models import Message

@@ -15,7 +15,7 @@ from dropslot.audit.chain import Entry, append
 from dropslot.audit.event_payloads import Notified
 from dropslot.audit.kinds import Kind, entry
 from dropslot.config import Config
-from dropslot.notify.engine import alike, making
+from dropslot.notify.engine import alike, make_message
 from dropslot.notify.engine.alike import Alike, Heap
 from dropslot.notify.engine.whom import To
 from dropslot.notify.engine.writing_down import heap_of, put
@@ -102,7 +102,7 @@ def _end(row: Message, state: str, now: datetime, error: str = "") -> None:
 
 def _unsure(row: Message) -> Heap:
     tried = row.tried_at or row.made_at
-    heaps = making.heaps_of(row)
+    heaps = make_message.heaps_of(row)
     named = "; ".join(alike.title(heap) for heap in heaps[:_NAMED]) or row.title
     more = f"; and {len(heaps) - _NAMED:,} more" if len(heaps) > _NAMED else ""
     what = f"It was sent at {tried:%Y-%m-%d %H:%M} UTC, and it is not known whether it arrived: {named}{more}"
@@ -116,7 +116,7 @@ def _unsure(row: Message) -> Heap:
 
 
 def _payload(row: Message) -> Notified:
-    heaps = making.heaps_of(row)
+    heaps = make_message.heaps_of(row)
     news: dict[str, int] = {} if row.notice is None else {row.notice["kind"]: 1}
     for heap in heaps:
         news[heap.news] = news.get(heap.news, 0) + heap.count

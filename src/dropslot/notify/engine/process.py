@@ -17,7 +17,7 @@ from dropslot.arrivals.upkeep import database
 from dropslot.arrivals.workers import duties
 from dropslot.audit.event_wakeups import Ear
 from dropslot.config import Config
-from dropslot.notify.engine import cleaning, extra, happenings, making, outcomes, turns, writing_down
+from dropslot.notify.engine import extra, happenings, make_message, outcomes, remove_old, turns, writing_down
 from dropslot.notify.engine.outcomes import Outcome
 from dropslot.notify.engine.sending_threads import Sending
 from dropslot.notify.news import News
@@ -45,7 +45,7 @@ class Notifier:
         self._acts = acts
         self._sending = Sending(config)
         self._unrecorded: list[Outcome] = []
-        self._hourly = cleaning.Hourly()
+        self._hourly = remove_old.Hourly()
         self._digests = extra.Digests()
         self._is_settled = False
         self._read_at = datetime.min.replace(tzinfo=UTC)  # when it found something last
@@ -98,7 +98,7 @@ class Notifier:
                 self.record(LOOK_SECONDS)
             if not self._sending.free or time.monotonic() > end or not self._acts():
                 return 0.0
-            if marked := making.mark(self._config, turn, self._worker, now):
+            if marked := make_message.mark(self._config, turn, self._worker, now):
                 self._sending.begin(marked)
         return self._until(timedelta(seconds=LISTENING_SECONDS))
 

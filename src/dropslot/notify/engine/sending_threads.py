@@ -10,8 +10,8 @@ import structlog
 from dropslot.config import Config
 from dropslot.core.errors import DropslotError
 from dropslot.notify.channels.message import NotSent
-from dropslot.notify.engine import making
-from dropslot.notify.engine.making import Marked
+from dropslot.notify.engine import make_message
+from dropslot.notify.engine.make_message import Marked
 from dropslot.notify.engine.outcomes import Outcome
 from dropslot.notify.section import notify_of
 
@@ -69,7 +69,7 @@ class Sending:
             return Outcome(marked.id, marked.attempts, NOWHERE, may_be_tried_again=False)
         notify = notify_of(self._config)
         try:
-            base = making.base_of(self._config)
+            base = make_message.base_of(self._config)
             message = written.written(notify.templates, marked.notice, marked.id, portal=base)
             send_message.send(self._config, marked.target, message, allowed=notify.allow_private)
         except NotSent as error:

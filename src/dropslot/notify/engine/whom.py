@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from dropslot.config import Config
 from dropslot.notify.channels.target import target_of
+from dropslot.notify.engine.accounts_to_notify import Account, People
 from dropslot.notify.engine.happenings import Happening
-from dropslot.notify.engine.people import Account, People
 from dropslot.notify.news import News
 from dropslot.notify.section import SENDER, STUDY, notify_of, targets_of
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from dropslot.audit import outbox
 from dropslot.config import Config
 from dropslot.notify.engine import alike, happenings
+from dropslot.notify.engine.accounts_to_notify import wanted_news
 from dropslot.notify.engine.alike import Alike, Heap
-from dropslot.notify.engine.people import wanted_news
 from dropslot.notify.engine.whom import Rules, To
 from dropslot.notify.models import Group, Recipient
 from dropslot.notify.section import is_wanted, targets_of

@@ -14,7 +14,7 @@ from dropslot.access.followed import followed
 from dropslot.access.roles import Role
 from dropslot.access.seen import Access
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.arrivals.delivery.refusals import ENDED
+from dropslot.arrivals.delivery.refusal_reason import ENDED
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.core.states import Outcome, State
 from dropslot.portal.homes.section import Section

@@ -11,10 +11,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from dropslot.access.payloads.opening import NotHere, Payload, opened
+from dropslot.access.payloads.open_payload import NotHere, Payload, opened
 from dropslot.access.payloads.payload_responses import SANDBOX, NotAsDelivered, hashed, note_opened
 from dropslot.access.roles import SEES_ROUTE
-from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings import cursor_pages
 from dropslot.arrivals.listings.queries import Filter, delivery_rows
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.kinds import Kind
@@ -31,8 +31,8 @@ def archive(request: HttpRequest) -> HttpResponse:
     """The files that the account may open, the newest first, found by any part of a name, an id or a SHA-256."""
     search, cursor = request.GET.get("search", "").strip(), request.GET.get("cursor", "")
     try:
-        found = pages.history(request.access.payloads(), Filter(search=search), cursor)  # type: ignore[attr-defined]
-    except pages.BadCursor as error:
+        found = cursor_pages.history(request.access.payloads(), Filter(search=search), cursor)  # type: ignore[attr-defined]
+    except cursor_pages.BadCursor as error:
         raise Http404 from error
     shown = {
         "rows": [_row(row) for row in found.items],

@@ -16,12 +16,12 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
-from dropslot.access import trail
+from dropslot.access import visit_trail
 from dropslot.access.roles import SEES_ROUTE
 from dropslot.access.seen import Access
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals import whereabouts
-from dropslot.arrivals.delivery.refusals import ENDED
+from dropslot.arrivals.delivery.refusal_reason import ENDED
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.arrivals.whereabouts import folders_of
 from dropslot.audit.kinds import Kind
@@ -87,7 +87,7 @@ def arrival_receipt(request: HttpRequest, pk: str, kind: str) -> HttpResponse:
     receipt = get_object_or_404(Receipt.objects.filter(arrival__in=_only(access_in(request), row)))
     is_body = kind == "json"
     text, suffix = (receipt.body, ".receipt.json") if is_body else (receipt.signature, ".receipt.json.sig")
-    trail.note(request, Kind.EXPORTED, row.id, what=f"receipt ({kind})", rows=1)
+    visit_trail.note(request, Kind.EXPORTED, row.id, what=f"receipt ({kind})", rows=1)
     response = HttpResponse(text, content_type="application/json" if is_body else "text/plain; charset=utf-8")
     response["Content-Disposition"] = content_disposition_header(True, f"{row.id}{suffix}") or "attachment"
     return response

@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from dropslot.access.roles import AUDITS, OPERATES
-from dropslot.arrivals.listings import pages, uploads
+from dropslot.arrivals.listings import cursor_pages, uploads
 from dropslot.arrivals.listings.queries import Filter
 from dropslot.core.showing.quantities import counted
 from dropslot.portal.requests import access_in
@@ -32,8 +32,8 @@ def check(request: HttpRequest) -> HttpResponse:
     show = show if show in _SHOWN else "unaudited"
     wanted = Filter(search=request.GET.get("search", "").strip()[:200], route=request.GET.get("route", ""))
     try:
-        page = pages.uploads(access.auditable(), wanted, _SHOWN[show], request.GET.get("after", ""))
-    except pages.BadCursor as error:
+        page = cursor_pages.uploads(access.auditable(), wanted, _SHOWN[show], request.GET.get("after", ""))
+    except cursor_pages.BadCursor as error:
         raise Http404 from error
     asked = {"show": show, "search": wanted.search, "route": wanted.route}
     return render(

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from dropslot.access.seen import Access
-from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings import cursor_pages
 from dropslot.arrivals.listings.queries import Filter
 from dropslot.core.names import escape
 
@@ -37,7 +37,7 @@ def _answer(access: Access, text: str) -> dict[str, Any]:
     if not _SHA256.fullmatch(text):
         return {"is_wrong": True}
     wanted = Filter(sha256=text.lower())
-    found = pages.history(access.deliveries(), wanted, limit=_LISTED)
+    found = cursor_pages.history(access.deliveries(), wanted, limit=_LISTED)
     listed = access.payloads().filter(pk__in=[row["id"] for row in found.items])
     openable = set(listed.values_list("pk", flat=True))
     rows = [

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from dropslot.access.payloads import payload_responses, zipping
-from dropslot.access.payloads.opening import NotHere
+from dropslot.access.payloads.open_payload import NotHere
 from dropslot.access.seen import Access
 from dropslot.arrivals.listings.queries import Filter, delivered, older
 from dropslot.arrivals.models import Delivery

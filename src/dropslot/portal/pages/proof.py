@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.payloads.payload_responses import as_attachment
 from dropslot.access.seen import Access
-from dropslot.access.trail import note
+from dropslot.access.visit_trail import note
 from dropslot.arrivals.models import Arrival, Delivery
 from dropslot.audit.kinds import Kind
 from dropslot.core.states import State

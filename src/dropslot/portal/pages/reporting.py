@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.followed import followed
 from dropslot.access.seen import Access
-from dropslot.access.trail import note
+from dropslot.access.visit_trail import note
 from dropslot.audit.kinds import Kind
 from dropslot.core.context import kept
 from dropslot.portal.homes.section import Remembered, scope
@@ -123,7 +123,7 @@ def _seen(access: Access) -> Seen:
 def _pdf(found: Report) -> bytes:
     """Made in a process of its own: what draws it is large, and would stay in the portal's memory."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-P", "-m", "dropslot.reports.pdf"]
+    command = [sys.executable, "-P", "-m", "dropslot.reports.pdf_report"]
     text = json.dumps(found.as_json()).encode()
     done = subprocess.run(
         command, input=text, stdout=subprocess.PIPE, env=environment, timeout=PDF_SECONDS, check=True

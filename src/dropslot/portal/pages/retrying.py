@@ -19,7 +19,7 @@ from dropslot.access.roles import OPERATES
 from dropslot.access.seen import Access
 from dropslot.arrivals.listings import failures
 from dropslot.arrivals.models import Arrival
-from dropslot.arrivals.upkeep import release as upkeep_release
+from dropslot.arrivals.upkeep import release_held as upkeep_release
 from dropslot.arrivals.upkeep import retry as upkeep
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from dropslot.access.seen import Access
-from dropslot.access.trail import address_of
+from dropslot.access.visit_trail import address_of
 from dropslot.audit.chain import head_from
 from dropslot.keeping.fixity.stored_files import stored
 from dropslot.portal.verifying import runs, scheduled, starting

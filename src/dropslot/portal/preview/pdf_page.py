@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from dropslot.access.payloads.opening import Payload
+from dropslot.access.payloads.open_payload import Payload
 from dropslot.access.payloads.payload_responses import hashed
 from dropslot.parsing.page_points import BYTES_A_POINT, stride_of
 from dropslot.parsing.process import PDF_PAGES, BreaksParser, NotParsed, Parser

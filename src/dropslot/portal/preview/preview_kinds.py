@@ -7,7 +7,7 @@ import os
 import re
 from enum import StrEnum
 
-from dropslot.access.payloads.opening import Payload
+from dropslot.access.payloads.open_payload import Payload
 
 SHOWN_BYTES = 64 * 1024 * 1024  # what is larger is only downloaded
 TEXT_BYTES = 200_000

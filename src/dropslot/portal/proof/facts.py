@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from dropslot.access.payloads.opening import PROVED_FIRST_BYTES
+from dropslot.access.payloads.open_payload import PROVED_FIRST_BYTES
 from dropslot.access.seen import Access
 from dropslot.acknowledgments.models import Acknowledgment
 from dropslot.arrivals.models import Arrival, Delivery

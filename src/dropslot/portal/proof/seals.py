@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dropslot.access.payloads.opening import is_as_delivered
+from dropslot.access.payloads.open_payload import is_as_delivered
 from dropslot.arrivals.models import Delivery
 from dropslot.audit import signing_key
 from dropslot.audit.chain import GENESIS, hash_of

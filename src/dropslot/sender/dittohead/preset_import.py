@@ -11,7 +11,7 @@ from dropslot.core.names import escape
 from dropslot.core.showing.quantities import counted
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.dittohead import dittohead_files
-from dropslot.sender.dittohead.adopting import adopt
+from dropslot.sender.dittohead.adopt_sent import adopt
 from dropslot.sender.dittohead.dittohead_files import OldPreset
 from dropslot.sender.ledger.ledger import Ledger
 from dropslot.sender.new_files.preset_scan import Unwatched

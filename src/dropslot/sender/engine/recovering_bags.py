@@ -10,7 +10,7 @@ from pathlib import Path
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.reading_json import MALFORMED
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.engine.listener import Listener
 from dropslot.sender.engine.receipts import fetch
 from dropslot.sender.inbox import Inbox
@@ -26,13 +26,13 @@ def recover(inbox: Inbox, bag: Bag, bags: Bags, listener: Listener) -> None:
     if receipt is None:
         inbox.discard(bag.name)
         return
-    roots = journal.roots(home.journal_file(), bag.name)
+    roots = journal.roots(home_folder.journal_file(), bag.name)
     try:
         bags.recover(bag, _files(receipt.files, roots))
     except MALFORMED as error:
         raise BadReceipt(f"The receipt of {escape(bag.name)} cannot be read", next_step=str(error)) from error
     try:
-        fetch(inbox, bag, bags, home.signers(), listener)
+        fetch(inbox, bag, bags, home_folder.signers(), listener)
     except DropslotError:
         bags.forget_files(bag)  # nothing is believed that is not signed
         raise

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.settings.limits import Limit
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.bags.naming import bag_name
 from dropslot.sender.connecting import SFTP, Access, place, scheme
 from dropslot.sender.credentials import Credentials
@@ -30,7 +30,7 @@ from dropslot.sender.ledger import journal
 from dropslot.sender.ledger.bags import Bag, Bags
 from dropslot.sender.ledger.journal import Noted
 from dropslot.sender.ledger.lock import held
-from dropslot.sender.new_files.comparing import Comparison, sharing
+from dropslot.sender.new_files.compare_with_ledger import Comparison, sharing
 from dropslot.sender.new_files.preset_scan import Unwatched, Wish, look
 from dropslot.sender.plan import Plan, Watcher
 from dropslot.sender.presets.preset import Preset
@@ -91,7 +91,7 @@ class Sender:
         and Cancelled: what was sent is kept then, except by Cancelled. Raises SenderBusy. A bag that cannot be
         continued keeps no other back: its error is raised when the others are there."""
         preset, inbox = plan.preset, place(plan.preset.access.to)
-        with held(home.lock_file()):
+        with held(home_folder.lock_file()):
             self.sign_in(preset.access)
             plan = self._recovered(plan)
             self._remove_cancelled(preset.access)
@@ -106,7 +106,7 @@ class Sender:
 
     def resume(self, limit: Limit | None = None) -> Result:
         """Finish what earlier runs began, as it was begun."""
-        with held(home.lock_file()):
+        with held(home_folder.lock_file()):
             begun = [(bag, bag.access) for bag in self.unfinished()]
             for access in dict.fromkeys(access for _, access in begun):
                 self._remove_cancelled(access)
@@ -136,7 +136,7 @@ class Sender:
 
         work = self._retries(access).run
         try:
-            return work(lambda inbox: fetch(inbox, bag, self.bags, home.signers(), self.listener))
+            return work(lambda inbox: fetch(inbox, bag, self.bags, home_folder.signers(), self.listener))
         except BadReceipt as error:
             bad.append(error)
             return True
@@ -153,7 +153,7 @@ class Sender:
     def _note(self, bag: Bag, roots: Mapping[str, str]) -> None:
         noted = Noted(bag.name, bag.inbox, bag.study, bag.location, bag.begun_at, asdict(bag.access), roots)
         try:
-            journal.note(home.journal_file(), noted)
+            journal.note(home_folder.journal_file(), noted)
         except DropslotError:
             self.bags.forget(bag)  # nothing of it is sent
             raise

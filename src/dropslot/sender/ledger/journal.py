@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dropslot.core.reading_json import MALFORMED
-from dropslot.sender.home import writing
+from dropslot.sender.home_folder import writing
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dropslot.sender.file_states import CLOSED, UPLOADED, UPLOADING
-from dropslot.sender.ledger.database import in_words, opened
 from dropslot.sender.ledger.known_contents import Known, Packed, pack
 from dropslot.sender.ledger.ledger_tables import SUBFOLDER
+from dropslot.sender.ledger.open_ledger import in_words, opened
 
 
 class Refusal(NamedTuple):

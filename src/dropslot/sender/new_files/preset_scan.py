@@ -10,7 +10,7 @@ from pathlib import Path
 from dropslot.sender.connecting import place
 from dropslot.sender.ledger.known_contents import Known
 from dropslot.sender.ledger.ledger import Ledger
-from dropslot.sender.new_files.comparing import Comparison, sharing
+from dropslot.sender.new_files.compare_with_ledger import Comparison, sharing
 from dropslot.sender.new_files.in_use import SETTLE_SECONDS, in_use, unquiet
 from dropslot.sender.new_files.storable import twins, unstorable
 from dropslot.sender.new_files.walking import Walk

@@ -12,8 +12,8 @@ from dropslot.sender.inbox import Outgoing, Progress
 from dropslot.sender.source_file import CHANGED, Unsendable, opened, require_same, unreadable
 from dropslot.sftp import faults, remote, runtime
 from dropslot.sftp.connection import Connection
-from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.transfers.feed import MOST_BYTES
 from dropslot.sftp.transfers.file_transfer import Sending
 from dropslot.sftp.transfers.many_files import SMALL_BYTES, WIDE_FILES, File, Round, Upload

@@ -13,7 +13,7 @@ from dropslot.core.addressing import addresses
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.core.reading_json import MALFORMED
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.connecting import Access, place
 from dropslot.sender.credentials import Credentials, HostKey
 from dropslot.sender.faults import BagGone, InboxMissing, SignInRefused
@@ -27,9 +27,9 @@ from dropslot.sftp import faults, remote, runtime, trust, wire
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.hostkeys import HostKeyUnknown
 from dropslot.sftp.login import TOO_MANY, LoginRefused
-from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
 from dropslot.sftp.remote import join
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.wire import Said
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class SftpInbox:
             user,
             address.host,
             address.port,
-            known_hosts=access.known_hosts or str(home.known_hosts()),
+            known_hosts=access.known_hosts or str(home_folder.known_hosts()),
             client=self._signing.client,
         )
         self._folder = address.remote_path.rstrip("/") or "/"
@@ -158,7 +158,7 @@ class SftpInbox:
             )
             trusted = self._credentials.trusts(HostKey(server, kind, fingerprint))
         if trusted:
-            with home.writing(self._account.hosts_file):
+            with home_folder.writing(self._account.hosts_file):
                 trust.accept(self._account, asyncssh.import_public_key(error.shown))
         return trusted
 

@@ -14,7 +14,7 @@ from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.faults import ConnectionLost, NoRoom, ServerLied, lost, typed
 from dropslot.sftp.hostkeys import HostKeyChanged, HostKeyUnknown, HostsUnreadable, pattern
 from dropslot.sftp.login import LoginRefused, Unreachable
-from dropslot.sftp.logins import Account
+from dropslot.sftp.ssh_account import Account
 from dropslot.sftp.wire import Garbled, Said
 
 KEPT = "Your files are untouched. What was sent so far is kept at the server"

@@ -14,7 +14,7 @@ from dropslot.core.addressing.addresses import is_loopback, scheme_of
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape
 from dropslot.sender.connecting import PATHS
-from dropslot.sender.home import home, settings_file, writing
+from dropslot.sender.home_folder import home, settings_file, writing
 from dropslot.sender.presets.preset import Preset, Settings
 
 if TYPE_CHECKING:

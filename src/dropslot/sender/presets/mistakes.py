@@ -8,7 +8,7 @@ from typing import Any
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.settings.config_errors import NO_VALUE, Location, Problem, key_of
-from dropslot.core.settings.documents import Document
+from dropslot.core.settings.yaml_text import Document
 
 
 class PresetMistakes(DropslotError):

@@ -6,9 +6,9 @@ import os
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from dropslot.core.settings import documents
-from dropslot.core.settings.documents import Document
+from dropslot.core.settings import yaml_text
 from dropslot.core.settings.limits import Limit, limit
+from dropslot.core.settings.yaml_text import Document
 from dropslot.sender.connecting import PATHS, Access, BadAddress, place
 from dropslot.sender.presets.mistakes import Checked, PresetMistakes
 from dropslot.sender.presets.preset import STUDY, STUDY_EXPECTED, SUBFOLDER_EXPECTED, Folder, Preset, Settings
@@ -31,7 +31,7 @@ _EXAMPLES = {
 
 def parse(text: str | bytes, source: str) -> Settings:
     """The settings in a text of YAML. `source` names the text in errors. Raises PresetMistakes."""
-    document = documents.read(text)
+    document = yaml_text.read(text)
     if document.data is None:
         document.data = {}
     top = Checked(document, (), document.data)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from dropslot.core.errors import DropslotError
-from dropslot.core.settings import documents, limits
+from dropslot.core.settings import limits, yaml_text
 from dropslot.sender.local_paths import shown_path
 from dropslot.sender.presets import preset_parser
 from dropslot.sender.presets.preset import Folder, Preset
@@ -96,7 +96,7 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         before = path.read_bytes() if path.exists() else b""
         if before:
             preset_parser.parse(before, str(path))  # one with mistakes is not made worse
-        data = documents.read(before).data or {}
+        data = yaml_text.read(before).data or {}
         change(data)
         text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
         preset_parser.parse(text, str(path))

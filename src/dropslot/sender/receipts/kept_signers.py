@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dropslot.core.errors import DropslotError
 from dropslot.core.signing import signers
-from dropslot.sender.home import writing
+from dropslot.sender.home_folder import writing
 
 _OTHER = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape as escape_xml
 
 from dropslot.core.unit_files import command_line
-from dropslot.sender.home import home
+from dropslot.sender.home_folder import home
 
 NAME = "dropslot-send"
 LABEL = "org.dropslot.send"

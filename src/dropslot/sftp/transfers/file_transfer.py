@@ -12,7 +12,7 @@ from dropslot.sftp import remote, wire
 from dropslot.sftp.channel import Channel
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.faults import KEPT, ServerLied, explained
-from dropslot.sftp.transfers.room import Room
+from dropslot.sftp.transfers.bytes_in_flight import Room
 from dropslot.sftp.transfers.there import Believed, There
 from dropslot.sftp.transfers.upload_state import Known
 from dropslot.sftp.wire import Attributes, Reply, Request, Said

@@ -17,12 +17,12 @@ from dropslot.sftp.channel import ConnectionGone
 from dropslot.sftp.connection import Connection
 from dropslot.sftp.faults import lost
 from dropslot.sftp.login import Unreachable
-from dropslot.sftp.logins import Account
 from dropslot.sftp.pace import Pace
+from dropslot.sftp.ssh_account import Account
+from dropslot.sftp.transfers.bytes_in_flight import Room
 from dropslot.sftp.transfers.feed import MOST_BYTES, Feed
 from dropslot.sftp.transfers.file_transfer import Sending
 from dropslot.sftp.transfers.large import Large
-from dropslot.sftp.transfers.room import Room
 from dropslot.sftp.transfers.upload_state import Known
 from dropslot.sftp.wire import Attributes, Garbled
 

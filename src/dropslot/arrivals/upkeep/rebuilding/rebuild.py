@@ -18,7 +18,7 @@ from django.utils import timezone
 from dropslot.arrivals import whereabouts
 from dropslot.arrivals.delivery import reserved
 from dropslot.arrivals.delivery.work import Row, Sources
-from dropslot.arrivals.intake import adopting, record
+from dropslot.arrivals.intake import claim_without_row, record
 from dropslot.arrivals.models import Adoption, Arrival, Delivery, Place
 from dropslot.arrivals.upkeep.rebuilding import found_manifests, signs
 from dropslot.arrivals.upkeep.rebuilding.found_manifests import Manifest, made_up_id
@@ -363,7 +363,7 @@ class _Rebuilding:
         folder = whereabouts.refused(folders, arrival)
         if not whereabouts.entry_of(folder, ""):
             return None  # only its reason: it was read in place, or somebody removed it
-        claim = adopting.claim_in(folders, arrival, folder)
+        claim = claim_without_row.claim_in(folders, arrival, folder)
         if claim is None:
             return None
         reasons = reasons_beside(folder, claim.name)

@@ -13,7 +13,7 @@ from dropslot.arrivals.machines import Tree
 from dropslot.arrivals.registry import Late
 from dropslot.arrivals.upkeep import database, health
 from dropslot.arrivals.workers import holder
-from dropslot.arrivals.workers.sentinel.chain import Trail
+from dropslot.arrivals.workers.sentinel.chain_check import Trail
 from dropslot.arrivals.workers.sentinel.ping import Pings
 from dropslot.arrivals.workers.sentinel.presence import Presence, locks, silent
 from dropslot.arrivals.workers.sentinel.troubles import Troubles

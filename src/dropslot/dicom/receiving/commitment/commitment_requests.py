@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
     from dropslot.dicom.receiving.associations import Incoming
-    from dropslot.dicom.receiving.commands import Kept
+    from dropslot.dicom.receiving.command_sets import Kept
 
 log = structlog.get_logger()
 PARSER = "dropslot.dicom_files.commitment_parser"

@@ -24,7 +24,7 @@ from dropslot.core.errors import DropslotError
 from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.destinations.dicom.association import associated
 from dropslot.destinations.dicom.peers import Peer, peer_of
-from dropslot.dicom.deidentifying.uids import delivered_uid
+from dropslot.dicom.deidentifying.delivered_uids import delivered_uid
 from dropslot.dicom.models import Commitment, Instance
 from dropslot.dicom.receiving.config_keys import receive_of
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dropslot.access import accounts
 from dropslot.access.seen import Access
-from dropslot.access.trail import record_rights, visit
+from dropslot.access.visit_trail import record_rights, visit
 from dropslot.mail.section import mail_of
 from dropslot.notify.channels.message import Notice
 from dropslot.notify.models import Message, Preference

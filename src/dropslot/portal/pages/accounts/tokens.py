@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from dropslot.access import tokens as making
 from dropslot.access.models import Token
 from dropslot.access.roles import Scope
-from dropslot.access.trail import visit
+from dropslot.access.visit_trail import visit
 from dropslot.portal.pages.accounts.confirmation import Asked, ask
 
 _HINTS = {

@@ -20,8 +20,8 @@ from dropslot.access import accounts, one_time_links, withdrawing
 from dropslot.access.models import Grant
 from dropslot.access.roles import Role
 from dropslot.access.signing_in import second_factor
-from dropslot.access.trail import visit
-from dropslot.portal.pages.accounts import addressing, known_folders
+from dropslot.access.visit_trail import visit
+from dropslot.portal.pages.accounts import known_folders, mail_address
 from dropslot.portal.pages.accounts.confirmation import Asked, ask
 from dropslot.portal.pages.accounts.role_forms import NewAccount, NewAddress, NewRole
 from dropslot.portal.words.grant_words import in_words
@@ -129,7 +129,7 @@ def set_address(request: HttpRequest, id: int) -> HttpResponse:
     words = (
         "The mail address is saved." if form.cleaned_data["email"] else "The account has no mail address now."
     )
-    return _done(request, id, lambda: addressing.move(request, found, form.cleaned_data["email"]), words)
+    return _done(request, id, lambda: mail_address.move(request, found, form.cleaned_data["email"]), words)
 
 
 @for_managers

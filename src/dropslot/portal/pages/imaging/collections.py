@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from dropslot.arrivals.listings.pages import BadCursor, Page
+from dropslot.arrivals.listings.cursor_pages import BadCursor, Page
 from dropslot.dicom.listings import queries
 from dropslot.dicom.listings.image_filters import Wanted
 from dropslot.dicom.models import Contribution, Patient, Series, Study

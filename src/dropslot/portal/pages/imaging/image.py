@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from dropslot.access.payloads.image_bytes import opened_image
-from dropslot.access.payloads.opening import NotHere
+from dropslot.access.payloads.open_payload import NotHere
 from dropslot.access.payloads.payload_responses import note_opened
 from dropslot.access.roles import SEES_ROUTE
 from dropslot.audit.kinds import Kind

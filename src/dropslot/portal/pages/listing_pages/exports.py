@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpRes
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
-from dropslot.access.trail import note
+from dropslot.access.visit_trail import note
 from dropslot.audit.kinds import Kind
 from dropslot.core.showing.spreadsheets import cell
 from dropslot.portal.pages.listing_pages.columns import Row

@@ -54,7 +54,7 @@ class Asked:
 
     @cached_property
     def filter(self) -> Filter:
-        """For `listings.pages`."""
+        """For `listings.cursor_pages`."""
         given = {name: searchable(value) for name, value in self.values.items() if name not in self.mistakes}
         field, _, value = given.get("field", "").partition("=")
         zone = self.access.config.zone

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 
 from dropslot.access.models import SavedView
 from dropslot.access.seen import Access
-from dropslot.arrivals.listings.pages import BadCursor
+from dropslot.arrivals.listings.cursor_pages import BadCursor
 from dropslot.portal.pages.listing_pages import row_sources
 from dropslot.portal.pages.listing_pages.columns import Column, Line, Row, Table, address, line
 from dropslot.portal.pages.listing_pages.filtering import Asked

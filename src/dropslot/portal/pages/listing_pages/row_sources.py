@@ -11,7 +11,7 @@ from dropslot.acknowledgments import unfetched as not_fetched
 from dropslot.acknowledgments.history_columns import Unacknowledged
 from dropslot.acknowledgments.listings import acknowledgments_page, readings_page
 from dropslot.acknowledgments.matching.delivery_finder import served
-from dropslot.arrivals.listings import pages
+from dropslot.arrivals.listings import cursor_pages
 from dropslot.arrivals.listings.queries import delivery_rows
 from dropslot.arrivals.models import Delivery
 from dropslot.dicom.listings import queries as images
@@ -55,11 +55,13 @@ class Listing:
 
 
 def _arrivals(asked: Asked, cursor: str, limit: int) -> Rows:
-    return pages.arrivals(asked.access.arrivals(), asked.filter, cursor, limit)
+    return cursor_pages.arrivals(asked.access.arrivals(), asked.filter, cursor, limit)
 
 
 def _history(asked: Asked, cursor: str, limit: int) -> Rows:
-    return _with_ids(asked.access, *pages.deliveries(asked.access.deliveries(), asked.filter, cursor, limit))
+    return _with_ids(
+        asked.access, *cursor_pages.deliveries(asked.access.deliveries(), asked.filter, cursor, limit)
+    )
 
 
 def _unfetched(asked: Asked, cursor: str, limit: int) -> Rows:
@@ -75,7 +77,7 @@ def _with_ids(access: Access, found: Iterable[Delivery], following: str | None) 
 
 
 def _pending(asked: Asked, cursor: str, limit: int) -> Rows:
-    return pages.pending(asked.access.config, asked.access.waiting, asked.filter, cursor, limit)
+    return cursor_pages.pending(asked.access.config, asked.access.waiting, asked.filter, cursor, limit)
 
 
 def _acknowledgments(asked: Asked, cursor: str, limit: int) -> Rows:
@@ -88,12 +90,12 @@ def _log_readers(asked: Asked, cursor: str, limit: int) -> Rows:
     return _with_state(found, lambda row: "failed" if row["error"] else "read")
 
 
-def _with_state(found: pages.Page, state: Callable[[Row], str]) -> Rows:
+def _with_state(found: cursor_pages.Page, state: Callable[[Row], str]) -> Rows:
     return [{**row, "state": state(row)} for row in found.items], found.next
 
 
 def _trail(asked: Asked, cursor: str, limit: int) -> Rows:
-    found = pages.events(asked.access.events(), asked.filter, cursor, limit)
+    found = cursor_pages.events(asked.access.events(), asked.filter, cursor, limit)
     ids = {row["arrival"] for row in found.items if row["arrival"]}
     names = dict(asked.access.arrivals().filter(pk__in=ids).order_by().values_list("id", "name"))
     return [_said(row, names.get(row["arrival"], "")) for row in found.items], found.next

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from dropslot.arrivals.moving.copying import COPY, EMPTY_IT, SOURCE, Say
+from dropslot.arrivals.moving.copy_tables import COPY, EMPTY_IT, SOURCE, Say
 from dropslot.arrivals.moving.database_tables import Row, Table
 from dropslot.core.errors import DropslotError
 from dropslot.core.names import escape

@@ -11,14 +11,14 @@ from dropslot.acknowledgments.lines import for_format
 from dropslot.acknowledgments.logs import blocks, log_sources, marks, rotation
 from dropslot.acknowledgments.logs.blocks import Block, Sieve
 from dropslot.acknowledgments.logs.log_sources import Source
-from dropslot.acknowledgments.logs.opening import source_of
+from dropslot.acknowledgments.logs.open_logs import source_of
 from dropslot.acknowledgments.logs.recognizing import Recognizer
 from dropslot.acknowledgments.logs.rotation import Part
 from dropslot.acknowledgments.matching.delivery_finder import Finder
 from dropslot.acknowledgments.matching.judging import Rights
 from dropslot.acknowledgments.models import LogReading
-from dropslot.acknowledgments.recording import Recorder
-from dropslot.acknowledgments.runs import Batch, Counts, Run
+from dropslot.acknowledgments.reader_run import Batch, Counts, Run
+from dropslot.acknowledgments.record_fetches import Recorder
 from dropslot.acknowledgments.section import Acknowledge
 from dropslot.checks import BadOption
 from dropslot.config import Route

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from dropslot.api.tus import problems
 from dropslot.api.tus.bodies import Body
-from dropslot.api.tus.headers import Checksum
+from dropslot.api.tus.on_disk.account_quota import Quota
 from dropslot.api.tus.on_disk.places import Part
-from dropslot.api.tus.on_disk.quotas import Quota
 from dropslot.api.tus.problems import Problem
+from dropslot.api.tus.tus_headers import Checksum
 from dropslot.files.syscalls import start_writeback, write_all
 
 _WRITEBACK_BYTES = 16 * 1024 * 1024

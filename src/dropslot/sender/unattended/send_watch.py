@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from dropslot.core.errors import DropslotError
-from dropslot.sender import home
+from dropslot.sender import home_folder
 from dropslot.sender.connecting import place
 from dropslot.sender.credentials import Credentials
 from dropslot.sender.engine.control import Control
@@ -23,7 +23,7 @@ from dropslot.sender.plan import LeftFile
 from dropslot.sender.presets.preset import Preset
 from dropslot.sender.receipts.verify_receipt import BadReceipt
 from dropslot.sender.unattended.noticing import noticed
-from dropslot.sender.unattended.quiet import Quiet
+from dropslot.sender.unattended.recording_done import Quiet
 
 SETTLE_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0  # with a server that is away, when other presets go to another one
@@ -50,7 +50,7 @@ def watch(
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(home.home() / "watch.lock"))
+            stack.enter_context(held(home_folder.home() / "watch.lock"))
         except SenderBusy as error:
             raise AlreadyWatching(
                 "Another `dropslot send --watch` runs on this computer",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dropslot.sender.ledger.known_contents import Known
 from dropslot.sender.ledger.ledger import Ledger, Refusal
 from dropslot.sender.local_paths import inode, shown_path
-from dropslot.sender.new_files.digests import sha256
+from dropslot.sender.new_files.file_digest import sha256
 from dropslot.sender.plan import LeftFile, NewFile, Watcher
 from dropslot.sender.presets.preset import Preset
 

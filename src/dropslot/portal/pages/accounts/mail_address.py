@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from dropslot.access import accounts
-from dropslot.access.trail import visit
+from dropslot.access.visit_trail import visit
 from dropslot.portal.pages.accounts.role_forms import NewAddress
 
 View = Callable[[HttpRequest], HttpResponse]

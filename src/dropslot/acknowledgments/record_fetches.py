@@ -12,14 +12,14 @@ from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 from ulid import ULID
 
-from dropslot.acknowledgments import trail
+from dropslot.acknowledgments import fetch_events
+from dropslot.acknowledgments.fetch_events import Access
 from dropslot.acknowledgments.lines import Request
 from dropslot.acknowledgments.matching import judging
 from dropslot.acknowledgments.matching.delivery_finder import Hit, Packed, Wanted
 from dropslot.acknowledgments.matching.judging import Rights
 from dropslot.acknowledgments.matching.partial import Fetches
 from dropslot.acknowledgments.models import Acknowledgment
-from dropslot.acknowledgments.trail import Access
 from dropslot.arrivals.models import Delivery
 from dropslot.audit.chain import append
 from dropslot.core.names import escape
@@ -132,9 +132,9 @@ class Recorder:
                 firsts.setdefault(row.delivery_id, row)
         Acknowledgment.objects.bulk_create(found.made, batch_size=_AT_ONCE)
         found.fetches.save()
-        events = [trail.acknowledged(row) for row in firsts.values()]
+        events = [fetch_events.acknowledged(row) for row in firsts.values()]
         events += [
-            trail.accessed(access, count, found.last[access], self._log)
+            fetch_events.accessed(access, count, found.last[access], self._log)
             for access, count in found.accesses.items()
         ]
         append(events)

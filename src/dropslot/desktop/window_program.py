@@ -13,7 +13,7 @@ from dropslot.desktop.cycles import collect_here
 from dropslot.desktop.jobs import Job
 from dropslot.desktop.memory import Memory
 from dropslot.desktop.window import Window
-from dropslot.sender.home import home
+from dropslot.sender.home_folder import home
 
 if TYPE_CHECKING:
     from dropslot.desktop.steering.steering import Steering

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, Min, Q, QuerySet
 
-from dropslot.arrivals.delivery.refusals import DISMISSED, PURGED
+from dropslot.arrivals.delivery.refusal_reason import DISMISSED, PURGED
 from dropslot.arrivals.intake.waiting_entries import NOT_WHOLE
 from dropslot.arrivals.models import Arrival
 from dropslot.arrivals.registry import Late

@@ -13,7 +13,7 @@ from django.db import DatabaseError, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 
-from dropslot.arrivals.moving.copying import COPY, SOURCE, Uncopied
+from dropslot.arrivals.moving.copy_tables import COPY, SOURCE, Uncopied
 from dropslot.arrivals.moving.database_tables import Table
 from dropslot.arrivals.upkeep import database
 from dropslot.audit.models import Event

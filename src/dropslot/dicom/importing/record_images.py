@@ -17,7 +17,7 @@ from dropslot.audit import locks
 from dropslot.core.showing.quantities import CHUNK, chunks
 from dropslot.dicom import models
 from dropslot.dicom.importing import found, known_instances
-from dropslot.dicom.importing.columns import column
+from dropslot.dicom.importing.header_columns import column
 from dropslot.dicom.importing.verdicts import Verdict, judge
 from dropslot.dicom.models import Patient, Series, Study
 

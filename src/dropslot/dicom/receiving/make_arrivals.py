@@ -21,8 +21,8 @@ from dropslot.dicom.receiving.config_keys import QUIET, receive_of, takes_studie
 from dropslot.dicom.receiving.hidden_folders import note_sorted
 from dropslot.dicom.receiving.leftovers import left_receptions
 from dropslot.dicom.receiving.receptions import INSTANCE
-from dropslot.dicom.receiving.refusals import Refusals
-from dropslot.dicom.receiving.studies import Studies
+from dropslot.dicom.receiving.refused_associations import Refusals
+from dropslot.dicom.receiving.study_folders import Studies
 from dropslot.files.descriptors import Folder, remove_folder
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A report as PDF. `python -m dropslot.reports.pdf` makes one of the JSON on its input: so the portal need not load
+"""A report as PDF. `python -m dropslot.reports.pdf_report` makes one of the JSON on its input: the portal need not load
 what draws it."""
 
 from __future__ import annotations

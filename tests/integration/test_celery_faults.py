@@ -267,6 +267,25 @@ def test_a_long_delivery_whose_message_the_broker_gives_away_again_is_made_once(
     assert [row["attempts"] for row in product.arrivals()] == [1, 1]
 
 
+def test_a_worker_goes_on_after_a_broker_that_ended_while_it_worked(
+    make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message of its work cannot be acknowledged. Celery would keep its place, and take no other."""
+    gated = Gated(make_product(postgres_url), worker_count=1, **addressed(broker, monkeypatch))
+    product = gated.product
+    product.start("run")
+    product.drop("slow", b"1")
+    gated.wait_for("slow")
+    broker.kill()
+    gated.open()
+    log = product.root / "run.log"
+    wait_until(lambda: "Delivered arrival" in log.read_text(), deadline_seconds=60, what="the end of the work")
+    broker.start()
+    product.drop("next", b"2")
+    product.wait_for_state("next", "done", deadline_seconds=60)
+    once(product, "next", "slow")
+
+
 def test_what_hangs_is_ended_by_the_time_limit_and_continued(
     make_product: Callable[..., Product],
     postgres_url: str,

@@ -97,5 +97,18 @@ def _ticking(tick: Callable[[], object]) -> type[Any]:
 
         def start(self, consumer: Any) -> None:
             consumer.timer.call_repeatedly(_TICK_SECONDS, tick)
+            consumer.timer.call_repeatedly(_TICK_SECONDS, _require_place, (consumer,))
 
     return Ticking
+
+
+def _require_place(consumer: Any) -> None:
+    """Raise ConnectionError, after which Celery connects again, if the message of work that ended still has the one
+    place there is.
+
+    When the broker goes away during the work, the acknowledgment fails. With Redis, Celery then keeps the place for
+    ever, and takes no other message. No work is under way when this is asked, so each place must be free.
+    """
+    qos = getattr(consumer.task_consumer.channel, "qos", None)  # RabbitMQ ends such a connection itself
+    if qos is not None and not qos.can_consume():
+        raise ConnectionError("the last message could not be acknowledged")

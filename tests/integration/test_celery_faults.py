@@ -279,7 +279,9 @@ def test_a_worker_goes_on_after_a_broker_that_ended_while_it_worked(
     broker.kill()
     gated.open()
     log = product.root / "run.log"
-    wait_until(lambda: "Delivered arrival" in log.read_text(), deadline_seconds=60, what="the end of the work")
+    wait_until(
+        lambda: "Delivered arrival" in log.read_text(), deadline_seconds=60, what="the end of the work"
+    )
     broker.start()
     product.drop("next", b"2")
     product.wait_for_state("next", "done", deadline_seconds=60)

@@ -63,7 +63,7 @@ def test_connections_are_encrypted_except_to_this_machine() -> None:
         ({"password": "MAIL_SECRET"}, "password", "expected the user, too"),
         ({"server": "smtp://u@h", "password": "my secret!"}, "password", "environment variable"),
         ({"server": "smtps://h", "starttls": True}, "starttls", "no such key with smtps://"),
-        ({"server": "smtp://u@h", "password": "X", "starttls": False}, "starttls", "expected true where"),
+        ({"server": "smtp://u@h", "password": "X", "starttls": False}, "starttls", "expected true if"),
         ({"from": "nobody"}, "from", "an address of mail"),
         ({"from": "a@b\nBcc: c@d"}, "from", "an address of mail"),
         ({"from": "Lab <a@b"}, "from", "an address of mail"),

@@ -43,6 +43,7 @@ def test_images_that_come_while_the_clock_is_set_are_all_delivered(
     assert sqlite_product.run("verify", "--fixity").status == 0
 
 
+@pytest.mark.crash
 def test_a_commitment_is_answered_though_the_clock_was_set_back(
     sqlite_product: Product, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def reported(archive: Archive, transaction: str) -> dict[str, Any] | None:
     return None if report["Status"] == "Pending" else report
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize(
     "more", [{}, {"deidentify": {"profile": "basic"}}], ids=["as it is", "de-identified"]
 )

@@ -52,6 +52,7 @@ def test_a_study_is_fetched_whole_and_verified(
     assert {one["verdict"] for event in recorded for one in event["series"]} == {"VERIFIED"}
 
 
+@pytest.mark.crash
 def test_what_is_sent_meanwhile_for_others_is_not_part_of_a_fetch(
     sqlite_product: Product, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ _BROKEN = {
     "DICOMDIR-nooffset": "has an item of 248 bytes",
     "MR_small_padded.dcm": "its pixel data has 8320 bytes, its header demands 8192",
     "MR_truncated.dcm": "has 8192 bytes, 8130 are there",
-    "SC_rgb_jpeg.dcm": "has no VR",
+    "SC_rgb_jpeg.dcm": "has an unknown VR",
     "badVR.dcm": "no numbers",
     "chrJapMulti.dcm": "no pixel data",
     "chrJapMultiExplicitIR6.dcm": "no pixel data",

@@ -33,6 +33,7 @@ def test_instances_are_delivered_also_if_the_note_of_who_sent_them_is_lost(
     wait_until(lambda: not list(inbox.iterdir()), what="an empty inbox")
 
 
+@pytest.mark.crash
 def test_an_inbox_that_is_away_holds_up_no_other_and_is_used_again(
     sqlite_product: Product, tmp_path: Path
 ) -> None:

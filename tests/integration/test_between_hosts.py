@@ -112,6 +112,7 @@ def test_a_machine_that_is_cut_off_loses_inbox_and_arrival_and_does_no_harm_when
     assert takeover["data"]["epoch"] == 2
 
 
+@pytest.mark.crash
 def test_a_machine_with_a_new_name_takes_over_its_own_dead_worker_without_waiting_for_the_lease(
     machines: list[Machine],
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_machine_with_a_new_name_takes_over_its_own_dead_worker_without_waitin
     assert service.poll() is None
 
 
+@pytest.mark.crash
 def test_each_site_watches_and_delivers_what_only_it_has(
     make_product: Callable[..., Product], postgres_url: str, hosts: Hosts, tmp_path: Path
 ) -> None:

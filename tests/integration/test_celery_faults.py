@@ -288,6 +288,7 @@ def test_a_worker_goes_on_after_a_broker_that_ended_while_it_worked(
     once(product, "next", "slow")
 
 
+@pytest.mark.crash
 def test_what_hangs_is_ended_by_the_time_limit_and_continued(
     make_product: Callable[..., Product],
     postgres_url: str,
@@ -332,6 +333,7 @@ def started(product: Product) -> list[dict[str, Any]]:
     return [row["data"] for row in rows if row["kind"] in ("started", "taken-over")]
 
 
+@pytest.mark.crash
 def test_a_finished_arrival_sends_somebodys_own_task(
     make_product: Callable[..., Product], postgres_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from brokers import Broker
+from brokers import KINDS, Broker
 from clocks import Clock
 from product import STUDY, Product
 from waiting import wait_until
@@ -37,6 +37,7 @@ def delivered(product: Product, names: list[str]) -> bool:
     return set(names) <= set(os.listdir(product.studies))  # what it stages comes and goes below
 
 
+@pytest.mark.parametrize("broker", KINDS, indirect=True)
 def test_each_arrival_is_delivered_once_by_workers_of_celery(celery_product: Product, broker: Broker) -> None:
     product = celery_product
     product.start("run")
@@ -74,6 +75,7 @@ def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
     assert worker.wait(60) == 0
 
 
+@pytest.mark.crash
 def test_beat_has_logs_read_by_workers_and_files_verified(
     make_product: Callable[..., Product],
     postgres_url: str,

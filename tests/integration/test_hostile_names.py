@@ -22,8 +22,8 @@ TWINS = {
 }
 # Our seam, for kernels without such a file system: how names are folded is found out by a trial at the destination.
 FOLDING = """
-from dropslot.files import probe
-probe.folds_names = lambda folder: (True, True)
+from dropslot.files import folder_probe
+folder_probe.folds_names = lambda folder: (True, True)
 from dropslot.cli import main
 main()
 """

@@ -140,6 +140,7 @@ def test_the_port_of_the_metrics_is_taken_over_when_it_is_free(
     assert not serving.is_alive()
 
 
+@pytest.mark.crash
 def test_every_query_of_the_dashboard_finds_numbers(
     sqlite_product: Product, port: int, prometheus_of: Callable[[str], Prometheus]
 ) -> None:

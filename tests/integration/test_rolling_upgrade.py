@@ -64,6 +64,7 @@ def upgrade(product: Product, url: str, blocker: Any) -> None:
         MigrationRecorder(connection).record_applied("dropslot_arrivals", "0099_future")
 
 
+@pytest.mark.crash
 def test_a_service_that_finds_a_newer_database_finishes_and_ends_and_its_next_start_is_refused(
     make_product: Callable[..., Product], database_url: str, django_db_blocker: Any
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_service_that_finds_a_newer_database_finishes_and_ends_and_its_next_st
     assert (product.folder("inbox") / "after").exists()
 
 
+@pytest.mark.crash
 @pytest.mark.xdist_group("brokers")
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
 def test_workers_and_beat_of_celery_end_as_well(

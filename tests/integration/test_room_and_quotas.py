@@ -83,6 +83,7 @@ def test_what_fits_into_what_is_left_goes_on_and_the_rest_waits(
     assert (disk / "first").stat().st_size == 3 * MB and len(waiting(product)) == 1
 
 
+@pytest.mark.crash
 def test_a_study_fills_its_quota_is_warned_of_and_goes_on_when_it_gets_more(sqlite_product: Product) -> None:
     """By dropslot's own count, corrected by a walk."""
     product = sqlite_product
@@ -195,6 +196,7 @@ def test_a_bucket_is_counted(sqlite_product: Product, shared_store: ObjectStore)
     assert "needs 2.0 MB, and 1.0 MB are free" in waiting(product)[0]
 
 
+@pytest.mark.crash
 def test_a_disk_that_fills_is_warned_of_waited_for_and_delivered_to_and_mails_say_so_in_this_order(
     sqlite_product: Product, mounts: Mounts, make_mailbox: Callable[..., Mailbox]
 ) -> None:

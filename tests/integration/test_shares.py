@@ -291,6 +291,7 @@ def service(make_product: Callable[..., Product], postgres_url: str, shared_sshd
     return Service(make_product(postgres_url), postgres_url, shared_sshd)
 
 
+@pytest.mark.crash
 def test_a_killed_helper_of_a_service_costs_one_share(service: Service) -> None:
     product, content = service.product, service.start()
     helper = wait_until(service.helper, what="a worker that helps")
@@ -303,6 +304,7 @@ def test_a_killed_helper_of_a_service_costs_one_share(service: Service) -> None:
     assert "OK" in product.run("verify", "--fixity").stdout
 
 
+@pytest.mark.crash
 @pytest.mark.xdist_group("brokers")
 def test_workers_of_celery_share_what_goes_to_a_server(service: Service, redis_broker: Broker) -> None:
     content = service.start(workers="celery", broker=redis_broker.url)

@@ -56,6 +56,7 @@ def alive(product: Product) -> list[str]:
     return [one["tree"] for one in found["machines"] if one["alive"]]
 
 
+@pytest.mark.crash
 def test_a_portal_beside_a_killed_service_says_so_by_mail_and_the_ping_fails_then_stops(
     sqlite_product: Product, server: DeadMan, make_mailbox: Callable[[], Mailbox]
 ) -> None:

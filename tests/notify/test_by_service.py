@@ -54,7 +54,7 @@ def test_what_may_heal_is_tried_again_and_what_cannot_is_not(
     assert found.value.retryable
     with pytest.raises(NeverSent, match="error=404"):
         send(Target(webhooks.address("/404")), PLAIN, LOOPBACK)
-    with pytest.raises(NeverSent, match="no address that apprise understands"):
+    with pytest.raises(NeverSent, match="not an address that apprise understands"):
         send(Target("nosuch://a/b"), PLAIN)
     monkeypatch.setattr(by_service, "SECONDS", 3.0)
     with pytest.raises(NotSent, match="did not take the message within 3 s"):

@@ -41,6 +41,7 @@ def told_of(product: Product, news: str) -> int:
     return sum(event["data"]["news"].get(news, 0) for event in found)
 
 
+@pytest.mark.crash
 @pytest.mark.sqlite_only
 def test_a_mail_server_that_never_answers_delays_no_delivery_and_a_kill_sends_nothing_twice(
     sqlite_product: Product, make_mailbox: Callable[..., Mailbox]

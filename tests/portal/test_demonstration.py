@@ -160,6 +160,7 @@ def test_it_refuses_a_portal_that_other_machines_can_reach(listen: str, tmp_path
     assert not (folder / "password").exists()
 
 
+@pytest.mark.crash
 def test_each_account_signs_in_and_a_study_is_sent_on_without_its_name(demo: Demonstration) -> None:
     assert demo.url.startswith("http://127.0.0.1:")
     assert [name for name in _ACCOUNTS if not signs_in(demo.url, name, demo.password)] == []
@@ -176,6 +177,7 @@ def signs_in(url: str, name: str, password: str) -> bool:
     return answer.status_code == 302
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("name", PICTURES)
 def test_each_picture_can_be_taken_and_is_in_the_documentation(
     window: Callable[[Picture], Page], demo: Demonstration, tmp_path: Path, name: str

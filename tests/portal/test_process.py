@@ -53,6 +53,7 @@ def test_a_killed_portal_comes_back_and_deliveries_go_on(served: Served) -> None
     assert portals_of(served.product) == []
 
 
+@pytest.mark.crash
 def test_a_taken_port_is_said_once_and_had_when_it_is_free(served: Served) -> None:
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

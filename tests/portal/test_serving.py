@@ -45,6 +45,7 @@ def _others_are_answered(served: Served) -> bool:
     return True
 
 
+@pytest.mark.crash
 def test_heads_that_come_byte_by_byte_keep_nobody_waiting_and_end(up: Served) -> None:
     with many(SLOW, up.port, b"GET / HTT") as slow:
         for one in slow:
@@ -59,6 +60,7 @@ def test_heads_that_come_byte_by_byte_keep_nobody_waiting_and_end(up: Served) ->
         wait_until(all_closed, deadline_seconds=60, what="the end of the slow connections")
 
 
+@pytest.mark.crash
 def test_bodies_that_stall_keep_nobody_waiting_and_end(up: Served) -> None:
     """Of each size more than there are threads."""
     begin = b"POST /account/login/ HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n5\r\nlogin"

@@ -471,7 +471,8 @@ def test_injected_faults_publish_nothing(
     files = {f"f{n}": b"x" for n in range(3 if inject.startswith("fsync") else 40)}
     source = make(tmp_path / "source", files)
     call = inject.partition(":")[0]
-    command = [sys.executable, "-c", FAULTY, REPOSITORY, site.root, source]
+    # -B: bytecode that Python writes would be the first that fails.
+    command = [sys.executable, "-B", "-c", FAULTY, REPOSITORY, site.root, source]
     if call == "write":  # Python's own output would fail, too
         inject = inject.replace("when=1+", "when=1")
     trace = strace(command, calls=call, inject=[inject])  # type: ignore[operator]

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pydicom
+import pytest
 
 from clocks import Clock
 from dicom.archives import AET, orthanc

@@ -111,6 +111,7 @@ def test_an_arrival_that_is_held_is_counted_by_those_that_wait_for_it(product: P
     assert not events(product, "series-incomplete")
 
 
+@pytest.mark.crash
 @pytest.mark.deep
 def test_arrivals_of_one_series_that_are_recorded_at_once_count_each_other(product: Product) -> None:
     count = examples(25, 130)

@@ -53,6 +53,7 @@ def test_each_arrival_is_delivered_once_by_workers_of_celery(celery_product: Pro
     assert "OK" in product.run("verify", "--fixity").stdout
 
 
+@pytest.mark.crash
 def test_a_worker_of_its_own_takes_small_arrivals_before_a_large_one(
     celery_product: Product, broker: Broker, tmp_path: Path
 ) -> None:

@@ -256,6 +256,7 @@ def test_after_hook_is_called_once_and_retried_by_itself(product: Product) -> No
     assert "is done, not failed" in product.run("retry", row["id"], status=1).stderr
 
 
+@pytest.mark.crash
 def test_after_hook_that_lasts_holds_up_no_delivery_and_is_not_called_again(sqlite_product: Product) -> None:
     product = sqlite_product
     hooks(

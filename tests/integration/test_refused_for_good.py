@@ -105,7 +105,9 @@ def test_two_entries_in_failed_are_not_guessed_among(refused: Product) -> None:
     folder = refused.folder("failed") / only(refused)["id"]
     (folder / "heart visit1").rename(folder / "heart-pc17-visit1")
     (folder / "heart-pc17-visit2").mkdir()
-    assert "not clear which of them is the arrival" in refused.run("retry", only(refused)["id"], status=2).stderr
+    assert (
+        "not clear which of them is the arrival" in refused.run("retry", only(refused)["id"], status=2).stderr
+    )
 
 
 @pytest.mark.parametrize("name", ["REASON.txt", "bad\udcff"])

@@ -62,9 +62,13 @@ class Receiver:
         """An association for CT images, which the test sends one by one."""
         entity = AE(calling)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
-        return entity.associate(
+        made = entity.associate(
             "127.0.0.1", self.port, [build_context(CT_IMAGE, ExplicitVRLittleEndian)], called, max_pdu=16384
         )
+        # pynetdicom sometimes leaves the socket of one that was rejected to the collector of garbage.
+        if not made.is_established and made.dul.socket:
+            made.dul.socket.close()
+        return made
 
     def events(self) -> list[dict[str, Any]]:
         """What is recorded of associations."""

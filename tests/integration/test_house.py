@@ -74,7 +74,10 @@ def test_everybody_can_start_the_program(program_for_everybody: Program, service
 def test_strace_injects_a_fault_and_tells_the_order(strace: Callable[..., Trace], tmp_path: Path) -> None:
     script = "import os\nos.mkdir('one')\ntry: os.mkdir('two')\nexcept OSError as e: print(e.errno)"
     trace = strace(
-        [sys.executable, "-S", "-c", script], calls="mkdir", inject=["mkdir:error=ENOSPC:when=2"], cwd=tmp_path
+        [sys.executable, "-S", "-c", script],
+        calls="mkdir",
+        inject=["mkdir:error=ENOSPC:when=2"],
+        cwd=tmp_path,
     )
     one, two = trace.named("mkdir")
     assert (one.succeeded, two.succeeded, two.injected) == (True, False, True)

@@ -46,7 +46,7 @@ def inboxes(config: Config) -> Collection[str]:
 def down(config: Config, sets: Sequence[FolderSet]) -> dict[str, str]:
     """Inboxes with arrivals under way at a machine whose watcher ended, while another folder has their path here: the
     name of that machine, by path. Raises DatabaseError."""
-    if connection.vendor == "sqlite":
+    if not sets or connection.vendor == "sqlite":
         return {}
     found = candidates.watchers()
     last = [(one, found.get((one.route.key, str(one.inbox)))) for one in sets]

@@ -19,15 +19,26 @@ from urllib3 import make_headers
 
 from apache import Apache
 from certificates import make_certificate
-from contract.destination_contract import ID, StoreContract, deliver, make, source_of, stage
+from contract.destination_contract import ID, StoreContract, deliver, make, plan_of, source_of, stage
 from dropslot.config.servers.object_stores import ObjectLock
-from dropslot.core.errors import BadOption, DestinationUnready, Refused, SourceChanged, TakenOver, Unsupported
+from dropslot.contents.base import Source
+from dropslot.core.errors import (
+    BadOption,
+    DestinationUnready,
+    DropslotError,
+    Refused,
+    SourceChanged,
+    TakenOver,
+    Unsupported,
+)
 from dropslot.destinations.base import DIGEST_COMPARED, Rules, Target
 from dropslot.destinations.s3 import in_parts
 from dropslot.destinations.s3.destination import S3
 from dropslot.destinations.s3.in_parts import PART_BYTES
 from dropslot.destinations.s3.sdk_client import Proxy, proxy_for
 from dropslot.destinations.s3.store_access import Access
+from dropslot.destinations.shared import Part
+from dropslot.files.listing import Listing
 from stores import BUCKET, ObjectStore, RcloneStore
 from waiting import wait_until
 
@@ -264,6 +275,91 @@ def test_who_was_taken_over_leaves_its_parts_to_the_new_worker(
         drop.clean()
     assert site.files()["study/raw/scan.raw"] == LARGE
     assert site.store.uploads(site.top) == site.hidden() == []
+
+
+class Sharing:
+    """An arrival with two large items, whose holder and helper are on machines of their own: they have no common
+    spool."""
+
+    def __init__(self, site: S3Site, tmp_path: Path) -> None:
+        self.site, self.content = site, {"a.raw": LARGE, "b.raw": LARGE[::-1], "note.txt": b"small"}
+        self.arrival = make(tmp_path / "visit", self.content)
+        self.source = source_of(self.arrival)
+        assert [item.path for item in self.source.listing.items] == sorted(self.content)
+        there = site_at(site.store, tmp_path / "spool-of-another-machine")
+        self.drop = site.destination.open(site.target(), ID, 1, "visit")
+        self.helper = there.destination.open(site.target(), ID, 1, "visit")
+        self.drop.begin(self.source, (), "")
+        some = Listing(is_folder=True, items=self.source.listing.items[1:])
+        self.helper.join(Source(self.arrival, some), (), "", self.drop.prefix)
+
+    def publish(self, *parts: Part) -> None:
+        assert self.drop.publish(plan_of(self.drop.end(parts))) == []
+        self.drop.clean()
+        assert self.site.files() == {f"study/raw/{path}": data for path, data in self.content.items()}
+        assert self.site.store.uploads(self.site.top) == self.site.hidden() == []
+
+
+@pytest.fixture
+def sharing(site: S3Site, tmp_path: Path) -> Sharing:
+    return Sharing(site, tmp_path)
+
+
+def never_sent(*_: Any) -> str:
+    raise AssertionError("a part is sent again")
+
+
+def test_two_workers_send_the_large_items_of_one_arrival(
+    sharing: Sharing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the helper has sent is completed by the holder, which sends nothing of it."""
+    drop, helper = sharing.drop, sharing.helper
+    assert drop.gains
+    ours = drop.stage_items(0, 1)
+    theirs = helper.stage_items(0, 2)
+    helper.close()
+    monkeypatch.setattr(sharing.site.destination.store, "send_part", never_sent)
+    sharing.publish(ours, theirs)
+
+
+def test_what_a_helper_has_sent_before_it_was_killed_is_not_sent_again(
+    sharing: Sharing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop, helper = sharing.drop, sharing.helper
+    ours = drop.stage_items(0, 1)
+    helper.stage_items(0, 1)
+    helper.close()  # it could not report
+    monkeypatch.setattr(sharing.site.destination.store, "send_part", never_sent)
+    sharing.publish(ours, drop.stage_items(1, 3, again=True))
+
+
+def test_parts_of_a_helper_are_removed_if_nothing_is_delivered(sharing: Sharing) -> None:
+    drop, helper, site = sharing.drop, sharing.helper, sharing.site
+    drop.end([drop.stage_items(0, 1), helper.stage_items(0, 2)])
+    assert len(site.store.uploads(site.top)) == 2
+    helper.close()
+    drop.clean()
+    assert site.store.uploads(site.top) == site.hidden() == []
+
+
+def test_a_helper_sends_nothing_after_a_takeover(sharing: Sharing) -> None:
+    """Whoever takes the arrival over renames its folder."""
+    sharing.arrival.rename(sharing.arrival.with_name("taken"))
+    with pytest.raises(DropslotError):
+        sharing.helper.stage_items(0, 2)
+    sharing.arrival.mkdir()
+    with pytest.raises(TakenOver):
+        sharing.helper.stage_items(0, 2)
+    assert sharing.site.store.uploads(sharing.site.top) == []
+    sharing.helper.close()
+    sharing.drop.close()
+
+
+def test_only_large_items_are_shared(site: S3Site, arrival: Path) -> None:
+    with site.destination.open(site.target(), ID, 1, "visit") as drop:
+        drop.begin(source_of(arrival), (), "")
+        assert not drop.gains
+        drop.clean()
 
 
 def test_what_is_still_being_sent_is_not_abandoned_however_long_ago_it_was_begun(

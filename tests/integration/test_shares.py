@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 from django.db import OperationalError
 from django.db.models.functions import Now
+from django.test import override_settings
 
 from brokers import Broker
 from databases import Database
@@ -29,9 +31,11 @@ from dropslot.arrivals.workers.between import Between
 from dropslot.audit.models import Event
 from dropslot.config import Config
 from dropslot.core.states import ShareState, State
+from dropslot.destinations.s3.in_parts import PART_BYTES
 from dropslot.files.listing import Item
 from product import STUDY, Product
 from sshd import Sshd
+from stores import BUCKET, ObjectStore
 from waiting import wait_until
 
 LEASE = timedelta(seconds=60)
@@ -87,6 +91,33 @@ def test_helpers_stage_shares_and_all_is_as_if_one_worker_had_done_it(desk: Desk
     assert row.evidence.keys() == alone.evidence.keys()  # leased alike
     assert not Share.objects.exists()
     assert not Helper(desk.config, "there:2:b").help_once()
+
+
+@pytest.mark.xdist_group("stores")
+@pytest.mark.usefixtures("store_secrets", "database")
+def test_helpers_send_large_items_into_a_bucket(tmp_path: Path, shared_store: ObjectStore) -> None:
+    """One reports; another one ends before: its holder finds its parts there."""
+    top = f"shares-{secrets.token_hex(6)}"
+    to = {"to": f"s3://{BUCKET}/{top}/{{place}}", **shared_store.keys}
+    desk = Desk(tmp_path, deliver=[to])
+    desk.config = desk.config.model_copy(update={"share_from": 1 << 20})
+    content = {f"scan{number}": os.urandom(PART_BYTES + 100_000) for number in range(4)} | {"note": b"small"}
+
+    def help_twice(_arrival: Arrival, shares: int) -> None:
+        assert shares > 3
+        assert Helper(desk.config, "there:2:b").help_once()
+        assert len(shared_store.uploads(top)) == 1
+        assert Helper(desk.config, "there:3:c").help_once()
+        Share.objects.filter(worker="there:3:c").update(state=ShareState.GIVEN_UP, uploads=None)
+
+    with override_settings(DROPSLOT=desk.config):
+        row = deliver(desk.config, desk.send("p-a", content), Crew(announce=help_twice, worker="here:1:a"))
+    assert (row.state, Share.objects.exists()) == (State.DONE, False), row.reason
+    keys = [key for key in shared_store.list_keys(f"{top}/") if ".dropslot" not in key]
+    assert {key: shared_store.get(key) for key in keys} == {
+        f"{top}/p/{k}": data for k, data in content.items()
+    }
+    assert shared_store.uploads(top) == []
 
 
 def test_what_a_helper_cannot_stage_its_holder_stages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,6 +179,7 @@ class Share(models.Model):
     digests = models.BinaryField(null=True)  # of all items, joined
     unleased = models.IntegerField(default=0)  # items that were read without a lease
     synced = models.BooleanField(default=True)
+    uploads = models.BinaryField(null=True)  # what the holder needs to publish what is sent already
 
     class Meta:
         db_table = "dropslot_share"

@@ -20,11 +20,13 @@ from dropslot.destinations.base import Drop
 
 class Part(NamedTuple):
     """Items that one worker has staged: their digests, joined, item after item in the order of the algorithms.
-    `unleased`: how many were read without a lease. `synced`: whether the destination could sync them."""
+    `unleased`: how many were read without a lease. `synced`: whether the destination could sync them. `uploads`: what
+    the holder needs to publish them, in a form of the destination's own."""
 
     digests: bytes
     unleased: int = 0
     synced: bool = True
+    uploads: bytes = b""
 
 
 class SharedDrop(Drop):

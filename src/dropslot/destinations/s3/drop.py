@@ -3,11 +3,15 @@
 Small items are hashed at their source; publishing reads them once more and sends each by one request. Large items are
 sent in parts while they are hashed, and publishing completes them. A folder in the spool marks the epoch: a later one
 removes it, and the earlier worker then sends nothing more.
+
+A helper sends large items as the holder does, and tells it the ids and digests of their parts. One that goes on after a
+takeover does no harm: parts are invisible, and whoever completes an object names the digest of each part.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +21,13 @@ from dropslot.contents.base import Source, Staged
 from dropslot.core.errors import DestinationUnready, DropslotError, Refused
 from dropslot.core.names import escape
 from dropslot.destinations.base import Planned, Stored, Target
-from dropslot.destinations.layout import Layout, staged_items, taken_over
+from dropslot.destinations.layout import Layout, every, staged_items, taken_over
 from dropslot.destinations.local.staging import Stage, discard_older
 from dropslot.destinations.s3.in_parts import PART_BYTES, InParts, Updated
 from dropslot.destinations.s3.object_keys import LONGEST_BYTES, Looking, is_empty, key_of, prefix_of
 from dropslot.destinations.s3.reading_ahead import ReadingAhead, digest_of
 from dropslot.destinations.s3.staging import Reading, changed, read_into, require_count, staged_bytes
+from dropslot.destinations.shared import Part, SharedDrop
 from dropslot.destinations.whole_items import WholeItemsDrop, apart
 from dropslot.files.descriptors import Folder
 from dropslot.files.listing import Item, is_kept, storable, unusual
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     from dropslot.destinations.s3.destination import S3
 
 
-class S3Drop(WholeItemsDrop):
+class S3Drop(WholeItemsDrop, SharedDrop):
     """Holds descriptors of the arrival and of its mark in the spool."""
 
     destination: S3
@@ -42,6 +47,7 @@ class S3Drop(WholeItemsDrop):
         super().__init__(destination, target, arrival, epoch, name)
         self._mark: Stage | None = None
         self._source: Source | None = None
+        self._algorithms: tuple[str, ...] = ()
         self._folder: Folder | None = None
         self._items: dict[str, Item] = {}
         self._sent: dict[str, InParts] = {}  # large items that only have to be completed, by path
@@ -60,22 +66,61 @@ class S3Drop(WholeItemsDrop):
         self.destination.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Folder.trusted(str(self.destination.spool))
 
+    @property
+    def prefix(self) -> str:
+        return ""
+
+    @property
+    def gains(self) -> bool:
+        """Small items are only hashed before they are published."""
+        return any(item.size_bytes > PART_BYTES for item in self._items.values())
+
     def stage(self, source: Source, algorithms: Sequence[str] = ("sha256",), strip: str = "") -> list[Staged]:
+        self.begin(source, algorithms, strip)
+        return self.end([self.stage_items(0, len(source.listing.items))])
+
+    def begin(self, source: Source, algorithms: Sequence[str], strip: str) -> None:
         if source.listing.faults:
             raise ValueError("a listing with faults is never staged")
-        every = tuple(dict.fromkeys(("sha256", *algorithms)))
         self.clean()
         self._mark = Stage.make(self._spool(), self.arrival, self.epoch, apart(self.target))
+        self._set_source(source, algorithms, strip)
+
+    def join(self, source: Source, algorithms: Sequence[str], strip: str, prefix: str) -> None:  # noqa: ARG002
+        self._set_source(source, algorithms, strip)
+
+    def _set_source(self, source: Source, algorithms: Sequence[str], strip: str) -> None:
         self._layout, self._source, self._folder = Layout("", strip), source, source.open()
         self._items = {item.path: item for item in source.listing.items}
-        reading = Reading(source, self._folder, every)
+        self._algorithms = every(algorithms)
+
+    def stage_items(self, start: int, stop: int, *, again: bool = False) -> Part:  # noqa: ARG002 - parts are found again
+        source, folder = self._opened()
+        items = source.listing.items[start:stop]
+        reading = Reading(source, folder, self._algorithms)
         try:
-            digests = b"".join(self._staged(reading, item, source.pause) for item in source.listing.items)
+            digests = b"".join(self._staged(reading, item, source.pause) for item in items)
         finally:
             reading.close()
+        return Part(digests, reading.unleased, uploads=self._uploads(items))
+
+    def _uploads(self, items: Sequence[Item]) -> bytes:
+        """What the holder must know of the large ones among these items, in JSON."""
+        sent = {item.path: self._sent[item.path].state() for item in items if item.path in self._sent}
+        return json.dumps(sent).encode("ascii")
+
+    def end(self, parts: Sequence[Part]) -> list[Staged]:
+        source, _ = self._opened()
+        for part in parts:
+            for path, state in json.loads(part.uploads).items():
+                item = self._items[path]
+                name = self._layout.published(path)
+                assert name is not None
+                self._sent[path] = self._in_parts(item, name)
+                self._sent[path].restore(state)
         self._ahead = ReadingAhead(self.destination.store, list(self._small_keys(source.listing.items)))
-        self.leased = source.lease and not reading.unleased
-        staged = staged_items(source.listing, every, digests)
+        self.leased = source.lease and not sum(part.unleased for part in parts)
+        staged = staged_items(source.listing, self._algorithms, b"".join(part.digests for part in parts))
         for at in unusual(source.listing.items):
             staged[at] = staged[at]._replace(mtime_ns=storable(staged[at].mtime_ns))
             self.shifted += not is_kept(source.listing.items[at].mtime_ns, staged[at].mtime_ns)
@@ -97,6 +142,7 @@ class S3Drop(WholeItemsDrop):
         name = self._layout.published(item.path)
         if item.size_bytes <= PART_BYTES or name is None or self.stored(name):
             return reading.digests(item)  # what has its name already is perhaps unchanged
+        self.require_stage()
         hashes = reading.hashes()
         self._sent[item.path] = in_parts = self._in_parts(item, name)
         with reading.open(item) as fd:
@@ -133,18 +179,19 @@ class S3Drop(WholeItemsDrop):
             )
 
     def require_stage(self) -> None:
-        if self._mark is None or self._source is None:
+        if self._source is None or self._folder is None:
             return
-        self._mark.require()
+        if self._mark:
+            self._mark.require()
         # Another machine has no mark here; but whoever takes the arrival over renames its folder.
         with self._source.open() as now:
-            if not os.path.samestat(os.fstat(now.fd), os.fstat(self._opened().fd)):
-                raise taken_over(self._mark.name)
+            if not os.path.samestat(os.fstat(now.fd), os.fstat(self._folder.fd)):
+                raise taken_over(f"{self.arrival}-{self.epoch}")
 
-    def _opened(self) -> Folder:
-        if self._folder is None:
+    def _opened(self) -> tuple[Source, Folder]:
+        if self._source is None or self._folder is None:
             raise RuntimeError("nothing is staged by this drop")
-        return self._folder
+        return self._source, self._folder
 
     # Looking
 
@@ -176,7 +223,7 @@ class S3Drop(WholeItemsDrop):
         item, key = self._items[planned.path], key_of(self.target, planned.stored_as)
         if item.size_bytes > PART_BYTES:
             return self._complete(item, planned, key)
-        data = staged_bytes(self._opened(), item, planned.sha256)
+        data = staged_bytes(self._opened()[1], item, planned.sha256)
         return self.destination.store.put(key, data, bytes.fromhex(planned.sha256), _metadata(item))
 
     def _complete(self, item: Item, planned: Planned, key: str) -> bool:
@@ -193,7 +240,7 @@ class S3Drop(WholeItemsDrop):
 
     def _send_again(self, item: Item, planned: Planned) -> bool:
         in_parts, sha256 = self._in_parts(item, planned.stored_as), hashlib.sha256(usedforsecurity=False)
-        fd = open_at_source(self._opened(), item.path)
+        fd = open_at_source(self._opened()[1], item.path)
         try:
             self._sending(in_parts, fd, item, [sha256])
         finally:

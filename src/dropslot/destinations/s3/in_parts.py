@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from dropslot.core.errors import DestinationUnready
 from dropslot.destinations.s3.store import Begun, Part, Store, in_base64
@@ -80,6 +80,16 @@ class InParts:
                 for sent in under_way:
                     sent.cancel()
         return done
+
+    def state(self) -> list[Any]:
+        """What another process needs to complete the object, for JSON: the upload, and of each part its number, its
+        ETag and its SHA-256."""
+        return [self.upload, [[number, etag, sha256.hex()] for number, (etag, sha256) in self._sent.items()]]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Take over what another process has sent."""
+        self.upload, parts = state
+        self._sent = {number: (etag, bytes.fromhex(sha256)) for number, etag, sha256 in parts}
 
     def complete(self) -> bool:
         """Give the object its key. False: there is one of that key, and it stays as it is; the parts are removed."""

@@ -128,9 +128,7 @@ class Helper:
         if part is None:
             mine.update(state=ShareState.GIVEN_UP)
             return
-        count = mine.update(
-            state=ShareState.STAGED, digests=part.digests, unleased=part.unleased, synced=part.synced
-        )
+        count = mine.update(state=ShareState.STAGED, **part._asdict())
         log.info(
             "Staged a share" if count else "Staged a share that nobody waits for",
             action="share_staged",

@@ -139,7 +139,9 @@ class _Shared:
     def _is_settled(self, number: int, state: str, worker: str) -> bool:
         if state == ShareState.STAGED:
             row = self._rows.get(number=number)
-            self.parts[number] = Part(bytes(row.digests or b""), row.unleased, row.synced)
+            self.parts[number] = Part(
+                bytes(row.digests or b""), row.unleased, row.synced, bytes(row.uploads or b"")
+            )
         elif state == ShareState.GIVEN_UP or (state == ShareState.TAKEN and self.work.crew.is_dead(worker)):
             mine = self._rows.filter(number=number, state=state, worker=worker)
             if self._take(mine):

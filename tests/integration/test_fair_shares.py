@@ -80,6 +80,21 @@ def test_a_message_about_a_backlog_takes_what_is_next_by_rank() -> None:
     assert one.id in {arrival.id for arrival in batch}
 
 
+def test_a_large_one_whose_message_was_lost_does_not_wait_for_the_backlog_of_a_machine_that_is_down() -> None:
+    """The sweep announces the first ones of a route; here these lie in an inbox that no running machine has."""
+    there = [one.id for one in drop("there", 10)]
+    Arrival.objects.update(inbox="/drop/elsewhere")
+    [large] = drop("here", 1, items=100_000)
+    [small] = drop("here", 1)
+
+    def take_here() -> list[str]:
+        away = ["/drop/elsewhere"]
+        finish(taken := leases.take_announced(there, "study", "here:1:a", LEASE, lambda _: False, away))
+        return [one.id for one in taken]
+
+    assert [take_here(), take_here(), take_here()] == [[small.id], [large.id], []]
+
+
 def test_two_backlogs_share_the_work_and_what_was_away_saves_nothing_up() -> None:
     drop("early", 600)
     for _ in range(2):

@@ -75,8 +75,9 @@ def take_announced(
     elsewhere: Collection[str] = (),
 ) -> list[Arrival]:
     """Take what a queue's message announces: a large one that it names, else the next small ones of that route by
-    rank, so that messages about one sender's backlog keep no other sender waiting. None is named: the next batch of the
-    route. Empty, cheaply, if nothing of that is due, so messages may come twice, late or without need."""
+    rank, so that messages about one sender's backlog keep no other sender waiting, else a large one, whose own message
+    may be lost. None is named: the next batch of the route. Empty, cheaply, if nothing is due, so messages may come
+    twice, late or without need."""
     due = takeable(worker, is_dead).filter(route=route)
     due = due.exclude(inbox__in=elsewhere) if elsewhere else due
     if not arrivals:
@@ -85,7 +86,8 @@ def take_announced(
     # Half of what waits: the other half is for workers that other messages wake at the same time.
     half = small.order_by()[: 2 * BATCH].count() // 2
     any_of = due.filter(Q(id__in=arrivals) | _SMALL)
-    return _take(any_of, [large, small], worker, lease, max(half, LEAST), [route])
+    taken = _take(any_of, [large, small], worker, lease, max(half, LEAST), [route])
+    return taken or _take(due, [due], worker, lease, 1, [route])
 
 
 def take_next(

@@ -90,3 +90,21 @@ def test_a_row_that_postgresql_cannot_hold_is_named(used: Product, empty_postgre
     with closing(sqlite3.connect(database_of(used))) as database, database:
         database.execute("UPDATE dropslot_arrival SET name = ? WHERE id = ?", [name, arrival])
     used.run("migrate_data", "--to", empty_postgres_url)
+
+
+def test_names_that_changed_hands_between_two_runs_are_copied(used: Product, empty_postgres_url: str) -> None:
+    """A row of the copy still has the name that another one has in the source by now."""
+    for name in ("ada", "bob"):
+        used.run("adduser", name, "--role", "auditor")
+    [(arrival, right)] = change(used, "SELECT id, name FROM dropslot_arrival LIMIT 1")
+    change(used, f"UPDATE dropslot_arrival SET name = 'x' || char(0) WHERE id = '{arrival}'")
+    used.run("migrate_data", "--to", empty_postgres_url, status=1)
+    change(used, f"UPDATE dropslot_arrival SET name = '{right}' WHERE id = '{arrival}'")
+    for old, new in (("ada", "x"), ("bob", "ada"), ("x", "bob")):
+        change(used, f"UPDATE auth_user SET username = '{new}' WHERE username = '{old}'")
+    used.run("migrate_data", "--to", empty_postgres_url)
+
+
+def change(used: Product, statement: str) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(database_of(used))) as database, database:
+        return database.execute(statement).fetchall()

@@ -1,5 +1,5 @@
 """Makes the tables of the copy equal to those of the source. What an interrupted run has copied is kept, what changed
-in the source since is changed, and what the source no longer has is removed. Each page is a transaction: after a crash
+in the source since is replaced, and what the source no longer has is removed. Each page is a transaction: after a crash
 the next run goes on.
 """
 
@@ -32,10 +32,12 @@ def fill(tables: Sequence[Table], say: Say) -> None:
         if table.is_in(COPY):
             _remove_gone(table)
     for table in tables:
-        begun, done = table.is_in(COPY), 0
+        if begun := table.is_in(COPY):
+            _replace_changed(table)
+        done = 0
         for page in table.pages(SOURCE):
-            with transaction.atomic(using=COPY):
-                _put(table, page, table.rows(COPY, list(page)) if begun else {})
+            there = table.rows(COPY, list(page)) if begun else {}
+            _add(table, [row for key, row in page.items() if key not in there])
             done += len(page)
             say(table.name, done)
 
@@ -48,16 +50,26 @@ def _remove_gone(table: Table) -> None:
             _write(table, [page[key] for key in gone], _delete)
 
 
-def _put(table: Table, page: dict[Any, Row], there: dict[Any, Row]) -> None:
-    changed = [
-        row for key, row in page.items() if key in there and table.plain(there[key]) != table.plain(row)
-    ]
+def _replace_changed(table: Table) -> None:
+    """All in one transaction, removed before they are written anew: two of them may have exchanged a name, which no two
+    rows can have at the same time."""
+    changed: list[Row] = []
+    for page in table.pages(SOURCE):
+        there = table.rows(COPY, list(page))
+        changed += [
+            row for key, row in page.items() if key in there and table.plain(there[key]) != table.plain(row)
+        ]
     for row in changed:
         _refuse_guarded(table, row[0])
-        _write(table, [row], _update)
-    missing = [row for key, row in page.items() if key not in there]
-    if missing:
-        _write(table, missing, _copy if connections[COPY].vendor == "postgresql" else _insert)
+    with transaction.atomic(using=COPY):  # what refers to them is looked at when it ends
+        if changed:
+            _write(table, changed, _delete)
+        _add(table, changed)
+
+
+def _add(table: Table, rows: Sequence[Row]) -> None:
+    if rows:
+        _write(table, rows, _copy if connections[COPY].vendor == "postgresql" else _insert)
 
 
 def _refuse_guarded(table: Table, key: object) -> None:
@@ -102,12 +114,6 @@ def _copy(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> Non
 def _insert(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> None:
     columns, marks = ", ".join(map(_quoted, table.columns)), ", ".join(["%s"] * len(table.columns))
     cursor.executemany(f"INSERT INTO {_quoted(table.name)} ({columns}) VALUES ({marks})", rows)
-
-
-def _update(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> None:
-    sets = ", ".join(f"{_quoted(column)} = %s" for column in table.columns[1:])
-    statement = f"UPDATE {_quoted(table.name)} SET {sets} WHERE {_quoted(table.columns[0])} = %s"
-    cursor.executemany(statement, [[*row[1:], row[0]] for row in rows])
 
 
 def _delete(table: Table, rows: Sequence[list[Any]], cursor: CursorWrapper) -> None:

@@ -230,6 +230,9 @@ def test_what_only_a_machine_that_is_down_has_waits_for_it(
         south.wait_for_state(f"yours{number}", "done")
     [mine] = [row for row in south.arrivals() if row["name"] == "mine"]
     assert mine["state"] != "failed", mine["reason"]
+    wait_until(
+        partial(is_named, south, names["north"]), deadline_seconds=90, what="health that names the machine"
+    )
     (centre / "held").unlink()
     north.start("start_observer")
     south.wait_for_state("mine", "done", deadline_seconds=60)
@@ -240,3 +243,8 @@ def site_acts(product: Product, route: str) -> str | None:
     shown = json.loads(product.run("watcher_status", "--json", status=None).stdout)
     acts: str | None = next(one["acts"] for one in shown["inboxes"] if one["route"] == route)
     return acts
+
+
+def is_named(product: Product, host: str) -> bool:
+    """Whether health says which machine watched an inbox that nobody watches now."""
+    return f"no watcher acts on it, though one runs; {host} (pid" in product.run("health", status=None).stdout

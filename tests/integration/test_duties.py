@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import DatabaseError, connections
 from django.db.models import F
+from django.db.models.functions import Now
 
 from databases import Database
+from desk import Desk
 from dropslot.arrivals import candidates
+from dropslot.arrivals.candidates import Doer
 from dropslot.arrivals.models import Candidate, Duty
-from dropslot.arrivals.workers import duties
+from dropslot.arrivals.workers import duties, elsewhere
 from dropslot.arrivals.workers.duties import Duties
 from dropslot.running.ages import elapsed
 
@@ -118,3 +122,18 @@ def at_once(calls: Sequence[Callable[[], None]]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_a_folder_without_a_marker_is_the_same_one_if_it_holds_what_is_under_way(
+    database: Database, tmp_path: Path
+) -> None:
+    """The watcher of another machine could not mark it: its disk was full. Then that machine went down."""
+    desk = Desk(tmp_path)
+    folders, arrival = desk.folders(), desk.send("p-a", b"1")
+    inbox = str(folders.inbox)
+    Duty.objects.create(name=candidates.watching("one", inbox), holder=A, last=A, since=Now())
+    assert elsewhere.down(desk.config, [folders]) == {}
+    [held] = [path for path in folders.processing.iterdir() if path.name.startswith(arrival)]
+    held.rename(tmp_path / "elsewhere")
+    assert elsewhere.down(desk.config, [folders]) == ({} if database.vendor == "sqlite" else {inbox: "a"})
+    assert candidates.held([candidates.watching("one", inbox)]).popitem()[1].last == Doer("a", "1")

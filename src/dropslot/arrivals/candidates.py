@@ -58,7 +58,8 @@ class Doer:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One duty: who does it (None: nobody now), since when, and who stands by; for an inbox its route and path."""
+    """One duty: who does it (None: nobody now), since when, and who stands by; for an inbox its route and path. `last`:
+    who does it, or did it last."""
 
     duty: str
     holder: Doer | None
@@ -66,6 +67,7 @@ class Held:
     standing_by: tuple[Doer, ...]
     route: str = ""  # of an inbox
     inbox: str = ""
+    last: Doer | None = None
 
     def as_json(self) -> dict[str, Any]:
         """With the keys of `watcher_status --json`."""
@@ -138,4 +140,8 @@ def held(duties: Iterable[str]) -> dict[str, Held]:
 def _held(duty: str, row: Duty | None, alive: dict[str, set[str]]) -> Held:
     holder = row.holder if row and row.holder in alive else None
     others = tuple(Doer.of(name) for name, wants in alive.items() if duty in wants and name != holder)
-    return Held(duty, Doer.of(holder) if holder else None, row.since if row and holder else None, others)
+    last = (row.last or row.holder) if row else ""
+    since = row.since if row and holder else None
+    return Held(
+        duty, Doer.of(holder) if holder else None, since, others, last=Doer.of(last) if last else None
+    )

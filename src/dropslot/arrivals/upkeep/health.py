@@ -165,7 +165,8 @@ def _unwatched(inboxes: Sequence[Held]) -> Iterator[Late]:
     for one in inboxes:
         if one.holder is None:
             where = "" if os.path.isdir(one.inbox) else "it does not exist here, and "
-            what = f"{where}no watcher acts on it, though one runs"
+            last = f"; {one.last} did last" if one.last else ""
+            what = f"{where}no watcher acts on it, though one runs{last}"
             remedy = "dropslot watcher_status; then see watcher.out"
             yield Late(f"inbox {escape(one.inbox)}", what, remedy, one.route, kind=TroubleKind.INBOX)
 

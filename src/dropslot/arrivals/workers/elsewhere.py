@@ -3,9 +3,12 @@ workers there, and wait for them if that machine is down."""
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 
 from django.db import connection
 
@@ -20,6 +23,7 @@ from dropslot.core.context import kept
 
 Place = tuple[str, str]  # route and inbox
 _SECONDS = 5.0
+_ENOUGH = 200  # entries of a processing folder
 _AGAIN_SECONDS = 1.0  # if there are some: a share may be mounted meanwhile
 
 
@@ -54,13 +58,23 @@ def down(config: Config, sets: Sequence[FolderSet]) -> dict[str, str]:
         str(one.inbox): Doer.of(watcher.name).host
         for one, watcher in last
         if watcher and not watcher.acts and not _is_of_this_machine(config, watcher)
-        if not _sees(one, watcher) and _has_arrivals(one)
+        if not _sees(one, watcher) and _are_elsewhere(one)
     }
 
 
-def _has_arrivals(folders: FolderSet) -> bool:
+def _are_elsewhere(folders: FolderSet) -> bool:
+    """Whether arrivals of the inbox are under way, and none of them lies in this processing folder: it has no marker if
+    its disk was full, or could not be written to."""
     inbox = str(folders.inbox)
-    return Arrival.objects.filter(route=folders.route.key, inbox=inbox, finished_at__isnull=True).exists()
+    rows = Arrival.objects.filter(route=folders.route.key, inbox=inbox, finished_at__isnull=True)
+    return rows.exists() and not rows.filter(id__in=_held_in(folders)).exists()
+
+
+def _held_in(folders: FolderSet) -> list[str]:
+    """The ids of the arrivals in processing, or of many of them."""
+    with suppress(OSError), os.scandir(folders.processing) as entries:
+        return [entry.name.rpartition("-")[0] for entry in islice(entries, _ENOUGH)]
+    return []
 
 
 def _is_of_this_machine(config: Config, watcher: Watcher) -> bool:

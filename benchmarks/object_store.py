@@ -15,6 +15,7 @@ from typing import Any
 
 KEY, SECRET, BUCKET = "bench", "of-no-worth", "bench"
 _PROGRAM = str(Path(sys.executable).with_name("weed"))
+_TRIES = 3
 _PATIENCE_SECONDS = 60
 
 
@@ -56,15 +57,27 @@ def storing(folder: Path) -> Iterator[ObjectStore]:
         "actions": ["Admin", "Read", "List", "Write", "Tagging"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    process, store = next(filter(None, (_started(folder) for _ in range(_TRIES))))
+    try:
+        yield store
+    finally:
+        _end(process)
+
+
+def _started(folder: Path) -> tuple[subprocess.Popen[bytes], ObjectStore] | None:
+    """None: it has ended, or does not answer. Somebody else may have taken one of its ports meanwhile."""
     store = ObjectStore(_free_port())
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(_command(folder, store), stdout=log, stderr=log, cwd=folder)
-        try:
-            _wait_for(store)
-            yield store
-        finally:
-            process.kill()
-            process.wait(20)
+    if _answers(process, store):
+        return process, store
+    _end(process)
+    return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait(20)
 
 
 def _command(folder: Path, store: ObjectStore) -> list[str]:
@@ -91,18 +104,17 @@ def _command(folder: Path, store: ObjectStore) -> list[str]:
     ]
 
 
-def _wait_for(store: ObjectStore) -> None:
-    """Its parts find each other some time after they listen."""
+def _answers(process: subprocess.Popen[bytes], store: ObjectStore) -> bool:
+    """Wait until it does: its parts find each other some time after they listen."""
     end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
+    while process.poll() is None and time.monotonic() < end:
         try:
             store.client().create_bucket(Bucket=BUCKET)
-        except Exception:
-            if time.monotonic() > end:
-                raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is not ready
             time.sleep(0.2)
         else:
-            return
+            return True
+    return False
 
 
 def _free_port() -> int:

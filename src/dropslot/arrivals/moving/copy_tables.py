@@ -17,6 +17,7 @@ from dropslot.core.names import escape
 
 SOURCE, COPY = "default", "copy"
 EMPTY_IT = "Empty the other database (drop it and create it again, or move the file of SQLite away), and run this again"
+_MOST_AT_ONCE = 100_000  # rows that changed
 Say = Callable[[str, int], None]  # a table, and how many of its rows have been gone through
 
 
@@ -51,20 +52,27 @@ def _remove_gone(table: Table) -> None:
 
 
 def _replace_changed(table: Table) -> None:
-    """All in one transaction, removed before they are written anew: two of them may have exchanged a name, which no two
-    rows can have at the same time."""
     changed: list[Row] = []
     for page in table.pages(SOURCE):
         there = table.rows(COPY, list(page))
         changed += [
             row for key, row in page.items() if key in there and table.plain(there[key]) != table.plain(row)
         ]
-    for row in changed:
+        if len(changed) > _MOST_AT_ONCE:
+            _replace(table, changed)
+            changed = []
+    _replace(table, changed)
+
+
+def _replace(table: Table, rows: Sequence[Row]) -> None:
+    """In one transaction, and all are removed before they are written anew: two of them may have exchanged a name,
+    which no two rows can have at the same time."""
+    for row in rows:
         _refuse_guarded(table, row[0])
     with transaction.atomic(using=COPY):  # what refers to them is looked at when it ends
-        if changed:
-            _write(table, changed, _delete)
-        _add(table, changed)
+        if rows:
+            _write(table, rows, _delete)
+        _add(table, rows)
 
 
 def _add(table: Table, rows: Sequence[Row]) -> None:

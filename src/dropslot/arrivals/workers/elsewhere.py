@@ -63,11 +63,13 @@ def down(config: Config, sets: Sequence[FolderSet]) -> dict[str, str]:
 
 
 def _are_elsewhere(folders: FolderSet) -> bool:
-    """Whether arrivals of the inbox are under way, and none of them lies in this processing folder: it has no marker if
-    its disk was full, or could not be written to."""
+    """Whether arrivals of the inbox are under way, and processing here does not hold them. It has no marker if its disk
+    was full, or could not be written to."""
     inbox = str(folders.inbox)
     rows = Arrival.objects.filter(route=folders.route.key, inbox=inbox, finished_at__isnull=True)
-    return rows.exists() and not rows.filter(id__in=_held_in(folders)).exists()
+    if markers.read(folders) is None and rows.filter(id__in=_held_in(folders)).exists():
+        return False
+    return rows.exists()
 
 
 def _held_in(folders: FolderSet) -> list[str]:
